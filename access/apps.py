@@ -1,0 +1,12 @@
+"""The `access` app."""
+
+from __future__ import annotations
+
+from django.apps import AppConfig
+
+
+class AccessConfig(AppConfig):
+    """Configuration of the app."""
+
+    name = "access"
+    default_auto_field = "django.db.models.BigAutoField"

@@ -1,0 +1,62 @@
+"""Who may do what where. Rows only; `services` writes them, `selectors` reads them."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from uuid_utils.compat import uuid7
+
+
+class Role(models.TextChoices):
+    """What a user may do in a root scope and all below it; each includes the ones before it."""
+
+    VIEWER = "viewer"
+    REVIEWER = "reviewer"  # also answers and decides
+    OPERATOR = "operator"  # also starts, cancels and retries
+    OWNER = "owner"  # also gives roles
+
+
+class Scope(models.Model):
+    """A place that documents belong to: a project, an epic, a story. Immutable once made."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    parent = models.ForeignKey("self", null=True, blank=True, on_delete=models.PROTECT, related_name="children")
+    root = models.ForeignKey("self", null=True, on_delete=models.PROTECT, related_name="+")  # NULL: it is a root
+    type = models.CharField(max_length=63)
+    key = models.CharField(max_length=200)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["parent", "type", "key"], name="scope_once_per_parent", nulls_distinct=False
+            ),
+            models.CheckConstraint(
+                name="scope_root_has_no_parent",
+                condition=Q(parent__isnull=True, root__isnull=True) | Q(parent__isnull=False, root__isnull=False),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.type}/{self.key}"
+
+
+class ScopeRole(models.Model):
+    """A user's role in a root scope. Never updated: a changed role is a new row in place of the old."""
+
+    scope = models.ForeignKey(Scope, on_delete=models.CASCADE, related_name="roles", limit_choices_to={"parent": None})
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="scope_roles")
+    role = models.CharField(max_length=20, choices=Role.choices)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["scope", "user"], name="scope_role_once_per_user"),
+            models.CheckConstraint(
+                name="scope_role_known", condition=Q(role__in=["viewer", "reviewer", "operator", "owner"])
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.user} is {self.role} of {self.scope}"

@@ -1,0 +1,132 @@
+"""What is asked of a model, what it replies, and the ledger's record of both."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+from executions.engine.states import CallKind, CallStatus
+
+
+class _Value(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Usage(_Value):
+    """Tokens of one call, in disjoint buckets (`reasoning_tokens` alone is a part of `output_tokens`)."""
+
+    input_tokens: int = Field(default=0, ge=0)  # without cached ones
+    cache_read_input_tokens: int = Field(default=0, ge=0)
+    cache_write_input_tokens: int = Field(default=0, ge=0)
+    output_tokens: int = Field(default=0, ge=0)
+    reasoning_tokens: int = Field(default=0, ge=0)
+
+    @property
+    def total_tokens(self) -> int:
+        """All tokens, each counted once."""
+        return self.input_tokens + self.cache_read_input_tokens + self.cache_write_input_tokens + self.output_tokens
+
+
+class Material(_Value):
+    """One thing a step was given to read: an input document, the brief, or an answer."""
+
+    kind: str  # "brief", "document", "answer"
+    name: str  # document type, or the question's text
+    text: str
+
+
+class FinishReason(StrEnum):
+    """Why the model stopped."""
+
+    STOP = "stop"
+    TRUNCATED = "truncated"
+    REFUSED = "refused"
+
+
+class ToolCall(_Value):
+    """One call of one of the step's tools; `arguments` as the model wrote them, parsed if they were JSON."""
+
+    name: str
+    arguments: JsonValue
+
+
+class ModelReply(_Value):
+    """What a model replied, as it is kept in the ledger."""
+
+    provider: str
+    model: str  # as the provider names it
+    tool_calls: tuple[ToolCall, ...] = ()
+    text: str = ""
+    finish_reason: FinishReason = FinishReason.STOP
+    usage: Usage = Usage()
+    cost_usd: Decimal | None = None  # None: the model has no known price
+    provider_request_id: str = ""
+    latency_ms: int = 0
+    raw: JsonValue = None  # the provider's answer, for the record
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelRequest:
+    """One question to a model. `materials` is what the prompt was made from, for models that work without language."""
+
+    step_id: str
+    model: str  # resolved "provider:model"
+    instructions: str
+    prompt: str
+    output_schema: Mapping[str, JsonValue]
+    max_questions: int  # 0: the ask_clarification tool is not offered
+    max_output_tokens: int
+    timeout_seconds: int
+    document_type: str
+    role: str
+    materials: tuple[Material, ...] = ()
+
+    # The hash names what was sent, not the call: it is stored and checked, but is no part of the ledger's key.
+    request_hash: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallKey:
+    """Identity of one try of one call. `ordinal` counts the tries of the same attempt, from 1."""
+
+    execution_id: UUID
+    step_id: str
+    attempt: int
+    kind: CallKind
+    ordinal: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """One row of the ledger."""
+
+    key: CallKey
+    model: str  # what was asked for: "provider:model"
+    request_hash: str
+    status: CallStatus
+    started_at: datetime
+    reply: ModelReply | None = None
+    finished_at: datetime | None = None
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Totals:
+    """Sum over ledger rows. `cost_usd` is None when one of them has no known cost."""
+
+    calls: int = 0
+    usage: Usage = Usage()
+    known_cost_usd: Decimal = Decimal(0)
+    cost_complete: bool = True
+    cost_final: bool = True  # no call is still under way
+
+    @property
+    def cost_usd(self) -> Decimal | None:
+        """The whole cost, None when a part of it is unknown."""
+        return self.known_cost_usd if self.cost_complete else None

@@ -1,0 +1,303 @@
+"""Everything that can happen to an execution. Each function is pure: a value in, the changed value and its events out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from pydantic import JsonValue
+
+from executions.engine.calls import Totals
+from executions.engine.clarification import ClarificationRound, QuestionDraft, check_answers, number_questions
+from executions.engine.errors import FieldError, IllegalTransition, NotFound, NotWaiting
+from executions.engine.events import (
+    ClarificationAnswered,
+    ClarificationNeeded,
+    Complete,
+    Event,
+    ExecutionCreated,
+    ExecutionResumed,
+    ExecutionStarted,
+    ExecutionWaiting,
+    ProgressEvent,
+    RemediationStarted,
+    StepCancelled,
+    StepCompleted,
+    StepFailed,
+    StepSkipped,
+    StepStarted,
+    money,
+    totals_data,
+)
+from executions.engine.execution import Document, Execution, Failure, Pin, Step, step_transition, transition
+from executions.engine.planner import ready_steps
+from executions.engine.states import ENDED, UNFINISHED, WORKING, ExecutionStatus, StepStatus, WaitingOn
+
+
+def _nothing_spent() -> Totals:
+    return Totals()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """What a decision may look at besides the execution: its new document, and what was spent so far."""
+
+    now: datetime
+    document: Document | None = None
+    step_totals: Callable[[], Totals] = field(default=_nothing_spent)  # of the document's step
+    totals: Callable[[], Totals] = field(default=_nothing_spent)  # of the whole execution
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """The execution as it shall be, and the events that tell of it.
+
+    `version` and `last_sequence` are still the old ones: the journal counts them up as it stores the change.
+    """
+
+    execution: Execution
+    events: tuple[Event, ...] = ()
+    discard_pending_calls: bool = False  # nobody waits for replies under way any more
+
+
+def create(execution: Execution) -> Change:
+    """Accept a new execution."""
+    event = ExecutionCreated(
+        workflow_id=execution.workflow_id,
+        workflow_version=execution.workflow_version,
+        scope=execution.scope,
+        requested_by=execution.requested_by_name,
+    )
+    return Change(execution=execution, events=(event,))
+
+
+def claim(execution: Execution, *, runner: str, context: Context) -> Change:
+    """Let a runner take the execution over: its epoch rises, and every earlier runner is fenced off.
+
+    Raises:
+        IllegalTransition: there is nothing to run (waiting or ended).
+    """
+    events: tuple[Event, ...] = ()
+    if execution.status is ExecutionStatus.PENDING:
+        execution = transition(execution, ExecutionStatus.RUNNING, now=context.now)
+        events = (ExecutionStarted(),)
+    elif execution.status is not ExecutionStatus.RUNNING:
+        raise IllegalTransition("The execution", current=execution.status, wanted=ExecutionStatus.RUNNING)
+    claimed = replace(execution, runner=runner, runner_epoch=execution.runner_epoch + 1, updated_at=context.now)
+    return Change(execution=claimed, events=events)
+
+
+def release(execution: Execution, *, context: Context) -> Change:
+    """Let a runner hand the execution back, as it stops before the end."""
+    return Change(execution=replace(execution, runner=None, updated_at=context.now))
+
+
+def start_step(execution: Execution, step_id: str, *, model: str, pins: tuple[Pin, ...], context: Context) -> Change:
+    """Begin the next attempt of a step that is ready.
+
+    Raises:
+        IllegalTransition: the step is not pending, or the execution has ended.
+    """
+    execution = step_transition(execution, step_id, StepStatus.RUNNING, now=context.now)
+    step = execution.steps[step_id]
+    step = replace(step, attempt=step.attempt + 1, invalid_outputs=0, violations=(), pins=pins)
+    event = StepStarted(step_id=step_id, attempt=step.attempt, role=step.role, model=model, inputs=pins)
+    return Change(execution=execution.with_step(step), events=(event,))
+
+
+def remediate(execution: Execution, step_id: str, *, violations: tuple[FieldError, ...], context: Context) -> Change:
+    """Send invalid output back to the model: the next attempt begins.
+
+    Raises:
+        IllegalTransition: the step is not working, or the execution has ended.
+    """
+    execution = step_transition(execution, step_id, StepStatus.REMEDIATING, now=context.now)
+    step = execution.steps[step_id]
+    step = replace(
+        step, attempt=step.attempt + 1, invalid_outputs=step.invalid_outputs + 1, violations=violations
+    )
+    event = RemediationStarted(step_id=step_id, attempt=step.attempt, violations=violations)
+    return Change(execution=execution.with_step(step), events=(event,))
+
+
+def complete_step(execution: Execution, step_id: str, *, context: Context) -> Change:
+    """Finish a step with the document in `context`.
+
+    Raises:
+        IllegalTransition: the step is not working, or the execution has ended.
+    """
+    document = context.document
+    if document is None:
+        raise ValueError("a step completes with its document")
+    execution = step_transition(execution, step_id, StepStatus.COMPLETED, now=context.now)
+    step = execution.steps[step_id]
+    step = replace(step, document_id=document.id, document_version=document.version, violations=())
+    spent = context.step_totals()
+    event = StepCompleted(
+        step_id=step_id,
+        document_id=document.id,
+        document_version=document.version,
+        document_type=document.type,
+        title=document.title,
+        usage=spent.usage,
+        cost_usd=money(spent.cost_usd),
+    )
+    return _settle(Change(execution=execution.with_step(step), events=(event,)), context)
+
+
+def fail_step(
+    execution: Execution,
+    step_id: str,
+    failure: Failure,
+    *,
+    context: Context,
+    violations: tuple[FieldError, ...] = (),
+) -> Change:
+    """End a step without a document. Steps at work finish; nothing new starts; then the execution fails.
+
+    Raises:
+        IllegalTransition: the step is not working, or the execution has ended.
+    """
+    execution = step_transition(execution, step_id, StepStatus.FAILED, now=context.now)
+    step = replace(execution.steps[step_id], failure=failure, violations=violations)
+    event = StepFailed(step_id=step_id, failure_code=failure.code, error=failure.message)
+    return _settle(Change(execution=execution.with_step(step), events=(event,)), context)
+
+
+def ask(execution: Execution, step_id: str, *, questions: tuple[QuestionDraft, ...], context: Context) -> Change:
+    """Put a step's questions to people.
+
+    Raises:
+        IllegalTransition: the step is not working, or the execution has ended.
+    """
+    execution = step_transition(execution, step_id, StepStatus.WAITING, now=context.now)
+    step = execution.steps[step_id]
+    number = len(step.rounds) + 1
+    asked = ClarificationRound(
+        number=number, questions=number_questions(step_id, number, questions), asked_at=context.now
+    )
+    step = replace(step, rounds=(*step.rounds, asked))
+    event = ClarificationNeeded(step_id=step_id, questions=asked.questions)
+    return _settle(Change(execution=execution.with_step(step), events=(event,)), context)
+
+
+def answer(
+    execution: Execution, step_id: str, answers: Mapping[str, JsonValue], *, answered_by: str, context: Context
+) -> Change:
+    """Close a step's open questions; the step is ready again.
+
+    Raises:
+        NotFound: there is no such step.
+        NotWaiting: it asks nothing (any more).
+        InvalidAnswers: some answers do not fit; nothing changes.
+    """
+    step = execution.steps.get(step_id)
+    if step is None:
+        raise NotFound(f"This execution has no step {step_id!r}.")
+    if execution.ended or step.status is not StepStatus.WAITING or step.open_round is None:
+        raise NotWaiting(f"Step {step_id} does not wait for answers.", status=step.status)
+    asked = step.open_round
+    closed = asked.model_copy(
+        update={
+            "answers": check_answers(asked.questions, answers),
+            "answered_at": context.now,
+            "answered_by": answered_by,
+        }
+    )
+    execution = step_transition(execution, step_id, StepStatus.PENDING, now=context.now)
+    step = replace(execution.steps[step_id], rounds=(*step.rounds[:-1], closed))
+    execution = execution.with_step(step)
+    events: tuple[Event, ...] = (ClarificationAnswered(step_id=step_id, answered_by=answered_by),)
+    if execution.status is ExecutionStatus.WAITING:
+        execution = transition(execution, ExecutionStatus.RUNNING, now=context.now)
+        events += (ExecutionResumed(),)
+    return Change(execution=execution, events=events)
+
+
+def cancel(execution: Execution, *, context: Context) -> Change:
+    """Stop everything that has not ended.
+
+    Raises:
+        IllegalTransition: it has ended.
+    """
+    events: list[Event] = []
+    for step in _in_order(execution):
+        if step.status in UNFINISHED:
+            execution = step_transition(execution, step.step_id, StepStatus.CANCELLED, now=context.now)
+            events.append(StepCancelled(step_id=step.step_id))
+    cancelled = transition(execution, ExecutionStatus.CANCELLED, now=context.now)
+    events.append(_complete_event(cancelled, context))
+    return Change(execution=cancelled, events=tuple(events), discard_pending_calls=True)
+
+
+def _settle(change: Change, context: Context) -> Change:
+    """Derive the execution's status from its steps, when nothing in it is at work any more."""
+    execution = change.execution
+    statuses = {step.status for step in execution.steps.values()}
+    if statuses & WORKING:
+        return change
+    if StepStatus.FAILED in statuses:
+        return _fail(change, context)
+    if ready_steps(execution):
+        return change
+    if StepStatus.WAITING in statuses:
+        waiting_on = (WaitingOn.CLARIFICATION,)
+        waiting = transition(execution, ExecutionStatus.WAITING, now=context.now)
+        waiting = replace(waiting, waiting_on=waiting_on)
+        return Change(execution=waiting, events=(*change.events, ExecutionWaiting(waiting_on=waiting_on)))
+    completed = transition(execution, ExecutionStatus.COMPLETED, now=context.now)
+    return Change(execution=completed, events=(*change.events, _complete_event(completed, context)))
+
+
+def _fail(change: Change, context: Context) -> Change:
+    execution, events = change.execution, list(change.events)
+    failed = next(step for step in _in_order(execution) if step.status is StepStatus.FAILED)
+    for step in _in_order(execution):
+        if step.status in UNFINISHED:
+            execution = step_transition(execution, step.step_id, StepStatus.SKIPPED, now=context.now)
+            events.append(StepSkipped(step_id=step.step_id, reason=f"step {failed.step_id} failed"))
+    execution = transition(execution, ExecutionStatus.FAILED, now=context.now)
+    execution = replace(execution, failure=failed.failure)
+    events.append(_complete_event(execution, context))
+    return Change(execution=execution, events=tuple(events))
+
+
+def _complete_event(execution: Execution, context: Context) -> Complete:
+    return Complete(
+        status=execution.status,
+        failure_code=execution.failure.code if execution.failure else None,
+        totals=totals_data(context.totals()),
+    )
+
+
+def _in_order(execution: Execution) -> list[Step]:
+    return sorted(execution.steps.values(), key=lambda step: step.position)
+
+
+def is_settled(execution: Execution) -> bool:
+    """Whether a runner has nothing left to do in it."""
+    return execution.status in ENDED or execution.status is ExecutionStatus.WAITING
+
+
+def stamp(change: Change, *, current: Execution, now: datetime) -> tuple[Execution, tuple[ProgressEvent, ...]]:
+    """Return a change as it is stored over `current`: the version counted up, its events numbered after the last."""
+    first = current.last_sequence + 1
+    events = tuple(
+        ProgressEvent(
+            execution_id=current.id,
+            sequence=sequence,
+            event_type=event.event_type,
+            step_id=event.step_id,
+            data=event.data(),
+            timestamp=now,
+        )
+        for sequence, event in enumerate(change.events, start=first)
+    )
+    stored = replace(
+        change.execution,
+        version=current.version + 1,
+        last_sequence=current.last_sequence + len(events),
+        updated_at=now,
+    )
+    return stored, events

@@ -1,0 +1,120 @@
+"""Anticipated failures, one small tree.
+
+EngineError
+├── NotFound            what was named does not exist (or may not be seen)
+├── Conflict            the state does not allow it now
+│   ├── IllegalTransition
+│   ├── NotWaiting
+│   └── VersionConflict
+├── Invalid             what was asked for cannot be right; `errors` says where
+│   └── InvalidAnswers
+├── Superseded          another runner has taken the execution over
+├── Unavailable         the database is away; nothing is known to be stored
+└── ModelError          the model gave no reply that could be used
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, JsonValue
+
+from executions.engine.states import FailureCode
+
+
+class FieldError(BaseModel):
+    """One thing wrong with a value: where (RFC 6901 pointer), a stable code, and words for a person."""
+
+    model_config = ConfigDict(frozen=True)
+
+    pointer: str
+    code: str
+    detail: str
+
+
+class EngineError(Exception):
+    """Base of every failure that the engine foresees. `code` is stable; `context` is safe to show."""
+
+    code = "engine-error"
+
+    def __init__(self, detail: str, **context: JsonValue) -> None:
+        super().__init__(detail)
+        self.context = context
+
+
+class NotFound(EngineError):
+    """There is no such thing, or none that the caller may see."""
+
+    code = "not-found"
+
+
+class Conflict(EngineError):
+    """The present state does not allow it."""
+
+    code = "conflict"
+
+
+class IllegalTransition(Conflict):
+    """A move that is not in the table of transitions."""
+
+    code = "illegal-transition"
+
+    def __init__(self, what: str, *, current: str, wanted: str) -> None:
+        super().__init__(f"{what} is {current}; it cannot become {wanted}.", current=current, wanted=wanted)
+
+
+class NotWaiting(Conflict):
+    """Answers for a step that asks nothing (any more)."""
+
+    code = "not-waiting"
+
+
+class VersionConflict(Conflict):
+    """Somebody else changed it first; read it again."""
+
+    code = "version-conflict"
+
+    def __init__(self, what: str, *, expected: int) -> None:
+        super().__init__(f"{what} was changed by somebody else; read it again.", expected_version=expected)
+
+
+class Invalid(EngineError):
+    """Values that cannot be right; nothing was changed."""
+
+    code = "invalid"
+
+    def __init__(self, detail: str, errors: list[FieldError]) -> None:
+        super().__init__(detail)
+        self.errors = errors
+
+
+class InvalidAnswers(Invalid):
+    """Answers that do not fit their questions; the questions stay open."""
+
+    code = "invalid-answers"
+
+
+class Superseded(EngineError):
+    """Another runner has taken the execution over; whoever sees this stops without a trace."""
+
+    code = "superseded"
+
+    def __init__(self, execution_id: UUID, *, epoch: int) -> None:
+        super().__init__("Another runner has taken this execution over.", execution_id=str(execution_id), epoch=epoch)
+
+
+class Unavailable(EngineError):
+    """The database cannot be reached; whoever sees this stops, and the sweep starts it again later."""
+
+    code = "unavailable"
+
+
+class ModelError(EngineError):
+    """The model could not be asked, or gave nothing that can be repaired."""
+
+    code = "model-error"
+
+    def __init__(self, failure_code: FailureCode, detail: str, context: Mapping[str, JsonValue] | None = None) -> None:
+        super().__init__(detail, **dict(context or {}))
+        self.failure_code = failure_code

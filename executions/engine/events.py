@@ -1,0 +1,198 @@
+"""The facts that an execution's log tells. One name serves the log, the stream and webhooks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from datetime import datetime
+from enum import StrEnum
+from typing import ClassVar
+from uuid import UUID
+
+from pydantic import JsonValue, TypeAdapter
+
+from executions.engine.calls import Totals, Usage
+from executions.engine.clarification import Question
+from executions.engine.errors import FieldError
+from executions.engine.execution import Pin, ScopeRef
+from executions.engine.states import ExecutionStatus, FailureCode, WaitingOn
+
+
+class EventType(StrEnum):
+    """Every event there is."""
+
+    EXECUTION_CREATED = "execution_created"
+    EXECUTION_STARTED = "execution_started"
+    STEP_STARTED = "step_started"
+    REMEDIATION_STARTED = "remediation_started"
+    CLARIFICATION_NEEDED = "clarification_needed"
+    CLARIFICATION_ANSWERED = "clarification_answered"
+    STEP_COMPLETED = "step_completed"
+    STEP_FAILED = "step_failed"
+    STEP_CANCELLED = "step_cancelled"
+    STEP_SKIPPED = "step_skipped"
+    EXECUTION_WAITING = "execution_waiting"
+    EXECUTION_RESUMED = "execution_resumed"
+    COMPLETE = "complete"
+
+
+_JSON: TypeAdapter[object] = TypeAdapter(object)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """One fact; `step_id` is None when it is about the execution as a whole."""
+
+    event_type: ClassVar[EventType]
+    step_id: str | None = None
+
+    def data(self) -> dict[str, JsonValue]:
+        """Return what the event tells beyond its type and step, ready for JSON."""
+        pairs = {each.name: getattr(self, each.name) for each in fields(self) if each.name != "step_id"}
+        plain: dict[str, JsonValue] = _JSON.dump_python(pairs, mode="json")
+        return plain
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExecutionCreated(Event):
+    """It was accepted."""
+
+    event_type = EventType.EXECUTION_CREATED
+    workflow_id: str
+    workflow_version: int
+    scope: ScopeRef
+    requested_by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExecutionStarted(Event):
+    """A worker took it for the first time."""
+
+    event_type = EventType.EXECUTION_STARTED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepStarted(Event):
+    """An attempt of a step begins."""
+
+    event_type = EventType.STEP_STARTED
+    attempt: int
+    role: str
+    model: str
+    inputs: tuple[Pin, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemediationStarted(Event):
+    """Output was invalid; the model is asked again. `attempt` is the one that begins."""
+
+    event_type = EventType.REMEDIATION_STARTED
+    attempt: int
+    violations: tuple[FieldError, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClarificationNeeded(Event):
+    """Questions wait for a person."""
+
+    event_type = EventType.CLARIFICATION_NEEDED
+    questions: tuple[Question, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClarificationAnswered(Event):
+    """A person answered."""
+
+    event_type = EventType.CLARIFICATION_ANSWERED
+    answered_by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepCompleted(Event):
+    """Its document is stored; `cost_usd` is None when the model has no known price."""
+
+    event_type = EventType.STEP_COMPLETED
+    document_id: UUID
+    document_version: int
+    document_type: str
+    title: str
+    usage: Usage
+    cost_usd: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepFailed(Event):
+    """It ended without a document."""
+
+    event_type = EventType.STEP_FAILED
+    failure_code: FailureCode
+    error: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepCancelled(Event):
+    """A person stopped the execution."""
+
+    event_type = EventType.STEP_CANCELLED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepSkipped(Event):
+    """It will not run."""
+
+    event_type = EventType.STEP_SKIPPED
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExecutionWaiting(Event):
+    """Nothing can go on without someone."""
+
+    event_type = EventType.EXECUTION_WAITING
+    waiting_on: tuple[WaitingOn, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExecutionResumed(Event):
+    """What it waited for is there."""
+
+    event_type = EventType.EXECUTION_RESUMED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Complete(Event):
+    """It ended, one way or another."""
+
+    event_type = EventType.COMPLETE
+    status: ExecutionStatus
+    failure_code: FailureCode | None
+    totals: dict[str, JsonValue]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProgressEvent:
+    """One numbered line of an execution's log, as it is stored and streamed."""
+
+    execution_id: UUID
+    sequence: int
+    event_type: EventType
+    step_id: str | None
+    data: dict[str, JsonValue]
+    timestamp: datetime
+
+
+def money(amount: object) -> str | None:
+    """Return an amount of US dollars as the decimal string that clients get (ten decimals), None for None."""
+    return None if amount is None else f"{amount:.10f}"
+
+
+def totals_data(totals: Totals) -> dict[str, JsonValue]:
+    """Return the totals of an execution as events and responses show them."""
+    return {
+        "calls": totals.calls,
+        **totals.usage.model_dump(),
+        "total_tokens": totals.usage.total_tokens,
+        "cost_usd": money(totals.cost_usd),
+        "known_cost_usd": money(totals.known_cost_usd),
+        "cost_complete": totals.cost_complete,
+        "cost_final": totals.cost_final,
+    }

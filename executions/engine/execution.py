@@ -1,0 +1,176 @@
+"""The values the engine works on. The execution is the aggregate: it holds its steps, and one version for all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, JsonValue
+
+from executions.engine.clarification import ClarificationRound
+from executions.engine.errors import FieldError, IllegalTransition
+from executions.engine.states import (
+    ENDED,
+    EXECUTION_TRANSITIONS,
+    STEP_TRANSITIONS,
+    ExecutionStatus,
+    FailureCode,
+    StepStatus,
+    WaitingOn,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """Why something failed: a stable code and words for a person."""
+
+    code: FailureCode
+    message: str
+
+
+class Pin(BaseModel):
+    """The document version that a step reads as one of its inputs."""
+
+    model_config = ConfigDict(frozen=True)
+
+    type: str
+    document_id: UUID
+    version: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One step of an execution."""
+
+    step_id: str
+    position: int  # order of definition, from 0
+    level: int  # distance from the start, from 0
+    name: str
+    role: str  # name of the role, for people
+    produces: str
+    depends_on: tuple[str, ...] = ()
+    status: StepStatus = StepStatus.PENDING
+    version: int = 1
+    attempt: int = 0  # prompts begun; 0 before the first
+    invalid_outputs: int = 0  # since the start or the last answers
+    pins: tuple[Pin, ...] = ()
+    rounds: tuple[ClarificationRound, ...] = ()
+    violations: tuple[FieldError, ...] = ()  # of the last output, when it was invalid
+    document_id: UUID | None = None
+    document_version: int | None = None
+    failure: Failure | None = None
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+
+    @property
+    def open_round(self) -> ClarificationRound | None:
+        """The round of questions that waits for answers, if any."""
+        last = self.rounds[-1] if self.rounds else None
+        return last if last is not None and last.answered_at is None else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScopeRef:
+    """Where an execution and its documents live."""
+
+    id: UUID
+    type: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Execution:
+    """One run of one workflow version in one scope."""
+
+    id: UUID
+    workflow_id: str
+    workflow_version: int
+    scope: ScopeRef
+    input: str | Mapping[str, JsonValue]  # the brief: text, or an object
+    steps: Mapping[str, Step]
+    created_at: datetime
+    updated_at: datetime
+    status: ExecutionStatus = ExecutionStatus.PENDING
+    version: int = 1
+    runner: str | None = None  # name of the worker that runs it now
+    runner_epoch: int = 0  # rises with every claim; the fence of every runner's write
+    last_sequence: int = 0  # number of its newest event
+    waiting_on: tuple[WaitingOn, ...] = ()
+    failure: Failure | None = None
+    requested_by: int | None = None  # user id; None for the system
+    requested_by_name: str = ""
+    tags: tuple[str, ...] = ()
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    resume_at: datetime | None = None  # parked until then
+    deadline_at: datetime | None = None  # someone must have acted by then
+
+    @property
+    def ended(self) -> bool:
+        """Whether its status is final."""
+        return self.status in ENDED
+
+    @property
+    def done_steps(self) -> int:
+        """Steps whose document is stored."""
+        return sum(step.status is StepStatus.COMPLETED for step in self.steps.values())
+
+    def with_step(self, step: Step) -> Execution:
+        """Return the execution with this step in place of the one of the same id."""
+        return replace(self, steps={**self.steps, step.step_id: step})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Document:
+    """One version of a document, with the head's identity. `version` 1, 2, 3 … per (scope, type)."""
+
+    id: UUID
+    scope_id: UUID
+    type: str
+    version: int
+    title: str
+    content: Mapping[str, JsonValue]
+    schema: Mapping[str, JsonValue]
+    execution_id: UUID | None
+    step_id: str | None
+    created_at: datetime
+    provenance: Mapping[str, JsonValue] = field(default_factory=dict)
+
+
+def transition(execution: Execution, to: ExecutionStatus, *, now: datetime) -> Execution:
+    """Return the execution in another status.
+
+    Raises:
+        IllegalTransition: the table does not allow the move.
+    """
+    if to not in EXECUTION_TRANSITIONS[execution.status]:
+        raise IllegalTransition("The execution", current=execution.status, wanted=to)
+    started = now if to is ExecutionStatus.RUNNING and execution.started_at is None else execution.started_at
+    return replace(
+        execution,
+        status=to,
+        updated_at=now,
+        started_at=started,
+        finished_at=now if to in ENDED else None,
+        runner=execution.runner if to is ExecutionStatus.RUNNING else None,
+        waiting_on=execution.waiting_on if to is ExecutionStatus.WAITING else (),
+    )
+
+
+def step_transition(execution: Execution, step_id: str, to: StepStatus, *, now: datetime) -> Execution:
+    """Return the execution with one step in another status.
+
+    Raises:
+        IllegalTransition: the table does not allow the move, or the execution has ended.
+    """
+    step = execution.steps[step_id]
+    if execution.ended or to not in STEP_TRANSITIONS[step.status]:
+        raise IllegalTransition(f"Step {step_id}", current=step.status, wanted=to)
+    over = to in {StepStatus.COMPLETED, StepStatus.FAILED, StepStatus.CANCELLED, StepStatus.SKIPPED}
+    started = now if to is StepStatus.RUNNING and step.started_at is None else step.started_at
+    moved = replace(
+        step, status=to, version=step.version + 1, started_at=started, finished_at=now if over else None
+    )
+    return replace(execution, updated_at=now).with_step(moved)

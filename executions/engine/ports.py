@@ -1,0 +1,159 @@
+"""What the engine needs from outside. `in_memory.py` has each of them in dictionaries."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+from uuid import UUID
+
+from executions.engine.calls import Call, ModelReply, ModelRequest
+from executions.engine.changes import Change, Context
+from executions.engine.execution import Document, Execution
+from workflows.definition import WorkflowDefinition
+
+Decide = Callable[[Execution, Context], Change]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transition:
+    """One thing to be stored, whole or not at all.
+
+    `decide` is pure and is given the execution as it is when its row is locked, so that transitions of parallel
+    steps, a cancel and an answer never overwrite each other: each decides on what the others left.
+    """
+
+    execution_id: UUID
+    epoch: int | None  # the runner's fence; None for what people do
+    decide: Decide
+    calls: tuple[Call, ...] = ()  # ledger rows to settle (known key) or to announce (new key)
+    document: Document | None = None  # its id and version are assigned as it is stored
+
+
+class Journal(Protocol):
+    """The engine's one way to write."""
+
+    async def commit(self, transition: Transition) -> Execution:
+        """Store all of `transition` or nothing, and return the execution as it is now.
+
+        Raises:
+            NotFound: there is no such execution.
+            Superseded: another runner has taken it over (the epoch is not the row's).
+            EngineError: whatever `decide` raises; nothing is stored then.
+        """
+
+
+class Ledger(Protocol):
+    """The record of every paid call."""
+
+    async def calls(self, execution_id: UUID, step_id: str) -> list[Call]:
+        """Return the step's calls, oldest first."""
+
+    async def settle(self, call: Call) -> None:
+        """Keep what became of a call apart from any decision (a late reply, a failed try).
+
+        A row that is already `committed` stays as it is.
+        """
+
+
+class ExecutionRepository(Protocol):
+    """Executions, read and stored whole."""
+
+    async def save(self, execution: Execution) -> Execution:
+        """Insert it (version 1), or replace version `execution.version - 1` of it.
+
+        Raises:
+            VersionConflict: the stored one has another version.
+        """
+
+    async def get(self, execution_id: UUID) -> Execution:
+        """Return it.
+
+        Raises:
+            NotFound: there is none.
+        """
+
+    async def list_by_scope(self, scope_id: UUID) -> list[Execution]:
+        """Return the scope's executions, newest first."""
+
+    async def list_active(self) -> list[Execution]:
+        """Return those that are pending, running or waiting, oldest first."""
+
+
+class DocumentRepository(Protocol):
+    """Documents: one per scope and type, with all their versions."""
+
+    async def save(self, document: Document) -> Document:
+        """Store it as the next version: `document.version` must be the head's version + 1 (1 for a new one).
+
+        The id of a new document is kept; that of a known (scope, type) is the head's.
+
+        Raises:
+            VersionConflict: the head has another version.
+        """
+
+    async def get(self, document_id: UUID, version: int | None = None) -> Document:
+        """Return one version, the head by default.
+
+        Raises:
+            NotFound: there is none.
+        """
+
+    async def get_by_scope_type(self, scope_id: UUID, document_type: str) -> Document | None:
+        """Return the head of the scope's document of this type, None when there is none."""
+
+    async def list_by_scope(self, scope_id: UUID) -> list[Document]:
+        """Return the heads of all documents of the scope, by type."""
+
+
+class Definitions(Protocol):
+    """Published workflow versions."""
+
+    async def get(self, workflow_id: str, version: int) -> WorkflowDefinition:
+        """Return the definition.
+
+        Raises:
+            NotFound: there is none.
+        """
+
+
+class ModelClient(Protocol):
+    """Language models, by alias or `provider:model`."""
+
+    def resolve(self, model: str) -> str:
+        """Return the `provider:model` that an alias stands for (itself when it is one already)."""
+
+    async def complete(self, request: ModelRequest) -> ModelReply:
+        """Ask the model once, without any retry.
+
+        Raises:
+            ModelError: it could not be asked, or did not answer in time.
+        """
+
+
+class Clock(Protocol):
+    """The time."""
+
+    def now(self) -> datetime:
+        """Return the present moment, aware, in UTC."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Repositories:
+    """The pair that `create_repositories()` makes, in memory or on PostgreSQL."""
+
+    documents: DocumentRepository
+    executions: ExecutionRepository
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ports:
+    """All that a runner is given."""
+
+    repositories: Repositories
+    journal: Journal
+    ledger: Ledger
+    definitions: Definitions
+    models: ModelClient
+    clock: Clock

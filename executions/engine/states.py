@@ -1,0 +1,128 @@
+"""The statuses of executions, steps and calls, and the one table of legal moves between them."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class ExecutionStatus(StrEnum):
+    """Where an execution stands."""
+
+    #: Accepted; no worker has taken it yet.
+    PENDING = "pending"
+    #: Something in it can go on.
+    RUNNING = "running"
+    #: Nothing in it can go on without someone; holds no worker.
+    WAITING = "waiting"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class StepStatus(StrEnum):
+    """Where a step stands."""
+
+    #: Not started, or answered and ready to be taken up again.
+    PENDING = "pending"
+    RUNNING = "running"
+    #: A person has to answer.
+    WAITING = "waiting"
+    #: Its output was invalid; the model is asked again with the violations.
+    REMEDIATING = "remediating"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    #: It will not run: something that it needs has failed.
+    SKIPPED = "skipped"
+
+
+class CallStatus(StrEnum):
+    """What became of one paid call."""
+
+    #: Announced; it may or may not have reached the provider.
+    PENDING = "pending"
+    #: Answered, and the answer was used.
+    COMMITTED = "committed"
+    #: Nobody waits for its answer any more (cancelled, superseded).
+    DISCARDED = "discarded"
+    #: The provider refused or failed it.
+    FAILED = "failed"
+    #: The worker died while it was under way.
+    UNKNOWN = "unknown"
+
+
+class CallKind(StrEnum):
+    """Why the model was called."""
+
+    GENERATE = "generate"
+    REMEDIATE = "remediate"
+
+
+class WaitingOn(StrEnum):
+    """What a waiting execution waits for."""
+
+    CLARIFICATION = "clarification"
+
+
+class FailureCode(StrEnum):
+    """Why an execution or a step failed."""
+
+    VALIDATION_EXHAUSTED = "validation_exhausted"
+    MODEL_REFUSED = "model_refused"
+    OUTPUT_TRUNCATED = "output_truncated"
+    CONTEXT_TOO_LONG = "context_too_long"
+    #: Key, permission or bad request: trying again would not help.
+    PROVIDER_REJECTED = "provider_rejected"
+    PROVIDER_UNAVAILABLE = "provider_unavailable"
+    TIMED_OUT = "timed_out"
+    INTERNAL = "internal"
+
+
+EXECUTION_TRANSITIONS: dict[ExecutionStatus, frozenset[ExecutionStatus]] = {
+    ExecutionStatus.PENDING: frozenset({ExecutionStatus.RUNNING, ExecutionStatus.CANCELLED}),
+    ExecutionStatus.RUNNING: frozenset(
+        {
+            ExecutionStatus.WAITING,
+            ExecutionStatus.COMPLETED,
+            ExecutionStatus.FAILED,
+            ExecutionStatus.CANCELLED,
+        }
+    ),
+    ExecutionStatus.WAITING: frozenset({ExecutionStatus.RUNNING, ExecutionStatus.CANCELLED}),
+    ExecutionStatus.COMPLETED: frozenset(),
+    ExecutionStatus.FAILED: frozenset(),
+    ExecutionStatus.CANCELLED: frozenset(),
+}
+
+STEP_TRANSITIONS: dict[StepStatus, frozenset[StepStatus]] = {
+    StepStatus.PENDING: frozenset({StepStatus.RUNNING, StepStatus.CANCELLED, StepStatus.SKIPPED}),
+    StepStatus.RUNNING: frozenset(
+        {
+            StepStatus.WAITING,
+            StepStatus.REMEDIATING,
+            StepStatus.COMPLETED,
+            StepStatus.FAILED,
+            StepStatus.CANCELLED,
+        }
+    ),
+    StepStatus.REMEDIATING: frozenset(
+        {
+            StepStatus.REMEDIATING,
+            StepStatus.WAITING,
+            StepStatus.COMPLETED,
+            StepStatus.FAILED,
+            StepStatus.CANCELLED,
+        }
+    ),
+    StepStatus.WAITING: frozenset({StepStatus.PENDING, StepStatus.SKIPPED, StepStatus.CANCELLED}),
+    StepStatus.COMPLETED: frozenset(),
+    StepStatus.FAILED: frozenset(),
+    StepStatus.CANCELLED: frozenset(),
+    StepStatus.SKIPPED: frozenset(),
+}
+
+
+ENDED = frozenset({ExecutionStatus.COMPLETED, ExecutionStatus.FAILED, ExecutionStatus.CANCELLED})
+ACTIVE = frozenset({ExecutionStatus.PENDING, ExecutionStatus.RUNNING, ExecutionStatus.WAITING})
+WORKING = frozenset({StepStatus.RUNNING, StepStatus.REMEDIATING})
+UNFINISHED = frozenset({StepStatus.PENDING, StepStatus.RUNNING, StepStatus.WAITING, StepStatus.REMEDIATING})

@@ -1,0 +1,141 @@
+"""Rows of the execution room. Only `repository`, `journal`, `selectors` and `admin` touch them."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+
+from executions.engine.states import ExecutionStatus, StepStatus
+
+
+class Execution(models.Model):
+    """One run of one workflow version in one scope. `version` guards every write to it and its steps."""
+
+    id = models.UUIDField(primary_key=True, editable=False)
+    workflow_version = models.ForeignKey("workflows.WorkflowVersion", on_delete=models.PROTECT, related_name="+")
+    workflow_id = models.CharField(max_length=63)
+    scope = models.ForeignKey("access.Scope", on_delete=models.PROTECT, related_name="+")
+    status = models.CharField(max_length=20, choices={each.value: each.name.title() for each in ExecutionStatus})
+    version = models.PositiveIntegerField(default=1)
+    runner = models.CharField(max_length=100, null=True)  # noqa: DJ001 - NULL: nobody runs it
+    runner_epoch = models.PositiveIntegerField(default=0)  # rises with every claim
+    last_sequence = models.PositiveIntegerField(default=0)  # number of the newest event
+    waiting_on = models.JSONField(default=list)
+    failure_code = models.CharField(max_length=40, blank=True)
+    failure_message = models.TextField(blank=True)
+    input = models.JSONField()  # the brief: a text or an object
+    tags = models.JSONField(default=list)
+    requested_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+"
+    )  # NULL: the system, or a user who is gone
+    requested_by_name = models.CharField(max_length=150, blank=True)
+    created_at = models.DateTimeField()
+    updated_at = models.DateTimeField()
+    started_at = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField(null=True)
+    resume_at = models.DateTimeField(null=True)  # parked until then; NULL: not parked
+    deadline_at = models.DateTimeField(null=True)  # someone must have acted by then
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                name="execution_status_known",
+                condition=Q(status__in=["pending", "running", "waiting", "completed", "failed", "cancelled"]),
+            ),
+            models.CheckConstraint(
+                name="execution_runner_only_while_running",
+                condition=Q(runner__isnull=True) | Q(status="running"),
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["-created_at", "-id"], name="execution_newest"),  # selectors: the list
+            models.Index(fields=["scope", "-created_at"], name="execution_scope"),  # list_by_scope
+            models.Index(
+                fields=["status", "updated_at"],
+                name="execution_runnable",
+                condition=Q(status__in=["pending", "running"]),
+            ),  # the sweep
+            models.Index(fields=["resume_at"], name="execution_resume", condition=Q(resume_at__isnull=False)),
+            models.Index(fields=["deadline_at"], name="execution_deadline", condition=Q(deadline_at__isnull=False)),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.workflow_id} {self.id}"
+
+
+class ExecutionStep(models.Model):
+    """One step of an execution; written in the transaction that writes the execution."""
+
+    execution = models.ForeignKey(Execution, on_delete=models.CASCADE, related_name="steps")
+    step_id = models.CharField(max_length=200)
+    position = models.PositiveIntegerField()  # order of definition, from 0
+    level = models.PositiveIntegerField()  # distance from the start, from 0
+    name = models.CharField(max_length=80)
+    role = models.CharField(max_length=80)
+    produces = models.CharField(max_length=63)
+    depends_on = models.JSONField(default=list)
+    status = models.CharField(max_length=20, choices={each.value: each.name.title() for each in StepStatus})
+    version = models.PositiveIntegerField(default=1)
+    attempt = models.PositiveIntegerField(default=0)
+    invalid_outputs = models.PositiveIntegerField(default=0)
+    pins = models.JSONField(default=list)  # input document versions
+    rounds = models.JSONField(default=list)  # clarification rounds: questions and answers
+    violations = models.JSONField(default=list)  # of the last output, when it was invalid
+    document_id = models.UUIDField(null=True)  # NULL until the step is completed
+    document_version = models.PositiveIntegerField(null=True)
+    failure_code = models.CharField(max_length=40, blank=True)
+    failure_message = models.TextField(blank=True)
+    started_at = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["execution", "step_id"], name="step_once_per_execution"),
+            models.CheckConstraint(
+                name="step_status_known",
+                condition=Q(
+                    status__in=[
+                        "pending",
+                        "running",
+                        "waiting",
+                        "remediating",
+                        "completed",
+                        "failed",
+                        "cancelled",
+                        "skipped",
+                    ]
+                ),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.step_id
+
+
+class ExecutionEvent(models.Model):
+    """One line of an execution's log, numbered 1, 2, 3 … without gaps; never changed."""
+
+    execution = models.ForeignKey(Execution, on_delete=models.CASCADE, related_name="events")
+    sequence = models.PositiveIntegerField()
+    event_type = models.CharField(max_length=40)
+    step_id = models.CharField(max_length=200, null=True)  # noqa: DJ001 - NULL: about the whole execution
+    data = models.JSONField(default=dict)
+    timestamp = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["execution", "sequence"], name="event_once_per_sequence")]
+
+    def __str__(self) -> str:
+        return f"{self.sequence} {self.event_type}"
+
+
+class Runner(models.Model):
+    """A worker process and its heartbeat. A silent one loses its executions to the sweep of the others."""
+
+    name = models.CharField(primary_key=True, max_length=100)
+    started_at = models.DateTimeField()
+    heartbeat_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return self.name

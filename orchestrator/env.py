@@ -1,0 +1,79 @@
+"""Typed reads of the environment. A value that cannot be right stops the process with the variable's name."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+class BadEnvironment(SystemExit):
+    """The environment does not allow a start; the message names the variable."""
+
+
+def text(name: str, default: str | None = None) -> str:
+    """Return the variable, or the content of the file that `<name>_FILE` names, or the default.
+
+    Raises:
+        BadEnvironment: none of them is there.
+    """
+    if value := os.environ.get(name):
+        return value
+    if path := os.environ.get(f"{name}_FILE"):
+        try:
+            return Path(path).read_text(encoding="utf-8").strip()
+        except OSError as error:
+            raise BadEnvironment(f"{name}_FILE: cannot read {path}: {error.strerror}") from error
+    if default is None:
+        raise BadEnvironment(f"{name} is not set. Set {name}, or {name}_FILE to a file that holds it.")
+    return default
+
+
+def integer(name: str, default: int, *, minimum: int = 0) -> int:
+    """Return the variable as a whole number.
+
+    Raises:
+        BadEnvironment: it is no number, or less than `minimum`.
+    """
+    raw = text(name, str(default))
+    try:
+        value = int(raw)
+    except ValueError as error:
+        raise BadEnvironment(f"{name}={raw!r} is not a whole number.") from error
+    if value < minimum:
+        raise BadEnvironment(f"{name}={raw} is less than {minimum}.")
+    return value
+
+
+def number(name: str, default: float, *, minimum: float = 0.0) -> float:
+    """Return the variable as a number.
+
+    Raises:
+        BadEnvironment: it is no number, or less than `minimum`.
+    """
+    raw = text(name, str(default))
+    try:
+        value = float(raw)
+    except ValueError as error:
+        raise BadEnvironment(f"{name}={raw!r} is not a number.") from error
+    if not value >= minimum:
+        raise BadEnvironment(f"{name}={raw} is less than {minimum}.")
+    return value
+
+
+def flag(name: str, *, default: bool) -> bool:
+    """Return the variable as a yes or no.
+
+    Raises:
+        BadEnvironment: it is neither.
+    """
+    raw = text(name, "1" if default else "0").lower()
+    if raw in {"1", "true", "yes", "on"}:
+        return True
+    if raw in {"0", "false", "no", "off"}:
+        return False
+    raise BadEnvironment(f"{name}={raw!r} is neither 1 nor 0.")
+
+
+def words(name: str, default: str = "") -> list[str]:
+    """Return the variable's comma-separated words."""
+    return [word.strip() for word in text(name, default).split(",") if word.strip()]

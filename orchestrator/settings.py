@@ -1,0 +1,187 @@
+"""Every setting. Values come from the environment (`env.py`); units are in the names."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+from orchestrator import env, postgres
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+DATA_DIR = Path(env.text("DATA_DIR", str(BASE_DIR / ".data"))).resolve()
+HOST = env.text("HOST", "127.0.0.1")
+PORT = env.integer("PORT", 8000)
+
+# LOCAL: one person on one machine, plain HTTP. Everything else is production and has no default for a secret.
+DATABASE_URL = env.text("DATABASE_URL", "")
+LOCAL = env.flag("LOCAL", default=not DATABASE_URL)
+DEBUG = env.flag("DEBUG", default=False)
+SECRET_KEY = env.local_secret("SECRET_KEY", DATA_DIR / "secret_key") if LOCAL else env.text("SECRET_KEY")
+ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
+CSRF_TRUSTED_ORIGINS = env.words("CSRF_TRUSTED_ORIGINS")
+
+INSTALLED_APPS = [
+    "unfold",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django.contrib.postgres",
+    "channels",
+    "django_eventstream",
+    "django_filters",
+    "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "knox",
+    "procrastinate.contrib.django",
+    "access",
+    "workflows",
+    "documents",
+    "telemetry",
+    "executions",
+    "console",
+    "orchestrator",
+]
+MIDDLEWARE = [
+    "orchestrator.middleware.RequestIdMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+ROOT_URLCONF = "orchestrator.urls"
+ASGI_APPLICATION = "orchestrator.asgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+
+# --- database -------------------------------------------------------------------------------------------------------
+DATABASES = {
+    "default": {
+        **postgres.django_database(DATABASE_URL or postgres.url(DATA_DIR)),
+        "CONN_HEALTH_CHECKS": True,
+        "OPTIONS": {
+            "pool": {
+                "min_size": 1,
+                "max_size": env.integer("DATABASE_POOL_SIZE", 16, minimum=2),
+                "timeout": env.number("DATABASE_POOL_TIMEOUT_SECONDS", 10.0),
+            },
+        },
+    }
+}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# --- people ---------------------------------------------------------------------------------------------------------
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
+LOGIN_URL = "console:login"
+LOGIN_REDIRECT_URL = "console:executions"
+LOGOUT_REDIRECT_URL = "console:login"
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+REST_KNOX = {
+    "TOKEN_TTL": timedelta(days=env.integer("TOKEN_TTL_DAYS", 365, minimum=1)),
+    "AUTH_HEADER_PREFIX": "Bearer",
+    "AUTO_REFRESH": False,
+}
+
+# --- security -------------------------------------------------------------------------------------------------------
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = not LOCAL
+SECURE_SSL_REDIRECT = env.flag("SECURE_SSL_REDIRECT", default=not LOCAL)
+SECURE_HSTS_SECONDS = 0 if LOCAL else env.integer("SECURE_HSTS_SECONDS", 31_536_000)
+SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = not LOCAL
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env.flag("BEHIND_PROXY", default=False) else None
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+DATA_UPLOAD_MAX_MEMORY_SIZE = env.integer("MAX_REQUEST_BYTES", 2 * 1024 * 1024, minimum=1024)
+
+# --- API ------------------------------------------------------------------------------------------------------------
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "access.authentication.TokenAuthentication",
+        "rest_framework.authentication.SessionAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "orchestrator.problems.problem_handler",
+    "DEFAULT_PAGINATION_CLASS": "orchestrator.pagination.KeysetPagination",
+    "DEFAULT_VERSIONING_CLASS": None,
+    "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Scriptorium",
+    "DESCRIPTION": "Runs LLM document workflows that people can trust.",
+    "VERSION": "1.0.0",
+    "OAS_VERSION": "3.1.1",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
+    "SERVE_AUTHENTICATION": [],
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "SCHEMA_PATH_PREFIX": r"/api/v1",
+    "COMPONENT_SPLIT_REQUEST": True,
+    "PREPROCESSING_HOOKS": ["orchestrator.openapi.strip_optional_slashes"],
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "orchestrator.openapi.add_stream",
+    ],
+}
+
+# --- stream ---------------------------------------------------------------------------------------------------------
+EVENTSTREAM_STORAGE_CLASS = "executions.progress.eventstream.ExecutionEventStorage"
+EVENTSTREAM_CHANNELMANAGER_CLASS = "executions.progress.eventstream.ExecutionChannelManager"
+STREAM_KEEPALIVE_SECONDS = env.number("STREAM_KEEPALIVE_SECONDS", 15.0, minimum=0.1)
+STREAM_QUEUE_SIZE = env.integer("STREAM_QUEUE_SIZE", 100, minimum=1)  # events held for one client
+STREAM_RETRY_MS = env.integer("STREAM_RETRY_MS", 2000)  # what a browser waits before it reconnects
+
+# --- worker ---------------------------------------------------------------------------------------------------------
+WORKER_CONCURRENCY = env.integer("WORKER_CONCURRENCY", 20, minimum=1)  # executions that one worker runs at once
+HEARTBEAT_SECONDS = env.number("HEARTBEAT_SECONDS", 2.0, minimum=0.1)
+RUNNER_SILENT_SECONDS = env.number("RUNNER_SILENT_SECONDS", 30.0, minimum=0.5)  # then its work is taken over
+SWEEP_SECONDS = env.number("SWEEP_SECONDS", 10.0, minimum=0.1)
+SHUTDOWN_GRACE_SECONDS = env.number("SHUTDOWN_GRACE_SECONDS", 20.0)
+PROCRASTINATE_WORKER_DEFAULTS = {
+    "concurrency": WORKER_CONCURRENCY,
+    "delete_jobs": "always",
+    "fetch_job_polling_interval": 0.4,
+    "abort_job_polling_interval": 0.4,
+    "shutdown_graceful_timeout": SHUTDOWN_GRACE_SECONDS,
+}
+
+# --- models ---------------------------------------------------------------------------------------------------------
+REHEARSAL_LATENCY_SECONDS = env.number("REHEARSAL_LATENCY_SECONDS", 0.0)  # how long each rehearsal reply takes
+MODEL_ALIASES = env.model_aliases()
+
+# --- pages, logs, language ------------------------------------------------------------------------------------------
+STATIC_URL = "static/"
+STATIC_ROOT = DATA_DIR / "static"
+WHITENOISE_USE_FINDERS = True
+LANGUAGE_CODE = "en"
+TIME_ZONE = "UTC"
+USE_TZ = True

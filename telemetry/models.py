@@ -1,0 +1,71 @@
+"""What it cost. Rows only; `recorder` writes them, `selectors` reads them."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from uuid_utils.compat import uuid7
+
+
+class CallStatus(models.TextChoices):
+    """What became of a call (see `executions.engine.states.CallStatus`, the same words)."""
+
+    PENDING = "pending"
+    COMMITTED = "committed"
+    DISCARDED = "discarded"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+
+
+class ModelCall(models.Model):
+    """The ledger: one row per try of a call to a model. Costs are sums over these rows and nothing else."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    execution_id = models.UUIDField()
+    step_id = models.CharField(max_length=200)
+    attempt = models.PositiveIntegerField()
+    kind = models.CharField(max_length=20)  # generate, remediate
+    ordinal = models.PositiveIntegerField(default=1)  # tries of the same attempt
+
+    workflow_id = models.CharField(max_length=63)
+    scope = models.ForeignKey("access.Scope", on_delete=models.PROTECT, related_name="+")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+
+    status = models.CharField(max_length=20, choices=CallStatus.choices)
+    version = models.PositiveIntegerField(default=1)
+    requested_model = models.CharField(max_length=200)  # provider:model as asked for
+    request_hash = models.CharField(max_length=64)
+    provider = models.CharField(max_length=100, blank=True)
+    model = models.CharField(max_length=200, blank=True)  # as the provider names it
+    provider_request_id = models.CharField(max_length=200, blank=True)
+    reply = models.JSONField(null=True)  # NULL until there is one
+
+    input_tokens = models.PositiveBigIntegerField(default=0)  # without cached ones
+    cache_read_input_tokens = models.PositiveBigIntegerField(default=0)
+    cache_write_input_tokens = models.PositiveBigIntegerField(default=0)
+    output_tokens = models.PositiveBigIntegerField(default=0)
+    reasoning_tokens = models.PositiveBigIntegerField(default=0)  # a part of output_tokens
+    cost_usd = models.DecimalField(max_digits=20, decimal_places=10, null=True)  # NULL: not known
+    latency_ms = models.PositiveIntegerField(null=True)  # NULL until there is a reply
+    error = models.TextField(blank=True)
+    started_at = models.DateTimeField()
+    finished_at = models.DateTimeField(null=True)  # NULL while under way
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["execution_id", "step_id", "attempt", "kind", "ordinal"], name="model_call_once"
+            ),
+            models.CheckConstraint(
+                name="model_call_status_known",
+                condition=Q(status__in=["pending", "committed", "discarded", "failed", "unknown"]),
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["started_at"], name="model_call_started"),  # selectors.summary
+            models.Index(fields=["workflow_id", "started_at"], name="model_call_workflow"),  # workflow statistics
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.step_id} {self.attempt} {self.kind} {self.ordinal}"

@@ -1,0 +1,196 @@
+"""What a workflow is: a pure description, parsed once, with every reference checked."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+import jsonschema_rs
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints, ValidationError
+
+Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=63)]
+JsonSchema = dict[str, JsonValue]
+
+
+class Fault(BaseModel):
+    """One thing that is wrong with a definition, and where (RFC 6901 pointer)."""
+
+    model_config = ConfigDict(frozen=True)
+
+    pointer: str
+    code: str
+    detail: str
+
+
+class DefinitionError(Exception):
+    """A definition that cannot be run; `faults` names everything that is wrong with it."""
+
+    def __init__(self, faults: list[Fault]) -> None:
+        super().__init__("; ".join(f"{fault.pointer}: {fault.detail}" for fault in faults))
+        self.faults = faults
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
+
+
+class RoleDefinition(_Part):
+    """Who the model is while it works on a step."""
+
+    name: str = Field(min_length=1, max_length=80)
+    instructions: str = Field(min_length=1, description="What this role knows, cares about and refuses to do.")
+
+
+class ClarificationPolicy(_Part):
+    """How far a step may go in asking people."""
+
+    max_rounds: int = Field(default=1, ge=1, le=10)
+    max_questions: int = Field(default=5, ge=1, le=20, description="Questions in one round.")
+
+
+class StepDefinition(_Part):
+    """One station of the line: documents in, one document out."""
+
+    id: Slug
+    name: str = Field(min_length=1, max_length=80)
+    description: str = ""
+    role: Slug = Field(description="Key into the workflow's roles.")
+    task: str = Field(min_length=1, description="What the role has to do in this step.")
+    inputs: tuple[Slug, ...] = Field(default=(), description="Document types that the step reads.")
+    produces: Slug = Field(description="Type of the document that the step makes.")
+    output_schema: JsonSchema = Field(description="JSON Schema 2020-12 of the document; requires a string `title`.")
+    model: str = Field(default="standard", min_length=1, description="Alias (fast, standard, strong) or provider:model.")
+    clarification: ClarificationPolicy | None = Field(default=None, description="null: the step may not ask.")
+    max_attempts: int = Field(default=3, ge=1, le=10, description="Outputs tried before validation is given up.")
+    input_token_budget: int = Field(default=24_000, ge=500, description="Tokens that all input documents share.")
+    max_output_tokens: int = Field(default=8_000, ge=100)
+    timeout_seconds: int = Field(default=600, ge=1, description="Wall clock of one model call.")
+
+
+class WorkflowDefinition(_Part):
+    """Roles and steps; the order of the steps follows from the documents they read and make."""
+
+    id: Slug
+    name: str = Field(min_length=1, max_length=120)
+    description: str = Field(min_length=1)
+    scope_documents: tuple[Slug, ...] = Field(
+        default=(), description="Document types that must exist in the scope before the workflow starts."
+    )
+    roles: dict[Slug, RoleDefinition]
+    steps: tuple[StepDefinition, ...] = Field(min_length=1, max_length=200)
+
+    def step(self, step_id: str) -> StepDefinition:
+        """Return the step with this id.
+
+        Raises:
+            KeyError: no step has it.
+        """
+        for step in self.steps:
+            if step.id == step_id:
+                return step
+        raise KeyError(step_id)
+
+    def dependencies(self) -> dict[str, tuple[str, ...]]:
+        """Return for each step id the ids of the steps whose documents it reads, in order of definition."""
+        producers = {step.produces: step.id for step in self.steps}
+        return {
+            step.id: tuple(producers[kind] for kind in step.inputs if kind in producers) for step in self.steps
+        }
+
+    def levels(self) -> dict[str, int]:
+        """Return for each step id its distance from the start: 0 needs nothing made by another step."""
+        waits_for = self.dependencies()
+        levels: dict[str, int] = {}
+        while len(levels) < len(waits_for):
+            for step_id, needed in waits_for.items():
+                if step_id not in levels and all(other in levels for other in needed):
+                    levels[step_id] = 1 + max((levels[other] for other in needed), default=-1)
+        return levels
+
+    def content_hash(self) -> str:
+        """Return the SHA-256 (hex) of the definition's canonical JSON: equal content, equal hash."""
+        canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def parse_definition(source: object) -> WorkflowDefinition:
+    """Parse plain data (as read from JSON or YAML) into a definition that can be run.
+
+    Raises:
+        DefinitionError: with every fault found; references are checked once the shape is right.
+    """
+    try:
+        definition = WorkflowDefinition.model_validate(source)
+    except ValidationError as error:
+        raise DefinitionError([_shape_fault(dict(each)) for each in error.errors()]) from error
+    if faults := list(_reference_faults(definition)):
+        raise DefinitionError(faults)
+    return definition
+
+
+def pointer(*parts: str | int) -> str:
+    """Return the RFC 6901 JSON Pointer of a path."""
+    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in parts)
+
+
+def _shape_fault(error: dict[str, Any]) -> Fault:
+    return Fault(pointer=pointer(*error["loc"]), code=error["type"], detail=error["msg"])
+
+
+def _reference_faults(definition: WorkflowDefinition) -> Iterator[Fault]:
+    yield from _duplicate_faults(definition)
+    produced = {step.produces for step in definition.steps} | set(definition.scope_documents)
+    for index, step in enumerate(definition.steps):
+        if step.role not in definition.roles:
+            yield Fault(pointer=pointer("steps", index, "role"), code="unknown_role", detail=f"No role {step.role!r}.")
+        for number, kind in enumerate(step.inputs):
+            if kind not in produced:
+                yield Fault(
+                    pointer=pointer("steps", index, "inputs", number),
+                    code="unknown_document",
+                    detail=f"No step makes a {kind!r}, and scope_documents does not name it.",
+                )
+        yield from _schema_faults(index, step.output_schema)
+    yield from _cycle_faults(definition)
+
+
+def _duplicate_faults(definition: WorkflowDefinition) -> Iterator[Fault]:
+    ids: set[str] = set()
+    kinds: set[str] = set(definition.scope_documents)
+    for index, step in enumerate(definition.steps):
+        if step.id in ids:
+            yield Fault(pointer=pointer("steps", index, "id"), code="duplicate_step", detail=f"{step.id!r} again.")
+        if step.produces in kinds:
+            detail = f"{step.produces!r} is made elsewhere already; one document per scope and type."
+            yield Fault(pointer=pointer("steps", index, "produces"), code="duplicate_document", detail=detail)
+        ids.add(step.id)
+        kinds.add(step.produces)
+
+
+def _schema_faults(index: int, schema: JsonSchema) -> Iterator[Fault]:
+    where = pointer("steps", index, "output_schema")
+    try:
+        jsonschema_rs.meta.validate(schema)
+        jsonschema_rs.validator_for(schema)
+    except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError, ValueError) as error:
+        yield Fault(pointer=where, code="invalid_schema", detail=str(error).splitlines()[0])
+        return
+    properties, required = schema.get("properties"), schema.get("required")
+    title = properties.get("title") if isinstance(properties, dict) else None
+    titled = isinstance(title, dict) and title.get("type") == "string"
+    if schema.get("type") != "object" or not titled or not isinstance(required, list) or "title" not in required:
+        detail = "A document is an object with a required string `title`."
+        yield Fault(pointer=where, code="untitled_document", detail=detail)
+
+
+def _cycle_faults(definition: WorkflowDefinition) -> Iterator[Fault]:
+    waits_for = {step_id: set(needed) for step_id, needed in definition.dependencies().items()}
+    done: set[str] = set()
+    while free := {step_id for step_id, needed in waits_for.items() if step_id not in done and needed <= done}:
+        done |= free
+    for index, step in enumerate(definition.steps):
+        if step.id not in done:
+            detail = f"{step.id!r} can never start: it waits for a step that waits for it."
+            yield Fault(pointer=pointer("steps", index, "inputs"), code="cycle", detail=detail)

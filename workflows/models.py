@@ -1,0 +1,38 @@
+"""Published workflows. Rows only; `repository` writes them, `selectors` reads them."""
+
+from __future__ import annotations
+
+from django.db import models
+
+
+class Workflow(models.Model):
+    """A workflow by its slug; `version` is the newest published one, and guards every publication."""
+
+    id = models.CharField(primary_key=True, max_length=63)
+    name = models.CharField(max_length=120)
+    description = models.TextField()
+    step_count = models.PositiveIntegerField()
+    version = models.PositiveIntegerField()
+    updated_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class WorkflowVersion(models.Model):
+    """One published definition, immutable."""
+
+    workflow = models.ForeignKey(Workflow, on_delete=models.PROTECT, related_name="versions")
+    version = models.PositiveIntegerField()
+    definition = models.JSONField()
+    content_hash = models.CharField(max_length=64)  # SHA-256 of the canonical definition
+    published_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["workflow", "version"], name="workflow_version_once"),
+            models.UniqueConstraint(fields=["workflow", "content_hash"], name="workflow_content_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.workflow_id} {self.version}"
