@@ -3,11 +3,12 @@
 
 from __future__ import annotations
 
-import os
 import sys
 
 from django.core.management import execute_from_command_line
 
+from orchestrator import startup
+
 if __name__ == "__main__":
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "orchestrator.settings")
+    startup.prepare(sys.argv[1] if len(sys.argv) > 1 else "help")
     execute_from_command_line(sys.argv)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 from pathlib import Path
 
 
@@ -77,3 +78,39 @@ def flag(name: str, *, default: bool) -> bool:
 def words(name: str, default: str = "") -> list[str]:
     """Return the variable's comma-separated words."""
     return [word.strip() for word in text(name, default).split(",") if word.strip()]
+
+
+def local_secret(name: str, path: Path) -> str:
+    """Return the variable, or a secret that is made once and kept in a file that only its owner reads."""
+    if os.environ.get(name) or os.environ.get(f"{name}_FILE"):
+        return text(name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.exists():
+        draft = path.with_name(f".{path.name}.{os.getpid()}")
+        draft.touch(mode=0o600)
+        draft.write_text(secrets.token_urlsafe(48), encoding="utf-8")
+        try:
+            os.link(draft, path)  # atomic: of two processes that start at once the first one's secret stays
+        except FileExistsError:
+            pass
+        finally:
+            draft.unlink()
+    return path.read_text(encoding="utf-8").strip()
+
+
+#: What the aliases stand for, by the key that is there; without any key everything is rehearsed.
+_ALIASES = {
+    "ANTHROPIC_API_KEY": {
+        "fast": "anthropic:claude-haiku-4-5",
+        "standard": "anthropic:claude-sonnet-4-5",
+        "strong": "anthropic:claude-opus-4-5",
+    },
+    "OPENAI_API_KEY": {"fast": "openai:gpt-5-mini", "standard": "openai:gpt-5", "strong": "openai:gpt-5"},
+}
+
+
+def model_aliases() -> dict[str, str]:
+    """Return the `provider:model` of each alias; MODEL_FAST, MODEL_STANDARD and MODEL_STRONG override one each."""
+    known = next((names for key, names in _ALIASES.items() if text(key, "")), None)
+    defaults = known or dict.fromkeys(("fast", "standard", "strong"), "rehearsal:rehearsal")
+    return {alias: text(f"MODEL_{alias.upper()}", model) for alias, model in defaults.items()}

@@ -73,19 +73,14 @@ TEMPLATES = [
 ]
 
 # --- database -------------------------------------------------------------------------------------------------------
-DATABASES = {
-    "default": {
-        **postgres.django_database(DATABASE_URL or postgres.url(DATA_DIR)),
-        "CONN_HEALTH_CHECKS": True,
-        "OPTIONS": {
-            "pool": {
-                "min_size": 1,
-                "max_size": env.integer("DATABASE_POOL_SIZE", 16, minimum=2),
-                "timeout": env.number("DATABASE_POOL_TIMEOUT_SECONDS", 10.0),
-            },
-        },
-    }
+_DATABASE = postgres.django_database(DATABASE_URL or postgres.url(DATA_DIR))
+_POOL = {
+    "min_size": 1,
+    "max_size": env.integer("DATABASE_POOL_SIZE", 16, minimum=2),
+    "timeout": env.number("DATABASE_POOL_TIMEOUT_SECONDS", 10.0),
 }
+DATABASES = {"default": {**_DATABASE, "CONN_HEALTH_CHECKS": True, "OPTIONS": {**_DATABASE["OPTIONS"], "pool": _POOL}}}
+DATABASE_THREADS = env.integer("DATABASE_THREADS", 4, minimum=1)  # of a worker
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # --- people ---------------------------------------------------------------------------------------------------------
@@ -145,7 +140,13 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "SCHEMA_PATH_PREFIX": r"/api/v1",
-    "COMPONENT_SPLIT_REQUEST": True,
+    "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
+    "ENUM_NAME_OVERRIDES": {
+        "ExecutionStatus": "executions.engine.states.ExecutionStatus",
+        "StepStatus": "executions.engine.states.StepStatus",
+        "CallStatus": "executions.engine.states.CallStatus",
+        "DocumentStatus": "documents.models.DocumentStatus",
+    },
     "PREPROCESSING_HOOKS": ["orchestrator.openapi.strip_optional_slashes"],
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
@@ -172,6 +173,9 @@ PROCRASTINATE_WORKER_DEFAULTS = {
     "fetch_job_polling_interval": 0.4,
     "abort_job_polling_interval": 0.4,
     "shutdown_graceful_timeout": SHUTDOWN_GRACE_SECONDS,
+    "update_heartbeat_interval": HEARTBEAT_SECONDS,
+    "stalled_worker_timeout": RUNNER_SILENT_SECONDS,
+    "install_signal_handlers": False,
 }
 
 # --- models ---------------------------------------------------------------------------------------------------------

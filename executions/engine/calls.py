@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -130,3 +130,35 @@ class Totals:
     def cost_usd(self) -> Decimal | None:
         """The whole cost, None when a part of it is unknown."""
         return self.known_cost_usd if self.cost_complete else None
+
+
+def sum_calls(calls: Iterable[Call]) -> Totals:
+    """Return the sum over calls. A failed one without a reply was refused before it cost anything."""
+    rows = list(calls)
+    replies = [call.reply for call in rows if call.reply is not None]
+    unpriced = [
+        call
+        for call in rows
+        if call.status is not CallStatus.FAILED and (call.reply is None or call.reply.cost_usd is None)
+    ]
+    return Totals(
+        calls=len(rows),
+        usage=Usage(
+            **{name: sum(getattr(reply.usage, name) for reply in replies) for name in Usage.model_fields}
+        ),
+        known_cost_usd=sum((reply.cost_usd for reply in replies if reply.cost_usd is not None), Decimal(0)),
+        cost_complete=not unpriced,
+        cost_final=all(call.status is not CallStatus.PENDING for call in rows),
+    )
+
+
+#: What a call may still become. A late reply of a discarded call fills in its cost and stays discarded.
+SETTLES_TO: dict[CallStatus, frozenset[CallStatus]] = {
+    CallStatus.PENDING: frozenset(
+        {CallStatus.COMMITTED, CallStatus.DISCARDED, CallStatus.FAILED, CallStatus.UNKNOWN}
+    ),
+    CallStatus.UNKNOWN: frozenset({CallStatus.DISCARDED}),
+    CallStatus.DISCARDED: frozenset({CallStatus.DISCARDED}),
+    CallStatus.COMMITTED: frozenset(),
+    CallStatus.FAILED: frozenset(),
+}

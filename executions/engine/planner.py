@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from uuid import UUID
+
+from pydantic import JsonValue
 
 from executions.engine.execution import Execution, ScopeRef, Step
 from executions.engine.states import StepStatus
@@ -45,7 +48,13 @@ def ready_steps(execution: Execution) -> tuple[Step, ...]:
 
 
 def new_execution(
-    definition: WorkflowDefinition, *, execution_id: UUID, workflow_version: int, scope: ScopeRef, brief: str, now: datetime
+    definition: WorkflowDefinition,
+    *,
+    execution_id: UUID,
+    workflow_version: int,
+    scope: ScopeRef,
+    brief: str | Mapping[str, JsonValue],
+    now: datetime,
 ) -> Execution:
     """Return a fresh execution of a workflow, nothing of it begun."""
     return Execution(

@@ -1,0 +1,23 @@
+"""Who asks: a token in the `Authorization` header."""
+
+from __future__ import annotations
+
+from knox.auth import TokenAuthentication as KnoxTokenAuthentication
+from rest_framework.request import Request
+
+
+class TokenAuthentication(KnoxTokenAuthentication):  # type: ignore[misc]
+    """Knox's hashed tokens, after `Bearer` (RFC 6750) and `Token` alike."""
+
+    def authenticate(self, request: Request) -> object:
+        """Return (user, token), or None when the header is not ours.
+
+        Raises:
+            AuthenticationFailed: the token is unknown, expired or malformed.
+        """
+        self._prefix = "Token" if request.headers.get("Authorization", "")[:6].lower() == "token " else "Bearer"
+        return super().authenticate(request)
+
+    def authenticate_header(self, request: Request) -> str:
+        """Return the scheme; also what `WWW-Authenticate` says."""
+        return getattr(self, "_prefix", "Bearer")

@@ -1,0 +1,34 @@
+"""Refusals of this room."""
+
+from __future__ import annotations
+
+from rest_framework.exceptions import APIException, AuthenticationFailed, PermissionDenied
+
+
+class ScopeForbidden(PermissionDenied):
+    """Starting or storing something in a scope that belongs to somebody else."""
+
+    default_detail = "This scope belongs to somebody else; its owner can give you a role in it."
+    default_code = "scope-forbidden"
+
+
+class Forbidden(PermissionDenied):
+    """A role that does not reach."""
+
+    default_detail = "Your role in this scope does not allow it."
+    default_code = "forbidden"
+
+
+class BadCredentials(AuthenticationFailed):
+    """A name and password that do not fit together."""
+
+    default_detail = "No active user has this name and password."
+    default_code = "bad-credentials"
+
+
+class PreconditionFailed(APIException):
+    """An `If-Match` that names another version than the present one."""
+
+    status_code = 412
+    default_detail = "It was changed meanwhile; read it again."
+    default_code = "version-conflict"

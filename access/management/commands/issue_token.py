@@ -1,0 +1,32 @@
+"""`manage.py issue_token NAME`."""
+
+from __future__ import annotations
+
+import sys
+from argparse import ArgumentParser
+
+from django.core.management.base import BaseCommand
+
+from access import services
+
+
+class Command(BaseCommand):
+    """Prints a token and nothing else."""
+
+    help = (
+        "Print a new API token of a user, and nothing else; the user is made when missing. "
+        "With --password-stdin the user can also log in to the pages: echo -n SECRET | manage.py issue_token NAME ..."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """Declare the command line."""
+        parser.add_argument("name")
+        parser.add_argument("--superuser", action="store_true", help="the user may use the admin and sees everything")
+        parser.add_argument("--password-stdin", action="store_true", help="read the user's password from standard input")
+
+    def handle(self, *, name: str, superuser: bool, password_stdin: bool, **_: object) -> None:
+        """Issue the token."""
+        password = sys.stdin.readline().rstrip("\n") if password_stdin else None
+        user = services.ensure_user(name=name, superuser=superuser, password=password)
+        _row, token = services.issue_token(user)
+        self.stdout.write(token)

@@ -1,0 +1,74 @@
+"""Forms of this room, and the strict form that all rooms build on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.http import QueryDict
+from rest_framework import serializers
+
+from access.fields import TimestampField
+
+PAGE_PARAMETERS = frozenset({"limit", "cursor"})
+
+
+class StrictSerializer(serializers.Serializer[Any]):
+    """Input in which a name that is not known is an error: a typo must not be ignored.
+
+    For query parameters pass `request.query_params`: a parameter given several times is a list for a ListField, and
+    an error for any other field; `limit` and `cursor` belong to the page and are let through.
+    """
+
+    def to_internal_value(self, data: Any) -> Any:
+        """Return the checked values.
+
+        Raises:
+            ValidationError: with every field that is unknown or wrong.
+        """
+        is_query = isinstance(data, QueryDict)
+        names = set(data) if isinstance(data, Mapping) else set()
+        unknown = names - set(self.fields) - (PAGE_PARAMETERS if is_query else frozenset())
+        errors: dict[str, Any] = {
+            name: [serializers.ErrorDetail("This field is not known.", code="unknown_field")] for name in unknown
+        }
+        if is_query:
+            lists = {name for name, field in self.fields.items() if isinstance(field, serializers.ListField)}
+            for name in names - lists - unknown:
+                if len(data.getlist(name)) > 1:
+                    errors[name] = [serializers.ErrorDetail("Given more than once.", code="repeated")]
+        try:
+            values = super().to_internal_value(data)
+        except serializers.ValidationError as error:
+            if not isinstance(error.detail, dict):
+                raise
+            raise serializers.ValidationError({**error.detail, **errors}) from error
+        if errors:
+            raise serializers.ValidationError(errors)
+        return values
+
+
+def checked(form: type[serializers.Serializer[Any]], data: Any) -> dict[str, Any]:
+    """Return the form's values.
+
+    Raises:
+        ValidationError: something in `data` is unknown or wrong.
+    """
+    serializer = form(data=data)
+    serializer.is_valid(raise_exception=True)
+    values: dict[str, Any] = serializer.validated_data
+    return values
+
+
+class TokenRequest(StrictSerializer):
+    """A user's name and password."""
+
+    username = serializers.CharField(max_length=150)
+    password = serializers.CharField(max_length=4096, trim_whitespace=False)
+
+
+class TokenResponse(serializers.Serializer[Any]):
+    """A new token; it is shown here and never again."""
+
+    token = serializers.CharField()
+    expires_at = TimestampField(allow_null=True)

@@ -1,0 +1,52 @@
+"""Writes of this room."""
+
+from __future__ import annotations
+
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import User
+from django.db import transaction
+from knox.models import AuthToken
+
+from access.errors import ScopeForbidden
+from access.models import Role, Scope, ScopeRole
+from access.selectors import allows, role_of
+
+
+@transaction.atomic
+def claim_root_scope(*, user: User, scope_type: str, scope_key: str) -> Scope:
+    """Return the root scope; who first uses it owns it, and others need to be operators there.
+
+    Raises:
+        ScopeForbidden: it belongs to somebody else.
+    """
+    scope, created = Scope.objects.get_or_create(parent=None, type=scope_type, key=scope_key)
+    if created:
+        ScopeRole.objects.create(scope=scope, user=user, role=Role.OWNER)
+    elif not allows(role_of(user, scope), Role.OPERATOR):
+        raise ScopeForbidden
+    return scope
+
+
+def issue_token(user: User) -> tuple[AuthToken, str]:
+    """Return a new token of the user: its row, and the text that is shown once and stored as a hash only."""
+    row, text = AuthToken.objects.create(user=user)
+    return row, text
+
+
+def revoke_token(token: AuthToken) -> None:
+    """End a token."""
+    token.delete()
+
+
+@transaction.atomic
+def ensure_user(*, name: str, superuser: bool = False, password: str | None = None) -> User:
+    """Return the user, made when missing; `superuser` and `password` are set when given, and else left as they are."""
+    user, created = get_user_model().objects.select_for_update().get_or_create(username=name)
+    if superuser:
+        user.is_staff = user.is_superuser = True
+    if password is not None:
+        user.set_password(password)
+    elif created:
+        user.set_unusable_password()
+    user.save(update_fields=["is_staff", "is_superuser", "password"])
+    return user

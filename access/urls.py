@@ -1,0 +1,9 @@
+"""Paths of this room."""
+
+from __future__ import annotations
+
+from django.urls import re_path
+
+from access.views import TokenView
+
+urlpatterns = [re_path(r"^auth/token/?$", TokenView.as_view(), name="token")]

@@ -1,0 +1,51 @@
+"""Documents in the admin, to look at."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+
+from access.read_only_admin import ReadOnlyAdmin, ReadOnlyInline, pretty
+from documents.models import Document, DocumentVersion
+
+
+class DocumentVersionInline(ReadOnlyInline):
+    """The history of a document."""
+
+    model = DocumentVersion
+    fields = ("version", "title", "step_id", "execution_id", "created_at")
+    ordering = ("-version",)
+    show_change_link = True
+
+
+@admin.register(Document)
+class DocumentAdmin(ReadOnlyAdmin):
+    """What was made."""
+
+    list_display = ("title", "type", "scope", "version", "status", "updated_at")
+    list_filter = ("type", "status")
+    search_fields = ("title", "scope__key", "execution_id")
+    list_select_related = ("scope",)
+    ordering = ("-updated_at", "-id")
+    inlines = (DocumentVersionInline,)
+
+
+@admin.register(DocumentVersion)
+class DocumentVersionAdmin(ReadOnlyAdmin):
+    """One version, with its content and where it comes from."""
+
+    list_display = ("title", "document", "version", "step_id", "created_at")
+    list_select_related = ("document",)
+    search_fields = ("title", "execution_id")
+    ordering = ("-created_at", "-id")
+    fields = ("document", "version", "title", "execution_id", "step_id", "created_at", "whole_content", "origin")
+    readonly_fields = ("whole_content", "origin")
+
+    @admin.display(description="content")
+    def whole_content(self, row: DocumentVersion) -> str:
+        """Return the content for reading."""
+        return pretty(row.content)
+
+    @admin.display(description="provenance")
+    def origin(self, row: DocumentVersion) -> str:
+        """Return the provenance for reading."""
+        return pretty(row.provenance)

@@ -1,0 +1,81 @@
+"""What screens and clients read of documents."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from uuid import UUID
+
+from django.contrib.postgres.search import SearchQuery, SearchVector
+from django.db.models import F, QuerySet, TextField
+from django.db.models.functions import Cast
+from rest_framework.exceptions import NotFound
+
+from access.selectors import Person, visible_scopes
+from documents.models import Document, DocumentVersion
+
+
+def documents(
+    *,
+    user: Person,
+    scope_type: str | None = None,
+    scope_id: str | None = None,
+    type: str | None = None,  # noqa: A002 - the filter's public name
+    status: str | None = None,
+    execution_id: UUID | None = None,
+    q: str | None = None,
+) -> QuerySet[Document]:
+    """Return the documents that the user may read; `q` searches title and content of the newest version."""
+    exact = {
+        "scope__type": scope_type,
+        "scope__key": scope_id,
+        "type": type,
+        "status": status,
+        "versions__execution_id": execution_id,
+    }
+    rows = Document.objects.select_related("scope").filter(scope__in=visible_scopes(user))
+    rows = rows.filter(**{name: value for name, value in exact.items() if value is not None}).distinct()
+    if q is None:
+        return rows
+    newest = DocumentVersion.objects.filter(version=F("document__version"))
+    text = SearchVector("title", Cast("content", TextField()), config="simple")
+    found = newest.annotate(text=text).filter(text=SearchQuery(q, config="simple", search_type="websearch"))
+    return rows.filter(id__in=found.values("document_id"))
+
+
+def version(*, user: Person, document_id: UUID, number: int | None = None) -> DocumentVersion:
+    """Return one version of a document, the newest by default, with its head and scope.
+
+    Raises:
+        NotFound: there is none, or none that the user may read.
+    """
+    rows = versions(user=user, document_id=document_id).select_related("document__scope", "schema")
+    row = rows.order_by("-version").first() if number is None else rows.filter(version=number).first()
+    if row is None:
+        raise NotFound
+    return row
+
+
+def versions(*, user: Person, document_id: UUID) -> QuerySet[DocumentVersion]:
+    """Return all versions of a document.
+
+    Raises:
+        NotFound: there is no such document, or none that the user may read.
+    """
+    rows = DocumentVersion.objects.filter(document_id=document_id, document__scope__in=visible_scopes(user))
+    if not rows.exists():
+        raise NotFound
+    return rows
+
+
+def titles(pairs: Iterable[tuple[UUID, int]]) -> dict[tuple[UUID, int], str]:
+    """Return the titles of document versions by (document, version)."""
+    wanted = set(pairs)
+    rows = DocumentVersion.objects.filter(document_id__in={document_id for document_id, _ in wanted})
+    found = rows.values_list("document_id", "version", "title")
+    return {(document_id, number): title for document_id, number, title in found if (document_id, number) in wanted}
+
+
+def made_by(execution_id: UUID) -> QuerySet[DocumentVersion]:
+    """Return the document versions that an execution made."""
+    rows = DocumentVersion.objects.select_related("document").filter(execution_id=execution_id)
+    return rows.order_by("created_at", "id")

@@ -1,0 +1,196 @@
+"""Executions in the admin: to look at, and to cancel."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.html import format_html, format_html_join
+from unfold.decorators import display
+
+from access.read_only_admin import ReadOnlyAdmin, ReadOnlyInline, pretty
+from documents import selectors as documents
+from executions import services
+from executions.engine.errors import EngineError
+from executions.engine.states import ExecutionStatus, StepStatus
+from executions.models import Execution, ExecutionEvent, ExecutionStep, Runner
+from telemetry import selectors as telemetry
+
+_COLOURS = {
+    ExecutionStatus.RUNNING.value: "info",
+    ExecutionStatus.WAITING.value: "warning",
+    ExecutionStatus.COMPLETED.value: "success",
+    ExecutionStatus.FAILED.value: "danger",
+    StepStatus.REMEDIATING.value: "warning",
+}
+_CELL = '<td style="padding: 0.25rem 1rem 0.25rem 0">{}</td>'
+
+
+def _table(titles: tuple[str, ...], rows: list[tuple[object, ...]]) -> str:
+    """Return an HTML table; every cell is escaped."""
+    if not rows:
+        return "None yet."
+    head = format_html_join("", '<th style="padding: 0.25rem 1rem 0.25rem 0; text-align: left">{}</th>', zip(titles))
+    body = format_html_join("", "<tr>{}</tr>", ((format_html_join("", _CELL, zip(cells)),) for cells in rows))
+    return format_html("<table><thead><tr>{}</tr></thead><tbody>{}</tbody></table>", head, body)
+
+
+class ExecutionStepInline(ReadOnlyInline):
+    """The steps of an execution."""
+
+    model = ExecutionStep
+    fields = ("position", "step_id", "role", "state", "attempt", "produces", "started_at", "finished_at", "questions")
+    readonly_fields = fields
+    ordering = ("position", "id")
+    ordering_field = None
+
+    @display(description="status", label=_COLOURS)
+    def state(self, row: ExecutionStep) -> str:
+        """Return the status, shown as a badge."""
+        return str(row.status)
+
+    @admin.display(description="questions and answers")
+    def questions(self, row: ExecutionStep) -> str:
+        """Return what was asked and answered, or why the step failed."""
+        if row.failure_code:
+            return f"{row.failure_code}: {row.failure_message}"
+        asked = [
+            (question["text"], "open" if each["answers"] is None else str(each["answers"].get(question["id"], "-")))
+            for each in row.rounds
+            for question in each["questions"]
+        ]
+        return format_html_join("", "<p>{} <strong>{}</strong></p>", asked) or "-"
+
+
+class ExecutionEventInline(ReadOnlyInline):
+    """The log of an execution."""
+
+    model = ExecutionEvent
+    fields = ("sequence", "event_type", "step_id", "timestamp", "told")
+    readonly_fields = fields
+    ordering = ("sequence", "id")
+
+    @admin.display(description="data")
+    def told(self, row: ExecutionEvent) -> str:
+        """Return what the event tells, for reading."""
+        return pretty(row.data) if row.data else "-"
+
+
+@admin.register(Execution)
+class ExecutionAdmin(ReadOnlyAdmin):
+    """Workflows at work."""
+
+    list_display = ("__str__", "state", "scope", "requested_by_name", "created_at", "finished_at", "live_page")
+    list_filter = ("status", "workflow_id", "scope__type", "created_at")
+    search_fields = ("id", "workflow_id", "scope__key", "requested_by_name")
+    list_select_related = ("scope",)
+    ordering = ("-created_at", "-id")
+    show_full_result_count = False
+    actions = ("cancel",)
+    inlines = (ExecutionStepInline, ExecutionEventInline)
+    readonly_fields = ("state", "live_page", "brief", "made_documents", "model_calls")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Execution]:
+        """Return all executions, without the definitions of their workflows."""
+        rows: QuerySet[Execution] = super().get_queryset(request)
+        return rows.select_related("workflow_version").defer("workflow_version__definition")
+
+    def get_fieldsets(self, request: HttpRequest, obj: Execution | None = None) -> list[tuple[str | None, Any]]:
+        """Return the panels that the user may look at."""
+        times = ("created_at", "started_at", "finished_at", "updated_at")
+        panels: list[tuple[str | None, Any]] = [
+            (None, {"fields": ("id", "workflow_id", "workflow_version", "state", "waiting_on", "live_page")}),
+            ("Whence", {"fields": ("scope", "requested_by_name", "tags", "brief")}),
+            ("When", {"fields": times}),
+            ("Failure", {"fields": ("failure_code", "failure_message")}),
+            ("Worker", {"fields": ("runner", "runner_epoch", "version", "last_sequence")}),
+        ]
+        if request.user.has_perm("documents.view_documentversion"):
+            panels.append(("Documents", {"fields": ("made_documents",)}))
+        if request.user.has_perm("telemetry.view_modelcall"):
+            panels.append(("Model calls", {"fields": ("model_calls",)}))
+        return panels
+
+    @display(description="status", label=_COLOURS, ordering="status")
+    def state(self, row: Execution) -> str:
+        """Return the status, shown as a badge."""
+        return str(row.status)
+
+    @admin.display(description="live page")
+    def live_page(self, row: Execution) -> str:
+        """Return a link to where the execution can be watched."""
+        return format_html('<a class="text-primary-600" href="/executions/{}/">watch</a>', row.id)
+
+    @admin.display(description="brief")
+    def brief(self, row: Execution) -> str:
+        """Return the brief for reading."""
+        if isinstance(row.input, str):
+            return format_html('<div style="white-space: pre-wrap; max-width: 70rem">{}</div>', row.input)
+        return pretty(row.input)
+
+    @admin.display(description="documents")
+    def made_documents(self, row: Execution) -> str:
+        """Return the documents that it made, with links."""
+        made = [
+            (
+                each.document.type,
+                format_html('<a href="{}">{}</a>', _page("documents_documentversion", each.pk), each.title),
+                each.version,
+                each.step_id,
+                each.created_at,
+            )
+            for each in documents.made_by(row.id)
+        ]
+        return _table(("type", "title", "version", "step", "made at"), made)
+
+    @admin.display(description="model calls")
+    def model_calls(self, row: Execution) -> str:
+        """Return its paid calls, with links, and their sum."""
+        calls: list[tuple[object, ...]] = [
+            (
+                format_html('<a href="{}">{}</a>', _page("telemetry_modelcall", call.pk), call.step_id),
+                call.attempt,
+                call.kind,
+                call.status,
+                call.requested_model,
+                telemetry.total_of_call(call).total_tokens,
+                "not known" if call.cost_usd is None else f"{call.cost_usd:f}",
+            )
+            for call in telemetry.calls_of(row.id)
+        ]
+        if calls:
+            whole = telemetry.execution_totals(row.id)
+            cost = f"{whole.known_cost_usd:f}{'' if whole.cost_complete else ' and more'}"
+            calls.append(("all", "", "", "", "", whole.total_tokens, cost))
+        return _table(("step", "attempt", "kind", "status", "model", "tokens", "US dollars"), calls)
+
+    def has_cancel_permission(self, request: HttpRequest) -> bool:
+        """Return whether the user may change executions, which here means to cancel them."""
+        return request.user.has_perm("executions.change_execution")
+
+    @admin.action(description="Cancel selected executions", permissions=["cancel"])
+    def cancel(self, request: HttpRequest, queryset: QuerySet[Execution]) -> None:
+        """Cancel each execution, and say of each what came of it."""
+        for execution_id in queryset.order_by("created_at", "id").values_list("id", flat=True):
+            try:
+                services.cancel_execution(user=request.user, execution_id=execution_id, now=timezone.now())
+            except EngineError as error:
+                self.message_user(request, f"{execution_id}: {error}", messages.ERROR)
+            else:
+                self.message_user(request, f"{execution_id}: cancelled.", messages.SUCCESS)
+
+
+def _page(name: str, key: object) -> str:
+    return reverse(f"admin:{name}_change", args=[key])
+
+
+@admin.register(Runner)
+class RunnerAdmin(ReadOnlyAdmin):
+    """Worker processes, and when they were last heard of."""
+
+    list_display = ("name", "started_at", "heartbeat_at")
+    ordering = ("-heartbeat_at", "name")

@@ -1,0 +1,172 @@
+"""What a reply is: a document, questions, or violations. Tools tell; prose is never guessed at."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import assert_never
+
+import jsonschema_rs
+from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
+
+from executions.engine.calls import FinishReason, ModelReply
+from executions.engine.clarification import AnswerType, QuestionDraft
+from executions.engine.errors import FieldError
+from executions.engine.execution import Failure
+from executions.engine.states import FailureCode
+
+SUBMIT_DOCUMENT = "submit_document"
+ASK_CLARIFICATION = "ask_clarification"
+MAX_VIOLATIONS = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ValidDocument:
+    """A document that is valid against its schema."""
+
+    content: dict[str, JsonValue]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Questions:
+    """The model needs to know something first."""
+
+    drafts: tuple[QuestionDraft, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Violations:
+    """Everything that is wrong with the output, at most `MAX_VIOLATIONS` of it."""
+
+    errors: tuple[FieldError, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unusable:
+    """A reply that trying to repair would not help."""
+
+    failure: Failure
+
+
+Outcome = ValidDocument | Questions | Violations | Unusable
+
+
+class _Asked(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    questions: tuple[QuestionDraft, ...]
+
+
+def ask_schema(max_questions: int) -> dict[str, JsonValue]:
+    """Return the JSON Schema of the `ask_clarification` tool."""
+    schema: dict[str, JsonValue] = _Asked.model_json_schema()
+    questions = schema["properties"]["questions"]  # type: ignore[index,call-overload]
+    questions |= {"minItems": 1, "maxItems": max_questions}  # type: ignore[operator]
+    return schema
+
+
+def parse_reply(reply: ModelReply, *, schema: Mapping[str, JsonValue], max_questions: int) -> Outcome:
+    """Return what the reply is.
+
+    Args:
+        reply: As the model gave it.
+        schema: JSON Schema of the document.
+        max_questions: In one round; 0: the step may not ask.
+    """
+    match reply.finish_reason:
+        case FinishReason.REFUSED:
+            failure = Failure(code=FailureCode.MODEL_REFUSED, message=reply.text[:500] or "The model refused the task.")
+            return Unusable(failure=failure)
+        case FinishReason.TRUNCATED:
+            message = "The output was cut off at the step's max_output_tokens; raise it or ask for less."
+            return Unusable(failure=Failure(code=FailureCode.OUTPUT_TRUNCATED, message=message))
+        case FinishReason.STOP:
+            return _parse(reply, schema, max_questions)
+    assert_never(reply.finish_reason)
+
+
+def _parse(reply: ModelReply, schema: Mapping[str, JsonValue], max_questions: int) -> Outcome:
+    if len(reply.tool_calls) > 1:
+        return _violation("", "one_tool", "Call one tool, once.")
+    if reply.tool_calls:
+        call = reply.tool_calls[0]
+        if call.name == SUBMIT_DOCUMENT:
+            return _document(_decoded(call.arguments), schema)
+        if call.name == ASK_CLARIFICATION and max_questions > 0:
+            return _questions(_decoded(call.arguments), max_questions)
+        return _violation("", "unknown_tool", f"There is no tool {call.name!r} here; call {SUBMIT_DOCUMENT}.")
+    whole = _decoded(reply.text.strip())
+    if isinstance(whole, dict):  # a model without tools answers with the document itself
+        return _document(whole, schema)
+    return _violation("", "no_tool", f"Answer by calling {SUBMIT_DOCUMENT}; text alone is not a document.")
+
+
+def _decoded(value: JsonValue) -> JsonValue:
+    if not isinstance(value, str):
+        return value
+    try:
+        decoded: JsonValue = json.loads(value, parse_constant=_refuse)
+    except (ValueError, RecursionError):
+        return value
+    return decoded
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no JSON")
+
+
+def _document(content: JsonValue, schema: Mapping[str, JsonValue]) -> Outcome:
+    if not isinstance(content, dict):
+        return _violation("", "type", "The document must be one JSON object.")
+    if _is_unstorable(content):
+        return _violation("", "characters", "The document must not contain U+0000 or halves of surrogate pairs.")
+    found = [
+        FieldError(
+            pointer="".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in error.instance_path),
+            code=type(error.kind).__name__.removeprefix("ValidationErrorKind_").lower(),
+            detail=error.message[:500],
+        )
+        for error in _validator(json.dumps(schema, sort_keys=True)).iter_errors(content)
+    ]
+    if found:
+        found.sort(key=lambda error: (error.pointer, error.code, error.detail))
+        return Violations(errors=tuple(found[:MAX_VIOLATIONS]))
+    return ValidDocument(content=content)
+
+
+def _is_unstorable(value: JsonValue) -> bool:
+    """Return whether PostgreSQL would refuse a text in the value."""
+    if isinstance(value, str):
+        return "\0" in value or any("\ud800" <= letter <= "\udfff" for letter in value)
+    if isinstance(value, dict):
+        return any(_is_unstorable(key) or _is_unstorable(inner) for key, inner in value.items())
+    return isinstance(value, list) and any(_is_unstorable(inner) for inner in value)
+
+
+@lru_cache(maxsize=256)
+def _validator(schema: str) -> jsonschema_rs.Validator:
+    return jsonschema_rs.Draft202012Validator(json.loads(schema), validate_formats=True)
+
+
+def _questions(arguments: JsonValue, max_questions: int) -> Outcome:
+    try:
+        drafts = _Asked.model_validate(arguments).questions
+    except ValidationError as error:
+        errors = [
+            FieldError(pointer="".join(f"/{part}" for part in each["loc"]), code=each["type"], detail=each["msg"])
+            for each in error.errors()
+        ]
+        return Violations(errors=tuple(errors[:MAX_VIOLATIONS]))
+    if not 1 <= len(drafts) <= max_questions:
+        return _violation("/questions", "count", f"Ask 1 to {max_questions} questions at once.")
+    for index, draft in enumerate(drafts):
+        is_choice = draft.answer_type in {AnswerType.SINGLE_CHOICE, AnswerType.MULTI_CHOICE}
+        if is_choice and len({choice.value for choice in draft.choices}) < 2:  # noqa: PLR2004
+            return _violation(f"/questions/{index}/choices", "choices", "Give at least two different choices.")
+    return Questions(drafts=drafts)
+
+
+def _violation(pointer: str, code: str, detail: str) -> Violations:
+    return Violations(errors=(FieldError(pointer=pointer, code=code, detail=detail),))

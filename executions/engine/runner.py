@@ -1,0 +1,201 @@
+"""All of an execution that can go on, side by side, until it is done or waits."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from uuid import UUID
+
+from executions.engine import changes
+from executions.engine.errors import Conflict, EngineError, IllegalTransition, Superseded, Unavailable
+from executions.engine.execution import Execution, Failure
+from executions.engine.planner import ready_steps
+from executions.engine.ports import Decide, Ports, Transition
+from executions.engine.states import WORKING, FailureCode
+from executions.engine.step_executor import LLMStepExecutor
+from workflows.definition import WorkflowDefinition
+
+logger = logging.getLogger(__name__)
+
+
+class ExecutionRunner:
+    """Runs one execution for one worker. Claiming it fences off every earlier runner."""
+
+    def __init__(self, ports: Ports, *, execution_id: UUID, runner: str) -> None:
+        self._ports = ports
+        self._id = execution_id
+        self._runner = runner
+        self._execution: Execution | None = None
+        self._definition: WorkflowDefinition | None = None
+        self._tasks: dict[str, asyncio.Task[Execution]] = {}
+        self._moved = asyncio.Event()  # set by refresh(): there may be something new to start
+        self._fenced = False  # another runner was seen to have taken over
+
+    @property
+    def version(self) -> int:
+        """Version of the execution that the runner goes by; 0 before the claim."""
+        return 0 if self._execution is None else self._execution.version
+
+    async def run(self) -> Execution:
+        """Claim the execution and carry it on until nothing in it can go on; return it as it is then.
+
+        An execution that has nothing to run (it waits, or has ended) is returned as it is.
+
+        Raises:
+            NotFound: there is no such execution.
+            Unavailable: the database is away; what was not stored is found again by the next claim.
+        """
+        return await self._run(whole=True)
+
+    async def step(self) -> Execution:
+        """Claim the execution, run the next step that can go on, and hand it back.
+
+        Raises:
+            NotFound: there is no such execution.
+            Unavailable: the database is away.
+        """
+        return await self._run(whole=False)
+
+    async def refresh(self) -> None:
+        """Look at the execution again, as somebody else has changed it: stop what was ended, start what was answered.
+
+        Raises:
+            Unavailable: the database is away.
+        """
+        stored = await self._ports.repositories.executions.get(self._id)
+        if self._execution is None:
+            return
+        self._fenced = stored.runner_epoch != self._execution.runner_epoch
+        self._see(stored)
+        if stored.ended or self._fenced:
+            for task in self._tasks.values():
+                task.cancel()
+        self._moved.set()
+
+    async def _run(self, *, whole: bool) -> Execution:
+        try:
+            await self._claim()
+        except IllegalTransition:
+            return await self._ports.repositories.executions.get(self._id)
+        try:
+            await self._carry_on(whole=whole)
+        except asyncio.CancelledError:
+            await self._stop_tasks()
+            await asyncio.shield(self._release())
+            raise
+        except Superseded:
+            await self._stop_tasks()
+            return await self._ports.repositories.executions.get(self._id)
+        except Unavailable:
+            await self._stop_tasks()
+            raise
+        if not whole:
+            await self._release()
+        return self._now
+
+    async def _claim(self) -> None:
+        def claim(execution: Execution, context: changes.Context) -> changes.Change:
+            return changes.claim(execution, runner=self._runner, context=context)
+
+        transition = Transition(execution_id=self._id, epoch=None, decide=claim)
+        self._execution = await self._ports.journal.commit(transition)
+        self._definition = await self._ports.definitions.get(
+            self._execution.workflow_id, self._execution.workflow_version
+        )
+
+    async def _carry_on(self, *, whole: bool) -> None:
+        """Keep every step that can go on going.
+
+        Raises:
+            Superseded: another runner has taken over.
+            Unavailable: the database is away.
+        """
+        self._start_tasks(limit=None if whole else 1)
+        while self._tasks:
+            moved = asyncio.create_task(self._moved.wait())
+            await asyncio.wait({moved, *self._tasks.values()}, return_when=asyncio.FIRST_COMPLETED)
+            moved.cancel()
+            self._moved.clear()
+            for step_id in [step_id for step_id, task in self._tasks.items() if task.done()]:
+                await self._finish(step_id, self._tasks.pop(step_id))
+            if self._fenced:
+                raise Superseded(self._id, epoch=self._now.runner_epoch)
+            if whole:
+                self._start_tasks(limit=None)
+
+    def _start_tasks(self, *, limit: int | None) -> None:
+        """Start a task for each step that is ready, or was left at work by an earlier runner."""
+        now, definition = self._now, self._definition
+        if now.ended or definition is None:
+            return
+        left = [step.step_id for step in now.steps.values() if step.status in WORKING]
+        ready = [step.step_id for step in ready_steps(now)]
+        for step_id in [*left, *ready][:limit]:
+            if step_id not in self._tasks:
+                executor = LLMStepExecutor(self._ports, definition=definition, execution=now, step_id=step_id)
+                self._tasks[step_id] = asyncio.create_task(executor.execute(), name=f"{self._id} {step_id}")
+
+    async def _finish(self, step_id: str, task: asyncio.Task[Execution]) -> None:
+        if task.cancelled():
+            return  # by refresh(): it was ended from outside
+        error = task.exception()
+        if error is None:
+            self._see(task.result())
+        elif isinstance(error, Superseded | Unavailable):
+            raise error
+        elif isinstance(error, Conflict):
+            await self.refresh()  # it was ended, or the step was moved, from outside
+        elif isinstance(error, Exception):
+            await self._fail(step_id, error)
+        else:
+            raise error
+
+    async def _fail(self, step_id: str, error: Exception) -> None:
+        """End a step in which a bug showed, so that it does not show again and again."""
+        logger.error("step %s of %s failed", step_id, self._id, exc_info=error)
+        message = str(error) if isinstance(error, EngineError) else "Something went wrong here; the log has it."
+        failure = Failure(code=FailureCode.INTERNAL, message=message)
+
+        def fail(execution: Execution, context: changes.Context) -> changes.Change:
+            if execution.steps[step_id].status in WORKING:
+                return changes.fail_step(execution, step_id, failure, context=context)
+            begun = changes.start_step(execution, step_id, model="", pins=(), context=context)
+            return changes.fail_step(begun.execution, step_id, failure, context=context)
+
+        try:
+            await self._commit(fail)
+        except Conflict:
+            await self.refresh()
+
+    async def _stop_tasks(self) -> None:
+        for task in self._tasks.values():
+            task.cancel()
+        for result in await asyncio.gather(*self._tasks.values(), return_exceptions=True):
+            if isinstance(result, Exception):
+                logger.warning("a step of %s did not stop cleanly", self._id, exc_info=result)
+        self._tasks.clear()
+
+    async def _release(self) -> None:
+        """Hand the execution back, if it is still ours and there is something left to run."""
+        if changes.is_settled(self._now):
+            return
+        try:
+            await self._commit(lambda execution, context: changes.release(execution, context=context))
+        except (Superseded, Conflict, Unavailable):
+            return  # somebody else has it, or has ended it, or the sweep will find it
+
+    async def _commit(self, decide: Decide) -> None:
+        transition = Transition(execution_id=self._id, epoch=self._now.runner_epoch, decide=decide)
+        self._see(await self._ports.journal.commit(transition))
+
+    @property
+    def _now(self) -> Execution:
+        if self._execution is None:
+            raise RuntimeError("nothing was claimed")
+        return self._execution
+
+    def _see(self, execution: Execution) -> None:
+        """Go by the newest version seen; answers of parallel steps may arrive out of order."""
+        mine = self._now
+        if execution.version > mine.version and execution.runner_epoch == mine.runner_epoch:
+            self._execution = execution  # another runner's is not ours to go by: our fence stays what it was

@@ -1,0 +1,101 @@
+"""Free-form JSON as clients send it: what can be stored and shown again, and no more of it than is sensible."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+MAX_CHARACTERS = 200_000  # of text, or of an object's JSON
+MAX_DEPTH = 20
+
+
+def _fault(value: object, depth: int = 0) -> str | None:
+    """Return why PostgreSQL could not store the value as it is, None when it can."""
+    if depth > MAX_DEPTH:
+        return f"Nested more than {MAX_DEPTH} levels deep."
+    if isinstance(value, str):
+        storable = "\x00" not in value and not any("\ud800" <= letter <= "\udfff" for letter in value)
+        return None if storable else "Text with characters that cannot be stored."
+    if isinstance(value, float):
+        return None if math.isfinite(value) else "A number beyond what can be stored."
+    inner: list[object] = []
+    if isinstance(value, Mapping):
+        inner = [*value.keys(), *value.values()]
+    elif isinstance(value, list):
+        inner = value
+    return next((fault for each in inner if (fault := _fault(each, depth + 1))), None)
+
+
+class _JsonField(serializers.Field):  # type: ignore[type-arg]
+    default_error_messages = {
+        "too_long": "More than {limit} characters.",
+        "not_storable": "{fault}",
+    }
+
+    def check(self, value: object) -> None:
+        """Refuse what cannot be stored.
+
+        Raises:
+            ValidationError: it is too deep, too long or holds what JSON in PostgreSQL cannot.
+        """
+        if fault := _fault(value):
+            self.fail("not_storable", fault=fault)
+        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        if len(text) > MAX_CHARACTERS:
+            self.fail("too_long", limit=MAX_CHARACTERS)
+
+    def to_representation(self, value: object) -> object:
+        """Return it as it is."""
+        return value
+
+
+@extend_schema_field(
+    {
+        "oneOf": [
+            {"type": "string", "minLength": 1, "maxLength": MAX_CHARACTERS},
+            {"type": "object", "minProperties": 1, "additionalProperties": True},
+        ]
+    }
+)
+class BriefField(_JsonField):
+    """What an execution works on: a text or an object, not empty."""
+
+    default_error_messages = {
+        "wrong_type": "Expected a text or an object.",
+        "empty": "This may not be empty.",
+    }
+
+    def to_internal_value(self, data: object) -> object:
+        """Return the brief.
+
+        Raises:
+            ValidationError: it is neither text nor object, empty, or cannot be stored.
+        """
+        if not isinstance(data, str | Mapping):
+            self.fail("wrong_type")
+        if not (data.strip() if isinstance(data, str) else data):
+            self.fail("empty")
+        self.check(data)
+        return data
+
+
+@extend_schema_field({"type": "object", "additionalProperties": True, "example": {"discovery.1.1": "yes"}})
+class AnswersField(_JsonField):
+    """Answers by question: its id, or its text."""
+
+    default_error_messages = {"wrong_type": "Expected an object: answers by question."}
+
+    def to_internal_value(self, data: object) -> object:
+        """Return the answers.
+
+        Raises:
+            ValidationError: it is no object, or cannot be stored.
+        """
+        if not isinstance(data, Mapping):
+            self.fail("wrong_type")
+        self.check(data)
+        return dict(data)

@@ -1,0 +1,20 @@
+"""Work for the workers, enqueued by name on the caller's own transaction: all or nothing."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from procrastinate.contrib.django import app
+
+ADVANCE = "executions.advance"
+QUEUE = "executions"
+
+
+def enqueue_advance(execution_id: UUID) -> None:
+    """Have a worker carry the execution on. A superfluous job costs a worker one look.
+
+    The lock keeps two workers from the same execution; it does not fence (a paused worker wakes up), the epoch does.
+    """
+    identity = str(execution_id)
+    job = app.configure_task(ADVANCE, queue=QUEUE, lock=identity, allow_unknown=True)
+    job.defer(execution_id=identity)

@@ -1,0 +1,17 @@
+"""Connections that do not go through Django: how to reach its database."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import connection
+
+CONNECT_SECONDS = 10
+
+
+def connection_parameters() -> dict[str, Any]:
+    """Return psycopg's keyword arguments for Django's default database (in a test: the test's)."""
+    parameters = dict(connection.get_connection_params())
+    for name in ("cursor_factory", "context"):  # these fit Django's own cursors only
+        parameters.pop(name, None)
+    return {"connect_timeout": CONNECT_SECONDS, **parameters}

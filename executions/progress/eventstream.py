@@ -1,0 +1,106 @@
+"""What django-eventstream knows of executions: a channel each, stored in the event table, read by those with a role."""
+
+from __future__ import annotations
+
+import json
+from uuid import UUID
+
+from django.db import connection
+from django.http import HttpRequest
+from django_eventstream.channelmanager import ChannelManagerBase
+from django_eventstream.event import Event
+from django_eventstream.storage import StorageBase
+
+from access.selectors import Person, visible_scopes
+from executions.engine.events import EventType, ProgressEvent
+from executions.engine.states import ENDED
+from executions.progress.log import EVENTS_AFTER, LAST_EVENT
+from executions.progress.wire import event_json
+
+PREFIX = "execution-"
+SCOPE = "SELECT scope_id FROM executions_execution WHERE id = %(id)s"
+
+
+class ReadOnlyLog(RuntimeError):
+    """Events are written by the journal alone, in the transaction of the change that they tell of."""
+
+
+def channel_of(execution_id: UUID) -> str:
+    """Return the name of the execution's channel."""
+    return f"{PREFIX}{execution_id}"
+
+
+def execution_of(channel: str) -> UUID | None:
+    """Return the execution that a channel belongs to, None when there is no such channel."""
+    try:
+        return UUID(channel.removeprefix(PREFIX)) if channel.startswith(PREFIX) else None
+    except ValueError:
+        return None
+
+
+class ExecutionEventStorage(StorageBase):  # type: ignore[misc]
+    """The event table, as django-eventstream reads it: an event's id is its sequence."""
+
+    def append_event(self, channel: str, event_type: str, data: object) -> Event:
+        """Refuse.
+
+        Raises:
+            ReadOnlyLog: always.
+        """
+        raise ReadOnlyLog(f"Nothing but the journal writes events of {channel}.")
+
+    def get_events(self, channel: str, last_id: int, limit: int = 100) -> list[Event]:
+        """Return the events after `last_id`, oldest first, at most `limit`."""
+        execution_id = execution_of(channel)
+        rows = _rows(EVENTS_AFTER, {"ids": [execution_id], "after": [int(last_id)], "limit": limit})
+        events = [
+            ProgressEvent(
+                execution_id=row[0],
+                sequence=row[1],
+                event_type=EventType(row[2]),
+                step_id=row[3],
+                data=json.loads(row[4]),  # Django's connections hand JSON over as text
+                timestamp=row[5],
+            )
+            for row in rows
+        ]
+        return [Event(channel, each.event_type.value, event_json(each), id=each.sequence) for each in events]
+
+    def get_current_id(self, channel: str) -> int:
+        """Return the number of the newest event, 0 when there is none."""
+        return self._last(channel)[0]
+
+    def is_end(self, channel: str, last_id: int) -> bool:
+        """Whether the execution has ended and `last_id` is its last event."""
+        return self._last(channel) == (last_id, True)
+
+    def _last(self, channel: str) -> tuple[int, bool]:
+        rows = _rows(LAST_EVENT, {"id": execution_of(channel)})
+        return (rows[0][0], rows[0][1] in ENDED) if rows else (0, False)
+
+
+class ExecutionChannelManager(ChannelManagerBase):  # type: ignore[misc]
+    """Whoever has a role in an execution's scope may follow it."""
+
+    def get_channels_for_request(self, request: HttpRequest, view_kwargs: dict[str, object]) -> set[str]:
+        """Return the channel of the execution that the URL names."""
+        execution_id = view_kwargs.get("execution_id")
+        return {channel_of(execution_id)} if isinstance(execution_id, UUID) else set()
+
+    def can_read_channel(self, user: Person | None, channel: str) -> bool:
+        """Whether there is such an execution and the user may see it; nobody (None) sees any."""
+        execution_id = execution_of(channel)
+        if user is None or execution_id is None:
+            return False
+        rows = _rows(SCOPE, {"id": execution_id})
+        return bool(rows) and visible_scopes(user).filter(id=rows[0][0]).exists()
+
+    def is_channel_reliable(self, channel: str) -> bool:
+        """Whether clients may go on from a last id: always, the whole log is kept."""
+        return True
+
+
+def _rows(query: str, parameters: dict[str, object]) -> list[tuple]:
+    with connection.cursor() as cursor:
+        cursor.execute(query, parameters)
+        return cursor.fetchall()

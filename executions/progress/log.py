@@ -1,0 +1,90 @@
+"""The table of events, read outside Django's connections: a handful of them serve any number of streams."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from uuid import UUID
+
+import psycopg
+from psycopg_pool import AsyncConnectionPool
+
+from executions.engine.errors import Unavailable
+from executions.engine.events import EventType, ProgressEvent
+from executions.engine.states import ENDED
+from executions.progress.database import connection_parameters
+
+POOL_SIZE = 4
+POOL_TIMEOUT_SECONDS = 5.0
+
+EVENTS_AFTER = """
+    SELECT event.execution_id, event.sequence, event.event_type, event.step_id, event.data, event.timestamp
+    FROM unnest(%(ids)s::uuid[], %(after)s::int[]) AS wanted (execution_id, after)
+    JOIN executions_executionevent AS event
+      ON event.execution_id = wanted.execution_id AND event.sequence > wanted.after
+    ORDER BY event.execution_id, event.sequence
+    LIMIT %(limit)s
+"""
+LAST_EVENT = "SELECT last_sequence, status FROM executions_execution WHERE id = %(id)s"
+
+
+class EventTable:
+    """Reads the log through a small pool that opens with the first read."""
+
+    def __init__(self) -> None:
+        self._pool: AsyncConnectionPool | None = None
+
+    async def read(self, after: Mapping[UUID, int], *, limit: int) -> list[ProgressEvent]:
+        """Return the events of each execution that come after its sequence, in order, at most `limit` in all.
+
+        Raises:
+            Unavailable: the database is away.
+        """
+        parameters = {"ids": list(after), "after": list(after.values()), "limit": limit}
+        return [
+            ProgressEvent(
+                execution_id=execution_id,
+                sequence=sequence,
+                event_type=EventType(event_type),
+                step_id=step_id,
+                data=data,
+                timestamp=timestamp,
+            )
+            for execution_id, sequence, event_type, step_id, data, timestamp in await self._rows(
+                EVENTS_AFTER, parameters
+            )
+        ]
+
+    async def is_end(self, execution_id: UUID, sequence: int) -> bool:
+        """Whether the execution has ended and `sequence` is its last event (True also when it is gone).
+
+        Raises:
+            Unavailable: the database is away.
+        """
+        rows = await self._rows(LAST_EVENT, {"id": execution_id})
+        return all(last == sequence and status in ENDED for last, status in rows)
+
+    async def close(self) -> None:
+        """Close the pool; a later read opens another."""
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            await pool.close()
+
+    async def _rows(self, query: str, parameters: Mapping[str, object]) -> list[tuple[object, ...]]:
+        try:
+            async with (await self._opened()).connection() as connection:
+                return await (await connection.execute(query.encode(), parameters)).fetchall()
+        except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+            raise Unavailable("The database cannot be reached.") from error
+
+    async def _opened(self) -> AsyncConnectionPool:
+        if self._pool is None:
+            self._pool = AsyncConnectionPool(
+                kwargs={**connection_parameters(), "autocommit": True, "application_name": "scriptorium-stream"},
+                min_size=1,
+                max_size=POOL_SIZE,
+                timeout=POOL_TIMEOUT_SECONDS,
+                check=AsyncConnectionPool.check_connection,
+                open=False,
+            )
+        await self._pool.open()  # nothing when it is open
+        return self._pool

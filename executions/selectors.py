@@ -1,0 +1,188 @@
+"""What screens and clients read of executions. Whoever asks sees the executions of their own scopes only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from django.db.models import Count, Max, Q, QuerySet
+
+from access.selectors import Person, visible_scopes
+from documents import selectors as documents
+from executions import models
+from executions.engine.clarification import ClarificationRound
+from executions.engine.errors import NotFound
+from executions.engine.events import EventType, ProgressEvent
+from executions.engine.execution import Execution
+from executions.engine.states import StepStatus
+from telemetry import selectors as telemetry
+
+REHEARSAL = "rehearsal"  # the provider of models that cost nothing and need no network
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExecutionDetails:
+    """An execution with its progress and what it has cost so far."""
+
+    execution: models.Execution | Execution  # the row, or the engine's value just stored
+    workflow_version: int
+    done_steps: int
+    total_steps: int
+    failure_code: str
+    failure_message: str
+    spent: telemetry.Totals
+    rehearsal: bool  # the model that only rehearses has worked on it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepDetails:
+    """A step with the title of its document and its newest questions."""
+
+    step: models.ExecutionStep
+    title: str
+    round: ClarificationRound | None
+
+
+def executions(
+    *,
+    user: Person,
+    status: Sequence[str] = (),
+    workflow_id: str | None = None,
+    scope_type: str | None = None,
+    scope_id: str | None = None,
+    tag: str | None = None,
+    waiting_on: str | None = None,
+    created_after: datetime | None = None,
+    created_before: datetime | None = None,
+) -> QuerySet[models.Execution]:
+    """Return the executions that the user may see; `created_after` is inclusive, `created_before` is not."""
+    wanted = {
+        "status__in": list(status) or None,
+        "workflow_id": workflow_id,
+        "scope__type": scope_type,
+        "scope__key": scope_id,
+        "tags__contains": None if tag is None else [tag],
+        "waiting_on__contains": None if waiting_on is None else [waiting_on],
+        "created_at__gte": created_after,
+        "created_at__lt": created_before,
+    }
+    rows = models.Execution.objects.select_related("workflow_version", "scope").defer("workflow_version__definition")
+    given = {name: value for name, value in wanted.items() if value is not None}
+    return rows.filter(scope__in=visible_scopes(user), **given)
+
+
+def execution(*, user: Person, execution_id: UUID) -> models.Execution:
+    """Return one execution.
+
+    Raises:
+        NotFound: there is none, or none that the user may see.
+    """
+    row = executions(user=user).filter(id=execution_id).first()
+    if row is None:
+        raise NotFound("There is no such execution.")
+    return row
+
+
+def details(*, user: Person, execution_id: UUID) -> ExecutionDetails:
+    """Return one execution with its progress and cost.
+
+    Raises:
+        NotFound: there is none, or none that the user may see.
+    """
+    return described([execution(user=user, execution_id=execution_id)])[0]
+
+
+def described(rows: Iterable[models.Execution]) -> list[ExecutionDetails]:
+    """Return executions with their progress and cost, which takes a query each for all of them."""
+    page = list(rows)
+    ids = [row.id for row in page]
+    counted = models.ExecutionStep.objects.filter(execution_id__in=ids).values_list("execution_id")
+    counts = {
+        execution_id: (done, total)
+        for execution_id, done, total in counted.annotate(
+            done=Count("id", filter=Q(status=StepStatus.COMPLETED.value)), total=Count("id")
+        )
+    }
+    spent, providers = telemetry.totals_by_execution(ids), telemetry.models_of(ids)
+    return [
+        ExecutionDetails(
+            execution=row,
+            workflow_version=row.workflow_version.version,
+            done_steps=counts[row.id][0],
+            total_steps=counts[row.id][1],
+            failure_code=row.failure_code,
+            failure_message=row.failure_message,
+            spent=spent.get(row.id, telemetry.Totals()),
+            rehearsal=REHEARSAL in providers.get(row.id, ()),
+        )
+        for row in page
+    ]
+
+
+def described_value(value: Execution) -> ExecutionDetails:
+    """Return an execution as it was just stored, with its progress and cost."""
+    return ExecutionDetails(
+        execution=value,
+        workflow_version=value.workflow_version,
+        done_steps=value.done_steps,
+        total_steps=len(value.steps),
+        failure_code=value.failure.code if value.failure else "",
+        failure_message=value.failure.message if value.failure else "",
+        spent=telemetry.execution_totals(value.id),
+        rehearsal=REHEARSAL in telemetry.models_of([value.id]).get(value.id, ()),
+    )
+
+
+def steps(*, user: Person, execution_id: UUID) -> QuerySet[models.ExecutionStep]:
+    """Return the steps of an execution, in order of definition.
+
+    Raises:
+        NotFound: there is no such execution, or none that the user may see.
+    """
+    row = execution(user=user, execution_id=execution_id)
+    return models.ExecutionStep.objects.filter(execution=row).order_by("position", "id")
+
+
+def described_steps(rows: Iterable[models.ExecutionStep]) -> list[StepDetails]:
+    """Return steps with the titles of their documents, which takes one query for all of them."""
+    page = list(rows)
+    made = [(row.document_id, row.document_version) for row in page]
+    titles = documents.titles((each, number) for each, number in made if each is not None and number is not None)
+    return [
+        StepDetails(
+            step=row,
+            title=titles.get(pair, ""),  # type: ignore[call-overload]
+            round=ClarificationRound.model_validate(row.rounds[-1]) if row.rounds else None,
+        )
+        for row, pair in zip(page, made, strict=True)
+    ]
+
+
+def events(*, user: Person, execution_id: UUID, after: int = 0) -> QuerySet[models.ExecutionEvent]:
+    """Return the log of an execution after an event's number.
+
+    Raises:
+        NotFound: there is no such execution, or none that the user may see.
+    """
+    row = execution(user=user, execution_id=execution_id)
+    return models.ExecutionEvent.objects.filter(execution=row, sequence__gt=after).order_by("sequence", "id")
+
+
+def progress_event(row: models.ExecutionEvent) -> ProgressEvent:
+    """Return a line of the log as the engine's value."""
+    return ProgressEvent(
+        execution_id=row.execution_id,
+        sequence=row.sequence,
+        event_type=EventType(row.event_type),
+        step_id=row.step_id,
+        data=row.data,
+        timestamp=row.timestamp,
+    )
+
+
+def newest_heartbeat() -> datetime | None:
+    """Return when a worker was last heard of; None when there is none."""
+    newest: datetime | None = models.Runner.objects.aggregate(newest=Max("heartbeat_at"))["newest"]
+    return newest

@@ -1,0 +1,151 @@
+"""How executions look to clients, and what clients may send."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import StrEnum
+from typing import Any
+
+from drf_spectacular.utils import OpenApiExample, extend_schema_field, extend_schema_serializer
+from rest_framework import serializers
+
+from access.fields import MoneyField, TimestampField
+from access.serializers import StrictSerializer
+from executions.engine.states import ExecutionStatus, FailureCode, WaitingOn
+from executions.fields import AnswersField, BriefField
+from executions.selectors import ExecutionDetails
+
+SLUG = r"^[a-z0-9]+(-[a-z0-9]+)*$"
+MAX_INTEGER = 2_147_483_647
+
+
+def values(members: Iterable[StrEnum]) -> list[tuple[str, str]]:
+    """Return the words of an enumeration as choices; with their names, the OpenAPI document knows them again."""
+    return [(member.value, member.name) for member in members]
+
+
+@extend_schema_serializer(
+    examples=[
+        OpenApiExample(
+            "A brief in a project",
+            request_only=True,
+            value={
+                "workflow_id": "strategy-document",
+                "scope_type": "project",
+                "scope_id": "tool-library",
+                "input": "The city wants to lend 400 tools from 3 branches. The budget is 20,000 EUR.",
+                "tags": ["pilot"],
+            },
+        )
+    ]
+)
+class StartExecutionRequest(StrictSerializer):
+    """What to run, where, and on what."""
+
+    workflow_id = serializers.RegexField(SLUG, max_length=63, help_text="Slug of a published workflow.")
+    scope_type = serializers.RegexField(SLUG, max_length=63, help_text="Kind of place, such as `project`.")
+    scope_id = serializers.CharField(max_length=200, help_text="Key of the place; who first uses it owns it.")
+    workflow_version = serializers.IntegerField(
+        min_value=1, max_value=MAX_INTEGER, required=False, help_text="The newest one by default."
+    )
+    input = BriefField(help_text="The brief: a text or an object.")
+    tags = serializers.ListField(child=serializers.CharField(max_length=63), max_length=20, required=False)
+
+
+class NoBody(StrictSerializer):
+    """A request that says everything by its path; an empty object is fine, a field is not."""
+
+
+class ClarificationAnswers(StrictSerializer):
+    """Answers by question: its id, or its text. A question left out is answered by its default, if it has one."""
+
+    answers = AnswersField()
+
+
+class ExecutionFilters(StrictSerializer):
+    """What the list can be narrowed to."""
+
+    status = serializers.ListField(
+        child=serializers.ChoiceField(choices=values(ExecutionStatus)), required=False, help_text="Repeatable."
+    )
+    workflow_id = serializers.CharField(required=False)
+    scope_type = serializers.CharField(required=False)
+    scope_id = serializers.CharField(required=False, help_text="Key of the scope.")
+    tag = serializers.CharField(required=False)
+    created_after = serializers.DateTimeField(required=False, help_text="RFC 3339; included.")
+    created_before = serializers.DateTimeField(required=False, help_text="RFC 3339; not included.")
+    waiting_on = serializers.ChoiceField(choices=values(WaitingOn), required=False)
+
+
+class EventFilters(StrictSerializer):
+    """Where in the log to begin."""
+
+    after = serializers.IntegerField(
+        min_value=0, max_value=MAX_INTEGER, required=False, help_text="Only events with a greater sequence."
+    )
+
+
+class FailureResponse(serializers.Serializer[Any]):
+    """Why something failed."""
+
+    code = serializers.ChoiceField(choices=values(FailureCode))
+    message = serializers.CharField()
+
+
+def failure(code: str, message: str) -> dict[str, str] | None:
+    """Return why something failed as clients get it, None when nothing has."""
+    return {"code": code, "message": message} if code else None
+
+
+class ProgressResponse(serializers.Serializer[Any]):
+    """How far an execution is."""
+
+    done_steps = serializers.IntegerField()
+    total_steps = serializers.IntegerField()
+
+
+class UsageResponse(serializers.Serializer[Any]):
+    """Calls and tokens so far. Buckets are disjoint; `reasoning_tokens` is a part of `output_tokens`."""
+
+    calls = serializers.IntegerField()
+    input_tokens = serializers.IntegerField(help_text="Without cached ones.")
+    cache_read_input_tokens = serializers.IntegerField()
+    cache_write_input_tokens = serializers.IntegerField()
+    output_tokens = serializers.IntegerField()
+    reasoning_tokens = serializers.IntegerField()
+    total_tokens = serializers.IntegerField()
+
+
+class ExecutionResponse(serializers.Serializer[Any]):
+    """An execution, with its progress and what it has cost so far."""
+
+    execution_id = serializers.UUIDField(source="execution.id")
+    workflow_id = serializers.CharField(source="execution.workflow_id")
+    workflow_version = serializers.IntegerField()
+    status = serializers.ChoiceField(source="execution.status", choices=values(ExecutionStatus))
+    waiting_on = serializers.ListField(
+        source="execution.waiting_on", child=serializers.ChoiceField(choices=values(WaitingOn))
+    )
+    scope_type = serializers.CharField(source="execution.scope.type")
+    scope_id = serializers.CharField(source="execution.scope.key")
+    version = serializers.IntegerField(source="execution.version", help_text="Also the ETag.")
+    input = BriefField(source="execution.input")
+    tags = serializers.ListField(source="execution.tags", child=serializers.CharField())
+    requested_by = serializers.CharField(source="execution.requested_by_name", help_text="Name of the user.")
+    rehearsal = serializers.BooleanField(help_text="A model that only rehearses has worked on it.")
+    created_at = TimestampField(source="execution.created_at")
+    started_at = TimestampField(source="execution.started_at", allow_null=True)
+    finished_at = TimestampField(source="execution.finished_at", allow_null=True)
+    updated_at = TimestampField(source="execution.updated_at")
+    progress = ProgressResponse(source="*")
+    usage = UsageResponse(source="spent")
+    cost_usd = MoneyField(source="spent.cost_usd", allow_null=True)
+    known_cost_usd = MoneyField(source="spent.known_cost_usd")
+    cost_complete = serializers.BooleanField(source="spent.cost_complete")
+    cost_final = serializers.BooleanField(source="spent.cost_final")
+    error = serializers.SerializerMethodField()
+
+    @extend_schema_field(FailureResponse(allow_null=True))
+    def get_error(self, details: ExecutionDetails) -> dict[str, str] | None:
+        """Return why it failed, null when it has not."""
+        return failure(details.failure_code, details.failure_message)

@@ -1,0 +1,184 @@
+"""What people and clients do with executions."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from uuid import UUID
+
+from django.contrib.auth.models import User
+from django.db import transaction
+from pydantic import JsonValue
+from uuid_utils.compat import uuid7
+
+from access import selectors as access
+from access.models import Role, Scope
+from access.services import claim_root_scope
+from documents import repository as documents
+from executions import journal, repository
+from executions.engine import changes
+from executions.engine.clarification import check_answers
+from executions.engine.errors import FieldError, Invalid, InvalidAnswers, NotFound, VersionConflict
+from executions.engine.execution import Execution, ScopeRef
+from executions.engine.planner import new_execution
+from executions.engine.ports import Decide, Transition
+from executions.engine.runner import ExecutionRunner
+from executions.engine.states import ExecutionStatus
+from executions.jobs import enqueue_advance
+from executions.running import RUNNING
+from executions.threads import in_thread
+from executions.wiring import ports
+from workflows import repository as workflows
+from workflows.definition import WorkflowDefinition
+
+
+@transaction.atomic
+def start_execution(
+    *,
+    user: User,
+    workflow_id: str,
+    scope_type: str,
+    scope_id: str,
+    input: str | Mapping[str, JsonValue],  # noqa: A002 - the public name
+    workflow_version: int | None = None,
+    tags: Sequence[str] = (),
+    now: datetime,
+) -> Execution:
+    """Accept an execution: its rows, its first event and its job are stored together.
+
+    Raises:
+        NotFound: there is no such workflow or version.
+        ScopeForbidden: the scope belongs to somebody else.
+        Invalid: the scope lacks a document that the workflow starts from.
+    """
+    version = workflow_version or workflows.newest_version(workflow_id)
+    if version is None or workflows.version_row_id(workflow_id, version) is None:
+        raise NotFound(f"There is no workflow {workflow_id!r} in version {version or 1}.")
+    definition = workflows.get_definition(workflow_id, version)
+    scope = claim_root_scope(user=user, scope_type=scope_type, scope_key=scope_id)
+    _require_documents(definition, scope)
+    execution = new_execution(
+        definition,
+        execution_id=uuid7(),
+        workflow_version=version,
+        scope=ScopeRef(id=scope.id, type=scope.type, key=scope.key),
+        brief=input,
+        now=now,
+    )
+    execution = replace(execution, requested_by=user.pk, requested_by_name=user.get_username(), tags=tuple(tags))
+    stored = journal.create(changes.create(execution))
+    enqueue_advance(stored.id)
+    return stored
+
+
+def _require_documents(definition: WorkflowDefinition, scope: Scope) -> None:
+    missing = [kind for kind in definition.scope_documents if documents.head_of(scope.id, kind) is None]
+    if missing:
+        detail = f"The scope needs these documents first: {', '.join(missing)}."
+        error = FieldError(pointer="/scope_id", code="missing_document", detail=detail)
+        raise Invalid("The workflow cannot start in this scope.", [error])
+
+
+@transaction.atomic
+def submit_clarification(
+    *,
+    user: User,
+    execution_id: UUID,
+    step_id: str,
+    answers: Mapping[str, JsonValue],
+    now: datetime,
+    expected_version: int | None = None,
+) -> Execution:
+    """Answer a step's open questions, and let the execution go on. The same answers again change nothing.
+
+    Raises:
+        NotFound: there is no such execution or step, or none that the user may see.
+        Forbidden: the user's role does not reach.
+        InvalidAnswers: some answers do not fit; the questions stay open.
+        NotWaiting: nothing is asked, or somebody else has answered already.
+        VersionConflict: `expected_version` is not the present one.
+    """
+    current = _lock(user, execution_id, Role.REVIEWER, expected_version)
+    if _answered_the_same(current, step_id, answers):
+        return current
+
+    def decide(execution: Execution, context: changes.Context) -> changes.Change:
+        return changes.answer(execution, step_id, answers, answered_by=user.get_username(), context=context)
+
+    stored = _apply(execution_id, decide, now)
+    enqueue_advance(execution_id)
+    return stored
+
+
+def _answered_the_same(execution: Execution, step_id: str, answers: Mapping[str, JsonValue]) -> bool:
+    step = execution.steps.get(step_id)
+    last = step.rounds[-1] if step is not None and step.rounds else None
+    if last is None or last.answers is None:
+        return False
+    try:
+        return check_answers(last.questions, answers) == last.answers
+    except InvalidAnswers:
+        return False
+
+
+@transaction.atomic
+def cancel_execution(
+    *, user: User, execution_id: UUID, now: datetime, expected_version: int | None = None
+) -> Execution:
+    """Stop an execution. One that is cancelled already stays as it is.
+
+    Raises:
+        NotFound: there is no such execution, or none that the user may see.
+        Forbidden: the user's role does not reach.
+        IllegalTransition: it has ended otherwise.
+        VersionConflict: `expected_version` is not the present one.
+    """
+    current = _lock(user, execution_id, Role.OPERATOR, expected_version)
+    if current.status is ExecutionStatus.CANCELLED:
+        return current
+    return _apply(execution_id, lambda execution, context: changes.cancel(execution, context=context), now)
+
+
+def _lock(user: User, execution_id: UUID, need: Role, expected_version: int | None) -> Execution:
+    """Return the execution with its row locked, if the user's role reaches and nobody was quicker."""
+    execution = repository.lock(execution_id)
+    access.require(user, Scope.objects.get(id=execution.scope.id), need)
+    if expected_version is not None and execution.version != expected_version:
+        raise VersionConflict("The execution", expected=expected_version)
+    return execution
+
+
+def _apply(execution_id: UUID, decide: Decide, now: datetime) -> Execution:
+    return journal.apply(Transition(execution_id=execution_id, epoch=None, decide=decide), now=now)
+
+
+async def advance_execution(*, execution_id: UUID, runner: str) -> None:
+    """Carry an execution on until nothing in it can go on. One that has nothing to run costs one look.
+
+    Raises:
+        NotFound: there is no such execution.
+        Unavailable: the database is away; the sweep starts it again.
+    """
+    RUNNING[execution_id] = running = ExecutionRunner(ports(), execution_id=execution_id, runner=runner)
+    try:
+        await running.run()
+    except asyncio.CancelledError:
+        # This worker stops. What it handed back goes on at once elsewhere, not only after a sweep.
+        await asyncio.shield(in_thread(enqueue_advance, execution_id))
+        raise
+    finally:
+        del RUNNING[execution_id]
+
+
+async def execute_next_step(*, execution_id: UUID, runner: str) -> Execution:
+    """Run the next step of an execution that can go on, here and now, and hand the execution back.
+
+    Raises:
+        NotFound: there is no such execution.
+        Unavailable: the database is away.
+    """
+    return await ExecutionRunner(ports(), execution_id=execution_id, runner=runner).step()
+
+

@@ -1,0 +1,128 @@
+"""How steps, their questions and the events of an execution look to clients."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from access.fields import TimestampField
+from executions.engine.clarification import AnswerType, ClarificationRound
+from executions.engine.events import EventType
+from executions.engine.states import StepStatus
+from executions.fields import AnswersField
+from executions.progress.wire import event_json
+from executions.selectors import StepDetails, progress_event
+from executions.serializers import FailureResponse, failure, values
+
+
+class PinResponse(serializers.Serializer[Any]):
+    """A document version that a step reads."""
+
+    type = serializers.CharField()
+    document_id = serializers.UUIDField()
+    version = serializers.IntegerField()
+
+
+class StepDocumentResponse(serializers.Serializer[Any]):
+    """The document that a step made."""
+
+    id = serializers.UUIDField()
+    type = serializers.CharField()
+    version = serializers.IntegerField()
+    title = serializers.CharField()
+
+
+class ChoiceResponse(serializers.Serializer[Any]):
+    """One of the answers that a question offers."""
+
+    value = serializers.CharField()
+    label = serializers.CharField()
+
+
+class QuestionResponse(serializers.Serializer[Any]):
+    """A question to a person."""
+
+    id = serializers.CharField()
+    text = serializers.CharField()
+    answer_type = serializers.ChoiceField(choices=values(AnswerType))
+    required = serializers.BooleanField()
+    choices = ChoiceResponse(many=True)
+    default = serializers.JSONField(allow_null=True, help_text="What is assumed without an answer.")
+    why = serializers.CharField(help_text="What depends on the answer.")
+
+
+class ClarificationResponse(serializers.Serializer[Any]):
+    """The newest questions of a step, and their answers once they are there."""
+
+    round = serializers.IntegerField(source="number")
+    questions = QuestionResponse(many=True)
+    answers = AnswersField(allow_null=True, help_text="By question id; null while the questions are open.")
+    asked_at = TimestampField()
+    answered_at = TimestampField(allow_null=True)
+    answered_by = serializers.CharField(allow_null=True)
+
+
+class ViolationResponse(serializers.Serializer[Any]):
+    """One thing that was wrong with a model's output."""
+
+    pointer = serializers.CharField(help_text="RFC 6901 pointer into the document.")
+    code = serializers.CharField()
+    detail = serializers.CharField()
+
+
+class StepStatusResponse(serializers.Serializer[Any]):
+    """A step of an execution."""
+
+    step_id = serializers.CharField(source="step.step_id")
+    name = serializers.CharField(source="step.name")
+    role = serializers.CharField(source="step.role")
+    status = serializers.ChoiceField(source="step.status", choices=values(StepStatus))
+    attempt = serializers.IntegerField(source="step.attempt", help_text="Prompts begun; 0 before the first.")
+    position = serializers.IntegerField(source="step.position", help_text="Order of definition, from 0.")
+    level = serializers.IntegerField(source="step.level", help_text="Distance from the start, from 0.")
+    depends_on = serializers.ListField(source="step.depends_on", child=serializers.CharField())
+    produces = serializers.CharField(source="step.produces", help_text="Type of the document that it makes.")
+    inputs = PinResponse(source="step.pins", many=True)
+    started_at = TimestampField(source="step.started_at", allow_null=True)
+    finished_at = TimestampField(source="step.finished_at", allow_null=True)
+    document = serializers.SerializerMethodField()
+    clarification = serializers.SerializerMethodField()
+    violations = ViolationResponse(source="step.violations", many=True)
+    error = serializers.SerializerMethodField()
+
+    @extend_schema_field(StepDocumentResponse(allow_null=True))
+    def get_document(self, details: StepDetails) -> dict[str, Any] | None:
+        """Return the document, null until the step is completed."""
+        step = details.step
+        if step.document_id is None:
+            return None
+        made = {"id": step.document_id, "type": step.produces, "version": step.document_version}
+        return StepDocumentResponse({**made, "title": details.title}).data
+
+    @extend_schema_field(ClarificationResponse(allow_null=True))
+    def get_clarification(self, details: StepDetails) -> dict[str, Any] | None:
+        """Return the newest questions, null when the step never asked."""
+        newest: ClarificationRound | None = details.round
+        return None if newest is None else ClarificationResponse(newest).data
+
+    @extend_schema_field(FailureResponse(allow_null=True))
+    def get_error(self, details: StepDetails) -> dict[str, str] | None:
+        """Return why it failed, null when it has not."""
+        return failure(details.step.failure_code, details.step.failure_message)
+
+
+class EventResponse(serializers.Serializer[Any]):
+    """A line of the log, the same object as in the stream."""
+
+    event_type = serializers.ChoiceField(choices=values(EventType))
+    execution_id = serializers.UUIDField()
+    step_id = serializers.CharField(allow_null=True)
+    sequence = serializers.IntegerField(help_text="1, 2, 3 … without gaps.")
+    timestamp = TimestampField()
+    data = serializers.DictField(help_text="What the event tells beyond its type and step.")
+
+    def to_representation(self, row: Any) -> dict[str, Any]:
+        """Return the event as the stream sends it."""
+        return {**event_json(progress_event(row))}

@@ -1,0 +1,27 @@
+"""Paths of this room. The stream of an execution is served before Django, by `progress.consumer`."""
+
+from __future__ import annotations
+
+from django.urls import re_path
+from rest_framework.routers import DefaultRouter
+
+from access.pages import UUID_PATTERN
+from executions.telemetry_views import ExecutionCostsView, WorkflowStatsView
+from executions.views import ExecutionViewSet
+
+router = DefaultRouter()
+router.trailing_slash = "/?"
+router.include_root_view = False
+router.include_format_suffixes = False
+router.register("executions", ExecutionViewSet, basename="execution")
+urlpatterns = [
+    *router.urls,
+    re_path(
+        rf"^telemetry/executions/(?P<execution_id>{UUID_PATTERN})/costs/?$",
+        ExecutionCostsView.as_view(),
+        name="execution-costs",
+    ),
+    re_path(
+        r"^telemetry/workflows/(?P<workflow_id>[a-z0-9-]+)/stats/?$", WorkflowStatsView.as_view(), name="workflow-stats"
+    ),
+]

@@ -1,0 +1,181 @@
+"""Executions over HTTP: form only, one call of a service or selector each."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from functools import partial
+from uuid import UUID
+
+from asgiref.sync import sync_to_async
+from django.urls import reverse
+from django.utils import timezone
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework.decorators import action
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from access.errors import PreconditionFailed
+from access.pages import UUID_PATTERN, PagedViewSet
+from access.serializers import checked
+from executions import selectors, services
+from executions.engine.errors import VersionConflict
+from executions.problem_docs import problems
+from executions.serializers import (
+    ClarificationAnswers,
+    EventFilters,
+    ExecutionFilters,
+    ExecutionResponse,
+    NoBody,
+    StartExecutionRequest,
+)
+from executions.step_serializers import EventResponse, StepStatusResponse
+
+_ID = OpenApiParameter("execution_id", OpenApiTypes.UUID, OpenApiParameter.PATH)
+_STEP = OpenApiParameter("step_id", OpenApiTypes.STR, OpenApiParameter.PATH)
+_IF_MATCH = OpenApiParameter(
+    "If-Match", OpenApiTypes.STR, OpenApiParameter.HEADER, description="ETag of the execution as it was read."
+)
+
+
+def expected_version(request: Request) -> int | None:
+    """Return the version that `If-Match` names, None when it names none or any.
+
+    Raises:
+        PreconditionFailed: it names something that no execution has as its ETag.
+    """
+    tag = request.headers.get("If-Match", "*").strip()
+    if tag == "*":
+        return None
+    number = tag[1:-1]
+    if tag != f'"{number}"' or not (number.isascii() and number.isdigit()):
+        raise PreconditionFailed
+    return int(number)
+
+
+@contextmanager
+def precondition(expected: int | None) -> Generator[None, None, None]:
+    """Answer a version that is not the expected one with 412 when the client named it, else leave it a 409."""
+    try:
+        yield
+    except VersionConflict as error:
+        if expected is None:
+            raise
+        raise PreconditionFailed from error
+
+
+def shown(details: selectors.ExecutionDetails, status: int = 200, location: str | None = None) -> Response:
+    """Return an execution as clients get it, with its version as ETag."""
+    headers = {"ETag": f'"{details.execution.version}"'}
+    if location is not None:
+        headers["Location"] = location
+    return Response(ExecutionResponse(details).data, status=status, headers=headers)
+
+
+@extend_schema(tags=["executions"])
+class ExecutionViewSet(PagedViewSet):
+    """Workflows at work."""
+
+    serializer_class = ExecutionResponse
+    lookup_url_kwarg = "execution_id"
+    lookup_value_regex = UUID_PATTERN
+    ordering = ("-created_at", "-id")
+
+    @extend_schema(
+        request=StartExecutionRequest, responses={201: ExecutionResponse, **problems(400, 401, 403, 404, 413, 415, 422)}
+    )
+    async def create(self, request: Request) -> Response:
+        """Start a workflow. It runs in the background; follow it by its stream, or read it again."""
+        values = checked(StartExecutionRequest, request.data)
+
+        def start() -> Response:
+            execution = services.start_execution(user=request.user, now=timezone.now(), **values)
+            location = reverse("execution-detail", kwargs={"execution_id": execution.id})
+            return shown(selectors.described_value(execution), 201, location)
+
+        return await sync_to_async(start)()
+
+    @extend_schema(
+        parameters=[ExecutionFilters], responses={200: ExecutionResponse(many=True), **problems(401, 422)}
+    )
+    async def list(self, request: Request) -> Response:
+        """List executions, newest first."""
+        select = partial(selectors.executions, user=request.user)
+        return await self.page(
+            request, select, ExecutionResponse, filters=ExecutionFilters, prepare=selectors.described
+        )
+
+    @extend_schema(parameters=[_ID], responses={200: ExecutionResponse, **problems(401, 404)})
+    async def retrieve(self, request: Request, execution_id: str) -> Response:
+        """Get an execution: its status, what it waits for, its progress and what it has cost so far."""
+
+        def read() -> Response:
+            return shown(selectors.details(user=request.user, execution_id=UUID(execution_id)))
+
+        return await sync_to_async(read)()
+
+    @extend_schema(parameters=[_ID], responses={200: StepStatusResponse(many=True), **problems(401, 404)})
+    @action(detail=True)
+    async def steps(self, request: Request, execution_id: str) -> Response:
+        """List an execution's steps in order of definition, with their documents and questions."""
+        select = partial(selectors.steps, user=request.user, execution_id=UUID(execution_id))
+        return await self.page(
+            request, select, StepStatusResponse, ordering=("position", "id"), prepare=selectors.described_steps
+        )
+
+    @extend_schema(
+        parameters=[_ID, EventFilters], responses={200: EventResponse(many=True), **problems(401, 404, 422)}
+    )
+    @action(detail=True)
+    async def events(self, request: Request, execution_id: str) -> Response:
+        """List an execution's events, oldest first: the same that its stream sends."""
+        select = partial(selectors.events, user=request.user, execution_id=UUID(execution_id))
+        return await self.page(request, select, EventResponse, filters=EventFilters, ordering=("sequence",))
+
+    @extend_schema(
+        parameters=[_ID, _STEP, _IF_MATCH],
+        request=ClarificationAnswers,
+        responses={200: ExecutionResponse, **problems(400, 401, 403, 404, 409, 412, 415, 422)},
+    )
+    @action(detail=True, methods=["post"], url_path=r"steps/(?P<step_id>[^/]+)/clarification")
+    async def clarification(self, request: Request, execution_id: str, step_id: str) -> Response:
+        """Answer a step's questions; the execution goes on. Bad answers are named, and the questions stay open."""
+        values, expected = checked(ClarificationAnswers, request.data), expected_version(request)
+
+        def answer() -> Response:
+            with precondition(expected):
+                execution = services.submit_clarification(
+                    user=request.user,
+                    execution_id=UUID(execution_id),
+                    step_id=step_id,
+                    now=timezone.now(),
+                    expected_version=expected,
+                    **values,
+                )
+            return shown(selectors.described_value(execution))
+
+        return await sync_to_async(answer)()
+
+    @extend_schema(
+        parameters=[_ID, _IF_MATCH],
+        request=None,
+        responses={200: ExecutionResponse, **problems(401, 403, 404, 409, 412, 422)},
+    )
+    @action(detail=True, methods=["post"])
+    async def cancel(self, request: Request, execution_id: str) -> Response:
+        """Stop an execution, and the model call under way. Again is fine; one that ended otherwise is a conflict."""
+        checked(NoBody, request.data)
+        expected = expected_version(request)
+
+        def cancel() -> Response:
+            with precondition(expected):
+                execution = services.cancel_execution(
+                    user=request.user,
+                    execution_id=UUID(execution_id),
+                    now=timezone.now(),
+                    expected_version=expected,
+                )
+            return shown(selectors.described_value(execution))
+
+        return await sync_to_async(cancel)()

@@ -1,0 +1,49 @@
+"""The engine's ports, plugged in for real."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from functools import cache
+
+from django.utils import timezone
+
+from executions.engine.errors import NotFound
+from executions.engine.ports import Ports
+from executions.journal import PostgresJournal
+from executions.ledger import PostgresLedger
+from executions.llm.client import model_client
+from executions.repository import create_repositories
+from executions.threads import in_thread
+from workflows import repository as workflows
+from workflows.definition import WorkflowDefinition
+
+
+class PublishedDefinitions:
+    """Published workflow versions."""
+
+    async def get(self, workflow_id: str, version: int) -> WorkflowDefinition:
+        """Return the definition."""
+        if await in_thread(workflows.version_row_id, workflow_id, version) is None:
+            raise NotFound("There is no such workflow version.")
+        return await in_thread(workflows.get_definition, workflow_id, version)
+
+
+class SystemClock:
+    """The machine's clock."""
+
+    def now(self) -> datetime:
+        """Return the present moment in UTC."""
+        return timezone.now()
+
+
+@cache
+def ports() -> Ports:
+    """Return the ports of this process."""
+    return Ports(
+        repositories=create_repositories("postgres"),
+        journal=PostgresJournal(),
+        ledger=PostgresLedger(),
+        definitions=PublishedDefinitions(),
+        models=model_client(),
+        clock=SystemClock(),
+    )

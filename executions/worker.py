@@ -1,0 +1,108 @@
+"""A worker: takes jobs, beats, sweeps, and tells its runners what changed from outside."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+from django.conf import settings
+from django.utils import timezone
+from procrastinate.contrib.django import app
+from procrastinate.exceptions import ConnectorException
+
+from executions import sweep
+from executions.engine.errors import NotFound, Unavailable
+from executions.jobs import QUEUE
+from executions.running import RUNNING
+from executions.threads import in_thread
+
+logger = logging.getLogger(__name__)
+
+WATCH_SECONDS = 0.5  # so that a cancel aborts a model call well within two seconds, whatever notification is lost
+RESTART_SECONDS = 1.0  # before taking jobs again after the database was away
+
+
+class Worker:
+    """Runs executions until it is told to stop. Any number of them share the work."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work until `stop` is set; then let jobs finish for the grace period, hand back the rest, and return."""
+        await in_thread(sweep.register, name=self.name, now=timezone.now())
+        duties = [
+            asyncio.create_task(self._repeat(settings.HEARTBEAT_SECONDS, self._beat), name="heartbeat"),
+            asyncio.create_task(self._repeat(settings.SWEEP_SECONDS, self._sweep), name="sweep"),
+            asyncio.create_task(self._repeat(WATCH_SECONDS, self._watch), name="watch"),
+        ]
+        jobs = asyncio.create_task(self._take_jobs(), name="jobs")
+        stopped = asyncio.create_task(stop.wait(), name="stop")
+        try:
+            await asyncio.wait({jobs, stopped, *duties}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            jobs.cancel()  # takes no more, and lets those under way finish for the grace period
+            await asyncio.gather(jobs, return_exceptions=True)
+            for task in (stopped, *duties):
+                task.cancel()
+            ended = await asyncio.gather(*duties, return_exceptions=True)
+            await self._leave()
+        for outcome in (*ended, *([] if jobs.cancelled() else [jobs.exception()])):
+            if isinstance(outcome, Exception):
+                raise outcome
+
+    async def _leave(self) -> None:
+        try:
+            await in_thread(sweep.unregister, name=self.name)
+        except Unavailable:
+            logger.warning("the database is away; the others will notice that this worker is silent")
+
+    async def _repeat(self, seconds: float, duty: Callable[[], Awaitable[None]]) -> None:
+        while True:
+            try:
+                await duty()
+            except Unavailable:
+                logger.warning("the database is away; %s tries again", duty.__name__.strip("_"))
+            await asyncio.sleep(seconds)
+
+    async def _beat(self) -> None:
+        await in_thread(sweep.beat, name=self.name, now=timezone.now())
+
+    async def _sweep(self) -> None:
+        found = await in_thread(
+            sweep.sweep,
+            now=timezone.now(),
+            runner=self.name,
+            running=set(RUNNING),
+            silent_seconds=settings.RUNNER_SILENT_SECONDS,
+            idle_seconds=settings.SWEEP_SECONDS,
+        )
+        if found:
+            logger.warning("%d executions were abandoned; they are enqueued again", found)
+
+    async def _watch(self) -> None:
+        """Tell each runner of this process whose execution was changed from outside."""
+        if not RUNNING:
+            return
+        stored = await in_thread(sweep.versions, set(RUNNING))
+        for execution_id, runner in list(RUNNING.items()):
+            if 0 < runner.version < stored.get(execution_id, 0):
+                try:
+                    await runner.refresh()
+                except NotFound:
+                    logger.warning("%s is gone", execution_id)
+
+    async def _take_jobs(self) -> None:
+        """Run Procrastinate's worker; it ends by itself when the database goes away, and is started again."""
+        while True:
+            try:
+                # An app of its own: ours goes on enqueuing on Django's connection, in the caller's transaction.
+                worker_app = app.with_connector(app.connector.get_worker_connector())
+                async with worker_app.open_async():
+                    await worker_app.run_worker_async(
+                        **settings.PROCRASTINATE_WORKER_DEFAULTS, queues=[QUEUE], name=self.name
+                    )
+            except (ConnectorException, OSError) as error:
+                logger.warning("taking jobs stopped, and starts again: %s", error)
+            await asyncio.sleep(RESTART_SECONDS)

@@ -1,0 +1,43 @@
+"""The ASGI application: streams go to their consumer, everything else to Django. Runs on daphne and on uvicorn."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from channels.routing import ProtocolTypeRouter, URLRouter
+from django.core.asgi import get_asgi_application
+from django.urls import path, re_path
+
+from orchestrator import startup
+
+startup.prepare()
+django_application = get_asgi_application()  # before the imports below: they need the apps
+
+from executions.progress.consumer import Receive, Send, StreamConsumer  # noqa: E402
+from executions.progress.streams import Streams  # noqa: E402
+from orchestrator.middleware import request_id  # noqa: E402
+
+streams = Streams()
+_consumer = StreamConsumer(streams, request_id=request_id)
+
+
+async def lifespan(_scope: dict[str, Any], receive: Receive, send: Send) -> None:
+    """Give the streams' connections back when the server says that it stops."""
+    while (await receive())["type"] != "lifespan.shutdown":
+        await send({"type": "lifespan.startup.complete"})
+    await streams.close()
+    await send({"type": "lifespan.shutdown.complete"})
+
+
+application = ProtocolTypeRouter(
+    {
+        "http": URLRouter(
+            [
+                path("api/v1/executions/<uuid:execution_id>/stream", _consumer),
+                path("api/v1/executions/<uuid:execution_id>/stream/", _consumer),
+                re_path(r"", django_application),
+            ]
+        ),
+        "lifespan": lifespan,
+    }
+)

@@ -1,0 +1,40 @@
+"""Is it alive, and can it work?"""
+
+from __future__ import annotations
+
+from asgiref.sync import sync_to_async
+from django.conf import settings
+from django.db import DatabaseError, connection
+from django.db.migrations.executor import MigrationExecutor
+from django.http import HttpRequest, JsonResponse
+from django.utils import timezone
+
+from executions import selectors
+
+
+async def healthz(_request: HttpRequest) -> JsonResponse:
+    """Answer: the process is alive."""
+    return JsonResponse({"status": "ok"})
+
+
+async def readyz(_request: HttpRequest) -> JsonResponse:
+    """Answer whether work that is accepted now would be done: database, migrations, a worker."""
+    checks = await sync_to_async(_checks)()
+    ready = all(state == "ok" for state in checks.values())
+    body = {"status": "ok" if ready else "not ready", "checks": checks}
+    return JsonResponse(body, status=200 if ready else 503)
+
+
+def _checks() -> dict[str, str]:
+    try:
+        executor = MigrationExecutor(connection)
+        pending = executor.migration_plan(executor.loader.graph.leaf_nodes())
+        heartbeat = None if pending else selectors.newest_heartbeat()
+    except DatabaseError:
+        return {"database": "unreachable", "migrations": "unknown", "worker": "unknown"}
+    silent = heartbeat is None or (timezone.now() - heartbeat).total_seconds() > settings.RUNNER_SILENT_SECONDS
+    return {
+        "database": "ok",
+        "migrations": f"{len(pending)} to apply" if pending else "ok",
+        "worker": "none is running" if silent else "ok",
+    }

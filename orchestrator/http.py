@@ -1,0 +1,137 @@
+"""One HTTP request as the server holds it: a body with a limit, an answer that waits for slow clients."""
+
+from __future__ import annotations
+
+from daphne.http_protocol import HTTPFactory, WebRequest  # isort: skip  # imports no reactor itself
+
+import asyncio
+import json
+from typing import Any
+
+from twisted.internet import reactor
+from twisted.internet.interfaces import IPushProducer
+from uuid_utils.compat import uuid7
+from zope.interface import implementer
+
+from orchestrator.problems import CONTENT_TYPE, TooLarge, problem_body
+
+LINGER_SECONDS = 2.0  # for a client to read an answer that came before its request had ended
+
+
+@implementer(IPushProducer)
+class Gate:
+    """Closed while the client's connection takes nothing more."""
+
+    def __init__(self) -> None:
+        self._open = asyncio.Event()
+        self._open.set()
+        self._for_good = False
+
+    async def passed(self) -> None:
+        """Wait until the connection takes more."""
+        await self._open.wait()
+
+    def pauseProducing(self) -> None:
+        """Close it; Twisted calls this when its buffer is full."""
+        if not self._for_good:
+            self._open.clear()
+
+    def resumeProducing(self) -> None:
+        """Open it; Twisted calls this when its buffer is empty."""
+        self._open.set()
+
+    def stopProducing(self) -> None:
+        """Open it for good: the connection is lost or closes soon, nobody shall wait for it."""
+        self._for_good = True
+        self._open.set()
+
+
+class BoundedRequest(WebRequest):
+    """A request that is refused when its body is too large; WebSockets are not offered."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        self.gate = Gate()
+        self._received = 0
+        self._refused = False
+        super().__init__(*arguments, **options)
+
+    def gotLength(self, length: int | None) -> None:
+        """Refuse a body that is announced as too large."""
+        super().gotLength(length)
+        if length is not None and length > self.server.max_body_bytes:
+            self._refuse()
+
+    def handleContentChunk(self, data: bytes) -> None:
+        """Keep a part of the body, up to the limit; what comes after it is thrown away."""
+        self._received += len(data)
+        if self._received <= self.server.max_body_bytes:
+            super().handleContentChunk(data)
+        elif not self._refused:
+            self._refuse()
+
+    def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
+        """Have the request answered, unless that was done."""
+        if self._refused:
+            self.channel.loseConnection()
+        else:
+            self.requestHeaders.removeHeader(b"Upgrade")
+            super().requestReceived(command, path, version)
+
+    def open_gate(self) -> None:
+        """Let the connection say from now on when it takes no more."""
+        if self.finished or self.channel is None or self.producer:
+            return
+        self.registerProducer(self.gate, True)
+        if self.channel._waitingForTransport:  # full already, of an earlier answer
+            self.gate.pauseProducing()
+
+    def close_after_answer(self) -> None:
+        """End the connection with this answer, and wait for a slow client no longer."""
+        self.gate.stopProducing()
+        if self.channel is not None:
+            self.channel.persistent = False
+
+    def finish(self) -> None:
+        """End the answer."""
+        if self.producer:
+            self.unregisterProducer()
+        super().finish()
+
+    def connectionLost(self, reason: Any) -> None:
+        """Let go of the application: nobody reads its answer any more."""
+        self.gate.stopProducing()
+        super().connectionLost(reason)
+
+    def _refuse(self) -> None:
+        """Answer 413 at once, then read on a little: a connection closed on a client that sends loses the answer."""
+        self._refused = True
+        request_id = str(uuid7())
+        problem = problem_body(
+            status=413,
+            code=TooLarge.default_code,
+            detail=TooLarge.default_detail,
+            instance=self.channel._path.partition(b"?")[0].decode("latin-1"),
+            request_id=request_id,
+        )
+        body = json.dumps(problem).encode()
+        head = (
+            f"HTTP/1.1 413 Content Too Large\r\nContent-Type: {CONTENT_TYPE}\r\n"
+            f"X-Request-ID: {request_id}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+        )
+        transport = self.channel.transport
+        transport.write(head.encode() + body)
+        transport.loseWriteConnection()
+        reactor.callLater(LINGER_SECONDS, transport.abortConnection)
+
+
+class RequestFactory(HTTPFactory):
+    """Makes the server's kind of request."""
+
+    def buildProtocol(self, addr: Any) -> Any:
+        """Return the protocol of a new connection."""
+        protocol = super().buildProtocol(addr)
+        protocol.requestFactory = BoundedRequest
+        return protocol
+
+    def log(self, _request: BoundedRequest) -> None:
+        """Leave the access log to the server: Twisted's own shows queries."""

@@ -1,0 +1,84 @@
+"""`manage.py serve`: the web server, and a worker in the same process."""
+
+from __future__ import annotations
+
+from orchestrator.server import CannotListen, Server  # isort: skip  # before anything that touches Twisted's reactor
+
+from argparse import ArgumentParser
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+from executions.worker import Worker
+
+from orchestrator import lifecycle, postgres
+from orchestrator.asgi import application, streams
+
+
+class Command(BaseCommand):
+    """Runs until SIGTERM or Ctrl-C, then lets requests and jobs finish."""
+
+    help = "Run the web server and, unless told otherwise, a worker in the same process."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """Add the options."""
+        parser.add_argument("--host", default=settings.HOST, help="address to listen on (HOST)")
+        parser.add_argument("--port", type=int, default=settings.PORT, help="TCP port to listen on (PORT)")
+        parser.add_argument("--no-worker", action="store_true", help="serve only; run `manage.py worker` apart")
+        parser.add_argument("--access-log", action="store_true", help="print a line for every request")
+
+    def handle(self, *_args: Any, **options: Any) -> None:
+        """Serve until a signal says to stop.
+
+        Raises:
+            CommandError: the address cannot be listened on, or the worker ended by itself.
+        """
+        lifecycle.end_on_signals()
+        if not 1 <= options["port"] <= 65_535:
+            raise CommandError(f"PORT={options['port']} is not a port to listen on; choose one from 1 to 65535.")
+        lifecycle.prepare_embedded_database()
+        server = self._server(options)
+        stop_keeping = None if settings.DATABASE_URL else postgres.keep_running(settings.DATA_DIR)
+        try:
+            server.run()
+        except CannotListen as error:
+            raise CommandError(f"Cannot listen on {options['host']}:{options['port']}: {error}") from error
+        finally:
+            if stop_keeping is not None:
+                stop_keeping()
+        if server.failed:
+            raise CommandError("The worker ended by itself; its log says why.")
+
+    def _server(self, options: dict[str, Any]) -> Server:
+        server = Server(
+            application,
+            host=options["host"],
+            port=options["port"],
+            streams=streams,
+            max_body_bytes=settings.DATA_UPLOAD_MAX_MEMORY_SIZE,
+            grace_seconds=settings.SHUTDOWN_GRACE_SECONDS,
+        )
+        server.on_ready = lambda: self._greet(options["host"], options["port"])
+        if not options["no_worker"]:
+            server.run_worker = Worker(lifecycle.worker_name()).run
+        if options["access_log"]:
+            server.action_logger = self._log_request
+        return server
+
+    def _greet(self, host: str, port: int) -> None:
+        shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104
+        url = f"http://{shown}:{port}"
+        self.stdout.write(
+            f"Console   {url}/\n"
+            f"API docs  {url}/api/v1/docs\n"
+            f"Admin     {url}/admin/\n"
+            "A token   python manage.py issue_token NAME  (--superuser for the admin)\n"
+            f"ready {url}"
+        )
+        self.stdout.flush()
+
+    def _log_request(self, _protocol: object, _action: str, details: dict[str, Any]) -> None:
+        # Never the query: it may carry secrets.
+        path = details["path"].partition("?")[0]
+        milliseconds = details["time_taken"] * 1000
+        self.stdout.write(f"{details['client']} {details['method']} {path} {details['status']} {milliseconds:.0f} ms")

@@ -1,0 +1,39 @@
+"""`manage.py worker`: runs executions, apart from the web server."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand
+from executions.worker import Worker
+
+from orchestrator import lifecycle, postgres
+
+
+class Command(BaseCommand):
+    """Runs until SIGTERM or Ctrl-C, then lets its jobs finish."""
+
+    help = "Run executions; start as many workers as there is work."
+
+    def handle(self, *_args: Any, **_options: Any) -> None:
+        """Work until a signal says to stop."""
+        lifecycle.end_on_signals()
+        lifecycle.prepare_embedded_database()
+        stop_keeping = None if settings.DATABASE_URL else postgres.keep_running(settings.DATA_DIR)
+        try:
+            asyncio.run(self._work(lifecycle.worker_name()))
+        finally:
+            if stop_keeping is not None:
+                stop_keeping()
+
+    async def _work(self, name: str) -> None:
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
+        self.stdout.write(f"ready {name}")
+        self.stdout.flush()
+        await Worker(name).run(stop)

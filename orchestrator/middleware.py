@@ -1,0 +1,39 @@
+"""Every request gets an id that its answer, its errors and its log lines carry."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable
+
+import structlog
+from asgiref.sync import iscoroutinefunction, markcoroutinefunction
+from django.http import HttpRequest, HttpResponseBase
+from uuid_utils.compat import uuid7
+
+HEADER = "X-Request-ID"
+_SANE = re.compile(r"[A-Za-z0-9._-]{8,64}")
+
+
+def request_id(given: str | None) -> str:
+    """Return the client's own id when it is a sane one, else a new one."""
+    return given if given and _SANE.fullmatch(given) else str(uuid7())
+
+
+class RequestIdMiddleware:
+    """Puts `request.request_id` on the way in and `X-Request-ID` on the way out."""
+
+    sync_capable = False
+    async_capable = True
+
+    def __init__(self, get_response: Callable[[HttpRequest], Awaitable[HttpResponseBase]]) -> None:
+        self.get_response = get_response
+        if iscoroutinefunction(get_response):
+            markcoroutinefunction(self)
+
+    async def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        identity = request_id(request.headers.get(HEADER))
+        request.request_id = identity  # type: ignore[attr-defined]
+        with structlog.contextvars.bound_contextvars(request_id=identity):
+            response = await self.get_response(request)
+        response[HEADER] = identity
+        return response

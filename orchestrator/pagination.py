@@ -1,0 +1,110 @@
+"""Keyset pages: page N costs what page 1 costs, and rows that arrive meanwhile move nothing.
+
+A view names its order: `ordering = ("-created_at", "-id")`; the last field makes it unique. The cursor holds the last
+row's values; it says nothing that the row itself does not.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from django.core.exceptions import ValidationError as DjangoValidationError
+from django.core.serializers.json import DjangoJSONEncoder
+from django.db.models import Model, Q, QuerySet
+from rest_framework.exceptions import ValidationError
+from rest_framework.pagination import BasePagination
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+DEFAULT_LIMIT = 50
+MAX_LIMIT = 200
+
+
+class KeysetPagination(BasePagination):
+    """`?limit=` and `?cursor=` in, `{"data": […], "next_cursor": …}` out."""
+
+    def paginate_queryset(
+        self, queryset: QuerySet[Any], request: Request, view: APIView | None = None
+    ) -> list[Any]:
+        """Return one page of the queryset in the view's `ordering`.
+
+        Raises:
+            ValidationError: `limit` or `cursor` cannot be right.
+        """
+        ordering: tuple[str, ...] = view.ordering  # type: ignore[union-attr]
+        limit = _limit(request.query_params)
+        rows = queryset.order_by(*ordering)
+        if cursor := request.query_params.get("cursor"):
+            try:
+                rows = rows.filter(_after(ordering, _decode(cursor, len(ordering))))
+                found = list(rows[: limit + 1])
+            except (ValueError, TypeError, DjangoValidationError) as error:
+                raise ValidationError({"cursor": "This is no cursor of this list."}) from error
+        else:
+            found = list(rows[: limit + 1])
+        page = found[:limit]
+        self.next_cursor = _encode(ordering, page[-1]) if len(found) > limit else None
+        return page
+
+    def get_paginated_response(self, data: Any) -> Response:
+        """Return the page as clients get it."""
+        return Response({"data": data, "next_cursor": self.next_cursor})
+
+    def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
+        """Return the page's JSON Schema."""
+        return {
+            "type": "object",
+            "required": ["data", "next_cursor"],
+            "properties": {
+                "data": schema,
+                "next_cursor": {"type": ["string", "null"], "description": "null: this is the last page."},
+            },
+        }
+
+    def get_schema_operation_parameters(self, view: APIView) -> list[dict[str, Any]]:
+        """Return the page's query parameters."""
+        limit = {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT}
+        return [
+            {"name": "limit", "in": "query", "required": False, "schema": limit},
+            {"name": "cursor", "in": "query", "required": False, "schema": {"type": "string"}},
+        ]
+
+
+def _limit(parameters: Mapping[str, str]) -> int:
+    raw = parameters.get("limit", str(DEFAULT_LIMIT))
+    if not raw.isascii() or not raw.isdigit() or not 1 <= int(raw) <= MAX_LIMIT:
+        raise ValidationError({"limit": f"Expected a whole number from 1 to {MAX_LIMIT}."})
+    return int(raw)
+
+
+def _encode(ordering: tuple[str, ...], row: Model) -> str:
+    values = [getattr(row, field.lstrip("-")) for field in ordering]
+    # DjangoJSONEncoder cuts times to milliseconds; the order goes by microseconds.
+    exact = [value.isoformat() if isinstance(value, datetime) else value for value in values]
+    return base64.urlsafe_b64encode(json.dumps(exact, cls=DjangoJSONEncoder).encode()).decode().rstrip("=")
+
+
+def _decode(cursor: str, length: int) -> list[Any]:
+    try:
+        values = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+    except (binascii.Error, UnicodeDecodeError) as error:
+        raise ValueError("not a cursor") from error
+    if not isinstance(values, list) or len(values) != length:
+        raise ValueError("not a cursor")
+    return values
+
+
+def _after(ordering: tuple[str, ...], values: list[Any]) -> Q:
+    """Return the rows behind the given one: (a, b) > (x, y), written out for mixed directions."""
+    condition, equal = Q(), Q()
+    for field, value in zip(ordering, values, strict=True):
+        name, comparison = field.lstrip("-"), "lt" if field.startswith("-") else "gt"
+        condition |= equal & Q(**{f"{name}__{comparison}": value})
+        equal &= Q(**{name: value})
+    return condition

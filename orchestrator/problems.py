@@ -1,0 +1,145 @@
+"""Errors as RFC 9457 problem details, the same shape for all: `application/problem+json`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from http import HTTPStatus
+
+from django.core.exceptions import PermissionDenied, RequestDataTooBig
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.http.response import HttpResponseBase
+from rest_framework import exceptions
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from executions.engine.errors import Conflict, EngineError, Invalid, NotFound, Superseded, Unavailable
+
+CONTENT_TYPE = "application/problem+json"
+
+#: What each kind of anticipated failure means in HTTP; the first that fits counts.
+STATUS: tuple[tuple[type[EngineError], int], ...] = (
+    (NotFound, 404),
+    (Conflict, 409),
+    (Superseded, 409),
+    (Invalid, 422),
+    (Unavailable, 503),
+)
+
+
+class TooLarge(exceptions.APIException):
+    """A request body over the limit."""
+
+    status_code = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+    default_detail = "The request body is too large."
+    default_code = "too-large"
+
+
+def problem_handler(exc: Exception, context: Mapping[str, object]) -> Response | None:
+    """Turn an anticipated exception into a problem; leave a bug to be a 500."""
+    request = context.get("request")
+    if isinstance(exc, EngineError):
+        status = next((code for kind, code in STATUS if isinstance(exc, kind)), 500)
+        errors = [each.model_dump() for each in exc.errors] if isinstance(exc, Invalid) else []
+        return _respond(request, status, code=exc.code, detail=str(exc), errors=errors, extra=exc.context)
+    if isinstance(exc, Http404):
+        exc = exceptions.NotFound()
+    elif isinstance(exc, PermissionDenied):
+        exc = exceptions.PermissionDenied()
+    elif isinstance(exc, RequestDataTooBig):
+        exc = TooLarge()
+    if not isinstance(exc, exceptions.APIException):
+        return None
+    if isinstance(exc, exceptions.ValidationError):
+        errors = list(_field_errors(exc.detail, ()))
+        detail = "The request has values that cannot be right."
+        return _respond(request, 422, code="invalid", detail=detail, errors=errors)
+    response = _respond(request, exc.status_code, code=_code(exc), detail=str(exc.detail))
+    for header, value in (("WWW-Authenticate", "auth_header"), ("Retry-After", "wait")):
+        if (given := getattr(exc, value, None)) is not None:
+            response[header] = str(given)
+    return response
+
+
+def _code(exc: exceptions.APIException) -> str:
+    return str(exc.get_codes()).replace("_", "-")
+
+
+def _field_errors(detail: object, path: tuple[str, ...]) -> Iterator[dict[str, str]]:
+    """Yield one entry per wrong value, with its RFC 6901 pointer."""
+    if isinstance(detail, Mapping):
+        for key, inner in detail.items():
+            yield from _field_errors(inner, path if key == "non_field_errors" else (*path, str(key)))
+    elif isinstance(detail, list):
+        for index, inner in enumerate(detail):
+            nested = isinstance(inner, Mapping | list)
+            yield from _field_errors(inner, (*path, str(index)) if nested else path)
+    else:
+        pointer = "".join("/" + part.replace("~", "~0").replace("/", "~1") for part in path)
+        yield {"pointer": pointer, "code": str(getattr(detail, "code", "invalid")), "detail": str(detail)}
+
+
+def problem_body(
+    *, status: int, code: str, detail: str, instance: str, request_id: str, errors: list[dict[str, str]] | None = None
+) -> dict[str, object]:
+    """Return a problem's members."""
+    return {
+        "type": f"urn:scriptorium:problem:{code}",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": detail,
+        "instance": instance,
+        "code": code,
+        "errors": errors or [],
+        "request_id": request_id,
+    }
+
+
+def _respond(
+    request: object,
+    status: int,
+    *,
+    code: str,
+    detail: str,
+    errors: list[dict[str, str]] | None = None,
+    extra: Mapping[str, object] | None = None,
+) -> Response:
+    path = request.path if isinstance(request, Request | HttpRequest) else ""
+    body = problem_body(
+        status=status,
+        code=code,
+        detail=detail,
+        instance=path,
+        request_id=getattr(request, "request_id", ""),
+        errors=errors,
+    )
+    return Response({**(extra or {}), **body}, status=status, content_type=CONTENT_TYPE)
+
+
+def django_problem(request: HttpRequest, status: int, *, code: str, detail: str) -> HttpResponse:
+    """Return a problem for errors that never reach Django REST framework."""
+    body = problem_body(
+        status=status, code=code, detail=detail, instance=request.path, request_id=getattr(request, "request_id", "")
+    )
+    return JsonResponse(body, status=status, content_type=CONTENT_TYPE)
+
+
+def page_not_found(request: HttpRequest, exception: Exception | None = None) -> HttpResponseBase:
+    """Answer an unknown path."""
+    return django_problem(request, 404, code="not-found", detail="There is nothing at this path.")
+
+
+def server_error(request: HttpRequest) -> HttpResponseBase:
+    """Answer after a bug, without a word about its inside."""
+    return django_problem(request, 500, code="internal", detail="Something went wrong here; the log has it by this id.")
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponseBase:
+    """Answer a request that Django refused (an unknown host, a suspicious value)."""
+    if isinstance(exception, RequestDataTooBig):
+        return django_problem(request, 413, code="too-large", detail=TooLarge.default_detail)
+    return django_problem(request, 400, code="bad-request", detail="The request cannot be understood.")
+
+
+def permission_denied(request: HttpRequest, exception: Exception | None = None) -> HttpResponseBase:
+    """Answer what may not be done."""
+    return django_problem(request, 403, code="forbidden", detail="You may not do this.")

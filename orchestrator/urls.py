@@ -1,0 +1,32 @@
+"""The URL map. Streams are routed before Django, in `asgi.py`."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+from django.urls import include, path, re_path
+from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerView
+
+from orchestrator import health
+
+api = [
+    path("", include("access.urls")),
+    path("", include("workflows.urls")),
+    path("", include("documents.urls")),
+    path("", include("telemetry.urls")),
+    path("", include("executions.urls")),
+    re_path(r"^openapi\.json$", SpectacularJSONAPIView.as_view(), name="openapi"),
+    re_path(r"^docs/?$", SpectacularSwaggerView.as_view(url_name="openapi"), name="docs"),
+]
+
+urlpatterns = [
+    path("api/v1/", include(api)),
+    path("admin/", admin.site.urls),
+    re_path(r"^healthz/?$", health.healthz),
+    re_path(r"^readyz/?$", health.readyz),
+    path("", include("console.urls")),
+]
+
+handler400 = "orchestrator.problems.bad_request"
+handler403 = "orchestrator.problems.permission_denied"
+handler404 = "orchestrator.problems.page_not_found"
+handler500 = "orchestrator.problems.server_error"

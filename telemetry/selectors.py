@@ -1,0 +1,226 @@
+"""Sums over the ledger. There is no counter anywhere: what something cost is the sum of its rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from decimal import Decimal
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from django.db.models import Avg, Count, F, Q, QuerySet, Sum
+from django.db.models.functions import TruncDay
+
+from access.selectors import Person, visible_scopes
+from telemetry.models import CallStatus, ModelCall
+
+TOKENS = (
+    "input_tokens",
+    "cache_read_input_tokens",
+    "cache_write_input_tokens",
+    "output_tokens",
+    "reasoning_tokens",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Totals:
+    """A sum of calls. `known_cost_usd` leaves out those whose price is not known."""
+
+    calls: int = 0
+    input_tokens: int = 0  # without cached ones
+    cache_read_input_tokens: int = 0
+    cache_write_input_tokens: int = 0
+    output_tokens: int = 0
+    reasoning_tokens: int = 0  # a part of output_tokens
+    known_cost_usd: Decimal = Decimal(0)
+    cost_complete: bool = True  # no call may have cost something that is not known
+    cost_final: bool = True  # no call is under way
+
+    @property
+    def total_tokens(self) -> int:
+        """All tokens, each counted once."""
+        return (
+            self.input_tokens + self.cache_read_input_tokens + self.cache_write_input_tokens + self.output_tokens
+        )
+
+    @property
+    def cost_usd(self) -> Decimal | None:
+        """The whole cost; None when a part of it is not known."""
+        return self.known_cost_usd if self.cost_complete else None
+
+
+#: A failed call without a price was refused before it cost anything.
+WITHOUT_PRICE = Count("id", filter=Q(cost_usd=None) & ~Q(status=CallStatus.FAILED))
+_SUMS = {
+    "calls": Count("id"),
+    **{f"sum_{name}": Sum(name) for name in TOKENS},
+    "known_cost_usd": Sum("cost_usd"),
+    "without_price": WITHOUT_PRICE,
+    "under_way": Count("id", filter=Q(status=CallStatus.PENDING)),
+}
+
+
+def _totals(sums: dict[str, object]) -> Totals:
+    return Totals(
+        calls=sums["calls"] or 0,  # type: ignore[arg-type]
+        **{name: sums[f"sum_{name}"] or 0 for name in TOKENS},  # type: ignore[arg-type]
+        known_cost_usd=sums["known_cost_usd"] or Decimal(0),  # type: ignore[arg-type]
+        cost_complete=not sums["without_price"],
+        cost_final=not sums["under_way"],
+    )
+
+
+def totals(calls: QuerySet[ModelCall]) -> Totals:
+    """Return the sum of the calls."""
+    return _totals(calls.aggregate(**_SUMS))
+
+
+def calls_of(execution_id: UUID) -> QuerySet[ModelCall]:
+    """Return an execution's calls in order of step, attempt and time."""
+    return ModelCall.objects.filter(execution_id=execution_id).order_by("started_at", "id")
+
+
+def calls_of_workflow(*, user: Person, workflow_id: str) -> QuerySet[ModelCall]:
+    """Return the calls of a workflow's executions, as far as the user may read them."""
+    return ModelCall.objects.filter(workflow_id=workflow_id, scope__in=visible_scopes(user))
+
+
+def execution_totals(execution_id: UUID) -> Totals:
+    """Return the sum over an execution."""
+    return totals(ModelCall.objects.filter(execution_id=execution_id))
+
+
+def step_totals(execution_id: UUID, step_id: str) -> Totals:
+    """Return the sum over a step."""
+    return totals(ModelCall.objects.filter(execution_id=execution_id, step_id=step_id))
+
+
+def totals_by_execution(execution_ids: Iterable[UUID]) -> dict[UUID, Totals]:
+    """Return the sums of many executions in one query; those without calls are left out."""
+    rows = ModelCall.objects.filter(execution_id__in=list(execution_ids)).values("execution_id")
+    return {row["execution_id"]: _totals(row) for row in rows.annotate(**_SUMS).order_by("execution_id")}
+
+
+def models_of(execution_ids: Iterable[UUID]) -> dict[UUID, set[str]]:
+    """Return the providers that each execution has asked."""
+    found: dict[UUID, set[str]] = {}
+    rows = ModelCall.objects.filter(execution_id__in=list(execution_ids))
+    for execution_id, requested in rows.values_list("execution_id", "requested_model").distinct():
+        found.setdefault(execution_id, set()).add(requested.partition(":")[0])
+    return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """The sum of the calls that share a value."""
+
+    key: dict[str, object]
+    executions: int
+    totals: Totals
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """What was spent in a span of time."""
+
+    totals: Totals
+    executions: int
+    latency_ms_per_call: float | None  # None: no call was answered
+    by_workflow: list[Group]
+    groups: dict[str, list[Group]]
+
+    @property
+    def averages(self) -> dict[str, object]:
+        """Return means per execution and call; None where there is nothing to divide by."""
+        count, sums = self.executions, self.totals
+        cost = sums.cost_usd / count if count and sums.cost_usd is not None else None
+        return {
+            "cost_usd_per_execution": cost,
+            "tokens_per_execution": sums.total_tokens / count if count else None,
+            "calls_per_execution": sums.calls / count if count else None,
+            "latency_ms_per_call": self.latency_ms_per_call,
+        }
+
+
+#: Public name of a group → the columns that make it.
+GROUPS: dict[str, dict[str, str]] = {
+    "day": {"day": "day"},
+    "model": {"provider": "provider", "model": "model"},
+    "workflow": {"workflow_id": "workflow_id"},
+    "step": {"workflow_id": "workflow_id", "step_id": "step_id"},
+    "scope": {"scope_type": "scope__type", "scope_id": "scope__key"},
+    "user": {"user": "user__username"},
+}
+
+
+def summary(
+    *,
+    user: Person,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    tz: ZoneInfo,
+    group_by: Iterable[str] = (),
+) -> Summary:
+    """Return what the calls begun in [since, until) cost, over everything that the user may read."""
+    rows = ModelCall.objects.filter(scope__in=visible_scopes(user))
+    if since is not None:
+        rows = rows.filter(started_at__gte=since)
+    if until is not None:
+        rows = rows.filter(started_at__lt=until)
+    whole = rows.aggregate(**_SUMS, executions=Count("execution_id", distinct=True), latency=Avg("latency_ms"))
+    return Summary(
+        totals=_totals(whole),
+        executions=whole["executions"],
+        latency_ms_per_call=None if whole["latency"] is None else float(whole["latency"]),
+        by_workflow=_groups(rows, "workflow", tz),
+        groups={name: _groups(rows, name, tz) for name in group_by},
+    )
+
+
+def _groups(rows: QuerySet[ModelCall], name: str, tz: ZoneInfo) -> list[Group]:
+    columns = GROUPS[name]
+    if name == "day":
+        rows = rows.annotate(day=TruncDay("started_at", tzinfo=tz))
+    named = rows.values(**{f"key_{key}": F(column) for key, column in columns.items()})
+    keys = [f"key_{key}" for key in columns]
+    found = named.annotate(**_SUMS, executions=Count("execution_id", distinct=True)).order_by(*keys)
+    return [
+        Group(
+            key={key: _shown(row[f"key_{key}"]) for key in columns},
+            executions=row["executions"],
+            totals=_totals(row),
+        )
+        for row in found
+    ]
+
+
+def _shown(value: object) -> object:
+    return value.date().isoformat() if isinstance(value, datetime) else value
+
+
+def merged(parts: Iterable[Totals]) -> Totals:
+    """Return the sum of sums."""
+    whole = Totals()
+    for part in parts:
+        whole = replace(
+            whole,
+            calls=whole.calls + part.calls,
+            **{name: getattr(whole, name) + getattr(part, name) for name in TOKENS},
+            known_cost_usd=whole.known_cost_usd + part.known_cost_usd,
+            cost_complete=whole.cost_complete and part.cost_complete,
+            cost_final=whole.cost_final and part.cost_final,
+        )
+    return whole
+
+
+def total_of_call(call: ModelCall) -> Totals:
+    """Return one call as a sum."""
+    return Totals(
+        calls=1,
+        **{name: getattr(call, name) for name in TOKENS},
+        known_cost_usd=call.cost_usd or Decimal(0),
+        cost_complete=call.cost_usd is not None or call.status == CallStatus.FAILED,
+        cost_final=call.status != CallStatus.PENDING,
+    )

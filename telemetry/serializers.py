@@ -1,0 +1,153 @@
+"""How costs look to clients."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import date, datetime, time
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from django.utils.dateparse import parse_date, parse_datetime
+from rest_framework import serializers
+
+from access.fields import MoneyField, TimestampField
+from access.serializers import StrictSerializer
+from telemetry.selectors import GROUPS
+
+
+class TotalsSerializer(serializers.Serializer[Any]):
+    """A sum over calls. Token buckets are disjoint; `reasoning_tokens` is a part of `output_tokens`."""
+
+    calls = serializers.IntegerField()
+    input_tokens = serializers.IntegerField(help_text="Without cached ones.")
+    cache_read_input_tokens = serializers.IntegerField()
+    cache_write_input_tokens = serializers.IntegerField()
+    output_tokens = serializers.IntegerField()
+    reasoning_tokens = serializers.IntegerField()
+    total_tokens = serializers.IntegerField()
+    cost_usd = MoneyField(allow_null=True)
+    known_cost_usd = MoneyField()
+    cost_complete = serializers.BooleanField(help_text="false: a part of the cost is not known.")
+    cost_final = serializers.BooleanField(help_text="false: a call is under way.")
+
+
+class GroupSerializer(serializers.Serializer[Any]):
+    """A sum over the calls that share a value; the value's names stand beside it."""
+
+    executions = serializers.IntegerField()
+
+    def to_representation(self, instance: Any) -> dict[str, Any]:
+        """Return key and sum in one object."""
+        return {
+            **instance.key,
+            "executions": instance.executions,
+            **TotalsSerializer(instance.totals).data,
+        }
+
+
+class AveragesSerializer(serializers.Serializer[Any]):
+    """Means; null where there is nothing to divide by."""
+
+    cost_usd_per_execution = MoneyField(allow_null=True)
+    tokens_per_execution = serializers.FloatField(allow_null=True)
+    calls_per_execution = serializers.FloatField(allow_null=True)
+    latency_ms_per_call = serializers.FloatField(allow_null=True)
+
+
+class SummaryTotals(TotalsSerializer):
+    """The sum over everything."""
+
+    executions = serializers.IntegerField()
+
+
+class TelemetrySummary(serializers.Serializer[Any]):
+    """What was spent in a span of time: `totals`, `averages` and `by_workflow` always, `groups` as asked for."""
+
+    since = TimestampField(allow_null=True)
+    until = TimestampField(allow_null=True)
+    tz = serializers.CharField()
+    totals = SummaryTotals()
+    averages = AveragesSerializer()
+    by_workflow = GroupSerializer(many=True)
+    groups = serializers.DictField(child=GroupSerializer(many=True))
+
+    def to_representation(self, instance: Any) -> dict[str, Any]:
+        """Return the summary; the span's ends are named `from` and `to`."""
+        query, summary = instance
+        totals = {"executions": summary.executions, **TotalsSerializer(summary.totals).data}
+        return {
+            "from": _moment(query["since"]),
+            "to": _moment(query["until"]),
+            "tz": query["tz"].key,
+            "totals": totals,
+            "averages": AveragesSerializer(summary.averages).data,
+            "by_workflow": GroupSerializer(summary.by_workflow, many=True).data,
+            "groups": {name: GroupSerializer(rows, many=True).data for name, rows in summary.groups.items()},
+        }
+
+
+def _moment(value: datetime | None) -> str | None:
+    return None if value is None else TimestampField().to_representation(value)
+
+
+class SummaryQuery(StrictSerializer):
+    """The span, half-open; a bare date is that day's midnight in `tz`."""
+
+    to = serializers.CharField(required=False, help_text="RFC 3339 time or date; not included.")
+    tz = serializers.CharField(required=False, default="UTC", help_text="IANA time zone of dates and days.")
+    group_by = serializers.CharField(required=False, default="", help_text=f"Any of {', '.join(GROUPS)}.")
+
+    def get_fields(self) -> dict[str, Any]:
+        """Add `from`, which is no name in Python."""
+        return {"from": serializers.CharField(required=False, help_text="RFC 3339 time or date."), **super().get_fields()}
+
+    def validate_tz(self, value: str) -> ZoneInfo:
+        """Return the zone.
+
+        Raises:
+            ValidationError: there is no such zone.
+        """
+        try:
+            return ZoneInfo(value)
+        except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+            raise serializers.ValidationError("There is no such time zone.") from error
+
+    def validate_group_by(self, value: str) -> list[str]:
+        """Return the names of the groups.
+
+        Raises:
+            ValidationError: one of them is not known.
+        """
+        names = [name.strip() for name in value.split(",") if name.strip()]
+        if unknown := sorted(set(names) - set(GROUPS)):
+            raise serializers.ValidationError(f"There is no group {', '.join(unknown)}; there are {', '.join(GROUPS)}.")
+        return names
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """Return the query as the selector takes it.
+
+        Raises:
+            ValidationError: a time that is none, or a span that ends before it begins.
+        """
+        tz = attrs["tz"]
+        since, until = (_parse(attrs.get(name), tz, name) for name in ("from", "to"))
+        if since and until and until < since:
+            raise serializers.ValidationError({"to": "The span ends before it begins."})
+        return {"since": since, "until": until, "tz": tz, "group_by": attrs["group_by"]}
+
+
+def _parse(value: str | None, tz: ZoneInfo, name: str) -> datetime | None:
+    if value is None:
+        return None
+    try:
+        moment = parse_datetime(value) if len(value) > len("2026-01-01") else None
+        day = parse_date(value) if moment is None else None
+    except ValueError:
+        moment = day = None
+    if isinstance(day, date):
+        moment = datetime.combine(day, time(), tzinfo=tz)
+    if moment is None:
+        raise serializers.ValidationError({name: "Expected an RFC 3339 time or a date."})
+    return moment if moment.tzinfo else moment.replace(tzinfo=tz)
+
+

@@ -1,0 +1,9 @@
+"""Paths of this room."""
+
+from __future__ import annotations
+
+from django.urls import re_path
+
+from telemetry.views import SummaryView
+
+urlpatterns = [re_path(r"^telemetry/summary/?$", SummaryView.as_view(), name="telemetry-summary")]

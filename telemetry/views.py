@@ -1,0 +1,32 @@
+"""Costs over HTTP. Those of one execution or workflow are views of the `executions` room."""
+
+from __future__ import annotations
+
+from adrf.views import APIView
+from asgiref.sync import sync_to_async
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from access.serializers import checked
+from telemetry import selectors
+from telemetry.serializers import SummaryQuery, TelemetrySummary
+
+
+class SummaryView(APIView):
+    """What was spent."""
+
+    @extend_schema(
+        tags=["telemetry"],
+        operation_id="telemetry_summary",
+        parameters=[SummaryQuery, OpenApiParameter("from", str, description="RFC 3339 time or date; included.")],
+        responses=TelemetrySummary,
+    )
+    async def get(self, request: Request) -> Response:
+        """Sum up what was spent in a span of time."""
+
+        def read() -> Response:
+            query = checked(SummaryQuery, request.query_params)
+            return Response(TelemetrySummary((query, selectors.summary(user=request.user, **query))).data)
+
+        return await sync_to_async(read)()

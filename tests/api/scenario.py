@@ -1,0 +1,196 @@
+"""A small workflow, and executions of it brought to any state by the moves that a runner makes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from django.contrib.auth.models import User
+from django.utils import timezone
+from uuid_utils.compat import uuid7
+
+from executions import journal, services
+from executions.engine import changes
+from executions.engine.calls import Call, CallKey, ModelReply, Usage
+from executions.engine.clarification import AnswerType, Choice, QuestionDraft
+from executions.engine.errors import FieldError
+from executions.engine.execution import Document, Execution, Failure
+from executions.engine.ports import Decide, Transition
+from executions.engine.states import CallKind, CallStatus, FailureCode
+from workflows import repository as workflows
+from workflows.definition import WorkflowDefinition, parse_definition
+
+SCHEMA = {
+    "type": "object",
+    "properties": {"title": {"type": "string"}, "points": {"type": "array", "items": {"type": "string"}}},
+    "required": ["title"],
+    "additionalProperties": False,
+}
+QUESTIONS = (
+    QuestionDraft(text="Who decides?", answer_type=AnswerType.FREE_TEXT),
+    QuestionDraft(
+        text="Which size?",
+        answer_type=AnswerType.SINGLE_CHOICE,
+        choices=(Choice(value="s", label="Small"), Choice(value="l", label="Large")),
+    ),
+    QuestionDraft(text="Is there a budget?", answer_type=AnswerType.YES_NO, required=False, default=False),
+)
+GOOD_ANSWERS = {"research.1.1": "Ms Ode", "research.1.2": "l"}
+USAGE = Usage(input_tokens=100, cache_read_input_tokens=40, output_tokens=20, reasoning_tokens=5)
+
+
+def definition(description: str = "Finds out, then sums up.") -> WorkflowDefinition:
+    """Return the workflow: research (may ask), then a summary of it."""
+    return parse_definition(
+        {
+            "id": "report",
+            "name": "Report",
+            "description": description,
+            "roles": {"analyst": {"name": "Analyst", "instructions": "You find things out."}},
+            "steps": [
+                {
+                    "id": "research",
+                    "name": "Research",
+                    "role": "analyst",
+                    "task": "Find out.",
+                    "produces": "findings",
+                    "output_schema": SCHEMA,
+                    "clarification": {"max_rounds": 2},
+                },
+                {
+                    "id": "summary",
+                    "name": "Summary",
+                    "role": "analyst",
+                    "task": "Sum up.",
+                    "inputs": ["findings"],
+                    "produces": "summary",
+                    "output_schema": SCHEMA,
+                },
+            ],
+        }
+    )
+
+
+def publish(description: str = "Finds out, then sums up.") -> int:
+    """Publish the workflow and return its version."""
+    return workflows.publish(definition(description), now=timezone.now())[0]
+
+
+def start(user: User, key: str = "alpha", **options: Any) -> Execution:
+    """Start the workflow in a project of the user's."""
+    given = {"workflow_id": "report", "scope_type": "project", "input": "A tool library for the city.", **options}
+    return services.start_execution(user=user, scope_id=key, now=timezone.now(), **given)
+
+
+def move(execution: Execution, decide: Decide, **parts: Any) -> Execution:
+    """Make one move as the runner that claimed the execution last."""
+    return journal.apply(Transition(execution_id=execution.id, epoch=execution.runner_epoch, decide=decide, **parts))
+
+
+def claim(execution: Execution) -> Execution:
+    """Let a runner take it."""
+    return journal.apply(Transition(execution_id=execution.id, epoch=None, decide=_claim))
+
+
+def _claim(execution: Execution, context: changes.Context) -> changes.Change:
+    return changes.claim(execution, runner="tests", context=context)
+
+
+def begin(execution: Execution, step_id: str = "research") -> tuple[Execution, Call]:
+    """Begin a step; returns also its call, which is under way."""
+    call = Call(
+        key=CallKey(execution_id=execution.id, step_id=step_id, attempt=1, kind=CallKind.GENERATE),
+        model="scripted:writer",
+        request_hash="0" * 64,
+        status=CallStatus.PENDING,
+        started_at=timezone.now(),
+    )
+    begun = move(
+        execution,
+        lambda now, context: changes.start_step(now, step_id, model="scripted:writer", pins=(), context=context),
+        calls=(call,),
+    )
+    return begun, call
+
+
+def answered(call: Call, cost: str | None = "0.0012") -> Call:
+    """Return the call with its reply."""
+    reply = ModelReply(
+        provider="scripted",
+        model="writer-1",
+        usage=USAGE,
+        cost_usd=None if cost is None else Decimal(cost),
+        latency_ms=250,
+    )
+    return replace(call, status=CallStatus.COMMITTED, reply=reply, finished_at=timezone.now())
+
+
+def ask(execution: Execution) -> Execution:
+    """Bring a new execution to where it waits for answers."""
+    execution, call = begin(claim(execution))
+    return move(
+        execution,
+        lambda now, context: changes.ask(now, "research", questions=QUESTIONS, context=context),
+        calls=(answered(call),),
+    )
+
+
+def finish_step(execution: Execution, step_id: str, *, cost: str | None = "0.0012") -> Execution:
+    """Run one step to its document."""
+    execution, call = begin(execution, step_id)
+    kind = {"research": "findings", "summary": "summary"}[step_id]
+    document = Document(
+        id=uuid7(),
+        scope_id=execution.scope.id,
+        type=kind,
+        version=1,
+        title=f"The {kind}",
+        content={"title": f"The {kind}"},
+        schema=SCHEMA,
+        execution_id=execution.id,
+        step_id=step_id,
+        created_at=timezone.now(),
+        provenance={"rehearsal": False},
+    )
+    return move(
+        execution,
+        lambda now, context: changes.complete_step(now, step_id, context=context),
+        calls=(answered(call, cost),),
+        document=document,
+    )
+
+
+def finish(execution: Execution, *, cost: str | None = "0.0012") -> Execution:
+    """Run a new execution to its end."""
+    return finish_step(finish_step(claim(execution), "research", cost=cost), "summary", cost=cost)
+
+
+def repair(execution: Execution) -> Execution:
+    """Have a new execution's first output refused, and the model asked again."""
+    execution, call = begin(claim(execution))
+    violation = FieldError(pointer="/title", code="type", detail="Expected a string.")
+    again = replace(call, key=replace(call.key, attempt=2, kind=CallKind.REMEDIATE))
+    return move(
+        execution,
+        lambda now, context: changes.remediate(now, "research", violations=(violation,), context=context),
+        calls=(answered(call), again),
+    )
+
+
+def fail(execution: Execution) -> Execution:
+    """Run a new execution into a refusal of the model."""
+    execution, call = begin(claim(execution))
+    failure = Failure(code=FailureCode.MODEL_REFUSED, message="The model refused.")
+    return move(
+        execution,
+        lambda now, context: changes.fail_step(now, "research", failure, context=context),
+        calls=(answered(call),),
+    )
+
+
+def cancel(user: User, execution_id: UUID) -> Execution:
+    """Cancel it."""
+    return services.cancel_execution(user=user, execution_id=execution_id, now=timezone.now())
+

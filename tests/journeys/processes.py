@@ -1,0 +1,176 @@
+"""Real processes for journeys: started as a user starts them, stopped by pid."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+from httpx_sse import connect_sse
+
+ROOT = Path(__file__).resolve().parents[2]
+START_SECONDS = 60.0
+STOP_SECONDS = 40.0
+
+
+def free_port() -> int:
+    """Return a TCP port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_until(check: Callable[[], Any], *, seconds: float = START_SECONDS, what: str = "it") -> Any:
+    """Return the first true answer of `check`, asked ten times a second; fail after `seconds`."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if answer := check():
+            return answer
+        time.sleep(0.1)
+    raise AssertionError(f"{what} did not happen within {seconds} s")
+
+
+@dataclass
+class Machine:
+    """One installation: its own data directory and port, and the processes started on it."""
+
+    data_dir: Path
+    port: int = field(default_factory=free_port)
+    environment: dict[str, str] = field(default_factory=dict)
+    processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
+
+    @property
+    def url(self) -> str:
+        """Where the web process answers."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def _env(self, extra: Mapping[str, str]) -> dict[str, str]:
+        kept = {
+            name: value
+            for name, value in os.environ.items()
+            if name not in {"DATABASE_URL", "DJANGO_SETTINGS_MODULE", "LOCAL"} and not name.endswith("_API_KEY")
+        }
+        return {
+            **kept,
+            "DATA_DIR": str(self.data_dir),
+            "PORT": str(self.port),
+            "POSTGRES_FSYNC": "0",
+            "PYTHONUNBUFFERED": "1",
+            **self.environment,
+            **extra,
+        }
+
+    def manage(self, *arguments: str, **extra: str) -> str:
+        """Run a management command to its end and return what it printed."""
+        done = subprocess.run(
+            [sys.executable, "manage.py", *arguments],
+            cwd=ROOT,
+            env=self._env(extra),
+            capture_output=True,
+            text=True,
+            timeout=START_SECONDS,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def start(self, *arguments: str, **extra: str) -> subprocess.Popen[bytes]:
+        """Start a management command in the background."""
+        log = self.data_dir / f"{arguments[0]}-{len(self.processes)}.log"
+        self.data_dir.mkdir(parents=True, exist_ok=True)
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                [sys.executable, "manage.py", *arguments],
+                cwd=ROOT,
+                env=self._env(extra),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+        self.processes.append(process)
+        return process
+
+    def serve(self, *arguments: str, **extra: str) -> subprocess.Popen[bytes]:
+        """Start the web process (and a worker in it, unless told otherwise) and wait until it answers."""
+        process = self.start("serve", *arguments, **extra)
+
+        def answers() -> bool:
+            assert process.poll() is None, self.logs()
+            try:
+                return httpx.get(f"{self.url}/healthz", timeout=2).status_code == 200
+            except httpx.TransportError:
+                return False
+
+        wait_until(answers, what="the server's answer")
+        return process
+
+    def client(self, name: str = "alice") -> httpx.Client:
+        """Return an HTTP client with a token of its own."""
+        token = self.manage("issue_token", name).strip()
+        return httpx.Client(
+            base_url=f"{self.url}/api/v1", headers={"Authorization": f"Bearer {token}"}, timeout=START_SECONDS
+        )
+
+    def logs(self) -> str:
+        """Return the end of everything the processes wrote."""
+        return "\n".join(f"--- {path.name}\n{path.read_text()[-4000:]}" for path in self.data_dir.glob("*.log"))
+
+    def stop(self) -> None:
+        """End all processes started here: politely, then for good."""
+        for process in self.processes:
+            if process.poll() is None:
+                process.send_signal(signal.SIGCONT)
+                process.terminate()
+        for process in self.processes:
+            try:
+                process.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+@contextmanager
+def machine(data_dir: Path, **environment: str) -> Iterator[Machine]:
+    """Provide an installation of its own and end its processes afterwards."""
+    installed = Machine(data_dir, environment=environment)
+    try:
+        yield installed
+    finally:
+        installed.stop()
+
+
+def start_execution(client: httpx.Client, brief: str, *, workflow_id: str = "strategy-document", key: str = "p1") -> str:
+    """Start an execution over HTTP and return its id."""
+    body = {"workflow_id": workflow_id, "scope_type": "project", "scope_id": key, "input": brief}
+    response = client.post("/executions/", json=body)
+    assert response.status_code == 201, response.text
+    return str(response.json()["execution_id"])
+
+
+def stream(client: httpx.Client, execution_id: str, *, after: int | None = None) -> Iterator[tuple[int, str, dict[str, Any]]]:
+    """Yield (id, event, data) of an execution's stream until it ends by itself."""
+    headers = {} if after is None else {"Last-Event-ID": str(after)}
+    with connect_sse(client, "GET", f"/executions/{execution_id}/stream", headers=headers) as source:
+        assert source.response.status_code == 200, source.response.read()
+        for event in source.iter_sse():
+            yield int(event.id), event.event, event.json()
+
+
+def wait_for_status(client: httpx.Client, execution_id: str, *statuses: str, seconds: float = 60.0) -> dict[str, Any]:
+    """Wait until the execution has one of the statuses and return it."""
+
+    def reached() -> dict[str, Any] | None:
+        details: dict[str, Any] = client.get(f"/executions/{execution_id}").json()
+        return details if details["status"] in statuses else None
+
+    found: dict[str, Any] = wait_until(reached, seconds=seconds, what=f"one of {statuses}")
+    return found

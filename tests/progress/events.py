@@ -1,0 +1,61 @@
+"""Events, and a log of them in memory, for tests of what follows logs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from uuid import UUID
+
+from executions.engine.errors import Unavailable
+from executions.engine.events import EventType, ProgressEvent
+
+MOMENT = datetime(2026, 1, 2, 3, 4, 5, 678_901, tzinfo=UTC)
+
+
+def make_event(
+    execution_id: UUID, sequence: int, event_type: EventType = EventType.STEP_STARTED, **data: object
+) -> ProgressEvent:
+    """Return one event."""
+    return ProgressEvent(
+        execution_id=execution_id,
+        sequence=sequence,
+        event_type=event_type,
+        step_id="discovery",
+        data=dict(data),  # type: ignore[arg-type]
+        timestamp=MOMENT,
+    )
+
+
+class ListLog:
+    """The event table, as a list."""
+
+    def __init__(self) -> None:
+        self.events: list[ProgressEvent] = []
+        self.ended = False
+        self.away = False
+        self.reads = 0
+        self.reading = asyncio.Event()
+        self.gate = asyncio.Event()
+        self.gate.set()
+
+    def append(self, *events: ProgressEvent) -> None:
+        """Store events, without telling anybody."""
+        self.events.extend(events)
+
+    async def read(self, after: Mapping[UUID, int], *, limit: int) -> list[ProgressEvent]:
+        """Return what comes after; waits while the gate is closed, with what was there before."""
+        self.reads += 1
+        if self.away:
+            raise Unavailable("The database cannot be reached.")
+        found = [
+            event for event in self.events if event.execution_id in after and event.sequence > after[event.execution_id]
+        ]
+        self.reading.set()
+        await self.gate.wait()
+        return found[:limit]
+
+    async def is_end(self, execution_id: UUID, sequence: int) -> bool:
+        """Whether it has ended with this event."""
+        last = max((each.sequence for each in self.events if each.execution_id == execution_id), default=0)
+        return self.ended and sequence == last

@@ -1,0 +1,253 @@
+"""A cursor delivers each event exactly once and in order, whatever becomes of hints, queues and the database."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from uuid import UUID, uuid4
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from executions.engine.events import EventType
+from executions.progress import cursor
+from executions.progress.cursor import PAGE_SIZE, Cursor
+from executions.progress.publisher import ProgressPublisher
+from executions.progress.wire import Message
+from tests.progress.events import ListLog, make_event
+
+pytestmark = pytest.mark.asyncio
+
+SECONDS = 5.0  # no test takes so long unless it fails
+QUIET = 60.0
+
+
+class World:
+    """One execution, its log, and a publisher."""
+
+    def __init__(self, *, queue_size: int = 100) -> None:
+        self.execution_id: UUID = uuid4()
+        self.log = ListLog()
+        self.publisher = ProgressPublisher(queue_size=queue_size)
+        self.stored = 0
+
+    def store(self, count: int = 1) -> None:
+        """Commit events and lose their notification."""
+        for _ in range(count):
+            self.stored += 1
+            self.log.append(make_event(self.execution_id, self.stored))
+
+    def end(self) -> None:
+        """Commit the last event of all."""
+        self.stored += 1
+        self.log.append(make_event(self.execution_id, self.stored, EventType.COMPLETE))
+        self.log.ended = True
+
+    def publish(self, *sequences: int) -> None:
+        """Publish stored events."""
+        self.publisher.publish(self.log.events[sequence - 1] for sequence in sequences)
+
+    def follow(self, *, after: int = 0, keepalive: float = QUIET) -> AsyncGenerator[list[Message], None]:
+        follower = Cursor(self.execution_id, after=after, log=self.log, publisher=self.publisher)
+        return follower.follow(keepalive_seconds=keepalive)
+
+
+async def following(batches: AsyncGenerator[list[Message], None], count: int) -> list[int]:
+    """Return the numbers of the next `count` events."""
+    sequences: list[int] = []
+    async with asyncio.timeout(SECONDS):
+        while len(sequences) < count:
+            sequences += [message.event.sequence for message in await anext(batches)]
+    return sequences
+
+
+async def to_the_end(batches: AsyncGenerator[list[Message], None]) -> list[int]:
+    async with asyncio.timeout(SECONDS):
+        return [message.event.sequence async for messages in batches for message in messages]
+
+
+async def test_what_is_stored_comes_first_and_then_what_is_published() -> None:
+    world = World()
+    world.store(2)
+    async with aclosing(world.follow()) as batches:
+        assert await following(batches, 2) == [1, 2]
+        world.store(2)
+        world.publish(3, 4)
+        assert await following(batches, 2) == [3, 4]
+
+
+async def test_it_goes_on_after_the_last_event_that_the_client_has() -> None:
+    world = World()
+    world.store(5)
+    async with aclosing(world.follow(after=3)) as batches:
+        assert await following(batches, 2) == [4, 5]
+
+
+async def test_a_finished_execution_is_replayed_and_ends() -> None:
+    world = World()
+    world.store(3)
+    world.end()
+    assert await to_the_end(world.follow()) == [1, 2, 3, 4]
+
+
+async def test_a_log_longer_than_a_page_comes_whole() -> None:
+    world = World()
+    world.store(2 * PAGE_SIZE + 3)
+    world.end()
+    assert await to_the_end(world.follow()) == list(range(1, 2 * PAGE_SIZE + 5))
+
+
+async def test_a_stream_goes_on_after_a_complete_that_is_not_the_end() -> None:
+    world = World()
+    world.end()
+    world.log.ended = False
+    async with aclosing(world.follow()) as batches:
+        assert await following(batches, 1) == [1]
+        world.store()
+        world.publish(2)
+        assert await following(batches, 1) == [2]
+
+
+async def test_an_event_published_while_the_table_is_read_is_delivered_once() -> None:
+    world = World()
+    world.store(1)
+    world.log.gate.clear()
+    async with aclosing(world.follow()) as batches:
+        reading = asyncio.create_task(following(batches, 2))
+        await world.log.reading.wait()
+        world.publisher.start_at(world.execution_id, 0)
+        world.store(1)
+        world.publish(1, 2)
+        world.log.gate.set()
+        assert await reading == [1, 2]
+
+
+async def test_an_event_published_twice_is_delivered_once() -> None:
+    world = World()
+    async with aclosing(world.follow(keepalive=0.05)) as batches:
+        assert await anext(batches) == []
+        world.store(2)
+        world.publish(1, 1, 2, 1, 2)
+        assert await following(batches, 2) == [1, 2]
+        world.store(1)
+        world.publish(2, 3)
+        assert await following(batches, 1) == [3]
+
+
+async def test_a_gap_is_filled_from_the_table() -> None:
+    world = World()
+    world.store(1)
+    async with aclosing(world.follow()) as batches:
+        assert await following(batches, 1) == [1]
+        world.store(4)
+        world.publish(2, 5)
+        assert await following(batches, 4) == [2, 3, 4, 5]
+
+
+async def test_an_overflowing_queue_loses_nothing() -> None:
+    world = World(queue_size=3)
+    world.store(1)
+    async with aclosing(world.follow()) as batches:
+        assert await following(batches, 1) == [1]
+        world.store(20)
+        world.publish(*range(2, 22))
+        assert await following(batches, 20) == list(range(2, 22))
+
+
+async def test_an_event_whose_notification_is_lost_comes_with_the_next_silence() -> None:
+    world = World()
+    world.store(1)
+    async with aclosing(world.follow(keepalive=0.05)) as batches:
+        assert await following(batches, 1) == [1]
+        world.store(1)
+        assert await following(batches, 1) == [2]
+
+
+async def test_a_silence_is_told_with_an_empty_list() -> None:
+    world = World()
+    async with aclosing(world.follow(keepalive=0.01)) as batches, asyncio.timeout(SECONDS):
+        assert await anext(batches) == []
+        assert await anext(batches) == []
+
+
+async def test_all_is_read_again_when_the_listener_was_deaf() -> None:
+    world = World()
+    world.store(1)
+    async with aclosing(world.follow()) as batches:
+        assert await following(batches, 1) == [1]
+        world.store(2)
+        world.publisher.mark_all_behind()
+        assert await following(batches, 2) == [2, 3]
+
+
+async def test_a_stream_outlives_an_outage_of_the_database(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cursor, "RETRY_SECONDS", 0.01)
+    world = World()
+    world.store(1)
+    async with aclosing(world.follow()) as batches, asyncio.timeout(SECONDS):
+        assert await following(batches, 1) == [1]
+        world.log.away = True
+        world.publisher.mark_all_behind()
+        assert await anext(batches) == []
+        world.end()
+        world.log.away = False
+        assert await to_the_end(batches) == [2]
+
+
+async def test_a_client_that_leaves_is_unsubscribed() -> None:
+    world = World()
+    world.store(1)
+    batches = world.follow()
+    assert await following(batches, 1) == [1]
+    assert world.publisher.unread([world.execution_id])
+
+    await batches.aclose()
+
+    assert not world.publisher.unread([world.execution_id])
+
+
+async def test_a_stream_ends_when_the_process_does() -> None:
+    world = World()
+    world.store(1)
+    batches = world.follow()
+    assert await following(batches, 1) == [1]
+
+    world.publisher.close()
+
+    assert await to_the_end(batches) == []
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    moves=st.lists(
+        st.one_of(
+            st.just("commit"),
+            st.just("behind"),
+            st.just("breathe"),
+            st.tuples(st.integers(1, 12), st.integers(1, 12)),
+        ),
+        max_size=40,
+    ),
+    queue_size=st.integers(1, 4),
+    after=st.integers(0, 3),
+)
+async def test_any_mixture_of_hints_gives_each_event_exactly_once(
+    moves: list[str | tuple[int, int]], queue_size: int, after: int
+) -> None:
+    world = World(queue_size=queue_size)
+    world.store(3)
+    reading = asyncio.create_task(to_the_end(world.follow(after=after, keepalive=0.01)))
+    for move in moves:
+        match move:
+            case "commit":
+                world.store()
+            case "behind":
+                world.publisher.mark_all_behind()
+            case "breathe":
+                await asyncio.sleep(0)
+            case (first, count):
+                world.publish(*(number for number in range(first, first + count) if number <= world.stored))
+    world.end()
+    assert await reading == list(range(after + 1, world.stored + 1))
