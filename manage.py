@@ -10,5 +10,5 @@ from django.core.management import execute_from_command_line
 from orchestrator import startup
 
 if __name__ == "__main__":
-    startup.prepare(sys.argv[1] if len(sys.argv) > 1 else "help")
+    startup.prepare(sys.argv[1:])
     execute_from_command_line(sys.argv)

@@ -18,8 +18,7 @@ def _fault(value: object, depth: int = 0) -> str | None:
     if depth > MAX_DEPTH:
         return f"Nested more than {MAX_DEPTH} levels deep."
     if isinstance(value, str):
-        storable = "\x00" not in value and not any("\ud800" <= letter <= "\udfff" for letter in value)
-        return None if storable else "Text with characters that cannot be stored."
+        return "Text with a character (U+0000) that cannot be stored." if "\x00" in value else None
     if isinstance(value, float):
         return None if math.isfinite(value) else "A number beyond what can be stored."
     inner: list[object] = []

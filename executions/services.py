@@ -11,6 +11,7 @@ from uuid import UUID
 from django.contrib.auth.models import User
 from django.db import transaction
 from pydantic import JsonValue
+from rest_framework import exceptions
 from uuid_utils.compat import uuid7
 
 from access import selectors as access
@@ -144,7 +145,10 @@ def cancel_execution(
 def _lock(user: User, execution_id: UUID, need: Role, expected_version: int | None) -> Execution:
     """Return the execution with its row locked, if the user's role reaches and nobody was quicker."""
     execution = repository.lock(execution_id)
-    access.require(user, Scope.objects.get(id=execution.scope.id), need)
+    try:
+        access.require(user, Scope.objects.get(id=execution.scope.id), need)
+    except exceptions.NotFound as error:  # in the words for an id that does not exist: neither tells of the other
+        raise NotFound("There is no such execution.") from error
     if expected_version is not None and execution.version != expected_version:
         raise VersionConflict("The execution", expected=expected_version)
     return execution

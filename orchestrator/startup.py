@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 
 #: Commands that look at code alone.
-WITHOUT_DATABASE = frozenset({"help", "version", "check", "makemigrations", "spectacular", "collectstatic", "startapp"})
+WITHOUT_DATABASE = frozenset({"help", "version", "check", "spectacular", "collectstatic", "findstatic", "diffsettings"})
+_QUESTIONS = frozenset({"-h", "--help", "--version"})
 
 
-def prepare(command: str | None = None) -> None:
-    """Name the settings, and start the embedded PostgreSQL when the command needs a database and none is given."""
+def prepare(arguments: Sequence[str] | None = None) -> None:
+    """Name the settings, and start the embedded PostgreSQL where it is needed and no other is given.
+
+    Args:
+        arguments: What follows `manage.py`; None for a process that serves.
+    """
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "orchestrator.settings")
-    if command in WITHOUT_DATABASE or os.environ.get("DATABASE_URL"):
+    if arguments is not None and not _needs_database(arguments):
         return
     from django.conf import settings  # noqa: PLC0415 - only now are they named
 
     from orchestrator import postgres  # noqa: PLC0415
 
-    postgres.ensure_running(settings.DATA_DIR)
+    if not settings.DATABASE_URL:
+        postgres.ensure_running(settings.DATA_DIR)
+
+
+def _needs_database(arguments: Sequence[str]) -> bool:
+    return bool(arguments) and arguments[0] not in WITHOUT_DATABASE and not _QUESTIONS.intersection(arguments)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pydantic import JsonValue
 
 from executions.engine.calls import Material, ModelRequest
-from executions.engine.clarification import ClarificationRound
+from executions.engine.clarification import ClarificationRound, Question
 from executions.engine.errors import FieldError
 from executions.engine.execution import Document
 from executions.engine.replies import ASK_CLARIFICATION, SUBMIT_DOCUMENT
@@ -124,7 +124,7 @@ def _materials(
     ]
     inputs = _condensed([Material(kind="brief", name="brief", text=text), *read], token_budget)
     answers = [
-        Material(kind="answer", name=question.text, text=_plain(asked.answers[question.id]))
+        Material(kind="answer", name=question.text, text=_shown(question, asked.answers[question.id]))
         for asked in rounds
         if asked.answers is not None
         for question in asked.questions
@@ -133,8 +133,14 @@ def _materials(
     return (*inputs, *answers)
 
 
-def _plain(answer: JsonValue) -> str:
-    return answer if isinstance(answer, str) else json.dumps(answer, ensure_ascii=False)
+def _shown(question: Question, answer: JsonValue) -> str:
+    """Return an answer in words: choices by their labels."""
+    labels = {choice.value: choice.label for choice in question.choices}
+    if isinstance(answer, list):
+        return ", ".join(labels.get(str(each), str(each)) for each in answer)
+    if isinstance(answer, str):
+        return labels.get(answer, answer)
+    return json.dumps(answer, ensure_ascii=False)
 
 
 def _condensed(materials: list[Material], token_budget: int) -> list[Material]:

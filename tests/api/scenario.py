@@ -86,12 +86,13 @@ def start(user: User, key: str = "alpha", **options: Any) -> Execution:
 
 def move(execution: Execution, decide: Decide, **parts: Any) -> Execution:
     """Make one move as the runner that claimed the execution last."""
-    return journal.apply(Transition(execution_id=execution.id, epoch=execution.runner_epoch, decide=decide, **parts))
+    transition = Transition(execution_id=execution.id, epoch=execution.runner_epoch, decide=decide, **parts)
+    return journal.apply(transition, now=timezone.now())
 
 
 def claim(execution: Execution) -> Execution:
     """Let a runner take it."""
-    return journal.apply(Transition(execution_id=execution.id, epoch=None, decide=_claim))
+    return journal.apply(Transition(execution_id=execution.id, epoch=None, decide=_claim), now=timezone.now())
 
 
 def _claim(execution: Execution, context: changes.Context) -> changes.Change:

@@ -8,6 +8,8 @@ from uuid import UUID, uuid4
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from procrastinate.contrib.django.models import ProcrastinateJob
 
 from access.models import Role, Scope, ScopeRole
@@ -142,8 +144,8 @@ DEEP = b'{"workflow_id":"report","scope_type":"project","scope_id":"a","input":{
         (b"", "application/json", 422),
         (DEEP, "application/json", 422),
         (DEEP.replace(b"[" * 30 + b"]" * 30, b"1e999"), "application/json", 422),
-        (DEEP.replace(b"[" * 30 + b"]" * 30, b'"\\ud800"'), "application/json", 422),
-        (b'{"\\ud800": 1}', "application/json", 422),
+        (DEEP.replace(b"[" * 30 + b"]" * 30, b'"\\ud800"'), "application/json", 400),
+        (b'{"\\ud800": 1}', "application/json", 400),
         (b"workflow_id=report", "application/x-www-form-urlencoded", 415),
         (b"workflow_id: report", "text/yaml", 415),
         (b'{"input": "' + b"x" * 3_000_000 + b'"}', "application/json", 413),
@@ -307,16 +309,15 @@ def test_pages_hold_each_execution_once_though_others_are_started_meanwhile(ada:
     assert third["next_cursor"] is None
 
 
-def test_a_page_takes_as_many_queries_for_many_executions_as_for_one(
-    ada: Caller, report: int, django_assert_num_queries: Callable[..., Any]
-) -> None:
+def test_a_page_takes_as_many_queries_for_many_executions_as_for_one(ada: Caller, report: int) -> None:
     scenario.start(ada.user)
-    with django_assert_num_queries(0, exact=False) as one:
-        ids(ada)
+    with CaptureQueriesContext(connection) as for_one:
+        assert len(ids(ada)) == 1
     for _ in range(4):
         scenario.start(ada.user)
-    with django_assert_num_queries(len(one)):
+    with CaptureQueriesContext(connection) as for_many:
         assert len(ids(ada)) == 5
+    assert len(for_many) == len(for_one) > 0
 
 
 def test_filters_narrow_the_list(ada: Caller, report: int) -> None:

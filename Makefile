@@ -1,0 +1,65 @@
+# make demo | serve | worker | test | check | format | migrate | clean
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+MANAGE := $(BIN)/python manage.py
+WORKERS ?= auto
+
+.DEFAULT_GOAL := help
+.PHONY: help demo serve worker test check format migrate clean
+
+help: ## what there is
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
+
+# One stamp per requirements file, named by its content: a changed pin installs again, an unchanged one costs nothing.
+RUN := $(VENV)/run-$(shell cksum < requirements.txt | cut -d' ' -f1)
+DEV := $(VENV)/dev-$(shell cat requirements.txt requirements-dev.txt | cksum | cut -d' ' -f1)
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed")'
+	@$(PYTHON) -m venv $(VENV)
+
+$(RUN): | $(BIN)/python
+	@echo "installing what requirements.txt names (once) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.txt
+	@touch $@
+
+$(DEV): | $(BIN)/python
+	@echo "installing what requirements-dev.txt names (once) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements-dev.txt
+	@touch $@ $(RUN)
+
+demo: $(RUN) ## run a workflow for real, end to end (BRIEF=path WORKFLOW=id ANSWERS=path)
+	@$(MANAGE) demo $(if $(BRIEF),--brief "$(BRIEF)") $(if $(WORKFLOW),--workflow "$(WORKFLOW)") $(if $(ANSWERS),--answers "$(ANSWERS)")
+
+serve: $(RUN) ## the web server and a worker, until Ctrl-C (HOST PORT DATA_DIR DATABASE_URL SERVE_FLAGS)
+	@exec $(MANAGE) serve $(SERVE_FLAGS)
+
+worker: $(RUN) ## one more worker
+	@exec $(MANAGE) worker
+
+migrate: $(RUN) ## bring a database of your own up to date
+	@$(MANAGE) migrate
+	@$(MANAGE) load_catalog
+
+test: check ## everything that must hold
+	@$(BIN)/python -m pytest -n $(WORKERS)
+
+check: $(DEV) ## style, types, import rules, dependencies, migrations, OpenAPI, settings
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy .
+	@$(BIN)/lint-imports --no-cache
+	@$(BIN)/deptry .
+	@$(MANAGE) makemigrations --check --dry-run
+	@$(MANAGE) spectacular --validate --fail-on-warn --file /dev/null
+	@DATABASE_URL=postgresql://u@h/n LOCAL=0 ALLOWED_HOSTS=example.org \
+		SECRET_KEY=$$($(PYTHON) -c 'import secrets; print(secrets.token_urlsafe(64))') \
+		$(MANAGE) check --deploy --fail-level WARNING
+
+format: $(DEV) ## put the code into shape
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+clean: ## remove what was installed and stored here
+	rm -rf $(VENV) .data .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,180 @@
+"""Real models, behind one call: pydantic-ai speaks the providers' languages."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from datetime import UTC, datetime
+from functools import lru_cache
+
+from anthropic import AsyncAnthropic
+from openai import AsyncOpenAI
+from pydantic import JsonValue
+from pydantic_ai import exceptions
+from pydantic_ai.direct import model_request
+from pydantic_ai.messages import (
+    ModelRequest as ProviderRequest,
+)
+from pydantic_ai.messages import ModelResponse, SystemPromptPart, TextPart, ToolCallPart, UserPromptPart
+from pydantic_ai.models import Model, ModelRequestParameters, infer_model
+from pydantic_ai.models.anthropic import AnthropicModel
+from pydantic_ai.models.openai import OpenAIChatModel, OpenAIResponsesModel
+from pydantic_ai.providers.anthropic import AnthropicProvider
+from pydantic_ai.providers.openai import OpenAIProvider
+from pydantic_ai.settings import ModelSettings
+from pydantic_ai.tools import ToolDefinition
+from pydantic_ai.usage import RequestUsage
+
+from executions.engine.calls import FinishReason, ModelReply, ModelRequest, ToolCall, Usage
+from executions.engine.errors import ModelError
+from executions.engine.replies import ASK_CLARIFICATION, SUBMIT_DOCUMENT, ask_schema
+from executions.engine.states import FailureCode
+from telemetry import prices
+
+#: What a provider's refusal means; the first that fits counts.
+_FAILURES: tuple[tuple[type[exceptions.ModelAPIError], FailureCode], ...] = (
+    (exceptions.ModelContextWindowExceededError, FailureCode.CONTEXT_TOO_LONG),
+    (exceptions.ModelRequestRejectedError, FailureCode.PROVIDER_REJECTED),
+    (exceptions.ModelQuotaExceededError, FailureCode.PROVIDER_REJECTED),
+    (exceptions.ModelTimeoutError, FailureCode.TIMED_OUT),
+    (exceptions.ModelRequestTimeout, FailureCode.TIMED_OUT),
+)
+_REJECTED_STATUS = frozenset({400, 401, 403, 404, 413, 422})
+_FINISH = {"length": FinishReason.TRUNCATED, "content_filter": FinishReason.REFUSED}
+
+
+class ProviderModel:
+    """Asks a provider once. Trying again is not for here: it might pay twice."""
+
+    async def complete(self, request: ModelRequest) -> ModelReply:
+        """Return the reply, with usage and cost.
+
+        Raises:
+            ModelError: it could not be asked, or did not answer within the request's `timeout_seconds`.
+        """
+        began, asked_at = time.monotonic(), datetime.now(UTC)
+        try:
+            async with asyncio.timeout(request.timeout_seconds):
+                response = await model_request(
+                    _model(request.model),
+                    [_messages(request)],
+                    model_settings=ModelSettings(
+                        max_tokens=request.max_output_tokens, timeout=float(request.timeout_seconds)
+                    ),
+                    model_request_parameters=_parameters(request),
+                )
+        except TimeoutError as error:
+            message = f"{request.model} did not answer within {request.timeout_seconds} s."
+            raise ModelError(FailureCode.TIMED_OUT, message) from error
+        except exceptions.ContentFilterError as error:
+            raise ModelError(FailureCode.MODEL_REFUSED, str(error)) from error
+        except exceptions.ModelAPIError as error:
+            raise _model_error(request.model, error) from error
+        except exceptions.UserError as error:  # no key, no such provider
+            message = f"{request.model} cannot be asked: {error}"
+            raise ModelError(FailureCode.PROVIDER_REJECTED, message) from error
+        except exceptions.UnexpectedModelBehavior as error:
+            message = f"{request.model} answered something that is no answer: {error}"
+            raise ModelError(FailureCode.PROVIDER_UNAVAILABLE, message) from error
+        return _reply(request, response, asked_at=asked_at, latency_ms=round((time.monotonic() - began) * 1000))
+
+
+@lru_cache(maxsize=64)
+def _model(name: str) -> Model:
+    """Return a model with a client that never retries by itself."""
+    provider, _, model = name.partition(":")
+    if provider == "anthropic":
+        return AnthropicModel(model, provider=AnthropicProvider(anthropic_client=AsyncAnthropic(max_retries=0)))
+    if provider in {"openai", "openai-chat", "openai-responses"}:
+        client = OpenAIProvider(openai_client=AsyncOpenAI(max_retries=0))
+        # Servers that only speak OpenAI's language speak its older half.
+        is_chat = provider == "openai-chat" or (provider == "openai" and "OPENAI_BASE_URL" in os.environ)
+        kind = OpenAIChatModel if is_chat else OpenAIResponsesModel
+        return kind(model, provider=client)
+    return infer_model(name)
+
+
+def _messages(request: ModelRequest) -> ProviderRequest:
+    return ProviderRequest(parts=[SystemPromptPart(request.instructions), UserPromptPart(request.prompt)])
+
+
+def _parameters(request: ModelRequest) -> ModelRequestParameters:
+    tools = [
+        ToolDefinition(
+            name=SUBMIT_DOCUMENT,
+            description=f"Hand in the document `{request.document_type}`.",
+            parameters_json_schema=dict(request.output_schema),
+            kind="output",
+        )
+    ]
+    if request.max_questions:
+        tools.append(
+            ToolDefinition(
+                name=ASK_CLARIFICATION,
+                description="Ask a person, before the document is written.",
+                parameters_json_schema=dict(ask_schema(request.max_questions)),
+                kind="output",
+            )
+        )
+    return ModelRequestParameters(output_mode="tool", output_tools=tools, allow_text_output=False)
+
+
+def _model_error(model: str, error: exceptions.ModelAPIError) -> ModelError:
+    status = getattr(error, "status_code", None)
+    code = next((code for kind, code in _FAILURES if isinstance(error, kind)), FailureCode.PROVIDER_UNAVAILABLE)
+    if code is FailureCode.PROVIDER_UNAVAILABLE and status in _REJECTED_STATUS:
+        code = FailureCode.PROVIDER_REJECTED
+    hint = {
+        FailureCode.PROVIDER_REJECTED: " Check the key, its permissions and the model's name.",
+        FailureCode.CONTEXT_TOO_LONG: " Lower the step's input_token_budget.",
+    }.get(code, "")
+    said = f" (HTTP {status})" if status else ""
+    return ModelError(code, f"{model} could not be asked{said}: {str(error)[:500]}{hint}")
+
+
+def _reply(request: ModelRequest, response: ModelResponse, *, asked_at: datetime, latency_ms: int) -> ModelReply:
+    usage = _usage(response.usage)
+    provider = response.provider_name or request.model.partition(":")[0]
+    model = response.model_name or request.model.partition(":")[2]
+    cost = prices.price(
+        provider=provider,
+        model=model,
+        input_tokens=usage.input_tokens,
+        cache_read_input_tokens=usage.cache_read_input_tokens,
+        cache_write_input_tokens=usage.cache_write_input_tokens,
+        output_tokens=usage.output_tokens,
+        at=asked_at,
+    )
+    return ModelReply(
+        provider=provider,
+        model=model,
+        tool_calls=tuple(
+            ToolCall(name=part.tool_name, arguments=_plain(part.args))
+            for part in response.parts
+            if isinstance(part, ToolCallPart)
+        ),
+        text="".join(part.content for part in response.parts if isinstance(part, TextPart)),
+        finish_reason=_FINISH.get(response.finish_reason or "", FinishReason.STOP),
+        usage=usage,
+        cost_usd=cost,
+        provider_request_id=response.provider_response_id or "",
+        latency_ms=latency_ms,
+        raw=dict(response.provider_details or {}),
+    )
+
+
+def _plain(arguments: object) -> JsonValue:
+    return arguments if isinstance(arguments, str | dict) else None
+
+
+def _usage(usage: RequestUsage) -> Usage:
+    """Return disjoint buckets: the provider-neutral count has cached tokens inside the input."""
+    read, written = usage.cache_read_tokens, usage.cache_write_tokens
+    return Usage(
+        input_tokens=max(usage.input_tokens - read - written, 0),
+        cache_read_input_tokens=read,
+        cache_write_input_tokens=written,
+        output_tokens=usage.output_tokens,
+        reasoning_tokens=min(int(usage.details.get("reasoning_tokens", 0)), usage.output_tokens),
+    )

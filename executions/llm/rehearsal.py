@@ -1,0 +1,96 @@
+"""The rehearsal model: free, deterministic, without network. It knows no language; it arranges what it was given.
+
+It writes documents that are valid against their schema and drawn from the brief, the inputs and the answers, asks a
+question where the brief says that something is open, and never claims to be more than a rehearsal.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from decimal import Decimal
+
+from pydantic import JsonValue
+
+from executions.engine.calls import ModelReply, ModelRequest, ToolCall, Usage
+from executions.engine.prompts import CHARACTERS_PER_TOKEN
+from executions.engine.replies import ASK_CLARIFICATION, SUBMIT_DOCUMENT
+from executions.llm.facts import Facts
+from executions.llm.writer import Writer
+
+PROVIDER = "rehearsal"
+_MOST_QUESTIONS = 3
+_EITHER_OR = re.compile(r"\bwhether\s+(?:to\s+)?(.+?)\s+or\s+(?:to\s+)?(.+?)(?:[.,;?]|$)", re.I)
+_DATE = re.compile(r"\b(date|deadline|when|by when|go[- ]live|launch|start)\b", re.I)
+_NUMBER = re.compile(r"\b(how many|how much|number of|budget|amount|cost)\b", re.I)
+_MONEY = re.compile(r"\b(budget|cost|price|eur|usd|gbp|chf)\b|[€$£]", re.I)
+
+
+class RehearsalModel:
+    """Answers requests for the provider `rehearsal`."""
+
+    def __init__(self, *, latency_seconds: float) -> None:
+        self._latency_seconds = latency_seconds
+
+    async def complete(self, request: ModelRequest) -> ModelReply:
+        """Return a document, or questions; the same request gets the same reply."""
+        await asyncio.sleep(self._latency_seconds)
+        facts = Facts(request.materials)
+        call = self._questions(request, facts) or self._document(request, facts)
+        prompt_length = len(request.instructions) + len(request.prompt)
+        usage = Usage(
+            input_tokens=-(-prompt_length // CHARACTERS_PER_TOKEN),
+            output_tokens=-(-len(call.model_dump_json()) // CHARACTERS_PER_TOKEN),
+        )
+        return ModelReply(
+            provider=PROVIDER,
+            model=PROVIDER,
+            tool_calls=(call,),
+            usage=usage,
+            cost_usd=Decimal(0),
+            provider_request_id=f"rehearsal-{request.request_hash[:16]}",
+            latency_ms=round(self._latency_seconds * 1000),
+        )
+
+    def _document(self, request: ModelRequest, facts: Facts) -> ToolCall:
+        writer = Writer(facts, root=request.output_schema, document_type=request.document_type)
+        return ToolCall(name=SUBMIT_DOCUMENT, arguments=writer.write())
+
+    def _questions(self, request: ModelRequest, facts: Facts) -> ToolCall | None:
+        """Ask once, at the start of the line, and only about what the brief itself leaves open."""
+        is_first = not any(material.kind == "document" for material in request.materials)
+        if request.max_questions == 0 or facts.answers or not is_first:
+            return None
+        asked = [_question(point) for point in facts.open_points]
+        if not asked and not _MONEY.search(facts.brief):
+            asked = [_budget_question()]
+        if not asked:
+            return None
+        questions: list[JsonValue] = list(asked[: min(request.max_questions, _MOST_QUESTIONS)])
+        return ToolCall(name=ASK_CLARIFICATION, arguments={"questions": questions})
+
+
+def _question(point: str) -> dict[str, JsonValue]:
+    """Return a question about one open point, typed by what it is about."""
+    either = _EITHER_OR.search(point)
+    question: dict[str, JsonValue] = {
+        "text": f"The brief leaves this open: “{point[:600]}” What was decided?",
+        "why": "Goals, constraints and everything that follows from them depend on it.",
+        "required": True,
+    }
+    if either:
+        options = [either[1].strip()[:120], either[2].strip()[:120]]
+        choices: list[JsonValue] = [{"value": option, "label": option} for option in options]
+        return {**question, "answer_type": "single_choice", "choices": choices}
+    if _NUMBER.search(point):
+        return {**question, "answer_type": "number"}
+    return {**question, "answer_type": "date" if _DATE.search(point) else "free_text"}
+
+
+def _budget_question() -> dict[str, JsonValue]:
+    return {
+        "text": "What may the whole project cost, in euros?",
+        "answer_type": "number",
+        "why": "The brief names no budget, and without one no option can be ruled out.",
+        "required": True,
+    }
