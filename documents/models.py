@@ -6,6 +6,8 @@ from django.db import models
 from django.db.models import Q
 from uuid_utils.compat import uuid7
 
+from access.json_text import JsonTextField
+
 
 class DocumentStatus(models.TextChoices):
     """Where a document stands."""
@@ -17,7 +19,7 @@ class Schema(models.Model):
     """A JSON Schema that documents were validated against, stored once per content."""
 
     hash = models.CharField(primary_key=True, max_length=64)  # SHA-256 of the canonical JSON
-    content = models.JSONField()
+    content = JsonTextField()
 
     def __str__(self) -> str:
         return self.hash[:12]
@@ -56,11 +58,11 @@ class DocumentVersion(models.Model):
     document = models.ForeignKey(Document, on_delete=models.PROTECT, related_name="versions")
     version = models.PositiveIntegerField()
     title = models.CharField(max_length=500)
-    content = models.JSONField()
+    content = JsonTextField()
     schema = models.ForeignKey(Schema, on_delete=models.PROTECT, related_name="+")
     execution_id = models.UUIDField(null=True)  # NULL: made by a person
     step_id = models.CharField(max_length=200, null=True)  # noqa: DJ001 - NULL: made by a person
-    provenance = models.JSONField(default=dict)  # workflow, role, model, attempt, inputs, rehearsal
+    provenance = JsonTextField(default=dict)  # workflow, role, model, attempt, inputs, rehearsal
     created_at = models.DateTimeField()
 
     class Meta:

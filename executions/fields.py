@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
@@ -29,8 +30,8 @@ def _fault(value: object, depth: int = 0) -> str | None:
     return next((fault for each in inner if (fault := _fault(each, depth + 1))), None)
 
 
-class _JsonField(serializers.Field):  # type: ignore[type-arg]
-    default_error_messages = {
+class _JsonField(serializers.Field):
+    default_error_messages: ClassVar[dict[str, Any]] = {
         "too_long": "More than {limit} characters.",
         "not_storable": "{fault}",
     }
@@ -63,7 +64,7 @@ class _JsonField(serializers.Field):  # type: ignore[type-arg]
 class BriefField(_JsonField):
     """What an execution works on: a text or an object, not empty."""
 
-    default_error_messages = {
+    default_error_messages: ClassVar[dict[str, Any]] = {
         "wrong_type": "Expected a text or an object.",
         "empty": "This may not be empty.",
     }
@@ -86,7 +87,7 @@ class BriefField(_JsonField):
 class AnswersField(_JsonField):
     """Answers by question: its id, or its text."""
 
-    default_error_messages = {"wrong_type": "Expected an object: answers by question."}
+    default_error_messages: ClassVar[dict[str, Any]] = {"wrong_type": "Expected an object: answers by question."}
 
     def to_internal_value(self, data: object) -> object:
         """Return the answers.

@@ -6,6 +6,7 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 
+from access.json_text import JsonTextField
 from executions.engine.states import ExecutionStatus, StepStatus
 
 
@@ -24,7 +25,7 @@ class Execution(models.Model):
     waiting_on = models.JSONField(default=list)
     failure_code = models.CharField(max_length=40, blank=True)
     failure_message = models.TextField(blank=True)
-    input = models.JSONField()  # the brief: a text or an object
+    input = JsonTextField()  # the brief: a text or an object
     tags = models.JSONField(default=list)
     requested_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+"
@@ -120,7 +121,7 @@ class ExecutionEvent(models.Model):
     sequence = models.PositiveIntegerField()
     event_type = models.CharField(max_length=40)
     step_id = models.CharField(max_length=200, null=True)  # noqa: DJ001 - NULL: about the whole execution
-    data = models.JSONField(default=dict)
+    data = JsonTextField(default=dict)
     timestamp = models.DateTimeField()
 
     class Meta:

@@ -153,7 +153,7 @@ def described_steps(rows: Iterable[models.ExecutionStep]) -> list[StepDetails]:
     return [
         StepDetails(
             step=row,
-            title=titles.get(pair, ""),  # type: ignore[call-overload]
+            title=titles.get(pair, ""),  # type: ignore[arg-type]
             round=ClarificationRound.model_validate(row.rounds[-1]) if row.rounds else None,
         )
         for row, pair in zip(page, made, strict=True)

@@ -38,7 +38,7 @@ class ChoiceResponse(serializers.Serializer[Any]):
     """One of the answers that a question offers."""
 
     value = serializers.CharField()
-    label = serializers.CharField()
+    label = serializers.CharField()  # type: ignore[assignment]
 
 
 class QuestionResponse(serializers.Serializer[Any]):
@@ -47,7 +47,7 @@ class QuestionResponse(serializers.Serializer[Any]):
     id = serializers.CharField()
     text = serializers.CharField()
     answer_type = serializers.ChoiceField(choices=values(AnswerType))
-    required = serializers.BooleanField()
+    required = serializers.BooleanField()  # type: ignore[assignment]
     choices = ChoiceResponse(many=True)
     default = serializers.JSONField(allow_null=True, help_text="What is assumed without an answer.")
     why = serializers.CharField(help_text="What depends on the answer.")
@@ -121,7 +121,9 @@ class EventResponse(serializers.Serializer[Any]):
     step_id = serializers.CharField(allow_null=True)
     sequence = serializers.IntegerField(help_text="1, 2, 3 … without gaps.")
     timestamp = TimestampField()
-    data = serializers.DictField(help_text="What the event tells beyond its type and step.")
+    data = serializers.DictField(  # type: ignore[assignment]
+        help_text="What the event tells beyond its type and step."
+    )
 
     def to_representation(self, row: Any) -> dict[str, Any]:
         """Return the event as the stream sends it."""

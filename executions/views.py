@@ -8,11 +8,13 @@ from functools import partial
 from uuid import UUID
 
 from asgiref.sync import sync_to_async
+from django.contrib.auth.models import User
 from django.urls import reverse
 from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.decorators import action
+from rest_framework.exceptions import NotAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -37,6 +39,17 @@ _STEP = OpenApiParameter("step_id", OpenApiTypes.STR, OpenApiParameter.PATH)
 _IF_MATCH = OpenApiParameter(
     "If-Match", OpenApiTypes.STR, OpenApiParameter.HEADER, description="ETag of the execution as it was read."
 )
+
+
+def caller(request: Request) -> User:
+    """Return who asks.
+
+    Raises:
+        NotAuthenticated: nobody has said so.
+    """
+    if not isinstance(request.user, User):
+        raise NotAuthenticated
+    return request.user
 
 
 def expected_version(request: Request) -> int | None:
@@ -90,15 +103,13 @@ class ExecutionViewSet(PagedViewSet):
         values = checked(StartExecutionRequest, request.data)
 
         def start() -> Response:
-            execution = services.start_execution(user=request.user, now=timezone.now(), **values)
+            execution = services.start_execution(user=caller(request), now=timezone.now(), **values)
             location = reverse("execution-detail", kwargs={"execution_id": execution.id})
             return shown(selectors.described_value(execution), 201, location)
 
         return await sync_to_async(start)()
 
-    @extend_schema(
-        parameters=[ExecutionFilters], responses={200: ExecutionResponse(many=True), **problems(401, 422)}
-    )
+    @extend_schema(parameters=[ExecutionFilters], responses={200: ExecutionResponse(many=True), **problems(401, 422)})
     async def list(self, request: Request) -> Response:
         """List executions, newest first."""
         select = partial(selectors.executions, user=request.user)
@@ -115,7 +126,7 @@ class ExecutionViewSet(PagedViewSet):
 
         return await sync_to_async(read)()
 
-    @extend_schema(parameters=[_ID], responses={200: StepStatusResponse(many=True), **problems(401, 404)})
+    @extend_schema(parameters=[_ID], responses={200: StepStatusResponse(many=True), **problems(401, 404)})  # type: ignore[type-var]
     @action(detail=True)
     async def steps(self, request: Request, execution_id: str) -> Response:
         """List an execution's steps in order of definition, with their documents and questions."""
@@ -124,16 +135,14 @@ class ExecutionViewSet(PagedViewSet):
             request, select, StepStatusResponse, ordering=("position", "id"), prepare=selectors.described_steps
         )
 
-    @extend_schema(
-        parameters=[_ID, EventFilters], responses={200: EventResponse(many=True), **problems(401, 404, 422)}
-    )
+    @extend_schema(parameters=[_ID, EventFilters], responses={200: EventResponse(many=True), **problems(401, 404, 422)})  # type: ignore[type-var]
     @action(detail=True)
     async def events(self, request: Request, execution_id: str) -> Response:
         """List an execution's events, oldest first: the same that its stream sends."""
         select = partial(selectors.events, user=request.user, execution_id=UUID(execution_id))
         return await self.page(request, select, EventResponse, filters=EventFilters, ordering=("sequence",))
 
-    @extend_schema(
+    @extend_schema(  # type: ignore[type-var]
         parameters=[_ID, _STEP, _IF_MATCH],
         request=ClarificationAnswers,
         responses={200: ExecutionResponse, **problems(400, 401, 403, 404, 409, 412, 415, 422)},
@@ -146,7 +155,7 @@ class ExecutionViewSet(PagedViewSet):
         def answer() -> Response:
             with precondition(expected):
                 execution = services.submit_clarification(
-                    user=request.user,
+                    user=caller(request),
                     execution_id=UUID(execution_id),
                     step_id=step_id,
                     now=timezone.now(),
@@ -157,7 +166,7 @@ class ExecutionViewSet(PagedViewSet):
 
         return await sync_to_async(answer)()
 
-    @extend_schema(
+    @extend_schema(  # type: ignore[type-var]
         parameters=[_ID, _IF_MATCH],
         request=None,
         responses={200: ExecutionResponse, **problems(401, 403, 404, 409, 412, 422)},
@@ -171,7 +180,7 @@ class ExecutionViewSet(PagedViewSet):
         def cancel() -> Response:
             with precondition(expected):
                 execution = services.cancel_execution(
-                    user=request.user,
+                    user=caller(request),
                     execution_id=UUID(execution_id),
                     now=timezone.now(),
                     expected_version=expected,

@@ -88,7 +88,7 @@ class BoundedRequest(WebRequest):
     def close_after_answer(self) -> None:
         """End the connection with this answer, and wait for a slow client no longer."""
         self.gate.stopProducing()
-        if self.channel is not None:
+        if not self.finished and self.channel is not None:
             self.channel.persistent = False
 
     def finish(self) -> None:

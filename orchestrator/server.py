@@ -43,7 +43,7 @@ class Server(DaphneServer):
     ) -> None:
         super().__init__(application, build_endpoint_description_strings(host=host, port=port), server_name="")
         self.max_body_bytes = max_body_bytes
-        self.failed = False  # the worker ended by itself
+        self.failed = False  # the worker ended by itself, or the drain did not end well
         self.on_ready: Callable[[], None] = lambda: None
         self.run_worker: RunWorker | None = None
         self._streams = streams
@@ -96,9 +96,12 @@ class Server(DaphneServer):
             await protocol.gate.passed()
 
     def _shut_down(self) -> Deferred[None]:
-        draining = Deferred.fromFuture(asyncio.ensure_future(self._drain()))
+        return Deferred.fromFuture(asyncio.ensure_future(self._drain())).addErrback(self._drain_failed)
+
+    def _drain_failed(self, failure: Failure) -> None:
         # Twisted would swallow it.
-        return draining.addErrback(lambda failure: logger.error("The drain failed: %s", failure.getTraceback()))
+        self.failed = True
+        logger.critical("The drain failed: %s", failure.getTraceback())
 
     async def _drain(self) -> None:
         for port in self._ports:

@@ -7,6 +7,8 @@ from django.db import models
 from django.db.models import Q
 from uuid_utils.compat import uuid7
 
+from access.json_text import JsonTextField
+
 
 class CallStatus(models.TextChoices):
     """What became of a call (see `executions.engine.states.CallStatus`, the same words)."""
@@ -39,7 +41,7 @@ class ModelCall(models.Model):
     provider = models.CharField(max_length=100, blank=True)
     model = models.CharField(max_length=200, blank=True)  # as the provider names it
     provider_request_id = models.CharField(max_length=200, blank=True)
-    reply = models.JSONField(null=True)  # NULL until there is one
+    reply = JsonTextField(null=True)  # NULL until there is one
 
     input_tokens = models.PositiveBigIntegerField(default=0)  # without cached ones
     cache_read_input_tokens = models.PositiveBigIntegerField(default=0)

@@ -1,34 +1,108 @@
-"""What all tests share: programs that must be there, and what is said when they are not."""
+"""One database server for a whole test session, and the people who appear in tests.
+
+This module runs before Django reads its settings: they name the database.
+"""
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
 
+import django
 import pytest
 
-#: Mark → the program that tests of this mark need.
-PROGRAMS = {"browser": "chromium", "node": "node"}
+#: Programs that journeys with a mark need; a mark needs one of its programs.
+PROGRAMS = {"browser": ("chromium", "chromium-browser", "google-chrome"), "node": ("node",)}
+_DATA_DIR_PREFIX = "scriptorium-test-"
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what needs a missing program, and say so; with REQUIRE_ALL=1 a missing one fails the run."""
-    missing = {mark: program for mark, program in PROGRAMS.items() if shutil.which(program) is None}
-    left_out = [item for item in items if any(item.get_closest_marker(mark) for mark in missing)]
-    if not left_out:
+def _prepare_environment() -> Path | None:
+    """Name the session's data directory to this process and all that it starts; return it when it is ours to remove."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        return None
+    for name in [*os.environ]:
+        if name.endswith(("_API_KEY", "_API_KEY_FILE")) or name.startswith("MODEL_"):
+            del os.environ[name]  # no test asks a model that costs
+    data_dir = Path(tempfile.mkdtemp(prefix=_DATA_DIR_PREFIX)).resolve()
+    os.environ.update(DJANGO_SETTINGS_MODULE="orchestrator.settings", DATA_DIR=str(data_dir), LOCAL="1", DEBUG="0")
+    os.environ["POSTGRES_FSYNC"] = "0"
+    return data_dir
+
+
+DATA_DIR = _prepare_environment()
+
+from orchestrator import postgres, startup  # noqa: E402
+
+startup.prepare()
+django.setup()
+
+from django.contrib.auth.models import User  # noqa: E402
+from rest_framework.test import APIClient  # noqa: E402
+
+from access import services as access  # noqa: E402
+
+
+def pytest_unconfigure() -> None:
+    """Let the session's server go, and remove what it wrote."""
+    if DATA_DIR is None:
         return
-    programs = ", ".join(sorted(missing.values()))
-    if os.environ.get("REQUIRE_ALL") == "1":
-        raise pytest.UsageError(f"REQUIRE_ALL=1, and these programs are missing: {programs}")
-    config.stash[_LEFT_OUT] = f"{len(left_out)} tests left out: {programs} is missing"
-    items[:] = [item for item in items if item not in left_out]
-    config.hook.pytest_deselected(items=left_out)
+    postgres.release(DATA_DIR)
+    home = postgres.home_of(DATA_DIR)
+    if home.exists():
+        with (home / "watchdog.lock").open("ab") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # the watchdog holds it until the server is gone
+    shutil.rmtree(DATA_DIR)
 
 
-_LEFT_OUT = pytest.StashKey[str]()
+def _missing() -> dict[str, str]:
+    """Return what marked tests need and this machine lacks, by mark."""
+    return {mark: names[0] for mark, names in PROGRAMS.items() if not any(map(shutil.which, names))}
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Name what was left out."""
-    if message := config.stash.get(_LEFT_OUT, ""):
-        terminalreporter.write_line(message)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Leave out what needs a program that is not there; with REQUIRE_ALL=1 that is a failure."""
+    for mark, program in _missing().items():
+        if item.get_closest_marker(mark) is not None:
+            leave = pytest.fail if os.environ.get("REQUIRE_ALL") == "1" else pytest.skip
+            leave(f"the {mark} journeys need {program}, which is not installed")
+
+
+def pytest_report_header() -> list[str]:
+    """Say what is left out on this machine."""
+    return [f"left out: the {mark} journeys ({program} is not installed)" for mark, program in _missing().items()]
+
+
+@pytest.fixture
+def alice(db: None) -> User:
+    """A user."""
+    return User.objects.create_user("alice")
+
+
+@pytest.fixture
+def bob(db: None) -> User:
+    """A user who has nothing to do with Alice."""
+    return User.objects.create_user("bob")
+
+
+@pytest.fixture
+def staff(db: None) -> User:
+    """A user who sees everything."""
+    return User.objects.create_user("staff", is_staff=True)
+
+
+@pytest.fixture
+def api() -> Callable[[User | None], APIClient]:
+    """Return what makes a client: with a token of the given user, or without one."""
+
+    def client(user: User | None = None) -> APIClient:
+        made = APIClient(raise_request_exception=False)
+        if user is not None:
+            _, token = access.issue_token(user)
+            made.credentials(HTTP_AUTHORIZATION=f"Bearer {token}")
+        return made
+
+    return client

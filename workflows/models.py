@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from django.db import models
 
+from access.json_text import JsonTextField
+
 
 class Workflow(models.Model):
     """A workflow by its slug; `version` is the newest published one, and guards every publication."""
@@ -24,7 +26,7 @@ class WorkflowVersion(models.Model):
 
     workflow = models.ForeignKey(Workflow, on_delete=models.PROTECT, related_name="versions")
     version = models.PositiveIntegerField()
-    definition = models.JSONField()
+    definition = JsonTextField()
     content_hash = models.CharField(max_length=64)  # SHA-256 of the canonical definition
     published_at = models.DateTimeField()
 

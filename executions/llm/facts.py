@@ -86,7 +86,9 @@ class Facts:
 
 def _facts(material: Material) -> Iterator[Fact]:
     if material.kind == "answer":
-        text = f"{material.name.rstrip('?:. ')}: {material.text}"
+        quoted = re.search("“(.+)”", material.name)
+        about = f"{quoted[1]} Decided" if quoted else material.name.rstrip("?:. ")
+        text = f"{about}: {material.text}"
         yield Fact(_plain(text), words(text), is_answer=True)
         return
     try:

@@ -11,14 +11,14 @@ from django_eventstream.channelmanager import ChannelManagerBase
 from django_eventstream.event import Event
 from django_eventstream.storage import StorageBase
 
-from access.selectors import Person, visible_scopes
+from access.selectors import Person
+from executions import selectors
 from executions.engine.events import EventType, ProgressEvent
 from executions.engine.states import ENDED
 from executions.progress.log import EVENTS_AFTER, LAST_EVENT
 from executions.progress.wire import event_json
 
 PREFIX = "execution-"
-SCOPE = "SELECT scope_id FROM executions_execution WHERE id = %(id)s"
 
 
 class ReadOnlyLog(RuntimeError):
@@ -92,8 +92,7 @@ class ExecutionChannelManager(ChannelManagerBase):  # type: ignore[misc]
         execution_id = execution_of(channel)
         if user is None or execution_id is None:
             return False
-        rows = _rows(SCOPE, {"id": execution_id})
-        return bool(rows) and visible_scopes(user).filter(id=rows[0][0]).exists()
+        return selectors.executions(user=user).filter(id=execution_id).exists()
 
     def is_channel_reliable(self, channel: str) -> bool:
         """Whether clients may go on from a last id: always, the whole log is kept."""

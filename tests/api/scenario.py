@@ -9,6 +9,7 @@ from uuid import UUID
 
 from django.contrib.auth.models import User
 from django.utils import timezone
+from pydantic import JsonValue
 from uuid_utils.compat import uuid7
 
 from executions import journal, services
@@ -22,7 +23,7 @@ from executions.engine.states import CallKind, CallStatus, FailureCode
 from workflows import repository as workflows
 from workflows.definition import WorkflowDefinition, parse_definition
 
-SCHEMA = {
+SCHEMA: dict[str, JsonValue] = {
     "type": "object",
     "properties": {"title": {"type": "string"}, "points": {"type": "array", "items": {"type": "string"}}},
     "required": ["title"],
@@ -194,4 +195,3 @@ def fail(execution: Execution) -> Execution:
 def cancel(user: User, execution_id: UUID) -> Execution:
     """Cancel it."""
     return services.cancel_execution(user=user, execution_id=execution_id, now=timezone.now())
-

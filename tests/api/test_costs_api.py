@@ -106,7 +106,12 @@ def test_waiting_time_stands_apart_from_running_time(ada: Caller, report: int) -
     Execution.objects.filter(id=row.id).update(
         started_at=start + timedelta(seconds=2), finished_at=start + timedelta(seconds=100)
     )
-    moments = [("execution_waiting", 10), ("execution_resumed", 40), ("execution_waiting", 50), ("execution_resumed", 55)]
+    moments = [
+        ("execution_waiting", 10),
+        ("execution_resumed", 40),
+        ("execution_waiting", 50),
+        ("execution_resumed", 55),
+    ]
     ExecutionEvent.objects.bulk_create(
         ExecutionEvent(
             execution=row, sequence=1000 + seconds, event_type=name, timestamp=start + timedelta(seconds=seconds)

@@ -13,8 +13,8 @@ from executions.models import Execution as ExecutionRow
 from executions.models import ExecutionEvent
 from telemetry.models import ModelCall
 from tests.api import scenario
+from tests.api.checks import counts, grant, pointers
 from tests.api.conftest import Caller
-from tests.api.test_executions_api import counts, grant, pointers
 
 pytestmark = pytest.mark.django_db
 
@@ -54,7 +54,9 @@ def test_answers_let_the_execution_go_on(ada: Caller, waiting: Execution, slash:
     clarification = ada.get(f"/executions/{waiting.id}/steps").json()["data"][0]["clarification"]
     assert clarification["answers"] == {**scenario.GOOD_ANSWERS, "research.1.3": False}
     assert clarification["answered_by"] == "ada"
-    told = ExecutionEvent.objects.filter(execution_id=waiting.id).order_by("sequence").values_list("event_type", flat=True)
+    told = (
+        ExecutionEvent.objects.filter(execution_id=waiting.id).order_by("sequence").values_list("event_type", flat=True)
+    )
     assert list(told)[-2:] == ["clarification_answered", "execution_resumed"]
 
 
@@ -127,9 +129,7 @@ def test_answers_to_a_version_that_was_read_before_another_change_are_refused(ad
 
 
 @pytest.mark.parametrize(("role", "status"), [(Role.VIEWER, 403), (Role.REVIEWER, 200), (Role.OPERATOR, 200)])
-def test_a_reviewer_answers_and_a_viewer_does_not(
-    eve: Caller, waiting: Execution, role: Role, status: int
-) -> None:
+def test_a_reviewer_answers_and_a_viewer_does_not(eve: Caller, waiting: Execution, role: Role, status: int) -> None:
     grant(eve.user, "alpha", role)
     before = state(waiting)
     assert answer(eve, waiting, scenario.GOOD_ANSWERS).status_code == status
@@ -199,9 +199,7 @@ def test_a_cancel_with_a_field_is_refused(ada: Caller, waiting: Execution) -> No
 
 
 @pytest.mark.parametrize(("role", "status"), [(Role.VIEWER, 403), (Role.REVIEWER, 403), (Role.OPERATOR, 200)])
-def test_an_operator_cancels_and_a_reviewer_does_not(
-    eve: Caller, waiting: Execution, role: Role, status: int
-) -> None:
+def test_an_operator_cancels_and_a_reviewer_does_not(eve: Caller, waiting: Execution, role: Role, status: int) -> None:
     grant(eve.user, "alpha", role)
     before = state(waiting)
     assert eve.post(f"/executions/{waiting.id}/cancel").status_code == status

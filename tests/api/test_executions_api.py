@@ -1,47 +1,21 @@
-"""Starting executions and reading them, as clients do."""
+"""Starting executions, as clients do."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import pytest
-from django.contrib.auth.models import User
-from django.db import connection
-from django.test.utils import CaptureQueriesContext
 from procrastinate.contrib.django.models import ProcrastinateJob
 
-from access.models import Role, Scope, ScopeRole
-from executions.models import Execution, ExecutionEvent, ExecutionStep
+from access.models import Role, ScopeRole
+from executions.models import ExecutionEvent, ExecutionStep
 from tests.api import scenario
+from tests.api.checks import counts, grant, pointers
 from tests.api.conftest import Caller
 
 pytestmark = pytest.mark.django_db
 
 BODY = {"workflow_id": "report", "scope_type": "project", "scope_id": "alpha", "input": "A tool library."}
-NOWHERE = str(uuid4())
-
-
-def counts() -> tuple[int, ...]:
-    """Return how many rows there are of everything that a request might leave behind."""
-    return tuple(
-        model.objects.count() for model in (Execution, ExecutionStep, ExecutionEvent, Scope, ScopeRole, ProcrastinateJob)
-    )
-
-
-def pointers(response: Any) -> set[str]:
-    """Return where a problem says that something is wrong."""
-    assert response.headers["Content-Type"] == "application/problem+json"
-    return {error["pointer"] for error in response.json()["errors"]}
-
-
-def grant(user: User, key: str, role: Role) -> None:
-    """Give somebody a role in a project."""
-    ScopeRole.objects.create(scope=Scope.objects.get(type="project", key=key), user=user, role=role)
-
-
-# --- start ----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("slash", ["", "/"])
@@ -49,7 +23,7 @@ def test_a_start_answers_with_the_execution_its_place_and_its_version(ada: Calle
     response = ada.post(f"/executions{slash}", BODY)
     assert response.status_code == 201, response.content
     body = response.json()
-    assert UUID(body["execution_id"])
+    assert str(UUID(body["execution_id"])) == body["execution_id"]
     assert (body["workflow_id"], body["workflow_version"], body["status"]) == ("report", report, "pending")
     assert (body["scope_type"], body["scope_id"], body["requested_by"]) == ("project", "alpha", "ada")
     assert body["progress"] == {"done_steps": 0, "total_steps": 2}
@@ -181,260 +155,3 @@ def test_an_operator_starts_in_the_scope_of_somebody_else(
     scenario.start(ada.user)
     grant(eve.user, "alpha", role)
     assert eve.post("/executions/", BODY).status_code == status
-
-
-# --- read -----------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("slash", ["", "/"])
-def test_details_tell_progress_usage_and_cost_so_far(ada: Caller, report: int, slash: str) -> None:
-    execution = scenario.finish_step(scenario.claim(scenario.start(ada.user)), "research")
-    response = ada.get(f"/executions/{execution.id}{slash}")
-    assert response.status_code == 200
-    body = response.json()
-    assert response.headers["ETag"] == f'"{body["version"]}"' == f'"{execution.version}"'
-    assert (body["status"], body["progress"]) == ("running", {"done_steps": 1, "total_steps": 2})
-    assert body["usage"] == {
-        "calls": 1,
-        "input_tokens": 100,
-        "cache_read_input_tokens": 40,
-        "cache_write_input_tokens": 0,
-        "output_tokens": 20,
-        "reasoning_tokens": 5,
-        "total_tokens": 160,
-    }
-    assert (body["cost_usd"], body["known_cost_usd"]) == ("0.0012000000", "0.0012000000")
-    assert (body["error"], body["rehearsal"], body["finished_at"]) == (None, False, None)
-
-
-def test_details_of_a_failed_execution_say_why(ada: Caller, report: int) -> None:
-    execution = scenario.fail(scenario.start(ada.user))
-    body = ada.get(f"/executions/{execution.id}").json()
-    assert body["status"] == "failed"
-    assert body["error"] == {"code": "model_refused", "message": "The model refused."}
-    assert body["finished_at"] is not None
-
-
-def test_a_call_under_way_or_without_a_price_is_no_zero(ada: Caller, report: int) -> None:
-    under_way = scenario.begin(scenario.claim(scenario.start(ada.user)))[0]
-    body = ada.get(f"/executions/{under_way.id}").json()
-    assert (body["cost_usd"], body["cost_complete"], body["cost_final"]) == (None, False, False)
-    unpriced = scenario.finish(scenario.start(ada.user, key="beta"), cost=None)
-    body = ada.get(f"/executions/{unpriced.id}").json()
-    assert (body["cost_usd"], body["known_cost_usd"], body["cost_final"]) == (None, "0.0000000000", True)
-
-
-@pytest.mark.parametrize("slash", ["", "/"])
-def test_steps_are_listed_in_order_with_their_documents(ada: Caller, report: int, slash: str) -> None:
-    execution = scenario.finish_step(scenario.claim(scenario.start(ada.user)), "research")
-    first, second = ada.get(f"/executions/{execution.id}/steps{slash}").json()["data"]
-    assert (first["step_id"], first["status"], first["attempt"], first["level"]) == ("research", "completed", 1, 0)
-    document = first["document"]
-    assert (document["type"], document["version"], document["title"]) == ("findings", 1, "The findings")
-    assert first["finished_at"] is not None
-    assert (second["step_id"], second["status"], second["depends_on"]) == ("summary", "pending", ["research"])
-    assert (second["document"], second["clarification"], second["started_at"]) == (None, None, None)
-
-
-def test_a_step_that_is_repaired_shows_what_was_wrong(ada: Caller, report: int) -> None:
-    execution = scenario.repair(scenario.start(ada.user))
-    step = ada.get(f"/executions/{execution.id}/steps").json()["data"][0]
-    assert (step["status"], step["attempt"]) == ("remediating", 2)
-    assert step["violations"] == [{"pointer": "/title", "code": "type", "detail": "Expected a string."}]
-
-
-def test_a_waiting_step_shows_its_questions(ada: Caller, report: int) -> None:
-    execution = scenario.ask(scenario.start(ada.user))
-    clarification = ada.get(f"/executions/{execution.id}/steps").json()["data"][0]["clarification"]
-    assert (clarification["round"], clarification["answers"], clarification["answered_at"]) == (1, None, None)
-    assert clarification["questions"][1] == {
-        "id": "research.1.2",
-        "text": "Which size?",
-        "answer_type": "single_choice",
-        "required": True,
-        "choices": [{"value": "s", "label": "Small"}, {"value": "l", "label": "Large"}],
-        "default": None,
-        "why": "",
-    }
-
-
-@pytest.mark.parametrize("slash", ["", "/"])
-def test_events_are_the_log_in_order_and_after_a_number(ada: Caller, report: int, slash: str) -> None:
-    execution = scenario.finish(scenario.start(ada.user))
-    events = ada.get(f"/executions/{execution.id}/events{slash}").json()["data"]
-    assert [event["sequence"] for event in events] == list(range(1, len(events) + 1))
-    assert [event["event_type"] for event in events][:3] == ["execution_created", "execution_started", "step_started"]
-    assert events[-1]["event_type"] == "complete"
-    assert set(events[0]) == {"event_type", "execution_id", "step_id", "sequence", "timestamp", "data"}
-    assert ada.get(f"/executions/{execution.id}/events", {"after": 3}).json()["data"] == events[3:]
-    page = ada.get(f"/executions/{execution.id}/events", {"limit": 4}).json()
-    rest = ada.get(f"/executions/{execution.id}/events", {"cursor": page["next_cursor"]}).json()
-    assert page["data"] + rest["data"] == events
-    assert rest["next_cursor"] is None
-
-
-@pytest.mark.parametrize("query", [{"after": "-1"}, {"after": "x"}, {"afterr": "1"}, {"limit": "0"}])
-def test_a_wrong_parameter_of_a_list_is_named(ada: Caller, report: int, query: dict[str, str]) -> None:
-    execution = scenario.start(ada.user)
-    response = ada.get(f"/executions/{execution.id}/events", query)
-    assert response.status_code == 422
-    assert pointers(response) == {f"/{next(iter(query))}"}
-
-
-# --- lists ----------------------------------------------------------------------------------------------------------
-
-
-def ids(caller: Caller, **query: object) -> list[str]:
-    """Return the executions that a list shows."""
-    response = caller.get("/executions/", query)
-    assert response.status_code == 200, response.content
-    return [row["execution_id"] for row in response.json()["data"]]
-
-
-def test_the_list_is_newest_first_and_shows_what_details_show(ada: Caller, report: int) -> None:
-    older = scenario.finish(scenario.start(ada.user))
-    newer = scenario.ask(scenario.start(ada.user, key="beta"))
-    rows = ada.get("/executions").json()["data"]
-    assert rows == [ada.get(f"/executions/{each.id}").json() for each in (newer, older)]
-
-
-def test_pages_hold_each_execution_once_though_others_are_started_meanwhile(ada: Caller, report: int) -> None:
-    started = [str(scenario.start(ada.user).id) for _ in range(5)]
-    first = ada.get("/executions/", {"limit": 2}).json()
-    scenario.start(ada.user)
-    second = ada.get("/executions/", {"limit": 2, "cursor": first["next_cursor"]}).json()
-    third = ada.get("/executions/", {"limit": 2, "cursor": second["next_cursor"]}).json()
-    seen = [row["execution_id"] for page in (first, second, third) for row in page["data"]]
-    assert seen == started[::-1]
-    assert third["next_cursor"] is None
-
-
-def test_a_page_takes_as_many_queries_for_many_executions_as_for_one(ada: Caller, report: int) -> None:
-    scenario.start(ada.user)
-    with CaptureQueriesContext(connection) as for_one:
-        assert len(ids(ada)) == 1
-    for _ in range(4):
-        scenario.start(ada.user)
-    with CaptureQueriesContext(connection) as for_many:
-        assert len(ids(ada)) == 5
-    assert len(for_many) == len(for_one) > 0
-
-
-def test_filters_narrow_the_list(ada: Caller, report: int) -> None:
-    waiting = scenario.ask(scenario.start(ada.user, tags=["pilot", "city"]))
-    failed = scenario.fail(scenario.start(ada.user, key="beta"))
-    pending = scenario.start(ada.user, key="gamma", tags=["city"])
-    everything = [str(each.id) for each in (pending, failed, waiting)]
-    assert ids(ada) == everything
-    assert ids(ada, status="waiting") == [str(waiting.id)]
-    assert ids(ada, status=["failed", "pending"]) == [str(pending.id), str(failed.id)]
-    assert ids(ada, waiting_on="clarification") == [str(waiting.id)]
-    assert ids(ada, tag="city") == [str(pending.id), str(waiting.id)]
-    assert ids(ada, tag="cit") == []
-    assert ids(ada, scope_type="project", scope_id="beta") == [str(failed.id)]
-    assert ids(ada, scope_type="epic") == []
-    assert ids(ada, workflow_id="report") == everything
-    assert ids(ada, workflow_id="other") == []
-    assert ids(ada, created_after=failed.created_at.isoformat()) == [str(pending.id), str(failed.id)]
-    assert ids(ada, created_before=failed.created_at.isoformat()) == [str(waiting.id)]
-
-
-@pytest.mark.parametrize(
-    "query",
-    [
-        {"status": "done"},
-        {"created_after": "yesterday"},
-        {"waiting_on": "rain"},
-        {"statuss": "failed"},
-        {"cursor": "x"},
-        {"limit": "201"},
-        {"tag": "nul\x00"},
-    ],
-)
-def test_a_wrong_or_unknown_filter_is_refused(ada: Caller, query: dict[str, str]) -> None:
-    response = ada.get("/executions/", query)
-    assert response.status_code == 422
-    assert {pointer.split("/")[1] for pointer in pointers(response)} == set(query)
-
-
-# --- access ---------------------------------------------------------------------------------------------------------
-
-PATHS = [
-    ("get", "/executions/"),
-    ("post", "/executions/"),
-    ("get", "/executions/{id}"),
-    ("get", "/executions/{id}/steps"),
-    ("get", "/executions/{id}/events"),
-    ("post", "/executions/{id}/steps/research/clarification"),
-    ("post", "/executions/{id}/cancel"),
-    ("get", "/telemetry/executions/{id}/costs"),
-    ("get", "/telemetry/workflows/report/stats"),
-]
-
-
-@pytest.mark.parametrize(("method", "path"), PATHS)
-@pytest.mark.parametrize("token", [None, "Bearer wrong", "Token wrong", "Bearer"])
-def test_whoever_does_not_say_who_they_are_is_asked_for_a_token(
-    ada: Caller, report: int, method: str, path: str, token: str | None
-) -> None:
-    execution = scenario.ask(scenario.start(ada.user))
-    before = counts()
-    headers = {} if token is None else {"Authorization": token}
-    response = getattr(ada.http, method)(f"/api/v1{path.format(id=execution.id)}", headers=headers)
-    assert response.status_code == 401
-    assert response.headers["WWW-Authenticate"] in {"Bearer", "Token"}
-    assert response.headers["Content-Type"] == "application/problem+json"
-    assert counts() == before
-
-
-@pytest.mark.parametrize("prefix", ["Bearer", "Token", "bearer"])
-def test_a_token_is_taken_after_either_word(ada: Caller, prefix: str) -> None:
-    assert ada.get("/executions/", Authorization=f"{prefix} {ada.token}").status_code == 200
-
-
-def test_a_browser_session_reads_and_needs_its_csrf_token_to_write(ada: Caller, report: int) -> None:
-    browser = type(ada.http)(enforce_csrf_checks=True)
-    browser.force_login(ada.user)
-    assert browser.get("/api/v1/executions/").status_code == 200
-    refused = browser.post("/api/v1/executions/", BODY, content_type="application/json")
-    assert refused.status_code == 403
-    assert Execution.objects.count() == 0
-
-
-@pytest.mark.parametrize(("method", "path"), [each for each in PATHS if "{id}" in each[1]])
-def test_what_is_not_yours_cannot_be_told_from_what_does_not_exist(
-    ada: Caller, eve: Caller, report: int, method: str, path: str
-) -> None:
-    execution = scenario.ask(scenario.start(ada.user))
-    before = counts()
-    body = {"answers": scenario.GOOD_ANSWERS} if "clarification" in path else None
-    arguments = (body,) if method == "post" else ()
-    theirs = getattr(eve, method)(path.format(id=execution.id), *arguments)
-    nobodys = getattr(ada, method)(path.format(id=NOWHERE), *arguments)
-    assert (theirs.status_code, nobodys.status_code) == (404, 404)
-    different = {"instance", "request_id"}
-    bodies = [{k: v for k, v in each.json().items() if k not in different} for each in (theirs, nobodys)]
-    assert bodies[0] == bodies[1]
-    assert counts() == before
-
-
-def test_lists_hold_what_the_caller_may_see(ada: Caller, eve: Caller, caller: Callable[..., Caller], report: int) -> None:
-    mine, theirs = scenario.start(ada.user), scenario.start(eve.user, key="beta")
-    assert ids(ada) == [str(mine.id)]
-    assert ids(caller("root", staff=True)) == [str(theirs.id), str(mine.id)]
-    grant(ada.user, "beta", Role.VIEWER)
-    assert ids(ada) == [str(theirs.id), str(mine.id)]
-    assert ada.get(f"/executions/{theirs.id}/steps").status_code == 200
-
-
-@pytest.mark.parametrize("path", ["/executions/17", "/executions/not-an-id/steps", "/executions/{id}/nothing"])
-def test_a_path_that_is_none_is_not_found(ada: Caller, report: int, path: str) -> None:
-    response = ada.get(path.format(id=scenario.start(ada.user).id))
-    assert response.status_code == 404
-    assert response.headers["Content-Type"] == "application/problem+json"
-
-
-def test_a_method_that_a_path_does_not_know_is_refused(ada: Caller, report: int) -> None:
-    execution = scenario.start(ada.user)
-    assert ada.get(f"/executions/{execution.id}/cancel").status_code == 405
-    assert Execution.objects.get(id=execution.id).status == "pending"

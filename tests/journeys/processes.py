@@ -162,6 +162,8 @@ def stream(client: httpx.Client, execution_id: str, *, after: int | None = None)
     with connect_sse(client, "GET", f"/executions/{execution_id}/stream", headers=headers) as source:
         assert source.response.status_code == 200, source.response.read()
         for event in source.iter_sse():
+            if not event.id:
+                continue  # only says how long to wait before a reconnect
             yield int(event.id), event.event, event.json()
 
 

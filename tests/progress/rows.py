@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from uuid import UUID
 
 from django.contrib.auth.models import User
@@ -9,10 +10,36 @@ from django.utils import timezone
 from uuid_utils.compat import uuid7
 
 from access.services import claim_root_scope, ensure_user, issue_token
-from executions.engine.events import EventType
+from executions import journal
+from executions.engine.changes import Change, Context
+from executions.engine.events import ClarificationNeeded, Complete, Event, ExecutionStarted, StepSkipped
+from executions.engine.execution import Execution, ScopeRef
+from executions.engine.ports import Transition
 from executions.engine.states import ExecutionStatus
-from executions.models import Execution, ExecutionEvent
-from workflows.models import Workflow, WorkflowVersion
+from workflows import repository as workflows
+from workflows.definition import parse_definition
+
+LETTERS = {
+    "id": "letters",
+    "name": "Letters",
+    "description": "Writes letters.",
+    "roles": {"writer": {"name": "Writer", "instructions": "You write."}},
+    "steps": [
+        {
+            "id": "draft",
+            "name": "Draft",
+            "role": "writer",
+            "task": "Write.",
+            "produces": "letter",
+            "output_schema": {"type": "object", "properties": {"title": {"type": "string"}}, "required": ["title"]},
+        }
+    ],
+}
+
+STARTED = ExecutionStarted()
+ASKED = ClarificationNeeded(step_id="draft", questions=())
+SKIPPED = StepSkipped(step_id="draft", reason="two\nlines")
+COMPLETE = Complete(status=ExecutionStatus.COMPLETED, failure_code=None, totals={})
 
 
 def make_user(name: str) -> tuple[User, str]:
@@ -22,42 +49,32 @@ def make_user(name: str) -> tuple[User, str]:
 
 
 def make_execution(owner: User) -> UUID:
-    """Return a new execution in a scope of the owner's; its log is empty."""
+    """Return a new execution in a scope of the owner's; it runs, and its log is empty."""
     now = timezone.now()
-    workflow, _ = Workflow.objects.get_or_create(
-        id="letters", defaults={"name": "Letters", "description": "", "step_count": 1, "version": 1, "updated_at": now}
-    )
-    version, _ = WorkflowVersion.objects.get_or_create(
-        workflow=workflow, version=1, defaults={"definition": {}, "content_hash": "0", "published_at": now}
-    )
+    version, _ = workflows.publish(parse_definition(LETTERS), now=now)
     execution_id = uuid7()
-    Execution.objects.create(
+    scope = claim_root_scope(user=owner, scope_type="project", scope_key=str(execution_id))
+    execution = Execution(
         id=execution_id,
+        workflow_id="letters",
         workflow_version=version,
-        workflow_id=workflow.id,
-        scope=claim_root_scope(user=owner, scope_type="project", scope_key=str(execution_id)),
-        status=ExecutionStatus.RUNNING,
+        scope=ScopeRef(id=scope.id, type=scope.type, key=scope.key),
         input="A letter.",
-        requested_by=owner,
+        steps={},
         created_at=now,
         updated_at=now,
+        status=ExecutionStatus.RUNNING,
+        requested_by=owner.id,
     )
-    return execution_id
+    return journal.create(Change(execution=execution)).id
 
 
-def append(execution_id: UUID, *event_types: EventType) -> None:
-    """Write events; `complete` also ends the execution. Nobody is told."""
-    execution = Execution.objects.get(id=execution_id)
-    for event_type in event_types:
-        execution.last_sequence += 1
-        ExecutionEvent.objects.create(
-            execution=execution,
-            sequence=execution.last_sequence,
-            event_type=event_type,
-            step_id=None if event_type is EventType.COMPLETE else "draft",
-            data={"number": execution.last_sequence, "text": "two\nlines"},
-            timestamp=timezone.now(),
-        )
-        if event_type is EventType.COMPLETE:
-            execution.status = ExecutionStatus.COMPLETED
-    execution.save(update_fields=["last_sequence", "status"])
+def append(execution_id: UUID, *events: Event) -> None:
+    """Write events as one change; `complete` also ends the execution."""
+
+    def decide(execution: Execution, _context: Context) -> Change:
+        ended = COMPLETE in events
+        changed = replace(execution, status=ExecutionStatus.COMPLETED) if ended else execution
+        return Change(execution=changed, events=events)
+
+    journal.apply(Transition(execution_id=execution_id, epoch=None, decide=decide), now=timezone.now())

@@ -7,42 +7,33 @@ import re
 from uuid import UUID, uuid4
 
 import pytest
-from asgiref.sync import sync_to_async
 from django.contrib.auth import get_user_model
+from django.db import connection
 from django.test import Client
 
 from access.models import Role, Scope, ScopeRole
-from executions.engine.events import EventType
-from executions.progress.notifier import announce
+from executions.engine.events import Event
+from executions.threads import in_thread
 from tests.progress.client import Browser, parsed
-from tests.progress.rows import append, make_execution, make_user
+from tests.progress.rows import ASKED, COMPLETE, SKIPPED, STARTED, append, make_execution, make_user
 
-pytestmark = [pytest.mark.asyncio, pytest.mark.django_db(transaction=True)]
+pytestmark = pytest.mark.django_db(transaction=True)
 
-STARTED, ASKED, DONE, COMPLETE = (
-    EventType.EXECUTION_STARTED,
-    EventType.CLARIFICATION_NEEDED,
-    EventType.STEP_COMPLETED,
-    EventType.COMPLETE,
-)
-
-
-async def prepared(*event_types: EventType) -> tuple[UUID, str]:
+async def prepared(*events: Event) -> tuple[UUID, str]:
     """Return an execution with these events, and its owner's token."""
 
     def prepare() -> tuple[UUID, str]:
         owner, token = make_user("alice")
         execution_id = make_execution(owner)
-        append(execution_id, *event_types)
+        append(execution_id, *events)
         return execution_id, token
 
-    return await sync_to_async(prepare)()
+    return await in_thread(prepare)
 
 
-async def happen(execution_id: UUID, *event_types: EventType) -> None:
-    """Write events and tell of them, as a worker does."""
-    await sync_to_async(append)(execution_id, *event_types)
-    announce(execution_id)
+async def happen(execution_id: UUID, *events: Event) -> None:
+    """Have the journal write events, and tell of them."""
+    await in_thread(append, execution_id, *events)
 
 
 def ids(text: str) -> list[str]:
@@ -61,7 +52,7 @@ async def test_a_stream_is_an_event_stream_that_no_proxy_holds_back(browser: Bro
 
 
 async def test_an_event_is_one_json_object_under_its_name_and_number(browser: Browser) -> None:
-    execution_id, token = await prepared(STARTED, DONE)
+    execution_id, token = await prepared(STARTED, SKIPPED)
     async with browser.get(execution_id, token=token) as answer:
         await answer.read()
         raw = await answer.read()
@@ -70,12 +61,12 @@ async def test_an_event_is_one_json_object_under_its_name_and_number(browser: Br
         assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", event.pop("timestamp"))
         assert event == {
             "id": "2",
-            "event": "step_completed",
-            "event_type": "step_completed",
+            "event": "step_skipped",
+            "event_type": "step_skipped",
             "execution_id": str(execution_id),
             "step_id": "draft",
             "sequence": 2,
-            "data": {"number": 2, "text": "two\nlines"},
+            "data": {"reason": "two\nlines"},
         }
 
 
@@ -86,8 +77,8 @@ async def test_start_clarification_and_complete_arrive_live_and_the_stream_ends(
         assert [event["event"] for event in await answer.events(1)] == ["execution_started"]
         await happen(execution_id, ASKED)
         assert [event["event"] for event in await answer.events(1)] == ["clarification_needed"]
-        await happen(execution_id, DONE, COMPLETE)
-        assert [event["event"] for event in parsed(await answer.rest())][2:] == ["step_completed", "complete"]
+        await happen(execution_id, SKIPPED, COMPLETE)
+        assert [event["event"] for event in parsed(await answer.rest())][2:] == ["step_skipped", "complete"]
 
 
 async def test_every_one_of_several_clients_gets_everything(browser: Browser) -> None:
@@ -97,13 +88,13 @@ async def test_every_one_of_several_clients_gets_everything(browser: Browser) ->
         browser.get(execution_id, token=token, query="last_event_id=1") as second,
     ):
         await happen(execution_id, ASKED)
-        await happen(execution_id, DONE, COMPLETE)
+        await happen(execution_id, SKIPPED, COMPLETE)
         assert ids(await first.rest()) == ["1", "2", "3", "4"]
         assert ids(await second.rest()) == ["2", "3", "4"]
 
 
 async def test_a_finished_execution_is_replayed_whole_and_ends(browser: Browser) -> None:
-    execution_id, token = await prepared(STARTED, DONE, COMPLETE)
+    execution_id, token = await prepared(STARTED, SKIPPED, COMPLETE)
     async with browser.get(execution_id, token=token) as answer:
         assert ids(await answer.rest()) == ["1", "2", "3"]
         await answer.task
@@ -123,14 +114,14 @@ async def test_a_finished_execution_is_replayed_whole_and_ends(browser: Browser)
 async def test_a_client_goes_on_after_the_last_event_it_names(
     browser: Browser, headers: dict[str, str], query: str
 ) -> None:
-    execution_id, token = await prepared(STARTED, ASKED, DONE, COMPLETE)
+    execution_id, token = await prepared(STARTED, ASKED, SKIPPED, COMPLETE)
     async with browser.get(execution_id, token=token, headers=headers, query=query) as answer:
         assert ids(await answer.rest()) == ["3", "4"]
 
 
 @pytest.mark.parametrize("last", ["4", "99999999999", "x", "-1", "1.5", "", "channel:", "٣", "1 "])  # noqa: RUF001
 async def test_a_last_id_that_the_log_does_not_have_is_refused(browser: Browser, last: str) -> None:
-    execution_id, token = await prepared(STARTED, ASKED, DONE)
+    execution_id, token = await prepared(STARTED, ASKED, SKIPPED)
     async with browser.get(execution_id, token=token, headers={"Last-Event-ID": f"c:{last}"}) as answer:
         await answer.rest()
         assert answer.status == 400
@@ -173,7 +164,7 @@ async def test_a_session_is_as_good_as_a_token(browser: Browser) -> None:
         client.force_login(get_user_model().objects.get(username="alice"))
         return client.cookies["sessionid"].value
 
-    cookie = f"sessionid={await sync_to_async(log_in)()}"
+    cookie = f"sessionid={await in_thread(log_in)}"
     async with browser.get(execution_id, headers={"Cookie": cookie}) as answer:
         assert answer.status == 200
         assert ids(await answer.rest()) == ["1", "2"]
@@ -183,7 +174,7 @@ async def test_a_session_is_as_good_as_a_token(browser: Browser) -> None:
 
 async def test_what_does_not_exist_and_what_is_not_yours_look_the_same(browser: Browser) -> None:
     execution_id, _ = await prepared(STARTED)
-    _, stranger = await sync_to_async(make_user)("mallory")
+    _, stranger = await in_thread(make_user, "mallory")
     answers = []
     for wanted in (execution_id, uuid4()):
         async with browser.get(wanted, token=stranger) as answer:
@@ -201,7 +192,7 @@ async def test_a_viewer_of_the_scope_may_follow(browser: Browser) -> None:
         ScopeRole.objects.create(scope=Scope.objects.get(key=str(execution_id)), user=user, role=Role.VIEWER)
         return token
 
-    token = await sync_to_async(let_in)()
+    token = await in_thread(let_in)
     async with browser.get(execution_id, token=token) as answer:
         assert answer.status == 200
 
@@ -238,7 +229,7 @@ async def test_a_client_that_leaves_ends_its_stream_at_once_and_no_other(browser
         async with browser.get(execution_id, token=token) as leaving:
             await leaving.events(1)
         assert leaving.task.done()
-        await happen(execution_id, DONE, COMPLETE)
+        await happen(execution_id, SKIPPED, COMPLETE)
         assert ids(await staying.rest()) == ["1", "2", "3"]
     assert browser.streams.publisher.unread([execution_id]) == {}
 
@@ -265,14 +256,12 @@ async def test_an_open_stream_holds_no_thread_and_no_connection_of_its_own(brows
         for _ in range(30):
             group.create_task(follow())
         await opened.wait()
-        assert await sync_to_async(connections_of_streams)() <= 5
+        assert await in_thread(connections_of_streams) <= 5
         await happen(execution_id, COMPLETE)
 
 
 def connections_of_streams() -> int:
     """Count what this process has open besides Django's own pool."""
-    from django.db import connection  # noqa: PLC0415
-
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "

@@ -18,8 +18,6 @@ from executions.progress.publisher import ProgressPublisher
 from executions.progress.wire import Message
 from tests.progress.events import ListLog, make_event
 
-pytestmark = pytest.mark.asyncio
-
 SECONDS = 5.0  # no test takes so long unless it fails
 QUIET = 60.0
 

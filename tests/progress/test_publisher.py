@@ -5,12 +5,8 @@ from __future__ import annotations
 import asyncio
 from uuid import UUID, uuid4
 
-import pytest
-
 from executions.progress.publisher import ProgressPublisher, Subscription
 from tests.progress.events import make_event
-
-pytestmark = pytest.mark.asyncio
 
 
 def following(publisher: ProgressPublisher, execution_id: UUID) -> Subscription:

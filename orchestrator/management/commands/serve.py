@@ -31,7 +31,7 @@ class Command(BaseCommand):
         """Serve until a signal says to stop.
 
         Raises:
-            CommandError: the address cannot be listened on, or the worker ended by itself.
+            CommandError: the address cannot be listened on, or the server did not end as it should.
         """
         lifecycle.end_on_signals()
         if not 1 <= options["port"] <= 65_535:
@@ -47,7 +47,7 @@ class Command(BaseCommand):
             if stop_keeping is not None:
                 stop_keeping()
         if server.failed:
-            raise CommandError("The worker ended by itself; its log says why.")
+            raise CommandError("The server did not end as it should; the log says why.")
 
     def _server(self, options: dict[str, Any]) -> Server:
         server = Server(

@@ -1,0 +1,102 @@
+"""Answers to questions: from a file, or from the person at the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import yaml
+from rich.console import Console
+from rich.prompt import Prompt
+
+from orchestrator.demo.server import DemoError
+
+Question = Mapping[str, Any]
+
+
+class AnswerSheet:
+    """What a file of `examples/answers/` says; the format is explained there."""
+
+    def __init__(self, path: Path) -> None:
+        try:
+            sheet = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except (OSError, yaml.YAMLError) as error:
+            raise DemoError(f"The answers in {path} cannot be read: {error}") from error
+        if not isinstance(sheet, dict) or not isinstance(sheet.get("answers", []), list):
+            raise DemoError(f"{path} must hold `answers:`, a list, and may hold `otherwise:`, a text.")
+        self._entries = sheet.get("answers", [])
+        self._otherwise = sheet.get("otherwise")
+
+    def answer(self, question: Question) -> Any:
+        """Return an answer of the question's type, None when the sheet has none."""
+        text = question["text"].lower()
+        for entry in self._entries:
+            if any(str(word).lower() in text for word in entry.get("about", ())):
+                fitted = fit(question, entry.get("answer"))
+                if fitted is not None:
+                    return fitted
+        return fit(question, self._otherwise)
+
+
+def fit(question: Question, value: Any) -> Any:
+    """Return the value as the question's type wants it; None when it cannot be."""
+    if value is None:
+        return None
+    match question["answer_type"]:
+        case "single_choice":
+            return _choice(question, value)
+        case "multi_choice":
+            found = [_choice(question, each) for each in (value if isinstance(value, list) else [value])]
+            return [each for each in found if each is not None] or None
+        case "yes_no":
+            return {"yes": True, "true": True, "no": False, "false": False}.get(str(value).strip().lower())
+        case "number":
+            return _number(value)
+        case "date":
+            return _date(value)
+        case _:
+            return str(value)
+
+
+def _choice(question: Question, value: Any) -> str | None:
+    wanted = str(value).strip().lower()
+    for choice in question["choices"]:
+        known = (choice["value"].lower(), choice["label"].lower())
+        if wanted in known or any(wanted in each or each in wanted for each in known):
+            return str(choice["value"])
+    return None
+
+
+def _number(value: Any) -> float | int | None:
+    try:
+        number = float(str(value).replace(",", ""))
+    except ValueError:
+        return None
+    return int(number) if number.is_integer() else number
+
+
+def _date(value: Any) -> str | None:
+    try:
+        return date.fromisoformat(str(value)).isoformat()
+    except ValueError:
+        return None
+
+
+def ask(console: Console, question: Question) -> Any:
+    """Ask at the terminal until the answer fits; an empty one takes the default, if there is one."""
+    hints = {"yes_no": "yes or no", "number": "a number", "date": "YYYY-MM-DD"}
+    hint = hints.get(question["answer_type"], "")
+    for number, choice in enumerate(question["choices"], start=1):
+        console.print(f"    {number}. {choice['label']}")
+    while True:
+        said = Prompt.ask(f"  {hint}".rstrip(), console=console, default="")
+        if said == "" and (question["default"] is not None or not question["required"]):
+            return question["default"]
+        if said.isdigit() and 1 <= int(said) <= len(question["choices"]):
+            said = question["choices"][int(said) - 1]["value"]
+        fitted = fit(question, said) if said else None
+        if fitted is not None:
+            return fitted
+        console.print("  [yellow]That does not fit the question.[/]")

@@ -1,0 +1,87 @@
+"""The API as a client uses it: start, follow, answer, read."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+from httpx_sse import connect_sse
+
+from orchestrator.demo.server import DemoError
+
+_RECONNECT_SECONDS = 0.5
+_TRIES = 20  # without a single event in between
+
+
+class ApiClient:
+    """Talks to one server with one token."""
+
+    def __init__(self, url: str, token: str) -> None:
+        headers = {"Authorization": f"Bearer {token}"}
+        # A silent stream sends a comment every 15 s; a longer silence is a lost connection.
+        self._http = httpx.Client(base_url=f"{url}/api/v1", headers=headers, timeout=45.0)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def get(self, path: str, **query: str) -> Any:
+        """Return what a path says.
+
+        Raises:
+            DemoError: it says that something is wrong.
+        """
+        return self._checked(self._http.get(path, params=query))
+
+    def all(self, path: str, **query: str) -> list[Any]:
+        """Return all rows of a list, page by page."""
+        rows: list[Any] = []
+        cursor: dict[str, str] = {}
+        while True:
+            page = self.get(path, **query, **cursor)
+            rows += page["data"]
+            if page["next_cursor"] is None:
+                return rows
+            cursor = {"cursor": page["next_cursor"]}
+
+    def post(self, path: str, body: object) -> Any:
+        """Send something and return the answer.
+
+        Raises:
+            DemoError: it was refused.
+        """
+        return self._checked(self._http.post(path, json=body))
+
+    def _checked(self, response: httpx.Response) -> Any:
+        if response.is_success:
+            return response.json()
+        problem = response.json()
+        faults = "".join(f"\n  {error['pointer']}: {error['detail']}" for error in problem.get("errors", ()))
+        raise DemoError(f"{problem['title']}: {problem['detail']}{faults}")
+
+    def follow(self, execution_id: str) -> Iterator[dict[str, Any]]:
+        """Yield an execution's events, each once, until it has ended, over any number of lost connections.
+
+        Raises:
+            DemoError: the stream cannot be reached any more.
+        """
+        last, failures = 0, 0
+        while failures < _TRIES:
+            try:
+                headers = {"Last-Event-ID": str(last)} if last else {}
+                with connect_sse(self._http, "GET", f"/executions/{execution_id}/stream", headers=headers) as source:
+                    if source.response.status_code == httpx.codes.NO_CONTENT:
+                        return
+                    for event in source.iter_sse():
+                        if not event.id:
+                            continue  # only says how long to wait before a reconnect
+                        last, failures = int(event.id), 0
+                        yield event.json()
+                        if event.event == "complete":
+                            return
+            except httpx.TransportError:
+                failures += 1
+            time.sleep(_RECONNECT_SECONDS)
+        raise DemoError("The stream cannot be reached any more.")

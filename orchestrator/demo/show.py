@@ -1,0 +1,100 @@
+"""What a run looks like at a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich import box
+from rich.console import Console, Group
+from rich.markup import escape
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+_LINES = 6  # of each document
+_MARKS = {
+    "step_started": "[cyan]▶[/]",
+    "remediation_started": "[yellow]↻[/]",
+    "clarification_needed": "[magenta]?[/]",
+    "clarification_answered": "[magenta]✓[/]",
+    "step_completed": "[green]✓[/]",
+    "step_failed": "[red]✗[/]",
+    "step_cancelled": "[red]■[/]",
+    "step_skipped": "[dim]–[/]",
+}
+
+
+def event_line(event: Mapping[str, Any]) -> str:
+    """Return an event as a line (rich markup)."""
+    data, step = event["data"], event["step_id"] or ""
+    told = {
+        "execution_created": lambda: f"accepted: {data['workflow_id']} version {data['workflow_version']}",
+        "execution_started": lambda: "a worker took it",
+        "step_started": lambda: f"{step}: the {data['role'].lower()} writes ({data['model']})",
+        "remediation_started": lambda: f"{step}: sent back, {len(data['violations'])} faults",
+        "clarification_needed": lambda: f"{step}: {len(data['questions'])} question(s)",
+        "clarification_answered": lambda: f"{step}: answered by {data['answered_by']}",
+        "step_completed": lambda: f"{step}: {data['title']} (version {data['document_version']})",
+        "step_failed": lambda: f"{step}: failed, {data['error']}",
+        "step_cancelled": lambda: f"{step}: cancelled",
+        "step_skipped": lambda: f"{step}: skipped, {data['reason']}",
+        "execution_waiting": lambda: f"waits for {', '.join(data['waiting_on'])}",
+        "execution_resumed": lambda: "goes on",
+        "complete": lambda: f"ended: {data['status']}",
+    }[event["event_type"]]()
+    clock, mark = event["timestamp"][11:19], _MARKS.get(event["event_type"], "[dim]·[/]")
+    return f"[dim]{clock} {event['sequence']:>3}[/] {mark} {escape(told)}"
+
+
+def document(console: Console, found: Mapping[str, Any]) -> None:
+    """Show the beginning of a document."""
+    heading = f"[bold]{escape(found['type'])}[/] version {found['version']}" + (
+        "  [yellow]rehearsal[/]" if found["rehearsal"] else ""
+    )
+    lines = [line for line in _lines(found["content"]) if line.strip()][:_LINES]
+    body = Group(Text(found["title"], style="bold"), *(Text(line, overflow="fold") for line in lines), Text("…"))
+    console.print(Panel(body, title=heading, title_align="left", border_style="dim"))
+
+
+def _lines(content: Mapping[str, Any]) -> list[str]:
+    lines: list[str] = []
+    for name, value in content.items():
+        if name == "title":
+            continue
+        label = name.replace("_", " ").capitalize()
+        if isinstance(value, list):
+            lines.append(f"{label}:")
+            lines += [f"  • {_plain(each)}" for each in value]
+        else:
+            lines.append(f"{label}: {_plain(value)}")
+    return lines
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, dict):
+        return " | ".join(_plain(each) for each in value.values())
+    if isinstance(value, list):
+        return ", ".join(_plain(each) for each in value)
+    return str(value)
+
+
+def costs(console: Console, found: Mapping[str, Any]) -> None:
+    """Show what each step cost."""
+    table = Table(title="What it cost", title_justify="left", header_style="bold", box=box.SIMPLE)
+    table.add_column("step", no_wrap=True)
+    table.add_column("model", overflow="fold")
+    for name in ("calls", "tokens in", "tokens out", "US$"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for step in found["steps"]:
+        models = {call["requested_model"].partition(":")[2] for each in step["attempts"] for call in each["calls"]}
+        table.add_row(step["step_id"], ", ".join(sorted(models)), *_figures(step))
+    table.add_section()
+    table.add_row("total", "", *_figures(found["total"]), style="bold")
+    console.print(table)
+
+
+def _figures(sums: Mapping[str, Any]) -> list[str]:
+    cached = sums["cache_read_input_tokens"] + sums["cache_write_input_tokens"]
+    cost = "not known" if sums["cost_usd"] is None else sums["cost_usd"]
+    return [str(sums["calls"]), f"{sums['input_tokens'] + cached:,}", f"{sums['output_tokens']:,}", cost]

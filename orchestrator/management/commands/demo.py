@@ -1,0 +1,121 @@
+"""`manage.py demo`: the main job, end to end, as a client does it."""
+
+from __future__ import annotations
+
+import sys
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+from rich.console import Console
+from rich.markup import escape
+
+from orchestrator.demo import show
+from orchestrator.demo.answers import AnswerSheet, ask
+from orchestrator.demo.client import ApiClient
+from orchestrator.demo.server import ROOT, DemoError, issue_token, running_server
+
+BRIEFS, ANSWERS = ROOT / "examples" / "briefs", ROOT / "examples" / "answers"
+
+
+class Command(BaseCommand):
+    """Starts a server of its own, runs a workflow on a brief, shows what came out, and stops everything."""
+
+    help = "Run a workflow on a brief, end to end, and show the documents and what they cost."
+    requires_system_checks: list[str] = []
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """Declare the command line."""
+        parser.add_argument("--brief", type=Path, default=BRIEFS / "tool-library.md", help="a text file")
+        parser.add_argument("--workflow", default="strategy-document", help="id of a workflow")
+        parser.add_argument("--answers", type=Path, help="answers to questions (see examples/answers/)")
+
+    def handle(self, *, brief: Path, workflow: str, answers: Path | None, **_: Any) -> None:
+        """Run it.
+
+        Raises:
+            CommandError: it could not be run, or the execution failed.
+        """
+        console = Console()
+        data_dir = settings.DATA_DIR / "demo"
+        try:
+            text = _read(brief)
+            sheet = _sheet(brief, answers)
+            console.print("[dim]starting PostgreSQL, the web server and a worker …[/]")
+            with running_server(data_dir) as url:
+                client = ApiClient(url, issue_token(data_dir, "demo"))
+                try:
+                    self._run(console, client, url, workflow, brief.stem, text, sheet)
+                finally:
+                    client.close()
+        except DemoError as error:
+            raise CommandError(str(error)) from error
+        except KeyboardInterrupt:
+            raise CommandError("Stopped.", returncode=130) from None
+
+    def _run(  # noqa: PLR0917 - one call, from above
+        self,
+        console: Console,
+        client: ApiClient,
+        url: str,
+        workflow: str,
+        name: str,
+        text: str,
+        sheet: AnswerSheet | None,
+    ) -> None:
+        body = {"workflow_id": workflow, "scope_type": "demo", "scope_id": name, "input": text}
+        started = client.post("/executions/", body)
+        execution_id = started["execution_id"]
+        console.print(f"[bold]{escape(workflow)}[/] on [bold]{escape(name)}[/]  [dim]{url}/executions/{execution_id}[/]")
+        for event in client.follow(execution_id):
+            console.print(show.event_line(event))
+            if event["event_type"] == "clarification_needed":
+                answers = _answered(console, event["data"]["questions"], sheet)
+                path = f"/executions/{execution_id}/steps/{event['step_id']}/clarification"
+                client.post(path, {"answers": answers})
+        for each in reversed(client.all("/documents/", execution_id=execution_id)):
+            show.document(console, {**each, **client.get(f"/documents/{each['id']}")})
+        show.costs(console, client.get(f"/telemetry/executions/{execution_id}/costs"))
+        ended = client.get(f"/executions/{execution_id}")
+        if ended["rehearsal"]:
+            console.print(
+                "[yellow]This was a rehearsal:[/] no key was given, so a free model arranged the words of the brief. "
+                "Set ANTHROPIC_API_KEY or OPENAI_API_KEY for a real one."
+            )
+        if ended["status"] != "completed":
+            reason = ended["error"]["message"] if ended["error"] else ""
+            raise DemoError(f"The execution {ended['status']}. {reason}".strip())
+
+
+def _read(brief: Path) -> str:
+    try:
+        return brief.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DemoError(f"The brief {brief} cannot be read: {error}") from error
+
+
+def _sheet(brief: Path, answers: Path | None) -> AnswerSheet | None:
+    """Return the answers given, or those that ship for a brief that ships; None: ask at the terminal."""
+    beside = ANSWERS / f"{brief.stem}.yaml"
+    if answers is None and brief.resolve().parent == BRIEFS and beside.exists():
+        answers = beside
+    return None if answers is None else AnswerSheet(answers)
+
+
+def _answered(console: Console, questions: list[dict[str, Any]], sheet: AnswerSheet | None) -> dict[str, Any]:
+    answers: dict[str, Any] = {}
+    for question in questions:
+        console.print(f"  [magenta]Q[/] {escape(question['text'])}")
+        if question["why"]:
+            console.print(f"    [dim]{escape(question['why'])}[/]")
+        given = sheet.answer(question) if sheet else None
+        if given is None and sys.stdin.isatty():
+            given = ask(console, question)
+        if given is None and question["required"] and question["default"] is None:
+            raise DemoError("Nobody is there to answer; give a file: make demo ANSWERS=path (see examples/answers/)")
+        if given is not None:
+            answers[question["id"]] = given
+            console.print(f"  [magenta]A[/] {escape(str(given))}")
+    return answers
