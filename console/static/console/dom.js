@@ -1,0 +1,53 @@
+// Small pieces of pages. Texts become text nodes: nothing that a model or a person wrote is ever read as HTML.
+
+export function make(name, attributes = {}, ...children) {
+  const element = document.createElement(name);
+  for (const [key, value] of Object.entries(attributes)) {
+    if (value === null || value === undefined || value === false) continue;
+    element.setAttribute(key, value === true ? "" : value);
+  }
+  element.append(...children.flat().filter((child) => child !== null && child !== undefined));
+  return element;
+}
+
+const MARKS = {
+  pending: "○", running: "●", waiting: "?", remediating: "↻", completed: "✓", failed: "✗", cancelled: "■", skipped: "–",
+};
+
+export const badge = (status) =>
+  make("span", { class: "badge", "data-status": status, "data-mark": MARKS[status] ?? "" }, status);
+
+export const money = (cost) => {
+  if (cost === null || cost === undefined) return "not known";
+  const amount = Number(cost);
+  return amount === 0 ? "$0" : amount < 0.01 ? `$${amount.toFixed(6)}` : `$${amount.toFixed(2)}`;
+};
+
+export const moment = (text) =>
+  text ? new Date(text).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" }) : "";
+
+export const words = (name) => name.replaceAll("_", " ").replaceAll("-", " ").replace(/^./, (letter) => letter.toUpperCase());
+
+// A document as people read it: headings, paragraphs, lists, and tables where rows are alike.
+export function readable(value) {
+  if (Array.isArray(value)) {
+    if (value.length === 0) return make("p", { class: "hint" }, "None.");
+    if (value.every((item) => item !== null && typeof item === "object" && !Array.isArray(item))) return table(value);
+    return make("ul", {}, value.map((item) => make("li", {}, readable(item))));
+  }
+  if (value !== null && typeof value === "object") {
+    return make("div", {}, Object.entries(value).map(([name, inner]) => [make("h4", {}, words(name)), readable(inner)]));
+  }
+  if (typeof value === "boolean") return make("span", {}, value ? "yes" : "no");
+  return make("span", {}, String(value ?? "–"));
+}
+
+function table(rows) {
+  const columns = [...new Set(rows.flatMap((row) => Object.keys(row)))];
+  return make("div", { class: "scroll" }, make("table", {},
+    make("thead", {}, make("tr", {}, columns.map((column) => make("th", { scope: "col" }, words(column))))),
+    make("tbody", {}, rows.map((row) => make("tr", {}, columns.map((column) => make("td", {}, cell(row[column]))))))));
+}
+
+const cell = (value) =>
+  Array.isArray(value) && value.every((item) => typeof item !== "object") ? value.join(", ") : readable(value);

@@ -1,0 +1,75 @@
+// A step's questions as a form, typed as the questions are.
+
+import { Problem, post } from "./api.js";
+import { make } from "./dom.js";
+
+function control(question) {
+  const name = question.id;
+  const preset = question.default;
+  const option = (type, value, label, checked) =>
+    make("label", { class: "option" }, make("input", { type, name, value, checked }), label);
+  switch (question.answer_type) {
+    case "single_choice":
+      return question.choices.map((each) => option("radio", each.value, each.label, each.value === preset));
+    case "multi_choice":
+      return question.choices.map((each) => option("checkbox", each.value, each.label, (preset ?? []).includes(each.value)));
+    case "yes_no":
+      return [["true", "Yes"], ["false", "No"]].map(([value, label]) => option("radio", value, label, String(preset) === value));
+    case "number":
+      return make("input", { type: "number", step: "any", name, value: preset, "aria-label": question.text });
+    case "date":
+      return make("input", { type: "date", name, value: preset, "aria-label": question.text });
+    default:
+      return make("textarea", { name, rows: 2, "aria-label": question.text }, preset ?? "");
+  }
+}
+
+function answer(form, question) {
+  const data = new FormData(form);
+  const value = data.get(question.id);
+  switch (question.answer_type) {
+    case "multi_choice": return data.getAll(question.id);
+    case "yes_no": return value === null ? null : value === "true";
+    case "number": return value === "" ? null : Number(value);
+    default: return value === "" ? null : value;
+  }
+}
+
+const place = (pointer) => pointer.replace(/^\/answers\//, "").replaceAll("~1", "/").replaceAll("~0", "~");
+
+export function questionForm(executionId, step, answered) {
+  const { questions, round } = step.clarification;
+  const fields = new Map(questions.map((question) => [question.id, make("fieldset", {},
+    make("legend", {}, question.text, question.required ? "" : " (optional)"),
+    question.why ? make("p", { class: "why" }, question.why) : null,
+    control(question),
+    make("p", { class: "error", role: "alert", hidden: true }))]));
+  const general = make("p", { class: "error", role: "alert", hidden: true });
+  const send = make("button", { type: "submit", class: "primary" }, "Answer");
+  const form = make("form", { class: "card questions", "data-step": step.step_id, "data-round": round, novalidate: true },
+    make("h2", {}, `${step.name} asks`), ...fields.values(), general, make("div", { class: "actions" }, send));
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    form.querySelectorAll(".error").forEach((each) => { each.hidden = true; });
+    const answers = Object.fromEntries(questions.map((each) => [each.id, answer(form, each)]).filter(([, value]) => value !== null));
+    send.disabled = true;
+    try {
+      await post(`/executions/${executionId}/steps/${step.step_id}/clarification`, { answers });
+      answered();
+    } catch (error) {
+      if (!(error instanceof Problem)) throw error;
+      send.disabled = false;
+      show(general, error.errors.some((each) => fields.has(place(each.pointer))) ? "" : error.message);
+      for (const each of error.errors) {
+        const field = fields.get(place(each.pointer));
+        if (field) show(field.querySelector(".error"), each.detail);
+      }
+    }
+  });
+  return form;
+}
+
+function show(element, message) {
+  element.textContent = message;
+  element.hidden = !message;
+}
