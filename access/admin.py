@@ -9,7 +9,7 @@ from unfold.admin import ModelAdmin, TabularInline
 from access.models import Scope, ScopeRole
 
 
-class ScopeRoleInline(TabularInline):  # type: ignore[misc]
+class ScopeRoleInline(TabularInline):
     """Roles are added and removed, never changed: so no two editors overwrite each other."""
 
     model = ScopeRole
@@ -22,7 +22,7 @@ class ScopeRoleInline(TabularInline):  # type: ignore[misc]
 
 
 @admin.register(Scope)
-class ScopeAdmin(ModelAdmin):  # type: ignore[misc]
+class ScopeAdmin(ModelAdmin):
     """Where documents live, and who may do what there."""
 
     list_display = ("type", "key", "parent", "created_at")

@@ -10,3 +10,7 @@ class AccessConfig(AppConfig):
 
     name = "access"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        """Let the OpenAPI document know our tokens."""
+        from access import openapi  # noqa: F401, PLC0415 - registers itself

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from django.contrib.auth.models import User
+from django.http import HttpRequest
 from knox.auth import TokenAuthentication as KnoxTokenAuthentication
 from rest_framework.request import Request
 
 
-class TokenAuthentication(KnoxTokenAuthentication):  # type: ignore[misc]
+class TokenAuthentication(KnoxTokenAuthentication):
     """Knox's hashed tokens, after `Bearer` (RFC 6750) and `Token` alike."""
 
-    def authenticate(self, request: Request) -> object:
+    def authenticate(self, request: Request | HttpRequest) -> object:
         """Return (user, token), or None when the header is not ours.
 
         Raises:
@@ -18,6 +20,15 @@ class TokenAuthentication(KnoxTokenAuthentication):  # type: ignore[misc]
         self._prefix = "Token" if request.headers.get("Authorization", "")[:6].lower() == "token " else "Bearer"
         return super().authenticate(request)
 
-    def authenticate_header(self, request: Request) -> str:
+    def authenticate_header(self, request: Request | HttpRequest) -> str:
         """Return the scheme; also what `WWW-Authenticate` says."""
         return getattr(self, "_prefix", "Bearer")
+
+    def user_of(self, request: HttpRequest) -> User | None:
+        """Return the user of the header's token, None when the header is not ours.
+
+        Raises:
+            AuthenticationFailed: the token is unknown, expired or malformed.
+        """
+        found = self.authenticate(request)
+        return found[0] if isinstance(found, tuple) else None

@@ -16,7 +16,7 @@ def timestamp(moment: datetime) -> str:
 
 
 @extend_schema_field(OpenApiTypes.DATETIME)
-class TimestampField(serializers.Field):  # type: ignore[type-arg]
+class TimestampField(serializers.Field):
     """A moment on its way out."""
 
     def __init__(self, **options: object) -> None:
@@ -28,7 +28,7 @@ class TimestampField(serializers.Field):  # type: ignore[type-arg]
 
 
 @extend_schema_field({"type": ["string", "null"], "example": "0.0123000000"})
-class MoneyField(serializers.Field):  # type: ignore[type-arg]
+class MoneyField(serializers.Field):
     """US dollars on their way out: a decimal string with ten decimals, null when the price is not known."""
 
     def __init__(self, **options: object) -> None:

@@ -10,7 +10,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg.types.json import Json
 
 
-class JsonTextField(models.JSONField):  # type: ignore[type-arg]
+class JsonTextField(models.JSONField):
     """A JSON column that keeps the order of names.
 
     PostgreSQL's `jsonb` sorts names by length; readers of a document, and models that are shown a schema, need the

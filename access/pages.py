@@ -14,7 +14,6 @@ from rest_framework.serializers import Serializer
 
 from access.serializers import StrictSerializer, checked
 
-
 #: What an id looks like in a path; anything else is no path of ours.
 UUID_PATTERN = "[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}"
 
@@ -23,7 +22,7 @@ class NoFilters(StrictSerializer):
     """A list without filters."""
 
 
-class PagedViewSet(GenericViewSet):  # type: ignore[misc]
+class PagedViewSet(GenericViewSet):
     """A view set whose lists are pages. `ordering` names the fields of the keyset, the last one unique."""
 
     ordering: tuple[str, ...] = ("id",)

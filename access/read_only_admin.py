@@ -25,11 +25,11 @@ class _ReadOnly:
         return False
 
 
-class ReadOnlyAdmin(_ReadOnly, ModelAdmin):  # type: ignore[misc]
+class ReadOnlyAdmin(_ReadOnly, ModelAdmin):
     """A page of rows that the product alone writes."""
 
 
-class ReadOnlyInline(_ReadOnly, TabularInline):  # type: ignore[misc]
+class ReadOnlyInline(_ReadOnly, TabularInline):
     """A table of rows that the product alone writes."""
 
     extra = 0

@@ -61,7 +61,7 @@ class DocumentVersion(models.Model):
     content = JsonTextField()
     schema = models.ForeignKey(Schema, on_delete=models.PROTECT, related_name="+")
     execution_id = models.UUIDField(null=True)  # NULL: made by a person
-    step_id = models.CharField(max_length=200, null=True)  # noqa: DJ001 - NULL: made by a person
+    step_id = models.CharField(max_length=200, null=True)
     provenance = JsonTextField(default=dict)  # workflow, role, model, attempt, inputs, rehearsal
     created_at = models.DateTimeField()
 

@@ -11,7 +11,7 @@ from django.db.models.functions import Cast
 from rest_framework.exceptions import NotFound
 
 from access.selectors import Person, visible_scopes
-from documents.models import Document, DocumentVersion
+from documents.models import Document, DocumentStatus, DocumentVersion
 
 
 def documents(
@@ -19,7 +19,7 @@ def documents(
     user: Person,
     scope_type: str | None = None,
     scope_id: str | None = None,
-    type: str | None = None,  # noqa: A002 - the filter's public name
+    type: str | None = None,
     status: str | None = None,
     execution_id: UUID | None = None,
     q: str | None = None,
@@ -79,3 +79,6 @@ def made_by(execution_id: UUID) -> QuerySet[DocumentVersion]:
     """Return the document versions that an execution made."""
     rows = DocumentVersion.objects.select_related("document").filter(execution_id=execution_id)
     return rows.order_by("created_at", "id")
+
+
+__all__ = ["DocumentStatus", "documents", "made_by", "titles", "version", "versions"]

@@ -8,7 +8,7 @@ from rest_framework import serializers
 
 from access.fields import TimestampField
 from access.serializers import StrictSerializer
-from documents.models import DocumentStatus
+from documents.selectors import DocumentStatus
 
 
 class DocumentFilters(StrictSerializer):

@@ -39,14 +39,14 @@ class DocumentViewSet(PagedViewSet):
         """Get a document with the content of its newest version."""
         return await self._version(request, pk, None)
 
-    @extend_schema(parameters=[_ID], responses=DocumentVersionSummary(many=True))
+    @extend_schema(parameters=[_ID], responses=DocumentVersionSummary(many=True))  # type: ignore[type-var]
     @action(detail=True)
     async def versions(self, request: Request, pk: str) -> Response:
         """List a document's versions, newest first."""
         select = partial(selectors.versions, user=request.user, document_id=UUID(pk))
         return await self.page(request, select, DocumentVersionSummary, ordering=("-version",))
 
-    @extend_schema(parameters=[_ID, _NUMBER], responses=DocumentDetails)
+    @extend_schema(parameters=[_ID, _NUMBER], responses=DocumentDetails)  # type: ignore[type-var]
     @action(detail=True, url_path=r"versions/(?P<number>[0-9]{1,9})")
     async def version(self, request: Request, pk: str, number: str) -> Response:
         """Get one version of a document."""

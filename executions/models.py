@@ -19,7 +19,7 @@ class Execution(models.Model):
     scope = models.ForeignKey("access.Scope", on_delete=models.PROTECT, related_name="+")
     status = models.CharField(max_length=20, choices={each.value: each.name.title() for each in ExecutionStatus})
     version = models.PositiveIntegerField(default=1)
-    runner = models.CharField(max_length=100, null=True)  # noqa: DJ001 - NULL: nobody runs it
+    runner = models.CharField(max_length=100, null=True)
     runner_epoch = models.PositiveIntegerField(default=0)  # rises with every claim
     last_sequence = models.PositiveIntegerField(default=0)  # number of the newest event
     waiting_on = models.JSONField(default=list)
@@ -120,7 +120,7 @@ class ExecutionEvent(models.Model):
     execution = models.ForeignKey(Execution, on_delete=models.CASCADE, related_name="events")
     sequence = models.PositiveIntegerField()
     event_type = models.CharField(max_length=40)
-    step_id = models.CharField(max_length=200, null=True)  # noqa: DJ001 - NULL: about the whole execution
+    step_id = models.CharField(max_length=200, null=True)
     data = JsonTextField(default=dict)
     timestamp = models.DateTimeField()
 

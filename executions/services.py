@@ -15,7 +15,7 @@ from rest_framework import exceptions
 from uuid_utils.compat import uuid7
 
 from access import selectors as access
-from access.models import Role, Scope
+from access.selectors import Role
 from access.services import claim_root_scope
 from documents import repository as documents
 from executions import journal, repository
@@ -42,7 +42,7 @@ def start_execution(
     workflow_id: str,
     scope_type: str,
     scope_id: str,
-    input: str | Mapping[str, JsonValue],  # noqa: A002 - the public name
+    input: str | Mapping[str, JsonValue],
     workflow_version: int | None = None,
     tags: Sequence[str] = (),
     now: datetime,
@@ -59,7 +59,7 @@ def start_execution(
         raise NotFound(f"There is no workflow {workflow_id!r} in version {version or 1}.")
     definition = workflows.get_definition(workflow_id, version)
     scope = claim_root_scope(user=user, scope_type=scope_type, scope_key=scope_id)
-    _require_documents(definition, scope)
+    _require_documents(definition, scope.id)
     execution = new_execution(
         definition,
         execution_id=uuid7(),
@@ -74,8 +74,8 @@ def start_execution(
     return stored
 
 
-def _require_documents(definition: WorkflowDefinition, scope: Scope) -> None:
-    missing = [kind for kind in definition.scope_documents if documents.head_of(scope.id, kind) is None]
+def _require_documents(definition: WorkflowDefinition, scope_id: UUID) -> None:
+    missing = [kind for kind in definition.scope_documents if documents.head_of(scope_id, kind) is None]
     if missing:
         detail = f"The scope needs these documents first: {', '.join(missing)}."
         error = FieldError(pointer="/scope_id", code="missing_document", detail=detail)
@@ -101,7 +101,7 @@ def submit_clarification(
         NotWaiting: nothing is asked, or somebody else has answered already.
         VersionConflict: `expected_version` is not the present one.
     """
-    current = _lock(user, execution_id, Role.REVIEWER, expected_version)
+    current = _lock(user, execution_id, Role.REVIEWER, expected_version=expected_version)
     if _answered_the_same(current, step_id, answers):
         return current
 
@@ -136,17 +136,17 @@ def cancel_execution(
         IllegalTransition: it has ended otherwise.
         VersionConflict: `expected_version` is not the present one.
     """
-    current = _lock(user, execution_id, Role.OPERATOR, expected_version)
+    current = _lock(user, execution_id, Role.OPERATOR, expected_version=expected_version)
     if current.status is ExecutionStatus.CANCELLED:
         return current
     return _apply(execution_id, lambda execution, context: changes.cancel(execution, context=context), now)
 
 
-def _lock(user: User, execution_id: UUID, need: Role, expected_version: int | None) -> Execution:
+def _lock(user: User, execution_id: UUID, need: Role, *, expected_version: int | None) -> Execution:
     """Return the execution with its row locked, if the user's role reaches and nobody was quicker."""
     execution = repository.lock(execution_id)
     try:
-        access.require(user, Scope.objects.get(id=execution.scope.id), need)
+        access.require_in(user, execution.scope.id, need)
     except exceptions.NotFound as error:  # in the words for an id that does not exist: neither tells of the other
         raise NotFound("There is no such execution.") from error
     if expected_version is not None and execution.version != expected_version:
@@ -184,5 +184,3 @@ async def execute_next_step(*, execution_id: UUID, runner: str) -> Execution:
         Unavailable: the database is away.
     """
     return await ExecutionRunner(ports(), execution_id=execution_id, runner=runner).step()
-
-

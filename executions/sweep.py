@@ -39,7 +39,9 @@ def sweep(*, now: datetime, runner: str, running: Collection[UUID], silent_secon
             return 0  # somebody else is at it
         silent_since = now - timedelta(seconds=silent_seconds)
         cursor.execute(_END_STALLED_JOBS, [QUEUE, silent_since])
-        found = list(_abandoned(now, runner, running, silent_since, idle_seconds))
+        found = _abandoned(
+            now=now, runner=runner, running=running, silent_since=silent_since, idle_seconds=idle_seconds
+        )
         cursor.execute(_WAITING_LOCKS, [[str(each) for each in found]])
         has_job = {row[0] for row in cursor.fetchall()}
     lost = [each for each in found if str(each) not in has_job]
@@ -52,7 +54,7 @@ def sweep(*, now: datetime, runner: str, running: Collection[UUID], silent_secon
 
 
 def _abandoned(
-    now: datetime, runner: str, running: Collection[UUID], silent_since: datetime, idle_seconds: float
+    *, now: datetime, runner: str, running: Collection[UUID], silent_since: datetime, idle_seconds: float
 ) -> list[UUID]:
     alive = models.Runner.objects.filter(heartbeat_at__gte=silent_since).values("name")
     untouched = Q(updated_at__lt=now - timedelta(seconds=idle_seconds))

@@ -1,4 +1,4 @@
-"""Where async code does its database work: a few threads, each with a connection that is given back after every call."""
+"""Where async code does its database work: a few threads, whose connections are given back after every call."""
 
 from __future__ import annotations
 

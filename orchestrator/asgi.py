@@ -33,9 +33,9 @@ application = ProtocolTypeRouter(
     {
         "http": URLRouter(
             [
-                path("api/v1/executions/<uuid:execution_id>/stream", _consumer),
-                path("api/v1/executions/<uuid:execution_id>/stream/", _consumer),
-                re_path(r"", django_application),
+                path("api/v1/executions/<uuid:execution_id>/stream", _consumer),  # type: ignore[arg-type]
+                path("api/v1/executions/<uuid:execution_id>/stream/", _consumer),  # type: ignore[arg-type]
+                re_path(r"", django_application),  # type: ignore[arg-type]
             ]
         ),
         "lifespan": lifespan,

@@ -82,7 +82,7 @@ class BoundedRequest(WebRequest):
         if self.finished or self.channel is None or self.producer:
             return
         self.registerProducer(self.gate, True)
-        if self.channel._waitingForTransport:  # full already, of an earlier answer
+        if self.channel._waitingForTransport:  # full already, of an earlier answer  # noqa: SLF001 - Twisted and daphne give no other way
             self.gate.pauseProducing()
 
     def close_after_answer(self) -> None:
@@ -110,7 +110,7 @@ class BoundedRequest(WebRequest):
             status=413,
             code=TooLarge.default_code,
             detail=TooLarge.default_detail,
-            instance=self.channel._path.partition(b"?")[0].decode("latin-1"),
+            instance=self.channel._path.partition(b"?")[0].decode("latin-1"),  # noqa: SLF001 - Twisted and daphne give no other way
             request_id=request_id,
         )
         body = json.dumps(problem).encode()

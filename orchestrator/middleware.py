@@ -31,6 +31,7 @@ class RequestIdMiddleware:
             markcoroutinefunction(self)
 
     async def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        """Answer the request, with its id bound to whatever is logged meanwhile."""
         identity = request_id(request.headers.get(HEADER))
         request.request_id = identity  # type: ignore[attr-defined]
         with structlog.contextvars.bound_contextvars(request_id=identity):

@@ -29,7 +29,7 @@ MAX_LIMIT = 200
 class KeysetPagination(BasePagination):
     """`?limit=` and `?cursor=` in, `{"data": […], "next_cursor": …}` out."""
 
-    def paginate_queryset(
+    def paginate_queryset(  # type: ignore[override]  # rows in memory have no keyset
         self, queryset: QuerySet[Any], request: Request, view: APIView | None = None
     ) -> list[Any]:
         """Return one page of the queryset in the view's `ordering`.

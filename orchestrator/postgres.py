@@ -20,7 +20,7 @@ import time
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 import psycopg
@@ -45,7 +45,7 @@ def url(data_dir: Path) -> str:
     return f"postgresql://{USER}@/{DATABASE}?host={quote(str(socket_dir(data_dir)), safe='')}"
 
 
-def django_database(database_url: str) -> dict[str, object]:
+def django_database(database_url: str) -> dict[str, Any]:
     """Return Django's description of a `postgresql://user:password@host:port/name?option=value` URL.
 
     Raises:

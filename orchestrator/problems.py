@@ -41,12 +41,7 @@ def problem_handler(exc: Exception, context: Mapping[str, object]) -> Response |
         status = next((code for kind, code in STATUS if isinstance(exc, kind)), 500)
         errors = [each.model_dump() for each in exc.errors] if isinstance(exc, Invalid) else []
         return _respond(request, status, code=exc.code, detail=str(exc), errors=errors, extra=exc.context)
-    if isinstance(exc, Http404):
-        exc = exceptions.NotFound()
-    elif isinstance(exc, PermissionDenied):
-        exc = exceptions.PermissionDenied()
-    elif isinstance(exc, RequestDataTooBig):
-        exc = TooLarge()
+    exc = _as_api_exception(exc)
     if not isinstance(exc, exceptions.APIException):
         return None
     if isinstance(exc, exceptions.ValidationError):
@@ -58,6 +53,16 @@ def problem_handler(exc: Exception, context: Mapping[str, object]) -> Response |
         if (given := getattr(exc, value, None)) is not None:
             response[header] = str(given)
     return response
+
+
+def _as_api_exception(exc: Exception) -> Exception:
+    """Return Django's own refusals as those of Django REST framework; others as they are."""
+    meant: dict[type[Exception], type[exceptions.APIException]] = {
+        Http404: exceptions.NotFound,
+        PermissionDenied: exceptions.PermissionDenied,
+        RequestDataTooBig: TooLarge,
+    }
+    return next((to() for kind, to in meant.items() if isinstance(exc, kind)), exc)
 
 
 def _code(exc: exceptions.APIException) -> str:

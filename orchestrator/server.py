@@ -6,6 +6,7 @@ from daphne.server import Server as DaphneServer  # isort: skip  # installs its 
 
 import asyncio
 import logging
+import signal
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -66,10 +67,11 @@ class Server(DaphneServer):
             listening.addCallbacks(self._ports.append, self._listen_failed)
         if self._refused is not None:
             raise CannotListen(self._refused.getErrorMessage())
-        asyncio.set_event_loop(reactor._asyncioEventloop)
+        asyncio.set_event_loop(reactor._asyncioEventloop)  # noqa: SLF001 - Twisted and daphne give no other way
         reactor.callLater(1, self.application_checker)
         reactor.callWhenRunning(self._start)
         reactor.addSystemEventTrigger("before", "shutdown", self._shut_down)
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # the reactor replaces no other one
         reactor.run()
 
     def _listen_failed(self, failure: Failure) -> None:

@@ -6,7 +6,9 @@ import os
 from collections.abc import Sequence
 
 #: Commands that look at code alone.
-WITHOUT_DATABASE = frozenset({"demo", "help", "version", "check", "spectacular", "collectstatic", "findstatic", "diffsettings"})
+WITHOUT_DATABASE = frozenset(
+    {"demo", "help", "version", "check", "spectacular", "collectstatic", "findstatic", "diffsettings"}
+)
 _QUESTIONS = frozenset({"-h", "--help", "--version"})
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from django.contrib import admin
-from django.urls import include, path, re_path
+from django.urls import URLPattern, URLResolver, include, path, re_path
 from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerView
 
 from orchestrator import health
 
-api = [
+api: list[URLPattern | URLResolver] = [
     path("", include("access.urls")),
     path("", include("workflows.urls")),
     path("", include("documents.urls")),

@@ -57,7 +57,7 @@ def watch(data_dir: Path) -> None:
 
 def _run(data_dir: Path, users: IO[bytes]) -> bool:
     """Run the server until it dies (False), or nobody uses it (True: it was stopped, and nobody can come in yet)."""
-    process = subprocess.Popen(_server_command(data_dir), preexec_fn=_death_signal())  # noqa: S603, PLW1509
+    process = subprocess.Popen(_server_command(data_dir), preexec_fn=_death_signal())  # noqa: S603
     last_used = time.monotonic()
     created = False
     while process.poll() is None:

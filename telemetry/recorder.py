@@ -15,9 +15,7 @@ from telemetry.models import CallStatus, ModelCall
 
 #: What a call may still become. A late reply of a discarded call fills in its cost and stays discarded.
 _SETTLES_TO: dict[str, frozenset[str]] = {
-    CallStatus.PENDING: frozenset(
-        {CallStatus.COMMITTED, CallStatus.DISCARDED, CallStatus.FAILED, CallStatus.UNKNOWN}
-    ),
+    CallStatus.PENDING: frozenset({CallStatus.COMMITTED, CallStatus.DISCARDED, CallStatus.FAILED, CallStatus.UNKNOWN}),
     CallStatus.UNKNOWN: frozenset({CallStatus.DISCARDED}),
     CallStatus.DISCARDED: frozenset({CallStatus.DISCARDED}),
     CallStatus.COMMITTED: frozenset(),

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -41,9 +42,7 @@ class Totals:
     @property
     def total_tokens(self) -> int:
         """All tokens, each counted once."""
-        return (
-            self.input_tokens + self.cache_read_input_tokens + self.cache_write_input_tokens + self.output_tokens
-        )
+        return self.input_tokens + self.cache_read_input_tokens + self.cache_write_input_tokens + self.output_tokens
 
     @property
     def cost_usd(self) -> Decimal | None:
@@ -62,11 +61,11 @@ _SUMS = {
 }
 
 
-def _totals(sums: dict[str, object]) -> Totals:
+def _totals(sums: Mapping[str, Any]) -> Totals:
     return Totals(
-        calls=sums["calls"] or 0,  # type: ignore[arg-type]
-        **{name: sums[f"sum_{name}"] or 0 for name in TOKENS},  # type: ignore[arg-type]
-        known_cost_usd=sums["known_cost_usd"] or Decimal(0),  # type: ignore[arg-type]
+        calls=sums["calls"] or 0,
+        **{name: sums[f"sum_{name}"] or 0 for name in TOKENS},
+        known_cost_usd=sums["known_cost_usd"] or Decimal(0),
         cost_complete=not sums["without_price"],
         cost_final=not sums["under_way"],
     )
@@ -185,7 +184,9 @@ def _groups(rows: QuerySet[ModelCall], name: str, tz: ZoneInfo) -> list[Group]:
         rows = rows.annotate(day=TruncDay("started_at", tzinfo=tz))
     named = rows.values(**{f"key_{key}": F(column) for key, column in columns.items()})
     keys = [f"key_{key}" for key in columns]
-    found = named.annotate(**_SUMS, executions=Count("execution_id", distinct=True)).order_by(*keys)
+    found: Iterable[Mapping[str, Any]] = named.annotate(
+        **_SUMS, executions=Count("execution_id", distinct=True)
+    ).order_by(*keys)
     return [
         Group(
             key={key: _shown(row[f"key_{key}"]) for key in columns},

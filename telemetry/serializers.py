@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from datetime import date, datetime, time
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -99,7 +98,10 @@ class SummaryQuery(StrictSerializer):
 
     def get_fields(self) -> dict[str, Any]:
         """Add `from`, which is no name in Python."""
-        return {"from": serializers.CharField(required=False, help_text="RFC 3339 time or date."), **super().get_fields()}
+        return {
+            "from": serializers.CharField(required=False, help_text="RFC 3339 time or date."),
+            **super().get_fields(),
+        }
 
     def validate_tz(self, value: str) -> ZoneInfo:
         """Return the zone.
@@ -149,5 +151,3 @@ def _parse(value: str | None, tz: ZoneInfo, name: str) -> datetime | None:
     if moment is None:
         raise serializers.ValidationError({name: "Expected an RFC 3339 time or a date."})
     return moment if moment.tzinfo else moment.replace(tzinfo=tz)
-
-

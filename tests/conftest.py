@@ -9,7 +9,7 @@ import fcntl
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import django
@@ -44,6 +44,7 @@ from django.contrib.auth.models import User  # noqa: E402
 from rest_framework.test import APIClient  # noqa: E402
 
 from access import services as access  # noqa: E402
+from executions.progress import notifier  # noqa: E402
 
 
 def pytest_unconfigure() -> None:
@@ -74,6 +75,13 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def pytest_report_header() -> list[str]:
     """Say what is left out on this machine."""
     return [f"left out: the {mark} journeys ({program} is not installed)" for mark, program in _missing().items()]
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None) -> Iterator[None]:
+    """The test database, which can only be dropped once no thread of ours is connected to it."""
+    yield
+    notifier.stop()
 
 
 @pytest.fixture

@@ -61,7 +61,9 @@ class StepDefinition(_Part):
     inputs: tuple[Slug, ...] = Field(default=(), description="Document types that the step reads.")
     produces: Slug = Field(description="Type of the document that the step makes.")
     output_schema: JsonSchema = Field(description="JSON Schema 2020-12 of the document; requires a string `title`.")
-    model: str = Field(default="standard", min_length=1, description="Alias (fast, standard, strong) or provider:model.")
+    model: str = Field(
+        default="standard", min_length=1, description="Alias (fast, standard, strong) or provider:model."
+    )
     clarification: ClarificationPolicy | None = Field(default=None, description="null: the step may not ask.")
     max_attempts: int = Field(default=3, ge=1, le=10, description="Outputs tried before validation is given up.")
     input_token_budget: int = Field(default=24_000, ge=500, description="Tokens that all input documents share.")
@@ -95,9 +97,7 @@ class WorkflowDefinition(_Part):
     def dependencies(self) -> dict[str, tuple[str, ...]]:
         """Return for each step id the ids of the steps whose documents it reads, in order of definition."""
         producers = {step.produces: step.id for step in self.steps}
-        return {
-            step.id: tuple(producers[kind] for kind in step.inputs if kind in producers) for step in self.steps
-        }
+        return {step.id: tuple(producers[kind] for kind in step.inputs if kind in producers) for step in self.steps}
 
     def levels(self) -> dict[str, int]:
         """Return for each step id its distance from the start: 0 needs nothing made by another step."""

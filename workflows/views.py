@@ -35,15 +35,13 @@ class WorkflowViewSet(PagedViewSet):
         row = await sync_to_async(selectors.newest)(pk)
         return Response(WorkflowDetails(row).data, headers={"ETag": f'"{row.version}"'})
 
-    @extend_schema(parameters=[_ID], responses=WorkflowVersionSummary(many=True))
+    @extend_schema(parameters=[_ID], responses=WorkflowVersionSummary(many=True))  # type: ignore[type-var]
     @action(detail=True)
     async def versions(self, request: Request, pk: str) -> Response:
         """List a workflow's versions, newest first."""
-        return await self.page(
-            request, lambda: selectors.versions(pk), WorkflowVersionSummary, ordering=("-version",)
-        )
+        return await self.page(request, lambda: selectors.versions(pk), WorkflowVersionSummary, ordering=("-version",))
 
-    @extend_schema(parameters=[_ID, _STEP], responses=OpenApiTypes.OBJECT)
+    @extend_schema(parameters=[_ID, _STEP], responses=OpenApiTypes.OBJECT)  # type: ignore[type-var]
     @action(detail=True, url_path=r"schema/(?P<step>[a-z0-9-]+)", pagination_class=None)
     async def schema_of_step(self, request: Request, pk: str, step: str) -> Response:
         """Get the JSON Schema of the document that a step makes."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -121,7 +121,7 @@ class Totals:
     """Sum over ledger rows. `cost_usd` is None when one of them has no known cost."""
 
     calls: int = 0
-    usage: Usage = Usage()
+    usage: Usage = field(default_factory=Usage)
     known_cost_usd: Decimal = Decimal(0)
     cost_complete: bool = True
     cost_final: bool = True  # no call is still under way
@@ -143,9 +143,7 @@ def sum_calls(calls: Iterable[Call]) -> Totals:
     ]
     return Totals(
         calls=len(rows),
-        usage=Usage(
-            **{name: sum(getattr(reply.usage, name) for reply in replies) for name in Usage.model_fields}
-        ),
+        usage=Usage(**{name: sum(getattr(reply.usage, name) for reply in replies) for name in Usage.model_fields}),
         known_cost_usd=sum((reply.cost_usd for reply in replies if reply.cost_usd is not None), Decimal(0)),
         cost_complete=not unpriced,
         cost_final=all(call.status is not CallStatus.PENDING for call in rows),
@@ -154,9 +152,7 @@ def sum_calls(calls: Iterable[Call]) -> Totals:
 
 #: What a call may still become. A late reply of a discarded call fills in its cost and stays discarded.
 SETTLES_TO: dict[CallStatus, frozenset[CallStatus]] = {
-    CallStatus.PENDING: frozenset(
-        {CallStatus.COMMITTED, CallStatus.DISCARDED, CallStatus.FAILED, CallStatus.UNKNOWN}
-    ),
+    CallStatus.PENDING: frozenset({CallStatus.COMMITTED, CallStatus.DISCARDED, CallStatus.FAILED, CallStatus.UNKNOWN}),
     CallStatus.UNKNOWN: frozenset({CallStatus.DISCARDED}),
     CallStatus.DISCARDED: frozenset({CallStatus.DISCARDED}),
     CallStatus.COMMITTED: frozenset(),

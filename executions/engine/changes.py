@@ -1,4 +1,4 @@
-"""Everything that can happen to an execution. Each function is pure: a value in, the changed value and its events out."""
+"""Everything that can happen to an execution, as pure functions: a value in, the changed value and its events out."""
 
 from __future__ import annotations
 
@@ -114,9 +114,7 @@ def remediate(execution: Execution, step_id: str, *, violations: tuple[FieldErro
     """
     execution = step_transition(execution, step_id, StepStatus.REMEDIATING, now=context.now)
     step = execution.steps[step_id]
-    step = replace(
-        step, attempt=step.attempt + 1, invalid_outputs=step.invalid_outputs + 1, violations=violations
-    )
+    step = replace(step, attempt=step.attempt + 1, invalid_outputs=step.invalid_outputs + 1, violations=violations)
     event = RemediationStarted(step_id=step_id, attempt=step.attempt, violations=violations)
     return Change(execution=execution.with_step(step), events=(event,))
 

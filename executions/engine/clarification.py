@@ -24,6 +24,10 @@ class AnswerType(StrEnum):
     DATE = "date"
 
 
+#: What counts as no answer: the default stands in for it.
+_NOTHING: tuple[JsonValue, ...] = (None, "", [])
+
+
 class _Value(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -81,14 +85,11 @@ def check_answers(questions: tuple[Question, ...], answers: Mapping[str, JsonVal
     errors: list[FieldError] = []
     checked: dict[str, JsonValue] = {}
     by_key = {question.text: question for question in questions} | {question.id: question for question in questions}
-    for key in answers:
-        if key not in by_key:
-            errors.append(_error(key, "unknown_question", "No open question has this id or text."))
+    unknown = [key for key in answers if key not in by_key]
+    errors += [_error(key, "unknown_question", "No open question has this id or text.") for key in unknown]
     for question in questions:
         key = question.id if question.id in answers else question.text
-        answer = answers.get(key)
-        if answer is None or answer == "" or answer == []:
-            answer = question.default
+        answer = question.default if answers.get(key) in _NOTHING else answers[key]
         if answer is None:
             if question.required:
                 errors.append(_error(question.id, "required", "This question needs an answer."))

@@ -170,7 +170,5 @@ def step_transition(execution: Execution, step_id: str, to: StepStatus, *, now: 
         raise IllegalTransition(f"Step {step_id}", current=step.status, wanted=to)
     over = to in {StepStatus.COMPLETED, StepStatus.FAILED, StepStatus.CANCELLED, StepStatus.SKIPPED}
     started = now if to is StepStatus.RUNNING and step.started_at is None else step.started_at
-    moved = replace(
-        step, status=to, version=step.version + 1, started_at=started, finished_at=now if over else None
-    )
+    moved = replace(step, status=to, version=step.version + 1, started_at=started, finished_at=now if over else None)
     return replace(execution, updated_at=now).with_step(moved)

@@ -65,7 +65,7 @@ def build_request(
     asked = len(rounds)
     policy = step.clarification
     max_questions = policy.max_questions if policy and asked < policy.max_rounds else 0
-    materials = _materials(brief, documents, rounds, step.input_token_budget)
+    materials = _materials(brief, documents, rounds, token_budget=step.input_token_budget)
     request = ModelRequest(
         step_id=step.id,
         model=model,
@@ -115,6 +115,7 @@ def _materials(
     brief: str | Mapping[str, JsonValue],
     documents: Sequence[Document],
     rounds: Sequence[ClarificationRound],
+    *,
     token_budget: int,
 ) -> tuple[Material, ...]:
     text = brief if isinstance(brief, str) else json.dumps(brief, indent=1, ensure_ascii=False)

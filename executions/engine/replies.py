@@ -163,7 +163,7 @@ def _questions(arguments: JsonValue, max_questions: int) -> Outcome:
         return _violation("/questions", "count", f"Ask 1 to {max_questions} questions at once.")
     for index, draft in enumerate(drafts):
         is_choice = draft.answer_type in {AnswerType.SINGLE_CHOICE, AnswerType.MULTI_CHOICE}
-        if is_choice and len({choice.value for choice in draft.choices}) < 2:  # noqa: PLR2004
+        if is_choice and len({choice.value for choice in draft.choices}) < 2:
             return _violation(f"/questions/{index}/choices", "choices", "Give at least two different choices.")
     return Questions(drafts=drafts)
 

@@ -72,7 +72,8 @@ class LLMStepExecutor:
         """Start the step's next attempt, its inputs pinned."""
         inputs = await self._find_inputs()
         if isinstance(inputs, Failure):
-            return await self._refuse_start(inputs)
+            await self._refuse_start(inputs)
+            return None
         pins = tuple(Pin(type=each.type, document_id=each.id, version=each.version) for each in inputs)
         attempt = self._attempt(inputs, number=self._now.attempt + 1, kind=CallKind.GENERATE)
 
@@ -190,9 +191,7 @@ class LLMStepExecutor:
             case Questions(drafts=drafts):
                 await self._settle_with(
                     settled,
-                    lambda execution, context: changes.ask(
-                        execution, self._step_id, questions=drafts, context=context
-                    ),
+                    lambda execution, context: changes.ask(execution, self._step_id, questions=drafts, context=context),
                 )
             case Violations(errors=errors):
                 return await self._send_back(attempt, settled, errors)
@@ -202,9 +201,7 @@ class LLMStepExecutor:
                 assert_never(outcome)
         return None
 
-    async def _send_back(
-        self, attempt: _Attempt, settled: Call, violations: tuple[FieldError, ...]
-    ) -> _Attempt | None:
+    async def _send_back(self, attempt: _Attempt, settled: Call, violations: tuple[FieldError, ...]) -> _Attempt | None:
         """Ask again with exactly what was wrong, or give up after the step's `max_attempts`."""
         tried = self._now.invalid_outputs + 1
         if tried >= self._step.max_attempts:
@@ -282,9 +279,7 @@ class LLMStepExecutor:
             await self._ports.ledger.settle(replace(call, status=late))
             raise
 
-    async def _commit(
-        self, decide: Decide, *, calls: tuple[Call, ...] = (), document: Document | None = None
-    ) -> None:
+    async def _commit(self, decide: Decide, *, calls: tuple[Call, ...] = (), document: Document | None = None) -> None:
         transition = Transition(
             execution_id=self._execution_id, epoch=self._epoch, decide=decide, calls=calls, document=document
         )
@@ -311,5 +306,3 @@ def _rejected(step: Step, calls: list[Call]) -> Rejected | None:
         return None
     earlier = [call for call in calls if call.key.attempt == step.attempt - 1 and call.reply is not None]
     return Rejected(output=_output(earlier[-1].reply) if earlier else "", violations=step.violations)
-
-

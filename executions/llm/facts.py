@@ -14,7 +14,9 @@ _SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z\"“(0-9])")
 _HEADING = re.compile(r"^#{1,6}\s+(.*?)\s*#*$")
 _LIST_ITEM = re.compile(r"^\s*(?:[-*+]|\d+[.)])\s+(.*)$")
 _WORD = re.compile(r"[a-zA-ZÀ-ÿ]{4,}")
-_OPEN = re.compile(r"\b(open|undecided|not (?:yet )?(?:decided|settled|clear|known)|unclear|tbd|to be decided)\b|\?", re.I)
+_OPEN = re.compile(
+    r"\b(open|undecided|not (?:yet )?(?:decided|settled|clear|known)|unclear|tbd|to be decided)\b|\?", re.I
+)
 _SHORTEST = 12  # characters; below that it is a label, not a fact
 
 

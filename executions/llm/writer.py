@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Mapping
-from re import _constants as sre  # the standard library's own parser of patterns
-from re import _parser as sre_parser
+from collections.abc import Callable, Mapping
+from re import _constants as sre  # type: ignore[attr-defined]  # the standard library's own parser of patterns
+from re import _parser as sre_parser  # type: ignore[attr-defined]
 from typing import Any
 
 from pydantic import JsonValue
@@ -48,7 +48,7 @@ class Writer:
     def _value(self, schema: Schema, path: tuple[str, ...]) -> JsonValue:
         schema = self._resolved(schema)
         if "const" in schema:
-            return schema["const"]  # type: ignore[no-any-return]
+            return schema["const"]
         if "enum" in schema:
             return self._chosen(schema["enum"], path)
         kind = schema.get("type", "object" if "properties" in schema else "string")
@@ -114,11 +114,11 @@ class Writer:
     def _number(self, schema: Schema, path: tuple[str, ...]) -> JsonValue:
         if "multipleOf" in schema and not isinstance(schema["multipleOf"], int):
             step = schema["multipleOf"]
-            return step * -(-schema.get("minimum", step) // step)  # type: ignore[no-any-return]
+            return step * -(-schema.get("minimum", step) // step)
         bounds = {name: schema[name] for name in ("minimum", "exclusiveMinimum") if name in schema}
         low = max(bounds.values(), default=None)
         if low is not None and "exclusiveMinimum" in bounds and schema.get("exclusiveMaximum", low + 2) <= low + 1:
-            return (low + schema["exclusiveMaximum"]) / 2  # type: ignore[no-any-return]
+            return (low + schema["exclusiveMaximum"]) / 2
         return self._integer(schema, path)
 
     def _integer(self, schema: Schema, path: tuple[str, ...]) -> JsonValue:
@@ -200,12 +200,8 @@ def _from_pattern(pattern: str, number: int) -> str:
 
 
 def _part(operator: object, argument: Any, number: int) -> str:
-    if operator is sre.LITERAL:
-        return chr(argument)
-    if operator is sre.IN:
-        return _of_class(argument)
-    if operator is sre.ANY:
-        return "a"
+    if operator in _SIMPLE:
+        return _SIMPLE[operator](argument)
     if operator is sre.SUBPATTERN:
         return "".join(_part(inner, value, number) for inner, value in argument[3])
     if operator is sre.BRANCH:
@@ -216,9 +212,15 @@ def _part(operator: object, argument: Any, number: int) -> str:
         if one == "0" and low <= len(str(number)) <= int(high):
             return str(number)
         return one * max(low, 1 if one == "0" else low)
-    if operator is sre.AT:
-        return ""
     raise ValueError(f"the rehearsal cannot write {operator}")
+
+
+_SIMPLE: dict[object, Callable[[Any], str]] = {
+    sre.LITERAL: chr,
+    sre.IN: lambda members: _of_class(members),
+    sre.ANY: lambda _: "a",
+    sre.AT: lambda _: "",
+}
 
 
 def _of_class(members: Any) -> str:

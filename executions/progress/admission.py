@@ -50,12 +50,11 @@ def authenticate(request: HttpRequest) -> Person:
     """
     tokens = TokenAuthentication()
     try:
-        found = tokens.authenticate(request)
-        user: Person = found[0] if found else _session_user(request)
+        user: Person = tokens.user_of(request) or _session_user(request)
         if not user.is_authenticated:
             raise NotAuthenticated
     except (AuthenticationFailed, NotAuthenticated) as error:
-        error.auth_header = tokens.authenticate_header(request)
+        error.auth_header = tokens.authenticate_header(request)  # type: ignore[union-attr]
         raise
     return user
 

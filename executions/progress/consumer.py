@@ -59,7 +59,7 @@ class StreamConsumer:
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         """Answer one request; returns when the stream has ended or the client is gone."""
         request = ASGIRequest(scope, BytesIO())
-        request.request_id = self._request_id(request.headers.get("X-Request-ID"))
+        request.request_id = self._request_id(request.headers.get("X-Request-ID"))  # type: ignore[attr-defined]
         answer = Answer(request, send)
         execution_id: UUID = scope["url_route"]["kwargs"]["execution_id"]
         try:
@@ -116,7 +116,7 @@ class Answer:
 
     async def start(self, status: int, headers: Headers = ()) -> None:
         """Send the status and the headers, the request's id among them."""
-        pairs = [*headers, ("X-Request-ID", self._request.request_id)]
+        pairs = [*headers, ("X-Request-ID", self._request.request_id)]  # type: ignore[attr-defined]
         encoded = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in pairs]
         await self._send({"type": "http.response.start", "status": status, "headers": encoded})
 
@@ -130,8 +130,8 @@ class Answer:
 
     async def refuse(self, error: Exception) -> None:
         """Send the error in the shape that the rest of the API gives it."""
-        context = {"request": self._request, "view": None, "args": (), "kwargs": {}}
-        response = api_settings.EXCEPTION_HANDLER(error, context)
+        context: dict[str, object] = {"request": self._request, "view": None, "args": (), "kwargs": {}}
+        response = api_settings.EXCEPTION_HANDLER(error, context)  # type: ignore[operator]
         if response is None:
             raise error
         headers = {**response.headers, "Content-Type": "application/problem+json"}

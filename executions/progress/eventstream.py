@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 from uuid import UUID
 
 from django.db import connection
@@ -38,7 +39,7 @@ def execution_of(channel: str) -> UUID | None:
         return None
 
 
-class ExecutionEventStorage(StorageBase):  # type: ignore[misc]
+class ExecutionEventStorage(StorageBase):
     """The event table, as django-eventstream reads it: an event's id is its sequence."""
 
     def append_event(self, channel: str, event_type: str, data: object) -> Event:
@@ -79,7 +80,7 @@ class ExecutionEventStorage(StorageBase):  # type: ignore[misc]
         return (rows[0][0], rows[0][1] in ENDED) if rows else (0, False)
 
 
-class ExecutionChannelManager(ChannelManagerBase):  # type: ignore[misc]
+class ExecutionChannelManager(ChannelManagerBase):
     """Whoever has a role in an execution's scope may follow it."""
 
     def get_channels_for_request(self, request: HttpRequest, view_kwargs: dict[str, object]) -> set[str]:
@@ -99,7 +100,7 @@ class ExecutionChannelManager(ChannelManagerBase):  # type: ignore[misc]
         return True
 
 
-def _rows(query: str, parameters: dict[str, object]) -> list[tuple]:
+def _rows(query: str, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
     with connection.cursor() as cursor:
         cursor.execute(query, parameters)
         return cursor.fetchall()

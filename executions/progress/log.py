@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 from uuid import UUID
 
 import psycopg
@@ -69,7 +70,7 @@ class EventTable:
         if pool is not None:
             await pool.close()
 
-    async def _rows(self, query: str, parameters: Mapping[str, object]) -> list[tuple[object, ...]]:
+    async def _rows(self, query: str, parameters: Mapping[str, object]) -> list[tuple[Any, ...]]:
         try:
             async with (await self._opened()).connection() as connection:
                 return await (await connection.execute(query.encode(), parameters)).fetchall()

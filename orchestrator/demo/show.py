@@ -21,7 +21,7 @@ _MARKS = {
     "step_completed": "[green]✓[/]",
     "step_failed": "[red]✗[/]",
     "step_cancelled": "[red]■[/]",
-    "step_skipped": "[dim]–[/]",
+    "step_skipped": "[dim]-[/]",
 }
 
 

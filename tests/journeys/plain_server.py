@@ -28,13 +28,14 @@ sent = 0
 
 async def application(scope: dict[str, Any], receive: Callable[[], Awaitable[Any]], send: Callable[..., Any]) -> None:
     """`/flood` sends 64 MB in chunks, `/slow` answers after a second, all else tells how many chunks were taken."""
-    global sent  # noqa: PLW0603 - the process is the test's
+    global sent
     await send({"type": "http.response.start", "status": 200, "headers": []})
     if scope["path"] == "/flood":
         for _ in range(CHUNKS):
             await send({"type": "http.response.body", "body": CHUNK, "more_body": True})
             sent += 1
     elif scope["path"] == "/slow":
+        await send({"type": "http.response.body", "body": b"wait ", "more_body": True})
         await asyncio.sleep(1)
     await send({"type": "http.response.body", "body": str(sent).encode()})
 
@@ -43,7 +44,7 @@ async def worker(stop: asyncio.Event) -> None:
     """End a moment after it was told to."""
     await stop.wait()
     await asyncio.sleep(0.5)
-    print("the worker has ended", flush=True)
+    print("the worker has ended", flush=True)  # noqa: T201
 
 
 async def broken_worker(_stop: asyncio.Event) -> None:
@@ -60,7 +61,7 @@ if __name__ == "__main__":
         max_body_bytes=1_000_000,
         grace_seconds=10,
     )
-    server.on_ready = lambda: print("ready", flush=True)
+    server.on_ready = lambda: print("ready", flush=True)  # noqa: T201
     server.run_worker = broken_worker if "broken" in sys.argv else worker
     server.run()
     sys.exit(1 if server.failed else 0)

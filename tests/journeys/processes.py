@@ -148,7 +148,9 @@ def machine(data_dir: Path, **environment: str) -> Iterator[Machine]:
         installed.stop()
 
 
-def start_execution(client: httpx.Client, brief: str, *, workflow_id: str = "strategy-document", key: str = "p1") -> str:
+def start_execution(
+    client: httpx.Client, brief: str, *, workflow_id: str = "strategy-document", key: str = "p1"
+) -> str:
     """Start an execution over HTTP and return its id."""
     body = {"workflow_id": workflow_id, "scope_type": "project", "scope_id": key, "input": brief}
     response = client.post("/executions/", json=body)
@@ -156,7 +158,9 @@ def start_execution(client: httpx.Client, brief: str, *, workflow_id: str = "str
     return str(response.json()["execution_id"])
 
 
-def stream(client: httpx.Client, execution_id: str, *, after: int | None = None) -> Iterator[tuple[int, str, dict[str, Any]]]:
+def stream(
+    client: httpx.Client, execution_id: str, *, after: int | None = None
+) -> Iterator[tuple[int, str, dict[str, Any]]]:
     """Yield (id, event, data) of an execution's stream until it ends by itself."""
     headers = {} if after is None else {"Last-Event-ID": str(after)}
     with connect_sse(client, "GET", f"/executions/{execution_id}/stream", headers=headers) as source:

@@ -134,7 +134,12 @@ def test_what_is_not_yours_does_not_exist(shared: Machine, client: httpx.Client,
             422,
             "/budgett",
         ),
-        (b'{"workflow_id":"vendor-assessment","scope_type":"project","input":"x"}', "application/json", 422, "/scope_id"),
+        (
+            b'{"workflow_id":"vendor-assessment","scope_type":"project","input":"x"}',
+            "application/json",
+            422,
+            "/scope_id",
+        ),
         (
             b'{"workflow_id":"no-such","scope_type":"project","scope_id":"b","input":"x"}',
             "application/json",

@@ -33,7 +33,9 @@ def _calls(client: httpx.Client, execution_id: str) -> list[str]:
     return [call["status"] for step in costs["steps"] for each in step["attempts"] for call in each["calls"]]
 
 
-CLOSED_BRIEF = "# Tool library\n\nThe city lends 400 tools from 3 branches. The budget is 20,000 EUR, decided by Ms Ode."
+CLOSED_BRIEF = (
+    "# Tool library\n\nThe city lends 400 tools from 3 branches. The budget is 20,000 EUR, decided by Ms Ode."
+)
 
 
 @pytest.mark.parametrize("step_of_death", ["first", "second"])

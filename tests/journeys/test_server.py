@@ -115,7 +115,7 @@ def test_the_end_waits_for_requests_and_for_the_worker(start: Start) -> None:
     asking.join(30)
     assert head.startswith(b"HTTP/1.1 200")
     assert rest.endswith(b"0\r\n\r\n")
-    assert [answer.text for answer in answers] == ["0"]
+    assert [answer.text for answer in answers] == ["wait 0"]
     assert server.process.wait(8) == 0, server.text
     assert "the worker has ended" in server.text
 

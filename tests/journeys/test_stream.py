@@ -19,7 +19,9 @@ from tests.journeys.processes import ROOT, Machine, start_execution, stream, wai
 
 pytestmark = pytest.mark.journey
 
-CLOSED_BRIEF = "# Tool library\n\nThe city lends 400 tools from 3 branches. The budget is 20,000 EUR, decided by Ms Ode."
+CLOSED_BRIEF = (
+    "# Tool library\n\nThe city lends 400 tools from 3 branches. The budget is 20,000 EUR, decided by Ms Ode."
+)
 
 
 class Follower(threading.Thread):
@@ -90,7 +92,7 @@ def test_a_signal_ends_open_streams_between_two_events_and_the_server_with_0(
             wait_until(lambda: all(b"event: step_started" in each.received for each in followers), what="events")
             server.send_signal(number)
             assert server.wait(30) == 0, fresh.logs()
-        assert all(each.ended_cleanly for each in followers)
+        assert [(each.reset, each.received[-40:]) for each in followers if not each.ended_cleanly] == []
         assert all(each.received.startswith(b"HTTP/1.1 200") for each in followers)
         seen = followers[0].received.count(b"\nid: ")
         fresh.serve()

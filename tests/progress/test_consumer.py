@@ -19,6 +19,7 @@ from tests.progress.rows import ASKED, COMPLETE, SKIPPED, STARTED, append, make_
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
+
 async def prepared(*events: Event) -> tuple[UUID, str]:
     """Return an execution with these events, and its owner's token."""
 
@@ -119,7 +120,7 @@ async def test_a_client_goes_on_after_the_last_event_it_names(
         assert ids(await answer.rest()) == ["3", "4"]
 
 
-@pytest.mark.parametrize("last", ["4", "99999999999", "x", "-1", "1.5", "", "channel:", "٣", "1 "])  # noqa: RUF001
+@pytest.mark.parametrize("last", ["4", "99999999999", "x", "-1", "1.5", "", "channel:", "٣", "1 "])
 async def test_a_last_id_that_the_log_does_not_have_is_refused(browser: Browser, last: str) -> None:
     execution_id, token = await prepared(STARTED, ASKED, SKIPPED)
     async with browser.get(execution_id, token=token, headers={"Last-Event-ID": f"c:{last}"}) as answer:

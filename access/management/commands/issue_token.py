@@ -22,7 +22,9 @@ class Command(BaseCommand):
         """Declare the command line."""
         parser.add_argument("name")
         parser.add_argument("--superuser", action="store_true", help="the user may use the admin and sees everything")
-        parser.add_argument("--password-stdin", action="store_true", help="read the user's password from standard input")
+        parser.add_argument(
+            "--password-stdin", action="store_true", help="read the user's password from standard input"
+        )
 
     def handle(self, *, name: str, superuser: bool, password_stdin: bool, **_: object) -> None:
         """Issue the token."""

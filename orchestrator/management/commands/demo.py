@@ -68,7 +68,9 @@ class Command(BaseCommand):
         body = {"workflow_id": workflow, "scope_type": "demo", "scope_id": name, "input": text}
         started = client.post("/executions/", body)
         execution_id = started["execution_id"]
-        console.print(f"[bold]{escape(workflow)}[/] on [bold]{escape(name)}[/]  [dim]{url}/executions/{execution_id}[/]")
+        console.print(
+            f"[bold]{escape(workflow)}[/] on [bold]{escape(name)}[/]  [dim]{url}/executions/{execution_id}[/]"
+        )
         for event in client.follow(execution_id):
             console.print(show.event_line(event))
             if event["event_type"] == "clarification_needed":

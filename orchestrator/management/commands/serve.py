@@ -9,8 +9,8 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
-from executions.worker import Worker
 
+from executions.worker import Worker
 from orchestrator import lifecycle, postgres
 from orchestrator.asgi import application, streams
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand
-from executions.worker import Worker
 
+from executions.worker import Worker
 from orchestrator import lifecycle, postgres
 
 
