@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.contrib.auth.models import User
 from django.http import HttpRequest
 from knox.auth import TokenAuthentication as KnoxTokenAuthentication
+from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
 
@@ -18,7 +19,10 @@ class TokenAuthentication(KnoxTokenAuthentication):
             AuthenticationFailed: the token is unknown, expired or malformed.
         """
         self._prefix = "Token" if request.headers.get("Authorization", "")[:6].lower() == "token " else "Bearer"
-        return super().authenticate(request)
+        try:
+            return super().authenticate(request)
+        except UnicodeDecodeError as error:
+            raise AuthenticationFailed from error  # knox lets it through: no token has such bytes
 
     def authenticate_header(self, request: Request | HttpRequest) -> str:
         """Return the scheme; also what `WWW-Authenticate` says."""

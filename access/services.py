@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import User
+from django.core.exceptions import ValidationError
 from django.db import transaction
 from knox.models import AuthToken
 
 from access.errors import ScopeForbidden
 from access.models import Role, Scope, ScopeRole
 from access.selectors import allows, role_of
+
+
+class BadName(ValueError):
+    """A name that no user can have."""
 
 
 @transaction.atomic
@@ -40,7 +45,15 @@ def revoke_token(token: AuthToken) -> None:
 
 @transaction.atomic
 def ensure_user(*, name: str, superuser: bool = False, password: str | None = None) -> User:
-    """Return the user, made when missing; `superuser` and `password` are set when given, and else left as they are."""
+    """Return the user, made when missing; `superuser` and `password` are set when given, and else left as they are.
+
+    Raises:
+        BadName: no user can have this name.
+    """
+    try:
+        User._meta.get_field("username").clean(name, None)
+    except ValidationError as error:
+        raise BadName(" ".join(error.messages)) from error
     user, created = get_user_model().objects.select_for_update().get_or_create(username=name)
     if superuser:
         user.is_staff = user.is_superuser = True

@@ -26,6 +26,10 @@ class TokenView(APIView):
         is_asking = request is not None and request.method == "POST"
         return [] if is_asking else super().get_authenticators()
 
+    def get_authenticate_header(self, request: Request) -> str:
+        """Return what `WWW-Authenticate` says, also where nobody is authenticated: without it a 401 becomes a 403."""
+        return "Bearer"
+
     def get_permissions(self) -> list[object]:
         """Everybody may ask; only who has one may give it back."""
         return [AllowAny()] if self.request.method == "POST" else [IsAuthenticated()]

@@ -10,3 +10,7 @@ class OrchestratorConfig(AppConfig):
 
     name = "orchestrator"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        """Have the system checks known."""
+        from orchestrator import checks  # noqa: F401, PLC0415 - registers them

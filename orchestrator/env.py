@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+from collections.abc import Set
 from pathlib import Path
 
 
@@ -73,6 +74,18 @@ def flag(name: str, *, default: bool) -> bool:
     if raw in {"0", "false", "no", "off"}:
         return False
     raise BadEnvironment(f"{name}={raw!r} is neither 1 nor 0.")
+
+
+def choice(name: str, default: str, *, among: Set[str]) -> str:
+    """Return the variable as one of some words.
+
+    Raises:
+        BadEnvironment: it is another one.
+    """
+    value = text(name, default)
+    if value not in among:
+        raise BadEnvironment(f"{name}={value!r} is none of {', '.join(sorted(among))}.")
+    return value
 
 
 def words(name: str, default: str = "") -> list[str]:

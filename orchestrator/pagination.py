@@ -1,7 +1,8 @@
 """Keyset pages: page N costs what page 1 costs, and rows that arrive meanwhile move nothing.
 
-A view names its order: `ordering = ("-created_at", "-id")`; the last field makes it unique. The cursor holds the last
-row's values; it says nothing that the row itself does not.
+A view names its order: `ordering = ("-created_at", "-id")`; the last field makes it unique, and none may be NULL. An
+async view calls `self.paginator.paginate_queryset(rows, request, view=self)` and serializes the page in one thread
+(`access.pages.PagedViewSet` does). The cursor holds the last row's values; it says nothing that the row does not.
 """
 
 from __future__ import annotations
@@ -42,12 +43,10 @@ class KeysetPagination(BasePagination):
         rows = queryset.order_by(*ordering)
         if cursor := request.query_params.get("cursor"):
             try:
-                rows = rows.filter(_after(ordering, _decode(cursor, len(ordering))))
-                found = list(rows[: limit + 1])
+                rows = rows.filter(_after(ordering, _decode(cursor, ordering, queryset.model)))
             except (ValueError, TypeError, DjangoValidationError) as error:
                 raise ValidationError({"cursor": "This is no cursor of this list."}) from error
-        else:
-            found = list(rows[: limit + 1])
+        found = list(rows[: limit + 1])
         page = found[:limit]
         self.next_cursor = _encode(ordering, page[-1]) if len(found) > limit else None
         return page
@@ -78,7 +77,8 @@ class KeysetPagination(BasePagination):
 
 def _limit(parameters: Mapping[str, str]) -> int:
     raw = parameters.get("limit", str(DEFAULT_LIMIT))
-    if not raw.isascii() or not raw.isdigit() or not 1 <= int(raw) <= MAX_LIMIT:
+    short = len(raw) <= len(str(MAX_LIMIT))
+    if not (short and raw.isascii() and raw.isdigit() and 1 <= int(raw) <= MAX_LIMIT):
         raise ValidationError({"limit": f"Expected a whole number from 1 to {MAX_LIMIT}."})
     return int(raw)
 
@@ -90,14 +90,27 @@ def _encode(ordering: tuple[str, ...], row: Model) -> str:
     return base64.urlsafe_b64encode(json.dumps(exact, cls=DjangoJSONEncoder).encode()).decode().rstrip("=")
 
 
-def _decode(cursor: str, length: int) -> list[Any]:
+def _decode(cursor: str, ordering: tuple[str, ...], model: type[Model]) -> list[Any]:
+    """Return the values that a cursor holds, of their fields' types.
+
+    Raises:
+        ValueError, TypeError, django ValidationError: it is no cursor of this list.
+    """
     try:
         values = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
-    except (binascii.Error, UnicodeDecodeError) as error:
+    except (binascii.Error, UnicodeDecodeError, RecursionError) as error:
         raise ValueError("not a cursor") from error
-    if not isinstance(values, list) or len(values) != length:
+    if not isinstance(values, list) or not all(isinstance(each, int | str) for each in values):
         raise ValueError("not a cursor")
-    return values
+    return [_typed(field, value, model) for field, value in zip(ordering, values, strict=True)]
+
+
+def _typed(field: str, value: int | str, model: type[Model]) -> Any:
+    typed = model._meta.get_field(field.lstrip("-")).to_python(value)
+    without_zone = isinstance(typed, datetime) and typed.tzinfo is None
+    if without_zone or (isinstance(typed, str) and "\0" in typed):
+        raise ValueError("not a cursor")
+    return typed
 
 
 def _after(ordering: tuple[str, ...], values: list[Any]) -> Q:
@@ -107,4 +120,6 @@ def _after(ordering: tuple[str, ...], values: list[Any]) -> Q:
         name, comparison = field.lstrip("-"), "lt" if field.startswith("-") else "gt"
         condition |= equal & Q(**{f"{name}__{comparison}": value})
         equal &= Q(**{name: value})
-    return condition
+    # Implied by the condition, and what lets the database start in the middle of an index.
+    first = ordering[0]
+    return Q(**{f"{first.lstrip('-')}__{'lte' if first.startswith('-') else 'gte'}": values[0]}) & condition

@@ -31,7 +31,7 @@ START_SECONDS = 60.0  # after a crash the server may need a while to recover
 POLL_SECONDS = 0.05
 SOCKET = ".s.PGSQL.5432"
 _SOCKET_PATH_LIMIT = 100  # bytes; the kernel's limit for a socket's whole path is 107
-_LOG_LINES = 5  # of the server's log, in an error
+_LOG_LINES = 8  # of the server's log, in an error
 
 logger = logging.getLogger(__name__)
 

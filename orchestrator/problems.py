@@ -6,8 +6,10 @@ from collections.abc import Iterator, Mapping
 from http import HTTPStatus
 
 from django.core.exceptions import PermissionDenied, RequestDataTooBig
+from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
+from django.views import defaults
 from rest_framework import exceptions
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -32,6 +34,14 @@ class TooLarge(exceptions.APIException):
     status_code = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
     default_detail = "The request body is too large."
     default_code = "too-large"
+
+
+class DatabaseAway(exceptions.APIException):
+    """The database cannot be reached, or has no connection free."""
+
+    status_code = HTTPStatus.SERVICE_UNAVAILABLE
+    default_detail = "The database cannot be reached now; try again."
+    default_code = Unavailable.code
 
 
 def problem_handler(exc: Exception, context: Mapping[str, object]) -> Response | None:
@@ -61,6 +71,8 @@ def _as_api_exception(exc: Exception) -> Exception:
         Http404: exceptions.NotFound,
         PermissionDenied: exceptions.PermissionDenied,
         RequestDataTooBig: TooLarge,
+        OperationalError: DatabaseAway,
+        InterfaceError: DatabaseAway,
     }
     return next((to() for kind, to in meant.items() if isinstance(exc, kind)), exc)
 
@@ -128,23 +140,35 @@ def django_problem(request: HttpRequest, status: int, *, code: str, detail: str)
     return JsonResponse(body, status=status, content_type=CONTENT_TYPE)
 
 
-def page_not_found(request: HttpRequest, exception: Exception | None = None) -> HttpResponseBase:
+def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponseBase:
     """Answer an unknown path."""
+    if not _is_api(request):
+        return defaults.page_not_found(request, exception)
     return django_problem(request, 404, code="not-found", detail="There is nothing at this path.")
 
 
 def server_error(request: HttpRequest) -> HttpResponseBase:
     """Answer after a bug, without a word about its inside."""
+    if not _is_api(request):
+        return defaults.server_error(request)
     return django_problem(request, 500, code="internal", detail="Something went wrong here; the log has it by this id.")
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponseBase:
-    """Answer a request that Django refused (an unknown host, a suspicious value)."""
+    """Answer a request that Django refused: an unknown host, a suspicious value, too large a form."""
+    if not _is_api(request):
+        return defaults.bad_request(request, exception)
     if isinstance(exception, RequestDataTooBig):
-        return django_problem(request, 413, code="too-large", detail=TooLarge.default_detail)
+        return django_problem(request, 413, code=TooLarge.default_code, detail=TooLarge.default_detail)
     return django_problem(request, 400, code="bad-request", detail="The request cannot be understood.")
 
 
-def permission_denied(request: HttpRequest, exception: Exception | None = None) -> HttpResponseBase:
+def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponseBase:
     """Answer what may not be done."""
+    if not _is_api(request):
+        return defaults.permission_denied(request, exception)
     return django_problem(request, 403, code="forbidden", detail="You may not do this.")
+
+
+def _is_api(request: HttpRequest) -> bool:
+    return request.path.startswith("/api/")

@@ -10,6 +10,7 @@ import ctypes
 import fcntl
 import importlib.util
 import os
+import platform
 import shutil
 import signal
 import subprocess
@@ -23,6 +24,7 @@ from typing import IO
 
 import psycopg
 from psycopg import sql
+from psycopg.conninfo import make_conninfo
 
 from orchestrator import postgres
 
@@ -40,8 +42,7 @@ def watch(data_dir: Path) -> None:
     """Run the server, again after every crash, until nobody uses it.
 
     Raises:
-        PostgresError: it has no programs here.
-        CalledProcessError: the cluster cannot be made.
+        PostgresError: it has no programs here, or its cluster cannot be made.
     """
     home = postgres.home_of(data_dir)
     with (home / "watchdog.lock").open("ab") as mine, (home / "users.lock").open("ab") as users:
@@ -88,21 +89,19 @@ def _programs() -> Path:
 
 
 def _server_command(data_dir: Path) -> list[Argument]:
-    safe = "off" if _forgetful() else "on"
     settings = {
         "listen_addresses": "",
         "unix_socket_directories": str(postgres.socket_dir(data_dir)),
         "max_connections": "200",
         "log_checkpoints": "off",
-        "fsync": safe,
-        "synchronous_commit": safe,
+        "fsync": "off" if _forgetful() else "on",
     }
     options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
     return _as_server(["postgres", "-D", postgres.home_of(data_dir) / "data", *options])
 
 
 def _forgetful() -> bool:
-    """Return whether the data may be lost when the machine goes down: for tests only."""
+    """Return whether the data may be lost when the machine (not only the server) goes down: for tests only."""
     return os.environ.get("POSTGRES_FSYNC") == "0"
 
 
@@ -121,7 +120,7 @@ def _as_server(command: list[Argument]) -> list[Argument]:
 
 def _death_signal() -> Callable[[], object] | None:
     """Return what makes the kernel send a new child PostgreSQL's fast shutdown when we die; Linux alone can."""
-    if sys.platform != "linux":
+    if platform.system() != "Linux":
         return None
     prctl = ctypes.CDLL(None).prctl
     return lambda: prctl(_PR_SET_PDEATHSIG, signal.SIGINT)
@@ -138,7 +137,8 @@ def _initialise(data: Path) -> None:
     options: list[Argument] = ["-U", postgres.USER, "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8"]
     if _forgetful():
         options.append("--no-sync")
-    subprocess.run(_as_server(["initdb", "-D", data, *options]), check=True)  # noqa: S603
+    if subprocess.run(_as_server(["initdb", "-D", data, *options]), check=False).returncode != 0:  # noqa: S603
+        raise postgres.PostgresError("The database cluster cannot be made.")  # initdb has said why
     (data / "made").touch()
 
 
@@ -171,7 +171,7 @@ def _command_of(pid: int) -> str:
     Raises:
         FileNotFoundError: there is no such process.
     """
-    if sys.platform == "linux":
+    if platform.system() == "Linux":
         return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
     found = subprocess.run(["ps", "-o", "args=", "-p", str(pid)], capture_output=True, text=True, check=False)  # noqa: S603, S607
     if found.returncode != 0:
@@ -181,9 +181,9 @@ def _command_of(pid: int) -> str:
 
 def _create_database(data_dir: Path) -> bool:
     """Create our database unless it is there; return False when the server does not accept connections yet."""
-    where = {"host": str(postgres.socket_dir(data_dir)), "user": postgres.USER, "dbname": "postgres"}
+    where = make_conninfo(postgres.url(data_dir), dbname="postgres", connect_timeout=2)
     try:
-        with psycopg.connect(**where, connect_timeout=2, autocommit=True) as connection:
+        with psycopg.connect(where, autocommit=True) as connection:
             found = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [postgres.DATABASE]).fetchone()
             if found is None:
                 connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(postgres.DATABASE)))

@@ -24,6 +24,7 @@ from rest_framework.settings import api_settings
 
 from executions.engine.errors import EngineError, Unavailable
 from executions.progress.admission import admit
+from executions.progress.cancel import end
 from executions.progress.streams import Streams
 from executions.progress.wire import KEEPALIVE, Message, retry_line
 
@@ -94,10 +95,8 @@ async def _until_disconnect(receive: Receive, streaming: Awaitable[None]) -> Non
     try:
         await asyncio.wait({sending, leaving}, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        leaving.cancel()
-        if not sending.done():
-            sending.cancel()
-        await asyncio.wait({sending, leaving})
+        await end(leaving)
+        await end(sending)
     if not sending.cancelled():
         sending.result()
 

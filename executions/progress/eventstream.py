@@ -14,9 +14,8 @@ from django_eventstream.storage import StorageBase
 
 from access.selectors import Person
 from executions import selectors
-from executions.engine.events import EventType, ProgressEvent
 from executions.engine.states import ENDED
-from executions.progress.log import EVENTS_AFTER, LAST_EVENT
+from executions.progress.log import EVENTS_AFTER, LAST_EVENT, event_of
 from executions.progress.wire import event_json
 
 PREFIX = "execution-"
@@ -54,17 +53,7 @@ class ExecutionEventStorage(StorageBase):
         """Return the events after `last_id`, oldest first, at most `limit`."""
         execution_id = execution_of(channel)
         rows = _rows(EVENTS_AFTER, {"ids": [execution_id], "after": [int(last_id)], "limit": limit})
-        events = [
-            ProgressEvent(
-                execution_id=row[0],
-                sequence=row[1],
-                event_type=EventType(row[2]),
-                step_id=row[3],
-                data=json.loads(row[4]),  # Django's connections hand JSON over as text
-                timestamp=row[5],
-            )
-            for row in rows
-        ]
+        events = [event_of(row) for row in rows]
         return [Event(channel, each.event_type.value, event_json(each), id=each.sequence) for each in events]
 
     def get_current_id(self, channel: str) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -28,6 +28,19 @@ EVENTS_AFTER = """
 LAST_EVENT = "SELECT last_sequence, status FROM executions_execution WHERE id = %(id)s"
 
 
+def event_of(row: Sequence[Any]) -> ProgressEvent:
+    """Return a row that `EVENTS_AFTER` gave as an event."""
+    execution_id, sequence, event_type, step_id, data, timestamp = row
+    return ProgressEvent(
+        execution_id=execution_id,
+        sequence=sequence,
+        event_type=EventType(event_type),
+        step_id=step_id,
+        data=data,
+        timestamp=timestamp,
+    )
+
+
 class EventTable:
     """Reads the log through a small pool that opens with the first read."""
 
@@ -41,19 +54,7 @@ class EventTable:
             Unavailable: the database is away.
         """
         parameters = {"ids": list(after), "after": list(after.values()), "limit": limit}
-        return [
-            ProgressEvent(
-                execution_id=execution_id,
-                sequence=sequence,
-                event_type=EventType(event_type),
-                step_id=step_id,
-                data=data,
-                timestamp=timestamp,
-            )
-            for execution_id, sequence, event_type, step_id, data, timestamp in await self._rows(
-                EVENTS_AFTER, parameters
-            )
-        ]
+        return [event_of(row) for row in await self._rows(EVENTS_AFTER, parameters)]
 
     async def is_end(self, execution_id: UUID, sequence: int) -> bool:
         """Whether the execution has ended and `sequence` is its last event (True also when it is gone).

@@ -58,7 +58,8 @@ class Subscription:
         """Wait until there is something to do; False when nothing happened for so long."""
         if not self._messages:
             try:
-                await asyncio.wait_for(self._changed.wait(), seconds)
+                async with asyncio.timeout(seconds):
+                    await self._changed.wait()
             except TimeoutError:
                 return False
         self._changed.clear()

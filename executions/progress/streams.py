@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import AsyncGenerator
 from uuid import UUID
 
 from django.conf import settings
 
+from executions.progress.cancel import end
 from executions.progress.cursor import Cursor
 from executions.progress.listener import Listener
 from executions.progress.log import EventTable
@@ -43,7 +43,5 @@ class Streams:
         """End every stream and give the database connections back."""
         self.end()
         if self._listening is not None:
-            self._listening.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._listening
+            await end(self._listening)
         await self._log.close()

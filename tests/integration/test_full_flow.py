@@ -9,7 +9,6 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from asgiref.sync import sync_to_async
 from django.test import Client
 from django.utils import timezone
 from pydantic import JsonValue
@@ -20,6 +19,7 @@ from executions.engine.execution import Execution
 from executions.engine.in_memory import ScriptedModelClient
 from executions.engine.replies import ASK_CLARIFICATION, SUBMIT_DOCUMENT
 from executions.engine.runner import ExecutionRunner
+from executions.threads import in_thread
 from executions.wiring import ports
 from tests.api import scenario
 from tests.api.conftest import Caller
@@ -83,29 +83,32 @@ async def run(execution_id: str, models: ScriptedModelClient | None = None) -> E
     return await ExecutionRunner(plugged, execution_id=UUID(execution_id), runner="tests").run()
 
 
-@sync_to_async
-def caller(name: str) -> Caller:
+async def caller(name: str) -> Caller:
     """Return somebody with a token."""
-    user = ensure_user(name=name)
-    return Caller(user, issue_token(user)[1], Client())
+
+    def make() -> Caller:
+        user = ensure_user(name=name)
+        return Caller(user, issue_token(user)[1], Client())
+
+    return await in_thread(make)
 
 
 async def get(who: Caller, path: str, **query: str) -> Any:
     """Read over the API."""
-    response = await sync_to_async(who.get)(path, query)
+    response = await in_thread(who.get, path, query)
     assert response.status_code == 200, response.content
     return response.json()
 
 
 async def post(who: Caller, path: str, body: object) -> Any:
     """Write over the API."""
-    response = await sync_to_async(who.post)(path, body)
+    response = await in_thread(who.post, path, body)
     assert response.status_code in {200, 201}, response.content
     return response.json()
 
 
 async def test_an_execution_goes_from_its_start_over_a_question_and_a_repair_to_its_documents(browser: Browser) -> None:
-    await sync_to_async(scenario.publish)()
+    await in_thread(scenario.publish)
     ada = await caller("ada")
     models = ScriptedModelClient(script(ask, write_badly, write_findings, write_summary))
 
@@ -197,8 +200,8 @@ async def _check_costs(ada: Caller, execution_id: str) -> None:
     assert (stats["success_rate"], stats["remediation_rate"], stats["cost_usd"]["p50"]) == (1.0, 0.5, cost)
 
 
-async def test_a_second_execution_in_the_scope_makes_the_next_versions(committed: None) -> None:
-    await sync_to_async(scenario.publish)()
+async def test_a_second_execution_in_the_scope_makes_the_next_versions(transactional_db: None) -> None:
+    await in_thread(scenario.publish)
     ada = await caller("ada")
     for _ in range(2):
         execution_id = (await post(ada, "/executions/", BODY))["execution_id"]
@@ -209,8 +212,8 @@ async def test_a_second_execution_in_the_scope_makes_the_next_versions(committed
     assert [each["version"] for each in versions] == [2, 1]
 
 
-async def test_an_execution_cancelled_before_its_turn_asks_no_model(committed: None) -> None:
-    await sync_to_async(scenario.publish)()
+async def test_an_execution_cancelled_before_its_turn_asks_no_model(transactional_db: None) -> None:
+    await in_thread(scenario.publish)
     ada = await caller("ada")
     models = ScriptedModelClient(script(ask, write_badly, write_findings, write_summary))
     execution_id = (await post(ada, "/executions/", BODY))["execution_id"]
@@ -219,9 +222,9 @@ async def test_an_execution_cancelled_before_its_turn_asks_no_model(committed: N
     assert models.requests == []
 
 
-async def test_a_workflow_that_ships_is_rehearsed_on_a_real_brief_without_any_cost(committed: None) -> None:
+async def test_a_workflow_that_ships_is_rehearsed_on_a_real_brief_without_any_cost(transactional_db: None) -> None:
     definition = loader.load_folder(loader.CATALOG / "meeting-minutes")
-    await sync_to_async(repository.publish)(definition, now=timezone.now())
+    await in_thread(repository.publish, definition, now=timezone.now())
     ada = await caller("ada")
     execution_id = (await post(ada, "/executions/", {**BODY, "workflow_id": "meeting-minutes"}))["execution_id"]
     await run(execution_id)

@@ -79,7 +79,8 @@ class Browser:
     def __init__(self, streams: Streams) -> None:
         self.streams = streams
         consumer = StreamConsumer(streams, request_id=lambda given: given or "made-here")
-        self._application = URLRouter([path("executions/<uuid:execution_id>/stream", consumer)])
+        route = path("executions/<uuid:execution_id>/stream", consumer)  # type: ignore[arg-type]
+        self._application = URLRouter([route])
 
     @asynccontextmanager
     async def get(
@@ -98,7 +99,7 @@ class Browser:
             "method": method,
             "path": f"/executions/{execution_id}/stream",
             "query_string": query.encode(),
-            "headers": [(name.lower().encode(), value.encode()) for name, value in given.items()],
+            "headers": [(name.lower().encode(), value.encode("latin-1")) for name, value in given.items()],
         }
         incoming: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         outgoing: asyncio.Queue[dict[str, Any]] = asyncio.Queue()

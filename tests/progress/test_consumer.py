@@ -120,7 +120,7 @@ async def test_a_client_goes_on_after_the_last_event_it_names(
         assert ids(await answer.rest()) == ["3", "4"]
 
 
-@pytest.mark.parametrize("last", ["4", "99999999999", "x", "-1", "1.5", "", "channel:", "٣", "1 "])
+@pytest.mark.parametrize("last", ["4", "99999999999", "x", "-1", "1.5", "", "channel:", "\xb2", "1 "])
 async def test_a_last_id_that_the_log_does_not_have_is_refused(browser: Browser, last: str) -> None:
     execution_id, token = await prepared(STARTED, ASKED, SKIPPED)
     async with browser.get(execution_id, token=token, headers={"Last-Event-ID": f"c:{last}"}) as answer:
@@ -137,7 +137,9 @@ async def test_after_the_last_event_of_an_ended_execution_there_is_nothing(brows
         assert await answer.rest() == ""
 
 
-@pytest.mark.parametrize("authorization", [None, "Bearer wrong", "Bearer", "Basic YTpi", "Token wrong"])
+@pytest.mark.parametrize(
+    "authorization", [None, "Bearer wrong", "Bearer", "Basic YTpi", "Token wrong", "Bearer \xff\xfe"]
+)
 async def test_without_a_valid_token_nobody_gets_in(browser: Browser, authorization: str | None) -> None:
     execution_id, _ = await prepared(STARTED)
     headers = {"Authorization": authorization} if authorization else {}

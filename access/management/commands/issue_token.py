@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from argparse import ArgumentParser
 
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
 
 from access import services
 
@@ -27,8 +27,17 @@ class Command(BaseCommand):
         )
 
     def handle(self, *, name: str, superuser: bool, password_stdin: bool, **_: object) -> None:
-        """Issue the token."""
-        password = sys.stdin.readline().rstrip("\n") if password_stdin else None
-        user = services.ensure_user(name=name, superuser=superuser, password=password)
+        """Issue the token.
+
+        Raises:
+            CommandError: nobody can have this name, or the password is empty.
+        """
+        password = sys.stdin.readline().rstrip("\r\n") if password_stdin else None
+        if password == "":
+            raise CommandError("There is no password on standard input.")
+        try:
+            user = services.ensure_user(name=name, superuser=superuser, password=password)
+        except services.BadName as error:
+            raise CommandError(f"Nobody can have the name {name!r}: {error}") from error
         _row, token = services.issue_token(user)
         self.stdout.write(token)

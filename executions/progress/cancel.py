@@ -1,0 +1,19 @@
+"""Ends tasks for good."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+AGAIN_SECONDS = 0.5
+
+
+async def end(task: asyncio.Future[Any]) -> None:
+    """Cancel a task and return once it has ended, however it did.
+
+    A cancellation is lost when what the task awaits ends in the same moment (`asyncio.wait_for` before Python 3.12, which
+    the connection pool uses), so it is repeated.
+    """
+    while not task.done():
+        task.cancel()
+        await asyncio.wait({task}, timeout=AGAIN_SECONDS)

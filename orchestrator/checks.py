@@ -1,0 +1,73 @@
+"""Settings that are each right and together wrong, found by `manage.py check` and before a server starts.
+
+E001: a model alias is no `provider:model`. E002: workers would take over work that is going on. E003: a worker has
+more database threads than connections. W001: plain HTTP on a public address. W002 (--deploy): every request would be
+redirected for ever.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import Any
+
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Tags, Warning, register
+
+
+@register()
+def model_aliases(**_: Any) -> list[CheckMessage]:
+    """Find aliases that name no model."""
+    return [
+        Error(
+            f"The model alias {alias!r} stands for {model!r}, which is no provider:model.",
+            hint=f"Set MODEL_{alias.upper()} to a value like anthropic:claude-sonnet-4-5.",
+            id="orchestrator.E001",
+        )
+        for alias, model in settings.MODEL_ALIASES.items()
+        if not all(model.partition(":"))
+    ]
+
+
+@register()
+def heartbeat(**_: Any) -> list[CheckMessage]:
+    """Find a silence that a living worker would be taken for dead in."""
+    if settings.RUNNER_SILENT_SECONDS >= 2 * settings.HEARTBEAT_SECONDS:
+        return []
+    hint = "Set RUNNER_SILENT_SECONDS to at least twice HEARTBEAT_SECONDS; ten times is better."
+    return [Error("A worker would be taken for dead between two heartbeats.", hint=hint, id="orchestrator.E002")]
+
+
+@register()
+def connections(**_: Any) -> list[CheckMessage]:
+    """Find threads that would wait for each other's connections."""
+    if settings.DATABASES["default"]["OPTIONS"]["pool"]["max_size"] > settings.DATABASE_THREADS:
+        return []
+    hint = "Set DATABASE_POOL_SIZE above DATABASE_THREADS."
+    return [Error("The database threads would use up all connections.", hint=hint, id="orchestrator.E003")]
+
+
+@register(Tags.security)
+def plain_http(**_: Any) -> list[CheckMessage]:
+    """Find passwords that would travel in clear."""
+    if not settings.LOCAL or _is_loopback(settings.HOST):
+        return []
+    message = f"HOST={settings.HOST} serves other machines over plain HTTP."
+    hint = "Set LOCAL=0 and what production needs (SECRET_KEY, ALLOWED_HOSTS), behind a proxy that speaks HTTPS."
+    return [Warning(message, hint=hint, id="orchestrator.W001")]
+
+
+@register(Tags.security, deploy=True)
+def redirect_loop(**_: Any) -> list[CheckMessage]:
+    """Find a redirect to HTTPS that no request can satisfy."""
+    if settings.SECURE_PROXY_SSL_HEADER or not settings.SECURE_SSL_REDIRECT:
+        return []
+    hint = "Set BEHIND_PROXY=1 when a proxy sets X-Forwarded-Proto, which it must also remove from what clients send."
+    message = "This server speaks plain HTTP and redirects it to HTTPS: every request, for ever."
+    return [Warning(message, hint=hint, id="orchestrator.W002")]
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

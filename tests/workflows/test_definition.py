@@ -1,0 +1,86 @@
+"""What a definition must be before it can be run; every fault is named with its place."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.workflows.plans import SCHEMA, definition, plan, step
+from workflows.definition import DefinitionError, parse_definition
+
+
+def faults(source: object) -> set[tuple[str, str]]:
+    """Return where a definition is wrong, and how."""
+    with pytest.raises(DefinitionError) as caught:
+        parse_definition(source)
+    return {(fault.pointer, fault.code) for fault in caught.value.faults}
+
+
+def test_order_follows_from_documents_and_not_from_the_text() -> None:
+    found = definition(
+        steps=[step(3, inputs=["paper-1", "paper-2"]), step(2, inputs=["paper-1"]), step(1), step(4)],
+    )
+    assert found.dependencies() == {
+        "step-3": ("step-1", "step-2"),
+        "step-2": ("step-1",),
+        "step-1": (),
+        "step-4": (),
+    }
+    assert found.levels() == {"step-1": 0, "step-4": 0, "step-2": 1, "step-3": 2}
+
+
+def test_a_document_of_the_scope_waits_for_no_step() -> None:
+    found = definition(scope_documents=["charter"], steps=[step(inputs=["charter"])])
+    assert found.dependencies() == {"step-1": ()}
+
+
+def test_equal_content_has_an_equal_hash_however_it_was_written() -> None:
+    source = plan()
+    turned = dict(reversed(source.items()))
+    assert parse_definition(turned).content_hash() == parse_definition(source).content_hash()
+    assert definition(description="Another.").content_hash() != parse_definition(source).content_hash()
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"id": "Not A Slug"}, {("/id", "string_pattern_mismatch")}),
+        ({"steps": []}, {("/steps", "too_short")}),
+        ({"stpes": 1}, {("/stpes", "extra_forbidden")}),
+        ({"steps": [step(max_attempts=0)]}, {("/steps/0/max_attempts", "greater_than_equal")}),
+        ({"steps": [step(role="nobody")]}, {("/steps/0/role", "unknown_role")}),
+        ({"steps": [step(inputs=["missing"])]}, {("/steps/0/inputs/0", "unknown_document")}),
+        ({"steps": [step(), step(produces="x")]}, {("/steps/1/id", "duplicate_step")}),
+        ({"steps": [step(), step(2, produces="paper-1")]}, {("/steps/1/produces", "duplicate_document")}),
+        ({"scope_documents": ["paper-1"]}, {("/steps/0/produces", "duplicate_document")}),
+        ({"steps": [step(inputs=["paper-1"])]}, {("/steps/0/inputs", "cycle")}),
+        (
+            {"steps": [step(1, inputs=["paper-2"]), step(2, inputs=["paper-1"]), step(3)]},
+            {("/steps/0/inputs", "cycle"), ("/steps/1/inputs", "cycle")},
+        ),
+        ({"steps": [step(output_schema={"type": "nothing"})]}, {("/steps/0/output_schema", "invalid_schema")}),
+        ({"steps": [step(output_schema={"$ref": "#/$defs/x"})]}, {("/steps/0/output_schema", "invalid_schema")}),
+        ({"steps": [step(output_schema={"type": "object"})]}, {("/steps/0/output_schema", "untitled_document")}),
+        (
+            {"steps": [step(output_schema={**SCHEMA, "required": []})]},
+            {("/steps/0/output_schema", "untitled_document")},
+        ),
+    ],
+)
+def test_a_fault_is_named_with_its_place(changes: dict[str, Any], expected: set[tuple[str, str]]) -> None:
+    assert faults(plan(**changes)) == expected
+
+
+def test_all_faults_are_named_at_once() -> None:
+    wrong = plan(steps=[step(role="nobody", inputs=["missing"]), step(2, output_schema={"type": "object"})])
+    assert {pointer for pointer, _ in faults(wrong)} == {
+        "/steps/0/role",
+        "/steps/0/inputs/0",
+        "/steps/1/output_schema",
+    }
+
+
+@pytest.mark.parametrize("source", [None, [], "text", 3])
+def test_what_is_no_object_is_no_definition(source: object) -> None:
+    assert {pointer for pointer, _ in faults(source)} == {""}
