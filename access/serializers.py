@@ -17,8 +17,11 @@ class StrictSerializer(serializers.Serializer[Any]):
     """Input in which a name that is not known is an error: a typo must not be ignored.
 
     For query parameters pass `request.query_params`: a parameter given several times is a list for a ListField, and
-    an error for any other field; `limit` and `cursor` belong to the page and are let through.
+    an error for any other field; `limit` and `cursor` belong to the page and are let through (where there are no
+    pages, say so: `page_parameters = frozenset()`).
     """
+
+    page_parameters: frozenset[str] = PAGE_PARAMETERS
 
     def to_internal_value(self, data: Any) -> Any:
         """Return the checked values.
@@ -28,7 +31,7 @@ class StrictSerializer(serializers.Serializer[Any]):
         """
         is_query = isinstance(data, QueryDict)
         names = set(data) if isinstance(data, Mapping) else set()
-        unknown = names - set(self.fields) - (PAGE_PARAMETERS if is_query else frozenset())
+        unknown = names - set(self.fields) - (self.page_parameters if is_query else frozenset())
         errors: dict[str, Any] = {
             name: [serializers.ErrorDetail("This field is not known.", code="unknown_field")] for name in unknown
         }

@@ -51,7 +51,7 @@ def ensure_user(*, name: str, superuser: bool = False, password: str | None = No
         BadName: no user can have this name.
     """
     try:
-        User._meta.get_field("username").clean(name, None)
+        User(username=name).clean_fields(exclude={"password"})
     except ValidationError as error:
         raise BadName(" ".join(error.messages)) from error
     user, created = get_user_model().objects.select_for_update().get_or_create(username=name)

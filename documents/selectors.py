@@ -5,13 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterable
 from uuid import UUID
 
-from django.contrib.postgres.search import SearchQuery, SearchVector
-from django.db.models import F, QuerySet, TextField
-from django.db.models.functions import Cast
+from django.contrib.postgres.search import SearchQuery, SearchVector, SearchVectorField
+from django.db.models import Exists, F, Func, OuterRef, QuerySet
+from django.db.models.expressions import CombinedExpression
+from django.db.models.fields.json import KT
 from rest_framework.exceptions import NotFound
 
 from access.selectors import Person, visible_scopes
 from documents.models import Document, DocumentStatus, DocumentVersion
+
+
+class _Words(Func):
+    """The words and numbers in a JSON column; the names of its fields are none of them."""
+
+    function = "json_to_tsvector"
+    template = """%(function)s('simple', %(expressions)s, '["string", "numeric"]')"""
+    output_field = SearchVectorField()
 
 
 def documents(
@@ -24,7 +33,10 @@ def documents(
     execution_id: UUID | None = None,
     q: str | None = None,
 ) -> QuerySet[Document]:
-    """Return the documents that the user may read; `q` searches title and content of the newest version."""
+    """Return the documents that the user may read, each with `rehearsal` of its newest version.
+
+    `q` searches title and content of the newest version.
+    """
     exact = {
         "scope__type": scope_type,
         "scope__key": scope_id,
@@ -34,10 +46,13 @@ def documents(
     }
     rows = Document.objects.select_related("scope").filter(scope__in=visible_scopes(user))
     rows = rows.filter(**{name: value for name, value in exact.items() if value is not None}).distinct()
+    newest = DocumentVersion.objects.filter(version=F("document__version"))
+    rehearsed = newest.annotate(flag=KT("provenance__rehearsal")).filter(flag="true", document=OuterRef("pk"))
+    rows = rows.annotate(rehearsal=Exists(rehearsed))
     if q is None:
         return rows
-    newest = DocumentVersion.objects.filter(version=F("document__version"))
-    text = SearchVector("title", Cast("content", TextField()), config="simple")
+    title, content = SearchVector("title", config="simple"), _Words("content")
+    text = CombinedExpression(title, "||", content, output_field=SearchVectorField())
     found = newest.annotate(text=text).filter(text=SearchQuery(q, config="simple", search_type="websearch"))
     return rows.filter(id__in=found.values("document_id"))
 

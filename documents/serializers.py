@@ -34,6 +34,7 @@ class DocumentSummary(serializers.Serializer[Any]):
     scope_type = serializers.CharField(source="scope.type")
     scope_id = serializers.CharField(source="scope.key")
     execution_id = serializers.UUIDField(allow_null=True)
+    rehearsal = serializers.BooleanField(help_text="true: written by the rehearsal model, not by a real one.")
 
 
 class DocumentVersionSummary(serializers.Serializer[Any]):

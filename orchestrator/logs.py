@@ -16,7 +16,7 @@ _SHARED: list[Any] = [
 ]
 _FORMATS: dict[str, list[Any]] = {
     "json": [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()],
-    "console": [structlog.dev.ConsoleRenderer(colors=False)],
+    "console": [structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)],
 }
 FORMATS = frozenset(_FORMATS)
 

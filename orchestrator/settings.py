@@ -79,7 +79,16 @@ _POOL = {
     "max_size": env.integer("DATABASE_POOL_SIZE", 16, minimum=2),
     "timeout": env.number("DATABASE_POOL_TIMEOUT_SECONDS", 10.0),
 }
-DATABASES = {"default": {**_DATABASE, "CONN_HEALTH_CHECKS": True, "OPTIONS": {**_DATABASE["OPTIONS"], "pool": _POOL}}}
+# A process that is paused within a transaction would hold its locks for as long as it sleeps.
+_IDLE_MS = env.integer("DATABASE_IDLE_TRANSACTION_SECONDS", 10, minimum=1) * 1000
+_OPTIONS = f"{_DATABASE['OPTIONS'].get('options', '')} -c idle_in_transaction_session_timeout={_IDLE_MS}".strip()
+DATABASES = {
+    "default": {
+        **_DATABASE,
+        "CONN_HEALTH_CHECKS": True,
+        "OPTIONS": {**_DATABASE["OPTIONS"], "options": _OPTIONS, "pool": _POOL},
+    }
+}
 DATABASE_THREADS = env.integer("DATABASE_THREADS", 4, minimum=1)  # of a worker
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 

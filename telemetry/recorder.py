@@ -68,15 +68,14 @@ def record(call: CallRecord) -> bool:
     """Announce a new call, or settle a known one; return whether the ledger took it.
 
     False: the row has been settled already, and stays as it is.
-
-    Raises:
-        StaleCall: somebody else settled it between our look and our write.
     """
     identity = {name: getattr(call, name) for name in _IDENTITY}
-    row, created = ModelCall.objects.get_or_create(**identity, defaults={name: getattr(call, name) for name in _FIELDS})
+    # Locked: a reply that meets a cancel must be booked as what the call is by then, and not be lost.
+    rows = ModelCall.objects.select_for_update()
+    row, created = rows.get_or_create(**identity, defaults={name: getattr(call, name) for name in _FIELDS})
     if created:
         return True
-    if call.status not in _SETTLES_TO[row.status]:
+    if row.reply is not None or call.status not in _SETTLES_TO[row.status]:
         return False
     settle(row.id, expected=row.version, call=call)
     return True

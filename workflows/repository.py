@@ -15,40 +15,34 @@ class StaleWorkflow(Exception):
     """Somebody else published a version of the same workflow first."""
 
 
+@transaction.atomic
 def publish(definition: WorkflowDefinition, *, now: datetime) -> tuple[int, bool]:
-    """Publish a definition; identical content is the version it was. Returns the version, and whether it is new.
-
-    Raises:
-        StaleWorkflow: somebody else published the same workflow meanwhile; try again.
-    """
+    """Publish a definition; identical content is the version it was. Returns the version, and whether it is new."""
     content_hash = definition.content_hash()
     known = WorkflowVersion.objects.filter(workflow_id=definition.id, content_hash=content_hash)
-    if (version := known.values_list("version", flat=True).first()) is not None:
-        return version, False
-    with transaction.atomic():
-        version = _raise_version(definition, now=now)
-        WorkflowVersion.objects.create(
-            workflow_id=definition.id,
-            version=version,
-            definition=definition.model_dump(mode="json"),
-            content_hash=content_hash,
-            published_at=now,
-        )
-    return version, True
-
-
-def _raise_version(definition: WorkflowDefinition, *, now: datetime) -> int:
     summary = {
         "name": definition.name,
         "description": definition.description,
         "step_count": len(definition.steps),
         "updated_at": now,
     }
-    workflow, created = Workflow.objects.get_or_create(id=definition.id, defaults={**summary, "version": 1})
-    if created:
-        return 1
-    replace_newest(definition.id, expected=workflow.version, **summary)
-    return workflow.version + 1
+    # Whoever publishes the same workflow at the same time waits here for the one who came first.
+    workflow, created = Workflow.objects.select_for_update().get_or_create(
+        id=definition.id, defaults={**summary, "version": 1}
+    )
+    if (version := known.values_list("version", flat=True).first()) is not None:
+        return version, False
+    if not created:
+        replace_newest(definition.id, expected=workflow.version, **summary)
+    version = 1 if created else workflow.version + 1
+    WorkflowVersion.objects.create(
+        workflow_id=definition.id,
+        version=version,
+        definition=definition.model_dump(mode="json"),
+        content_hash=content_hash,
+        published_at=now,
+    )
+    return version, True
 
 
 def replace_newest(workflow_id: str, *, expected: int, **values: object) -> None:

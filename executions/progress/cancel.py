@@ -11,8 +11,8 @@ AGAIN_SECONDS = 0.5
 async def end(task: asyncio.Future[Any]) -> None:
     """Cancel a task and return once it has ended, however it did.
 
-    A cancellation is lost when what the task awaits ends in the same moment (`asyncio.wait_for` before Python 3.12, which
-    the connection pool uses), so it is repeated.
+    A cancellation is lost when what the task awaits ends in the same moment (before Python 3.12 in `asyncio.wait_for`,
+    which the connection pool uses), so it is repeated.
     """
     while not task.done():
         task.cancel()

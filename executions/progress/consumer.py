@@ -95,8 +95,8 @@ async def _until_disconnect(receive: Receive, streaming: Awaitable[None]) -> Non
     try:
         await asyncio.wait({sending, leaving}, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        await end(leaving)
         await end(sending)
+        await end(leaving)
     if not sending.cancelled():
         sending.result()
 

@@ -71,7 +71,12 @@ def test_times_go_out_in_utc_with_milliseconds(moment: datetime, text: str) -> N
 
 @pytest.mark.parametrize(
     ("amount", "text"),
-    [("0", "0.0000000000"), ("0.0123", "0.0123000000"), ("1E-10", "0.0000000001"), ("123456789.5", "123456789.5000000000")],
+    [
+        ("0", "0.0000000000"),
+        ("0.0123", "0.0123000000"),
+        ("1E-10", "0.0000000001"),
+        ("123456789.5", "123456789.5000000000"),
+    ],
 )
 def test_money_goes_out_with_ten_decimals_and_no_exponent(amount: str, text: str) -> None:
     assert MoneyField().to_representation(Decimal(amount)) == text

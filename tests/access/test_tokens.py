@@ -35,9 +35,7 @@ def read(authorization: str) -> Any:
 
 
 @pytest.mark.parametrize("slash", ["", "/"])
-def test_name_and_password_give_a_token_that_is_shown_once_and_stored_hashed(
-    api: Api, carol: User, slash: str
-) -> None:
+def test_name_and_password_give_a_token_that_is_shown_once_and_stored_hashed(api: Api, carol: User, slash: str) -> None:
     response = ask(api(), slash, username="carol", password=PASSWORD)
     assert response.status_code == 201, response.content
     token, expires_at = response.json()["token"], response.json()["expires_at"]

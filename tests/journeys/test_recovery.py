@@ -25,7 +25,7 @@ def _assert_whole(client: httpx.Client, execution_id: str) -> None:
     assert sequences == list(range(1, len(sequences) + 1))
     documents = client.get("/documents/", params={"execution_id": execution_id}).json()["data"]
     assert [document["version"] for document in documents] == [1] * len(documents)
-    assert len({document["type"] for document in documents}) == len(documents) == 3
+    assert len({document["type"] for document in documents}) == len(documents) == 4
 
 
 def _calls(client: httpx.Client, execution_id: str) -> list[str]:

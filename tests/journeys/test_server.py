@@ -6,7 +6,6 @@ import os
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -102,20 +101,15 @@ def test_a_client_that_does_not_read_does_not_hold_up_the_end(start: Start) -> N
 
 def test_the_end_waits_for_requests_and_for_the_worker(start: Start) -> None:
     server = start()
-    answers: list[httpx.Response] = []
-    asking = threading.Thread(target=lambda: answers.append(server.get("/slow")))
-    asking.start()
-    wait_until(lambda: server.get("/").status_code == 200, what="an answer")
-    with server.ask("/slow") as connection:
-        head = connection.recv(65536)
+    with server.ask("/slow") as first, server.ask("/slow") as second:
+        for connection in (first, second):
+            assert connection.recv(65536).startswith(b"HTTP/1.1 200")
         server.process.terminate()
-        rest = b""
-        while data := connection.recv(65536):
-            rest += data
-    asking.join(30)
-    assert head.startswith(b"HTTP/1.1 200")
-    assert rest.endswith(b"0\r\n\r\n")
-    assert [answer.text for answer in answers] == ["wait 0"]
+        for connection in (first, second):
+            rest = b""
+            while data := connection.recv(65536):
+                rest += data
+            assert rest.endswith(b"1\r\n0\r\n0\r\n\r\n")
     assert server.process.wait(8) == 0, server.text
     assert "the worker has ended" in server.text
 

@@ -48,7 +48,7 @@ def test_equal_content_has_an_equal_hash_however_it_was_written() -> None:
         ({"id": "Not A Slug"}, {("/id", "string_pattern_mismatch")}),
         ({"steps": []}, {("/steps", "too_short")}),
         ({"stpes": 1}, {("/stpes", "extra_forbidden")}),
-        ({"steps": [step(max_attempts=0)]}, {("/steps/0/max_attempts", "greater_than_equal")}),
+        ({"steps": [step(), step(2, max_attempts=0)]}, {("/steps/1/max_attempts", "greater_than_equal")}),
         ({"steps": [step(role="nobody")]}, {("/steps/0/role", "unknown_role")}),
         ({"steps": [step(inputs=["missing"])]}, {("/steps/0/inputs/0", "unknown_document")}),
         ({"steps": [step(), step(produces="x")]}, {("/steps/1/id", "duplicate_step")}),

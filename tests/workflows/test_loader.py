@@ -114,8 +114,14 @@ def test_a_faulty_folder_is_named_and_nothing_is_published(folder: Path) -> None
     assert Workflow.objects.count() == 0
 
 
+@pytest.mark.django_db
+def test_a_catalog_without_workflows_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(CommandError, match="no folder"):
+        load(tmp_path / "missing")
+
+
 def test_the_catalog_has_a_chain_a_fork_and_a_single_step() -> None:
-    shapes = {each.id: sorted(each.levels().values()) for each in map(loader.load_folder, loader.folders())}
+    shapes = {each.id: sorted(each.levels().values()) for each in loader.load_catalog()}
     assert shapes["strategy-document"] == [0, 1, 2, 3]
     assert shapes["meeting-minutes"] == [0]
     assert shapes["vendor-assessment"] == [0, 0, 0, 1]

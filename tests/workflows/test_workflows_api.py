@@ -84,7 +84,8 @@ def test_the_history_is_newest_first(client: APIClient, slash: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/nothing", "/nothing/versions", "/nothing/schema/step-1", "/note/schema/nothing", "/note/nothing", "/Note"]
+    "path",
+    ["/nothing", "/nothing/versions", "/nothing/schema/step-1", "/note/schema/nothing", "/note/nothing", "/Note"],
 )
 def test_what_does_not_exist_is_not_found(client: APIClient, path: str) -> None:
     response = get(client, path)

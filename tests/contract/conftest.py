@@ -1,0 +1,29 @@
+"""What holds in memory must hold on PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from executions.progress import notifier
+from tests.contract.worlds import MemoryWorld, PostgresWorld
+
+
+@pytest.fixture(
+    params=[
+        pytest.param(MemoryWorld, id="memory"),
+        pytest.param(PostgresWorld, id="postgres", marks=pytest.mark.django_db(transaction=True)),
+    ]
+)
+def world_of(request: pytest.FixtureRequest) -> type[MemoryWorld] | type[PostgresWorld]:
+    """The kind of world: each test runs in both."""
+    kind: type[MemoryWorld] | type[PostgresWorld] = request.param
+    return kind
+
+
+@pytest.fixture(autouse=True)
+def quiet() -> Iterator[None]:
+    """Let the notifier's connection go, so that the database can be emptied."""
+    yield
+    notifier.stop()

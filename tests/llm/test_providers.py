@@ -1,0 +1,214 @@
+"""Real providers' wire formats, over real HTTP, from servers on this machine."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from decimal import Decimal
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+from executions.engine.calls import FinishReason, ModelReply, ModelRequest
+from executions.engine.errors import ModelError
+from executions.engine.states import FailureCode
+from executions.llm import providers
+
+DOCUMENT = {"title": "T", "points": ["p"]}
+
+
+@contextmanager
+def _server(status: int, body: object, *, seconds: float = 0.0) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """Provide the URL of a server that answers everything alike, and what it was asked."""
+    asked: list[dict[str, Any]] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            asked.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            time.sleep(seconds)
+            payload = json.dumps(body).encode()
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(payload)))
+            self.end_headers()
+            self.wfile.write(payload)
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}", asked
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@pytest.fixture(autouse=True)
+def keys(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Keys that no real provider knows, and clients that are made anew."""
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-test")
+    providers._model.cache_clear()
+    yield
+    providers._model.cache_clear()
+
+
+async def _ask(
+    monkeypatch: pytest.MonkeyPatch, model: str, status: int, body: object, **more: float
+) -> tuple[ModelReply, dict[str, Any]]:
+    timeout = int(more.pop("timeout", 20))
+    with _server(status, body, **more) as (url, asked):
+        monkeypatch.setenv("OPENAI_BASE_URL", f"{url}/v1")
+        monkeypatch.setenv("ANTHROPIC_BASE_URL", url)
+        request = ModelRequest(
+            step_id="one",
+            model=model,
+            instructions="You write.",
+            prompt="Write.",
+            output_schema={"type": "object", "properties": {"title": {"type": "string"}}, "required": ["title"]},
+            max_questions=2,
+            max_output_tokens=500,
+            timeout_seconds=timeout,
+            document_type="report",
+            role="Writer",
+        )
+        try:
+            return await providers.ProviderModel().complete(request), asked[0]
+        finally:
+            assert len(asked) == 1  # never tried again: that might pay twice
+
+
+def _openai(arguments: object = None, *, finish: str = "tool_calls", model: str = "gpt-5") -> dict[str, Any]:
+    call = {
+        "id": "call_1",
+        "type": "function",
+        "function": {"name": "submit_document", "arguments": json.dumps(arguments or DOCUMENT)},
+    }
+    return {
+        "id": "chatcmpl-1",
+        "object": "chat.completion",
+        "created": 1_790_000_000,
+        "model": model,
+        "choices": [
+            {
+                "index": 0,
+                "finish_reason": finish,
+                "message": {"role": "assistant", "content": None, "tool_calls": [call]},
+            }
+        ],
+        "usage": {
+            "prompt_tokens": 1000,
+            "completion_tokens": 200,
+            "total_tokens": 1200,
+            "prompt_tokens_details": {"cached_tokens": 400},
+            "completion_tokens_details": {"reasoning_tokens": 50},
+        },
+    }
+
+
+def _anthropic() -> dict[str, Any]:
+    return {
+        "id": "msg_1",
+        "type": "message",
+        "role": "assistant",
+        "model": "claude-sonnet-4-5",
+        "stop_reason": "tool_use",
+        "stop_sequence": None,
+        "content": [{"type": "tool_use", "id": "toolu_1", "name": "submit_document", "input": DOCUMENT}],
+        "usage": {
+            "input_tokens": 1000,
+            "cache_read_input_tokens": 300,
+            "cache_creation_input_tokens": 100,
+            "output_tokens": 200,
+        },
+    }
+
+
+async def test_an_openai_reply_is_read_with_its_tokens_in_disjoint_buckets(monkeypatch: pytest.MonkeyPatch) -> None:
+    reply, asked = await _ask(monkeypatch, "openai:gpt-5", 200, _openai())
+    assert [tool["function"]["name"] for tool in asked["tools"]] == ["submit_document", "ask_clarification"]
+    assert [call.name for call in reply.tool_calls] == ["submit_document"]
+    assert (reply.usage.input_tokens, reply.usage.cache_read_input_tokens) == (600, 400)
+    assert (reply.usage.output_tokens, reply.usage.reasoning_tokens) == (200, 50)
+    assert reply.provider_request_id == "chatcmpl-1"
+    # 600 at $1.25, 400 cached at $0.125, 200 at $10 per million
+    assert reply.cost_usd == Decimal("0.0028000000")
+
+
+async def test_an_anthropic_reply_is_read_with_its_tokens_in_disjoint_buckets(monkeypatch: pytest.MonkeyPatch) -> None:
+    reply, asked = await _ask(monkeypatch, "anthropic:claude-sonnet-4-5", 200, _anthropic())
+    assert {tool["name"] for tool in asked["tools"]} == {"submit_document", "ask_clarification"}
+    assert reply.tool_calls[0].arguments == DOCUMENT
+    usage = reply.usage
+    assert (usage.input_tokens, usage.cache_read_input_tokens, usage.cache_write_input_tokens) == (1000, 300, 100)
+    # 1000 at $3, 300 cached at $0.30, 100 written at $3.75, 200 at $15 per million
+    assert reply.cost_usd == Decimal("0.0064650000")
+
+
+async def test_a_model_without_a_price_costs_an_unknown_amount(monkeypatch: pytest.MonkeyPatch) -> None:
+    reply, _ = await _ask(monkeypatch, "openai:some-model", 200, _openai(model="some-model"))
+    assert reply.cost_usd is None
+
+
+async def test_a_reply_that_was_cut_off_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    reply, _ = await _ask(monkeypatch, "openai:gpt-5", 200, _openai(finish="length"))
+    assert reply.finish_reason is FinishReason.TRUNCATED
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [
+        (401, FailureCode.PROVIDER_REJECTED),
+        (403, FailureCode.PROVIDER_REJECTED),
+        (404, FailureCode.PROVIDER_REJECTED),
+        (400, FailureCode.PROVIDER_REJECTED),
+        (429, FailureCode.PROVIDER_UNAVAILABLE),
+        (500, FailureCode.PROVIDER_UNAVAILABLE),
+        (529, FailureCode.PROVIDER_UNAVAILABLE),
+    ],
+)
+@pytest.mark.parametrize("model", ["openai:gpt-5", "anthropic:claude-sonnet-4-5"])
+async def test_a_refusal_has_its_code(
+    monkeypatch: pytest.MonkeyPatch, model: str, status: int, code: FailureCode
+) -> None:
+    body = {"type": "error", "error": {"type": "some_error", "message": "No."}}
+    with pytest.raises(ModelError) as refused:
+        await _ask(monkeypatch, model, status, body)
+    assert refused.value.failure_code is code
+    assert str(status) in str(refused.value)
+
+
+async def test_a_provider_that_does_not_answer_in_time_has_timed_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ModelError) as refused:
+        await _ask(monkeypatch, "openai:gpt-5", 200, _openai(), seconds=2.0, timeout=1)
+    assert refused.value.failure_code is FailureCode.TIMED_OUT
+
+
+async def test_a_provider_that_nobody_knows_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    request_model = "no-such-provider:model"
+    with pytest.raises(ModelError) as refused:
+        await providers.ProviderModel().complete(
+            ModelRequest(
+                step_id="one",
+                model=request_model,
+                instructions="",
+                prompt="",
+                output_schema={},
+                max_questions=0,
+                max_output_tokens=1,
+                timeout_seconds=1,
+                document_type="d",
+                role="r",
+            )
+        )
+    assert refused.value.failure_code is FailureCode.PROVIDER_REJECTED
+    assert request_model in str(refused.value)

@@ -1,0 +1,70 @@
+"""Calls to put into the ledger."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from django.contrib.auth.models import User
+from uuid_utils.compat import uuid7
+
+from access.models import Scope
+from access.services import claim_root_scope
+from telemetry import recorder
+from telemetry.models import ModelCall
+from telemetry.recorder import CallRecord
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+REPLY: dict[str, Any] = {
+    "status": "committed",
+    "provider": "scripted",
+    "model": "writer-1",
+    "reply": {"text": "Done."},
+    "input_tokens": 100,
+    "cache_read_input_tokens": 40,
+    "cache_write_input_tokens": 8,
+    "output_tokens": 20,
+    "reasoning_tokens": 5,
+    "cost_usd": Decimal("0.0012000000"),
+    "latency_ms": 250,
+    "finished_at": NOON,
+}
+TOKENS = 168  # of a reply, each counted once
+
+
+def scope_of(user: User, key: str = "alpha") -> Scope:
+    return claim_root_scope(user=user, scope_type="project", scope_key=key)
+
+
+def call(user: User, scope: Scope | None = None, **changes: Any) -> CallRecord:
+    """Return a call of a new execution that is under way, or what it becomes by the changes."""
+    given: dict[str, Any] = {
+        "execution_id": uuid7(),
+        "step_id": "research",
+        "attempt": 1,
+        "kind": "generate",
+        "ordinal": 1,
+        "workflow_id": "report",
+        "scope_id": (scope or scope_of(user)).id,
+        "user_id": user.id,
+        "status": "pending",
+        "requested_model": "scripted:writer",
+        "request_hash": "0" * 64,
+        "started_at": NOON,
+        **changes,
+    }
+    return CallRecord(**given)
+
+
+def answered(user: User, scope: Scope | None = None, **changes: Any) -> UUID:
+    """Record an answered call and return its execution."""
+    made = call(user, scope, **{**REPLY, **changes})
+    recorder.record(made)
+    return made.execution_id
+
+
+def row() -> ModelCall:
+    """Return the only row."""
+    return ModelCall.objects.get()
