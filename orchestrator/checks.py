@@ -20,7 +20,7 @@ def model_aliases(**_: Any) -> list[CheckMessage]:
     return [
         Error(
             f"The model alias {alias!r} stands for {model!r}, which is no provider:model.",
-            hint=f"Set MODEL_{alias.upper()} to a value like anthropic:claude-sonnet-4-5.",
+            hint=f"Set MODEL_{alias.upper()} to a value like anthropic:claude-sonnet-5-5.",
             id="orchestrator.E001",
         )
         for alias, model in settings.MODEL_ALIASES.items()

@@ -114,11 +114,11 @@ def local_secret(name: str, path: Path) -> str:
 #: What the aliases stand for, by the key that is there; without any key everything is rehearsed.
 _ALIASES = {
     "ANTHROPIC_API_KEY": {
-        "fast": "anthropic:claude-haiku-4-5",
-        "standard": "anthropic:claude-sonnet-4-5",
-        "strong": "anthropic:claude-opus-4-5",
+        "fast": "anthropic:claude-haiku-5-5",
+        "standard": "anthropic:claude-sonnet-5-5",
+        "strong": "anthropic:claude-opus-5-5",
     },
-    "OPENAI_API_KEY": {"fast": "openai:gpt-5-mini", "standard": "openai:gpt-5", "strong": "openai:gpt-5"},
+    "OPENAI_API_KEY": {"fast": "openai:gpt-6-luna", "standard": "openai:gpt-6.1-terra", "strong": "openai:gpt-6-sol"},
 }
 
 

@@ -10,7 +10,7 @@ from functools import lru_cache
 
 from anthropic import AsyncAnthropic
 from openai import AsyncOpenAI
-from pydantic import JsonValue
+from pydantic import JsonValue, TypeAdapter
 from pydantic_ai import exceptions
 from pydantic_ai.direct import model_request
 from pydantic_ai.messages import (
@@ -41,6 +41,7 @@ _FAILURES: tuple[tuple[type[exceptions.ModelAPIError], FailureCode], ...] = (
     (exceptions.ModelRequestTimeout, FailureCode.TIMED_OUT),
 )
 _REJECTED_STATUS = frozenset({400, 401, 403, 404, 413, 422})
+_JSON: TypeAdapter[object] = TypeAdapter(object)
 _FINISH = {"length": FinishReason.TRUNCATED, "content_filter": FinishReason.REFUSED}
 
 
@@ -160,7 +161,7 @@ def _reply(request: ModelRequest, response: ModelResponse, *, asked_at: datetime
         cost_usd=cost,
         provider_request_id=response.provider_response_id or "",
         latency_ms=latency_ms,
-        raw=dict(response.provider_details or {}),
+        raw=_JSON.dump_python(response.provider_details, mode="json"),
     )
 
 

@@ -175,7 +175,7 @@ class Writer:
     def _patterned(self, pattern: str, path: tuple[str, ...]) -> str:
         """Return an id counted up, or one that the material already knows; else anything that the pattern allows."""
         number = self._next("/".join(path))
-        known = () if path[-1] == "id" else self._facts.matching(pattern)
+        known = () if path[-1:] == ("id",) else self._facts.matching(pattern)
         return known[(number - 1) % len(known)] if known else _from_pattern(pattern, number)
 
 

@@ -120,7 +120,7 @@ def _anthropic() -> dict[str, Any]:
         "id": "msg_1",
         "type": "message",
         "role": "assistant",
-        "model": "claude-sonnet-4-5",
+        "model": "claude-sonnet-5-5",
         "stop_reason": "tool_use",
         "stop_sequence": None,
         "content": [{"type": "tool_use", "id": "toolu_1", "name": "submit_document", "input": DOCUMENT}],
@@ -145,13 +145,13 @@ async def test_an_openai_reply_is_read_with_its_tokens_in_disjoint_buckets(monke
 
 
 async def test_an_anthropic_reply_is_read_with_its_tokens_in_disjoint_buckets(monkeypatch: pytest.MonkeyPatch) -> None:
-    reply, asked = await _ask(monkeypatch, "anthropic:claude-sonnet-4-5", 200, _anthropic())
+    reply, asked = await _ask(monkeypatch, "anthropic:claude-sonnet-5-5", 200, _anthropic())
     assert {tool["name"] for tool in asked["tools"]} == {"submit_document", "ask_clarification"}
     assert reply.tool_calls[0].arguments == DOCUMENT
     usage = reply.usage
     assert (usage.input_tokens, usage.cache_read_input_tokens, usage.cache_write_input_tokens) == (1000, 300, 100)
-    # 1000 at $3, 300 cached at $0.30, 100 written at $3.75, 200 at $15 per million
-    assert reply.cost_usd == Decimal("0.0064650000")
+    # 1000 at $2, 300 cached at $0.10, 100 written at $2.50, 200 at $10 per million
+    assert reply.cost_usd == Decimal("0.0042800000")
 
 
 async def test_a_model_without_a_price_costs_an_unknown_amount(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -176,7 +176,7 @@ async def test_a_reply_that_was_cut_off_says_so(monkeypatch: pytest.MonkeyPatch)
         (529, FailureCode.PROVIDER_UNAVAILABLE),
     ],
 )
-@pytest.mark.parametrize("model", ["openai:gpt-5", "anthropic:claude-sonnet-4-5"])
+@pytest.mark.parametrize("model", ["openai:gpt-5", "anthropic:claude-sonnet-5-5"])
 async def test_a_refusal_has_its_code(
     monkeypatch: pytest.MonkeyPatch, model: str, status: int, code: FailureCode
 ) -> None:

@@ -1,0 +1,217 @@
+"""Runners that stop, die or are overtaken: nothing is lost, nothing is bought twice, nothing is written late."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+import pytest
+
+from executions.engine.errors import Superseded, Unavailable, VersionConflict
+from executions.engine.execution import Execution
+from executions.engine.ports import Journal, Transition
+from executions.engine.states import CallStatus, ExecutionStatus, FailureCode, StepStatus
+from tests.engine.world import FORK, Gate, World, document, invalid
+
+
+@dataclass
+class Hindered:
+    """A journal that something happens to, just before it would store a chosen transition."""
+
+    journal: Journal
+    chosen: Callable[[Transition], bool]
+    error: Exception | None = None  # raised once
+    reached: asyncio.Event = field(default_factory=asyncio.Event)
+    opened: asyncio.Event = field(default_factory=asyncio.Event)
+    hindered: int = 0
+
+    async def commit(self, transition: Transition) -> Execution:
+        """Store it, later or not at all."""
+        if self.hindered or not self.chosen(transition):
+            return await self.journal.commit(transition)
+        self.hindered += 1
+        self.reached.set()
+        if self.error is not None:
+            raise self.error
+        await self.opened.wait()
+        return await self.journal.commit(transition)
+
+
+def hinder(world: World, chosen: Callable[[Transition], bool], error: Exception | None = None) -> Hindered:
+    """Put something in the way of the world's runners; people still write as before."""
+    hindered = Hindered(world.ports.journal, chosen, error)
+    world.ports = replace(world.ports, journal=hindered)
+    return hindered
+
+
+def has_document(transition: Transition) -> bool:
+    """Whether it stores a document."""
+    return transition.document is not None
+
+
+def announces(transition: Transition) -> bool:
+    """Whether it announces a call and settles none."""
+    return bool(transition.calls) and all(call.status is CallStatus.PENDING for call in transition.calls)
+
+
+async def test_a_runner_stopped_while_it_stores_a_document_stores_it() -> None:
+    world = await World().start()
+    hindered = hinder(world, has_document)
+    running = asyncio.create_task(world.runner().run())
+    await hindered.reached.wait()
+    running.cancel()
+    await asyncio.sleep(0)
+    hindered.opened.set()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    stored = await world.now()
+    assert stored.steps["one"].status is StepStatus.COMPLETED
+    assert stored.runner is None
+    assert world.calls() == [("one", "committed")]
+
+
+async def test_a_runner_stopped_while_it_announces_a_call_reports_it_as_unknown() -> None:
+    world = await World().start()
+    hindered = hinder(world, announces)
+    running = asyncio.create_task(world.runner().run())
+    await hindered.reached.wait()
+    running.cancel()
+    await asyncio.sleep(0)
+    hindered.opened.set()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert world.calls() == [("one", "unknown")]
+    assert not world.asked
+    assert (await world.now()).runner is None
+
+
+async def test_a_reply_that_could_not_be_stored_with_its_decision_is_kept_and_used() -> None:
+    world = await World(script={"one": [document("Bought once")]}).start()
+    hinder(world, has_document, Unavailable("The database is away."))
+    with pytest.raises(Unavailable):
+        await world.runner("a").run()
+    completed = await world.run("b")
+    assert completed.status is ExecutionStatus.COMPLETED
+    assert [request.step_id for request in world.asked] == ["one", "two"]
+    assert world.documents.versions[completed.scope.id, "one"][0].title == "Bought once"
+
+
+async def test_a_document_whose_head_moved_is_placed_again_without_asking_again() -> None:
+    world = await World().start()
+    hinder(world, has_document, VersionConflict("The document", expected=0))
+    assert (await world.run()).status is ExecutionStatus.COMPLETED
+    assert world.calls() == [("one", "committed"), ("two", "committed")]
+
+
+async def test_a_bug_leaves_no_call_under_way_in_the_books() -> None:
+    world = await World(script={"one": [RuntimeError("a bug")]}).start()
+    execution = await world.run()
+    assert execution.failure is not None
+    assert execution.failure.code is FailureCode.INTERNAL
+    assert world.calls() == [("one", "unknown")]
+    totals = world.journal.log[world.execution_id][-1].data["totals"]
+    assert isinstance(totals, dict)
+    assert totals["cost_final"] is True
+    assert totals["cost_complete"] is False
+
+
+async def test_a_runner_that_was_overtaken_while_it_took_up_a_call_leaves_the_others_alone() -> None:
+    gate = Gate(document())
+    world = await World(script={"one": [gate]}).start()
+    dead = asyncio.create_task(world.runner("dead").run())
+    await gate.reached.wait()
+    late = hinder(world, lambda transition: transition.epoch == 2)
+    second = Gate(document("Of the last"))
+    world.script["one"] = [second]
+    overtaken = asyncio.create_task(world.runner("late").run())
+    await late.reached.wait()  # it is about to take the dead one's call up
+    last = asyncio.create_task(world.runner("last").run())
+    await second.reached.wait()
+    late.opened.set()
+    await overtaken
+    second.opened.set()
+    assert (await last).status is ExecutionStatus.COMPLETED
+    dead.cancel()
+    await asyncio.gather(dead, return_exceptions=True)
+    assert [status for step, status in world.calls() if step == "one"] == ["unknown", "committed"]
+
+
+async def test_an_overtaken_runner_stops_without_a_word(caplog: pytest.LogCaptureFixture) -> None:
+    left, right = Gate(document()), Gate(document())
+    world = await World(FORK, {"left": [left], "right": [right]}).start()
+    overtaken = asyncio.create_task(world.runner("a").run())
+    await asyncio.gather(left.reached.wait(), right.reached.wait())
+    completed = await world.run("b")
+    left.opened.set()
+    right.opened.set()
+    assert await overtaken == completed
+    assert not caplog.records
+
+
+async def test_an_overtaken_runner_that_is_told_stops_its_calls() -> None:
+    gate = Gate(document())
+    world = await World(script={"one": [gate]}).start()
+    runner = world.runner("a")
+    overtaken = asyncio.create_task(runner.run())
+    await gate.reached.wait()
+    completed = await world.run("b")
+    await runner.refresh()
+    assert await overtaken == completed  # though nobody opened the gate
+    assert world.journal.log[world.execution_id][-1].sequence == completed.last_sequence
+
+
+async def test_a_stopped_runner_that_cannot_hand_back_stops_all_the_same(caplog: pytest.LogCaptureFixture) -> None:
+    for error in (Unavailable("away"), Superseded((await World().start()).execution_id, epoch=1)):
+        gate = Gate(document())
+        world = await World(script={"one": [gate]}).start()
+        running = asyncio.create_task(world.runner().run())
+        hindered = Hindered(world.ports.journal, lambda _: True, error)
+        await gate.reached.wait()
+        object.__setattr__(world.ports, "journal", hindered)
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+        assert hindered.hindered == 1
+        assert (await world.now()).runner == "a"  # the sweep will see that it is silent
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
+
+
+async def test_a_runner_leaves_no_task_behind() -> None:
+    gate = Gate(document())
+    world = await World(script={"one": [gate]}).start()
+    running = asyncio.create_task(world.runner().run())
+    await gate.reached.wait()
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    await asyncio.sleep(0)
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+async def test_a_remediation_that_is_taken_up_has_the_output_and_the_violations_of_the_ledger() -> None:
+    gate = Gate(document())
+    world = await World(script={"one": [invalid(), gate]}).start()
+    dead = asyncio.create_task(world.runner("a").run())
+    await gate.reached.wait()
+    assert (await world.run("b")).status is ExecutionStatus.COMPLETED
+    first, again, *_ = [request for request in world.asked if request.step_id == "one"][1:]
+    assert again.prompt == first.prompt
+    assert again.request_hash == first.request_hash
+    dead.cancel()
+    await asyncio.gather(dead, return_exceptions=True)
+
+
+async def test_what_is_taken_up_reads_the_versions_that_were_pinned() -> None:
+    gate = Gate(document())
+    world = await World(script={"two": [gate]}).start()
+    dead = asyncio.create_task(world.runner("a").run())
+    await gate.reached.wait()
+    [made] = world.documents.versions[(await world.now()).scope.id, "one"]
+    newer = {"title": "Of somebody else", "points": ["later"]}
+    await world.documents.save(replace(made, version=2, content=newer, title="Of somebody else"))
+    await world.run("b")
+    assert "Title of one" in world.asked[-1].prompt
+    assert "Of somebody else" not in world.asked[-1].prompt
+    dead.cancel()
+    await asyncio.gather(dead, return_exceptions=True)
