@@ -5,6 +5,7 @@ This module runs before Django reads its settings: they name the database.
 
 from __future__ import annotations
 
+import atexit
 import fcntl
 import os
 import shutil
@@ -33,10 +34,22 @@ def _prepare_environment() -> Path | None:
     return data_dir
 
 
+def _clean_up(data_dir: Path) -> None:
+    """Let the session's server go, and remove what it wrote."""
+    postgres.release(data_dir)
+    home = postgres.home_of(data_dir)
+    if home.exists():
+        with (home / "watchdog.lock").open("ab") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # the watchdog holds it until the server is gone
+    shutil.rmtree(data_dir)
+
+
 DATA_DIR = _prepare_environment()
 
 from orchestrator import postgres, startup  # noqa: E402
 
+if DATA_DIR is not None:
+    atexit.register(_clean_up, DATA_DIR)
 startup.prepare()
 django.setup()
 
@@ -45,18 +58,6 @@ from rest_framework.test import APIClient  # noqa: E402
 
 from access import services as access  # noqa: E402
 from executions.progress import notifier  # noqa: E402
-
-
-def pytest_unconfigure() -> None:
-    """Let the session's server go, and remove what it wrote."""
-    if DATA_DIR is None:
-        return
-    postgres.release(DATA_DIR)
-    home = postgres.home_of(DATA_DIR)
-    if home.exists():
-        with (home / "watchdog.lock").open("ab") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)  # the watchdog holds it until the server is gone
-    shutil.rmtree(DATA_DIR)
 
 
 def _missing() -> dict[str, str]:

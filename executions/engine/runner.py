@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from dataclasses import replace
 from uuid import UUID
 
 from executions.engine import changes
+from executions.engine.calls import Call
 from executions.engine.errors import Conflict, EngineError, IllegalTransition, Superseded, Unavailable
 from executions.engine.execution import Execution, Failure
+from executions.engine.finishing import to_the_end
 from executions.engine.planner import ready_steps
 from executions.engine.ports import Decide, Ports, Transition
 from executions.engine.states import WORKING, FailureCode
@@ -28,6 +31,7 @@ class ExecutionRunner:
         self._execution: Execution | None = None
         self._definition: WorkflowDefinition | None = None
         self._tasks: dict[str, asyncio.Task[Execution]] = {}
+        self._executors: dict[str, LLMStepExecutor] = {}  # of those tasks
         self._moved = asyncio.Event()  # set by refresh(): there may be something new to start
         self._fenced = False  # another runner was seen to have taken over
 
@@ -74,23 +78,19 @@ class ExecutionRunner:
 
     async def _run(self, *, whole: bool) -> Execution:
         try:
-            await self._claim()
-        except IllegalTransition:
-            return await self._ports.repositories.executions.get(self._id)
-        try:
+            await to_the_end(self._claim())
             await self._carry_on(whole=whole)
+            if not whole:
+                await self._release()
         except asyncio.CancelledError:
             await self._stop_tasks()
-            await asyncio.shield(self._release())
+            await to_the_end(self._release())
             raise
-        except Superseded:
+        except (IllegalTransition, Superseded):
             await self._stop_tasks()
             return await self._ports.repositories.executions.get(self._id)
-        except Unavailable:
+        finally:
             await self._stop_tasks()
-            raise
-        if not whole:
-            await self._release()
         return self._now
 
     async def _claim(self) -> None:
@@ -112,16 +112,23 @@ class ExecutionRunner:
         """
         self._start_tasks(limit=None if whole else 1)
         while self._tasks:
-            moved = asyncio.create_task(self._moved.wait())
-            await asyncio.wait({moved, *self._tasks.values()}, return_when=asyncio.FIRST_COMPLETED)
-            moved.cancel()
-            self._moved.clear()
+            await self._something_new()
             for step_id in [step_id for step_id, task in self._tasks.items() if task.done()]:
                 await self._finish(step_id, self._tasks.pop(step_id))
             if self._fenced:
                 raise Superseded(self._id, epoch=self._now.runner_epoch)
             if whole:
                 self._start_tasks(limit=None)
+
+    async def _something_new(self) -> None:
+        """Wait until a step's task has ended, or refresh() was called."""
+        moved = asyncio.create_task(self._moved.wait())
+        try:
+            await asyncio.wait({moved, *self._tasks.values()}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            moved.cancel()
+            await asyncio.wait({moved})
+        self._moved.clear()
 
     def _start_tasks(self, *, limit: int | None) -> None:
         """Start a task for each step that is ready, or was left at work by an earlier runner."""
@@ -133,6 +140,7 @@ class ExecutionRunner:
         for step_id in [*left, *ready][:limit]:
             if step_id not in self._tasks:
                 executor = LLMStepExecutor(self._ports, definition=definition, execution=now, step_id=step_id)
+                self._executors[step_id] = executor
                 self._tasks[step_id] = asyncio.create_task(executor.execute(), name=f"{self._id} {step_id}")
 
     async def _finish(self, step_id: str, task: asyncio.Task[Execution]) -> None:
@@ -160,10 +168,12 @@ class ExecutionRunner:
             if execution.steps[step_id].status in WORKING:
                 return changes.fail_step(execution, step_id, failure, context=context)
             begun = changes.start_step(execution, step_id, model="", pins=(), context=context)
-            return changes.fail_step(begun.execution, step_id, failure, context=context)
+            failed = changes.fail_step(begun.execution, step_id, failure, context=context)
+            return replace(failed, events=(*begun.events, *failed.events))
 
+        lost = self._executors[step_id].lost_call
         try:
-            await self._commit(fail)
+            await self._commit(fail, calls=() if lost is None else (lost,))
         except Conflict:
             await self.refresh()
 
@@ -171,21 +181,21 @@ class ExecutionRunner:
         for task in self._tasks.values():
             task.cancel()
         for result in await asyncio.gather(*self._tasks.values(), return_exceptions=True):
-            if isinstance(result, Exception):
+            if isinstance(result, Exception) and not isinstance(result, Superseded | Conflict):
                 logger.warning("a step of %s did not stop cleanly", self._id, exc_info=result)
         self._tasks.clear()
 
     async def _release(self) -> None:
         """Hand the execution back, if it is still ours and there is something left to run."""
-        if changes.is_settled(self._now):
+        if self._execution is None or changes.is_settled(self._execution):
             return
         try:
             await self._commit(lambda execution, context: changes.release(execution, context=context))
         except (Superseded, Conflict, Unavailable):
             return  # somebody else has it, or has ended it, or the sweep will find it
 
-    async def _commit(self, decide: Decide) -> None:
-        transition = Transition(execution_id=self._id, epoch=self._now.runner_epoch, decide=decide)
+    async def _commit(self, decide: Decide, calls: tuple[Call, ...] = ()) -> None:
+        transition = Transition(execution_id=self._id, epoch=self._now.runner_epoch, decide=decide, calls=calls)
         self._see(await self._ports.journal.commit(transition))
 
     @property

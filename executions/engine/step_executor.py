@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import json
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import assert_never
-from uuid import UUID
-
-from pydantic import JsonValue
-from uuid_utils.compat import uuid7
 
 from executions.engine import changes
 from executions.engine.calls import Call, CallKey, ModelReply, ModelRequest
-from executions.engine.errors import Conflict, FieldError, ModelError, NotFound, Superseded
+from executions.engine.errors import Conflict, FieldError, ModelError, NotFound, Superseded, Unavailable, VersionConflict
 from executions.engine.execution import Document, Execution, Failure, Pin, Step
+from executions.engine.finishing import to_the_end
 from executions.engine.ports import Decide, Ports, Transition
 from executions.engine.prompts import Rejected, build_request
-from executions.engine.replies import Questions, Unusable, ValidDocument, Violations, parse_reply
+from executions.engine.replies import Questions, Unusable, ValidDocument, Violations, parse_reply, storable
+from executions.engine.results import new_document, output_of, rejected_output
 from executions.engine.states import WORKING, CallKind, CallStatus, FailureCode
 from workflows.definition import StepDefinition, WorkflowDefinition
 
@@ -48,6 +44,7 @@ class LLMStepExecutor:
         self._step_id = step_id
         self._step: StepDefinition = definition.step(step_id)
         self._model = ports.models.resolve(self._step.model)
+        self._open: Call | None = None  # announced, and not settled in the ledger yet
 
     async def execute(self) -> Execution:
         """Work until the step waits, is done or has failed; return the execution as it is then.
@@ -57,10 +54,19 @@ class LLMStepExecutor:
             IllegalTransition: the execution was ended from outside.
             Unavailable: the database is away.
         """
-        attempt = await self._begin() if self._now.status not in WORKING else await self._resume()
-        while attempt is not None:
-            attempt = await self._carry_out(attempt)
+        try:
+            attempt = await self._begin() if self._now.status not in WORKING else await self._resume()
+            while attempt is not None:
+                attempt = await self._carry_out(attempt)
+        except (asyncio.CancelledError, Unavailable):
+            await self._close_books()
+            raise
         return self._execution
+
+    @property
+    def lost_call(self) -> Call | None:
+        """The call that a bug left open, as the ledger shall have it: what it cost is not known."""
+        return None if self._open is None else self._settled(replace(self._open, reply=None), CallStatus.UNKNOWN)
 
     @property
     def _now(self) -> Step:
@@ -93,23 +99,20 @@ class LLMStepExecutor:
 
     async def _find_inputs(self) -> tuple[Document, ...] | Failure:
         """Return the version that this execution made of each input, else the newest of the scope."""
+        documents = self._ports.repositories.documents
         made = {step.produces: step for step in self._execution.steps.values() if step.document_id is not None}
         found: list[Document] = []
         for kind in self._step.inputs:
             maker = made.get(kind)
             if maker is not None and maker.document_id is not None:
-                document: Document | None = await self._read(maker.document_id, maker.document_version)
+                document: Document | None = await documents.get(maker.document_id, maker.document_version)
             else:
-                scope_id = self._execution.scope.id
-                document = await self._ports.repositories.documents.get_by_scope_type(scope_id, kind)
+                document = await documents.get_by_scope_type(self._execution.scope.id, kind)
             if document is None:
                 message = f"The scope has no document {kind!r}, which this step reads."
                 return Failure(code=FailureCode.INTERNAL, message=message)
             found.append(document)
         return tuple(found)
-
-    async def _read(self, document_id: UUID, version: int | None) -> Document:
-        return await self._ports.repositories.documents.get(document_id, version)
 
     def _attempt(
         self,
@@ -146,21 +149,21 @@ class LLMStepExecutor:
     async def _resume(self) -> _Attempt | None:
         """Go on with an attempt that a runner began and did not finish: a reply that was paid for is used."""
         step = self._now
-        inputs = tuple([await self._read(pin.document_id, pin.version) for pin in step.pins])
+        documents = self._ports.repositories.documents
+        inputs = tuple([await documents.get(pin.document_id, pin.version) for pin in step.pins])
         known = await self._ports.ledger.calls(self._execution_id, self._step_id)
         mine = [call for call in known if call.key.attempt == step.attempt]
-        rejected = _rejected(step, known)
+        rejected = rejected_output(step, known)
         kind = CallKind.REMEDIATE if rejected else CallKind.GENERATE
         for call in mine:
             if call.status is CallStatus.COMMITTED and call.reply is not None:
                 attempt = self._attempt(inputs, number=step.attempt, kind=kind, rejected=rejected)
                 return await self._decide(replace(attempt, call=call), call.reply)
-        for call in mine:
-            if call.status is CallStatus.PENDING:
-                await self._ports.ledger.settle(self._settled(call, CallStatus.UNKNOWN))
+        # In one transition with the new call, behind the fence: a runner that was overtaken settles nobody's call.
+        lost = [self._settled(call, CallStatus.UNKNOWN) for call in mine if call.status is CallStatus.PENDING]
         ordinal = 1 + max((call.key.ordinal for call in mine), default=0)
         attempt = self._attempt(inputs, number=step.attempt, kind=kind, ordinal=ordinal, rejected=rejected)
-        await self._commit(_unchanged, calls=(attempt.call,))
+        await self._commit(_unchanged, calls=(*lost, attempt.call))
         return attempt
 
     # --- calling and deciding -------------------------------------------------------------------------------------
@@ -169,15 +172,10 @@ class LLMStepExecutor:
         try:
             reply = await self._ports.models.complete(attempt.request)
         except ModelError as error:
-            failure = Failure(code=error.failure_code, message=str(error))
-            failed = self._settled(attempt.call, CallStatus.FAILED, error=str(error))
-            await self._settle_with(failed, self._fail(failure))
+            message = storable(str(error))
+            failed = self._settled(attempt.call, CallStatus.FAILED, error=message)
+            await self._settle_with(failed, self._fail(Failure(code=error.failure_code, message=message)))
             return None
-        except asyncio.CancelledError:
-            # Stopped from outside. Whether the provider has answered nobody knows; if a cancel has discarded the
-            # call already, that stands.
-            await asyncio.shield(self._ports.ledger.settle(self._settled(attempt.call, CallStatus.UNKNOWN)))
-            raise
         return await self._decide(attempt, reply)
 
     async def _decide(self, attempt: _Attempt, reply: ModelReply) -> _Attempt | None:
@@ -186,7 +184,14 @@ class LLMStepExecutor:
         outcome = parse_reply(reply, schema=request.output_schema, max_questions=request.max_questions)
         match outcome:
             case ValidDocument(content=content):
-                document = self._document(content, attempt, reply)
+                document = new_document(
+                    content,
+                    execution=self._execution,
+                    definition=self._step,
+                    call=settled,
+                    reply=reply,
+                    now=self._ports.clock.now(),
+                )
                 await self._settle_with(settled, self._complete, document=document)
             case Questions(drafts=drafts):
                 await self._settle_with(
@@ -210,7 +215,7 @@ class LLMStepExecutor:
             failure = Failure(code=FailureCode.VALIDATION_EXHAUSTED, message=message)
             await self._settle_with(settled, self._fail(failure, violations))
             return None
-        rejected = Rejected(output=_output(settled.reply), violations=violations)
+        rejected = Rejected(output=output_of(settled.reply), violations=violations)
         number = self._now.attempt + 1
         following = self._attempt(attempt.inputs, number=number, kind=CallKind.REMEDIATE, rejected=rejected)
 
@@ -228,40 +233,6 @@ class LLMStepExecutor:
             execution, self._step_id, failure, context=context, violations=violations
         )
 
-    def _document(self, content: Mapping[str, JsonValue], attempt: _Attempt, reply: ModelReply) -> Document:
-        step = self._now
-        answers: list[JsonValue] = [
-            {"question": question.text, "answer": asked.answers[question.id], "answered_by": asked.answered_by}
-            for asked in step.rounds
-            if asked.answers is not None
-            for question in asked.questions
-            if question.id in asked.answers
-        ]
-        provenance: dict[str, JsonValue] = {
-            "workflow_id": self._execution.workflow_id,
-            "workflow_version": self._execution.workflow_version,
-            "role": step.role,
-            "model": f"{reply.provider}:{reply.model}",
-            "attempt": attempt.call.key.attempt,
-            "inputs": [pin.model_dump(mode="json") for pin in step.pins],
-            "answers": answers,
-            "rehearsal": reply.provider == "rehearsal",
-            "request_hash": attempt.request.request_hash,
-        }
-        return Document(
-            id=uuid7(),
-            scope_id=self._execution.scope.id,
-            type=self._step.produces,
-            version=0,  # the journal counts it up from the head
-            title=str(content["title"])[:500],
-            content=content,
-            schema=self._step.output_schema,
-            execution_id=self._execution_id,
-            step_id=self._step_id,
-            created_at=self._ports.clock.now(),
-            provenance=provenance,
-        )
-
     # --- storing --------------------------------------------------------------------------------------------------
 
     def _settled(self, call: Call, status: CallStatus, *, reply: ModelReply | None = None, error: str = "") -> Call:
@@ -271,38 +242,43 @@ class LLMStepExecutor:
         self, call: Call, decide: Decide, following: Call | None = None, *, document: Document | None = None
     ) -> None:
         """Store a call's end with what was decided from it; alone, as discarded, when the decision comes too late."""
+        self._open = call
         calls = (call,) if following is None else (call, following)
         try:
             await self._commit(decide, calls=calls, document=document)
+        except VersionConflict:
+            # Not too late: somebody else's write came first. The reply is kept, and whoever takes the step up uses it.
+            await self._book(call)
+            raise
         except (Conflict, Superseded, NotFound):
             late = CallStatus.DISCARDED if call.status is CallStatus.COMMITTED else call.status
-            await self._ports.ledger.settle(replace(call, status=late))
+            await self._book(replace(call, status=late))
             raise
+
+    async def _close_books(self) -> None:
+        """Settle the call under way, as this runner stops: a reply that has arrived is kept for the next one.
+
+        Whether the provider has answered otherwise nobody knows; if a cancel has discarded the call, that stands.
+        """
+        if self._open is not None:
+            waits = self._open.status is CallStatus.PENDING
+            await self._book(self._settled(self._open, CallStatus.UNKNOWN) if waits else self._open)
+
+    async def _book(self, call: Call) -> None:
+        await to_the_end(self._ports.ledger.settle(call))
+        self._open = None
 
     async def _commit(self, decide: Decide, *, calls: tuple[Call, ...] = (), document: Document | None = None) -> None:
         transition = Transition(
             execution_id=self._execution_id, epoch=self._epoch, decide=decide, calls=calls, document=document
         )
+        await to_the_end(self._store(transition))
+
+    async def _store(self, transition: Transition) -> None:
         self._execution = await self._ports.journal.commit(transition)
+        announced = [call for call in transition.calls if call.status is CallStatus.PENDING]
+        self._open = announced[-1] if announced else None
 
 
 def _unchanged(execution: Execution, _context: changes.Context) -> changes.Change:
     return changes.Change(execution=execution)
-
-
-def _output(reply: ModelReply | None) -> str:
-    """Return what the model handed in, as it is fed back to it."""
-    if reply is None:
-        return ""
-    if reply.tool_calls:
-        arguments = reply.tool_calls[0].arguments
-        return arguments if isinstance(arguments, str) else json.dumps(arguments, indent=1, ensure_ascii=False)
-    return reply.text
-
-
-def _rejected(step: Step, calls: list[Call]) -> Rejected | None:
-    """Return the output that the step's present attempt has to mend, as the ledger keeps it."""
-    if not step.violations:
-        return None
-    earlier = [call for call in calls if call.key.attempt == step.attempt - 1 and call.reply is not None]
-    return Rejected(output=_output(earlier[-1].reply) if earlier else "", violations=step.violations)

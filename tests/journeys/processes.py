@@ -69,12 +69,13 @@ class Machine:
             **extra,
         }
 
-    def manage(self, *arguments: str, **extra: str) -> str:
+    def manage(self, *arguments: str, stdin: str = "", **extra: str) -> str:
         """Run a management command to its end and return what it printed."""
         done = subprocess.run(
             [sys.executable, "manage.py", *arguments],
             cwd=ROOT,
             env=self._env(extra),
+            input=stdin,
             capture_output=True,
             text=True,
             timeout=START_SECONDS,

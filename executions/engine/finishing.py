@@ -1,0 +1,28 @@
+"""Work that a cancellation must not cut in half."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+async def to_the_end(work: Coroutine[Any, Any, T]) -> T:
+    """Return what the work returns; cancelled meanwhile, let it end first, and then be cancelled.
+
+    What the work raises after a cancellation is not told: the cancellation is what the caller has to hear. A second
+    cancellation does not wait.
+
+    Raises:
+        CancelledError: somebody cancelled the caller; the work has ended nevertheless.
+    """
+    task = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait({task})
+        if not task.cancelled():
+            task.exception()  # looked at, so that asyncio does not report it as forgotten
+        raise

@@ -1,0 +1,87 @@
+"""From a reply to what is kept of it: the document with its provenance, and the output that is sent back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+
+from pydantic import JsonValue
+from uuid_utils.compat import uuid7
+
+from executions.engine.calls import Call, ModelReply
+from executions.engine.execution import Document, Execution, Step
+from executions.engine.prompts import Rejected
+from executions.engine.states import CallStatus
+from workflows.definition import StepDefinition
+
+MAX_TITLE = 500  # characters; the content keeps the whole title
+
+
+def new_document(
+    content: Mapping[str, JsonValue],
+    *,
+    execution: Execution,
+    definition: StepDefinition,
+    call: Call,
+    reply: ModelReply,
+    now: datetime,
+) -> Document:
+    """Return the document of a step, with where it comes from. The journal gives it its version."""
+    step = execution.steps[definition.id]
+    provenance: dict[str, JsonValue] = {
+        "workflow_id": execution.workflow_id,
+        "workflow_version": execution.workflow_version,
+        "role": step.role,
+        "model": f"{reply.provider}:{reply.model}",
+        "attempt": call.key.attempt,
+        "inputs": [pin.model_dump(mode="json") for pin in step.pins],
+        "answers": _answers(step),
+        "rehearsal": reply.provider == "rehearsal",
+        "request_hash": call.request_hash,
+    }
+    return Document(
+        id=uuid7(),
+        scope_id=execution.scope.id,
+        type=definition.produces,
+        version=0,
+        title=str(content["title"])[:MAX_TITLE],
+        content=content,
+        schema=definition.output_schema,
+        execution_id=execution.id,
+        step_id=step.step_id,
+        created_at=now,
+        provenance=provenance,
+    )
+
+
+def _answers(step: Step) -> list[JsonValue]:
+    return [
+        {"question": question.text, "answer": asked.answers[question.id], "answered_by": asked.answered_by}
+        for asked in step.rounds
+        if asked.answers is not None
+        for question in asked.questions
+        if question.id in asked.answers
+    ]
+
+
+def output_of(reply: ModelReply | None) -> str:
+    """Return what the model handed in, as it is fed back to it."""
+    if reply is None:
+        return ""
+    if reply.tool_calls:
+        arguments = reply.tool_calls[0].arguments
+        return arguments if isinstance(arguments, str) else json.dumps(arguments, indent=1, ensure_ascii=False)
+    return reply.text
+
+
+def rejected_output(step: Step, calls: Iterable[Call]) -> Rejected | None:
+    """Return the output that the step's present attempt has to mend, as the ledger keeps it."""
+    if not step.violations:
+        return None
+    earlier = [
+        call.reply
+        for call in calls
+        if call.key.attempt == step.attempt - 1 and call.status is CallStatus.COMMITTED and call.reply is not None
+    ]
+    return Rejected(output=output_of(earlier[-1] if earlier else None), violations=step.violations)

@@ -1,0 +1,106 @@
+"""A person at a browser: Chromium, the real server, real PostgreSQL."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect, sync_playwright
+
+from tests.journeys.processes import ROOT, Machine
+
+pytestmark = [pytest.mark.journey, pytest.mark.browser]
+
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+@pytest.fixture
+def page() -> Iterator[Page]:
+    """A page in a browser of its own; a script that fails fails the test."""
+    faults: list[str] = []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=ARGUMENTS)
+        opened = browser.new_page(viewport={"width": 1280, "height": 900})
+        opened.on("pageerror", lambda error: faults.append(str(error)))
+        yield opened
+        browser.close()
+    assert faults == []
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    """Where screenshots go: SCREENSHOT_DIR keeps them."""
+    folder = Path(os.environ.get("SCREENSHOT_DIR", tmp_path))
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _log_in(page: Page, machine: Machine, name: str) -> None:
+    password = "a-long-Passphrase"
+    machine.manage("issue_token", name, "--password-stdin", stdin=f"{password}\n")
+    page.goto(f"{machine.url}/")
+    page.get_by_label("Name").fill(name)
+    page.get_by_label("Password").fill(password)
+    page.get_by_role("button", name="Log in").click()
+
+
+def test_a_person_starts_an_execution_watches_it_answers_and_reads(
+    fresh: Machine, page: Page, pictures: Path
+) -> None:
+    fresh.serve(REHEARSAL_LATENCY_SECONDS="1")
+    _log_in(page, fresh, "ada")
+    page.get_by_role("button", name="Start an execution").click()
+    page.get_by_label("Workflow").select_option("strategy-document")
+    page.get_by_label("Its key").fill("tool-library")
+    page.get_by_label("Load the brief from a file").set_input_files(ROOT / "examples" / "briefs" / "tool-library.md")
+    page.get_by_role("button", name="Start", exact=True).click()
+
+    # From here on nobody reloads the page: what it shows comes over the stream.
+    discovery = page.locator(".step[data-step=discovery]")
+    expect(discovery).to_have_attribute("data-status", "running", timeout=20_000)
+    page.screenshot(path=pictures / "running.png", full_page=True)
+    question = page.locator("form.questions")
+    expect(question).to_be_visible(timeout=20_000)
+    expect(page.locator("#status")).to_have_text("waiting")
+    page.screenshot(path=pictures / "waiting.png", full_page=True)
+
+    question.get_by_role("button", name="Answer").click()
+    expect(question.get_by_text("This question needs an answer.").first).to_be_visible()
+    question.get_by_label("introduce a yearly membership fee").check()
+    question.locator("textarea").fill("Ninety days after the return <b>at most</b>")
+    question.get_by_role("button", name="Answer").click()
+
+    expect(page.locator("#status")).to_have_text("completed", timeout=30_000)
+    expect(page.locator(".step[data-status=completed]")).to_have_count(4)
+    expect(page.locator("details.document")).to_have_count(4)
+    first = page.locator("details.document").first
+    expect(first).to_contain_text("Bergdorf")
+    expect(first).to_contain_text("<b>at most</b>")  # what was typed is text, not markup
+    expect(first).to_contain_text("rehearsal")
+    expect(page.locator("#costs tr.sum")).to_contain_text("5")
+    page.screenshot(path=pictures / "finished.png", full_page=True)
+
+
+def test_a_cancel_shows_at_once(fresh: Machine, page: Page) -> None:
+    fresh.serve(REHEARSAL_LATENCY_SECONDS="60")
+    _log_in(page, fresh, "ada")
+    page.get_by_role("button", name="Start an execution").click()
+    page.get_by_label("Workflow").select_option("meeting-minutes")
+    page.get_by_label("Its key").fill("weekly")
+    page.get_by_label("Brief", exact=True).fill("We met. We agreed to meet again.")
+    page.get_by_role("button", name="Start", exact=True).click()
+    expect(page.locator(".step[data-status=running]")).to_be_visible(timeout=20_000)
+    page.on("dialog", lambda dialog: dialog.accept())
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.locator("#status")).to_have_text("cancelled", timeout=10_000)

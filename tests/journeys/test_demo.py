@@ -1,0 +1,68 @@
+"""`make demo`, as somebody runs it who has just cloned the repository."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.journeys.processes import ROOT
+
+pytestmark = pytest.mark.journey
+
+
+def _demo(data_dir: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "DATA_DIR": str(data_dir), "COLUMNS": "200", "TERM": "dumb"}
+    return subprocess.run(
+        ["make", "--no-print-directory", "demo", *arguments],
+        cwd=ROOT,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+
+
+def test_the_demo_runs_a_brief_to_documents_and_stops_everything(tmp_path: Path) -> None:
+    done = _demo(tmp_path)
+    assert done.returncode == 0, done.stderr
+    for word in ("Bergdorf", "introduce a yearly membership fee", "What it cost", "requirements", "rehearsal"):
+        assert word in done.stdout
+    assert not _users_of(tmp_path)
+    other = _demo(tmp_path, "BRIEF=examples/briefs/veterinary-practices.md")
+    assert other.returncode == 0, other.stderr
+    assert "veterinary practices" in other.stdout
+    assert "Bergdorf" not in other.stdout
+
+
+def _users_of(data_dir: Path) -> list[str]:
+    """Return the servers and workers that still run on a data directory."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            command = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+            environment = (process / "environ").read_bytes().decode()
+        except OSError:
+            continue  # it ended meanwhile
+        if "manage.py" in command and str(data_dir) in environment:
+            found.append(command)
+    return found
+
+
+def test_a_brief_that_is_not_there_is_named(tmp_path: Path) -> None:
+    done = _demo(tmp_path, "BRIEF=no/such/brief.md")
+    assert done.returncode != 0
+    assert "no/such/brief.md" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_question_that_nobody_can_answer_ends_the_demo_with_what_to_do(tmp_path: Path) -> None:
+    brief = tmp_path / "own.md"
+    brief.write_text("# Ferry\n\nIt is undecided whether to buy a second ferry or to extend the hours.", encoding="utf-8")
+    done = _demo(tmp_path / "data", f"BRIEF={brief}")
+    assert done.returncode != 0
+    assert "make demo ANSWERS=" in done.stderr
