@@ -130,6 +130,19 @@ def parse_definition(source: object) -> WorkflowDefinition:
     return definition
 
 
+def validator_of(schema: JsonSchema) -> jsonschema_rs.Validator:
+    """Return the validator of a document's schema, formats included. References lead nowhere outside the schema.
+
+    Raises:
+        jsonschema_rs.ValidationError: it is no schema, or names another one.
+    """
+    return jsonschema_rs.Draft202012Validator(schema, validate_formats=True, retriever=_refuse_to_fetch)
+
+
+def _refuse_to_fetch(uri: str) -> JsonValue:
+    raise LookupError(f"a schema may not refer to {uri}")
+
+
 def pointer(*parts: str | int) -> str:
     """Return the RFC 6901 JSON Pointer of a path."""
     return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in parts)
@@ -173,7 +186,7 @@ def _schema_faults(index: int, schema: JsonSchema) -> Iterator[Fault]:
     where = pointer("steps", index, "output_schema")
     try:
         jsonschema_rs.meta.validate(schema)
-        jsonschema_rs.validator_for(schema)
+        validator_of(schema)
     except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError, ValueError) as error:
         yield Fault(pointer=where, code="invalid_schema", detail=str(error).splitlines()[0])
         return

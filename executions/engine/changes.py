@@ -35,18 +35,14 @@ from executions.engine.planner import ready_steps
 from executions.engine.states import ENDED, UNFINISHED, WORKING, ExecutionStatus, StepStatus, WaitingOn
 
 
-def _nothing_spent() -> Totals:
-    return Totals()
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
     """What a decision may look at besides the execution: its new document, and what was spent so far."""
 
     now: datetime
     document: Document | None = None
-    step_totals: Callable[[], Totals] = field(default=_nothing_spent)  # of the document's step
-    totals: Callable[[], Totals] = field(default=_nothing_spent)  # of the whole execution
+    step_totals: Callable[[], Totals] = field(default=Totals)  # of the document's step
+    totals: Callable[[], Totals] = field(default=Totals)  # of the whole execution
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

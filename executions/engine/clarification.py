@@ -25,7 +25,7 @@ class AnswerType(StrEnum):
 
 
 #: What counts as no answer: the default stands in for it.
-_NOTHING: tuple[JsonValue, ...] = (None, "", [])
+NOTHING: tuple[JsonValue, ...] = (None, "", [])
 
 
 class _Value(BaseModel):
@@ -89,12 +89,12 @@ def check_answers(questions: tuple[Question, ...], answers: Mapping[str, JsonVal
     errors += [_error(key, "unknown_question", "No open question has this id or text.") for key in unknown]
     for question in questions:
         key = question.id if question.id in answers else question.text
-        answer = question.default if answers.get(key) in _NOTHING else answers[key]
+        answer = question.default if answers.get(key) in NOTHING else answers[key]
         if answer is None:
             if question.required:
                 errors.append(_error(question.id, "required", "This question needs an answer."))
             continue
-        if detail := _misfit(question, answer):
+        if detail := misfit(question, answer):
             errors.append(_error(key, "wrong_answer", detail))
         checked[question.id] = answer
     if errors:
@@ -107,7 +107,7 @@ def _error(key: str, code: str, detail: str) -> FieldError:
     return FieldError(pointer=f"/answers/{escaped}", code=code, detail=detail)
 
 
-def _misfit(question: Question, answer: JsonValue) -> str | None:
+def misfit(question: QuestionDraft, answer: JsonValue) -> str | None:
     """Return why the answer does not fit the question, None when it does."""
     match question.answer_type:
         case AnswerType.FREE_TEXT:
@@ -127,7 +127,7 @@ def _misfit(question: Question, answer: JsonValue) -> str | None:
     assert_never(question.answer_type)
 
 
-def _values(question: Question) -> list[str]:
+def _values(question: QuestionDraft) -> list[str]:
     return [choice.value for choice in question.choices]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -17,6 +18,9 @@ from executions.engine.replies import ASK_CLARIFICATION, SUBMIT_DOCUMENT
 from workflows.definition import RoleDefinition, StepDefinition
 
 CHARACTERS_PER_TOKEN = 4  # a rule of thumb for English; budgets are soft
+
+#: The beginning of what a model could read as our tag: no material can close the one it stands in, or open another.
+_TAG = re.compile(r"<(?=\s*/?\s*data\b)", re.IGNORECASE)
 
 _RULES = f"""\
 # How you work
@@ -92,21 +96,23 @@ def _prompt(step: StepDefinition, materials: Sequence[Material], rejected: Rejec
     parts = [_data(material) for material in materials]
     parts.append(f"# Task: {step.name}\n\n{step.task}")
     if rejected is not None:
-        faults = "\n".join(
-            f"- at `{violation.pointer or '/'}`: {violation.detail}" for violation in rejected.violations
-        )
-        output = Material(kind="rejected", name="your last output", text=rejected.output)
-        parts.append(
-            "# Your last output was not valid\n\n"
-            f"{_data(output)}\n\nExactly this is wrong with it:\n{faults}\n\n"
-            "Hand in the whole document again with these faults mended, and change nothing else."
-        )
+        parts.append(_sent_back(rejected))
     return "\n\n".join(parts)
 
 
+def _sent_back(rejected: Rejected) -> str:
+    # Violations quote the output, which may quote the brief: they are data like the rest.
+    faults = "\n".join(f"- at `{each.pointer or '/'}`: {each.detail}" for each in rejected.violations)
+    output = Material(kind="rejected", name="your last output", text=rejected.output)
+    violations = Material(kind="violations", name="exactly what is wrong with it", text=faults)
+    return (
+        f"# Your last output was not valid\n\n{_data(output)}\n\n{_data(violations)}\n\n"
+        "Hand in the whole document again with these faults mended, and change nothing else."
+    )
+
+
 def _data(material: Material) -> str:
-    # A document cannot close the tag that it stands in.
-    text = material.text.replace("</data", "<\\/data")
+    text = _TAG.sub("&lt;", material.text)
     name = material.name.replace('"', "'").replace("\n", " ").replace("<", "(").replace(">", ")")
     return f'<data kind="{material.kind}" name="{name}">\n{text}\n</data>'
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import math
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import assert_never
@@ -12,14 +14,19 @@ import jsonschema_rs
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
 from executions.engine.calls import FinishReason, ModelReply
-from executions.engine.clarification import AnswerType, QuestionDraft
+from executions.engine.clarification import NOTHING, AnswerType, QuestionDraft, misfit
 from executions.engine.errors import FieldError
 from executions.engine.execution import Failure
 from executions.engine.states import FailureCode
+from workflows.definition import pointer, validator_of
 
 SUBMIT_DOCUMENT = "submit_document"
 ASK_CLARIFICATION = "ask_clarification"
 MAX_VIOLATIONS = 20
+MAX_DEPTH = 64  # levels of nesting
+
+#: What PostgreSQL keeps in no text: U+0000, and halves of surrogate pairs.
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,8 +84,8 @@ def parse_reply(reply: ModelReply, *, schema: Mapping[str, JsonValue], max_quest
     """
     match reply.finish_reason:
         case FinishReason.REFUSED:
-            failure = Failure(code=FailureCode.MODEL_REFUSED, message=reply.text[:500] or "The model refused the task.")
-            return Unusable(failure=failure)
+            message = storable(reply.text[:500]) or "The model refused the task."
+            return Unusable(failure=Failure(code=FailureCode.MODEL_REFUSED, message=message))
         case FinishReason.TRUNCATED:
             message = "The output was cut off at the step's max_output_tokens; raise it or ask for less."
             return Unusable(failure=Failure(code=FailureCode.OUTPUT_TRUNCATED, message=message))
@@ -120,14 +127,10 @@ def _refuse(constant: str) -> None:
 def _document(content: JsonValue, schema: Mapping[str, JsonValue]) -> Outcome:
     if not isinstance(content, dict):
         return _violation("", "type", "The document must be one JSON object.")
-    if _is_unstorable(content):
-        return _violation("", "characters", "The document must not contain U+0000 or halves of surrogate pairs.")
+    if (flaw := _flaw(content)) is not None:
+        return flaw
     found = [
-        FieldError(
-            pointer="".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in error.instance_path),
-            code=type(error.kind).__name__.removeprefix("ValidationErrorKind_").lower(),
-            detail=error.message[:500],
-        )
+        FieldError(pointer=pointer(*error.instance_path), code=error.kind.name, detail=error.message[:500])
         for error in _validator(json.dumps(schema, sort_keys=True)).iter_errors(content)
     ]
     if found:
@@ -136,36 +139,68 @@ def _document(content: JsonValue, schema: Mapping[str, JsonValue]) -> Outcome:
     return ValidDocument(content=content)
 
 
-def _is_unstorable(value: JsonValue) -> bool:
-    """Return whether PostgreSQL would refuse a text in the value."""
-    if isinstance(value, str):
-        return "\0" in value or any("\ud800" <= letter <= "\udfff" for letter in value)
+def _flaw(value: JsonValue) -> Violations | None:
+    """Return what keeps a value from being stored as JSON, None when nothing does."""
+    level, depth = [value], 0
+    while level:
+        depth += 1
+        if depth > MAX_DEPTH:
+            return _violation("", "nesting", f"The arguments must not be nested deeper than {MAX_DEPTH} levels.")
+        if any(isinstance(each, str) and _UNSTORABLE.search(each) for each in level):
+            return _violation("", "characters", "The arguments must not contain U+0000 or halves of surrogate pairs.")
+        if any(isinstance(each, float) and not math.isfinite(each) for each in level):
+            return _violation("", "number", "The arguments must not contain infinite numbers or NaN.")
+        level = [inner for each in level for inner in _inside(each)]
+    return None
+
+
+def _inside(value: JsonValue) -> Iterator[JsonValue]:
     if isinstance(value, dict):
-        return any(_is_unstorable(key) or _is_unstorable(inner) for key, inner in value.items())
-    return isinstance(value, list) and any(_is_unstorable(inner) for inner in value)
+        yield from value
+        yield from value.values()
+    elif isinstance(value, list):
+        yield from value
+
+
+def storable(text: str) -> str:
+    """Return a text that somebody else wrote, with what no database keeps replaced by U+FFFD."""
+    return _UNSTORABLE.sub("\ufffd", text)
 
 
 @lru_cache(maxsize=256)
 def _validator(schema: str) -> jsonschema_rs.Validator:
-    return jsonschema_rs.Draft202012Validator(json.loads(schema), validate_formats=True)
+    return validator_of(json.loads(schema))
 
 
 def _questions(arguments: JsonValue, max_questions: int) -> Outcome:
+    if (flaw := _flaw(arguments)) is not None:
+        return flaw
     try:
         drafts = _Asked.model_validate(arguments).questions
     except ValidationError as error:
         errors = [
-            FieldError(pointer="".join(f"/{part}" for part in each["loc"]), code=each["type"], detail=each["msg"])
-            for each in error.errors()
+            FieldError(pointer=pointer(*each["loc"]), code=each["type"], detail=each["msg"]) for each in error.errors()
         ]
         return Violations(errors=tuple(errors[:MAX_VIOLATIONS]))
     if not 1 <= len(drafts) <= max_questions:
         return _violation("/questions", "count", f"Ask 1 to {max_questions} questions at once.")
+    faults = tuple(_question_faults(drafts))
+    return Violations(errors=faults[:MAX_VIOLATIONS]) if faults else Questions(drafts=drafts)
+
+
+def _question_faults(drafts: tuple[QuestionDraft, ...]) -> Iterator[FieldError]:
+    """Tell why nobody could answer some of the questions."""
+    texts: set[str] = set()
     for index, draft in enumerate(drafts):
+        where = pointer("questions", index)
+        if draft.text in texts:
+            yield FieldError(pointer=f"{where}/text", code="repeated", detail="Ask each thing once.")
+        texts.add(draft.text)
         is_choice = draft.answer_type in {AnswerType.SINGLE_CHOICE, AnswerType.MULTI_CHOICE}
         if is_choice and len({choice.value for choice in draft.choices}) < 2:
-            return _violation(f"/questions/{index}/choices", "choices", "Give at least two different choices.")
-    return Questions(drafts=drafts)
+            yield FieldError(pointer=f"{where}/choices", code="choices", detail="Give at least two different choices.")
+        elif draft.default not in NOTHING and (detail := misfit(draft, draft.default)):
+            yield FieldError(pointer=f"{where}/default", code="default", detail=detail)
 
 
 def _violation(pointer: str, code: str, detail: str) -> Violations:

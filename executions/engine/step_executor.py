@@ -8,7 +8,15 @@ from typing import assert_never
 
 from executions.engine import changes
 from executions.engine.calls import Call, CallKey, ModelReply, ModelRequest
-from executions.engine.errors import Conflict, FieldError, ModelError, NotFound, Superseded, Unavailable, VersionConflict
+from executions.engine.errors import (
+    Conflict,
+    FieldError,
+    ModelError,
+    NotFound,
+    Superseded,
+    Unavailable,
+    VersionConflict,
+)
 from executions.engine.execution import Document, Execution, Failure, Pin, Step
 from executions.engine.finishing import to_the_end
 from executions.engine.ports import Decide, Ports, Transition
@@ -244,8 +252,11 @@ class LLMStepExecutor:
         """Store a call's end with what was decided from it; alone, as discarded, when the decision comes too late."""
         self._open = call
         calls = (call,) if following is None else (call, following)
+        await to_the_end(self._settle(call, self._transition(decide, calls=calls, document=document)))
+
+    async def _settle(self, call: Call, transition: Transition) -> None:
         try:
-            await self._commit(decide, calls=calls, document=document)
+            await self._store(transition)
         except VersionConflict:
             # Not too late: somebody else's write came first. The reply is kept, and whoever takes the step up uses it.
             await self._book(call)
@@ -268,11 +279,13 @@ class LLMStepExecutor:
         await to_the_end(self._ports.ledger.settle(call))
         self._open = None
 
-    async def _commit(self, decide: Decide, *, calls: tuple[Call, ...] = (), document: Document | None = None) -> None:
-        transition = Transition(
+    async def _commit(self, decide: Decide, *, calls: tuple[Call, ...] = ()) -> None:
+        await to_the_end(self._store(self._transition(decide, calls=calls)))
+
+    def _transition(self, decide: Decide, *, calls: tuple[Call, ...], document: Document | None = None) -> Transition:
+        return Transition(
             execution_id=self._execution_id, epoch=self._epoch, decide=decide, calls=calls, document=document
         )
-        await to_the_end(self._store(transition))
 
     async def _store(self, transition: Transition) -> None:
         self._execution = await self._ports.journal.commit(transition)

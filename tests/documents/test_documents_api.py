@@ -107,6 +107,13 @@ def test_filters_narrow_the_list(
     assert titles(api(alice), **named) == found
 
 
+def test_a_document_of_which_an_execution_made_two_versions_is_listed_once(api: Api, alice: User) -> None:
+    scope, execution = scope_of(alice), uuid7()
+    store(scope, execution_id=execution)
+    store(scope, version=2, execution_id=execution)
+    assert titles(api(alice), execution_id=execution) == ["The plan"]
+
+
 @pytest.mark.parametrize(
     "query",
     [

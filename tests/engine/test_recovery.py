@@ -3,45 +3,66 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from uuid import UUID
 
 import pytest
 
+from executions.engine.calls import Call
 from executions.engine.errors import Superseded, Unavailable, VersionConflict
 from executions.engine.execution import Execution
-from executions.engine.ports import Journal, Transition
+from executions.engine.in_memory import InMemoryJournal, InMemoryLedger
+from executions.engine.ports import Transition
+from executions.engine.runner import ExecutionRunner
 from executions.engine.states import CallStatus, ExecutionStatus, FailureCode, StepStatus
 from tests.engine.world import FORK, Gate, World, document, invalid
 
 
 @dataclass
-class Hindered:
-    """A journal that something happens to, just before it would store a chosen transition."""
+class Hindered(InMemoryJournal):
+    """A journal that something happens to, once, just before it would store a chosen transition."""
 
-    journal: Journal
-    chosen: Callable[[Transition], bool]
-    error: Exception | None = None  # raised once
+    chosen: Callable[[Transition], bool] = bool
+    error: Exception | None = None
+    hindered: int = 0
     reached: asyncio.Event = field(default_factory=asyncio.Event)
     opened: asyncio.Event = field(default_factory=asyncio.Event)
-    hindered: int = 0
 
     async def commit(self, transition: Transition) -> Execution:
         """Store it, later or not at all."""
-        if self.hindered or not self.chosen(transition):
-            return await self.journal.commit(transition)
-        self.hindered += 1
+        if not self.hindered and self.chosen(transition):
+            self.hindered += 1
+            self.reached.set()
+            if self.error is not None:
+                raise self.error
+            await self.opened.wait()
+        return await super().commit(transition)
+
+
+class LateLedger(InMemoryLedger):
+    """A ledger that answers its first question late."""
+
+    def __init__(self, ledger: InMemoryLedger) -> None:
+        super().__init__()
+        self.ledger = ledger
+        self.reached = asyncio.Event()
+        self.opened = asyncio.Event()
+
+    async def calls(self, execution_id: UUID, step_id: str) -> list[Call]:
+        """Return the step's calls as they are once the gate is open."""
         self.reached.set()
-        if self.error is not None:
-            raise self.error
         await self.opened.wait()
-        return await self.journal.commit(transition)
+        return await self.ledger.calls(execution_id, step_id)
+
+    async def settle(self, call: Call) -> None:
+        """Keep what became of a call."""
+        await self.ledger.settle(call)
 
 
 def hinder(world: World, chosen: Callable[[Transition], bool], error: Exception | None = None) -> Hindered:
-    """Put something in the way of the world's runners; people still write as before."""
-    hindered = Hindered(world.ports.journal, chosen, error)
+    """Put something in the way of the world's journal."""
+    hindered = Hindered(**vars(world.journal), chosen=chosen, error=error)
     world.ports = replace(world.ports, journal=hindered)
     return hindered
 
@@ -117,32 +138,47 @@ async def test_a_bug_leaves_no_call_under_way_in_the_books() -> None:
     assert totals["cost_complete"] is False
 
 
-async def test_a_runner_that_was_overtaken_while_it_took_up_a_call_leaves_the_others_alone() -> None:
-    gate = Gate(document())
-    world = await World(script={"one": [gate]}).start()
+async def test_a_runner_that_is_overtaken_while_it_takes_a_call_up_leaves_the_books_alone() -> None:
+    first, second = Gate(document()), Gate(document("Of the last"))
+    world = await World(script={"one": [first, second]}).start()
     dead = asyncio.create_task(world.runner("dead").run())
-    await gate.reached.wait()
-    late = hinder(world, lambda transition: transition.epoch == 2)
-    second = Gate(document("Of the last"))
-    world.script["one"] = [second]
-    overtaken = asyncio.create_task(world.runner("late").run())
-    await late.reached.wait()  # it is about to take the dead one's call up
+    await first.under_way()
+    ledger = LateLedger(world.ledger)
+    late = ExecutionRunner(replace(world.ports, ledger=ledger), execution_id=world.execution_id, runner="late")
+    overtaken = asyncio.create_task(late.run())
+    await ledger.reached.wait()  # it has claimed, and asks what the dead one left
     last = asyncio.create_task(world.runner("last").run())
-    await second.reached.wait()
-    late.opened.set()
+    await second.under_way()
+    ledger.opened.set()  # now it sees the call of the one that overtook it
     await overtaken
     second.opened.set()
     assert (await last).status is ExecutionStatus.COMPLETED
-    dead.cancel()
-    await asyncio.gather(dead, return_exceptions=True)
     assert [status for step, status in world.calls() if step == "one"] == ["unknown", "committed"]
+    await _end(dead)
+
+
+async def test_a_cancel_that_meets_a_stop_keeps_the_cost_of_the_reply() -> None:
+    world = await World().start()
+    hindered = hinder(world, has_document)
+    runner = world.runner()
+    running = asyncio.create_task(runner.run())
+    await hindered.reached.wait()
+    await world.cancel()
+    await runner.refresh()  # cancels the task while it stores the document
+    await asyncio.sleep(0)
+    hindered.opened.set()
+    assert (await running).status is ExecutionStatus.CANCELLED
+    [call] = world.ledger.rows.values()
+    assert call.status is CallStatus.DISCARDED
+    assert call.reply is not None
+    assert not world.documents.versions
 
 
 async def test_an_overtaken_runner_stops_without_a_word(caplog: pytest.LogCaptureFixture) -> None:
     left, right = Gate(document()), Gate(document())
     world = await World(FORK, {"left": [left], "right": [right]}).start()
     overtaken = asyncio.create_task(world.runner("a").run())
-    await asyncio.gather(left.reached.wait(), right.reached.wait())
+    await asyncio.gather(left.under_way(), right.under_way())
     completed = await world.run("b")
     left.opened.set()
     right.opened.set()
@@ -155,34 +191,38 @@ async def test_an_overtaken_runner_that_is_told_stops_its_calls() -> None:
     world = await World(script={"one": [gate]}).start()
     runner = world.runner("a")
     overtaken = asyncio.create_task(runner.run())
-    await gate.reached.wait()
+    await gate.under_way()
     completed = await world.run("b")
     await runner.refresh()
     assert await overtaken == completed  # though nobody opened the gate
     assert world.journal.log[world.execution_id][-1].sequence == completed.last_sequence
 
 
-async def test_a_stopped_runner_that_cannot_hand_back_stops_all_the_same(caplog: pytest.LogCaptureFixture) -> None:
-    for error in (Unavailable("away"), Superseded((await World().start()).execution_id, epoch=1)):
-        gate = Gate(document())
-        world = await World(script={"one": [gate]}).start()
-        running = asyncio.create_task(world.runner().run())
-        hindered = Hindered(world.ports.journal, lambda _: True, error)
-        await gate.reached.wait()
-        object.__setattr__(world.ports, "journal", hindered)
-        running.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await running
-        assert hindered.hindered == 1
-        assert (await world.now()).runner == "a"  # the sweep will see that it is silent
-    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
+@pytest.mark.parametrize("error", [Unavailable("away"), Superseded(UUID(int=0), epoch=1)], ids=["away", "superseded"])
+async def test_a_stopped_runner_that_cannot_hand_back_stops_all_the_same(error: Exception) -> None:
+    gate = Gate(document())
+    world = await World(script={"one": [gate]}).start()
+    hindered = hinder(world, lambda transition: not transition.calls and transition.epoch is not None, error)
+    running = asyncio.create_task(world.runner().run())
+    await gate.under_way()
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert hindered.hindered == 1
+    assert (await world.now()).runner == "a"  # the sweep will see that it is silent
+
+
+async def _end(task: asyncio.Task[Execution]) -> None:
+    """Stop what stands for a runner that died."""
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
 
 
 async def test_a_runner_leaves_no_task_behind() -> None:
     gate = Gate(document())
     world = await World(script={"one": [gate]}).start()
     running = asyncio.create_task(world.runner().run())
-    await gate.reached.wait()
+    await gate.under_way()
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
     await asyncio.sleep(0)
@@ -193,25 +233,23 @@ async def test_a_remediation_that_is_taken_up_has_the_output_and_the_violations_
     gate = Gate(document())
     world = await World(script={"one": [invalid(), gate]}).start()
     dead = asyncio.create_task(world.runner("a").run())
-    await gate.reached.wait()
+    await gate.under_way()
     assert (await world.run("b")).status is ExecutionStatus.COMPLETED
     first, again, *_ = [request for request in world.asked if request.step_id == "one"][1:]
     assert again.prompt == first.prompt
     assert again.request_hash == first.request_hash
-    dead.cancel()
-    await asyncio.gather(dead, return_exceptions=True)
+    await _end(dead)
 
 
 async def test_what_is_taken_up_reads_the_versions_that_were_pinned() -> None:
     gate = Gate(document())
     world = await World(script={"two": [gate]}).start()
     dead = asyncio.create_task(world.runner("a").run())
-    await gate.reached.wait()
+    await gate.under_way()
     [made] = world.documents.versions[(await world.now()).scope.id, "one"]
     newer = {"title": "Of somebody else", "points": ["later"]}
     await world.documents.save(replace(made, version=2, content=newer, title="Of somebody else"))
     await world.run("b")
     assert "Title of one" in world.asked[-1].prompt
     assert "Of somebody else" not in world.asked[-1].prompt
-    dead.cancel()
-    await asyncio.gather(dead, return_exceptions=True)
+    await _end(dead)

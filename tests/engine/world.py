@@ -144,16 +144,12 @@ class World:
 
     async def decide(self, decide: Callable[[Execution, changes.Context], changes.Change]) -> Execution:
         """Do what a person does."""
-        return await self.journal.commit(
-            Transition(execution_id=self.execution_id, epoch=None, decide=decide)
-        )
+        return await self.journal.commit(Transition(execution_id=self.execution_id, epoch=None, decide=decide))
 
     async def answer(self, step_id: str, answers: Mapping[str, Any]) -> Execution:
         """Answer a step's questions."""
         return await self.decide(
-            lambda execution, context: changes.answer(
-                execution, step_id, answers, answered_by="ann", context=context
-            )
+            lambda execution, context: changes.answer(execution, step_id, answers, answered_by="ann", context=context)
         )
 
     async def cancel(self) -> Execution:
@@ -212,6 +208,11 @@ class Gate:
         self.following = following
         self.reached = asyncio.Event()
         self.opened = asyncio.Event()
+
+    async def under_way(self) -> None:
+        """Wait until the call is under way; one that never comes is a failure, and no hanging test."""
+        async with asyncio.timeout(10):
+            await self.reached.wait()
 
     async def __call__(self, _request: ModelRequest) -> ModelReply:
         """Say that the call is under way, and answer once the gate is open."""
