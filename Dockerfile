@@ -7,16 +7,16 @@ COPY requirements.txt .
 RUN pip install --no-cache-dir --disable-pip-version-check --requirement requirements.txt
 
 COPY . .
-RUN useradd --system --create-home scriptorium \
- && mkdir /data && chown scriptorium:scriptorium /data \
- && SECRET_KEY=only-to-collect LOCAL=1 DATA_DIR=/data python manage.py collectstatic --noinput --verbosity 0 \
- && chown -R scriptorium:scriptorium /data
+RUN useradd --system --create-home scriptorium && install -d -o scriptorium -g scriptorium /data
 USER scriptorium
 
 ENV DATA_DIR=/data HOST=0.0.0.0 PORT=8000
 VOLUME /data
 EXPOSE 8000
-HEALTHCHECK --interval=10s --timeout=5s --start-period=60s \
-  CMD ["python", "-m", "orchestrator.probe"]
+# Asked by the name that the server answers to.
+HEALTHCHECK --interval=10s --timeout=5s --start-period=60s CMD ["python", "-c", "\
+import os, urllib.request as http; \
+host = os.environ.get('ALLOWED_HOSTS', '').split(',')[0].strip('.* ') or 'localhost'; \
+http.urlopen(http.Request('http://127.0.0.1:' + os.environ['PORT'] + '/healthz', headers={'Host': host}))"]
 ENTRYPOINT ["python", "manage.py"]
 CMD ["serve"]

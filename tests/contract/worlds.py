@@ -21,8 +21,8 @@ from executions.engine.ports import Ports, Transition
 from executions.journal import PostgresJournal
 from executions.ledger import PostgresLedger
 from executions.repository import create_repositories
-from executions.wiring import PublishedDefinitions, SystemClock
 from executions.threads import in_thread
+from executions.wiring import PublishedDefinitions, SystemClock
 from telemetry.models import ModelCall
 from tests.engine.world import World
 from workflows import repository as workflows
@@ -81,9 +81,7 @@ class PostgresWorld(World):
 
     async def decide(self, decide: Callable[[Execution, changes.Context], changes.Change]) -> Execution:
         """Do what a person does."""
-        return await self.ports.journal.commit(
-            Transition(execution_id=self.execution_id, epoch=None, decide=decide)
-        )
+        return await self.ports.journal.commit(Transition(execution_id=self.execution_id, epoch=None, decide=decide))
 
     def check(self) -> None:
         """Nothing to look at without a query; `log` and the documents' constraint tell."""

@@ -67,9 +67,7 @@ def _decide(
 
 
 def _claim(execution_id: UUID, runner: str = "a") -> Execution:
-    return _decide(
-        execution_id, lambda execution, context: changes.claim(execution, runner=runner, context=context)
-    )
+    return _decide(execution_id, lambda execution, context: changes.claim(execution, runner=runner, context=context))
 
 
 def _ask(execution_id: UUID) -> None:

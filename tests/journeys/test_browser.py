@@ -55,9 +55,7 @@ def _log_in(page: Page, machine: Machine, name: str) -> None:
     page.get_by_role("button", name="Log in").click()
 
 
-def test_a_person_starts_an_execution_watches_it_answers_and_reads(
-    fresh: Machine, page: Page, pictures: Path
-) -> None:
+def test_a_person_starts_an_execution_watches_it_answers_and_reads(fresh: Machine, page: Page, pictures: Path) -> None:
     fresh.serve(REHEARSAL_LATENCY_SECONDS="1")
     _log_in(page, fresh, "ada")
     page.get_by_role("button", name="Start an execution").click()

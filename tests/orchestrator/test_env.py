@@ -37,7 +37,9 @@ def test_a_file_that_cannot_be_read_is_named(monkeypatch: pytest.MonkeyPatch, tm
         env.text("THING", "default")
 
 
-@pytest.mark.parametrize(("raw", "expected"), [("1", True), ("yes", True), ("TRUE", True), ("0", False), ("off", False)])
+@pytest.mark.parametrize(
+    ("raw", "expected"), [("1", True), ("yes", True), ("TRUE", True), ("0", False), ("off", False)]
+)
 def test_a_flag_has_a_few_spellings(monkeypatch: pytest.MonkeyPatch, raw: str, expected: bool) -> None:
     monkeypatch.setenv("THING", raw)
     assert env.flag("THING", default=not expected) is expected
@@ -71,7 +73,9 @@ def test_a_choice_names_what_may_be_chosen(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_a_local_secret_is_made_once_for_all_and_only_its_owner_reads_it(tmp_path: Path) -> None:
     path = tmp_path / "new" / "secret"
-    code = "import sys, pathlib; from orchestrator import env; print(env.local_secret('THING', pathlib.Path(sys.argv[1])))"
+    code = (
+        "import sys, pathlib; from orchestrator import env; print(env.local_secret('THING', pathlib.Path(sys.argv[1])))"
+    )
     makers = [
         subprocess.Popen([sys.executable, "-c", code, str(path)], stdout=subprocess.PIPE, text=True) for _ in range(4)
     ]

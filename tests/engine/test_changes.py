@@ -1,0 +1,181 @@
+"""Whatever happens in whatever order: what is refused changes nothing, and what is done leaves a sound execution."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+from uuid_utils.compat import uuid7
+
+from executions.engine import changes
+from executions.engine.changes import Change, Context, stamp
+from executions.engine.clarification import QuestionDraft
+from executions.engine.errors import EngineError, FieldError
+from executions.engine.events import EventType, ProgressEvent
+from executions.engine.execution import Document, Execution, Failure, ScopeRef
+from executions.engine.planner import new_execution, ready_steps
+from executions.engine.states import (
+    ENDED,
+    EXECUTION_TRANSITIONS,
+    STEP_TRANSITIONS,
+    UNFINISHED,
+    WORKING,
+    ExecutionStatus,
+    FailureCode,
+    StepStatus,
+)
+from tests.engine.world import FORK, SCHEMA
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+FAILURE = Failure(code=FailureCode.TIMED_OUT, message="Late.")
+FAULTS = (FieldError(pointer="/title", code="type", detail="Wrong."),)
+ASKED = (QuestionDraft(text="How many?"),)
+DOCUMENT = Document(
+    id=uuid7(),
+    scope_id=uuid7(),
+    type="left",
+    version=1,
+    title="T",
+    content={"title": "T"},
+    schema=SCHEMA,
+    execution_id=None,
+    step_id="left",
+    created_at=NOW,
+)
+CONTEXT = Context(now=NOW, document=DOCUMENT)
+
+Happening = Callable[[Execution, str], Change]
+HAPPENINGS: dict[str, Happening] = {
+    "claim": lambda execution, _: changes.claim(execution, runner="a", context=CONTEXT),
+    "release": lambda execution, _: changes.release(execution, context=CONTEXT),
+    "start": lambda execution, step: changes.start_step(execution, step, model="m", pins=(), context=CONTEXT),
+    "remediate": lambda execution, step: changes.remediate(execution, step, violations=FAULTS, context=CONTEXT),
+    "complete": lambda execution, step: changes.complete_step(execution, step, context=CONTEXT),
+    "fail": lambda execution, step: changes.fail_step(execution, step, FAILURE, context=CONTEXT),
+    "ask": lambda execution, step: changes.ask(execution, step, questions=ASKED, context=CONTEXT),
+    "answer": lambda execution, step: changes.answer(
+        execution, step, {"How many?": "Twelve"}, answered_by="ann", context=CONTEXT
+    ),
+    "cancel": lambda execution, _: changes.cancel(execution, context=CONTEXT),
+}
+#: Cancels are rare, or few stories would get far.
+STORIES = st.lists(
+    st.tuples(
+        st.sampled_from([*HAPPENINGS, "start", "complete", "start", "complete", "answer"]), st.sampled_from([*"lrj"])
+    ),
+    max_size=40,
+)
+STEPS = {"l": "left", "r": "right", "j": "join"}
+
+
+def fresh() -> Execution:
+    """Return an execution that was just accepted."""
+    scope = ScopeRef(id=uuid7(), type="project", key="p")
+    return new_execution(FORK, execution_id=uuid7(), workflow_version=1, scope=scope, brief="b", now=NOW)
+
+
+def may_happen(execution: Execution, name: str, step_id: str) -> bool:
+    """Whether a runner or a person would try it: nobody starts a step whose inputs are not there."""
+    if name == "start":
+        return step_id in {step.step_id for step in ready_steps(execution)}
+    return name != "release" or execution.status is ExecutionStatus.RUNNING
+
+
+@given(story=STORIES)
+def test_every_story_keeps_the_tables_the_numbers_and_the_sense(story: list[tuple[str, str]]) -> None:
+    accepted = fresh()
+    execution, log = stamp(changes.create(accepted), current=replace(accepted, version=0), now=NOW)
+    for name, letter in [("claim", "l"), *story]:
+        if not may_happen(execution, name, STEPS[letter]):
+            continue
+        try:
+            change = HAPPENINGS[name](execution, STEPS[letter])
+        except EngineError:
+            continue
+        stored, events = stamp(change, current=execution, now=NOW)
+        check_moves(execution, stored)
+        check_sense(stored)
+        log = (*log, *events)
+        execution = stored
+    check_log(execution, log)
+
+
+def check_moves(before: Execution, after: Execution) -> None:
+    """Every status moved along its table, possibly several moves at once; nothing that ended moved."""
+    assert after.version == before.version + 1
+    assert before.status not in ENDED
+    assert after.status is before.status or after.status in EXECUTION_TRANSITIONS[before.status]
+    for step_id, step in after.steps.items():
+        was = before.steps[step_id]
+        assert step.status is was.status or step.status in STEP_TRANSITIONS[was.status]
+        assert (step.version > was.version) or step == was
+        assert step.attempt >= was.attempt
+
+
+def check_sense(execution: Execution) -> None:
+    """The execution's status is what its steps make it."""
+    statuses = {step.status for step in execution.steps.values()}
+    if execution.status in ENDED:
+        assert not statuses & UNFINISHED
+        assert execution.finished_at is not None
+    if execution.status is ExecutionStatus.COMPLETED:
+        assert statuses == {StepStatus.COMPLETED}
+    if execution.status is ExecutionStatus.FAILED:
+        assert execution.failure == FAILURE
+    if execution.status is ExecutionStatus.WAITING:
+        assert StepStatus.WAITING in statuses
+        assert not statuses & WORKING
+        assert not ready_steps(execution)
+        assert execution.runner is None
+    if execution.status is ExecutionStatus.RUNNING:
+        assert statuses & WORKING or ready_steps(execution)
+
+
+def check_log(execution: Execution, log: tuple[ProgressEvent, ...]) -> None:
+    """The log has no gaps, and tells the end once, last."""
+    assert [event.sequence for event in log] == list(range(1, execution.last_sequence + 1))
+    ends = [event.sequence for event in log if event.event_type is EventType.COMPLETE]
+    assert ends == ([execution.last_sequence] if execution.ended else [])
+
+
+def _waiting() -> Execution:
+    execution = changes.claim(fresh(), runner="a", context=CONTEXT).execution
+    for step in ("left", "right"):
+        execution = changes.start_step(execution, step, model="m", pins=(), context=CONTEXT).execution
+        execution = changes.ask(execution, step, questions=ASKED, context=CONTEXT).execution
+    return execution
+
+
+def test_an_execution_waits_only_when_nothing_else_goes_on() -> None:
+    execution = _waiting()
+    assert execution.status is ExecutionStatus.WAITING
+    answered = changes.answer(execution, "left", {"left.1.1": "x"}, answered_by="ann", context=CONTEXT)
+    assert [event.event_type.value for event in answered.events] == ["clarification_answered", "execution_resumed"]
+    again = changes.answer(answered.execution, "right", {"right.1.1": "x"}, answered_by="ann", context=CONTEXT)
+    assert [event.event_type.value for event in again.events] == ["clarification_answered"]
+
+
+def test_a_cancel_stops_every_step_and_gives_up_every_call() -> None:
+    change = changes.cancel(_waiting(), context=CONTEXT)
+    assert change.discard_pending_calls
+    assert {step.status for step in change.execution.steps.values()} == {StepStatus.CANCELLED}
+    assert [event.event_type.value for event in change.events] == [*["step_cancelled"] * 3, "complete"]
+
+
+def test_a_claim_raises_the_epoch_every_time() -> None:
+    first = changes.claim(fresh(), runner="a", context=CONTEXT)
+    second = changes.claim(first.execution, runner="b", context=CONTEXT)
+    assert (first.execution.runner_epoch, second.execution.runner_epoch) == (1, 2)
+    assert [event.event_type.value for event in first.events] == ["execution_started"]
+    assert second.events == ()
+
+
+def test_every_event_type_has_exactly_one_class() -> None:
+    from executions.engine.events import Event
+
+    told: list[Any] = [each.event_type for each in Event.__subclasses__()]
+    assert sorted(told) == sorted(EventType)
