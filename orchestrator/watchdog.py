@@ -115,7 +115,9 @@ def _as_server(command: list[Argument]) -> list[Argument]:
     if os.geteuid() != 0:
         return command
     who = [f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "--pdeathsig", "INT"]
-    return ["setpriv", *who, "--inh-caps=+dac_override", "--ambient-caps=+dac_override", *command]
+    # Without no_setuid_fixup the kernel leaves the capability out of account where a program only asks (access(2)).
+    capability = ["--securebits=+no_setuid_fixup", "--inh-caps=+dac_override", "--ambient-caps=+dac_override"]
+    return ["setpriv", *who, *capability, *command]
 
 
 def _death_signal() -> Callable[[], object] | None:
