@@ -16,7 +16,7 @@ from typing import Any
 
 from django.core.exceptions import ValidationError as DjangoValidationError
 from django.core.serializers.json import DjangoJSONEncoder
-from django.db.models import Model, Q, QuerySet
+from django.db.models import Field, Model, Q, QuerySet
 from rest_framework.exceptions import ValidationError
 from rest_framework.pagination import BasePagination
 from rest_framework.request import Request
@@ -106,7 +106,10 @@ def _decode(cursor: str, ordering: tuple[str, ...], model: type[Model]) -> list[
 
 
 def _typed(field: str, value: int | str, model: type[Model]) -> Any:
-    typed = model._meta.get_field(field.lstrip("-")).to_python(value)
+    column = model._meta.get_field(field.lstrip("-"))  # noqa: SLF001 - Django's public name for it
+    if not isinstance(column, Field):
+        raise TypeError(f"{field} is no column to order by")
+    typed = column.to_python(value)
     without_zone = isinstance(typed, datetime) and typed.tzinfo is None
     if without_zone or (isinstance(typed, str) and "\0" in typed):
         raise ValueError("not a cursor")

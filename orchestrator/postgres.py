@@ -119,6 +119,16 @@ def release(data_dir: Path) -> None:
         lock.close()
 
 
+def wait_until_stopped(data_dir: Path, *, seconds: float) -> bool:
+    """Return once nobody runs the server any more, or False after so many seconds: somebody still uses it."""
+    deadline = time.monotonic() + seconds
+    while _watched(home_of(data_dir)):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(POLL_SECONDS)
+    return True
+
+
 def home_of(data_dir: Path) -> Path:
     """Return the directory of everything that belongs to the server."""
     return data_dir / "postgres"

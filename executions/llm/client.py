@@ -8,7 +8,6 @@ from django.conf import settings
 
 from executions.engine.calls import ModelReply, ModelRequest
 from executions.llm import rehearsal
-from executions.llm.providers import ProviderModel
 
 
 class RoutingModelClient:
@@ -17,7 +16,6 @@ class RoutingModelClient:
     def __init__(self, *, aliases: dict[str, str], rehearsal_latency_seconds: float) -> None:
         self._aliases = aliases
         self._rehearsal = rehearsal.RehearsalModel(latency_seconds=rehearsal_latency_seconds)
-        self._provider = ProviderModel()
 
     def resolve(self, model: str) -> str:
         """Return the `provider:model` that an alias stands for (itself when it is one already)."""
@@ -31,7 +29,10 @@ class RoutingModelClient:
         """
         if request.model.partition(":")[0] == rehearsal.PROVIDER:
             return await self._rehearsal.complete(request)
-        return await self._provider.complete(request)
+        # Its libraries take more than a second to import: every command would pay for what a worker alone needs.
+        from executions.llm.providers import ProviderModel  # noqa: PLC0415
+
+        return await ProviderModel().complete(request)
 
 
 @cache

@@ -76,7 +76,7 @@ class Checking(AsyncAPIView):
 
 class Private(AsyncAPIView):
     async def get(self, request: Request) -> Response:
-        return Response({"name": request.user.get_username(), "request_id": request.request_id})
+        return Response({"name": request.user.get_username(), "request_id": request._request.request_id})  # type: ignore[attr-defined]
 
 
 class Never(BaseThrottle):
