@@ -72,7 +72,7 @@ def django_database(database_url: str) -> dict[str, Any]:
     }
 
 
-_held: dict[Path, IO[bytes]] = {}  # users.lock of each data directory that this process uses
+_held: dict[Path, int] = {}  # descriptor of users.lock of each data directory that this process uses
 
 
 def ensure_running(data_dir: Path) -> None:
@@ -84,7 +84,7 @@ def ensure_running(data_dir: Path) -> None:
     _prepare(data_dir)
     home = home_of(data_dir)
     if home not in _held:
-        lock = (home / "users.lock").open("ab")
+        lock = os.open(home / "users.lock", os.O_RDWR | os.O_CREAT, 0o600)  # bare: the kernel closes it at our end
         fcntl.flock(lock, fcntl.LOCK_SH)  # waits while a watchdog is stopping the server
         _held[home] = lock
     deadline = time.monotonic() + START_SECONDS
@@ -115,8 +115,8 @@ def keep_running(data_dir: Path, *, every_seconds: float = 1.0) -> Callable[[], 
 
 def release(data_dir: Path) -> None:
     """Take part no more before this process ends; the last user's leaving stops the server."""
-    if lock := _held.pop(home_of(data_dir), None):
-        lock.close()
+    if (lock := _held.pop(home_of(data_dir), None)) is not None:
+        os.close(lock)
 
 
 def wait_until_stopped(data_dir: Path, *, seconds: float) -> bool:

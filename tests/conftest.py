@@ -6,7 +6,6 @@ This module runs before Django reads its settings: they name the database.
 from __future__ import annotations
 
 import atexit
-import fcntl
 import os
 import shutil
 import tempfile
@@ -18,6 +17,7 @@ import pytest
 
 #: Programs that journeys with a mark need; a mark needs one of its programs.
 PROGRAMS = {"browser": ("chromium", "chromium-browser", "google-chrome"), "node": ("node",)}
+STOP_SECONDS = 30.0
 _DATA_DIR_PREFIX = "scriptorium-test-"
 
 
@@ -37,10 +37,8 @@ def _prepare_environment() -> Path | None:
 def _clean_up(data_dir: Path) -> None:
     """Let the session's server go, and remove what it wrote."""
     postgres.release(data_dir)
-    home = postgres.home_of(data_dir)
-    if home.exists():
-        with (home / "watchdog.lock").open("ab") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)  # the watchdog holds it until the server is gone
+    if postgres.home_of(data_dir).exists() and not postgres.wait_until_stopped(data_dir, seconds=STOP_SECONDS):
+        raise RuntimeError(f"something still uses the server of {data_dir}")
     shutil.rmtree(data_dir)
 
 

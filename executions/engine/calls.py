@@ -2,20 +2,35 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
+from typing import Annotated
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
 
 from executions.engine.states import CallKind, CallStatus
 
 
 class _Value(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def _finite(value: JsonValue) -> JsonValue:
+    """Return the value with every number that JSON does not know (`1e999` reads as infinity) written out as text."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else str(value)
+    if isinstance(value, dict):
+        return {name: _finite(inner) for name, inner in value.items()}
+    return [_finite(inner) for inner in value] if isinstance(value, list) else value
+
+
+#: What a model sent, in a form that every database keeps as JSON.
+Kept = Annotated[JsonValue, AfterValidator(_finite)]
 
 
 class Usage(_Value):
@@ -53,7 +68,7 @@ class ToolCall(_Value):
     """One call of one of the step's tools; `arguments` as the model wrote them, parsed if they were JSON."""
 
     name: str
-    arguments: JsonValue
+    arguments: Kept
 
 
 class ModelReply(_Value):
@@ -68,7 +83,7 @@ class ModelReply(_Value):
     cost_usd: Decimal | None = None  # None: the model has no known price
     provider_request_id: str = ""
     latency_ms: int = 0
-    raw: JsonValue = None  # the provider's answer, for the record
+    raw: Kept = None  # the provider's answer, for the record
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

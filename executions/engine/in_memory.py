@@ -129,7 +129,7 @@ class InMemoryLedger:
     def record(self, call: Call) -> None:
         """Announce a new call, or settle a known one; what was settled for good stays."""
         known = self.rows.get(call.key)
-        if known is None or call.status in SETTLES_TO[known.status]:
+        if known is None or (known.reply is None and call.status in SETTLES_TO[known.status]):
             self.rows[call.key] = call
 
     def discard_pending(self, execution_id: UUID, now: datetime) -> None:

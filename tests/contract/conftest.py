@@ -8,6 +8,7 @@ import pytest
 
 from executions.progress import notifier
 from tests.contract.worlds import MemoryWorld, PostgresWorld
+from workflows import repository as workflows
 
 
 @pytest.fixture(
@@ -24,6 +25,7 @@ def world_of(request: pytest.FixtureRequest) -> type[MemoryWorld] | type[Postgre
 
 @pytest.fixture(autouse=True)
 def quiet() -> Iterator[None]:
-    """Let the notifier's connection go, so that the database can be emptied."""
+    """Let the notifier's connection go, so that the database can be emptied, and forget what was published in it."""
     yield
     notifier.stop()
+    workflows.get_definition.cache_clear()

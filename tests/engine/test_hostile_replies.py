@@ -79,6 +79,12 @@ def test_a_text_that_is_almost_json_is_no_document(text: str) -> None:
     assert isinstance(parse_reply(reply(text=text), schema=OPEN, max_questions=0), Violations)
 
 
+@given(arguments=ANYTHING)
+def test_what_a_model_sent_can_be_kept_as_json(arguments: JsonValue) -> None:
+    sent = reply(ToolCall(name="submit_document", arguments=arguments)).model_copy(update={"text": ""})
+    json.dumps(sent.model_dump(mode="json"), allow_nan=False)
+
+
 def test_a_name_that_nobody_can_store_is_sent_back() -> None:
     assert pointers(submitted({"a\0": 1})) == [("", "characters")]
 

@@ -77,7 +77,8 @@ async def test_all_steps_of_a_level_are_under_way_at_once() -> None:
         return document()
 
     names = [f"s{number}" for number in range(width)]
-    steps = [*({"id": name} for name in names), {"id": "join", "inputs": names}]
+    steps: list[dict[str, object]] = [{"id": name} for name in names]
+    steps.append({"id": "join", "inputs": names})
     world = await World(definition(*steps), {name: [meet] for name in names}).start()
     assert (await world.run()).status is ExecutionStatus.COMPLETED
 

@@ -3,78 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from uuid import UUID
 
 import pytest
+from pydantic import JsonValue
 
-from executions.engine.calls import Call
 from executions.engine.errors import Superseded, Unavailable, VersionConflict
 from executions.engine.execution import Execution
-from executions.engine.in_memory import InMemoryJournal, InMemoryLedger
-from executions.engine.ports import Transition
 from executions.engine.runner import ExecutionRunner
 from executions.engine.states import CallStatus, ExecutionStatus, FailureCode, StepStatus
+from tests.engine.hindrance import LateLedger, announces, has_document, hinder
 from tests.engine.world import FORK, Gate, World, document, invalid
-
-
-@dataclass
-class Hindered(InMemoryJournal):
-    """A journal that something happens to, once, just before it would store a chosen transition."""
-
-    chosen: Callable[[Transition], bool] = bool
-    error: Exception | None = None
-    hindered: int = 0
-    reached: asyncio.Event = field(default_factory=asyncio.Event)
-    opened: asyncio.Event = field(default_factory=asyncio.Event)
-
-    async def commit(self, transition: Transition) -> Execution:
-        """Store it, later or not at all."""
-        if not self.hindered and self.chosen(transition):
-            self.hindered += 1
-            self.reached.set()
-            if self.error is not None:
-                raise self.error
-            await self.opened.wait()
-        return await super().commit(transition)
-
-
-class LateLedger(InMemoryLedger):
-    """A ledger that answers its first question late."""
-
-    def __init__(self, ledger: InMemoryLedger) -> None:
-        super().__init__()
-        self.ledger = ledger
-        self.reached = asyncio.Event()
-        self.opened = asyncio.Event()
-
-    async def calls(self, execution_id: UUID, step_id: str) -> list[Call]:
-        """Return the step's calls as they are once the gate is open."""
-        self.reached.set()
-        await self.opened.wait()
-        return await self.ledger.calls(execution_id, step_id)
-
-    async def settle(self, call: Call) -> None:
-        """Keep what became of a call."""
-        await self.ledger.settle(call)
-
-
-def hinder(world: World, chosen: Callable[[Transition], bool], error: Exception | None = None) -> Hindered:
-    """Put something in the way of the world's journal."""
-    hindered = Hindered(**vars(world.journal), chosen=chosen, error=error)
-    world.ports = replace(world.ports, journal=hindered)
-    return hindered
-
-
-def has_document(transition: Transition) -> bool:
-    """Whether it stores a document."""
-    return transition.document is not None
-
-
-def announces(transition: Transition) -> bool:
-    """Whether it announces a call and settles none."""
-    return bool(transition.calls) and all(call.status is CallStatus.PENDING for call in transition.calls)
 
 
 async def test_a_runner_stopped_while_it_stores_a_document_stores_it() -> None:
@@ -106,6 +46,51 @@ async def test_a_runner_stopped_while_it_announces_a_call_reports_it_as_unknown(
     assert world.calls() == [("one", "unknown")]
     assert not world.asked
     assert (await world.now()).runner is None
+
+
+async def test_a_runner_stopped_while_it_claims_hands_back_what_it_claimed() -> None:
+    world = await World().start()
+    hindered = hinder(world, lambda _: True)
+    running = asyncio.create_task(world.runner().run())
+    await hindered.reached.wait()
+    running.cancel()
+    await asyncio.sleep(0)
+    hindered.opened.set()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    stored = await world.now()
+    assert (stored.status, stored.runner_epoch, stored.runner) == (ExecutionStatus.RUNNING, 1, None)
+
+
+async def test_an_overtaken_runner_does_not_hand_back_what_is_another_ones() -> None:
+    first, second = Gate(document()), Gate(document())
+    world = await World(script={"one": [first, second]}).start()
+    runner = world.runner("a")
+    overtaken = asyncio.create_task(runner.run())
+    await first.under_way()
+    other = asyncio.create_task(world.runner("b").run())
+    await second.under_way()
+    await runner.refresh()  # it has seen the other's claim
+    overtaken.cancel()  # and is stopped before it could do anything about it
+    with pytest.raises(asyncio.CancelledError):
+        await overtaken
+    assert (await world.now()).runner == "b"
+    second.opened.set()
+    assert (await other).status is ExecutionStatus.COMPLETED
+
+
+async def test_a_runner_goes_by_the_newest_version_though_older_news_arrives_later() -> None:
+    left, right = Gate(document()), Gate(document())
+    world = await World(FORK, {"left": [left], "right": [right]}).start()
+    runner = world.runner()
+    running = asyncio.create_task(runner.run())
+    await asyncio.gather(left.under_way(), right.under_way())
+    left.opened.set()
+    right.opened.set()  # both end in the same turn of the loop
+    execution = await running
+    assert execution.status is ExecutionStatus.COMPLETED
+    assert execution == await world.now()
+    assert [request.step_id for request in world.asked].count("join") == 1
 
 
 async def test_a_reply_that_could_not_be_stored_with_its_decision_is_kept_and_used() -> None:
@@ -247,7 +232,7 @@ async def test_what_is_taken_up_reads_the_versions_that_were_pinned() -> None:
     dead = asyncio.create_task(world.runner("a").run())
     await gate.under_way()
     [made] = world.documents.versions[(await world.now()).scope.id, "one"]
-    newer = {"title": "Of somebody else", "points": ["later"]}
+    newer: dict[str, JsonValue] = {"title": "Of somebody else", "points": ["later"]}
     await world.documents.save(replace(made, version=2, content=newer, title="Of somebody else"))
     await world.run("b")
     assert "Title of one" in world.asked[-1].prompt

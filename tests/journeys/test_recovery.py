@@ -14,9 +14,10 @@ pytestmark = pytest.mark.journey
 QUICK_RECOVERY = {"RUNNER_SILENT_SECONDS": "2", "SWEEP_SECONDS": "0.5", "HEARTBEAT_SECONDS": "0.5"}
 
 
-def _running_step(client: httpx.Client, execution_id: str) -> str | None:
+def _is_at_work(client: httpx.Client, execution_id: str) -> bool:
+    """Whether the three steps that can run side by side have all asked their models."""
     steps = client.get(f"/executions/{execution_id}/steps").json()["data"]
-    return next((step["step_id"] for step in steps if step["status"] == "running"), None)
+    return sum(step["status"] == "running" for step in steps) == 3
 
 
 def _assert_whole(client: httpx.Client, execution_id: str) -> None:
@@ -38,14 +39,13 @@ CLOSED_BRIEF = (
 )
 
 
-@pytest.mark.parametrize("step_of_death", ["first", "second"])
-def test_an_execution_completes_after_its_worker_was_killed_in_a_step(fresh: Machine, step_of_death: str) -> None:
+def test_an_execution_completes_after_its_worker_was_killed_in_a_step(fresh: Machine) -> None:
     fresh.environment |= QUICK_RECOVERY
     fresh.serve("--no-worker")
     worker = fresh.start("worker", REHEARSAL_LATENCY_SECONDS="3")
     with fresh.client() as client:
         execution_id = start_execution(client, CLOSED_BRIEF, workflow_id="vendor-assessment")
-        wait_until(lambda: _running_step(client, execution_id), what="a running step")
+        wait_until(lambda: _is_at_work(client, execution_id), what="a running step")
         worker.kill()
         worker.wait()
         fresh.start("worker")
@@ -57,10 +57,11 @@ def test_an_execution_completes_after_its_worker_was_killed_in_a_step(fresh: Mac
 def test_a_paused_worker_that_wakes_up_after_another_took_over_writes_nothing(fresh: Machine) -> None:
     fresh.environment |= QUICK_RECOVERY
     fresh.serve("--no-worker")
-    zombie = fresh.start("worker", REHEARSAL_LATENCY_SECONDS="3")
+    # Its model answers while it is paused: nobody takes over in less than the two seconds after which it counts as dead.
+    zombie = fresh.start("worker", REHEARSAL_LATENCY_SECONDS="1.5")
     with fresh.client() as client:
         execution_id = start_execution(client, CLOSED_BRIEF, workflow_id="vendor-assessment")
-        wait_until(lambda: _running_step(client, execution_id), what="a running step")
+        wait_until(lambda: _is_at_work(client, execution_id), what="a running step")
         zombie.send_signal(signal.SIGSTOP)
         fresh.start("worker")
         wait_for_status(client, execution_id, "completed")
@@ -78,7 +79,7 @@ def test_a_worker_that_is_told_to_stop_hands_its_work_to_the_next(fresh: Machine
     first = fresh.start("worker", REHEARSAL_LATENCY_SECONDS="30")
     with fresh.client() as client:
         execution_id = start_execution(client, CLOSED_BRIEF, workflow_id="vendor-assessment")
-        wait_until(lambda: _running_step(client, execution_id), what="a running step")
+        wait_until(lambda: _is_at_work(client, execution_id), what="a running step")
         first.terminate()
         assert first.wait(20) == 0
         fresh.start("worker")
@@ -91,7 +92,7 @@ def test_a_cancel_from_the_web_process_ends_the_call_in_the_worker(fresh: Machin
     fresh.start("worker", REHEARSAL_LATENCY_SECONDS="60")
     with fresh.client() as client:
         execution_id = start_execution(client, CLOSED_BRIEF, workflow_id="vendor-assessment")
-        wait_until(lambda: _running_step(client, execution_id), what="a running step")
+        wait_until(lambda: _is_at_work(client, execution_id), what="a running step")
         assert client.post(f"/executions/{execution_id}/cancel").status_code == 200
         events = [event for _, event, _ in stream(client, execution_id)]
         assert events[-1] == "complete"

@@ -1,0 +1,154 @@
+"""What goes wrong goes wrong the same way in memory and on PostgreSQL."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+
+import pytest
+from pydantic import JsonValue
+
+from executions.engine.calls import ModelReply, ToolCall
+from executions.engine.errors import ModelError, Superseded, Unavailable, VersionConflict
+from executions.engine.execution import Execution
+from executions.engine.ports import Journal, Transition
+from executions.engine.runner import ExecutionRunner
+from executions.engine.states import CallStatus, ExecutionStatus, FailureCode
+from tests.contract.worlds import AnyWorld, MemoryWorld, PostgresWorld, without_ids
+from tests.engine.world import FORK, LINE, Gate, document, invalid, reply
+from workflows.definition import WorkflowDefinition
+
+Story = Callable[[AnyWorld], Awaitable[None]]
+
+
+@dataclass
+class Refusing:
+    """A journal that refuses the first document, as a real one may."""
+
+    journal: Journal
+    error: Exception
+    refused: bool = False
+
+    async def commit(self, transition: Transition) -> Execution:
+        """Store it, unless it is the first with a document."""
+        if transition.document is not None and not self.refused:
+            self.refused = True
+            raise self.error
+        return await self.journal.commit(transition)
+
+
+def odd(arguments: JsonValue) -> ModelReply:
+    """Return a reply that hands this in."""
+    return reply(ToolCall(name="submit_document", arguments=arguments))
+
+
+async def hostile(world: AnyWorld) -> None:
+    """The model hands in what no database keeps; it is booked, and sent back."""
+    world.script = {"one": [odd({"title": "a\0b", "points": ["\ud800"]}), odd({"title": "T", "points": [1e999]})]}
+    await world.runner("a").run()
+
+
+async def buggy(world: AnyWorld) -> None:
+    """Something unforeseen happens while the model is asked."""
+    world.script = {"one": [RuntimeError("a bug")]}
+    await world.runner("a").run()
+
+
+async def refused(world: AnyWorld) -> None:
+    """The provider rejects one branch with a text that no database keeps."""
+    world.script = {"left": [ModelError(FailureCode.PROVIDER_REJECTED, "No\0 key.")]}
+    await world.runner("a").run()
+
+
+async def stopped(world: AnyWorld) -> None:
+    """The worker is stopped during a call, and another goes on."""
+    gate = Gate(document())
+    world.script = {"one": [gate]}
+    running = asyncio.create_task(world.runner("a").run())
+    await gate.under_way()
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    await world.runner("b").run()
+
+
+async def remediation_taken_up(world: AnyWorld) -> None:
+    """The worker is stopped while the model mends its output; the next one sends exactly the same."""
+    gate = Gate(document())
+    world.script = {"one": [invalid(), gate]}
+    running = asyncio.create_task(world.runner("a").run())
+    await gate.under_way()
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    await world.runner("b").run()
+    hashes = [call.request_hash for call in await world.ports.ledger.calls(world.execution_id, "one")]
+    assert len(hashes) == 3
+    assert hashes[1] == hashes[2]
+
+
+async def overtaken_by_the_head(world: AnyWorld) -> None:
+    """Somebody else's version came first; the reply is used all the same, and bought once."""
+    journal = Refusing(world.ports.journal, VersionConflict("The document", expected=0))
+    await ExecutionRunner(replace(world.ports, journal=journal), execution_id=world.execution_id, runner="a").run()
+    assert [request.step_id for request in world.asked] == ["one", "two"]
+
+
+async def away(world: AnyWorld) -> None:
+    """The database is away as the document would be stored; the reply is used later."""
+    journal = Refusing(world.ports.journal, Unavailable("The database is away."))
+    with pytest.raises(Unavailable):
+        await ExecutionRunner(replace(world.ports, journal=journal), execution_id=world.execution_id, runner="a").run()
+    await world.runner("b").run()
+    assert [request.step_id for request in world.asked] == ["one", "two"]
+
+
+@pytest.mark.parametrize(
+    ("definition", "story", "ends"),
+    [
+        (LINE, hostile, ExecutionStatus.COMPLETED),
+        (LINE, buggy, ExecutionStatus.FAILED),
+        (FORK, refused, ExecutionStatus.FAILED),
+        (LINE, stopped, ExecutionStatus.COMPLETED),
+        (LINE, remediation_taken_up, ExecutionStatus.COMPLETED),
+        (LINE, overtaken_by_the_head, ExecutionStatus.COMPLETED),
+        (LINE, away, ExecutionStatus.COMPLETED),
+    ],
+)
+async def test_a_story_ends_the_same_in_both_worlds(
+    transactional_db: None, definition: WorkflowDefinition, story: Story, ends: ExecutionStatus
+) -> None:
+    told = []
+    for kind in (MemoryWorld, PostgresWorld):
+        world = kind(definition)
+        await world.start()
+        await story(world)
+        execution = await world.now()
+        assert execution.status is ends
+        log = await world.log()
+        assert [sequence for sequence, _, _ in log] == list(range(1, len(log) + 1))
+        told.append((without_ids(execution), sorted(log[:-1], key=str) + log[-1:], await world.booked()))
+    assert told[0] == told[1]
+
+
+async def test_an_overtaken_runner_may_not_settle_a_call_with_its_transition(
+    world_of: type[MemoryWorld] | type[PostgresWorld],
+) -> None:
+    gate = Gate(document())
+    world = world_of(LINE, {"one": [gate]})
+    await world.start()
+    running = asyncio.create_task(world.runner("a").run())
+    await gate.under_way()
+    [pending] = await world.ports.ledger.calls(world.execution_id, "one")
+    late = Transition(
+        execution_id=world.execution_id,
+        epoch=0,
+        decide=lambda execution, _: pytest.fail(f"{execution.id} was decided upon"),
+        calls=(replace(pending, status=CallStatus.UNKNOWN),),
+    )
+    with pytest.raises(Superseded):
+        await world.ports.journal.commit(late)
+    gate.opened.set()
+    assert (await running).status is ExecutionStatus.COMPLETED
+    assert [status for _, _, status in await world.booked()] == ["committed", "committed"]
