@@ -8,10 +8,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from uuid_utils.compat import uuid7
 
+from executions.engine import changes
 from executions.engine.calls import Call, CallKey, sum_calls
-from executions.engine.errors import NotFound, VersionConflict
-from executions.engine.execution import Document
+from executions.engine.errors import IllegalTransition, NotFound, VersionConflict
+from executions.engine.execution import Document, Execution
 from executions.engine.in_memory import InMemoryDocumentRepository, InMemoryLedger, ManualClock
+from executions.engine.ports import Transition
 from executions.engine.states import CallKind, CallStatus
 from tests.engine.world import SCHEMA, World, document
 
@@ -36,6 +38,23 @@ async def test_an_execution_is_saved_over_the_version_before_and_no_other() -> N
     with pytest.raises(VersionConflict):
         await executions.save(replace(stored, id=uuid7(), version=2))  # a new one begins with 1
     assert (await executions.get(world.execution_id)).version == 2
+
+
+async def test_a_refused_transition_leaves_neither_call_nor_event_nor_version() -> None:
+    world = await World().start()
+    before = await world.now()
+    key = replace(CALL.key, execution_id=world.execution_id)
+
+    def refuse(execution: Execution, context: changes.Context) -> changes.Change:
+        return changes.remediate(execution, "one", violations=(), context=context)  # it has not begun
+
+    with pytest.raises(IllegalTransition):
+        await world.journal.commit(
+            Transition(execution_id=world.execution_id, epoch=None, decide=refuse, calls=(replace(CALL, key=key),))
+        )
+    assert await world.now() == before
+    assert world.calls() == []
+    assert world.events() == ["execution_created"]
 
 
 async def test_a_document_is_saved_after_the_version_before_and_no_other() -> None:
