@@ -178,7 +178,7 @@ def test_a_data_directory_with_a_very_long_path_works(tmp_path: Path) -> None:
 ORDINARY = "daemon"
 _BECOME_ORDINARY = (
     *("setpriv", f"--reuid={ORDINARY}", f"--regid={ORDINARY}", "--clear-groups"),
-    *("--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"),
+    *("--securebits=+no_setuid_fixup", "--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"),
 )
 
 
