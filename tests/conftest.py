@@ -56,6 +56,7 @@ from rest_framework.test import APIClient  # noqa: E402
 
 from access import services as access  # noqa: E402
 from executions.progress import notifier  # noqa: E402
+from workflows.repository import get_definition  # noqa: E402
 
 
 def _missing() -> dict[str, str]:
@@ -81,6 +82,13 @@ def django_db_setup(django_db_setup: None) -> Iterator[None]:
     """The test database, which can only be dropped once no thread of ours is connected to it."""
     yield
     notifier.stop()
+
+
+@pytest.fixture(autouse=True)
+def forgotten() -> Iterator[None]:
+    """Definitions are kept for ever, as they never change; the tables of a test are emptied."""
+    yield
+    get_definition.cache_clear()
 
 
 @pytest.fixture

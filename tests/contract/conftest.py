@@ -8,7 +8,6 @@ import pytest
 
 from executions.progress import notifier
 from tests.contract.worlds import MemoryWorld, PostgresWorld
-from workflows import repository as workflows
 
 
 @pytest.fixture(
@@ -25,7 +24,6 @@ def world_of(request: pytest.FixtureRequest) -> type[MemoryWorld] | type[Postgre
 
 @pytest.fixture(autouse=True)
 def quiet() -> Iterator[None]:
-    """Let the notifier's connection go, so that the database can be emptied, and forget what was published in it."""
+    """Let the notifier's connection go, so that the database can be emptied."""
     yield
     notifier.stop()
-    workflows.get_definition.cache_clear()

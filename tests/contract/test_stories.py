@@ -16,7 +16,7 @@ from executions.engine.ports import Journal, Transition
 from executions.engine.runner import ExecutionRunner
 from executions.engine.states import CallStatus, ExecutionStatus, FailureCode
 from tests.contract.worlds import AnyWorld, MemoryWorld, PostgresWorld, without_ids
-from tests.engine.world import FORK, LINE, Gate, document, invalid, reply
+from tests.engine.world import LINE, Gate, document, invalid, reply
 from workflows.definition import WorkflowDefinition
 
 Story = Callable[[AnyWorld], Awaitable[None]]
@@ -56,8 +56,8 @@ async def buggy(world: AnyWorld) -> None:
 
 
 async def refused(world: AnyWorld) -> None:
-    """The provider rejects one branch with a text that no database keeps."""
-    world.script = {"left": [ModelError(FailureCode.PROVIDER_REJECTED, "No\0 key.")]}
+    """The provider rejects the request with a text that no database keeps."""
+    world.script = {"one": [ModelError(FailureCode.PROVIDER_REJECTED, "No\0 key.")]}
     await world.runner("a").run()
 
 
@@ -109,7 +109,7 @@ async def away(world: AnyWorld) -> None:
     [
         (LINE, hostile, ExecutionStatus.COMPLETED),
         (LINE, buggy, ExecutionStatus.FAILED),
-        (FORK, refused, ExecutionStatus.FAILED),
+        (LINE, refused, ExecutionStatus.FAILED),
         (LINE, stopped, ExecutionStatus.COMPLETED),
         (LINE, remediation_taken_up, ExecutionStatus.COMPLETED),
         (LINE, overtaken_by_the_head, ExecutionStatus.COMPLETED),
