@@ -61,7 +61,7 @@ def _store(change: Change, *, current: Execution, now: datetime) -> Execution:
     if change.discard_pending_calls:
         recorder.discard_pending(current.id, now=now)
     stored, events = stamp(change, current=current, now=now)
-    repository.save(stored)
+    repository.save(stored, over=current)
     _append(events)
     transaction.on_commit(lambda: announce(stored.id))
     return stored

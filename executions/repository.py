@@ -12,7 +12,7 @@ from django.db.models import QuerySet
 from documents import repository as documents
 from executions import models
 from executions.engine.errors import NotFound, VersionConflict
-from executions.engine.execution import Document, Execution
+from executions.engine.execution import Document, Execution, Step
 from executions.engine.in_memory import InMemoryDocumentRepository, InMemoryExecutionRepository
 from executions.engine.ports import Repositories
 from executions.engine.states import ACTIVE
@@ -105,11 +105,13 @@ def list_active() -> list[Execution]:
 
 
 @transaction.atomic
-def save(execution: Execution) -> None:
+def save(execution: Execution, *, over: Execution | None = None) -> None:
     """Insert an execution (version 1), or replace the version before; steps that moved are written with it.
 
+    `over` is the value that it was made from; without it, steps may replace any earlier version of theirs.
+
     Raises:
-        VersionConflict: the stored one has another version.
+        VersionConflict: the stored one, or a stored step of it, has another version.
     """
     if execution.version == 1:
         _insert(execution)
@@ -118,16 +120,20 @@ def save(execution: Execution) -> None:
     rows = models.Execution.objects.filter(id=execution.id, version=expected)
     if rows.update(**execution_columns(execution)) != 1:
         raise VersionConflict("The execution", expected=expected)
-    stored = dict(models.ExecutionStep.objects.filter(execution_id=execution.id).values_list("step_id", "version"))
+    before = _step_versions(execution.id) if over is None else {key: each.version for key, each in over.steps.items()}
     for step in execution.steps.values():
-        if stored.get(step.step_id) != step.version:
-            _replace_step(execution, step.step_id, expected=stored.get(step.step_id, 0))
+        if step.version != (expected_step := before.get(step.step_id, 0)):
+            _replace_step(execution.id, step, expected=expected_step)
 
 
-def _replace_step(execution: Execution, step_id: str, *, expected: int) -> None:
-    rows = models.ExecutionStep.objects.filter(execution_id=execution.id, step_id=step_id, version=expected)
-    if rows.update(**step_columns(execution.steps[step_id])) != 1:
-        raise VersionConflict(f"Step {step_id}", expected=expected)
+def _step_versions(execution_id: UUID) -> dict[str, int]:
+    return dict(models.ExecutionStep.objects.filter(execution_id=execution_id).values_list("step_id", "version"))
+
+
+def _replace_step(execution_id: UUID, step: Step, *, expected: int) -> None:
+    rows = models.ExecutionStep.objects.filter(execution_id=execution_id, step_id=step.step_id, version=expected)
+    if step.version < expected or rows.update(**step_columns(step)) != 1:
+        raise VersionConflict(f"Step {step.step_id}", expected=expected)
 
 
 def _insert(execution: Execution) -> None:

@@ -28,7 +28,7 @@ from executions.engine.ports import Decide, Transition
 from executions.engine.runner import ExecutionRunner
 from executions.engine.states import ExecutionStatus
 from executions.jobs import enqueue_advance
-from executions.running import RUNNING
+from executions.running import watched
 from executions.threads import in_thread
 from executions.wiring import ports
 from workflows import repository as workflows
@@ -165,22 +165,25 @@ async def advance_execution(*, execution_id: UUID, runner: str) -> None:
         NotFound: there is no such execution.
         Unavailable: the database is away; the sweep starts it again.
     """
-    RUNNING[execution_id] = running = ExecutionRunner(ports(), execution_id=execution_id, runner=runner)
-    try:
-        await running.run()
-    except asyncio.CancelledError:
-        # This worker stops. What it handed back goes on at once elsewhere, not only after a sweep.
-        await asyncio.shield(in_thread(enqueue_advance, execution_id))
-        raise
-    finally:
-        del RUNNING[execution_id]
+    running = ExecutionRunner(ports(), execution_id=execution_id, runner=runner)
+    with watched(running, execution_id):
+        try:
+            await running.run()
+        except asyncio.CancelledError:
+            # This worker stops. What it handed back goes on at once elsewhere, not only after a sweep.
+            await asyncio.shield(in_thread(enqueue_advance, execution_id))
+            raise
 
 
 async def execute_next_step(*, execution_id: UUID, runner: str) -> Execution:
     """Run the next step of an execution that can go on, here and now, and hand the execution back.
 
+    `runner` is the name of a worker that beats: the sweep takes over from anybody else at once.
+
     Raises:
         NotFound: there is no such execution.
         Unavailable: the database is away.
     """
-    return await ExecutionRunner(ports(), execution_id=execution_id, runner=runner).step()
+    running = ExecutionRunner(ports(), execution_id=execution_id, runner=runner)
+    with watched(running, execution_id):
+        return await running.step()

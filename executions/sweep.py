@@ -7,7 +7,9 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db import connection, transaction
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q, TextField
+from django.db.models.functions import Cast
+from procrastinate.contrib.django.models import ProcrastinateJob
 
 from executions import models
 from executions.engine.states import ExecutionStatus
@@ -15,14 +17,18 @@ from executions.jobs import QUEUE, enqueue_advance
 
 _SWEEPING = 7_316_204_552  # key of the advisory lock: one worker at a time sweeps
 
-#: Jobs whose worker is gone hold their lock for ever unless somebody ends them.
+AT_ONCE = 1000  # executions that one sweep enqueues; the next goes on
+
+#: Jobs whose worker is gone hold their lock for ever unless somebody ends them. One that its worker ends this very
+#: moment is skipped: to end it twice would be an error.
 _END_STALLED_JOBS = """
-SELECT procrastinate_finish_job_v1(job.id, 'failed', true)
-FROM procrastinate_jobs AS job LEFT JOIN procrastinate_workers AS worker ON worker.id = job.worker_id
-WHERE job.queue_name = %s AND job.status = 'doing'
-  AND (worker.id IS NULL OR worker.last_heartbeat < %s)
+SELECT procrastinate_finish_job_v1(stalled.id, 'failed', true) FROM (
+  SELECT job.id
+  FROM procrastinate_jobs AS job LEFT JOIN procrastinate_workers AS worker ON worker.id = job.worker_id
+  WHERE job.queue_name = %s AND job.status = 'doing' AND (worker.id IS NULL OR worker.last_heartbeat < %s)
+  FOR UPDATE OF job SKIP LOCKED
+) AS stalled
 """
-_WAITING_LOCKS = "SELECT lock FROM procrastinate_jobs WHERE lock = ANY(%s) AND status IN ('todo', 'doing')"
 
 
 @transaction.atomic
@@ -39,12 +45,7 @@ def sweep(*, now: datetime, runner: str, running: Collection[UUID], silent_secon
             return 0  # somebody else is at it
         silent_since = now - timedelta(seconds=silent_seconds)
         cursor.execute(_END_STALLED_JOBS, [QUEUE, silent_since])
-        found = _abandoned(
-            now=now, runner=runner, running=running, silent_since=silent_since, idle_seconds=idle_seconds
-        )
-        cursor.execute(_WAITING_LOCKS, [[str(each) for each in found]])
-        has_job = {row[0] for row in cursor.fetchall()}
-    lost = [each for each in found if str(each) not in has_job]
+    lost = _abandoned(now=now, runner=runner, running=running, silent_since=silent_since, idle_seconds=idle_seconds)
     for execution_id in lost:
         enqueue_advance(execution_id)
     models.Runner.objects.filter(heartbeat_at__lt=silent_since).exclude(
@@ -62,8 +63,9 @@ def _abandoned(
     dead = Q(runner__isnull=False) & ~Q(runner__in=alive)
     dropped = Q(runner=runner) & ~Q(id__in=list(running)) & untouched
     orphaned = Q(runner__isnull=True) & untouched
-    rows = models.Execution.objects.filter(runnable & (dead | dropped | orphaned))
-    return list(rows.order_by("updated_at", "id").values_list("id", flat=True)[:1000])
+    job = ProcrastinateJob.objects.filter(lock=Cast(OuterRef("id"), TextField()), status__in=["todo", "doing"])
+    rows = models.Execution.objects.filter(runnable & (dead | dropped | orphaned) & ~Exists(job))
+    return list(rows.order_by("updated_at", "id").values_list("id", flat=True)[:AT_ONCE])
 
 
 def register(*, name: str, now: datetime) -> None:

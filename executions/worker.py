@@ -21,6 +21,7 @@ logger = logging.getLogger(__name__)
 
 WATCH_SECONDS = 0.5  # so that a cancel aborts a model call well within two seconds, whatever notification is lost
 RESTART_SECONDS = 1.0  # before taking jobs again after the database was away
+HAND_BACK_SECONDS = 3.0  # to hand back what did not end within the grace period; an outage would have us wait for ever
 
 
 class Worker:
@@ -28,6 +29,7 @@ class Worker:
 
     def __init__(self, name: str) -> None:
         self.name = name
+        self._ending = False
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set; then let jobs finish for the grace period, hand back the rest, and return."""
@@ -42,8 +44,7 @@ class Worker:
         try:
             await asyncio.wait({jobs, stopped, *duties}, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            jobs.cancel()  # takes no more, and lets those under way finish for the grace period
-            await asyncio.gather(jobs, return_exceptions=True)
+            await self._end(jobs)
             for task in (stopped, *duties):
                 task.cancel()
             ended = await asyncio.gather(*duties, return_exceptions=True)
@@ -51,6 +52,16 @@ class Worker:
         for outcome in (*ended, *([] if jobs.cancelled() else [jobs.exception()])):
             if isinstance(outcome, Exception):
                 raise outcome
+
+    async def _end(self, jobs: asyncio.Task[None]) -> None:
+        """Take no more jobs, and let those under way finish for the grace period."""
+        self._ending = True
+        jobs.cancel()
+        await asyncio.wait({jobs}, timeout=settings.SHUTDOWN_GRACE_SECONDS + HAND_BACK_SECONDS)
+        while not jobs.done():
+            logger.warning("jobs cannot be handed back; the sweep of another worker will find them")
+            jobs.cancel()
+            await asyncio.wait({jobs}, timeout=RESTART_SECONDS)
 
     async def _leave(self) -> None:
         try:
@@ -74,7 +85,7 @@ class Worker:
             sweep.sweep,
             now=timezone.now(),
             runner=self.name,
-            running=set(RUNNING),
+            running=set(RUNNING.values()),
             silent_seconds=settings.RUNNER_SILENT_SECONDS,
             idle_seconds=settings.SWEEP_SECONDS,
         )
@@ -85,8 +96,8 @@ class Worker:
         """Tell each runner of this process whose execution was changed from outside."""
         if not RUNNING:
             return
-        stored = await in_thread(sweep.versions, set(RUNNING))
-        for execution_id, runner in list(RUNNING.items()):
+        stored = await in_thread(sweep.versions, set(RUNNING.values()))
+        for runner, execution_id in list(RUNNING.items()):
             if 0 < runner.version < stored.get(execution_id, 0):
                 try:
                     await runner.refresh()
@@ -95,7 +106,7 @@ class Worker:
 
     async def _take_jobs(self) -> None:
         """Run Procrastinate's worker; it ends by itself when the database goes away, and is started again."""
-        while True:
+        while not self._ending:
             try:
                 # An app of its own: ours goes on enqueuing on Django's connection, in the caller's transaction.
                 worker_app = app.with_connector(app.connector.get_worker_connector())
@@ -104,5 +115,5 @@ class Worker:
                         **settings.PROCRASTINATE_WORKER_DEFAULTS, queues=[QUEUE], name=self.name
                     )
             except (ConnectorException, OSError) as error:
-                logger.warning("taking jobs stopped, and starts again: %s", error)
+                logger.warning("taking jobs stopped: %s", error)
             await asyncio.sleep(RESTART_SECONDS)

@@ -1,0 +1,28 @@
+"""People, and an empty queue."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import connections
+
+from access.services import ensure_user
+from executions.progress import notifier
+from tests.executions.moves import empty_the_queue
+
+
+@pytest.fixture(autouse=True)
+def quiet(transactional_db: None) -> Iterator[None]:
+    """No job of an earlier test, and no connection left over."""
+    empty_the_queue()
+    yield
+    notifier.stop()
+    connections.close_all()  # an outage may have lost this thread's
+
+
+@pytest.fixture
+def ann() -> User:
+    """Somebody who starts executions in a scope of her own."""
+    return ensure_user(name="ann")

@@ -1,0 +1,156 @@
+"""Executions in the database, brought to where a test wants them, and things that happen at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from threading import Barrier
+from typing import Any, cast
+from uuid import UUID
+
+import psycopg
+from django.contrib.auth.models import User
+from django.db import connection, connections
+from django.db.backends.postgresql.base import DatabaseWrapper
+from django.utils import timezone
+from psycopg.sql import SQL, Identifier
+from uuid_utils.compat import uuid7
+
+from executions import journal, services
+from executions.engine import changes
+from executions.engine.calls import Call, CallKey
+from executions.engine.clarification import QuestionDraft
+from executions.engine.execution import Document, Execution
+from executions.engine.ports import Decide, Transition
+from executions.engine.states import CallKind, CallStatus
+from executions.progress.database import connection_parameters
+from tests.engine.world import LINE, SCHEMA
+from workflows import repository as workflows
+from workflows.definition import WorkflowDefinition
+
+DEADLINE_SECONDS = 10.0
+
+
+def start(user: User, definition: WorkflowDefinition = LINE, *, scope: str = "p") -> Execution:
+    """Publish the workflow, and start it in a project of the user's."""
+    workflows.get_definition.cache_clear()  # the table was emptied since
+    workflows.publish(definition, now=timezone.now())
+    return services.start_execution(
+        user=user, workflow_id="report", scope_type="project", scope_id=scope, input="A brief.", now=timezone.now()
+    )
+
+
+def decide(execution_id: UUID, how: Decide, *, epoch: int | None = None, **parts: Any) -> Execution:
+    """Store a decision, as a person or as the runner of an epoch."""
+    transition = Transition(execution_id=execution_id, epoch=epoch, decide=how, **parts)
+    return journal.apply(transition, now=timezone.now())
+
+
+def claim(execution_id: UUID, runner: str = "a") -> Execution:
+    """Let a runner take the execution."""
+    return decide(execution_id, lambda execution, context: changes.claim(execution, runner=runner, context=context))
+
+
+def begin(execution: Execution, step_id: str = "one") -> Execution:
+    """Begin a step, its call under way."""
+    return decide(
+        execution.id,
+        lambda now, context: changes.start_step(now, step_id, model="m", pins=(), context=context),
+        epoch=execution.runner_epoch,
+        calls=(call(execution.id, step_id),),
+    )
+
+
+def ask(execution_id: UUID) -> Execution:
+    """Bring a new execution to where it waits for an answer."""
+    questions = (QuestionDraft(text="How many?"),)
+    begun = begin(claim(execution_id))
+    return decide(begun.id, lambda now, context: changes.ask(now, "one", questions=questions, context=context))
+
+
+def answer(user: User, execution_id: UUID, text: str) -> Execution:
+    """Answer the question."""
+    return services.submit_clarification(
+        user=user, execution_id=execution_id, step_id="one", answers={"one.1.1": text}, now=timezone.now()
+    )
+
+
+def cancel(user: User, execution_id: UUID) -> Execution:
+    """Stop the execution."""
+    return services.cancel_execution(user=user, execution_id=execution_id, now=timezone.now())
+
+
+def call(execution_id: UUID, step_id: str = "one") -> Call:
+    """Return a call that is under way."""
+    return Call(
+        key=CallKey(execution_id=execution_id, step_id=step_id, attempt=1, kind=CallKind.GENERATE),
+        model="scripted:writer",
+        request_hash="0" * 64,
+        status=CallStatus.PENDING,
+        started_at=timezone.now(),
+    )
+
+
+def paper(execution: Execution, step_id: str = "one") -> Document:
+    """Return what a step of the execution made."""
+    return Document(
+        id=uuid7(),
+        scope_id=execution.scope.id,
+        type=step_id,
+        version=0,
+        title="T",
+        content={"title": "T", "points": ["p"]},
+        schema=SCHEMA,
+        execution_id=execution.id,
+        step_id=step_id,
+        created_at=timezone.now(),
+    )
+
+
+def empty_the_queue() -> None:
+    """Lose every job; no table of Django's is emptied for the queue, so each test begins with this."""
+    with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM procrastinate_jobs")
+        cursor.execute("DELETE FROM procrastinate_workers")
+
+
+def together(*functions: Callable[[], object]) -> list[object]:
+    """Call each on a connection of its own, all at once; return what each returned or raised."""
+    barrier = Barrier(len(functions))
+
+    def run(function: Callable[[], object]) -> object:
+        try:
+            barrier.wait(DEADLINE_SECONDS)
+            return function()
+        except Exception as error:  # noqa: BLE001 - it is what the test looks at
+            return error
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(len(functions)) as pool:
+        return list(pool.map(run, functions))
+
+
+def names(outcomes: list[object]) -> list[str]:
+    """Return the types of outcomes, sorted."""
+    return sorted(type(outcome).__name__ for outcome in outcomes)
+
+
+@contextmanager
+def outage() -> Iterator[None]:
+    """Have the database refuse everybody, and lose whoever is connected; nobody waits long for it."""
+    name, pooled = str(connection.settings_dict["NAME"]), cast(DatabaseWrapper, connection)
+    pooled.pool.timeout = 0.2
+    with psycopg.connect(**{**connection_parameters(), "dbname": "postgres"}, autocommit=True) as admin:
+
+        def allow(allowed: bool) -> None:
+            admin.execute(SQL("ALTER DATABASE {} ALLOW_CONNECTIONS {}").format(Identifier(name), SQL(str(allowed))))
+
+        allow(False)
+        try:
+            admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name])
+            yield
+        finally:
+            allow(True)
+            pooled.close_pool()  # its patience, and what it has learnt about how long to wait

@@ -1,0 +1,206 @@
+"""A worker in this process, on the real queue: what it takes up, hands back, and lives through."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any
+from uuid import UUID
+
+import pytest
+from django.contrib.auth.models import User
+from procrastinate.contrib.django.models import ProcrastinateJob
+from pytest_django import Settings
+
+from executions import models, repository, services, wiring
+from executions.engine.calls import ModelReply, ModelRequest
+from executions.engine.in_memory import ScriptedModelClient
+from executions.engine.states import ExecutionStatus, StepStatus
+from executions.running import RUNNING
+from executions.threads import in_thread
+from executions.worker import Worker
+from telemetry.models import ModelCall
+from tests.engine.world import Gate, document
+from tests.executions.moves import cancel, claim, empty_the_queue, outage, start
+
+DEADLINE_SECONDS = 20.0
+Plug = Callable[[Callable[[ModelRequest], Awaitable[ModelReply]]], None]
+
+
+@pytest.fixture(autouse=True)
+def quick(settings: Settings) -> None:
+    """A worker that is in a hurry."""
+    settings.HEARTBEAT_SECONDS = 0.1
+    settings.SWEEP_SECONDS = 0.2
+    settings.SHUTDOWN_GRACE_SECONDS = 0.2
+    settings.PROCRASTINATE_WORKER_DEFAULTS = {
+        **settings.PROCRASTINATE_WORKER_DEFAULTS,
+        "shutdown_graceful_timeout": settings.SHUTDOWN_GRACE_SECONDS,
+        "update_heartbeat_interval": 0.1,
+    }
+
+
+@pytest.fixture
+def plug(monkeypatch: pytest.MonkeyPatch) -> Plug:
+    """Plug a model into the ports of this process."""
+
+    def with_model(reply: Callable[[ModelRequest], Awaitable[ModelReply]]) -> None:
+        ports = replace(wiring.ports(), models=ScriptedModelClient(reply))
+        monkeypatch.setattr(services, "ports", lambda: ports)
+
+    return with_model
+
+
+@pytest.fixture
+def gate(plug: Plug) -> Gate:
+    """A model that answers once it is let."""
+    gate = Gate(document())
+    plug(gate)
+    return gate
+
+
+@asynccontextmanager
+async def working(name: str = "me") -> AsyncIterator[asyncio.Event]:
+    """Have a worker at work, until the event that this gives is set or the block ends."""
+    stop = asyncio.Event()
+    worker = asyncio.create_task(Worker(name).run(stop))
+    try:
+        yield stop
+    finally:
+        stop.set()
+        async with asyncio.timeout(DEADLINE_SECONDS):
+            await worker
+
+
+async def until(condition: Callable[[], Any]) -> None:
+    """Wait until the database says so."""
+    async with asyncio.timeout(DEADLINE_SECONDS):
+        while not await in_thread(condition):
+            await asyncio.sleep(0.02)
+
+
+def _has(execution_id: UUID, status: ExecutionStatus) -> Callable[[], bool]:
+    return lambda: repository.get(execution_id).status is status
+
+
+async def test_a_worker_carries_what_was_started_to_its_end_and_leaves_no_trace_of_itself(
+    ann: User, plug: Plug
+) -> None:
+    gate = Gate(document())
+    gate.opened.set()
+    plug(gate)
+    execution_id = (await in_thread(start, ann)).id
+    async with working():
+        await until(_has(execution_id, ExecutionStatus.COMPLETED))
+        await until(lambda: models.Runner.objects.filter(name="me").exists())
+        await until(lambda: not ProcrastinateJob.objects.exists())
+    assert await in_thread(models.Runner.objects.count) == 0
+    assert RUNNING == {}
+
+
+async def test_a_cancel_ends_the_call_under_way(ann: User, gate: Gate) -> None:
+    execution_id = (await in_thread(start, ann)).id
+    async with working():
+        await gate.under_way()
+        await in_thread(cancel, ann, execution_id)
+        await until(lambda: not RUNNING)
+    assert (await in_thread(ModelCall.objects.get)).status == "discarded"
+
+
+async def test_a_worker_that_stops_hands_its_work_back_with_a_job_for_the_next(ann: User, gate: Gate) -> None:
+    execution_id = (await in_thread(start, ann)).id
+    async with working():
+        await gate.under_way()
+    stored = await in_thread(repository.get, execution_id)
+    assert (stored.status, stored.runner) == (ExecutionStatus.RUNNING, None)
+    job = await in_thread(ProcrastinateJob.objects.get)
+    assert (job.lock, job.status) == (str(execution_id), "todo")
+    assert (await in_thread(ModelCall.objects.get)).status == "unknown"
+    assert await in_thread(models.Runner.objects.count) == 0
+    gate.opened.set()
+    async with working("you"):
+        await until(_has(execution_id, ExecutionStatus.COMPLETED))
+
+
+async def test_a_worker_that_stops_lets_what_ends_in_time_end(ann: User, gate: Gate, settings: Settings) -> None:
+    settings.SHUTDOWN_GRACE_SECONDS = DEADLINE_SECONDS
+    settings.PROCRASTINATE_WORKER_DEFAULTS["shutdown_graceful_timeout"] = DEADLINE_SECONDS
+    execution_id = (await in_thread(start, ann)).id
+    async with working() as stop:
+        await gate.under_way()
+        stop.set()
+        await asyncio.sleep(0)  # it hears of it
+        gate.opened.set()
+    assert (await in_thread(repository.get, execution_id)).status is ExecutionStatus.COMPLETED
+
+
+async def test_a_worker_takes_up_what_another_left(ann: User, gate: Gate) -> None:
+    gate.opened.set()
+    execution_id = (await in_thread(start, ann)).id
+    await in_thread(claim, execution_id, "ghost")
+    await in_thread(empty_the_queue)
+    async with working():
+        await until(_has(execution_id, ExecutionStatus.COMPLETED))
+
+
+async def test_a_worker_goes_on_after_an_outage(ann: User, gate: Gate) -> None:
+    gate.opened.set()
+    async with working():
+        await until(lambda: models.Runner.objects.exists())
+        with outage():
+            await asyncio.sleep(0.5)  # its heartbeat, its sweep and its queue all meet it
+        execution_id = (await in_thread(start, ann)).id
+        await until(_has(execution_id, ExecutionStatus.COMPLETED))
+
+
+async def test_a_worker_that_meets_an_outage_while_it_stops_stops(ann: User, gate: Gate) -> None:
+    await in_thread(start, ann)
+    stop = asyncio.Event()
+    worker = asyncio.create_task(Worker("me").run(stop))
+    await gate.under_way()
+    stop.set()
+    with outage():  # it has begun to stop, and waits for the call under way
+        done, _ = await asyncio.wait({worker}, timeout=DEADLINE_SECONDS)
+    worker.cancel()
+    await asyncio.gather(worker, return_exceptions=True)
+    assert done
+
+
+async def test_a_runner_that_this_process_itself_overtook_is_stopped_and_the_new_one_stays_watched(
+    ann: User, gate: Gate
+) -> None:
+    execution_id = (await in_thread(start, ann)).id
+    await in_thread(empty_the_queue)
+    first = asyncio.create_task(services.advance_execution(execution_id=execution_id, runner="me"))
+    await gate.under_way()
+    gate.reached.clear()
+    second = asyncio.create_task(services.advance_execution(execution_id=execution_id, runner="me"))
+    await gate.under_way()
+    async with working():
+        async with asyncio.timeout(DEADLINE_SECONDS):
+            await first  # though its model has not answered
+        await in_thread(cancel, ann, execution_id)
+        async with asyncio.timeout(DEADLINE_SECONDS):
+            await second
+    assert RUNNING == {}
+
+
+async def test_the_next_step_is_run_alone(ann: User, gate: Gate) -> None:
+    gate.opened.set()
+    execution_id = (await in_thread(start, ann)).id
+    stored = await services.execute_next_step(execution_id=execution_id, runner="me")
+    assert [step.status for step in stored.steps.values()] == [StepStatus.COMPLETED, StepStatus.PENDING]
+    assert (stored.status, stored.runner) == (ExecutionStatus.RUNNING, None)
+
+
+async def test_the_next_step_is_watched_while_it_runs(ann: User, gate: Gate) -> None:
+    execution_id = (await in_thread(start, ann)).id
+    await in_thread(empty_the_queue)
+    step = asyncio.create_task(services.execute_next_step(execution_id=execution_id, runner="me"))
+    await gate.under_way()
+    async with working():
+        await in_thread(cancel, ann, execution_id)
+        async with asyncio.timeout(DEADLINE_SECONDS):
+            assert (await step).status is ExecutionStatus.CANCELLED
