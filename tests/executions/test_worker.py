@@ -11,7 +11,8 @@ from uuid import UUID
 
 import pytest
 from django.contrib.auth.models import User
-from procrastinate.contrib.django.models import ProcrastinateJob
+from django.db import connection
+from procrastinate.contrib.django.models import ProcrastinateJob, ProcrastinateWorker
 from pytest_django import Settings
 
 from executions import models, repository, services, wiring
@@ -131,9 +132,10 @@ async def test_a_worker_that_stops_lets_what_ends_in_time_end(ann: User, gate: G
     async with working() as stop:
         await gate.under_way()
         stop.set()
-        await asyncio.sleep(0)  # it hears of it
+        await asyncio.sleep(1.5)  # one that does not wait is gone by then
         gate.opened.set()
     assert (await in_thread(repository.get, execution_id)).status is ExecutionStatus.COMPLETED
+    assert not await in_thread(ProcrastinateJob.objects.exists)
 
 
 async def test_a_worker_takes_up_what_another_left(ann: User, gate: Gate) -> None:
@@ -151,6 +153,20 @@ async def test_a_worker_goes_on_after_an_outage(ann: User, gate: Gate) -> None:
         await until(lambda: models.Runner.objects.exists())
         with outage():
             await asyncio.sleep(0.5)  # its heartbeat, its sweep and its queue all meet it
+        execution_id = (await in_thread(start, ann)).id
+        await until(_has(execution_id, ExecutionStatus.COMPLETED))
+
+
+def _forget_the_queues_workers() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM procrastinate_workers")
+
+
+async def test_a_worker_that_the_queue_has_forgotten_takes_jobs_again(ann: User, gate: Gate) -> None:
+    gate.opened.set()
+    async with working():
+        await until(ProcrastinateWorker.objects.exists)
+        await in_thread(_forget_the_queues_workers)  # another one does so, as it starts while this one sleeps
         execution_id = (await in_thread(start, ann)).id
         await until(_has(execution_id, ExecutionStatus.COMPLETED))
 

@@ -1,0 +1,111 @@
+"""What happens when people, and runners, do things at the same time or too late."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from uuid import UUID
+
+import pytest
+from django.contrib.auth.models import User
+from django.utils import timezone
+from procrastinate.contrib.django.models import ProcrastinateJob
+
+from documents import repository as documents
+from executions import models, repository
+from executions.engine import changes
+from executions.engine.errors import NotWaiting
+from executions.engine.execution import Execution
+from executions.engine.states import CallStatus
+from executions.ledger import PostgresLedger
+from executions.threads import in_thread
+from telemetry.models import ModelCall
+from tests.engine.world import ASKING, document
+from tests.executions.moves import answer, ask, begin, call, cancel, claim, decide, names, paper, start, together
+
+
+def _numbered(execution_id: UUID) -> list[int]:
+    rows = models.ExecutionEvent.objects.filter(execution_id=execution_id).order_by("sequence")
+    return list(rows.values_list("sequence", flat=True))
+
+
+def test_of_two_different_answers_at_once_one_counts(ann: User) -> None:
+    execution_id = ask(start(ann, ASKING).id).id
+    jobs = ProcrastinateJob.objects.count()
+    outcomes = together(lambda: answer(ann, execution_id, "Twelve"), lambda: answer(ann, execution_id, "Thirteen"))
+    assert names(outcomes) == ["Execution", "NotWaiting"]
+    events = models.ExecutionEvent.objects.filter(execution_id=execution_id, event_type="clarification_answered")
+    assert events.count() == 1
+    assert ProcrastinateJob.objects.count() == jobs + 1
+
+
+def test_the_same_answers_again_are_fine_and_others_are_not(ann: User) -> None:
+    execution_id = ask(start(ann, ASKING).id).id
+    first = answer(ann, execution_id, "Twelve")
+    jobs = ProcrastinateJob.objects.count()
+    assert answer(ann, execution_id, "Twelve") == first
+    assert ProcrastinateJob.objects.count() == jobs
+    with pytest.raises(NotWaiting):
+        answer(ann, execution_id, "Thirteen")
+
+
+def test_an_answer_and_a_cancel_at_once_come_one_after_the_other(ann: User) -> None:
+    execution_id = ask(start(ann, ASKING).id).id
+    answered, cancelled = together(lambda: answer(ann, execution_id, "Twelve"), lambda: cancel(ann, execution_id))
+    assert isinstance(cancelled, Execution)
+    assert isinstance(answered, Execution | NotWaiting)
+    assert repository.get(execution_id) == cancelled
+    assert _numbered(execution_id) == list(range(1, cancelled.last_sequence + 1))
+
+
+def test_two_who_start_in_a_new_scope_at_once_share_it(ann: User) -> None:
+    outcomes = together(lambda: start(ann), lambda: start(ann))
+    scopes = {outcome.scope.id for outcome in outcomes if isinstance(outcome, Execution)}
+    assert len(scopes) == 1
+    assert models.Execution.objects.count() == 2
+
+
+def test_two_executions_that_make_the_same_new_document_at_once_make_one_version_each_or_are_told(ann: User) -> None:
+    begun = [begin(claim(start(ann).id)) for _ in range(2)]
+
+    def complete(execution: Execution) -> Execution:
+        return decide(
+            execution.id,
+            lambda now, context: changes.complete_step(now, "one", context=context),
+            epoch=execution.runner_epoch,
+            document=paper(execution),
+        )
+
+    outcomes = together(*(lambda one=one: complete(one) for one in begun))
+    made = [each for each in outcomes if isinstance(each, Execution)]
+    assert set(names(outcomes)) <= {"Execution", "VersionConflict"}
+    head = documents.head_of(begun[0].scope.id, "one")
+    assert head is not None
+    assert head.version == len(made)
+    assert sorted(each.steps["one"].document_version or 0 for each in made) == list(range(1, len(made) + 1))
+
+
+# --- too late --------------------------------------------------------------------------------------------------------
+
+
+async def test_a_reply_that_comes_after_a_cancel_is_booked_and_changes_nothing(ann: User) -> None:
+    begun = await in_thread(lambda: begin(claim(start(ann).id)))
+    cancelled = await in_thread(cancel, ann, begun.id)
+    assert (await in_thread(ModelCall.objects.get)).status == "discarded"
+    late = replace(call(begun.id), status=CallStatus.DISCARDED, reply=document(), finished_at=timezone.now())
+    await PostgresLedger().settle(late)
+    kept = await in_thread(ModelCall.objects.get)
+    assert (kept.status, str(kept.cost_usd)) == ("discarded", "0.0100000000")
+    assert await in_thread(repository.get, begun.id) == cancelled
+
+
+def test_a_cancel_again_changes_nothing(ann: User) -> None:
+    execution_id = start(ann).id
+    assert cancel(ann, execution_id) == cancel(ann, execution_id)
+    assert models.ExecutionEvent.objects.filter(event_type="complete").count() == 1
+
+
+def test_the_active_ones_are_listed_oldest_first_and_the_scopes_newest_first(ann: User) -> None:
+    first, second, other = start(ann), start(ann), start(ann, scope="q")
+    cancel(ann, first.id)
+    assert repository.list_active() == [second, other]
+    assert [each.id for each in repository.list_by_scope(first.scope.id)] == [second.id, first.id]
