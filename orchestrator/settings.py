@@ -86,7 +86,8 @@ DATABASES = {
     "default": {
         **_DATABASE,
         "CONN_HEALTH_CHECKS": True,
-        "OPTIONS": {**_DATABASE["OPTIONS"], "options": _OPTIONS, "pool": _POOL},
+        # What comes again and again is prepared; a pooler in between has to follow (PgBouncer can from 1.21 on).
+        "OPTIONS": {**_DATABASE["OPTIONS"], "options": _OPTIONS, "pool": _POOL, "prepare_threshold": 2},
     }
 }
 DATABASE_THREADS = env.integer("DATABASE_THREADS", 4, minimum=1)  # of a worker
