@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import Any, LiteralString, cast
+from typing import Any, cast
 
 import psycopg
 from django.db import connection, models
@@ -26,7 +26,7 @@ def execute(statement: str, parameters: Sequence[object]) -> psycopg.Cursor[tupl
     connection.ensure_connection()
     with connection.wrap_database_errors:
         cursor = psycopg.Cursor(connection.connection)
-        return cursor.execute(cast("LiteralString", statement), parameters)
+        return cursor.execute(statement, parameters)
 
 
 def insert(model: type[models.Model], rows: Sequence[Row], *, or_ignore: bool = False) -> int:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from uuid import UUID
+
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
@@ -30,6 +33,12 @@ def claim_root_scope(*, user: User, scope_type: str, scope_key: str) -> Scope:
     elif not allows(role_of(user, scope), Role.OPERATOR):
         raise ScopeForbidden
     return scope
+
+
+def lock_scopes(scope_ids: Collection[UUID]) -> None:
+    """Have others who call this for one of the scopes wait until the transaction ends."""
+    rows = Scope.objects.select_for_update(no_key=True).filter(id__in=scope_ids).order_by("id")
+    list(rows.values_list("id"))
 
 
 def issue_token(user: User) -> tuple[AuthToken, str]:

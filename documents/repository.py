@@ -14,7 +14,7 @@ from django.db.models import QuerySet
 from pydantic import JsonValue
 
 from access import multirow
-from access.models import Scope
+from access.services import lock_scopes
 from documents.models import Document, DocumentStatus, DocumentVersion, Schema
 
 Key = tuple[UUID, str]  # scope id and type
@@ -84,8 +84,7 @@ def lock_heads(keys: Collection[Key]) -> dict[Key, Head]:
     found = _locked(keys)
     if missing := [key for key in keys if key not in found]:
         # What does not exist cannot be locked: whoever makes the first version of a document locks its scope.
-        scopes = Scope.objects.select_for_update(no_key=True).filter(id__in={scope_id for scope_id, _ in missing})
-        list(scopes.order_by("id").values_list("id"))
+        lock_scopes({scope_id for scope_id, _ in missing})
         found |= _locked(missing)
     return {key: found.get(key, Head()) for key in keys}
 
