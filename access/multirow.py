@@ -1,18 +1,26 @@
 """Many rows in one statement, on Django's own connection and in its transaction.
 
 The ORM's bulk operations spend most of their time on building statements. Here the text of a statement depends on
-its columns alone (the values travel as one array per column), so that PostgreSQL prepares it once.
+its columns alone (the rows travel as one JSON array), so that PostgreSQL prepares it once.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
 from functools import lru_cache
 from typing import Any, cast
+from uuid import UUID
 
 import psycopg
 from django.db import connection, models
+
+_PREFER_INDEXES = (
+    "SELECT set_config('enable_seqscan', 'off', true), "
+    "set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true)"
+)
 
 Row = Mapping[str, object]  # by name of a field, or of its column
 
@@ -29,6 +37,15 @@ def execute(statement: str, parameters: Sequence[object]) -> psycopg.Cursor[tupl
         return cursor.execute(statement, parameters)
 
 
+def prefer_indexes() -> None:
+    """Have the rest of the transaction find its rows by index.
+
+    The planner does not know how few rows an array holds, and keeps the plan that it made while a table was small:
+    reading the whole table. All that is asked for here is asked for by key.
+    """
+    execute(_PREFER_INDEXES, ())
+
+
 def insert(model: type[models.Model], rows: Sequence[Row], *, or_ignore: bool = False) -> int:
     """Store new rows, all with the same columns; return how many were stored.
 
@@ -39,16 +56,15 @@ def insert(model: type[models.Model], rows: Sequence[Row], *, or_ignore: bool = 
     """
     if not rows:
         return 0
-    columns = tuple(rows[0])
-    return execute(_insert(model, columns, or_ignore), _arrays(model, columns, rows)).rowcount
+    return execute(_insert(model, tuple(rows[0]), or_ignore), [_json(model, rows)]).rowcount
 
 
 def update(model: type[models.Model], rows: Sequence[Row], *, key: tuple[str, ...], expected: Sequence[int]) -> int:
     """Write rows over those of the same key that have the expected `version`; return how many there were."""
     if not rows:
         return 0
-    columns = tuple(rows[0])
-    return execute(_update(model, columns, key), [*_arrays(model, columns, rows), list(expected)]).rowcount
+    guarded = [{**row, "expected": version} for row, version in zip(rows, expected, strict=True)]
+    return execute(_update(model, tuple(rows[0]), key), [_json(model, guarded)]).rowcount
 
 
 @lru_cache
@@ -61,27 +77,47 @@ def _insert(model: type[models.Model], columns: tuple[str, ...], or_ignore: bool
 
 @lru_cache
 def _update(model: type[models.Model], columns: tuple[str, ...], key: tuple[str, ...]) -> str:
-    written = [each for each in columns if each not in key]
-    assignments = ", ".join(f'{_name(model, each)} = v."{each}"{_cast(model, each)}' for each in written)
+    assignments = ", ".join(
+        f'{_name(model, each)} = v."{each}"{_cast(model, each)}' for each in columns if each not in key
+    )
     same = " AND ".join(f't.{_name(model, each)} = v."{each}"' for each in key)
-    given = _given(model, columns, "expected", "integer")
+    given = _given(model, columns, "expected integer")
     return f"UPDATE {_table(model)} AS t SET {assignments} FROM {given} WHERE {same} AND t.version = v.expected"  # noqa: S608
 
 
 def _given(model: type[models.Model], columns: tuple[str, ...], *more: str) -> str:
-    types = [*(_array_type(model, each) for each in columns), *more[1:]]
-    names = ", ".join(f'"{each}"' for each in (*columns, *more[:1]))
-    return f"unnest({', '.join(f'%s::{each}[]' for each in types)}) AS v({names})"
+    typed = ", ".join([*(f'"{each}" {_type(model, each)}' for each in columns), *more])
+    return f"json_to_recordset(%s::json) AS v({typed})"
 
 
-def _arrays(model: type[models.Model], columns: tuple[str, ...], rows: Sequence[Row]) -> list[list[object]]:
-    return [_array(_field(model, each), [row[each] for row in rows]) for each in columns]
+def _type(model: type[models.Model], name: str) -> str:
+    """Return the type that values are read as: texts without a length, as a cast would cut them off in silence."""
+    column = str(_field(model, name).db_type(connection))
+    return "text" if column.startswith("varchar") or _cast(model, name) else column
 
 
-def _array(field: models.Field[Any, Any], values: list[object]) -> list[object]:
-    if isinstance(field, models.JSONField):
-        return [None if value is None else json.dumps(value) for value in values]
-    return values
+@lru_cache
+def _cast(model: type[models.Model], name: str) -> str:
+    """Return what turns a text into the column's JSON: within the array it would be taken apart, escapes and all."""
+    column = str(_field(model, name).db_type(connection))
+    return f"::{column}" if column in {"json", "jsonb"} else ""
+
+
+def _json(model: type[models.Model], rows: Sequence[Row]) -> str:
+    inner = [name for name in rows[0] if name != "expected" and _cast(model, name)]
+    return json.dumps([{**row, **{name: _inner(row[name]) for name in inner}} for row in rows], default=_plain)
+
+
+def _inner(value: object) -> str | None:
+    return None if value is None else json.dumps(value)
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, UUID | Decimal):
+        return str(value)
+    raise TypeError(f"a {type(value).__name__} is no value of a column")
 
 
 def _field(model: type[models.Model], name: str) -> models.Field[Any, Any]:
@@ -94,14 +130,3 @@ def _table(model: type[models.Model]) -> str:
 
 def _name(model: type[models.Model], name: str) -> str:
     return f'"{_field(model, name).column}"'
-
-
-def _array_type(model: type[models.Model], name: str) -> str:
-    """Return the type that values travel as: texts without a length, as a cast would cut them off in silence."""
-    column = str(_field(model, name).db_type(connection)).partition("(")[0]
-    return "text" if column in {"varchar", "json", "jsonb"} else column
-
-
-def _cast(model: type[models.Model], name: str) -> str:
-    column = str(_field(model, name).db_type(connection))
-    return f"::{column}" if column in {"json", "jsonb"} else ""

@@ -11,6 +11,7 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 from knox.models import AuthToken
 
+from access import multirow
 from access.errors import ScopeForbidden
 from access.models import Role, Scope, ScopeRole
 from access.selectors import allows, role_of
@@ -37,8 +38,7 @@ def claim_root_scope(*, user: User, scope_type: str, scope_key: str) -> Scope:
 
 def lock_scopes(scope_ids: Collection[UUID]) -> None:
     """Have others who call this for one of the scopes wait until the transaction ends."""
-    rows = Scope.objects.select_for_update(no_key=True).filter(id__in=scope_ids).order_by("id")
-    list(rows.values_list("id"))
+    multirow.execute("SELECT id FROM access_scope WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE", [list(scope_ids)])
 
 
 def issue_token(user: User) -> tuple[AuthToken, str]:

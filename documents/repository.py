@@ -19,6 +19,8 @@ from documents.models import Document, DocumentStatus, DocumentVersion, Schema
 
 Key = tuple[UUID, str]  # scope id and type
 
+_MOST_HASHES = 1024
+_KNOWN_SCHEMAS = "SELECT hash FROM documents_schema WHERE hash = ANY(%s)"
 _LOCK_HEADS = """
 SELECT head.id, head.scope_id, head.type, head.version
 FROM documents_document AS head
@@ -49,8 +51,20 @@ class StoredDocument:
     provenance: Mapping[str, JsonValue]
 
 
+_hashes: dict[int, tuple[Mapping[str, JsonValue], str]] = {}  # by identity: a definition's schemas come again
+
+
 def schema_hash(schema: Mapping[str, JsonValue]) -> str:
     """Return the SHA-256 (hex) of a schema's canonical JSON: equal content, equal hash."""
+    known = _hashes.get(id(schema))
+    if known is None or known[0] is not schema:
+        if len(_hashes) >= _MOST_HASHES:
+            _hashes.clear()
+        known = _hashes[id(schema)] = (schema, _hash(schema))
+    return known[1]
+
+
+def _hash(schema: Mapping[str, JsonValue]) -> str:
     canonical = json.dumps(schema, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(canonical.encode()).hexdigest()
 
@@ -114,7 +128,7 @@ def store_versions(documents: Sequence[StoredDocument]) -> None:
 
 def _store_schemas(documents: Sequence[StoredDocument]) -> None:
     schemas = {schema_hash(document.schema): document.schema for document in documents}
-    known = set(Schema.objects.filter(hash__in=schemas).values_list("hash", flat=True))
+    known = {key for (key,) in multirow.execute(_KNOWN_SCHEMAS, [list(schemas)])}
     rows = [{"hash": key, "content": dict(schema)} for key, schema in schemas.items() if key not in known]
     multirow.insert(Schema, rows, or_ignore=True)
 

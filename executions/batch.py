@@ -17,7 +17,7 @@ from django.db import transaction
 
 from access import multirow
 from documents import repository as documents
-from executions import ledger, models, repository
+from executions import ledger, repository
 from executions.engine.calls import Call
 from executions.engine.changes import Change, Context, stamp
 from executions.engine.errors import NotFound, Superseded
@@ -56,6 +56,7 @@ class Batch:
         return outcomes
 
     def _lock(self) -> None:
+        multirow.prefer_indexes()
         self._before = repository.lock_all({_execution_id(item) for item in self._items}, known=self._known)
         self._after = dict(self._before)
         self._page.load({step for item in self._items for step in _steps(item)})
@@ -128,30 +129,12 @@ class Batch:
         repository.replace_all(pairs)
         if self._documents:
             documents.store_versions([repository.stored_document(each) for each in self._documents])
-        append(self._events)
+        repository.append_events(self._events)
         self._page.write(self._after)
         for execution_id in self._discarded:
             recorder.discard_pending(execution_id, now=self._now)
         for _, stored in pairs:
             transaction.on_commit(partial(announce, stored.id))
-
-
-def append(events: Sequence[ProgressEvent]) -> None:
-    """Add lines to logs."""
-    multirow.insert(
-        models.ExecutionEvent,
-        [
-            {
-                "execution_id": event.execution_id,
-                "sequence": event.sequence,
-                "event_type": event.event_type.value,
-                "step_id": event.step_id,
-                "data": event.data,
-                "timestamp": event.timestamp,
-            }
-            for event in events
-        ],
-    )
 
 
 def _execution_id(item: Item) -> UUID:

@@ -19,7 +19,7 @@ from django.db import DatabaseError, transaction
 from django.utils import timezone
 
 from executions import ledger, repository
-from executions.batch import Batch, Item, Outcome, append
+from executions.batch import Batch, Item, Outcome
 from executions.engine.calls import Call
 from executions.engine.changes import Change, is_settled, stamp
 from executions.engine.errors import Unavailable
@@ -156,6 +156,6 @@ def create(change: Change) -> Execution:
     new = change.execution
     stored, events = stamp(change, current=replace(new, version=0), now=new.created_at)
     repository.save(stored)
-    append(events)
+    repository.append_events(events)
     transaction.on_commit(lambda: announce(stored.id))
     return stored

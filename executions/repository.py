@@ -13,6 +13,7 @@ from access import multirow
 from documents import repository as documents
 from executions import models
 from executions.engine.errors import NotFound, VersionConflict
+from executions.engine.events import ProgressEvent
 from executions.engine.execution import Document, Execution
 from executions.engine.in_memory import InMemoryDocumentRepository, InMemoryExecutionRepository
 from executions.engine.ports import Repositories
@@ -185,6 +186,24 @@ def _insert(execution: Execution) -> None:
         **execution_columns(execution),
     )
     models.ExecutionStep.objects.bulk_create(new_step_row(execution, step) for step in execution.steps.values())
+
+
+def append_events(events: Sequence[ProgressEvent]) -> None:
+    """Add lines to logs."""
+    multirow.insert(
+        models.ExecutionEvent,
+        [
+            {
+                "execution_id": event.execution_id,
+                "sequence": event.sequence,
+                "event_type": event.event_type.value,
+                "step_id": event.step_id,
+                "data": event.data,
+                "timestamp": event.timestamp,
+            }
+            for event in events
+        ],
+    )
 
 
 def save_document(document: Document) -> Document:

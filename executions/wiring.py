@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from functools import cache
 
+from django.core.exceptions import ObjectDoesNotExist
 from django.utils import timezone
 
 from executions.engine.errors import NotFound
@@ -22,9 +23,10 @@ class PublishedDefinitions:
 
     async def get(self, workflow_id: str, version: int) -> WorkflowDefinition:
         """Return the definition."""
-        if await patiently(workflows.version_row_id, workflow_id, version) is None:
-            raise NotFound("There is no such workflow version.")
-        return await patiently(workflows.get_definition, workflow_id, version)
+        try:
+            return await patiently(workflows.get_definition, workflow_id, version)
+        except ObjectDoesNotExist as error:
+            raise NotFound("There is no such workflow version.") from error
 
 
 class SystemClock:
