@@ -111,6 +111,7 @@ class Batch:
             document=placed,
             step_totals=lambda: self._page.step_totals(current.id, step_id),
             totals=lambda: self._page.totals(current.id),
+            replied=self._page.replied,
         )
 
     def _accept(self, change: Change, current: Execution, placed: Document | None) -> Execution:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
-from executions.engine.calls import SETTLES_TO, Call, CallKey, ModelReply, Totals, Usage, sum_calls
+from executions.engine.calls import Call, CallKey, ModelReply, Totals, Usage, settled, sum_calls
 from executions.engine.execution import Execution
 from executions.engine.states import CallKind, CallStatus
 from executions.threads import patiently
@@ -42,13 +42,19 @@ class Page:
     def has(self, call: Call) -> bool:
         """Whether the call is there already as it shall be, or further on."""
         found = self._find(call.key)
-        return found is not None and not _takes(found.call, call)
+        return found is not None and settled(found.call, call) is None
+
+    def replied(self, key: CallKey) -> bool:
+        """Whether the call has its reply."""
+        found = self._find(key)
+        return found is not None and found.call.reply is not None
 
     def record(self, call: Call) -> None:
         """Announce a new call, or settle a known one; what was settled for good stays."""
         found = self._find(call.key)
-        if found is None or _takes(found.call, call):
-            self._tried[call.key] = Entry(call=call, known=found.known if found else None, changed=True)
+        becomes = call if found is None else settled(found.call, call)
+        if becomes is not None:
+            self._tried[call.key] = Entry(call=becomes, known=found.known if found else None, changed=True)
 
     def keep(self) -> None:
         """Stand by what was recorded since the last `keep` or `drop`."""
@@ -89,10 +95,6 @@ class Page:
     def _of(self, execution_id: UUID) -> Iterator[Call]:
         entries = self._entries | self._tried
         return (entry.call for entry in entries.values() if entry.call.key.execution_id == execution_id)
-
-
-def _takes(known: Call, call: Call) -> bool:
-    return known.reply is None and call.status in SETTLES_TO[known.status]
 
 
 async def calls_of(execution_id: UUID, step_id: str) -> list[Call]:

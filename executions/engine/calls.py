@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -165,11 +165,25 @@ def sum_calls(calls: Iterable[Call]) -> Totals:
     )
 
 
-#: What a call may still become. A late reply of a discarded call fills in its cost and stays discarded.
-SETTLES_TO: dict[CallStatus, frozenset[CallStatus]] = {
+#: What a call may still become.
+_SETTLES_TO: dict[CallStatus, frozenset[CallStatus]] = {
     CallStatus.PENDING: frozenset({CallStatus.COMMITTED, CallStatus.DISCARDED, CallStatus.FAILED, CallStatus.UNKNOWN}),
     CallStatus.UNKNOWN: frozenset({CallStatus.DISCARDED}),
     CallStatus.DISCARDED: frozenset({CallStatus.DISCARDED}),
     CallStatus.COMMITTED: frozenset(),
     CallStatus.FAILED: frozenset(),
 }
+
+
+def settled(known: Call, call: Call) -> Call | None:
+    """Return what a known call becomes by what is said of it now; None: it stays as it is.
+
+    What was settled for good stays, and so does a reply. One that comes after its call was given up (cancelled, or
+    taken up by another runner) is kept and counted as discarded.
+    """
+    if known.reply is not None:
+        return None
+    given_up = known.status in {CallStatus.UNKNOWN, CallStatus.DISCARDED}
+    if given_up and call.status is CallStatus.COMMITTED:
+        call = replace(call, status=CallStatus.DISCARDED)
+    return call if call.status in _SETTLES_TO[known.status] else None

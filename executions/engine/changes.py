@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from pydantic import JsonValue
 
-from executions.engine.calls import Call, Totals
+from executions.engine.calls import Call, CallKey, Totals
 from executions.engine.clarification import ClarificationRound, QuestionDraft, check_answers, number_questions
-from executions.engine.errors import FieldError, IllegalTransition, NotFound, NotWaiting
+from executions.engine.errors import FieldError, IllegalTransition, NotFound, NotWaiting, VersionConflict
 from executions.engine.events import (
     ClarificationAnswered,
     ClarificationNeeded,
@@ -43,6 +43,7 @@ class Context:
     document: Document | None = None
     step_totals: Callable[[], Totals] = field(default=Totals)  # of the document's step
     totals: Callable[[], Totals] = field(default=Totals)  # of the whole execution
+    replied: Callable[[CallKey], bool] = field(default=lambda _: False)  # whether one of its calls has its reply
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +87,13 @@ def claim(execution: Execution, *, runner: str, context: Context) -> Change:
 
 
 def release(execution: Execution, *, context: Context) -> Change:
-    """Let a runner hand the execution back, as it stops before the end."""
+    """Let a runner hand the execution back, as it stops before the end.
+
+    Raises:
+        IllegalTransition: there is nothing to hand back (waiting or ended).
+    """
+    if execution.status is not ExecutionStatus.RUNNING:
+        raise IllegalTransition("The execution", current=execution.status, wanted=ExecutionStatus.RUNNING)
     return Change(execution=replace(execution, runner=None, updated_at=context.now))
 
 
@@ -101,6 +108,21 @@ def start_step(execution: Execution, step_id: str, *, model: str, pins: tuple[Pi
     step = replace(step, attempt=step.attempt + 1, invalid_outputs=0, violations=(), pins=pins)
     event = StepStarted(step_id=step_id, attempt=step.attempt, role=step.role, model=model, inputs=pins)
     return Change(execution=execution.with_step(step), events=(event,))
+
+
+def take_up(execution: Execution, step_id: str, *, lost: Iterable[CallKey], context: Context) -> Change:
+    """Go on with a step that an earlier runner left at work: its call is made again.
+
+    Raises:
+        IllegalTransition: the step is not working, or the execution has ended.
+        VersionConflict: a call that seemed `lost` has its reply by now, which is to be used.
+    """
+    if any(context.replied(key) for key in lost):
+        raise VersionConflict("The ledger", expected=execution.version)
+    step = execution.steps[step_id]
+    if execution.ended or step.status not in WORKING:
+        raise IllegalTransition(f"Step {step_id}", current=step.status, wanted=StepStatus.RUNNING)
+    return Change(execution=replace(execution, updated_at=context.now))
 
 
 def remediate(execution: Execution, step_id: str, *, violations: tuple[FieldError, ...], context: Context) -> Change:

@@ -19,10 +19,15 @@ async def to_the_end(work: Coroutine[Any, Any, T]) -> T:
         CancelledError: somebody cancelled the caller; the work has ended nevertheless.
     """
     task = asyncio.ensure_future(work)
+    task.add_done_callback(_look_at)
     try:
         return await asyncio.shield(task)
     except asyncio.CancelledError:
         await asyncio.wait({task})
-        if not task.cancelled():
-            task.exception()  # looked at, so that asyncio does not report it as forgotten
         raise
+
+
+def _look_at(task: asyncio.Task[Any]) -> None:
+    """Look at how a task ended, so that asyncio does not report it as forgotten."""
+    if not task.cancelled():
+        task.exception()

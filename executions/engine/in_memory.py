@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from executions.engine.calls import SETTLES_TO, Call, CallKey, ModelReply, ModelRequest, Totals, sum_calls
+from executions.engine.calls import Call, CallKey, ModelReply, ModelRequest, Totals, settled, sum_calls
 from executions.engine.changes import Change, Context, stamp
 from executions.engine.errors import NotFound, Superseded, VersionConflict
 from executions.engine.events import ProgressEvent
@@ -129,8 +129,7 @@ class InMemoryLedger:
     def record(self, call: Call) -> None:
         """Announce a new call, or settle a known one; what was settled for good stays."""
         known = self.rows.get(call.key)
-        if known is None or (known.reply is None and call.status in SETTLES_TO[known.status]):
-            self.rows[call.key] = call
+        self.rows[call.key] = call if known is None else settled(known, call) or known
 
     def discard_pending(self, execution_id: UUID, now: datetime) -> None:
         """Note that nobody waits for the execution's calls any more."""
@@ -172,6 +171,7 @@ class InMemoryJournal:
                 document=placed,
                 step_totals=lambda: self._totals(current.id, None if placed is None else placed.step_id),
                 totals=lambda: self._totals(current.id, None),
+                replied=lambda key: self.ledger.rows[key].reply is not None,
             )
             change = transition.decide(current, context)
         except BaseException:

@@ -73,7 +73,7 @@ class ExecutionRunner:
         stored = await self._ports.repositories.executions.get(self._id)
         if self._execution is None:
             return
-        self._fenced = stored.runner_epoch != self._execution.runner_epoch
+        self._fenced = stored.runner_epoch > self._execution.runner_epoch
         self._see(stored)
         if stored.ended or self._fenced:
             for task in self._tasks.values():

@@ -16,7 +16,6 @@ from executions.engine.errors import (
     NotFound,
     Superseded,
     Unavailable,
-    VersionConflict,
 )
 from executions.engine.execution import Document, Execution, Failure, Step
 from executions.engine.finishing import to_the_end
@@ -141,7 +140,12 @@ class LLMStepExecutor:
                 return await self._decide(replace(attempt, call=call), call.reply)
         # In one transition with the new call, behind the fence: a runner that was overtaken settles nobody's call.
         lost = [self._settled(call, CallStatus.UNKNOWN) for call in mine if call.status is CallStatus.PENDING]
-        await self._commit(_unchanged, calls=(*lost, attempt.call))
+
+        def take_up(execution: Execution, context: changes.Context) -> changes.Change:
+            keys = [call.key for call in lost]
+            return changes.take_up(execution, self._step_id, lost=keys, context=context)
+
+        await self._commit(take_up, calls=(*lost, attempt.call))
         return attempt
 
     # --- calling and deciding -------------------------------------------------------------------------------------
@@ -152,14 +156,15 @@ class LLMStepExecutor:
             reply = await self._ports.models.complete(attempt.request)
         except ModelError as error:
             message = storable(str(error))
-            failed = self._settled(attempt.call, CallStatus.FAILED, error=message)
+            self._open = failed = self._settled(attempt.call, CallStatus.FAILED, error=message)
             await self._settle_with(failed, self._fail(Failure(code=error.failure_code, message=message)))
             return None
         return await self._decide(attempt, reply)
 
     async def _decide(self, attempt: Attempt, reply: ModelReply) -> Attempt | None:
         request = attempt.request
-        settled = self._settled(attempt.call, CallStatus.COMMITTED, reply=reply)
+        # Before anything is waited for: whatever stops this runner from now on, the reply is kept.
+        self._open = settled = self._settled(attempt.call, CallStatus.COMMITTED, reply=reply)
         outcome = parse_reply(reply, schema=request.output_schema, max_questions=request.max_questions)
         match outcome:
             case ValidDocument(content=content):
@@ -239,20 +244,15 @@ class LLMStepExecutor:
         self, call: Call, decide: Decide, following: Call | None = None, *, document: Document | None = None
     ) -> None:
         """Store a call's end with what was decided from it; alone, as discarded, when the decision comes too late."""
-        self._open = call
         calls = (call,) if following is None else (call, following)
         await to_the_end(self._settle(call, self._transition(decide, calls=calls, document=document)))
 
     async def _settle(self, call: Call, transition: Transition) -> None:
         try:
             await self._store(transition)
-        except VersionConflict:
-            # Not too late: somebody else's write came first. The reply is kept, and whoever takes the step up uses it.
-            await self._book(call)
-            raise
         except (Conflict, Superseded, NotFound):
-            late = CallStatus.DISCARDED if call.status is CallStatus.COMMITTED else call.status
-            await self._book(replace(call, status=late))
+            # Who takes the step up uses the reply. If its call was given up, the ledger counts it as discarded.
+            await self._book(call)
             raise
 
     async def close_books(self) -> None:
@@ -288,7 +288,3 @@ class LLMStepExecutor:
         self._execution = await self._ports.journal.commit(transition)
         announced = [call for call in transition.calls if call.status is CallStatus.PENDING]
         self._open, self._sent = (announced[-1] if announced else None), False
-
-
-def _unchanged(execution: Execution, _context: changes.Context) -> changes.Change:
-    return changes.Change(execution=execution)

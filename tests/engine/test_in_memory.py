@@ -89,7 +89,7 @@ async def test_a_document_is_saved_after_the_version_before_and_no_other() -> No
         (CallStatus.FAILED, CallStatus.COMMITTED, CallStatus.FAILED),
         (CallStatus.DISCARDED, CallStatus.UNKNOWN, CallStatus.DISCARDED),
         (CallStatus.DISCARDED, CallStatus.COMMITTED, CallStatus.DISCARDED),
-        (CallStatus.UNKNOWN, CallStatus.COMMITTED, CallStatus.UNKNOWN),
+        (CallStatus.UNKNOWN, CallStatus.COMMITTED, CallStatus.DISCARDED),
         (CallStatus.UNKNOWN, CallStatus.DISCARDED, CallStatus.DISCARDED),
     ],
 )

@@ -1,0 +1,388 @@
+"""Runners on several processes, and all that can happen to them, in an order that a seed decides.
+
+Every call of a port waits at a gate until the simulation opens it: before it takes place, and (where something was
+stored) once more before its caller learns of it. Between any two gates a process may die, be told to stop, or meet
+another one; a person may answer or cancel. Nothing here sleeps: a seed replays a scenario to the letter.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
+from random import Random
+from typing import Any
+from uuid import UUID
+
+from executions.engine.calls import Call, ModelReply, ModelRequest
+from executions.engine.errors import Conflict, ModelError, Superseded
+from executions.engine.events import ProgressEvent
+from executions.engine.execution import Document, Execution
+from executions.engine.ports import Ports, Repositories, Transition
+from executions.engine.runner import ExecutionRunner
+from executions.engine.states import ENDED, CallStatus, ExecutionStatus, FailureCode, StepStatus
+from tests.engine.world import ASKING, FORK, LINE, World, definition, document, invalid, question
+from workflows.definition import WorkflowDefinition
+
+TURNS = 60  # of the scheduler, enough for whoever can go on to reach the next gate
+WIDE = definition({"id": "a"}, {"id": "b"}, {"id": "c", "inputs": ["a"]}, {"id": "d", "inputs": ["a", "b", "c"]})
+ASKING_BESIDE = definition(
+    {"id": "left", "clarification": {"max_rounds": 2}}, {"id": "right"}, {"id": "join", "inputs": ["left", "right"]}
+)
+WORKFLOWS = (LINE, FORK, ASKING, WIDE, ASKING_BESIDE)
+
+
+class Dead(BaseException):
+    """What a process meets that was killed: it does nothing any more, not even clean up."""
+
+
+@dataclass(eq=False)
+class Gate:
+    """Where a port's call waits."""
+
+    process: Process
+    what: str
+    opened: asyncio.Future[None]
+
+
+@dataclass(eq=False)
+class Process:
+    """A worker process with one runner of the execution."""
+
+    simulation: Simulation
+    name: str
+    dead: bool = False
+    runner: ExecutionRunner = field(init=False)
+    job: asyncio.Task[Execution] = field(init=False)
+    looks: list[asyncio.Task[None]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """Take the job."""
+        world = self.simulation.world
+        inner = world.ports
+        ports = replace(
+            inner,
+            repositories=Repositories(documents=_Documents(self, inner), executions=_Executions(self, inner)),
+            journal=_Journal(self, inner),
+            ledger=_Ledger(self, inner),
+            models=_Models(self, inner),
+        )
+        self.runner = ExecutionRunner(ports, execution_id=world.execution_id, runner=self.name)
+        self.job = asyncio.ensure_future(self.runner.run())
+
+    async def gate(self, what: str) -> None:
+        """Wait until the simulation says so.
+
+        Raises:
+            Dead: the process was killed.
+        """
+        if self.dead:
+            raise Dead
+        gate = Gate(self, what, asyncio.get_running_loop().create_future())
+        self.simulation.gates.append(gate)
+        try:
+            await gate.opened
+        finally:
+            if gate in self.simulation.gates:
+                self.simulation.gates.remove(gate)
+
+    def kill(self) -> None:
+        """End it with no more ado."""
+        self.dead = True
+        for gate in [gate for gate in self.simulation.gates if gate.process is self]:
+            self.simulation.gates.remove(gate)
+            gate.opened.set_exception(Dead())
+
+    @property
+    def over(self) -> bool:
+        """Whether it does nothing any more."""
+        return self.dead or self.job.done()
+
+
+class _Port:
+    def __init__(self, process: Process, inner: Ports) -> None:
+        self.process = process
+        self.inner = inner
+
+
+class _Executions(_Port):
+    async def get(self, execution_id: UUID) -> Execution:
+        await self.process.gate("read the execution")
+        return await self.inner.repositories.executions.get(execution_id)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner.repositories.executions, name)
+
+
+class _Documents(_Port):
+    async def get(self, document_id: UUID, version: int | None = None) -> Document:
+        await self.process.gate("read a document")
+        return await self.inner.repositories.documents.get(document_id, version)
+
+    async def get_by_scope_type(self, scope_id: UUID, document_type: str) -> Document | None:
+        await self.process.gate("read a head")
+        return await self.inner.repositories.documents.get_by_scope_type(scope_id, document_type)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner.repositories.documents, name)
+
+
+class _Journal(_Port):
+    async def commit(self, transition: Transition) -> Execution:
+        await self.process.gate("commit")
+        try:
+            return await self.inner.journal.commit(transition)
+        finally:
+            self.process.simulation.note()
+            await self.process.gate("learn of the commit")
+
+
+class _Ledger(_Port):
+    async def calls(self, execution_id: UUID, step_id: str) -> list[Call]:
+        await self.process.gate("read the ledger")
+        return await self.inner.ledger.calls(execution_id, step_id)
+
+    async def settle(self, call: Call) -> None:
+        await self.process.gate("book a call")
+        await self.inner.ledger.settle(call)
+        self.process.simulation.note()
+        await self.process.gate("learn of the booking")
+
+
+class _Models(_Port):
+    def resolve(self, model: str) -> str:
+        return self.inner.models.resolve(model)
+
+    async def complete(self, request: ModelRequest) -> ModelReply:
+        simulation = self.process.simulation
+        reply = simulation.buy(request)
+        await self.process.gate("get the reply")
+        if isinstance(reply, Exception):
+            raise reply
+        simulation.told.append(f"{self.process.name} got {reply.provider_request_id} for {request.step_id}")
+        simulation.arrived.append((self.process, reply.provider_request_id))
+        return reply
+
+
+@dataclass(eq=False)
+class Simulation:
+    """One scenario."""
+
+    seed: int
+    world: World = field(init=False)
+    gates: list[Gate] = field(default_factory=list)
+    processes: list[Process] = field(default_factory=list)
+    bought: Counter[tuple[str, str]] = field(default_factory=Counter)  # by step and prompt
+    arrived: list[tuple[Process, str]] = field(default_factory=list)  # replies that reached a living process
+    told: list[str] = field(default_factory=list)  # what happened, for whoever reads a failure
+    _random: Random = field(init=False)
+    _log: list[ProgressEvent] = field(default_factory=list)
+    _ended: Execution | None = None
+    _cancelled: bool = False
+    _faults: list[AssertionError] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """Choose the workflow."""
+        self._random = Random(self.seed)  # noqa: S311 - it has to be repeatable
+        workflow: WorkflowDefinition = self._random.choice(WORKFLOWS)
+        self.world = World(workflow)
+
+    # --- the model ------------------------------------------------------------------------------------------------
+
+    def buy(self, request: ModelRequest) -> ModelReply | ModelError:
+        """Write down that the model was asked, and return what it will say."""
+        rows = [call for key, call in self.world.ledger.rows.items() if key.step_id == request.step_id]
+        same = [call for call in rows if call.request_hash == request.request_hash]
+        self._announced(same)
+        self.bought[request.step_id, request.request_hash] += 1
+        number = sum(self.bought.values())
+        chance = self._random.random()
+        if chance < 0.04:
+            return ModelError(FailureCode.PROVIDER_REJECTED, "The key is wrong.")
+        if chance < 0.2:
+            said = invalid()
+        elif chance < 0.5 and request.max_questions:
+            said = question()
+        else:
+            said = document(f"Reply {number}")
+        return said.model_copy(update={"provider_request_id": f"reply-{number}"})
+
+    def _announced(self, same: list[Call]) -> None:
+        waiting = {CallStatus.PENDING, CallStatus.DISCARDED, CallStatus.UNKNOWN}
+        if not any(call.status in waiting for call in same):
+            self._faults.append(AssertionError("a call was made that nobody had announced"))
+        attempt = max((call.key.attempt for call in same), default=0)
+        present = [call for call in same if call.key.attempt == attempt and call.reply is not None]
+        if any(call.status is CallStatus.COMMITTED for call in present):
+            self._faults.append(AssertionError("a reply that is in the ledger was bought again"))
+
+    # --- what happens ---------------------------------------------------------------------------------------------
+
+    async def run(self, *, most_happenings: int = 120) -> None:
+        """Let things happen, then let everybody finish, and look at what is left."""
+        await self.world.start()
+        self.take_job()
+        try:
+            for _ in range(self._random.randrange(most_happenings)):
+                await self._settle_down()
+                await self._random.choices(*zip(*self._possible(), strict=True))[0]()
+                self.check()
+            await self._finish()
+            self._check_books()
+        finally:
+            for process in self.processes:
+                process.kill()
+            await self._settle_down()
+
+    def _possible(self) -> list[tuple[Callable[[], Awaitable[None]], float]]:
+        alive = [process for process in self.processes if not process.over]
+        possible: list[tuple[Callable[[], Awaitable[None]], float]] = [(self._duplicate_job, 0.2)]
+        if self.gates:
+            possible.append((self._open_a_gate, 12.0))
+        if alive:
+            possible += [(self._kill, 0.6), (self._stop, 0.3), (self._look, 1.0)]
+        else:
+            possible.append((self._recover, 2.0))
+        stored = self.stored
+        if any(step.status is StepStatus.WAITING for step in stored.steps.values()):
+            possible.append((self._answer, 2.0))
+        if not stored.ended:
+            possible.append((self._cancel, 0.06))
+        return possible
+
+    async def _settle_down(self) -> None:
+        for _ in range(TURNS):
+            await asyncio.sleep(0)
+
+    async def _open_a_gate(self) -> None:
+        self._open(self._random.choice(self.gates))
+
+    def _open(self, gate: Gate) -> None:
+        self.told.append(f"{gate.process.name} may {gate.what}")
+        self.gates.remove(gate)
+        gate.opened.set_result(None)
+
+    def take_job(self) -> None:
+        """Let a new process take a job."""
+        process = Process(self, f"worker-{len(self.processes) + 1}")
+        self.processes.append(process)
+        self.told.append(f"{process.name} takes the job")
+
+    async def _duplicate_job(self) -> None:
+        self.take_job()
+
+    async def _recover(self) -> None:
+        self.take_job()
+
+    async def _kill(self) -> None:
+        process = self._random.choice([each for each in self.processes if not each.over])
+        self.told.append(f"{process.name} is killed")
+        process.kill()
+
+    async def _stop(self) -> None:
+        process = self._random.choice([each for each in self.processes if not each.over])
+        self.told.append(f"{process.name} is told to stop")
+        process.job.cancel()
+
+    async def _look(self) -> None:
+        process = self._random.choice([each for each in self.processes if not each.over])
+        self.told.append(f"{process.name} looks again")
+        process.looks.append(asyncio.ensure_future(process.runner.refresh()))
+
+    async def _answer(self) -> None:
+        asking = [step for step in self.stored.steps.values() if step.status is StepStatus.WAITING]
+        step = self._random.choice(asking)
+        assert step.open_round is not None
+        self.told.append(f"somebody answers {step.step_id}")
+        answers = {each.id: self._random.choice(["Twelve", "Thirteen"]) for each in step.open_round.questions}
+        await self.world.answer(step.step_id, answers)
+
+    async def _cancel(self) -> None:
+        self.told.append("somebody cancels")
+        self._cancelled = True
+        await self.world.cancel()
+
+    async def _finish(self) -> None:
+        """Nothing bad happens any more: the watch looks, people answer, and what nobody runs is taken up."""
+        for _ in range(400):
+            await self._settle_down()
+            self.check()
+            if self.gates:
+                self._open(self.gates[0])
+            elif all(process.over for process in self.processes):
+                if self.stored.ended:
+                    break
+                if any(step.status is StepStatus.WAITING for step in self.stored.steps.values()):
+                    await self._answer()
+                self.take_job()
+            else:
+                await self._look()
+        await self._settle_down()
+        assert self.stored.ended, "it never ended"
+        assert all(process.over for process in self.processes), "a runner did not notice the end"
+        for process in self.processes:
+            await self._bury(process)
+
+    async def _bury(self, process: Process) -> None:
+        for task in (process.job, *process.looks):
+            task.cancel()
+        outcomes = await asyncio.gather(process.job, *process.looks, return_exceptions=True)
+        if not process.dead:
+            unexpected = [each for each in outcomes if isinstance(each, Exception)]
+            assert not [each for each in unexpected if not isinstance(each, Conflict | Superseded)], unexpected
+
+    # --- what must hold -------------------------------------------------------------------------------------------
+
+    @property
+    def stored(self) -> Execution:
+        """The execution as it is stored."""
+        return self.world.ports.repositories.executions.rows[self.world.execution_id]  # type: ignore[attr-defined]
+
+    def note(self) -> None:
+        """Look at what was just stored; what is wrong is told by the next `check`, out of reach of the runners."""
+        try:
+            self._look_at_what_is_stored()
+        except AssertionError as error:
+            self._faults.append(error)
+
+    def check(self) -> None:
+        """What must hold at any moment."""
+        self._look_at_what_is_stored()
+        for fault in self._faults:
+            raise fault
+
+    def _look_at_what_is_stored(self) -> None:
+        stored, log = self.stored, self.world.journal.log[self.world.execution_id]
+        assert [event.sequence for event in log] == list(range(1, stored.last_sequence + 1)), "the log has a gap"
+        assert log[: len(self._log)] == self._log, "the past has changed"
+        self._log = list(log)
+        if self._ended is not None:
+            assert stored == self._ended, "something moved after the end"
+        if stored.status in ENDED:
+            self._ended = stored
+        if stored.runner is not None:
+            assert stored.status is ExecutionStatus.RUNNING
+        if stored.status is ExecutionStatus.WAITING:
+            assert stored.waiting_on
+        versions = [each for made in self.world.documents.versions.values() for each in made]
+        done = [step for step in stored.steps.values() if step.status is StepStatus.COMPLETED]
+        assert len(versions) == len(done), "a document without a step, or twice"
+        assert all(each.version == 1 for each in versions)
+
+    def _check_books(self) -> None:
+        """What must hold when all is over."""
+        stored, rows = self.stored, list(self.world.ledger.rows.values())
+        kept = {call.reply.provider_request_id for call in rows if call.reply is not None}
+        for process, reply_id in self.arrived:
+            assert process.dead or reply_id in kept, f"{reply_id} was paid for and lost"
+        assert not [call for call in rows if call.status is CallStatus.PENDING], "a call is under way for ever"
+        sent = sum(self.bought.values())
+        unsent = [call for call in rows if call.status is CallStatus.FAILED and "not sent" in call.error]
+        assert sent <= len(rows) - len(unsent) or any(process.dead for process in self.processes)
+        if not self._cancelled:
+            assert stored.status in {ExecutionStatus.COMPLETED, ExecutionStatus.FAILED}
+        complete = [event for event in self._log if event.event_type.value == "complete"]
+        assert len(complete) == 1
+        if not any(process.dead for process in self.processes) and len(self.processes) == 1 and not self._cancelled:
+            assert len(kept) == len(self.arrived)
