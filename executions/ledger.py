@@ -70,6 +70,7 @@ def _record(call: Call, *, workflow_id: str, scope_id: UUID, user_id: int | None
         reply=None if call.reply is None else call.reply.model_dump(mode="json"),
         **reply.usage.model_dump(),
         cost_usd=reply.cost_usd,
+        estimated_cost_usd=call.estimated_cost_usd,
         latency_ms=None if call.reply is None else reply.latency_ms,
         error=call.error,
         finished_at=call.finished_at,
@@ -92,4 +93,5 @@ def _call(record: recorder.CallRecord) -> Call:
         reply=None if record.reply is None else ModelReply.model_validate(record.reply),
         finished_at=record.finished_at,
         error=record.error,
+        estimated_cost_usd=record.estimated_cost_usd,
     )

@@ -97,7 +97,7 @@ class WorkflowStats(serializers.Serializer[Any]):
         allow_null=True, help_text="Steps whose output had to be repaired, of all that asked a model."
     )
     duration_seconds = SecondsPercentiles(help_text="From acceptance to the end.")
-    waiting_seconds = SecondsPercentiles(help_text="Of it, waiting for people.")
+    waiting_seconds = SecondsPercentiles(help_text="Of it, waiting for people or parked.")
     running_seconds = SecondsPercentiles(help_text="Of it, from the first start on, not waiting.")
     cost_usd = CostPercentiles(help_text="Per execution, over those whose whole cost is known.")
     totals = TotalsSerializer(help_text="Over all executions, ended or not.")

@@ -137,7 +137,7 @@ def complete_step(execution: Execution, step_id: str, *, context: Context) -> Ch
         usage=spent.usage,
         cost_usd=money(spent.cost_usd),
     )
-    return _settle(Change(execution=execution.with_step(step), events=(event,)), context)
+    return settle(Change(execution=execution.with_step(step), events=(event,)), context)
 
 
 def fail_step(
@@ -156,7 +156,7 @@ def fail_step(
     execution = step_transition(execution, step_id, StepStatus.FAILED, now=context.now)
     step = replace(execution.steps[step_id], failure=failure, violations=violations)
     event = StepFailed(step_id=step_id, failure_code=failure.code, error=failure.message)
-    return _settle(Change(execution=execution.with_step(step), events=(event,)), context)
+    return settle(Change(execution=execution.with_step(step), events=(event,)), context)
 
 
 def ask(execution: Execution, step_id: str, *, questions: tuple[QuestionDraft, ...], context: Context) -> Change:
@@ -173,7 +173,7 @@ def ask(execution: Execution, step_id: str, *, questions: tuple[QuestionDraft, .
     )
     step = replace(step, rounds=(*step.rounds, asked))
     event = ClarificationNeeded(step_id=step_id, questions=asked.questions)
-    return _settle(Change(execution=execution.with_step(step), events=(event,)), context)
+    return settle(Change(execution=execution.with_step(step), events=(event,)), context)
 
 
 def answer(
@@ -225,8 +225,8 @@ def cancel(execution: Execution, *, context: Context) -> Change:
     return Change(execution=cancelled, events=tuple(events), discard_pending_calls=True)
 
 
-def _settle(change: Change, context: Context) -> Change:
-    """Derive the execution's status from its steps, when nothing in it is at work any more."""
+def settle(change: Change, context: Context) -> Change:
+    """Return the change with the execution's status as it follows from its steps, once none is at work any more."""
     execution = change.execution
     statuses = {step.status for step in execution.steps.values()}
     if statuses & WORKING:
@@ -236,10 +236,12 @@ def _settle(change: Change, context: Context) -> Change:
     if ready_steps(execution):
         return change
     if StepStatus.WAITING in statuses:
-        waiting_on = (WaitingOn.CLARIFICATION,)
+        waited_for = {step.waits_for for step in execution.steps.values()}
+        waiting_on = tuple(each for each in WaitingOn if each in waited_for)
         waiting = transition(execution, ExecutionStatus.WAITING, now=context.now)
         waiting = replace(waiting, waiting_on=waiting_on)
-        return Change(execution=waiting, events=(*change.events, ExecutionWaiting(waiting_on=waiting_on)))
+        event = ExecutionWaiting(waiting_on=waiting_on, resume_at=waiting.resume_at)
+        return Change(execution=waiting, events=(*change.events, event))
     completed = transition(execution, ExecutionStatus.COMPLETED, now=context.now)
     return Change(execution=completed, events=(*change.events, _complete_event(completed, context)))
 

@@ -4,26 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import assert_never
 
-from executions.engine import changes
+from executions.engine import changes, parking
 from executions.engine.calls import Call, CallKey, ModelReply, ModelRequest
-from executions.engine.errors import (
-    Conflict,
-    FieldError,
-    ModelError,
-    NotFound,
-    Superseded,
-    Unavailable,
-    VersionConflict,
-)
-from executions.engine.execution import Document, Execution, Failure, Pin, Step
-from executions.engine.finishing import to_the_end
-from executions.engine.ports import Decide, Ports, Transition
+from executions.engine.errors import FieldError, ModelError, Unavailable
+from executions.engine.execution import Document, Execution, Failure, Pin
+from executions.engine.ports import Decide, Ports
 from executions.engine.prompts import Rejected, build_request
-from executions.engine.replies import Questions, Unusable, ValidDocument, Violations, parse_reply, storable
+from executions.engine.replies import Questions, Unusable, ValidDocument, Violations, parse_reply
 from executions.engine.results import new_document, output_of, rejected_output
+from executions.engine.retries import failed_tries, given_up, seconds_to_wait
 from executions.engine.states import WORKING, CallKind, CallStatus, FailureCode
+from executions.engine.step_books import StepBooks
 from workflows.definition import StepDefinition, WorkflowDefinition
 
 
@@ -34,9 +28,10 @@ class _Attempt:
     request: ModelRequest
     call: Call
     inputs: tuple[Document, ...]
+    failed_tries: int = 0  # calls that were made for it before
 
 
-class LLMStepExecutor:
+class LLMStepExecutor(StepBooks):
     """Runs one step of one execution under one runner's epoch.
 
     The ledger row of a call is committed before the call is made, together with the start of its attempt; the reply
@@ -44,15 +39,10 @@ class LLMStepExecutor:
     """
 
     def __init__(self, ports: Ports, *, definition: WorkflowDefinition, execution: Execution, step_id: str) -> None:
-        self._ports = ports
+        super().__init__(ports, execution=execution, step_id=step_id)
         self._definition = definition
-        self._execution_id = execution.id
-        self._epoch = execution.runner_epoch
-        self._execution = execution
-        self._step_id = step_id
         self._step: StepDefinition = definition.step(step_id)
         self._model = ports.models.resolve(self._step.model)
-        self._open: Call | None = None  # announced, and not settled in the ledger yet
 
     async def execute(self) -> Execution:
         """Work until the step waits, is done or has failed; return the execution as it is then.
@@ -63,22 +53,14 @@ class LLMStepExecutor:
             Unavailable: the database is away.
         """
         try:
-            attempt = await self._begin() if self._now.status not in WORKING else await self._resume()
+            begun = self._now.status in WORKING or self._now.resume_at is not None
+            attempt = await (self._resume() if begun else self._begin())
             while attempt is not None:
                 attempt = await self._carry_out(attempt)
         except (asyncio.CancelledError, Unavailable):
             await self._close_books()
             raise
         return self._execution
-
-    @property
-    def lost_call(self) -> Call | None:
-        """The call that a bug left open, as the ledger shall have it: what it cost is not known."""
-        return None if self._open is None else self._settled(replace(self._open, reply=None), CallStatus.UNKNOWN)
-
-    @property
-    def _now(self) -> Step:
-        return self._execution.steps[self._step_id]
 
     # --- beginning an attempt -------------------------------------------------------------------------------------
 
@@ -149,13 +131,14 @@ class LLMStepExecutor:
             request_hash=request.request_hash,
             status=CallStatus.PENDING,
             started_at=self._ports.clock.now(),
+            estimated_cost_usd=self._ports.models.estimate(request),
         )
         return _Attempt(request=request, call=call, inputs=inputs)
 
-    # --- taking up what another runner left -----------------------------------------------------------------------
+    # --- taking up what another runner left, or what was parked ---------------------------------------------------
 
     async def _resume(self) -> _Attempt | None:
-        """Go on with an attempt that a runner began and did not finish: a reply that was paid for is used."""
+        """Go on with an attempt that was begun and not finished: a reply that was paid for is used."""
         step = self._now
         documents = self._ports.repositories.documents
         inputs = tuple([await documents.get(pin.document_id, pin.version) for pin in step.pins])
@@ -171,8 +154,8 @@ class LLMStepExecutor:
         lost = [self._settled(call, CallStatus.UNKNOWN) for call in mine if call.status is CallStatus.PENDING]
         ordinal = 1 + max((call.key.ordinal for call in mine), default=0)
         attempt = self._attempt(inputs, number=step.attempt, kind=kind, ordinal=ordinal, rejected=rejected)
-        await self._commit(_unchanged, calls=(*lost, attempt.call))
-        return attempt
+        await self._commit(self._try_again, calls=(*lost, attempt.call))
+        return replace(attempt, failed_tries=failed_tries(mine))
 
     # --- calling and deciding -------------------------------------------------------------------------------------
 
@@ -180,11 +163,31 @@ class LLMStepExecutor:
         try:
             reply = await self._ports.models.complete(attempt.request)
         except ModelError as error:
-            message = storable(str(error))
-            failed = self._settled(attempt.call, CallStatus.FAILED, error=message)
-            await self._settle_with(failed, self._fail(Failure(code=error.failure_code, message=message)))
-            return None
+            return await self._after_failure(attempt, error)
         return await self._decide(attempt, reply)
+
+    async def _after_failure(self, attempt: _Attempt, error: ModelError) -> _Attempt | None:
+        """Try again after a wait, park the step when the wait is long, or give up."""
+        failed, tries, ports = self._failed(attempt.call, error), attempt.failed_tries + 1, self._ports
+        seconds = seconds_to_wait(self._step.retries, error, tries=tries, chance=ports.chance)
+        if seconds is None:
+            await self._settle_with(failed, self._fail(given_up(error, failed.error, tries=tries)))
+            return None
+        if seconds > ports.park_after_seconds:
+            resume_at = ports.clock.now() + timedelta(seconds=seconds)
+            await self._settle_with(
+                failed,
+                lambda execution, context: parking.park(execution, self._step_id, resume_at=resume_at, context=context),
+            )
+            return None
+        await ports.clock.sleep(seconds)
+        key = replace(failed.key, ordinal=failed.key.ordinal + 1)
+        following = replace(attempt.call, key=key, started_at=ports.clock.now())
+        await self._settle_with(failed, self._try_again, following)
+        return replace(attempt, call=following, failed_tries=tries)
+
+    def _try_again(self, execution: Execution, context: changes.Context) -> changes.Change:
+        return parking.try_again(execution, self._step_id, context=context)
 
     async def _decide(self, attempt: _Attempt, reply: ModelReply) -> _Attempt | None:
         request = attempt.request
@@ -240,58 +243,3 @@ class LLMStepExecutor:
         return lambda execution, context: changes.fail_step(
             execution, self._step_id, failure, context=context, violations=violations
         )
-
-    # --- storing --------------------------------------------------------------------------------------------------
-
-    def _settled(self, call: Call, status: CallStatus, *, reply: ModelReply | None = None, error: str = "") -> Call:
-        return replace(call, status=status, reply=reply, error=error, finished_at=self._ports.clock.now())
-
-    async def _settle_with(
-        self, call: Call, decide: Decide, following: Call | None = None, *, document: Document | None = None
-    ) -> None:
-        """Store a call's end with what was decided from it; alone, as discarded, when the decision comes too late."""
-        self._open = call
-        calls = (call,) if following is None else (call, following)
-        await to_the_end(self._settle(call, self._transition(decide, calls=calls, document=document)))
-
-    async def _settle(self, call: Call, transition: Transition) -> None:
-        try:
-            await self._store(transition)
-        except VersionConflict:
-            # Not too late: somebody else's write came first. The reply is kept, and whoever takes the step up uses it.
-            await self._book(call)
-            raise
-        except (Conflict, Superseded, NotFound):
-            late = CallStatus.DISCARDED if call.status is CallStatus.COMMITTED else call.status
-            await self._book(replace(call, status=late))
-            raise
-
-    async def _close_books(self) -> None:
-        """Settle the call under way, as this runner stops: a reply that has arrived is kept for the next one.
-
-        Whether the provider has answered otherwise nobody knows; if a cancel has discarded the call, that stands.
-        """
-        if self._open is not None:
-            waits = self._open.status is CallStatus.PENDING
-            await self._book(self._settled(self._open, CallStatus.UNKNOWN) if waits else self._open)
-
-    async def _book(self, call: Call) -> None:
-        await to_the_end(self._ports.ledger.settle(call))
-        self._open = None
-
-    async def _commit(self, decide: Decide, *, calls: tuple[Call, ...] = ()) -> None:
-        await to_the_end(self._store(self._transition(decide, calls=calls)))
-
-    def _transition(self, decide: Decide, *, calls: tuple[Call, ...], document: Document | None = None) -> Transition:
-        return Transition(
-            execution_id=self._execution_id, epoch=self._epoch, decide=decide, calls=calls, document=document
-        )
-
-    async def _store(self, transition: Transition) -> None:
-        self._execution = await self._ports.journal.commit(transition)
-        announced = [call for call in transition.calls if call.status is CallStatus.PENDING]
-        self._open = announced[-1] if announced else None
-
-
-def _unchanged(execution: Execution, _context: changes.Context) -> changes.Change:
-    return changes.Change(execution=execution)

@@ -39,7 +39,7 @@ function showSteps(steps) {
   for (const step of steps) levels.set(step.level, [...(levels.get(step.level) ?? []), step]);
   at("pipeline").replaceChildren(...[...levels.keys()].sort((a, b) => a - b)
     .map((level) => make("div", { class: "level" }, levels.get(level).map(stepCard))));
-  showQuestions(steps.filter((step) => step.status === "waiting" && step.clarification));
+  showQuestions(steps.filter((step) => step.status === "waiting" && step.clarification?.answers === null));
 }
 
 function showQuestions(asking) {

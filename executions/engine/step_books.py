@@ -1,0 +1,97 @@
+"""Keeping the books of a step: what becomes of a call is stored together with what was decided from it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from executions.engine.calls import Call, ModelReply
+from executions.engine.errors import Conflict, ModelError, NotFound, Superseded, VersionConflict
+from executions.engine.execution import Document, Execution, Step
+from executions.engine.finishing import to_the_end
+from executions.engine.ports import Decide, Ports, Transition
+from executions.engine.replies import storable
+from executions.engine.states import CallStatus
+
+
+class StepBooks:
+    """The writes of one step of one execution, under one runner's epoch. No cancellation cuts one in half."""
+
+    def __init__(self, ports: Ports, *, execution: Execution, step_id: str) -> None:
+        self._ports = ports
+        self._execution_id = execution.id
+        self._epoch = execution.runner_epoch
+        self._execution = execution
+        self._step_id = step_id
+        self._open: Call | None = None  # announced, and not settled in the ledger yet
+
+    @property
+    def lost_call(self) -> Call | None:
+        """The call that a bug left open, as the ledger shall have it: what it cost is not known."""
+        return None if self._open is None else self._settled(replace(self._open, reply=None), CallStatus.UNKNOWN)
+
+    @property
+    def _now(self) -> Step:
+        return self._execution.steps[self._step_id]
+
+    def _failed(self, call: Call, error: ModelError) -> Call:
+        """Return a call that gave no reply, as the ledger shall have it. Not settled yet, if the runner stops here."""
+        status = CallStatus.UNKNOWN if error.cut_off else CallStatus.FAILED
+        self._open = self._settled(call, status, error=storable(str(error)) or error.code)
+        return self._open
+
+    def _settled(self, call: Call, status: CallStatus, *, reply: ModelReply | None = None, error: str = "") -> Call:
+        known = reply is not None or status is CallStatus.FAILED  # what it cost
+        return replace(
+            call,
+            status=status,
+            reply=reply,
+            error=error,
+            finished_at=self._ports.clock.now(),
+            estimated_cost_usd=None if known else call.estimated_cost_usd,
+        )
+
+    async def _settle_with(
+        self, call: Call, decide: Decide, following: Call | None = None, *, document: Document | None = None
+    ) -> None:
+        """Store a call's end with what was decided from it; alone, as discarded, when the decision comes too late."""
+        self._open = call
+        calls = (call,) if following is None else (call, following)
+        await to_the_end(self._settle(call, self._transition(decide, calls=calls, document=document)))
+
+    async def _settle(self, call: Call, transition: Transition) -> None:
+        try:
+            await self._store(transition)
+        except VersionConflict:
+            # Not too late: somebody else's write came first. The reply is kept, and whoever takes the step up uses it.
+            await self._book(call)
+            raise
+        except (Conflict, Superseded, NotFound):
+            late = CallStatus.DISCARDED if call.status is CallStatus.COMMITTED else call.status
+            await self._book(replace(call, status=late))
+            raise
+
+    async def _close_books(self) -> None:
+        """Settle the call under way, as this runner stops: a reply that has arrived is kept for the next one.
+
+        Whether the provider has answered otherwise nobody knows; if a cancel has discarded the call, that stands.
+        """
+        if self._open is not None:
+            waits = self._open.status is CallStatus.PENDING
+            await self._book(self._settled(self._open, CallStatus.UNKNOWN) if waits else self._open)
+
+    async def _book(self, call: Call) -> None:
+        await to_the_end(self._ports.ledger.settle(call))
+        self._open = None
+
+    async def _commit(self, decide: Decide, *, calls: tuple[Call, ...] = ()) -> None:
+        await to_the_end(self._store(self._transition(decide, calls=calls)))
+
+    def _transition(self, decide: Decide, *, calls: tuple[Call, ...], document: Document | None = None) -> Transition:
+        return Transition(
+            execution_id=self._execution_id, epoch=self._epoch, decide=decide, calls=calls, document=document
+        )
+
+    async def _store(self, transition: Transition) -> None:
+        self._execution = await self._ports.journal.commit(transition)
+        announced = [call for call in transition.calls if call.status is CallStatus.PENDING]
+        self._open = announced[-1] if announced else None

@@ -1,0 +1,400 @@
+"""A provider that cannot answer for now: how long is waited, what is booked, and when it is given up."""
+
+from __future__ import annotations
+
+import asyncio
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from executions.engine import parking
+from executions.engine.calls import ModelReply, ModelRequest
+from executions.engine.errors import IllegalTransition, ModelError, NotWaiting, Unavailable
+from executions.engine.execution import Execution
+from executions.engine.in_memory import FixedChance, ManualClock, ScriptedModelClient
+from executions.engine.retries import LONGEST_SECONDS, seconds_to_wait
+from executions.engine.states import CallStatus, ExecutionStatus, FailureCode, StepStatus, WaitingOn
+from tests.engine.hindrance import hinder
+from tests.engine.world import FORK, Gate, World, definition, document, invalid, question
+from workflows.definition import RetryPolicy
+
+SECONDS = st.floats(min_value=0, max_value=3600)
+
+
+def busy(seconds: float | None = None, **more: Any) -> ModelError:
+    """Return what a provider says that has too much to do."""
+    return ModelError(FailureCode.PROVIDER_UNAVAILABLE, "Busy.", transient=True, retry_after=seconds, **more)
+
+
+def late() -> ModelError:
+    """Return that the provider did not answer in time."""
+    return ModelError(FailureCode.TIMED_OUT, "Late.", transient=True, cut_off=True)
+
+
+def clock(world: World) -> ManualClock:
+    """Return the world's clock."""
+    assert isinstance(world.ports.clock, ManualClock)
+    return world.ports.clock
+
+
+async def resume(world: World) -> Execution:
+    """Do what the sweep does."""
+    return await world.decide(lambda execution, context: parking.resume(execution, context=context))
+
+
+def tries(world: World) -> list[tuple[int, int, str]]:
+    """Return (attempt, ordinal, status) of every call, in order."""
+    return [(key.attempt, key.ordinal, call.status.value) for key, call in world.ledger.rows.items()]
+
+
+# --- how long --------------------------------------------------------------------------------------------------------
+
+
+@given(
+    base=SECONDS,
+    cap=SECONDS,
+    tried=st.integers(1, 19),
+    share=st.floats(0, 1, exclude_max=True),
+    asked=st.none() | st.floats(min_value=0, allow_infinity=True, allow_nan=False),
+)
+def test_a_wait_stays_within_its_bounds(base: float, cap: float, tried: int, share: float, asked: float | None) -> None:
+    policy = RetryPolicy(max_tries=20, base_seconds=base, cap_seconds=cap)
+    seconds = seconds_to_wait(policy, busy(asked), tries=tried, chance=FixedChance(share))
+    assert seconds is not None
+    least = 0.0 if asked is None else min(asked, LONGEST_SECONDS)
+    assert least <= seconds <= max(cap, least + base)
+    if asked is None:
+        assert seconds <= base * 2 ** (tried - 1)
+
+
+@given(tried=st.integers(1, 30), most=st.integers(1, 20), transient=st.booleans())
+def test_it_is_given_up_after_the_last_try_or_at_once(tried: int, most: int, transient: bool) -> None:
+    error = ModelError(FailureCode.PROVIDER_UNAVAILABLE, "No.", transient=transient)
+    seconds = seconds_to_wait(RetryPolicy(max_tries=most), error, tries=tried, chance=FixedChance())
+    assert (seconds is None) is (tried >= most or not transient)
+
+
+async def test_waits_double_up_to_the_cap() -> None:
+    policy = {"max_tries": 6, "base_seconds": 1, "cap_seconds": 4}
+    line = definition({"id": "one", "retries": policy})
+    world = await World(line, {"one": [busy(), busy(), busy(), busy(), busy()]}).start()
+    assert (await world.run()).status is ExecutionStatus.COMPLETED
+    assert clock(world).slept == [0.5, 1.0, 2.0, 2.0, 2.0]  # half of 1, 2, 4, 4, 4
+
+
+# --- short waits -----------------------------------------------------------------------------------------------------
+
+
+async def test_every_try_is_a_row_of_its_own_and_the_step_goes_on_as_if_nothing_was() -> None:
+    world = await World(script={"one": [busy(), busy(), document()]}).start()
+    assert (await world.run()).status is ExecutionStatus.COMPLETED
+    assert tries(world) == [(1, 1, "failed"), (1, 2, "failed"), (1, 3, "committed"), (1, 1, "committed")]
+    assert world.events("one") == ["step_started", "step_completed"]
+    assert len({request.request_hash for request in world.asked[:3]}) == 1
+
+
+async def test_a_failed_try_is_settled_and_the_next_announced_together_before_it_is_sent() -> None:
+    seen: list[list[tuple[int, int, str]]] = []
+    world = World()
+
+    async def look(_request: ModelRequest) -> ModelReply:
+        seen.append(tries(world))
+        return document()
+
+    world.script = {"one": [busy(), look]}
+    await world.start()
+    before = (await world.now()).version
+    await world.run()
+    assert seen == [[(1, 1, "failed"), (1, 2, "pending")]]
+    # claim, start, one for both tries, and the document; then the second step's start and document
+    assert (await world.now()).version == before + 6
+
+
+async def test_the_times_of_a_try_leave_out_the_wait() -> None:
+    world = await World(script={"one": [busy(2), document()]}).start()
+    begin = clock(world).now()
+    await world.run()
+    first, second = list(world.ledger.rows.values())[:2]
+    assert (first.started_at, first.finished_at) == (begin, begin)
+    assert (second.started_at - begin).total_seconds() == 2.5
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "advice"),
+    [(busy(), FailureCode.PROVIDER_UNAVAILABLE, "status page"), (late(), FailureCode.TIMED_OUT, "timeout_seconds")],
+)
+async def test_after_the_last_try_the_step_fails_and_says_how_often_it_was_tried(
+    error: ModelError, code: FailureCode, advice: str
+) -> None:
+    world = await World(script={"one": [error] * 9}).start()
+    execution = await world.run()
+    assert execution.failure is not None
+    assert execution.failure.code is code
+    assert "Tried 5 times" in execution.failure.message
+    assert advice in execution.failure.message
+    assert len(world.asked) == 5
+
+
+async def test_a_permanent_error_is_not_tried_again() -> None:
+    world = await World(script={"one": [ModelError(FailureCode.CONTEXT_TOO_LONG, "Too long.")]}).start()
+    execution = await world.run()
+    assert execution.failure is not None
+    assert execution.failure.message == "Too long."
+    assert (len(world.asked), clock(world).slept) == (1, [])
+
+
+async def test_an_invalid_output_begins_a_new_count() -> None:
+    line = definition({"id": "one", "retries": {"max_tries": 2}})
+    world = await World(line, {"one": [busy(), invalid(), busy(), document()]}).start()
+    assert (await world.run()).status is ExecutionStatus.COMPLETED
+    assert tries(world) == [(1, 1, "failed"), (1, 2, "committed"), (2, 1, "failed"), (2, 2, "committed")]
+
+
+async def test_a_cancel_that_nobody_told_of_is_seen_before_the_next_try() -> None:
+    world = await World(script={"one": [busy(), document()]}).start()
+
+    async def cancelled_meanwhile(seconds: float) -> None:
+        await world.cancel()
+
+    clock(world).sleep = cancelled_meanwhile  # type: ignore[method-assign]
+    assert (await world.run()).status is ExecutionStatus.CANCELLED
+    assert (len(world.asked), tries(world)) == (1, [(1, 1, "discarded")])
+
+
+async def test_a_runner_stopped_while_it_waits_leaves_the_failed_try_and_nothing_under_way() -> None:
+    world = await World(script={"one": [busy(), document()]}).start()
+    asleep = asyncio.Event()
+
+    async def sleep(seconds: float) -> None:
+        asleep.set()
+        await asyncio.Event().wait()
+
+    clock(world).sleep = sleep  # type: ignore[method-assign]
+    running = asyncio.create_task(world.runner().run())
+    await asleep.wait()
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert tries(world) == [(1, 1, "failed")]
+    assert (await world.run("b")).status is ExecutionStatus.COMPLETED
+    assert tries(world)[:2] == [(1, 1, "failed"), (1, 2, "committed")]
+
+
+async def test_the_next_runner_counts_the_tries_of_the_last_one() -> None:
+    line = definition({"id": "one", "retries": {"max_tries": 2}})
+    gate = Gate(document())
+    world = await World(line, {"one": [busy(), gate]}).start()
+    running = asyncio.create_task(world.runner().run())
+    await gate.under_way()
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    world.script = {"one": [busy()]}
+    assert (await world.run("b")).status is ExecutionStatus.FAILED
+    # the one that was under way when the first runner stopped is nobody's failure
+    assert tries(world) == [(1, 1, "failed"), (1, 2, "unknown"), (1, 3, "failed")]
+
+
+# --- long waits ------------------------------------------------------------------------------------------------------
+
+
+async def test_a_long_wait_parks_the_step_and_holds_nobody() -> None:
+    world = await World(script={"one": [busy(20), document()]}).start()
+    execution = await world.run()
+    assert (execution.status, execution.runner) == (ExecutionStatus.WAITING, None)
+    assert execution.waiting_on == (WaitingOn.RATE_LIMIT,)
+    assert execution.resume_at is not None
+    assert 20 <= (execution.resume_at - clock(world).now()).total_seconds() <= 21
+    assert execution.steps["one"].resume_at == execution.resume_at
+    assert (clock(world).slept, world.calls()) == ([], [("one", "failed")])
+    told = world.journal.log[world.execution_id][-1]
+    assert told.data["waiting_on"] == ["rate_limit"]
+    assert told.data["resume_at"] is not None
+
+
+async def test_a_parked_step_is_not_woken_before_its_moment() -> None:
+    world = await World(script={"one": [busy(20)]}).start()
+    await world.run()
+    clock(world).advance(19)
+    with pytest.raises(NotWaiting):
+        await resume(world)
+    assert (await world.now()).status is ExecutionStatus.WAITING
+
+
+async def test_a_parked_step_goes_on_with_the_same_attempt() -> None:
+    world = await World(script={"one": [busy(20), busy(), document()]}).start()
+    await world.run()
+    clock(world).advance(21)
+    resumed = await resume(world)
+    assert (resumed.status, resumed.resume_at, resumed.waiting_on) == (ExecutionStatus.RUNNING, None, ())
+    assert resumed.steps["one"].status is StepStatus.PENDING
+    completed = await world.run("b")
+    assert completed.status is ExecutionStatus.COMPLETED
+    assert completed.steps["one"].resume_at is None
+    assert tries(world)[:3] == [(1, 1, "failed"), (1, 2, "failed"), (1, 3, "committed")]
+    assert world.events() == [
+        "execution_created",
+        "execution_started",
+        "step_started",
+        "execution_waiting",
+        "execution_resumed",
+        "step_completed",
+        "step_started",
+        "step_completed",
+        "complete",
+    ]
+
+
+async def test_a_parked_step_has_no_more_tries_than_another() -> None:
+    line = definition({"id": "one", "retries": {"max_tries": 3}})
+    world = await World(line, {"one": [busy(20)] * 9}).start()
+    for name in "ab":
+        await world.run(name)
+        clock(world).advance(21)
+        await resume(world)
+    execution = await world.run("c")
+    assert execution.failure is not None
+    assert "Tried 3 times" in execution.failure.message
+
+
+async def test_a_step_parked_while_it_mends_its_output_goes_on_mending() -> None:
+    world = await World(script={"one": [invalid(), busy(20), document()]}).start()
+    await world.run()
+    clock(world).advance(21)
+    await resume(world)
+    assert (await world.run("b")).status is ExecutionStatus.COMPLETED
+    assert world.asked[1].request_hash == world.asked[2].request_hash
+    kinds = [(key.attempt, key.kind.value, key.ordinal) for key in world.ledger.rows][:3]
+    assert kinds == [(1, "generate", 1), (2, "remediate", 1), (2, "remediate", 2)]
+
+
+async def test_other_steps_go_on_while_one_is_parked_and_it_joins_them_when_its_moment_has_come() -> None:
+    right = Gate(document())
+    world = await World(FORK, {"left": [busy(20), document()], "right": [right]}).start()
+    runner = world.runner()
+    running = asyncio.create_task(runner.run())
+    await right.under_way()
+    while (await world.now()).steps["left"].status is not StepStatus.WAITING:
+        await asyncio.sleep(0)
+    parked = await world.now()
+    assert (parked.status, parked.waiting_on) == (ExecutionStatus.RUNNING, ())
+    assert parked.resume_at == parked.steps["left"].resume_at
+    clock(world).advance(21)
+    await resume(world)
+    await runner.refresh()
+    while (await world.now()).steps["left"].status is not StepStatus.COMPLETED:
+        await asyncio.sleep(0)
+    right.opened.set()
+    assert (await running).status is ExecutionStatus.COMPLETED
+    assert "execution_waiting" not in world.events()
+
+
+async def test_the_execution_is_woken_for_the_first_of_its_parked_steps() -> None:
+    world = await World(FORK, {"left": [busy(100)], "right": [busy(20)]}).start()
+    parked = await world.run()
+    assert parked.resume_at == parked.steps["right"].resume_at
+    clock(world).advance(21)
+    resumed = await resume(world)
+    assert (resumed.steps["left"].status, resumed.steps["right"].status) == (StepStatus.WAITING, StepStatus.PENDING)
+    again = await world.run("b")
+    assert (again.status, again.resume_at) == (ExecutionStatus.WAITING, again.steps["left"].resume_at)
+
+
+async def test_what_waits_for_people_and_for_a_provider_says_both() -> None:
+    fork = definition({"id": "left", "clarification": {}}, {"id": "right"})
+    world = await World(fork, {"left": [question(), document()], "right": [busy(20), document()]}).start()
+    waiting = await world.run()
+    assert waiting.waiting_on == (WaitingOn.CLARIFICATION, WaitingOn.RATE_LIMIT)
+    await world.answer("left", {"How many?": "two"})
+    answered = await world.run("b")
+    assert answered.waiting_on == (WaitingOn.RATE_LIMIT,)
+    with pytest.raises(NotWaiting):
+        await world.answer("right", {"How many?": "two"})
+
+
+async def test_a_parked_execution_can_be_cancelled_and_is_not_woken_any_more() -> None:
+    world = await World(script={"one": [busy(20)]}).start()
+    await world.run()
+    cancelled = await world.cancel()
+    assert (cancelled.status, cancelled.resume_at) == (ExecutionStatus.CANCELLED, None)
+    clock(world).advance(21)
+    with pytest.raises(NotWaiting):
+        await resume(world)
+
+
+async def test_a_parked_step_is_skipped_when_another_fails() -> None:
+    broken = ModelError(FailureCode.PROVIDER_REJECTED, "No.")
+    world = await World(FORK, {"left": [busy(20)], "right": [broken]}).start()
+    execution = await world.run()
+    assert (execution.status, execution.resume_at) == (ExecutionStatus.FAILED, None)
+    assert execution.steps["left"].status is StepStatus.SKIPPED
+
+
+async def test_a_call_may_be_tried_again_only_by_a_step_that_is_at_work() -> None:
+    world = await World().start()
+    with pytest.raises(IllegalTransition):
+        await world.decide(lambda execution, context: parking.try_again(execution, "one", context=context))
+
+
+# --- what it may have cost -------------------------------------------------------------------------------------------
+
+
+def estimating(world: World) -> World:
+    """Let every call cost a cent at most."""
+    assert isinstance(world.ports.models, ScriptedModelClient)
+    world.ports.models.estimated_cost_usd = Decimal("0.01")
+    return world
+
+
+async def test_a_call_that_was_cut_off_may_have_cost_something_and_one_that_was_refused_has_not() -> None:
+    world = await estimating(World(script={"one": [busy(), late(), document()]})).start()
+    await world.run()
+    refused, cut_off, answered = list(world.ledger.rows.values())[:3]
+    assert (refused.status, refused.estimated_cost_usd) == (CallStatus.FAILED, None)
+    assert (cut_off.status, cut_off.estimated_cost_usd) == (CallStatus.UNKNOWN, Decimal("0.01"))
+    assert (answered.status, answered.estimated_cost_usd) == (CallStatus.COMMITTED, None)
+    totals = world.journal.log[world.execution_id][-1].data["totals"]
+    assert isinstance(totals, dict)
+    assert totals["cost_complete"] is False
+
+
+async def test_a_call_under_way_when_the_execution_is_cancelled_keeps_its_estimate() -> None:
+    gate = Gate(document())
+    world = await estimating(World(script={"one": [gate]})).start()
+    running = asyncio.create_task(world.runner().run())
+    await gate.under_way()
+    await world.cancel()
+    [call] = world.ledger.rows.values()
+    assert (call.status, call.reply, call.estimated_cost_usd) == (CallStatus.DISCARDED, None, Decimal("0.01"))
+    gate.opened.set()
+    await running
+    [call] = world.ledger.rows.values()
+    assert call.reply is not None
+    assert (call.status, call.estimated_cost_usd) == (CallStatus.DISCARDED, None)
+
+
+async def test_a_call_that_a_dead_worker_left_is_unknown_with_its_estimate() -> None:
+    gate = Gate(document())
+    world = await estimating(World(script={"one": [gate]})).start()
+    dead = asyncio.create_task(world.runner("dead").run())
+    await gate.under_way()
+    await world.run("b")
+    lost, bought = list(world.ledger.rows.values())[:2]
+    assert (lost.status, lost.estimated_cost_usd) == (CallStatus.UNKNOWN, Decimal("0.01"))
+    assert (bought.status, bought.estimated_cost_usd) == (CallStatus.COMMITTED, None)
+    dead.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await dead
+
+
+async def test_a_try_whose_end_could_not_be_stored_is_booked_as_failed_and_counted() -> None:
+    world = await World(script={"one": [busy(20), document()]}).start()
+    hinder(world, lambda transition: any(call.error for call in transition.calls), Unavailable("Away."))
+    with pytest.raises(Unavailable):
+        await world.runner().run()
+    assert tries(world) == [(1, 1, "failed")]
+    assert (await world.run("b")).status is ExecutionStatus.COMPLETED
+    assert tries(world)[1] == (1, 2, "committed")
