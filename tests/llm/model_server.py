@@ -6,6 +6,7 @@ import json
 import select
 import socket
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,7 +15,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 DOCUMENT = {"title": "T", "points": ["p"]}
-DEADLINE_SECONDS = 60.0
 
 
 class Misbehaviour(Enum):
@@ -45,7 +45,7 @@ class ModelServer:
     url: str = ""
     asked: list[Any] = field(default_factory=list)  # bodies of the requests, in the order of their arrival
     reached: threading.Event = field(default_factory=threading.Event)
-    left: threading.Event = field(default_factory=threading.Event)  # a client closed its connection unanswered
+    left: list[float] = field(default_factory=list)  # when clients closed their connections unanswered (monotonic)
     closing: threading.Event = field(default_factory=threading.Event)
 
     def next_line(self) -> Line:
@@ -57,7 +57,7 @@ class ModelServer:
         while not self.closing.is_set():
             readable, _, _ = select.select([connection], [], [], 0.05)
             if readable and not connection.recv(1, socket.MSG_PEEK):
-                self.left.set()
+                self.left.append(time.monotonic())
                 return
 
 
