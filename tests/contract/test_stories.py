@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
+from decimal import Decimal
 
 import pytest
 from pydantic import JsonValue
@@ -13,6 +14,7 @@ from executions.engine import parking
 from executions.engine.calls import ModelReply, ToolCall
 from executions.engine.errors import ModelError, Superseded, Unavailable, VersionConflict
 from executions.engine.execution import Execution
+from executions.engine.in_memory import ScriptedModelClient
 from executions.engine.ports import Journal, Transition
 from executions.engine.runner import ExecutionRunner
 from executions.engine.states import CallStatus, ExecutionStatus, FailureCode
@@ -189,3 +191,22 @@ async def test_an_overtaken_runner_may_not_settle_a_call_with_its_transition(
     gate.opened.set()
     assert (await running).status is ExecutionStatus.COMPLETED
     assert [status for _, _, status in await world.booked()] == ["committed", "committed"]
+
+
+async def test_a_call_that_a_dead_worker_left_keeps_what_it_may_have_cost(
+    world_of: type[MemoryWorld] | type[PostgresWorld],
+) -> None:
+    gate = Gate(document())
+    world = world_of(LINE, {"one": [gate]})
+    assert isinstance(world.ports.models, ScriptedModelClient)
+    world.ports.models.estimated_cost_usd = Decimal("0.0123456789")
+    await world.start()
+    dead = asyncio.create_task(world.runner("dead").run())
+    await gate.under_way()
+    await world.runner("b").run()
+    dead.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await dead
+    lost, bought = await world.ports.ledger.calls(world.execution_id, "one")
+    assert (lost.status, lost.estimated_cost_usd) == (CallStatus.UNKNOWN, Decimal("0.0123456789"))
+    assert (bought.status, bought.estimated_cost_usd) == (CallStatus.COMMITTED, None)
