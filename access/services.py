@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from uuid import UUID
+
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
 from django.db import transaction
 from knox.models import AuthToken
 
+from access import multirow
 from access.errors import ScopeForbidden
 from access.models import Role, Scope, ScopeRole
 from access.selectors import allows, role_of
@@ -30,6 +34,11 @@ def claim_root_scope(*, user: User, scope_type: str, scope_key: str) -> Scope:
     elif not allows(role_of(user, scope), Role.OPERATOR):
         raise ScopeForbidden
     return scope
+
+
+def lock_scopes(scope_ids: Collection[UUID]) -> None:
+    """Have others who call this for one of the scopes wait until the transaction ends."""
+    multirow.execute("SELECT id FROM access_scope WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE", [list(scope_ids)])
 
 
 def issue_token(user: User) -> tuple[AuthToken, str]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
@@ -13,7 +13,21 @@ from django.db import transaction
 from django.db.models import QuerySet
 from pydantic import JsonValue
 
-from documents.models import Document, DocumentVersion, Schema
+from access import multirow
+from access.services import lock_scopes
+from documents.models import Document, DocumentStatus, DocumentVersion, Schema
+
+Key = tuple[UUID, str]  # scope id and type
+
+_MOST_HASHES = 1024
+_KNOWN_SCHEMAS = "SELECT hash FROM documents_schema WHERE hash = ANY(%s)"
+_LOCK_HEADS = """
+SELECT head.id, head.scope_id, head.type, head.version
+FROM documents_document AS head
+JOIN unnest(%s::uuid[], %s::text[]) AS wanted(scope_id, type) USING (scope_id, type)
+ORDER BY head.id
+FOR NO KEY UPDATE OF head
+"""
 
 
 class StaleVersion(Exception):
@@ -37,8 +51,20 @@ class StoredDocument:
     provenance: Mapping[str, JsonValue]
 
 
+_hashes: dict[int, tuple[Mapping[str, JsonValue], str]] = {}  # by identity: a definition's schemas come again
+
+
 def schema_hash(schema: Mapping[str, JsonValue]) -> str:
     """Return the SHA-256 (hex) of a schema's canonical JSON: equal content, equal hash."""
+    known = _hashes.get(id(schema))
+    if known is None or known[0] is not schema:
+        if len(_hashes) >= _MOST_HASHES:
+            _hashes.clear()
+        known = _hashes[id(schema)] = (schema, _hash(schema))
+    return known[1]
+
+
+def _hash(schema: Mapping[str, JsonValue]) -> str:
     canonical = json.dumps(schema, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(canonical.encode()).hexdigest()
 
@@ -50,50 +76,90 @@ def save_version(document: StoredDocument) -> StoredDocument:
     Raises:
         StaleVersion: `document.version` is not the head's version + 1.
     """
-    head_id = _raise_head(document)
-    schema, _ = Schema.objects.get_or_create(
-        hash=schema_hash(document.schema), defaults={"content": dict(document.schema)}
-    )
-    row = DocumentVersion.objects.create(
-        document_id=head_id,
-        version=document.version,
-        title=document.title,
-        content=dict(document.content),
-        schema=schema,
-        execution_id=document.execution_id,
-        step_id=document.step_id,
-        provenance=dict(document.provenance),
-        created_at=document.created_at,
-    )
-    return _stored(row)
+    key = (document.scope_id, document.type)
+    head = lock_heads({key})[key]
+    if document.version != head.version + 1:
+        raise StaleVersion(document.type)
+    stored = replace(document, id=document.id if head.id is None else head.id)
+    store_versions([stored])
+    return stored
 
 
-def _raise_head(document: StoredDocument) -> UUID:
-    values = {
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What is in force of a (scope, type); `id` is None and `version` 0 while there is nothing."""
+
+    id: UUID | None = None
+    version: int = 0
+
+
+def lock_heads(keys: Collection[Key]) -> dict[Key, Head]:
+    """Return the head of each (scope id, type), and keep others from writing to it until the transaction ends."""
+    found = _locked(keys)
+    if missing := [key for key in keys if key not in found]:
+        # What does not exist cannot be locked: whoever makes the first version of a document locks its scope.
+        lock_scopes({scope_id for scope_id, _ in missing})
+        found |= _locked(missing)
+    return {key: found.get(key, Head()) for key in keys}
+
+
+def _locked(keys: Collection[Key]) -> dict[Key, Head]:
+    cursor = multirow.execute(_LOCK_HEADS, [[scope_id for scope_id, _ in keys], [kind for _, kind in keys]])
+    return {(scope_id, kind): Head(head_id, version) for head_id, scope_id, kind, version in cursor.fetchall()}
+
+
+def store_versions(documents: Sequence[StoredDocument]) -> None:
+    """Store the next versions of documents whose heads are locked, those of the same document in order.
+
+    Raises:
+        StaleVersion: a head is not the version before.
+    """
+    _store_schemas(documents)
+    last = {document.id: document for document in documents}
+    first = {document.id: document for document in reversed(documents)}
+    new = [last[each.id] for each in first.values() if each.version == 1]
+    known = [last[each.id] for each in first.values() if each.version > 1]
+    multirow.insert(Document, [_new_head(each) for each in new])
+    expected = [first[each.id].version - 1 for each in known]
+    if multirow.update(Document, [_head(each) for each in known], key=("id",), expected=expected) != len(known):
+        raise StaleVersion("a head was not locked")
+    multirow.insert(DocumentVersion, [_version(each) for each in documents])
+
+
+def _store_schemas(documents: Sequence[StoredDocument]) -> None:
+    schemas = {schema_hash(document.schema): document.schema for document in documents}
+    known = {key for (key,) in multirow.execute(_KNOWN_SCHEMAS, [list(schemas)])}
+    rows = [{"hash": key, "content": dict(schema)} for key, schema in schemas.items() if key not in known]
+    multirow.insert(Schema, rows, or_ignore=True)
+
+
+def _head(document: StoredDocument) -> multirow.Row:
+    return {
+        "id": document.id,
         "title": document.title,
         "version": document.version,
         "execution_id": document.execution_id,
         "updated_at": document.created_at,
     }
-    if document.version == 1:
-        head, created = Document.objects.get_or_create(
-            scope_id=document.scope_id,
-            type=document.type,
-            defaults={**values, "id": document.id, "created_at": document.created_at},
-        )
-        if not created:
-            raise StaleVersion(document.type)
-        return head.id
-    rows = Document.objects.filter(scope_id=document.scope_id, type=document.type, version=document.version - 1)
-    if rows.update(**values) != 1:
-        raise StaleVersion(document.type)
-    return Document.objects.values_list("id", flat=True).get(scope_id=document.scope_id, type=document.type)
 
 
-def lock_head_version(scope_id: UUID, document_type: str) -> int:
-    """Return the newest version (0 when there is none), locked until the transaction ends."""
-    rows = Document.objects.select_for_update().filter(scope_id=scope_id, type=document_type)
-    return rows.values_list("version", flat=True).first() or 0
+def _new_head(document: StoredDocument) -> multirow.Row:
+    fixed = {"scope_id": document.scope_id, "type": document.type, "created_at": document.created_at}
+    return {**_head(document), **fixed, "status": DocumentStatus.CURRENT.value}
+
+
+def _version(document: StoredDocument) -> multirow.Row:
+    return {
+        "document_id": document.id,
+        "version": document.version,
+        "title": document.title,
+        "content": dict(document.content),
+        "schema_id": schema_hash(document.schema),
+        "execution_id": document.execution_id,
+        "step_id": document.step_id,
+        "provenance": dict(document.provenance),
+        "created_at": document.created_at,
+    }
 
 
 def get_version(document_id: UUID, version: int | None = None) -> StoredDocument | None:

@@ -2,54 +2,106 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from uuid import UUID
 
-from executions import models
-from executions.engine.calls import Call, CallKey, ModelReply, Totals, Usage
+from executions.engine.calls import SETTLES_TO, Call, CallKey, ModelReply, Totals, Usage, sum_calls
 from executions.engine.execution import Execution
 from executions.engine.states import CallKind, CallStatus
-from executions.threads import in_thread
-from telemetry import recorder, selectors
+from executions.threads import patiently
+from telemetry import recorder
 
 
-class PostgresLedger:
-    """The record of every paid call."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """A call on the page: as it shall be, and what the table knew of it before."""
 
-    async def calls(self, execution_id: UUID, step_id: str) -> list[Call]:
-        """Return the step's calls, oldest first."""
-        records = await in_thread(recorder.calls_of, execution_id, step_id)
-        return [_call(each) for each in records]
-
-    async def settle(self, call: Call) -> None:
-        """Keep what became of a call."""
-        await in_thread(_settle, call)
+    call: Call
+    known: recorder.KnownCall | None = None
+    changed: bool = False
 
 
-def _settle(call: Call) -> None:
-    owner = models.Execution.objects.values_list("workflow_id", "scope_id", "requested_by_id")
-    workflow_id, scope_id, user_id = owner.get(id=call.key.execution_id)
-    recorder.record(_record(call, workflow_id=workflow_id, scope_id=scope_id, user_id=user_id))
+class Page:
+    """The calls that one transaction looks at, and what it does to them. Their executions are locked."""
+
+    def __init__(self) -> None:
+        self._entries: dict[CallKey, Entry] = {}
+        self._whole: set[UUID] = set()  # executions all of whose calls are here
+        self._tried: dict[CallKey, Entry] = {}  # by the decision under way
+
+    def load(self, steps: Collection[tuple[UUID, str]]) -> None:
+        """Bring in the calls of steps, named by execution and step id."""
+        self._bring_in(recorder.known_of_steps(steps) if steps else ())
+
+    def _bring_in(self, calls: Iterable[recorder.KnownCall]) -> None:
+        for known in calls:
+            call = _call(known.record, replied=known.replied)
+            self._entries.setdefault(call.key, Entry(call=call, known=known))
+
+    def has(self, call: Call) -> bool:
+        """Whether the call is there already as it shall be, or further on."""
+        found = self._find(call.key)
+        return found is not None and not _takes(found.call, call)
+
+    def record(self, call: Call) -> None:
+        """Announce a new call, or settle a known one; what was settled for good stays."""
+        found = self._find(call.key)
+        if found is None or _takes(found.call, call):
+            self._tried[call.key] = Entry(call=call, known=found.known if found else None, changed=True)
+
+    def keep(self) -> None:
+        """Stand by what was recorded since the last `keep` or `drop`."""
+        self._entries |= self._tried
+        self._tried = {}
+
+    def drop(self) -> None:
+        """Take back what was recorded since the last `keep` or `drop`."""
+        self._tried = {}
+
+    def step_totals(self, execution_id: UUID, step_id: str) -> Totals:
+        """Return the sum over a step whose calls were brought in."""
+        return sum_calls(call for call in self._of(execution_id) if call.key.step_id == step_id)
+
+    def totals(self, execution_id: UUID) -> Totals:
+        """Return the sum over an execution."""
+        if execution_id not in self._whole:
+            self._bring_in(recorder.known_of_execution(execution_id))
+            self._whole.add(execution_id)
+        return sum_calls(self._of(execution_id))
+
+    def write(self, owners: Mapping[UUID, Execution]) -> None:
+        """Store what was recorded."""
+        changed = [entry for entry in self._entries.values() if entry.changed]
+        new = [entry for entry in changed if entry.known is None]
+        recorder.announce([_record(entry.call, owners[entry.call.key.execution_id]) for entry in new])
+        recorder.settle(
+            [
+                (entry.known, _record(entry.call, owners[entry.call.key.execution_id]))
+                for entry in changed
+                if entry.known is not None
+            ]
+        )
+
+    def _find(self, key: CallKey) -> Entry | None:
+        return self._tried.get(key) or self._entries.get(key)
+
+    def _of(self, execution_id: UUID) -> Iterator[Call]:
+        entries = self._entries | self._tried
+        return (entry.call for entry in entries.values() if entry.call.key.execution_id == execution_id)
 
 
-def record(call: Call, execution: Execution) -> None:
-    """Announce or settle a call of the execution, within the caller's transaction."""
-    scope_id, user_id = execution.scope.id, execution.requested_by
-    recorder.record(_record(call, workflow_id=execution.workflow_id, scope_id=scope_id, user_id=user_id))
+def _takes(known: Call, call: Call) -> bool:
+    return known.reply is None and call.status in SETTLES_TO[known.status]
 
 
-def totals(sums: selectors.Totals) -> Totals:
-    """Return sums over the ledger's rows as the engine's value."""
-    usage = Usage(**{name: getattr(sums, name) for name in Usage.model_fields})
-    return Totals(
-        calls=sums.calls,
-        usage=usage,
-        known_cost_usd=sums.known_cost_usd,
-        cost_complete=sums.cost_complete,
-        cost_final=sums.cost_final,
-    )
+async def calls_of(execution_id: UUID, step_id: str) -> list[Call]:
+    """Return a step's calls with their replies, oldest first."""
+    records = await patiently(recorder.calls_of, execution_id, step_id)
+    return [_call(each, replied=each.reply is not None) for each in records]
 
 
-def _record(call: Call, *, workflow_id: str, scope_id: UUID, user_id: int | None) -> recorder.CallRecord:
+def _record(call: Call, execution: Execution) -> recorder.CallRecord:
     reply = call.reply or ModelReply(provider="", model="")
     return recorder.CallRecord(
         execution_id=call.key.execution_id,
@@ -57,9 +109,9 @@ def _record(call: Call, *, workflow_id: str, scope_id: UUID, user_id: int | None
         attempt=call.key.attempt,
         kind=call.key.kind.value,
         ordinal=call.key.ordinal,
-        workflow_id=workflow_id,
-        scope_id=scope_id,
-        user_id=user_id,
+        workflow_id=execution.workflow_id,
+        scope_id=execution.scope.id,
+        user_id=execution.requested_by,
         status=call.status.value,
         requested_model=call.model,
         request_hash=call.request_hash,
@@ -77,7 +129,8 @@ def _record(call: Call, *, workflow_id: str, scope_id: UUID, user_id: int | None
     )
 
 
-def _call(record: recorder.CallRecord) -> Call:
+def _call(record: recorder.CallRecord, *, replied: bool) -> Call:
+    """Return the call; of a reply that was not read, what it used and cost."""
     return Call(
         key=CallKey(
             execution_id=record.execution_id,
@@ -90,8 +143,17 @@ def _call(record: recorder.CallRecord) -> Call:
         request_hash=record.request_hash,
         status=CallStatus(record.status),
         started_at=record.started_at,
-        reply=None if record.reply is None else ModelReply.model_validate(record.reply),
+        reply=_reply(record) if replied else None,
         finished_at=record.finished_at,
         error=record.error,
         estimated_cost_usd=record.estimated_cost_usd,
+    )
+
+
+def _reply(record: recorder.CallRecord) -> ModelReply:
+    if record.reply is not None:
+        return ModelReply.model_validate(record.reply)
+    usage = Usage.model_construct(**{name: getattr(record, name) for name in Usage.model_fields})
+    return ModelReply.model_construct(
+        provider=record.provider, model=record.model, usage=usage, cost_usd=record.cost_usd
     )

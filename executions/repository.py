@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Literal
 from uuid import UUID
 
 from django.db import transaction
 from django.db.models import QuerySet
 
+from access import multirow
 from documents import repository as documents
 from executions import models
 from executions.engine.errors import NotFound, VersionConflict
-from executions.engine.execution import Document, Execution, Step
+from executions.engine.events import ProgressEvent
+from executions.engine.execution import Document, Execution
 from executions.engine.in_memory import InMemoryDocumentRepository, InMemoryExecutionRepository
 from executions.engine.ports import Repositories
 from executions.engine.states import ACTIVE
 from executions.rows import execution_columns, execution_value, new_step_row, step_columns
-from executions.threads import in_thread
+from executions.threads import in_thread, patiently
 from workflows import repository as workflows
+
+_LOCK = "SELECT id, version FROM executions_execution WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE"
 
 
 def create_repositories(kind: Literal["memory", "postgres"]) -> Repositories:
@@ -38,15 +42,15 @@ class PostgresExecutionRepository:
 
     async def get(self, execution_id: UUID) -> Execution:
         """Return it."""
-        return await in_thread(get, execution_id)
+        return await patiently(get, execution_id)
 
     async def list_by_scope(self, scope_id: UUID) -> list[Execution]:
         """Return the scope's executions, newest first."""
-        return await in_thread(list_by_scope, scope_id)
+        return await patiently(list_by_scope, scope_id)
 
     async def list_active(self) -> list[Execution]:
         """Return those that have not ended, oldest first."""
-        return await in_thread(list_active)
+        return await patiently(list_active)
 
 
 class PostgresDocumentRepository:
@@ -58,19 +62,19 @@ class PostgresDocumentRepository:
 
     async def get(self, document_id: UUID, version: int | None = None) -> Document:
         """Return one version, the newest by default."""
-        stored = await in_thread(documents.get_version, document_id, version)
+        stored = await patiently(documents.get_version, document_id, version)
         if stored is None:
             raise NotFound("There is no such document.")
         return _document(stored)
 
     async def get_by_scope_type(self, scope_id: UUID, document_type: str) -> Document | None:
         """Return the newest version, None when there is none."""
-        stored = await in_thread(documents.head_of, scope_id, document_type)
+        stored = await patiently(documents.head_of, scope_id, document_type)
         return None if stored is None else _document(stored)
 
     async def list_by_scope(self, scope_id: UUID) -> list[Document]:
         """Return the newest version of each type, by type."""
-        return [_document(stored) for stored in await in_thread(documents.heads_of_scope, scope_id)]
+        return [_document(stored) for stored in await patiently(documents.heads_of_scope, scope_id)]
 
 
 # --- the same, for code that holds a transaction --------------------------------------------------------------------
@@ -91,7 +95,26 @@ def lock(execution_id: UUID) -> Execution:
     Raises:
         NotFound: there is none.
     """
-    return _one(_rows().select_for_update(of=("self",)).filter(id=execution_id))
+    found = lock_all([execution_id], known={})
+    if execution_id not in found:
+        raise NotFound("There is no such execution.")
+    return found[execution_id]
+
+
+def lock_all(execution_ids: Collection[UUID], *, known: Mapping[UUID, Execution]) -> dict[UUID, Execution]:
+    """Return those executions that exist, their rows locked in order of id until the transaction ends.
+
+    A value of `known` that is still the stored one is returned as it is.
+    """
+    cursor = multirow.execute(_LOCK, [sorted(execution_ids)])
+    found = {
+        identity: known[identity]
+        for identity, version in cursor.fetchall()
+        if (value := known.get(identity)) is not None and value.version == version
+    }
+    if missing := set(execution_ids) - set(found):
+        found |= {value.id: value for value in _values(_rows().filter(id__in=missing))}
+    return found
 
 
 def list_by_scope(scope_id: UUID) -> list[Execution]:
@@ -105,10 +128,8 @@ def list_active() -> list[Execution]:
 
 
 @transaction.atomic
-def save(execution: Execution, *, over: Execution | None = None) -> None:
+def save(execution: Execution) -> None:
     """Insert an execution (version 1), or replace the version before; steps that moved are written with it.
-
-    `over` is the value that it was made from; without it, steps may replace any earlier version of theirs.
 
     Raises:
         VersionConflict: the stored one, or a stored step of it, has another version.
@@ -116,24 +137,34 @@ def save(execution: Execution, *, over: Execution | None = None) -> None:
     if execution.version == 1:
         _insert(execution)
         return
-    expected = execution.version - 1
-    rows = models.Execution.objects.filter(id=execution.id, version=expected)
-    if rows.update(**execution_columns(execution)) != 1:
-        raise VersionConflict("The execution", expected=expected)
-    before = _step_versions(execution.id) if over is None else {key: each.version for key, each in over.steps.items()}
-    for step in execution.steps.values():
-        if step.version != (expected_step := before.get(step.step_id, 0)):
-            _replace_step(execution.id, step, expected=expected_step)
+    stored = get(execution.id)
+    if stored.version != execution.version - 1:
+        raise VersionConflict("The execution", expected=execution.version - 1)
+    replace_all([(stored, execution)])
 
 
-def _step_versions(execution_id: UUID) -> dict[str, int]:
-    return dict(models.ExecutionStep.objects.filter(execution_id=execution_id).values_list("step_id", "version"))
+def replace_all(pairs: Sequence[tuple[Execution, Execution]]) -> None:
+    """Write executions over the values that they were made from; steps that moved are written with them.
 
-
-def _replace_step(execution_id: UUID, step: Step, *, expected: int) -> None:
-    rows = models.ExecutionStep.objects.filter(execution_id=execution_id, step_id=step.step_id, version=expected)
-    if step.version < expected or rows.update(**step_columns(step)) != 1:
-        raise VersionConflict(f"Step {step.step_id}", expected=expected)
+    Raises:
+        VersionConflict: a stored one, or a stored step of it, is not what it was made from.
+    """
+    rows = [{"id": new.id, **execution_columns(new)} for _, new in pairs]
+    expected = [old.version for old, _ in pairs]
+    if multirow.update(models.Execution, rows, key=("id",), expected=expected) != len(rows):
+        raise VersionConflict("An execution", expected=expected[0])
+    moved = [
+        (new.id, old.steps[step.step_id], step)
+        for old, new in pairs
+        for step in new.steps.values()
+        if step.version != old.steps[step.step_id].version
+    ]
+    rows = [{"execution_id": owner, "step_id": step.step_id, **step_columns(step)} for owner, _, step in moved]
+    expected = [before.version for _, before, _ in moved]
+    backwards = any(step.version < before.version for _, before, step in moved)
+    written = multirow.update(models.ExecutionStep, rows, key=("execution_id", "step_id"), expected=expected)
+    if backwards or written != len(rows):
+        raise VersionConflict("A step", expected=expected[0])
 
 
 def _insert(execution: Execution) -> None:
@@ -157,17 +188,41 @@ def _insert(execution: Execution) -> None:
     models.ExecutionStep.objects.bulk_create(new_step_row(execution, step) for step in execution.steps.values())
 
 
+def append_events(events: Sequence[ProgressEvent]) -> None:
+    """Add lines to logs."""
+    multirow.insert(
+        models.ExecutionEvent,
+        [
+            {
+                "execution_id": event.execution_id,
+                "sequence": event.sequence,
+                "event_type": event.event_type.value,
+                "step_id": event.step_id,
+                "data": event.data,
+                "timestamp": event.timestamp,
+            }
+            for event in events
+        ],
+    )
+
+
 def save_document(document: Document) -> Document:
     """Store a document as the next version of its (scope, type).
 
     Raises:
         VersionConflict: the newest version is not the one before.
     """
-    fields = {name: getattr(document, name) for name in documents.StoredDocument.__dataclass_fields__}
     try:
-        return _document(documents.save_version(documents.StoredDocument(**fields)))
+        return _document(documents.save_version(stored_document(document)))
     except documents.StaleVersion as error:
         raise VersionConflict("The document", expected=document.version - 1) from error
+
+
+def stored_document(document: Document) -> documents.StoredDocument:
+    """Return a document as its room takes it."""
+    return documents.StoredDocument(
+        **{name: getattr(document, name) for name in documents.StoredDocument.__dataclass_fields__}
+    )
 
 
 def _document(stored: documents.StoredDocument) -> Document:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
 
+from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import transaction
 from pydantic import JsonValue
@@ -21,18 +23,28 @@ from documents import repository as documents
 from executions import journal, repository, sweep
 from executions.engine import changes, parking
 from executions.engine.clarification import check_answers
-from executions.engine.errors import FieldError, Invalid, InvalidAnswers, NotFound, NotWaiting, VersionConflict
+from executions.engine.errors import (
+    FieldError,
+    Invalid,
+    InvalidAnswers,
+    NotFound,
+    NotWaiting,
+    Unavailable,
+    VersionConflict,
+)
 from executions.engine.execution import Execution, ScopeRef
 from executions.engine.planner import new_execution
 from executions.engine.ports import Decide, Transition
 from executions.engine.runner import ExecutionRunner
 from executions.engine.states import ExecutionStatus
 from executions.jobs import enqueue_advance
-from executions.running import watched
-from executions.threads import in_thread
+from executions.running import supervise, watched
+from executions.threads import in_thread, patiently
 from executions.wiring import ports
 from workflows import repository as workflows
 from workflows.definition import WorkflowDefinition
+
+logger = logging.getLogger(__name__)
 
 
 @transaction.atomic
@@ -180,17 +192,27 @@ def _resume(execution_id: UUID, now: datetime) -> bool:
 async def advance_execution(*, execution_id: UUID, runner: str) -> None:
     """Carry an execution on until nothing in it can go on. One that has nothing to run costs one look.
 
+    One that another worker runs is left to it: that worker sees for itself what has changed. While the database is
+    away this waits. Cancelled, it goes on all the same (`running.stop` ends it).
+
     Raises:
         NotFound: there is no such execution.
-        Unavailable: the database is away; the sweep starts it again.
     """
+    if not await patiently(sweep.runs_elsewhere, execution_id, runner, silent_seconds=settings.RUNNER_SILENT_SECONDS):
+        await supervise(execution_id, lambda: _advance(execution_id, runner))
+
+
+async def _advance(execution_id: UUID, runner: str) -> None:
     running = ExecutionRunner(ports(), execution_id=execution_id, runner=runner)
     with watched(running, execution_id):
         try:
             await running.run()
         except asyncio.CancelledError:
             # This worker stops. What it handed back goes on at once elsewhere, not only after a sweep.
-            await asyncio.shield(in_thread(enqueue_advance, execution_id))
+            try:
+                await asyncio.shield(in_thread(enqueue_advance, execution_id))
+            except Unavailable:
+                logger.warning("the database is away; a sweep will find %s", execution_id)
             raise
 
 

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from django.db import connection, transaction
 from django.db.models import Exists, OuterRef, Q, TextField
 from django.db.models.functions import Cast
+from django.utils import timezone
 from procrastinate.contrib.django.models import ProcrastinateJob
 
 from executions import models
 from executions.engine.states import ExecutionStatus
 from executions.jobs import QUEUE, enqueue_advance
 
+_NEVER = datetime.min.replace(tzinfo=UTC)
 _SWEEPING = 7_316_204_552  # key of the advisory lock: one worker at a time sweeps
 
 AT_ONCE = 1000  # executions that one sweep enqueues; the next goes on
@@ -32,12 +34,23 @@ SELECT procrastinate_finish_job_v1(stalled.id, 'failed', true) FROM (
 
 
 @transaction.atomic
-def sweep(*, now: datetime, runner: str, running: Collection[UUID], silent_seconds: float, idle_seconds: float) -> int:
+def sweep(
+    *,
+    now: datetime,
+    runner: str,
+    running: Collection[UUID],
+    silent_seconds: float,
+    idle_seconds: float,
+    after_outage: bool = False,
+) -> int:
     """Enqueue the executions that could go on and do not; return how many.
 
     These are the ones whose runner has been silent for `silent_seconds`; the ones that `runner` (who asks) is said to
     run and does not; and the runnable ones that nobody has touched for `idle_seconds`. None is judged by its job:
     jobs get lost. One that has a job all the same is left to it.
+
+    `after_outage` says that the caller has missed the database a moment ago. Others may have missed it too: who has
+    been silent for long tells nothing then, nor just after the server was started.
     """
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [_SWEEPING])
@@ -45,6 +58,9 @@ def sweep(*, now: datetime, runner: str, running: Collection[UUID], silent_secon
             return 0  # somebody else is at it
         silent_since = now - timedelta(seconds=silent_seconds)
         cursor.execute(_END_STALLED_JOBS, [QUEUE, silent_since])
+        cursor.execute("SELECT pg_postmaster_start_time() > %s", [silent_since])
+        if cursor.fetchone()[0] or after_outage:
+            silent_since = _NEVER
     lost = _abandoned(now=now, runner=runner, running=running, silent_since=silent_since, idle_seconds=idle_seconds)
     for execution_id in lost:
         enqueue_advance(execution_id)
@@ -89,6 +105,13 @@ def beat(*, name: str, now: datetime) -> None:
 def unregister(*, name: str) -> None:
     """Say that a worker stops."""
     models.Runner.objects.filter(name=name).delete()
+
+
+def runs_elsewhere(execution_id: UUID, runner: str, *, silent_seconds: float) -> bool:
+    """Return whether another worker, that is not silent, runs the execution."""
+    alive = models.Runner.objects.filter(heartbeat_at__gte=timezone.now() - timedelta(seconds=silent_seconds))
+    rows = models.Execution.objects.filter(id=execution_id, runner__in=alive.values("name"))
+    return rows.exclude(runner=runner).exists()
 
 
 def versions(execution_ids: Collection[UUID]) -> dict[UUID, int]:

@@ -8,15 +8,15 @@ from functools import cache
 from random import SystemRandom
 
 from django.conf import settings
+from django.core.exceptions import ObjectDoesNotExist
 from django.utils import timezone
 
 from executions.engine.errors import NotFound
 from executions.engine.ports import Ports
-from executions.journal import PostgresJournal
-from executions.ledger import PostgresLedger
+from executions.journal import PostgresJournal, PostgresLedger
 from executions.llm.client import model_client
 from executions.repository import create_repositories
-from executions.threads import in_thread
+from executions.threads import patiently
 from workflows import repository as workflows
 from workflows.definition import WorkflowDefinition
 
@@ -26,9 +26,10 @@ class PublishedDefinitions:
 
     async def get(self, workflow_id: str, version: int) -> WorkflowDefinition:
         """Return the definition."""
-        if await in_thread(workflows.version_row_id, workflow_id, version) is None:
-            raise NotFound("There is no such workflow version.")
-        return await in_thread(workflows.get_definition, workflow_id, version)
+        try:
+            return await patiently(workflows.get_definition, workflow_id, version)
+        except ObjectDoesNotExist as error:
+            raise NotFound("There is no such workflow version.") from error
 
 
 class SystemClock:
@@ -46,10 +47,11 @@ class SystemClock:
 @cache
 def ports() -> Ports:
     """Return the ports of this process."""
+    journal = PostgresJournal()
     return Ports(
         repositories=create_repositories("postgres"),
-        journal=PostgresJournal(),
-        ledger=PostgresLedger(),
+        journal=journal,
+        ledger=PostgresLedger(journal),
         definitions=PublishedDefinitions(),
         models=model_client(),
         clock=SystemClock(),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
+import time
 from collections.abc import Awaitable, Callable
 
 from django.conf import settings
@@ -11,7 +13,7 @@ from django.utils import timezone
 from procrastinate.contrib.django import app
 from procrastinate.exceptions import ConnectorException
 
-from executions import services, sweep
+from executions import running, services, sweep
 from executions.engine.errors import NotFound, Unavailable
 from executions.jobs import QUEUE
 from executions.running import RUNNING
@@ -31,6 +33,7 @@ class Worker:
     def __init__(self, name: str) -> None:
         self.name = name
         self._ending = False
+        self._missed_at = -math.inf  # when the database was last seen to be away, on the monotonic clock
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set; then let jobs finish for the grace period, hand back the rest, and return."""
@@ -56,14 +59,14 @@ class Worker:
                 raise outcome
 
     async def _end(self, jobs: asyncio.Task[None]) -> None:
-        """Take no more jobs, and let those under way finish for the grace period."""
+        """Take no more jobs, let what is under way finish for the grace period, and hand back the rest."""
         self._ending = True
-        jobs.cancel()
-        await asyncio.wait({jobs}, timeout=settings.SHUTDOWN_GRACE_SECONDS + HAND_BACK_SECONDS)
         while not jobs.done():
-            logger.warning("jobs cannot be handed back; the sweep of another worker will find them")
             jobs.cancel()
-            await asyncio.wait({jobs}, timeout=RESTART_SECONDS)
+            await asyncio.wait({jobs}, timeout=HAND_BACK_SECONDS)
+        await running.finish(settings.SHUTDOWN_GRACE_SECONDS)
+        while left := await running.stop(HAND_BACK_SECONDS):
+            logger.warning("%d executions cannot be handed back; the sweep of another worker will find them", left)
 
     async def _leave(self) -> None:
         try:
@@ -76,6 +79,7 @@ class Worker:
             try:
                 await duty()
             except Unavailable:
+                self._missed_at = time.monotonic()
                 logger.warning("the database is away; %s tries again", duty.__name__.strip("_"))
             await asyncio.sleep(seconds)
 
@@ -90,6 +94,7 @@ class Worker:
             running=set(RUNNING.values()),
             silent_seconds=settings.RUNNER_SILENT_SECONDS,
             idle_seconds=settings.SWEEP_SECONDS,
+            after_outage=time.monotonic() - self._missed_at < settings.RUNNER_SILENT_SECONDS,
         )
         if found:
             logger.warning("%d executions were abandoned; they are enqueued again", found)

@@ -78,6 +78,8 @@ _POOL = {
     "min_size": 1,
     "max_size": env.integer("DATABASE_POOL_SIZE", 16, minimum=2),
     "timeout": env.number("DATABASE_POOL_TIMEOUT_SECONDS", 10.0),
+    # The pool waits twice as long after each failed try, up to this; then it starts anew with the next caller.
+    "reconnect_timeout": 3.0,
 }
 # A process that is paused within a transaction would hold its locks for as long as it sleeps.
 _IDLE_MS = env.integer("DATABASE_IDLE_TRANSACTION_SECONDS", 10, minimum=1) * 1000
@@ -86,7 +88,8 @@ DATABASES = {
     "default": {
         **_DATABASE,
         "CONN_HEALTH_CHECKS": True,
-        "OPTIONS": {**_DATABASE["OPTIONS"], "options": _OPTIONS, "pool": _POOL},
+        # What comes again and again is prepared; a pooler in between has to follow (PgBouncer can from 1.21 on).
+        "OPTIONS": {**_DATABASE["OPTIONS"], "options": _OPTIONS, "pool": _POOL, "prepare_threshold": 2},
     }
 }
 DATABASE_THREADS = env.integer("DATABASE_THREADS", 4, minimum=1)  # of a worker
@@ -182,7 +185,7 @@ PROCRASTINATE_WORKER_DEFAULTS = {
     "delete_jobs": "always",
     "fetch_job_polling_interval": 0.4,
     "abort_job_polling_interval": 0.4,
-    "shutdown_graceful_timeout": SHUTDOWN_GRACE_SECONDS,
+    "shutdown_graceful_timeout": 0,  # the worker itself gives the executions their time
     "update_heartbeat_interval": HEARTBEAT_SECONDS,
     "stalled_worker_timeout": RUNNER_SILENT_SECONDS,
     "install_signal_handlers": False,

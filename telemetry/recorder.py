@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
-from django.db import transaction
 from django.db.models import F
 from pydantic import JsonValue
+from uuid_utils.compat import uuid7
 
+from access import multirow
 from telemetry.models import CallStatus, ModelCall
-
-#: What a call may still become. A late reply of a discarded call fills in its cost and stays discarded.
-_SETTLES_TO: dict[str, frozenset[str]] = {
-    CallStatus.PENDING: frozenset({CallStatus.COMMITTED, CallStatus.DISCARDED, CallStatus.FAILED, CallStatus.UNKNOWN}),
-    CallStatus.UNKNOWN: frozenset({CallStatus.DISCARDED}),
-    CallStatus.DISCARDED: frozenset({CallStatus.DISCARDED}),
-    CallStatus.COMMITTED: frozenset(),
-    CallStatus.FAILED: frozenset(),
-}
 
 
 class StaleCall(Exception):
@@ -64,34 +57,69 @@ _FIXED = (*_IDENTITY, "workflow_id", "scope_id", "user_id", "requested_model", "
 _FIELDS = tuple(CallRecord.__dataclass_fields__)
 
 
-@transaction.atomic
-def record(call: CallRecord) -> bool:
-    """Announce a new call, or settle a known one; return whether the ledger took it.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownCall:
+    """What the ledger knows of a call, without the reply itself."""
 
-    False: the row has been settled already, and stays as it is.
-    """
-    identity = {name: getattr(call, name) for name in _IDENTITY}
-    # Locked: a reply that meets a cancel must be booked as what the call is by then, and not be lost.
-    rows = ModelCall.objects.select_for_update()
-    row, created = rows.get_or_create(**identity, defaults={name: getattr(call, name) for name in _FIELDS})
-    if created:
-        return True
-    if row.reply is not None or call.status not in _SETTLES_TO[row.status]:
-        return False
-    settle(row.id, expected=row.version, call=call)
-    return True
+    row_id: UUID
+    version: int
+    replied: bool
+    record: CallRecord  # `reply` is left out
 
 
-def settle(row_id: UUID, *, expected: int, call: CallRecord) -> None:
-    """Write what became of a call over version `expected` of its row.
+_SETTLED = tuple(name for name in _FIELDS if name not in _FIXED)
+_KNOWN = tuple(name for name in _FIELDS if name != "reply")
+_LOAD = f"""
+SELECT call.id, call.version, call.reply IS NOT NULL, {", ".join(f"call.{name}" for name in _KNOWN)}
+FROM telemetry_modelcall AS call"""  # noqa: S608 - the names are those of the class above
+_LOAD_STEPS = f"""{_LOAD}
+JOIN unnest(%s::uuid[], %s::text[]) AS wanted(execution_id, step_id) USING (execution_id, step_id)
+ORDER BY call.started_at, call.id"""
+_LOAD_EXECUTION = f"""{_LOAD}
+WHERE call.execution_id = %s
+ORDER BY call.started_at, call.id"""
+
+
+def known_of_steps(steps: Collection[tuple[UUID, str]]) -> list[KnownCall]:
+    """Return what is known of the calls of steps, named by execution and step id, oldest first."""
+    return _known(_LOAD_STEPS, [[execution_id for execution_id, _ in steps], [step_id for _, step_id in steps]])
+
+
+def known_of_execution(execution_id: UUID) -> list[KnownCall]:
+    """Return what is known of an execution's calls, oldest first."""
+    return _known(_LOAD_EXECUTION, [execution_id])
+
+
+def _known(statement: str, parameters: Sequence[object]) -> list[KnownCall]:
+    return [
+        KnownCall(
+            row_id=row_id,
+            version=version,
+            replied=replied,
+            record=CallRecord(**dict(zip(_KNOWN, values, strict=True))),
+        )
+        for row_id, version, replied, *values in multirow.execute(statement, parameters)
+    ]
+
+
+def announce(calls: Sequence[CallRecord]) -> None:
+    """Write new calls. Whoever does so holds the lock of their executions."""
+    multirow.insert(ModelCall, [{"id": uuid7(), "version": 1, **_values(call, _FIELDS)} for call in calls])
+
+
+def settle(calls: Sequence[tuple[KnownCall, CallRecord]]) -> None:
+    """Write what became of calls over what was known of them.
 
     Raises:
-        StaleCall: the row has another version.
+        StaleCall: somebody else has settled one of them.
     """
-    values = {name: getattr(call, name) for name in _FIELDS if name not in _FIXED}
-    rows = ModelCall.objects.filter(id=row_id, version=expected)
-    if rows.update(**values, version=expected + 1) != 1:
-        raise StaleCall(row_id)
+    rows = [{"id": known.row_id, "version": known.version + 1, **_values(call, _SETTLED)} for known, call in calls]
+    if multirow.update(ModelCall, rows, key=("id",), expected=[known.version for known, _ in calls]) != len(rows):
+        raise StaleCall("a call was settled by somebody else")
+
+
+def _values(call: CallRecord, names: Sequence[str]) -> dict[str, object]:
+    return {name: getattr(call, name) for name in names}
 
 
 def discard_pending(execution_id: UUID, *, now: datetime) -> None:

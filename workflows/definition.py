@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
+from functools import cached_property
 from typing import Annotated, Any
 
 import jsonschema_rs
@@ -86,6 +87,11 @@ class StepDefinition(_Part):
     max_output_tokens: int = Field(default=8_000, ge=100)
     timeout_seconds: int = Field(default=600, ge=1, description="Wall clock of one model call.")
     retries: RetryPolicy = Field(default=RetryPolicy(), description="Of calls that the provider could not answer.")
+
+    @cached_property
+    def schema_text(self) -> str:
+        """The output schema as a model reads it."""
+        return json.dumps(self.output_schema, indent=1, ensure_ascii=False)
 
 
 class WorkflowDefinition(_Part):

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from pydantic import JsonValue
 
-from executions.engine.calls import Totals
+from executions.engine.calls import Call, Totals
 from executions.engine.clarification import ClarificationRound, QuestionDraft, check_answers, number_questions
 from executions.engine.errors import FieldError, IllegalTransition, NotFound, NotWaiting
 from executions.engine.events import (
@@ -54,6 +54,7 @@ class Change:
 
     execution: Execution
     events: tuple[Event, ...] = ()
+    calls: tuple[Call, ...] = ()  # calls that it announces: they are made once it is stored
     discard_pending_calls: bool = False  # nobody waits for replies under way any more
 
 

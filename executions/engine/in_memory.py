@@ -198,6 +198,8 @@ class InMemoryJournal:
         except BaseException:
             self.ledger.rows = before
             raise
+        for call in change.calls:
+            self.ledger.record(call)
         if placed is not None:
             self.documents.add(placed)
         if change.discard_pending_calls:

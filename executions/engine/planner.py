@@ -30,10 +30,10 @@ def plan_steps(definition: WorkflowDefinition) -> dict[str, Step]:
     }
 
 
-def ready_steps(execution: Execution) -> tuple[Step, ...]:
+def ready_steps(execution: Execution, *, once_done: str | None = None) -> tuple[Step, ...]:
     """Return the steps that can start now, in order: pending, with all they need completed.
 
-    After a failure nothing new starts.
+    After a failure nothing new starts. `once_done` names a step that is taken for completed.
     """
     steps = execution.steps
     if execution.ended or any(step.status is StepStatus.FAILED for step in steps.values()):
@@ -42,7 +42,7 @@ def ready_steps(execution: Execution) -> tuple[Step, ...]:
         step
         for step in steps.values()
         if step.status is StepStatus.PENDING
-        and all(steps[other].status is StepStatus.COMPLETED for other in step.depends_on)
+        and all(other == once_done or steps[other].status is StepStatus.COMPLETED for other in step.depends_on)
     )
     return tuple(sorted(ready, key=lambda step: step.position))
 

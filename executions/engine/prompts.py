@@ -88,8 +88,8 @@ def build_request(
 
 def _instructions(role: RoleDefinition, step: StepDefinition, max_questions: int) -> str:
     asking = _MAY_ASK.format(max_questions=max_questions) if max_questions else _MAY_NOT_ASK
-    schema = json.dumps(step.output_schema, indent=1, ensure_ascii=False)
-    return f"{role.instructions}\n\n{_RULES}{asking}\n# JSON Schema of the document `{step.produces}`\n\n{schema}\n"
+    schema = f"# JSON Schema of the document `{step.produces}`\n\n{step.schema_text}\n"
+    return f"{role.instructions}\n\n{_RULES}{asking}\n{schema}"
 
 
 def _prompt(step: StepDefinition, materials: Sequence[Material], rejected: Rejected | None) -> str:
@@ -177,7 +177,6 @@ def _hash(request: ModelRequest) -> str:
         "model": request.model,
         "instructions": request.instructions,
         "prompt": request.prompt,
-        "schema": request.output_schema,
         "max_questions": request.max_questions,
         "max_output_tokens": request.max_output_tokens,
     }

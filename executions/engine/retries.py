@@ -13,6 +13,9 @@ from workflows.definition import RetryPolicy
 #: No provider is obeyed for longer, in seconds: a day. A header may say anything.
 LONGEST_SECONDS = 86_400.0
 
+#: Error of a call that was announced, and that its worker stopped before it could send it.
+NOT_SENT = "It was not sent: the worker stopped before."
+
 _ADVICE = {
     FailureCode.TIMED_OUT: "Retry the execution later, or raise the step's timeout_seconds or retries.max_tries.",
     FailureCode.PROVIDER_UNAVAILABLE: (
@@ -29,9 +32,9 @@ class Chance(Protocol):
 
 
 def failed_tries(calls: list[Call]) -> int:
-    """Return how many of an attempt's calls failed by themselves, and not because a worker died."""
+    """Return how many of an attempt's calls failed by themselves, and not because a worker stopped or died."""
     return sum(
-        call.status is CallStatus.FAILED or (call.status is CallStatus.UNKNOWN and call.error != "") for call in calls
+        call.status in {CallStatus.FAILED, CallStatus.UNKNOWN} and call.error not in {"", NOT_SENT} for call in calls
     )
 
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from dataclasses import replace
 from uuid import UUID
 
 from executions.engine import changes
+from executions.engine.attempts import Attempt
 from executions.engine.calls import Call
 from executions.engine.errors import Conflict, EngineError, IllegalTransition, Superseded, Unavailable
 from executions.engine.execution import Execution, Failure
 from executions.engine.finishing import to_the_end
+from executions.engine.papers import Papers
 from executions.engine.planner import ready_steps
 from executions.engine.ports import Decide, Ports, Transition
 from executions.engine.states import WORKING, FailureCode
@@ -30,6 +33,7 @@ class ExecutionRunner:
         self._runner = runner
         self._execution: Execution | None = None
         self._definition: WorkflowDefinition | None = None
+        self._papers = Papers(ports.repositories.documents)
         self._tasks: dict[str, asyncio.Task[Execution]] = {}
         self._executors: dict[str, LLMStepExecutor] = {}  # of those tasks
         self._moved = asyncio.Event()  # set by refresh(): there may be something new to start
@@ -110,7 +114,9 @@ class ExecutionRunner:
             Superseded: another runner has taken over.
             Unavailable: the database is away.
         """
-        self._start_tasks(limit=None if whole else 1)
+        # What an earlier runner left at work comes first. What is at work later on has a task of ours.
+        left = [step.step_id for step in self._now.steps.values() if step.status in WORKING]
+        self._start_tasks(left, limit=None if whole else 1)
         while self._tasks:
             await self._something_new()
             for step_id in [step_id for step_id, task in self._tasks.items() if task.done()]:
@@ -118,7 +124,7 @@ class ExecutionRunner:
             if self._fenced:
                 raise Superseded(self._id, epoch=self._now.runner_epoch)
             if whole:
-                self._start_tasks(limit=None)
+                self._start_tasks()
 
     async def _something_new(self) -> None:
         """Wait until a step's task has ended, or refresh() was called."""
@@ -130,33 +136,56 @@ class ExecutionRunner:
             await asyncio.wait({moved})
         self._moved.clear()
 
-    def _start_tasks(self, *, limit: int | None) -> None:
-        """Start a task for each step that is ready, or was left at work by an earlier runner."""
+    def _start_tasks(self, left: Sequence[str] = (), *, limit: int | None = None) -> None:
+        """Start a task for each step that is ready, after those that were left at work."""
         now, definition = self._now, self._definition
         if now.ended or definition is None:
             return
-        left = [step.step_id for step in now.steps.values() if step.status in WORKING]
         ready = [step.step_id for step in ready_steps(now)]
         for step_id in [*left, *ready][:limit]:
             if step_id not in self._tasks:
-                executor = LLMStepExecutor(self._ports, definition=definition, execution=now, step_id=step_id)
-                self._executors[step_id] = executor
-                self._tasks[step_id] = asyncio.create_task(executor.execute(), name=f"{self._id} {step_id}")
+                self._start(definition, step_id, pulls=limit is None)
+
+    def _start(
+        self, definition: WorkflowDefinition, step_id: str, *, begun: Attempt | None = None, pulls: bool = True
+    ) -> None:
+        executor = LLMStepExecutor(
+            self._ports,
+            definition=definition,
+            execution=self._now,
+            step_id=step_id,
+            papers=self._papers,
+            begun=begun,
+            pulls=pulls,
+        )
+        self._executors[step_id] = executor
+        self._tasks[step_id] = asyncio.create_task(executor.execute(), name=f"{self._id} {step_id}")
 
     async def _finish(self, step_id: str, task: asyncio.Task[Execution]) -> None:
+        executor = self._executors[step_id]
         if task.cancelled():
+            await executor.close_books()
             return  # by refresh(): it was ended from outside
         error = task.exception()
         if error is None:
             self._see(task.result())
+            self._take_over(self._executors.pop(step_id))
         elif isinstance(error, Superseded | Unavailable):
             raise error
         elif isinstance(error, Conflict):
             await self.refresh()  # it was ended, or the step was moved, from outside
+            if not self._fenced and self._definition is not None and self._now.steps[step_id].status in WORKING:
+                self._start(self._definition, step_id)  # or what it is to store: it takes its reply up again
         elif isinstance(error, Exception):
             await self._fail(step_id, error)
         else:
             raise error
+
+    def _take_over(self, executor: LLMStepExecutor) -> None:
+        """Run what the last transition of a step has started."""
+        while executor.following and self._definition is not None:
+            pulled = executor.following.pop()
+            self._start(self._definition, pulled.step_id, begun=pulled.attempt)
 
     async def _fail(self, step_id: str, error: Exception) -> None:
         """End a step in which a bug showed, so that it does not show again and again."""
@@ -183,7 +212,10 @@ class ExecutionRunner:
         for result in await asyncio.gather(*self._tasks.values(), return_exceptions=True):
             if isinstance(result, Exception) and not isinstance(result, Superseded | Conflict):
                 logger.warning("a step of %s did not stop cleanly", self._id, exc_info=result)
+        for executor in self._executors.values():
+            await executor.close_books()  # of those that had no time to do so themselves
         self._tasks.clear()
+        self._executors.clear()
 
     async def _release(self) -> None:
         """Hand the execution back, if it is still ours and there is something left to run."""

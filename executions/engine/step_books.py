@@ -9,20 +9,24 @@ from executions.engine.errors import Conflict, ModelError, NotFound, Superseded,
 from executions.engine.execution import Document, Execution, Step
 from executions.engine.finishing import to_the_end
 from executions.engine.ports import Decide, Ports, Transition
+from executions.engine.pulling import Pulled
 from executions.engine.replies import storable
+from executions.engine.retries import NOT_SENT
 from executions.engine.states import CallStatus
 
 
 class StepBooks:
     """The writes of one step of one execution, under one runner's epoch. No cancellation cuts one in half."""
 
-    def __init__(self, ports: Ports, *, execution: Execution, step_id: str) -> None:
+    def __init__(self, ports: Ports, *, execution: Execution, step_id: str, open_call: Call | None) -> None:
         self._ports = ports
-        self._execution_id = execution.id
-        self._epoch = execution.runner_epoch
         self._execution = execution
+        self._epoch = execution.runner_epoch
         self._step_id = step_id
-        self._open: Call | None = None  # announced, and not settled in the ledger yet
+        self._open = open_call  # announced, and not settled in the ledger yet
+        self._sent = False  # whether the open call may have reached the model
+        #: What the transition that stored the document has started; somebody has to run it.
+        self.following: list[Pulled] = []
 
     @property
     def lost_call(self) -> Call | None:
@@ -70,14 +74,22 @@ class StepBooks:
             await self._book(replace(call, status=late))
             raise
 
-    async def _close_books(self) -> None:
-        """Settle the call under way, as this runner stops: a reply that has arrived is kept for the next one.
+    async def close_books(self) -> None:
+        """Settle the calls under way, as their runner stops: a reply that has arrived is kept for the next one.
 
         Whether the provider has answered otherwise nobody knows; if a cancel has discarded the call, that stands.
+        What was announced and not sent yet cost nothing.
         """
         if self._open is not None:
             waits = self._open.status is CallStatus.PENDING
-            await self._book(self._settled(self._open, CallStatus.UNKNOWN) if waits else self._open)
+            await self._book(self._cut_off(self._open, sent=self._sent) if waits else self._open)
+        while self.following:
+            await self._book(self._cut_off(self.following.pop().attempt.call, sent=False))
+
+    def _cut_off(self, call: Call, *, sent: bool) -> Call:
+        if sent:
+            return self._settled(call, CallStatus.UNKNOWN)
+        return self._settled(call, CallStatus.FAILED, error=NOT_SENT)
 
     async def _book(self, call: Call) -> None:
         await to_the_end(self._ports.ledger.settle(call))
@@ -88,10 +100,10 @@ class StepBooks:
 
     def _transition(self, decide: Decide, *, calls: tuple[Call, ...], document: Document | None = None) -> Transition:
         return Transition(
-            execution_id=self._execution_id, epoch=self._epoch, decide=decide, calls=calls, document=document
+            execution_id=self._execution.id, epoch=self._epoch, decide=decide, calls=calls, document=document
         )
 
     async def _store(self, transition: Transition) -> None:
         self._execution = await self._ports.journal.commit(transition)
         announced = [call for call in transition.calls if call.status is CallStatus.PENDING]
-        self._open = announced[-1] if announced else None
+        self._open, self._sent = (announced[-1] if announced else None), False

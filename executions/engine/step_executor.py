@@ -3,32 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from typing import assert_never
 
 from executions.engine import changes, parking
-from executions.engine.calls import Call, CallKey, ModelReply, ModelRequest
+from executions.engine.attempts import Attempt, Attempts
+from executions.engine.calls import Call, ModelReply
 from executions.engine.errors import FieldError, ModelError, Unavailable
-from executions.engine.execution import Document, Execution, Failure, Pin
+from executions.engine.execution import Document, Execution, Failure
+from executions.engine.papers import Papers, pin_of
 from executions.engine.ports import Decide, Ports
-from executions.engine.prompts import Rejected, build_request
+from executions.engine.prompts import Rejected
+from executions.engine.pulling import Pulled, pull, start_all
 from executions.engine.replies import Questions, Unusable, ValidDocument, Violations, parse_reply
-from executions.engine.results import new_document, output_of, rejected_output
+from executions.engine.results import new_document, output_of
 from executions.engine.retries import failed_tries, given_up, seconds_to_wait
-from executions.engine.states import WORKING, CallKind, CallStatus, FailureCode
+from executions.engine.states import WORKING, CallStatus, FailureCode
 from executions.engine.step_books import StepBooks
-from workflows.definition import StepDefinition, WorkflowDefinition
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Attempt:
-    """One prompt and the call that is made for it."""
-
-    request: ModelRequest
-    call: Call
-    inputs: tuple[Document, ...]
-    failed_tries: int = 0  # calls that were made for it before
+from workflows.definition import WorkflowDefinition
 
 
 class LLMStepExecutor(StepBooks):
@@ -38,11 +31,34 @@ class LLMStepExecutor(StepBooks):
     is committed together with what was decided from it. Progress is told by the events of those commits.
     """
 
-    def __init__(self, ports: Ports, *, definition: WorkflowDefinition, execution: Execution, step_id: str) -> None:
-        super().__init__(ports, execution=execution, step_id=step_id)
+    def __init__(
+        self,
+        ports: Ports,
+        *,
+        definition: WorkflowDefinition,
+        execution: Execution,
+        step_id: str,
+        papers: Papers | None = None,
+        begun: Attempt | None = None,
+        pulls: bool = True,
+    ) -> None:
+        """Prepare to run a step.
+
+        Args:
+            ports: What the engine needs from outside.
+            definition: The execution's workflow.
+            execution: As its runner knows it.
+            step_id: The step to run.
+            papers: What the runner has read and made so far.
+            begun: The attempt that was announced already, with the start of the step.
+            pulls: Whether the steps that wait for nothing but this one's document start with its last transition.
+        """
+        super().__init__(ports, execution=execution, step_id=step_id, open_call=begun.call if begun else None)
         self._definition = definition
-        self._step: StepDefinition = definition.step(step_id)
-        self._model = ports.models.resolve(self._step.model)
+        self._papers = papers or Papers(ports.repositories.documents)
+        self._attempts = Attempts(ports, definition=definition, step_id=step_id, papers=self._papers)
+        self._begun = begun
+        self._pulls = pulls
 
     async def execute(self) -> Execution:
         """Work until the step waits, is done or has failed; return the execution as it is then.
@@ -53,123 +69,74 @@ class LLMStepExecutor(StepBooks):
             Unavailable: the database is away.
         """
         try:
-            begun = self._now.status in WORKING or self._now.resume_at is not None
-            attempt = await (self._resume() if begun else self._begin())
+            goes_on = self._now.status in WORKING or self._now.resume_at is not None
+            attempt = self._begun or await (self._resume() if goes_on else self._begin())
             while attempt is not None:
                 attempt = await self._carry_out(attempt)
         except (asyncio.CancelledError, Unavailable):
-            await self._close_books()
+            await self.close_books()
             raise
         return self._execution
 
     # --- beginning an attempt -------------------------------------------------------------------------------------
 
-    async def _begin(self) -> _Attempt | None:
+    async def _begin(self) -> Attempt | None:
         """Start the step's next attempt, its inputs pinned."""
-        inputs = await self._find_inputs()
-        if isinstance(inputs, Failure):
-            await self._refuse_start(inputs)
+        found = await self._attempts.inputs(self._execution)
+        inputs = tuple(each for each in found if each is not None)
+        if len(inputs) < len(found):
+            kind = self._attempts.step.inputs[found.index(None)]
+            message = f"The scope has no document {kind!r}, which this step reads."
+            await self._refuse_start(Failure(code=FailureCode.INTERNAL, message=message))
             return None
-        pins = tuple(Pin(type=each.type, document_id=each.id, version=each.version) for each in inputs)
-        attempt = self._attempt(inputs, number=self._now.attempt + 1, kind=CallKind.GENERATE)
+        pins = tuple(pin_of(each) for each in inputs)
+        attempt = self._attempts.first(self._execution, inputs)
 
         def start(execution: Execution, context: changes.Context) -> changes.Change:
-            return changes.start_step(execution, self._step_id, model=self._model, pins=pins, context=context)
+            return changes.start_step(execution, self._step_id, model=attempt.call.model, pins=pins, context=context)
 
         await self._commit(start, calls=(attempt.call,))
         return attempt
 
     async def _refuse_start(self, failure: Failure) -> None:
+        model = self._attempts.model
+
         def start_and_fail(execution: Execution, context: changes.Context) -> changes.Change:
-            begun = changes.start_step(execution, self._step_id, model=self._model, pins=(), context=context)
+            begun = changes.start_step(execution, self._step_id, model=model, pins=(), context=context)
             ended = changes.fail_step(begun.execution, self._step_id, failure, context=context)
             return replace(ended, events=(*begun.events, *ended.events))
 
         await self._commit(start_and_fail)
 
-    async def _find_inputs(self) -> tuple[Document, ...] | Failure:
-        """Return the version that this execution made of each input, else the newest of the scope."""
-        documents = self._ports.repositories.documents
-        made = {step.produces: step for step in self._execution.steps.values() if step.document_id is not None}
-        found: list[Document] = []
-        for kind in self._step.inputs:
-            maker = made.get(kind)
-            if maker is not None and maker.document_id is not None:
-                document: Document | None = await documents.get(maker.document_id, maker.document_version)
-            else:
-                document = await documents.get_by_scope_type(self._execution.scope.id, kind)
-            if document is None:
-                message = f"The scope has no document {kind!r}, which this step reads."
-                return Failure(code=FailureCode.INTERNAL, message=message)
-            found.append(document)
-        return tuple(found)
-
-    def _attempt(
-        self,
-        inputs: tuple[Document, ...],
-        *,
-        number: int,
-        kind: CallKind,
-        ordinal: int = 1,
-        rejected: Rejected | None = None,
-    ) -> _Attempt:
-        request = build_request(
-            step=self._step,
-            role=self._definition.roles[self._step.role],
-            model=self._model,
-            brief=self._execution.input,
-            documents=inputs,
-            rounds=self._now.rounds,
-            rejected=rejected,
-        )
-        key = CallKey(
-            execution_id=self._execution_id, step_id=self._step_id, attempt=number, kind=kind, ordinal=ordinal
-        )
-        call = Call(
-            key=key,
-            model=self._model,
-            request_hash=request.request_hash,
-            status=CallStatus.PENDING,
-            started_at=self._ports.clock.now(),
-            estimated_cost_usd=self._ports.models.estimate(request),
-        )
-        return _Attempt(request=request, call=call, inputs=inputs)
-
     # --- taking up what another runner left, or what was parked ---------------------------------------------------
 
-    async def _resume(self) -> _Attempt | None:
+    async def _resume(self) -> Attempt | None:
         """Go on with an attempt that was begun and not finished: a reply that was paid for is used."""
-        step = self._now
-        documents = self._ports.repositories.documents
-        inputs = tuple([await documents.get(pin.document_id, pin.version) for pin in step.pins])
-        known = await self._ports.ledger.calls(self._execution_id, self._step_id)
-        mine = [call for call in known if call.key.attempt == step.attempt]
-        rejected = rejected_output(step, known)
-        kind = CallKind.REMEDIATE if rejected else CallKind.GENERATE
+        known = await self._ports.ledger.calls(self._execution.id, self._step_id)
+        mine = [call for call in known if call.key.attempt == self._now.attempt]
+        attempt = await self._attempts.present(self._execution, known)
         for call in mine:
             if call.status is CallStatus.COMMITTED and call.reply is not None:
-                attempt = self._attempt(inputs, number=step.attempt, kind=kind, rejected=rejected)
                 return await self._decide(replace(attempt, call=call), call.reply)
         # In one transition with the new call, behind the fence: a runner that was overtaken settles nobody's call.
         lost = [self._settled(call, CallStatus.UNKNOWN) for call in mine if call.status is CallStatus.PENDING]
-        ordinal = 1 + max((call.key.ordinal for call in mine), default=0)
-        attempt = self._attempt(inputs, number=step.attempt, kind=kind, ordinal=ordinal, rejected=rejected)
         await self._commit(self._try_again, calls=(*lost, attempt.call))
         return replace(attempt, failed_tries=failed_tries(mine))
 
     # --- calling and deciding -------------------------------------------------------------------------------------
 
-    async def _carry_out(self, attempt: _Attempt) -> _Attempt | None:
+    async def _carry_out(self, attempt: Attempt) -> Attempt | None:
+        self._sent = True
         try:
             reply = await self._ports.models.complete(attempt.request)
         except ModelError as error:
             return await self._after_failure(attempt, error)
         return await self._decide(attempt, reply)
 
-    async def _after_failure(self, attempt: _Attempt, error: ModelError) -> _Attempt | None:
+    async def _after_failure(self, attempt: Attempt, error: ModelError) -> Attempt | None:
         """Try again after a wait, park the step when the wait is long, or give up."""
         failed, tries, ports = self._failed(attempt.call, error), attempt.failed_tries + 1, self._ports
-        seconds = seconds_to_wait(self._step.retries, error, tries=tries, chance=ports.chance)
+        seconds = seconds_to_wait(self._attempts.step.retries, error, tries=tries, chance=ports.chance)
         if seconds is None:
             await self._settle_with(failed, self._fail(given_up(error, failed.error, tries=tries)))
             return None
@@ -189,7 +156,7 @@ class LLMStepExecutor(StepBooks):
     def _try_again(self, execution: Execution, context: changes.Context) -> changes.Change:
         return parking.try_again(execution, self._step_id, context=context)
 
-    async def _decide(self, attempt: _Attempt, reply: ModelReply) -> _Attempt | None:
+    async def _decide(self, attempt: Attempt, reply: ModelReply) -> Attempt | None:
         request = attempt.request
         settled = self._settled(attempt.call, CallStatus.COMMITTED, reply=reply)
         outcome = parse_reply(reply, schema=request.output_schema, max_questions=request.max_questions)
@@ -198,12 +165,12 @@ class LLMStepExecutor(StepBooks):
                 document = new_document(
                     content,
                     execution=self._execution,
-                    definition=self._step,
+                    definition=self._attempts.step,
                     call=settled,
                     reply=reply,
                     now=self._ports.clock.now(),
                 )
-                await self._settle_with(settled, self._complete, document=document)
+                await self._complete_with(settled, document)
             case Questions(drafts=drafts):
                 await self._settle_with(
                     settled,
@@ -217,18 +184,17 @@ class LLMStepExecutor(StepBooks):
                 assert_never(outcome)
         return None
 
-    async def _send_back(self, attempt: _Attempt, settled: Call, violations: tuple[FieldError, ...]) -> _Attempt | None:
+    async def _send_back(self, attempt: Attempt, settled: Call, violations: tuple[FieldError, ...]) -> Attempt | None:
         """Ask again with exactly what was wrong, or give up after the step's `max_attempts`."""
         tried = self._now.invalid_outputs + 1
-        if tried >= self._step.max_attempts:
+        if tried >= self._attempts.step.max_attempts:
             worst = violations[0]
             message = f"The output was invalid {tried} times; the last at {worst.pointer or '/'}: {worst.detail}"
             failure = Failure(code=FailureCode.VALIDATION_EXHAUSTED, message=message)
             await self._settle_with(settled, self._fail(failure, violations))
             return None
         rejected = Rejected(output=output_of(settled.reply), violations=violations)
-        number = self._now.attempt + 1
-        following = self._attempt(attempt.inputs, number=number, kind=CallKind.REMEDIATE, rejected=rejected)
+        following = self._attempts.remediation(self._execution, attempt.inputs, rejected)
 
         def remediate(execution: Execution, context: changes.Context) -> changes.Change:
             return changes.remediate(execution, self._step_id, violations=violations, context=context)
@@ -236,8 +202,27 @@ class LLMStepExecutor(StepBooks):
         await self._settle_with(settled, remediate, following.call)
         return following
 
-    def _complete(self, execution: Execution, context: changes.Context) -> changes.Change:
-        return changes.complete_step(execution, self._step_id, context=context)
+    async def _complete_with(self, settled: Call, document: Document) -> None:
+        """Store the document; what can start then starts in the same transition."""
+        pulled: list[Pulled] = []
+        if self._pulls:
+            pulled = await pull(
+                self._ports,
+                definition=self._definition,
+                execution=self._execution,
+                papers=self._papers,
+                document=document,
+            )
+
+        def complete(execution: Execution, context: changes.Context) -> changes.Change:
+            change = changes.complete_step(execution, self._step_id, context=context)
+            return start_all(change, pulled, context)
+
+        try:
+            await self._settle_with(settled, complete, document=document)
+        finally:
+            self._papers.keep(self._execution, self._step_id, document)
+            self.following = [each for each in pulled if each.has_started(self._execution)]
 
     def _fail(self, failure: Failure, violations: tuple[FieldError, ...] = ()) -> Decide:
         return lambda execution, context: changes.fail_step(

@@ -18,8 +18,7 @@ from executions.engine.execution import Execution, ScopeRef
 from executions.engine.in_memory import FixedChance, ScriptedModelClient
 from executions.engine.planner import new_execution
 from executions.engine.ports import Ports, Transition
-from executions.journal import PostgresJournal
-from executions.ledger import PostgresLedger
+from executions.journal import PostgresJournal, PostgresLedger
 from executions.repository import create_repositories
 from executions.threads import in_thread
 from executions.wiring import PublishedDefinitions, SystemClock
@@ -52,8 +51,8 @@ class PostgresWorld(World):
         super().__post_init__()
         self.ports = Ports(
             repositories=create_repositories("postgres"),
-            journal=PostgresJournal(),
-            ledger=PostgresLedger(),
+            journal=(journal_port := PostgresJournal()),
+            ledger=PostgresLedger(journal_port),
             definitions=PublishedDefinitions(),
             models=ScriptedModelClient(self._reply),
             clock=SystemClock(),

@@ -67,7 +67,8 @@ def test_what_was_never_saved_is_nowhere(alice: User) -> None:
     assert repository.get_version(known, 2) is None
     assert repository.head_of(scope.id, "risks") is None
     assert repository.heads_of_scope(scope_of(alice, "beta").id) == []
-    assert repository.lock_head_version(scope.id, "risks") == 0
+    with transaction.atomic():
+        assert repository.lock_heads({(scope.id, "risks")}) == {(scope.id, "risks"): repository.Head()}
 
 
 @pytest.mark.parametrize("version", [1, 2, 4, 0])
@@ -142,9 +143,22 @@ def test_whoever_locks_the_head_decides_first(alice: User) -> None:
     store(scope)
     with ExitStack() as stack:
         with transaction.atomic():
-            assert repository.lock_head_version(scope.id, "plan") == 1
+            assert repository.lock_heads({(scope.id, "plan")})[scope.id, "plan"].version == 1
             other = stack.enter_context(blocked(lambda: store(scope, version=2, title="Theirs")))
             store(scope, version=2, title="Mine")
+        with pytest.raises(StaleVersion):
+            other.result(DEADLINE_SECONDS)
+    assert Document.objects.get().title == "Mine"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_whoever_locks_a_head_that_is_not_there_yet_makes_the_first_version(alice: User) -> None:
+    scope = scope_of(alice)
+    with ExitStack() as stack:
+        with transaction.atomic():
+            repository.lock_heads({(scope.id, "plan")})
+            other = stack.enter_context(blocked(lambda: store(scope, title="Theirs")))
+            store(scope, title="Mine")
         with pytest.raises(StaleVersion):
             other.result(DEADLINE_SECONDS)
     assert Document.objects.get().title == "Mine"

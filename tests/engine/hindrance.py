@@ -22,11 +22,13 @@ class Hindered(InMemoryJournal):
     chosen: Callable[[Transition], bool] = bool
     error: Exception | None = None
     hindered: int = 0
+    commits: int = 0
     reached: asyncio.Event = field(default_factory=asyncio.Event)
     opened: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def commit(self, transition: Transition) -> Execution:
         """Store it, later or not at all."""
+        self.commits += 1
         if not self.hindered and self.chosen(transition):
             self.hindered += 1
             self.reached.set()

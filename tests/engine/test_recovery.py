@@ -30,10 +30,13 @@ async def test_a_runner_stopped_while_it_stores_a_document_stores_it() -> None:
     stored = await world.now()
     assert stored.steps["one"].status is StepStatus.COMPLETED
     assert stored.runner is None
-    assert world.calls() == [("one", "committed")]
+    assert world.calls() == [("one", "committed"), ("two", "failed")]  # announced with it, and never sent
+    assert not world.ledger.rows[list(world.ledger.rows)[1]].reply
+    assert (await world.run()).status is ExecutionStatus.COMPLETED
+    assert [request.step_id for request in world.asked] == ["one", "two"]
 
 
-async def test_a_runner_stopped_while_it_announces_a_call_reports_it_as_unknown() -> None:
+async def test_a_runner_stopped_while_it_announces_a_call_reports_it_as_not_sent() -> None:
     world = await World().start()
     hindered = hinder(world, announces)
     running = asyncio.create_task(world.runner().run())
@@ -43,7 +46,7 @@ async def test_a_runner_stopped_while_it_announces_a_call_reports_it_as_unknown(
     hindered.opened.set()
     with pytest.raises(asyncio.CancelledError):
         await running
-    assert world.calls() == [("one", "unknown")]
+    assert world.calls() == [("one", "failed")]
     assert not world.asked
     assert (await world.now()).runner is None
 

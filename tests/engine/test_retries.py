@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -12,10 +13,11 @@ from hypothesis import strategies as st
 from executions.engine.calls import ModelReply, ModelRequest
 from executions.engine.errors import ModelError, Unavailable
 from executions.engine.in_memory import FixedChance, ScriptedModelClient
-from executions.engine.retries import LONGEST_SECONDS, seconds_to_wait
+from executions.engine.retries import LONGEST_SECONDS, NOT_SENT, failed_tries, seconds_to_wait
 from executions.engine.states import CallStatus, ExecutionStatus, FailureCode
 from tests.engine.failing import busy, clock, late, tries
 from tests.engine.hindrance import hinder
+from tests.engine.test_in_memory import CALL
 from tests.engine.world import Gate, World, definition, document, invalid
 from workflows.definition import RetryPolicy
 
@@ -81,8 +83,8 @@ async def test_a_failed_try_is_settled_and_the_next_announced_together_before_it
     before = (await world.now()).version
     await world.run()
     assert seen == [[(1, 1, "failed"), (1, 2, "pending")]]
-    # claim, start, one for both tries, and the document; then the second step's start and document
-    assert (await world.now()).version == before + 6
+    # claim, start, one for both tries, the document with the second step's start, and its document
+    assert (await world.now()).version == before + 5
 
 
 async def test_the_times_of_a_try_leave_out_the_wait() -> None:
@@ -168,6 +170,20 @@ async def test_the_next_runner_counts_the_tries_of_the_last_one() -> None:
     assert (await world.run("b")).status is ExecutionStatus.FAILED
     # the one that was under way when the first runner stopped is nobody's failure
     assert tries(world) == [(1, 1, "failed"), (1, 2, "unknown"), (1, 3, "failed")]
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "counts"),
+    [
+        (CallStatus.FAILED, "Busy.", True),
+        (CallStatus.UNKNOWN, "Cut off.", True),
+        (CallStatus.FAILED, NOT_SENT, False),
+        (CallStatus.UNKNOWN, "", False),
+        (CallStatus.PENDING, "", False),
+    ],
+)
+def test_what_a_worker_left_undone_is_no_failed_try(status: CallStatus, error: str, counts: bool) -> None:
+    assert failed_tries([replace(CALL, status=status, error=error)]) == counts
 
 
 # --- what it may have cost -------------------------------------------------------------------------------------------

@@ -49,8 +49,8 @@ def test_a_step_that_somebody_moved_meanwhile_is_not_overwritten(ann: User) -> N
     stored = start(ann)
     theirs = models.ExecutionStep.objects.filter(execution_id=stored.id, step_id="one")
     together(lambda: theirs.update(version=2, attempt=7))
-    with pytest.raises(VersionConflict):
-        repository.save(_moved(stored, by=1), over=stored)
+    with pytest.raises(VersionConflict), transaction.atomic():
+        repository.replace_all([(stored, _moved(stored, by=1))])
     assert repository.get(stored.id).version == stored.version
     assert theirs.get().attempt == 7
 

@@ -16,7 +16,7 @@ from django.utils import timezone
 from procrastinate.contrib.django.models import ProcrastinateJob, ProcrastinateWorker
 from pytest_django import Settings
 
-from executions import models, repository, services, wiring
+from executions import models, repository, services, sweep, wiring
 from executions.engine.calls import ModelReply, ModelRequest
 from executions.engine.errors import ModelError
 from executions.engine.in_memory import ScriptedModelClient
@@ -40,7 +40,6 @@ def quick(settings: Settings) -> None:
     settings.SHUTDOWN_GRACE_SECONDS = 0.2
     settings.PROCRASTINATE_WORKER_DEFAULTS = {
         **settings.PROCRASTINATE_WORKER_DEFAULTS,
-        "shutdown_graceful_timeout": settings.SHUTDOWN_GRACE_SECONDS,
         "update_heartbeat_interval": 0.1,
     }
 
@@ -129,7 +128,6 @@ async def test_a_worker_that_stops_hands_its_work_back_with_a_job_for_the_next(a
 
 async def test_a_worker_that_stops_lets_what_ends_in_time_end(ann: User, gate: Gate, settings: Settings) -> None:
     settings.SHUTDOWN_GRACE_SECONDS = DEADLINE_SECONDS
-    settings.PROCRASTINATE_WORKER_DEFAULTS["shutdown_graceful_timeout"] = DEADLINE_SECONDS
     execution_id = (await in_thread(start, ann)).id
     async with working() as stop:
         await gate.under_way()
@@ -186,23 +184,49 @@ async def test_a_worker_that_meets_an_outage_while_it_stops_stops(ann: User, gat
     assert done
 
 
-async def test_a_runner_that_this_process_itself_overtook_is_stopped_and_the_new_one_stays_watched(
-    ann: User, gate: Gate
-) -> None:
+async def test_a_second_job_waits_for_the_first_of_this_process_and_finds_nothing_left(ann: User, gate: Gate) -> None:
     execution_id = (await in_thread(start, ann)).id
     await in_thread(empty_the_queue)
     first = asyncio.create_task(services.advance_execution(execution_id=execution_id, runner="me"))
     await gate.under_way()
-    gate.reached.clear()
     second = asyncio.create_task(services.advance_execution(execution_id=execution_id, runner="me"))
-    await gate.under_way()
-    async with working():
-        async with asyncio.timeout(DEADLINE_SECONDS):
-            await first  # though its model has not answered
-        await in_thread(cancel, ann, execution_id)
-        async with asyncio.timeout(DEADLINE_SECONDS):
-            await second
+    gate.opened.set()
+    async with asyncio.timeout(DEADLINE_SECONDS):
+        await asyncio.gather(first, second)
+    stored = await in_thread(repository.get, execution_id)
+    assert (stored.status, stored.runner_epoch) == (ExecutionStatus.COMPLETED, 1)
     assert RUNNING == {}
+
+
+async def test_a_job_for_what_another_living_worker_runs_is_left_to_that_one(ann: User, gate: Gate) -> None:
+    execution_id = (await in_thread(start, ann)).id
+    await in_thread(sweep.register, name="other", now=timezone.now())
+    claimed = await in_thread(claim, execution_id, "other")
+    await services.advance_execution(execution_id=execution_id, runner="me")
+    assert await in_thread(repository.get, execution_id) == claimed
+
+
+async def test_a_job_that_the_queue_cancels_leaves_the_call_under_way_alone(ann: User, gate: Gate) -> None:
+    execution_id = (await in_thread(start, ann)).id
+    await in_thread(empty_the_queue)
+    job = asyncio.create_task(services.advance_execution(execution_id=execution_id, runner="me"))
+    await gate.under_way()
+    job.cancel()
+    await asyncio.wait({job})
+    gate.opened.set()
+    await until(_has(execution_id, ExecutionStatus.COMPLETED))
+    assert [call.status for call in await in_thread(lambda: list(ModelCall.objects.all()))] == ["committed"] * 2
+
+
+async def test_a_reply_that_comes_while_the_database_is_away_is_kept(ann: User, gate: Gate) -> None:
+    execution_id = (await in_thread(start, ann)).id
+    async with working():
+        await gate.under_way()
+        with outage():
+            gate.opened.set()  # the first reply arrives now
+            await asyncio.sleep(1.0)
+        await until(_has(execution_id, ExecutionStatus.COMPLETED))
+    assert [call.status for call in await in_thread(lambda: list(ModelCall.objects.all()))] == ["committed"] * 2
 
 
 async def test_the_next_step_is_run_alone(ann: User, gate: Gate) -> None:

@@ -61,7 +61,7 @@ def call(user: User, scope: Scope | None = None, **changes: Any) -> CallRecord:
 def answered(user: User, scope: Scope | None = None, **changes: Any) -> UUID:
     """Record an answered call and return its execution."""
     made = call(user, scope, **{**REPLY, **changes})
-    recorder.record(made)
+    recorder.announce([made])
     return made.execution_id
 
 

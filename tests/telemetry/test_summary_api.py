@@ -92,7 +92,7 @@ def test_a_price_that_is_not_known_makes_the_sum_unknown_and_leaves_the_rest(api
 
 
 def test_a_call_under_way_makes_the_sum_not_final(api: Api, alice: User) -> None:
-    recorder.record(call(alice))
+    recorder.announce([call(alice)])
     totals = get(api(alice)).json()["totals"]
     assert (totals["cost_final"], totals["cost_complete"], totals["cost_usd"]) == (False, False, None)
 
@@ -165,7 +165,7 @@ def test_every_group_adds_up_to_the_whole(api: Api, alice: User, bob: User, staf
             started_at=NOON + timedelta(days=number),
             cost_usd=Decimal(number + 1) / 7,
         )
-    recorder.record(call(alice, user_id=None, step_id="pending"))
+    recorder.announce([call(alice, user_id=None, step_id="pending")])
     body = get(api(staff), group_by=",".join(GROUPS)).json()
     assert list(body["groups"]) == list(GROUPS)
     for name, key in GROUPS.items():

@@ -51,7 +51,7 @@ def test_steps_add_up_to_their_execution(alice: User) -> None:
 )
 def test_a_cost_that_is_not_known_is_no_zero(alice: User, other: dict[str, Any], complete: bool, final: bool) -> None:
     execution = answered(alice)
-    recorder.record(call(alice, execution_id=execution, attempt=2, **other))
+    recorder.announce([call(alice, execution_id=execution, attempt=2, **other)])
     whole = selectors.execution_totals(execution)
     assert (whole.cost_complete, whole.cost_final) == (complete, final)
     assert whole.cost_usd == (whole.known_cost_usd if complete else None)

@@ -1,0 +1,132 @@
+"""Many rows in one statement, on Django's own connection and in its transaction.
+
+The ORM's bulk operations spend most of their time on building statements. Here the text of a statement depends on
+its columns alone (the rows travel as one JSON array), so that PostgreSQL prepares it once.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
+from functools import lru_cache
+from typing import Any, cast
+from uuid import UUID
+
+import psycopg
+from django.db import connection, models
+
+_PREFER_INDEXES = (
+    "SELECT set_config('enable_seqscan', 'off', true), "
+    "set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true)"
+)
+
+Row = Mapping[str, object]  # by name of a field, or of its column
+
+
+def execute(statement: str, parameters: Sequence[object]) -> psycopg.Cursor[tuple[Any, ...]]:
+    """Return the cursor of a statement whose parameters the server binds.
+
+    Raises:
+        django.db.Error: as Django raises it.
+    """
+    connection.ensure_connection()
+    with connection.wrap_database_errors:
+        cursor = psycopg.Cursor(connection.connection)
+        return cursor.execute(statement, parameters)
+
+
+def prefer_indexes() -> None:
+    """Have the rest of the transaction find its rows by index.
+
+    The planner does not know how few rows an array holds, and keeps the plan that it made while a table was small:
+    reading the whole table. All that is asked for here is asked for by key.
+    """
+    execute(_PREFER_INDEXES, ())
+
+
+def insert(model: type[models.Model], rows: Sequence[Row], *, or_ignore: bool = False) -> int:
+    """Store new rows, all with the same columns; return how many were stored.
+
+    Args:
+        model: Whose table it is.
+        rows: The values of every column that has no default in the database.
+        or_ignore: Leave out rows that break a constraint of uniqueness.
+    """
+    if not rows:
+        return 0
+    return execute(_insert(model, tuple(rows[0]), or_ignore), [_json(model, rows)]).rowcount
+
+
+def update(model: type[models.Model], rows: Sequence[Row], *, key: tuple[str, ...], expected: Sequence[int]) -> int:
+    """Write rows over those of the same key that have the expected `version`; return how many there were."""
+    if not rows:
+        return 0
+    guarded = [{**row, "expected": version} for row, version in zip(rows, expected, strict=True)]
+    return execute(_update(model, tuple(rows[0]), key), [_json(model, guarded)]).rowcount
+
+
+@lru_cache
+def _insert(model: type[models.Model], columns: tuple[str, ...], or_ignore: bool) -> str:
+    names = ", ".join(_name(model, each) for each in columns)
+    values = ", ".join(f'v."{each}"{_cast(model, each)}' for each in columns)
+    ignore = " ON CONFLICT DO NOTHING" if or_ignore else ""
+    return f"INSERT INTO {_table(model)} ({names}) SELECT {values} FROM {_given(model, columns)}{ignore}"  # noqa: S608
+
+
+@lru_cache
+def _update(model: type[models.Model], columns: tuple[str, ...], key: tuple[str, ...]) -> str:
+    assignments = ", ".join(
+        f'{_name(model, each)} = v."{each}"{_cast(model, each)}' for each in columns if each not in key
+    )
+    same = " AND ".join(f't.{_name(model, each)} = v."{each}"' for each in key)
+    given = _given(model, columns, "expected integer")
+    return f"UPDATE {_table(model)} AS t SET {assignments} FROM {given} WHERE {same} AND t.version = v.expected"  # noqa: S608
+
+
+def _given(model: type[models.Model], columns: tuple[str, ...], *more: str) -> str:
+    typed = ", ".join([*(f'"{each}" {_type(model, each)}' for each in columns), *more])
+    return f"json_to_recordset(%s::json) AS v({typed})"
+
+
+def _type(model: type[models.Model], name: str) -> str:
+    """Return the type that values are read as: texts without a length, as a cast would cut them off in silence."""
+    column = str(_field(model, name).db_type(connection))
+    return "text" if column.startswith("varchar") or _cast(model, name) else column
+
+
+@lru_cache
+def _cast(model: type[models.Model], name: str) -> str:
+    """Return what turns a text into the column's JSON: within the array it would be taken apart, escapes and all."""
+    column = str(_field(model, name).db_type(connection))
+    return f"::{column}" if column in {"json", "jsonb"} else ""
+
+
+def _json(model: type[models.Model], rows: Sequence[Row]) -> str:
+    inner = [name for name in rows[0] if name != "expected" and _cast(model, name)]
+    return json.dumps([{**row, **{name: _inner(row[name]) for name in inner}} for row in rows], default=_plain)
+
+
+def _inner(value: object) -> str | None:
+    return None if value is None else json.dumps(value)
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, UUID | Decimal):
+        return str(value)
+    raise TypeError(f"a {type(value).__name__} is no value of a column")
+
+
+def _field(model: type[models.Model], name: str) -> models.Field[Any, Any]:
+    return cast("models.Field[Any, Any]", model._meta.get_field(name))  # noqa: SLF001 - a documented API
+
+
+def _table(model: type[models.Model]) -> str:
+    return f'"{model._meta.db_table}"'  # noqa: SLF001 - a documented API
+
+
+def _name(model: type[models.Model], name: str) -> str:
+    return f'"{_field(model, name).column}"'

@@ -1,0 +1,97 @@
+"""The prompts of one step, each with the ledger row of its call."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from executions.engine.calls import Call, CallKey, ModelRequest
+from executions.engine.execution import Document, Execution
+from executions.engine.papers import Papers
+from executions.engine.ports import Ports
+from executions.engine.prompts import Rejected, build_request
+from executions.engine.results import rejected_output
+from executions.engine.states import CallKind, CallStatus
+from workflows.definition import StepDefinition, WorkflowDefinition
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One prompt and the call that is made for it."""
+
+    request: ModelRequest
+    call: Call
+    inputs: tuple[Document, ...]
+    failed_tries: int = 0  # calls that were made for it before, and failed
+
+
+class Attempts:
+    """Makes the attempts of one step."""
+
+    def __init__(self, ports: Ports, *, definition: WorkflowDefinition, step_id: str, papers: Papers) -> None:
+        self._ports = ports
+        self._definition = definition
+        self._papers = papers
+        self.step_id = step_id
+        self.step: StepDefinition = definition.step(step_id)
+        self.model = ports.models.resolve(self.step.model)
+
+    async def inputs(self, execution: Execution, *, made: Document | None = None) -> list[Document | None]:
+        """Return each input of the step, None for one that is not there.
+
+        `made` is about to be stored; it stands for the document of its type.
+        """
+        return [
+            made if made is not None and kind == made.type else await self._papers.newest(execution, kind)
+            for kind in self.step.inputs
+        ]
+
+    def first(self, execution: Execution, inputs: tuple[Document, ...]) -> Attempt:
+        """Return the attempt that starts the step, or takes it up again after answers."""
+        number = execution.steps[self.step_id].attempt + 1
+        return self._build(execution, inputs, number=number, kind=CallKind.GENERATE)
+
+    def remediation(self, execution: Execution, inputs: tuple[Document, ...], rejected: Rejected) -> Attempt:
+        """Return the attempt that mends rejected output."""
+        number = execution.steps[self.step_id].attempt + 1
+        return self._build(execution, inputs, number=number, kind=CallKind.REMEDIATE, rejected=rejected)
+
+    async def present(self, execution: Execution, known: Sequence[Call]) -> Attempt:
+        """Return the present attempt again, with the next try of its call; `known` are the step's calls so far."""
+        step = execution.steps[self.step_id]
+        inputs = tuple([await self._papers.pinned(pin) for pin in step.pins])
+        rejected = rejected_output(step, known)
+        kind = CallKind.REMEDIATE if rejected else CallKind.GENERATE
+        tries = [call.key.ordinal for call in known if call.key.attempt == step.attempt]
+        ordinal = 1 + max(tries, default=0)
+        return self._build(execution, inputs, number=step.attempt, kind=kind, ordinal=ordinal, rejected=rejected)
+
+    def _build(
+        self,
+        execution: Execution,
+        inputs: tuple[Document, ...],
+        *,
+        number: int,
+        kind: CallKind,
+        ordinal: int = 1,
+        rejected: Rejected | None = None,
+    ) -> Attempt:
+        request = build_request(
+            step=self.step,
+            role=self._definition.roles[self.step.role],
+            model=self.model,
+            brief=execution.input,
+            documents=inputs,
+            rounds=execution.steps[self.step_id].rounds,
+            rejected=rejected,
+        )
+        key = CallKey(execution_id=execution.id, step_id=self.step_id, attempt=number, kind=kind, ordinal=ordinal)
+        call = Call(
+            key=key,
+            model=self.model,
+            request_hash=request.request_hash,
+            status=CallStatus.PENDING,
+            started_at=self._ports.clock.now(),
+            estimated_cost_usd=self._ports.models.estimate(request),
+        )
+        return Attempt(request=request, call=call, inputs=inputs)

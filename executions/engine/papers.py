@@ -1,0 +1,43 @@
+"""The documents that the steps of one execution read, each fetched once."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from uuid import UUID
+
+from executions.engine.execution import Document, Execution, Pin
+from executions.engine.ports import DocumentRepository
+
+
+class Papers:
+    """What a runner has read and made. A document version never changes, so it need not be read again."""
+
+    def __init__(self, documents: DocumentRepository) -> None:
+        self._documents = documents
+        self._read: dict[tuple[UUID, int], Document] = {}
+
+    async def pinned(self, pin: Pin) -> Document:
+        """Return the version that a step has pinned."""
+        key = (pin.document_id, pin.version)
+        if key not in self._read:
+            self._read[key] = await self._documents.get(*key)
+        return self._read[key]
+
+    async def newest(self, execution: Execution, kind: str) -> Document | None:
+        """Return the version of this type that the execution made, else the newest of its scope, if there is one."""
+        for step in execution.steps.values():
+            if step.produces == kind and step.document_id is not None and step.document_version is not None:
+                return await self.pinned(Pin(type=kind, document_id=step.document_id, version=step.document_version))
+        return await self._documents.get_by_scope_type(execution.scope.id, kind)
+
+    def keep(self, execution: Execution, step_id: str, document: Document) -> None:
+        """Remember what a step has made, under the identity that it was stored with."""
+        step = execution.steps[step_id]
+        if step.document_id is not None and step.document_version is not None:
+            stored = replace(document, id=step.document_id, version=step.document_version)
+            self._read[stored.id, stored.version] = stored
+
+
+def pin_of(document: Document) -> Pin:
+    """Return the pin of a document version."""
+    return Pin(type=document.type, document_id=document.id, version=document.version)

@@ -1,0 +1,62 @@
+"""Steps that start in the very transition that stores the last document they waited for: one commit per step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from executions.engine import changes
+from executions.engine.attempts import Attempt, Attempts
+from executions.engine.execution import Document, Execution
+from executions.engine.papers import Papers, pin_of
+from executions.engine.planner import ready_steps
+from executions.engine.ports import Ports
+from executions.engine.states import StepStatus
+from workflows.definition import WorkflowDefinition
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pulled:
+    """A step that is prepared to start."""
+
+    step_id: str
+    attempt: Attempt
+
+    def start(self, execution: Execution, context: changes.Context) -> changes.Change | None:
+        """Start the step with the document of `context`; None: it cannot start by now."""
+        placed = context.document
+        if placed is None or self.step_id not in {step.step_id for step in ready_steps(execution)}:
+            return None
+        pins = tuple(pin_of(placed if each.type == placed.type else each) for each in self.attempt.inputs)
+        call = self.attempt.call
+        started = changes.start_step(execution, self.step_id, model=call.model, pins=pins, context=context)
+        return replace(started, calls=(call,))
+
+    def has_started(self, execution: Execution) -> bool:
+        """Whether the transition that led to `execution` has started it."""
+        step = execution.steps[self.step_id]
+        return step.status is StepStatus.RUNNING and step.attempt == self.attempt.call.key.attempt
+
+
+async def pull(
+    ports: Ports, *, definition: WorkflowDefinition, execution: Execution, papers: Papers, document: Document
+) -> list[Pulled]:
+    """Return the steps that wait for nothing but this document. One that lacks an input has to start by itself."""
+    pulled: list[Pulled] = []
+    for step in ready_steps(execution, once_done=document.step_id):
+        if document.step_id in step.depends_on:
+            attempts = Attempts(ports, definition=definition, step_id=step.step_id, papers=papers)
+            found = await attempts.inputs(execution, made=document)
+            inputs = tuple(each for each in found if each is not None)
+            if len(inputs) == len(found):
+                pulled.append(Pulled(step_id=step.step_id, attempt=attempts.first(execution, inputs)))
+    return pulled
+
+
+def start_all(change: changes.Change, pulled: list[Pulled], context: changes.Context) -> changes.Change:
+    """Return the change with those steps started that can start after it."""
+    for each in pulled:
+        started = each.start(change.execution, context)
+        if started is not None:
+            events, calls = (*change.events, *started.events), (*change.calls, *started.calls)
+            change = replace(started, events=events, calls=calls)
+    return change
