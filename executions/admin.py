@@ -102,7 +102,7 @@ class ExecutionAdmin(ReadOnlyAdmin):
 
     def get_fieldsets(self, request: HttpRequest, obj: Execution | None = None) -> list[tuple[str | None, Any]]:
         """Return the panels that the user may look at."""
-        times = ("created_at", "started_at", "finished_at", "updated_at")
+        times = ("created_at", "started_at", "resume_at", "finished_at", "updated_at")
         panels: list[tuple[str | None, Any]] = [
             (None, {"fields": ("id", "workflow_id", "workflow_version", "state", "waiting_on", "live_page")}),
             ("Whence", {"fields": ("scope", "requested_by_name", "tags", "brief")}),

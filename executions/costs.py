@@ -47,6 +47,7 @@ class ExecutionCosts:
     execution_id: UUID
     status: str
     total: telemetry.Totals
+    estimated_unknown_cost_usd: Decimal | None  # at most, of the calls that ended and whose cost is not known
     steps: list[StepCosts]
 
 
@@ -66,6 +67,7 @@ def execution_costs(*, user: Person, execution_id: UUID) -> ExecutionCosts:
         execution_id=execution.id,
         status=execution.status,
         total=telemetry.merged(step.totals for step in steps),
+        estimated_unknown_cost_usd=telemetry.estimate(call for made in calls.values() for call in made),
         steps=steps,
     )
 

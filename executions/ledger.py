@@ -124,6 +124,7 @@ def _record(call: Call, execution: Execution) -> recorder.CallRecord:
         reply=None if call.reply is None else call.reply.model_dump(mode="json"),
         **reply.usage.model_dump(),
         cost_usd=reply.cost_usd,
+        estimated_cost_usd=call.estimated_cost_usd,
         latency_ms=None if call.reply is None else reply.latency_ms,
         error=call.error,
         finished_at=call.finished_at,
@@ -147,6 +148,7 @@ def _call(record: recorder.CallRecord, *, replied: bool) -> Call:
         reply=_reply(record) if replied else None,
         finished_at=record.finished_at,
         error=record.error,
+        estimated_cost_usd=record.estimated_cost_usd,
     )
 
 

@@ -87,6 +87,7 @@ class ExecutionStep(models.Model):
     document_version = models.PositiveIntegerField(null=True)
     failure_code = models.CharField(max_length=40, blank=True)
     failure_message = models.TextField(blank=True)
+    resume_at = models.DateTimeField(null=True)  # NULL: not parked
     started_at = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(null=True)
 

@@ -77,6 +77,7 @@ def step_value(row: models.ExecutionStep) -> Step:
         document_id=row.document_id,
         document_version=row.document_version,
         failure=_failure(row.failure_code, row.failure_message),
+        resume_at=row.resume_at,
         started_at=row.started_at,
         finished_at=row.finished_at,
     )
@@ -95,6 +96,7 @@ def step_columns(step: Step) -> dict[str, object]:
         "document_id": step.document_id,
         "document_version": step.document_version,
         **_failure_columns(step.failure),
+        "resume_at": step.resume_at,
         "started_at": step.started_at,
         "finished_at": step.finished_at,
     }

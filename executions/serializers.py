@@ -133,6 +133,9 @@ class ExecutionResponse(serializers.Serializer[Any]):
     tags = serializers.ListField(source="execution.tags", child=serializers.CharField())
     requested_by = serializers.CharField(source="execution.requested_by_name", help_text="Name of the user.")
     rehearsal = serializers.BooleanField(help_text="A model that only rehearses has worked on it.")
+    resume_at = TimestampField(
+        source="execution.resume_at", allow_null=True, help_text="When a parked step goes on; null: none is parked."
+    )
     created_at = TimestampField(source="execution.created_at")
     started_at = TimestampField(source="execution.started_at", allow_null=True)
     finished_at = TimestampField(source="execution.finished_at", allow_null=True)

@@ -21,9 +21,17 @@ from access.selectors import Role
 from access.services import claim_root_scope
 from documents import repository as documents
 from executions import journal, repository, sweep
-from executions.engine import changes
+from executions.engine import asking, changes, parking
 from executions.engine.clarification import check_answers
-from executions.engine.errors import FieldError, Invalid, InvalidAnswers, NotFound, Unavailable, VersionConflict
+from executions.engine.errors import (
+    FieldError,
+    Invalid,
+    InvalidAnswers,
+    NotFound,
+    NotWaiting,
+    Unavailable,
+    VersionConflict,
+)
 from executions.engine.execution import Execution, ScopeRef
 from executions.engine.planner import new_execution
 from executions.engine.ports import Decide, Transition
@@ -110,7 +118,7 @@ def submit_clarification(
         return current
 
     def decide(execution: Execution, context: changes.Context) -> changes.Change:
-        return changes.answer(execution, step_id, answers, answered_by=user.get_username(), context=context)
+        return asking.answer(execution, step_id, answers, answered_by=user.get_username(), context=context)
 
     stored = _apply(execution_id, decide, now)
     enqueue_advance(execution_id)
@@ -160,6 +168,25 @@ def _lock(user: User, execution_id: UUID, need: Role, *, expected_version: int |
 
 def _apply(execution_id: UUID, decide: Decide, now: datetime) -> Execution:
     return journal.apply(Transition(execution_id=execution_id, epoch=None, decide=decide), now=now)
+
+
+def resume_parked(*, now: datetime) -> int:
+    """Let the executions go on that are parked until now or earlier; return how many.
+
+    Raises:
+        Unavailable: the connection was lost; those done so far are.
+    """
+    return sum(_resume(execution_id, now) for execution_id in sweep.due(now=now))
+
+
+@transaction.atomic
+def _resume(execution_id: UUID, now: datetime) -> bool:
+    try:
+        _apply(execution_id, lambda execution, context: parking.resume(execution, context=context), now)
+    except (NotWaiting, NotFound):
+        return False  # another worker was quicker, or it has ended
+    enqueue_advance(execution_id)
+    return True
 
 
 async def advance_execution(*, execution_id: UUID, runner: str) -> None:

@@ -85,6 +85,9 @@ class StepStatusResponse(serializers.Serializer[Any]):
     depends_on = serializers.ListField(source="step.depends_on", child=serializers.CharField())
     produces = serializers.CharField(source="step.produces", help_text="Type of the document that it makes.")
     inputs = PinResponse(source="step.pins", many=True)
+    resume_at = TimestampField(
+        source="step.resume_at", allow_null=True, help_text="Parked until then, as the provider asked; null: it is not."
+    )
     started_at = TimestampField(source="step.started_at", allow_null=True)
     finished_at = TimestampField(source="step.finished_at", allow_null=True)
     document = serializers.SerializerMethodField()

@@ -84,6 +84,12 @@ def _abandoned(
     return list(rows.order_by("updated_at", "id").values_list("id", flat=True)[:AT_ONCE])
 
 
+def due(*, now: datetime) -> list[UUID]:
+    """Return the executions with a parked step whose moment has come, longest overdue first."""
+    rows = models.Execution.objects.filter(resume_at__lte=now).order_by("resume_at", "id")
+    return list(rows.values_list("id", flat=True)[:AT_ONCE])
+
+
 def register(*, name: str, now: datetime) -> None:
     """Announce a worker."""
     models.Runner.objects.create(name=name, started_at=now, heartbeat_at=now)

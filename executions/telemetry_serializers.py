@@ -29,6 +29,10 @@ class StepCost(serializers.Serializer[Any]):
     reasoning_tokens = serializers.IntegerField(help_text="A part of `output_tokens`.")
     total_tokens = serializers.SerializerMethodField()
     cost_usd = MoneyField(allow_null=True)
+    estimated_cost_usd = MoneyField(
+        allow_null=True,
+        help_text="What it costs at most while there is no reply; null: it is settled, or has no price.",
+    )
     latency_ms = serializers.IntegerField(allow_null=True)
     started_at = TimestampField()
     finished_at = TimestampField(allow_null=True)
@@ -67,6 +71,10 @@ class ExecutionCosts(serializers.Serializer[Any]):
     execution_id = serializers.UUIDField()
     status = serializers.ChoiceField(choices=values(ExecutionStatus))
     total = TotalsSerializer()
+    estimated_unknown_cost_usd = MoneyField(
+        allow_null=True,
+        help_text="What calls without a reply cost at most, beyond what is known. null: one has no price.",
+    )
     steps = StepCosts(many=True)
 
 
@@ -97,7 +105,7 @@ class WorkflowStats(serializers.Serializer[Any]):
         allow_null=True, help_text="Steps whose output had to be repaired, of all that asked a model."
     )
     duration_seconds = SecondsPercentiles(help_text="From acceptance to the end.")
-    waiting_seconds = SecondsPercentiles(help_text="Of it, waiting for people.")
+    waiting_seconds = SecondsPercentiles(help_text="Of it, waiting for people or parked.")
     running_seconds = SecondsPercentiles(help_text="Of it, from the first start on, not waiting.")
     cost_usd = CostPercentiles(help_text="Per execution, over those whose whole cost is known.")
     totals = TotalsSerializer(help_text="Over all executions, ended or not.")

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import datetime
 from functools import cache
+from random import SystemRandom
 
+from django.conf import settings
 from django.core.exceptions import ObjectDoesNotExist
 from django.utils import timezone
 
@@ -36,6 +39,10 @@ class SystemClock:
         """Return the present moment in UTC."""
         return timezone.now()
 
+    async def sleep(self, seconds: float) -> None:
+        """Return once so much time has passed."""
+        await asyncio.sleep(seconds)
+
 
 @cache
 def ports() -> Ports:
@@ -48,4 +55,6 @@ def ports() -> Ports:
         definitions=PublishedDefinitions(),
         models=model_client(),
         clock=SystemClock(),
+        chance=SystemRandom(),
+        park_after_seconds=settings.PARK_AFTER_SECONDS,
     )

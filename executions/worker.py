@@ -13,8 +13,9 @@ from django.utils import timezone
 from procrastinate.contrib.django import app
 from procrastinate.exceptions import ConnectorException
 
-from executions import running, sweep
+from executions import running, services, sweep
 from executions.engine.errors import NotFound, Unavailable
+from executions.engine.finishing import to_the_end
 from executions.jobs import QUEUE
 from executions.running import RUNNING
 from executions.threads import in_thread
@@ -22,6 +23,7 @@ from executions.threads import in_thread
 logger = logging.getLogger(__name__)
 
 WATCH_SECONDS = 0.5  # so that a cancel aborts a model call well within two seconds, whatever notification is lost
+WAKE_SECONDS = 1.0  # what a parked step waits beyond its moment, at most
 RESTART_SECONDS = 1.0  # before taking jobs again after the database was away
 HAND_BACK_SECONDS = 3.0  # to hand back what did not end within the grace period; an outage would have us wait for ever
 
@@ -41,6 +43,7 @@ class Worker:
             asyncio.create_task(self._repeat(settings.HEARTBEAT_SECONDS, self._beat), name="heartbeat"),
             asyncio.create_task(self._repeat(settings.SWEEP_SECONDS, self._sweep), name="sweep"),
             asyncio.create_task(self._repeat(WATCH_SECONDS, self._watch), name="watch"),
+            asyncio.create_task(self._repeat(WAKE_SECONDS, self._wake), name="wake"),
         ]
         jobs = asyncio.create_task(self._take_jobs(), name="jobs")
         stopped = asyncio.create_task(stop.wait(), name="stop")
@@ -82,7 +85,8 @@ class Worker:
             await asyncio.sleep(seconds)
 
     async def _beat(self) -> None:
-        await in_thread(sweep.beat, name=self.name, now=timezone.now())
+        # To the end: a beat that is still under way as the worker leaves would announce it again.
+        await to_the_end(in_thread(sweep.beat, name=self.name, now=timezone.now()))
 
     async def _sweep(self) -> None:
         found = await in_thread(
@@ -96,6 +100,9 @@ class Worker:
         )
         if found:
             logger.warning("%d executions were abandoned; they are enqueued again", found)
+
+    async def _wake(self) -> None:
+        await in_thread(services.resume_parked, now=timezone.now())
 
     async def _watch(self) -> None:
         """Tell each runner of this process whose execution was changed from outside."""

@@ -194,6 +194,8 @@ PROCRASTINATE_WORKER_DEFAULTS = {
 # --- models ---------------------------------------------------------------------------------------------------------
 REHEARSAL_LATENCY_SECONDS = env.number("REHEARSAL_LATENCY_SECONDS", 0.0)  # how long each rehearsal reply takes
 MODEL_ALIASES = env.model_aliases()
+MODEL_CALLS = env.integer("MODEL_CALLS", 100, minimum=1)  # under way at once in one worker
+PARK_AFTER_SECONDS = env.number("PARK_AFTER_SECONDS", 5.0)  # a step that has to wait longer for a provider is parked
 
 # --- pages, logs, language ------------------------------------------------------------------------------------------
 STATIC_URL = "static/"

@@ -46,6 +46,7 @@ class CallRecord:
     output_tokens: int = 0
     reasoning_tokens: int = 0
     cost_usd: Decimal | None = None
+    estimated_cost_usd: Decimal | None = None
     latency_ms: int | None = None
     error: str = ""
     finished_at: datetime | None = None

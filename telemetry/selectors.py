@@ -216,6 +216,14 @@ def merged(parts: Iterable[Totals]) -> Totals:
     return whole
 
 
+def estimate(calls: Iterable[ModelCall]) -> Decimal | None:
+    """Return what the calls that ended with an unknown cost have cost at most; None when one has no known price."""
+    others = {CallStatus.PENDING, CallStatus.FAILED}  # under way; refused before it cost anything
+    estimates = [call.estimated_cost_usd for call in calls if call.cost_usd is None and call.status not in others]
+    known = [each for each in estimates if each is not None]
+    return sum(known, Decimal(0)) if len(known) == len(estimates) else None
+
+
 def total_of_call(call: ModelCall) -> Totals:
     """Return one call as a sum."""
     return Totals(

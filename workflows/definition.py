@@ -51,6 +51,22 @@ class ClarificationPolicy(_Part):
     max_questions: int = Field(default=5, ge=1, le=20, description="Questions in one round.")
 
 
+class RetryPolicy(_Part):
+    """How a step meets a provider that cannot answer for now: overloaded, out of reach, or too slow."""
+
+    max_tries: int = Field(default=5, ge=1, le=20, description="Calls made for one attempt; 1: never again.")
+    base_seconds: float = Field(
+        default=1.0, ge=0, le=3600, allow_inf_nan=False, description="Longest wait after the first failure."
+    )
+    cap_seconds: float = Field(
+        default=60.0,
+        ge=0,
+        le=86_400,
+        allow_inf_nan=False,
+        description="The wait doubles with every failure up to this.",
+    )
+
+
 class StepDefinition(_Part):
     """One station of the line: documents in, one document out."""
 
@@ -70,6 +86,7 @@ class StepDefinition(_Part):
     input_token_budget: int = Field(default=24_000, ge=500, description="Tokens that all input documents share.")
     max_output_tokens: int = Field(default=8_000, ge=100)
     timeout_seconds: int = Field(default=600, ge=1, description="Wall clock of one model call.")
+    retries: RetryPolicy = Field(default=RetryPolicy(), description="Of calls that the provider could not answer.")
 
     @cached_property
     def schema_text(self) -> str:

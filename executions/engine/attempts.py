@@ -22,6 +22,7 @@ class Attempt:
     request: ModelRequest
     call: Call
     inputs: tuple[Document, ...]
+    failed_tries: int = 0  # calls that were made for it before, and failed
 
 
 class Attempts:
@@ -91,5 +92,6 @@ class Attempts:
             request_hash=request.request_hash,
             status=CallStatus.PENDING,
             started_at=self._ports.clock.now(),
+            estimated_cost_usd=self._ports.models.estimate(request),
         )
         return Attempt(request=request, call=call, inputs=inputs)

@@ -129,6 +129,7 @@ class Call:
     reply: ModelReply | None = None
     finished_at: datetime | None = None
     error: str = ""
+    estimated_cost_usd: Decimal | None = None  # at most, while what it cost is not known; None: no known price
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from pydantic import JsonValue
-
 from executions.engine.calls import Call, CallKey, Totals
-from executions.engine.clarification import ClarificationRound, QuestionDraft, check_answers, number_questions
-from executions.engine.errors import FieldError, IllegalTransition, NotFound, NotWaiting, VersionConflict
+from executions.engine.errors import FieldError, IllegalTransition
 from executions.engine.events import (
-    ClarificationAnswered,
-    ClarificationNeeded,
     Complete,
     Event,
     ExecutionCreated,
-    ExecutionResumed,
     ExecutionStarted,
     ExecutionWaiting,
     ProgressEvent,
@@ -110,21 +104,6 @@ def start_step(execution: Execution, step_id: str, *, model: str, pins: tuple[Pi
     return Change(execution=execution.with_step(step), events=(event,))
 
 
-def take_up(execution: Execution, step_id: str, *, lost: Iterable[CallKey], context: Context) -> Change:
-    """Go on with a step that an earlier runner left at work: its call is made again.
-
-    Raises:
-        IllegalTransition: the step is not working, or the execution has ended.
-        VersionConflict: a call that seemed `lost` has its reply by now, which is to be used.
-    """
-    if any(context.replied(key) for key in lost):
-        raise VersionConflict("The ledger", expected=execution.version)
-    step = execution.steps[step_id]
-    if execution.ended or step.status not in WORKING:
-        raise IllegalTransition(f"Step {step_id}", current=step.status, wanted=StepStatus.RUNNING)
-    return Change(execution=replace(execution, updated_at=context.now))
-
-
 def remediate(execution: Execution, step_id: str, *, violations: tuple[FieldError, ...], context: Context) -> Change:
     """Send invalid output back to the model: the next attempt begins.
 
@@ -160,7 +139,7 @@ def complete_step(execution: Execution, step_id: str, *, context: Context) -> Ch
         usage=spent.usage,
         cost_usd=money(spent.cost_usd),
     )
-    return _settle(Change(execution=execution.with_step(step), events=(event,)), context)
+    return settle(Change(execution=execution.with_step(step), events=(event,)), context)
 
 
 def fail_step(
@@ -179,57 +158,7 @@ def fail_step(
     execution = step_transition(execution, step_id, StepStatus.FAILED, now=context.now)
     step = replace(execution.steps[step_id], failure=failure, violations=violations)
     event = StepFailed(step_id=step_id, failure_code=failure.code, error=failure.message)
-    return _settle(Change(execution=execution.with_step(step), events=(event,)), context)
-
-
-def ask(execution: Execution, step_id: str, *, questions: tuple[QuestionDraft, ...], context: Context) -> Change:
-    """Put a step's questions to people.
-
-    Raises:
-        IllegalTransition: the step is not working, or the execution has ended.
-    """
-    execution = step_transition(execution, step_id, StepStatus.WAITING, now=context.now)
-    step = execution.steps[step_id]
-    number = len(step.rounds) + 1
-    asked = ClarificationRound(
-        number=number, questions=number_questions(step_id, number, questions), asked_at=context.now
-    )
-    step = replace(step, rounds=(*step.rounds, asked))
-    event = ClarificationNeeded(step_id=step_id, questions=asked.questions)
-    return _settle(Change(execution=execution.with_step(step), events=(event,)), context)
-
-
-def answer(
-    execution: Execution, step_id: str, answers: Mapping[str, JsonValue], *, answered_by: str, context: Context
-) -> Change:
-    """Close a step's open questions; the step is ready again.
-
-    Raises:
-        NotFound: there is no such step.
-        NotWaiting: it asks nothing (any more).
-        InvalidAnswers: some answers do not fit; nothing changes.
-    """
-    step = execution.steps.get(step_id)
-    if step is None:
-        raise NotFound(f"This execution has no step {step_id!r}.")
-    if execution.ended or step.status is not StepStatus.WAITING or step.open_round is None:
-        raise NotWaiting(f"Step {step_id} does not wait for answers.", status=step.status)
-    asked = step.open_round
-    closed = asked.model_copy(
-        update={
-            "answers": check_answers(asked.questions, answers),
-            "answered_at": context.now,
-            "answered_by": answered_by,
-        }
-    )
-    execution = step_transition(execution, step_id, StepStatus.PENDING, now=context.now)
-    step = replace(execution.steps[step_id], rounds=(*step.rounds[:-1], closed))
-    execution = execution.with_step(step)
-    events: tuple[Event, ...] = (ClarificationAnswered(step_id=step_id, answered_by=answered_by),)
-    if execution.status is ExecutionStatus.WAITING:
-        execution = transition(execution, ExecutionStatus.RUNNING, now=context.now)
-        events += (ExecutionResumed(),)
-    return Change(execution=execution, events=events)
+    return settle(Change(execution=execution.with_step(step), events=(event,)), context)
 
 
 def cancel(execution: Execution, *, context: Context) -> Change:
@@ -248,8 +177,8 @@ def cancel(execution: Execution, *, context: Context) -> Change:
     return Change(execution=cancelled, events=tuple(events), discard_pending_calls=True)
 
 
-def _settle(change: Change, context: Context) -> Change:
-    """Derive the execution's status from its steps, when nothing in it is at work any more."""
+def settle(change: Change, context: Context) -> Change:
+    """Return the change with the execution's status as it follows from its steps, once none is at work any more."""
     execution = change.execution
     statuses = {step.status for step in execution.steps.values()}
     if statuses & WORKING:
@@ -259,10 +188,12 @@ def _settle(change: Change, context: Context) -> Change:
     if ready_steps(execution):
         return change
     if StepStatus.WAITING in statuses:
-        waiting_on = (WaitingOn.CLARIFICATION,)
+        waited_for = {step.waits_for for step in execution.steps.values()}
+        waiting_on = tuple(each for each in WaitingOn if each in waited_for)
         waiting = transition(execution, ExecutionStatus.WAITING, now=context.now)
         waiting = replace(waiting, waiting_on=waiting_on)
-        return Change(execution=waiting, events=(*change.events, ExecutionWaiting(waiting_on=waiting_on)))
+        event = ExecutionWaiting(waiting_on=waiting_on, resume_at=waiting.resume_at)
+        return Change(execution=waiting, events=(*change.events, event))
     completed = transition(execution, ExecutionStatus.COMPLETED, now=context.now)
     return Change(execution=completed, events=(*change.events, _complete_event(completed, context)))
 

@@ -15,7 +15,6 @@ EngineError
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, JsonValue
@@ -111,10 +110,25 @@ class Unavailable(EngineError):
 
 
 class ModelError(EngineError):
-    """The model could not be asked, or gave nothing that can be repaired."""
+    """The model could not be asked, or gave nothing that can be repaired.
+
+    `transient`: the same request may succeed later, after `retry_after` seconds if the provider named a time.
+    `cut_off`: the request was sent and nobody knows what became of it, so it may have cost something.
+    """
 
     code = "model-error"
 
-    def __init__(self, failure_code: FailureCode, detail: str, context: Mapping[str, JsonValue] | None = None) -> None:
-        super().__init__(detail, **dict(context or {}))
+    def __init__(
+        self,
+        failure_code: FailureCode,
+        detail: str,
+        *,
+        transient: bool = False,
+        retry_after: float | None = None,
+        cut_off: bool = False,
+    ) -> None:
+        super().__init__(detail)
         self.failure_code = failure_code
+        self.transient = transient
+        self.retry_after = retry_after
+        self.cut_off = cut_off

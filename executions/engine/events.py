@@ -145,10 +145,11 @@ class StepSkipped(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExecutionWaiting(Event):
-    """Nothing can go on without someone."""
+    """Nothing can go on for now: someone has to act, or a moment (`resume_at`) has to come."""
 
     event_type = EventType.EXECUTION_WAITING
     waiting_on: tuple[WaitingOn, ...]
+    resume_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -61,8 +61,16 @@ class Step:
     document_id: UUID | None = None
     document_version: int | None = None
     failure: Failure | None = None
+    resume_at: datetime | None = None  # its attempt goes on then; kept until it has gone on
     started_at: datetime | None = None
     finished_at: datetime | None = None
+
+    @property
+    def waits_for(self) -> WaitingOn | None:
+        """What a waiting step waits for; None for one that does not wait."""
+        if self.status is not StepStatus.WAITING:
+            return None
+        return WaitingOn.RATE_LIMIT if self.resume_at is not None else WaitingOn.CLARIFICATION
 
     @property
     def open_round(self) -> ClarificationRound | None:
@@ -104,7 +112,7 @@ class Execution:
     tags: tuple[str, ...] = ()
     started_at: datetime | None = None
     finished_at: datetime | None = None
-    resume_at: datetime | None = None  # parked until then
+    resume_at: datetime | None = None  # the least of its parked steps'
     deadline_at: datetime | None = None  # someone must have acted by then
 
     @property
@@ -156,6 +164,7 @@ def transition(execution: Execution, to: ExecutionStatus, *, now: datetime) -> E
         finished_at=now if to in ENDED else None,
         runner=execution.runner if to is ExecutionStatus.RUNNING else None,
         waiting_on=execution.waiting_on if to is ExecutionStatus.WAITING else (),
+        resume_at=None if to in ENDED else execution.resume_at,
     )
 
 
@@ -170,5 +179,12 @@ def step_transition(execution: Execution, step_id: str, to: StepStatus, *, now: 
         raise IllegalTransition(f"Step {step_id}", current=step.status, wanted=to)
     over = to in {StepStatus.COMPLETED, StepStatus.FAILED, StepStatus.CANCELLED, StepStatus.SKIPPED}
     started = now if to is StepStatus.RUNNING and step.started_at is None else step.started_at
-    moved = replace(step, status=to, version=step.version + 1, started_at=started, finished_at=now if over else None)
+    moved = replace(
+        step,
+        status=to,
+        version=step.version + 1,
+        started_at=started,
+        finished_at=now if over else None,
+        resume_at=step.resume_at if to is StepStatus.PENDING else None,
+    )
     return replace(execution, updated_at=now).with_step(moved)

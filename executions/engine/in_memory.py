@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from uuid import UUID
 
 from executions.engine.calls import Call, CallKey, ModelReply, ModelRequest, Totals, settled, sum_calls
@@ -22,6 +24,7 @@ class ManualClock:
     """A clock that moves when it is told to."""
 
     moment: datetime = datetime(2026, 1, 1, tzinfo=UTC)
+    slept: list[float] = field(default_factory=list)  # seconds, in the order in which the sleeps began
 
     def now(self) -> datetime:
         """Return the moment."""
@@ -30,6 +33,24 @@ class ManualClock:
     def advance(self, seconds: float) -> None:
         """Move on."""
         self.moment += timedelta(seconds=seconds)
+
+    async def sleep(self, seconds: float) -> None:
+        """Let the others have their turn, and be there."""
+        end = self.moment + timedelta(seconds=seconds)
+        self.slept.append(seconds)
+        await asyncio.sleep(0)
+        self.moment = max(self.moment, end)
+
+
+@dataclass
+class FixedChance:
+    """Chance that always says the same."""
+
+    share: float = 0.5
+
+    def random(self) -> float:
+        """Return the share."""
+        return self.share
 
 
 class InMemoryExecutionRepository:
@@ -219,10 +240,15 @@ class ScriptedModelClient:
     def __init__(self, script: Script) -> None:
         self.script = script
         self.requests: list[ModelRequest] = []
+        self.estimated_cost_usd: Decimal | None = None
 
     def resolve(self, model: str) -> str:
         """Return aliases as models of the provider `scripted`."""
         return model if ":" in model else f"scripted:{model}"
+
+    def estimate(self, request: ModelRequest) -> Decimal | None:
+        """Return the same for every request."""
+        return self.estimated_cost_usd
 
     async def complete(self, request: ModelRequest) -> ModelReply:
         """Reply as written."""
@@ -241,4 +267,5 @@ def in_memory_ports(script: Script, definitions: Iterable[WorkflowDefinition]) -
         definitions=InMemoryDefinitions({(each.id, 1): each for each in definitions}),
         models=ScriptedModelClient(script),
         clock=clock,
+        chance=FixedChance(),
     )

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from typing import Protocol
 from uuid import UUID
 
 from executions.engine.calls import Call, ModelReply, ModelRequest
 from executions.engine.changes import Change, Context
 from executions.engine.execution import Document, Execution
+from executions.engine.retries import Chance
 from workflows.definition import WorkflowDefinition
 
 Decide = Callable[[Execution, Context], Change]
@@ -124,6 +126,9 @@ class ModelClient(Protocol):
     def resolve(self, model: str) -> str:
         """Return the `provider:model` that an alias stands for (itself when it is one already)."""
 
+    def estimate(self, request: ModelRequest) -> Decimal | None:
+        """Return what asking may cost at most, in US dollars; None when the model has no known price."""
+
     async def complete(self, request: ModelRequest) -> ModelReply:
         """Ask the model once, without any retry.
 
@@ -137,6 +142,9 @@ class Clock(Protocol):
 
     def now(self) -> datetime:
         """Return the present moment, aware, in UTC."""
+
+    async def sleep(self, seconds: float) -> None:
+        """Return once so much time has passed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,3 +165,5 @@ class Ports:
     definitions: Definitions
     models: ModelClient
     clock: Clock
+    chance: Chance
+    park_after_seconds: float = 5.0  # a longer wait for a provider is not slept: the step is parked

@@ -25,7 +25,7 @@ class StepStatus(StrEnum):
     #: Not started, or answered and ready to be taken up again.
     PENDING = "pending"
     RUNNING = "running"
-    #: A person has to answer.
+    #: A person has to answer, or its time has to come.
     WAITING = "waiting"
     #: Its output was invalid; the model is asked again with the violations.
     REMEDIATING = "remediating"
@@ -47,7 +47,7 @@ class CallStatus(StrEnum):
     DISCARDED = "discarded"
     #: The provider refused or failed it.
     FAILED = "failed"
-    #: The worker died while it was under way.
+    #: The worker died while it was under way, or it was cut off: the provider may have charged for it.
     UNKNOWN = "unknown"
 
 
@@ -62,6 +62,8 @@ class WaitingOn(StrEnum):
     """What a waiting execution waits for."""
 
     CLARIFICATION = "clarification"
+    #: The provider has asked to be left alone until a moment that is known.
+    RATE_LIMIT = "rate_limit"
 
 
 class FailureCode(StrEnum):

@@ -4,32 +4,27 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from datetime import timedelta
 from typing import assert_never
 
-from executions.engine import changes
+from executions.engine import asking, changes, parking
 from executions.engine.attempts import Attempt, Attempts
 from executions.engine.calls import Call, ModelReply
-from executions.engine.errors import (
-    Conflict,
-    FieldError,
-    ModelError,
-    NotFound,
-    Superseded,
-    Unavailable,
-)
-from executions.engine.execution import Document, Execution, Failure, Step
-from executions.engine.finishing import to_the_end
+from executions.engine.errors import FieldError, ModelError, Unavailable
+from executions.engine.execution import Document, Execution, Failure
 from executions.engine.papers import Papers, pin_of
-from executions.engine.ports import Decide, Ports, Transition
+from executions.engine.ports import Decide, Ports
 from executions.engine.prompts import Rejected
 from executions.engine.pulling import Pulled, pull, start_all
-from executions.engine.replies import Questions, Unusable, ValidDocument, Violations, parse_reply, storable
+from executions.engine.replies import Questions, Unusable, ValidDocument, Violations, parse_reply
 from executions.engine.results import new_document, output_of
+from executions.engine.retries import failed_tries, given_up, seconds_to_wait
 from executions.engine.states import WORKING, CallStatus, FailureCode
+from executions.engine.step_books import StepBooks
 from workflows.definition import WorkflowDefinition
 
 
-class LLMStepExecutor:
+class LLMStepExecutor(StepBooks):
     """Runs one step of one execution under one runner's epoch.
 
     The ledger row of a call is committed before the call is made, together with the start of its attempt; the reply
@@ -58,19 +53,12 @@ class LLMStepExecutor:
             begun: The attempt that was announced already, with the start of the step.
             pulls: Whether the steps that wait for nothing but this one's document start with its last transition.
         """
-        self._ports = ports
+        super().__init__(ports, execution=execution, step_id=step_id, open_call=begun.call if begun else None)
         self._definition = definition
-        self._execution = execution
-        self._epoch = execution.runner_epoch
-        self._step_id = step_id
         self._papers = papers or Papers(ports.repositories.documents)
         self._attempts = Attempts(ports, definition=definition, step_id=step_id, papers=self._papers)
         self._begun = begun
         self._pulls = pulls
-        self._open: Call | None = begun.call if begun else None  # announced, and not settled in the ledger yet
-        self._sent = False  # whether the open call may have reached the model
-        #: What the transition that stored the document has started; somebody has to run it.
-        self.following: list[Pulled] = []
 
     async def execute(self) -> Execution:
         """Work until the step waits, is done or has failed; return the execution as it is then.
@@ -81,22 +69,14 @@ class LLMStepExecutor:
             Unavailable: the database is away.
         """
         try:
-            attempt = self._begun or await (self._begin() if self._now.status not in WORKING else self._resume())
+            goes_on = self._now.status in WORKING or self._now.resume_at is not None
+            attempt = self._begun or await (self._resume() if goes_on else self._begin())
             while attempt is not None:
                 attempt = await self._carry_out(attempt)
         except (asyncio.CancelledError, Unavailable):
             await self.close_books()
             raise
         return self._execution
-
-    @property
-    def lost_call(self) -> Call | None:
-        """The call that a bug left open, as the ledger shall have it: what it cost is not known."""
-        return None if self._open is None else self._settled(replace(self._open, reply=None), CallStatus.UNKNOWN)
-
-    @property
-    def _now(self) -> Step:
-        return self._execution.steps[self._step_id]
 
     # --- beginning an attempt -------------------------------------------------------------------------------------
 
@@ -128,10 +108,10 @@ class LLMStepExecutor:
 
         await self._commit(start_and_fail)
 
-    # --- taking up what another runner left -----------------------------------------------------------------------
+    # --- taking up what another runner left, or what was parked ---------------------------------------------------
 
     async def _resume(self) -> Attempt | None:
-        """Go on with an attempt that a runner began and did not finish: a reply that was paid for is used."""
+        """Go on with an attempt that was begun and not finished: a reply that was paid for is used."""
         known = await self._ports.ledger.calls(self._execution.id, self._step_id)
         mine = [call for call in known if call.key.attempt == self._now.attempt]
         attempt = await self._attempts.present(self._execution, known)
@@ -140,13 +120,8 @@ class LLMStepExecutor:
                 return await self._decide(replace(attempt, call=call), call.reply)
         # In one transition with the new call, behind the fence: a runner that was overtaken settles nobody's call.
         lost = [self._settled(call, CallStatus.UNKNOWN) for call in mine if call.status is CallStatus.PENDING]
-
-        def take_up(execution: Execution, context: changes.Context) -> changes.Change:
-            keys = [call.key for call in lost]
-            return changes.take_up(execution, self._step_id, lost=keys, context=context)
-
-        await self._commit(take_up, calls=(*lost, attempt.call))
-        return attempt
+        await self._commit(self._again(*lost), calls=(*lost, attempt.call))
+        return replace(attempt, failed_tries=failed_tries(mine))
 
     # --- calling and deciding -------------------------------------------------------------------------------------
 
@@ -155,11 +130,32 @@ class LLMStepExecutor:
         try:
             reply = await self._ports.models.complete(attempt.request)
         except ModelError as error:
-            message = storable(str(error))
-            self._open = failed = self._settled(attempt.call, CallStatus.FAILED, error=message)
-            await self._settle_with(failed, self._fail(Failure(code=error.failure_code, message=message)))
-            return None
+            return await self._after_failure(attempt, error)
         return await self._decide(attempt, reply)
+
+    async def _after_failure(self, attempt: Attempt, error: ModelError) -> Attempt | None:
+        """Try again after a wait, park the step when the wait is long, or give up."""
+        failed, tries, ports = self._failed(attempt.call, error), attempt.failed_tries + 1, self._ports
+        seconds = seconds_to_wait(self._attempts.step.retries, error, tries=tries, chance=ports.chance)
+        if seconds is None:
+            await self._settle_with(failed, self._fail(given_up(error, failed.error, tries=tries)))
+            return None
+        if seconds > ports.park_after_seconds:
+            resume_at = ports.clock.now() + timedelta(seconds=seconds)
+            await self._settle_with(
+                failed,
+                lambda execution, context: parking.park(execution, self._step_id, resume_at=resume_at, context=context),
+            )
+            return None
+        await ports.clock.sleep(seconds)
+        key = replace(failed.key, ordinal=failed.key.ordinal + 1)
+        following = replace(attempt.call, key=key, started_at=ports.clock.now())
+        await self._settle_with(failed, self._again(), following)
+        return replace(attempt, call=following, failed_tries=tries)
+
+    def _again(self, *lost: Call) -> Decide:
+        keys = [call.key for call in lost]
+        return lambda execution, context: parking.try_again(execution, self._step_id, lost=keys, context=context)
 
     async def _decide(self, attempt: Attempt, reply: ModelReply) -> Attempt | None:
         request = attempt.request
@@ -180,7 +176,7 @@ class LLMStepExecutor:
             case Questions(drafts=drafts):
                 await self._settle_with(
                     settled,
-                    lambda execution, context: changes.ask(execution, self._step_id, questions=drafts, context=context),
+                    lambda execution, context: asking.ask(execution, self._step_id, questions=drafts, context=context),
                 )
             case Violations(errors=errors):
                 return await self._send_back(attempt, settled, errors)
@@ -234,57 +230,3 @@ class LLMStepExecutor:
         return lambda execution, context: changes.fail_step(
             execution, self._step_id, failure, context=context, violations=violations
         )
-
-    # --- storing --------------------------------------------------------------------------------------------------
-
-    def _settled(self, call: Call, status: CallStatus, *, reply: ModelReply | None = None, error: str = "") -> Call:
-        return replace(call, status=status, reply=reply, error=error, finished_at=self._ports.clock.now())
-
-    async def _settle_with(
-        self, call: Call, decide: Decide, following: Call | None = None, *, document: Document | None = None
-    ) -> None:
-        """Store a call's end with what was decided from it; alone, as discarded, when the decision comes too late."""
-        calls = (call,) if following is None else (call, following)
-        await to_the_end(self._settle(call, self._transition(decide, calls=calls, document=document)))
-
-    async def _settle(self, call: Call, transition: Transition) -> None:
-        try:
-            await self._store(transition)
-        except (Conflict, Superseded, NotFound):
-            # Who takes the step up uses the reply. If its call was given up, the ledger counts it as discarded.
-            await self._book(call)
-            raise
-
-    async def close_books(self) -> None:
-        """Settle the calls under way, as their runner stops: a reply that has arrived is kept for the next one.
-
-        Whether the provider has answered otherwise nobody knows; if a cancel has discarded the call, that stands.
-        What was announced and not sent yet cost nothing.
-        """
-        if self._open is not None:
-            waits = self._open.status is CallStatus.PENDING
-            await self._book(self._cut_off(self._open, sent=self._sent) if waits else self._open)
-        while self.following:
-            await self._book(self._cut_off(self.following.pop().attempt.call, sent=False))
-
-    def _cut_off(self, call: Call, *, sent: bool) -> Call:
-        if sent:
-            return self._settled(call, CallStatus.UNKNOWN)
-        return self._settled(call, CallStatus.FAILED, error="It was not sent: the worker stopped before.")
-
-    async def _book(self, call: Call) -> None:
-        await to_the_end(self._ports.ledger.settle(call))
-        self._open = None
-
-    async def _commit(self, decide: Decide, *, calls: tuple[Call, ...] = ()) -> None:
-        await to_the_end(self._store(self._transition(decide, calls=calls)))
-
-    def _transition(self, decide: Decide, *, calls: tuple[Call, ...], document: Document | None = None) -> Transition:
-        return Transition(
-            execution_id=self._execution.id, epoch=self._epoch, decide=decide, calls=calls, document=document
-        )
-
-    async def _store(self, transition: Transition) -> None:
-        self._execution = await self._ports.journal.commit(transition)
-        announced = [call for call in transition.calls if call.status is CallStatus.PENDING]
-        self._open, self._sent = (announced[-1] if announced else None), False

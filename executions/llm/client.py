@@ -2,31 +2,56 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+from datetime import UTC, datetime
+from decimal import Decimal
 from functools import cache
 
 from django.conf import settings
 
 from executions.engine.calls import ModelReply, ModelRequest
+from executions.engine.prompts import CHARACTERS_PER_TOKEN
 from executions.llm import rehearsal
+from telemetry import prices
 
 
 class RoutingModelClient:
     """Sends each request to the provider that its model names."""
 
-    def __init__(self, *, aliases: dict[str, str], rehearsal_latency_seconds: float) -> None:
+    def __init__(self, *, aliases: dict[str, str], rehearsal_latency_seconds: float, calls_at_once: int) -> None:
         self._aliases = aliases
+        self._free = asyncio.Semaphore(calls_at_once)
         self._rehearsal = rehearsal.RehearsalModel(latency_seconds=rehearsal_latency_seconds)
 
     def resolve(self, model: str) -> str:
         """Return the `provider:model` that an alias stands for (itself when it is one already)."""
         return self._aliases.get(model, model)
 
+    def estimate(self, request: ModelRequest) -> Decimal | None:
+        """Return what asking may cost at most: nothing read from a cache, and the longest answer allowed."""
+        provider, _, model = request.model.partition(":")
+        characters = len(request.instructions) + len(request.prompt) + len(json.dumps(request.output_schema))
+        return prices.price(
+            provider=provider,
+            model=model,
+            input_tokens=-(-characters // CHARACTERS_PER_TOKEN),
+            cache_read_input_tokens=0,
+            cache_write_input_tokens=0,
+            output_tokens=request.max_output_tokens,
+            at=datetime.now(UTC),
+        )
+
     async def complete(self, request: ModelRequest) -> ModelReply:
-        """Ask the model once.
+        """Ask the model once, when it is this call's turn; the time that it may take begins then.
 
         Raises:
             ModelError: it could not be asked, or did not answer in time.
         """
+        async with self._free:
+            return await self._complete(request)
+
+    async def _complete(self, request: ModelRequest) -> ModelReply:
         if request.model.partition(":")[0] == rehearsal.PROVIDER:
             return await self._rehearsal.complete(request)
         # Its libraries take more than a second to import: every command would pay for what a worker alone needs.
@@ -39,5 +64,7 @@ class RoutingModelClient:
 def model_client() -> RoutingModelClient:
     """Return the client of this process, as the settings say."""
     return RoutingModelClient(
-        aliases=settings.MODEL_ALIASES, rehearsal_latency_seconds=settings.REHEARSAL_LATENCY_SECONDS
+        aliases=settings.MODEL_ALIASES,
+        rehearsal_latency_seconds=settings.REHEARSAL_LATENCY_SECONDS,
+        calls_at_once=settings.MODEL_CALLS,
     )

@@ -30,17 +30,11 @@ from executions.engine.calls import FinishReason, ModelReply, ModelRequest, Tool
 from executions.engine.errors import ModelError
 from executions.engine.replies import ASK_CLARIFICATION, SUBMIT_DOCUMENT, ask_schema
 from executions.engine.states import FailureCode
+from executions.llm import failures
 from telemetry import prices
 
-#: What a provider's refusal means; the first that fits counts.
-_FAILURES: tuple[tuple[type[exceptions.ModelAPIError], FailureCode], ...] = (
-    (exceptions.ModelContextWindowExceededError, FailureCode.CONTEXT_TOO_LONG),
-    (exceptions.ModelRequestRejectedError, FailureCode.PROVIDER_REJECTED),
-    (exceptions.ModelQuotaExceededError, FailureCode.PROVIDER_REJECTED),
-    (exceptions.ModelTimeoutError, FailureCode.TIMED_OUT),
-    (exceptions.ModelRequestTimeout, FailureCode.TIMED_OUT),
-)
-_REJECTED_STATUS = frozenset({400, 401, 403, 404, 413, 422})
+#: Their clients are made here, and never try again by themselves; others are told so with each request.
+_OWN_CLIENTS = frozenset({"anthropic", "openai", "openai-chat", "openai-responses"})
 _JSON: TypeAdapter[object] = TypeAdapter(object)
 _FINISH = {"length": FinishReason.TRUNCATED, "content_filter": FinishReason.REFUSED}
 
@@ -57,27 +51,24 @@ class ProviderModel:
         began, asked_at = time.monotonic(), datetime.now(UTC)
         try:
             async with asyncio.timeout(request.timeout_seconds):
+                model = _model(request.model)
                 response = await model_request(
-                    _model(request.model),
+                    model,
                     [_messages(request)],
-                    model_settings=ModelSettings(
-                        max_tokens=request.max_output_tokens, timeout=float(request.timeout_seconds)
-                    ),
+                    model_settings=_settings(request, model),
                     model_request_parameters=_parameters(request),
                 )
         except TimeoutError as error:
-            message = f"{request.model} did not answer within {request.timeout_seconds} s."
-            raise ModelError(FailureCode.TIMED_OUT, message) from error
+            raise failures.late(request.model, request.timeout_seconds) from error
         except exceptions.ContentFilterError as error:
             raise ModelError(FailureCode.MODEL_REFUSED, str(error)) from error
         except exceptions.ModelAPIError as error:
-            raise _model_error(request.model, error) from error
+            raise failures.failure_of(request.model, error) from error
         except exceptions.UserError as error:  # no key, no such provider
-            message = f"{request.model} cannot be asked: {error}"
+            message = f"{request.model} cannot be asked: {error} Check the step's model, and the provider's key."
             raise ModelError(FailureCode.PROVIDER_REJECTED, message) from error
         except exceptions.UnexpectedModelBehavior as error:
-            message = f"{request.model} answered something that is no answer: {error}"
-            raise ModelError(FailureCode.PROVIDER_UNAVAILABLE, message) from error
+            raise failures.gibberish(request.model, error) from error
         return _reply(request, response, asked_at=asked_at, latency_ms=round((time.monotonic() - began) * 1000))
 
 
@@ -87,13 +78,20 @@ def _model(name: str) -> Model:
     provider, _, model = name.partition(":")
     if provider == "anthropic":
         return AnthropicModel(model, provider=AnthropicProvider(anthropic_client=AsyncAnthropic(max_retries=0)))
-    if provider in {"openai", "openai-chat", "openai-responses"}:
+    if provider in _OWN_CLIENTS:
         client = OpenAIProvider(openai_client=AsyncOpenAI(max_retries=0))
         # Servers that only speak OpenAI's language speak its older half.
         is_chat = provider == "openai-chat" or (provider == "openai" and "OPENAI_BASE_URL" in os.environ)
         kind = OpenAIChatModel if is_chat else OpenAIResponsesModel
         return kind(model, provider=client)
     return infer_model(name)
+
+
+def _settings(request: ModelRequest, model: Model) -> ModelSettings:
+    settings = ModelSettings(max_tokens=request.max_output_tokens, timeout=float(request.timeout_seconds))
+    if request.model.partition(":")[0] not in _OWN_CLIENTS and "max_retries" not in model.unsupported_settings:
+        settings["max_retries"] = 0
+    return settings
 
 
 def _messages(request: ModelRequest) -> ProviderRequest:
@@ -119,19 +117,6 @@ def _parameters(request: ModelRequest) -> ModelRequestParameters:
             )
         )
     return ModelRequestParameters(output_mode="tool", output_tools=tools, allow_text_output=False)
-
-
-def _model_error(model: str, error: exceptions.ModelAPIError) -> ModelError:
-    status = getattr(error, "status_code", None)
-    code = next((code for kind, code in _FAILURES if isinstance(error, kind)), FailureCode.PROVIDER_UNAVAILABLE)
-    if code is FailureCode.PROVIDER_UNAVAILABLE and status in _REJECTED_STATUS:
-        code = FailureCode.PROVIDER_REJECTED
-    hint = {
-        FailureCode.PROVIDER_REJECTED: " Check the key, its permissions and the model's name.",
-        FailureCode.CONTEXT_TOO_LONG: " Lower the step's input_token_budget.",
-    }.get(code, "")
-    said = f" (HTTP {status})" if status else ""
-    return ModelError(code, f"{model} could not be asked{said}: {str(error)[:500]}{hint}")
 
 
 def _reply(request: ModelRequest, response: ModelResponse, *, asked_at: datetime, latency_ms: int) -> ModelReply:

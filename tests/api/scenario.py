@@ -13,7 +13,7 @@ from pydantic import JsonValue
 from uuid_utils.compat import uuid7
 
 from executions import journal, services
-from executions.engine import changes
+from executions.engine import asking, changes
 from executions.engine.calls import Call, CallKey, ModelReply, Usage
 from executions.engine.clarification import AnswerType, Choice, QuestionDraft
 from executions.engine.errors import FieldError
@@ -134,7 +134,7 @@ def ask(execution: Execution) -> Execution:
     execution, call = begin(claim(execution))
     return move(
         execution,
-        lambda now, context: changes.ask(now, "research", questions=QUESTIONS, context=context),
+        lambda now, context: asking.ask(now, "research", questions=QUESTIONS, context=context),
         calls=(answered(call),),
     )
 

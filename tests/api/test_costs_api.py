@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
 import pytest
 
+from executions.engine.changes import Change
+from executions.engine.states import CallStatus
 from executions.models import Execution, ExecutionEvent
 from tests.api import scenario
 from tests.api.conftest import Caller
@@ -63,6 +66,43 @@ def test_costs_show_each_attempt_with_its_calls(ada: Caller, report: int) -> Non
     assert (costs["total"]["cost_usd"], costs["total"]["known_cost_usd"]) == (None, "0.0012000000")
     assert (costs["total"]["cost_complete"], costs["total"]["cost_final"]) == (False, False)
     assert (summary["calls"], summary["attempts"], summary["cost_usd"]) == (0, [], "0.0000000000")
+
+
+def test_what_a_cut_off_call_may_have_cost_stands_beside_what_is_known(ada: Caller, report: int) -> None:
+    execution, call = scenario.begin(scenario.claim(scenario.start(ada.user)))
+    lost = replace(call, status=CallStatus.UNKNOWN, estimated_cost_usd=Decimal("0.5"), error="It was cut off.")
+    again = replace(call, key=replace(call.key, ordinal=2), estimated_cost_usd=Decimal("0.25"))
+    scenario.move(execution, lambda now, context: Change(execution=now), calls=(lost, again))
+    costs = ada.get(f"/telemetry/executions/{execution.id}/costs").json()
+    [attempt] = costs["steps"][0]["attempts"]
+    assert [(each["status"], each["cost_usd"], each["estimated_cost_usd"]) for each in attempt["calls"]] == [
+        ("unknown", None, "0.5000000000"),
+        ("pending", None, "0.2500000000"),
+    ]
+    assert costs["estimated_unknown_cost_usd"] == "0.5000000000"  # the one under way has not ended
+    assert (costs["total"]["cost_usd"], costs["total"]["known_cost_usd"]) == (None, "0.0000000000")
+    scenario.cancel(ada.user, execution.id)
+    costs = ada.get(f"/telemetry/executions/{execution.id}/costs").json()
+    assert costs["estimated_unknown_cost_usd"] == "0.7500000000"
+    late = replace(scenario.answered(again), status=CallStatus.DISCARDED, estimated_cost_usd=None)
+    scenario.move(execution, lambda now, context: Change(execution=now), calls=(late,))
+    costs = ada.get(f"/telemetry/executions/{execution.id}/costs").json()
+    assert costs["estimated_unknown_cost_usd"] == "0.5000000000"  # its late reply says what it cost
+    assert costs["total"]["known_cost_usd"] == "0.0012000000"
+
+
+def test_a_cut_off_call_without_a_price_makes_the_estimate_unknown(ada: Caller, report: int) -> None:
+    execution, _ = scenario.begin(scenario.claim(scenario.start(ada.user)))
+    scenario.cancel(ada.user, execution.id)
+    assert ada.get(f"/telemetry/executions/{execution.id}/costs").json()["estimated_unknown_cost_usd"] is None
+
+
+def test_nothing_is_estimated_where_everything_is_known(ada: Caller, report: int) -> None:
+    execution = scenario.finish(scenario.start(ada.user))
+    costs = ada.get(f"/telemetry/executions/{execution.id}/costs").json()
+    assert costs["estimated_unknown_cost_usd"] == "0.0000000000"
+    calls = [call for step in costs["steps"] for each in step["attempts"] for call in each["calls"]]
+    assert {call["estimated_cost_usd"] for call in calls} == {None}
 
 
 def test_stats_of_a_workflow_nobody_ran_have_no_rates(ada: Caller, report: int) -> None:

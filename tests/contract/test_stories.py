@@ -5,19 +5,27 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
+from decimal import Decimal
 
 import pytest
 from pydantic import JsonValue
 
+from executions.engine import parking
 from executions.engine.calls import ModelReply, ToolCall
 from executions.engine.errors import ModelError, Superseded, Unavailable, VersionConflict
 from executions.engine.execution import Execution
+from executions.engine.in_memory import ScriptedModelClient
 from executions.engine.ports import Journal, Transition
 from executions.engine.runner import ExecutionRunner
 from executions.engine.states import CallStatus, ExecutionStatus, FailureCode
 from tests.contract.worlds import AnyWorld, MemoryWorld, PostgresWorld, without_ids
 from tests.engine.world import LINE, Gate, document, invalid, reply
+from tests.engine.world import definition as define
 from workflows.definition import WorkflowDefinition
+
+BUSY = ModelError(FailureCode.PROVIDER_UNAVAILABLE, "Busy.", transient=True)
+MUCH_TOO_BUSY = ModelError(FailureCode.PROVIDER_UNAVAILABLE, "Busy.", transient=True, retry_after=0.1)
+HASTY = define({"id": "one", "retries": {"max_tries": 3, "base_seconds": 0.01}}, {"id": "two", "inputs": ["one"]})
 
 Story = Callable[[AnyWorld], Awaitable[None]]
 
@@ -104,6 +112,34 @@ async def away(world: AnyWorld) -> None:
     assert [request.step_id for request in world.asked] == ["one", "two"]
 
 
+async def busy_for_a_moment(world: AnyWorld) -> None:
+    """The provider has too much to do, twice."""
+    world.script = {"one": [BUSY, BUSY]}
+    await world.runner("a").run()
+    assert sorted(call.key.ordinal for call in await world.ports.ledger.calls(world.execution_id, "one")) == [1, 2, 3]
+
+
+async def out_of_order(world: AnyWorld) -> None:
+    """The provider stays out of order, until the step gives up."""
+    world.script = {"one": [BUSY] * 9}
+    await world.runner("a").run()
+    assert len(world.asked) == 3
+
+
+async def parked(world: AnyWorld) -> None:
+    """The provider is to be left alone for a while, twice, and that is longer than anybody is held for."""
+    world.script = {"one": [invalid(), MUCH_TOO_BUSY, MUCH_TOO_BUSY, document()]}
+    world.ports = replace(world.ports, park_after_seconds=0.05)
+    for name in "ab":
+        waiting = await world.runner(name).run()
+        assert (waiting.status, waiting.runner) == (ExecutionStatus.WAITING, None)
+        assert waiting.resume_at is not None
+        assert waiting == await world.now()
+        await world.ports.clock.sleep(0.2)
+        await world.decide(lambda execution, context: parking.resume(execution, context=context))
+    await world.runner("c").run()
+
+
 @pytest.mark.parametrize(
     ("definition", "story", "ends"),
     [
@@ -114,6 +150,9 @@ async def away(world: AnyWorld) -> None:
         (LINE, remediation_taken_up, ExecutionStatus.COMPLETED),
         (LINE, overtaken_by_the_head, ExecutionStatus.COMPLETED),
         (LINE, away, ExecutionStatus.COMPLETED),
+        (HASTY, busy_for_a_moment, ExecutionStatus.COMPLETED),
+        (HASTY, out_of_order, ExecutionStatus.FAILED),
+        (HASTY, parked, ExecutionStatus.COMPLETED),
     ],
 )
 async def test_a_story_ends_the_same_in_both_worlds(
@@ -152,3 +191,22 @@ async def test_an_overtaken_runner_may_not_settle_a_call_with_its_transition(
     gate.opened.set()
     assert (await running).status is ExecutionStatus.COMPLETED
     assert [status for _, _, status in await world.booked()] == ["committed", "committed"]
+
+
+async def test_a_call_that_a_dead_worker_left_keeps_what_it_may_have_cost(
+    world_of: type[MemoryWorld] | type[PostgresWorld],
+) -> None:
+    gate = Gate(document())
+    world = world_of(LINE, {"one": [gate]})
+    assert isinstance(world.ports.models, ScriptedModelClient)
+    world.ports.models.estimated_cost_usd = Decimal("0.0123456789")
+    await world.start()
+    dead = asyncio.create_task(world.runner("dead").run())
+    await gate.under_way()
+    await world.runner("b").run()
+    dead.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await dead
+    lost, bought = await world.ports.ledger.calls(world.execution_id, "one")
+    assert (lost.status, lost.estimated_cost_usd) == (CallStatus.UNKNOWN, Decimal("0.0123456789"))
+    assert (bought.status, bought.estimated_cost_usd) == (CallStatus.COMMITTED, None)

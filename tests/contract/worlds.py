@@ -15,7 +15,7 @@ from executions import journal, models
 from executions.engine import changes
 from executions.engine.calls import Call
 from executions.engine.execution import Execution, ScopeRef
-from executions.engine.in_memory import ScriptedModelClient
+from executions.engine.in_memory import FixedChance, ScriptedModelClient
 from executions.engine.planner import new_execution
 from executions.engine.ports import Ports, Transition
 from executions.journal import PostgresJournal, PostgresLedger
@@ -56,6 +56,7 @@ class PostgresWorld(World):
             definitions=PublishedDefinitions(),
             models=ScriptedModelClient(self._reply),
             clock=SystemClock(),
+            chance=FixedChance(),
         )
 
     async def start(self, brief: str = "The brief.") -> PostgresWorld:

@@ -11,17 +11,19 @@ import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from random import Random
 from typing import Any
 from uuid import UUID
 
+from executions.engine import parking
 from executions.engine.calls import Call, ModelReply, ModelRequest
 from executions.engine.errors import Conflict, ModelError, Superseded
 from executions.engine.events import ProgressEvent
-from executions.engine.execution import Document, Execution
+from executions.engine.execution import Document, Execution, Step
 from executions.engine.ports import Ports, Repositories, Transition
 from executions.engine.runner import ExecutionRunner
-from executions.engine.states import ENDED, CallStatus, ExecutionStatus, FailureCode, StepStatus
+from executions.engine.states import ENDED, CallStatus, ExecutionStatus, FailureCode, StepStatus, WaitingOn
 from tests.engine.world import ASKING, FORK, LINE, World, definition, document, invalid, question
 from workflows.definition import WorkflowDefinition
 
@@ -154,6 +156,9 @@ class _Models(_Port):
     def resolve(self, model: str) -> str:
         return self.inner.models.resolve(model)
 
+    def estimate(self, request: ModelRequest) -> Decimal | None:
+        return self.inner.models.estimate(request)
+
     async def complete(self, request: ModelRequest) -> ModelReply:
         simulation = self.process.simulation
         reply = simulation.buy(request)
@@ -200,6 +205,9 @@ class Simulation:
         chance = self._random.random()
         if chance < 0.04:
             return ModelError(FailureCode.PROVIDER_REJECTED, "The key is wrong.")
+        if chance < 0.1:
+            wait = self._random.choice([None, 1.0, 60.0])
+            return ModelError(FailureCode.PROVIDER_UNAVAILABLE, "Busy.", transient=True, retry_after=wait)
         if chance < 0.2:
             said = invalid()
         elif chance < 0.5 and request.max_questions:
@@ -245,8 +253,10 @@ class Simulation:
         else:
             possible.append((self._recover, 2.0))
         stored = self.stored
-        if any(step.status is StepStatus.WAITING for step in stored.steps.values()):
+        if self._asking():
             possible.append((self._answer, 2.0))
+        if stored.resume_at is not None:
+            possible.append((self._let_time_pass, 2.0))
         if not stored.ended:
             possible.append((self._cancel, 0.06))
         return possible
@@ -291,12 +301,19 @@ class Simulation:
         process.looks.append(asyncio.ensure_future(process.runner.refresh()))
 
     async def _answer(self) -> None:
-        asking = [step for step in self.stored.steps.values() if step.status is StepStatus.WAITING]
-        step = self._random.choice(asking)
+        step = self._random.choice(self._asking())
         assert step.open_round is not None
         self.told.append(f"somebody answers {step.step_id}")
         answers = {each.id: self._random.choice(["Twelve", "Thirteen"]) for each in step.open_round.questions}
         await self.world.answer(step.step_id, answers)
+
+    def _asking(self) -> list[Step]:
+        return [step for step in self.stored.steps.values() if step.waits_for is WaitingOn.CLARIFICATION]
+
+    async def _let_time_pass(self) -> None:
+        self.told.append("a minute passes, and a sweep wakes what was parked")
+        self.world.journal.clock.advance(61.0)
+        await self.world.decide(lambda execution, context: parking.resume(execution, context=context))
 
     async def _cancel(self) -> None:
         self.told.append("somebody cancels")
@@ -313,16 +330,22 @@ class Simulation:
             elif all(process.over for process in self.processes):
                 if self.stored.ended:
                     break
-                if any(step.status is StepStatus.WAITING for step in self.stored.steps.values()):
-                    await self._answer()
+                await self._wake_up()
                 self.take_job()
             else:
+                await self._wake_up()
                 await self._look()
         await self._settle_down()
         assert self.stored.ended, "it never ended"
         assert all(process.over for process in self.processes), "a runner did not notice the end"
         for process in self.processes:
             await self._bury(process)
+
+    async def _wake_up(self) -> None:
+        if self._asking():
+            await self._answer()
+        if self.stored.resume_at is not None:
+            await self._let_time_pass()
 
     async def _bury(self, process: Process) -> None:
         for task in (process.job, *process.looks):

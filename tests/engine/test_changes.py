@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from uuid_utils.compat import uuid7
 
-from executions.engine import changes
+from executions.engine import asking, changes
 from executions.engine.changes import Change, Context, stamp
 from executions.engine.clarification import QuestionDraft
 from executions.engine.errors import EngineError, FieldError
@@ -55,8 +55,8 @@ HAPPENINGS: dict[str, Happening] = {
     "remediate": lambda execution, step: changes.remediate(execution, step, violations=FAULTS, context=CONTEXT),
     "complete": lambda execution, step: changes.complete_step(execution, step, context=CONTEXT),
     "fail": lambda execution, step: changes.fail_step(execution, step, FAILURE, context=CONTEXT),
-    "ask": lambda execution, step: changes.ask(execution, step, questions=ASKED, context=CONTEXT),
-    "answer": lambda execution, step: changes.answer(
+    "ask": lambda execution, step: asking.ask(execution, step, questions=ASKED, context=CONTEXT),
+    "answer": lambda execution, step: asking.answer(
         execution, step, {"How many?": "Twelve"}, answered_by="ann", context=CONTEXT
     ),
     "cancel": lambda execution, _: changes.cancel(execution, context=CONTEXT),
@@ -151,16 +151,16 @@ def _waiting() -> Execution:
     execution = changes.claim(fresh(), runner="a", context=CONTEXT).execution
     for step in ("left", "right"):
         execution = changes.start_step(execution, step, model="m", pins=(), context=CONTEXT).execution
-        execution = changes.ask(execution, step, questions=ASKED, context=CONTEXT).execution
+        execution = asking.ask(execution, step, questions=ASKED, context=CONTEXT).execution
     return execution
 
 
 def test_an_execution_waits_only_when_nothing_else_goes_on() -> None:
     execution = _waiting()
     assert execution.status is ExecutionStatus.WAITING
-    answered = changes.answer(execution, "left", {"left.1.1": "x"}, answered_by="ann", context=CONTEXT)
+    answered = asking.answer(execution, "left", {"left.1.1": "x"}, answered_by="ann", context=CONTEXT)
     assert [event.event_type.value for event in answered.events] == ["clarification_answered", "execution_resumed"]
-    again = changes.answer(answered.execution, "right", {"right.1.1": "x"}, answered_by="ann", context=CONTEXT)
+    again = asking.answer(answered.execution, "right", {"right.1.1": "x"}, answered_by="ann", context=CONTEXT)
     assert [event.event_type.value for event in again.events] == ["clarification_answered"]
 
 
@@ -179,7 +179,7 @@ def test_a_step_that_asks_after_another_has_failed_is_skipped() -> None:
         execution = changes.start_step(execution, step, model="m", pins=(), context=CONTEXT).execution
     execution = changes.fail_step(execution, "left", FAILURE, context=CONTEXT).execution
     assert execution.status is ExecutionStatus.RUNNING  # the other is still at work
-    ended = changes.ask(execution, "right", questions=ASKED, context=CONTEXT).execution
+    ended = asking.ask(execution, "right", questions=ASKED, context=CONTEXT).execution
     assert ended.status is ExecutionStatus.FAILED
     assert ended.steps["right"].status is StepStatus.SKIPPED
 

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
-from executions.engine import changes
+from executions.engine import asking, changes
 from executions.engine.calls import FinishReason, ModelReply, ModelRequest, ToolCall, Usage
 from executions.engine.execution import Execution, ScopeRef
 from executions.engine.in_memory import (
@@ -149,7 +149,7 @@ class World:
     async def answer(self, step_id: str, answers: Mapping[str, Any]) -> Execution:
         """Answer a step's questions."""
         return await self.decide(
-            lambda execution, context: changes.answer(execution, step_id, answers, answered_by="ann", context=context)
+            lambda execution, context: asking.answer(execution, step_id, answers, answered_by="ann", context=context)
         )
 
     async def cancel(self) -> Execution:

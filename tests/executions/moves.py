@@ -18,7 +18,7 @@ from psycopg.sql import SQL, Identifier
 from uuid_utils.compat import uuid7
 
 from executions import journal, services
-from executions.engine import changes
+from executions.engine import asking, changes
 from executions.engine.calls import Call, CallKey
 from executions.engine.clarification import QuestionDraft
 from executions.engine.execution import Document, Execution
@@ -66,7 +66,7 @@ def ask(execution_id: UUID) -> Execution:
     """Bring a new execution to where it waits for an answer."""
     questions = (QuestionDraft(text="How many?"),)
     begun = begin(claim(execution_id))
-    return decide(begun.id, lambda now, context: changes.ask(now, "one", questions=questions, context=context))
+    return decide(begun.id, lambda now, context: asking.ask(now, "one", questions=questions, context=context))
 
 
 def answer(user: User, execution_id: UUID, text: str) -> Execution:

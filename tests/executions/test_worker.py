@@ -18,8 +18,9 @@ from pytest_django import Settings
 
 from executions import models, repository, services, sweep, wiring
 from executions.engine.calls import ModelReply, ModelRequest
+from executions.engine.errors import ModelError
 from executions.engine.in_memory import ScriptedModelClient
-from executions.engine.states import ExecutionStatus, StepStatus
+from executions.engine.states import ExecutionStatus, FailureCode, StepStatus
 from executions.running import RUNNING
 from executions.threads import in_thread
 from executions.worker import Worker
@@ -245,3 +246,26 @@ async def test_the_next_step_is_watched_while_it_runs(ann: User, gate: Gate) -> 
         await in_thread(cancel, ann, execution_id)
         async with asyncio.timeout(DEADLINE_SECONDS):
             assert (await step).status is ExecutionStatus.CANCELLED
+
+
+async def test_a_worker_wakes_what_was_parked_and_was_free_meanwhile(ann: User, plug: Plug, settings: Settings) -> None:
+    settings.SWEEP_SECONDS = 3600  # it is not the sweep that wakes
+    asked: list[ModelRequest] = []
+
+    async def busy_at_first(request: ModelRequest) -> ModelReply:
+        asked.append(request)
+        if len(asked) == 1:
+            raise ModelError(FailureCode.PROVIDER_UNAVAILABLE, "Busy.", transient=True, retry_after=6)
+        return document()
+
+    plug(busy_at_first)
+    execution_id = (await in_thread(start, ann)).id
+    async with working():
+        await until(_has(execution_id, ExecutionStatus.WAITING))
+        await until(lambda: not ProcrastinateJob.objects.exists())
+        assert RUNNING == {}
+        # the rest of the wait is not worth waiting for
+        await in_thread(models.Execution.objects.update, resume_at=timezone.now())
+        await in_thread(models.ExecutionStep.objects.filter(step_id="one").update, resume_at=timezone.now())
+        await until(_has(execution_id, ExecutionStatus.COMPLETED))
+    assert len(asked) == 3

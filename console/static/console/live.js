@@ -31,6 +31,7 @@ function stepCard(step) {
     make("p", {}, step.role, step.attempt > 1 ? ` · attempt ${step.attempt}` : ""),
     inputs ? make("p", {}, `reads ${inputs}`) : null,
     step.document ? make("p", {}, make("a", { href: `#document-${step.document.id}` }, `${words(step.produces)} v${step.document.version}`)) : null,
+    step.status === "waiting" && step.resume_at ? make("p", {}, `goes on at ${moment(step.resume_at)}`) : null,
     step.error ? make("p", { class: "fault" }, step.error.message) : null);
 }
 
@@ -39,7 +40,7 @@ function showSteps(steps) {
   for (const step of steps) levels.set(step.level, [...(levels.get(step.level) ?? []), step]);
   at("pipeline").replaceChildren(...[...levels.keys()].sort((a, b) => a - b)
     .map((level) => make("div", { class: "level" }, levels.get(level).map(stepCard))));
-  showQuestions(steps.filter((step) => step.status === "waiting" && step.clarification));
+  showQuestions(steps.filter((step) => step.status === "waiting" && step.clarification?.answers === null));
 }
 
 function showQuestions(asking) {

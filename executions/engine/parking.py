@@ -1,0 +1,73 @@
+"""Trying a call again: at once, or at a moment that is known; until then the step is parked and holds nobody."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import datetime
+
+from executions.engine.calls import CallKey
+from executions.engine.changes import Change, Context, settle
+from executions.engine.errors import IllegalTransition, NotWaiting, VersionConflict
+from executions.engine.events import Event, ExecutionResumed
+from executions.engine.execution import Execution, step_transition, transition
+from executions.engine.states import WORKING, ExecutionStatus, StepStatus
+
+
+def park(execution: Execution, step_id: str, *, resume_at: datetime, context: Context) -> Change:
+    """Lay a step aside, its attempt unfinished, until `resume_at`.
+
+    Raises:
+        IllegalTransition: the step is not working, or the execution has ended.
+    """
+    execution = step_transition(execution, step_id, StepStatus.WAITING, now=context.now)
+    execution = execution.with_step(replace(execution.steps[step_id], resume_at=resume_at))
+    return settle(Change(execution=_with_resume_at(execution)), context)
+
+
+def resume(execution: Execution, *, context: Context) -> Change:
+    """Make the parked steps whose moment has come ready to go on.
+
+    Raises:
+        NotWaiting: there is none.
+    """
+    due = [
+        step.step_id
+        for step in execution.steps.values()
+        if step.status is StepStatus.WAITING and step.resume_at is not None and step.resume_at <= context.now
+    ]
+    if not due:
+        raise NotWaiting("No step of the execution is parked until now.", status=execution.status)
+    for step_id in due:
+        execution = step_transition(execution, step_id, StepStatus.PENDING, now=context.now)
+    events: tuple[Event, ...] = ()
+    if execution.status is ExecutionStatus.WAITING:
+        execution = transition(execution, ExecutionStatus.RUNNING, now=context.now)
+        events = (ExecutionResumed(),)
+    return Change(execution=_with_resume_at(execution), events=events)
+
+
+def try_again(execution: Execution, step_id: str, *, lost: Iterable[CallKey], context: Context) -> Change:
+    """Let a step's present attempt make another call: it is at work, or was parked and its moment has come.
+
+    Raises:
+        IllegalTransition: neither is so, or the execution has ended.
+        VersionConflict: a call that seemed `lost` has its reply by now, which is to be used.
+    """
+    if any(context.replied(key) for key in lost):
+        raise VersionConflict("The ledger", expected=execution.version)
+    step = execution.steps[step_id]
+    if step.status in WORKING and not execution.ended:
+        return Change(execution=execution)
+    if step.resume_at is None:
+        raise IllegalTransition(f"Step {step_id}", current=step.status, wanted=StepStatus.RUNNING)
+    return Change(execution=step_transition(execution, step_id, StepStatus.RUNNING, now=context.now))
+
+
+def _with_resume_at(execution: Execution) -> Execution:
+    moments = [
+        step.resume_at
+        for step in execution.steps.values()
+        if step.status is StepStatus.WAITING and step.resume_at is not None
+    ]
+    return replace(execution, resume_at=min(moments, default=None))

@@ -1,0 +1,38 @@
+"""Providers that cannot answer for now, and what is left of it in the books."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from executions.engine import parking
+from executions.engine.errors import ModelError
+from executions.engine.execution import Execution
+from executions.engine.in_memory import ManualClock
+from executions.engine.states import FailureCode
+from tests.engine.world import World
+
+
+def busy(seconds: float | None = None, **more: Any) -> ModelError:
+    """Return what a provider says that has too much to do."""
+    return ModelError(FailureCode.PROVIDER_UNAVAILABLE, "Busy.", transient=True, retry_after=seconds, **more)
+
+
+def late() -> ModelError:
+    """Return that the provider did not answer in time."""
+    return ModelError(FailureCode.TIMED_OUT, "Late.", transient=True, cut_off=True)
+
+
+def clock(world: World) -> ManualClock:
+    """Return the world's clock."""
+    assert isinstance(world.ports.clock, ManualClock)
+    return world.ports.clock
+
+
+async def resume(world: World) -> Execution:
+    """Do what the sweep does."""
+    return await world.decide(lambda execution, context: parking.resume(execution, context=context))
+
+
+def tries(world: World) -> list[tuple[int, int, str]]:
+    """Return (attempt, ordinal, status) of every call, in order."""
+    return [(key.attempt, key.ordinal, call.status.value) for key, call in world.ledger.rows.items()]

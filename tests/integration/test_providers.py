@@ -1,0 +1,85 @@
+"""From the runner to a provider over real HTTP, and back into the ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+
+from executions.engine.execution import Execution
+from executions.engine.runner import ExecutionRunner
+from executions.engine.states import ExecutionStatus, FailureCode
+from executions.llm import providers
+from executions.progress import notifier
+from executions.threads import in_thread
+from executions.wiring import ports
+from telemetry.models import ModelCall
+from tests.engine.world import definition
+from tests.executions.moves import start
+from tests.llm.model_server import Answer, Line, Misbehaviour, model_server
+
+pytestmark = [pytest.mark.asyncio, pytest.mark.django_db(transaction=True)]
+
+BUSY = Answer(status=529, body={"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded."}})
+LIMITED = Answer(status=429, body={"error": {"message": "Slow down."}}, headers={"Retry-After-Ms": "20"})
+MODELS = ("openai:gpt-5", "anthropic:claude-sonnet-5-5")
+
+
+@pytest.fixture(autouse=True)
+def keys(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Keys that no real provider knows, and clients that are made anew."""
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-test")
+    providers._model.cache_clear()
+    yield
+    providers._model.cache_clear()
+    notifier.stop()
+
+
+async def run(
+    monkeypatch: pytest.MonkeyPatch, user: User, model: str, *script: Line
+) -> tuple[Execution, list[dict[str, Any]]]:
+    """Run a step that asks a server which says these lines; return the execution and its calls."""
+    policy = {"max_tries": 4, "base_seconds": 0.01}
+    line = definition({"id": "one", "model": model, "retries": policy, "timeout_seconds": 1})
+    with model_server(*script) as server:
+        monkeypatch.setenv("OPENAI_BASE_URL", f"{server.url}/v1")
+        monkeypatch.setenv("ANTHROPIC_BASE_URL", server.url)
+        stored = await in_thread(start, user, line)
+        execution = await ExecutionRunner(ports(), execution_id=stored.id, runner="tests").run()
+        assert all(body == server.asked[0] for body in server.asked)
+    rows: Any = ModelCall.objects.order_by("started_at", "id").values()
+    return execution, await in_thread(lambda: list(rows))
+
+
+@pytest.mark.parametrize("model", MODELS)
+async def test_a_provider_that_recovers_is_asked_until_it_answers(
+    monkeypatch: pytest.MonkeyPatch, alice: User, model: str
+) -> None:
+    execution, calls = await run(monkeypatch, alice, model, BUSY, LIMITED, Misbehaviour.HANG_UP, Answer())
+    assert execution.status is ExecutionStatus.COMPLETED
+    assert [(call["ordinal"], call["status"]) for call in calls] == [
+        (1, "failed"),
+        (2, "failed"),
+        (3, "unknown"),  # it was sent, and nobody knows whether it was charged for
+        (4, "committed"),
+    ]
+    assert [call["estimated_cost_usd"] is None for call in calls] == [True, True, False, True]
+    assert len({call["request_hash"] for call in calls}) == 1
+    assert "HTTP 529" in calls[0]["error"]
+
+
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [(BUSY, FailureCode.PROVIDER_UNAVAILABLE), (Misbehaviour.NEVER_ANSWER, FailureCode.TIMED_OUT)],
+)
+async def test_a_provider_that_does_not_recover_is_given_up(
+    monkeypatch: pytest.MonkeyPatch, alice: User, line: Line, code: FailureCode
+) -> None:
+    execution, calls = await run(monkeypatch, alice, MODELS[0], line)
+    assert (execution.status, len(calls)) == (ExecutionStatus.FAILED, 4)
+    assert execution.failure is not None
+    assert execution.failure.code is code
+    assert "Tried 4 times" in execution.failure.message
