@@ -1,0 +1,118 @@
+"""A model server that outlives every kill, and counts what it is asked: what is bought twice shows."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+import re
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+MARK = re.compile(r"MARK-\d+")
+_PATTERNS = {"^REQ-[0-9]{1,3}$": "REQ-1", "^[A-Z]{3}$": "EUR"}
+
+Key = tuple[str, str, str]  # the mark in the brief, the document asked for, and the hash of the whole prompt
+
+
+class CountingModel:
+    """Speaks OpenAI's chat: hands in a valid document, after asking a question where it may and the mark says so."""
+
+    def __init__(self, *, seed: int, seconds: tuple[float, float]) -> None:
+        self.bought: Counter[Key] = Counter()
+        self.url = ""
+        self._seconds = seconds
+        self._chance = random.Random(seed)  # noqa: S311 - it has to be repeatable
+        self._lock = threading.Lock()
+
+    def answer(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the answer to a request, some time later."""
+        prompt = json.dumps(body["messages"])
+        tools = {tool["function"]["name"]: tool["function"] for tool in body["tools"]}
+        mark = MARK.search(prompt)
+        assert mark is not None, "a brief without its mark"
+        document = str(tools["submit_document"]["description"])
+        with self._lock:
+            self.bought[mark.group(), document, hashlib.sha256(prompt.encode()).hexdigest()] += 1
+            seconds = self._chance.uniform(*self._seconds)
+        time.sleep(seconds)
+        asks = "ask_clarification" in tools and int(mark.group()[5:]) % 3 == 0 and 'kind=\\"answer\\"' not in prompt
+        name = "ask_clarification" if asks else "submit_document"
+        arguments = {"questions": [{"text": "How many?"}]} if asks else sample(tools[name]["parameters"])
+        return _completion(name, arguments)
+
+
+def sample(schema: Mapping[str, Any]) -> Any:
+    """Return the least value that is valid against a schema of the catalog."""
+    if "enum" in schema:
+        return schema["enum"][0]
+    kind = schema["type"]
+    if kind == "object":
+        return {name: sample(schema["properties"][name]) for name in schema.get("required", ())}
+    if kind == "array":
+        return [sample(schema["items"]) for _ in range(schema.get("minItems", 0))]
+    if kind == "string":
+        return _PATTERNS.get(schema.get("pattern", ""), "x" * max(schema.get("minLength", 1), 1))
+    return {"boolean": True, "integer": schema.get("minimum", 1), "number": schema.get("minimum", 1)}[kind]
+
+
+def _completion(name: str, arguments: Any) -> dict[str, Any]:
+    function = {"name": name, "arguments": json.dumps(arguments)}
+    message = {
+        "role": "assistant",
+        "content": None,
+        "tool_calls": [{"id": "call_1", "type": "function", "function": function}],
+    }
+    return {
+        "id": "chatcmpl-1",
+        "object": "chat.completion",
+        "created": 1_790_000_000,
+        "model": "gpt-5",
+        "choices": [{"index": 0, "finish_reason": "tool_calls", "message": message}],
+        "usage": {"prompt_tokens": 100, "completion_tokens": 50, "total_tokens": 150},
+    }
+
+
+@contextmanager
+def counting_model(*, seed: int, seconds: tuple[float, float]) -> Iterator[CountingModel]:
+    """Provide a running server whose answers take between so many seconds."""
+    model = CountingModel(seed=seed, seconds=seconds)
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            payload = json.dumps(model.answer(body)).encode()
+            try:
+                self.send_response(200)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(payload)))
+                self.end_headers()
+                self.wfile.write(payload)
+            except ConnectionError:
+                self.close_connection = True  # whoever asked was killed
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    class Server(ThreadingHTTPServer):
+        daemon_threads = True
+        request_queue_size = 256
+
+        def handle_error(self, *_: object) -> None:
+            """Say nothing: those who ask are killed all the time."""
+
+    server = Server(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    model.url = f"http://127.0.0.1:{server.server_port}"
+    try:
+        yield model
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()

@@ -1,0 +1,23 @@
+"""Everything is killed at random for a while, and nothing is lost. `make chaos` does the same for longer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.chaos.driver import Chaos
+from tests.chaos.model_server import counting_model
+
+pytestmark = pytest.mark.journey
+
+SECONDS = 20.0
+
+
+@pytest.mark.parametrize("workers_live", [False, True], ids=["everything is killed", "everything but the workers"])
+def test_nothing_is_lost_and_nothing_is_bought_twice(tmp_path: Path, workers_live: bool) -> None:
+    with counting_model(seed=1, seconds=(0.5, 2.0)) as model:
+        chaos = Chaos(tmp_path, model, seed=1, at_once=12, workers_live=workers_live)
+        chaos.run(SECONDS)
+    assert chaos.kills.total() >= 4
+    assert len(chaos.accepted) >= 12
