@@ -62,6 +62,14 @@ class ClarificationAnswers(StrictSerializer):
     answers = AnswersField()
 
 
+class RetryRequest(StrictSerializer):
+    """Where to go on: by default with what failed, was cancelled or skipped."""
+
+    from_step = serializers.CharField(
+        required=False, max_length=200, help_text="This step is done again too, and everything that depends on it."
+    )
+
+
 class ExecutionFilters(StrictSerializer):
     """What the list can be narrowed to."""
 

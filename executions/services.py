@@ -21,7 +21,7 @@ from access.selectors import Role
 from access.services import claim_root_scope
 from documents import repository as documents
 from executions import journal, repository, sweep
-from executions.engine import asking, changes, parking
+from executions.engine import asking, changes, parking, reopening
 from executions.engine.clarification import check_answers
 from executions.engine.errors import (
     FieldError,
@@ -152,6 +152,34 @@ def cancel_execution(
     if current.status is ExecutionStatus.CANCELLED:
         return current
     return _apply(execution_id, lambda execution, context: changes.cancel(execution, context=context), now)
+
+
+@transaction.atomic
+def retry_execution(
+    *,
+    user: User,
+    execution_id: UUID,
+    from_step: str | None = None,
+    now: datetime,
+    expected_version: int | None = None,
+) -> Execution:
+    """Let a failed or cancelled execution go on, from its failed steps or from an earlier one.
+
+    Raises:
+        NotFound: there is no such execution, or none that the user may see.
+        Forbidden: the user's role does not reach.
+        IllegalTransition: it has neither failed nor been cancelled.
+        Invalid: it has no such step.
+        VersionConflict: `expected_version` is not the present one.
+    """
+    _lock(user, execution_id, Role.OPERATOR, expected_version=expected_version)
+
+    def decide(execution: Execution, context: changes.Context) -> changes.Change:
+        return reopening.retry(execution, from_step=from_step, requested_by=user.get_username(), context=context)
+
+    stored = _apply(execution_id, decide, now)
+    enqueue_advance(execution_id)
+    return stored
 
 
 def _lock(user: User, execution_id: UUID, need: Role, *, expected_version: int | None) -> Execution:

@@ -30,6 +30,7 @@ from executions.serializers import (
     ExecutionFilters,
     ExecutionResponse,
     NoBody,
+    RetryRequest,
     StartExecutionRequest,
 )
 from executions.step_serializers import EventResponse, StepStatusResponse
@@ -188,3 +189,26 @@ class ExecutionViewSet(PagedViewSet):
             return shown(selectors.described_value(execution))
 
         return await sync_to_async(cancel)()
+
+    @extend_schema(  # type: ignore[type-var]
+        parameters=[_ID, _IF_MATCH],
+        request=RetryRequest,
+        responses={200: ExecutionResponse, **problems(400, 401, 403, 404, 409, 412, 415, 422)},
+    )
+    @action(detail=True, methods=["post"])
+    async def retry(self, request: Request, execution_id: str) -> Response:
+        """Let a failed or cancelled execution go on. What it has finished is kept, and not paid for again."""
+        values, expected = checked(RetryRequest, request.data), expected_version(request)
+
+        def retry() -> Response:
+            with precondition(expected):
+                execution = services.retry_execution(
+                    user=caller(request),
+                    execution_id=UUID(execution_id),
+                    now=timezone.now(),
+                    expected_version=expected,
+                    **values,
+                )
+            return shown(selectors.described_value(execution))
+
+        return await sync_to_async(retry)()

@@ -32,6 +32,7 @@ class EventType(StrEnum):
     STEP_SKIPPED = "step_skipped"
     EXECUTION_WAITING = "execution_waiting"
     EXECUTION_RESUMED = "execution_resumed"
+    EXECUTION_RETRIED = "execution_retried"
     COMPLETE = "complete"
 
 
@@ -160,8 +161,17 @@ class ExecutionResumed(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ExecutionRetried(Event):
+    """A person opened it again."""
+
+    event_type = EventType.EXECUTION_RETRIED
+    from_step: str | None
+    requested_by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Complete(Event):
-    """It ended, one way or another."""
+    """It ended, one way or another; the last event until it is retried."""
 
     event_type = EventType.COMPLETE
     status: ExecutionStatus

@@ -92,8 +92,8 @@ EXECUTION_TRANSITIONS: dict[ExecutionStatus, frozenset[ExecutionStatus]] = {
     ),
     ExecutionStatus.WAITING: frozenset({ExecutionStatus.RUNNING, ExecutionStatus.CANCELLED}),
     ExecutionStatus.COMPLETED: frozenset(),
-    ExecutionStatus.FAILED: frozenset(),
-    ExecutionStatus.CANCELLED: frozenset(),
+    ExecutionStatus.FAILED: frozenset({ExecutionStatus.RUNNING}),  # by a retry alone
+    ExecutionStatus.CANCELLED: frozenset({ExecutionStatus.RUNNING}),  # by a retry alone
 }
 
 STEP_TRANSITIONS: dict[StepStatus, frozenset[StepStatus]] = {
@@ -117,10 +117,11 @@ STEP_TRANSITIONS: dict[StepStatus, frozenset[StepStatus]] = {
         }
     ),
     StepStatus.WAITING: frozenset({StepStatus.PENDING, StepStatus.SKIPPED, StepStatus.CANCELLED}),
-    StepStatus.COMPLETED: frozenset(),
-    StepStatus.FAILED: frozenset(),
-    StepStatus.CANCELLED: frozenset(),
-    StepStatus.SKIPPED: frozenset(),
+    # Out of these by a retry alone; back to WAITING when its questions were open.
+    StepStatus.COMPLETED: frozenset({StepStatus.PENDING}),
+    StepStatus.FAILED: frozenset({StepStatus.PENDING}),
+    StepStatus.CANCELLED: frozenset({StepStatus.PENDING, StepStatus.WAITING}),
+    StepStatus.SKIPPED: frozenset({StepStatus.PENDING, StepStatus.WAITING}),
 }
 
 

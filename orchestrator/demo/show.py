@@ -41,6 +41,7 @@ def event_line(event: Mapping[str, Any]) -> str:
         "step_skipped": lambda: f"{step}: skipped, {data['reason']}",
         "execution_waiting": lambda: f"waits for {', '.join(data['waiting_on'])}",
         "execution_resumed": lambda: "goes on",
+        "execution_retried": lambda: "was opened again",
         "complete": lambda: f"ended: {data['status']}",
     }[event["event_type"]]()
     clock, mark = event["timestamp"][11:19], _MARKS.get(event["event_type"], "[dim]·[/]")

@@ -16,7 +16,7 @@ from random import Random
 from typing import Any
 from uuid import UUID
 
-from executions.engine import parking
+from executions.engine import parking, reopening
 from executions.engine.calls import Call, ModelReply, ModelRequest
 from executions.engine.errors import Conflict, ModelError, Superseded
 from executions.engine.events import ProgressEvent
@@ -185,6 +185,7 @@ class Simulation:
     _log: list[ProgressEvent] = field(default_factory=list)
     _ended: Execution | None = None
     _cancelled: bool = False
+    _retries: int = 0
     _faults: list[AssertionError] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -259,6 +260,8 @@ class Simulation:
             possible.append((self._let_time_pass, 2.0))
         if not stored.ended:
             possible.append((self._cancel, 0.06))
+        if stored.status in {ExecutionStatus.FAILED, ExecutionStatus.CANCELLED}:
+            possible.append((self._retry, 2.0))
         return possible
 
     async def _settle_down(self) -> None:
@@ -319,6 +322,13 @@ class Simulation:
         self.told.append("somebody cancels")
         self._cancelled = True
         await self.world.cancel()
+
+    async def _retry(self) -> None:
+        self.told.append("somebody retries")
+        self._ended, self._cancelled, self._retries = None, False, self._retries + 1
+        await self.world.decide(
+            lambda execution, context: reopening.retry(execution, from_step=None, requested_by="ann", context=context)
+        )
 
     async def _finish(self) -> None:
         """Nothing bad happens any more: the watch looks, people answer, and what nobody runs is taken up."""
@@ -406,6 +416,6 @@ class Simulation:
         if not self._cancelled:
             assert stored.status in {ExecutionStatus.COMPLETED, ExecutionStatus.FAILED}
         complete = [event for event in self._log if event.event_type.value == "complete"]
-        assert len(complete) == 1
+        assert len(complete) == 1 + self._retries
         if not any(process.dead for process in self.processes) and len(self.processes) == 1 and not self._cancelled:
             assert len(kept) == len(self.arrived)

@@ -19,6 +19,7 @@ function showExecution(execution) {
     execution.rehearsal ? make("span", { class: "tag" }, "rehearsal") : "");
   at("status").replaceChildren(badge(execution.status));
   at("cancel").hidden = ENDED.has(execution.status);
+  at("retry").hidden = !["failed", "cancelled"].includes(execution.status);
   at("error").hidden = !execution.error;
   at("error").textContent = execution.error ? `${execution.error.message} (${execution.error.code})` : "";
 }
@@ -113,30 +114,43 @@ async function refresh() {
 
 function follow() {
   const source = new EventSource(`/api/v1/executions/${id}/stream`);
+  let last = "";
   const told = (message) => {
     const event = JSON.parse(message.data);
+    last = event.event_type;
     at("log").append(make("li", {}, `${event.sequence}  ${event.timestamp}  ${event.event_type}  ${event.step_id ?? ""}`));
     refresh();
-    if (event.event_type === "complete") source.close();
   };
   for (const name of ["execution_created", "execution_started", "step_started", "remediation_started", "clarification_needed",
     "clarification_answered", "step_completed", "step_failed", "step_cancelled", "step_skipped", "execution_waiting",
-    "execution_resumed", "complete"]) source.addEventListener(name, told);
+    "execution_resumed", "execution_retried", "complete"]) source.addEventListener(name, told);
   source.addEventListener("open", () => { at("connection").hidden = true; });
-  source.addEventListener("error", () => { at("connection").hidden = source.readyState === EventSource.CLOSED; });
+  // After the end the server closes, and answers the browser's next try with 204: nothing was lost then.
+  source.addEventListener("error", () => {
+    at("connection").hidden = last === "complete" || source.readyState === EventSource.CLOSED;
+  });
 }
 
-at("cancel").addEventListener("click", async () => {
-  if (!confirm("Stop this execution? A model call under way is ended; what it costs is still counted.")) return;
+async function attempt(action) {
   try {
-    await post(`/executions/${id}/cancel`);
-    await refresh();
+    await action();
   } catch (error) {
     if (!(error instanceof Problem)) throw error;
     at("error").textContent = error.message;
     at("error").hidden = false;
   }
-});
+}
+
+at("cancel").addEventListener("click", () => attempt(async () => {
+  if (!confirm("Stop this execution? A model call under way is ended; what it costs is still counted.")) return;
+  await post(`/executions/${id}/cancel`);
+  await refresh();
+}));
+
+at("retry").addEventListener("click", () => attempt(async () => {
+  await post(`/executions/${id}/retry`);
+  location.reload();  // with a stream of its own: the old one has ended
+}));
 
 refresh().then(follow).catch((error) => {
   at("error").textContent = error.message;

@@ -1,0 +1,61 @@
+"""Opening again what failed or was cancelled."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from executions.engine.changes import Change, Context, settle
+from executions.engine.errors import FieldError, IllegalTransition, Invalid
+from executions.engine.events import ExecutionRetried
+from executions.engine.execution import Execution, Step, step_transition, transition
+from executions.engine.states import ExecutionStatus, StepStatus
+
+_LEFT_OVER = frozenset({StepStatus.FAILED, StepStatus.CANCELLED, StepStatus.SKIPPED})
+
+
+def retry(execution: Execution, *, from_step: str | None, requested_by: str, context: Context) -> Change:
+    """Let a failed or cancelled execution go on from what it left over; finished steps keep their documents.
+
+    `from_step` is done again too, with everything that depends on it. A step whose questions were open asks them again,
+    without asking the model. Whoever ran the execution before is fenced off.
+
+    Raises:
+        IllegalTransition: it has neither failed nor been cancelled.
+        Invalid: it has no such step.
+    """
+    if execution.status not in {ExecutionStatus.FAILED, ExecutionStatus.CANCELLED}:
+        raise IllegalTransition("The execution", current=execution.status, wanted=ExecutionStatus.RUNNING)
+    if from_step is not None and from_step not in execution.steps:
+        error = FieldError(pointer="/from_step", code="unknown_step", detail=f"It has no step {from_step!r}.")
+        raise Invalid("The execution cannot go on from there.", [error])
+    again = {step.step_id for step in execution.steps.values() if step.status in _LEFT_OVER}
+    if from_step is not None:
+        again |= {from_step, *_dependents(execution, from_step)}
+    execution = transition(execution, ExecutionStatus.RUNNING, now=context.now)
+    execution = replace(execution, runner=None, runner_epoch=execution.runner_epoch + 1, failure=None)
+    for step_id in sorted(again):
+        execution = _reopened(execution, execution.steps[step_id], context)
+    event = ExecutionRetried(from_step=from_step, requested_by=requested_by)
+    return settle(Change(execution=execution, events=(event,)), context)
+
+
+def _reopened(execution: Execution, step: Step, context: Context) -> Execution:
+    to = StepStatus.WAITING if step.open_round is not None else StepStatus.PENDING
+    execution = step_transition(execution, step.step_id, to, now=context.now)
+    step = replace(
+        execution.steps[step.step_id],
+        invalid_outputs=0,
+        violations=(),
+        failure=None,
+        document_id=None,
+        document_version=None,
+    )
+    return execution.with_step(step)
+
+
+def _dependents(execution: Execution, step_id: str) -> Iterator[str]:
+    for step in execution.steps.values():
+        if step_id in step.depends_on:
+            yield step.step_id
+            yield from _dependents(execution, step.step_id)
