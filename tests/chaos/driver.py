@@ -56,6 +56,7 @@ class Chaos:
         self._starts = 0
         self._machine = Machine(self.data_dir, environment={**SETTINGS, "OPENAI_BASE_URL": f"{self.model.url}/v1"})
         self._ports = [self._machine.port, free_port()]
+        self._http = httpx.Client(timeout=10)
         self._web: list[subprocess.Popen[bytes]] = []
         self._workers: list[subprocess.Popen[bytes]] = []
         self._asleep: list[tuple[float, subprocess.Popen[bytes]]] = []
@@ -78,11 +79,13 @@ class Chaos:
             self._check()
         finally:
             self._wake(all_of_them=True)
+            self._http.close()
             self._machine.stop()
 
     def _start(self) -> None:
         self._web = [self._machine.serve("--no-worker")]
-        self._token = self._machine.manage("issue_token", "chaos").strip()
+        token = self._machine.manage("issue_token", "chaos").strip()
+        self._http.headers["Authorization"] = f"Bearer {token}"
         self._web.append(self._machine.start("serve", "--no-worker", PORT=str(self._ports[1])))
         self._workers = [self._machine.start("worker"), self._machine.start("worker")]
 
@@ -141,7 +144,7 @@ class Chaos:
         """Return what one of the web processes says, None when it says nothing."""
         url = f"http://127.0.0.1:{self._chance.choice(self._ports)}/api/v1{path}"
         try:
-            return httpx.request(method, url, headers={"Authorization": f"Bearer {self._token}"}, timeout=10, **parts)
+            return self._http.request(method, url, **parts)
         except httpx.TransportError:
             return None
 
@@ -231,6 +234,7 @@ class Chaos:
         wait_until(over, seconds=seconds, what=f"the end of all executions\n{self._machine.logs()}")
 
     def _check(self) -> None:
+        self.say("all executions have ended; looking at each")
         faults: list[str] = []
         tries: Counter[str] = Counter()
         for mark, execution_id in self.accepted.items():
