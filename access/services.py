@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
+from dataclasses import asdict, dataclass
 from uuid import UUID
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
 from django.db import transaction
+from django.utils import timezone
 from knox.models import AuthToken
 
 from access import multirow
@@ -34,6 +36,24 @@ def claim_root_scope(*, user: User, scope_type: str, scope_key: str) -> Scope:
     elif not allows(role_of(user, scope), Role.OPERATOR):
         raise ScopeForbidden
     return scope
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChildScope:
+    """A scope below another, named by its (parent, type, key); the id always is the same for the same name."""
+
+    id: UUID
+    parent_id: UUID
+    root_id: UUID
+    type: str
+    key: str
+
+
+def make_child_scopes(scopes: Iterable[ChildScope]) -> None:
+    """Store those that are not there yet. Parents come before their children."""
+    now = timezone.now()
+    rows = {scope.id: {**asdict(scope), "created_at": now} for scope in scopes}
+    multirow.insert(Scope, list(rows.values()), or_ignore=True)
 
 
 def lock_scopes(scope_ids: Collection[UUID]) -> None:

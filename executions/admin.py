@@ -47,7 +47,7 @@ class ExecutionStepInline(ReadOnlyInline):
     model = ExecutionStep
     fields = ("position", "step_id", "role", "state", "attempt", "produces", "started_at", "finished_at", "questions")
     readonly_fields = fields
-    ordering = ("position", "id")
+    ordering = ("position", "place", "id")
 
     @display(description="status", label=_COLOURS)
     def state(self, row: ExecutionStep) -> str:

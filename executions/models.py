@@ -70,6 +70,12 @@ class ExecutionStep(models.Model):
 
     execution = models.ForeignKey(Execution, on_delete=models.CASCADE, related_name="steps")
     step_id = models.CharField(max_length=200)
+    scope = models.ForeignKey(
+        "access.Scope", null=True, on_delete=models.PROTECT, related_name="+"
+    )  # of its item; NULL: the execution's own
+    label = models.CharField(max_length=200, blank=True)  # of its item
+    place = models.PositiveBigIntegerField(default=0)  # of its item among the others
+    may_fail = models.BooleanField(default=False)  # the execution goes on without it
     position = models.PositiveIntegerField()  # order of definition, from 0
     level = models.PositiveIntegerField()  # distance from the start, from 0
     name = models.CharField(max_length=80)

@@ -10,15 +10,17 @@ from django.db import transaction
 from django.db.models import QuerySet
 
 from access import multirow
+from access import services as access
 from documents import repository as documents
 from executions import models
 from executions.engine.errors import NotFound, VersionConflict
 from executions.engine.events import ProgressEvent
-from executions.engine.execution import Document, Execution
+from executions.engine.execution import Document, Execution, Step
 from executions.engine.in_memory import InMemoryDocumentRepository, InMemoryExecutionRepository
+from executions.engine.iteration import parent_scope
 from executions.engine.ports import Repositories
 from executions.engine.states import ACTIVE
-from executions.rows import execution_columns, execution_value, new_step_row, step_columns
+from executions.rows import execution_columns, execution_value, new_step_columns, step_columns
 from executions.threads import in_thread, patiently
 from workflows import repository as workflows
 
@@ -153,11 +155,12 @@ def replace_all(pairs: Sequence[tuple[Execution, Execution]]) -> None:
     expected = [old.version for old, _ in pairs]
     if multirow.update(models.Execution, rows, key=("id",), expected=expected) != len(rows):
         raise VersionConflict("An execution", expected=expected[0])
+    _insert_steps((new, step) for old, new in pairs for step in new.steps.values() if step.step_id not in old.steps)
     moved = [
-        (new.id, old.steps[step.step_id], step)
+        (new.id, before, step)
         for old, new in pairs
         for step in new.steps.values()
-        if step.version != old.steps[step.step_id].version
+        if (before := old.steps.get(step.step_id)) is not None and before.version != step.version
     ]
     rows = [{"execution_id": owner, "step_id": step.step_id, **step_columns(step)} for owner, _, step in moved]
     expected = [before.version for _, before, _ in moved]
@@ -185,7 +188,24 @@ def _insert(execution: Execution) -> None:
         created_at=execution.created_at,
         **execution_columns(execution),
     )
-    models.ExecutionStep.objects.bulk_create(new_step_row(execution, step) for step in execution.steps.values())
+    _insert_steps((execution, step) for step in execution.steps.values())
+
+
+def _insert_steps(steps: Iterable[tuple[Execution, Step]]) -> None:
+    """Store new steps, after the scopes of their items: outer ones first, as inner ones name them."""
+    new = sorted(steps, key=lambda each: len(each[1].keys))
+    access.make_child_scopes(
+        access.ChildScope(
+            id=step.scope.id,
+            parent_id=parent_scope(execution, step).id,
+            root_id=execution.scope.id,
+            type=step.scope.type,
+            key=step.scope.key,
+        )
+        for execution, step in new
+        if step.scope != execution.scope
+    )
+    multirow.insert(models.ExecutionStep, [new_step_columns(execution, step) for execution, step in new])
 
 
 def append_events(events: Sequence[ProgressEvent]) -> None:
@@ -243,6 +263,7 @@ def _one(rows: Iterable[models.Execution]) -> Execution:
 def _values(rows: Iterable[models.Execution]) -> list[Execution]:
     found = list(rows)
     steps: dict[UUID, list[models.ExecutionStep]] = {row.id: [] for row in found}
-    for step in models.ExecutionStep.objects.filter(execution_id__in=steps).order_by("position", "id"):
+    parts = models.ExecutionStep.objects.filter(execution_id__in=steps).select_related("scope")
+    for step in parts.order_by("position", "place", "id"):
         steps[step.execution_id].append(step)
     return [execution_value(row, steps[row.id]) for row in found]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Protocol
+from uuid import UUID
 
 from executions import models
 from executions.engine.clarification import ClarificationRound
@@ -11,15 +13,24 @@ from executions.engine.execution import Execution, Failure, Pin, ScopeRef, Step
 from executions.engine.states import ExecutionStatus, FailureCode, StepStatus, WaitingOn
 
 
+class ScopeRow(Protocol):
+    """A row of `access.Scope`."""
+
+    id: UUID
+    type: str
+    key: str
+
+
 def execution_value(row: models.Execution, steps: Iterable[models.ExecutionStep]) -> Execution:
     """Return the value of an execution's row (its scope and workflow version loaded) and its steps' rows."""
+    scope = scope_value(row.scope)
     return Execution(
         id=row.id,
         workflow_id=row.workflow_id,
         workflow_version=row.workflow_version.version,
-        scope=ScopeRef(id=row.scope_id, type=row.scope.type, key=row.scope.key),
+        scope=scope,
         input=row.input,
-        steps={step.step_id: step_value(step) for step in steps},
+        steps={step.step_id: _step_value(step, scope) for step in steps},
         created_at=row.created_at,
         updated_at=row.updated_at,
         status=ExecutionStatus(row.status),
@@ -57,10 +68,14 @@ def execution_columns(execution: Execution) -> dict[str, object]:
     }
 
 
-def step_value(row: models.ExecutionStep) -> Step:
-    """Return the value of a step's row."""
+def _step_value(row: models.ExecutionStep, own: ScopeRef) -> Step:
+    """Return the value of a step's row; `own` is the execution's scope."""
     return Step(
         step_id=row.step_id,
+        scope=own if row.scope is None else scope_value(row.scope),
+        label=row.label,
+        place=row.place,
+        may_fail=row.may_fail,
         position=row.position,
         level=row.level,
         name=row.name,
@@ -86,6 +101,8 @@ def step_value(row: models.ExecutionStep) -> Step:
 def step_columns(step: Step) -> dict[str, object]:
     """Return what may change of a step, by column."""
     return {
+        "label": step.label,
+        "place": step.place,
         "status": step.status.value,
         "version": step.version,
         "attempt": step.attempt,
@@ -102,19 +119,26 @@ def step_columns(step: Step) -> dict[str, object]:
     }
 
 
-def new_step_row(execution: Execution, step: Step) -> models.ExecutionStep:
-    """Return the row of a new step, not stored."""
-    return models.ExecutionStep(
-        execution_id=execution.id,
-        step_id=step.step_id,
-        position=step.position,
-        level=step.level,
-        name=step.name,
-        role=step.role,
-        produces=step.produces,
-        depends_on=list(step.depends_on),
+def new_step_columns(execution: Execution, step: Step) -> dict[str, object]:
+    """Return all of a new step, by column."""
+    return {
+        "execution_id": execution.id,
+        "step_id": step.step_id,
+        "scope_id": None if step.scope == execution.scope else step.scope.id,
+        "position": step.position,
+        "level": step.level,
+        "name": step.name,
+        "role": step.role,
+        "produces": step.produces,
+        "depends_on": list(step.depends_on),
+        "may_fail": step.may_fail,
         **step_columns(step),
-    )
+    }
+
+
+def scope_value(row: ScopeRow) -> ScopeRef:
+    """Return the value of a scope's row."""
+    return ScopeRef(id=row.id, type=row.type, key=row.key)
 
 
 def _failure(code: str, message: str) -> Failure | None:

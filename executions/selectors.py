@@ -15,8 +15,9 @@ from executions import models
 from executions.engine.clarification import ClarificationRound
 from executions.engine.errors import NotFound
 from executions.engine.events import EventType, ProgressEvent
-from executions.engine.execution import Execution
+from executions.engine.execution import Execution, ScopeRef
 from executions.engine.states import StepStatus
+from executions.rows import scope_value
 from telemetry import selectors as telemetry
 
 REHEARSAL = "rehearsal"  # the provider of models that cost nothing and need no network
@@ -43,6 +44,11 @@ class StepDetails:
     step: models.ExecutionStep
     title: str
     round: ClarificationRound | None
+
+    @property
+    def scope(self) -> ScopeRef:
+        """Where its document lives."""
+        return scope_value(self.step.scope or self.step.execution.scope)
 
 
 def executions(
@@ -142,7 +148,8 @@ def steps(*, user: Person, execution_id: UUID) -> QuerySet[models.ExecutionStep]
         NotFound: there is no such execution, or none that the user may see.
     """
     row = execution(user=user, execution_id=execution_id)
-    return models.ExecutionStep.objects.filter(execution=row).order_by("position", "id")
+    rows = models.ExecutionStep.objects.filter(execution=row).select_related("scope", "execution__scope")
+    return rows.order_by("position", "place", "id")
 
 
 def described_steps(rows: Iterable[models.ExecutionStep]) -> list[StepDetails]:

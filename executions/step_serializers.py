@@ -10,6 +10,7 @@ from rest_framework import serializers
 from access.fields import TimestampField
 from executions.engine.clarification import AnswerType, ClarificationRound
 from executions.engine.events import EventType
+from executions.engine.execution import keys_of
 from executions.engine.states import StepStatus
 from executions.fields import AnswersField
 from executions.progress.wire import event_json
@@ -72,6 +73,23 @@ class ViolationResponse(serializers.Serializer[Any]):
     detail = serializers.CharField()
 
 
+class ScopeResponse(serializers.Serializer[Any]):
+    """Where a step's document lives."""
+
+    id = serializers.UUIDField()
+    type = serializers.CharField()
+    key = serializers.CharField()
+
+
+class ItemResponse(serializers.Serializer[Any]):
+    """The item of a collection that a step is about."""
+
+    keys = serializers.ListField(
+        child=serializers.CharField(), help_text="Its key, after those of the items around it."
+    )
+    label = serializers.CharField(help_text="Its title, for people.")  # type: ignore[assignment]
+
+
 class StepStatusResponse(serializers.Serializer[Any]):
     """A step of an execution."""
 
@@ -85,6 +103,8 @@ class StepStatusResponse(serializers.Serializer[Any]):
     depends_on = serializers.ListField(source="step.depends_on", child=serializers.CharField())
     produces = serializers.CharField(source="step.produces", help_text="Type of the document that it makes.")
     inputs = PinResponse(source="step.pins", many=True)
+    scope = ScopeResponse(help_text="The execution's, or below it that of the item.")
+    item = serializers.SerializerMethodField()
     resume_at = TimestampField(
         source="step.resume_at", allow_null=True, help_text="Parked until then, as the provider asked; null: it is not."
     )
@@ -94,6 +114,13 @@ class StepStatusResponse(serializers.Serializer[Any]):
     clarification = serializers.SerializerMethodField()
     violations = ViolationResponse(source="step.violations", many=True)
     error = serializers.SerializerMethodField()
+
+    @extend_schema_field(ItemResponse(allow_null=True))
+    def get_item(self, details: StepDetails) -> dict[str, Any] | None:
+        """Return what the step is about, null for one that runs once."""
+        step = details.step
+        keys = keys_of(step.step_id)
+        return ItemResponse({"keys": keys, "label": step.label}).data if keys else None
 
     @extend_schema_field(StepDocumentResponse(allow_null=True))
     def get_document(self, details: StepDetails) -> dict[str, Any] | None:

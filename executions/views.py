@@ -133,7 +133,7 @@ class ExecutionViewSet(PagedViewSet):
         """List an execution's steps in order of definition, with their documents and questions."""
         select = partial(selectors.steps, user=request.user, execution_id=UUID(execution_id))
         return await self.page(
-            request, select, StepStatusResponse, ordering=("position", "id"), prepare=selectors.described_steps
+            request, select, StepStatusResponse, ordering=("position", "place", "id"), prepare=selectors.described_steps
         )
 
     @extend_schema(parameters=[_ID, EventFilters], responses={200: EventResponse(many=True), **problems(401, 404, 422)})  # type: ignore[type-var]

@@ -6,31 +6,31 @@ import hashlib
 import json
 from collections.abc import Iterator
 from functools import cached_property
-from typing import Annotated, Any
+from typing import Any
 
 import jsonschema_rs
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
-Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=63)]
+from workflows.faults import DefinitionError, Fault, pointer
+from workflows.iteration import Chain, ForEach, Slug, chain_of, iteration_faults
+
+__all__ = [
+    "ClarificationPolicy",
+    "DefinitionError",
+    "Fault",
+    "ForEach",
+    "JsonSchema",
+    "RetryPolicy",
+    "RoleDefinition",
+    "Slug",
+    "StepDefinition",
+    "WorkflowDefinition",
+    "parse_definition",
+    "pointer",
+    "validator_of",
+]
+
 JsonSchema = dict[str, JsonValue]
-
-
-class Fault(BaseModel):
-    """One thing that is wrong with a definition, and where (RFC 6901 pointer)."""
-
-    model_config = ConfigDict(frozen=True)
-
-    pointer: str
-    code: str
-    detail: str
-
-
-class DefinitionError(Exception):
-    """A definition that cannot be run; `faults` names everything that is wrong with it."""
-
-    def __init__(self, faults: list[Fault]) -> None:
-        super().__init__("; ".join(f"{fault.pointer}: {fault.detail}" for fault in faults))
-        self.faults = faults
 
 
 class _Part(BaseModel):
@@ -76,6 +76,9 @@ class StepDefinition(_Part):
     role: Slug = Field(description="Key into the workflow's roles.")
     task: str = Field(min_length=1, description="What the role has to do in this step.")
     inputs: tuple[Slug, ...] = Field(default=(), description="Document types that the step reads.")
+    for_each: ForEach | None = Field(
+        default=None, description="The collection for each item of which the step runs; null: it runs once."
+    )
     produces: Slug = Field(description="Type of the document that the step makes.")
     output_schema: JsonSchema = Field(description="JSON Schema 2020-12 of the document; requires a string `title`.")
     model: str = Field(
@@ -105,22 +108,56 @@ class WorkflowDefinition(_Part):
     )
     roles: dict[Slug, RoleDefinition]
     steps: tuple[StepDefinition, ...] = Field(min_length=1, max_length=200)
+    max_parallel: int | None = Field(
+        default=None, ge=1, le=1_000, description="Most steps at work at once; the server's own limit holds besides."
+    )
+
+    @cached_property
+    def producers(self) -> dict[str, StepDefinition]:
+        """The step that makes each type of document."""
+        return {step.produces: step for step in self.steps}
+
+    @cached_property
+    def chains(self) -> dict[str, Chain]:
+        """For each step id the collections that it goes over, outermost first."""
+        return {step.id: chain_of(self, step) for step in self.steps}
 
     def step(self, step_id: str) -> StepDefinition:
-        """Return the step with this id.
+        """Return the step with this id, or the one that this is an instance of (`slug@key`).
 
         Raises:
             KeyError: no step has it.
         """
+        slug = step_id.partition("@")[0]
         for step in self.steps:
-            if step.id == step_id:
+            if step.id == slug:
                 return step
         raise KeyError(step_id)
 
+    def reads(self, step: StepDefinition) -> tuple[str, ...]:
+        """Return the document types that a step reads: its inputs, then the collections that it goes over."""
+        return tuple(dict.fromkeys((*step.inputs, *(document for document, _ in self.chains[step.id]))))
+
+    @cached_property
+    def positions(self) -> dict[str, int]:
+        """For each step id its place in the definition, from 0."""
+        return {step.id: position for position, step in enumerate(self.steps)}
+
+    def loops(self, step: StepDefinition) -> tuple[ForEach, ...]:
+        """Return how a step goes over its collections, outermost first."""
+        found: tuple[ForEach, ...] = ()
+        each: StepDefinition | None = step
+        while each is not None and each.for_each is not None:
+            found = (each.for_each, *found)
+            each = self.producers.get(each.for_each.document)
+        return found
+
     def dependencies(self) -> dict[str, tuple[str, ...]]:
-        """Return for each step id the ids of the steps whose documents it reads, in order of definition."""
-        producers = {step.produces: step.id for step in self.steps}
-        return {step.id: tuple(producers[kind] for kind in step.inputs if kind in producers) for step in self.steps}
+        """Return for each step id the ids of the steps whose documents it reads, in the order in which it does."""
+        return {
+            step.id: tuple(self.producers[kind].id for kind in self.reads(step) if kind in self.producers)
+            for step in self.steps
+        }
 
     def levels(self) -> dict[str, int]:
         """Return for each step id its distance from the start: 0 needs nothing made by another step."""
@@ -166,11 +203,6 @@ def _refuse_to_fetch(uri: str) -> JsonValue:
     raise LookupError(f"a schema may not refer to {uri}")
 
 
-def pointer(*parts: str | int) -> str:
-    """Return the RFC 6901 JSON Pointer of a path."""
-    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in parts)
-
-
 def _shape_fault(error: dict[str, Any]) -> Fault:
     return Fault(pointer=pointer(*error["loc"]), code=error["type"], detail=error["msg"])
 
@@ -189,6 +221,7 @@ def _reference_faults(definition: WorkflowDefinition) -> Iterator[Fault]:
                     detail=f"No step makes a {kind!r}, and scope_documents does not name it.",
                 )
         yield from _schema_faults(index, step.output_schema)
+    yield from iteration_faults(definition)
     yield from _cycle_faults(definition)
 
 
@@ -229,4 +262,5 @@ def _cycle_faults(definition: WorkflowDefinition) -> Iterator[Fault]:
     for index, step in enumerate(definition.steps):
         if step.id not in done:
             detail = f"{step.id!r} can never start: it waits for a step that waits for it."
-            yield Fault(pointer=pointer("steps", index, "inputs"), code="cycle", detail=detail)
+            where = ("inputs",) if step.inputs or step.for_each is None else ("for_each", "document")
+            yield Fault(pointer=pointer("steps", index, *where), code="cycle", detail=detail)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from executions.engine.calls import Call, CallKey, ModelRequest
-from executions.engine.execution import Document, Execution
+from executions.engine.calls import Call, CallKey, Material, ModelRequest
+from executions.engine.execution import Document, Execution, keys_of
+from executions.engine.iteration import item_material
 from executions.engine.papers import Papers
+from executions.engine.planner import instance_id
 from executions.engine.ports import Ports
 from executions.engine.prompts import Rejected, build_request
 from executions.engine.results import rejected_output
@@ -34,17 +36,39 @@ class Attempts:
         self._papers = papers
         self.step_id = step_id
         self.step: StepDefinition = definition.step(step_id)
+        self.reads = definition.reads(self.step)  # types of the documents that it is given
         self.model = ports.models.resolve(self.step.model)
 
     async def inputs(self, execution: Execution, *, made: Document | None = None) -> list[Document | None]:
-        """Return each input of the step, None for one that is not there.
+        """Return each document that the step reads, None for one that is not there.
 
         `made` is about to be stored; it stands for the document of its type.
         """
         return [
-            made if made is not None and kind == made.type else await self._papers.newest(execution, kind)
-            for kind in self.step.inputs
+            made if made is not None and kind == made.type else await self._papers.newest(execution, *self._maker(kind))
+            for kind in self.reads
         ]
+
+    def _maker(self, kind: str) -> tuple[str, str]:
+        """Return a type with the step that makes it for this step: the same item's, or one around it."""
+        producer = self._definition.producers.get(kind)
+        if producer is None:
+            return kind, ""
+        depth = len(self._definition.chains[producer.id])
+        return kind, instance_id(producer.id, keys_of(self.step_id)[:depth])
+
+    def knows_its_item(self, inputs: Sequence[Document]) -> bool:
+        """Whether the item that the step is about is in its collection, in these versions of the documents."""
+        return len(self._items(inputs)) == len(keys_of(self.step_id))
+
+    def _items(self, inputs: Sequence[Document]) -> list[Material]:
+        """Return the items that the step is about, outermost first."""
+        documents = {each.type: each for each in inputs}
+        found = (
+            item_material(over, documents[over.document].content, key)
+            for over, key in zip(self._definition.loops(self.step), keys_of(self.step_id), strict=True)
+        )
+        return [item for item in found if item is not None]
 
     def first(self, execution: Execution, inputs: tuple[Document, ...]) -> Attempt:
         """Return the attempt that starts the step, or takes it up again after answers."""
@@ -81,10 +105,12 @@ class Attempts:
             role=self._definition.roles[self.step.role],
             model=self.model,
             brief=execution.input,
-            documents=inputs,
+            documents=[each for each in inputs if each.type in self.step.inputs],
+            items=self._items(inputs),
             rounds=execution.steps[self.step_id].rounds,
             rejected=rejected,
         )
+        request = replace(request, step_id=self.step_id)
         key = CallKey(execution_id=execution.id, step_id=self.step_id, attempt=number, kind=kind, ordinal=ordinal)
         call = Call(
             key=key,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -24,8 +24,8 @@ from executions.engine.events import (
     money,
     totals_data,
 )
-from executions.engine.execution import Document, Execution, Failure, Pin, Step, step_transition, transition
-from executions.engine.planner import ready_steps
+from executions.engine.execution import Document, Execution, Failure, Pin, Step, moved, step_transition, transition
+from executions.engine.planner import in_order, ready_steps
 from executions.engine.states import ENDED, UNFINISHED, WORKING, ExecutionStatus, StepStatus, WaitingOn
 
 
@@ -152,13 +152,28 @@ def fail_step(
 ) -> Change:
     """End a step without a document. Steps at work finish; nothing new starts; then the execution fails.
 
+    Where the workflow goes on without the item of the step, only what depends on the step is skipped.
+
     Raises:
         IllegalTransition: the step is not working, or the execution has ended.
     """
     execution = step_transition(execution, step_id, StepStatus.FAILED, now=context.now)
     step = replace(execution.steps[step_id], failure=failure, violations=violations)
     event = StepFailed(step_id=step_id, failure_code=failure.code, error=failure.message)
-    return settle(Change(execution=execution.with_step(step), events=(event,)), context)
+    change = Change(execution=execution.with_step(step), events=(event,))
+    if step.may_fail:
+        change = _without_dependents(change, step_id, reason=f"step {step_id} failed", context=context)
+    return settle(change, context)
+
+
+def skip_step(execution: Execution, step_id: str, *, reason: str, context: Context) -> Change:
+    """Leave out a step that has not begun, and what depends on it.
+
+    Raises:
+        IllegalTransition: the step has begun, or the execution has ended.
+    """
+    change = _skip(Change(execution=execution, events=()), [execution.steps[step_id]], reason=reason, context=context)
+    return settle(_without_dependents(change, step_id, reason=f"step {step_id} was skipped", context=context), context)
 
 
 def cancel(execution: Execution, *, context: Context) -> Change:
@@ -167,11 +182,9 @@ def cancel(execution: Execution, *, context: Context) -> Change:
     Raises:
         IllegalTransition: it has ended.
     """
-    events: list[Event] = []
-    for step in _in_order(execution):
-        if step.status in UNFINISHED:
-            execution = step_transition(execution, step.step_id, StepStatus.CANCELLED, now=context.now)
-            events.append(StepCancelled(step_id=step.step_id))
+    stopped = [step for step in _in_order(execution) if step.status in UNFINISHED]
+    events: list[Event] = [StepCancelled(step_id=step.step_id) for step in stopped]
+    execution = _all_moved(execution, stopped, StepStatus.CANCELLED, now=context.now)
     cancelled = transition(execution, ExecutionStatus.CANCELLED, now=context.now)
     events.append(_complete_event(cancelled, context))
     return Change(execution=cancelled, events=tuple(events), discard_pending_calls=True)
@@ -183,7 +196,7 @@ def settle(change: Change, context: Context) -> Change:
     statuses = {step.status for step in execution.steps.values()}
     if statuses & WORKING:
         return change
-    if StepStatus.FAILED in statuses:
+    if any(step.is_fatal for step in execution.steps.values()):
         return _fail(change, context)
     if ready_steps(execution):
         return change
@@ -199,16 +212,35 @@ def settle(change: Change, context: Context) -> Change:
 
 
 def _fail(change: Change, context: Context) -> Change:
+    execution = change.execution
+    failed = next(step for step in _in_order(execution) if step.is_fatal)
+    left = [step for step in _in_order(execution) if step.status in UNFINISHED]
+    change = _skip(change, left, reason=f"step {failed.step_id} failed", context=context)
     execution, events = change.execution, list(change.events)
-    failed = next(step for step in _in_order(execution) if step.status is StepStatus.FAILED)
-    for step in _in_order(execution):
-        if step.status in UNFINISHED:
-            execution = step_transition(execution, step.step_id, StepStatus.SKIPPED, now=context.now)
-            events.append(StepSkipped(step_id=step.step_id, reason=f"step {failed.step_id} failed"))
     execution = transition(execution, ExecutionStatus.FAILED, now=context.now)
     execution = replace(execution, failure=failed.failure)
     events.append(_complete_event(execution, context))
     return Change(execution=execution, events=tuple(events))
+
+
+def _without_dependents(change: Change, step_id: str, *, reason: str, context: Context) -> Change:
+    out = {step_id}
+    left: list[Step] = []
+    for step in sorted(change.execution.steps.values(), key=lambda each: each.level):
+        if step.status in UNFINISHED and not out.isdisjoint(step.depends_on):
+            out.add(step.step_id)
+            left.append(step)
+    return _skip(change, sorted(left, key=in_order), reason=reason, context=context)
+
+
+def _skip(change: Change, steps: Sequence[Step], *, reason: str, context: Context) -> Change:
+    events = (StepSkipped(step_id=step.step_id, reason=reason) for step in steps)
+    execution = _all_moved(change.execution, steps, StepStatus.SKIPPED, now=context.now)
+    return replace(change, execution=execution, events=(*change.events, *events))
+
+
+def _all_moved(execution: Execution, steps: Iterable[Step], to: StepStatus, *, now: datetime) -> Execution:
+    return execution.with_steps(moved(execution, step, to, now=now) for step in steps)
 
 
 def _complete_event(execution: Execution, context: Context) -> Complete:
@@ -220,7 +252,7 @@ def _complete_event(execution: Execution, context: Context) -> Complete:
 
 
 def _in_order(execution: Execution) -> list[Step]:
-    return sorted(execution.steps.values(), key=lambda step: step.position)
+    return sorted(execution.steps.values(), key=in_order)
 
 
 def is_settled(execution: Execution) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from uuid import UUID
@@ -44,13 +44,17 @@ class Pin(BaseModel):
 class Step:
     """One step of an execution."""
 
-    step_id: str
+    step_id: str  # the slug, or slug@key1.key2 for one item of a collection
+    scope: ScopeRef  # where its document lives: the execution's, or that of its item
     position: int  # order of definition, from 0
     level: int  # distance from the start, from 0
     name: str
     role: str  # name of the role, for people
     produces: str
     depends_on: tuple[str, ...] = ()
+    label: str = ""  # of its item, for people
+    place: int = 0  # of its item among the others, for order; 0 for a step that runs once
+    may_fail: bool = False  # the execution goes on without it
     status: StepStatus = StepStatus.PENDING
     version: int = 1
     attempt: int = 0  # prompts begun; 0 before the first
@@ -66,6 +70,21 @@ class Step:
     finished_at: datetime | None = None
 
     @property
+    def slug(self) -> str:
+        """The id of its definition."""
+        return self.step_id.partition("@")[0]
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The keys of its item and of those around it, outermost first; () for a step that runs once."""
+        return keys_of(self.step_id)
+
+    @property
+    def is_fatal(self) -> bool:
+        """Whether the execution fails with it."""
+        return self.status is StepStatus.FAILED and not self.may_fail
+
+    @property
     def waits_for(self) -> WaitingOn | None:
         """What a waiting step waits for; None for one that does not wait."""
         if self.status is not StepStatus.WAITING:
@@ -77,6 +96,12 @@ class Step:
         """The round of questions that waits for answers, if any."""
         last = self.rounds[-1] if self.rounds else None
         return last if last is not None and last.answered_at is None else None
+
+
+def keys_of(step_id: str) -> tuple[str, ...]:
+    """Return the keys in a step's id, outermost first."""
+    joined = step_id.partition("@")[2]
+    return tuple(joined.split(".")) if joined else ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,7 +152,11 @@ class Execution:
 
     def with_step(self, step: Step) -> Execution:
         """Return the execution with this step in place of the one of the same id."""
-        return replace(self, steps={**self.steps, step.step_id: step})
+        return self.with_steps((step,))
+
+    def with_steps(self, steps: Iterable[Step]) -> Execution:
+        """Return the execution with these steps added, or in place of those of the same ids."""
+        return replace(self, steps={**self.steps, **{step.step_id: step for step in steps}})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,12 +203,20 @@ def step_transition(execution: Execution, step_id: str, to: StepStatus, *, now: 
     Raises:
         IllegalTransition: the table does not allow the move, or the execution has ended.
     """
-    step = execution.steps[step_id]
+    return replace(execution, updated_at=now).with_step(moved(execution, execution.steps[step_id], to, now=now))
+
+
+def moved(execution: Execution, step: Step, to: StepStatus, *, now: datetime) -> Step:
+    """Return a step of the execution in another status.
+
+    Raises:
+        IllegalTransition: the table does not allow the move, or the execution has ended.
+    """
     if execution.ended or to not in STEP_TRANSITIONS[step.status]:
-        raise IllegalTransition(f"Step {step_id}", current=step.status, wanted=to)
+        raise IllegalTransition(f"Step {step.step_id}", current=step.status, wanted=to)
     over = to in {StepStatus.COMPLETED, StepStatus.FAILED, StepStatus.CANCELLED, StepStatus.SKIPPED}
     started = now if to is StepStatus.RUNNING and step.started_at is None else step.started_at
-    moved = replace(
+    return replace(
         step,
         status=to,
         version=step.version + 1,
@@ -187,4 +224,3 @@ def step_transition(execution: Execution, step_id: str, to: StepStatus, *, now: 
         finished_at=now if over else None,
         resume_at=step.resume_at if to is StepStatus.PENDING else None,
     )
-    return replace(execution, updated_at=now).with_step(moved)

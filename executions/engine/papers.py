@@ -23,12 +23,13 @@ class Papers:
             self._read[key] = await self._documents.get(*key)
         return self._read[key]
 
-    async def newest(self, execution: Execution, kind: str) -> Document | None:
-        """Return the version of this type that the execution made, else the newest of its scope, if there is one."""
-        for step in execution.steps.values():
-            if step.produces == kind and step.document_id is not None and step.document_version is not None:
-                return await self.pinned(Pin(type=kind, document_id=step.document_id, version=step.document_version))
-        return await self._documents.get_by_scope_type(execution.scope.id, kind)
+    async def newest(self, execution: Execution, kind: str, maker_id: str) -> Document | None:
+        """Return what the execution's own step has made, else the newest of this type in the scope, if there is one."""
+        maker = execution.steps.get(maker_id)
+        if maker is not None and maker.document_id is not None and maker.document_version is not None:
+            return await self.pinned(Pin(type=kind, document_id=maker.document_id, version=maker.document_version))
+        scope = execution.scope if maker is None else maker.scope
+        return await self._documents.get_by_scope_type(scope.id, kind)
 
     def keep(self, execution: Execution, step_id: str, document: Document) -> None:
         """Remember what a step has made, under the identity that it was stored with."""

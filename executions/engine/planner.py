@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -10,41 +10,66 @@ from pydantic import JsonValue
 
 from executions.engine.execution import Execution, ScopeRef, Step
 from executions.engine.states import StepStatus
-from workflows.definition import WorkflowDefinition
+from workflows.definition import StepDefinition, WorkflowDefinition
 
 
-def plan_steps(definition: WorkflowDefinition) -> dict[str, Step]:
-    """Return the steps of a new execution: the order follows from the documents they read and make."""
-    waits_for, levels = definition.dependencies(), definition.levels()
-    return {
-        step.id: Step(
-            step_id=step.id,
-            position=position,
-            level=levels[step.id],
-            name=step.name,
-            role=definition.roles[step.role].name,
-            produces=step.produces,
-            depends_on=waits_for[step.id],
-        )
-        for position, step in enumerate(definition.steps)
-    }
+def instance_id(slug: str, keys: Sequence[str]) -> str:
+    """Return the id of the step over one item; that of a step that runs once is its slug."""
+    return f"{slug}@{'.'.join(keys)}" if keys else slug
+
+
+def new_step(definition: WorkflowDefinition, step: StepDefinition, *, scope: ScopeRef) -> Step:
+    """Return a step as it is before it has begun, depending on the steps of its definition."""
+    return Step(
+        step_id=step.id,
+        scope=scope,
+        position=definition.positions[step.id],
+        level=definition.levels()[step.id],
+        name=step.name,
+        role=definition.roles[step.role].name,
+        produces=step.produces,
+        depends_on=definition.dependencies()[step.id],
+        may_fail=step.for_each is not None and step.for_each.on_item_failure == "skip",
+    )
+
+
+def plan_steps(definition: WorkflowDefinition, *, scope: ScopeRef) -> dict[str, Step]:
+    """Return the steps of a new execution; those over the items of a collection come when it is there."""
+    return {step.id: new_step(definition, step, scope=scope) for step in definition.steps if step.for_each is None}
+
+
+def in_order(step: Step) -> tuple[int, int]:
+    """Return what steps are sorted by: their definitions, then their items."""
+    return (step.position, step.place)
 
 
 def ready_steps(execution: Execution, *, once_done: str | None = None) -> tuple[Step, ...]:
     """Return the steps that can start now, in order: pending, with all they need completed.
 
-    After a failure nothing new starts. `once_done` names a step that is taken for completed.
+    After a failure nothing new starts, unless it is one that the execution goes on without. `once_done` names a step
+    that is taken for completed.
     """
-    steps = execution.steps
-    if execution.ended or any(step.status is StepStatus.FAILED for step in steps.values()):
+    steps = execution.steps.values()
+    if execution.ended or any(step.is_fatal for step in steps):
         return ()
-    ready = (
-        step
-        for step in steps.values()
-        if step.status is StepStatus.PENDING
-        and all(other == once_done or steps[other].status is StepStatus.COMPLETED for other in step.depends_on)
+    ready = (step for step in steps if _is_ready(execution, step, once_done))
+    return tuple(sorted(ready, key=in_order))
+
+
+def can_start(execution: Execution, step_id: str) -> bool:
+    """Whether this step is one of those that can start now."""
+    step = execution.steps[step_id]
+    return (
+        not execution.ended
+        and _is_ready(execution, step, None)
+        and not any(each.is_fatal for each in execution.steps.values())
     )
-    return tuple(sorted(ready, key=lambda step: step.position))
+
+
+def _is_ready(execution: Execution, step: Step, once_done: str | None) -> bool:
+    return step.status is StepStatus.PENDING and all(
+        other == once_done or execution.steps[other].status is StepStatus.COMPLETED for other in step.depends_on
+    )
 
 
 def new_execution(
@@ -63,7 +88,7 @@ def new_execution(
         workflow_version=workflow_version,
         scope=scope,
         input=brief,
-        steps=plan_steps(definition),
+        steps=plan_steps(definition, scope=scope),
         created_at=now,
         updated_at=now,
     )

@@ -54,6 +54,7 @@ def build_request(
     documents: Sequence[Document],
     rounds: Sequence[ClarificationRound],
     rejected: Rejected | None,
+    items: Sequence[Material] = (),
 ) -> ModelRequest:
     """Return the request of one attempt: what stays the same first, what changes last.
 
@@ -65,11 +66,11 @@ def build_request(
         documents: The step's inputs, in its order.
         rounds: What was asked and answered before.
         rejected: The last output, when it was invalid.
+        items: What the step is about, when it goes over a collection.
     """
-    asked = len(rounds)
     policy = step.clarification
-    max_questions = policy.max_questions if policy and asked < policy.max_rounds else 0
-    materials = _materials(brief, documents, rounds, token_budget=step.input_token_budget)
+    max_questions = policy.max_questions if policy and len(rounds) < policy.max_rounds else 0
+    materials = _materials(brief, documents, items=items, rounds=rounds, token_budget=step.input_token_budget)
     request = ModelRequest(
         step_id=step.id,
         model=model,
@@ -120,8 +121,9 @@ def _data(material: Material) -> str:
 def _materials(
     brief: str | Mapping[str, JsonValue],
     documents: Sequence[Document],
-    rounds: Sequence[ClarificationRound],
     *,
+    items: Sequence[Material],
+    rounds: Sequence[ClarificationRound],
     token_budget: int,
 ) -> tuple[Material, ...]:
     text = brief if isinstance(brief, str) else json.dumps(brief, indent=1, ensure_ascii=False)
@@ -129,7 +131,7 @@ def _materials(
         Material(kind="document", name=each.type, text=json.dumps(each.content, indent=1, ensure_ascii=False))
         for each in documents
     ]
-    inputs = _condensed([Material(kind="brief", name="brief", text=text), *read], token_budget)
+    inputs = _condensed([Material(kind="brief", name="brief", text=text), *read, *items], token_budget)
     answers = [
         Material(kind="answer", name=question.text, text=_shown(question, asked.answers[question.id]))
         for asked in rounds

@@ -8,7 +8,7 @@ from executions.engine import changes
 from executions.engine.attempts import Attempt, Attempts
 from executions.engine.execution import Document, Execution
 from executions.engine.papers import Papers, pin_of
-from executions.engine.planner import ready_steps
+from executions.engine.planner import can_start, ready_steps
 from executions.engine.ports import Ports
 from executions.engine.states import StepStatus
 from workflows.definition import WorkflowDefinition
@@ -24,7 +24,7 @@ class Pulled:
     def start(self, execution: Execution, context: changes.Context) -> changes.Change | None:
         """Start the step with the document of `context`; None: it cannot start by now."""
         placed = context.document
-        if placed is None or self.step_id not in {step.step_id for step in ready_steps(execution)}:
+        if placed is None or not can_start(execution, self.step_id):
             return None
         pins = tuple(pin_of(placed if each.type == placed.type else each) for each in self.attempt.inputs)
         call = self.attempt.call
@@ -33,21 +33,24 @@ class Pulled:
 
     def has_started(self, execution: Execution) -> bool:
         """Whether the transition that led to `execution` has started it."""
-        step = execution.steps[self.step_id]
-        return step.status is StepStatus.RUNNING and step.attempt == self.attempt.call.key.attempt
+        step = execution.steps.get(self.step_id)  # None: what it is about was not stored
+        return step is not None and step.status is StepStatus.RUNNING and step.attempt == self.attempt.call.key.attempt
 
 
 async def pull(
-    ports: Ports, *, definition: WorkflowDefinition, execution: Execution, papers: Papers, document: Document
+    ports: Ports, *, definition: WorkflowDefinition, execution: Execution, papers: Papers, document: Document, most: int
 ) -> list[Pulled]:
-    """Return the steps that wait for nothing but this document. One that lacks an input has to start by itself."""
+    """Return the first `most` steps that wait for nothing but this document.
+
+    One that lacks an input, or its item, has to begin by itself.
+    """
     pulled: list[Pulled] = []
     for step in ready_steps(execution, once_done=document.step_id):
-        if document.step_id in step.depends_on:
+        if document.step_id in step.depends_on and len(pulled) < most:
             attempts = Attempts(ports, definition=definition, step_id=step.step_id, papers=papers)
             found = await attempts.inputs(execution, made=document)
             inputs = tuple(each for each in found if each is not None)
-            if len(inputs) == len(found):
+            if len(inputs) == len(found) and attempts.knows_its_item(inputs):
                 pulled.append(Pulled(step_id=step.step_id, attempt=attempts.first(execution, inputs)))
     return pulled
 

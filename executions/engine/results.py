@@ -28,7 +28,7 @@ def new_document(
     now: datetime,
 ) -> Document:
     """Return the document of a step, with where it comes from. The journal gives it its version."""
-    step = execution.steps[definition.id]
+    step = execution.steps[call.key.step_id]
     provenance: dict[str, JsonValue] = {
         "workflow_id": execution.workflow_id,
         "workflow_version": execution.workflow_version,
@@ -39,10 +39,11 @@ def new_document(
         "answers": _answers(step),
         "rehearsal": reply.provider == "rehearsal",
         "request_hash": call.request_hash,
+        **({"item": {"keys": list(step.keys), "label": step.label}} if step.keys else {}),
     }
     return Document(
         id=uuid7(),
-        scope_id=execution.scope.id,
+        scope_id=step.scope.id,
         type=definition.produces,
         version=0,
         title=str(content["title"])[:MAX_TITLE],

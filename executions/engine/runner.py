@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
 from dataclasses import replace
 from uuid import UUID
 
@@ -23,19 +22,23 @@ from workflows.definition import WorkflowDefinition
 
 logger = logging.getLogger(__name__)
 
+STEPS_AT_ONCE = 8  # of one execution
+
 
 class ExecutionRunner:
     """Runs one execution for one worker. Claiming it fences off every earlier runner."""
 
-    def __init__(self, ports: Ports, *, execution_id: UUID, runner: str) -> None:
+    def __init__(self, ports: Ports, *, execution_id: UUID, runner: str, steps_at_once: int = STEPS_AT_ONCE) -> None:
         self._ports = ports
         self._id = execution_id
         self._runner = runner
+        self._steps_at_once = steps_at_once
         self._execution: Execution | None = None
         self._definition: WorkflowDefinition | None = None
         self._papers = Papers(ports.repositories.documents)
         self._tasks: dict[str, asyncio.Task[Execution]] = {}
         self._executors: dict[str, LLMStepExecutor] = {}  # of those tasks
+        self._left: list[str] = []  # at work when this runner took over, and not taken up yet
         self._moved = asyncio.Event()  # set by refresh(): there may be something new to start
         self._fenced = False  # another runner was seen to have taken over
 
@@ -115,8 +118,8 @@ class ExecutionRunner:
             Unavailable: the database is away.
         """
         # What an earlier runner left at work comes first. What is at work later on has a task of ours.
-        left = [step.step_id for step in self._now.steps.values() if step.status in WORKING]
-        self._start_tasks(left, limit=None if whole else 1)
+        self._left = [step.step_id for step in self._now.steps.values() if step.status in WORKING]
+        self._start_tasks(limit=None if whole else 1)
         while self._tasks:
             await self._something_new()
             for step_id in [step_id for step_id, task in self._tasks.items() if task.done()]:
@@ -136,15 +139,24 @@ class ExecutionRunner:
             await asyncio.wait({moved})
         self._moved.clear()
 
-    def _start_tasks(self, left: Sequence[str] = (), *, limit: int | None = None) -> None:
-        """Start a task for each step that is ready, after those that were left at work."""
+    def _start_tasks(self, *, limit: int | None = None) -> None:
+        """Start a task for each step that is ready and there is room for, after those that were left at work."""
         now, definition = self._now, self._definition
-        if now.ended or definition is None:
+        room = self._room() if limit is None else limit
+        if now.ended or definition is None or room <= 0:
             return
         ready = [step.step_id for step in ready_steps(now)]
-        for step_id in [*left, *ready][:limit]:
-            if step_id not in self._tasks:
-                self._start(definition, step_id, pulls=limit is None)
+        waiting = [step_id for step_id in dict.fromkeys([*self._left, *ready]) if step_id not in self._tasks]
+        for step_id in waiting[:room]:
+            self._start(definition, step_id, pulls=limit is None)
+        self._left = [step_id for step_id in self._left if step_id not in self._tasks]
+
+    def _room(self) -> int:
+        """Return how many more steps may be at work than are, or are about to be."""
+        most = self._steps_at_once
+        if self._definition is not None and self._definition.max_parallel is not None:
+            most = min(most, self._definition.max_parallel)
+        return most - len(self._tasks) - sum(executor.claimed for executor in self._executors.values())
 
     def _start(
         self, definition: WorkflowDefinition, step_id: str, *, begun: Attempt | None = None, pulls: bool = True
@@ -156,6 +168,7 @@ class ExecutionRunner:
             step_id=step_id,
             papers=self._papers,
             begun=begun,
+            room=self._room,
             pulls=pulls,
         )
         self._executors[step_id] = executor

@@ -27,6 +27,7 @@ class StepBooks:
         self._sent = False  # whether the open call may have reached the model
         #: What the transition that stored the document has started; somebody has to run it.
         self.following: list[Pulled] = []
+        self.claimed = 0  # steps that it is about to start, or has started
 
     @property
     def lost_call(self) -> Call | None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import assert_never
 
 from executions.engine import asking, changes, parking
@@ -12,6 +13,7 @@ from executions.engine.attempts import Attempt, Attempts
 from executions.engine.calls import Call, ModelReply
 from executions.engine.errors import FieldError, ModelError, Unavailable
 from executions.engine.execution import Document, Execution, Failure
+from executions.engine.iteration import ITEM_GONE, Collections
 from executions.engine.papers import Papers, pin_of
 from executions.engine.ports import Decide, Ports
 from executions.engine.prompts import Rejected
@@ -40,6 +42,7 @@ class LLMStepExecutor(StepBooks):
         step_id: str,
         papers: Papers | None = None,
         begun: Attempt | None = None,
+        room: Callable[[], int] = lambda: 0,
         pulls: bool = True,
     ) -> None:
         """Prepare to run a step.
@@ -51,13 +54,16 @@ class LLMStepExecutor(StepBooks):
             step_id: The step to run.
             papers: What the runner has read and made so far.
             begun: The attempt that was announced already, with the start of the step.
+            room: How many more steps may be at work than are.
             pulls: Whether the steps that wait for nothing but this one's document start with its last transition.
         """
         super().__init__(ports, execution=execution, step_id=step_id, open_call=begun.call if begun else None)
         self._definition = definition
         self._papers = papers or Papers(ports.repositories.documents)
         self._attempts = Attempts(ports, definition=definition, step_id=step_id, papers=self._papers)
+        self._collections = Collections(definition, step_id)
         self._begun = begun
+        self._room = room
         self._pulls = pulls
 
     async def execute(self) -> Execution:
@@ -85,9 +91,16 @@ class LLMStepExecutor(StepBooks):
         found = await self._attempts.inputs(self._execution)
         inputs = tuple(each for each in found if each is not None)
         if len(inputs) < len(found):
-            kind = self._attempts.step.inputs[found.index(None)]
+            kind = self._attempts.reads[found.index(None)]
             message = f"The scope has no document {kind!r}, which this step reads."
             await self._refuse_start(Failure(code=FailureCode.INTERNAL, message=message))
+            return None
+        if not self._attempts.knows_its_item(inputs):
+            await self._commit(
+                lambda execution, context: changes.skip_step(
+                    execution, self._step_id, reason=ITEM_GONE, context=context
+                )
+            )
             return None
         pins = tuple(pin_of(each) for each in inputs)
         attempt = self._attempts.first(self._execution, inputs)
@@ -162,6 +175,10 @@ class LLMStepExecutor(StepBooks):
         # Before anything is waited for: whatever stops this runner from now on, the reply is kept.
         self._open = settled = self._settled(attempt.call, CallStatus.COMMITTED, reply=reply)
         outcome = parse_reply(reply, schema=request.output_schema, max_questions=request.max_questions)
+        if isinstance(outcome, ValidDocument) and (
+            faults := self._collections.faults(self._execution, outcome.content)
+        ):
+            outcome = Violations(errors=faults)
         match outcome:
             case ValidDocument(content=content):
                 document = new_document(
@@ -205,26 +222,36 @@ class LLMStepExecutor(StepBooks):
         return following
 
     async def _complete_with(self, settled: Call, document: Document) -> None:
-        """Store the document; what can start then starts in the same transition."""
-        pulled: list[Pulled] = []
-        if self._pulls:
-            pulled = await pull(
-                self._ports,
-                definition=self._definition,
-                execution=self._execution,
-                papers=self._papers,
-                document=document,
-            )
+        """Store the document; what can start then, and there is room for, starts in the same transition."""
+        pulled = await self._pull(document) if self._pulls else []
 
         def complete(execution: Execution, context: changes.Context) -> changes.Change:
-            change = changes.complete_step(execution, self._step_id, context=context)
-            return start_all(change, pulled, context)
+            grown = self._grown(execution, document, context.now)
+            change = changes.complete_step(grown.execution, self._step_id, context=context)
+            return start_all(replace(change, events=(*grown.events, *change.events)), pulled, context)
 
         try:
             await self._settle_with(settled, complete, document=document)
         finally:
             self._papers.keep(self._execution, self._step_id, document)
             self.following = [each for each in pulled if each.has_started(self._execution)]
+            self.claimed = len(self.following)
+
+    async def _pull(self, document: Document) -> list[Pulled]:
+        self.claimed = max(self._room() + 1, 0)  # this step makes room for one
+        pulled = await pull(
+            self._ports,
+            definition=self._definition,
+            execution=self._grown(self._execution, document, document.created_at).execution,
+            papers=self._papers,
+            document=document,
+            most=self.claimed,
+        )
+        self.claimed = len(pulled)
+        return pulled
+
+    def _grown(self, execution: Execution, document: Document, now: datetime) -> changes.Change:
+        return self._collections.expand(execution, document.content, now=now)
 
     def _fail(self, failure: Failure, violations: tuple[FieldError, ...] = ()) -> Decide:
         return lambda execution, context: changes.fail_step(

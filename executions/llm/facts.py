@@ -53,10 +53,23 @@ class Facts:
         return _plain(heading or (lines[0] if lines else "the brief"))[:90]
 
     @cached_property
+    def _items(self) -> tuple[Material, ...]:
+        return tuple(material for material in self.materials if material.kind == "item")
+
+    @cached_property
+    def item(self) -> str:
+        """Return the title of the innermost item, or the name of one without; empty when there is none."""
+        if not self._items:
+            return ""
+        content = json.loads(self._items[-1].text)
+        return _plain(str(content.get("title") or self._items[-1].name))[:60]
+
+    @cached_property
     def all(self) -> tuple[Fact, ...]:
-        """Return every fact once: answers first, then the brief, then the documents."""
-        order = {"answer": 0, "brief": 1}
-        ordered = sorted(self.materials, key=lambda material: order.get(material.kind, 2))
+        """Return every fact once: answers first, then the item, from the inside out, the brief, and the documents."""
+        order = {"answer": 0, "item": 1, "brief": 2}
+        inside_out = [*reversed(self._items), *(each for each in self.materials if each.kind != "item")]
+        ordered = sorted(inside_out, key=lambda material: order.get(material.kind, 3))
         found: dict[str, Fact] = {}
         for fact in (fact for material in ordered for fact in _facts(material)):
             found.setdefault(fact.text, fact)

@@ -146,7 +146,8 @@ class Writer:
             return _FORMATS[schema["format"]]
         low, high = schema.get("minLength", 0), schema.get("maxLength", 400)
         if path == ("title",):
-            return _fitted([f"{self._facts.subject}: {self._document_type.replace('-', ' ')}"], low, high)
+            kind = self._document_type.replace("-", " ")
+            return _fitted([f"{self._facts.item or self._facts.subject}: {kind}"], low, high)
         about = words(" ".join([*path, schema.get("description", "")]).replace("_", " "))
         texts: list[str] = []
         if high >= _LONG_TEXT and not self._told_answers:

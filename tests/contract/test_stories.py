@@ -15,10 +15,13 @@ from executions.engine.calls import ModelReply, ToolCall
 from executions.engine.errors import ModelError, Superseded, Unavailable, VersionConflict
 from executions.engine.execution import Execution
 from executions.engine.in_memory import ScriptedModelClient
+from executions.engine.planner import in_order
 from executions.engine.ports import Journal, Transition
+from executions.engine.reopening import retry
 from executions.engine.runner import ExecutionRunner
 from executions.engine.states import CallStatus, ExecutionStatus, FailureCode
 from tests.contract.worlds import AnyWorld, MemoryWorld, PostgresWorld, without_ids
+from tests.engine.collections import delivery, items
 from tests.engine.world import LINE, Gate, document, invalid, reply
 from tests.engine.world import definition as define
 from workflows.definition import WorkflowDefinition
@@ -140,9 +143,39 @@ async def parked(world: AnyWorld) -> None:
     await world.runner("c").run()
 
 
+async def delivered(world: AnyWorld) -> None:
+    """Epics have stories, which are tested; one epic fails and is left out."""
+    world.script = {
+        "epics": [items("epics", "pay", "ship", "bill")],
+        "design@ship": [ModelError(FailureCode.PROVIDER_REJECTED, "No.")],
+        "stories@pay": [items("stories", "card", "cash")],
+        "stories@bill": [items("stories")],
+    }
+    await world.runner("a").run()
+
+
+async def delivered_again(world: AnyWorld) -> None:
+    """What fails without its epic is made again from other epics, in the scopes that are there."""
+    world.script = {
+        "epics": [items("epics", "pay", "ship"), items("epics", "ship", "bill")],
+        "design@ship": [ModelError(FailureCode.PROVIDER_REJECTED, "No.")],
+        **{f"stories@{key}": [items("stories", "card"), items("stories", "card")] for key in ("pay", "ship", "bill")},
+    }
+    await world.runner("a").run()
+    await world.decide(
+        lambda execution, context: retry(execution, from_step="epics", requested_by="ann", context=context)
+    )
+    await world.runner("b").run()
+    now = await world.now()
+    places = [step.step_id for step in sorted(now.steps.values(), key=in_order) if step.slug == "test"]
+    assert [each for each in places if not each.startswith("test@pay")] == ["test@ship.card", "test@bill.card"]
+
+
 @pytest.mark.parametrize(
     ("definition", "story", "ends"),
     [
+        (delivery(epic="skip"), delivered, ExecutionStatus.COMPLETED),
+        (delivery(), delivered_again, ExecutionStatus.COMPLETED),
         (LINE, hostile, ExecutionStatus.COMPLETED),
         (LINE, buggy, ExecutionStatus.FAILED),
         (LINE, refused, ExecutionStatus.FAILED),

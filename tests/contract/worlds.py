@@ -113,7 +113,10 @@ def without_ids(execution: Execution) -> dict[str, Any]:
         "epoch": execution.runner_epoch,
         "last_sequence": execution.last_sequence,
         "steps": {
-            step.step_id: (step.status, step.version, step.attempt, step.document_version, step.violations)
+            step.step_id: (
+                *(step.status, step.version, step.attempt, step.document_version, step.violations),
+                *(step.scope.type, step.scope.key, step.label, step.place, step.may_fail, step.depends_on),
+            )
             for step in execution.steps.values()
         },
     }

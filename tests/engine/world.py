@@ -37,7 +37,7 @@ SCHEMA: dict[str, Any] = {
 }
 
 
-def definition(*steps: Mapping[str, Any]) -> WorkflowDefinition:
+def definition(*steps: Mapping[str, Any], **more: Any) -> WorkflowDefinition:
     """Return a workflow of the given steps; each makes the document of its own name."""
     return parse_definition(
         {
@@ -56,6 +56,7 @@ def definition(*steps: Mapping[str, Any]) -> WorkflowDefinition:
                 }
                 for step in steps
             ],
+            **more,
         }
     )
 

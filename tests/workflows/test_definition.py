@@ -81,6 +81,90 @@ def test_all_faults_are_named_at_once() -> None:
     }
 
 
+ITEMS: dict[str, Any] = {
+    "type": "object",
+    "required": ["title", "items"],
+    "properties": {
+        "title": {"type": "string"},
+        "items": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["id"],
+                "properties": {"id": {"type": "string"}, "size": {"type": "integer"}},
+            },
+        },
+    },
+}
+
+
+def over(number: int, **changes: Any) -> dict[str, Any]:
+    """Return how a step goes over the items that `step-<number>` makes."""
+    return {"document": f"paper-{number}", "items": "/items", "key": "id", "scope_type": f"part-{number}", **changes}
+
+
+def test_a_step_over_a_collection_waits_for_it_and_may_read_what_lies_around_it() -> None:
+    found = definition(
+        steps=[
+            step(1, output_schema=ITEMS),
+            step(2, for_each=over(1), output_schema=ITEMS),
+            step(3, for_each=over(2), inputs=["paper-2", "paper-1"]),
+            step(4, inputs=["paper-1"]),
+        ]
+    )
+    assert found.dependencies()["step-2"] == ("step-1",)
+    assert set(found.dependencies()["step-3"]) == {"step-1", "step-2"}
+    assert found.chains["step-3"] == (("paper-1", "/items"), ("paper-2", "/items"))
+
+
+@pytest.mark.parametrize(
+    ("steps", "expected"),
+    [
+        ([step(1, output_schema=ITEMS), step(2, for_each=over(1)), step(3, inputs=["paper-2"])], "/steps/2/inputs/0"),
+        (
+            [
+                step(1, output_schema=ITEMS),
+                step(2, for_each=over(1)),
+                step(3, output_schema=ITEMS),
+                step(4, for_each=over(3), inputs=["paper-1", "paper-2"]),
+            ],
+            "/steps/3/inputs/1",
+        ),
+    ],
+)
+def test_an_input_of_a_descendant_or_a_sibling_is_out_of_scope(steps: list[dict[str, Any]], expected: str) -> None:
+    assert faults(plan(steps=steps)) == {(expected, "out_of_scope")}
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"document": "paper-9"}, ("/steps/1/for_each/document", "unknown_collection")),
+        ({"items": "/title"}, ("/steps/1/for_each/items", "not_a_collection")),
+        ({"items": "/nothing"}, ("/steps/1/for_each/items", "not_a_collection")),
+        ({"items": "items"}, ("/steps/1/for_each/items", "string_pattern_mismatch")),
+        ({"key": "size"}, ("/steps/1/for_each/key", "unusable_key")),
+        ({"key": "name"}, ("/steps/1/for_each/key", "unusable_key")),
+        ({"scope_type": "An Epic"}, ("/steps/1/for_each/scope_type", "string_pattern_mismatch")),
+        ({"on_item_failure": "retry"}, ("/steps/1/for_each/on_item_failure", "literal_error")),
+        ({"limit": 0}, ("/steps/1/for_each/limit", "greater_than_equal")),
+        ({"document": "paper-2"}, ("/steps/1/for_each/document", "cycle")),
+    ],
+)
+def test_a_collection_that_cannot_be_gone_over_is_a_fault(changes: dict[str, Any], expected: tuple[str, str]) -> None:
+    second = step(2, for_each=over(1, **changes), output_schema=ITEMS)
+    assert expected in faults(plan(steps=[step(1, output_schema=ITEMS), second]))
+
+
+def test_two_steps_over_the_same_items_share_their_scopes() -> None:
+    steps = [
+        step(1, output_schema=ITEMS),
+        step(2, for_each=over(1)),
+        step(3, for_each=over(1, scope_type="other", key="id")),
+    ]
+    assert faults(plan(steps=steps)) == {("/steps/2/for_each/scope_type", "collection_mismatch")}
+
+
 @pytest.mark.parametrize("source", [None, [], "text", 3])
 def test_what_is_no_object_is_no_definition(source: object) -> None:
     assert {pointer for pointer, _ in faults(source)} == {""}

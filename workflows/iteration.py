@@ -1,0 +1,139 @@
+"""Steps that run once for each item of a collection: how that is said, and what can be wrong with it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from workflows.faults import Fault, parts_of, pointer
+
+if TYPE_CHECKING:
+    from workflows.definition import StepDefinition, WorkflowDefinition
+
+MAX_DEPTH = 3  # collections within collections
+MAX_ITEMS = 9_999  # of one collection
+
+Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=63)]
+#: The collections that a step goes over, outermost first, each as (document, items); () for a step that runs once.
+Chain = tuple[tuple[str, str], ...]
+
+
+class ForEach(BaseModel):
+    """The collection over which a step runs: once for each item, in a scope of the item's own."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
+
+    document: Slug = Field(description="Type of the document that holds the collection; a step makes it.")
+    items: str = Field(
+        pattern=r"^(/([^/~]|~[01])+)+$", max_length=200, description="JSON Pointer to the array in that document."
+    )
+    key: str = Field(
+        min_length=1, max_length=63, description="Field of an item that names it for good: a slug, at most 40 long."
+    )
+    scope_type: Slug = Field(description="Kind of scope that each item gets, such as `epic`.")
+    on_item_failure: Literal["fail", "skip"] = Field(
+        default="fail", description="fail: the execution fails with the item; skip: it goes on without it."
+    )
+    limit: int = Field(default=1_000, ge=1, le=MAX_ITEMS, description="Most items that the collection may have.")
+
+
+def chain_of(definition: WorkflowDefinition, step: StepDefinition) -> Chain:
+    """Return the collections that a step goes over, outermost first; one that nobody makes ends the search."""
+    chain: Chain = ()
+    seen = {step.id}
+    each: StepDefinition | None = step
+    while each is not None and each.for_each is not None:
+        chain = ((each.for_each.document, each.for_each.items), *chain)
+        each = definition.producers.get(each.for_each.document)
+        if each is not None and each.id in seen:
+            break  # a cycle, which is a fault of its own
+        seen |= {each.id} if each is not None else set()
+    return chain
+
+
+def iteration_faults(definition: WorkflowDefinition) -> Iterator[Fault]:
+    """Yield what is wrong with collections, and with inputs that a step cannot see from its scope."""
+    for index, step in enumerate(definition.steps):
+        if step.for_each is not None:
+            yield from _collection_faults(definition, step.for_each, pointer("steps", index, "for_each"))
+        for number, kind in enumerate(step.inputs):
+            if (producer := definition.producers.get(kind)) is not None and producer.id != step.id:
+                theirs, ours = definition.chains[producer.id], definition.chains[step.id]
+                if ours[: len(theirs)] != theirs:
+                    yield Fault(
+                        pointer=pointer("steps", index, "inputs", number),
+                        code="out_of_scope",
+                        detail=f"There are many {kind!r}, one for each item of another collection than this step's.",
+                    )
+        if len(definition.chains[step.id]) > MAX_DEPTH:
+            detail = f"Collections may lie within each other at most {MAX_DEPTH} deep."
+            yield Fault(pointer=pointer("steps", index, "for_each"), code="too_deep", detail=detail)
+    yield from _mismatches(definition)
+
+
+def _collection_faults(definition: WorkflowDefinition, over: ForEach, where: str) -> Iterator[Fault]:
+    producer = definition.producers.get(over.document)
+    if producer is None:
+        detail = f"No step makes a {over.document!r}, so there is nothing to go over."
+        yield Fault(pointer=f"{where}/document", code="unknown_collection", detail=detail)
+        return
+    root = producer.output_schema
+    array = _at(root, parts_of(over.items))
+    if array is None:
+        return  # the schema leaves it open; what is produced is looked at then
+    items = _resolved(root, array.get("items"))
+    if array.get("type") != "array" or items is None or items.get("type", "object") != "object":
+        detail = f"The schema of {over.document!r} has no array of objects at {over.items}."
+        yield Fault(pointer=f"{where}/items", code="not_a_collection", detail=detail)
+        return
+    properties, required = items.get("properties"), items.get("required")
+    named = _resolved(root, properties.get(over.key)) if isinstance(properties, dict) else None
+    if named is None or named.get("type") != "string" or not isinstance(required, list) or over.key not in required:
+        detail = f"The items at {over.items} have no required string {over.key!r}."
+        yield Fault(pointer=f"{where}/key", code="unusable_key", detail=detail)
+
+
+def _at(root: Mapping[str, Any], parts: list[str]) -> Mapping[str, Any] | None:
+    """Return the schema of a field, {} when there is none; None when combined schemas leave it open."""
+    schema: Mapping[str, Any] | None = root
+    for part in parts:
+        schema = _resolved(root, schema)
+        if schema is None:
+            return {}
+        properties = schema.get("properties")
+        if not isinstance(properties, dict) or part not in properties:
+            return None if {"allOf", "anyOf", "oneOf", "if", "patternProperties"} & set(schema) else {}
+        schema = properties[part]
+    return _resolved(root, schema) or {}
+
+
+def _resolved(root: Mapping[str, Any], schema: object) -> Mapping[str, Any] | None:
+    """Return a schema with its references followed, None when it is none."""
+    for _ in range(10):
+        if not isinstance(schema, dict):
+            return None
+        reference = schema.get("$ref")
+        if not isinstance(reference, str):
+            return schema
+        schema = root
+        for part in parts_of(reference.removeprefix("#")):
+            schema = schema.get(part) if isinstance(schema, Mapping) else None
+    return None
+
+
+def _mismatches(definition: WorkflowDefinition) -> Iterator[Fault]:
+    """Yield where two steps describe the same collection differently: they could not share its scopes."""
+    first: dict[tuple[str, str], ForEach] = {}
+    for index, step in enumerate(definition.steps):
+        if (over := step.for_each) is None:
+            continue
+        known = first.setdefault((over.document, over.items), over)
+        for name in ("key", "scope_type", "limit"):
+            if getattr(known, name) != getattr(over, name):
+                yield Fault(
+                    pointer=pointer("steps", index, "for_each", name),
+                    code="collection_mismatch",
+                    detail=f"Another step goes over the same items with the {name} {getattr(known, name)!r}.",
+                )
