@@ -21,6 +21,7 @@ class Execution(models.Model):
     version = models.PositiveIntegerField(default=1)
     runner = models.CharField(max_length=100, null=True)
     runner_epoch = models.PositiveIntegerField(default=0)  # rises with every claim
+    recoveries = models.PositiveIntegerField(default=0)  # from lost runners, since a step moved
     last_sequence = models.PositiveIntegerField(default=0)  # number of the newest event
     waiting_on = models.JSONField(default=list)
     failure_code = models.CharField(max_length=40, blank=True)

@@ -56,5 +56,6 @@ def ports() -> Ports:
         models=model_client(),
         clock=SystemClock(),
         chance=SystemRandom(),
+        max_recoveries=settings.MAX_RECOVERIES,
         park_after_seconds=settings.PARK_AFTER_SECONDS,
     )

@@ -178,6 +178,7 @@ STREAM_RETRY_MS = env.integer("STREAM_RETRY_MS", 2000)  # what a browser waits b
 WORKER_CONCURRENCY = env.integer("WORKER_CONCURRENCY", 20, minimum=1)  # executions that one worker runs at once
 HEARTBEAT_SECONDS = env.number("HEARTBEAT_SECONDS", 2.0, minimum=0.1)
 RUNNER_SILENT_SECONDS = env.number("RUNNER_SILENT_SECONDS", 30.0, minimum=0.5)  # then its work is taken over
+MAX_RECOVERIES = env.integer("MAX_RECOVERIES", 5, minimum=1)  # of an execution, in a row without a step that moved
 SWEEP_SECONDS = env.number("SWEEP_SECONDS", 10.0, minimum=0.1)
 SHUTDOWN_GRACE_SECONDS = env.number("SHUTDOWN_GRACE_SECONDS", 20.0)
 PROCRASTINATE_WORKER_DEFAULTS = {

@@ -7,12 +7,11 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from executions.engine.calls import Call, CallKey, Totals
-from executions.engine.errors import FieldError, IllegalTransition
+from executions.engine.errors import FieldError
 from executions.engine.events import (
     Complete,
     Event,
     ExecutionCreated,
-    ExecutionStarted,
     ExecutionWaiting,
     ProgressEvent,
     RemediationStarted,
@@ -62,33 +61,6 @@ def create(execution: Execution) -> Change:
         requested_by=execution.requested_by_name,
     )
     return Change(execution=execution, events=(event,))
-
-
-def claim(execution: Execution, *, runner: str, context: Context) -> Change:
-    """Let a runner take the execution over: its epoch rises, and every earlier runner is fenced off.
-
-    Raises:
-        IllegalTransition: there is nothing to run (waiting or ended).
-    """
-    events: tuple[Event, ...] = ()
-    if execution.status is ExecutionStatus.PENDING:
-        execution = transition(execution, ExecutionStatus.RUNNING, now=context.now)
-        events = (ExecutionStarted(),)
-    elif execution.status is not ExecutionStatus.RUNNING:
-        raise IllegalTransition("The execution", current=execution.status, wanted=ExecutionStatus.RUNNING)
-    claimed = replace(execution, runner=runner, runner_epoch=execution.runner_epoch + 1, updated_at=context.now)
-    return Change(execution=claimed, events=events)
-
-
-def release(execution: Execution, *, context: Context) -> Change:
-    """Let a runner hand the execution back, as it stops before the end.
-
-    Raises:
-        IllegalTransition: there is nothing to hand back (waiting or ended).
-    """
-    if execution.status is not ExecutionStatus.RUNNING:
-        raise IllegalTransition("The execution", current=execution.status, wanted=ExecutionStatus.RUNNING)
-    return Change(execution=replace(execution, runner=None, updated_at=context.now))
 
 
 def start_step(execution: Execution, step_id: str, *, model: str, pins: tuple[Pin, ...], context: Context) -> Change:
@@ -212,15 +184,19 @@ def settle(change: Change, context: Context) -> Change:
 
 
 def _fail(change: Change, context: Context) -> Change:
-    execution = change.execution
-    failed = next(step for step in _in_order(execution) if step.is_fatal)
-    left = [step for step in _in_order(execution) if step.status in UNFINISHED]
-    change = _skip(change, left, reason=f"step {failed.step_id} failed", context=context)
-    execution, events = change.execution, list(change.events)
-    execution = transition(execution, ExecutionStatus.FAILED, now=context.now)
-    execution = replace(execution, failure=failed.failure)
-    events.append(_complete_event(execution, context))
-    return Change(execution=execution, events=tuple(events))
+    failed = next(step for step in _in_order(change.execution) if step.is_fatal)
+    if failed.failure is None:
+        raise ValueError("a step fails for a reason")
+    return end_in_failure(change, failed.failure, reason=f"step {failed.step_id} failed", context=context)
+
+
+def end_in_failure(change: Change, failure: Failure, *, reason: str, context: Context) -> Change:
+    """Return the change with the execution failed, and what is not finished in it skipped for this reason."""
+    left = [step for step in _in_order(change.execution) if step.status in UNFINISHED]
+    change = _skip(change, left, reason=reason, context=context)
+    execution = transition(change.execution, ExecutionStatus.FAILED, now=context.now)
+    execution = replace(execution, failure=failure)
+    return replace(change, execution=execution, events=(*change.events, _complete_event(execution, context)))
 
 
 def _without_dependents(change: Change, step_id: str, *, reason: str, context: Context) -> Change:

@@ -129,6 +129,7 @@ class Execution:
     version: int = 1
     runner: str | None = None  # name of the worker that runs it now
     runner_epoch: int = 0  # rises with every claim; the fence of every runner's write
+    recoveries: int = 0  # claims from a runner that was lost, since a step moved
     last_sequence: int = 0  # number of its newest event
     waiting_on: tuple[WaitingOn, ...] = ()
     failure: Failure | None = None
@@ -203,7 +204,8 @@ def step_transition(execution: Execution, step_id: str, to: StepStatus, *, now: 
     Raises:
         IllegalTransition: the table does not allow the move, or the execution has ended.
     """
-    return replace(execution, updated_at=now).with_step(moved(execution, execution.steps[step_id], to, now=now))
+    step = moved(execution, execution.steps[step_id], to, now=now)
+    return replace(execution, updated_at=now, recoveries=0).with_step(step)
 
 
 def moved(execution: Execution, step: Step, to: StepStatus, *, now: datetime) -> Step:

@@ -166,4 +166,5 @@ class Ports:
     models: ModelClient
     clock: Clock
     chance: Chance
+    max_recoveries: int = 5  # in a row without a step that moved; one more fails the execution
     park_after_seconds: float = 5.0  # a longer wait for a provider is not slept: the step is parked

@@ -7,7 +7,7 @@ import logging
 from dataclasses import replace
 from uuid import UUID
 
-from executions.engine import changes
+from executions.engine import changes, claiming
 from executions.engine.attempts import Attempt
 from executions.engine.calls import Call
 from executions.engine.errors import Conflict, EngineError, IllegalTransition, Superseded, Unavailable
@@ -102,7 +102,8 @@ class ExecutionRunner:
 
     async def _claim(self) -> None:
         def claim(execution: Execution, context: changes.Context) -> changes.Change:
-            return changes.claim(execution, runner=self._runner, context=context)
+            most = self._ports.max_recoveries
+            return claiming.claim(execution, runner=self._runner, max_recoveries=most, context=context)
 
         transition = Transition(execution_id=self._id, epoch=None, decide=claim)
         self._execution = await self._ports.journal.commit(transition)
@@ -235,7 +236,7 @@ class ExecutionRunner:
         if self._execution is None or changes.is_settled(self._execution):
             return
         try:
-            await self._commit(lambda execution, context: changes.release(execution, context=context))
+            await self._commit(lambda execution, context: claiming.release(execution, context=context))
         except (Superseded, Conflict, Unavailable):
             return  # somebody else has it, or has ended it, or the sweep will find it
 

@@ -77,6 +77,7 @@ class FailureCode(StrEnum):
     PROVIDER_REJECTED = "provider_rejected"
     PROVIDER_UNAVAILABLE = "provider_unavailable"
     TIMED_OUT = "timed_out"
+    RECOVERY_EXHAUSTED = "recovery_exhausted"  # runner after runner was lost over it
     INTERNAL = "internal"
 
 

@@ -13,7 +13,7 @@ from pydantic import JsonValue
 from uuid_utils.compat import uuid7
 
 from executions import journal, services
-from executions.engine import asking, changes
+from executions.engine import asking, changes, claiming
 from executions.engine.calls import Call, CallKey, ModelReply, Usage
 from executions.engine.clarification import AnswerType, Choice, QuestionDraft
 from executions.engine.errors import FieldError
@@ -97,7 +97,7 @@ def claim(execution: Execution) -> Execution:
 
 
 def _claim(execution: Execution, context: changes.Context) -> changes.Change:
-    return changes.claim(execution, runner="tests", context=context)
+    return claiming.claim(execution, runner="tests", max_recoveries=5, context=context)
 
 
 def begin(execution: Execution, step_id: str = "research") -> tuple[Execution, Call]:

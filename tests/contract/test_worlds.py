@@ -11,7 +11,7 @@ from decimal import Decimal
 import pytest
 from uuid_utils.compat import uuid7
 
-from executions.engine import changes
+from executions.engine import changes, claiming
 from executions.engine.calls import Call, CallKey
 from executions.engine.errors import IllegalTransition, NotFound, Superseded, VersionConflict
 from executions.engine.execution import Document, Execution, Pin
@@ -142,7 +142,7 @@ async def test_a_runner_that_was_overtaken_is_refused(world_of: WorldOf) -> None
     world = await _started(world_of)
 
     def claimed_by(name: str) -> Callable[[Execution, changes.Context], changes.Change]:
-        return lambda execution, context: changes.claim(execution, runner=name, context=context)
+        return lambda execution, context: claiming.claim(execution, runner=name, max_recoveries=5, context=context)
 
     first = await world.decide(claimed_by("a"))
     await world.decide(claimed_by("b"))

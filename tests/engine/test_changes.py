@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from uuid_utils.compat import uuid7
 
-from executions.engine import asking, changes
+from executions.engine import asking, changes, claiming
 from executions.engine.changes import Change, Context, stamp
 from executions.engine.clarification import QuestionDraft
 from executions.engine.errors import EngineError, FieldError
@@ -49,8 +49,8 @@ CONTEXT = Context(now=NOW, document=DOCUMENT)
 
 Happening = Callable[[Execution, str], Change]
 HAPPENINGS: dict[str, Happening] = {
-    "claim": lambda execution, _: changes.claim(execution, runner="a", context=CONTEXT),
-    "release": lambda execution, _: changes.release(execution, context=CONTEXT),
+    "claim": lambda execution, _: claiming.claim(execution, runner="a", max_recoveries=5, context=CONTEXT),
+    "release": lambda execution, _: claiming.release(execution, context=CONTEXT),
     "start": lambda execution, step: changes.start_step(execution, step, model="m", pins=(), context=CONTEXT),
     "remediate": lambda execution, step: changes.remediate(execution, step, violations=FAULTS, context=CONTEXT),
     "complete": lambda execution, step: changes.complete_step(execution, step, context=CONTEXT),
@@ -148,7 +148,7 @@ def check_log(execution: Execution, log: tuple[ProgressEvent, ...]) -> None:
 
 
 def _waiting() -> Execution:
-    execution = changes.claim(fresh(), runner="a", context=CONTEXT).execution
+    execution = claiming.claim(fresh(), runner="a", max_recoveries=5, context=CONTEXT).execution
     for step in ("left", "right"):
         execution = changes.start_step(execution, step, model="m", pins=(), context=CONTEXT).execution
         execution = asking.ask(execution, step, questions=ASKED, context=CONTEXT).execution
@@ -165,7 +165,7 @@ def test_an_execution_waits_only_when_nothing_else_goes_on() -> None:
 
 
 def test_nothing_starts_after_a_failure() -> None:
-    execution = changes.claim(fresh(), runner="a", context=CONTEXT).execution
+    execution = claiming.claim(fresh(), runner="a", max_recoveries=5, context=CONTEXT).execution
     assert [step.step_id for step in ready_steps(execution)] == ["left", "right"]
     execution = changes.start_step(execution, "left", model="m", pins=(), context=CONTEXT).execution
     failed = StepStatus.FAILED
@@ -174,7 +174,7 @@ def test_nothing_starts_after_a_failure() -> None:
 
 
 def test_a_step_that_asks_after_another_has_failed_is_skipped() -> None:
-    execution = changes.claim(fresh(), runner="a", context=CONTEXT).execution
+    execution = claiming.claim(fresh(), runner="a", max_recoveries=5, context=CONTEXT).execution
     for step in ("left", "right"):
         execution = changes.start_step(execution, step, model="m", pins=(), context=CONTEXT).execution
     execution = changes.fail_step(execution, "left", FAILURE, context=CONTEXT).execution
@@ -192,8 +192,8 @@ def test_a_cancel_stops_every_step_and_gives_up_every_call() -> None:
 
 
 def test_a_claim_raises_the_epoch_every_time() -> None:
-    first = changes.claim(fresh(), runner="a", context=CONTEXT)
-    second = changes.claim(first.execution, runner="b", context=CONTEXT)
+    first = claiming.claim(fresh(), runner="a", max_recoveries=5, context=CONTEXT)
+    second = claiming.claim(first.execution, runner="b", max_recoveries=5, context=CONTEXT)
     assert (first.execution.runner_epoch, second.execution.runner_epoch) == (1, 2)
     assert [event.event_type.value for event in first.events] == ["execution_started"]
     assert second.events == ()

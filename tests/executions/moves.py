@@ -18,7 +18,7 @@ from psycopg.sql import SQL, Identifier
 from uuid_utils.compat import uuid7
 
 from executions import journal, services
-from executions.engine import asking, changes
+from executions.engine import asking, changes, claiming
 from executions.engine.calls import Call, CallKey
 from executions.engine.clarification import QuestionDraft
 from executions.engine.execution import Document, Execution
@@ -49,7 +49,10 @@ def decide(execution_id: UUID, how: Decide, *, epoch: int | None = None, **parts
 
 def claim(execution_id: UUID, runner: str = "a") -> Execution:
     """Let a runner take the execution."""
-    return decide(execution_id, lambda execution, context: changes.claim(execution, runner=runner, context=context))
+    return decide(
+        execution_id,
+        lambda execution, context: claiming.claim(execution, runner=runner, max_recoveries=5, context=context),
+    )
 
 
 def begin(execution: Execution, step_id: str = "one") -> Execution:
