@@ -105,11 +105,10 @@ class Batch:
         return replace(document, id=document.id if head.id is None else head.id, version=head.version + 1)
 
     def _context(self, current: Execution, placed: Document | None) -> Context:
-        step_id = "" if placed is None or placed.step_id is None else placed.step_id
         return Context(
             now=self._now,
             document=placed,
-            step_totals=lambda: self._page.step_totals(current.id, step_id),
+            step_totals=lambda step_id: self._page.step_totals(current.id, step_id),
             totals=lambda: self._page.totals(current.id),
             replied=self._page.replied,
         )

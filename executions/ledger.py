@@ -27,12 +27,14 @@ class Page:
 
     def __init__(self) -> None:
         self._entries: dict[CallKey, Entry] = {}
-        self._whole: set[UUID] = set()  # executions all of whose calls are here
+        self._steps: set[tuple[UUID, str]] = set()  # steps all of whose calls are here
+        self._whole: set[UUID] = set()  # and executions
         self._tried: dict[CallKey, Entry] = {}  # by the decision under way
 
     def load(self, steps: Collection[tuple[UUID, str]]) -> None:
         """Bring in the calls of steps, named by execution and step id."""
         self._bring_in(recorder.known_of_steps(steps) if steps else ())
+        self._steps |= set(steps)
 
     def _bring_in(self, calls: Iterable[recorder.KnownCall]) -> None:
         for known in calls:
@@ -66,7 +68,9 @@ class Page:
         self._tried = {}
 
     def step_totals(self, execution_id: UUID, step_id: str) -> Totals:
-        """Return the sum over a step whose calls were brought in."""
+        """Return the sum over a step."""
+        if (execution_id, step_id) not in self._steps and execution_id not in self._whole:
+            self.load({(execution_id, step_id)})
         return sum_calls(call for call in self._of(execution_id) if call.key.step_id == step_id)
 
     def totals(self, execution_id: UUID) -> Totals:

@@ -89,6 +89,7 @@ class ExecutionStep(models.Model):
     invalid_outputs = models.PositiveIntegerField(default=0)
     pins = models.JSONField(default=list)  # input document versions
     rounds = models.JSONField(default=list)  # clarification rounds: questions and answers
+    decisions = models.JSONField(default=list)  # about versions of its document
     violations = models.JSONField(default=list)  # of the last output, when it was invalid
     document_id = models.UUIDField(null=True)  # NULL until the step is completed
     document_version = models.PositiveIntegerField(null=True)

@@ -64,10 +64,7 @@ class PostgresDocumentRepository:
 
     async def get(self, document_id: UUID, version: int | None = None) -> Document:
         """Return one version, the newest by default."""
-        stored = await patiently(documents.get_version, document_id, version)
-        if stored is None:
-            raise NotFound("There is no such document.")
-        return _document(stored)
+        return await patiently(get_document, document_id, version)
 
     async def get_by_scope_type(self, scope_id: UUID, document_type: str) -> Document | None:
         """Return the newest version, None when there is none."""
@@ -89,6 +86,18 @@ def get(execution_id: UUID) -> Execution:
         NotFound: there is none.
     """
     return _one(_rows().filter(id=execution_id))
+
+
+def get_document(document_id: UUID, version: int | None = None) -> Document:
+    """Return one version of a document, the newest by default.
+
+    Raises:
+        NotFound: there is none.
+    """
+    stored = documents.get_version(document_id, version)
+    if stored is None:
+        raise NotFound("There is no such document.")
+    return _document(stored)
 
 
 def lock(execution_id: UUID) -> Execution:

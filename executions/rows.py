@@ -7,6 +7,7 @@ from typing import Protocol
 from uuid import UUID
 
 from executions import models
+from executions.engine.acceptance import AcceptanceDecision
 from executions.engine.clarification import ClarificationRound
 from executions.engine.errors import FieldError
 from executions.engine.execution import Execution, Failure, Pin, ScopeRef, Step
@@ -90,6 +91,7 @@ def _step_value(row: models.ExecutionStep, own: ScopeRef) -> Step:
         invalid_outputs=row.invalid_outputs,
         pins=tuple(Pin.model_validate(each) for each in row.pins),
         rounds=tuple(ClarificationRound.model_validate(each) for each in row.rounds),
+        decisions=tuple(AcceptanceDecision.model_validate(each) for each in row.decisions),
         violations=tuple(FieldError.model_validate(each) for each in row.violations),
         document_id=row.document_id,
         document_version=row.document_version,
@@ -111,6 +113,7 @@ def step_columns(step: Step) -> dict[str, object]:
         "invalid_outputs": step.invalid_outputs,
         "pins": [each.model_dump(mode="json") for each in step.pins],
         "rounds": [each.model_dump(mode="json") for each in step.rounds],
+        "decisions": [each.model_dump(mode="json") for each in step.decisions],
         "violations": [each.model_dump(mode="json") for each in step.violations],
         "document_id": step.document_id,
         "document_version": step.document_version,

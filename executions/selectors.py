@@ -12,13 +12,16 @@ from django.db.models import Count, Max, Q, QuerySet
 from access.selectors import Person, visible_scopes
 from documents import selectors as documents
 from executions import models
+from executions.engine.acceptance import AcceptanceDecision
 from executions.engine.clarification import ClarificationRound
 from executions.engine.errors import NotFound
 from executions.engine.events import EventType, ProgressEvent
-from executions.engine.execution import Execution, ScopeRef
+from executions.engine.execution import Execution, ScopeRef, slug_of
 from executions.engine.states import StepStatus
 from executions.rows import scope_value
 from telemetry import selectors as telemetry
+from workflows import repository as workflows
+from workflows.definition import AcceptancePolicy
 
 REHEARSAL = "rehearsal"  # the provider of models that cost nothing and need no network
 
@@ -44,6 +47,18 @@ class StepDetails:
     step: models.ExecutionStep
     title: str
     round: ClarificationRound | None
+    acceptance: AcceptancePolicy | None  # None: nobody has to accept its document
+
+    @property
+    def decisions(self) -> list[AcceptanceDecision]:
+        """What was decided about versions of its document, oldest first."""
+        return [AcceptanceDecision.model_validate(each) for each in self.step.decisions]
+
+    @property
+    def needs_decision(self) -> bool:
+        """Whether its document waits for a person."""
+        asks = self.round is not None and self.round.answered_at is None
+        return self.step.status == StepStatus.WAITING.value and self.step.resume_at is None and not asks
 
     @property
     def scope(self) -> ScopeRef:
@@ -148,13 +163,18 @@ def steps(*, user: Person, execution_id: UUID) -> QuerySet[models.ExecutionStep]
         NotFound: there is no such execution, or none that the user may see.
     """
     row = execution(user=user, execution_id=execution_id)
-    rows = models.ExecutionStep.objects.filter(execution=row).select_related("scope", "execution__scope")
+    rows = (
+        models.ExecutionStep.objects.filter(execution=row)
+        .select_related("scope", "execution__scope", "execution__workflow_version")
+        .defer("execution__workflow_version__definition")
+    )
     return rows.order_by("position", "place", "id")
 
 
 def described_steps(rows: Iterable[models.ExecutionStep]) -> list[StepDetails]:
     """Return steps with the titles of their documents, which takes one query for all of them."""
     page = list(rows)
+    policies = {row.execution_id: _policies(row.execution) for row in {row.execution_id: row for row in page}.values()}
     made = [(row.document_id, row.document_version) for row in page]
     titles = documents.titles((each, number) for each, number in made if each is not None and number is not None)
     return [
@@ -162,9 +182,15 @@ def described_steps(rows: Iterable[models.ExecutionStep]) -> list[StepDetails]:
             step=row,
             title=titles.get(pair, ""),  # type: ignore[arg-type]
             round=ClarificationRound.model_validate(row.rounds[-1]) if row.rounds else None,
+            acceptance=policies[row.execution_id].get(slug_of(row.step_id)),
         )
         for row, pair in zip(page, made, strict=True)
     ]
+
+
+def _policies(row: models.Execution) -> dict[str, AcceptancePolicy | None]:
+    definition = workflows.get_definition(row.workflow_id, row.workflow_version.version)
+    return {step.id: step.acceptance for step in definition.steps}
 
 
 def events(*, user: Person, execution_id: UUID, after: int = 0) -> QuerySet[models.ExecutionEvent]:

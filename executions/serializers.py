@@ -11,6 +11,7 @@ from rest_framework import serializers
 
 from access.fields import MoneyField, TimestampField
 from access.serializers import StrictSerializer
+from executions.engine.acceptance import Verdict
 from executions.engine.states import ExecutionStatus, FailureCode, WaitingOn
 from executions.fields import AnswersField, BriefField
 from executions.selectors import ExecutionDetails
@@ -60,6 +61,23 @@ class ClarificationAnswers(StrictSerializer):
     """Answers by question: its id, or its text. A question left out is answered by its default, if it has one."""
 
     answers = AnswersField()
+
+
+class AcceptanceRequest(StrictSerializer):
+    """What is decided about a document that waits for it, and which version of it was read."""
+
+    decision = serializers.ChoiceField(choices=values(Verdict))
+    document_version = serializers.IntegerField(min_value=1, max_value=MAX_INTEGER)
+    comment = serializers.CharField(
+        required=False,
+        allow_blank=True,
+        max_length=10_000,
+        help_text="For the record, or for the model: what is to be changed. Needed to request changes.",
+    )
+
+    def validate_decision(self, value: str) -> Verdict:
+        """Return the decision as the engine knows it."""
+        return Verdict(value)
 
 
 class RetryRequest(StrictSerializer):

@@ -13,15 +13,14 @@ from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import transaction
 from pydantic import JsonValue
-from rest_framework import exceptions
 from uuid_utils.compat import uuid7
 
-from access import selectors as access
 from access.selectors import Role
 from access.services import claim_root_scope
 from documents import repository as documents
 from executions import journal, repository, sweep
-from executions.engine import asking, changes, parking, reopening
+from executions.engine import accepting, asking, changes, parking, reopening
+from executions.engine.acceptance import AcceptanceDecision, Verdict
 from executions.engine.clarification import check_answers
 from executions.engine.errors import (
     FieldError,
@@ -30,13 +29,12 @@ from executions.engine.errors import (
     NotFound,
     NotWaiting,
     Unavailable,
-    VersionConflict,
 )
 from executions.engine.execution import Execution, ScopeRef
 from executions.engine.planner import new_execution
-from executions.engine.ports import Decide, Transition
 from executions.engine.runner import ExecutionRunner
 from executions.engine.states import ExecutionStatus
+from executions.holding import apply, hold
 from executions.jobs import enqueue_advance
 from executions.running import supervise, watched
 from executions.threads import in_thread, patiently
@@ -113,14 +111,14 @@ def submit_clarification(
         NotWaiting: nothing is asked, or somebody else has answered already.
         VersionConflict: `expected_version` is not the present one.
     """
-    current = _lock(user, execution_id, Role.REVIEWER, expected_version=expected_version)
+    current = hold(user, execution_id, Role.REVIEWER, expected_version=expected_version)
     if _answered_the_same(current, step_id, answers):
         return current
 
     def decide(execution: Execution, context: changes.Context) -> changes.Change:
         return asking.answer(execution, step_id, answers, answered_by=user.get_username(), context=context)
 
-    stored = _apply(execution_id, decide, now)
+    stored = apply(execution_id, decide, now)
     enqueue_advance(execution_id)
     return stored
 
@@ -137,6 +135,61 @@ def _answered_the_same(execution: Execution, step_id: str, answers: Mapping[str,
 
 
 @transaction.atomic
+def decide_acceptance(
+    *,
+    user: User,
+    execution_id: UUID,
+    step_id: str,
+    decision: Verdict,
+    document_version: int,
+    comment: str = "",
+    now: datetime,
+    expected_version: int | None = None,
+) -> Execution:
+    """Accept a document that waits for it, reject it or ask for changes. The same decision again changes nothing.
+
+    Raises:
+        NotFound: there is no such execution or step, or none that the user may see.
+        Forbidden: the user's role does not reach.
+        Invalid: changes are asked for and not named.
+        NotWaiting: the step waits for no decision (any more).
+        VersionConflict: another version of the document waits, or `expected_version` is not the present one.
+    """
+    current = hold(user, execution_id, Role.REVIEWER, expected_version=expected_version)
+    if decision is Verdict.REQUEST_CHANGES and not comment:
+        error = FieldError(pointer="/comment", code="required", detail="Say what is to be changed.")
+        raise Invalid("A request for changes needs a comment.", [error])
+    if _decided_the_same(current, step_id, (decision, document_version, comment)):
+        return current
+    said = AcceptanceDecision(
+        decision=decision,
+        document_version=document_version,
+        comment=comment,
+        decided_by=user.get_username(),
+        decided_at=now,
+    )
+    pin = accepting.waiting_document(current, step_id, version=document_version)
+    handed = accepting.Handed(
+        document=repository.get_document(pin.document_id, pin.version),
+        definition=workflows.get_definition(current.workflow_id, current.workflow_version),
+    )
+
+    def decide(execution: Execution, context: changes.Context) -> changes.Change:
+        return accepting.decide(execution, step_id, said, handed=handed, context=context)
+
+    stored = apply(execution_id, decide, now)
+    if not stored.ended:
+        enqueue_advance(execution_id)
+    return stored
+
+
+def _decided_the_same(execution: Execution, step_id: str, said: tuple[Verdict, int, str]) -> bool:
+    step = execution.steps.get(step_id)
+    last = step.decisions[-1] if step is not None and step.decisions else None
+    return last is not None and (last.decision, last.document_version, last.comment) == said
+
+
+@transaction.atomic
 def cancel_execution(
     *, user: User, execution_id: UUID, now: datetime, expected_version: int | None = None
 ) -> Execution:
@@ -148,10 +201,10 @@ def cancel_execution(
         IllegalTransition: it has ended otherwise.
         VersionConflict: `expected_version` is not the present one.
     """
-    current = _lock(user, execution_id, Role.OPERATOR, expected_version=expected_version)
+    current = hold(user, execution_id, Role.OPERATOR, expected_version=expected_version)
     if current.status is ExecutionStatus.CANCELLED:
         return current
-    return _apply(execution_id, lambda execution, context: changes.cancel(execution, context=context), now)
+    return apply(execution_id, lambda execution, context: changes.cancel(execution, context=context), now)
 
 
 @transaction.atomic
@@ -172,30 +225,14 @@ def retry_execution(
         Invalid: it has no such step.
         VersionConflict: `expected_version` is not the present one.
     """
-    _lock(user, execution_id, Role.OPERATOR, expected_version=expected_version)
+    hold(user, execution_id, Role.OPERATOR, expected_version=expected_version)
 
     def decide(execution: Execution, context: changes.Context) -> changes.Change:
         return reopening.retry(execution, from_step=from_step, requested_by=user.get_username(), context=context)
 
-    stored = _apply(execution_id, decide, now)
+    stored = apply(execution_id, decide, now)
     enqueue_advance(execution_id)
     return stored
-
-
-def _lock(user: User, execution_id: UUID, need: Role, *, expected_version: int | None) -> Execution:
-    """Return the execution with its row locked, if the user's role reaches and nobody was quicker."""
-    execution = repository.lock(execution_id)
-    try:
-        access.require_in(user, execution.scope.id, need)
-    except exceptions.NotFound as error:  # in the words for an id that does not exist: neither tells of the other
-        raise NotFound("There is no such execution.") from error
-    if expected_version is not None and execution.version != expected_version:
-        raise VersionConflict("The execution", expected=expected_version)
-    return execution
-
-
-def _apply(execution_id: UUID, decide: Decide, now: datetime) -> Execution:
-    return journal.apply(Transition(execution_id=execution_id, epoch=None, decide=decide), now=now)
 
 
 def resume_parked(*, now: datetime) -> int:
@@ -210,7 +247,7 @@ def resume_parked(*, now: datetime) -> int:
 @transaction.atomic
 def _resume(execution_id: UUID, now: datetime) -> bool:
     try:
-        _apply(execution_id, lambda execution, context: parking.resume(execution, context=context), now)
+        apply(execution_id, lambda execution, context: parking.resume(execution, context=context), now)
     except (NotWaiting, NotFound):
         return False  # another worker was quicker, or it has ended
     enqueue_advance(execution_id)

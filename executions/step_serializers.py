@@ -8,6 +8,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from access.fields import TimestampField
+from executions.engine.acceptance import Verdict
 from executions.engine.clarification import AnswerType, ClarificationRound
 from executions.engine.events import EventType
 from executions.engine.execution import keys_of
@@ -65,6 +66,24 @@ class ClarificationResponse(serializers.Serializer[Any]):
     answered_by = serializers.CharField(allow_null=True)
 
 
+class DecisionResponse(serializers.Serializer[Any]):
+    """What a person decided about a version of a step's document."""
+
+    decision = serializers.ChoiceField(choices=values(Verdict))
+    document_version = serializers.IntegerField()
+    comment = serializers.CharField(allow_blank=True)
+    decided_by = serializers.CharField(help_text="Name of the user.")
+    decided_at = TimestampField()
+
+
+class AcceptanceResponse(serializers.Serializer[Any]):
+    """The gate behind a step: what a person should look at, and what was decided."""
+
+    needed = serializers.BooleanField(help_text="The step's document waits for a decision.")
+    instructions = serializers.CharField(allow_blank=True)
+    decisions = DecisionResponse(many=True, help_text="Oldest first.")
+
+
 class ViolationResponse(serializers.Serializer[Any]):
     """One thing that was wrong with a model's output."""
 
@@ -112,6 +131,7 @@ class StepStatusResponse(serializers.Serializer[Any]):
     finished_at = TimestampField(source="step.finished_at", allow_null=True)
     document = serializers.SerializerMethodField()
     clarification = serializers.SerializerMethodField()
+    acceptance = serializers.SerializerMethodField()
     violations = ViolationResponse(source="step.violations", many=True)
     error = serializers.SerializerMethodField()
 
@@ -136,6 +156,14 @@ class StepStatusResponse(serializers.Serializer[Any]):
         """Return the newest questions, null when the step never asked."""
         newest: ClarificationRound | None = details.round
         return None if newest is None else ClarificationResponse(newest).data
+
+    @extend_schema_field(AcceptanceResponse(allow_null=True))
+    def get_acceptance(self, details: StepDetails) -> dict[str, Any] | None:
+        """Return what is to be decided and was, null for a step whose document nobody has to accept."""
+        if details.acceptance is None:
+            return None
+        made = {"needed": details.needs_decision, "instructions": details.acceptance.instructions}
+        return AcceptanceResponse({**made, "decisions": details.decisions}).data
 
     @extend_schema_field(FailureResponse(allow_null=True))
     def get_error(self, details: StepDetails) -> dict[str, str] | None:

@@ -25,6 +25,7 @@ from executions import selectors, services
 from executions.engine.errors import VersionConflict
 from executions.problem_docs import problems
 from executions.serializers import (
+    AcceptanceRequest,
     ClarificationAnswers,
     EventFilters,
     ExecutionFilters,
@@ -166,6 +167,30 @@ class ExecutionViewSet(PagedViewSet):
             return shown(selectors.described_value(execution))
 
         return await sync_to_async(answer)()
+
+    @extend_schema(  # type: ignore[type-var]
+        parameters=[_ID, _STEP, _IF_MATCH],
+        request=AcceptanceRequest,
+        responses={200: ExecutionResponse, **problems(400, 401, 403, 404, 409, 412, 415, 422)},
+    )
+    @action(detail=True, methods=["post"], url_path=r"steps/(?P<step_id>[^/]+)/acceptance")
+    async def acceptance(self, request: Request, execution_id: str, step_id: str) -> Response:
+        """Accept a document that waits for it, reject it, or have it worked over; name the version that you read."""
+        values, expected = checked(AcceptanceRequest, request.data), expected_version(request)
+
+        def decide() -> Response:
+            with precondition(values["document_version"]):
+                execution = services.decide_acceptance(
+                    user=caller(request),
+                    execution_id=UUID(execution_id),
+                    step_id=step_id,
+                    now=timezone.now(),
+                    expected_version=expected,
+                    **values,
+                )
+            return shown(selectors.described_value(execution))
+
+        return await sync_to_async(decide)()
 
     @extend_schema(  # type: ignore[type-var]
         parameters=[_ID, _IF_MATCH],

@@ -15,6 +15,7 @@ from workflows.faults import DefinitionError, Fault, pointer
 from workflows.iteration import Chain, ForEach, Slug, chain_of, iteration_faults
 
 __all__ = [
+    "AcceptancePolicy",
     "ClarificationPolicy",
     "DefinitionError",
     "Fault",
@@ -67,6 +68,12 @@ class RetryPolicy(_Part):
     )
 
 
+class AcceptancePolicy(_Part):
+    """The document waits for a person, who accepts it, rejects it or asks for changes."""
+
+    instructions: str = Field(default="", max_length=2000, description="What the person should look at.")
+
+
 class StepDefinition(_Part):
     """One station of the line: documents in, one document out."""
 
@@ -85,6 +92,9 @@ class StepDefinition(_Part):
         default="standard", min_length=1, description="Alias (fast, standard, strong) or provider:model."
     )
     clarification: ClarificationPolicy | None = Field(default=None, description="null: the step may not ask.")
+    acceptance: AcceptancePolicy | None = Field(
+        default=None, description="What depends on the document starts once a person has accepted it; null: at once."
+    )
     max_attempts: int = Field(default=3, ge=1, le=10, description="Outputs tried before validation is given up.")
     input_token_budget: int = Field(default=24_000, ge=500, description="Tokens that all input documents share.")
     max_output_tokens: int = Field(default=8_000, ge=100)

@@ -108,6 +108,7 @@ class Attempts:
             documents=[each for each in inputs if each.type in self.step.inputs],
             items=self._items(inputs),
             rounds=execution.steps[self.step_id].rounds,
+            decisions=execution.steps[self.step_id].decisions,
             rejected=rejected,
         )
         request = replace(request, step_id=self.step_id)

@@ -51,8 +51,8 @@ class Usage(_Value):
 class Material(_Value):
     """One thing a step was given to read: an input document, the brief, or an answer."""
 
-    kind: str  # "brief", "item", "document", "answer"
-    name: str  # document type, kind and key of an item, or the question's text
+    kind: str  # "brief", "item", "document", "answer", "change_request"
+    name: str  # document type, kind and key of an item, the question's text …
     text: str
 
 

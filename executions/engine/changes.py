@@ -34,7 +34,7 @@ class Context:
 
     now: datetime
     document: Document | None = None
-    step_totals: Callable[[], Totals] = field(default=Totals)  # of the document's step
+    step_totals: Callable[[str], Totals] = field(default=lambda _: Totals())  # of one step
     totals: Callable[[], Totals] = field(default=Totals)  # of the whole execution
     replied: Callable[[CallKey], bool] = field(default=lambda _: False)  # whether one of its calls has its reply
 
@@ -89,19 +89,19 @@ def remediate(execution: Execution, step_id: str, *, violations: tuple[FieldErro
     return Change(execution=execution.with_step(step), events=(event,))
 
 
-def complete_step(execution: Execution, step_id: str, *, context: Context) -> Change:
-    """Finish a step with the document in `context`.
+def complete_step(execution: Execution, step_id: str, *, context: Context, document: Document | None = None) -> Change:
+    """Finish a step with this document, by default the new one in `context`.
 
     Raises:
-        IllegalTransition: the step is not working, or the execution has ended.
+        IllegalTransition: the step neither works nor waits for a decision, or the execution has ended.
     """
-    document = context.document
+    document = document or context.document
     if document is None:
         raise ValueError("a step completes with its document")
     execution = step_transition(execution, step_id, StepStatus.COMPLETED, now=context.now)
     step = execution.steps[step_id]
     step = replace(step, document_id=document.id, document_version=document.version, violations=())
-    spent = context.step_totals()
+    spent = context.step_totals(step_id)
     event = StepCompleted(
         step_id=step_id,
         document_id=document.id,

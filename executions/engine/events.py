@@ -10,6 +10,7 @@ from uuid import UUID
 
 from pydantic import JsonValue, TypeAdapter
 
+from executions.engine.acceptance import Verdict
 from executions.engine.calls import Totals, Usage
 from executions.engine.clarification import Question
 from executions.engine.errors import FieldError
@@ -26,6 +27,8 @@ class EventType(StrEnum):
     REMEDIATION_STARTED = "remediation_started"
     CLARIFICATION_NEEDED = "clarification_needed"
     CLARIFICATION_ANSWERED = "clarification_answered"
+    ACCEPTANCE_NEEDED = "acceptance_needed"
+    ACCEPTANCE_DECIDED = "acceptance_decided"
     STEP_COMPLETED = "step_completed"
     STEP_FAILED = "step_failed"
     STEP_CANCELLED = "step_cancelled"
@@ -84,7 +87,7 @@ class StepStarted(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RemediationStarted(Event):
-    """Output was invalid; the model is asked again. `attempt` is the one that begins."""
+    """Output was invalid, or changes were asked for; the model is asked again. `attempt` is the one that begins."""
 
     event_type = EventType.REMEDIATION_STARTED
     attempt: int
@@ -105,6 +108,28 @@ class ClarificationAnswered(Event):
 
     event_type = EventType.CLARIFICATION_ANSWERED
     answered_by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AcceptanceNeeded(Event):
+    """A document is stored, and waits for a person to decide about it."""
+
+    event_type = EventType.ACCEPTANCE_NEEDED
+    document_id: UUID
+    document_version: int
+    document_type: str
+    title: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AcceptanceDecided(Event):
+    """A person decided."""
+
+    event_type = EventType.ACCEPTANCE_DECIDED
+    decision: Verdict
+    document_version: int
+    comment: str
+    decided_by: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

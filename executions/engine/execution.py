@@ -9,6 +9,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, JsonValue
 
+from executions.engine.acceptance import AcceptanceDecision
 from executions.engine.clarification import ClarificationRound
 from executions.engine.errors import FieldError, IllegalTransition
 from executions.engine.states import (
@@ -61,6 +62,7 @@ class Step:
     invalid_outputs: int = 0  # since the start or the last answers
     pins: tuple[Pin, ...] = ()
     rounds: tuple[ClarificationRound, ...] = ()
+    decisions: tuple[AcceptanceDecision, ...] = ()  # about versions of its document, oldest first
     violations: tuple[FieldError, ...] = ()  # of the last output, when it was invalid
     document_id: UUID | None = None
     document_version: int | None = None
@@ -72,7 +74,7 @@ class Step:
     @property
     def slug(self) -> str:
         """The id of its definition."""
-        return self.step_id.partition("@")[0]
+        return slug_of(self.step_id)
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -89,13 +91,20 @@ class Step:
         """What a waiting step waits for; None for one that does not wait."""
         if self.status is not StepStatus.WAITING:
             return None
-        return WaitingOn.RATE_LIMIT if self.resume_at is not None else WaitingOn.CLARIFICATION
+        if self.resume_at is not None:
+            return WaitingOn.RATE_LIMIT
+        return WaitingOn.ACCEPTANCE if self.open_round is None else WaitingOn.CLARIFICATION
 
     @property
     def open_round(self) -> ClarificationRound | None:
         """The round of questions that waits for answers, if any."""
         last = self.rounds[-1] if self.rounds else None
         return last if last is not None and last.answered_at is None else None
+
+
+def slug_of(step_id: str) -> str:
+    """Return the id of the definition that a step's id names."""
+    return step_id.partition("@")[0]
 
 
 def keys_of(step_id: str) -> tuple[str, ...]:

@@ -190,7 +190,7 @@ class InMemoryJournal:
             context = Context(
                 now=now,
                 document=placed,
-                step_totals=lambda: self._totals(current.id, None if placed is None else placed.step_id),
+                step_totals=lambda step_id: self._totals(current.id, step_id),
                 totals=lambda: self._totals(current.id, None),
                 replied=lambda key: self.ledger.rows[key].reply is not None,
             )

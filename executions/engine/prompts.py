@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from pydantic import JsonValue
 
+from executions.engine.acceptance import CHANGES_REQUESTED, AcceptanceDecision
 from executions.engine.calls import Material, ModelRequest
 from executions.engine.clarification import ClarificationRound, Question
 from executions.engine.errors import FieldError
@@ -55,6 +56,7 @@ def build_request(
     rounds: Sequence[ClarificationRound],
     rejected: Rejected | None,
     items: Sequence[Material] = (),
+    decisions: Sequence[AcceptanceDecision] = (),
 ) -> ModelRequest:
     """Return the request of one attempt: what stays the same first, what changes last.
 
@@ -67,10 +69,12 @@ def build_request(
         rounds: What was asked and answered before.
         rejected: The last output, when it was invalid.
         items: What the step is about, when it goes over a collection.
+        decisions: What people said about earlier versions of the document.
     """
     policy = step.clarification
     max_questions = policy.max_questions if policy and len(rounds) < policy.max_rounds else 0
-    materials = _materials(brief, documents, items=items, rounds=rounds, token_budget=step.input_token_budget)
+    read = _materials(brief, documents, items=items, token_budget=step.input_token_budget)
+    materials = (*read, *_said(rounds, decisions))
     request = ModelRequest(
         step_id=step.id,
         model=model,
@@ -105,6 +109,11 @@ def _sent_back(rejected: Rejected) -> str:
     # Violations quote the output, which may quote the brief: they are data like the rest.
     faults = "\n".join(f"- at `{each.pointer or '/'}`: {each.detail}" for each in rejected.violations)
     output = Material(kind="rejected", name="your last output", text=rejected.output)
+    if any(each.code == CHANGES_REQUESTED for each in rejected.violations):
+        return (
+            f"# A person has read your last output and asks for changes\n\n{_data(output)}\n\n"
+            "Hand in the whole document again with the newest change request met, and keep the rest."
+        )
     violations = Material(kind="violations", name="exactly what is wrong with it", text=faults)
     return (
         f"# Your last output was not valid\n\n{_data(output)}\n\n{_data(violations)}\n\n"
@@ -123,23 +132,30 @@ def _materials(
     documents: Sequence[Document],
     *,
     items: Sequence[Material],
-    rounds: Sequence[ClarificationRound],
     token_budget: int,
-) -> tuple[Material, ...]:
+) -> list[Material]:
     text = brief if isinstance(brief, str) else json.dumps(brief, indent=1, ensure_ascii=False)
     read = [
         Material(kind="document", name=each.type, text=json.dumps(each.content, indent=1, ensure_ascii=False))
         for each in documents
     ]
-    inputs = _condensed([Material(kind="brief", name="brief", text=text), *read, *items], token_budget)
-    answers = [
+    return _condensed([Material(kind="brief", name="brief", text=text), *read, *items], token_budget)
+
+
+def _said(rounds: Sequence[ClarificationRound], decisions: Sequence[AcceptanceDecision]) -> Iterator[Material]:
+    """Yield what people said, in the order of asking: answers, then requests for changes."""
+    yield from (
         Material(kind="answer", name=question.text, text=_shown(question, asked.answers[question.id]))
         for asked in rounds
         if asked.answers is not None
         for question in asked.questions
         if question.id in asked.answers
-    ]
-    return (*inputs, *answers)
+    )
+    yield from (
+        Material(kind="change_request", name=f"about version {each.document_version}", text=each.comment)
+        for each in decisions
+        if each.comment
+    )
 
 
 def _shown(question: Question, answer: JsonValue) -> str:

@@ -18,7 +18,8 @@ def retry(execution: Execution, *, from_step: str | None, requested_by: str, con
     """Let a failed or cancelled execution go on from what it left over; finished steps keep their documents.
 
     `from_step` is done again too, with everything that depends on it. A step whose questions were open asks them again,
-    without asking the model. Whoever ran the execution before is fenced off.
+    and one whose document waited for a decision waits for it again, without asking the model. Whoever ran the execution
+    before is fenced off.
 
     Raises:
         IllegalTransition: it has neither failed nor been cancelled.
@@ -41,15 +42,18 @@ def retry(execution: Execution, *, from_step: str | None, requested_by: str, con
 
 
 def _reopened(execution: Execution, step: Step, context: Context) -> Execution:
-    to = StepStatus.WAITING if step.open_round is not None else StepStatus.PENDING
+    decided = {decision.document_version for decision in step.decisions}
+    left = step.status in {StepStatus.CANCELLED, StepStatus.SKIPPED}
+    undecided = left and step.document_version is not None and step.document_version not in decided
+    to = StepStatus.WAITING if undecided or step.open_round is not None else StepStatus.PENDING
     execution = step_transition(execution, step.step_id, to, now=context.now)
     step = replace(
         execution.steps[step.step_id],
         invalid_outputs=0,
         violations=(),
         failure=None,
-        document_id=None,
-        document_version=None,
+        document_id=step.document_id if undecided else None,
+        document_version=step.document_version if undecided else None,
     )
     return execution.with_step(step)
 

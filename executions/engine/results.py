@@ -37,6 +37,7 @@ def new_document(
         "attempt": call.key.attempt,
         "inputs": [pin.model_dump(mode="json") for pin in step.pins],
         "answers": _answers(step),
+        **({"decisions": [each.model_dump(mode="json") for each in step.decisions]} if step.decisions else {}),
         "rehearsal": reply.provider == "rehearsal",
         "request_hash": call.request_hash,
         **({"item": {"keys": list(step.keys), "label": step.label}} if step.keys else {}),

@@ -16,7 +16,7 @@ from executions.engine.finishing import to_the_end
 from executions.engine.papers import Papers
 from executions.engine.planner import ready_steps
 from executions.engine.ports import Decide, Ports, Transition
-from executions.engine.states import WORKING, FailureCode
+from executions.engine.states import WORKING, FailureCode, StepStatus
 from executions.engine.step_executor import LLMStepExecutor
 from workflows.definition import WorkflowDefinition
 
@@ -147,7 +147,9 @@ class ExecutionRunner:
         if now.ended or definition is None or room <= 0:
             return
         ready = [step.step_id for step in ready_steps(now)]
-        waiting = [step_id for step_id in dict.fromkeys([*self._left, *ready]) if step_id not in self._tasks]
+        worked_over = [step.step_id for step in now.steps.values() if step.status is StepStatus.REMEDIATING]
+        wanted = dict.fromkeys([*self._left, *worked_over, *ready])  # a person's decision begins an attempt
+        waiting = [step_id for step_id in wanted if step_id not in self._tasks]
         for step_id in waiting[:room]:
             self._start(definition, step_id, pulls=limit is None)
         self._left = [step_id for step_id in self._left if step_id not in self._tasks]

@@ -27,7 +27,7 @@ class StepStatus(StrEnum):
     RUNNING = "running"
     #: A person has to answer, or its time has to come.
     WAITING = "waiting"
-    #: Its output was invalid; the model is asked again with the violations.
+    #: Its output was invalid, or a person asked for changes; the model is asked again with what is wrong.
     REMEDIATING = "remediating"
     COMPLETED = "completed"
     FAILED = "failed"
@@ -62,6 +62,8 @@ class WaitingOn(StrEnum):
     """What a waiting execution waits for."""
 
     CLARIFICATION = "clarification"
+    #: A document waits for a person to accept it, to reject it or to ask for changes.
+    ACCEPTANCE = "acceptance"
     #: The provider has asked to be left alone until a moment that is known.
     RATE_LIMIT = "rate_limit"
 
@@ -77,7 +79,10 @@ class FailureCode(StrEnum):
     PROVIDER_REJECTED = "provider_rejected"
     PROVIDER_UNAVAILABLE = "provider_unavailable"
     TIMED_OUT = "timed_out"
-    RECOVERY_EXHAUSTED = "recovery_exhausted"  # runner after runner was lost over it
+    #: A person rejected its document.
+    REJECTED = "rejected"
+    #: Runner after runner was lost over it.
+    RECOVERY_EXHAUSTED = "recovery_exhausted"
     INTERNAL = "internal"
 
 
@@ -117,8 +122,18 @@ STEP_TRANSITIONS: dict[StepStatus, frozenset[StepStatus]] = {
             StepStatus.CANCELLED,
         }
     ),
-    StepStatus.WAITING: frozenset({StepStatus.PENDING, StepStatus.SKIPPED, StepStatus.CANCELLED}),
-    # Out of these by a retry alone; back to WAITING when its questions were open.
+    StepStatus.WAITING: frozenset(
+        {
+            StepStatus.PENDING,
+            StepStatus.SKIPPED,
+            StepStatus.CANCELLED,
+            # By a person who decides on its document.
+            StepStatus.COMPLETED,
+            StepStatus.FAILED,
+            StepStatus.REMEDIATING,
+        }
+    ),
+    # Out of these by a retry alone; back to WAITING when its questions, or the decision on its document, were open.
     StepStatus.COMPLETED: frozenset({StepStatus.PENDING}),
     StepStatus.FAILED: frozenset({StepStatus.PENDING}),
     StepStatus.CANCELLED: frozenset({StepStatus.PENDING, StepStatus.WAITING}),

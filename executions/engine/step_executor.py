@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import assert_never
 
-from executions.engine import asking, changes, parking
+from executions.engine import accepting, asking, changes, parking
 from executions.engine.attempts import Attempt, Attempts
 from executions.engine.calls import Call, ModelReply
 from executions.engine.errors import FieldError, ModelError, Unavailable
@@ -223,6 +223,13 @@ class LLMStepExecutor(StepBooks):
 
     async def _complete_with(self, settled: Call, document: Document) -> None:
         """Store the document; what can start then, and there is room for, starts in the same transition."""
+        if self._attempts.step.acceptance is not None:
+            await self._settle_with(
+                settled,
+                lambda execution, context: accepting.hand_in(execution, self._step_id, context=context),
+                document=document,
+            )
+            return
         pulled = await self._pull(document) if self._pulls else []
 
         def complete(execution: Execution, context: changes.Context) -> changes.Change:

@@ -66,8 +66,8 @@ class Facts:
 
     @cached_property
     def all(self) -> tuple[Fact, ...]:
-        """Return every fact once: answers first, then the item, from the inside out, the brief, and the documents."""
-        order = {"answer": 0, "item": 1, "brief": 2}
+        """Return every fact once: what people said, then the item, from the inside out, the brief, the documents."""
+        order = {"change_request": 0, "answer": 0, "item": 1, "brief": 2}
         inside_out = [*reversed(self._items), *(each for each in self.materials if each.kind != "item")]
         ordered = sorted(inside_out, key=lambda material: order.get(material.kind, 3))
         found: dict[str, Fact] = {}
@@ -77,7 +77,7 @@ class Facts:
 
     @cached_property
     def answers(self) -> tuple[Fact, ...]:
-        """Return what people answered."""
+        """Return what people answered, and what they asked to be changed."""
         return tuple(fact for fact in self.all if fact.is_answer)
 
     @cached_property
@@ -100,6 +100,9 @@ class Facts:
 
 
 def _facts(material: Material) -> Iterator[Fact]:
+    if material.kind == "change_request":
+        yield Fact(_plain(material.text), words(material.text), is_answer=True)
+        return
     if material.kind == "answer":
         quoted = re.search("“(.+)”", material.name)
         about = f"{quoted[1]} Decided" if quoted else material.name.rstrip("?:. ")

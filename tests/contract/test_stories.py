@@ -11,6 +11,7 @@ import pytest
 from pydantic import JsonValue
 
 from executions.engine import parking
+from executions.engine.acceptance import Verdict
 from executions.engine.calls import ModelReply, ToolCall
 from executions.engine.errors import ModelError, Superseded, Unavailable, VersionConflict
 from executions.engine.execution import Execution
@@ -21,7 +22,7 @@ from executions.engine.reopening import retry
 from executions.engine.runner import ExecutionRunner
 from executions.engine.states import CallStatus, ExecutionStatus, FailureCode
 from tests.contract.worlds import AnyWorld, MemoryWorld, PostgresWorld, without_ids
-from tests.engine.collections import delivery, items
+from tests.engine.collections import collection, delivery, items, over
 from tests.engine.world import LINE, Gate, document, invalid, reply
 from tests.engine.world import definition as define
 from workflows.definition import WorkflowDefinition
@@ -29,6 +30,14 @@ from workflows.definition import WorkflowDefinition
 BUSY = ModelError(FailureCode.PROVIDER_UNAVAILABLE, "Busy.", transient=True)
 MUCH_TOO_BUSY = ModelError(FailureCode.PROVIDER_UNAVAILABLE, "Busy.", transient=True, retry_after=0.1)
 HASTY = define({"id": "one", "retries": {"max_tries": 3, "base_seconds": 0.01}}, {"id": "two", "inputs": ["one"]})
+
+OVER = over("epics", "epic", on_item_failure="skip")
+GATED = define(
+    {"id": "epics", "output_schema": collection("epics"), "acceptance": {}},
+    {"id": "design", "for_each": OVER, "acceptance": {}},
+    {"id": "check", "for_each": OVER, "inputs": ["design"]},
+    max_parallel=1,
+)
 
 Story = Callable[[AnyWorld], Awaitable[None]]
 
@@ -171,9 +180,24 @@ async def delivered_again(world: AnyWorld) -> None:
     assert [each for each in places if not each.startswith("test@pay")] == ["test@ship.card", "test@bill.card"]
 
 
+async def reviewed(world: AnyWorld) -> None:
+    """A person has the epics worked over, accepts them, and rejects the design of one."""
+    world.script = {"epics": [items("epics", "pay"), items("epics", "pay", "ship")]}
+    await world.runner("a").run()
+    await world.review(Verdict.REQUEST_CHANGES, step_id="epics", comment="Ship it, too.")
+    await world.runner("b").run()
+    await world.review(Verdict.ACCEPT, step_id="epics", version=2)
+    await world.runner("c").run()
+    await world.review(Verdict.REJECT, step_id="design@ship")
+    await world.review(Verdict.ACCEPT, step_id="design@pay")
+    await world.runner("d").run()
+    assert [each.comment for each in (await world.now()).steps["epics"].decisions] == ["Ship it, too.", ""]
+
+
 @pytest.mark.parametrize(
     ("definition", "story", "ends"),
     [
+        (GATED, reviewed, ExecutionStatus.COMPLETED),
         (delivery(epic="skip"), delivered, ExecutionStatus.COMPLETED),
         (delivery(), delivered_again, ExecutionStatus.COMPLETED),
         (LINE, hostile, ExecutionStatus.COMPLETED),

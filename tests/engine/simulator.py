@@ -17,10 +17,11 @@ from typing import Any
 from uuid import UUID
 
 from executions.engine import parking, reopening
+from executions.engine.acceptance import Verdict
 from executions.engine.calls import Call, ModelReply, ModelRequest
 from executions.engine.errors import Conflict, ModelError, Superseded
 from executions.engine.events import ProgressEvent
-from executions.engine.execution import Document, Execution, Step
+from executions.engine.execution import Document, Execution, Step, slug_of
 from executions.engine.ports import Ports, Repositories, Transition
 from executions.engine.runner import ExecutionRunner
 from executions.engine.states import ENDED, CallStatus, ExecutionStatus, FailureCode, StepStatus, WaitingOn
@@ -28,6 +29,7 @@ from tests.engine.collections import collection, items, over
 from tests.engine.world import ASKING, FORK, LINE, World, definition, document, invalid, question
 from workflows.definition import WorkflowDefinition
 
+MOST_DECISIONS = 3  # about one step
 TURNS = 60  # of the scheduler, enough for whoever can go on to reach the next gate
 WIDE = definition({"id": "a"}, {"id": "b"}, {"id": "c", "inputs": ["a"]}, {"id": "d", "inputs": ["a", "b", "c"]})
 ASKING_BESIDE = definition(
@@ -40,7 +42,12 @@ COLLECTION = definition(
     {"id": "check", "for_each": EPICS, "inputs": ["design"]},
     max_parallel=2,
 )
-WORKFLOWS = (LINE, FORK, ASKING, WIDE, ASKING_BESIDE, COLLECTION)
+GATED = definition(
+    {"id": "epics", "output_schema": collection("epics"), "acceptance": {}},
+    {"id": "design", "for_each": EPICS, "acceptance": {}, "clarification": {"max_rounds": 1}},
+    {"id": "other"},
+)
+WORKFLOWS = (LINE, FORK, ASKING, WIDE, ASKING_BESIDE, COLLECTION, GATED)
 
 
 class Dead(BaseException):
@@ -267,6 +274,8 @@ class Simulation:
         stored = self.stored
         if self._asking():
             possible.append((self._answer, 2.0))
+        if self._handed_in():
+            possible.append((self._review, 2.0))
         if stored.resume_at is not None:
             possible.append((self._let_time_pass, 2.0))
         if not stored.ended:
@@ -321,8 +330,20 @@ class Simulation:
         answers = {each.id: self._random.choice(["Twelve", "Thirteen"]) for each in step.open_round.questions}
         await self.world.answer(step.step_id, answers)
 
+    async def _review(self) -> None:
+        step = self._random.choice(self._handed_in())
+        verdicts = [Verdict.ACCEPT, Verdict.ACCEPT, Verdict.REQUEST_CHANGES, Verdict.REJECT]
+        verdict = self._random.choice(verdicts) if len(step.decisions) < MOST_DECISIONS else Verdict.ACCEPT
+        self.told.append(f"somebody decides about {step.step_id}: {verdict.value}")
+        assert step.document_version is not None
+        comment = f"Remark {len(step.decisions) + 1}."
+        await self.world.review(verdict, version=step.document_version, comment=comment, step_id=step.step_id)
+
     def _asking(self) -> list[Step]:
         return [step for step in self.stored.steps.values() if step.waits_for is WaitingOn.CLARIFICATION]
+
+    def _handed_in(self) -> list[Step]:
+        return [step for step in self.stored.steps.values() if step.waits_for is WaitingOn.ACCEPTANCE]
 
     async def _let_time_pass(self) -> None:
         self.told.append("a minute passes, and a sweep wakes what was parked")
@@ -365,6 +386,8 @@ class Simulation:
     async def _wake_up(self) -> None:
         if self._asking():
             await self._answer()
+        if self._handed_in():
+            await self._review()
         if self.stored.resume_at is not None:
             await self._let_time_pass()
 
@@ -409,10 +432,15 @@ class Simulation:
             assert stored.status is ExecutionStatus.RUNNING
         if stored.status is ExecutionStatus.WAITING:
             assert stored.waiting_on
-        versions = [each for made in self.world.documents.versions.values() for each in made]
-        done = [step for step in stored.steps.values() if step.status is StepStatus.COMPLETED]
-        assert len(versions) == len(done), "a document without a step, or twice"
-        assert all(each.version == 1 for each in versions)
+        done = [step.step_id for step in stored.steps.values() if step.status is StepStatus.COMPLETED]
+        completed = [event.step_id for event in log if event.event_type.value == "step_completed"]
+        assert sorted(done) == sorted(map(str, completed)), "a step was completed twice, or in silence"
+        gated = {step.id for step in self.world.definition.steps if step.acceptance is not None}
+        handed_in = [event.step_id for event in log if event.event_type.value == "acceptance_needed"]
+        stored_by = Counter([*handed_in, *(each for each in done if slug_of(each) not in gated)])
+        for made in self.world.documents.versions.values():
+            assert [each.version for each in made] == list(range(1, stored_by[made[0].step_id] + 1)), "a document twice"
+        assert len(self.world.documents.versions) == len(stored_by), "a document without a step"
 
     def _check_books(self) -> None:
         """What must hold when all is over."""
@@ -426,6 +454,11 @@ class Simulation:
         assert sent <= len(rows) - len(unsent) or any(process.dead for process in self.processes)
         if not self._cancelled:
             assert stored.status in {ExecutionStatus.COMPLETED, ExecutionStatus.FAILED}
+        decided = Counter(event.step_id for event in self._log if event.event_type.value == "acceptance_decided")
+        for step in stored.steps.values():
+            versions = [decision.document_version for decision in step.decisions]
+            assert decided[step.step_id] == len(versions), "a decision was lost, or made twice"
+            assert versions == sorted(set(versions)), "a version was decided about twice"
         complete = [event for event in self._log if event.event_type.value == "complete"]
         assert len(complete) == 1 + self._retries
         if not any(process.dead for process in self.processes) and len(self.processes) == 1 and not self._cancelled:

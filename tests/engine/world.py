@@ -11,7 +11,8 @@ from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
-from executions.engine import asking, changes
+from executions.engine import accepting, asking, changes
+from executions.engine.acceptance import AcceptanceDecision, Verdict
 from executions.engine.calls import FinishReason, ModelReply, ModelRequest, ToolCall, Usage
 from executions.engine.execution import Execution, ScopeRef
 from executions.engine.in_memory import (
@@ -146,6 +147,23 @@ class World:
     async def decide(self, decide: Callable[[Execution, changes.Context], changes.Change]) -> Execution:
         """Do what a person does."""
         return await self.journal.commit(Transition(execution_id=self.execution_id, epoch=None, decide=decide))
+
+    async def review(self, verdict: Verdict, *, version: int = 1, comment: str = "", step_id: str = "one") -> Execution:
+        """Decide about a step's document, as a person does."""
+        pin = accepting.waiting_document(await self.now(), step_id, version=version)
+        handed = accepting.Handed(
+            document=await self.ports.repositories.documents.get(pin.document_id, version), definition=self.definition
+        )
+        said = AcceptanceDecision(
+            decision=verdict,
+            document_version=version,
+            comment=comment,
+            decided_by="ann",
+            decided_at=self.ports.clock.now(),
+        )
+        return await self.decide(
+            lambda execution, context: accepting.decide(execution, step_id, said, handed=handed, context=context)
+        )
 
     async def answer(self, step_id: str, answers: Mapping[str, Any]) -> Execution:
         """Answer a step's questions."""

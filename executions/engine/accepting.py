@@ -1,0 +1,120 @@
+"""Documents that wait for a person: handing them in, and what a decision does."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from pydantic import JsonValue
+
+from executions.engine import changes
+from executions.engine.acceptance import CHANGES_REQUESTED, AcceptanceDecision, Verdict
+from executions.engine.changes import Change, Context
+from executions.engine.errors import FieldError, NotFound, NotWaiting, VersionConflict
+from executions.engine.events import (
+    AcceptanceDecided,
+    AcceptanceNeeded,
+    Event,
+    ExecutionResumed,
+    RemediationStarted,
+)
+from executions.engine.execution import Document, Execution, Failure, Pin, step_transition, transition
+from executions.engine.iteration import Collections
+from executions.engine.states import ExecutionStatus, FailureCode, StepStatus, WaitingOn
+from workflows.definition import WorkflowDefinition
+
+
+def hand_in(execution: Execution, step_id: str, *, context: Context) -> Change:
+    """Put the new document of `context` to a person. Until it is accepted nothing that depends on it starts.
+
+    Raises:
+        IllegalTransition: the step is not working, or the execution has ended.
+    """
+    document = context.document
+    if document is None:
+        raise ValueError("a decision needs a document")
+    execution = step_transition(execution, step_id, StepStatus.WAITING, now=context.now)
+    step = replace(execution.steps[step_id], document_id=document.id, document_version=document.version, violations=())
+    event = AcceptanceNeeded(
+        step_id=step_id,
+        document_id=document.id,
+        document_version=document.version,
+        document_type=document.type,
+        title=document.title,
+    )
+    return changes.settle(Change(execution=execution.with_step(step), events=(event,)), context)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Handed:
+    """What a decision is about: the document, and the workflow that says what follows from it."""
+
+    document: Document
+    definition: WorkflowDefinition
+
+
+def waiting_document(execution: Execution, step_id: str, *, version: int) -> Pin:
+    """Return the document of a step, if this version of it waits for a decision.
+
+    Raises:
+        NotFound: there is no such step.
+        NotWaiting: it waits for no decision (any more).
+        VersionConflict: another version waits.
+    """
+    step = execution.steps.get(step_id)
+    if step is None:
+        raise NotFound(f"This execution has no step {step_id!r}.")
+    if execution.ended or step.waits_for is not WaitingOn.ACCEPTANCE or step.document_id is None:
+        raise NotWaiting(f"Step {step_id} does not wait for a decision.", status=step.status)
+    if step.document_version != version:
+        raise VersionConflict("The document", expected=version)
+    return Pin(type=step.produces, document_id=step.document_id, version=version)
+
+
+def decide(
+    execution: Execution, step_id: str, decision: AcceptanceDecision, *, handed: Handed, context: Context
+) -> Change:
+    """Do what a person decided about a step's document: the step is completed, has failed, or is worked over.
+
+    Raises:
+        NotFound: there is no such step.
+        NotWaiting: it waits for no decision (any more).
+        VersionConflict: another version of the document waits.
+    """
+    waiting_document(execution, step_id, version=decision.document_version)
+    step = execution.steps[step_id]
+    execution = execution.with_step(replace(step, decisions=(*step.decisions, decision)))
+    told = decision.model_dump(exclude={"decided_at"})
+    events: tuple[Event, ...] = (AcceptanceDecided(step_id=step_id, **told),)
+    if execution.status is ExecutionStatus.WAITING:
+        execution = transition(execution, ExecutionStatus.RUNNING, now=context.now)
+        events += (ExecutionResumed(),)
+    match decision.decision:
+        case Verdict.ACCEPT:
+            change = _accept(execution, step_id, handed=handed, context=context)
+        case Verdict.REJECT:
+            said = f": {decision.comment}" if decision.comment else "."
+            message = f"{decision.decided_by} rejected version {decision.document_version} of the document{said}"
+            failure = Failure(code=FailureCode.REJECTED, message=message)
+            change = changes.fail_step(execution, step_id, failure, context=context)
+        case Verdict.REQUEST_CHANGES:
+            change = _work_over(execution, step_id, comment=decision.comment, context=context)
+    return replace(change, events=(*events, *change.events))
+
+
+def _accept(execution: Execution, step_id: str, *, handed: Handed, context: Context) -> Change:
+    collections = Collections(handed.definition, step_id)
+    content: Mapping[str, JsonValue] = handed.document.content
+    grown = collections.expand(execution, content, now=context.now)
+    change = changes.complete_step(grown.execution, step_id, context=context, document=handed.document)
+    return replace(change, events=(*grown.events, *change.events))
+
+
+def _work_over(execution: Execution, step_id: str, *, comment: str, context: Context) -> Change:
+    """Begin the next attempt with what the person has said. It is no invalid output."""
+    execution = step_transition(execution, step_id, StepStatus.REMEDIATING, now=context.now)
+    violations = (FieldError(pointer="", code=CHANGES_REQUESTED, detail=comment),)
+    step = execution.steps[step_id]
+    step = replace(step, attempt=step.attempt + 1, invalid_outputs=0, violations=violations)
+    event = RemediationStarted(step_id=step_id, attempt=step.attempt, violations=violations)
+    return Change(execution=execution.with_step(step), events=(event,))

@@ -1,0 +1,43 @@
+"""An execution in the hands of a person: its row is locked, the role was looked at, and a decision is stored."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+from django.contrib.auth.models import User
+from rest_framework import exceptions
+
+from access import selectors as access
+from access.selectors import Role
+from executions import journal, repository
+from executions.engine.errors import NotFound, VersionConflict
+from executions.engine.execution import Execution
+from executions.engine.ports import Decide, Transition
+
+
+def hold(user: User, execution_id: UUID, need: Role, *, expected_version: int | None) -> Execution:
+    """Return the execution with its row locked, if the user's role reaches and nobody was quicker.
+
+    Raises:
+        NotFound: there is no such execution, or none that the user may see.
+        Forbidden: the user's role does not reach.
+        VersionConflict: `expected_version` is not the present one.
+    """
+    execution = repository.lock(execution_id)
+    try:
+        access.require_in(user, execution.scope.id, need)
+    except exceptions.NotFound as error:  # in the words for an id that does not exist: neither tells of the other
+        raise NotFound("There is no such execution.") from error
+    if expected_version is not None and execution.version != expected_version:
+        raise VersionConflict("The execution", expected=expected_version)
+    return execution
+
+
+def apply(execution_id: UUID, decide: Decide, now: datetime) -> Execution:
+    """Store what was decided, in the transaction that holds the row.
+
+    Raises:
+        EngineError: what `decide` raises; nothing is stored then.
+    """
+    return journal.apply(Transition(execution_id=execution_id, epoch=None, decide=decide), now=now)
