@@ -18,9 +18,8 @@ from uuid_utils.compat import uuid7
 from access.selectors import Role
 from access.services import claim_root_scope
 from documents import repository as documents
-from executions import journal, repository, sweep
-from executions.engine import accepting, asking, changes, parking, reopening
-from executions.engine.acceptance import AcceptanceDecision, Verdict
+from executions import journal, sweep
+from executions.engine import asking, changes, parking, reopening
 from executions.engine.clarification import check_answers
 from executions.engine.errors import (
     FieldError,
@@ -132,61 +131,6 @@ def _answered_the_same(execution: Execution, step_id: str, answers: Mapping[str,
         return check_answers(last.questions, answers) == last.answers
     except InvalidAnswers:
         return False
-
-
-@transaction.atomic
-def decide_acceptance(
-    *,
-    user: User,
-    execution_id: UUID,
-    step_id: str,
-    decision: Verdict,
-    document_version: int,
-    comment: str = "",
-    now: datetime,
-    expected_version: int | None = None,
-) -> Execution:
-    """Accept a document that waits for it, reject it or ask for changes. The same decision again changes nothing.
-
-    Raises:
-        NotFound: there is no such execution or step, or none that the user may see.
-        Forbidden: the user's role does not reach.
-        Invalid: changes are asked for and not named.
-        NotWaiting: the step waits for no decision (any more).
-        VersionConflict: another version of the document waits, or `expected_version` is not the present one.
-    """
-    current = hold(user, execution_id, Role.REVIEWER, expected_version=expected_version)
-    if decision is Verdict.REQUEST_CHANGES and not comment:
-        error = FieldError(pointer="/comment", code="required", detail="Say what is to be changed.")
-        raise Invalid("A request for changes needs a comment.", [error])
-    if _decided_the_same(current, step_id, (decision, document_version, comment)):
-        return current
-    said = AcceptanceDecision(
-        decision=decision,
-        document_version=document_version,
-        comment=comment,
-        decided_by=user.get_username(),
-        decided_at=now,
-    )
-    pin = accepting.waiting_document(current, step_id, version=document_version)
-    handed = accepting.Handed(
-        document=repository.get_document(pin.document_id, pin.version),
-        definition=workflows.get_definition(current.workflow_id, current.workflow_version),
-    )
-
-    def decide(execution: Execution, context: changes.Context) -> changes.Change:
-        return accepting.decide(execution, step_id, said, handed=handed, context=context)
-
-    stored = apply(execution_id, decide, now)
-    if not stored.ended:
-        enqueue_advance(execution_id)
-    return stored
-
-
-def _decided_the_same(execution: Execution, step_id: str, said: tuple[Verdict, int, str]) -> bool:
-    step = execution.steps.get(step_id)
-    last = step.decisions[-1] if step is not None and step.decisions else None
-    return last is not None and (last.decision, last.document_version, last.comment) == said
 
 
 @transaction.atomic

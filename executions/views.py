@@ -21,7 +21,7 @@ from rest_framework.response import Response
 from access.errors import PreconditionFailed
 from access.pages import UUID_PATTERN, PagedViewSet
 from access.serializers import checked
-from executions import selectors, services
+from executions import reviewing, selectors, services
 from executions.engine.errors import VersionConflict
 from executions.problem_docs import problems
 from executions.serializers import (
@@ -180,7 +180,7 @@ class ExecutionViewSet(PagedViewSet):
 
         def decide() -> Response:
             with precondition(values["document_version"]):
-                execution = services.decide_acceptance(
+                execution = reviewing.decide_acceptance(
                     user=caller(request),
                     execution_id=UUID(execution_id),
                     step_id=step_id,

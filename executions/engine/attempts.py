@@ -11,7 +11,7 @@ from executions.engine.iteration import item_material
 from executions.engine.papers import Papers
 from executions.engine.planner import instance_id
 from executions.engine.ports import Ports
-from executions.engine.prompts import Rejected, build_request
+from executions.engine.prompts import Given, Rejected, build_request
 from executions.engine.results import rejected_output
 from executions.engine.states import CallKind, CallStatus
 from workflows.definition import StepDefinition, WorkflowDefinition
@@ -104,11 +104,13 @@ class Attempts:
             step=self.step,
             role=self._definition.roles[self.step.role],
             model=self.model,
-            brief=execution.input,
-            documents=[each for each in inputs if each.type in self.step.inputs],
-            items=self._items(inputs),
-            rounds=execution.steps[self.step_id].rounds,
-            decisions=execution.steps[self.step_id].decisions,
+            given=Given(
+                brief=execution.input,
+                documents=[each for each in inputs if each.type in self.step.inputs],
+                items=self._items(inputs),
+                rounds=execution.steps[self.step_id].rounds,
+                decisions=execution.steps[self.step_id].decisions,
+            ),
             rejected=rejected,
         )
         request = replace(request, step_id=self.step_id)

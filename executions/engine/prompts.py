@@ -46,17 +46,19 @@ class Rejected:
     violations: tuple[FieldError, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Given:
+    """All that a step is given to read."""
+
+    brief: str | Mapping[str, JsonValue]  # what the execution was started with
+    documents: Sequence[Document] = ()  # its inputs, in its order
+    items: Sequence[Material] = ()  # what it is about, when it goes over a collection
+    rounds: Sequence[ClarificationRound] = ()  # what was asked and answered before
+    decisions: Sequence[AcceptanceDecision] = ()  # what people said about earlier versions of the document
+
+
 def build_request(
-    *,
-    step: StepDefinition,
-    role: RoleDefinition,
-    model: str,
-    brief: str | Mapping[str, JsonValue],
-    documents: Sequence[Document],
-    rounds: Sequence[ClarificationRound],
-    rejected: Rejected | None,
-    items: Sequence[Material] = (),
-    decisions: Sequence[AcceptanceDecision] = (),
+    *, step: StepDefinition, role: RoleDefinition, model: str, given: Given, rejected: Rejected | None
 ) -> ModelRequest:
     """Return the request of one attempt: what stays the same first, what changes last.
 
@@ -64,17 +66,11 @@ def build_request(
         step: What has to be done.
         role: Who does it.
         model: Resolved `provider:model`.
-        brief: What the execution was started with.
-        documents: The step's inputs, in its order.
-        rounds: What was asked and answered before.
-        rejected: The last output, when it was invalid.
-        items: What the step is about, when it goes over a collection.
-        decisions: What people said about earlier versions of the document.
+        given: What there is to read.
+        rejected: The last output, when it was invalid, or changes were asked for.
     """
-    policy = step.clarification
-    max_questions = policy.max_questions if policy and len(rounds) < policy.max_rounds else 0
-    read = _materials(brief, documents, items=items, token_budget=step.input_token_budget)
-    materials = (*read, *_said(rounds, decisions))
+    max_questions = _questions_left(step, given.rounds)
+    materials = (*_inputs(given, step.input_token_budget), *_said(given))
     request = ModelRequest(
         step_id=step.id,
         model=model,
@@ -89,6 +85,11 @@ def build_request(
         materials=materials,
     )
     return replace(request, request_hash=_hash(request))
+
+
+def _questions_left(step: StepDefinition, rounds: Sequence[ClarificationRound]) -> int:
+    policy = step.clarification
+    return policy.max_questions if policy and len(rounds) < policy.max_rounds else 0
 
 
 def _instructions(role: RoleDefinition, step: StepDefinition, max_questions: int) -> str:
@@ -127,33 +128,28 @@ def _data(material: Material) -> str:
     return f'<data kind="{material.kind}" name="{name}">\n{text}\n</data>'
 
 
-def _materials(
-    brief: str | Mapping[str, JsonValue],
-    documents: Sequence[Document],
-    *,
-    items: Sequence[Material],
-    token_budget: int,
-) -> list[Material]:
+def _inputs(given: Given, token_budget: int) -> list[Material]:
+    brief = given.brief
     text = brief if isinstance(brief, str) else json.dumps(brief, indent=1, ensure_ascii=False)
     read = [
         Material(kind="document", name=each.type, text=json.dumps(each.content, indent=1, ensure_ascii=False))
-        for each in documents
+        for each in given.documents
     ]
-    return _condensed([Material(kind="brief", name="brief", text=text), *read, *items], token_budget)
+    return _condensed([Material(kind="brief", name="brief", text=text), *read, *given.items], token_budget)
 
 
-def _said(rounds: Sequence[ClarificationRound], decisions: Sequence[AcceptanceDecision]) -> Iterator[Material]:
-    """Yield what people said, in the order of asking: answers, then requests for changes."""
+def _said(given: Given) -> Iterator[Material]:
+    """Yield what people said: answers, then requests for changes, in the order in which they came."""
     yield from (
         Material(kind="answer", name=question.text, text=_shown(question, asked.answers[question.id]))
-        for asked in rounds
+        for asked in given.rounds
         if asked.answers is not None
         for question in asked.questions
         if question.id in asked.answers
     )
     yield from (
         Material(kind="change_request", name=f"about version {each.document_version}", text=each.comment)
-        for each in decisions
+        for each in given.decisions
         if each.comment
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
@@ -28,6 +29,8 @@ class AnswerSheet:
             raise DemoError(f"{path} must hold `answers:`, a list, and may hold `otherwise:`, a text.")
         self._entries = sheet.get("answers", [])
         self._otherwise = sheet.get("otherwise")
+        self._decisions = sheet.get("decisions", [])
+        self._decided: Counter[str] = Counter()
 
     def answer(self, question: Question) -> Any:
         """Return an answer of the question's type, None when the sheet has none."""
@@ -38,6 +41,15 @@ class AnswerSheet:
                 if fitted is not None:
                     return fitted
         return fit(question, self._otherwise)
+
+    def decide(self, step_id: str) -> dict[str, str] | None:
+        """Return what is said about a step's document this time, None when the sheet says nothing."""
+        self._decided[step_id] += 1
+        for entry in self._decisions:
+            named = entry.get("step") in {None, step_id, step_id.partition("@")[0]}
+            if named and entry.get("round", self._decided[step_id]) == self._decided[step_id]:
+                return {"decision": entry["decision"], "comment": entry.get("comment", "")}
+        return None
 
 
 def fit(question: Question, value: Any) -> Any:
@@ -82,6 +94,15 @@ def _date(value: Any) -> str | None:
         return date.fromisoformat(str(value)).isoformat()
     except ValueError:
         return None
+
+
+def ask_decision(console: Console) -> dict[str, str]:
+    """Ask at the terminal what becomes of a document."""
+    decision = Prompt.ask(
+        "  decision", console=console, choices=["accept", "request_changes", "reject"], default="accept"
+    )
+    comment = Prompt.ask("  comment", console=console, default="") if decision != "accept" else ""
+    return {"decision": decision, "comment": comment}
 
 
 def ask(console: Console, question: Question) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich import box
@@ -18,11 +18,14 @@ _MARKS = {
     "remediation_started": "[yellow]↻[/]",
     "clarification_needed": "[magenta]?[/]",
     "clarification_answered": "[magenta]✓[/]",
+    "acceptance_needed": "[magenta]?[/]",
+    "acceptance_decided": "[magenta]✓[/]",
     "step_completed": "[green]✓[/]",
     "step_failed": "[red]✗[/]",
     "step_cancelled": "[red]■[/]",
     "step_skipped": "[dim]-[/]",
 }
+_DECIDED = {"accept": "accepted", "reject": "rejected", "request_changes": "sent back"}
 
 
 def event_line(event: Mapping[str, Any]) -> str:
@@ -35,6 +38,10 @@ def event_line(event: Mapping[str, Any]) -> str:
         "remediation_started": lambda: f"{step}: sent back, {len(data['violations'])} faults",
         "clarification_needed": lambda: f"{step}: {len(data['questions'])} question(s)",
         "clarification_answered": lambda: f"{step}: answered by {data['answered_by']}",
+        "acceptance_needed": lambda: (
+            f"{step}: {data['title']} (version {data['document_version']}) waits for a decision"
+        ),
+        "acceptance_decided": lambda: f"{step}: {_DECIDED[data['decision']]} by {data['decided_by']}",
         "step_completed": lambda: f"{step}: {data['title']} (version {data['document_version']})",
         "step_failed": lambda: f"{step}: failed, {data['error']}",
         "step_cancelled": lambda: f"{step}: cancelled",
@@ -56,6 +63,20 @@ def document(console: Console, found: Mapping[str, Any]) -> None:
     lines = [line for line in _lines(found["content"]) if line.strip()][:_LINES]
     body = Group(Text(found["title"], style="bold"), *(Text(line, overflow="fold") for line in lines), Text("…"))
     console.print(Panel(body, title=heading, title_align="left", border_style="dim"))
+
+
+def items(console: Console, steps: Sequence[Mapping[str, Any]]) -> None:
+    """Show the documents of items, a line each."""
+    made = [step for step in steps if step["item"] and step["document"]]
+    if not made:
+        return
+    table = Table(title="Documents of items", title_justify="left", header_style="bold", box=box.SIMPLE)
+    for name in ("step", "document"):
+        table.add_column(name, overflow="ellipsis", no_wrap=True)
+    table.add_column("version", justify="right")
+    for step in made:
+        table.add_row(step["step_id"], escape(step["document"]["title"]), str(step["document"]["version"]))
+    console.print(table)
 
 
 def _lines(content: Mapping[str, Any]) -> list[str]:
@@ -84,7 +105,7 @@ def costs(console: Console, found: Mapping[str, Any]) -> None:
     """Show what each step cost."""
     table = Table(title="What it cost", title_justify="left", header_style="bold", box=box.SIMPLE)
     table.add_column("step", no_wrap=True)
-    table.add_column("model", overflow="fold")
+    table.add_column("model", overflow="fold", min_width=9)
     for name in ("calls", "tokens in", "tokens out", "US$"):
         table.add_column(name, justify="right", no_wrap=True)
     for step in found["steps"]:

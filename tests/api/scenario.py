@@ -13,7 +13,7 @@ from pydantic import JsonValue
 from uuid_utils.compat import uuid7
 
 from executions import journal, services
-from executions.engine import asking, changes, claiming
+from executions.engine import accepting, asking, changes, claiming
 from executions.engine.calls import Call, CallKey, ModelReply, Usage
 from executions.engine.clarification import AnswerType, Choice, QuestionDraft
 from executions.engine.errors import FieldError
@@ -42,8 +42,8 @@ GOOD_ANSWERS = {"research.1.1": "Ms Ode", "research.1.2": "l"}
 USAGE = Usage(input_tokens=100, cache_read_input_tokens=40, output_tokens=20, reasoning_tokens=5)
 
 
-def definition(description: str = "Finds out, then sums up.") -> WorkflowDefinition:
-    """Return the workflow: research (may ask), then a summary of it."""
+def definition(description: str = "Finds out, then sums up.", *, gated: bool = False) -> WorkflowDefinition:
+    """Return the workflow: research (may ask; `gated`, waits to be accepted), then a summary of it."""
     return parse_definition(
         {
             "id": "report",
@@ -59,6 +59,7 @@ def definition(description: str = "Finds out, then sums up.") -> WorkflowDefinit
                     "produces": "findings",
                     "output_schema": SCHEMA,
                     "clarification": {"max_rounds": 2},
+                    "acceptance": {"instructions": "Is it true?"} if gated else None,
                 },
                 {
                     "id": "summary",
@@ -74,9 +75,9 @@ def definition(description: str = "Finds out, then sums up.") -> WorkflowDefinit
     )
 
 
-def publish(description: str = "Finds out, then sums up.") -> int:
+def publish(description: str = "Finds out, then sums up.", *, gated: bool = False) -> int:
     """Publish the workflow and return its version."""
-    return workflows.publish(definition(description), now=timezone.now())[0]
+    return workflows.publish(definition(description, gated=gated), now=timezone.now())[0]
 
 
 def start(user: User, key: str = "alpha", **options: Any) -> Execution:
@@ -142,8 +143,29 @@ def ask(execution: Execution) -> Execution:
 def finish_step(execution: Execution, step_id: str, *, cost: str | None = "0.0012") -> Execution:
     """Run one step to its document."""
     execution, call = begin(execution, step_id)
+    return move(
+        execution,
+        lambda now, context: changes.complete_step(now, step_id, context=context),
+        calls=(answered(call, cost),),
+        document=paper(execution, step_id),
+    )
+
+
+def hand_in(execution: Execution) -> Execution:
+    """Bring a new execution to where its document waits for a decision."""
+    execution, call = begin(claim(execution))
+    return move(
+        execution,
+        lambda now, context: accepting.hand_in(now, "research", context=context),
+        calls=(answered(call),),
+        document=paper(execution, "research"),
+    )
+
+
+def paper(execution: Execution, step_id: str) -> Document:
+    """Return what a step makes."""
     kind = {"research": "findings", "summary": "summary"}[step_id]
-    document = Document(
+    return Document(
         id=uuid7(),
         scope_id=execution.scope.id,
         type=kind,
@@ -155,12 +177,6 @@ def finish_step(execution: Execution, step_id: str, *, cost: str | None = "0.001
         step_id=step_id,
         created_at=timezone.now(),
         provenance={"rehearsal": False},
-    )
-    return move(
-        execution,
-        lambda now, context: changes.complete_step(now, step_id, context=context),
-        calls=(answered(call, cost),),
-        document=document,
     )
 
 

@@ -14,7 +14,7 @@ from executions.engine.calls import ModelRequest
 from executions.engine.clarification import ClarificationRound, Question
 from executions.engine.errors import FieldError
 from executions.engine.execution import Document
-from executions.engine.prompts import CHARACTERS_PER_TOKEN, Rejected, build_request
+from executions.engine.prompts import CHARACTERS_PER_TOKEN, Given, Rejected, build_request
 from tests.engine.world import LINE
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -58,9 +58,7 @@ def request(
         step=step,
         role=LINE.roles["writer"],
         model="p:m",
-        brief=brief,
-        documents=documents,
-        rounds=rounds,
+        given=Given(brief=brief, documents=documents, rounds=rounds),
         rejected=rejected,
     )
 

@@ -6,16 +6,14 @@ from dataclasses import replace
 from typing import Any
 
 from executions.engine.calls import ModelRequest
-from executions.engine.prompts import build_request
+from executions.engine.prompts import Given, build_request
 from tests.engine.world import LINE
 
 
 def _request(brief: str = "The brief.", **more: Any) -> ModelRequest:
     step = LINE.step("one")
     step = step.model_copy(update=more)
-    return build_request(
-        step=step, role=LINE.roles["writer"], model="p:m", brief=brief, documents=(), rounds=(), rejected=None
-    )
+    return build_request(step=step, role=LINE.roles["writer"], model="p:m", given=Given(brief=brief), rejected=None)
 
 
 def test_equal_inputs_give_equal_prompts() -> None:

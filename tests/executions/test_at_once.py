@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from uuid import UUID
 
@@ -11,14 +12,16 @@ from django.utils import timezone
 from procrastinate.contrib.django.models import ProcrastinateJob
 
 from documents import repository as documents
-from executions import models, repository
+from executions import models, repository, reviewing
 from executions.engine import changes
+from executions.engine.acceptance import Verdict
 from executions.engine.errors import NotWaiting
 from executions.engine.execution import Execution
 from executions.engine.states import CallStatus
 from executions.journal import PostgresJournal, PostgresLedger
 from executions.threads import in_thread
 from telemetry.models import ModelCall
+from tests.api import scenario
 from tests.engine.world import ASKING, document
 from tests.executions.moves import answer, ask, begin, call, cancel, claim, decide, names, paper, start, together
 
@@ -46,6 +49,29 @@ def test_the_same_answers_again_are_fine_and_others_are_not(ann: User) -> None:
     assert ProcrastinateJob.objects.count() == jobs
     with pytest.raises(NotWaiting):
         answer(ann, execution_id, "Thirteen")
+
+
+def test_of_two_different_decisions_at_once_one_counts(ann: User) -> None:
+    scenario.publish(gated=True)
+    execution_id = scenario.hand_in(scenario.start(ann)).id
+
+    def say(verdict: Verdict) -> Callable[[], Execution]:
+        return lambda: reviewing.decide_acceptance(
+            user=ann,
+            execution_id=execution_id,
+            step_id="research",
+            decision=verdict,
+            document_version=1,
+            comment="Because.",
+            now=timezone.now(),
+        )
+
+    outcomes = together(say(Verdict.REJECT), say(Verdict.REQUEST_CHANGES))
+    assert names(outcomes) == ["Execution", "NotWaiting"]
+    events = models.ExecutionEvent.objects.filter(execution_id=execution_id, event_type="acceptance_decided")
+    assert events.count() == 1
+    [step] = [each for each in repository.get(execution_id).steps.values() if each.decisions]
+    assert len(step.decisions) == 1
 
 
 def test_an_answer_and_a_cancel_at_once_come_one_after_the_other(ann: User) -> None:

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from executions.engine.calls import Material, ModelReply, ModelRequest
-from executions.engine.prompts import build_request
+from executions.engine.prompts import Given, build_request
 from executions.engine.replies import Questions, ValidDocument, parse_reply
 from executions.llm.facts import Facts
 from executions.llm.rehearsal import RehearsalModel
@@ -31,9 +31,7 @@ def _request(definition: WorkflowDefinition, step: StepDefinition, brief: str) -
         step=step,
         role=definition.roles[step.role],
         model="rehearsal:rehearsal",
-        brief=brief,
-        documents=(),
-        rounds=(),
+        given=Given(brief=brief),
         rejected=None,
     )
 

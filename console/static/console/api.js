@@ -28,5 +28,16 @@ export const get = (path, query = {}) => {
   return call(parameters.size ? `${path}?${parameters}` : path);
 };
 
+// All rows of a list, page by page.
+export async function all(path) {
+  const rows = [];
+  for (let cursor = null, more = true; more; more = cursor !== null) {
+    const page = await get(path, { limit: 200, cursor });
+    rows.push(...page.data);
+    cursor = page.next_cursor;
+  }
+  return rows;
+}
+
 export const post = (path, body = {}) =>
   call(path, { method: "POST", body: JSON.stringify(body), headers: { "Content-Type": "application/json" } });

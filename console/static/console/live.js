@@ -1,13 +1,14 @@
 // One execution, live. The stream says that something happened; what it looks like now is read from the API.
 
-import { Problem, get, post } from "./api.js";
+import { Problem, all, get, post } from "./api.js";
 import { badge, make, moment, money, readable, words } from "./dom.js";
+import { acceptanceForm } from "./acceptance.js";
 import { questionForm } from "./questions.js";
 
 const page = document.getElementById("execution");
 const id = page.dataset.execution;
 const at = (name) => document.getElementById(name);
-const opened = new Map(); // document id and version → its element
+const documents = new Map(); // document id → the version that is shown, and its element
 const ENDED = new Set(["completed", "failed", "cancelled"]);
 
 function showExecution(execution) {
@@ -36,35 +37,88 @@ function stepCard(step) {
     step.error ? make("p", { class: "fault" }, step.error.message) : null);
 }
 
+const NOTABLE = ["failed", "waiting", "remediating", "running", "pending", "cancelled", "skipped", "completed"];
+
+// The items of a collection share a card: how many are where, and those that are not done by name.
+function itemsCard(steps) {
+  const by = new Map(NOTABLE.map((status) => [status, steps.filter((step) => step.status === status)]));
+  const status = NOTABLE.find((each) => by.get(each).length) ?? "pending";
+  const named = ["failed", "waiting", "remediating", "running"].flatMap((each) => by.get(each)).slice(0, 8);
+  return make("div", { class: "step", "data-status": status, "data-step": steps[0].step_id.split("@")[0] },
+    make("h3", {}, steps[0].name),
+    make("div", {}, badge(status)),
+    make("p", {}, `${steps[0].role} · ${by.get("completed").length} of ${steps.length} done`),
+    make("meter", { min: 0, max: steps.length, value: by.get("completed").length, "aria-label": "Items done" }),
+    ...named.map((step) => make("p", { class: step.error ? "fault" : null, title: step.error?.message },
+      `${step.status}: ${step.item.keys.join(" / ")} ${step.item.label}`)));
+}
+
 function showSteps(steps) {
   const levels = new Map();
-  for (const step of steps) levels.set(step.level, [...(levels.get(step.level) ?? []), step]);
+  const cards = new Map();
+  for (const step of steps) cards.set(step.step_id.split("@")[0], [...(cards.get(step.step_id.split("@")[0]) ?? []), step]);
+  for (const card of cards.values()) levels.set(card[0].level, [...(levels.get(card[0].level) ?? []), card]);
   at("pipeline").replaceChildren(...[...levels.keys()].sort((a, b) => a - b)
-    .map((level) => make("div", { class: "level" }, levels.get(level).map(stepCard))));
-  showQuestions(steps.filter((step) => step.status === "waiting" && step.clarification?.answers === null));
+    .map((level) => make("div", { class: "level" },
+      levels.get(level).map((card) => card[0].item ? itemsCard(card) : stepCard(card[0])))));
+  showForms("questions", steps.filter((step) => step.status === "waiting" && step.clarification?.answers === null),
+    (step) => step.clarification.round, (step) => questionForm(id, step, refresh));
+  showForms("acceptance", steps.filter((step) => step.acceptance?.needed),
+    (step) => step.document.version, (step) => acceptanceForm(id, step, refresh));
 }
 
-function showQuestions(asking) {
-  const wanted = new Set(asking.map((step) => `${step.step_id}/${step.clarification.round}`));
-  for (const form of [...at("questions").children]) {
-    if (!wanted.delete(`${form.dataset.step}/${form.dataset.round}`)) form.remove();
-  }
-  for (const step of asking) {
-    if (wanted.has(`${step.step_id}/${step.clarification.round}`)) at("questions").append(questionForm(id, step, refresh));
+// A form that is there already is left alone: somebody may be writing in it.
+function showForms(place, steps, round, form) {
+  const wanted = new Map(steps.map((step) => [`${step.step_id}/${round(step)}`, step]));
+  for (const known of [...at(place).children]) if (!wanted.delete(known.dataset.key)) known.remove();
+  for (const [key, step] of wanted) {
+    const made = form(step);
+    made.dataset.key = key;
+    at(place).append(made);
   }
 }
 
-async function showDocuments(steps) {
-  for (const { document: made } of steps) {
-    if (!made || opened.has(`${made.id}/${made.version}`)) continue;
-    opened.set(`${made.id}/${made.version}`, null);
+// Documents of items lie together, by step. What a document says is read when it is opened.
+function showDocuments(steps) {
+  for (const step of steps) {
+    const made = step.document;
+    const shown = made && documents.get(made.id);
+    if (!made || shown?.version === made.version) continue;
+    at("documents").querySelector(".empty")?.remove();
+    const card = documentCard(step, documents.size === 0 || shown?.card.open);
+    if (shown) shown.card.replaceWith(card);
+    else (step.item ? group(step) : at("documents")).append(card);
+    documents.set(made.id, { version: made.version, card });
+  }
+}
+
+function group(step) {
+  const name = `group-${step.produces}`;
+  if (!at(name)) {
+    at("documents").append(make("details", { class: "card document group" },
+      make("summary", {}, make("h3", {}, words(step.produces)), make("span", { class: "hint" })), make("div", { class: "body", id: name })));
+  }
+  const all = at(name);
+  all.parentElement.querySelector("summary .hint").textContent = `${all.children.length + 1}`;
+  return all;
+}
+
+function documentCard(step, open) {
+  const made = step.document;
+  const summary = make("summary", {}, make("h3", {}, made.title),
+    make("span", { class: "hint" }, `${made.type} v${made.version}${step.item ? ` · ${step.item.keys.join(" / ")}` : ""}`));
+  const card = make("details", { class: "card document", id: `document-${made.id}`, open: Boolean(open) }, summary);
+  const fill = () => attempt(async () => {
     const found = await get(`/documents/${made.id}/versions/${made.version}`);
-    if (at("documents").querySelector(".empty")) at("documents").replaceChildren();
-    at("documents").append(documentCard(found));
-  }
+    if (found.rehearsal) summary.append(make("span", { class: "tag" }, "rehearsal"));
+    card.append(...documentBody(found));
+  });
+  if (open) fill();
+  else card.addEventListener("toggle", fill, { once: true });
+  return card;
 }
 
-function documentCard(found) {
+function documentBody(found) {
   const { title, ...rest } = found.content;
   const body = make("div", { class: "body" }, readable(rest));
   const raw = make("pre", { hidden: true }, JSON.stringify(found.content, null, 2));
@@ -75,10 +129,7 @@ function documentCard(found) {
     toggle.textContent = raw.hidden ? "JSON" : "Readable";
   });
   const origin = `${found.provenance.role ?? ""} · ${found.provenance.model ?? ""} · ${moment(found.created_at)}`;
-  return make("details", { class: "card document", id: `document-${found.id}`, open: opened.size === 1 },
-    make("summary", {}, make("h3", {}, title), make("span", { class: "hint" }, `${found.type} v${found.version}`),
-      found.rehearsal ? make("span", { class: "tag" }, "rehearsal") : null),
-    make("p", { class: "hint" }, origin, " ", toggle), body, raw);
+  return [make("p", { class: "hint" }, origin, " ", toggle), body, raw];
 }
 
 function showCosts(costs) {
@@ -102,11 +153,11 @@ async function refresh() {
     do {
       again = false;
       const [execution, steps, costs] = await Promise.all([
-        get(`/executions/${id}`), get(`/executions/${id}/steps`, { limit: 200 }), get(`/telemetry/executions/${id}/costs`)]);
+        get(`/executions/${id}`), all(`/executions/${id}/steps`), get(`/telemetry/executions/${id}/costs`)]);
       showExecution(execution);
-      showSteps(steps.data);
+      showSteps(steps);
       showCosts(costs);
-      await showDocuments(steps.data);
+      showDocuments(steps);
     } while (again);
   })().finally(() => { reading = null; });
   return reading;
@@ -122,7 +173,7 @@ function follow() {
     refresh();
   };
   for (const name of ["execution_created", "execution_started", "step_started", "remediation_started", "clarification_needed",
-    "clarification_answered", "step_completed", "step_failed", "step_cancelled", "step_skipped", "execution_waiting",
+    "clarification_answered", "acceptance_needed", "acceptance_decided", "step_completed", "step_failed", "step_cancelled", "step_skipped", "execution_waiting",
     "execution_resumed", "execution_retried", "complete"]) source.addEventListener(name, told);
   source.addEventListener("open", () => { at("connection").hidden = true; });
   // After the end the server closes, and answers the browser's next try with 204: nothing was lost then.

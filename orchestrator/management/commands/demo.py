@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from orchestrator.demo import show
-from orchestrator.demo.answers import AnswerSheet, ask
+from orchestrator.demo.answers import AnswerSheet, ask, ask_decision
 from orchestrator.demo.client import ApiClient
 from orchestrator.demo.server import ROOT, DemoError, issue_token, running_server
 
@@ -77,8 +77,13 @@ class Command(BaseCommand):
                 answers = _answered(console, event["data"]["questions"], sheet)
                 path = f"/executions/{execution_id}/steps/{event['step_id']}/clarification"
                 client.post(path, {"answers": answers})
+            if event["event_type"] == "acceptance_needed":
+                said = _decided(console, event, sheet)
+                client.post(f"/executions/{execution_id}/steps/{event['step_id']}/acceptance", said)
         for each in reversed(client.all("/documents/", execution_id=execution_id)):
-            show.document(console, {**each, **client.get(f"/documents/{each['id']}")})
+            if (each["scope_type"], each["scope_id"]) == ("demo", name):
+                show.document(console, {**each, **client.get(f"/documents/{each['id']}")})
+        show.items(console, client.all(f"/executions/{execution_id}/steps"))
         show.costs(console, client.get(f"/telemetry/executions/{execution_id}/costs"))
         ended = client.get(f"/executions/{execution_id}")
         if ended["rehearsal"]:
@@ -104,6 +109,17 @@ def _sheet(brief: Path, answers: Path | None) -> AnswerSheet | None:
     if answers is None and brief.resolve().parent == BRIEFS and beside.exists():
         answers = beside
     return None if answers is None else AnswerSheet(answers)
+
+
+def _decided(console: Console, event: dict[str, Any], sheet: AnswerSheet | None) -> dict[str, Any]:
+    data = event["data"]
+    given = sheet.decide(event["step_id"]) if sheet else None
+    if given is None and sys.stdin.isatty():
+        given = ask_decision(console)
+    if given is None:
+        raise DemoError("Nobody is there to decide; give a file: make demo ANSWERS=path (see examples/answers/)")
+    console.print(f"  [magenta]A[/] {given['decision'].replace('_', ' ')} {escape(given['comment'])}".rstrip())
+    return {**given, "document_version": data["document_version"]}
 
 
 def _answered(console: Console, questions: list[dict[str, Any]], sheet: AnswerSheet | None) -> dict[str, Any]:

@@ -1,0 +1,40 @@
+// A document that waits for a person: what to look at, and what to do about it.
+
+import { Problem, post } from "./api.js";
+import { make, moment, words } from "./dom.js";
+
+const SAID = { accept: "accepted", reject: "rejected", request_changes: "sent back" };
+
+export function acceptanceForm(executionId, step, decided) {
+  const { document: made, acceptance } = step;
+  const comment = make("textarea", { name: "comment", rows: 3, "aria-label": "Comment" });
+  const fault = make("p", { class: "error", role: "alert", hidden: true });
+  const button = (decision, label, kind) => make("button", { type: "submit", class: kind, value: decision }, label);
+  const buttons = [button("accept", "Accept", "primary"), button("request_changes", "Request changes", ""),
+    button("reject", "Reject", "danger")];
+  const form = make("form", { class: "card questions acceptance", "data-step": step.step_id, "data-version": made.version, novalidate: true },
+    make("h2", {}, `${step.name}${step.item ? ` · ${step.item.label}` : ""} waits for a decision`),
+    make("p", {}, make("a", { href: `#document-${made.id}` }, `${made.title} (${words(made.type)} v${made.version})`)),
+    acceptance.instructions ? make("p", { class: "why" }, acceptance.instructions) : null,
+    ...acceptance.decisions.map((each) => make("p", { class: "hint" },
+      `Version ${each.document_version} ${SAID[each.decision]} by ${each.decided_by}, ${moment(each.decided_at)}`,
+      each.comment ? `: ${each.comment}` : "")),
+    make("fieldset", {}, make("legend", {}, "Comment (needed to request changes)"), comment, fault),
+    make("div", { class: "actions" }, ...buttons));
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    fault.hidden = true;
+    buttons.forEach((each) => { each.disabled = true; });
+    const body = { decision: event.submitter?.value ?? "accept", document_version: made.version, comment: comment.value };
+    try {
+      await post(`/executions/${executionId}/steps/${step.step_id}/acceptance`, body);
+      decided();
+    } catch (error) {
+      if (!(error instanceof Problem)) throw error;
+      buttons.forEach((each) => { each.disabled = false; });
+      fault.textContent = error.errors.map((each) => each.detail).join(" ") || error.message;
+      fault.hidden = false;
+    }
+  });
+  return form;
+}
