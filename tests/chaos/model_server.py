@@ -15,7 +15,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 MARK = re.compile(r"MARK-\d+")
-_PATTERNS = {"^REQ-[0-9]{1,3}$": "REQ-1", "^[A-Z]{3}$": "EUR"}
+_NUMBERED = re.compile(r"\^([A-Za-z]+-)\[0-9\]\{1,3\}\$")  # the catalog's patterns of ids
 
 Key = tuple[str, str, str]  # the mark in the brief, the document asked for, and the hash of the whole prompt
 
@@ -47,18 +47,26 @@ class CountingModel:
         return _completion(name, arguments)
 
 
-def sample(schema: Mapping[str, Any]) -> Any:
-    """Return the least value that is valid against a schema of the catalog."""
+def sample(schema: Mapping[str, Any], number: int = 1) -> Any:
+    """Return the least value that is valid against a schema of the catalog; of a collection, two items at least."""
     if "enum" in schema:
         return schema["enum"][0]
     kind = schema["type"]
     if kind == "object":
-        return {name: sample(schema["properties"][name]) for name in schema.get("required", ())}
+        return {name: sample(schema["properties"][name], number) for name in schema.get("required", ())}
     if kind == "array":
-        return [sample(schema["items"]) for _ in range(schema.get("minItems", 0))]
+        least = max(schema.get("minItems", 0), 2 if "id" in schema["items"].get("properties", ()) else 0)
+        return [sample(schema["items"], each) for each in range(1, least + 1)]
     if kind == "string":
-        return _PATTERNS.get(schema.get("pattern", ""), "x" * max(schema.get("minLength", 1), 1))
+        return _text(schema, number)
     return {"boolean": True, "integer": schema.get("minimum", 1), "number": schema.get("minimum", 1)}[kind]
+
+
+def _text(schema: Mapping[str, Any], number: int) -> str:
+    numbered = _NUMBERED.fullmatch(schema.get("pattern", ""))
+    if numbered is not None:
+        return f"{numbered[1]}{number}"
+    return "EUR" if "pattern" in schema else "x" * max(schema.get("minLength", 1), 1)
 
 
 def _completion(name: str, arguments: Any) -> dict[str, Any]:
