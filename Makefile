@@ -51,6 +51,15 @@ chaos: $(DEV) ## kill everything at random, and see that nothing is lost (SECOND
 bench: $(DEV) ## steps per second beside peers and the bare database (ROUNDS=3 ONLY=queue,dbos BENCH_FLAGS=)
 	@$(BIN)/python -m benchmarks --rounds $(or $(ROUNDS),3) $(if $(ONLY),--only $(ONLY)) $(BENCH_FLAGS)
 
+bench-inflight: $(DEV) ## a thousand executions in flight in one worker (BENCH_FLAGS=)
+	@$(BIN)/python -m benchmarks.inflight $(BENCH_FLAGS)
+
+bench-waiting: $(DEV) ## what a hundred thousand waiting executions cost (BENCH_FLAGS=)
+	@$(BIN)/python -m benchmarks.waiting $(BENCH_FLAGS)
+
+bench-workers: $(DEV) ## what a second worker adds (ROUNDS=3 BENCH_FLAGS=)
+	@$(BIN)/python -m benchmarks.workers --rounds $(or $(ROUNDS),3) $(BENCH_FLAGS)
+
 check: $(DEV) ## style, types, import rules, dependencies, migrations, OpenAPI, settings
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .

@@ -7,6 +7,7 @@ import sys
 from dataclasses import dataclass
 
 TEXT = "x" * 1000
+WORKFLOW, USER = "line", "bench"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,14 +13,13 @@ from pydantic import JsonValue
 
 from access.services import ensure_user
 from benchmarks.meter import Meter
-from benchmarks.workload import TEXT, Size
+from benchmarks.workload import TEXT, USER, WORKFLOW, Size
 from executions import services, wiring
 from executions.engine.calls import ModelReply, ModelRequest, ToolCall, Usage
 from executions.engine.ports import Ports
 from workflows import repository as workflows
 from workflows.definition import parse_definition
 
-WORKFLOW = "line"
 CONTENT = {"title": "T", "text": TEXT}
 SCHEMA: dict[str, JsonValue] = {
     "type": "object",
@@ -69,7 +68,7 @@ def use(model: QuietModel) -> Ports:
     return ports
 
 
-def publish(steps: int) -> User:
+def publish(steps: int, *, model: str = "scripted:writer") -> User:
     """Publish the workflow; return who starts it."""
     line = [
         {
@@ -80,7 +79,7 @@ def publish(steps: int) -> User:
             "inputs": [f"d{number - 1}"] if number else [],
             "produces": f"d{number}",
             "output_schema": SCHEMA,
-            "model": "scripted:writer",
+            "model": model,
         }
         for number in range(steps)
     ]
@@ -89,7 +88,7 @@ def publish(steps: int) -> User:
         parse_definition({"id": WORKFLOW, "name": "Line", "description": "A line.", "roles": roles, "steps": line}),
         now=timezone.now(),
     )
-    return ensure_user(name="bench")
+    return ensure_user(name=USER)
 
 
 def start(user: User, name: str) -> UUID:

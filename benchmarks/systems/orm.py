@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from benchmarks.meter import Meter
 from benchmarks.systems import copies, line
-from benchmarks.workload import Size, size_from_arguments
+from benchmarks.workload import WORKFLOW, Size, size_from_arguments
 from documents.models import DocumentVersion
 from executions import models
 from telemetry.models import ModelCall
@@ -45,7 +45,7 @@ def write_step(execution: models.Execution, number: int) -> None:
         step_id=f"s{number}",
         attempt=1,
         kind="generate",
-        workflow_id=line.WORKFLOW,
+        workflow_id=WORKFLOW,
         scope_id=execution.scope_id,
         status="committed",
         requested_model="scripted:writer",
