@@ -1,15 +1,22 @@
-"""DBOS: a workflow of steps that return 1 kB, called from a pool of threads, as many as executions are in flight."""
+"""DBOS: a workflow of steps that return 1 kB, called from a pool of threads, as many as executions are in flight.
+
+With `rows`, each step also writes what DBOS does not keep.
+"""
 
 from __future__ import annotations
 
 import logging
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from uuid import uuid4
 
+import psycopg
 from dbos import DBOS, DBOSConfig, SetWorkflowID
+from psycopg_pool import ConnectionPool
 
 from benchmarks.meter import Meter
-from benchmarks.workload import TEXT, database_url, size_from_arguments
+from benchmarks.peers import rows
+from benchmarks.workload import database_url, size_from_arguments
 
 size = size_from_arguments()
 config: DBOSConfig = {
@@ -20,13 +27,20 @@ config: DBOSConfig = {
 }
 DBOS(config=config)
 meter = Meter()
+more = None
+if "rows" in sys.argv:
+    more = ConnectionPool(database_url(), min_size=size.in_flight, kwargs={"prepare_threshold": 0}, open=False)
 
 
 @DBOS.step()
-def write(_number: int) -> dict[str, str]:
+def write(number: int) -> dict[str, str]:
     """Make a document."""
     meter.step(DBOS.workflow_id)
-    return {"title": "T", "text": TEXT}
+    if more is not None:
+        with more.connection() as connection, connection.pipeline():
+            for statement, values in rows.of(DBOS.workflow_id, number):
+                connection.execute(statement, values)
+    return rows.CONTENT
 
 
 @DBOS.workflow()
@@ -44,10 +58,17 @@ def one(_: int) -> None:
 if __name__ == "__main__":
     logging.getLogger().setLevel(logging.WARNING)
     DBOS.launch()
+    if more is not None:
+        with psycopg.connect(database_url()) as setting_up:
+            for table in rows.TABLES:
+                setting_up.execute(table)
+        more.open(wait=True)
     with ThreadPoolExecutor(size.in_flight) as pool:
         list(pool.map(one, range(size.in_flight)))  # every thread has its connection; these are not counted
         meter = Meter()
         with meter:
             list(pool.map(one, range(size.executions)))
     meter.report()
+    if more is not None:
+        more.close()
     DBOS.destroy()
