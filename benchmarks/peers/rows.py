@@ -12,8 +12,8 @@ TABLES = (
     "PRIMARY KEY (execution, version))",
     "CREATE TABLE IF NOT EXISTS event (execution text, sequence int, type text, data json, created_at timestamptz, "
     "PRIMARY KEY (execution, sequence))",
-    "CREATE TABLE IF NOT EXISTS model_call (execution text, step text, reply json, input_tokens int, output_tokens int, "
-    "cost numeric, started_at timestamptz, PRIMARY KEY (execution, step))",
+    "CREATE TABLE IF NOT EXISTS model_call (execution text, step text, reply json, input_tokens int, "
+    "output_tokens int, cost numeric, started_at timestamptz, PRIMARY KEY (execution, step))",
 )
 CONTENT = {"title": "T", "text": TEXT}
 
