@@ -22,6 +22,8 @@ IDLE_LOOKS = 400
 MOST_SECONDS = 300.0
 
 _LAST_END = "SELECT extract(epoch FROM max(finished_at)) FROM executions_execution"
+_LAST_START = "SELECT extract(epoch FROM max(started_at)) FROM executions_execution"
+_LONGEST = "SELECT extract(epoch FROM max(finished_at - started_at)) FROM executions_execution"
 
 
 class Watcher:
@@ -65,6 +67,8 @@ def measure(size: Size, *, model_seconds: float, over_http: bool) -> dict[str, A
             "over_http": over_http,
             "critical_path_seconds": size.steps * model_seconds,
             "seconds": processes.ask(place, _LAST_END) - began,
+            "all_taken_seconds": processes.ask(place, _LAST_START) - began,
+            "longest_seconds": processes.ask(place, _LONGEST),
             "worker_peak_mib": processes.memory_mib(worker),
             "worker_cpu_seconds": processes.cpu_of(worker) - cpu,
             "get_p99_idle_ms": idle,
@@ -110,6 +114,8 @@ def told(result: dict[str, Any]) -> list[str]:
     return [
         f"{result['executions']:,} × {result['steps']}, {model}",
         f"{seconds:.1f} / {path:.0f} = {seconds / path:.2f}",
+        f"{result['all_taken_seconds']:.1f}",
+        f"{result['longest_seconds']:.1f}",
         f"{result['worker_peak_mib']:.0f}",
         f"{result['worker_cpu_seconds']:.1f}",
         f"{busy:.0f} / {idle:.0f} = {busy / idle:.1f}",
@@ -131,7 +137,8 @@ def main() -> int:
             size = Size(executions=executions, steps=chosen.steps, in_flight=executions)
             results.append(measure(size, model_seconds=chosen.model_seconds, over_http=over_http))
             report.say(" | ".join(told(results[-1])))
-    columns = ("executions, model", "seconds / critical path", "worker's peak MiB", "worker's CPU s",
+    columns = ("executions, model", "seconds / critical path", "until the last was taken, s", "longest execution, s",
+               "worker's peak MiB", "worker's CPU s",
                "p99 of GET /executions/{id}, ms: busy / idle")  # fmt: skip
     text = (
         f"All executions in flight at once in one worker; each model call takes {chosen.model_seconds:g} s. The web "
