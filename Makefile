@@ -1,4 +1,4 @@
-# make demo | serve | worker | test | chaos | check | format | migrate | clean
+# make demo | serve | worker | test | chaos | bench | check | format | migrate | clean
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -6,10 +6,10 @@ MANAGE := $(BIN)/python manage.py
 WORKERS ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve worker test chaos check format migrate clean
+.PHONY: help demo serve worker test chaos bench bench-inflight bench-waiting bench-workers check format migrate clean
 
 help: ## what there is
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
 
 # One stamp per requirements file, named by its content: a changed pin installs again, an unchanged one costs nothing.
 RUN := $(VENV)/run-$(shell cksum < requirements.txt | cut -d' ' -f1)
@@ -47,6 +47,18 @@ test: check ## everything that must hold
 
 chaos: $(DEV) ## kill everything at random, and see that nothing is lost (SECONDS=300 SEED=)
 	@$(BIN)/python -m tests.chaos --seconds $(or $(SECONDS),300) $(if $(SEED),--seed $(SEED)) $(CHAOS_FLAGS)
+
+bench: $(DEV) ## steps per second beside peers and the bare database (ROUNDS=3 ONLY=queue,dbos BENCH_FLAGS=)
+	@$(BIN)/python -m benchmarks --rounds $(or $(ROUNDS),3) $(if $(ONLY),--only $(ONLY)) $(BENCH_FLAGS)
+
+bench-inflight: $(DEV) ## a thousand executions in flight in one worker (BENCH_FLAGS=)
+	@$(BIN)/python -m benchmarks.inflight $(BENCH_FLAGS)
+
+bench-waiting: $(DEV) ## what a hundred thousand waiting executions cost (BENCH_FLAGS=)
+	@$(BIN)/python -m benchmarks.waiting $(BENCH_FLAGS)
+
+bench-workers: $(DEV) ## what a second worker adds (ROUNDS=3 BENCH_FLAGS=)
+	@$(BIN)/python -m benchmarks.workers --rounds $(or $(ROUNDS),3) $(BENCH_FLAGS)
 
 check: $(DEV) ## style, types, import rules, dependencies, migrations, OpenAPI, settings
 	@$(BIN)/ruff check .

@@ -1,0 +1,1 @@
+"""How fast, beside others, on one machine and in one run."""

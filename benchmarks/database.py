@@ -1,0 +1,115 @@
+"""The one PostgreSQL of a run, with a fresh database for each measurement."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from urllib.parse import quote
+
+import psycopg
+from psycopg import sql
+
+from benchmarks.environments import DATA_DIR, ROOT
+from orchestrator import postgres
+
+_TABLES = """
+SELECT schemaname, relname FROM pg_stat_user_tables WHERE relname NOT LIKE '%migration%' ORDER BY schemaname, relname
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """One database of the embedded server."""
+
+    name: str
+
+    @property
+    def url(self) -> str:
+        """Where it is reached."""
+        return f"postgresql://{postgres.USER}@/{self.name}?host={quote(str(postgres.socket_dir(DATA_DIR)), safe='')}"
+
+    def environment(self) -> dict[str, str]:
+        """Return the environment of a process that uses it."""
+        kept = {name: value for name, value in os.environ.items() if name != "DJANGO_SETTINGS_MODULE"}
+        product = {"DATABASE_URL": self.url, "DATA_DIR": str(DATA_DIR), "LOCAL": "1", "LOG_LEVEL": "WARNING"}
+        return {**kept, **product, "POSTMASTER_PID": str(postmaster()), "DATABASE_POOL_SIZE": "32"}
+
+    def counts(self) -> dict[str, int]:
+        """Return the number of rows of each table."""
+        with psycopg.connect(self.url) as connection:
+            tables = connection.execute(_TABLES).fetchall()
+            count = sql.SQL("SELECT count(*) FROM {}")
+            return {
+                table: connection.execute(count.format(sql.Identifier(schema, table))).fetchone()[0]  # type: ignore[index]
+                for schema, table in tables
+            }
+
+    def manage(self, *arguments: str) -> str:
+        """Run a management command on it; return what it printed."""
+        command = [sys.executable, "manage.py", *arguments]
+        done = subprocess.run(command, cwd=ROOT, env=self.environment(), check=True, stdout=subprocess.PIPE, text=True)
+        return done.stdout
+
+
+TEMPLATE = Database("bench_template")
+
+
+def start() -> None:
+    """Start the server, with every commit flushed, and make the pattern of the product's databases anew."""
+    os.environ.pop("POSTGRES_FSYNC", None)
+    postgres.ensure_running(DATA_DIR)
+    with _admin() as admin:
+        assert admin.execute("SHOW fsync").fetchone() == ("on",)
+    _drop(TEMPLATE)
+    _create(TEMPLATE)
+    TEMPLATE.manage("migrate", "--verbosity", "0")
+    TEMPLATE.manage("load_catalog")
+
+
+@contextmanager
+def fresh(name: str, *, ours: bool) -> Iterator[Database]:
+    """Provide a new database: the product's, without executions, or an empty one."""
+    database = Database(f"bench_{name}")
+    _drop(database)
+    _create(database, template=TEMPLATE if ours else None)
+    try:
+        yield database
+    finally:
+        _drop(database)
+
+
+def settle() -> None:
+    """Write out what is in memory, so that nobody pays for those who came before."""
+    with _admin() as admin:
+        admin.execute("CHECKPOINT")
+
+
+def postmaster() -> int:
+    """Return the process id of the server."""
+    note = postgres.home_of(DATA_DIR) / "data" / "postmaster.pid"
+    return int(note.read_text().splitlines()[0])
+
+
+def server_version() -> str:
+    """Return the version of the server."""
+    with _admin() as admin:
+        return str(admin.info.parameter_status("server_version")).split()[0]
+
+
+def _admin() -> psycopg.Connection:
+    return psycopg.connect(Database("postgres").url, autocommit=True)
+
+
+def _create(database: Database, *, template: Database | None = None) -> None:
+    source = sql.Identifier(template.name if template else "template1")
+    with _admin() as admin:
+        admin.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(database.name), source))
+
+
+def _drop(database: Database) -> None:
+    with _admin() as admin:
+        admin.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(database.name)))

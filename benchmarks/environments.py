@@ -1,0 +1,41 @@
+"""The virtual environments of the peers and of the chart, made once per content of their requirements."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent
+DATA_DIR = Path(os.environ.get("DATA_DIR", ROOT / ".data")).resolve() / "benchmarks"
+
+
+def requirements(name: str) -> Path:
+    """Return the file that pins what an environment holds."""
+    return HERE / f"requirements-{name}.txt"
+
+
+def python_of(name: str) -> Path:
+    """Return the interpreter of an environment; it is made where it is missing."""
+    wanted = requirements(name).read_bytes()
+    folder = DATA_DIR / "environments" / f"{name}-{hashlib.sha256(wanted).hexdigest()[:12]}"
+    python = folder / "bin" / "python"
+    if not (folder / "made").exists():
+        shutil.rmtree(folder, ignore_errors=True)
+        subprocess.run([sys.executable, "-m", "venv", folder], check=True)
+        install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"]
+        subprocess.run([python, *install, requirements(name)], check=True)
+        (folder / "made").touch()
+    return python
+
+
+def pinned(path: Path, package: str) -> str:
+    """Return the version of a package that a file pins."""
+    found = re.search(rf"^{re.escape(package)}(?:\[[^]]*\])?==(\S+)", path.read_text(), re.MULTILINE)
+    assert found is not None, f"{path} does not pin {package}"
+    return found[1]

@@ -1,0 +1,128 @@
+"""Processes of a measurement: workers, a web server, a model server; each ends with it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import psycopg
+
+from benchmarks.database import Database
+from benchmarks.environments import DATA_DIR, ROOT
+from tests.journeys.processes import free_port
+
+STOP_SECONDS = 60.0
+POLL_SECONDS = 0.2
+
+_OPEN = "SELECT count(*) FROM executions_execution WHERE status IN ('pending', 'running')"
+_FAILED = "SELECT count(*) FROM executions_execution WHERE status = 'failed'"
+
+
+@contextmanager
+def running(*arguments: str, place: Database, **settings: str) -> Iterator[subprocess.Popen[str]]:
+    """Provide a process of this Python; its errors go into a log of its own."""
+    DATA_DIR.mkdir(parents=True, exist_ok=True)
+    with (DATA_DIR / "processes.log").open("a") as log:
+        process = subprocess.Popen(
+            [sys.executable, *arguments],
+            cwd=ROOT,
+            env={**place.environment(), **settings},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+        )
+    try:
+        yield process
+    finally:
+        process.terminate()
+        try:
+            process.communicate(timeout=STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()
+
+
+def run(module: str, *arguments: object, place: Database, **settings: str) -> str:
+    """Run a module to its end; return what it printed."""
+    command = [sys.executable, "-m", module, *(str(each) for each in arguments)]
+    environment = {**place.environment(), **settings}
+    return subprocess.run(command, cwd=ROOT, env=environment, check=True, stdout=subprocess.PIPE, text=True).stdout
+
+
+@contextmanager
+def worker(place: Database, *, model_seconds: float, **settings: str) -> Iterator[subprocess.Popen[str]]:
+    """Provide a worker with a model in its own process, ready and not begun."""
+    with running("-m", "benchmarks.systems.worker", str(model_seconds), place=place, **settings) as process:
+        assert line_of(process) == "ready"
+        yield process
+
+
+def begin(process: subprocess.Popen[str]) -> None:
+    """Let a worker begin."""
+    assert process.stdin is not None
+    process.stdin.write("go\n")
+    process.stdin.flush()
+
+
+def line_of(process: subprocess.Popen[str]) -> str:
+    """Return the next line that a process prints."""
+    assert process.stdout is not None
+    return process.stdout.readline().strip()
+
+
+@contextmanager
+def web(place: Database, *, user: str) -> Iterator[httpx.Client]:
+    """Provide a client of a web process without a worker."""
+    port = str(free_port())
+    with running("manage.py", "serve", "--no-worker", "--port", port, place=place) as process:
+        while not (said := line_of(process)).startswith("ready"):
+            assert said or process.poll() is None, "the web server did not start"
+        token = place.manage("issue_token", user).strip()
+        headers = {"Authorization": f"Bearer {token}"}
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}/api/v1", headers=headers, timeout=60) as client:
+            yield client
+
+
+def wait_until_done(place: Database, *, seconds: float, meanwhile: Callable[[], None] | None = None) -> None:
+    """Return once no execution is pending or running, and none has failed."""
+    deadline = time.monotonic() + seconds
+    with psycopg.connect(place.url, autocommit=True) as connection:
+        while number(connection, _OPEN):
+            assert time.monotonic() < deadline, "the executions did not end"
+            if meanwhile is None:
+                time.sleep(POLL_SECONDS)
+            else:
+                meanwhile()
+        assert not number(connection, _FAILED), "executions failed"
+
+
+def ask(place: Database, query: str) -> float:
+    """Return the one number that a query finds."""
+    with psycopg.connect(place.url) as connection:
+        return number(connection, query)
+
+
+def number(connection: psycopg.Connection, query: str) -> float:
+    """Return the one number that a query finds."""
+    [(found,)] = connection.execute(query.encode()).fetchall()
+    return float(found)
+
+
+def memory_mib(process: subprocess.Popen[str], field: str = "VmHWM") -> float:
+    """Return the memory of a process: at its peak, or now (`VmRSS`)."""
+    for line in Path(f"/proc/{process.pid}/status").read_text().splitlines():
+        if line.startswith(f"{field}:"):
+            return int(line.split()[1]) / 1024
+    raise AssertionError(f"the kernel tells no {field}")
+
+
+def cpu_of(process: subprocess.Popen[str]) -> float:
+    """Return the CPU seconds that a process has used so far."""
+    fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / 100

@@ -1,0 +1,61 @@
+"""Executions by the hundred thousand: copies of one that was made properly, written by the database itself."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from django.db import connection
+
+from benchmarks.systems import line
+
+PREFIX = "00000000-0000-7000-8000-"
+
+_ID = f"('{PREFIX}' || lpad(number::text, 12, '0'))::uuid"
+_EXECUTIONS = f"""
+INSERT INTO executions_execution SELECT (jsonb_populate_record(one, jsonb_build_object('id', {_ID}))).*
+FROM executions_execution AS one, generate_series(0, %s) AS number WHERE one.id = %s
+"""
+_CHILDREN = """
+INSERT INTO {table} ({columns}) SELECT {values}
+FROM {table} AS one, generate_series(0, %s) AS number WHERE one.execution_id = %s
+"""
+_CHILD_COLUMNS = """
+SELECT column_name FROM information_schema.columns WHERE table_name = %s AND table_schema = 'public'
+"""
+_HEADS = f"""
+INSERT INTO documents_document (id, scope_id, type, title, status, version, execution_id, created_at, updated_at)
+SELECT {_ID}, one.scope_id, 'd' || number, 'T', 'current', 1, {_ID}, now(), now()
+FROM executions_execution AS one, generate_series(0, %s) AS number WHERE one.id = %s
+"""
+_SCHEMA = "INSERT INTO documents_schema (hash, content) VALUES ('0', '{}')"
+
+
+def id_of(number: int) -> UUID:
+    """Return the id of a copy."""
+    return UUID(f"{PREFIX}{number:012}")
+
+
+def copy(execution_id: UUID, count: int, *, tables: tuple[str, ...] = ()) -> None:
+    """Make copies of an execution, numbered from 0, with their rows of other tables that name it."""
+    with connection.cursor() as cursor:
+        cursor.execute(_EXECUTIONS, [count - 1, execution_id])
+        for table in tables:
+            cursor.execute(_CHILD_COLUMNS, [table])
+            columns = {name: f"one.{name}" for (name,) in cursor.fetchall()}
+            columns["execution_id"] = _ID
+            if table == "telemetry_modelcall":
+                columns["id"] = "gen_random_uuid()"
+            else:
+                del columns["id"]
+            names, values = ", ".join(columns), ", ".join(columns.values())
+            cursor.execute(_CHILDREN.format(table=table, columns=names, values=values), [count - 1, execution_id])
+
+
+def bare_rows(count: int) -> UUID:
+    """Make executions with a document each, for those who write their rows themselves; return the pattern of all."""
+    pattern = line.start(line.publish(1), "pattern")
+    copy(pattern, count)
+    with connection.cursor() as cursor:
+        cursor.execute(_HEADS, [count - 1, pattern])
+        cursor.execute(_SCHEMA)
+    return pattern

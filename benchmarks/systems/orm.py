@@ -1,0 +1,88 @@
+"""Django's ORM, one transaction per step: an execution's state, a document's version, an event, a call."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+
+from django.db import connection, connections, transaction
+from django.utils import timezone
+
+from benchmarks.meter import Meter
+from benchmarks.systems import copies, line
+from benchmarks.workload import WORKFLOW, Size, size_from_arguments
+from documents.models import DocumentVersion
+from executions import models
+from telemetry.models import ModelCall
+
+
+@transaction.atomic
+def write_step(execution: models.Execution, number: int) -> None:
+    """Write the rows of one step."""
+    now = timezone.now()
+    rows = models.Execution.objects.filter(id=execution.id, version=execution.version + number)
+    assert rows.update(version=execution.version + number + 1, last_sequence=number + 2, updated_at=now) == 1
+    DocumentVersion.objects.create(
+        document_id=execution.id,  # the copy's document has its id
+        version=number + 1,
+        title="T",
+        content=line.CONTENT,
+        schema_id="0",
+        execution_id=execution.id,
+        step_id=f"s{number}",
+        created_at=now,
+    )
+    models.ExecutionEvent.objects.create(
+        execution_id=execution.id,
+        sequence=number + 2,
+        event_type="step_completed",
+        step_id=f"s{number}",
+        data={"document_version": number + 1},
+        timestamp=now,
+    )
+    ModelCall.objects.create(
+        execution_id=execution.id,
+        step_id=f"s{number}",
+        attempt=1,
+        kind="generate",
+        workflow_id=WORKFLOW,
+        scope_id=execution.scope_id,
+        status="committed",
+        requested_model="scripted:writer",
+        request_hash="0" * 64,
+        reply=line.CONTENT,
+        started_at=now,
+        finished_at=now,
+    )
+
+
+def run(size: Size, meter: Meter) -> None:
+    """Write the steps of all executions, so many executions at once."""
+
+    def one(execution: models.Execution) -> None:
+        for number in range(size.steps):
+            meter.step(execution.id)
+            write_step(execution, number)
+
+    executions = list(models.Execution.objects.filter(id__in=map(copies.id_of, range(size.executions))))
+    everybody = Barrier(size.in_flight)
+    with ThreadPoolExecutor(size.in_flight) as pool:
+        list(pool.map(lambda _: connect(everybody), range(size.in_flight)))
+        with meter:
+            list(pool.map(one, executions))
+
+
+def connect(everybody: Barrier) -> None:
+    """Have a connection, as every other thread."""
+    connection.ensure_connection()
+    everybody.wait()
+
+
+if __name__ == "__main__":
+    chosen = size_from_arguments()
+    copies.bare_rows(chosen.executions)
+    connection.close()
+    measured = Meter()
+    run(chosen, measured)
+    measured.report()
+    connections.close_all()

@@ -1,0 +1,55 @@
+"""pgbench: the rows of a step in one transaction of prepared statements, without any Python between."""
+
+from __future__ import annotations
+
+import subprocess
+import tempfile
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+from uuid import UUID
+
+from django.db import connection
+
+from benchmarks.meter import Meter
+from benchmarks.systems import copies
+from benchmarks.workload import TEXT, Size, database_url, size_from_arguments
+from executions import models
+from orchestrator import watchdog
+
+SCRIPT = Path(__file__).with_suffix(".sql")
+
+
+def run(size: Size, scope: UUID, meter: Meter) -> tuple[list[float], float]:
+    """Run it, each client one execution after the other; return the seconds of each transaction, and of all."""
+    each = size.executions // size.in_flight
+    where = urlsplit(database_url())
+    values = {"per_client": each, "steps": size.steps, "step": 0, "scope": scope, "payload": TEXT}
+    command: list[object] = [
+        watchdog._programs() / "pgbench",
+        *("--host", parse_qs(where.query)["host"][0], "--username", where.username, "--no-vacuum"),
+        *("--protocol", "prepared", "--client", size.in_flight, "--transactions", each * size.steps, "--log"),
+        *("--file", SCRIPT, *(f"--define={name}={value}" for name, value in values.items())),
+        where.path.removeprefix("/"),
+    ]
+    with tempfile.TemporaryDirectory() as folder:
+        with meter:
+            subprocess.run([str(word) for word in command], cwd=folder, check=True, stdout=subprocess.DEVNULL)
+        return _read(Path(folder))
+
+
+def _read(folder: Path) -> tuple[list[float], float]:
+    lines = [line.split() for log in folder.glob("pgbench_log.*") for line in log.read_text().splitlines()]
+    took = [int(line[2]) / 1_000_000 for line in lines]
+    ended = [int(line[4]) + int(line[5]) / 1_000_000 for line in lines]
+    return took, max(ended) - min(end - each for end, each in zip(ended, took, strict=True))
+
+
+if __name__ == "__main__":
+    chosen = size_from_arguments()
+    pattern = copies.bare_rows(chosen.executions)
+    scope_id = models.Execution.objects.get(id=pattern).scope_id
+    connection.close()
+    measured = Meter(children=True)
+    transactions, seconds = run(chosen, scope_id, measured)
+    # Its memory is not told: what the kernel knows of an ended child includes the Python that it began as.
+    measured.report(gaps=transactions, seconds=seconds, peak_rss_mib=None)

@@ -1,0 +1,13 @@
+"""The product's own worker, as `manage.py worker` runs it, that begins once it is told to."""
+
+from __future__ import annotations
+
+import sys
+
+from django.core.management import call_command
+
+if __name__ == "__main__":
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
+    sys.stdin.readline()
+    call_command("worker")

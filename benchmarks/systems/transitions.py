@@ -1,0 +1,89 @@
+"""The transitions of an execution as its runner would make them, made without it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from uuid import UUID
+
+from django.utils import timezone
+from uuid_utils.compat import uuid7
+
+from benchmarks.systems.line import CONTENT, REPLY, SCHEMA
+from executions import journal
+from executions.engine import changes
+from executions.engine.calls import Call, CallKey
+from executions.engine.execution import Document, Execution
+from executions.engine.ports import Transition
+from executions.engine.states import CallKind, CallStatus
+
+__all__ = ["Transition", "of"]
+
+
+def of(execution_id: UUID, steps: int) -> list[Transition]:
+    """Claim an execution; return all its further transitions, each of which ends a step and starts the next one."""
+    claimed = _claim(execution_id)
+    return [_begin(claimed, 0), *(_next(claimed, number, last=number == steps - 1) for number in range(steps))]
+
+
+def _claim(execution_id: UUID) -> Execution:
+    def claim(execution: Execution, context: changes.Context) -> changes.Change:
+        return changes.claim(execution, runner="me", context=context)
+
+    return journal.apply(Transition(execution_id=execution_id, epoch=None, decide=claim), now=timezone.now())
+
+
+def _begin(execution: Execution, number: int) -> Transition:
+    def start(now: Execution, context: changes.Context) -> changes.Change:
+        return changes.start_step(now, f"s{number}", model="scripted:writer", pins=(), context=context)
+
+    return Transition(
+        execution_id=execution.id, epoch=execution.runner_epoch, decide=start, calls=(_call(execution, number),)
+    )
+
+
+def _next(execution: Execution, number: int, *, last: bool) -> Transition:
+    settled = replace(_call(execution, number), status=CallStatus.COMMITTED, reply=REPLY, finished_at=timezone.now())
+    following = None if last else _call(execution, number + 1)
+
+    def complete(now: Execution, context: changes.Context) -> changes.Change:
+        done = changes.complete_step(now, f"s{number}", context=context)
+        if following is None:
+            return done
+        begun = changes.start_step(
+            done.execution, following.key.step_id, model=following.model, pins=(), context=context
+        )
+        return replace(begun, events=(*done.events, *begun.events), calls=(following,))
+
+    return Transition(
+        execution_id=execution.id,
+        epoch=execution.runner_epoch,
+        decide=complete,
+        calls=(settled,),
+        document=_document(execution, number),
+    )
+
+
+def _call(execution: Execution, number: int) -> Call:
+    key = CallKey(execution_id=execution.id, step_id=f"s{number}", attempt=1, kind=CallKind.GENERATE)
+    return Call(
+        key=key,
+        model="scripted:writer",
+        request_hash="0" * 64,
+        status=CallStatus.PENDING,
+        started_at=timezone.now(),
+    )
+
+
+def _document(execution: Execution, number: int) -> Document:
+    return Document(
+        id=uuid7(),
+        scope_id=execution.scope.id,
+        type=f"d{number}",
+        version=0,
+        title="T",
+        content=dict(CONTENT),
+        schema=SCHEMA,
+        execution_id=execution.id,
+        step_id=f"s{number}",
+        created_at=timezone.now(),
+    )
