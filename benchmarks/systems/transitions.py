@@ -27,7 +27,7 @@ def of(execution_id: UUID, steps: int) -> list[Transition]:
 
 def _claim(execution_id: UUID) -> Execution:
     def claim(execution: Execution, context: changes.Context) -> changes.Change:
-        return changes.claim(execution, runner="me", context=context)
+        return claiming.claim(execution, runner="me", max_recoveries=5, context=context)
 
     return journal.apply(Transition(execution_id=execution_id, epoch=None, decide=claim), now=timezone.now())
 

@@ -55,7 +55,10 @@ class Chaos:
         self._chance = random.Random(self.seed)  # noqa: S311 - it has to be repeatable
         self._began = time.monotonic()
         self._starts = 0
-        self._machine = Machine(self.data_dir, environment={**SETTINGS, "OPENAI_BASE_URL": f"{self.model.url}/v1"})
+        settings = {**SETTINGS, "OPENAI_BASE_URL": f"{self.model.url}/v1"}
+        if self.workers_live:
+            settings["RUNNER_SILENT_SECONDS"] = "30"  # nobody has to be missed soon, and a busy machine is no death
+        self._machine = Machine(self.data_dir, environment=settings)
         self._ports = [self._machine.port, free_port()]
         self._http = httpx.Client(timeout=10)
         self._web: list[subprocess.Popen[bytes]] = []
