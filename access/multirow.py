@@ -7,7 +7,10 @@ its columns alone (the rows travel as one JSON array), so that PostgreSQL prepar
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from functools import lru_cache
@@ -16,11 +19,14 @@ from uuid import UUID
 
 import psycopg
 from django.db import connection, models
+from pydantic import TypeAdapter
 
 _PREFER_INDEXES = (
     "SELECT set_config('enable_seqscan', 'off', true), "
     "set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true)"
 )
+
+_JSON: TypeAdapter[Any] = TypeAdapter(Any)
 
 Row = Mapping[str, object]  # by name of a field, or of its column
 
@@ -46,25 +52,76 @@ def prefer_indexes() -> None:
     execute(_PREFER_INDEXES, ())
 
 
-def insert(model: type[models.Model], rows: Sequence[Row], *, or_ignore: bool = False) -> int:
-    """Store new rows, all with the same columns; return how many were stored.
+@dataclass(frozen=True, slots=True)
+class _Guard:
+    cursor: psycopg.Cursor[Any]
+    count: int
+    otherwise: Exception
+
+    def check(self) -> None:
+        if self.cursor.rowcount != self.count:
+            raise self.otherwise
+
+
+_guards: ContextVar[list[_Guard] | None] = ContextVar("guards", default=None)  # of the statements that travel together
+
+
+@contextmanager
+def together() -> Iterator[None]:
+    """Have statements travel together (PostgreSQL's pipeline mode): the server is waited for once, not for each.
+
+    Reading a result waits for all that was sent so far. What guarded statements have written is looked at in the end.
+
+    Raises:
+        django.db.Error: as Django raises it.
+        Exception: the `otherwise` of a guarded statement that did not find its rows.
+    """
+    connection.ensure_connection()
+    guards: list[_Guard] = []
+    before = _guards.set(guards)
+    try:
+        with connection.wrap_database_errors, connection.connection.pipeline() as pipeline:
+            yield
+            pipeline.sync()
+            for guard in guards:
+                guard.check()
+    finally:
+        _guards.reset(before)
+
+
+def insert(model: type[models.Model], rows: Sequence[Row], *, or_ignore: bool = False) -> None:
+    """Store new rows, all with the same columns.
 
     Args:
         model: Whose table it is.
         rows: The values of every column that has no default in the database.
         or_ignore: Leave out rows that break a constraint of uniqueness.
     """
-    if not rows:
-        return 0
-    return execute(_insert(model, tuple(rows[0]), or_ignore), [_json(model, rows)]).rowcount
+    if rows:
+        execute(_insert(model, tuple(rows[0]), or_ignore), [_json(model, rows)])
 
 
-def update(model: type[models.Model], rows: Sequence[Row], *, key: tuple[str, ...], expected: Sequence[int]) -> int:
-    """Write rows over those of the same key that have the expected `version`; return how many there were."""
+def update(
+    model: type[models.Model],
+    rows: Sequence[Row],
+    *,
+    key: tuple[str, ...],
+    expected: Sequence[int],
+    otherwise: Exception,
+) -> None:
+    """Write rows over those of the same key that have the expected `version`.
+
+    Raises:
+        Exception: `otherwise`, when one of them has not; of statements that travel together, in the end.
+    """
     if not rows:
-        return 0
+        return
     guarded = [{**row, "expected": version} for row, version in zip(rows, expected, strict=True)]
-    return execute(_update(model, tuple(rows[0]), key), [_json(model, guarded)]).rowcount
+    guard = _Guard(execute(_update(model, tuple(rows[0]), key), [_json(model, guarded)]), len(rows), otherwise)
+    if (guards := _guards.get()) is None:
+        guard.check()
+    else:
+        guards.append(guard)
 
 
 @lru_cache
@@ -104,12 +161,20 @@ def _cast(model: type[models.Model], name: str) -> str:
 
 
 def _json(model: type[models.Model], rows: Sequence[Row]) -> str:
-    inner = [name for name in rows[0] if name != "expected" and _cast(model, name)]
-    return json.dumps([{**row, **{name: _inner(row[name]) for name in inner}} for row in rows], default=_plain)
+    inner = _inner(model, tuple(rows[0]))
+    return _text([{**row, **{name: None if row[name] is None else _text(row[name]) for name in inner}} for row in rows])
 
 
-def _inner(value: object) -> str | None:
-    return None if value is None else json.dumps(value)
+@lru_cache
+def _inner(model: type[models.Model], columns: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(name for name in columns if name != "expected" and _cast(model, name))
+
+
+def _text(value: object) -> str:
+    try:
+        return _JSON.dump_json(value).decode()
+    except ValueError:  # half of a surrogate pair, as models and clients send it: only an escape can say that
+        return json.dumps(value, default=_plain)
 
 
 def _plain(value: object) -> str:

@@ -19,8 +19,8 @@ from documents.models import Document, DocumentStatus, DocumentVersion, Schema
 
 Key = tuple[UUID, str]  # scope id and type
 
+KNOWN_SCHEMAS: set[str] = set()  # hashes of those that are stored: none is ever changed or removed
 _MOST_HASHES = 1024
-_KNOWN_SCHEMAS = "SELECT hash FROM documents_schema WHERE hash = ANY(%s)"
 _LOCK_HEADS = """
 SELECT head.id, head.scope_id, head.type, head.version
 FROM documents_document AS head
@@ -95,11 +95,9 @@ class Head:
 
 def lock_heads(keys: Collection[Key]) -> dict[Key, Head]:
     """Return the head of each (scope id, type), and keep others from writing to it until the transaction ends."""
+    # What does not exist cannot be locked: who writes a document, be it the first of its type, locks its scope.
+    lock_scopes({scope_id for scope_id, _ in keys})
     found = _locked(keys)
-    if missing := [key for key in keys if key not in found]:
-        # What does not exist cannot be locked: whoever makes the first version of a document locks its scope.
-        lock_scopes({scope_id for scope_id, _ in missing})
-        found |= _locked(missing)
     return {key: found.get(key, Head()) for key in keys}
 
 
@@ -121,16 +119,18 @@ def store_versions(documents: Sequence[StoredDocument]) -> None:
     known = [last[each.id] for each in first.values() if each.version > 1]
     multirow.insert(Document, [_new_head(each) for each in new])
     expected = [first[each.id].version - 1 for each in known]
-    if multirow.update(Document, [_head(each) for each in known], key=("id",), expected=expected) != len(known):
-        raise StaleVersion("a head was not locked")
+    stale = StaleVersion("a head was not locked")
+    multirow.update(Document, [_head(each) for each in known], key=("id",), expected=expected, otherwise=stale)
     multirow.insert(DocumentVersion, [_version(each) for each in documents])
 
 
 def _store_schemas(documents: Sequence[StoredDocument]) -> None:
     schemas = {schema_hash(document.schema): document.schema for document in documents}
-    known = {key for (key,) in multirow.execute(_KNOWN_SCHEMAS, [list(schemas)])}
-    rows = [{"hash": key, "content": dict(schema)} for key, schema in schemas.items() if key not in known]
-    multirow.insert(Schema, rows, or_ignore=True)
+    new = {key: schema for key, schema in schemas.items() if key not in KNOWN_SCHEMAS}
+    if new:
+        rows = [{"hash": key, "content": dict(schema)} for key, schema in sorted(new.items())]
+        multirow.insert(Schema, rows, or_ignore=True)
+        transaction.on_commit(lambda: KNOWN_SCHEMAS.update(new))
 
 
 def _head(document: StoredDocument) -> multirow.Row:

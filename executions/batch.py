@@ -50,9 +50,10 @@ class Batch:
     @transaction.atomic
     def commit(self) -> list[Outcome]:
         """Store what can be stored; return for each item the execution as it left it, or why nothing was stored."""
-        self._lock()
-        outcomes = [self._carry_out(item) for item in self._items]
-        self._write()
+        with multirow.together():
+            self._lock()
+            outcomes = [self._carry_out(item) for item in self._items]
+            self._write()
         return outcomes
 
     def _lock(self) -> None:

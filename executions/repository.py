@@ -162,8 +162,8 @@ def replace_all(pairs: Sequence[tuple[Execution, Execution]]) -> None:
     """
     rows = [{"id": new.id, **execution_columns(new)} for _, new in pairs]
     expected = [old.version for old, _ in pairs]
-    if multirow.update(models.Execution, rows, key=("id",), expected=expected) != len(rows):
-        raise VersionConflict("An execution", expected=expected[0])
+    stale = VersionConflict("An execution", expected=max(expected, default=0))
+    multirow.update(models.Execution, rows, key=("id",), expected=expected, otherwise=stale)
     _insert_steps((new, step) for old, new in pairs for step in new.steps.values() if step.step_id not in old.steps)
     moved = [
         (new.id, before, step)
@@ -173,10 +173,10 @@ def replace_all(pairs: Sequence[tuple[Execution, Execution]]) -> None:
     ]
     rows = [{"execution_id": owner, "step_id": step.step_id, **step_columns(step)} for owner, _, step in moved]
     expected = [before.version for _, before, _ in moved]
-    backwards = any(step.version < before.version for _, before, step in moved)
-    written = multirow.update(models.ExecutionStep, rows, key=("execution_id", "step_id"), expected=expected)
-    if backwards or written != len(rows):
-        raise VersionConflict("A step", expected=expected[0])
+    stale = VersionConflict("A step", expected=max(expected, default=0))
+    if any(step.version < before.version for _, before, step in moved):
+        raise stale
+    multirow.update(models.ExecutionStep, rows, key=("execution_id", "step_id"), expected=expected, otherwise=stale)
 
 
 def _insert(execution: Execution) -> None:

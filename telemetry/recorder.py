@@ -114,8 +114,9 @@ def settle(calls: Sequence[tuple[KnownCall, CallRecord]]) -> None:
         StaleCall: somebody else has settled one of them.
     """
     rows = [{"id": known.row_id, "version": known.version + 1, **_values(call, _SETTLED)} for known, call in calls]
-    if multirow.update(ModelCall, rows, key=("id",), expected=[known.version for known, _ in calls]) != len(rows):
-        raise StaleCall("a call was settled by somebody else")
+    stale = StaleCall("a call was settled by somebody else")
+    expected = [known.version for known, _ in calls]
+    multirow.update(ModelCall, rows, key=("id",), expected=expected, otherwise=stale)
 
 
 def _values(call: CallRecord, names: Sequence[str]) -> dict[str, object]:

@@ -55,6 +55,7 @@ from django.contrib.auth.models import User  # noqa: E402
 from rest_framework.test import APIClient  # noqa: E402
 
 from access import services as access  # noqa: E402
+from documents.repository import KNOWN_SCHEMAS  # noqa: E402
 from executions.progress import notifier  # noqa: E402
 from workflows.repository import get_definition  # noqa: E402
 
@@ -86,9 +87,10 @@ def django_db_setup(django_db_setup: None) -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def forgotten() -> Iterator[None]:
-    """Definitions are kept for ever, as they never change; the tables of a test are emptied."""
+    """Definitions and schemas are kept for ever, as they never change; the tables of a test are emptied."""
     yield
     get_definition.cache_clear()
+    KNOWN_SCHEMAS.clear()
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from uuid_utils.compat import uuid7
 
 from benchmarks.systems.line import CONTENT, REPLY, SCHEMA
 from executions import journal
-from executions.engine import changes
+from executions.engine import changes, claiming
 from executions.engine.calls import Call, CallKey
 from executions.engine.execution import Document, Execution
 from executions.engine.ports import Transition
