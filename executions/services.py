@@ -27,6 +27,7 @@ from executions.engine.errors import (
     InvalidAnswers,
     NotFound,
     NotWaiting,
+    Occupied,
     Unavailable,
 )
 from executions.engine.execution import Execution, ScopeRef
@@ -207,15 +208,19 @@ async def advance_execution(*, execution_id: UUID, runner: str) -> None:
     Raises:
         NotFound: there is no such execution.
     """
-    if not await patiently(sweep.runs_elsewhere, execution_id, runner, silent_seconds=settings.RUNNER_SILENT_SECONDS):
-        await supervise(execution_id, lambda: _advance(execution_id, runner))
+    await supervise(execution_id, lambda: _advance(execution_id, runner))
 
 
 async def _advance(execution_id: UUID, runner: str) -> None:
     running = ExecutionRunner(ports(), execution_id=execution_id, runner=runner)
+    silent = settings.RUNNER_SILENT_SECONDS
     with watched(running, execution_id):
         try:
-            await running.run()
+            try:
+                await running.run(take_over=False)
+            except Occupied:
+                if not await patiently(sweep.runs_elsewhere, execution_id, runner, silent_seconds=silent):
+                    await running.run()
         except asyncio.CancelledError:
             # This worker stops. What it handed back goes on at once elsewhere, not only after a sweep.
             try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import math
 import time
@@ -18,6 +19,7 @@ from executions.engine.errors import NotFound, Unavailable
 from executions.engine.finishing import to_the_end
 from executions.jobs import QUEUE
 from executions.running import RUNNING
+from executions.taking import connector
 from executions.threads import in_thread
 
 logger = logging.getLogger(__name__)
@@ -38,6 +40,8 @@ class Worker:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set; then let jobs finish for the grace period, hand back the rest, and return."""
+        gc.collect()
+        gc.freeze()  # what was imported stays: to walk it again and again would stop everybody for a moment each time
         await in_thread(sweep.register, name=self.name, now=timezone.now())
         duties = [
             asyncio.create_task(self._repeat(settings.HEARTBEAT_SECONDS, self._beat), name="heartbeat"),
@@ -110,6 +114,7 @@ class Worker:
             return
         stored = await in_thread(sweep.versions, set(RUNNING.values()))
         for runner, execution_id in list(RUNNING.items()):
+            runner.catch_up()
             if 0 < runner.version < stored.get(execution_id, 0):
                 try:
                     await runner.refresh()
@@ -121,10 +126,13 @@ class Worker:
         while not self._ending:
             try:
                 # An app of its own: ours goes on enqueuing on Django's connection, in the caller's transaction.
-                worker_app = app.with_connector(app.connector.get_worker_connector())
+                worker_app = app.with_connector(connector())
                 async with worker_app.open_async():
                     await worker_app.run_worker_async(
-                        **settings.PROCRASTINATE_WORKER_DEFAULTS, queues=[QUEUE], name=self.name
+                        **settings.PROCRASTINATE_WORKER_DEFAULTS,
+                        queues=[QUEUE],
+                        name=self.name,
+                        task_middleware=(),  # its own would look at Django's connections, which no job of ours holds
                     )
             except (ConnectorException, OSError) as error:
                 logger.warning("taking jobs stopped: %s", error)

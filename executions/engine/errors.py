@@ -103,6 +103,15 @@ class Superseded(EngineError):
         super().__init__("Another runner has taken this execution over.", execution_id=str(execution_id), epoch=epoch)
 
 
+class Occupied(EngineError):
+    """Another runner has this execution, and whoever sees this was not to take it over."""
+
+    code = "occupied"
+
+    def __init__(self, execution_id: UUID) -> None:
+        super().__init__("Another runner has this execution.", execution_id=str(execution_id))
+
+
 class Unavailable(EngineError):
     """The database cannot be reached; whoever sees this stops, and the sweep starts it again later."""
 

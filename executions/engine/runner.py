@@ -10,7 +10,7 @@ from uuid import UUID
 from executions.engine import changes, claiming
 from executions.engine.attempts import Attempt
 from executions.engine.calls import Call
-from executions.engine.errors import Conflict, EngineError, IllegalTransition, Superseded, Unavailable
+from executions.engine.errors import Conflict, EngineError, IllegalTransition, Occupied, Superseded, Unavailable
 from executions.engine.execution import Execution, Failure
 from executions.engine.finishing import to_the_end
 from executions.engine.papers import Papers
@@ -47,16 +47,17 @@ class ExecutionRunner:
         """Version of the execution that the runner goes by; 0 before the claim."""
         return 0 if self._execution is None else self._execution.version
 
-    async def run(self) -> Execution:
+    async def run(self, *, take_over: bool = True) -> Execution:
         """Claim the execution and carry it on until nothing in it can go on; return it as it is then.
 
         An execution that has nothing to run (it waits, or has ended) is returned as it is.
 
         Raises:
             NotFound: there is no such execution.
+            Occupied: another runner has it, and it shall not be taken over.
             Unavailable: the database is away; what was not stored is found again by the next claim.
         """
-        return await self._run(whole=True)
+        return await self._run(whole=True, take_over=take_over)
 
     async def step(self) -> Execution:
         """Claim the execution, run the next step that can go on, and hand it back.
@@ -65,7 +66,17 @@ class ExecutionRunner:
             NotFound: there is no such execution.
             Unavailable: the database is away.
         """
-        return await self._run(whole=False)
+        return await self._run(whole=False, take_over=True)
+
+    def catch_up(self) -> None:
+        """Go by the newest version that one of the steps has met: it may tell of what somebody else has changed."""
+        if self._execution is None:
+            return
+        before = self._execution
+        for executor in self._executors.values():
+            self._see(executor.execution)
+        if self._execution is not before:
+            self._moved.set()
 
     async def refresh(self) -> None:
         """Look at the execution again, as somebody else has changed it: stop what was ended, start what was answered.
@@ -83,9 +94,9 @@ class ExecutionRunner:
                 task.cancel()
         self._moved.set()
 
-    async def _run(self, *, whole: bool) -> Execution:
+    async def _run(self, *, whole: bool, take_over: bool) -> Execution:
         try:
-            await to_the_end(self._claim())
+            await to_the_end(self._claim(take_over))
             await self._carry_on(whole=whole)
             if not whole:
                 await self._release()
@@ -100,8 +111,10 @@ class ExecutionRunner:
             await self._stop_tasks()
         return self._now
 
-    async def _claim(self) -> None:
+    async def _claim(self, take_over: bool) -> None:
         def claim(execution: Execution, context: changes.Context) -> changes.Change:
+            if execution.runner not in {None, self._runner} and not take_over:
+                raise Occupied(self._id)
             most = self._ports.max_recoveries
             return claiming.claim(execution, runner=self._runner, max_recoveries=most, context=context)
 

@@ -35,6 +35,11 @@ class StepBooks:
         return None if self._open is None else self._settled(replace(self._open, reply=None), CallStatus.UNKNOWN)
 
     @property
+    def execution(self) -> Execution:
+        """The execution as this step has met it last."""
+        return self._execution
+
+    @property
     def _now(self) -> Step:
         return self._execution.steps[self._step_id]
 
