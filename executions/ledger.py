@@ -10,7 +10,7 @@ from executions.engine.calls import Call, CallKey, ModelReply, Totals, Usage, se
 from executions.engine.execution import Execution
 from executions.engine.states import CallKind, CallStatus
 from executions.threads import patiently
-from telemetry import recorder
+from telemetry import recorder, selectors
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +28,6 @@ class Page:
     def __init__(self) -> None:
         self._entries: dict[CallKey, Entry] = {}
         self._steps: set[tuple[UUID, str]] = set()  # steps all of whose calls are here
-        self._whole: set[UUID] = set()  # and executions
         self._tried: dict[CallKey, Entry] = {}  # by the decision under way
 
     def load(self, steps: Collection[tuple[UUID, str]]) -> None:
@@ -69,16 +68,24 @@ class Page:
 
     def step_totals(self, execution_id: UUID, step_id: str) -> Totals:
         """Return the sum over a step."""
-        if (execution_id, step_id) not in self._steps and execution_id not in self._whole:
+        if (execution_id, step_id) not in self._steps:
             self.load({(execution_id, step_id)})
         return sum_calls(call for call in self._of(execution_id) if call.key.step_id == step_id)
 
     def totals(self, execution_id: UUID) -> Totals:
-        """Return the sum over an execution."""
-        if execution_id not in self._whole:
-            self._bring_in(recorder.known_of_execution(execution_id))
-            self._whole.add(execution_id)
-        return sum_calls(self._of(execution_id))
+        """Return the sum over an execution: of what is here, and of what is in the table alone."""
+        entries = self._entries | self._tried
+        mine = [entry for entry in entries.values() if entry.call.key.execution_id == execution_id]
+        known = [entry.known.row_id for entry in mine if entry.known is not None]
+        rest = selectors.other_totals(execution_id, but=known)
+        others = Totals(
+            calls=rest.calls,
+            usage=Usage(**{name: getattr(rest, name) for name in Usage.model_fields}),
+            known_cost_usd=rest.known_cost_usd,
+            cost_complete=rest.cost_complete,
+            cost_final=rest.cost_final,
+        )
+        return others + sum_calls(entry.call for entry in mine)
 
     def write(self, owners: Mapping[UUID, Execution]) -> None:
         """Store what was recorded."""

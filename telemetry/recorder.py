@@ -75,19 +75,11 @@ FROM telemetry_modelcall AS call"""  # noqa: S608 - the names are those of the c
 _LOAD_STEPS = f"""{_LOAD}
 JOIN unnest(%s::uuid[], %s::text[]) AS wanted(execution_id, step_id) USING (execution_id, step_id)
 ORDER BY call.started_at, call.id"""
-_LOAD_EXECUTION = f"""{_LOAD}
-WHERE call.execution_id = %s
-ORDER BY call.started_at, call.id"""
 
 
 def known_of_steps(steps: Collection[tuple[UUID, str]]) -> list[KnownCall]:
     """Return what is known of the calls of steps, named by execution and step id, oldest first."""
     return _known(_LOAD_STEPS, [[execution_id for execution_id, _ in steps], [step_id for _, step_id in steps]])
-
-
-def known_of_execution(execution_id: UUID) -> list[KnownCall]:
-    """Return what is known of an execution's calls, oldest first."""
-    return _known(_LOAD_EXECUTION, [execution_id])
 
 
 def _known(statement: str, parameters: Sequence[object]) -> list[KnownCall]:

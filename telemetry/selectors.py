@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 from django.db.models import Avg, Count, F, Q, QuerySet, Sum
 from django.db.models.functions import TruncDay
 
+from access import multirow
 from access.selectors import Person, visible_scopes
 from telemetry.models import CallStatus, ModelCall
 
@@ -61,6 +62,13 @@ _SUMS = {
 }
 
 
+_OTHERS = f"""
+SELECT count(*), {", ".join(f"sum({name})" for name in TOKENS)}, sum(cost_usd),
+  count(*) FILTER (WHERE cost_usd IS NULL AND status <> '{CallStatus.FAILED.value}'),
+  count(*) FILTER (WHERE status = '{CallStatus.PENDING.value}')
+FROM telemetry_modelcall WHERE execution_id = %s AND id <> ALL(%s)"""  # noqa: S608 - in the order of the sums above
+
+
 def _totals(sums: Mapping[str, Any]) -> Totals:
     return Totals(
         calls=sums["calls"] or 0,
@@ -89,6 +97,12 @@ def calls_of_workflow(*, user: Person, workflow_id: str) -> QuerySet[ModelCall]:
 def execution_totals(execution_id: UUID) -> Totals:
     """Return the sum over an execution."""
     return totals(ModelCall.objects.filter(execution_id=execution_id))
+
+
+def other_totals(execution_id: UUID, *, but: Collection[UUID]) -> Totals:
+    """Return the sum over an execution without these rows; every execution is asked for it as it ends."""
+    [found] = multirow.execute(_OTHERS, [execution_id, list(but)]).fetchall()
+    return _totals(dict(zip(_SUMS, found, strict=True)))
 
 
 def step_totals(execution_id: UUID, step_id: str) -> Totals:

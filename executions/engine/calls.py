@@ -142,6 +142,17 @@ class Totals:
     cost_complete: bool = True
     cost_final: bool = True  # no call is still under way
 
+    def __add__(self, other: Totals) -> Totals:
+        """Return the sum over both."""
+        mine, theirs = self.usage, other.usage
+        return Totals(
+            calls=self.calls + other.calls,
+            usage=Usage(**{name: getattr(mine, name) + getattr(theirs, name) for name in Usage.model_fields}),
+            known_cost_usd=self.known_cost_usd + other.known_cost_usd,
+            cost_complete=self.cost_complete and other.cost_complete,
+            cost_final=self.cost_final and other.cost_final,
+        )
+
     @property
     def cost_usd(self) -> Decimal | None:
         """The whole cost, None when a part of it is unknown."""

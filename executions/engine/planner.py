@@ -50,9 +50,10 @@ def ready_steps(execution: Execution, *, once_done: str | None = None) -> tuple[
     that is taken for completed.
     """
     steps = execution.steps.values()
-    if execution.ended or any(step.is_fatal for step in steps):
+    if execution.ended or any(step.status is StepStatus.FAILED and step.is_fatal for step in steps):
         return ()
-    ready = (step for step in steps if _is_ready(execution, step, once_done))
+    pending = [step for step in steps if step.status is StepStatus.PENDING]
+    ready = [step for step in pending if _is_ready(execution, step, once_done)]
     return tuple(sorted(ready, key=in_order))
 
 

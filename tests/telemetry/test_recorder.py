@@ -20,7 +20,7 @@ pytestmark = pytest.mark.django_db
 
 
 def known(execution_id: UUID) -> recorder.KnownCall:
-    [found] = recorder.known_of_execution(execution_id)
+    [found] = recorder.known_of_steps({(execution_id, "research")})
     return found
 
 
