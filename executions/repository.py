@@ -20,7 +20,8 @@ from executions.engine.in_memory import InMemoryDocumentRepository, InMemoryExec
 from executions.engine.iteration import parent_scope
 from executions.engine.ports import Repositories
 from executions.engine.states import ACTIVE
-from executions.rows import execution_columns, execution_value, new_step_columns, step_columns
+from executions.reading import load
+from executions.rows import execution_columns, new_step_columns, step_columns
 from executions.threads import in_thread, patiently
 from workflows import repository as workflows
 
@@ -85,7 +86,10 @@ def get(execution_id: UUID) -> Execution:
     Raises:
         NotFound: there is none.
     """
-    return _one(_rows().filter(id=execution_id))
+    found = load([execution_id])
+    if execution_id not in found:
+        raise NotFound("There is no such execution.")
+    return found[execution_id]
 
 
 def get_document(document_id: UUID, version: int | None = None) -> Document:
@@ -124,18 +128,20 @@ def lock_all(execution_ids: Collection[UUID], *, known: Mapping[UUID, Execution]
         if (value := known.get(identity)) is not None and value.version == version
     }
     if missing := set(execution_ids) - set(found):
-        found |= {value.id: value for value in _values(_rows().filter(id__in=missing))}
+        found |= load(missing)
     return found
 
 
 def list_by_scope(scope_id: UUID) -> list[Execution]:
     """Return the scope's executions, newest first."""
-    return _values(_rows().filter(scope_id=scope_id).order_by("-created_at", "-id"))
+    return _values(models.Execution.objects.filter(scope_id=scope_id).order_by("-created_at", "-id"))
 
 
 def list_active() -> list[Execution]:
     """Return those that are pending, running or waiting, oldest first."""
-    return _values(_rows().filter(status__in=[each.value for each in ACTIVE]).order_by("created_at", "id"))
+    return _values(
+        models.Execution.objects.filter(status__in=[each.value for each in ACTIVE]).order_by("created_at", "id")
+    )
 
 
 @transaction.atomic
@@ -258,21 +264,7 @@ def _document(stored: documents.StoredDocument) -> Document:
     return Document(**{name: getattr(stored, name) for name in stored.__dataclass_fields__})
 
 
-def _rows() -> QuerySet[models.Execution]:
-    rows = models.Execution.objects.select_related("workflow_version", "scope")
-    return rows.defer("workflow_version__definition")
-
-
-def _one(rows: Iterable[models.Execution]) -> Execution:
-    for value in _values(rows):
-        return value
-    raise NotFound("There is no such execution.")
-
-
-def _values(rows: Iterable[models.Execution]) -> list[Execution]:
-    found = list(rows)
-    steps: dict[UUID, list[models.ExecutionStep]] = {row.id: [] for row in found}
-    parts = models.ExecutionStep.objects.filter(execution_id__in=steps).select_related("scope")
-    for step in parts.order_by("position", "place", "id"):
-        steps[step.execution_id].append(step)
-    return [execution_value(row, steps[row.id]) for row in found]
+def _values(rows: QuerySet[models.Execution]) -> list[Execution]:
+    ids = list(rows.values_list("id", flat=True))
+    found = load(ids)
+    return [found[each] for each in ids if each in found]

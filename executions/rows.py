@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Protocol
 from uuid import UUID
 
-from executions import models
-from executions.engine.acceptance import AcceptanceDecision
-from executions.engine.clarification import ClarificationRound
-from executions.engine.errors import FieldError
-from executions.engine.execution import Execution, Failure, Pin, ScopeRef, Step
-from executions.engine.states import ExecutionStatus, FailureCode, StepStatus, WaitingOn
+from executions.engine.execution import Execution, Failure, ScopeRef, Step
 
 
 class ScopeRow(Protocol):
@@ -20,36 +14,6 @@ class ScopeRow(Protocol):
     id: UUID
     type: str
     key: str
-
-
-def execution_value(row: models.Execution, steps: Iterable[models.ExecutionStep]) -> Execution:
-    """Return the value of an execution's row (its scope and workflow version loaded) and its steps' rows."""
-    scope = scope_value(row.scope)
-    return Execution(
-        id=row.id,
-        workflow_id=row.workflow_id,
-        workflow_version=row.workflow_version.version,
-        scope=scope,
-        input=row.input,
-        steps={step.step_id: _step_value(step, scope) for step in steps},
-        created_at=row.created_at,
-        updated_at=row.updated_at,
-        status=ExecutionStatus(row.status),
-        version=row.version,
-        runner=row.runner,
-        runner_epoch=row.runner_epoch,
-        recoveries=row.recoveries,
-        last_sequence=row.last_sequence,
-        waiting_on=tuple(WaitingOn(each) for each in row.waiting_on),
-        failure=_failure(row.failure_code, row.failure_message),
-        requested_by=row.requested_by_id,
-        requested_by_name=row.requested_by_name,
-        tags=tuple(row.tags),
-        started_at=row.started_at,
-        finished_at=row.finished_at,
-        resume_at=row.resume_at,
-        deadline_at=row.deadline_at,
-    )
 
 
 def execution_columns(execution: Execution) -> dict[str, object]:
@@ -69,37 +33,6 @@ def execution_columns(execution: Execution) -> dict[str, object]:
         "resume_at": execution.resume_at,
         "deadline_at": execution.deadline_at,
     }
-
-
-def _step_value(row: models.ExecutionStep, own: ScopeRef) -> Step:
-    """Return the value of a step's row; `own` is the execution's scope."""
-    return Step(
-        step_id=row.step_id,
-        scope=own if row.scope is None else scope_value(row.scope),
-        label=row.label,
-        place=row.place,
-        may_fail=row.may_fail,
-        position=row.position,
-        level=row.level,
-        name=row.name,
-        role=row.role,
-        produces=row.produces,
-        depends_on=tuple(row.depends_on),
-        status=StepStatus(row.status),
-        version=row.version,
-        attempt=row.attempt,
-        invalid_outputs=row.invalid_outputs,
-        pins=tuple(Pin.model_validate(each) for each in row.pins),
-        rounds=tuple(ClarificationRound.model_validate(each) for each in row.rounds),
-        decisions=tuple(AcceptanceDecision.model_validate(each) for each in row.decisions),
-        violations=tuple(FieldError.model_validate(each) for each in row.violations),
-        document_id=row.document_id,
-        document_version=row.document_version,
-        failure=_failure(row.failure_code, row.failure_message),
-        resume_at=row.resume_at,
-        started_at=row.started_at,
-        finished_at=row.finished_at,
-    )
 
 
 def step_columns(step: Step) -> dict[str, object]:
@@ -144,10 +77,6 @@ def new_step_columns(execution: Execution, step: Step) -> dict[str, object]:
 def scope_value(row: ScopeRow) -> ScopeRef:
     """Return the value of a scope's row."""
     return ScopeRef(id=row.id, type=row.type, key=row.key)
-
-
-def _failure(code: str, message: str) -> Failure | None:
-    return Failure(code=FailureCode(code), message=message) if code else None
 
 
 def _failure_columns(failure: Failure | None) -> dict[str, object]:
