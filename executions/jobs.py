@@ -1,4 +1,11 @@
-"""Work for the workers, enqueued by name on the caller's own transaction: all or nothing."""
+"""Work for the workers, enqueued by name on the caller's own transaction: all or nothing.
+
+Who waits longest does not always go first: root scopes take turns, so that a thousand executions of one project do not
+keep another's single one waiting. This is start-time fair queueing (Goyal, Vin and Cheng, "Start-time Fair Queuing",
+SIGCOMM 1996) with every job as one unit: a job's start tag is that of the next one in the queue, or one more than the
+last of its own scope, whichever is greater; the least tag goes first. Tags are priorities, negative as the greatest of
+those goes first, and begin again at 0 whenever the queue is empty.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +15,20 @@ from procrastinate.contrib.django import app
 from procrastinate.exceptions import ConnectorException
 from psycopg import InterfaceError, OperationalError
 
+from access import multirow
 from executions.engine.errors import Unavailable
 
 ADVANCE = "executions.advance"
 QUEUE = "executions"
+_TAG = """
+SELECT execution.scope_id::text, least(2147483647, greatest(
+  (SELECT -max(priority) FROM procrastinate_jobs WHERE status = 'todo' AND queue_name = %s),
+  (SELECT 1 - min(priority) FROM procrastinate_jobs
+   WHERE status = 'todo' AND queue_name = %s AND args ->> 'scope' = execution.scope_id::text),
+  0
+))
+FROM executions_execution AS execution WHERE execution.id = %s
+"""
 
 
 def enqueue_advance(execution_id: UUID) -> None:
@@ -23,9 +40,13 @@ def enqueue_advance(execution_id: UUID) -> None:
         Unavailable: the connection was lost.
     """
     identity = str(execution_id)
-    job = app.configure_task(ADVANCE, queue=QUEUE, lock=identity, allow_unknown=True)
     try:
-        job.defer(execution_id=identity)
+        found = multirow.execute(_TAG, [QUEUE, QUEUE, execution_id]).fetchone()
+        if found is None:
+            return  # it is gone
+        scope, tag = found
+        job = app.configure_task(ADVANCE, queue=QUEUE, lock=identity, priority=-tag, allow_unknown=True)
+        job.defer(execution_id=identity, scope=scope)
     except ConnectorException as error:
         if isinstance(error.__cause__, OperationalError | InterfaceError):
             raise Unavailable("The database cannot be reached.") from error

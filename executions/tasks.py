@@ -12,6 +12,6 @@ from executions.jobs import ADVANCE, QUEUE
 
 
 @app.task(name=ADVANCE, queue=QUEUE, pass_context=True)
-async def advance(context: JobContext, *, execution_id: str, **_from_newer_code: object) -> None:
+async def advance(context: JobContext, *, execution_id: str, **_more: object) -> None:
     """Carry an execution on."""
     await services.advance_execution(execution_id=UUID(execution_id), runner=context.worker_name or "worker")
