@@ -102,3 +102,39 @@ def test_a_cancel_shows_at_once(fresh: Machine, page: Page) -> None:
     page.on("dialog", lambda dialog: dialog.accept())
     page.get_by_role("button", name="Cancel").click()
     expect(page.locator("#status")).to_have_text("cancelled", timeout=10_000)
+
+
+def test_a_person_has_epics_worked_over_accepts_them_and_retries_what_was_stopped(
+    shared: Machine, page: Page, pictures: Path
+) -> None:
+    _log_in(page, shared, "grace")
+    page.get_by_role("button", name="Start an execution").click()
+    page.get_by_label("Workflow").select_option("software-delivery")
+    page.get_by_label("Its key").fill("decided")
+    page.get_by_label("Brief", exact=True).fill("The city lends 400 tools from 3 branches. The budget is 20,000 EUR.")
+    page.get_by_role("button", name="Start", exact=True).click()
+
+    decision = page.locator("form.acceptance")
+    expect(decision).to_have_count(1, timeout=20_000)
+    decision.get_by_role("button", name="Request changes").click()
+    expect(decision.get_by_text("Say what is to be changed.")).to_be_visible()
+    decision.get_by_label("Comment").fill("The warehouse of <i>Oberdorf</i> comes first.")
+    decision.get_by_role("button", name="Request changes").click()
+    expect(decision.get_by_text("sent back by grace")).to_be_visible(timeout=20_000)
+    decision.get_by_role("link").click()
+    expect(page.locator("details.document[open]", has_text="Oberdorf").last).to_be_visible()
+    decision.get_by_role("button", name="Accept").click()
+
+    expect(decision).not_to_have_count(1, timeout=20_000)  # one for the design of each epic
+    page.screenshot(path=pictures / "deciding.png", full_page=True)
+    page.on("dialog", lambda dialog: dialog.accept())
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.locator("#status")).to_have_text("cancelled", timeout=10_000)
+    expect(decision).to_have_count(0)
+    page.get_by_role("button", name="Retry").click()
+    expect(decision).not_to_have_count(0, timeout=20_000)
+    while waiting := decision.count():
+        decision.first.get_by_role("button", name="Accept").click()
+        expect(decision).to_have_count(waiting - 1, timeout=20_000)
+    expect(page.locator("#status")).to_have_text("completed", timeout=30_000)
+    expect(page.locator(".step[data-step=test-plan]")).to_contain_text("done")

@@ -203,6 +203,12 @@ at("retry").addEventListener("click", () => attempt(async () => {
   location.reload();  // with a stream of its own: the old one has ended
 }));
 
+// A link to a document opens it, and what it lies in.
+document.addEventListener("click", (event) => {
+  const link = event.target.closest('a[href^="#document-"]');
+  for (let each = link && at(link.hash.slice(1)); each; each = each.parentElement) if (each.localName === "details") each.open = true;
+});
+
 refresh().then(follow).catch((error) => {
   at("error").textContent = error.message;
   at("error").hidden = false;
