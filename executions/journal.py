@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
-from django.db import DatabaseError, transaction
+from django.db import transaction
 from django.utils import timezone
 
 from executions import ledger, repository
@@ -73,22 +73,25 @@ class PostgresJournal:
             batch, self._queue = self._queue[:BATCH_SIZE], self._queue[BATCH_SIZE:]
             try:
                 await self._write(batch)
-            except DatabaseError:
-                # One of them holds what the database does not take. Each for itself, only that one fails.
+            except Exception:  # noqa: BLE001 - it is told to whom it concerns, below
+                # One of them holds what the database does not take, or was decided on what is not so any more. Each for
+                # itself, only that one fails; nobody is left to wait for ever.
+                self._known.clear()
                 for waiting in batch:
                     await self._write_alone(waiting)
 
     async def _write_alone(self, waiting: _Waiting) -> None:
         try:
             await self._write([waiting])
-        except DatabaseError as error:
-            waiting.outcome.set_exception(error)
+        except Exception as error:  # noqa: BLE001 - it is told to whoever waits
+            if not waiting.outcome.done():
+                waiting.outcome.set_exception(error)
 
     async def _write(self, batch: Sequence[_Waiting]) -> None:
         """Commit a batch, however long the database is away.
 
         Raises:
-            DatabaseError: the database takes something in it for wrong; nothing was stored.
+            Exception: something in it is wrong, or out of date; nothing was stored.
         """
         items, again, waits = [waiting.item for waiting in batch], False, outage_waits("the journal")
         while True:

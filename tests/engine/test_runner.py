@@ -8,9 +8,9 @@ from dataclasses import replace
 import pytest
 
 from executions.engine.calls import ModelReply, ModelRequest
-from executions.engine.errors import ModelError, NotWaiting
+from executions.engine.errors import ModelError, NotWaiting, Occupied
 from executions.engine.states import CallStatus, ExecutionStatus, FailureCode, StepStatus
-from tests.engine.world import ASKING, FORK, Gate, World, definition, document, invalid, question, reply
+from tests.engine.world import ASKING, FORK, LINE, Gate, World, definition, document, invalid, question, reply
 
 
 async def test_steps_run_in_the_order_of_their_documents() -> None:
@@ -297,3 +297,35 @@ async def test_an_unknown_price_makes_the_sum_unknown_and_keeps_the_known_part()
     assert totals["cost_usd"] is None
     assert totals["known_cost_usd"] == "0.0100000000"
     assert totals["cost_complete"] is False
+
+
+async def test_an_answer_that_another_step_has_met_is_taken_up_without_a_look_at_the_database() -> None:
+    beside = definition({"id": "left", "clarification": {"max_rounds": 1}}, {"id": "right"})
+    first, second = Gate(invalid()), Gate(document())
+    world = await World(beside, {"left": [question()], "right": [first, second]}).start()
+    runner = world.runner()
+    running = asyncio.create_task(runner.run())
+    await first.under_way()
+    while (await world.now()).steps["left"].status is not StepStatus.WAITING:
+        await asyncio.sleep(0)
+    await world.answer("left", {"left.1.1": "Twelve"})
+    first.opened.set()
+    await second.under_way()  # what was stored for this had the answer beside it
+    runner.catch_up()
+    while (await world.now()).steps["left"].status is not StepStatus.COMPLETED:
+        await asyncio.sleep(0)
+    second.opened.set()
+    assert (await running).status is ExecutionStatus.COMPLETED
+
+
+async def test_a_runner_that_shall_not_take_over_leaves_an_execution_to_whoever_has_it() -> None:
+    gate = Gate(document())
+    world = await World(LINE, {"one": [gate]}).start()
+    running = asyncio.create_task(world.runner("a").run())
+    await gate.under_way()
+    before = await world.now()
+    with pytest.raises(Occupied):
+        await world.runner("b").run(take_over=False)
+    assert await world.now() == before
+    gate.opened.set()
+    assert (await running).status is ExecutionStatus.COMPLETED

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from uuid import UUID
 
 import pytest
 from django.contrib.auth.models import User
+from django.db.models import F
 from django.utils import timezone
 from procrastinate.contrib.django.models import ProcrastinateJob
 
@@ -15,8 +17,9 @@ from documents import repository as documents
 from executions import models, repository, reviewing
 from executions.engine import changes
 from executions.engine.acceptance import Verdict
-from executions.engine.errors import NotWaiting
+from executions.engine.errors import NotWaiting, VersionConflict
 from executions.engine.execution import Execution
+from executions.engine.ports import Transition
 from executions.engine.states import CallStatus
 from executions.journal import PostgresJournal, PostgresLedger
 from executions.threads import in_thread
@@ -135,3 +138,25 @@ def test_the_active_ones_are_listed_oldest_first_and_the_scopes_newest_first(ann
     cancel(ann, first.id)
     assert repository.list_active() == [second, other]
     assert [each.id for each in repository.list_by_scope(first.scope.id)] == [second.id, first.id]
+
+
+async def test_a_transition_that_was_overtaken_beside_the_journal_fails_alone(ann: User) -> None:
+    overtaken, other = await in_thread(lambda: (claim(start(ann, scope="a").id), claim(start(ann, scope="b").id)))
+    theirs = models.ExecutionStep.objects.filter(execution_id=overtaken.id, step_id="one")
+
+    def begin_late(execution: Execution, context: changes.Context) -> changes.Change:
+        together(lambda: theirs.update(version=F("version") + 1))
+        return begin_one(execution, context)
+
+    def begin_one(execution: Execution, context: changes.Context) -> changes.Change:
+        return changes.start_step(execution, "one", model="m", pins=(), context=context)
+
+    journal = PostgresJournal()
+    outcomes = await asyncio.gather(
+        journal.commit(Transition(execution_id=overtaken.id, epoch=overtaken.runner_epoch, decide=begin_late)),
+        journal.commit(Transition(execution_id=other.id, epoch=other.runner_epoch, decide=begin_one)),
+        return_exceptions=True,
+    )
+    assert [type(each) for each in outcomes] == [VersionConflict, Execution]
+    assert (await in_thread(repository.get, overtaken.id)).version == overtaken.version
+    assert (await in_thread(repository.get, other.id)).version == other.version + 1
