@@ -88,10 +88,10 @@ class Batch:
         self._page.keep()
 
     def _decide(self, item: Transition, current: Execution) -> Execution:
+        if item.epoch is not None and item.epoch != current.runner_epoch:
+            raise Superseded(current.id, epoch=item.epoch)  # whoever took over may have announced the same calls
         if self._again and item.calls and all(self._page.has(call) for call in item.calls):
             return current  # it was stored, and the connection was lost before we were told
-        if item.epoch is not None and item.epoch != current.runner_epoch:
-            raise Superseded(current.id, epoch=item.epoch)
         for call in item.calls:
             self._page.record(call)
         placed = None if item.document is None else self._place(item.document)

@@ -15,9 +15,10 @@ from procrastinate.contrib.django.models import ProcrastinateJob
 
 from documents import repository as documents
 from executions import models, repository, reviewing
+from executions.batch import Batch
 from executions.engine import changes
 from executions.engine.acceptance import Verdict
-from executions.engine.errors import NotWaiting, VersionConflict
+from executions.engine.errors import NotWaiting, Superseded, VersionConflict
 from executions.engine.execution import Execution
 from executions.engine.ports import Transition
 from executions.engine.states import CallStatus
@@ -160,3 +161,21 @@ async def test_a_transition_that_was_overtaken_beside_the_journal_fails_alone(an
     assert [type(each) for each in outcomes] == [VersionConflict, Execution]
     assert (await in_thread(repository.get, overtaken.id)).version == overtaken.version
     assert (await in_thread(repository.get, other.id)).version == other.version + 1
+
+
+def test_a_runner_that_was_overtaken_in_an_outage_does_not_take_the_calls_of_another_for_its_own(ann: User) -> None:
+    first = claim(start(ann).id, "a")
+    second = claim(first.id, "b")
+    begin(second)  # announces the call that the first would have announced
+
+    def start_one(execution: Execution, context: changes.Context) -> changes.Change:
+        return changes.start_step(execution, "one", model="m", pins=(), context=context)
+
+    mine = Transition(execution_id=first.id, epoch=first.runner_epoch, decide=start_one, calls=(call(first.id, "one"),))
+    [outcome] = Batch([mine], now=timezone.now(), known={}, again=True).commit()
+    assert isinstance(outcome, Superseded)
+    theirs = Transition(
+        execution_id=first.id, epoch=second.runner_epoch, decide=start_one, calls=(call(first.id, "one"),)
+    )
+    [outcome] = Batch([theirs], now=timezone.now(), known={}, again=True).commit()
+    assert outcome == repository.get(first.id)  # it was stored, and whoever stored it had not been told
