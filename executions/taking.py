@@ -33,8 +33,14 @@ def _pool(**arguments: Any) -> AsyncConnectionPool[Connection]:
             await AsyncConnectionPool.check_connection(connection)
         used[connection] = time.monotonic()
 
-    return AsyncConnectionPool(**{**arguments, "check": check, "configure": _commit_at_once})
+    return AsyncConnectionPool(**{**arguments, "check": check, "configure": _configure})
 
 
-async def _commit_at_once(connection: Connection) -> None:
+async def _configure(connection: Connection) -> None:
+    """Commit at once, and find the next job by index.
+
+    The planner goes by statistics that are always old for a queue, and then joins all jobs with all to take one.
+    """
     await connection.set_autocommit(True)
+    for option in ("seqscan", "bitmapscan", "hashjoin", "mergejoin", "sort"):
+        await connection.execute(f"SET enable_{option} = off")
