@@ -54,9 +54,9 @@ class ExecutionStepInline(ReadOnlyInline):
         """Return the status, shown as a badge."""
         return str(row.status)
 
-    @admin.display(description="questions and answers")
+    @admin.display(description="questions, answers, decisions")
     def questions(self, row: ExecutionStep) -> str:
-        """Return what was asked and answered, or why the step failed."""
+        """Return what people were asked and what they said, or why the step failed."""
         if row.failure_code:
             return f"{row.failure_code}: {row.failure_message}"
         asked = [
@@ -64,7 +64,11 @@ class ExecutionStepInline(ReadOnlyInline):
             for each in row.rounds
             for question in each["questions"]
         ]
-        return format_html_join("", "<p>{} <strong>{}</strong></p>", asked) or "-"
+        decided = [
+            (f"version {each['document_version']}, {each['decided_by']}", f"{each['decision']} {each['comment']}")
+            for each in row.decisions
+        ]
+        return format_html_join("", "<p>{} <strong>{}</strong></p>", [*asked, *decided]) or "-"
 
 
 class ExecutionEventInline(ReadOnlyInline):

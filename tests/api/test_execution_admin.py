@@ -94,6 +94,16 @@ def test_what_people_and_models_wrote_is_escaped(ada: Caller, report: int, staff
     assert "<b>tag</b>" not in page
 
 
+def test_what_people_decided_is_shown(ada: Caller, staff: Client) -> None:
+    scenario.publish(gated=True)
+    execution = scenario.hand_in(scenario.start(ada.user))
+    body = {"decision": "request_changes", "document_version": 1, "comment": "Name the <b>budget</b>."}
+    assert ada.post(f"/executions/{execution.id}/steps/research/acceptance", body).status_code == 200
+    page = text(staff.get(f"{LIST}{execution.id}/change/"))
+    assert "version 1, ada" in page
+    assert "request_changes Name the &lt;b&gt;budget&lt;/b&gt;." in page
+
+
 def test_panels_of_other_rooms_need_their_permission(ada: Caller, report: int) -> None:
     execution = scenario.finish(scenario.start(ada.user))
     page = text(looker("view_execution").get(f"{LIST}{execution.id}/change/"))
