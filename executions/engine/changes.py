@@ -24,7 +24,7 @@ from executions.engine.events import (
     totals_data,
 )
 from executions.engine.execution import Document, Execution, Failure, Pin, Step, moved, step_transition, transition
-from executions.engine.planner import in_order, ready_steps
+from executions.engine.planner import dependents, in_order, ready_steps
 from executions.engine.states import ENDED, UNFINISHED, WORKING, ExecutionStatus, StepStatus, WaitingOn
 
 
@@ -200,12 +200,7 @@ def end_in_failure(change: Change, failure: Failure, *, reason: str, context: Co
 
 
 def _without_dependents(change: Change, step_id: str, *, reason: str, context: Context) -> Change:
-    out = {step_id}
-    left: list[Step] = []
-    for step in sorted(change.execution.steps.values(), key=lambda each: each.level):
-        if step.status in UNFINISHED and not out.isdisjoint(step.depends_on):
-            out.add(step.step_id)
-            left.append(step)
+    left = [step for step in dependents(change.execution, step_id) if step.status in UNFINISHED]
     return _skip(change, sorted(left, key=in_order), reason=reason, context=context)
 
 

@@ -43,6 +43,17 @@ def in_order(step: Step) -> tuple[int, int]:
     return (step.position, step.place)
 
 
+def dependents(execution: Execution, step_id: str) -> list[Step]:
+    """Return the steps that need this one's document, and those that need theirs, in order of level."""
+    reached = {step_id}
+    found: list[Step] = []
+    for step in sorted(execution.steps.values(), key=lambda each: each.level):
+        if not reached.isdisjoint(step.depends_on):
+            reached.add(step.step_id)
+            found.append(step)
+    return found
+
+
 def ready_steps(execution: Execution, *, once_done: str | None = None) -> tuple[Step, ...]:
     """Return the steps that can start now, in order: pending, with all they need completed.
 

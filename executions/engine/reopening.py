@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 from executions.engine.changes import Change, Context, settle
 from executions.engine.errors import FieldError, IllegalTransition, Invalid
 from executions.engine.events import ExecutionRetried
 from executions.engine.execution import Execution, Step, step_transition, transition
+from executions.engine.planner import dependents
 from executions.engine.states import ExecutionStatus, StepStatus
 
 _LEFT_OVER = frozenset({StepStatus.FAILED, StepStatus.CANCELLED, StepStatus.SKIPPED})
@@ -32,7 +32,7 @@ def retry(execution: Execution, *, from_step: str | None, requested_by: str, con
         raise Invalid("The execution cannot go on from there.", [error])
     again = {step.step_id for step in execution.steps.values() if step.status in _LEFT_OVER}
     if from_step is not None:
-        again |= {from_step, *_dependents(execution, from_step)}
+        again |= {from_step, *(step.step_id for step in dependents(execution, from_step))}
     execution = transition(execution, ExecutionStatus.RUNNING, now=context.now)
     execution = replace(execution, runner=None, runner_epoch=execution.runner_epoch + 1, failure=None)
     for step_id in sorted(again):
@@ -56,10 +56,3 @@ def _reopened(execution: Execution, step: Step, context: Context) -> Execution:
         document_version=step.document_version if undecided else None,
     )
     return execution.with_step(step)
-
-
-def _dependents(execution: Execution, step_id: str) -> Iterator[str]:
-    for step in execution.steps.values():
-        if step_id in step.depends_on:
-            yield step.step_id
-            yield from _dependents(execution, step.step_id)
