@@ -67,12 +67,16 @@ def test_what_goes_on_after_an_answer_takes_its_turn_too(ann: User) -> None:
     assert [taken(), taken()] == ["busy", "quiet"]
 
 
-def test_the_tag_is_found_by_index(ann: User) -> None:
-    begin(ann, "a", 3)
+def test_the_tag_is_found_by_index_among_many(db: None) -> None:
     with connection.cursor() as cursor:
-        cursor.execute("SET LOCAL enable_seqscan = off")
+        cursor.execute(
+            "INSERT INTO procrastinate_jobs (queue_name, task_name, lock, args, status) "
+            "SELECT 'executions', 'x', number::text, jsonb_build_object('scope', number), 'todo' "
+            "FROM generate_series(1, 3000) AS number"
+        )
+        cursor.execute("ANALYZE procrastinate_jobs")
         cursor.execute(
             "EXPLAIN SELECT min(priority) FROM procrastinate_jobs "
-            "WHERE status = 'todo' AND queue_name = 'executions' AND args ->> 'scope' = 'x'"
+            "WHERE status = 'todo' AND queue_name = 'executions' AND args ->> 'scope' = '7'"
         )
         assert "executions_job_scope" in str(cursor.fetchall())
