@@ -50,10 +50,10 @@ class ChildScope:
 
 
 def make_child_scopes(scopes: Iterable[ChildScope]) -> None:
-    """Store those that are not there yet. Parents come before their children."""
+    """Store those that are not there yet, in one order for all who do. Their parents are there."""
     now = timezone.now()
     rows = {scope.id: {**asdict(scope), "created_at": now} for scope in scopes}
-    multirow.insert(Scope, list(rows.values()), or_ignore=True)
+    multirow.insert(Scope, [rows[each] for each in sorted(rows)], or_ignore=True)
 
 
 def lock_scopes(scope_ids: Collection[UUID]) -> None:

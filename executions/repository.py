@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import groupby
 from typing import Literal
 from uuid import UUID
 
@@ -209,18 +210,19 @@ def _insert(execution: Execution) -> None:
 def _insert_steps(steps: Iterable[tuple[Execution, Step]]) -> None:
     """Store new steps, after the scopes of their items: outer ones first, as inner ones name them."""
     new = sorted(steps, key=lambda each: len(each[1].keys))
-    access.make_child_scopes(
-        access.ChildScope(
-            id=step.scope.id,
-            parent_id=parent_scope(execution, step).id,
-            root_id=execution.scope.id,
-            type=step.scope.type,
-            key=step.scope.key,
-        )
-        for execution, step in new
-        if step.scope != execution.scope
-    )
+    for _, inner in groupby(new, key=lambda each: len(each[1].keys)):
+        access.make_child_scopes(_child_scope(*each) for each in inner if each[1].scope != each[0].scope)
     multirow.insert(models.ExecutionStep, [new_step_columns(execution, step) for execution, step in new])
+
+
+def _child_scope(execution: Execution, step: Step) -> access.ChildScope:
+    return access.ChildScope(
+        id=step.scope.id,
+        parent_id=parent_scope(execution, step).id,
+        root_id=execution.scope.id,
+        type=step.scope.type,
+        key=step.scope.key,
+    )
 
 
 def append_events(events: Sequence[ProgressEvent]) -> None:

@@ -76,4 +76,6 @@ def _is_decided_so(execution: Execution, step_id: str, said: AcceptanceDecision)
     step = execution.steps.get(step_id)
     last = step.decisions[-1] if step is not None and step.decisions else None
     words = {"decision", "document_version", "comment"}
+    if step is None or step.document_version != said.document_version:
+        return False
     return last is not None and last.model_dump(include=words) == said.model_dump(include=words)

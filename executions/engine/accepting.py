@@ -10,7 +10,7 @@ from pydantic import JsonValue
 from executions.engine import changes
 from executions.engine.acceptance import CHANGES_REQUESTED, AcceptanceDecision, Verdict
 from executions.engine.changes import Change, Context
-from executions.engine.errors import FieldError, NotFound, NotWaiting, VersionConflict
+from executions.engine.errors import FieldError, IllegalTransition, NotFound, NotWaiting, VersionConflict
 from executions.engine.events import (
     AcceptanceDecided,
     AcceptanceNeeded,
@@ -97,6 +97,9 @@ def decide(
             message = f"{decision.decided_by} rejected version {decision.document_version} of the document{said}"
             failure = Failure(code=FailureCode.REJECTED, message=message)
             change = changes.fail_step(execution, step_id, failure, context=context)
+        case Verdict.REQUEST_CHANGES if any(each.is_fatal for each in execution.steps.values()):
+            # Another step has failed, and the execution with it as soon as the others are done: nothing new starts.
+            raise IllegalTransition(f"Step {step_id}", current=step.status, wanted=StepStatus.REMEDIATING)
         case Verdict.REQUEST_CHANGES:
             change = _work_over(execution, step_id, comment=decision.comment, context=context)
     return replace(change, events=(*events, *change.events))

@@ -62,4 +62,4 @@ def answer(
     if execution.status is ExecutionStatus.WAITING:
         execution = transition(execution, ExecutionStatus.RUNNING, now=context.now)
         events += (ExecutionResumed(),)
-    return Change(execution=execution, events=events)
+    return settle(Change(execution=execution, events=events), context)

@@ -134,7 +134,7 @@ def fail_step(
     event = StepFailed(step_id=step_id, failure_code=failure.code, error=failure.message)
     change = Change(execution=execution.with_step(step), events=(event,))
     if step.may_fail:
-        change = _without_dependents(change, step_id, reason=f"step {step_id} failed", context=context)
+        change = leave_out(change, step_id, context=context)
     return settle(change, context)
 
 
@@ -145,7 +145,7 @@ def skip_step(execution: Execution, step_id: str, *, reason: str, context: Conte
         IllegalTransition: the step has begun, or the execution has ended.
     """
     change = _skip(Change(execution=execution, events=()), [execution.steps[step_id]], reason=reason, context=context)
-    return settle(_without_dependents(change, step_id, reason=f"step {step_id} was skipped", context=context), context)
+    return settle(leave_out(change, step_id, context=context), context)
 
 
 def cancel(execution: Execution, *, context: Context) -> Change:
@@ -179,7 +179,9 @@ def settle(change: Change, context: Context) -> Change:
         waiting = replace(waiting, waiting_on=waiting_on)
         event = ExecutionWaiting(waiting_on=waiting_on, resume_at=waiting.resume_at)
         return Change(execution=waiting, events=(*change.events, event))
-    completed = transition(execution, ExecutionStatus.COMPLETED, now=context.now)
+    left = [step for step in _in_order(execution) if step.status in UNFINISHED]
+    change = _skip(change, left, reason="what it needs will not come", context=context)
+    completed = transition(change.execution, ExecutionStatus.COMPLETED, now=context.now)
     return Change(execution=completed, events=(*change.events, _complete_event(completed, context)))
 
 
@@ -199,8 +201,14 @@ def end_in_failure(change: Change, failure: Failure, *, reason: str, context: Co
     return replace(change, execution=execution, events=(*change.events, _complete_event(execution, context)))
 
 
-def _without_dependents(change: Change, step_id: str, *, reason: str, context: Context) -> Change:
-    left = [step for step in dependents(change.execution, step_id) if step.status in UNFINISHED]
+def leave_out(change: Change, step_id: str, *, context: Context) -> Change:
+    """Return the change with what depends on a failed or skipped step skipped as well.
+
+    One that is at work has begun with an earlier version of the document, and ends by itself.
+    """
+    step = change.execution.steps[step_id]
+    reason = f"step {step_id} is {step.status.value}"
+    left = [step for step in dependents(change.execution, step_id) if step.status in UNFINISHED - WORKING]
     return _skip(change, sorted(left, key=in_order), reason=reason, context=context)
 
 

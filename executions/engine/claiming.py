@@ -14,14 +14,14 @@ from executions.engine.states import WORKING, ExecutionStatus, FailureCode, Step
 def claim(execution: Execution, *, runner: str, max_recoveries: int, context: Context) -> Change:
     """Let a runner take the execution over: its epoch rises, and every earlier runner is fenced off.
 
-    Taking it from a runner that has not handed it back is a recovery. After `max_recoveries` in a row in which no step
-    moved, the next one fails the execution instead: what it does to its runners, it would do to the next.
+    Taking it from another runner that has not handed it back is a recovery. After `max_recoveries` in a row in which no
+    step moved, the next one fails the execution instead: what it does to its runners, it would do to the next.
 
     Raises:
         IllegalTransition: there is nothing to run (waiting or ended).
     """
     events: tuple[Event, ...] = ()
-    recoveries = execution.recoveries + (execution.runner is not None)
+    recoveries = execution.recoveries + (execution.runner not in {None, runner})
     if execution.status is ExecutionStatus.PENDING:
         execution = transition(execution, ExecutionStatus.RUNNING, now=context.now)
         events = (ExecutionStarted(),)

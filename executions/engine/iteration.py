@@ -29,6 +29,8 @@ MAX_KEY = 40  # characters; three of them and a slug make a step id that every t
 _KEY = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _WIDTH = MAX_STEPS  # places on one level of nesting
 ITEM_GONE = "its item is gone"  # why a step was skipped
+_NOT_BEGUN = frozenset({StepStatus.PENDING, StepStatus.WAITING})
+_LEFT_OUT = frozenset({StepStatus.FAILED, StepStatus.SKIPPED})
 _LABEL = 200  # characters
 _LABELS = ("title", "name", "label")  # fields of an item that say what it is
 
@@ -88,10 +90,18 @@ class Collections:
                 continue
             more += len(items)
             found |= dict.fromkeys(_faults_of_items(over, items))
-        if not found and more and len(execution.steps) + more > MAX_STEPS:
+        if not found and more and len(execution.steps.keys() | self._ids(content)) > MAX_STEPS:
             detail = f"With these items the execution would have more than {MAX_STEPS} steps."
             return (FieldError(pointer=self._steps[0][1].items, code="too_many_items", detail=detail),)
         return tuple(found)[:MAX_VIOLATIONS]
+
+    def _ids(self, content: Mapping[str, JsonValue]) -> set[str]:
+        above = keys_of(self._step_id)
+        return {
+            instance_id(template.id, (*above, str(item[over.key])))
+            for template, over in self._steps
+            for item in cast("list[dict[str, JsonValue]]", items_of(over, content))
+        }
 
     def expand(self, execution: Execution, content: Mapping[str, JsonValue], *, now: datetime) -> Change:
         """Put in the steps over the items of the document that the step hands in, before it is completed.
@@ -110,8 +120,14 @@ class Collections:
         gone = [step for step in self._not_begun(execution) if self._item(step) not in alive]
         kept = [step for step in (_kept(execution.steps.get(each.step_id), each) for each in wanted.values()) if step]
         skipped = [moved(execution, step, StepStatus.SKIPPED, now=now) for step in gone]
-        events = tuple(StepSkipped(step_id=step.step_id, reason=ITEM_GONE) for step in skipped)
-        return Change(execution=execution.with_steps([*kept, *skipped]), events=events)
+        events = [StepSkipped(step_id=step.step_id, reason=ITEM_GONE) for step in skipped]
+        out = {step.step_id for step in execution.steps.values() if step.status in _LEFT_OUT}
+        for index, step in sorted(enumerate(kept), key=lambda each: each[1].level):
+            if step.step_id not in execution.steps and not out.isdisjoint(step.depends_on):
+                out.add(step.step_id)
+                kept[index] = moved(execution, step, StepStatus.SKIPPED, now=now)
+                events.append(StepSkipped(step_id=step.step_id, reason="what it needs was left out"))
+        return Change(execution=execution.with_steps([*kept, *skipped]), events=tuple(events))
 
     def _item(self, step: Step) -> tuple[tuple[str, str], str]:
         """Return the collection and the key of the item that a step is about, or about a part of."""
@@ -135,11 +151,11 @@ class Collections:
                 )
 
     def _not_begun(self, execution: Execution) -> Iterator[Step]:
-        """Yield the steps over the collections, and over what those make, that have not begun."""
+        """Yield the steps over the collections, and over what those make, that have not begun or wait for people."""
         above = keys_of(self._step_id)
         for step in execution.steps.values():
             inside = len(step.keys) > self._depth and step.keys[: self._depth] == above
-            if inside and step.status is StepStatus.PENDING and self._item(step)[0][0] == self._made:
+            if inside and step.status in _NOT_BEGUN and self._item(step)[0][0] == self._made:
                 yield step
 
 

@@ -44,7 +44,7 @@ def resume(execution: Execution, *, context: Context) -> Change:
     if execution.status is ExecutionStatus.WAITING:
         execution = transition(execution, ExecutionStatus.RUNNING, now=context.now)
         events = (ExecutionResumed(),)
-    return Change(execution=_with_resume_at(execution), events=events)
+    return settle(Change(execution=_with_resume_at(execution), events=events), context)
 
 
 def try_again(execution: Execution, step_id: str, *, lost: Iterable[CallKey], context: Context) -> Change:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from pydantic import JsonValue
 
-from executions.engine.acceptance import CHANGES_REQUESTED, AcceptanceDecision
+from executions.engine.acceptance import CHANGES_REQUESTED, AcceptanceDecision, Verdict
 from executions.engine.calls import Material, ModelRequest
 from executions.engine.clarification import ClarificationRound, Question
 from executions.engine.errors import FieldError
@@ -150,7 +150,7 @@ def _said(given: Given) -> Iterator[Material]:
     yield from (
         Material(kind="change_request", name=f"about version {each.document_version}", text=each.comment)
         for each in given.decisions
-        if each.comment
+        if each.comment and each.decision is not Verdict.ACCEPT
     )
 
 

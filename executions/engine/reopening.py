@@ -30,25 +30,29 @@ def retry(execution: Execution, *, from_step: str | None, requested_by: str, con
     if from_step is not None and from_step not in execution.steps:
         error = FieldError(pointer="/from_step", code="unknown_step", detail=f"It has no step {from_step!r}.")
         raise Invalid("The execution cannot go on from there.", [error])
-    again = {step.step_id for step in execution.steps.values() if step.status in _LEFT_OVER}
+    left = {step.step_id for step in execution.steps.values() if step.status in _LEFT_OVER}
+    redone: set[str] = set()
     if from_step is not None:
-        again |= {from_step, *(step.step_id for step in dependents(execution, from_step))}
+        redone = {from_step, *(step.step_id for step in dependents(execution, from_step))}
     execution = transition(execution, ExecutionStatus.RUNNING, now=context.now)
     execution = replace(execution, runner=None, runner_epoch=execution.runner_epoch + 1, failure=None)
-    for step_id in sorted(again):
-        execution = _reopened(execution, execution.steps[step_id], context)
+    for step_id in sorted(left | redone):
+        execution = _reopened(execution, execution.steps[step_id], context, anew=step_id in redone)
     event = ExecutionRetried(from_step=from_step, requested_by=requested_by)
     return settle(Change(execution=execution, events=(event,)), context)
 
 
-def _reopened(execution: Execution, step: Step, context: Context) -> Execution:
+def _reopened(execution: Execution, step: Step, context: Context, *, anew: bool) -> Execution:
+    """Return the execution with a step that goes on where it was, or begins `anew`: nothing waits for people then."""
+    asked = step.open_round is not None
     decided = {decision.document_version for decision in step.decisions}
     left = step.status in {StepStatus.CANCELLED, StepStatus.SKIPPED}
-    undecided = left and step.document_version is not None and step.document_version not in decided
-    to = StepStatus.WAITING if undecided or step.open_round is not None else StepStatus.PENDING
+    undecided = left and not anew and step.document_version is not None and step.document_version not in decided
+    to = StepStatus.WAITING if undecided or (asked and not anew) else StepStatus.PENDING
     execution = step_transition(execution, step.step_id, to, now=context.now)
     step = replace(
         execution.steps[step.step_id],
+        rounds=step.rounds[:-1] if asked and anew else step.rounds,
         invalid_outputs=0,
         violations=(),
         failure=None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from dataclasses import replace
 from uuid import UUID
 
@@ -23,6 +24,7 @@ from workflows.definition import WorkflowDefinition
 logger = logging.getLogger(__name__)
 
 STEPS_AT_ONCE = 8  # of one execution
+MOST_REFUSALS = 3  # of what a step is to store
 
 
 class ExecutionRunner:
@@ -38,6 +40,7 @@ class ExecutionRunner:
         self._papers = Papers(ports.repositories.documents)
         self._tasks: dict[str, asyncio.Task[Execution]] = {}
         self._executors: dict[str, LLMStepExecutor] = {}  # of those tasks
+        self._refused: Counter[str] = Counter()  # what a step was to store, with nobody having moved
         self._left: list[str] = []  # at work when this runner took over, and not taken up yet
         self._moved = asyncio.Event()  # set by refresh(): there may be something new to start
         self._fenced = False  # another runner was seen to have taken over
@@ -98,8 +101,7 @@ class ExecutionRunner:
         try:
             await to_the_end(self._claim(take_over))
             await self._carry_on(whole=whole)
-            if not whole:
-                await self._release()
+            await self._release()
         except asyncio.CancelledError:
             await self._stop_tasks()
             await to_the_end(self._release())
@@ -202,8 +204,12 @@ class ExecutionRunner:
         elif isinstance(error, Superseded | Unavailable):
             raise error
         elif isinstance(error, Conflict):
+            before = self._now.version
             await self.refresh()  # it was ended, or the step was moved, from outside
-            if not self._fenced and self._definition is not None and self._now.steps[step_id].status in WORKING:
+            self._refused[step_id] = self._refused[step_id] + 1 if self._now.version == before else 0
+            if self._refused[step_id] > MOST_REFUSALS:
+                await self._fail(step_id, error)  # nobody moves, and to ask the model again would not help
+            elif not self._fenced and self._definition is not None and self._now.steps[step_id].status in WORKING:
                 self._start(self._definition, step_id)  # or what it is to store: it takes its reply up again
         elif isinstance(error, Exception):
             await self._fail(step_id, error)

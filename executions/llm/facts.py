@@ -61,7 +61,10 @@ class Facts:
         """Return the title of the innermost item, or the name of one without; empty when there is none."""
         if not self._items:
             return ""
-        content = json.loads(self._items[-1].text)
+        try:
+            content = json.loads(self._items[-1].text)
+        except ValueError:  # it was cut to the budget
+            content = {}
         return _plain(str(content.get("title") or self._items[-1].name))[:60]
 
     @cached_property

@@ -30,10 +30,10 @@ export function acceptanceForm(executionId, step, decided) {
       await post(`/executions/${executionId}/steps/${step.step_id}/acceptance`, body);
       decided();
     } catch (error) {
-      if (!(error instanceof Problem)) throw error;
       buttons.forEach((each) => { each.disabled = false; });
-      fault.textContent = error.errors.map((each) => each.detail).join(" ") || error.message;
+      fault.textContent = (error.errors ?? []).map((each) => each.detail).join(" ") || error.message;
       fault.hidden = false;
+      if (!(error instanceof Problem)) throw error;
     }
   });
   return form;

@@ -57,8 +57,11 @@ export function questionForm(executionId, step, answered) {
       await post(`/executions/${executionId}/steps/${step.step_id}/clarification`, { answers });
       answered();
     } catch (error) {
-      if (!(error instanceof Problem)) throw error;
       send.disabled = false;
+      if (!(error instanceof Problem)) {
+        show(general, error.message);
+        throw error;
+      }
       show(general, error.errors.some((each) => fields.has(place(each.pointer))) ? "" : error.message);
       for (const each of error.errors) {
         const field = fields.get(place(each.pointer));
