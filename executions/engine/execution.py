@@ -13,6 +13,7 @@ from executions.engine.acceptance import AcceptanceDecision
 from executions.engine.clarification import ClarificationRound
 from executions.engine.errors import FieldError, IllegalTransition
 from executions.engine.states import (
+    DECIDED,
     ENDED,
     EXECUTION_TRANSITIONS,
     STEP_TRANSITIONS,
@@ -223,7 +224,9 @@ def moved(execution: Execution, step: Step, to: StepStatus, *, now: datetime) ->
     Raises:
         IllegalTransition: the table does not allow the move, or the execution has ended.
     """
-    if execution.ended or to not in STEP_TRANSITIONS[step.status]:
+    decides = step.status is StepStatus.WAITING and to in DECIDED
+    waits_otherwise = decides and step.waits_for is not WaitingOn.ACCEPTANCE
+    if execution.ended or waits_otherwise or to not in STEP_TRANSITIONS[step.status]:
         raise IllegalTransition(f"Step {step.step_id}", current=step.status, wanted=to)
     over = to in {StepStatus.COMPLETED, StepStatus.FAILED, StepStatus.CANCELLED, StepStatus.SKIPPED}
     started = now if to is StepStatus.RUNNING and step.started_at is None else step.started_at

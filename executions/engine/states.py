@@ -144,4 +144,6 @@ STEP_TRANSITIONS: dict[StepStatus, frozenset[StepStatus]] = {
 ENDED = frozenset({ExecutionStatus.COMPLETED, ExecutionStatus.FAILED, ExecutionStatus.CANCELLED})
 ACTIVE = frozenset({ExecutionStatus.PENDING, ExecutionStatus.RUNNING, ExecutionStatus.WAITING})
 WORKING = frozenset({StepStatus.RUNNING, StepStatus.REMEDIATING})
+#: Where a waiting step comes by a person's decision about its document alone.
+DECIDED = frozenset({StepStatus.COMPLETED, StepStatus.FAILED, StepStatus.REMEDIATING})
 UNFINISHED = frozenset({StepStatus.PENDING, StepStatus.RUNNING, StepStatus.WAITING, StepStatus.REMEDIATING})
