@@ -12,7 +12,7 @@ import jsonschema_rs
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from workflows.faults import DefinitionError, Fault, pointer
-from workflows.iteration import Chain, ForEach, Slug, chain_of, iteration_faults
+from workflows.iteration import Chain, ForEach, Slug, iteration_faults, loops_of
 
 __all__ = [
     "AcceptancePolicy",
@@ -128,9 +128,14 @@ class WorkflowDefinition(_Part):
         return {step.produces: step for step in self.steps}
 
     @cached_property
+    def loops(self) -> dict[str, tuple[ForEach, ...]]:
+        """For each step id how the step goes over its collections, outermost first."""
+        return {step.id: loops_of(self, step) for step in self.steps}
+
+    @cached_property
     def chains(self) -> dict[str, Chain]:
         """For each step id the collections that it goes over, outermost first."""
-        return {step.id: chain_of(self, step) for step in self.steps}
+        return {step_id: tuple((loop.document, loop.items) for loop in loops) for step_id, loops in self.loops.items()}
 
     def step(self, step_id: str) -> StepDefinition:
         """Return the step with this id, or the one that this is an instance of (`slug@key`).
@@ -153,25 +158,18 @@ class WorkflowDefinition(_Part):
         """For each step id its place in the definition, from 0."""
         return {step.id: position for position, step in enumerate(self.steps)}
 
-    def loops(self, step: StepDefinition) -> tuple[ForEach, ...]:
-        """Return how a step goes over its collections, outermost first."""
-        found: tuple[ForEach, ...] = ()
-        each: StepDefinition | None = step
-        while each is not None and each.for_each is not None:
-            found = (each.for_each, *found)
-            each = self.producers.get(each.for_each.document)
-        return found
-
+    @cached_property
     def dependencies(self) -> dict[str, tuple[str, ...]]:
-        """Return for each step id the ids of the steps whose documents it reads, in the order in which it does."""
+        """For each step id the ids of the steps whose documents it reads, in the order in which it does."""
         return {
             step.id: tuple(self.producers[kind].id for kind in self.reads(step) if kind in self.producers)
             for step in self.steps
         }
 
+    @cached_property
     def levels(self) -> dict[str, int]:
-        """Return for each step id its distance from the start: 0 needs nothing made by another step."""
-        waits_for = self.dependencies()
+        """For each step id its distance from the start: 0 needs nothing made by another step."""
+        waits_for = self.dependencies
         levels: dict[str, int] = {}
         while len(levels) < len(waits_for):
             for step_id, needed in waits_for.items():
@@ -265,7 +263,7 @@ def _schema_faults(index: int, schema: JsonSchema) -> Iterator[Fault]:
 
 
 def _cycle_faults(definition: WorkflowDefinition) -> Iterator[Fault]:
-    waits_for = {step_id: set(needed) for step_id, needed in definition.dependencies().items()}
+    waits_for = {step_id: set(needed) for step_id, needed in definition.dependencies.items()}
     done: set[str] = set()
     while free := {step_id for step_id, needed in waits_for.items() if step_id not in done and needed <= done}:
         done |= free

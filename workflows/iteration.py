@@ -39,18 +39,16 @@ class ForEach(BaseModel):
     limit: int = Field(default=1_000, ge=1, le=MAX_ITEMS, description="Most items that the collection may have.")
 
 
-def chain_of(definition: WorkflowDefinition, step: StepDefinition) -> Chain:
-    """Return the collections that a step goes over, outermost first; one that nobody makes ends the search."""
-    chain: Chain = ()
-    seen = {step.id}
+def loops_of(definition: WorkflowDefinition, step: StepDefinition) -> tuple[ForEach, ...]:
+    """Return how a step goes over its collections, outermost first; one that nobody makes ends the search."""
+    loops: tuple[ForEach, ...] = ()
+    seen: set[str] = set()
     each: StepDefinition | None = step
-    while each is not None and each.for_each is not None:
-        chain = ((each.for_each.document, each.for_each.items), *chain)
+    while each is not None and each.for_each is not None and each.id not in seen:  # a cycle is a fault of its own
+        seen.add(each.id)
+        loops = (each.for_each, *loops)
         each = definition.producers.get(each.for_each.document)
-        if each is not None and each.id in seen:
-            break  # a cycle, which is a fault of its own
-        seen |= {each.id} if each is not None else set()
-    return chain
+    return loops
 
 
 def iteration_faults(definition: WorkflowDefinition) -> Iterator[Fault]:

@@ -11,16 +11,10 @@ from executions.engine import changes
 from executions.engine.acceptance import CHANGES_REQUESTED, AcceptanceDecision, Verdict
 from executions.engine.changes import Change, Context
 from executions.engine.errors import FieldError, IllegalTransition, NotFound, NotWaiting, VersionConflict
-from executions.engine.events import (
-    AcceptanceDecided,
-    AcceptanceNeeded,
-    Event,
-    ExecutionResumed,
-    RemediationStarted,
-)
-from executions.engine.execution import Document, Execution, Failure, Pin, step_transition, transition
+from executions.engine.events import AcceptanceDecided, AcceptanceNeeded
+from executions.engine.execution import Document, Execution, Failure, Pin, step_transition
 from executions.engine.iteration import Collections
-from executions.engine.states import ExecutionStatus, FailureCode, StepStatus, WaitingOn
+from executions.engine.states import FailureCode, StepStatus, WaitingOn
 from workflows.definition import WorkflowDefinition
 
 
@@ -85,10 +79,8 @@ def decide(
     step = execution.steps[step_id]
     execution = execution.with_step(replace(step, decisions=(*step.decisions, decision)))
     told = decision.model_dump(exclude={"decided_at"})
-    events: tuple[Event, ...] = (AcceptanceDecided(step_id=step_id, **told),)
-    if execution.status is ExecutionStatus.WAITING:
-        execution = transition(execution, ExecutionStatus.RUNNING, now=context.now)
-        events += (ExecutionResumed(),)
+    decided = changes.go_on(Change(execution=execution, events=(AcceptanceDecided(step_id=step_id, **told),)), context)
+    execution = decided.execution
     match decision.decision:
         case Verdict.ACCEPT:
             change = _accept(execution, step_id, handed=handed, context=context)
@@ -97,12 +89,12 @@ def decide(
             message = f"{decision.decided_by} rejected version {decision.document_version} of the document{said}"
             failure = Failure(code=FailureCode.REJECTED, message=message)
             change = changes.fail_step(execution, step_id, failure, context=context)
-        case Verdict.REQUEST_CHANGES if any(each.is_fatal for each in execution.steps.values()):
+        case Verdict.REQUEST_CHANGES if execution.is_failing:
             # Another step has failed, and the execution with it as soon as the others are done: nothing new starts.
             raise IllegalTransition(f"Step {step_id}", current=step.status, wanted=StepStatus.REMEDIATING)
         case Verdict.REQUEST_CHANGES:
             change = _work_over(execution, step_id, comment=decision.comment, context=context)
-    return replace(change, events=(*events, *change.events))
+    return replace(change, events=(*decided.events, *change.events))
 
 
 def _accept(execution: Execution, step_id: str, *, handed: Handed, context: Context) -> Change:
@@ -115,9 +107,7 @@ def _accept(execution: Execution, step_id: str, *, handed: Handed, context: Cont
 
 def _work_over(execution: Execution, step_id: str, *, comment: str, context: Context) -> Change:
     """Begin the next attempt with what the person has said. It is no invalid output."""
-    execution = step_transition(execution, step_id, StepStatus.REMEDIATING, now=context.now)
     violations = (FieldError(pointer="", code=CHANGES_REQUESTED, detail=comment),)
-    step = execution.steps[step_id]
-    step = replace(step, attempt=step.attempt + 1, invalid_outputs=0, violations=violations)
-    event = RemediationStarted(step_id=step_id, attempt=step.attempt, violations=violations)
-    return Change(execution=execution.with_step(step), events=(event,))
+    change = changes.remediate(execution, step_id, violations=violations, context=context)
+    step = replace(change.execution.steps[step_id], invalid_outputs=0)
+    return replace(change, execution=change.execution.with_step(step))

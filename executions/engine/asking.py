@@ -7,12 +7,12 @@ from dataclasses import replace
 
 from pydantic import JsonValue
 
-from executions.engine.changes import Change, Context, settle
+from executions.engine.changes import Change, Context, go_on, settle
 from executions.engine.clarification import ClarificationRound, QuestionDraft, check_answers, number_questions
 from executions.engine.errors import NotFound, NotWaiting
-from executions.engine.events import ClarificationAnswered, ClarificationNeeded, Event, ExecutionResumed
-from executions.engine.execution import Execution, step_transition, transition
-from executions.engine.states import ExecutionStatus, StepStatus
+from executions.engine.events import ClarificationAnswered, ClarificationNeeded
+from executions.engine.execution import Execution, step_transition
+from executions.engine.states import StepStatus
 
 
 def ask(execution: Execution, step_id: str, *, questions: tuple[QuestionDraft, ...], context: Context) -> Change:
@@ -57,9 +57,5 @@ def answer(
     )
     execution = step_transition(execution, step_id, StepStatus.PENDING, now=context.now)
     step = replace(execution.steps[step_id], rounds=(*step.rounds[:-1], closed))
-    execution = execution.with_step(step)
-    events: tuple[Event, ...] = (ClarificationAnswered(step_id=step_id, answered_by=answered_by),)
-    if execution.status is ExecutionStatus.WAITING:
-        execution = transition(execution, ExecutionStatus.RUNNING, now=context.now)
-        events += (ExecutionResumed(),)
-    return settle(Change(execution=execution, events=events), context)
+    event = ClarificationAnswered(step_id=step_id, answered_by=answered_by)
+    return settle(go_on(Change(execution=execution.with_step(step), events=(event,)), context), context)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from executions.engine.calls import Call, CallKey, Material, ModelRequest
 from executions.engine.execution import Document, Execution, keys_of
@@ -57,28 +57,31 @@ class Attempts:
         depth = len(self._definition.chains[producer.id])
         return kind, instance_id(producer.id, keys_of(self.step_id)[:depth])
 
-    def knows_its_item(self, inputs: Sequence[Document]) -> bool:
-        """Whether the item that the step is about is in its collection, in these versions of the documents."""
-        return len(self._items(inputs)) == len(keys_of(self.step_id))
-
     def _items(self, inputs: Sequence[Document]) -> list[Material]:
-        """Return the items that the step is about, outermost first."""
+        """Return the items that the step is about, outermost first; one that has gone is left out."""
         documents = {each.type: each for each in inputs}
         found = (
             item_material(over, documents[over.document].content, key)
-            for over, key in zip(self._definition.loops(self.step), keys_of(self.step_id), strict=True)
+            for over, key in zip(self._definition.loops[self.step.id], keys_of(self.step_id), strict=True)
         )
         return [item for item in found if item is not None]
 
-    def first(self, execution: Execution, inputs: tuple[Document, ...]) -> Attempt:
-        """Return the attempt that starts the step, or takes it up again after answers."""
+    def first(self, execution: Execution, inputs: tuple[Document, ...]) -> Attempt | None:
+        """Return the attempt that starts the step, or takes it up again after answers.
+
+        None: the item that the step is about is not in its collection, in these versions of the documents.
+        """
         number = execution.steps[self.step_id].attempt + 1
-        return self._build(execution, inputs, number=number, kind=CallKind.GENERATE)
+        items = self._items(inputs)
+        if len(items) < len(keys_of(self.step_id)):
+            return None
+        return self._build(execution, inputs, items, number=number, kind=CallKind.GENERATE)
 
     def remediation(self, execution: Execution, inputs: tuple[Document, ...], rejected: Rejected) -> Attempt:
         """Return the attempt that mends rejected output."""
         number = execution.steps[self.step_id].attempt + 1
-        return self._build(execution, inputs, number=number, kind=CallKind.REMEDIATE, rejected=rejected)
+        items = self._items(inputs)
+        return self._build(execution, inputs, items, number=number, kind=CallKind.REMEDIATE, rejected=rejected)
 
     async def present(self, execution: Execution, known: Sequence[Call]) -> Attempt:
         """Return the present attempt again, with the next try of its call; `known` are the step's calls so far."""
@@ -88,12 +91,14 @@ class Attempts:
         kind = CallKind.REMEDIATE if rejected else CallKind.GENERATE
         tries = [call.key.ordinal for call in known if call.key.attempt == step.attempt]
         ordinal = 1 + max(tries, default=0)
-        return self._build(execution, inputs, number=step.attempt, kind=kind, ordinal=ordinal, rejected=rejected)
+        items = self._items(inputs)
+        return self._build(execution, inputs, items, number=step.attempt, kind=kind, ordinal=ordinal, rejected=rejected)
 
     def _build(
         self,
         execution: Execution,
         inputs: tuple[Document, ...],
+        items: Sequence[Material],
         *,
         number: int,
         kind: CallKind,
@@ -101,19 +106,19 @@ class Attempts:
         rejected: Rejected | None = None,
     ) -> Attempt:
         request = build_request(
+            step_id=self.step_id,
             step=self.step,
             role=self._definition.roles[self.step.role],
             model=self.model,
             given=Given(
                 brief=execution.input,
                 documents=[each for each in inputs if each.type in self.step.inputs],
-                items=self._items(inputs),
+                items=items,
                 rounds=execution.steps[self.step_id].rounds,
                 decisions=execution.steps[self.step_id].decisions,
             ),
             rejected=rejected,
         )
-        request = replace(request, step_id=self.step_id)
         key = CallKey(execution_id=execution.id, step_id=self.step_id, attempt=number, kind=kind, ordinal=ordinal)
         call = Call(
             key=key,

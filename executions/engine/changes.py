@@ -12,6 +12,7 @@ from executions.engine.events import (
     Complete,
     Event,
     ExecutionCreated,
+    ExecutionResumed,
     ExecutionWaiting,
     ProgressEvent,
     RemediationStarted,
@@ -129,13 +130,29 @@ def fail_step(
     Raises:
         IllegalTransition: the step is not working, or the execution has ended.
     """
-    execution = step_transition(execution, step_id, StepStatus.FAILED, now=context.now)
-    step = replace(execution.steps[step_id], failure=failure, violations=violations)
-    event = StepFailed(step_id=step_id, failure_code=failure.code, error=failure.message)
-    change = Change(execution=execution.with_step(step), events=(event,))
-    if step.may_fail:
+    change = failed(Change(execution=execution), step_id, failure, context=context, violations=violations)
+    if change.execution.steps[step_id].may_fail:
         change = leave_out(change, step_id, context=context)
     return settle(change, context)
+
+
+def failed(
+    change: Change,
+    step_id: str,
+    failure: Failure,
+    *,
+    context: Context,
+    violations: tuple[FieldError, ...] = (),
+) -> Change:
+    """Return the change with one step failed, and nothing concluded from it.
+
+    Raises:
+        IllegalTransition: the step is not working, or the execution has ended.
+    """
+    execution = step_transition(change.execution, step_id, StepStatus.FAILED, now=context.now)
+    step = replace(execution.steps[step_id], failure=failure, violations=violations)
+    event = StepFailed(step_id=step_id, failure_code=failure.code, error=failure.message)
+    return replace(change, execution=execution.with_step(step), events=(*change.events, event))
 
 
 def skip_step(execution: Execution, step_id: str, *, reason: str, context: Context) -> Change:
@@ -162,13 +179,21 @@ def cancel(execution: Execution, *, context: Context) -> Change:
     return Change(execution=cancelled, events=tuple(events), discard_pending_calls=True)
 
 
+def go_on(change: Change, context: Context) -> Change:
+    """Return the change with the execution running, if it waited: someone has acted, or a moment has come."""
+    if change.execution.status is not ExecutionStatus.WAITING:
+        return change
+    execution = transition(change.execution, ExecutionStatus.RUNNING, now=context.now)
+    return replace(change, execution=execution, events=(*change.events, ExecutionResumed()))
+
+
 def settle(change: Change, context: Context) -> Change:
     """Return the change with the execution's status as it follows from its steps, once none is at work any more."""
     execution = change.execution
     statuses = {step.status for step in execution.steps.values()}
     if statuses & WORKING:
         return change
-    if any(step.is_fatal for step in execution.steps.values()):
+    if execution.is_failing:
         return _fail(change, context)
     if ready_steps(execution):
         return change

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from executions.engine.changes import Change, Context, end_in_failure
+from executions.engine.changes import Change, Context, end_in_failure, failed
 from executions.engine.errors import IllegalTransition
-from executions.engine.events import Event, ExecutionStarted, StepFailed
-from executions.engine.execution import Execution, Failure, step_transition, transition
-from executions.engine.states import WORKING, ExecutionStatus, FailureCode, StepStatus
+from executions.engine.events import Event, ExecutionStarted
+from executions.engine.execution import Execution, Failure, transition
+from executions.engine.states import WORKING, ExecutionStatus, FailureCode
 
 
 def claim(execution: Execution, *, runner: str, max_recoveries: int, context: Context) -> Change:
@@ -51,10 +51,7 @@ def _given_up(execution: Execution, context: Context) -> Change:
         "Look at the workers' logs for what ended them (memory, a killed process), then retry it."
     )
     failure = Failure(code=FailureCode.RECOVERY_EXHAUSTED, message=message)
-    events: list[Event] = []
-    for step in [step for step in execution.steps.values() if step.status in WORKING]:
-        execution = step_transition(execution, step.step_id, StepStatus.FAILED, now=context.now)
-        execution = execution.with_step(replace(execution.steps[step.step_id], failure=failure))
-        events.append(StepFailed(step_id=step.step_id, failure_code=failure.code, error=failure.message))
-    change = Change(execution=execution, events=tuple(events), discard_pending_calls=True)
+    change = Change(execution=execution, discard_pending_calls=True)
+    for step_id in [step.step_id for step in execution.steps.values() if step.status in WORKING]:
+        change = failed(change, step_id, failure, context=context)
     return end_in_failure(change, failure, reason="the execution was given up", context=context)

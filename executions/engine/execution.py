@@ -157,6 +157,11 @@ class Execution:
         return self.status in ENDED
 
     @property
+    def is_failing(self) -> bool:
+        """Whether one of its steps has failed and it fails with that: as soon as the others are done."""
+        return any(step.is_fatal for step in self.steps.values())
+
+    @property
     def done_steps(self) -> int:
         """Steps whose document is stored."""
         return sum(step.status is StepStatus.COMPLETED for step in self.steps.values())

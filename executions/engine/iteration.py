@@ -80,17 +80,17 @@ class Collections:
 
     def faults(self, execution: Execution, content: Mapping[str, JsonValue]) -> tuple[FieldError, ...]:
         """Return what keeps the steps over the collections from running, with pointers to the items."""
+        if not self._steps:
+            return ()
         found: dict[FieldError, None] = {}
-        more = 0
         for _, over in self._steps:
             items = items_of(over, content)
             if items is None:
                 detail = "An array is expected here: other steps go over its items."
                 found[FieldError(pointer=over.items, code="not_a_collection", detail=detail)] = None
                 continue
-            more += len(items)
             found |= dict.fromkeys(_faults_of_items(over, items))
-        if not found and more and len(execution.steps.keys() | self._ids(content)) > MAX_STEPS:
+        if not found and len(execution.steps.keys() | self._ids(content)) > MAX_STEPS:
             detail = f"With these items the execution would have more than {MAX_STEPS} steps."
             return (FieldError(pointer=self._steps[0][1].items, code="too_many_items", detail=detail),)
         return tuple(found)[:MAX_VIOLATIONS]

@@ -7,11 +7,10 @@ from dataclasses import replace
 from datetime import datetime
 
 from executions.engine.calls import CallKey
-from executions.engine.changes import Change, Context, settle
+from executions.engine.changes import Change, Context, go_on, settle
 from executions.engine.errors import IllegalTransition, NotWaiting, VersionConflict
-from executions.engine.events import Event, ExecutionResumed
-from executions.engine.execution import Execution, step_transition, transition
-from executions.engine.states import WORKING, ExecutionStatus, StepStatus
+from executions.engine.execution import Execution, step_transition
+from executions.engine.states import WORKING, StepStatus
 
 
 def park(execution: Execution, step_id: str, *, resume_at: datetime, context: Context) -> Change:
@@ -40,11 +39,7 @@ def resume(execution: Execution, *, context: Context) -> Change:
         raise NotWaiting("No step of the execution is parked until now.", status=execution.status)
     for step_id in due:
         execution = step_transition(execution, step_id, StepStatus.PENDING, now=context.now)
-    events: tuple[Event, ...] = ()
-    if execution.status is ExecutionStatus.WAITING:
-        execution = transition(execution, ExecutionStatus.RUNNING, now=context.now)
-        events = (ExecutionResumed(),)
-    return settle(Change(execution=_with_resume_at(execution), events=events), context)
+    return settle(go_on(Change(execution=_with_resume_at(execution)), context), context)
 
 
 def try_again(execution: Execution, step_id: str, *, lost: Iterable[CallKey], context: Context) -> Change:

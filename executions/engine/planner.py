@@ -24,11 +24,11 @@ def new_step(definition: WorkflowDefinition, step: StepDefinition, *, scope: Sco
         step_id=step.id,
         scope=scope,
         position=definition.positions[step.id],
-        level=definition.levels()[step.id],
+        level=definition.levels[step.id],
         name=step.name,
         role=definition.roles[step.role].name,
         produces=step.produces,
-        depends_on=definition.dependencies()[step.id],
+        depends_on=definition.dependencies[step.id],
         may_fail=step.for_each is not None and step.for_each.on_item_failure == "skip",
     )
 
@@ -60,10 +60,9 @@ def ready_steps(execution: Execution, *, once_done: str | None = None) -> tuple[
     After a failure nothing new starts, unless it is one that the execution goes on without. `once_done` names a step
     that is taken for completed.
     """
-    steps = execution.steps.values()
-    if execution.ended or any(step.status is StepStatus.FAILED and step.is_fatal for step in steps):
+    if execution.ended or execution.is_failing:
         return ()
-    pending = [step for step in steps if step.status is StepStatus.PENDING]
+    pending = [step for step in execution.steps.values() if step.status is StepStatus.PENDING]
     ready = [step for step in pending if _is_ready(execution, step, once_done)]
     return tuple(sorted(ready, key=in_order))
 
@@ -71,11 +70,7 @@ def ready_steps(execution: Execution, *, once_done: str | None = None) -> tuple[
 def can_start(execution: Execution, step_id: str) -> bool:
     """Whether this step is one of those that can start now."""
     step = execution.steps[step_id]
-    return (
-        not execution.ended
-        and _is_ready(execution, step, None)
-        and not any(each.is_fatal for each in execution.steps.values())
-    )
+    return not execution.ended and _is_ready(execution, step, None) and not execution.is_failing
 
 
 def _is_ready(execution: Execution, step: Step, once_done: str | None) -> bool:

@@ -58,11 +58,12 @@ class Given:
 
 
 def build_request(
-    *, step: StepDefinition, role: RoleDefinition, model: str, given: Given, rejected: Rejected | None
+    *, step_id: str, step: StepDefinition, role: RoleDefinition, model: str, given: Given, rejected: Rejected | None
 ) -> ModelRequest:
     """Return the request of one attempt: what stays the same first, what changes last.
 
     Args:
+        step_id: Id of the step, with the keys of its item.
         step: What has to be done.
         role: Who does it.
         model: Resolved `provider:model`.
@@ -72,7 +73,7 @@ def build_request(
     max_questions = _questions_left(step, given.rounds)
     materials = (*_inputs(given, step.input_token_budget), *_said(given))
     request = ModelRequest(
-        step_id=step.id,
+        step_id=step_id,
         model=model,
         instructions=_instructions(role, step, max_questions),
         prompt=_prompt(step, materials, rejected),

@@ -50,8 +50,9 @@ async def pull(
             attempts = Attempts(ports, definition=definition, step_id=step.step_id, papers=papers)
             found = await attempts.inputs(execution, made=document)
             inputs = tuple(each for each in found if each is not None)
-            if len(inputs) == len(found) and attempts.knows_its_item(inputs):
-                pulled.append(Pulled(step_id=step.step_id, attempt=attempts.first(execution, inputs)))
+            attempt = attempts.first(execution, inputs) if len(inputs) == len(found) else None
+            if attempt is not None:
+                pulled.append(Pulled(step_id=step.step_id, attempt=attempt))
     return pulled
 
 

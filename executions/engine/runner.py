@@ -30,11 +30,10 @@ MOST_REFUSALS = 3  # of what a step is to store
 class ExecutionRunner:
     """Runs one execution for one worker. Claiming it fences off every earlier runner."""
 
-    def __init__(self, ports: Ports, *, execution_id: UUID, runner: str, steps_at_once: int = STEPS_AT_ONCE) -> None:
+    def __init__(self, ports: Ports, *, execution_id: UUID, runner: str) -> None:
         self._ports = ports
         self._id = execution_id
         self._runner = runner
-        self._steps_at_once = steps_at_once
         self._execution: Execution | None = None
         self._definition: WorkflowDefinition | None = None
         self._papers = Papers(ports.repositories.documents)
@@ -171,7 +170,7 @@ class ExecutionRunner:
 
     def _room(self) -> int:
         """Return how many more steps may be at work than are, or are about to be."""
-        most = self._steps_at_once
+        most = STEPS_AT_ONCE
         if self._definition is not None and self._definition.max_parallel is not None:
             most = min(most, self._definition.max_parallel)
         return most - len(self._tasks) - sum(executor.claimed for executor in self._executors.values())

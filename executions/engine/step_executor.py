@@ -95,18 +95,18 @@ class LLMStepExecutor(StepBooks):
             message = f"The scope has no document {kind!r}, which this step reads."
             await self._refuse_start(Failure(code=FailureCode.INTERNAL, message=message))
             return None
-        if not self._attempts.knows_its_item(inputs):
+        attempt = self._attempts.first(self._execution, inputs)
+        if attempt is None:
             await self._commit(
                 lambda execution, context: changes.skip_step(
                     execution, self._step_id, reason=ITEM_GONE, context=context
                 )
             )
             return None
-        pins = tuple(pin_of(each) for each in inputs)
-        attempt = self._attempts.first(self._execution, inputs)
+        model, pins = attempt.call.model, tuple(pin_of(each) for each in inputs)
 
         def start(execution: Execution, context: changes.Context) -> changes.Change:
-            return changes.start_step(execution, self._step_id, model=attempt.call.model, pins=pins, context=context)
+            return changes.start_step(execution, self._step_id, model=model, pins=pins, context=context)
 
         await self._commit(start, calls=(attempt.call,))
         return attempt

@@ -55,6 +55,7 @@ def request(
     """Return the request of a step with this material."""
     step = LINE.step("one").model_copy(update={"input_token_budget": budget})
     return build_request(
+        step_id=step.id,
         step=step,
         role=LINE.roles["writer"],
         model="p:m",

@@ -27,7 +27,7 @@ def graphs(draw: st.DrawFn) -> list[dict[str, Any]]:
 
 @given(steps=graphs())
 def test_a_level_is_one_more_than_the_highest_that_it_needs(steps: list[dict[str, Any]]) -> None:
-    levels = definition(*steps).levels()
+    levels = definition(*steps).levels
     for step in steps:
         assert levels[step["id"]] == 1 + max((levels[each] for each in step["inputs"]), default=-1)
 

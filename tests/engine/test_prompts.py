@@ -13,7 +13,9 @@ from tests.engine.world import LINE
 def _request(brief: str = "The brief.", **more: Any) -> ModelRequest:
     step = LINE.step("one")
     step = step.model_copy(update=more)
-    return build_request(step=step, role=LINE.roles["writer"], model="p:m", given=Given(brief=brief), rejected=None)
+    return build_request(
+        step_id=step.id, step=step, role=LINE.roles["writer"], model="p:m", given=Given(brief=brief), rejected=None
+    )
 
 
 def test_equal_inputs_give_equal_prompts() -> None:

@@ -53,7 +53,7 @@ def test_nothing_moves_in_an_execution_that_has_ended(status: ExecutionStatus) -
 
 
 def test_the_order_follows_from_the_documents() -> None:
-    assert FORK.levels() == {"left": 0, "right": 0, "join": 1}
+    assert FORK.levels == {"left": 0, "right": 0, "join": 1}
     scope = ScopeRef(id=uuid7(), type="project", key="p")
     fresh = new_execution(FORK, execution_id=uuid7(), workflow_version=1, scope=scope, brief="b", now=NOW)
     assert [step.step_id for step in ready_steps(fresh)] == ["left", "right"]

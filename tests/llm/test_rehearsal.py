@@ -28,6 +28,7 @@ STEPS = [pytest.param(each, step, id=f"{each.id}-{step.id}") for each in CATALOG
 
 def _request(definition: WorkflowDefinition, step: StepDefinition, brief: str) -> ModelRequest:
     return build_request(
+        step_id=step.id,
         step=step,
         role=definition.roles[step.role],
         model="rehearsal:rehearsal",

@@ -21,18 +21,18 @@ def test_order_follows_from_documents_and_not_from_the_text() -> None:
     found = definition(
         steps=[step(3, inputs=["paper-1", "paper-2"]), step(2, inputs=["paper-1"]), step(1), step(4)],
     )
-    assert found.dependencies() == {
+    assert found.dependencies == {
         "step-3": ("step-1", "step-2"),
         "step-2": ("step-1",),
         "step-1": (),
         "step-4": (),
     }
-    assert found.levels() == {"step-1": 0, "step-4": 0, "step-2": 1, "step-3": 2}
+    assert found.levels == {"step-1": 0, "step-4": 0, "step-2": 1, "step-3": 2}
 
 
 def test_a_document_of_the_scope_waits_for_no_step() -> None:
     found = definition(scope_documents=["charter"], steps=[step(inputs=["charter"])])
-    assert found.dependencies() == {"step-1": ()}
+    assert found.dependencies == {"step-1": ()}
 
 
 def test_equal_content_has_an_equal_hash_however_it_was_written() -> None:
@@ -112,8 +112,8 @@ def test_a_step_over_a_collection_waits_for_it_and_may_read_what_lies_around_it(
             step(4, inputs=["paper-1"]),
         ]
     )
-    assert found.dependencies()["step-2"] == ("step-1",)
-    assert set(found.dependencies()["step-3"]) == {"step-1", "step-2"}
+    assert found.dependencies["step-2"] == ("step-1",)
+    assert set(found.dependencies["step-3"]) == {"step-1", "step-2"}
     assert found.chains["step-3"] == (("paper-1", "/items"), ("paper-2", "/items"))
 
 

@@ -122,7 +122,7 @@ def test_a_catalog_without_workflows_is_an_error(tmp_path: Path) -> None:
 
 
 def test_the_catalog_has_a_chain_a_fork_and_a_single_step() -> None:
-    shapes = {each.id: sorted(each.levels().values()) for each in loader.load_catalog()}
+    shapes = {each.id: sorted(each.levels.values()) for each in loader.load_catalog()}
     assert shapes["strategy-document"] == [0, 1, 2, 3]
     assert shapes["meeting-minutes"] == [0]
     assert shapes["vendor-assessment"] == [0, 0, 0, 1]
