@@ -40,12 +40,12 @@ def enqueue_advance(execution_id: UUID) -> None:
         Unavailable: the connection was lost.
     """
     identity = str(execution_id)
+    found = multirow.execute(_TAG, [QUEUE, QUEUE, execution_id]).fetchone()
+    if found is None:
+        return  # it is gone
+    scope, tag = found
+    job = app.configure_task(ADVANCE, queue=QUEUE, lock=identity, priority=-tag, allow_unknown=True)
     try:
-        found = multirow.execute(_TAG, [QUEUE, QUEUE, execution_id]).fetchone()
-        if found is None:
-            return  # it is gone
-        scope, tag = found
-        job = app.configure_task(ADVANCE, queue=QUEUE, lock=identity, priority=-tag, allow_unknown=True)
         job.defer(execution_id=identity, scope=scope)
     except ConnectorException as error:
         if isinstance(error.__cause__, OperationalError | InterfaceError):

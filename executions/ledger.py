@@ -77,7 +77,7 @@ class Page:
         entries = self._entries | self._tried
         mine = [entry for entry in entries.values() if entry.call.key.execution_id == execution_id]
         known = [entry.known.row_id for entry in mine if entry.known is not None]
-        rest = selectors.other_totals(execution_id, but=known)
+        rest = selectors.execution_totals(execution_id, but=known)
         others = Totals(
             calls=rest.calls,
             usage=Usage(**{name: getattr(rest, name) for name in Usage.model_fields}),

@@ -102,7 +102,7 @@ def load(execution_ids: Collection[UUID]) -> dict[UUID, Execution]:
     wanted = [list(execution_ids)]
     asked = multirow.execute(_EXECUTIONS, wanted), multirow.execute(_STEPS, wanted)
     rows = [_ExecutionRow(*row) for row in asked[0].fetchall()]
-    scopes = {row.id: ScopeRef(id=row.scope_id, type=row.scope_type, key=row.scope_key) for row in rows}
+    scopes = {row.id: _scope(row) for row in rows}
     steps: dict[UUID, dict[str, Step]] = {row.id: {} for row in rows}
     for step in map(_StepRow._make, asked[1].fetchall()):
         if step.execution_id in steps:  # else it came between the two statements
@@ -168,7 +168,7 @@ def _step(row: _StepRow, own: ScopeRef) -> Step:
     )
 
 
-def _scope(row: _StepRow) -> ScopeRef:
+def _scope(row: _ExecutionRow | _StepRow) -> ScopeRef:
     return ScopeRef(id=row.scope_id, type=row.scope_type, key=row.scope_key)
 
 

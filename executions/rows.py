@@ -1,19 +1,8 @@
-"""Between rows and the engine's values."""
+"""The engine's values, as columns."""
 
 from __future__ import annotations
 
-from typing import Protocol
-from uuid import UUID
-
-from executions.engine.execution import Execution, Failure, ScopeRef, Step
-
-
-class ScopeRow(Protocol):
-    """A row of `access.Scope`."""
-
-    id: UUID
-    type: str
-    key: str
+from executions.engine.execution import Execution, Failure, Step
 
 
 def execution_columns(execution: Execution) -> dict[str, object]:
@@ -72,11 +61,6 @@ def new_step_columns(execution: Execution, step: Step) -> dict[str, object]:
         "may_fail": step.may_fail,
         **step_columns(step),
     }
-
-
-def scope_value(row: ScopeRow) -> ScopeRef:
-    """Return the value of a scope's row."""
-    return ScopeRef(id=row.id, type=row.type, key=row.key)
 
 
 def _failure_columns(failure: Failure | None) -> dict[str, object]:

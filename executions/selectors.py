@@ -18,7 +18,6 @@ from executions.engine.errors import NotFound
 from executions.engine.events import EventType, ProgressEvent
 from executions.engine.execution import Execution, ScopeRef, slug_of
 from executions.engine.states import StepStatus
-from executions.rows import scope_value
 from telemetry import selectors as telemetry
 from workflows import repository as workflows
 from workflows.definition import AcceptancePolicy
@@ -63,7 +62,8 @@ class StepDetails:
     @property
     def scope(self) -> ScopeRef:
         """Where its document lives."""
-        return scope_value(self.step.scope or self.step.execution.scope)
+        row = self.step.scope or self.step.execution.scope
+        return ScopeRef(id=row.id, type=row.type, key=row.key)
 
 
 def executions(

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
+from typing import Any
 from uuid import UUID
 
 from asgiref.sync import sync_to_async
@@ -23,6 +23,7 @@ from access.pages import UUID_PATTERN, PagedViewSet
 from access.serializers import checked
 from executions import reviewing, selectors, services
 from executions.engine.errors import VersionConflict
+from executions.engine.execution import Execution
 from executions.problem_docs import problems
 from executions.serializers import (
     AcceptanceRequest,
@@ -69,15 +70,37 @@ def expected_version(request: Request) -> int | None:
     return int(number)
 
 
-@contextmanager
-def precondition(expected: int | None) -> Generator[None, None, None]:
-    """Answer a version that is not the expected one with 412 when the client named it, else leave it a 409."""
-    try:
-        yield
-    except VersionConflict as error:
-        if expected is None:
-            raise
-        raise PreconditionFailed from error
+async def act(
+    use_case: Callable[..., Execution],
+    request: Request,
+    execution_id: str,
+    *,
+    names_version: bool = False,
+    **values: Any,
+) -> Response:
+    """Have the caller do something about an execution, and answer with the execution as it is then.
+
+    A version that is not the expected one is answered with 412 when the client named it, by `If-Match` or in its
+    request (`names_version`), else with 409.
+    """
+    expected = expected_version(request)
+
+    def do() -> Response:
+        try:
+            execution = use_case(
+                user=caller(request),
+                execution_id=UUID(execution_id),
+                now=timezone.now(),
+                expected_version=expected,
+                **values,
+            )
+        except VersionConflict as error:
+            if expected is None and not names_version:
+                raise
+            raise PreconditionFailed from error
+        return shown(selectors.described_value(execution))
+
+    return await sync_to_async(do)()
 
 
 def shown(details: selectors.ExecutionDetails, status: int = 200, location: str | None = None) -> Response:
@@ -152,21 +175,8 @@ class ExecutionViewSet(PagedViewSet):
     @action(detail=True, methods=["post"], url_path=r"steps/(?P<step_id>[^/]+)/clarification")
     async def clarification(self, request: Request, execution_id: str, step_id: str) -> Response:
         """Answer a step's questions; the execution goes on. Bad answers are named, and the questions stay open."""
-        values, expected = checked(ClarificationAnswers, request.data), expected_version(request)
-
-        def answer() -> Response:
-            with precondition(expected):
-                execution = services.submit_clarification(
-                    user=caller(request),
-                    execution_id=UUID(execution_id),
-                    step_id=step_id,
-                    now=timezone.now(),
-                    expected_version=expected,
-                    **values,
-                )
-            return shown(selectors.described_value(execution))
-
-        return await sync_to_async(answer)()
+        values = checked(ClarificationAnswers, request.data)
+        return await act(services.submit_clarification, request, execution_id, step_id=step_id, **values)
 
     @extend_schema(  # type: ignore[type-var]
         parameters=[_ID, _STEP, _IF_MATCH],
@@ -176,21 +186,9 @@ class ExecutionViewSet(PagedViewSet):
     @action(detail=True, methods=["post"], url_path=r"steps/(?P<step_id>[^/]+)/acceptance")
     async def acceptance(self, request: Request, execution_id: str, step_id: str) -> Response:
         """Accept a document that waits for it, reject it, or have it worked over; name the version that you read."""
-        values, expected = checked(AcceptanceRequest, request.data), expected_version(request)
-
-        def decide() -> Response:
-            with precondition(values["document_version"]):
-                execution = reviewing.decide_acceptance(
-                    user=caller(request),
-                    execution_id=UUID(execution_id),
-                    step_id=step_id,
-                    now=timezone.now(),
-                    expected_version=expected,
-                    **values,
-                )
-            return shown(selectors.described_value(execution))
-
-        return await sync_to_async(decide)()
+        values = checked(AcceptanceRequest, request.data)
+        decide = reviewing.decide_acceptance
+        return await act(decide, request, execution_id, names_version=True, step_id=step_id, **values)
 
     @extend_schema(  # type: ignore[type-var]
         parameters=[_ID, _IF_MATCH],
@@ -201,19 +199,7 @@ class ExecutionViewSet(PagedViewSet):
     async def cancel(self, request: Request, execution_id: str) -> Response:
         """Stop an execution, and the model call under way. Again is fine; one that ended otherwise is a conflict."""
         checked(NoBody, request.data)
-        expected = expected_version(request)
-
-        def cancel() -> Response:
-            with precondition(expected):
-                execution = services.cancel_execution(
-                    user=caller(request),
-                    execution_id=UUID(execution_id),
-                    now=timezone.now(),
-                    expected_version=expected,
-                )
-            return shown(selectors.described_value(execution))
-
-        return await sync_to_async(cancel)()
+        return await act(services.cancel_execution, request, execution_id)
 
     @extend_schema(  # type: ignore[type-var]
         parameters=[_ID, _IF_MATCH],
@@ -223,17 +209,4 @@ class ExecutionViewSet(PagedViewSet):
     @action(detail=True, methods=["post"])
     async def retry(self, request: Request, execution_id: str) -> Response:
         """Let a failed or cancelled execution go on. What it has finished is kept, and not paid for again."""
-        values, expected = checked(RetryRequest, request.data), expected_version(request)
-
-        def retry() -> Response:
-            with precondition(expected):
-                execution = services.retry_execution(
-                    user=caller(request),
-                    execution_id=UUID(execution_id),
-                    now=timezone.now(),
-                    expected_version=expected,
-                    **values,
-                )
-            return shown(selectors.described_value(execution))
-
-        return await sync_to_async(retry)()
+        return await act(services.retry_execution, request, execution_id, **checked(RetryRequest, request.data))

@@ -62,7 +62,7 @@ _SUMS = {
 }
 
 
-_OTHERS = f"""
+_OF_EXECUTION = f"""
 SELECT count(*), {", ".join(f"sum({name})" for name in TOKENS)}, sum(cost_usd),
   count(*) FILTER (WHERE cost_usd IS NULL AND status <> '{CallStatus.FAILED.value}'),
   count(*) FILTER (WHERE status = '{CallStatus.PENDING.value}')
@@ -94,14 +94,9 @@ def calls_of_workflow(*, user: Person, workflow_id: str) -> QuerySet[ModelCall]:
     return ModelCall.objects.filter(workflow_id=workflow_id, scope__in=visible_scopes(user))
 
 
-def execution_totals(execution_id: UUID) -> Totals:
-    """Return the sum over an execution."""
-    return totals(ModelCall.objects.filter(execution_id=execution_id))
-
-
-def other_totals(execution_id: UUID, *, but: Collection[UUID]) -> Totals:
-    """Return the sum over an execution without these rows; every execution is asked for it as it ends."""
-    [found] = multirow.execute(_OTHERS, [execution_id, list(but)]).fetchall()
+def execution_totals(execution_id: UUID, *, but: Collection[UUID] = ()) -> Totals:
+    """Return the sum over an execution, without these rows; every execution is asked for it as it ends."""
+    [found] = multirow.execute(_OF_EXECUTION, [execution_id, list(but)]).fetchall()
     return _totals(dict(zip(_SUMS, found, strict=True)))
 
 
