@@ -98,7 +98,7 @@ def insert(model: type[models.Model], rows: Sequence[Row], *, or_ignore: bool = 
         or_ignore: Leave out rows that break a constraint of uniqueness.
     """
     if rows:
-        execute(_insert(model, tuple(rows[0]), or_ignore), [_json(model, rows)])
+        execute(_insert(model, tuple(rows[0]), or_ignore), [as_json(model, rows)])
 
 
 def update(
@@ -117,7 +117,7 @@ def update(
     if not rows:
         return
     guarded = [{**row, "expected": version} for row, version in zip(rows, expected, strict=True)]
-    guard = _Guard(execute(_update(model, tuple(rows[0]), key), [_json(model, guarded)]), len(rows), otherwise)
+    guard = _Guard(execute(_update(model, tuple(rows[0]), key), [as_json(model, guarded)]), len(rows), otherwise)
     if (guards := _guards.get()) is None:
         guard.check()
     else:
@@ -160,7 +160,8 @@ def _cast(model: type[models.Model], name: str) -> str:
     return f"::{column}" if column in {"json", "jsonb"} else ""
 
 
-def _json(model: type[models.Model], rows: Sequence[Row]) -> str:
+def as_json(model: type[models.Model], rows: Sequence[Row]) -> str:
+    """Return rows, all with the same columns, as one JSON array; what is JSON in a column is a text in it."""
     inner = _inner(model, tuple(rows[0]))
     return _text([{**row, **{name: None if row[name] is None else _text(row[name]) for name in inner}} for row in rows])
 

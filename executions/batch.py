@@ -17,7 +17,7 @@ from django.db import transaction
 
 from access import multirow
 from documents import repository as documents
-from executions import ledger, repository
+from executions import eventlog, ledger, repository
 from executions.engine.calls import Call
 from executions.engine.changes import Change, Context, stamp
 from executions.engine.errors import NotFound, Superseded
@@ -130,7 +130,7 @@ class Batch:
         repository.replace_all(pairs)
         if self._documents:
             documents.store_versions([repository.stored_document(each) for each in self._documents])
-        repository.append_events(self._events)
+        eventlog.append(self._events)
         self._page.write(self._after)
         for execution_id in self._discarded:
             recorder.discard_pending(execution_id, now=self._now)

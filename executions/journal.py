@@ -18,7 +18,7 @@ from uuid import UUID
 from django.db import transaction
 from django.utils import timezone
 
-from executions import ledger, repository
+from executions import eventlog, ledger, repository
 from executions.batch import Batch, Item, Outcome
 from executions.engine.calls import Call
 from executions.engine.changes import Change, is_settled, stamp
@@ -159,6 +159,6 @@ def create(change: Change) -> Execution:
     new = change.execution
     stored, events = stamp(change, current=replace(new, version=0), now=new.created_at)
     repository.save(stored)
-    repository.append_events(events)
+    eventlog.append(events)
     transaction.on_commit(lambda: announce(stored.id))
     return stored

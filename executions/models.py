@@ -124,20 +124,35 @@ class ExecutionStep(models.Model):
 
 
 class ExecutionEvent(models.Model):
-    """One line of an execution's log, numbered 1, 2, 3 … without gaps; never changed."""
+    """One line of an execution's log, numbered 1, 2, 3 … without gaps, and so in its scope's feed; never changed."""
 
     execution = models.ForeignKey(Execution, on_delete=models.CASCADE, related_name="events")
     sequence = models.PositiveIntegerField()
+    scope_id = models.UUIDField()  # the execution's; no foreign key, which would be checked for every event
+    scope_sequence = models.PositiveBigIntegerField()
     event_type = models.CharField(max_length=40)
     step_id = models.CharField(max_length=200, null=True)
     data = JsonTextField(default=dict)
     timestamp = models.DateTimeField()
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["execution", "sequence"], name="event_once_per_sequence")]
+        constraints = [
+            models.UniqueConstraint(fields=["execution", "sequence"], name="event_once_per_sequence"),
+            models.UniqueConstraint(fields=["scope_id", "scope_sequence"], name="event_once_per_scope_sequence"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.sequence} {self.event_type}"
+
+
+class Feed(models.Model):
+    """How far the events of a root scope have been counted. Its row is the last that a transaction locks."""
+
+    scope = models.OneToOneField("access.Scope", primary_key=True, on_delete=models.CASCADE, related_name="+")
+    last = models.PositiveBigIntegerField()  # number of the newest event
+
+    def __str__(self) -> str:
+        return f"{self.scope_id} {self.last}"
 
 
 class Runner(models.Model):

@@ -15,7 +15,6 @@ from access import services as access
 from documents import repository as documents
 from executions import models
 from executions.engine.errors import NotFound, VersionConflict
-from executions.engine.events import ProgressEvent
 from executions.engine.execution import Document, Execution, Step
 from executions.engine.in_memory import InMemoryDocumentRepository, InMemoryExecutionRepository
 from executions.engine.iteration import parent_scope
@@ -222,24 +221,6 @@ def _child_scope(execution: Execution, step: Step) -> access.ChildScope:
         root_id=execution.scope.id,
         type=step.scope.type,
         key=step.scope.key,
-    )
-
-
-def append_events(events: Sequence[ProgressEvent]) -> None:
-    """Add lines to logs."""
-    multirow.insert(
-        models.ExecutionEvent,
-        [
-            {
-                "execution_id": event.execution_id,
-                "sequence": event.sequence,
-                "event_type": event.event_type.value,
-                "step_id": event.step_id,
-                "data": event.data,
-                "timestamp": event.timestamp,
-            }
-            for event in events
-        ],
     )
 
 

@@ -43,6 +43,8 @@ def copy(execution_id: UUID, count: int, *, tables: tuple[str, ...] = ()) -> Non
             cursor.execute(_CHILD_COLUMNS, [table])
             columns = {name: f"one.{name}" for (name,) in cursor.fetchall()}
             columns["execution_id"] = _ID
+            if table == "executions_executionevent":
+                columns["scope_id"] = _ID  # a feed for each: the numbers in it are the pattern's
             if table == "telemetry_modelcall":
                 columns["id"] = "gen_random_uuid()"
             else:

@@ -35,6 +35,8 @@ def write_step(execution: models.Execution, number: int) -> None:
     models.ExecutionEvent.objects.create(
         execution_id=execution.id,
         sequence=number + 2,
+        scope_id=execution.id,  # a feed for each, which nobody has to lock
+        scope_sequence=number + 2,
         event_type="step_completed",
         step_id=f"s{number}",
         data={"document_version": number + 1},

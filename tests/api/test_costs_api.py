@@ -154,7 +154,12 @@ def test_waiting_time_stands_apart_from_running_time(ada: Caller, report: int) -
     ]
     ExecutionEvent.objects.bulk_create(
         ExecutionEvent(
-            execution=row, sequence=1000 + seconds, event_type=name, timestamp=start + timedelta(seconds=seconds)
+            execution=row,
+            sequence=1000 + seconds,
+            scope_id=row.scope_id,
+            scope_sequence=1000 + seconds,
+            event_type=name,
+            timestamp=start + timedelta(seconds=seconds),
         )
         for name, seconds in moments
     )

@@ -124,7 +124,12 @@ def test_a_decision_that_fails_takes_everything_with_it(ann: User) -> None:
 def test_a_log_that_cannot_be_written_takes_everything_with_it(ann: User) -> None:
     claimed = claim(start(ann).id)
     models.ExecutionEvent.objects.create(  # the number that the next event would have
-        execution_id=claimed.id, sequence=claimed.last_sequence + 1, event_type="x", timestamp=timezone.now()
+        execution_id=claimed.id,
+        sequence=claimed.last_sequence + 1,
+        scope_id=claimed.scope.id,
+        scope_sequence=1_000,
+        event_type="x",
+        timestamp=timezone.now(),
     )
     outcomes = together(lambda: begin(claimed))
     assert names(outcomes) == ["IntegrityError"]

@@ -1,0 +1,50 @@
+"""Writing the logs of executions, and with them the feeds of their scopes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from access import multirow
+from executions.engine.events import ProgressEvent
+from executions.models import ExecutionEvent
+
+#: An execution's events are numbered by whoever holds its lock. Those of a scope are numbered here: counting locks the
+#: feed until the transaction ends, so that their numbers have no gaps and follow the order of commits.
+_APPEND = """
+WITH told AS (
+  SELECT line.*, execution.scope_id,
+    row_number() OVER (PARTITION BY execution.scope_id ORDER BY line.place) AS nth,
+    count(*) OVER (PARTITION BY execution.scope_id) AS many
+  FROM ROWS FROM (json_to_recordset(%s::json) AS (
+    execution_id uuid, sequence integer, event_type text, step_id text, data text, timestamp timestamptz
+  )) WITH ORDINALITY AS line(execution_id, sequence, event_type, step_id, data, timestamp, place)
+  JOIN executions_execution AS execution ON execution.id = line.execution_id
+), counted AS (
+  INSERT INTO executions_feed AS feed (scope_id, last)
+  SELECT scope_id, count(*) FROM told GROUP BY scope_id ORDER BY scope_id
+  ON CONFLICT (scope_id) DO UPDATE SET last = feed.last + excluded.last
+  RETURNING scope_id, last
+)
+INSERT INTO executions_executionevent
+  (execution_id, sequence, scope_id, scope_sequence, event_type, step_id, data, timestamp)
+SELECT execution_id, sequence, scope_id, counted.last - many + nth, event_type, step_id, data::json, timestamp
+FROM told JOIN counted USING (scope_id)
+ORDER BY place"""
+
+
+def append(events: Sequence[ProgressEvent]) -> None:
+    """Add lines to the logs of executions, whose rows are there and locked by the caller."""
+    if not events:
+        return
+    rows: list[multirow.Row] = [
+        {
+            "execution_id": event.execution_id,
+            "sequence": event.sequence,
+            "event_type": event.event_type.value,
+            "step_id": event.step_id,
+            "data": event.data,
+            "timestamp": event.timestamp,
+        }
+        for event in events
+    ]
+    multirow.execute(_APPEND, [multirow.as_json(ExecutionEvent, rows)])
