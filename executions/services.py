@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
@@ -18,6 +18,7 @@ from uuid_utils.compat import uuid7
 from access.selectors import Role
 from access.services import claim_root_scope
 from documents import repository as documents
+from documents import selectors as documents_read
 from executions import journal, sweep
 from executions.engine import asking, changes, parking, reopening
 from executions.engine.clarification import check_answers
@@ -30,7 +31,7 @@ from executions.engine.errors import (
     Occupied,
     Unavailable,
 )
-from executions.engine.execution import Execution, ScopeRef
+from executions.engine.execution import Execution, ScopeRef, Step
 from executions.engine.planner import new_execution
 from executions.engine.runner import ExecutionRunner
 from executions.engine.states import ExecutionStatus
@@ -170,14 +171,22 @@ def retry_execution(
         Invalid: it has no such step.
         VersionConflict: `expected_version` is not the present one.
     """
-    hold(user, execution_id, Role.OPERATOR, expected_version=expected_version)
+    held = hold(user, execution_id, Role.OPERATOR, expected_version=expected_version)
+    titles = _titles(step for step in held.steps.values() if reopening.undecided(step))
 
     def decide(execution: Execution, context: changes.Context) -> changes.Change:
-        return reopening.retry(execution, from_step=from_step, requested_by=user.get_username(), context=context)
+        name = user.get_username()
+        return reopening.retry(execution, from_step=from_step, requested_by=name, titles=titles, context=context)
 
     stored = apply(execution_id, decide, now)
     enqueue_advance(execution_id)
     return stored
+
+
+def _titles(steps: Iterable[Step]) -> dict[UUID, str]:
+    pairs = ((step.document_id, step.document_version) for step in steps)
+    found = documents_read.titles((each, number) for each, number in pairs if each is not None and number is not None)
+    return {document_id: title for (document_id, _), title in found.items()}
 
 
 def resume_parked(*, now: datetime) -> int:

@@ -12,7 +12,7 @@ from executions.engine.acceptance import CHANGES_REQUESTED, AcceptanceDecision, 
 from executions.engine.changes import Change, Context
 from executions.engine.errors import FieldError, IllegalTransition, NotFound, NotWaiting, VersionConflict
 from executions.engine.events import AcceptanceDecided, AcceptanceNeeded
-from executions.engine.execution import Document, Execution, Failure, Pin, step_transition
+from executions.engine.execution import Document, Execution, Failure, Pin, Step, step_transition
 from executions.engine.iteration import Collections
 from executions.engine.states import FailureCode, StepStatus, WaitingOn
 from workflows.definition import WorkflowDefinition
@@ -29,14 +29,21 @@ def hand_in(execution: Execution, step_id: str, *, context: Context) -> Change:
         raise ValueError("a decision needs a document")
     execution = step_transition(execution, step_id, StepStatus.WAITING, now=context.now)
     step = replace(execution.steps[step_id], document_id=document.id, document_version=document.version, violations=())
-    event = AcceptanceNeeded(
-        step_id=step_id,
-        document_id=document.id,
-        document_version=document.version,
-        document_type=document.type,
-        title=document.title,
+    change = Change(execution=execution.with_step(step), events=(needed(step, title=document.title),))
+    return changes.settle(change, context)
+
+
+def needed(step: Step, *, title: str) -> AcceptanceNeeded:
+    """Return the event that tells of the document that a step has handed in."""
+    if step.document_id is None or step.document_version is None:
+        raise ValueError("a decision needs a document")
+    return AcceptanceNeeded(
+        step_id=step.step_id,
+        document_id=step.document_id,
+        document_version=step.document_version,
+        document_type=step.produces,
+        title=title,
     )
-    return changes.settle(Change(execution=execution.with_step(step), events=(event,)), context)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from uuid import UUID
 
+from executions.engine.accepting import needed
 from executions.engine.changes import Change, Context, settle
 from executions.engine.errors import FieldError, IllegalTransition, Invalid
-from executions.engine.events import ExecutionRetried
+from executions.engine.events import ClarificationNeeded, Event, ExecutionRetried
 from executions.engine.execution import Execution, Step, step_transition, transition
 from executions.engine.planner import dependents
-from executions.engine.states import ExecutionStatus, StepStatus
+from executions.engine.states import ExecutionStatus, StepStatus, WaitingOn
 
 _LEFT_OVER = frozenset({StepStatus.FAILED, StepStatus.CANCELLED, StepStatus.SKIPPED})
 
 
-def retry(execution: Execution, *, from_step: str | None, requested_by: str, context: Context) -> Change:
+def retry(
+    execution: Execution, *, from_step: str | None, requested_by: str, titles: Mapping[UUID, str], context: Context
+) -> Change:
     """Let a failed or cancelled execution go on from what it left over; finished steps keep their documents.
 
     `from_step` is done again too, with everything that depends on it. A step whose questions were open asks them again,
-    and one whose document waited for a decision waits for it again, without asking the model. Whoever ran the execution
-    before is fenced off.
+    and one whose document waited for a decision waits for it again, without asking the model; `titles` are those of
+    such documents. Whoever ran the execution before is fenced off.
 
     Raises:
         IllegalTransition: it has neither failed nor been cancelled.
@@ -36,19 +41,29 @@ def retry(execution: Execution, *, from_step: str | None, requested_by: str, con
         redone = {from_step, *(step.step_id for step in dependents(execution, from_step))}
     execution = transition(execution, ExecutionStatus.RUNNING, now=context.now)
     execution = replace(execution, runner=None, runner_epoch=execution.runner_epoch + 1, failure=None)
+    events: list[Event] = [ExecutionRetried(from_step=from_step, requested_by=requested_by)]
     for step_id in sorted(left | redone):
         execution = _reopened(execution, execution.steps[step_id], context, anew=step_id in redone)
-    event = ExecutionRetried(from_step=from_step, requested_by=requested_by)
-    return settle(Change(execution=execution, events=(event,)), context)
+        step = execution.steps[step_id]
+        if step.waits_for is WaitingOn.CLARIFICATION and step.open_round is not None:
+            events.append(ClarificationNeeded(step_id=step_id, questions=step.open_round.questions))
+        elif step.waits_for is WaitingOn.ACCEPTANCE and step.document_id is not None:
+            events.append(needed(step, title=titles[step.document_id]))
+    return settle(Change(execution=execution, events=tuple(events)), context)
+
+
+def undecided(step: Step) -> bool:
+    """Whether the step was ended while its document waited for a decision."""
+    decided = {decision.document_version for decision in step.decisions}
+    left = step.status in {StepStatus.CANCELLED, StepStatus.SKIPPED}
+    return left and step.document_version is not None and step.document_version not in decided
 
 
 def _reopened(execution: Execution, step: Step, context: Context, *, anew: bool) -> Execution:
     """Return the execution with a step that goes on where it was, or begins `anew`: nothing waits for people then."""
     asked = step.open_round is not None
-    decided = {decision.document_version for decision in step.decisions}
-    left = step.status in {StepStatus.CANCELLED, StepStatus.SKIPPED}
-    undecided = left and not anew and step.document_version is not None and step.document_version not in decided
-    to = StepStatus.WAITING if undecided or (asked and not anew) else StepStatus.PENDING
+    waits = undecided(step) and not anew
+    to = StepStatus.WAITING if waits or (asked and not anew) else StepStatus.PENDING
     execution = step_transition(execution, step.step_id, to, now=context.now)
     step = replace(
         execution.steps[step.step_id],
@@ -56,7 +71,7 @@ def _reopened(execution: Execution, step: Step, context: Context, *, anew: bool)
         invalid_outputs=0,
         violations=(),
         failure=None,
-        document_id=step.document_id if undecided else None,
-        document_version=step.document_version if undecided else None,
+        document_id=step.document_id if waits else None,
+        document_version=step.document_version if waits else None,
     )
     return execution.with_step(step)

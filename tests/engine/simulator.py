@@ -16,7 +16,7 @@ from random import Random
 from typing import Any
 from uuid import UUID
 
-from executions.engine import parking, reopening
+from executions.engine import parking
 from executions.engine.acceptance import Verdict
 from executions.engine.calls import Call, ModelReply, ModelRequest
 from executions.engine.errors import Conflict, ModelError, Superseded
@@ -358,9 +358,7 @@ class Simulation:
     async def _retry(self) -> None:
         self.told.append("somebody retries")
         self._ended, self._cancelled, self._retries = None, False, self._retries + 1
-        await self.world.decide(
-            lambda execution, context: reopening.retry(execution, from_step=None, requested_by="ann", context=context)
-        )
+        await self.world.retry()
 
     async def _finish(self) -> None:
         """Nothing bad happens any more: the watch looks, people answer, and what nobody runs is taken up."""
@@ -436,7 +434,12 @@ class Simulation:
         completed = [event.step_id for event in log if event.event_type.value == "step_completed"]
         assert sorted(done) == sorted(map(str, completed)), "a step was completed twice, or in silence"
         gated = {step.id for step in self.world.definition.steps if step.acceptance is not None}
-        handed_in = [event.step_id for event in log if event.event_type.value == "acceptance_needed"]
+        told = {  # a retry tells of it again
+            (event.step_id, event.data["document_version"])
+            for event in log
+            if event.event_type.value == "acceptance_needed"
+        }
+        handed_in = [step_id for step_id, _ in told]
         stored_by = Counter([*handed_in, *(each for each in done if slug_of(each) not in gated)])
         for made in self.world.documents.versions.values():
             assert [each.version for each in made] == list(range(1, stored_by[made[0].step_id] + 1)), "a document twice"

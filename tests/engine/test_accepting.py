@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from executions.engine import changes, reopening
+from executions.engine import changes
 from executions.engine.acceptance import Verdict
 from executions.engine.errors import NotFound, NotWaiting, VersionConflict
 from executions.engine.states import CallKind, ExecutionStatus, FailureCode, StepStatus, WaitingOn
@@ -159,10 +159,12 @@ async def test_a_retry_waits_for_an_open_decision_again_and_buys_nothing() -> No
     await world.run()
     for _ in range(2):
         await world.decide(lambda execution, context: changes.cancel(execution, context=context))
-        again = await world.decide(
-            lambda execution, context: reopening.retry(execution, from_step=None, requested_by="ann", context=context)
-        )
+        again = await world.retry()
         assert (again.status, again.waiting_on) == (ExecutionStatus.WAITING, (WaitingOn.ACCEPTANCE,))
+        retried, needed, waiting = world.journal.log[world.execution_id][-3:]
+        assert [each.event_type for each in (retried, waiting)] == ["execution_retried", "execution_waiting"]
+        assert (needed.event_type, needed.step_id) == ("acceptance_needed", "one")
+        assert (needed.data["document_version"], needed.data["title"]) == (1, "Title of one")
     await world.review(Verdict.ACCEPT)
     assert (await world.run("b")).status is ExecutionStatus.COMPLETED
     assert [request.step_id for request in world.asked] == ["one", "two"]
@@ -172,9 +174,7 @@ async def test_a_retry_after_a_rejection_makes_the_document_again_with_what_was_
     world = await World(GATED, {"one": [document("First"), document("Second")]}).start()
     await world.run()
     await world.review(Verdict.REJECT, comment="Not what we do.")
-    await world.decide(
-        lambda execution, context: reopening.retry(execution, from_step=None, requested_by="ann", context=context)
-    )
+    await world.retry()
     waiting = await world.run("b")
     assert (waiting.status, waiting.steps["one"].document_version) == (ExecutionStatus.WAITING, 2)
     assert "Not what we do." in world.asked[-1].prompt

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from executions.engine import changes, reopening
+from executions.engine import changes
 from executions.engine.acceptance import Verdict
 from executions.engine.errors import IllegalTransition, ModelError
 from executions.engine.execution import Execution
@@ -22,9 +22,7 @@ async def again(world: World, from_step: str) -> Execution:
     """Cancel what goes on, and have it done again from a step."""
     if not (await world.now()).ended:
         await world.cancel()
-    return await world.decide(
-        lambda execution, context: reopening.retry(execution, from_step=from_step, requested_by="ann", context=context)
-    )
+    return await world.retry(from_step)
 
 
 async def test_what_waited_for_a_person_is_made_again_from_what_is_made_again() -> None:
@@ -154,3 +152,15 @@ async def test_what_was_said_with_an_accept_is_no_request_for_changes() -> None:
     await again(world, "one")
     await world.run("c")
     assert not [each for each in world.asked[-1].materials if each.kind == "change_request"]
+
+
+async def test_questions_that_wait_again_are_told_again() -> None:
+    line = definition({"id": "one", "clarification": {"max_rounds": 1}})
+    world = await World(line, {"one": [question("Who?")]}).start()
+    await world.run()
+    await world.cancel()
+    await world.retry()
+    retried, asked, waiting = world.journal.log[world.execution_id][-3:]
+    assert [each.event_type for each in (retried, waiting)] == ["execution_retried", "execution_waiting"]
+    assert (asked.event_type, asked.step_id) == ("clarification_needed", "one")
+    assert [each["id"] for each in asked.data["questions"]] == ["one.1.1"]  # type: ignore[union-attr, call-overload, index]

@@ -9,7 +9,6 @@ from uuid import uuid5
 
 import pytest
 
-from executions.engine import reopening
 from executions.engine.calls import ModelReply, ModelRequest
 from executions.engine.errors import ModelError
 from executions.engine.states import ExecutionStatus, FailureCode, StepStatus
@@ -172,9 +171,7 @@ async def test_a_collection_made_again_keeps_what_stays_and_leaves_out_what_has_
     script["epics"] = [items("epics", "ship", "bill")]
     script["stories@bill"] = [items("stories", "post")]
     script["stories@ship"] = [items("stories", "card")]
-    await world.decide(
-        lambda execution, context: reopening.retry(execution, from_step="epics", requested_by="ann", context=context)
-    )
+    await world.retry("epics")
     execution = await world.run("b")
     assert execution.status is ExecutionStatus.COMPLETED
     statuses = {step_id: step.status for step_id, step in execution.steps.items()}
@@ -190,13 +187,9 @@ async def test_what_had_no_item_any_more_is_left_out_by_a_later_retry_too() -> N
     script["epics"] = [items("epics", "ship")]
     script["stories@ship"] = [items("stories", "card")]
     script["test@ship.card"] = [REFUSED]
-    await world.decide(
-        lambda execution, context: reopening.retry(execution, from_step="epics", requested_by="ann", context=context)
-    )
+    await world.retry("epics")
     assert (await world.run("b")).status is ExecutionStatus.FAILED
-    await world.decide(
-        lambda execution, context: reopening.retry(execution, from_step=None, requested_by="ann", context=context)
-    )
+    await world.retry()
     execution = await world.run("c")
     assert execution.status is ExecutionStatus.COMPLETED
     assert execution.steps["design@pay"].status is execution.steps["stories@pay"].status is StepStatus.SKIPPED

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
-from executions.engine import accepting, asking, changes
+from executions.engine import accepting, asking, changes, reopening
 from executions.engine.acceptance import AcceptanceDecision, Verdict
 from executions.engine.calls import FinishReason, ModelReply, ModelRequest, ToolCall, Usage
 from executions.engine.execution import Execution, ScopeRef
@@ -169,6 +169,17 @@ class World:
         """Answer a step's questions."""
         return await self.decide(
             lambda execution, context: asking.answer(execution, step_id, answers, answered_by="ann", context=context)
+        )
+
+    async def retry(self, from_step: str | None = None) -> Execution:
+        """Have it go on after its end."""
+        left = [step.document_id for step in (await self.now()).steps.values() if reopening.undecided(step)]
+        documents = self.ports.repositories.documents
+        titles = {each: (await documents.get(each)).title for each in left if each is not None}
+        return await self.decide(
+            lambda execution, context: reopening.retry(
+                execution, from_step=from_step, requested_by="ann", titles=titles, context=context
+            )
         )
 
     async def cancel(self) -> Execution:
