@@ -155,6 +155,27 @@ class Feed(models.Model):
         return f"{self.scope_id} {self.last}"
 
 
+class StepDraft(models.Model):
+    """A piece of what a model writes in one call, while it does. In an unlogged table: nothing rests on it."""
+
+    execution_id = models.UUIDField()
+    step_id = models.CharField(max_length=200)
+    attempt = models.PositiveIntegerField()
+    ordinal = models.PositiveIntegerField()  # of the try; a later one writes from the beginning
+    offset = models.PositiveIntegerField()  # characters before it
+    text = models.TextField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["execution_id", "step_id", "attempt", "ordinal", "offset"], name="draft_once_per_offset"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.step_id} from {self.offset}"
+
+
 class Runner(models.Model):
     """A worker process and its heartbeat. A silent one loses its executions to the sweep of the others."""
 

@@ -12,7 +12,7 @@ from django.db.models.functions import Cast
 from django.utils import timezone
 from procrastinate.contrib.django.models import ProcrastinateJob
 
-from executions import models
+from executions import drafts, models
 from executions.engine.states import ExecutionStatus
 from executions.jobs import QUEUE, enqueue_advance
 
@@ -67,6 +67,7 @@ def sweep(
     models.Runner.objects.filter(heartbeat_at__lt=silent_since).exclude(
         name__in=models.Execution.objects.filter(runner__isnull=False).values("runner")
     ).delete()
+    drafts.remove_left_over()
     return len(lost)
 
 

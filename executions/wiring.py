@@ -11,6 +11,7 @@ from django.conf import settings
 from django.core.exceptions import ObjectDoesNotExist
 from django.utils import timezone
 
+from executions.drafts import DraftBook
 from executions.engine.errors import NotFound
 from executions.engine.ports import Ports
 from executions.journal import PostgresJournal, PostgresLedger
@@ -54,6 +55,7 @@ def ports() -> Ports:
         ledger=PostgresLedger(journal),
         definitions=PublishedDefinitions(),
         models=model_client(),
+        drafts=DraftBook(),
         clock=SystemClock(),
         chance=SystemRandom(),
         max_recoveries=settings.MAX_RECOVERIES,

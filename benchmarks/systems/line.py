@@ -16,7 +16,7 @@ from benchmarks.meter import Meter
 from benchmarks.workload import TEXT, USER, WORKFLOW, Size
 from executions import services, wiring
 from executions.engine.calls import ModelReply, ModelRequest, ToolCall, Usage
-from executions.engine.ports import Ports
+from executions.engine.ports import Heard, Ports
 from workflows import repository as workflows
 from workflows.definition import parse_definition
 
@@ -51,7 +51,7 @@ class QuietModel:
         """Know no price."""
         return None
 
-    async def complete(self, _request: ModelRequest) -> ModelReply:
+    async def complete(self, _request: ModelRequest, _heard: Heard) -> ModelReply:
         """Reply."""
         if self._meter is not None and (task := asyncio.current_task()) is not None:
             self._meter.step(task.get_name().partition(" ")[0])  # the runner names it after the execution and the step

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 from uuid import UUID
 
-from executions.engine.calls import Call, CallKey, ModelReply, ModelRequest, Totals, settled, sum_calls
+from executions.engine.calls import Call, CallKey, Totals, settled, sum_calls
 from executions.engine.changes import Change, Context, stamp
 from executions.engine.errors import NotFound, Superseded, VersionConflict
 from executions.engine.events import ProgressEvent
 from executions.engine.execution import Document, Execution
+from executions.engine.in_memory_models import InMemoryDrafts, Script, ScriptedModelClient
 from executions.engine.ports import Ports, Repositories, Transition
 from executions.engine.states import CallStatus
 from workflows.definition import WorkflowDefinition
@@ -231,31 +231,6 @@ class InMemoryDefinitions:
         return self.definitions[workflow_id, version]
 
 
-Script = Callable[[ModelRequest], Awaitable[ModelReply]]
-
-
-class ScriptedModelClient:
-    """A model whose replies are written beforehand, and that remembers what it was asked."""
-
-    def __init__(self, script: Script) -> None:
-        self.script = script
-        self.requests: list[ModelRequest] = []
-        self.estimated_cost_usd: Decimal | None = None
-
-    def resolve(self, model: str) -> str:
-        """Return aliases as models of the provider `scripted`."""
-        return model if ":" in model else f"scripted:{model}"
-
-    def estimate(self, request: ModelRequest) -> Decimal | None:
-        """Return the same for every request."""
-        return self.estimated_cost_usd
-
-    async def complete(self, request: ModelRequest) -> ModelReply:
-        """Reply as written."""
-        self.requests.append(request)
-        return await self.script(request)
-
-
 def in_memory_ports(script: Script, definitions: Iterable[WorkflowDefinition]) -> Ports:
     """Return a set of ports that share one memory; definitions are version 1 of their workflows."""
     clock = ManualClock()
@@ -266,6 +241,7 @@ def in_memory_ports(script: Script, definitions: Iterable[WorkflowDefinition]) -
         ledger=ledger,
         definitions=InMemoryDefinitions({(each.id, 1): each for each in definitions}),
         models=ScriptedModelClient(script),
+        drafts=InMemoryDrafts(),
         clock=clock,
         chance=FixedChance(),
     )

@@ -9,13 +9,14 @@ from decimal import Decimal
 from typing import Protocol
 from uuid import UUID
 
-from executions.engine.calls import Call, ModelReply, ModelRequest
+from executions.engine.calls import Call, CallKey, ModelReply, ModelRequest
 from executions.engine.changes import Change, Context
 from executions.engine.execution import Document, Execution
 from executions.engine.retries import Chance
 from workflows.definition import WorkflowDefinition
 
 Decide = Callable[[Execution, Context], Change]
+Heard = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,12 +130,29 @@ class ModelClient(Protocol):
     def estimate(self, request: ModelRequest) -> Decimal | None:
         """Return what asking may cost at most, in US dollars; None when the model has no known price."""
 
-    async def complete(self, request: ModelRequest) -> ModelReply:
-        """Ask the model once, without any retry.
+    async def complete(self, request: ModelRequest, heard: Heard) -> ModelReply:
+        """Ask the model once, without any retry; `heard` is called with each piece of text as the model writes it.
 
         Raises:
             ModelError: it could not be asked, or did not answer in time.
         """
+
+
+class Draft(Protocol):
+    """What a model writes in one call. Nothing rests on it: it is for people who watch."""
+
+    def add(self, text: str) -> None:
+        """Note what comes next. Never waits and never fails."""
+
+    def end(self) -> None:
+        """Note that the call is over: what was written is worth nothing any more."""
+
+
+class Drafts(Protocol):
+    """Where people can watch models write."""
+
+    def begin(self, call: CallKey) -> Draft:
+        """Return the draft of a call, nothing of it written."""
 
 
 class Clock(Protocol):
@@ -164,6 +182,7 @@ class Ports:
     ledger: Ledger
     definitions: Definitions
     models: ModelClient
+    drafts: Drafts
     clock: Clock
     chance: Chance
     max_recoveries: int = 5  # in a row without a step that moved; one more fails the execution

@@ -140,10 +140,13 @@ class LLMStepExecutor(StepBooks):
 
     async def _carry_out(self, attempt: Attempt) -> Attempt | None:
         self._sent = True
+        draft = self._ports.drafts.begin(attempt.call.key)
         try:
-            reply = await self._ports.models.complete(attempt.request)
+            reply = await self._ports.models.complete(attempt.request, draft.add)
         except ModelError as error:
             return await self._after_failure(attempt, error)
+        finally:
+            draft.end()
         return await self._decide(attempt, reply)
 
     async def _after_failure(self, attempt: Attempt, error: ModelError) -> Attempt | None:

@@ -11,6 +11,7 @@ from functools import cache
 from django.conf import settings
 
 from executions.engine.calls import ModelReply, ModelRequest
+from executions.engine.ports import Heard
 from executions.engine.prompts import CHARACTERS_PER_TOKEN
 from executions.llm import rehearsal
 from telemetry import prices
@@ -19,8 +20,11 @@ from telemetry import prices
 class RoutingModelClient:
     """Sends each request to the provider that its model names."""
 
-    def __init__(self, *, aliases: dict[str, str], rehearsal_latency_seconds: float, calls_at_once: int) -> None:
+    def __init__(
+        self, *, aliases: dict[str, str], rehearsal_latency_seconds: float, calls_at_once: int, streaming: bool
+    ) -> None:
         self._aliases = aliases
+        self._streaming = streaming
         self._free = asyncio.Semaphore(calls_at_once)
         self._rehearsal = rehearsal.RehearsalModel(latency_seconds=rehearsal_latency_seconds)
 
@@ -42,22 +46,24 @@ class RoutingModelClient:
             at=datetime.now(UTC),
         )
 
-    async def complete(self, request: ModelRequest) -> ModelReply:
+    async def complete(self, request: ModelRequest, heard: Heard) -> ModelReply:
         """Ask the model once, when it is this call's turn; the time that it may take begins then.
+
+        `heard` is called with each piece of text as the model writes it.
 
         Raises:
             ModelError: it could not be asked, or did not answer in time.
         """
         async with self._free:
-            return await self._complete(request)
+            return await self._complete(request, heard)
 
-    async def _complete(self, request: ModelRequest) -> ModelReply:
+    async def _complete(self, request: ModelRequest, heard: Heard) -> ModelReply:
         if request.model.partition(":")[0] == rehearsal.PROVIDER:
-            return await self._rehearsal.complete(request)
+            return await self._rehearsal.complete(request, heard)
         # Its libraries take more than a second to import: every command would pay for what a worker alone needs.
         from executions.llm.providers import ProviderModel  # noqa: PLC0415
 
-        return await ProviderModel().complete(request)
+        return await ProviderModel(streaming=self._streaming).complete(request, heard)
 
 
 @cache
@@ -67,4 +73,5 @@ def model_client() -> RoutingModelClient:
         aliases=settings.MODEL_ALIASES,
         rehearsal_latency_seconds=settings.REHEARSAL_LATENCY_SECONDS,
         calls_at_once=settings.MODEL_CALLS,
+        streaming=settings.MODEL_STREAMING,
     )

@@ -12,11 +12,22 @@ from anthropic import AsyncAnthropic
 from openai import AsyncOpenAI
 from pydantic import JsonValue, TypeAdapter
 from pydantic_ai import exceptions
-from pydantic_ai.direct import model_request
+from pydantic_ai.direct import model_request, model_request_stream
 from pydantic_ai.messages import (
     ModelRequest as ProviderRequest,
 )
-from pydantic_ai.messages import ModelResponse, SystemPromptPart, TextPart, ToolCallPart, UserPromptPart
+from pydantic_ai.messages import (
+    ModelResponse,
+    ModelResponseStreamEvent,
+    PartDeltaEvent,
+    PartStartEvent,
+    SystemPromptPart,
+    TextPart,
+    TextPartDelta,
+    ToolCallPart,
+    ToolCallPartDelta,
+    UserPromptPart,
+)
 from pydantic_ai.models import Model, ModelRequestParameters, infer_model
 from pydantic_ai.models.anthropic import AnthropicModel
 from pydantic_ai.models.openai import OpenAIChatModel, OpenAIResponsesModel
@@ -28,6 +39,7 @@ from pydantic_ai.usage import RequestUsage
 
 from executions.engine.calls import FinishReason, ModelReply, ModelRequest, ToolCall, Usage
 from executions.engine.errors import ModelError
+from executions.engine.ports import Heard
 from executions.engine.replies import ASK_CLARIFICATION, SUBMIT_DOCUMENT, ask_schema
 from executions.engine.states import FailureCode
 from executions.llm import failures
@@ -42,8 +54,11 @@ _FINISH = {"length": FinishReason.TRUNCATED, "content_filter": FinishReason.REFU
 class ProviderModel:
     """Asks a provider once. Trying again is not for here: it might pay twice."""
 
-    async def complete(self, request: ModelRequest) -> ModelReply:
-        """Return the reply, with usage and cost.
+    def __init__(self, *, streaming: bool) -> None:
+        self._streaming = streaming
+
+    async def complete(self, request: ModelRequest, heard: Heard) -> ModelReply:
+        """Return the reply, with usage and cost; `heard` gets its text while it arrives, when it is streamed.
 
         Raises:
             ModelError: it could not be asked, or did not answer within the request's `timeout_seconds`.
@@ -51,13 +66,7 @@ class ProviderModel:
         began, asked_at = time.monotonic(), datetime.now(UTC)
         try:
             async with asyncio.timeout(request.timeout_seconds):
-                model = _model(request.model)
-                response = await model_request(
-                    model,
-                    [_messages(request)],
-                    model_settings=_settings(request, model),
-                    model_request_parameters=_parameters(request),
-                )
+                response = await self._response(request, heard)
         except TimeoutError as error:
             raise failures.late(request.model, request.timeout_seconds) from error
         except exceptions.ContentFilterError as error:
@@ -70,6 +79,33 @@ class ProviderModel:
         except exceptions.UnexpectedModelBehavior as error:
             raise failures.gibberish(request.model, error) from error
         return _reply(request, response, asked_at=asked_at, latency_ms=round((time.monotonic() - began) * 1000))
+
+    async def _response(self, request: ModelRequest, heard: Heard) -> ModelResponse:
+        model, messages = _model(request.model), [_messages(request)]
+        settings, parameters = _settings(request, model), _parameters(request)
+        if not self._streaming:
+            return await model_request(model, messages, model_settings=settings, model_request_parameters=parameters)
+        async with model_request_stream(
+            model, messages, model_settings=settings, model_request_parameters=parameters
+        ) as stream:
+            async for event in stream:
+                if text := _text(event):
+                    heard(text)
+            return stream.get()
+
+
+def _text(event: ModelResponseStreamEvent) -> str:
+    """Return what has come of the text, or of the arguments of a tool."""
+    match event:
+        case PartStartEvent(part=TextPart(content=str() as text)):
+            return text
+        case PartStartEvent(part=ToolCallPart(args=str() as text)):
+            return text
+        case PartDeltaEvent(delta=TextPartDelta(content_delta=text)):
+            return text
+        case PartDeltaEvent(delta=ToolCallPartDelta(args_delta=str() as text)):
+            return text
+    return ""
 
 
 @lru_cache(maxsize=64)

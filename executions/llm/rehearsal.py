@@ -7,12 +7,14 @@ question where the brief says that something is open, and never claims to be mor
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 from decimal import Decimal
 
 from pydantic import JsonValue
 
 from executions.engine.calls import ModelReply, ModelRequest, ToolCall, Usage
+from executions.engine.ports import Heard
 from executions.engine.prompts import CHARACTERS_PER_TOKEN
 from executions.engine.replies import ASK_CLARIFICATION, SUBMIT_DOCUMENT
 from executions.llm.facts import Facts
@@ -20,6 +22,7 @@ from executions.llm.writer import Writer
 
 PROVIDER = "rehearsal"
 _MOST_QUESTIONS = 3
+_PAUSE_SECONDS = 0.05  # between two pieces of what it writes, at least
 _EITHER_OR = re.compile(r"\bwhether\s+(?:to\s+)?(.+?)\s+or\s+(?:to\s+)?(.+?)(?:[.,;?]|$)", re.I)
 _DATE = re.compile(r"\b(date|deadline|when|by when|go[- ]live|launch|start)\b", re.I)
 _NUMBER = re.compile(r"\b(how many|how much|number of|budget|amount|cost)\b", re.I)
@@ -32,11 +35,15 @@ class RehearsalModel:
     def __init__(self, *, latency_seconds: float) -> None:
         self._latency_seconds = latency_seconds
 
-    async def complete(self, request: ModelRequest) -> ModelReply:
-        """Return a document, or questions; the same request gets the same reply."""
-        await asyncio.sleep(self._latency_seconds)
+    async def complete(self, request: ModelRequest, heard: Heard) -> ModelReply:
+        """Return a document, or questions; the same request gets the same reply.
+
+        What takes time is told piece by piece meanwhile.
+        """
         facts = Facts(request.materials)
         call = self._questions(request, facts) or self._document(request, facts)
+        if self._latency_seconds:
+            await self._write(json.dumps(call.arguments, ensure_ascii=False, indent=1), heard)
         prompt_length = len(request.instructions) + len(request.prompt)
         usage = Usage(
             input_tokens=-(-prompt_length // CHARACTERS_PER_TOKEN),
@@ -51,6 +58,13 @@ class RehearsalModel:
             provider_request_id=f"rehearsal-{request.request_hash[:16]}",
             latency_ms=round(self._latency_seconds * 1000),
         )
+
+    async def _write(self, text: str, heard: Heard) -> None:
+        """Write the text within the model's time, at an even pace."""
+        pieces = max(1, min(len(text), round(self._latency_seconds / _PAUSE_SECONDS)))
+        for number in range(pieces):
+            await asyncio.sleep(self._latency_seconds / pieces)
+            heard(text[len(text) * number // pieces : len(text) * (number + 1) // pieces])
 
     def _document(self, request: ModelRequest, facts: Facts) -> ToolCall:
         writer = Writer(facts, root=request.output_schema, document_type=request.document_type)

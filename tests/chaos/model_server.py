@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from tests.llm import wire
+
 MARK = re.compile(r"MARK-\d+")
 _NUMBERED = re.compile(r"\^([A-Za-z]+-)\[0-9\]\{1,3\}\$")  # the catalog's patterns of ids
 
@@ -44,7 +46,7 @@ class CountingModel:
         asks = "ask_clarification" in tools and int(mark.group()[5:]) % 3 == 0 and 'kind=\\"answer\\"' not in prompt
         name = "ask_clarification" if asks else "submit_document"
         arguments = {"questions": [{"text": "How many?"}]} if asks else sample(tools[name]["parameters"])
-        return _completion(name, arguments)
+        return wire.completion(name, arguments, tokens=(100, 50))
 
 
 def sample(schema: Mapping[str, Any], number: int = 1) -> Any:
@@ -69,23 +71,6 @@ def _text(schema: Mapping[str, Any], number: int) -> str:
     return "EUR" if "pattern" in schema else "x" * max(schema.get("minLength", 1), 1)
 
 
-def _completion(name: str, arguments: Any) -> dict[str, Any]:
-    function = {"name": name, "arguments": json.dumps(arguments)}
-    message = {
-        "role": "assistant",
-        "content": None,
-        "tool_calls": [{"id": "call_1", "type": "function", "function": function}],
-    }
-    return {
-        "id": "chatcmpl-1",
-        "object": "chat.completion",
-        "created": 1_790_000_000,
-        "model": "gpt-5",
-        "choices": [{"index": 0, "finish_reason": "tool_calls", "message": message}],
-        "usage": {"prompt_tokens": 100, "completion_tokens": 50, "total_tokens": 150},
-    }
-
-
 @contextmanager
 def counting_model(*, seed: int, seconds: tuple[float, float]) -> Iterator[CountingModel]:
     """Provide a running server whose answers take between so many seconds."""
@@ -94,10 +79,11 @@ def counting_model(*, seed: int, seconds: tuple[float, float]) -> Iterator[Count
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            payload = json.dumps(model.answer(body)).encode()
+            streamed, answer = bool(body.get("stream")), model.answer(body)
+            payload = b"".join(wire.pieces(answer)) if streamed else json.dumps(answer).encode()
             try:
                 self.send_response(200)
-                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Type", "text/event-stream" if streamed else "application/json")
                 self.send_header("Content-Length", str(len(payload)))
                 self.end_headers()
                 self.wfile.write(payload)

@@ -15,7 +15,7 @@ from executions.engine.acceptance import Verdict
 from executions.engine.calls import ModelReply, ToolCall
 from executions.engine.errors import ModelError, Superseded, Unavailable, VersionConflict
 from executions.engine.execution import Execution
-from executions.engine.in_memory import ScriptedModelClient
+from executions.engine.in_memory_models import ScriptedModelClient
 from executions.engine.planner import in_order
 from executions.engine.ports import Journal, Transition
 from executions.engine.reopening import retry

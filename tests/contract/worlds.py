@@ -15,7 +15,8 @@ from executions import journal, models
 from executions.engine import changes
 from executions.engine.calls import Call
 from executions.engine.execution import Execution, ScopeRef
-from executions.engine.in_memory import FixedChance, ScriptedModelClient
+from executions.engine.in_memory import FixedChance
+from executions.engine.in_memory_models import InMemoryDrafts, ScriptedModelClient
 from executions.engine.planner import new_execution
 from executions.engine.ports import Ports, Transition
 from executions.journal import PostgresJournal, PostgresLedger
@@ -55,6 +56,7 @@ class PostgresWorld(World):
             ledger=PostgresLedger(journal_port),
             definitions=PublishedDefinitions(),
             models=ScriptedModelClient(self._reply),
+            drafts=InMemoryDrafts(),
             clock=SystemClock(),
             chance=FixedChance(),
         )

@@ -22,7 +22,7 @@ from executions.engine.calls import Call, ModelReply, ModelRequest
 from executions.engine.errors import Conflict, ModelError, Superseded
 from executions.engine.events import ProgressEvent
 from executions.engine.execution import Document, Execution, Step, slug_of
-from executions.engine.ports import Ports, Repositories, Transition
+from executions.engine.ports import Heard, Ports, Repositories, Transition
 from executions.engine.runner import ExecutionRunner
 from executions.engine.states import ENDED, CallStatus, ExecutionStatus, FailureCode, StepStatus, WaitingOn
 from tests.engine.collections import collection, items, over
@@ -174,7 +174,7 @@ class _Models(_Port):
     def estimate(self, request: ModelRequest) -> Decimal | None:
         return self.inner.models.estimate(request)
 
-    async def complete(self, request: ModelRequest) -> ModelReply:
+    async def complete(self, request: ModelRequest, heard: Heard) -> ModelReply:
         simulation = self.process.simulation
         reply = simulation.buy(request, by=self.process.name)
         await self.process.gate("get the reply")

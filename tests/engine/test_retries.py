@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from executions.engine.calls import ModelReply, ModelRequest
 from executions.engine.errors import ModelError, Unavailable
-from executions.engine.in_memory import FixedChance, ScriptedModelClient
+from executions.engine.in_memory import FixedChance
+from executions.engine.in_memory_models import ScriptedModelClient
 from executions.engine.retries import LONGEST_SECONDS, NOT_SENT, failed_tries, seconds_to_wait
 from executions.engine.states import CallStatus, ExecutionStatus, FailureCode
 from tests.engine.failing import busy, clock, late, tries

@@ -15,13 +15,8 @@ from executions.engine import accepting, asking, changes, reopening
 from executions.engine.acceptance import AcceptanceDecision, Verdict
 from executions.engine.calls import FinishReason, ModelReply, ModelRequest, ToolCall, Usage
 from executions.engine.execution import Execution, ScopeRef
-from executions.engine.in_memory import (
-    InMemoryDocumentRepository,
-    InMemoryJournal,
-    InMemoryLedger,
-    ScriptedModelClient,
-    in_memory_ports,
-)
+from executions.engine.in_memory import InMemoryDocumentRepository, InMemoryJournal, InMemoryLedger, in_memory_ports
+from executions.engine.in_memory_models import ScriptedModelClient
 from executions.engine.planner import new_execution
 from executions.engine.ports import Ports, Transition
 from executions.engine.runner import ExecutionRunner

@@ -19,7 +19,7 @@ from pytest_django import Settings
 from executions import models, repository, services, sweep, wiring
 from executions.engine.calls import ModelReply, ModelRequest
 from executions.engine.errors import ModelError
-from executions.engine.in_memory import ScriptedModelClient
+from executions.engine.in_memory_models import ScriptedModelClient
 from executions.engine.states import ExecutionStatus, FailureCode, StepStatus
 from executions.running import RUNNING
 from executions.threads import in_thread

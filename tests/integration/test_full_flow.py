@@ -16,7 +16,7 @@ from pydantic import JsonValue
 from access.services import ensure_user, issue_token
 from executions.engine.calls import ModelReply, ModelRequest, ToolCall, Usage
 from executions.engine.execution import Execution
-from executions.engine.in_memory import ScriptedModelClient
+from executions.engine.in_memory_models import ScriptedModelClient
 from executions.engine.replies import ASK_CLARIFICATION, SUBMIT_DOCUMENT
 from executions.engine.runner import ExecutionRunner
 from executions.threads import in_thread

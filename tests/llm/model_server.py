@@ -7,12 +7,14 @@ import select
 import socket
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from tests.llm import wire
 
 DOCUMENT = {"title": "T", "points": ["p"]}
 
@@ -21,6 +23,7 @@ class Misbehaviour(Enum):
     """What happens instead of an answer."""
 
     HANG_UP = auto()
+    HANG_UP_IN_MID_STREAM = auto()
     NEVER_ANSWER = auto()
 
 
@@ -32,6 +35,7 @@ class Answer:
     headers: Mapping[str, str] = field(default_factory=dict)
     body: object = None  # None: a document, in the language that was spoken
     type: str = "application/json"
+    pause: float = 0.0  # seconds after each piece, when it is streamed
 
 
 Line = Answer | Misbehaviour
@@ -61,36 +65,59 @@ class ModelServer:
                 return
 
 
+class _Handler(BaseHTTPRequestHandler):
+    model: ModelServer
+
+    def do_POST(self) -> None:
+        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.model.asked.append(asked)
+        line = self.model.next_line()
+        self.model.reached.set()
+        self.close_connection = isinstance(line, Misbehaviour)
+        if line is Misbehaviour.NEVER_ANSWER:
+            self.model.wait_until_left(self.connection)
+        elif line is Misbehaviour.HANG_UP_IN_MID_STREAM:
+            self._stream(list(wire.pieces(_document(self.path)))[:3], length=100_000)
+        elif isinstance(line, Answer):
+            self._answer(line, streamed=bool(asked.get("stream")))
+
+    def _answer(self, answer: Answer, *, streamed: bool) -> None:
+        if streamed and answer.body is None:
+            self._stream(wire.pieces(_document(self.path)), pause=answer.pause)
+        else:
+            self._say(answer)
+
+    def _stream(self, pieces: Iterable[bytes], *, pause: float = 0.0, length: int | None = None) -> None:
+        self.close_connection = True
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream")
+        if length is not None:
+            self.send_header("Content-Length", str(length))
+        self.end_headers()
+        with suppress(ConnectionError):  # who asked has left
+            for piece in pieces:
+                self.wfile.write(piece)
+                self.model.closing.wait(pause)
+
+    def _say(self, answer: Answer) -> None:
+        body = _document(self.path) if answer.body is None else answer.body
+        payload = body.encode() if isinstance(body, str) else json.dumps(body).encode()
+        self.send_response(answer.status)
+        headers = {"Content-Type": answer.type, "Content-Length": str(len(payload)), **answer.headers}
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(payload)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
 @contextmanager
 def model_server(*script: Line) -> Iterator[ModelServer]:
     """Provide a running server."""
     model = ModelServer(script)
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            model.asked.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-            line = model.next_line()
-            model.reached.set()
-            self.close_connection = isinstance(line, Misbehaviour)
-            if line is Misbehaviour.NEVER_ANSWER:
-                model.wait_until_left(self.connection)
-            if isinstance(line, Answer):
-                self._say(line)
-
-        def _say(self, answer: Answer) -> None:
-            body = _document(self.path) if answer.body is None else answer.body
-            payload = body.encode() if isinstance(body, str) else json.dumps(body).encode()
-            self.send_response(answer.status)
-            headers = {"Content-Type": answer.type, "Content-Length": str(len(payload)), **answer.headers}
-            for name, value in headers.items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(payload)
-
-        def log_message(self, *_: object) -> None:
-            """Say nothing."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"model": model}))
     server.daemon_threads = True
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
@@ -105,28 +132,5 @@ def model_server(*script: Line) -> Iterator[ModelServer]:
 
 
 def _document(path: str) -> dict[str, Any]:
-    if path.endswith("/messages"):
-        return {
-            "id": "msg_1",
-            "type": "message",
-            "role": "assistant",
-            "model": "claude-sonnet-5-5",
-            "stop_reason": "tool_use",
-            "stop_sequence": None,
-            "content": [{"type": "tool_use", "id": "toolu_1", "name": "submit_document", "input": DOCUMENT}],
-            "usage": {"input_tokens": 10, "output_tokens": 5},
-        }
-    function = {"name": "submit_document", "arguments": json.dumps(DOCUMENT)}
-    message = {
-        "role": "assistant",
-        "content": None,
-        "tool_calls": [{"id": "call_1", "type": "function", "function": function}],
-    }
-    return {
-        "id": "chatcmpl-1",
-        "object": "chat.completion",
-        "created": 1_790_000_000,
-        "model": "gpt-5",
-        "choices": [{"index": 0, "finish_reason": "tool_calls", "message": message}],
-        "usage": {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15},
-    }
+    say = wire.message if path.endswith("/messages") else wire.completion
+    return say("submit_document", DOCUMENT)

@@ -13,6 +13,7 @@ from executions.engine.errors import ModelError
 from executions.engine.states import FailureCode
 from executions.llm.client import RoutingModelClient
 from executions.llm.rehearsal import RehearsalModel
+from tests.llm.heard import ignore
 
 REQUEST = ModelRequest(
     step_id="one",
@@ -35,7 +36,7 @@ class Busy:
         self.under_way = self.most = 0
         self.opened = asyncio.Event()
 
-    async def complete(self, _model: RehearsalModel, _request: ModelRequest) -> ModelReply:
+    async def complete(self, _request: ModelRequest) -> ModelReply:
         """Answer once the gate is open."""
         self.under_way += 1
         self.most = max(self.most, self.under_way)
@@ -50,13 +51,13 @@ class Busy:
 async def busy(monkeypatch: pytest.MonkeyPatch) -> Busy:
     """A model that is slow."""
     busy = Busy()
-    monkeypatch.setattr(RehearsalModel, "complete", lambda model, request: busy.complete(model, request))
+    monkeypatch.setattr(RehearsalModel, "complete", lambda _model, request, _heard: busy.complete(request))
     return busy
 
 
 def client(calls_at_once: int = 3) -> RoutingModelClient:
     """Return a client."""
-    return RoutingModelClient(aliases={}, rehearsal_latency_seconds=0, calls_at_once=calls_at_once)
+    return RoutingModelClient(aliases={}, rehearsal_latency_seconds=0, calls_at_once=calls_at_once, streaming=True)
 
 
 async def turns(number: int = 20) -> None:
@@ -67,7 +68,7 @@ async def turns(number: int = 20) -> None:
 
 async def test_a_client_holds_so_many_calls_at_once_and_no_more(busy: Busy) -> None:
     asked = client()
-    calls = [asyncio.create_task(asked.complete(REQUEST)) for _ in range(10)]
+    calls = [asyncio.create_task(asked.complete(REQUEST, ignore)) for _ in range(10)]
     await turns()
     assert busy.under_way == 3
     busy.opened.set()
@@ -77,7 +78,7 @@ async def test_a_client_holds_so_many_calls_at_once_and_no_more(busy: Busy) -> N
 
 async def test_a_call_that_was_cancelled_makes_room_whether_it_had_its_turn_or_not(busy: Busy) -> None:
     asked = client(calls_at_once=1)
-    first, second, third = (asyncio.create_task(asked.complete(REQUEST)) for _ in range(3))
+    first, second, third = (asyncio.create_task(asked.complete(REQUEST, ignore)) for _ in range(3))
     await turns()
     second.cancel()
     first.cancel()
@@ -91,7 +92,7 @@ async def test_a_call_that_failed_makes_room() -> None:
     asked = client(calls_at_once=1)
     for _ in range(3):
         with pytest.raises(ModelError) as refused:
-            await asked.complete(replace(REQUEST, model="no-such-provider:model"))
+            await asked.complete(replace(REQUEST, model="no-such-provider:model"), ignore)
         assert refused.value.failure_code is FailureCode.PROVIDER_REJECTED
 
 

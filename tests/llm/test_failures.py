@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import sys
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -15,6 +16,7 @@ from executions.engine.calls import ModelRequest
 from executions.engine.errors import ModelError
 from executions.engine.states import FailureCode
 from executions.llm import providers
+from tests.llm.heard import ignore
 from tests.llm.model_server import Answer, Line, Misbehaviour, model_server
 
 MODELS = ("openai:gpt-5", "anthropic:claude-sonnet-5-5")
@@ -23,9 +25,13 @@ ERROR = {"type": "error", "error": {"type": "some_error", "message": "No."}}
 pytestmark = pytest.mark.parametrize("model", MODELS)
 
 
-@pytest.fixture(autouse=True)
-def keys(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+STREAMING = False  # each test runs with both
+
+
+@pytest.fixture(autouse=True, params=[False, True], ids=["whole", "streamed"])
+def keys(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[None]:
     """Keys that no real provider knows, and clients that are made anew."""
+    monkeypatch.setattr(sys.modules[__name__], "STREAMING", request.param)
     monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
     monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-test")
     providers._model.cache_clear()
@@ -54,7 +60,7 @@ async def ask(monkeypatch: pytest.MonkeyPatch, url: str, model: str, timeout_sec
     monkeypatch.setenv("OPENAI_BASE_URL", f"{url}/v1")
     monkeypatch.setenv("ANTHROPIC_BASE_URL", url)
     with pytest.raises(ModelError) as failed:
-        await providers.ProviderModel().complete(request_to(model, timeout_seconds))
+        await providers.ProviderModel(streaming=STREAMING).complete(request_to(model, timeout_seconds), ignore)
     return failed.value
 
 
@@ -188,5 +194,5 @@ async def test_the_same_server_answers_in_both_languages(monkeypatch: pytest.Mon
     with model_server(Answer()) as server:
         monkeypatch.setenv("OPENAI_BASE_URL", f"{server.url}/v1")
         monkeypatch.setenv("ANTHROPIC_BASE_URL", server.url)
-        reply = await providers.ProviderModel().complete(request_to(model))
+        reply = await providers.ProviderModel(streaming=STREAMING).complete(request_to(model), ignore)
     assert [call.name for call in reply.tool_calls] == ["submit_document"]

@@ -18,6 +18,7 @@ from executions.llm.facts import Facts
 from executions.llm.rehearsal import RehearsalModel
 from executions.llm.writer import Writer
 from tests.journeys.processes import ROOT
+from tests.llm.heard import ignore
 from workflows.definition import StepDefinition, WorkflowDefinition
 from workflows.loader import folders, load_folder
 
@@ -38,7 +39,7 @@ def _request(definition: WorkflowDefinition, step: StepDefinition, brief: str) -
 
 
 async def _reply(request: ModelRequest) -> ModelReply:
-    return await RehearsalModel(latency_seconds=0).complete(request)
+    return await RehearsalModel(latency_seconds=0).complete(request, ignore)
 
 
 def _text(reply: ModelReply) -> str:

@@ -1,0 +1,122 @@
+"""What models write while they write it: pieces in a table that nothing rests on."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+from uuid import UUID
+
+import psycopg
+import pytest
+from django.contrib.auth.models import User
+from django.db import connection
+from uuid_utils.compat import uuid7
+
+from executions import drafts
+from executions.drafts import CHANNEL, DraftBook
+from executions.engine.calls import CallKey
+from executions.engine.states import CallKind
+from executions.models import StepDraft
+from executions.progress.database import connection_parameters
+from executions.threads import in_thread
+from tests.executions.moves import begin, claim, start
+
+DEADLINE_SECONDS = 10.0
+
+
+def _key(execution_id: UUID | None = None, ordinal: int = 1) -> CallKey:
+    return CallKey(
+        execution_id=execution_id or uuid7(), step_id="one", attempt=1, kind=CallKind.GENERATE, ordinal=ordinal
+    )
+
+
+def _pieces() -> list[tuple[int, str]]:
+    return list(StepDraft.objects.order_by("id").values_list("offset", "text"))
+
+
+async def _until(holds: Callable[[list[tuple[int, str]]], bool]) -> list[tuple[int, str]]:
+    async with asyncio.timeout(DEADLINE_SECONDS):
+        while not holds(found := await in_thread(_pieces)):
+            await asyncio.sleep(0.01)
+    return found
+
+
+async def test_what_comes_within_a_pause_is_one_piece_and_the_next_one_follows_it() -> None:
+    draft = DraftBook().begin(_key())
+    for text in ("Once ", "upon ", "a time"):
+        draft.add(text)
+    assert await _until(bool) == [(0, "Once upon a time")]
+    draft.add(", now")
+    assert await _until(lambda found: len(found) > 1) == [(0, "Once upon a time"), (16, ", now")]
+    draft.end()
+    assert await _until(lambda found: not found) == []
+
+
+async def test_a_call_that_is_over_at_once_is_never_written() -> None:
+    book = DraftBook()
+    quick, slow = book.begin(_key()), book.begin(_key())
+    quick.add("Done.")
+    quick.end()
+    slow.add("Wait.")
+    assert await _until(bool) == [(0, "Wait.")]
+    slow.end()
+    await _until(lambda found: not found)
+
+
+async def test_whoever_listens_is_told_whose_drafts_have_grown() -> None:
+    first, second = _key(), _key()
+    async with await psycopg.AsyncConnection.connect(**connection_parameters(), autocommit=True) as listening:
+        await listening.execute(f"LISTEN {CHANNEL}".encode())
+        book = DraftBook()
+        written = [book.begin(first), book.begin(second), book.begin(replace(first, step_id="two"))]
+        for draft in written:
+            draft.add("x")
+        told = [each async for each in listening.notifies(timeout=DEADLINE_SECONDS, stop_after=1)]
+    assert {UUID(text) for text in told[0].payload.split(",")} == {first.execution_id, second.execution_id}
+    assert len(await in_thread(_pieces)) == 3
+    for draft in written:
+        draft.end()
+    await _until(lambda found: not found)
+
+
+async def test_what_no_database_keeps_is_replaced_and_counts_as_much() -> None:
+    draft = DraftBook().begin(_key())
+    draft.add("a\x00\ud800b")
+    await _until(bool)
+    draft.add("c")
+    assert await _until(lambda found: len(found) > 1) == [(0, "a\ufffd\ufffdb"), (4, "c")]
+    draft.end()
+    await _until(lambda found: not found)
+
+
+async def test_nobody_is_shown_more_than_so_much(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(drafts, "MOST_CHARACTERS", 10)
+    draft = DraftBook().begin(_key())
+    draft.add("0123456789")
+    await _until(bool)
+    draft.add("more")
+    other = DraftBook().begin(_key())
+    other.add("x")
+    assert await _until(lambda found: len(found) > 1) == [(0, "0123456789"), (0, "x")]
+    for each in (draft, other):
+        each.end()
+    other.add("y")
+
+
+def test_the_sweep_removes_what_nobody_writes_any_more(ann: User) -> None:
+    begun = begin(claim(start(ann).id))
+    mine, stale = _key(begun.id), _key(start(ann, scope="q").id)
+    for key in (mine, replace(mine, attempt=7), stale):
+        draft = DraftBook().begin(key)
+        draft._text = "x"
+        drafts.store([(draft, "x")], [])
+    drafts.remove_left_over()
+    assert [(row.execution_id, row.attempt) for row in StepDraft.objects.all()] == [(begun.id, 1)]
+
+
+def test_the_table_is_not_logged() -> None:
+
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT relpersistence FROM pg_class WHERE relname = 'executions_stepdraft'")
+        assert cursor.fetchone() == ("u",)
