@@ -433,10 +433,10 @@ class Simulation:
         if stored.status is ExecutionStatus.WAITING:
             assert stored.waiting_on
         done = [step.step_id for step in stored.steps.values() if step.status is StepStatus.COMPLETED]
-        completed = [event.step_id for event in log if event.event_type.value == "step_completed"]
+        completed = [event.step_id for event in log if event.event_type == "step_completed"]
         assert sorted(done) == sorted(map(str, completed)), "a step was completed twice, or in silence"
         gated = {step.id for step in self.world.definition.steps if step.acceptance is not None}
-        handed_in = [event.step_id for event in log if event.event_type.value == "acceptance_needed"]
+        handed_in = [event.step_id for event in log if event.event_type == "acceptance_needed"]
         stored_by = Counter([*handed_in, *(each for each in done if slug_of(each) not in gated)])
         for made in self.world.documents.versions.values():
             assert [each.version for each in made] == list(range(1, stored_by[made[0].step_id] + 1)), "a document twice"
@@ -454,12 +454,12 @@ class Simulation:
         assert sent <= len(rows) - len(unsent) or any(process.dead for process in self.processes)
         if not self._cancelled:
             assert stored.status in {ExecutionStatus.COMPLETED, ExecutionStatus.FAILED}
-        decided = Counter(event.step_id for event in self._log if event.event_type.value == "acceptance_decided")
+        decided = Counter(event.step_id for event in self._log if event.event_type == "acceptance_decided")
         for step in stored.steps.values():
             versions = [decision.document_version for decision in step.decisions]
             assert decided[step.step_id] == len(versions), "a decision was lost, or made twice"
             assert versions == sorted(set(versions)), "a version was decided about twice"
-        complete = [event for event in self._log if event.event_type.value == "complete"]
+        complete = [event for event in self._log if event.event_type == "complete"]
         assert len(complete) == 1 + self._retries
         if not any(process.dead for process in self.processes) and len(self.processes) == 1 and not self._cancelled:
             assert len(kept) == len(self.arrived)
