@@ -139,13 +139,14 @@ def _durations(rows: QuerySet[Any]) -> dict[str, Percentiles]:
     """Return how long executions took from acceptance to end, and how much of it they waited and ran.
 
     A wait adds the rest of the execution's life, and its end takes off what was left then: so no pairing is needed.
+    What pruned events told is noted in `waited`.
     """
     waits = Case(
         When(events__event_type=EventType.EXECUTION_WAITING.value, then=F("finished_at") - F("events__timestamp")),
         When(events__event_type=EventType.EXECUTION_RESUMED.value, then=F("events__timestamp") - F("finished_at")),
     )
     timed = rows.order_by().annotate(
-        waiting=Coalesce(Sum(waits), Value(timedelta())),
+        waiting=F("waited") + Coalesce(Sum(waits), Value(timedelta())),
         duration=F("finished_at") - F("created_at"),
     )
     timed = timed.annotate(running=F("finished_at") - F("started_at") - F("waiting"))

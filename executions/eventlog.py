@@ -40,7 +40,7 @@ def append(events: Sequence[ProgressEvent]) -> None:
         {
             "execution_id": event.execution_id,
             "sequence": event.sequence,
-            "event_type": event.event_type.value,
+            "event_type": str(event.event_type),
             "step_id": event.step_id,
             "data": event.data,
             "timestamp": event.timestamp,

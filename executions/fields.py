@@ -1,4 +1,4 @@
-"""Free-form JSON as clients send it: what can be stored and shown again, and no more of it than is sensible."""
+"""Values as clients send them: free-form JSON, no more of it than can be stored and shown again, and lists of words."""
 
 from __future__ import annotations
 
@@ -99,3 +99,20 @@ class AnswersField(_JsonField):
             self.fail("wrong_type")
         self.check(data)
         return dict(data)
+
+
+class WordsField(serializers.ListField):
+    """Some of the words that there are: with commas between them, or one by one."""
+
+    def __init__(self, *, words: list[tuple[str, str]], **options: Any) -> None:
+        super().__init__(child=serializers.ChoiceField(choices=words), allow_empty=False, **options)
+
+    def to_internal_value(self, data: Any) -> list[str]:
+        """Return the words, each once.
+
+        Raises:
+            ValidationError: with those that are not known.
+        """
+        texts = data if isinstance(data, list) else [data]
+        found = [word.strip() for text in texts for word in str(text).split(",") if word.strip()]
+        return super().to_internal_value(list(dict.fromkeys(found)))

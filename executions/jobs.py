@@ -9,16 +9,19 @@ those goes first, and begin again at 0 whenever the queue is empty.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from uuid import UUID
 
 from procrastinate.contrib.django import app
-from procrastinate.exceptions import ConnectorException
+from procrastinate.exceptions import AlreadyEnqueued, ConnectorException
 from psycopg import InterfaceError, OperationalError
 
 from access import multirow
 from executions.engine.errors import Unavailable
 
 ADVANCE = "executions.advance"
+PRUNE = "executions.prune"
 QUEUE = "executions"
 _TAG = """
 SELECT execution.scope_id::text, least(2147483647, greatest(
@@ -29,6 +32,7 @@ SELECT execution.scope_id::text, least(2147483647, greatest(
 ))
 FROM executions_execution AS execution WHERE execution.id = %s
 """
+_NEXT = "SELECT coalesce(max(priority), 0) FROM procrastinate_jobs WHERE status = 'todo' AND queue_name = %s"
 
 
 def enqueue_advance(execution_id: UUID) -> None:
@@ -40,13 +44,35 @@ def enqueue_advance(execution_id: UUID) -> None:
         Unavailable: the connection was lost.
     """
     identity = str(execution_id)
-    found = multirow.execute(_TAG, [QUEUE, QUEUE, execution_id]).fetchone()
-    if found is None:
-        return  # it is gone
-    scope, tag = found
-    job = app.configure_task(ADVANCE, queue=QUEUE, lock=identity, priority=-tag, allow_unknown=True)
-    try:
+    with _told_apart():
+        found = multirow.execute(_TAG, [QUEUE, QUEUE, execution_id]).fetchone()
+        if found is None:
+            return  # it is gone
+        scope, tag = found
+        job = app.configure_task(ADVANCE, queue=QUEUE, lock=identity, priority=-tag, allow_unknown=True)
         job.defer(execution_id=identity, scope=scope)
+
+
+def enqueue_prune() -> None:
+    """Have a worker prune old logs; nothing when that waits for one already. Call it outside of a transaction.
+
+    Raises:
+        Unavailable: the connection was lost.
+    """
+    with _told_apart():
+        (priority,) = multirow.execute(_NEXT, [QUEUE]).fetchone() or (0,)  # next, and no other's turn changes
+        job = app.configure_task(
+            PRUNE, queue=QUEUE, lock=PRUNE, queueing_lock=PRUNE, priority=priority, allow_unknown=True
+        )
+        with suppress(AlreadyEnqueued):
+            job.defer()
+
+
+@contextmanager
+def _told_apart() -> Iterator[None]:
+    """Tell a lost connection from what is wrong with a query."""
+    try:
+        yield
     except ConnectorException as error:
         if isinstance(error.__cause__, OperationalError | InterfaceError):
             raise Unavailable("The database cannot be reached.") from error

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from django.conf import settings
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 
 from access.json_text import JsonTextField
 from executions.engine.states import ExecutionStatus, StepStatus
@@ -23,6 +25,8 @@ class Execution(models.Model):
     runner_epoch = models.PositiveIntegerField(default=0)  # rises with every claim
     recoveries = models.PositiveIntegerField(default=0)  # from lost runners, since a step moved
     last_sequence = models.PositiveIntegerField(default=0)  # number of the newest event
+    oldest_sequence = models.PositiveIntegerField(default=1, db_default=1)  # of the oldest event that is kept
+    waited = models.DurationField(default=timedelta, db_default=timedelta())  # as told by events that are pruned
     waiting_on = models.JSONField(default=list)
     failure_code = models.CharField(max_length=40, blank=True)
     failure_message = models.TextField(blank=True)
@@ -60,6 +64,11 @@ class Execution(models.Model):
             ),  # the sweep
             models.Index(fields=["resume_at"], name="execution_resume", condition=Q(resume_at__isnull=False)),
             models.Index(fields=["deadline_at"], name="execution_deadline", condition=Q(deadline_at__isnull=False)),
+            models.Index(
+                fields=["finished_at", "id"],
+                name="execution_prunable",
+                condition=Q(finished_at__isnull=False, oldest_sequence__lt=F("last_sequence")),
+            ),  # retention
         ]
 
     def __str__(self) -> str:
@@ -124,7 +133,10 @@ class ExecutionStep(models.Model):
 
 
 class ExecutionEvent(models.Model):
-    """One line of an execution's log, numbered 1, 2, 3 … without gaps, and so in its scope's feed; never changed."""
+    """One line of an execution's log, numbered 1, 2, 3 … without gaps, and so in its scope's feed; never changed.
+
+    Old logs keep the last one.
+    """
 
     execution = models.ForeignKey(Execution, on_delete=models.CASCADE, related_name="events")
     sequence = models.PositiveIntegerField()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -15,9 +15,9 @@ from executions import models
 from executions.engine.acceptance import AcceptanceDecision
 from executions.engine.clarification import ClarificationRound
 from executions.engine.errors import NotFound
-from executions.engine.events import EventType, ProgressEvent
+from executions.engine.events import ProgressEvent
 from executions.engine.execution import Execution, ScopeRef, slug_of
-from executions.engine.states import StepStatus
+from executions.engine.states import ENDED, StepStatus
 from telemetry import selectors as telemetry
 from workflows import repository as workflows
 from workflows.definition import AcceptancePolicy
@@ -64,6 +64,17 @@ class StepDetails:
         """Where its document lives."""
         row = self.step.scope or self.step.execution.scope
         return ScopeRef(id=row.id, type=row.type, key=row.key)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Log:
+    """The log of an execution, as a client is let in to follow it."""
+
+    execution_id: UUID
+    root_id: UUID  # of the root scope: roles count there
+    oldest: int  # number of the oldest event that is kept
+    last: int  # number of the newest event
+    ended: bool  # no more events come, unless somebody retries it
 
 
 def executions(
@@ -193,14 +204,41 @@ def _policies(row: models.Execution) -> dict[str, AcceptancePolicy | None]:
     return {step.id: step.acceptance for step in definition.steps}
 
 
-def events(*, user: Person, execution_id: UUID, after: int = 0) -> QuerySet[models.ExecutionEvent]:
-    """Return the log of an execution after an event's number.
+def events(
+    *, user: Person, execution_id: UUID, after: int = 0, types: Collection[str] | None = None
+) -> QuerySet[models.ExecutionEvent]:
+    """Return the log of an execution after an event's number, all of it that is kept or some types alone.
 
     Raises:
         NotFound: there is no such execution, or none that the user may see.
     """
     row = execution(user=user, execution_id=execution_id)
-    return models.ExecutionEvent.objects.filter(execution=row, sequence__gt=after).order_by("sequence", "id")
+    rows = models.ExecutionEvent.objects.filter(execution=row, sequence__gt=after)
+    return (rows if types is None else rows.filter(event_type__in=types)).order_by("sequence", "id")
+
+
+def log_of(*, user: Person, execution_id: UUID) -> Log:
+    """Return which events an execution has.
+
+    Raises:
+        NotFound: there is no such execution, or none that the user may see.
+    """
+    row = execution(user=user, execution_id=execution_id)
+    return Log(
+        execution_id=row.id,
+        root_id=row.scope.root_id or row.scope_id,
+        oldest=row.oldest_sequence,
+        last=row.last_sequence,
+        ended=row.status in ENDED,
+    )
+
+
+def nothing_follows(log: Log, *, after: int, types: Collection[str] | None = None) -> bool:
+    """Return whether no event, or none of these types, comes or came after this one."""
+    if not log.ended or after + 1 < log.oldest:
+        return False  # that some are pruned has to be told
+    rows = models.ExecutionEvent.objects.filter(execution_id=log.execution_id, sequence__gt=after)
+    return after >= log.last or (types is not None and not rows.filter(event_type__in=types).exists())
 
 
 def progress_event(row: models.ExecutionEvent) -> ProgressEvent:
@@ -208,7 +246,7 @@ def progress_event(row: models.ExecutionEvent) -> ProgressEvent:
     return ProgressEvent(
         execution_id=row.execution_id,
         sequence=row.sequence,
-        event_type=EventType(row.event_type),
+        event_type=row.event_type,
         step_id=row.step_id,
         data=row.data,
         timestamp=row.timestamp,

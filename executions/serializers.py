@@ -12,8 +12,10 @@ from rest_framework import serializers
 from access.fields import MoneyField, TimestampField
 from access.serializers import StrictSerializer
 from executions.engine.acceptance import Verdict
+from executions.engine.events import EventType
 from executions.engine.states import ExecutionStatus, FailureCode, WaitingOn
-from executions.fields import AnswersField, BriefField
+from executions.fields import AnswersField, BriefField, WordsField
+from executions.progress.wire import DELTA
 from executions.selectors import ExecutionDetails
 
 SLUG = r"^[a-z0-9]+(-[a-z0-9]+)*$"
@@ -104,11 +106,18 @@ class ExecutionFilters(StrictSerializer):
 
 
 class EventFilters(StrictSerializer):
-    """Where in the log to begin."""
+    """Where in the log to begin, and what of it to show."""
 
     after = serializers.IntegerField(
         min_value=0, max_value=MAX_INTEGER, required=False, help_text="Only events with a greater sequence."
     )
+    types = WordsField(words=values(EventType), required=False, help_text="Only these; with commas, or repeated.")
+
+
+class StreamFilters(StrictSerializer):
+    """What of a stream to send."""
+
+    types = WordsField(words=[*values(EventType), (DELTA, DELTA.upper())], required=False)
 
 
 class FailureResponse(serializers.Serializer[Any]):

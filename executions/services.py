@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.conf import settings
@@ -19,7 +19,7 @@ from access.selectors import Role
 from access.services import claim_root_scope
 from documents import repository as documents
 from documents import selectors as documents_read
-from executions import journal, sweep
+from executions import journal, retention, sweep
 from executions.engine import asking, changes, parking, reopening
 from executions.engine.clarification import check_answers
 from executions.engine.errors import (
@@ -42,6 +42,8 @@ from executions.threads import in_thread, patiently
 from executions.wiring import ports
 from workflows import repository as workflows
 from workflows.definition import WorkflowDefinition
+
+PRUNED_AT_ONCE = 100  # executions whose logs are pruned in one transaction
 
 logger = logging.getLogger(__name__)
 
@@ -251,3 +253,19 @@ async def execute_next_step(*, execution_id: UUID, runner: str) -> Execution:
     running = ExecutionRunner(ports(), execution_id=execution_id, runner=runner)
     with watched(running, execution_id):
         return await running.step()
+
+
+async def prune_events(*, now: datetime) -> int:
+    """Prune the logs of executions that ended over `EVENT_RETENTION_DAYS` ago; return of how many.
+
+    An execution that can go on by itself keeps its log, and every other one its last event.
+
+    Raises:
+        Unavailable: the database is away; what was pruned so far is.
+    """
+    if not settings.EVENT_RETENTION_DAYS:
+        return 0
+    before, pruned = now - timedelta(days=settings.EVENT_RETENTION_DAYS), 0
+    while batch := await in_thread(retention.prune, before=before, limit=PRUNED_AT_ONCE):
+        pruned += batch
+    return pruned

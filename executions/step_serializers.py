@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from drf_spectacular.utils import extend_schema_field
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema_field
 from rest_framework import serializers
 
 from access.fields import TimestampField
@@ -186,3 +187,20 @@ class EventResponse(serializers.Serializer[Any]):
     def to_representation(self, row: Any) -> dict[str, Any]:
         """Return the event as the stream sends it."""
         return {**event_json(progress_event(row))}
+
+
+class EventPage(serializers.Serializer[Any]):
+    """A page of the log."""
+
+    data = EventResponse(many=True)  # type: ignore[assignment]
+    next_cursor = serializers.CharField(allow_null=True, help_text="null: this is the last page.")
+    oldest = serializers.IntegerField(
+        help_text="Sequence of the oldest event that is kept; over 1: the ones before it were pruned."
+    )
+
+
+#: How a page of the log is asked for, where its form does not say so by itself.
+PAGE = [
+    OpenApiParameter("limit", {"type": "integer", "minimum": 1, "maximum": 200, "default": 50}),
+    OpenApiParameter("cursor", OpenApiTypes.STR),
+]

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from django.utils import timezone
 from procrastinate import JobContext
 from procrastinate.contrib.django import app
 
 from executions import services
-from executions.jobs import ADVANCE, QUEUE
+from executions.jobs import ADVANCE, PRUNE, QUEUE
 
 
 @app.task(name=ADVANCE, queue=QUEUE, pass_context=True)
 async def advance(context: JobContext, *, execution_id: str, **_more: object) -> None:
     """Carry an execution on."""
     await services.advance_execution(execution_id=UUID(execution_id), runner=context.worker_name or "worker")
+
+
+@app.task(name=PRUNE, queue=QUEUE)
+async def prune(**_more: object) -> None:
+    """Remove what has been kept of old logs for long enough. Workers enqueue it now and then."""
+    await services.prune_events(now=timezone.now())

@@ -35,7 +35,7 @@ from executions.serializers import (
     RetryRequest,
     StartExecutionRequest,
 )
-from executions.step_serializers import EventResponse, StepStatusResponse
+from executions.step_serializers import PAGE, EventPage, EventResponse, StepStatusResponse
 
 _ID = OpenApiParameter("execution_id", OpenApiTypes.UUID, OpenApiParameter.PATH)
 _STEP = OpenApiParameter("step_id", OpenApiTypes.STR, OpenApiParameter.PATH)
@@ -160,12 +160,15 @@ class ExecutionViewSet(PagedViewSet):
             request, select, StepStatusResponse, ordering=("position", "place", "id"), prepare=selectors.described_steps
         )
 
-    @extend_schema(parameters=[_ID, EventFilters], responses={200: EventResponse(many=True), **problems(401, 404, 422)})  # type: ignore[type-var]
+    @extend_schema(parameters=[_ID, EventFilters, *PAGE], responses={200: EventPage, **problems(401, 404, 422)})  # type: ignore[type-var]
     @action(detail=True)
     async def events(self, request: Request, execution_id: str) -> Response:
         """List an execution's events, oldest first: the same that its stream sends."""
         select = partial(selectors.events, user=request.user, execution_id=UUID(execution_id))
-        return await self.page(request, select, EventResponse, filters=EventFilters, ordering=("sequence",))
+        page = await self.page(request, select, EventResponse, filters=EventFilters, ordering=("sequence",))
+        log = await sync_to_async(selectors.log_of)(user=request.user, execution_id=UUID(execution_id))
+        page.data["oldest"] = log.oldest
+        return page
 
     @extend_schema(  # type: ignore[type-var]
         parameters=[_ID, _STEP, _IF_MATCH],

@@ -17,7 +17,7 @@ from procrastinate.exceptions import ConnectorException
 from executions import running, services, sweep
 from executions.engine.errors import NotFound, Unavailable
 from executions.engine.finishing import to_the_end
-from executions.jobs import QUEUE
+from executions.jobs import QUEUE, enqueue_prune
 from executions.running import RUNNING
 from executions.taking import connector
 from executions.threads import in_thread
@@ -26,6 +26,7 @@ logger = logging.getLogger(__name__)
 
 WATCH_SECONDS = 0.5  # so that a cancel aborts a model call well within two seconds, whatever notification is lost
 WAKE_SECONDS = 1.0  # what a parked step waits beyond its moment, at most
+PRUNE_SECONDS = 3600.0  # between two looks for old logs
 RESTART_SECONDS = 1.0  # before taking jobs again after the database was away
 HAND_BACK_SECONDS = 3.0  # to hand back what did not end within the grace period; an outage would have us wait for ever
 
@@ -49,6 +50,8 @@ class Worker:
             asyncio.create_task(self._repeat(WATCH_SECONDS, self._watch), name="watch"),
             asyncio.create_task(self._repeat(WAKE_SECONDS, self._wake), name="wake"),
         ]
+        if settings.EVENT_RETENTION_DAYS:
+            duties.append(asyncio.create_task(self._repeat(PRUNE_SECONDS, self._prune), name="prune"))
         jobs = asyncio.create_task(self._take_jobs(), name="jobs")
         stopped = asyncio.create_task(stop.wait(), name="stop")
         try:
@@ -107,6 +110,9 @@ class Worker:
 
     async def _wake(self) -> None:
         await in_thread(services.resume_parked, now=timezone.now())
+
+    async def _prune(self) -> None:
+        await in_thread(enqueue_prune)
 
     async def _watch(self) -> None:
         """Tell each runner of this process whose execution was changed from outside."""

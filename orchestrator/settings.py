@@ -173,6 +173,7 @@ EVENTSTREAM_CHANNELMANAGER_CLASS = "executions.progress.eventstream.ExecutionCha
 STREAM_KEEPALIVE_SECONDS = env.number("STREAM_KEEPALIVE_SECONDS", 15.0, minimum=0.1)
 STREAM_QUEUE_SIZE = env.integer("STREAM_QUEUE_SIZE", 100, minimum=1)  # events held for one client
 STREAM_RETRY_MS = env.integer("STREAM_RETRY_MS", 2000)  # what a browser waits before it reconnects
+EVENT_RETENTION_DAYS = env.integer("EVENT_RETENTION_DAYS", 0)  # logs of executions that have ended; 0: for ever
 
 # --- worker ---------------------------------------------------------------------------------------------------------
 WORKER_CONCURRENCY = env.integer("WORKER_CONCURRENCY", 20, minimum=1)  # executions that one worker runs at once

@@ -24,6 +24,7 @@ WRITERS = frozenset(
         "executions/journal.py",
         "executions/ledger.py",
         "executions/repository.py",
+        "executions/retention.py",
         "executions/rows.py",
         "executions/sweep.py",
         "telemetry/recorder.py",

@@ -210,7 +210,7 @@ class ProgressEvent:
 
     execution_id: UUID
     sequence: int
-    event_type: EventType
+    event_type: str  # an `EventType`, or what a newer version has stored
     step_id: str | None
     data: dict[str, JsonValue]
     timestamp: datetime

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator
+import time
+from collections.abc import AsyncGenerator, Collection
 from typing import Protocol
 from uuid import UUID
 
 from executions.engine.errors import Unavailable
 from executions.engine.events import EventType, ProgressEvent
+from executions.progress.log import Extent
 from executions.progress.publisher import ProgressPublisher, Subscription
-from executions.progress.wire import Message, encode
+from executions.progress.wire import RESET, Message, encode, encode_reset
 
 PAGE_SIZE = 200  # events read at once: what a slow client can make this process hold
 RETRY_SECONDS = 1.0  # until the table is read again, after it could not be
@@ -29,69 +31,129 @@ class EventLog(Protocol):
             Unavailable: the database is away.
         """
 
-    async def is_end(self, execution_id: UUID, sequence: int) -> bool:
-        """Whether the execution has ended and `sequence` is its last event.
+    async def extent(self, execution_id: UUID) -> Extent:
+        """Return which events the execution has.
 
         Raises:
             Unavailable: the database is away.
         """
 
 
-class Cursor:
-    """Follows one execution for one client."""
+class Silence:
+    """How long a client has been sent nothing."""
 
-    def __init__(self, execution_id: UUID, *, after: int, log: EventLog, publisher: ProgressPublisher) -> None:
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self.broken()
+
+    def broken(self) -> None:
+        """Note that something is sent."""
+        self._ends_at = time.monotonic() + self._seconds
+
+    def end(self) -> None:
+        """Have the line kept alive now."""
+        self._ends_at = time.monotonic()
+
+    def left(self) -> float:
+        """Return after how many seconds the line has to be kept alive; 0 for now."""
+        return max(0.0, self._ends_at - time.monotonic())
+
+
+class Cursor:
+    """Follows one execution for one client; of `types`, when there are any, only these are handed out."""
+
+    def __init__(
+        self,
+        execution_id: UUID,
+        *,
+        after: int,
+        log: EventLog,
+        publisher: ProgressPublisher,
+        types: Collection[str] | None = None,
+    ) -> None:
         self._execution_id = execution_id
         self._last = after
-        self._at_complete = False  # the last event handed out was `complete`
+        self._types = types
+        self._uncertain = True  # whether the log goes on after the last event, and begins before it
+        self._over = False
         self._log = log
         self._publisher = publisher
 
     async def follow(self, *, keepalive_seconds: float) -> AsyncGenerator[list[Message], None]:
         """Yield the events after the last one, in order, as many as are there at once.
 
-        An empty list means that nothing has happened for `keepalive_seconds`. Ends after the last event of an
-        execution that has ended, and when this process ends.
+        Where events were pruned it yields what says so. An empty list means that nothing was handed out for
+        `keepalive_seconds`. Ends after the last event of an execution that has ended, and when this process ends.
         """
         subscription = self._publisher.subscribe(self._execution_id)
+        silence = Silence(keepalive_seconds)
         try:
-            while not subscription.closed:
+            while not (subscription.closed or self._over):
                 try:
-                    if self._at_complete and await self._log.is_end(self._execution_id, self._last):
-                        return
-                    messages = await self._next(subscription, keepalive_seconds)
+                    messages = await self._next(subscription, silence.left())
                 except Unavailable:
                     logger.warning("The events of %s cannot be read; trying again.", self._execution_id)
                     subscription.mark_behind()
-                    messages = []
                     await asyncio.sleep(RETRY_SECONDS)
-                if messages:
-                    self._at_complete = messages[-1].event.event_type is EventType.COMPLETE
-                if messages is not None:
-                    yield messages
+                    silence.end()
+                    messages = []
+                wanted = [message for message in messages if self._wants(message)]
+                if wanted or not silence.left():
+                    silence.broken()
+                    yield wanted
         finally:
             self._publisher.unsubscribe(subscription)
 
-    async def _next(self, subscription: Subscription, keepalive_seconds: float) -> list[Message] | None:
-        """Return new messages, an empty list after a silence, None when there is nothing to tell yet."""
-        if subscription.behind:
-            return await self._read(subscription) or None
-        if await subscription.wait(keepalive_seconds):
-            return self._in_order(subscription) or None
-        # Silence may also mean that a process died between its commit and its notification.
-        subscription.mark_behind()
-        return await self._read(subscription)
+    def _wants(self, message: Message) -> bool:
+        kind = message.event.event_type
+        return self._types is None or kind in self._types or kind == RESET
+
+    async def _next(self, subscription: Subscription, seconds: float) -> list[Message]:
+        """Return new messages; none when there is nothing to tell, after so many seconds at the latest."""
+        if self._uncertain:
+            messages = await self._look(subscription)
+        elif subscription.behind:
+            messages = await self._read(subscription)
+        elif await subscription.wait(seconds):
+            messages = self._in_order(subscription)
+        else:
+            # Silence may also mean that a process died between its commit and its notification.
+            messages = await self._look(subscription)
+        if messages and messages[-1].event.event_type == EventType.COMPLETE:
+            self._uncertain = True
+        return messages
+
+    async def _look(self, subscription: Subscription) -> list[Message]:
+        """See how far the log goes; return what tells of pruned events, if these are the next."""
+        extent = await self._log.extent(self._execution_id)
+        self._uncertain = False
+        messages = self._skip_to(extent.oldest)
+        if extent.last > self._last:
+            subscription.mark_behind()
+        self._over = extent.ends_at(self._last)
+        return messages
+
+    def _skip_to(self, oldest: int) -> list[Message]:
+        """Go on at this event; return what tells so, nothing when it is the next one anyway."""
+        asked = self._last
+        if oldest <= asked + 1:
+            return []
+        self._last = oldest - 1
+        return [encode_reset(self._execution_id, asked=asked, oldest=oldest)]
 
     async def _read(self, subscription: Subscription) -> list[Message]:
         subscription.catch_up()
         events = await self._log.read({self._execution_id: self._last}, limit=PAGE_SIZE)
+        messages = []
         if events:
+            # The table has no gaps but at its beginning.
+            messages = [*self._skip_to(events[0].sequence), *(encode(event) for event in events)]
             self._last = events[-1].sequence
         if len(events) == PAGE_SIZE:
             subscription.mark_behind()
         else:
             self._publisher.start_at(self._execution_id, self._last)
-        return [encode(event) for event in events]
+        return messages
 
     def _in_order(self, subscription: Subscription) -> list[Message]:
         """Return the queued messages that come next; a gap sends the cursor back to the table."""

@@ -13,8 +13,7 @@ from django_eventstream.storage import StorageBase
 
 from access.selectors import Person
 from executions import selectors
-from executions.engine.states import ENDED
-from executions.progress.log import EVENTS_AFTER, LAST_EVENT, event_of
+from executions.progress.log import EVENTS_AFTER, EXTENT, GONE, Extent, event_of, extent_of
 from executions.progress.wire import event_json
 
 PREFIX = "execution-"
@@ -53,19 +52,19 @@ class ExecutionEventStorage(StorageBase):
         execution_id = execution_of(channel)
         rows = _rows(EVENTS_AFTER, {"ids": [execution_id], "after": [int(last_id)], "limit": limit})
         events = [event_of(row) for row in rows]
-        return [Event(channel, each.event_type.value, event_json(each), id=each.sequence) for each in events]
+        return [Event(channel, str(each.event_type), event_json(each), id=each.sequence) for each in events]
 
     def get_current_id(self, channel: str) -> int:
         """Return the number of the newest event, 0 when there is none."""
-        return self._last(channel)[0]
+        return self._extent(channel).last
 
     def is_end(self, channel: str, last_id: int) -> bool:
         """Whether the execution has ended and `last_id` is its last event."""
-        return self._last(channel) == (last_id, True)
+        extent = self._extent(channel)
+        return extent is not GONE and extent.ends_at(last_id)
 
-    def _last(self, channel: str) -> tuple[int, bool]:
-        rows = _rows(LAST_EVENT, {"id": execution_of(channel)})
-        return (rows[0][0], rows[0][1] in ENDED) if rows else (0, False)
+    def _extent(self, channel: str) -> Extent:
+        return extent_of(_rows(EXTENT, {"id": execution_of(channel)}))
 
 
 class ExecutionChannelManager(ChannelManagerBase):
@@ -84,7 +83,7 @@ class ExecutionChannelManager(ChannelManagerBase):
         return selectors.executions(user=user).filter(id=execution_id).exists()
 
     def is_channel_reliable(self, channel: str) -> bool:
-        """Whether clients may go on from a last id: always, the whole log is kept."""
+        """Whether clients may go on from a last id: always, and our streams tell of what is pruned."""
         return True
 
 

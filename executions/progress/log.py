@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -10,7 +11,7 @@ import psycopg
 from psycopg_pool import AsyncConnectionPool
 
 from executions.engine.errors import Unavailable
-from executions.engine.events import EventType, ProgressEvent
+from executions.engine.events import ProgressEvent
 from executions.engine.states import ENDED
 from executions.progress.database import connection_parameters
 
@@ -25,7 +26,28 @@ EVENTS_AFTER = """
     ORDER BY event.execution_id, event.sequence
     LIMIT %(limit)s
 """
-LAST_EVENT = "SELECT last_sequence, status FROM executions_execution WHERE id = %(id)s"
+EXTENT = "SELECT oldest_sequence, last_sequence, status FROM executions_execution WHERE id = %(id)s"
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """Which events a log has: `oldest` to `last`, none of them when `oldest` is beyond `last`."""
+
+    oldest: int
+    last: int
+    ended: bool  # the execution has ended: no more events, until a retry
+
+    def ends_at(self, sequence: int) -> bool:
+        """Whether nothing comes after this event."""
+        return self.ended and sequence >= self.last
+
+
+GONE = Extent(oldest=1, last=0, ended=True)  # of an execution that is not there
+
+
+def extent_of(rows: Sequence[Sequence[Any]]) -> Extent:
+    """Return what `EXTENT` gave for one execution."""
+    return next((Extent(oldest, last, status in ENDED) for oldest, last, status in rows), GONE)
 
 
 def event_of(row: Sequence[Any]) -> ProgressEvent:
@@ -34,7 +56,7 @@ def event_of(row: Sequence[Any]) -> ProgressEvent:
     return ProgressEvent(
         execution_id=execution_id,
         sequence=sequence,
-        event_type=EventType(event_type),
+        event_type=event_type,
         step_id=step_id,
         data=data,
         timestamp=timestamp,
@@ -56,14 +78,13 @@ class EventTable:
         parameters = {"ids": list(after), "after": list(after.values()), "limit": limit}
         return [event_of(row) for row in await self._rows(EVENTS_AFTER, parameters)]
 
-    async def is_end(self, execution_id: UUID, sequence: int) -> bool:
-        """Whether the execution has ended and `sequence` is its last event (True also when it is gone).
+    async def extent(self, execution_id: UUID) -> Extent:
+        """Return which events the execution has; `GONE` when it is not there.
 
         Raises:
             Unavailable: the database is away.
         """
-        rows = await self._rows(LAST_EVENT, {"id": execution_id})
-        return all(last == sequence and status in ENDED for last, status in rows)
+        return extent_of(await self._rows(EXTENT, {"id": execution_id}))
 
     async def close(self) -> None:
         """Close the pool; a later read opens another."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Collection
 from uuid import UUID
 
 from django.conf import settings
@@ -24,15 +24,18 @@ class Streams:
         self._log = EventTable()
         self._listening: asyncio.Task[None] | None = None
 
-    def follow(self, execution_id: UUID, *, after: int) -> AsyncGenerator[list[Message], None]:
+    def follow(
+        self, execution_id: UUID, *, after: int, types: Collection[str] | None = None
+    ) -> AsyncGenerator[list[Message], None]:
         """Return the events of an execution after a sequence, first those in the table, then live.
 
-        An empty list means that it has been silent for `STREAM_KEEPALIVE_SECONDS`.
+        Of `types`, when they are given, these alone. An empty list means that it has been silent for
+        `STREAM_KEEPALIVE_SECONDS`.
         """
         if self._listening is None or self._listening.done():
             listener = Listener(log=self._log, publisher=self.publisher)
             self._listening = asyncio.create_task(listener.run(), name="progress-listener")
-        cursor = Cursor(execution_id, after=after, log=self._log, publisher=self.publisher)
+        cursor = Cursor(execution_id, after=after, log=self._log, publisher=self.publisher, types=types)
         return cursor.follow(keepalive_seconds=settings.STREAM_KEEPALIVE_SECONDS)
 
     def end(self) -> None:

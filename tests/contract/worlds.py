@@ -33,7 +33,7 @@ class MemoryWorld(World):
 
     async def log(self) -> list[tuple[int, str, str | None]]:
         """Return (sequence, event, step) of the log."""
-        return [(each.sequence, each.event_type.value, each.step_id) for each in self.journal.log[self.execution_id]]
+        return [(each.sequence, each.event_type, each.step_id) for each in self.journal.log[self.execution_id]]
 
     async def booked(self) -> list[tuple[str, int, str]]:
         """Return (step, attempt, status) of the ledger."""

@@ -431,13 +431,11 @@ class Simulation:
         if stored.status is ExecutionStatus.WAITING:
             assert stored.waiting_on
         done = [step.step_id for step in stored.steps.values() if step.status is StepStatus.COMPLETED]
-        completed = [event.step_id for event in log if event.event_type.value == "step_completed"]
+        completed = [event.step_id for event in log if event.event_type == "step_completed"]
         assert sorted(done) == sorted(map(str, completed)), "a step was completed twice, or in silence"
         gated = {step.id for step in self.world.definition.steps if step.acceptance is not None}
         told = {  # a retry tells of it again
-            (event.step_id, event.data["document_version"])
-            for event in log
-            if event.event_type.value == "acceptance_needed"
+            (event.step_id, event.data["document_version"]) for event in log if event.event_type == "acceptance_needed"
         }
         handed_in = [step_id for step_id, _ in told]
         stored_by = Counter([*handed_in, *(each for each in done if slug_of(each) not in gated)])
@@ -457,12 +455,12 @@ class Simulation:
         assert sent <= len(rows) - len(unsent) or any(process.dead for process in self.processes)
         if not self._cancelled:
             assert stored.status in {ExecutionStatus.COMPLETED, ExecutionStatus.FAILED}
-        decided = Counter(event.step_id for event in self._log if event.event_type.value == "acceptance_decided")
+        decided = Counter(event.step_id for event in self._log if event.event_type == "acceptance_decided")
         for step in stored.steps.values():
             versions = [decision.document_version for decision in step.decisions]
             assert decided[step.step_id] == len(versions), "a decision was lost, or made twice"
             assert versions == sorted(set(versions)), "a version was decided about twice"
-        complete = [event for event in self._log if event.event_type.value == "complete"]
+        complete = [event for event in self._log if event.event_type == "complete"]
         assert len(complete) == 1 + self._retries
         if not any(process.dead for process in self.processes) and len(self.processes) == 1 and not self._cancelled:
             assert len(kept) == len(self.arrived)

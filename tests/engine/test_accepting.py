@@ -19,7 +19,7 @@ BESIDE = definition({"id": "one", "acceptance": {}}, {"id": "two", "inputs": ["o
 
 def told(world: World) -> list[str]:
     """Return the events so far."""
-    return [event.event_type.value for event in world.journal.log[world.execution_id]]
+    return [event.event_type for event in world.journal.log[world.execution_id]]
 
 
 async def test_what_depends_on_a_document_waits_until_it_is_accepted() -> None:

@@ -41,7 +41,7 @@ async def test_what_loses_runner_after_runner_without_getting_on_is_given_up() -
     statuses = {step_id: step.status for step_id, step in given_up.steps.items()}
     assert statuses == {"left": StepStatus.FAILED, "right": StepStatus.FAILED, "join": StepStatus.SKIPPED}
     assert {call.status for call in world.ledger.rows.values()} == {CallStatus.DISCARDED}
-    assert [event.event_type.value for event in world.journal.log[given_up.id]][-4:] == [
+    assert [event.event_type for event in world.journal.log[given_up.id]][-4:] == [
         "step_failed",
         "step_failed",
         "step_skipped",

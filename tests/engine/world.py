@@ -212,7 +212,7 @@ class World:
     def events(self, step_id: str | None = None) -> list[str]:
         """Return the types of the events, of one step or of all."""
         log = self.journal.log[self.execution_id]
-        return [event.event_type.value for event in log if step_id is None or event.step_id == step_id]
+        return [event.event_type for event in log if step_id is None or event.step_id == step_id]
 
     def calls(self) -> list[tuple[str, str]]:
         """Return (step, status) of every call, in order."""

@@ -9,12 +9,13 @@ from uuid import UUID
 
 from executions.engine.errors import Unavailable
 from executions.engine.events import EventType, ProgressEvent
+from executions.progress.log import Extent
 
 MOMENT = datetime(2026, 1, 2, 3, 4, 5, 678_901, tzinfo=UTC)
 
 
 def make_event(
-    execution_id: UUID, sequence: int, event_type: EventType = EventType.STEP_STARTED, **data: object
+    execution_id: UUID, sequence: int, event_type: str = EventType.STEP_STARTED, **data: object
 ) -> ProgressEvent:
     """Return one event."""
     return ProgressEvent(
@@ -32,9 +33,11 @@ class ListLog:
 
     def __init__(self) -> None:
         self.events: list[ProgressEvent] = []
+        self.last = 0  # number of the newest event, where all are pruned
         self.ended = False
         self.away = False
         self.reads = 0
+        self.looks = 0
         self.reading = asyncio.Event()
         self.gate = asyncio.Event()
         self.gate.set()
@@ -55,7 +58,15 @@ class ListLog:
         await self.gate.wait()
         return found[:limit]
 
-    async def is_end(self, execution_id: UUID, sequence: int) -> bool:
-        """Whether it has ended with this event."""
-        last = max((each.sequence for each in self.events if each.execution_id == execution_id), default=0)
-        return self.ended and sequence == last
+    async def extent(self, execution_id: UUID) -> Extent:
+        """Return how far the log goes."""
+        self.looks += 1
+        if self.away:
+            raise Unavailable("The database cannot be reached.")
+        kept = [each.sequence for each in self.events if each.execution_id == execution_id]
+        return Extent(oldest=min(kept, default=self.last + 1), last=max(kept, default=self.last), ended=self.ended)
+
+    def prune(self, before: int) -> None:
+        """Remove the events before this one."""
+        self.last = max(each.sequence for each in self.events)
+        self.events = [each for each in self.events if each.sequence >= before]

@@ -31,11 +31,11 @@ class World:
         self.publisher = ProgressPublisher(queue_size=queue_size)
         self.stored = 0
 
-    def store(self, count: int = 1) -> None:
+    def store(self, count: int = 1, event_type: str = EventType.STEP_STARTED) -> None:
         """Commit events and lose their notification."""
         for _ in range(count):
             self.stored += 1
-            self.log.append(make_event(self.execution_id, self.stored))
+            self.log.append(make_event(self.execution_id, self.stored, event_type))
 
     def end(self) -> None:
         """Commit the last event of all."""
@@ -47,8 +47,10 @@ class World:
         """Publish stored events."""
         self.publisher.publish(self.log.events[sequence - 1] for sequence in sequences)
 
-    def follow(self, *, after: int = 0, keepalive: float = QUIET) -> AsyncGenerator[list[Message], None]:
-        follower = Cursor(self.execution_id, after=after, log=self.log, publisher=self.publisher)
+    def follow(
+        self, *, after: int = 0, keepalive: float = QUIET, types: set[str] | None = None
+    ) -> AsyncGenerator[list[Message], None]:
+        follower = Cursor(self.execution_id, after=after, log=self.log, publisher=self.publisher, types=types)
         return follower.follow(keepalive_seconds=keepalive)
 
 
@@ -215,6 +217,141 @@ async def test_a_stream_ends_when_the_process_does() -> None:
     world.publisher.close()
 
     assert await to_the_end(batches) == []
+
+
+async def shown(batches: AsyncGenerator[list[Message], None]) -> list[tuple[str, int]]:
+    """Return what a stream hands out up to its end, by type and number."""
+    async with asyncio.timeout(SECONDS):
+        return [(each.event.event_type, each.event.sequence) async for messages in batches for each in messages]
+
+
+async def test_of_some_types_only_these_are_handed_out_and_complete_ends_all_the_same() -> None:
+    world = World()
+    world.store(2)
+    world.store(1, EventType.STEP_COMPLETED)
+    async with aclosing(world.follow(types={"step_completed"})) as batches:
+        assert await following(batches, 1) == [3]
+        world.store(3)
+        world.store(1, EventType.STEP_COMPLETED)
+        world.end()
+        world.publish(4, 5, 6, 7, 8)
+        assert await shown(batches) == [("step_completed", 7)]
+
+
+async def test_a_line_on_which_nothing_wanted_comes_is_kept_alive() -> None:
+    world = World()
+    async with aclosing(world.follow(types={"complete"}, keepalive=0.2)) as batches:
+        loop, waiting = asyncio.get_running_loop(), asyncio.ensure_future(anext(batches))
+        began = loop.time()
+        while not waiting.done():  # something happens all the time
+            world.store()
+            world.publish(world.stored)
+            await asyncio.sleep(0.01)
+        assert await waiting == []
+        assert loop.time() - began < 1.0
+
+
+async def test_an_event_that_a_newer_version_has_stored_is_handed_on() -> None:
+    world = World()
+    world.store(1, "step_dreamt")
+    world.end()
+    assert await shown(world.follow()) == [("step_dreamt", 1), ("complete", 2)]
+
+
+@pytest.mark.parametrize("types", [None, {"complete"}])
+async def test_what_is_pruned_is_told_first_and_the_rest_follows(types: set[str] | None) -> None:
+    world = World()
+    world.store(4)
+    world.end()
+    world.log.prune(5)
+    batches = world.follow(after=2, types=types)
+    reset = (await anext(batches))[0]
+    assert reset.payload == (
+        b'event: stream-reset\nid: 4\ndata: {"event_type": "stream-reset", "execution_id": "%b", '
+        b'"data": {"oldest": 5, "asked": 2}}\n\n' % str(world.execution_id).encode()
+    )
+    assert await shown(batches) == [("complete", 5)]
+
+
+async def test_who_has_all_that_is_pruned_hears_nothing_of_it() -> None:
+    world = World()
+    world.store(4)
+    world.end()
+    world.log.prune(5)
+    assert await shown(world.follow(after=4)) == [("complete", 5)]
+
+
+async def test_where_all_is_pruned_that_is_told_and_then_the_end() -> None:
+    world = World()
+    world.store(2)
+    world.end()
+    world.log.prune(4)
+    assert await shown(world.follow(after=1)) == [("stream-reset", 3)]
+    assert await shown(world.follow(after=3)) == []
+
+
+async def test_a_log_that_is_pruned_while_it_is_read_is_told_of_too() -> None:
+    world = World()
+    world.store(2 * PAGE_SIZE)
+    world.end()
+    batches = world.follow()
+    assert len(await anext(batches)) == PAGE_SIZE
+    world.log.prune(world.stored)
+    assert await shown(batches) == [("stream-reset", world.stored - 1), ("complete", world.stored)]
+
+
+async def test_all_that_was_pruned_while_it_was_read_is_told_with_the_next_silence() -> None:
+    world = World()
+    world.store(2 * PAGE_SIZE)
+    world.end()
+    batches = world.follow(keepalive=0.05)
+    assert len(await anext(batches)) == PAGE_SIZE
+    world.log.prune(world.stored + 1)
+    assert await shown(batches) == [("stream-reset", world.stored)]
+
+
+async def test_a_retried_execution_whose_old_log_is_pruned_goes_on() -> None:
+    world = World()
+    world.store(3)
+    world.end()
+    async with aclosing(world.follow(after=1)) as batches:
+        assert await following(batches, 1) == [2, 3, 4]
+        world.log.ended = False
+        world.log.prune(4)
+        world.store(1)
+        world.publisher.publish(world.log.events[-1:])
+        assert await following(batches, 1) == [5]
+
+
+async def test_a_gap_that_was_pruned_costs_one_read() -> None:
+    world = World()
+    world.store(3)
+    async with aclosing(world.follow()) as batches:
+        assert await following(batches, 3) == [1, 2, 3]
+        world.store(5)
+        world.log.prune(8)
+        before = world.log.reads
+        world.publisher.publish(world.log.events)
+        assert [(each.event.event_type, each.event.sequence) for each in await anext(batches)] == [
+            ("stream-reset", 7),
+            ("step_started", 8),
+        ]
+        world.store(1)
+        world.publisher.publish(world.log.events[-1:])
+        assert await following(batches, 1) == [9]
+        assert world.log.reads - before == 1
+
+
+async def test_a_silent_stream_looks_how_far_the_log_goes_and_reads_nothing() -> None:
+    world = World()
+    world.store(1)
+    async with aclosing(world.follow(keepalive=0.01)) as batches:
+        assert await following(batches, 1) == [1]
+        reads, looks = world.log.reads, world.log.looks
+        for _ in range(3):
+            assert await anext(batches) == []
+        assert world.log.reads == reads
+        assert world.log.looks >= looks + 3
 
 
 @settings(max_examples=60, deadline=None)
