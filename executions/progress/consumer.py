@@ -26,7 +26,7 @@ from executions.engine.errors import EngineError, Unavailable
 from executions.progress.admission import admit
 from executions.progress.cancel import end
 from executions.progress.streams import Streams
-from executions.progress.wire import KEEPALIVE, Message, retry_line
+from executions.progress.wire import KEEPALIVE, Message, opening
 
 Headers = Iterable[tuple[str, str]]
 Receive = Callable[[], Awaitable[Any]]
@@ -143,7 +143,7 @@ class Answer:
     async def stream(self, batches: AsyncGenerator[list[Message], None]) -> None:
         """Send events as they come, whatever is there at once in one write, and end the body after the last."""
         await self.start(200, STREAM_HEADERS)
-        await self.write(retry_line(settings.STREAM_RETRY_MS))
+        await self.write(opening(retry_ms=settings.STREAM_RETRY_MS, position=None))
         async with aclosing(batches):
             async for messages in batches:
                 await self.write(b"".join(message.payload for message in messages) or KEEPALIVE)

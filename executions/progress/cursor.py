@@ -1,19 +1,20 @@
-"""One client's way through an execution's log: from the table first, then live, each event exactly once."""
+"""One client's way through the log of an execution or a scope: the table first, then live, each event exactly once."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, Collection
+from collections.abc import AsyncGenerator, Collection, Mapping
 from typing import Protocol
 from uuid import UUID
 
 from executions.engine.errors import Unavailable
-from executions.engine.events import EventType, ProgressEvent
+from executions.engine.events import EventType
+from executions.progress.live import Sent
 from executions.progress.log import Extent
 from executions.progress.publisher import ProgressPublisher, Subscription
-from executions.progress.wire import RESET, Message, encode, encode_reset
+from executions.progress.wire import DELTA, RESET, Message
 
 PAGE_SIZE = 200  # events read at once: what a slow client can make this process hold
 RETRY_SECONDS = 1.0  # until the table is read again, after it could not be
@@ -22,21 +23,38 @@ logger = logging.getLogger(__name__)
 
 
 class EventLog(Protocol):
-    """The table of events, read."""
+    """The table of events, read: by execution, or by scope."""
 
-    async def read(self, after: dict[UUID, int], *, limit: int) -> list[ProgressEvent]:
-        """Return the events of each execution that come after its sequence, in order, at most `limit` in all.
+    async def read(self, after: Mapping[UUID, int], *, limit: int) -> list[Message]:
+        """Return the events of each channel that come after its number, in order, at most `limit` in all.
+
+        Raises:
+            Unavailable: the database is away.
+        """
+
+    async def extent(self, channel_id: UUID, /) -> Extent:
+        """Return which events the channel has.
 
         Raises:
             Unavailable: the database is away.
         """
 
-    async def extent(self, execution_id: UUID) -> Extent:
-        """Return which events the execution has.
+    def reset(self, channel_id: UUID, /, *, asked: int, oldest: int) -> Message:
+        """Return what tells that events between the two are pruned."""
+
+
+class Beside(Protocol):
+    """What is shown beside a log, to those who have read all of it."""
+
+    async def look(self, channel_id: UUID, /) -> None:
+        """See what there is, unless that is known.
 
         Raises:
             Unavailable: the database is away.
         """
+
+    def since(self, channel_id: UUID, /, number: int, sent: Sent) -> list[Message]:
+        """Return what a client that has the events up to `number` has not been sent; note in `sent` that it is."""
 
 
 class Silence:
@@ -60,20 +78,23 @@ class Silence:
 
 
 class Cursor:
-    """Follows one execution for one client; of `types`, when there are any, only these are handed out."""
+    """Follows one channel for one client; of `types`, when there are any, only these are handed out."""
 
     def __init__(
         self,
-        execution_id: UUID,
+        channel_id: UUID,
         *,
         after: int,
         log: EventLog,
         publisher: ProgressPublisher,
+        beside: Beside | None = None,
         types: Collection[str] | None = None,
     ) -> None:
-        self._execution_id = execution_id
+        self._channel_id = channel_id
         self._last = after
         self._types = types
+        self._beside = beside if types is None or DELTA in types else None
+        self._sent: Sent = {}
         self._uncertain = True  # whether the log goes on after the last event, and begins before it
         self._over = False
         self._log = log
@@ -85,14 +106,14 @@ class Cursor:
         Where events were pruned it yields what says so. An empty list means that nothing was handed out for
         `keepalive_seconds`. Ends after the last event of an execution that has ended, and when this process ends.
         """
-        subscription = self._publisher.subscribe(self._execution_id)
+        subscription = self._publisher.subscribe(self._channel_id)
         silence = Silence(keepalive_seconds)
         try:
             while not (subscription.closed or self._over):
                 try:
                     messages = await self._next(subscription, silence.left())
                 except Unavailable:
-                    logger.warning("The events of %s cannot be read; trying again.", self._execution_id)
+                    logger.warning("The events of %s cannot be read; trying again.", self._channel_id)
                     subscription.mark_behind()
                     await asyncio.sleep(RETRY_SECONDS)
                     silence.end()
@@ -105,8 +126,7 @@ class Cursor:
             self._publisher.unsubscribe(subscription)
 
     def _wants(self, message: Message) -> bool:
-        kind = message.event.event_type
-        return self._types is None or kind in self._types or kind == RESET
+        return self._types is None or message.kind in self._types or message.kind == RESET
 
     async def _next(self, subscription: Subscription, seconds: float) -> list[Message]:
         """Return new messages; none when there is nothing to tell, after so many seconds at the latest."""
@@ -119,13 +139,19 @@ class Cursor:
         else:
             # Silence may also mean that a process died between its commit and its notification.
             messages = await self._look(subscription)
-        if messages and messages[-1].event.event_type == EventType.COMPLETE:
+        if messages and messages[-1].kind == EventType.COMPLETE:
             self._uncertain = True
-        return messages
+        return [*messages, *self._written(subscription)]
+
+    def _written(self, subscription: Subscription) -> list[Message]:
+        """Return what is shown beside the log and was not sent yet."""
+        if self._beside is None or subscription.behind:
+            return []
+        return self._beside.since(self._channel_id, self._last, self._sent)
 
     async def _look(self, subscription: Subscription) -> list[Message]:
         """See how far the log goes; return what tells of pruned events, if these are the next."""
-        extent = await self._log.extent(self._execution_id)
+        extent = await self._log.extent(self._channel_id)
         self._uncertain = False
         messages = self._skip_to(extent.oldest)
         if extent.last > self._last:
@@ -139,32 +165,35 @@ class Cursor:
         if oldest <= asked + 1:
             return []
         self._last = oldest - 1
-        return [encode_reset(self._execution_id, asked=asked, oldest=oldest)]
+        return [self._log.reset(self._channel_id, asked=asked, oldest=oldest)]
 
     async def _read(self, subscription: Subscription) -> list[Message]:
         subscription.catch_up()
-        events = await self._log.read({self._execution_id: self._last}, limit=PAGE_SIZE)
-        messages = []
-        if events:
-            # The table has no gaps but at its beginning.
-            messages = [*self._skip_to(events[0].sequence), *(encode(event) for event in events)]
-            self._last = events[-1].sequence
-        if len(events) == PAGE_SIZE:
+        found = await self._log.read({self._channel_id: self._last}, limit=PAGE_SIZE)
+        messages: list[Message] = []
+        for message in found:
+            skipped = self._skip_to(message.number)  # what is not in the table any more was pruned
+            if not any(each.kind == RESET for each in messages):  # to be told once is enough
+                messages += skipped
+            messages.append(message)
+            self._last = message.number
+        if len(found) == PAGE_SIZE:
             subscription.mark_behind()
         else:
-            self._publisher.start_at(self._execution_id, self._last)
+            self._publisher.start_at(self._channel_id, self._last)
+            if self._beside is not None and not (found and found[-1].kind == EventType.COMPLETE):
+                await self._beside.look(self._channel_id)
         return messages
 
     def _in_order(self, subscription: Subscription) -> list[Message]:
         """Return the queued messages that come next; a gap sends the cursor back to the table."""
         messages = []
         for message in subscription.take():
-            sequence = message.event.sequence
-            if sequence <= self._last:
+            if message.number <= self._last:
                 continue
-            if sequence > self._last + 1:
+            if message.number > self._last + 1:
                 subscription.mark_behind()
                 break
             messages.append(message)
-            self._last = sequence
+            self._last = message.number
         return messages

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from uuid import UUID
 
 import psycopg
 
+from executions.drafts import CHANNEL as DRAFTS
 from executions.engine.errors import Unavailable
 from executions.progress.cursor import EventLog
 from executions.progress.database import connection_parameters
+from executions.progress.live import LiveDrafts
+from executions.progress.log import FeedTable
 from executions.progress.notifier import CHANNEL
 from executions.progress.publisher import ProgressPublisher
 
@@ -33,11 +37,18 @@ def named(payload: str) -> list[UUID]:
 
 
 class Listener:
-    """Reads the events that notifications hint at, once for all followers, and publishes them."""
+    """Reads what notifications hint at, once for all followers, and publishes it."""
 
-    def __init__(self, *, log: EventLog, publisher: ProgressPublisher) -> None:
-        self._log = log
-        self._publisher = publisher
+    def __init__(
+        self,
+        *,
+        events: tuple[EventLog, ProgressPublisher],
+        feeds: tuple[FeedTable, ProgressPublisher],
+        drafts: LiveDrafts,
+    ) -> None:
+        self._events = events
+        self._feeds = feeds
+        self._drafts = drafts
 
     async def run(self) -> None:
         """Listen until cancelled; a lost connection is made anew, with a growing pause between the tries."""
@@ -47,27 +58,51 @@ class Listener:
                 async with await psycopg.AsyncConnection.connect(
                     **connection_parameters(), autocommit=True, application_name="scriptorium-listener"
                 ) as connection:
-                    await connection.execute(f"LISTEN {CHANNEL}".encode())
+                    await connection.execute(f"LISTEN {CHANNEL}; LISTEN {DRAFTS}".encode())
                     pause = FIRST_RETRY_SECONDS
                     # What happened while nobody listened is in the table.
-                    self._publisher.mark_all_behind()
+                    for _, publisher in (self._events, self._feeds):
+                        publisher.mark_all_behind()
                     async for notification in connection.notifies():
-                        await self.hear(notification.payload)
+                        await self.hear(notification.payload, channel=notification.channel)
             except psycopg.OperationalError as error:
                 logger.warning("The listener has no connection; trying again in %.1f s: %s", pause, error)
             await asyncio.sleep(pause)
             pause = min(pause * 2, LAST_RETRY_SECONDS)
 
-    async def hear(self, payload: str) -> None:
-        """Publish the new events of the executions that a notification names."""
+    async def hear(self, payload: str, *, channel: str = CHANNEL) -> None:
+        """Publish what is new of the executions that a notification names: their events, or their drafts."""
         ids = named(payload)
+        if channel == CHANNEL:
+            await _publish(*self._events, ids)
+            await self._publish_feeds(ids)
+            return
         try:
-            while wanted := self._publisher.unread(ids):
-                events = await self._log.read(wanted, limit=READ_LIMIT)
-                self._publisher.publish(events)
-                if len(events) < READ_LIMIT:
-                    return
+            await self._drafts.refresh(ids)
         except Unavailable:
-            # Their followers go to the table themselves, and wait there until it can be read.
-            for execution_id in ids:
-                self._publisher.mark_behind(execution_id)
+            logger.info("Drafts cannot be read; the next notification makes up for it.")
+
+    async def _publish_feeds(self, execution_ids: Sequence[UUID]) -> None:
+        table, publisher = self._feeds
+        if not publisher.followed:
+            return
+        try:
+            scopes = await table.among(publisher.followed, execution_ids)
+        except Unavailable:
+            publisher.mark_all_behind()
+        else:
+            await _publish(table, publisher, scopes)
+
+
+async def _publish(log: EventLog, publisher: ProgressPublisher, channels: Sequence[UUID]) -> None:
+    """Publish the new events of channels."""
+    try:
+        while wanted := publisher.unread(channels):
+            messages = await log.read(wanted, limit=READ_LIMIT)
+            publisher.publish(messages)
+            if len(messages) < READ_LIMIT:
+                return
+    except Unavailable:
+        # Their followers go to the table themselves, and wait there until it can be read.
+        for channel_id in channels:
+            publisher.mark_behind(channel_id)

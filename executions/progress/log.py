@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -14,6 +14,7 @@ from executions.engine.errors import Unavailable
 from executions.engine.events import ProgressEvent
 from executions.engine.states import ENDED
 from executions.progress.database import connection_parameters
+from executions.progress.wire import Message, encode, encode_in_feed, encode_reset
 
 POOL_SIZE = 4
 POOL_TIMEOUT_SECONDS = 5.0
@@ -27,6 +28,23 @@ EVENTS_AFTER = """
     LIMIT %(limit)s
 """
 EXTENT = "SELECT oldest_sequence, last_sequence, status FROM executions_execution WHERE id = %(id)s"
+_FEED_AFTER = """
+    SELECT event.scope_id, event.scope_sequence,
+      event.execution_id, event.sequence, event.event_type, event.step_id, event.data, event.timestamp
+    FROM unnest(%(ids)s::uuid[], %(after)s::bigint[]) AS wanted (scope_id, after)
+    JOIN executions_executionevent AS event
+      ON event.scope_id = wanted.scope_id AND event.scope_sequence > wanted.after
+    ORDER BY event.scope_id, event.scope_sequence
+    LIMIT %(limit)s
+"""
+_FEED_EXTENT = """
+    SELECT coalesce((SELECT min(scope_sequence) FROM executions_executionevent WHERE scope_id = %(id)s), last + 1), last
+    FROM (SELECT coalesce((SELECT last FROM executions_feed WHERE scope_id = %(id)s), 0) AS last) AS feed
+"""
+_SCOPES_OF = """
+    SELECT DISTINCT scope_id FROM executions_execution
+    WHERE id = ANY(%(executions)s::uuid[]) AND scope_id = ANY(%(scopes)s::uuid[])
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,41 +81,29 @@ def event_of(row: Sequence[Any]) -> ProgressEvent:
     )
 
 
-class EventTable:
-    """Reads the log through a small pool that opens with the first read."""
+class Reader:
+    """A small pool of connections that opens with the first query."""
 
     def __init__(self) -> None:
         self._pool: AsyncConnectionPool | None = None
 
-    async def read(self, after: Mapping[UUID, int], *, limit: int) -> list[ProgressEvent]:
-        """Return the events of each execution that come after its sequence, in order, at most `limit` in all.
+    async def rows(self, query: str, parameters: Mapping[str, object]) -> list[tuple[Any, ...]]:
+        """Return what a query gives.
 
         Raises:
             Unavailable: the database is away.
         """
-        parameters = {"ids": list(after), "after": list(after.values()), "limit": limit}
-        return [event_of(row) for row in await self._rows(EVENTS_AFTER, parameters)]
-
-    async def extent(self, execution_id: UUID) -> Extent:
-        """Return which events the execution has; `GONE` when it is not there.
-
-        Raises:
-            Unavailable: the database is away.
-        """
-        return extent_of(await self._rows(EXTENT, {"id": execution_id}))
-
-    async def close(self) -> None:
-        """Close the pool; a later read opens another."""
-        pool, self._pool = self._pool, None
-        if pool is not None:
-            await pool.close()
-
-    async def _rows(self, query: str, parameters: Mapping[str, object]) -> list[tuple[Any, ...]]:
         try:
             async with (await self._opened()).connection() as connection:
                 return await (await connection.execute(query.encode(), parameters)).fetchall()
         except (psycopg.OperationalError, psycopg.InterfaceError) as error:
             raise Unavailable("The database cannot be reached.") from error
+
+    async def close(self) -> None:
+        """Close the pool; a later query opens another."""
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            await pool.close()
 
     async def _opened(self) -> AsyncConnectionPool:
         if self._pool is None:
@@ -111,3 +117,72 @@ class EventTable:
             )
         await self._pool.open()  # nothing when it is open
         return self._pool
+
+
+class EventTable:
+    """The logs of executions."""
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+
+    async def read(self, after: Mapping[UUID, int], *, limit: int) -> list[Message]:
+        """Return the events of each execution that come after its sequence, in order, at most `limit` in all.
+
+        Raises:
+            Unavailable: the database is away.
+        """
+        parameters = {"ids": list(after), "after": list(after.values()), "limit": limit}
+        return [encode(event_of(row)) for row in await self._reader.rows(EVENTS_AFTER, parameters)]
+
+    async def extent(self, execution_id: UUID) -> Extent:
+        """Return which events the execution has; `GONE` when it is not there.
+
+        Raises:
+            Unavailable: the database is away.
+        """
+        return extent_of(await self._reader.rows(EXTENT, {"id": execution_id}))
+
+    def reset(self, execution_id: UUID, *, asked: int, oldest: int) -> Message:
+        """Return what tells that the events between the two are pruned."""
+        return encode_reset(execution_id, asked=asked, oldest=oldest, execution_id=execution_id)
+
+
+class FeedTable:
+    """The feeds of scopes."""
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+
+    async def read(self, after: Mapping[UUID, int], *, limit: int) -> list[Message]:
+        """Return the events of each scope that come after its number, in order, at most `limit` in all.
+
+        Raises:
+            Unavailable: the database is away.
+        """
+        parameters = {"ids": list(after), "after": list(after.values()), "limit": limit}
+        return [
+            encode_in_feed(event_of(row), scope_id=scope_id, number=number)
+            for scope_id, number, *row in await self._reader.rows(_FEED_AFTER, parameters)
+        ]
+
+    async def extent(self, scope_id: UUID) -> Extent:
+        """Return which events the scope has. More may always come.
+
+        Raises:
+            Unavailable: the database is away.
+        """
+        [(oldest, last)] = await self._reader.rows(_FEED_EXTENT, {"id": scope_id})
+        return Extent(oldest, last, ended=False)
+
+    def reset(self, scope_id: UUID, *, asked: int, oldest: int) -> Message:
+        """Return what tells that events between the two are pruned."""
+        return encode_reset(scope_id, asked=asked, oldest=oldest, execution_id=None)
+
+    async def among(self, scope_ids: Collection[UUID], execution_ids: Collection[UUID]) -> list[UUID]:
+        """Return those of the scopes in which one of the executions is.
+
+        Raises:
+            Unavailable: the database is away.
+        """
+        parameters = {"scopes": list(scope_ids), "executions": list(execution_ids)}
+        return [scope_id for (scope_id,) in await self._reader.rows(_SCOPES_OF, parameters)]

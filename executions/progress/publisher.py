@@ -1,22 +1,21 @@
-"""Hands the new events of executions to everyone in this process who follows them."""
+"""Hands new events to everyone in this process who follows them."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from executions.engine.events import ProgressEvent
-from executions.progress.wire import Message, encode
+from executions.progress.wire import Message
 
 
 class Subscription:
     """One follower's bounded queue. It starts `behind`: what is in the table already has to be read there."""
 
-    def __init__(self, execution_id: UUID, *, size: int) -> None:
-        self.execution_id = execution_id
+    def __init__(self, channel_id: UUID, *, size: int) -> None:
+        self.channel_id = channel_id
         self.behind = True
         self.closed = False
         self._size = size
@@ -43,6 +42,10 @@ class Subscription:
         """Queue again from now on. Call it before the table is read, so that nothing falls between the two."""
         self.behind = False
 
+    def nudge(self) -> None:
+        """Wake the follower: there is something for it beside the log."""
+        self._changed.set()
+
     def close(self) -> None:
         """Wake the follower to tell it that this process ends."""
         self.closed = True
@@ -68,80 +71,90 @@ class Subscription:
 
 @dataclass(slots=True)
 class _Channel:
-    """The followers of one execution."""
+    """The followers of one execution, or of the feed of one scope."""
 
     position: int | None = None  # events up to it were handed out or read; None: nobody has read the table yet
     subscriptions: set[Subscription] = field(default_factory=set)
 
 
 class ProgressPublisher:
-    """The followers of all executions in one process; belongs to one event loop."""
+    """The followers of all executions, or of all feeds, in one process; belongs to one event loop."""
 
     def __init__(self, *, queue_size: int) -> None:
         self._queue_size = queue_size
         self._closed = False
         self._channels: dict[UUID, _Channel] = {}
 
-    def subscribe(self, execution_id: UUID) -> Subscription:
-        """Return a new subscription to the execution's events; a closed one when this process ends."""
-        subscription = Subscription(execution_id, size=self._queue_size)
+    def subscribe(self, channel_id: UUID) -> Subscription:
+        """Return a new subscription to the channel's events; a closed one when this process ends."""
+        subscription = Subscription(channel_id, size=self._queue_size)
         if self._closed:
             subscription.close()
-        self._channels.setdefault(execution_id, _Channel()).subscriptions.add(subscription)
+        self._channels.setdefault(channel_id, _Channel()).subscriptions.add(subscription)
         return subscription
 
     def unsubscribe(self, subscription: Subscription) -> None:
         """End a subscription; ending it again changes nothing."""
-        channel = self._channels.get(subscription.execution_id)
+        channel = self._channels.get(subscription.channel_id)
         if channel is None:
             return
         channel.subscriptions.discard(subscription)
         if not channel.subscriptions:
-            del self._channels[subscription.execution_id]
+            del self._channels[subscription.channel_id]
 
-    def publish(self, events: Iterable[ProgressEvent]) -> None:
-        """Offer events, in the order given, to the followers of their executions."""
-        for event in events:
-            channel = self._channels.get(event.execution_id)
+    def publish(self, messages: Iterable[Message]) -> None:
+        """Offer events, in the order given, to the followers of their channels."""
+        for message in messages:
+            channel = self._channels.get(message.channel)
             if channel is None:
                 continue
-            message = encode(event)
             for subscription in channel.subscriptions:
                 subscription.offer(message)
-            channel.position = max(channel.position or 0, event.sequence)
+            channel.position = max(channel.position or 0, message.number)
 
-    def start_at(self, execution_id: UUID, sequence: int) -> None:
-        """Note that a first follower has read the table up to `sequence`; later ones change nothing."""
-        channel = self._channels.get(execution_id)
+    def start_at(self, channel_id: UUID, number: int) -> None:
+        """Note that a first follower has read the table up to an event; later ones change nothing."""
+        channel = self._channels.get(channel_id)
         if channel is not None and channel.position is None:
-            channel.position = sequence
+            channel.position = number
 
-    def unread(self, execution_ids: Iterable[UUID]) -> dict[UUID, int]:
-        """Return which of the executions are followed here, each with the sequence after which to read.
+    @property
+    def followed(self) -> Collection[UUID]:
+        """The channels that somebody follows here."""
+        return self._channels.keys()
+
+    def nudge(self, channel_id: UUID) -> None:
+        """Wake the followers of a channel: there is something beside its log."""
+        if channel := self._channels.get(channel_id):
+            for subscription in channel.subscriptions:
+                subscription.nudge()
+
+    def unread(self, channels: Iterable[UUID]) -> dict[UUID, int]:
+        """Return which of the channels are followed here, each with the number after which to read.
 
         Followers of one whose position is not known read the table themselves; they are marked as behind.
         """
         wanted = {}
-        for execution_id in execution_ids:
-            channel = self._channels.get(execution_id)
+        for channel_id in channels:
+            channel = self._channels.get(channel_id)
             if channel is None:
                 continue
             if channel.position is None:
-                self.mark_behind(execution_id)
+                self.mark_behind(channel_id)
             else:
-                wanted[execution_id] = channel.position
+                wanted[channel_id] = channel.position
         return wanted
 
-    def mark_behind(self, execution_id: UUID) -> None:
-        """Have the followers of one execution read the table."""
-        if channel := self._channels.get(execution_id):
+    def mark_behind(self, channel_id: UUID) -> None:
+        """Have the followers of one channel read the table."""
+        if channel := self._channels.get(channel_id):
             for subscription in channel.subscriptions:
                 subscription.mark_behind()
 
     def mark_all_behind(self) -> None:
         """Have all followers read the table: notifications may have been lost."""
-        for execution_id in self._channels:
-            self.mark_behind(execution_id)
+        for channel_id in self._channels:
+            self.mark_behind(channel_id)
 
     def close(self) -> None:
         """End every stream of this process, and each that is opened from now on."""

@@ -11,17 +11,22 @@ from django.conf import settings
 from executions.progress.cancel import end
 from executions.progress.cursor import Cursor
 from executions.progress.listener import Listener
-from executions.progress.log import EventTable
+from executions.progress.live import LiveDrafts
+from executions.progress.log import EventTable, FeedTable, Reader
 from executions.progress.publisher import ProgressPublisher
 from executions.progress.wire import Message
 
 
 class Streams:
-    """The publisher, the log and the listener of one event loop; the first stream starts the listener."""
+    """The publishers, the logs and the listener of one event loop; the first stream starts the listener."""
 
     def __init__(self) -> None:
         self.publisher = ProgressPublisher(queue_size=settings.STREAM_QUEUE_SIZE)
-        self._log = EventTable()
+        self.feeds = ProgressPublisher(queue_size=settings.STREAM_QUEUE_SIZE)
+        self._reader = Reader()
+        self._log = EventTable(self._reader)
+        self._feed_log = FeedTable(self._reader)
+        self._drafts = LiveDrafts(self._reader, self.publisher)
         self._listening: asyncio.Task[None] | None = None
 
     def follow(
@@ -32,19 +37,35 @@ class Streams:
         Of `types`, when they are given, these alone. An empty list means that it has been silent for
         `STREAM_KEEPALIVE_SECONDS`.
         """
-        if self._listening is None or self._listening.done():
-            listener = Listener(log=self._log, publisher=self.publisher)
-            self._listening = asyncio.create_task(listener.run(), name="progress-listener")
-        cursor = Cursor(execution_id, after=after, log=self._log, publisher=self.publisher, types=types)
+        self._listen()
+        cursor = Cursor(
+            execution_id, after=after, log=self._log, publisher=self.publisher, beside=self._drafts, types=types
+        )
         return cursor.follow(keepalive_seconds=settings.STREAM_KEEPALIVE_SECONDS)
+
+    def follow_feed(
+        self, scope_id: UUID, *, after: int, types: Collection[str] | None = None
+    ) -> AsyncGenerator[list[Message], None]:
+        """Return the events of a scope after a number of its feed, first those in the table, then live, without end."""
+        self._listen()
+        cursor = Cursor(scope_id, after=after, log=self._feed_log, publisher=self.feeds, types=types)
+        return cursor.follow(keepalive_seconds=settings.STREAM_KEEPALIVE_SECONDS)
+
+    def _listen(self) -> None:
+        if self._listening is None or self._listening.done():
+            listener = Listener(
+                events=(self._log, self.publisher), feeds=(self._feed_log, self.feeds), drafts=self._drafts
+            )
+            self._listening = asyncio.create_task(listener.run(), name="progress-listener")
 
     def end(self) -> None:
         """End every open stream between two events, so that clients come back elsewhere."""
         self.publisher.close()
+        self.feeds.close()
 
     async def close(self) -> None:
         """End every stream and give the database connections back."""
         self.end()
         if self._listening is not None:
             await end(self._listening)
-        await self._log.close()
+        await self._reader.close()

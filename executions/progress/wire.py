@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC
 from uuid import UUID
 
 from django_eventstream.utils import sse_encode_event
@@ -18,9 +19,11 @@ RESET = "stream-reset"  # events were pruned; no part of the log
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """An event with the bytes that clients get: encoded once, sent to many."""
+    """What clients get as bytes: encoded once, sent to many."""
 
-    event: ProgressEvent
+    channel: UUID  # the execution, or the scope whose feed it is
+    number: int  # in the log of that; of what is in none, the event after which it comes
+    kind: str
     payload: bytes
 
 
@@ -38,32 +41,44 @@ def event_json(event: ProgressEvent) -> dict[str, JsonValue]:
 
 
 def encode(event: ProgressEvent) -> Message:
-    """Return the event with its bytes; its id on the wire is its sequence."""
-    return _message(event, event_json(event))
+    """Return an event of an execution's log; its id on the wire is its sequence."""
+    return _message(event.execution_id, event.sequence, kind=str(event.event_type), shown=event_json(event))
 
 
-def encode_reset(execution_id: UUID, *, asked: int, oldest: int) -> Message:
+def encode_in_feed(event: ProgressEvent, *, scope_id: UUID, number: int) -> Message:
+    """Return an event of a scope's feed; its id on the wire is its number there."""
+    return _message(scope_id, number, kind=str(event.event_type), shown=event_json(event))
+
+
+def encode_reset(channel: UUID, *, asked: int, oldest: int, execution_id: UUID | None) -> Message:
     """Return what tells a client that has the events up to `asked` that those before `oldest` are pruned.
 
     Its id is that of the last one pruned: a client that comes back goes on from there.
     """
-    told = ProgressEvent(
-        execution_id=execution_id,
-        sequence=oldest - 1,
-        event_type=RESET,
-        step_id=None,
-        data={"oldest": oldest, "asked": asked},
-        timestamp=datetime.now(UTC),
-    )
-    shown = event_json(told)
-    return _message(told, {name: shown[name] for name in ("event_type", "execution_id", "data")})
+    shown = {
+        "event_type": RESET,
+        "execution_id": None if execution_id is None else str(execution_id),
+        "data": {"oldest": oldest, "asked": asked},
+    }
+    return _message(channel, oldest - 1, kind=RESET, shown=shown)
 
 
-def _message(event: ProgressEvent, shown: object) -> Message:
-    text: str = sse_encode_event(event.event_type, shown, event_id=event.sequence, json_encode=True)
-    return Message(event, text.encode())
+def encode_delta(execution_id: UUID, step_id: str, *, after: int, data: Mapping[str, JsonValue]) -> Message:
+    """Return what has come of a step's text after the event `after`. It has no id: a client cannot go on from it."""
+    shown = {"event_type": DELTA, "execution_id": str(execution_id), "step_id": step_id, "data": dict(data)}
+    text: str = sse_encode_event(DELTA, shown, json_encode=True)
+    return Message(execution_id, after, DELTA, text.encode())
 
 
-def retry_line(milliseconds: int) -> bytes:
-    """Return what tells a browser how long to wait before it reconnects."""
-    return f"retry: {milliseconds}\n\n".encode()
+def _message(channel: UUID, number: int, *, kind: str, shown: object) -> Message:
+    text: str = sse_encode_event(kind, shown, event_id=number, json_encode=True)
+    return Message(channel, number, kind, text.encode())
+
+
+def opening(*, retry_ms: int, position: int | None) -> bytes:
+    """Return what a stream begins with: how long to wait before a reconnect, and from where on to go then.
+
+    The position is that of a client which has asked for none, and has not been sent anything.
+    """
+    lines = f"retry: {retry_ms}\n" if position is None else f"retry: {retry_ms}\nid: {position}\n"
+    return f"{lines}\n".encode()

@@ -10,6 +10,7 @@ from uuid import UUID
 from executions.engine.errors import Unavailable
 from executions.engine.events import EventType, ProgressEvent
 from executions.progress.log import Extent
+from executions.progress.wire import Message, encode, encode_reset
 
 MOMENT = datetime(2026, 1, 2, 3, 4, 5, 678_901, tzinfo=UTC)
 
@@ -26,6 +27,11 @@ def make_event(
         data=dict(data),  # type: ignore[arg-type]
         timestamp=MOMENT,
     )
+
+
+def make_message(execution_id: UUID, sequence: int) -> Message:
+    """Return one event as clients get it."""
+    return encode(make_event(execution_id, sequence))
 
 
 class ListLog:
@@ -46,7 +52,7 @@ class ListLog:
         """Store events, without telling anybody."""
         self.events.extend(events)
 
-    async def read(self, after: Mapping[UUID, int], *, limit: int) -> list[ProgressEvent]:
+    async def read(self, after: Mapping[UUID, int], *, limit: int) -> list[Message]:
         """Return what comes after; waits while the gate is closed, with what was there before."""
         self.reads += 1
         if self.away:
@@ -56,7 +62,7 @@ class ListLog:
         ]
         self.reading.set()
         await self.gate.wait()
-        return found[:limit]
+        return [encode(event) for event in found[:limit]]
 
     async def extent(self, execution_id: UUID) -> Extent:
         """Return how far the log goes."""
@@ -65,6 +71,10 @@ class ListLog:
             raise Unavailable("The database cannot be reached.")
         kept = [each.sequence for each in self.events if each.execution_id == execution_id]
         return Extent(oldest=min(kept, default=self.last + 1), last=max(kept, default=self.last), ended=self.ended)
+
+    def reset(self, execution_id: UUID, *, asked: int, oldest: int) -> Message:
+        """Return what tells that events are pruned."""
+        return encode_reset(execution_id, asked=asked, oldest=oldest, execution_id=execution_id)
 
     def prune(self, before: int) -> None:
         """Remove the events before this one."""

@@ -15,7 +15,7 @@ from executions.engine.events import EventType
 from executions.progress import cursor
 from executions.progress.cursor import PAGE_SIZE, Cursor
 from executions.progress.publisher import ProgressPublisher
-from executions.progress.wire import Message
+from executions.progress.wire import Message, encode
 from tests.progress.events import ListLog, make_event
 
 SECONDS = 5.0  # no test takes so long unless it fails
@@ -45,7 +45,7 @@ class World:
 
     def publish(self, *sequences: int) -> None:
         """Publish stored events."""
-        self.publisher.publish(self.log.events[sequence - 1] for sequence in sequences)
+        self.publisher.publish(encode(each) for each in self.log.events if each.sequence in sequences)
 
     def follow(
         self, *, after: int = 0, keepalive: float = QUIET, types: set[str] | None = None
@@ -59,13 +59,13 @@ async def following(batches: AsyncGenerator[list[Message], None], count: int) ->
     sequences: list[int] = []
     async with asyncio.timeout(SECONDS):
         while len(sequences) < count:
-            sequences += [message.event.sequence for message in await anext(batches)]
+            sequences += [message.number for message in await anext(batches)]
     return sequences
 
 
 async def to_the_end(batches: AsyncGenerator[list[Message], None]) -> list[int]:
     async with asyncio.timeout(SECONDS):
-        return [message.event.sequence async for messages in batches for message in messages]
+        return [message.number async for messages in batches for message in messages]
 
 
 async def test_what_is_stored_comes_first_and_then_what_is_published() -> None:
@@ -222,7 +222,7 @@ async def test_a_stream_ends_when_the_process_does() -> None:
 async def shown(batches: AsyncGenerator[list[Message], None]) -> list[tuple[str, int]]:
     """Return what a stream hands out up to its end, by type and number."""
     async with asyncio.timeout(SECONDS):
-        return [(each.event.event_type, each.event.sequence) async for messages in batches for each in messages]
+        return [(each.kind, each.number) async for messages in batches for each in messages]
 
 
 async def test_of_some_types_only_these_are_handed_out_and_complete_ends_all_the_same() -> None:
@@ -319,7 +319,7 @@ async def test_a_retried_execution_whose_old_log_is_pruned_goes_on() -> None:
         world.log.ended = False
         world.log.prune(4)
         world.store(1)
-        world.publisher.publish(world.log.events[-1:])
+        world.publish(world.stored)
         assert await following(batches, 1) == [5]
 
 
@@ -331,13 +331,13 @@ async def test_a_gap_that_was_pruned_costs_one_read() -> None:
         world.store(5)
         world.log.prune(8)
         before = world.log.reads
-        world.publisher.publish(world.log.events)
-        assert [(each.event.event_type, each.event.sequence) for each in await anext(batches)] == [
+        world.publisher.publish(map(encode, world.log.events))
+        assert [(each.kind, each.number) for each in await anext(batches)] == [
             ("stream-reset", 7),
             ("step_started", 8),
         ]
         world.store(1)
-        world.publisher.publish(world.log.events[-1:])
+        world.publish(world.stored)
         assert await following(batches, 1) == [9]
         assert world.log.reads - before == 1
 

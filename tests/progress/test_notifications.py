@@ -196,13 +196,13 @@ async def test_a_stream_outlives_its_listen_connection(streams: Streams, monkeyp
     execution_id = await prepared()
     async with asyncio.timeout(SECONDS), aclosing(streams.follow(execution_id, after=0)) as batches:
         await in_thread(append, execution_id, STARTED)
-        assert [message.event.sequence for message in await anext(batches)] == [1]
+        assert [message.number for message in await anext(batches)] == [1]
         for sequence, event in enumerate([ASKED, SKIPPED], start=2):
             # Nobody listens as it commits; what is not heard is read when somebody listens again.
             while not await in_thread(terminate, "scriptorium-listener"):
                 await asyncio.sleep(0.01)
             await in_thread(append, execution_id, event)
-            assert [message.event.sequence for message in await anext(batches)] == [sequence]
+            assert [message.number for message in await anext(batches)] == [sequence]
 
 
 async def test_a_stream_outlives_the_loss_of_every_connection(streams: Streams) -> None:
@@ -212,7 +212,7 @@ async def test_a_stream_outlives_the_loss_of_every_connection(streams: Streams) 
     async def follow() -> None:
         async with aclosing(streams.follow(execution_id, after=0)) as batches:
             async for messages in batches:
-                received.extend(message.event.sequence for message in messages)
+                received.extend(message.number for message in messages)
 
     async with asyncio.timeout(3 * SECONDS):
         following = asyncio.create_task(follow())
@@ -232,7 +232,7 @@ async def test_each_of_twenty_followers_gets_every_event_once(streams: Streams) 
 
     async def follow() -> None:
         async with aclosing(streams.follow(execution_id, after=0)) as batches:
-            ends.append([message.event.sequence async for messages in batches for message in messages])
+            ends.append([message.number async for messages in batches for message in messages])
 
     async with asyncio.timeout(SECONDS), asyncio.TaskGroup() as group:
         for _ in range(20):

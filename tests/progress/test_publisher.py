@@ -6,7 +6,7 @@ import asyncio
 from uuid import UUID, uuid4
 
 from executions.progress.publisher import ProgressPublisher, Subscription
-from tests.progress.events import make_event
+from tests.progress.events import make_message
 
 
 def following(publisher: ProgressPublisher, execution_id: UUID) -> Subscription:
@@ -17,15 +17,15 @@ def following(publisher: ProgressPublisher, execution_id: UUID) -> Subscription:
 
 
 def sequences(subscription: Subscription) -> list[int]:
-    return [message.event.sequence for message in subscription.take()]
+    return [message.number for message in subscription.take()]
 
 
 async def test_every_subscriber_gets_every_event_in_order() -> None:
     publisher, execution_id = ProgressPublisher(queue_size=10), uuid4()
     first, second = following(publisher, execution_id), following(publisher, execution_id)
 
-    publisher.publish([make_event(execution_id, 1), make_event(execution_id, 2)])
-    publisher.publish([make_event(execution_id, 3)])
+    publisher.publish([make_message(execution_id, 1), make_message(execution_id, 2)])
+    publisher.publish([make_message(execution_id, 3)])
 
     assert sequences(first) == [1, 2, 3]
     assert sequences(second) == [1, 2, 3]
@@ -35,7 +35,7 @@ async def test_a_subscriber_gets_nothing_of_other_executions() -> None:
     publisher, mine = ProgressPublisher(queue_size=10), uuid4()
     subscription = following(publisher, mine)
 
-    publisher.publish([make_event(uuid4(), 1), make_event(mine, 1), make_event(uuid4(), 2)])
+    publisher.publish([make_message(uuid4(), 1), make_message(mine, 1), make_message(uuid4(), 2)])
 
     assert sequences(subscription) == [1]
 
@@ -46,7 +46,7 @@ async def test_an_unsubscribed_one_gets_nothing_and_the_others_go_on() -> None:
 
     publisher.unsubscribe(gone)
     publisher.unsubscribe(gone)
-    publisher.publish([make_event(execution_id, 1)])
+    publisher.publish([make_message(execution_id, 1)])
 
     assert sequences(gone) == []
     assert sequences(staying) == [1]
@@ -55,7 +55,7 @@ async def test_an_unsubscribed_one_gets_nothing_and_the_others_go_on() -> None:
 async def test_nothing_is_kept_of_an_execution_that_nobody_follows() -> None:
     publisher, execution_id = ProgressPublisher(queue_size=10), uuid4()
     subscription = following(publisher, execution_id)
-    publisher.publish([make_event(execution_id, 1)])
+    publisher.publish([make_message(execution_id, 1)])
     assert publisher.unread([execution_id]) == {execution_id: 1}
 
     publisher.unsubscribe(subscription)
@@ -67,10 +67,10 @@ async def test_a_full_queue_is_dropped_and_its_subscriber_alone_is_behind() -> N
     publisher, execution_id = ProgressPublisher(queue_size=2), uuid4()
     slow, quick = following(publisher, execution_id), following(publisher, execution_id)
 
-    publisher.publish([make_event(execution_id, 1), make_event(execution_id, 2)])
+    publisher.publish([make_message(execution_id, 1), make_message(execution_id, 2)])
     quick.take()
-    publisher.publish([make_event(execution_id, 3)])
-    publisher.publish([make_event(execution_id, 4)])
+    publisher.publish([make_message(execution_id, 3)])
+    publisher.publish([make_message(execution_id, 4)])
 
     assert slow.behind
     assert sequences(slow) == []
@@ -82,12 +82,12 @@ async def test_a_new_subscriber_is_behind_until_it_has_caught_up() -> None:
     publisher, execution_id = ProgressPublisher(queue_size=10), uuid4()
     subscription = publisher.subscribe(execution_id)
 
-    publisher.publish([make_event(execution_id, 1)])
+    publisher.publish([make_message(execution_id, 1)])
     assert subscription.behind
     assert sequences(subscription) == []
 
     subscription.catch_up()
-    publisher.publish([make_event(execution_id, 2)])
+    publisher.publish([make_message(execution_id, 2)])
     assert sequences(subscription) == [2]
 
 
@@ -104,7 +104,7 @@ async def test_an_event_is_encoded_once_for_all_subscribers() -> None:
     publisher, execution_id = ProgressPublisher(queue_size=10), uuid4()
     first, second = following(publisher, execution_id), following(publisher, execution_id)
 
-    publisher.publish([make_event(execution_id, 1)])
+    publisher.publish([make_message(execution_id, 1)])
 
     assert first.take()[0].payload is second.take()[0].payload
 
@@ -117,7 +117,7 @@ async def test_waiting_ends_with_an_event_and_with_the_time() -> None:
 
     waiting = asyncio.create_task(subscription.wait(30))
     await asyncio.sleep(0)
-    publisher.publish([make_event(execution_id, 1)])
+    publisher.publish([make_message(execution_id, 1)])
     assert await waiting is True
 
 

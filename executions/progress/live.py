@@ -1,0 +1,154 @@
+"""What models write right now, as those who follow an execution are shown it.
+
+Drafts are read together with the number of the last event, in one statement: a client that has exactly the events up to
+that one is shown the drafts, so that they keep their place among the events. A client that is not there yet, or further
+on, is shown them later, or never. Nobody misses a character: what a client gets is what its step's text has grown by
+since it was shown any of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import Any
+from uuid import UUID
+
+from pydantic import JsonValue
+
+from executions.engine.states import WORKING
+from executions.progress.log import Reader
+from executions.progress.publisher import ProgressPublisher
+from executions.progress.wire import Message, encode_delta
+
+#: What a client has been shown, by step: the attempt, the try, and characters of its text.
+Sent = dict[str, tuple[int, int, int]]
+
+_DRAFTS = """
+    SELECT execution.id, execution.last_sequence, step.step_id, step.attempt,
+      draft.id, draft.ordinal, draft."offset", draft.text
+    FROM unnest(%(ids)s::uuid[], %(after)s::bigint[]) AS wanted (id, after)
+    JOIN executions_execution AS execution ON execution.id = wanted.id
+    JOIN executions_executionstep AS step ON step.execution_id = execution.id AND step.status = ANY(%(working)s)
+    LEFT JOIN executions_stepdraft AS draft
+      ON draft.execution_id = step.execution_id AND draft.step_id = step.step_id AND draft.attempt = step.attempt
+      AND draft.id > wanted.after
+    ORDER BY execution.id, draft.id
+"""
+_STATUSES = sorted(each.value for each in WORKING)
+
+
+@dataclass(slots=True)
+class Draft:
+    """The text of a step so far."""
+
+    attempt: int
+    ordinal: int = 0
+    text: str = ""
+
+    def write(self, ordinal: int, offset: int, text: str) -> bool:
+        """Take in a piece; False when one before it is missing."""
+        if ordinal > self.ordinal:
+            self.ordinal, self.text = ordinal, ""
+        if ordinal == self.ordinal:
+            if offset > len(self.text):
+                return False
+            self.text = self.text[:offset] + text
+        return True
+
+
+@dataclass(slots=True)
+class Board:
+    """The drafts of one execution, as they were when `number` was its last event."""
+
+    number: int = 0
+    read_up_to: int = 0  # id of the last piece
+    drafts: dict[str, Draft] = field(default_factory=dict)
+    shown: dict[tuple[str, int], Message] = field(default_factory=dict)  # since they were read, by step and offset
+
+
+class LiveDrafts:
+    """The drafts of the executions that are followed here, read once for all who follow."""
+
+    def __init__(self, reader: Reader, publisher: ProgressPublisher) -> None:
+        self._reader = reader
+        self._publisher = publisher
+        self._boards: dict[UUID, Board] = {}
+        self._reading = asyncio.Lock()  # one after the other: pieces are put together in order
+
+    async def look(self, execution_id: UUID) -> None:
+        """Read the drafts of an execution, unless that was done before.
+
+        Raises:
+            Unavailable: the database is away.
+        """
+        if execution_id not in self._boards:
+            await self.refresh([execution_id])
+
+    async def refresh(self, execution_ids: Iterable[UUID]) -> None:
+        """Read what the drafts of executions have grown by, as far as they are followed here, and show it.
+
+        Raises:
+            Unavailable: the database is away.
+        """
+        followed = self._publisher.followed
+        if len(self._boards) > 2 * len(followed):
+            self._boards = {each: board for each, board in self._boards.items() if each in followed}
+        wanted = [each for each in execution_ids if each in followed]
+        async with self._reading:
+            for again in (False, True):
+                if wanted:
+                    wanted = await self._read(wanted, anew=again)
+
+    async def _read(self, wanted: Collection[UUID], *, anew: bool) -> list[UUID]:
+        """Take in new pieces, or all of them `anew`; return the executions of which one is missing."""
+        boards = {each: Board() if anew else self._boards.get(each, Board()) for each in wanted}
+        after = [board.read_up_to for board in boards.values()]
+        rows = await self._reader.rows(_DRAFTS, {"ids": list(boards), "after": after, "working": _STATUSES})
+        torn = []
+        alive: dict[UUID, dict[str, Draft]] = {each: {} for each in boards}
+        for execution_id, found in groupby(rows, key=lambda row: row[0]):
+            if not _take_in(boards[execution_id], alive[execution_id], (row[1:] for row in found)):
+                torn.append(execution_id)
+        for execution_id, board in boards.items():
+            board.drafts = alive[execution_id]
+            board.shown.clear()
+            self._boards[execution_id] = board
+            self._publisher.nudge(execution_id)
+        return torn
+
+    def since(self, execution_id: UUID, number: int, sent: Sent) -> list[Message]:
+        """Return what a client that has the events up to `number` has not been shown; note in `sent` that it is."""
+        board = self._boards.get(execution_id)
+        if board is None or board.number != number:
+            return []
+        return list(self._unsent(execution_id, board, sent))
+
+    def _unsent(self, execution_id: UUID, board: Board, sent: Sent) -> Iterator[Message]:
+        for step_id, draft in board.drafts.items():
+            attempt, ordinal, offset = sent.get(step_id, (0, 0, 0))
+            if (attempt, ordinal) != (draft.attempt, draft.ordinal):
+                offset = 0
+            if offset >= len(draft.text):
+                continue
+            message = board.shown.get((step_id, offset))
+            if message is None:
+                data: dict[str, JsonValue] = {"attempt": draft.attempt, "offset": offset, "text": draft.text[offset:]}
+                message = encode_delta(execution_id, step_id, after=board.number, data=data)
+                board.shown[step_id, offset] = message
+            sent[step_id] = (draft.attempt, draft.ordinal, len(draft.text))
+            yield message
+
+
+def _take_in(board: Board, alive: dict[str, Draft], rows: Iterable[tuple[Any, ...]]) -> bool:
+    """Put the steps at work into `alive`, with their texts so far; False when a piece is missing."""
+    whole = True
+    for last, step_id, attempt, piece_id, ordinal, offset, text in rows:
+        board.number = last
+        known = alive.get(step_id) or board.drafts.get(step_id)
+        draft = alive[step_id] = known if known is not None and known.attempt == attempt else Draft(attempt)
+        if piece_id is not None:
+            whole = draft.write(ordinal, offset, text) and whole
+            board.read_up_to = max(board.read_up_to, piece_id)
+    return whole
