@@ -12,6 +12,7 @@ from executions.progress.cancel import end
 from executions.progress.cursor import Cursor
 from executions.progress.listener import Listener
 from executions.progress.log import EventTable
+from executions.progress.places import Places
 from executions.progress.publisher import ProgressPublisher
 from executions.progress.wire import Message
 
@@ -21,6 +22,7 @@ class Streams:
 
     def __init__(self) -> None:
         self.publisher = ProgressPublisher(queue_size=settings.STREAM_QUEUE_SIZE)
+        self.places = Places()
         self._log = EventTable()
         self._listening: asyncio.Task[None] | None = None
 
@@ -45,6 +47,7 @@ class Streams:
     async def close(self) -> None:
         """End every stream and give the database connections back."""
         self.end()
+        await self.places.close()
         if self._listening is not None:
             await end(self._listening)
         await self._log.close()
