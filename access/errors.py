@@ -26,6 +26,13 @@ class BadCredentials(AuthenticationFailed):
     default_code = "bad-credentials"
 
 
+class BadTicket(AuthenticationFailed):
+    """A ticket that opens nothing here."""
+
+    default_detail = "This ticket is expired, revoked or for another stream; get a new one."
+    default_code = "bad-ticket"
+
+
 class PreconditionFailed(APIException):
     """An `If-Match` that names another version than the present one."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.conf import settings
+from django.contrib.sessions.models import Session
 from django.db import models
 from django.db.models import Q
 from uuid_utils.compat import uuid7
@@ -60,3 +61,14 @@ class ScopeRole(models.Model):
 
     def __str__(self) -> str:
         return f"{self.user} is {self.role} of {self.scope}"
+
+
+class SessionName(models.Model):
+    """A name for a session that may be told, as its key may not. It goes when the session ends."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    # Without a constraint: whoever clears the table of sessions by hand shall not be held up.
+    session = models.OneToOneField(Session, on_delete=models.CASCADE, db_constraint=False, related_name="+")
+
+    def __str__(self) -> str:
+        return str(self.id)

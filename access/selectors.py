@@ -2,18 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from datetime import datetime
 from uuid import UUID
 
 from django.contrib.auth.models import AnonymousUser, User
 from django.db.models import Q, QuerySet
+from knox.models import AuthToken
 from rest_framework.exceptions import NotFound
 
+from access import multirow
 from access.errors import Forbidden
-from access.models import Role, Scope, ScopeRole
+from access.grants import Grant
+from access.models import Role, Scope, ScopeRole, SessionName
 
 Person = User | AnonymousUser
 
 _RANK = {Role.VIEWER: 0, Role.REVIEWER: 1, Role.OPERATOR: 2, Role.OWNER: 3}
+
+#: Of many grants those that hold: each by its number, from 1.
+_STANDING = """
+SELECT wanted.number
+FROM unnest(%s::bigint[], %s::uuid[], %s::text[], %s::text[], %s::text[]) WITH ORDINALITY
+  AS wanted (user_id, root_id, token, session, password, number)
+JOIN auth_user AS person ON person.id = wanted.user_id AND person.is_active
+WHERE (person.is_staff OR EXISTS (
+    SELECT FROM access_scoperole AS role WHERE role.scope_id = wanted.root_id AND role.user_id = person.id
+  ))
+  AND (wanted.token IS NULL OR EXISTS (
+    SELECT FROM knox_authtoken AS token
+    WHERE token.digest = wanted.token AND token.user_id = person.id AND coalesce(token.expiry > %s, true)
+  ))
+  AND (wanted.session IS NULL OR person.password = wanted.password AND EXISTS (
+    SELECT FROM django_session AS session WHERE session.session_key = wanted.session AND session.expire_date > %s
+  ))
+"""
 
 
 def visible_scopes(user: Person) -> QuerySet[Scope]:
@@ -66,4 +89,45 @@ def require_in(user: Person, scope_id: UUID, need: Role) -> None:
     require(user, scope, need)
 
 
-__all__ = ["Person", "Role", "allows", "require", "require_in", "role_of", "visible_scopes"]
+def standing(grants: Collection[Grant], *, now: datetime) -> set[Grant]:
+    """Return the grants that still hold: one query for any number of them."""
+    if not grants:
+        return set()
+    wanted = list(grants)
+    shown = [grant.credential for grant in wanted]
+    columns = (
+        [each.user_id for each in shown],
+        [grant.root_id for grant in wanted],
+        [each.token for each in shown],
+        [each.session for each in shown],
+        [each.password for each in shown],
+    )
+    return {wanted[number - 1] for (number,) in multirow.execute(_STANDING, [*columns, now, now])}
+
+
+def token_called(name: str, *, user_id: int, now: datetime) -> AuthToken | None:
+    """Return the user's token whose digest begins so, with its user; None when it is revoked or expired.
+
+    None also when the user is deactivated.
+    """
+    rows = AuthToken.objects.filter(user_id=user_id, user__is_active=True, digest__startswith=name)
+    return rows.filter(Q(expiry=None) | Q(expiry__gt=now)).select_related("user").first()
+
+
+def session_called(name: UUID) -> str | None:
+    """Return the key of the session with this name, None when it has ended."""
+    return SessionName.objects.filter(id=name).values_list("session_id", flat=True).first()
+
+
+__all__ = [
+    "Person",
+    "Role",
+    "allows",
+    "require",
+    "require_in",
+    "role_of",
+    "session_called",
+    "standing",
+    "token_called",
+    "visible_scopes",
+]

@@ -9,6 +9,7 @@ from django.http import QueryDict
 from rest_framework import serializers
 
 from access.fields import TimestampField
+from access.tickets import DEFAULT_SECONDS, MAX_SECONDS
 
 PAGE_PARAMETERS = frozenset({"limit", "cursor"})
 
@@ -75,3 +76,18 @@ class TokenResponse(serializers.Serializer[Any]):
 
     token = serializers.CharField()
     expires_at = TimestampField(allow_null=True)
+
+
+class TicketRequest(StrictSerializer):
+    """How long a ticket shall be good for."""
+
+    seconds = serializers.IntegerField(
+        min_value=1, max_value=MAX_SECONDS, default=DEFAULT_SECONDS, help_text="A stream that is open by then goes on."
+    )
+
+
+class TicketResponse(serializers.Serializer[Any]):
+    """A ticket for one stream: give it as `?ticket=`. It falls with the token or the session that it was made with."""
+
+    ticket = serializers.CharField()
+    expires_at = TimestampField()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.contrib.auth import get_user_model
@@ -14,9 +15,12 @@ from django.utils import timezone
 from knox.models import AuthToken
 
 from access import multirow
-from access.errors import ScopeForbidden
-from access.models import Role, Scope, ScopeRole
+from access.errors import Forbidden, ScopeForbidden
+from access.models import Role, Scope, ScopeRole, SessionName
 from access.selectors import allows, role_of
+from access.tickets import Ticket, sign
+
+_NAME_LENGTH = 32  # of a digest: enough to tell one token from all others
 
 
 class BadName(ValueError):
@@ -70,6 +74,27 @@ def issue_token(user: User) -> tuple[AuthToken, str]:
 def revoke_token(token: AuthToken) -> None:
     """End a token."""
     token.delete()
+
+
+def issue_ticket(
+    *, user: User, token: AuthToken | None, session_key: str | None, opens: str, seconds: int, now: datetime
+) -> tuple[str, datetime]:
+    """Return a ticket for one stream and when it expires, with the token that it is made with at the latest.
+
+    Without a token it is made with the session.
+
+    Raises:
+        Forbidden: there is neither.
+    """
+    expires_at = (now + timedelta(seconds=seconds)).replace(microsecond=0)
+    if token is not None:
+        made_with = f"token:{token.digest[:_NAME_LENGTH]}"
+        expires_at = min(expires_at, token.expiry.replace(microsecond=0)) if token.expiry else expires_at
+    elif session_key is not None:
+        made_with = f"session:{SessionName.objects.get_or_create(session_id=session_key)[0].id}"
+    else:
+        raise Forbidden("A ticket is made with a token or a session.")
+    return sign(Ticket(user_id=user.pk, opens=opens, made_with=made_with, expires_at=expires_at)), expires_at
 
 
 @transaction.atomic

@@ -20,7 +20,7 @@ from rest_framework.response import Response
 
 from access.errors import PreconditionFailed
 from access.pages import UUID_PATTERN, PagedViewSet
-from access.serializers import checked
+from access.serializers import TicketRequest, TicketResponse, checked
 from executions import reviewing, selectors, services
 from executions.engine.errors import VersionConflict
 from executions.engine.execution import Execution
@@ -36,6 +36,7 @@ from executions.serializers import (
     StartExecutionRequest,
 )
 from executions.step_serializers import PAGE, EventPage, EventResponse, StepStatusResponse
+from executions.tickets import issue_execution_ticket
 
 _ID = OpenApiParameter("execution_id", OpenApiTypes.UUID, OpenApiParameter.PATH)
 _STEP = OpenApiParameter("step_id", OpenApiTypes.STR, OpenApiParameter.PATH)
@@ -169,6 +170,30 @@ class ExecutionViewSet(PagedViewSet):
         log = await sync_to_async(selectors.log_of)(user=request.user, execution_id=UUID(execution_id))
         page.data["oldest"] = log.oldest
         return page
+
+    @extend_schema(  # type: ignore[type-var]
+        parameters=[_ID],
+        request=TicketRequest,
+        responses={201: TicketResponse, **problems(400, 401, 403, 404, 413, 415, 422)},
+    )
+    @action(detail=True, methods=["post"], url_path="stream-tickets")
+    async def stream_tickets(self, request: Request, execution_id: str) -> Response:
+        """Get a ticket for this execution's stream, for a client that cannot send headers."""
+        values = checked(TicketRequest, request.data)
+
+        def issue() -> Response:
+            ticket, expires_at = issue_execution_ticket(
+                user=caller(request),
+                execution_id=UUID(execution_id),
+                token=request.auth,
+                session_key=request.session.session_key,
+                now=timezone.now(),
+                **values,
+            )
+            shown = TicketResponse({"ticket": ticket, "expires_at": expires_at}).data
+            return Response(shown, status=201, headers={"Cache-Control": "no-store"})
+
+        return await sync_to_async(issue)()
 
     @extend_schema(  # type: ignore[type-var]
         parameters=[_ID, _STEP, _IF_MATCH],

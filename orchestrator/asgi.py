@@ -13,6 +13,7 @@ from orchestrator import startup
 startup.prepare()
 django_application = get_asgi_application()  # before the imports below: they need the apps
 
+from access import tickets  # noqa: E402
 from executions.progress.consumer import Receive, Send, StreamConsumer  # noqa: E402
 from executions.progress.streams import Streams  # noqa: E402
 from orchestrator.middleware import request_id  # noqa: E402
@@ -29,7 +30,7 @@ async def lifespan(_scope: dict[str, Any], receive: Receive, send: Send) -> None
     await send({"type": "lifespan.shutdown.complete"})
 
 
-application = ProtocolTypeRouter(
+_routed = ProtocolTypeRouter(
     {
         "http": URLRouter(
             [
@@ -41,3 +42,9 @@ application = ProtocolTypeRouter(
         "lifespan": lifespan,
     }
 )
+
+
+async def application(scope: dict[str, Any], receive: Receive, send: Send) -> None:
+    """Answer a request; whoever logs it sees no ticket."""
+    tickets.take(scope)
+    await _routed(scope, receive, send)

@@ -55,6 +55,10 @@ class BoundedRequest(WebRequest):
         self._refused = False
         super().__init__(*arguments, **options)
 
+    def __repr__(self) -> str:
+        """Return what logs show of it: not the query, which may carry secrets."""
+        return f"<{self.method.decode('latin-1')} {self.path.decode('latin-1')}>"
+
     def gotLength(self, length: int | None) -> None:
         """Refuse a body that is announced as too large."""
         super().gotLength(length)

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from executions.engine.events import EventType
+from executions.progress.wire import DELTA
+
 Endpoint = tuple[str, str, str, Callable[..., Any]]
 
 _PROBLEM = {
@@ -34,6 +37,20 @@ _PROBLEM = {
     },
 }
 _STREAM_PATH = "/api/v1/executions/{execution_id}/stream"
+_STREAM = (
+    "The first message is `stream-reset` where events after the given position were pruned; its data has the `oldest` "
+    "sequence that is kept. The stream also ends at a maximum age, and when the caller may not see the execution any "
+    "more: reconnect with the last id, until the answer is 204 or an error."
+)
+_POSITION = {"type": "string", "description": "Sequence of the last event that the client has."}
+_POSITIONS = (("Last-Event-ID", "header"), ("last_event_id", "query"), ("lastEventId", "query"))
+_RETRY_AFTER = {"description": "Seconds.", "schema": {"type": "integer"}}
+_TICKET = {
+    "type": "apiKey",
+    "in": "query",
+    "name": "ticket",
+    "description": "From `stream-tickets`; opens the one stream that it was made for.",
+}
 
 
 def strip_optional_slashes(endpoints: list[Endpoint], **_: object) -> list[Endpoint]:
@@ -43,7 +60,9 @@ def strip_optional_slashes(endpoints: list[Endpoint], **_: object) -> list[Endpo
 
 def add_stream(result: dict[str, Any], **_: object) -> dict[str, Any]:
     """Add the stream, which Django does not serve, and the problem that every path may answer with."""
-    result.setdefault("components", {}).setdefault("schemas", {})["Problem"] = _PROBLEM
+    components = result.setdefault("components", {})
+    components.setdefault("schemas", {})["Problem"] = _PROBLEM
+    components.setdefault("securitySchemes", {})["ticketAuth"] = _TICKET
     for operations in result["paths"].values():
         for operation in operations.values():
             operation["responses"].setdefault("default", _problem("An error."))
@@ -57,17 +76,25 @@ def _problem(description: str) -> dict[str, Any]:
 
 
 def _stream_operation() -> dict[str, Any]:
-    position = {"type": "string", "description": "Sequence of the last event that the client has."}
-    names = (("Last-Event-ID", "header"), ("last_event_id", "query"), ("lastEventId", "query"))
     identity = {"name": "execution_id", "in": "path", "required": True, "schema": {"type": "string", "format": "uuid"}}
     return {
         "operationId": "executions_stream",
         "summary": "Follow an execution: its events from the start or after the last one seen, then live",
+        "description": _STREAM,
         "tags": ["executions"],
-        "security": [{"bearerAuth": []}, {"cookieAuth": []}],
+        "security": [{"bearerAuth": []}, {"cookieAuth": []}, {"ticketAuth": []}],
         "parameters": [
             identity,
-            *({"name": name, "in": place, "required": False, "schema": position} for name, place in names),
+            *({"name": name, "in": place, "required": False, "schema": _POSITION} for name, place in _POSITIONS),
+            {
+                "name": "types",
+                "in": "query",
+                "required": False,
+                "style": "form",
+                "explode": False,
+                "description": "Only these; `complete` ends the stream all the same.",
+                "schema": {"type": "array", "items": {"type": "string", "enum": [*EventType, DELTA]}},
+            },
         ],
         "responses": {
             "200": {
@@ -76,7 +103,10 @@ def _stream_operation() -> dict[str, Any]:
             },
             "204": {"description": "Nothing more will come."},
             "400": _problem("The position is none of this log."),
-            "401": _problem("Nobody said who asks."),
+            "401": _problem("Nobody said who asks, or the token or ticket is wrong, expired or revoked."),
             "404": _problem("There is no such execution, or none that the caller may see."),
+            "422": _problem("There are no such types of events; `errors` says which."),
+            "429": {**_problem("The caller has too many streams open."), "headers": {"Retry-After": _RETRY_AFTER}},
+            "503": _problem("The database is away."),
         },
     }

@@ -8,7 +8,7 @@ import asyncio
 import logging
 import signal
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from daphne.endpoints import build_endpoint_description_strings
 from twisted.internet import reactor, tcp
@@ -17,8 +17,10 @@ from twisted.internet.endpoints import serverFromString
 from twisted.logger import STDLibLogObserver, globalLogBeginner
 from twisted.python.failure import Failure
 
-from executions.progress.streams import Streams
 from orchestrator.http import BoundedRequest, RequestFactory
+
+if TYPE_CHECKING:  # it needs Django's apps, and the server can do without
+    from executions.progress.streams import Streams
 
 WORKER_EXTRA_SECONDS = 5.0  # for a worker to hand back what did not end within the grace period
 FLUSH_SECONDS = 2.0  # for the last bytes of answers to leave

@@ -173,6 +173,9 @@ EVENTSTREAM_CHANNELMANAGER_CLASS = "executions.progress.eventstream.ExecutionCha
 STREAM_KEEPALIVE_SECONDS = env.number("STREAM_KEEPALIVE_SECONDS", 15.0, minimum=0.1)
 STREAM_QUEUE_SIZE = env.integer("STREAM_QUEUE_SIZE", 100, minimum=1)  # events held for one client
 STREAM_RETRY_MS = env.integer("STREAM_RETRY_MS", 2000)  # what a browser waits before it reconnects
+STREAM_RECHECK_SECONDS = env.number("STREAM_RECHECK_SECONDS", 20.0, minimum=0.1)  # who may still see what they follow
+STREAM_MAX_AGE_SECONDS = env.number("STREAM_MAX_AGE_SECONDS", 3600.0, minimum=0.1)  # then a client has to reconnect
+STREAMS_PER_USER = env.integer("STREAMS_PER_USER", 500, minimum=1)  # open at once in one web process
 EVENT_RETENTION_DAYS = env.integer("EVENT_RETENTION_DAYS", 0)  # logs of executions that have ended; 0: for ever
 
 # --- worker ---------------------------------------------------------------------------------------------------------

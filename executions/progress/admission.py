@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from importlib import import_module
+from collections.abc import Collection
+from dataclasses import dataclass
 from uuid import UUID
 
-from django.conf import settings
-from django.contrib.auth import get_user
 from django.http import HttpRequest
-from django_eventstream.utils import get_channelmanager, get_storage
-from rest_framework.exceptions import APIException, AuthenticationFailed, NotAuthenticated, NotFound
+from django.utils import timezone
+from django_eventstream.utils import get_channelmanager
+from rest_framework.exceptions import APIException, NotFound
 
-from access.authentication import TokenAuthentication
-from access.selectors import Person
+from access.authentication import identify
+from access.grants import Grant
+from access.serializers import checked
+from access.tickets import Shown, opening
+from executions import selectors
 from executions.progress.eventstream import channel_of
+from executions.serializers import StreamFilters
 
 
 class BadLastEventId(APIException):
@@ -23,46 +27,39 @@ class BadLastEventId(APIException):
     default_code = "bad-last-event-id"
 
 
-def admit(request: HttpRequest, execution_id: UUID) -> int | None:
-    """Return the sequence after which the client goes on; None when there is nothing after it and never will be.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Admission:
+    """What a client is let in to."""
+
+    grant: Grant
+    after: int  # the sequence after which it goes on
+    types: Collection[str] | None  # None: all
+    over: bool  # nothing comes after that
+
+
+def admit(request: HttpRequest, execution_id: UUID, ticket: Shown) -> Admission:
+    """Let a client in.
 
     Raises:
-        AuthenticationFailed: the token is wrong. NotAuthenticated: there is neither token nor session.
+        AuthenticationFailed: the token or the ticket is wrong. NotAuthenticated: there is neither, and no session.
         NotFound: there is no such execution, or this user may not see it.
         BadLastEventId: the last id is no number, or lies beyond the log.
+        ValidationError: it asks for types of events that do not exist.
     """
-    user = authenticate(request)
-    channel = channel_of(execution_id)
-    if not get_channelmanager().can_read_channel(user, channel):
+    opens = opening("execution", execution_id)
+    user, credential = identify(request, ticket=ticket, opens=opens, now=timezone.now())
+    if not get_channelmanager().can_read_channel(user, channel_of(execution_id)):
         raise NotFound("There is no such execution.")
-    storage = get_storage()
-    after = last_event_id(request)
-    if after > storage.get_current_id(channel):
+    log = selectors.log_of(user=user, execution_id=execution_id)
+    after, types = last_event_id(request), wanted_types(request)
+    if after > log.last:
         raise BadLastEventId(f"The log of this execution does not have an event {after} yet.")
-    return None if storage.is_end(channel, after) else after
-
-
-def authenticate(request: HttpRequest) -> Person:
-    """Return the user of the request's token, or else of its session.
-
-    Raises:
-        AuthenticationFailed: the token is wrong. NotAuthenticated: there is neither.
-    """
-    tokens = TokenAuthentication()
-    try:
-        user: Person = tokens.user_of(request) or _session_user(request)
-        if not user.is_authenticated:
-            raise NotAuthenticated
-    except (AuthenticationFailed, NotAuthenticated) as error:
-        error.auth_header = tokens.authenticate_header(request)  # type: ignore[union-attr]
-        raise
-    return user
-
-
-def _session_user(request: HttpRequest) -> Person:
-    sessions = import_module(settings.SESSION_ENGINE)
-    request.session = sessions.SessionStore(request.COOKIES.get(settings.SESSION_COOKIE_NAME))
-    return get_user(request)
+    return Admission(
+        grant=Grant(credential=credential, root_id=log.root_id),
+        after=after,
+        types=types,
+        over=selectors.nothing_follows(log, after=after, types=types),
+    )
 
 
 def last_event_id(request: HttpRequest) -> int:
@@ -76,3 +73,14 @@ def last_event_id(request: HttpRequest) -> int:
     if not (text.isascii() and text.isdigit() and len(text) <= len(str(2**31))):
         raise BadLastEventId("The last event id is not a number.")
     return int(text)
+
+
+def wanted_types(request: HttpRequest) -> Collection[str] | None:
+    """Return the types of events that the client wants, None for all.
+
+    Raises:
+        ValidationError: there are no such types, which it names.
+    """
+    given = {"types": request.GET.getlist("types")} if "types" in request.GET else {}
+    types: list[str] | None = checked(StreamFilters, given).get("types")
+    return None if types is None else frozenset(types)

@@ -10,6 +10,7 @@ import json
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from contextlib import aclosing
 from io import BytesIO
+from random import SystemRandom
 from typing import Any
 from uuid import UUID
 
@@ -22,9 +23,11 @@ from django.db import InterfaceError, OperationalError
 from rest_framework.exceptions import APIException, MethodNotAllowed
 from rest_framework.settings import api_settings
 
+from access.tickets import Shown, take
 from executions.engine.errors import EngineError, Unavailable
-from executions.progress.admission import admit
+from executions.progress.admission import Admission, admit
 from executions.progress.cancel import end
+from executions.progress.places import Place
 from executions.progress.streams import Streams
 from executions.progress.wire import KEEPALIVE, Message, opening
 
@@ -37,6 +40,8 @@ STREAM_HEADERS = (
     ("Cache-Control", "no-cache, no-transform"),
     ("X-Accel-Buffering", "no"),  # nginx would hold events back
 )
+
+_CHANCE = SystemRandom()
 
 
 class BadHost(APIException):
@@ -59,23 +64,29 @@ class StreamConsumer:
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         """Answer one request; returns when the stream has ended or the client is gone."""
+        ticket = take(scope)
         request = ASGIRequest(scope, BytesIO())
         request.request_id = self._request_id(request.headers.get("X-Request-ID"))  # type: ignore[attr-defined]
         answer = Answer(request, send)
         execution_id: UUID = scope["url_route"]["kwargs"]["execution_id"]
         try:
-            after = await _admit(request, execution_id)
+            admission = await _admit(request, execution_id, ticket)
+            place = None if admission.over else self._streams.places.take(admission.grant)
         except (APIException, EngineError) as error:
             await answer.refuse(error)
             return
-        if after is None:
+        if place is None:
             await answer.start(204)
             await answer.end()
             return
-        await _until_disconnect(receive, answer.stream(self._streams.follow(execution_id, after=after)))
+        batches = self._streams.follow(execution_id, after=admission.after, types=admission.types)
+        with place:
+            await answer.start(200, STREAM_HEADERS)
+            if await _cut_off(receive, answer.stream(batches), place):
+                await answer.end()
 
 
-async def _admit(request: ASGIRequest, execution_id: UUID) -> int | None:
+async def _admit(request: ASGIRequest, execution_id: UUID, ticket: Shown) -> Admission:
     if request.method != "GET":
         raise MethodNotAllowed(str(request.method))
     try:
@@ -83,22 +94,29 @@ async def _admit(request: ASGIRequest, execution_id: UUID) -> int | None:
     except DisallowedHost as error:
         raise BadHost from error
     try:
-        return await database_sync_to_async(admit, thread_sensitive=False)(request, execution_id)
+        return await database_sync_to_async(admit, thread_sensitive=False)(request, execution_id, ticket)
     except (OperationalError, InterfaceError) as error:
         raise Unavailable("The database cannot be reached.") from error
 
 
-async def _until_disconnect(receive: Receive, streaming: Awaitable[None]) -> None:
-    """Run until the stream ends or the client is gone, whichever comes first; then nothing of it is left."""
+async def _cut_off(receive: Receive, streaming: Awaitable[None], place: Place) -> bool:
+    """Run until the stream ends, the client is gone, or the stream has to end; then nothing of it is left.
+
+    Returns whether it was cut off, between two events, and its end is still to be sent.
+    """
     sending = asyncio.ensure_future(streaming)
     leaving = asyncio.ensure_future(_disconnected(receive))
+    # Not all at the same moment: they come back.
+    seconds = settings.STREAM_MAX_AGE_SECONDS * _CHANCE.uniform(0.8, 1.0)
     try:
-        await asyncio.wait({sending, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({sending, leaving, place.over}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        gone = leaving.done()
     finally:
         await end(sending)
         await end(leaving)
     if not sending.cancelled():
         sending.result()
+    return sending.cancelled() and not gone
 
 
 async def _disconnected(receive: Receive) -> None:
@@ -142,7 +160,6 @@ class Answer:
 
     async def stream(self, batches: AsyncGenerator[list[Message], None]) -> None:
         """Send events as they come, whatever is there at once in one write, and end the body after the last."""
-        await self.start(200, STREAM_HEADERS)
         await self.write(opening(retry_ms=settings.STREAM_RETRY_MS, position=None))
         async with aclosing(batches):
             async for messages in batches:

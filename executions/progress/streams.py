@@ -13,6 +13,7 @@ from executions.progress.cursor import Cursor
 from executions.progress.listener import Listener
 from executions.progress.live import LiveDrafts
 from executions.progress.log import EventTable, FeedTable, Reader
+from executions.progress.places import Places
 from executions.progress.publisher import ProgressPublisher
 from executions.progress.wire import Message
 
@@ -23,6 +24,7 @@ class Streams:
     def __init__(self) -> None:
         self.publisher = ProgressPublisher(queue_size=settings.STREAM_QUEUE_SIZE)
         self.feeds = ProgressPublisher(queue_size=settings.STREAM_QUEUE_SIZE)
+        self.places = Places()
         self._reader = Reader()
         self._log = EventTable(self._reader)
         self._feed_log = FeedTable(self._reader)
@@ -66,6 +68,7 @@ class Streams:
     async def close(self) -> None:
         """End every stream and give the database connections back."""
         self.end()
+        await self.places.close()
         if self._listening is not None:
             await end(self._listening)
         await self._reader.close()

@@ -30,10 +30,12 @@ def test_no_path_shows_its_optional_slash(document: dict[str, Any]) -> None:
 
 def test_the_stream_is_in_it(document: dict[str, Any]) -> None:
     stream = document["paths"]["/api/v1/executions/{execution_id}/stream"]["get"]
-    assert set(stream["responses"]) >= {"200", "204", "400", "401", "404"}
+    assert set(stream["responses"]) >= {"200", "204", "400", "401", "404", "422", "429", "503"}
     assert "text/event-stream" in stream["responses"]["200"]["content"]
     names = {each["name"] for each in stream["parameters"]}
-    assert names == {"execution_id", "Last-Event-ID", "last_event_id", "lastEventId"}
+    assert names == {"execution_id", "Last-Event-ID", "last_event_id", "lastEventId", "types"}
+    assert {"ticketAuth": []} in stream["security"]
+    assert document["components"]["securitySchemes"]["ticketAuth"]["name"] == "ticket"
 
 
 def test_every_operation_names_the_problem_that_it_may_answer_with(document: dict[str, Any]) -> None:

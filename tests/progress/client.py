@@ -73,6 +73,11 @@ def parsed(text: str) -> list[dict[str, Any]]:
     return events
 
 
+def ids(text: str) -> list[str]:
+    """Return the ids of the events in a part of a stream."""
+    return [event["id"] for event in parsed(text)]
+
+
 class Browser:
     """Asks for streams."""
 

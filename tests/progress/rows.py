@@ -16,6 +16,7 @@ from executions.engine.events import ClarificationNeeded, Complete, Event, Execu
 from executions.engine.execution import Execution, ScopeRef
 from executions.engine.ports import Transition
 from executions.engine.states import ExecutionStatus
+from executions.threads import in_thread
 from workflows import repository as workflows
 from workflows.definition import parse_definition
 
@@ -67,6 +68,23 @@ def make_execution(owner: User) -> UUID:
         requested_by=owner.id,
     )
     return journal.create(Change(execution=execution)).id
+
+
+async def prepared(*events: Event) -> tuple[UUID, str]:
+    """Return an execution with these events, and its owner's token."""
+
+    def prepare() -> tuple[UUID, str]:
+        owner, token = make_user("alice")
+        execution_id = make_execution(owner)
+        append(execution_id, *events)
+        return execution_id, token
+
+    return await in_thread(prepare)
+
+
+async def happen(execution_id: UUID, *events: Event) -> None:
+    """Have the journal write events, and tell of them."""
+    await in_thread(append, execution_id, *events)
 
 
 def append(execution_id: UUID, *events: Event) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import pytest
 from django.contrib.auth import get_user_model
@@ -12,33 +12,11 @@ from django.db import connection
 from django.test import Client
 
 from access.models import Role, Scope, ScopeRole
-from executions.engine.events import Event
 from executions.threads import in_thread
-from tests.progress.client import Browser, parsed
-from tests.progress.rows import ASKED, COMPLETE, SKIPPED, STARTED, append, make_execution, make_user
+from tests.progress.client import Browser, ids, parsed
+from tests.progress.rows import ASKED, COMPLETE, SKIPPED, STARTED, happen, make_user, prepared
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-async def prepared(*events: Event) -> tuple[UUID, str]:
-    """Return an execution with these events, and its owner's token."""
-
-    def prepare() -> tuple[UUID, str]:
-        owner, token = make_user("alice")
-        execution_id = make_execution(owner)
-        append(execution_id, *events)
-        return execution_id, token
-
-    return await in_thread(prepare)
-
-
-async def happen(execution_id: UUID, *events: Event) -> None:
-    """Have the journal write events, and tell of them."""
-    await in_thread(append, execution_id, *events)
-
-
-def ids(text: str) -> list[str]:
-    return [event["id"] for event in parsed(text)]
 
 
 async def test_a_stream_is_an_event_stream_that_no_proxy_holds_back(browser: Browser) -> None:
