@@ -48,6 +48,17 @@ def visible_scopes(user: Person) -> QuerySet[Scope]:
     return scopes.filter(Q(id__in=roots) | Q(root_id__in=roots))
 
 
+def root_scope(user: Person, *, scope_type: str, scope_key: str) -> Scope | None:
+    """Return a root scope that the user may read, None when there is none."""
+    return visible_scopes(user).filter(parent=None, type=scope_type, key=scope_key).first()
+
+
+def root_scope_id(*, scope_type: str, scope_key: str) -> UUID:
+    """Return the id of a root scope, that of nothing when there is none; whether the caller may know is not asked."""
+    found = Scope.objects.filter(parent=None, type=scope_type, key=scope_key).values_list("id", flat=True).first()
+    return found or UUID(int=0)
+
+
 def role_of(user: Person, scope: Scope) -> Role | None:
     """Return the user's role in the scope (inherited from its root; staff own everything), None without one."""
     if getattr(user, "is_staff", False):

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from django.db.models import Count, Max, Q, QuerySet
 
-from access.selectors import Person, visible_scopes
+from access.selectors import Person, root_scope, visible_scopes
 from documents import selectors as documents
 from executions import models
 from executions.engine.acceptance import AcceptanceDecision
@@ -231,6 +231,27 @@ def log_of(*, user: Person, execution_id: UUID) -> Log:
         last=row.last_sequence,
         ended=row.status in ENDED,
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeedExtent:
+    """The feed of a root scope, as a client is let in to follow it."""
+
+    root_id: UUID
+    last: int  # number of the newest event
+
+
+def feed_of(*, user: Person, scope_type: str, scope_key: str) -> FeedExtent:
+    """Return how far the feed of a root scope goes.
+
+    Raises:
+        NotFound: there is no such scope, or none that the user may see.
+    """
+    scope = root_scope(user, scope_type=scope_type, scope_key=scope_key)
+    if scope is None:
+        raise NotFound("There is no such scope.")
+    last = models.Feed.objects.filter(scope=scope).values_list("last", flat=True).first()
+    return FeedExtent(root_id=scope.id, last=last or 0)
 
 
 def nothing_follows(log: Log, *, after: int, types: Collection[str] | None = None) -> bool:

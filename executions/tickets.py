@@ -25,3 +25,23 @@ def issue_execution_ticket(
     selectors.execution(user=user, execution_id=execution_id)
     opens = opening("execution", execution_id)
     return issue_ticket(user=user, token=token, session_key=session_key, opens=opens, seconds=seconds, now=now)
+
+
+def issue_scope_ticket(
+    *,
+    user: User,
+    scope_type: str,
+    scope_key: str,
+    token: AuthToken | None,
+    session_key: str | None,
+    seconds: int,
+    now: datetime,
+) -> tuple[str, datetime]:
+    """Return a ticket for the feed of a root scope, and when it expires.
+
+    Raises:
+        NotFound: there is no such scope, or none that the user may see.
+        Forbidden: the caller has neither a token nor a session.
+    """
+    opens = opening("scope", selectors.feed_of(user=user, scope_type=scope_type, scope_key=scope_key).root_id)
+    return issue_ticket(user=user, token=token, session_key=session_key, opens=opens, seconds=seconds, now=now)

@@ -1,4 +1,4 @@
-"""Paths of this room. The stream of an execution is served before Django, by `progress.consumer`."""
+"""Paths of this room. Streams are served before Django, by `progress.consumer`."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from django.urls import re_path
 from rest_framework.routers import DefaultRouter
 
 from access.pages import UUID_PATTERN
+from executions.scope_views import ScopeTicketView
 from executions.telemetry_views import ExecutionCostsView, WorkflowStatsView
 from executions.views import ExecutionViewSet
 
@@ -20,6 +21,11 @@ urlpatterns = [
         rf"^telemetry/executions/(?P<execution_id>{UUID_PATTERN})/costs/?$",
         ExecutionCostsView.as_view(),
         name="execution-costs",
+    ),
+    re_path(
+        r"^scopes/(?P<scope_type>[^/]+)/(?P<scope_id>.+)/stream-tickets/?$",
+        ScopeTicketView.as_view(),
+        name="scope-stream-tickets",
     ),
     re_path(
         r"^telemetry/workflows/(?P<workflow_id>[a-z0-9-]+)/stats/?$", WorkflowStatsView.as_view(), name="workflow-stats"

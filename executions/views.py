@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -112,6 +113,19 @@ def shown(details: selectors.ExecutionDetails, status: int = 200, location: str 
     return Response(ExecutionResponse(details).data, status=status, headers=headers)
 
 
+async def ticketed(request: Request, issue: Callable[..., tuple[str, datetime]]) -> Response:
+    """Answer with the ticket that the caller gets."""
+
+    def do() -> Response:
+        ticket, expires_at = issue(
+            user=caller(request), token=request.auth, session_key=request.session.session_key, now=timezone.now()
+        )
+        shown = TicketResponse({"ticket": ticket, "expires_at": expires_at}).data
+        return Response(shown, status=201, headers={"Cache-Control": "no-store"})
+
+    return await sync_to_async(do)()
+
+
 @extend_schema(tags=["executions"])
 class ExecutionViewSet(PagedViewSet):
     """Workflows at work."""
@@ -181,19 +195,8 @@ class ExecutionViewSet(PagedViewSet):
         """Get a ticket for this execution's stream, for a client that cannot send headers."""
         values = checked(TicketRequest, request.data)
 
-        def issue() -> Response:
-            ticket, expires_at = issue_execution_ticket(
-                user=caller(request),
-                execution_id=UUID(execution_id),
-                token=request.auth,
-                session_key=request.session.session_key,
-                now=timezone.now(),
-                **values,
-            )
-            shown = TicketResponse({"ticket": ticket, "expires_at": expires_at}).data
-            return Response(shown, status=201, headers={"Cache-Control": "no-store"})
-
-        return await sync_to_async(issue)()
+        issue = partial(issue_execution_ticket, execution_id=UUID(execution_id), **values)
+        return await ticketed(request, issue)
 
     @extend_schema(  # type: ignore[type-var]
         parameters=[_ID, _STEP, _IF_MATCH],

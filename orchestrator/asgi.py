@@ -14,12 +14,14 @@ startup.prepare()
 django_application = get_asgi_application()  # before the imports below: they need the apps
 
 from access import tickets  # noqa: E402
+from executions.progress.admission import admit, admit_to_feed  # noqa: E402
 from executions.progress.consumer import Receive, Send, StreamConsumer  # noqa: E402
 from executions.progress.streams import Streams  # noqa: E402
 from orchestrator.middleware import request_id  # noqa: E402
 
 streams = Streams()
-_consumer = StreamConsumer(streams, request_id=request_id)
+_execution = StreamConsumer(streams, admit=admit, request_id=request_id)
+_feed = StreamConsumer(streams, admit=admit_to_feed, request_id=request_id)
 
 
 async def lifespan(_scope: dict[str, Any], receive: Receive, send: Send) -> None:
@@ -34,8 +36,10 @@ _routed = ProtocolTypeRouter(
     {
         "http": URLRouter(
             [
-                path("api/v1/executions/<uuid:execution_id>/stream", _consumer),  # type: ignore[arg-type]
-                path("api/v1/executions/<uuid:execution_id>/stream/", _consumer),  # type: ignore[arg-type]
+                path("api/v1/executions/<uuid:execution_id>/stream", _execution),  # type: ignore[arg-type]
+                path("api/v1/executions/<uuid:execution_id>/stream/", _execution),  # type: ignore[arg-type]
+                path("api/v1/scopes/<str:scope_type>/<path:scope_id>/stream", _feed),  # type: ignore[arg-type]
+                path("api/v1/scopes/<str:scope_type>/<path:scope_id>/stream/", _feed),  # type: ignore[arg-type]
                 re_path(r"", django_application),  # type: ignore[arg-type]
             ]
         ),

@@ -37,12 +37,19 @@ _PROBLEM = {
     },
 }
 _STREAM_PATH = "/api/v1/executions/{execution_id}/stream"
+_FEED_PATH = "/api/v1/scopes/{scope_type}/{scope_id}/stream"
+_FEED = (
+    "All executions of the scope in one stream, numbered together: the ids of the messages are numbers of this feed, "
+    "`sequence` stays that of the execution. It begins with what happens from now on, or after the given position (0: "
+    "with the oldest that is kept), and has no end: reconnect with the last id. The text of steps is not part of it."
+)
 _STREAM = (
     "The first message is `stream-reset` where events after the given position were pruned; its data has the `oldest` "
     "sequence that is kept. The stream also ends at a maximum age, and when the caller may not see the execution any "
     "more: reconnect with the last id, until the answer is 204 or an error."
 )
-_POSITION = {"type": "string", "description": "Sequence of the last event that the client has."}
+_POSITION = {"type": "string", "description": "Id of the last event that the client has."}
+_SECURITY: list[dict[str, list[str]]] = [{"bearerAuth": []}, {"cookieAuth": []}, {"ticketAuth": []}]
 _POSITIONS = (("Last-Event-ID", "header"), ("last_event_id", "query"), ("lastEventId", "query"))
 _RETRY_AFTER = {"description": "Seconds.", "schema": {"type": "integer"}}
 _TICKET = {
@@ -59,7 +66,7 @@ def strip_optional_slashes(endpoints: list[Endpoint], **_: object) -> list[Endpo
 
 
 def add_stream(result: dict[str, Any], **_: object) -> dict[str, Any]:
-    """Add the stream, which Django does not serve, and the problem that every path may answer with."""
+    """Add the streams, which Django does not serve, and the problem that every path may answer with."""
     components = result.setdefault("components", {})
     components.setdefault("schemas", {})["Problem"] = _PROBLEM
     components.setdefault("securitySchemes", {})["ticketAuth"] = _TICKET
@@ -67,6 +74,7 @@ def add_stream(result: dict[str, Any], **_: object) -> dict[str, Any]:
         for operation in operations.values():
             operation["responses"].setdefault("default", _problem("An error."))
     result["paths"][_STREAM_PATH] = {"get": _stream_operation()}
+    result["paths"][_FEED_PATH] = {"get": _feed_operation()}
     return result
 
 
@@ -82,31 +90,57 @@ def _stream_operation() -> dict[str, Any]:
         "summary": "Follow an execution: its events from the start or after the last one seen, then live",
         "description": _STREAM,
         "tags": ["executions"],
-        "security": [{"bearerAuth": []}, {"cookieAuth": []}, {"ticketAuth": []}],
-        "parameters": [
-            identity,
-            *({"name": name, "in": place, "required": False, "schema": _POSITION} for name, place in _POSITIONS),
-            {
-                "name": "types",
-                "in": "query",
-                "required": False,
-                "style": "form",
-                "explode": False,
-                "description": "Only these; `complete` ends the stream all the same.",
-                "schema": {"type": "array", "items": {"type": "string", "enum": [*EventType, DELTA]}},
-            },
-        ],
+        "security": _SECURITY,
+        "parameters": [identity, *_asked([*EventType, DELTA])],
         "responses": {
-            "200": {
-                "description": "Server-Sent Events; ends after the last event of an execution that has ended.",
-                "content": {"text/event-stream": {"schema": {"type": "string"}}},
-            },
+            **_answers(thing="execution", ends="ends after the last event of an execution that has ended"),
             "204": {"description": "Nothing more will come."},
-            "400": _problem("The position is none of this log."),
-            "401": _problem("Nobody said who asks, or the token or ticket is wrong, expired or revoked."),
-            "404": _problem("There is no such execution, or none that the caller may see."),
-            "422": _problem("There are no such types of events; `errors` says which."),
-            "429": {**_problem("The caller has too many streams open."), "headers": {"Retry-After": _RETRY_AFTER}},
-            "503": _problem("The database is away."),
         },
+    }
+
+
+def _feed_operation() -> dict[str, Any]:
+    named = [
+        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+        for name in ("scope_type", "scope_id")
+    ]
+    return {
+        "operationId": "scopes_stream",
+        "summary": "Follow a scope: everything that happens in it, over one connection",
+        "description": _FEED,
+        "tags": ["scopes"],
+        "security": _SECURITY,
+        "parameters": [*named, *_asked([*EventType])],
+        "responses": _answers(thing="scope", ends="does not end by itself"),
+    }
+
+
+def _asked(types: list[str]) -> list[dict[str, Any]]:
+    wanted = {
+        "name": "types",
+        "in": "query",
+        "required": False,
+        "style": "form",
+        "explode": False,
+        "description": "Only these; `complete` ends the stream of an execution all the same.",
+        "schema": {"type": "array", "items": {"type": "string", "enum": types}},
+    }
+    return [
+        *({"name": name, "in": place, "required": False, "schema": _POSITION} for name, place in _POSITIONS),
+        wanted,
+    ]
+
+
+def _answers(*, thing: str, ends: str) -> dict[str, Any]:
+    return {
+        "200": {
+            "description": f"Server-Sent Events; {ends}.",
+            "content": {"text/event-stream": {"schema": {"type": "string"}}},
+        },
+        "400": _problem("The position is none of this log."),
+        "401": _problem("Nobody said who asks, or the token or ticket is wrong, expired or revoked."),
+        "404": _problem(f"There is no such {thing}, or none that the caller may see."),
+        "422": _problem("There are no such types of events; `errors` says which."),
+        "429": {**_problem("The caller has too many streams open."), "headers": {"Retry-After": _RETRY_AFTER}},
+        "503": _problem("The database is away."),
     }

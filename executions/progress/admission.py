@@ -1,4 +1,4 @@
-"""Who may follow which execution, and from where on. Synchronous: it runs in a thread while a stream is set up."""
+"""Who may follow which stream, and from where on. Synchronous: it runs in a thread while a stream is set up."""
 
 from __future__ import annotations
 
@@ -13,11 +13,14 @@ from rest_framework.exceptions import APIException, NotFound
 
 from access.authentication import identify
 from access.grants import Grant
+from access.selectors import root_scope_id
 from access.serializers import checked
 from access.tickets import Shown, opening
 from executions import selectors
 from executions.progress.eventstream import channel_of
 from executions.serializers import StreamFilters
+
+MAX_DIGITS = 18  # of a position
 
 
 class BadLastEventId(APIException):
@@ -32,13 +35,16 @@ class Admission:
     """What a client is let in to."""
 
     grant: Grant
-    after: int  # the sequence after which it goes on
+    channel: UUID  # the execution, or the scope whose feed it is
+    after: int  # the number after which it goes on
     types: Collection[str] | None  # None: all
-    over: bool  # nothing comes after that
+    over: bool = False  # nothing comes after that
+    is_feed: bool = False
+    is_new: bool = False  # the client knows no position, and has to be told
 
 
-def admit(request: HttpRequest, execution_id: UUID, ticket: Shown) -> Admission:
-    """Let a client in.
+def admit(request: HttpRequest, ticket: Shown, *, execution_id: UUID) -> Admission:
+    """Let a client in to an execution.
 
     Raises:
         AuthenticationFailed: the token or the ticket is wrong. NotAuthenticated: there is neither, and no session.
@@ -51,26 +57,50 @@ def admit(request: HttpRequest, execution_id: UUID, ticket: Shown) -> Admission:
     if not get_channelmanager().can_read_channel(user, channel_of(execution_id)):
         raise NotFound("There is no such execution.")
     log = selectors.log_of(user=user, execution_id=execution_id)
-    after, types = last_event_id(request), wanted_types(request)
+    after, types = last_event_id(request) or 0, wanted_types(request)
     if after > log.last:
         raise BadLastEventId(f"The log of this execution does not have an event {after} yet.")
     return Admission(
         grant=Grant(credential=credential, root_id=log.root_id),
+        channel=execution_id,
         after=after,
         types=types,
         over=selectors.nothing_follows(log, after=after, types=types),
     )
 
 
-def last_event_id(request: HttpRequest) -> int:
-    """Return the last event that the client has; 0 for none. `12` and `channel:12` mean the same.
+def admit_to_feed(request: HttpRequest, ticket: Shown, *, scope_type: str, scope_id: str) -> Admission:
+    """Let a client in to the feed of a root scope, which begins with what happens from now on.
+
+    Raises:
+        AuthenticationFailed: the token or the ticket is wrong. NotAuthenticated: there is neither, and no session.
+        NotFound: there is no such scope, or this user may not see it.
+        BadLastEventId: the last id is no number, or lies beyond the feed.
+        ValidationError: it asks for types of events that do not exist.
+    """
+    opens = opening("scope", root_scope_id(scope_type=scope_type, scope_key=scope_id))
+    user, credential = identify(request, ticket=ticket, opens=opens, now=timezone.now())
+    feed = selectors.feed_of(user=user, scope_type=scope_type, scope_key=scope_id)
+    given, types = last_event_id(request), wanted_types(request)
+    after = feed.last if given is None else given
+    if after > feed.last:
+        raise BadLastEventId(f"The feed of this scope does not have an event {after} yet.")
+    grant = Grant(credential=credential, root_id=feed.root_id)
+    return Admission(grant=grant, channel=feed.root_id, after=after, types=types, is_feed=True, is_new=given is None)
+
+
+def last_event_id(request: HttpRequest) -> int | None:
+    """Return the last event that the client has; None when it names none. `12` and `channel:12` mean the same.
 
     The header wins over the query: a browser that reconnects keeps its old URL.
     """
     query = request.GET.get("last_event_id") or request.GET.get("lastEventId")
-    text = (request.headers.get("Last-Event-ID") or query or "0").rpartition(":")[2]
-    # Nothing but ASCII digits, and few enough for a sequence: int() takes far more than that.
-    if not (text.isascii() and text.isdigit() and len(text) <= len(str(2**31))):
+    given = request.headers.get("Last-Event-ID") or query
+    if given is None or given == "":
+        return None
+    text = given.rpartition(":")[2]
+    # Nothing but ASCII digits, and few enough for a number: int() takes far more than that.
+    if not (text.isascii() and text.isdigit() and len(text) <= MAX_DIGITS):
         raise BadLastEventId("The last event id is not a number.")
     return int(text)
 

@@ -1,4 +1,4 @@
-"""`GET /api/v1/executions/{id}/stream`: a plain ASGI application.
+"""`GET /api/v1/executions/{id}/stream` and `GET /api/v1/scopes/{type}/{id}/stream`: a plain ASGI application.
 
 A thread and a database connection are used to let a client in, and given back before its first event is sent.
 """
@@ -9,10 +9,10 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from contextlib import aclosing
+from functools import partial
 from io import BytesIO
 from random import SystemRandom
 from typing import Any
-from uuid import UUID
 
 from channels.db import database_sync_to_async
 from django.conf import settings
@@ -23,9 +23,9 @@ from django.db import InterfaceError, OperationalError
 from rest_framework.exceptions import APIException, MethodNotAllowed
 from rest_framework.settings import api_settings
 
-from access.tickets import Shown, take
+from access.tickets import take
 from executions.engine.errors import EngineError, Unavailable
-from executions.progress.admission import Admission, admit
+from executions.progress.admission import Admission
 from executions.progress.cancel import end
 from executions.progress.places import Place
 from executions.progress.streams import Streams
@@ -53,13 +53,17 @@ class BadHost(APIException):
 
 
 class StreamConsumer:
-    """Serves the events of one execution to each client that may read them.
+    """Serves events to each client that may read them.
 
-    `request_id` makes the id of a request, from the one that the client gives or anew.
+    `admit` is given a request, its ticket and what the route has found in its path; `request_id` makes the id of a
+    request, from the one that the client gives or anew.
     """
 
-    def __init__(self, streams: Streams, *, request_id: Callable[[str | None], str]) -> None:
+    def __init__(
+        self, streams: Streams, *, admit: Callable[..., Admission], request_id: Callable[[str | None], str]
+    ) -> None:
         self._streams = streams
+        self._admit = admit
         self._request_id = request_id
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
@@ -68,9 +72,9 @@ class StreamConsumer:
         request = ASGIRequest(scope, BytesIO())
         request.request_id = self._request_id(request.headers.get("X-Request-ID"))  # type: ignore[attr-defined]
         answer = Answer(request, send)
-        execution_id: UUID = scope["url_route"]["kwargs"]["execution_id"]
+        let_in = partial(self._admit, request, ticket, **scope["url_route"]["kwargs"])
         try:
-            admission = await _admit(request, execution_id, ticket)
+            admission = await _admit(request, let_in)
             place = None if admission.over else self._streams.places.take(admission.grant)
         except (APIException, EngineError) as error:
             await answer.refuse(error)
@@ -79,14 +83,16 @@ class StreamConsumer:
             await answer.start(204)
             await answer.end()
             return
-        batches = self._streams.follow(execution_id, after=admission.after, types=admission.types)
+        follow = self._streams.follow_feed if admission.is_feed else self._streams.follow
+        batches = follow(admission.channel, after=admission.after, types=admission.types)
+        position = admission.after if admission.is_new else None
         with place:
             await answer.start(200, STREAM_HEADERS)
-            if await _cut_off(receive, answer.stream(batches), place):
+            if await _cut_off(receive, answer.stream(batches, position=position), place):
                 await answer.end()
 
 
-async def _admit(request: ASGIRequest, execution_id: UUID, ticket: Shown) -> Admission:
+async def _admit(request: ASGIRequest, let_in: Callable[[], Admission]) -> Admission:
     if request.method != "GET":
         raise MethodNotAllowed(str(request.method))
     try:
@@ -94,7 +100,7 @@ async def _admit(request: ASGIRequest, execution_id: UUID, ticket: Shown) -> Adm
     except DisallowedHost as error:
         raise BadHost from error
     try:
-        return await database_sync_to_async(admit, thread_sensitive=False)(request, execution_id, ticket)
+        return await database_sync_to_async(let_in, thread_sensitive=False)()
     except (OperationalError, InterfaceError) as error:
         raise Unavailable("The database cannot be reached.") from error
 
@@ -158,9 +164,9 @@ class Answer:
         await self.start(response.status_code, (*headers.items(), ("Content-Length", str(len(body)))))
         await self.end(body)
 
-    async def stream(self, batches: AsyncGenerator[list[Message], None]) -> None:
+    async def stream(self, batches: AsyncGenerator[list[Message], None], *, position: int | None) -> None:
         """Send events as they come, whatever is there at once in one write, and end the body after the last."""
-        await self.write(opening(retry_ms=settings.STREAM_RETRY_MS, position=None))
+        await self.write(opening(retry_ms=settings.STREAM_RETRY_MS, position=position))
         async with aclosing(batches):
             async for messages in batches:
                 await self.write(b"".join(message.payload for message in messages) or KEEPALIVE)

@@ -13,6 +13,7 @@ from uuid import UUID
 from channels.routing import URLRouter
 from django.urls import path
 
+from executions.progress.admission import admit, admit_to_feed
 from executions.progress.consumer import StreamConsumer
 from executions.progress.streams import Streams
 
@@ -43,6 +44,12 @@ class Answer:
     async def rest(self) -> str:
         """Return the body up to its end."""
         while not self.ended:
+            await self.read()
+        return self.text
+
+    async def until(self, part: str) -> str:
+        """Return the whole body so far, once this is in it."""
+        while part not in self.text:
             await self.read()
         return self.text
 
@@ -83,26 +90,33 @@ class Browser:
 
     def __init__(self, streams: Streams) -> None:
         self.streams = streams
-        consumer = StreamConsumer(streams, request_id=lambda given: given or "made-here")
-        route = path("executions/<uuid:execution_id>/stream", consumer)  # type: ignore[arg-type]
-        self._application = URLRouter([route])
+        executions, feeds = (
+            StreamConsumer(streams, admit=each, request_id=lambda given: given or "made-here")
+            for each in (admit, admit_to_feed)
+        )
+        self._application = URLRouter(
+            [
+                path("executions/<uuid:execution_id>/stream", executions),  # type: ignore[arg-type]
+                path("scopes/<str:scope_type>/<path:scope_id>/stream", feeds),  # type: ignore[arg-type]
+            ]
+        )
 
     @asynccontextmanager
     async def get(
         self,
-        execution_id: UUID,
+        channel: UUID | str,
         *,
         token: str | None = None,
         query: str = "",
         method: str = "GET",
         headers: dict[str, str] | None = None,
     ) -> AsyncIterator[Answer]:
-        """Open a stream and wait for its headers; the connection is closed at the end."""
+        """Open the stream of an execution, or of a scope (`type/key`), wait for its headers; leave it at the end."""
         given = {"Host": "localhost", **({"Authorization": f"Bearer {token}"} if token else {}), **(headers or {})}
         scope = {
             "type": "http",
             "method": method,
-            "path": f"/executions/{execution_id}/stream",
+            "path": f"/executions/{channel}/stream" if isinstance(channel, UUID) else f"/scopes/{channel}/stream",
             "query_string": query.encode(),
             "headers": [(name.lower().encode(), value.encode("latin-1")) for name, value in given.items()],
         }

@@ -49,17 +49,17 @@ def make_user(name: str) -> tuple[User, str]:
     return user, issue_token(user)[1]
 
 
-def make_execution(owner: User) -> UUID:
-    """Return a new execution in a scope of the owner's; it runs, and its log is empty."""
+def make_execution(owner: User, *, scope: str | None = None) -> UUID:
+    """Return a new execution in this project of the owner's, by default one of its own; it runs, its log is empty."""
     now = timezone.now()
     version, _ = workflows.publish(parse_definition(LETTERS), now=now)
     execution_id = uuid7()
-    scope = claim_root_scope(user=owner, scope_type="project", scope_key=str(execution_id))
+    place = claim_root_scope(user=owner, scope_type="project", scope_key=scope or str(execution_id))
     execution = Execution(
         id=execution_id,
         workflow_id="letters",
         workflow_version=version,
-        scope=ScopeRef(id=scope.id, type=scope.type, key=scope.key),
+        scope=ScopeRef(id=place.id, type=place.type, key=place.key),
         input="A letter.",
         steps={},
         created_at=now,
