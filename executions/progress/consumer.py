@@ -79,8 +79,8 @@ class StreamConsumer:
             await answer.start(204)
             await answer.end()
             return
-        batches = self._streams.follow(execution_id, after=admission.after, types=admission.types)
         with place:
+            batches = self._streams.follow(execution_id, after=admission.after, types=admission.types)
             await answer.start(200, STREAM_HEADERS)
             if await _cut_off(receive, answer.stream(batches), place):
                 await answer.end()
