@@ -223,14 +223,12 @@ def log_of(*, user: Person, execution_id: UUID) -> Log:
     Raises:
         NotFound: there is no such execution, or none that the user may see.
     """
-    row = execution(user=user, execution_id=execution_id)
-    return Log(
-        execution_id=row.id,
-        root_id=row.scope.root_id or row.scope_id,
-        oldest=row.oldest_sequence,
-        last=row.last_sequence,
-        ended=row.status in ENDED,
-    )
+    columns = ("scope__root_id", "scope_id", "oldest_sequence", "last_sequence", "status")
+    found = executions(user=user).filter(id=execution_id).values_list(*columns).first()
+    if found is None:
+        raise NotFound("There is no such execution.")
+    root_id, scope_id, oldest, last, status = found
+    return Log(execution_id=execution_id, root_id=root_id or scope_id, oldest=oldest, last=last, ended=status in ENDED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -84,9 +84,9 @@ class StreamConsumer:
             await answer.end()
             return
         follow = self._streams.follow_feed if admission.is_feed else self._streams.follow
-        batches = follow(admission.channel, after=admission.after, types=admission.types)
         position = admission.after if admission.is_new else None
         with place:
+            batches = follow(admission.channel, after=admission.after, types=admission.types)
             await answer.start(200, STREAM_HEADERS)
             if await _cut_off(receive, answer.stream(batches, position=position), place):
                 await answer.end()

@@ -40,7 +40,7 @@ def test_a_ticket_is_good_for_as_long_as_was_asked(
     ada: Caller, path: str, body: object, seconds: int, slash: str
 ) -> None:
     response = ada.post(path + slash, body)
-    assert seconds - 2 <= seconds_left(response) <= seconds
+    assert seconds - 30 <= seconds_left(response) <= seconds
     assert response.headers["Cache-Control"] == "no-store"
 
 
