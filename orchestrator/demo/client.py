@@ -9,8 +9,10 @@ from typing import Any
 import httpx
 from httpx_sse import connect_sse
 
+from executions.engine.events import EventType
 from orchestrator.demo.server import DemoError
 
+_TOLD = frozenset(EventType)
 _RECONNECT_SECONDS = 0.5
 _TRIES = 20  # without a single event in between
 
@@ -75,8 +77,8 @@ class ApiClient:
                     if source.response.status_code == httpx.codes.NO_CONTENT:
                         return
                     for event in source.iter_sse():
-                        if not event.id:
-                            continue  # only says how long to wait before a reconnect
+                        if event.event not in _TOLD:
+                            continue  # text as it is written, or something that a newer server tells
                         last, failures = int(event.id), 0
                         yield event.json()
                         if event.event == "complete":

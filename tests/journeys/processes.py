@@ -167,9 +167,8 @@ def stream(
     with connect_sse(client, "GET", f"/executions/{execution_id}/stream", headers=headers) as source:
         assert source.response.status_code == 200, source.response.read()
         for event in source.iter_sse():
-            if not event.id:
-                continue  # only says how long to wait before a reconnect
-            yield int(event.id), event.event, event.json()
+            if event.data and event.event != "step_delta":  # else: how long to wait, or text as it is written
+                yield int(event.id), event.event, event.json()
 
 
 def wait_for_status(client: httpx.Client, execution_id: str, *statuses: str, seconds: float = 60.0) -> dict[str, Any]:

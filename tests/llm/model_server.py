@@ -36,6 +36,7 @@ class Answer:
     body: object = None  # None: a document, in the language that was spoken
     type: str = "application/json"
     pause: float = 0.0  # seconds after each piece, when it is streamed
+    streamed: Mapping[str, Any] | None = None  # what is streamed instead of that document
 
 
 Line = Answer | Misbehaviour
@@ -83,7 +84,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self, answer: Answer, *, streamed: bool) -> None:
         if streamed and answer.body is None:
-            self._stream(wire.pieces(_document(self.path)), pause=answer.pause)
+            self._stream(wire.pieces(answer.streamed or _document(self.path)), pause=answer.pause)
         else:
             self._say(answer)
 
