@@ -60,10 +60,14 @@ class RehearsalModel:
         )
 
     async def _write(self, text: str, heard: Heard) -> None:
-        """Write the text within the model's time, at an even pace."""
+        """Write the text within the model's time, at an even pace; who was asleep meanwhile catches up."""
         pieces = max(1, min(len(text), round(self._latency_seconds / _PAUSE_SECONDS)))
+        clock = asyncio.get_running_loop().time
+        began = clock()
         for number in range(pieces):
-            await asyncio.sleep(self._latency_seconds / pieces)
+            due = began + self._latency_seconds * (number + 1) / pieces
+            if (left := due - clock()) > 0:
+                await asyncio.sleep(left)
             heard(text[len(text) * number // pieces : len(text) * (number + 1) // pieces])
 
     def _document(self, request: ModelRequest, facts: Facts) -> ToolCall:
