@@ -91,6 +91,8 @@ class Server(DaphneServer):
 
     async def handle_reply(self, protocol: BoundedRequest, message: dict[str, Any]) -> None:
         """Send a part of an answer; returns when the client's connection takes more."""
+        if message.get("more_body") and protocol.send_now(message.get("body", b"")):
+            return
         await super().handle_reply(protocol, message)
         if message["type"] == "http.response.start":
             protocol.open_gate()
