@@ -5,6 +5,7 @@ from __future__ import annotations
 from daphne.server import Server as DaphneServer  # isort: skip  # installs its reactor: before all else of Twisted
 
 import asyncio
+import gc
 import logging
 import signal
 from collections.abc import Awaitable, Callable
@@ -23,6 +24,7 @@ from orchestrator.http import BoundedRequest, RequestFactory
 WORKER_EXTRA_SECONDS = 5.0  # for a worker to hand back what did not end within the grace period
 FLUSH_SECONDS = 2.0  # for the last bytes of answers to leave
 FLUSH_POLL_SECONDS = 0.02
+GARBAGE_OBJECTS = 10_000  # new ones until the young are searched for garbage; an event makes some for each stream
 
 logger = logging.getLogger(__name__)
 
@@ -72,6 +74,7 @@ class Server(DaphneServer):
         reactor.callWhenRunning(self._start)
         reactor.addSystemEventTrigger("before", "shutdown", self._shut_down)
         signal.signal(signal.SIGINT, signal.default_int_handler)  # the reactor replaces no other one
+        gc.set_threshold(GARBAGE_OBJECTS)
         reactor.run()
 
     def _listen_failed(self, failure: Failure) -> None:
