@@ -22,7 +22,7 @@ def requirements(name: str) -> Path:
 
 def python_of(name: str) -> Path:
     """Return the interpreter of an environment; it is made where it is missing."""
-    wanted = requirements(name).read_bytes()
+    wanted = _content(requirements(name))
     folder = DATA_DIR / "environments" / f"{name}-{hashlib.sha256(wanted).hexdigest()[:12]}"
     python = folder / "bin" / "python"
     if not (folder / "made").exists():
@@ -32,6 +32,13 @@ def python_of(name: str) -> Path:
         subprocess.run([python, *install, requirements(name)], check=True)
         (folder / "made").touch()
     return python
+
+
+def _content(path: Path) -> bytes:
+    """Return what a file holds, with the files that it includes."""
+    content = path.read_bytes()
+    included = re.findall(rb"^-r (\S+)", content, re.MULTILINE)
+    return b"".join([content, *(_content(path.parent / each.decode()) for each in included)])
 
 
 def pinned(path: Path, package: str) -> str:

@@ -24,12 +24,14 @@ _FAILED = "SELECT count(*) FROM executions_execution WHERE status = 'failed'"
 
 
 @contextmanager
-def running(*arguments: str, place: Database, **settings: str) -> Iterator[subprocess.Popen[str]]:
-    """Provide a process of this Python; its errors go into a log of its own."""
+def running(
+    *arguments: str, place: Database, python: Path | str = sys.executable, **settings: str
+) -> Iterator[subprocess.Popen[str]]:
+    """Provide a process of this Python, or of another; its errors go into a log of its own."""
     DATA_DIR.mkdir(parents=True, exist_ok=True)
     with (DATA_DIR / "processes.log").open("a") as log:
         process = subprocess.Popen(
-            [sys.executable, *arguments],
+            [python, *arguments],
             cwd=ROOT,
             env={**place.environment(), **settings},
             stdin=subprocess.PIPE,
@@ -126,3 +128,8 @@ def cpu_of(process: subprocess.Popen[str]) -> float:
     """Return the CPU seconds that a process has used so far."""
     fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / 100
+
+
+def threads_of(process: subprocess.Popen[str]) -> int:
+    """Return how many threads a process has now."""
+    return len(list(Path(f"/proc/{process.pid}/task").iterdir()))

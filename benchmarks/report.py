@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from benchmarks import database
@@ -111,8 +112,6 @@ def write(name: str, text: str, raw: Mapping[str, Any]) -> None:
     say("\n" + text)
 
 
-def draw(name: str) -> None:
+def draw(name: str, *, chart: Path = HERE / "chart.py") -> None:
     """Make the picture of a comparison."""
-    subprocess.run(
-        [python_of("chart"), HERE / "chart.py", RESULTS / f"{name}.json", RESULTS / f"{name}.png"], check=True
-    )
+    subprocess.run([python_of("chart"), chart, RESULTS / f"{name}.json", RESULTS / f"{name}.png"], check=True)

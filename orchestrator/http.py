@@ -15,6 +15,7 @@ from zope.interface import implementer
 
 from orchestrator.problems import CONTENT_TYPE, TooLarge, problem_body
 
+SMALL_BYTES = 16_384  # what is larger, as the log that a client catches up on, leaves when its turn comes
 LINGER_SECONDS = 2.0  # for a client to read an answer that came before its request had ended
 
 
@@ -23,27 +24,29 @@ class Gate:
     """Closed while the client's connection takes nothing more."""
 
     def __init__(self) -> None:
-        self._open = asyncio.Event()
-        self._open.set()
+        self._opens: asyncio.Event | None = None  # None while it is open: most never close
         self._for_good = False
 
     async def passed(self) -> None:
         """Wait until the connection takes more."""
-        await self._open.wait()
+        if self._opens is not None:
+            await self._opens.wait()
 
     def pauseProducing(self) -> None:
         """Close it; Twisted calls this when its buffer is full."""
-        if not self._for_good:
-            self._open.clear()
+        if not self._for_good and self._opens is None:
+            self._opens = asyncio.Event()
 
     def resumeProducing(self) -> None:
         """Open it; Twisted calls this when its buffer is empty."""
-        self._open.set()
+        if self._opens is not None:
+            self._opens.set()
+            self._opens = None
 
     def stopProducing(self) -> None:
         """Open it for good: the connection is lost or closes soon, nobody shall wait for it."""
         self._for_good = True
-        self._open.set()
+        self.resumeProducing()
 
 
 class BoundedRequest(WebRequest):
@@ -80,6 +83,25 @@ class BoundedRequest(WebRequest):
         else:
             self.requestHeaders.removeHeader(b"Upgrade")
             super().requestReceived(command, path, version)
+
+    def send_now(self, part: bytes) -> bool:
+        """Give a small part of the answer to the kernel at once; False, and nothing is done, when it must be buffered.
+
+        That is most of what an event costs otherwise: the reactor watches the connection until it can be written to,
+        which it almost always can, and then no more.
+        """
+        if not self.chunked or self.finished or self._disconnected or not 0 < len(part) <= SMALL_BYTES:
+            return False
+        transport = self.channel.transport
+        if transport.dataBuffer or transport._tempDataBuffer or not transport.connected:  # noqa: SLF001 - Twisted and daphne give no other way
+            return False
+        chunk = b"%x\r\n%b\r\n" % (len(part), part)
+        sent = transport.writeSomeData(chunk)
+        if not isinstance(sent, int):
+            return False  # the connection is lost, as the reactor will find out
+        if sent < len(chunk):
+            transport.write(chunk[sent:])
+        return True
 
     def open_gate(self) -> None:
         """Let the connection say from now on when it takes no more."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from daphne.server import Server as DaphneServer  # isort: skip  # installs its reactor: before all else of Twisted
 
 import asyncio
+import gc
 import logging
 import signal
 from collections.abc import Awaitable, Callable
@@ -25,6 +26,7 @@ if TYPE_CHECKING:  # it needs Django's apps, and the server can do without
 WORKER_EXTRA_SECONDS = 5.0  # for a worker to hand back what did not end within the grace period
 FLUSH_SECONDS = 2.0  # for the last bytes of answers to leave
 FLUSH_POLL_SECONDS = 0.02
+GARBAGE_OBJECTS = 10_000  # new ones until the young are searched for garbage; an event makes some for each stream
 
 logger = logging.getLogger(__name__)
 
@@ -74,6 +76,7 @@ class Server(DaphneServer):
         reactor.callWhenRunning(self._start)
         reactor.addSystemEventTrigger("before", "shutdown", self._shut_down)
         signal.signal(signal.SIGINT, signal.default_int_handler)  # the reactor replaces no other one
+        gc.set_threshold(GARBAGE_OBJECTS)
         reactor.run()
 
     def _listen_failed(self, failure: Failure) -> None:
@@ -93,6 +96,8 @@ class Server(DaphneServer):
 
     async def handle_reply(self, protocol: BoundedRequest, message: dict[str, Any]) -> None:
         """Send a part of an answer; returns when the client's connection takes more."""
+        if message.get("more_body") and protocol.send_now(message.get("body", b"")):
+            return
         await super().handle_reply(protocol, message)
         if message["type"] == "http.response.start":
             protocol.open_gate()

@@ -70,15 +70,17 @@ class StreamConsumer:
         """Answer one request; returns when the stream has ended or the client is gone."""
         ticket = take(scope)
         request = ASGIRequest(scope, BytesIO())
-        request.request_id = self._request_id(request.headers.get("X-Request-ID"))  # type: ignore[attr-defined]
-        answer = Answer(request, send)
+        request_id = self._request_id(request.headers.get("X-Request-ID"))
+        request.request_id = request_id  # type: ignore[attr-defined]
+        answer = Answer(request_id, send)
         let_in = partial(self._admit, request, ticket, **scope["url_route"]["kwargs"])
         try:
             admission = await _admit(request, let_in)
             place = None if admission.over else self._streams.places.take(admission.grant)
         except (APIException, EngineError) as error:
-            await answer.refuse(error)
+            await answer.refuse(error, request)
             return
+        del request, let_in  # a stream may last for hours
         if place is None:
             await answer.start(204)
             await answer.end()
@@ -133,13 +135,13 @@ async def _disconnected(receive: Receive) -> None:
 class Answer:
     """What goes back to one client."""
 
-    def __init__(self, request: ASGIRequest, send: Send) -> None:
-        self._request = request
+    def __init__(self, request_id: str, send: Send) -> None:
+        self._request_id = request_id
         self._send = send
 
     async def start(self, status: int, headers: Headers = ()) -> None:
         """Send the status and the headers, the request's id among them."""
-        pairs = [*headers, ("X-Request-ID", self._request.request_id)]  # type: ignore[attr-defined]
+        pairs = [*headers, ("X-Request-ID", self._request_id)]
         encoded = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in pairs]
         await self._send({"type": "http.response.start", "status": status, "headers": encoded})
 
@@ -151,9 +153,9 @@ class Answer:
         """Send the last part of the body."""
         await self._send({"type": "http.response.body", "body": body, "more_body": False})
 
-    async def refuse(self, error: Exception) -> None:
+    async def refuse(self, error: Exception, request: ASGIRequest) -> None:
         """Send the error in the shape that the rest of the API gives it."""
-        context: dict[str, object] = {"request": self._request, "view": None, "args": (), "kwargs": {}}
+        context: dict[str, object] = {"request": request, "view": None, "args": (), "kwargs": {}}
         response = api_settings.EXCEPTION_HANDLER(error, context)  # type: ignore[operator]
         if response is None:
             raise error
@@ -169,5 +171,12 @@ class Answer:
         await self.write(opening(retry_ms=settings.STREAM_RETRY_MS, position=position))
         async with aclosing(batches):
             async for messages in batches:
-                await self.write(b"".join(message.payload for message in messages) or KEEPALIVE)
+                await self.write(_taken(messages) or KEEPALIVE)
         await self.end()
+
+
+def _taken(messages: list[Message]) -> bytes:
+    """Return the bytes of the messages, and empty the list: a stream that is silent afterwards holds none of them."""
+    body = b"".join([message.payload for message in messages])
+    messages.clear()
+    return body

@@ -11,6 +11,7 @@ from typing import Any
 
 CHUNK = b"x" * 65_536
 CHUNKS = 1_000
+PARTS = 10_000
 
 
 class Streams:
@@ -27,12 +28,20 @@ sent = 0
 
 
 async def application(scope: dict[str, Any], receive: Callable[[], Awaitable[Any]], send: Callable[..., Any]) -> None:
-    """`/flood` sends 64 MB in chunks, `/slow` answers after a second, all else tells how many chunks were taken."""
+    """`/flood` sends 64 MB in chunks, `/parts` 30 MB in small ones and large ones, `/slow` answers after a second.
+
+    All else tells how many chunks were taken.
+    """
     global sent
     await send({"type": "http.response.start", "status": 200, "headers": []})
     if scope["path"] == "/flood":
         for _ in range(CHUNKS):
             await send({"type": "http.response.body", "body": CHUNK, "more_body": True})
+            sent += 1
+    elif scope["path"] == "/parts":
+        for number in range(PARTS):
+            padding = b"x" * (30_000 if number % 10 == 0 else 10)
+            await send({"type": "http.response.body", "body": b"%d%b\n" % (number, padding), "more_body": True})
             sent += 1
     elif scope["path"] == "/slow":
         await send({"type": "http.response.body", "body": b"wait ", "more_body": True})

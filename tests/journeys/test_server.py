@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.journeys.plain_server import CHUNK, CHUNKS
+from tests.journeys.plain_server import CHUNK, CHUNKS, PARTS
 from tests.journeys.processes import ROOT, free_port, wait_until
 
 pytestmark = pytest.mark.journey
@@ -82,6 +82,14 @@ def test_a_client_that_does_not_read_stops_the_application_that_writes(start: St
         while not received.endswith(b"0\r\n\r\n"):
             received = received[-16:] + deaf.recv(1 << 20)
     assert int(server.get("/").text) == CHUNKS
+
+
+def test_small_parts_and_large_ones_arrive_in_order_however_late_a_client_reads(start: Start) -> None:
+    server = start()
+    with httpx.stream("GET", f"http://127.0.0.1:{server.port}/parts", timeout=30) as answer:
+        assert 0 < settled(lambda: int(server.get("/").text)) < PARTS
+        numbers = [int(line.rstrip("x")) for line in answer.iter_lines() if "x" in line]
+    assert numbers == list(range(PARTS))
 
 
 def test_a_client_that_goes_away_lets_the_application_end(start: Start) -> None:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import re
 from uuid import uuid4
 
 import pytest
 from django.contrib.auth import get_user_model
+from django.core.handlers.asgi import ASGIRequest
 from django.db import connection
 from django.test import Client
 
 from access.models import Role, Scope, ScopeRole
+from executions.progress.wire import Message
 from executions.threads import in_thread
 from tests.progress.client import Browser, ids, parsed
 from tests.progress.rows import ASKED, COMPLETE, SKIPPED, STARTED, happen, make_user, prepared
@@ -47,6 +50,22 @@ async def test_an_event_is_one_json_object_under_its_name_and_number(browser: Br
             "sequence": 2,
             "data": {"reason": "two\nlines"},
         }
+
+
+async def test_a_silent_stream_holds_nothing_of_what_it_has_sent(browser: Browser) -> None:
+    execution_id, token = await prepared(STARTED, SKIPPED)
+
+    def held() -> list[object]:
+        messages = [each for each in gc.get_objects() if type(each) is Message]
+        requests = [each for each in gc.get_objects() if type(each) is ASGIRequest]
+        mine = [each for each in messages if each.channel == execution_id]
+        return [*mine, *(each for each in requests if str(execution_id) in each.path)]
+
+    async with browser.get(execution_id, token=token) as answer:
+        await answer.events(2)
+        async with asyncio.timeout(5):
+            while held():
+                await asyncio.sleep(0.01)
 
 
 async def test_start_clarification_and_complete_arrive_live_and_the_stream_ends(browser: Browser) -> None:

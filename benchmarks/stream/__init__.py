@@ -1,0 +1,1 @@
+"""What a live stream costs, beside others."""

@@ -1,0 +1,166 @@
+"""From the measurements of streams to tables, and to what was aimed at."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from benchmarks.report import table
+
+Run = Mapping[str, Any]
+
+
+def compared(runs: Sequence[Run]) -> str:
+    """Return all of it, a section for each piece that was measured."""
+    parts = [
+        "Medians of the rounds, each of which ran every server once, one after the other; in brackets the least and "
+        "the most. CPU is that of the server's process alone. Milliseconds run from when the "
+        "transaction is told to commit until the client has the event."
+    ]
+    for piece, tell in _PIECES.items():
+        if mine := [run for run in runs if run["piece"] == piece]:
+            parts.append(tell(mine))
+    return "\n\n".join(parts)
+
+
+def _clients(runs: Sequence[Run]) -> str:
+    first = runs[0]
+    columns = ("server", "CPU per delivery, µs", "to sse-starlette", "to bare asyncio", "p50 / p99, ms",
+               "KiB per client", "threads", "database connections", "lost + repeated",
+               "clients × events, rounds")  # fmt: skip
+    cost = {key: _median(group, "cpu_us_per_delivery") for key, group in _by_server(runs).items()}
+
+    def row(key: str, group: Sequence[Run]) -> Sequence[object]:
+        return (
+            group[0]["title"],
+            _spread(group, "cpu_us_per_delivery"),
+            _ratio(cost[key], cost.get("sse")),
+            _ratio(cost[key], cost.get("bare")),
+            f"{_median(group, 'p50_ms'):.0f} / {_median(group, 'p99_ms'):.0f}",
+            _spread(group, "kib_per_client"),
+            f"{_median(group, 'threads'):.0f}",
+            f"{_median(group, 'connections'):.0f}",
+            f"{sum(each['lost'] for each in group)} + {sum(each['repeated'] for each in group)}",
+            f"{group[0]['clients']:,} × {group[0]['events']}, {len(group)}",
+        )
+
+    rows = [row(key, group) for key, group in _by_server(runs).items()]
+    head = f"## One execution, {first['clients']:,} clients, {first['per_second']:g} events a second"
+    aims = (
+        "Aimed at, on daphne: 0.7 of sse-starlette, 3 times bare asyncio, 25 KiB, no thread and no database connection "
+        "per client."
+    )
+    return f"{head}\n\n{aims}\n\n{table(columns, rows)}"
+
+
+def _many(runs: Sequence[Run]) -> str:
+    columns = ("server, one process", "clients", "all were in after, s", "lost + repeated", "p50 / p99, ms",
+               "CPU per delivery, µs", "KiB per client", "threads", "database connections")  # fmt: skip
+    rows = [
+        (
+            run["title"],
+            f"{run['clients']:,}",
+            f"{run['opened_seconds']:.0f}",
+            f"{run['lost']} + {run['repeated']}",
+            f"{run['p50_ms']:.0f} / {run['p99_ms']:.0f}",
+            f"{run['cpu_us_per_delivery']:.0f}",
+            f"{run['kib_per_client']:.0f}",
+            run["threads"],
+            run["connections"],
+        )
+        for run in runs
+    ]
+    return f"## As many clients as one process may have\n\n{table(columns, rows)}"
+
+
+def _latency(runs: Sequence[Run]) -> str:
+    columns = ("server", "events a second", "p50, ms", "p99, ms", "p99 to sse-starlette", "lost + repeated")
+    groups = _by_server(runs)
+    theirs = _median(groups["sse"], "p99_ms") if "sse" in groups else None
+    rows = [
+        (
+            group[0]["title"],
+            f"{_median(group, 'per_second'):.0f}",
+            _spread(group, "p50_ms"),
+            _spread(group, "p99_ms"),
+            _ratio(_median(group, "p99_ms"), theirs),
+            f"{sum(each['lost'] for each in group)} + {sum(each['repeated'] for each in group)}",
+        )
+        for group in groups.values()
+    ]
+    aim = "20 executions, a client each. Aimed at: a p99 of 15 ms at most."
+    return f"## From the commit to the client\n\n{aim}\n\n{table(columns, rows)}"
+
+
+def _stalled(runs: Sequence[Run]) -> str:
+    columns = ("server", "grew by, MiB", "the client that reads: lost + repeated")
+    rows = [
+        (run["title"], f"{run['grown_mib']:.1f}", f"{run['lost']} + {run['repeated']}")
+        for run in runs
+    ]  # fmt: skip
+    head = f"## One client that does not read, {runs[0]['megabytes']:g} MB published"
+    return f"{head}\n\nBeside one that reads. Aimed at: 5 MiB at most.\n\n{table(columns, rows)}"
+
+
+def _notifier(runs: Sequence[Run]) -> str:
+    columns = (
+        "announcements",
+        "transitions a second",
+        "to none",
+        "CPU ms each: journal",
+        "database",
+        "all web processes",
+    )
+    groups: dict[str, list[Run]] = {}
+    for run in runs:
+        heard = f"made, {run['listeners']} web processes listen" if run["announced"] else "none"
+        groups.setdefault(heard, []).append(run)
+    moves = runs[0]["executions"] * (runs[0]["steps"] + 1)
+    speeds = {key: [moves / run["seconds"] for run in group] for key, group in groups.items()}
+    none = statistics.median(speeds["none"]) if "none" in speeds else None
+    rows = [
+        (
+            key,
+            f"{statistics.median(speeds[key]):,.0f} ({min(speeds[key]):,.0f} – {max(speeds[key]):,.0f})",
+            _ratio(statistics.median(speeds[key]), none),
+            f"{_median(group, 'cpu_seconds') / moves * 1000:.2f}",
+            f"{_median(group, 'database_cpu_seconds') / moves * 1000:.2f}",
+            f"{_median(group, 'web_cpu_seconds') / moves * 1000:.2f}",
+        )
+        for key, group in groups.items()
+    ]
+    aim = (
+        "The journal alone, 20 executions in flight. The web processes share the machine's cores with it: what they "
+        "use, it lacks. Aimed at: 0.9 of the speed at least."
+    )
+    return f"## What announcements cost the journal\n\n{aim}\n\n{table(columns, rows)}"
+
+
+def _by_server(runs: Iterable[Run]) -> dict[str, list[Run]]:
+    groups: dict[str, list[Run]] = {}
+    for run in runs:
+        groups.setdefault(run["server"], []).append(run)
+    return groups
+
+
+def _median(runs: Iterable[Run], key: str) -> float:
+    return statistics.median(run[key] for run in runs)
+
+
+def _spread(runs: Sequence[Run], key: str) -> str:
+    values = [run[key] for run in runs]
+    return f"{statistics.median(values):.1f} ({min(values):.1f} – {max(values):.1f})"
+
+
+def _ratio(value: float, to: float | None) -> str:
+    return f"{value / to:.2f}" if to else "–"
+
+
+_PIECES: dict[str, Callable[[Sequence[Run]], str]] = {
+    "clients": _clients,
+    "many": _many,
+    "latency": _latency,
+    "stalled": _stalled,
+    "notifier": _notifier,
+}
