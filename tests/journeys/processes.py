@@ -86,7 +86,7 @@ class Machine:
 
     def start(self, *arguments: str, **extra: str) -> subprocess.Popen[bytes]:
         """Start a management command in the background."""
-        log = self.data_dir / f"{arguments[0]}-{len(self.processes)}.log"
+        log = self.data_dir / f"{arguments[0]}-{self.port}-{len(self.processes)}.log"
         self.data_dir.mkdir(parents=True, exist_ok=True)
         with log.open("wb") as output:
             process = subprocess.Popen(
