@@ -180,7 +180,9 @@ class Cursor:
         if len(found) == PAGE_SIZE:
             subscription.mark_behind()
         else:
-            self._publisher.start_at(self._channel_id, self._last)
+            # Somebody who read at the same time may have seen more, and its hint may have come and gone.
+            read_by_others = self._publisher.start_at(self._channel_id, self._last)
+            self._uncertain = read_by_others > self._last and subscription.is_idle
             if self._beside is not None and not (found and found[-1].kind == EventType.COMPLETE):
                 await self._look_beside(self._beside, subscription)
         return messages
