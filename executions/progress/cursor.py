@@ -180,10 +180,19 @@ class Cursor:
         if len(found) == PAGE_SIZE:
             subscription.mark_behind()
         else:
-            self._publisher.start_at(self._channel_id, self._last)
+            # Somebody who read at the same time may have seen more, and its hint may have come and gone.
+            read_by_others = self._publisher.start_at(self._channel_id, self._last)
+            self._uncertain = read_by_others > self._last and subscription.is_idle
             if self._beside is not None and not (found and found[-1].kind == EventType.COMPLETE):
-                await self._beside.look(self._channel_id)
+                await self._look_beside(self._beside, subscription)
         return messages
+
+    async def _look_beside(self, beside: Beside, subscription: Subscription) -> None:
+        """See what there is beside the log. Where that fails, what was read of the log is handed out all the same."""
+        try:
+            await beside.look(self._channel_id)
+        except Unavailable:
+            subscription.mark_behind()  # to look again
 
     def _in_order(self, subscription: Subscription) -> list[Message]:
         """Return the queued messages that come next; a gap sends the cursor back to the table."""

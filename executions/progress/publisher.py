@@ -42,6 +42,11 @@ class Subscription:
         """Queue again from now on. Call it before the table is read, so that nothing falls between the two."""
         self.behind = False
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is queued, and nothing is known to be missing."""
+        return not (self.behind or self._messages)
+
     def nudge(self) -> None:
         """Wake the follower: there is something for it beside the log."""
         self._changed.set()
@@ -112,11 +117,18 @@ class ProgressPublisher:
                 subscription.offer(message)
             channel.position = max(channel.position or 0, message.number)
 
-    def start_at(self, channel_id: UUID, number: int) -> None:
-        """Note that a first follower has read the table up to an event; later ones change nothing."""
+    def start_at(self, channel_id: UUID, number: int) -> int:
+        """Note that a first follower has read the table up to an event; later ones change nothing.
+
+        Returns:
+            The number up to which events were handed out or read by anybody here: what is after it will be published.
+        """
         channel = self._channels.get(channel_id)
-        if channel is not None and channel.position is None:
+        if channel is None:
+            return number
+        if channel.position is None:
             channel.position = number
+        return channel.position
 
     @property
     def followed(self) -> Collection[UUID]:
