@@ -9,6 +9,7 @@ import gc
 import logging
 import signal
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from daphne.endpoints import build_endpoint_description_strings
@@ -18,7 +19,7 @@ from twisted.internet.endpoints import serverFromString
 from twisted.logger import STDLibLogObserver, globalLogBeginner
 from twisted.python.failure import Failure
 
-from orchestrator.http import BoundedRequest, RequestFactory
+from orchestrator.http import BoundedRequest, Inbox, RequestFactory
 
 if TYPE_CHECKING:  # it needs Django's apps, and the server can do without
     from executions.progress.streams import Streams
@@ -93,6 +94,16 @@ class Server(DaphneServer):
             self.failed = True
             logger.critical("The worker ended by itself; the server stops.", exc_info=worker.exception())
             self.stop()
+
+    def create_application(self, protocol: BoundedRequest, scope: dict[str, Any]) -> Inbox | None:
+        """Have the application answer a request; return where it is told of the client, None when that is gone."""
+        if protocol not in self.connections:
+            return None
+        inbox = Inbox()
+        scope.setdefault("asgi", {"version": "3.0"})
+        answering = self.application(scope, inbox.get, partial(self.handle_reply, protocol))
+        self.connections[protocol]["application_instance"] = asyncio.ensure_future(answering)
+        return inbox
 
     async def handle_reply(self, protocol: BoundedRequest, message: dict[str, Any]) -> None:
         """Send a part of an answer; returns when the client's connection takes more."""
