@@ -3,39 +3,23 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
+from tests.journeys.browser import browsing, log_in
 from tests.journeys.processes import ROOT, Machine
 
 pytestmark = [pytest.mark.journey, pytest.mark.browser]
 
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-
 
 @pytest.fixture
 def page() -> Iterator[Page]:
-    """A page in a browser of its own; a script that fails fails the test."""
-    faults: list[str] = []
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=ARGUMENTS)
-        opened = browser.new_page(viewport={"width": 1280, "height": 900})
-        opened.on("pageerror", lambda error: faults.append(str(error)))
-        yield opened
-        browser.close()
-    assert faults == []
+    """A page in a browser of its own."""
+    with browsing() as context:
+        yield context.new_page()
 
 
 @pytest.fixture
@@ -46,18 +30,9 @@ def pictures(tmp_path: Path) -> Path:
     return folder
 
 
-def _log_in(page: Page, machine: Machine, name: str) -> None:
-    password = "a-long-Passphrase"
-    machine.manage("issue_token", name, "--password-stdin", stdin=f"{password}\n")
-    page.goto(f"{machine.url}/")
-    page.get_by_label("Name").fill(name)
-    page.get_by_label("Password").fill(password)
-    page.get_by_role("button", name="Log in").click()
-
-
 def test_a_person_starts_an_execution_watches_it_answers_and_reads(fresh: Machine, page: Page, pictures: Path) -> None:
     fresh.serve(REHEARSAL_LATENCY_SECONDS="1")
-    _log_in(page, fresh, "ada")
+    log_in(page, fresh, "ada")
     page.get_by_role("button", name="Start an execution").click()
     page.get_by_label("Workflow").select_option("strategy-document")
     page.get_by_label("Its key").fill("tool-library")
@@ -92,7 +67,7 @@ def test_a_person_starts_an_execution_watches_it_answers_and_reads(fresh: Machin
 
 def test_a_cancel_shows_at_once(fresh: Machine, page: Page) -> None:
     fresh.serve(REHEARSAL_LATENCY_SECONDS="60")
-    _log_in(page, fresh, "ada")
+    log_in(page, fresh, "ada")
     page.get_by_role("button", name="Start an execution").click()
     page.get_by_label("Workflow").select_option("meeting-minutes")
     page.get_by_label("Its key").fill("weekly")
@@ -107,7 +82,7 @@ def test_a_cancel_shows_at_once(fresh: Machine, page: Page) -> None:
 def test_a_person_has_epics_worked_over_accepts_them_and_retries_what_was_stopped(
     shared: Machine, page: Page, pictures: Path
 ) -> None:
-    _log_in(page, shared, "grace")
+    log_in(page, shared, "grace")
     page.get_by_role("button", name="Start an execution").click()
     page.get_by_label("Workflow").select_option("software-delivery")
     page.get_by_label("Its key").fill("decided")

@@ -4,12 +4,17 @@ import { Problem, all, get, post } from "./api.js";
 import { badge, make, moment, money, readable, words } from "./dom.js";
 import { acceptanceForm } from "./acceptance.js";
 import { questionForm } from "./questions.js";
+import { follow as followStream } from "../scriptorium/stream.js";
 
 const page = document.getElementById("execution");
 const id = page.dataset.execution;
 const at = (name) => document.getElementById(name);
 const documents = new Map(); // document id → the version that is shown, and its element
+const drafts = new Map(); // step id → what it is writing now
 const ENDED = new Set(["completed", "failed", "cancelled"]);
+const WRITING = new Set(["running", "remediating"]);
+const RETRY_MS = 2000;
+const HIDDEN_SECONDS = 30; // between two readings of a page that nobody looks at
 
 function showExecution(execution) {
   document.title = `${execution.status} · ${execution.workflow_id} · Scriptorium`;
@@ -34,7 +39,28 @@ function stepCard(step) {
     inputs ? make("p", {}, `reads ${inputs}`) : null,
     step.document ? make("p", {}, make("a", { href: `#document-${step.document.id}` }, `${words(step.produces)} v${step.document.version}`)) : null,
     step.status === "waiting" && step.resume_at ? make("p", {}, `goes on at ${moment(step.resume_at)}`) : null,
-    step.error ? make("p", { class: "fault" }, step.error.message) : null);
+    step.error ? make("p", { class: "fault" }, step.error.message) : null,
+    draftOf(step));
+}
+
+// What a step is writing: its own words, so never more than text.
+function draftOf(step) {
+  if (!WRITING.has(step.status)) return null;
+  const place = make("pre", { class: "draft", "data-draft": step.step_id, "aria-label": `What ${step.name} is writing` });
+  write(place, drafts.get(step.step_id) ?? "");
+  return place;
+}
+
+function write(place, text) {
+  place.textContent = text;
+  place.hidden = !text;
+  place.scrollTop = place.scrollHeight;
+}
+
+function showDraft({ step_id, text }) {
+  drafts.set(step_id, text);
+  const place = at("pipeline").querySelector(`[data-draft="${CSS.escape(step_id)}"]`);
+  if (place) write(place, text);
 }
 
 const NOTABLE = ["failed", "waiting", "remediating", "running", "pending", "cancelled", "skipped", "completed"];
@@ -49,8 +75,8 @@ function itemsCard(steps) {
     make("div", {}, badge(status)),
     make("p", {}, `${steps[0].role} · ${by.get("completed").length} of ${steps.length} done`),
     make("meter", { min: 0, max: steps.length, value: by.get("completed").length, "aria-label": "Items done" }),
-    ...named.map((step) => make("p", { class: step.error ? "fault" : null, title: step.error?.message },
-      `${step.status}: ${step.item.keys.join(" / ")} ${step.item.label}`)));
+    ...named.map((step) => [make("p", { class: step.error ? "fault" : null, title: step.error?.message },
+      `${step.status}: ${step.item.keys.join(" / ")} ${step.item.label}`), draftOf(step)]));
 }
 
 function showSteps(steps) {
@@ -61,6 +87,7 @@ function showSteps(steps) {
   at("pipeline").replaceChildren(...[...levels.keys()].sort((a, b) => a - b)
     .map((level) => make("div", { class: "level" },
       levels.get(level).map((card) => card[0].item ? itemsCard(card) : stepCard(card[0])))));
+  for (const place of at("pipeline").querySelectorAll(".draft")) place.scrollTop = place.scrollHeight;
   showForms("questions", steps.filter((step) => step.status === "waiting" && step.clarification?.answers === null),
     (step) => step.clarification.round, (step) => questionForm(id, step, refresh));
   showForms("acceptance", steps.filter((step) => step.acceptance?.needed),
@@ -163,23 +190,45 @@ async function refresh() {
   return reading;
 }
 
-function follow() {
-  const source = new EventSource(`/api/v1/executions/${id}/stream`);
-  let last = "";
-  const told = (message) => {
-    const event = JSON.parse(message.data);
-    last = event.event_type;
-    at("log").append(make("li", {}, `${event.sequence}  ${event.timestamp}  ${event.event_type}  ${event.step_id ?? ""}`));
-    refresh();
-  };
-  for (const name of ["execution_created", "execution_started", "step_started", "remediation_started", "clarification_needed",
-    "clarification_answered", "acceptance_needed", "acceptance_decided", "step_completed", "step_failed", "step_cancelled", "step_skipped", "execution_waiting",
-    "execution_resumed", "execution_retried", "complete"]) source.addEventListener(name, told);
-  source.addEventListener("open", () => { at("connection").hidden = true; });
-  // After the end the server closes, and answers the browser's next try with 204: nothing was lost then.
-  source.addEventListener("error", () => {
-    at("connection").hidden = last === "complete" || source.readyState === EventSource.CLOSED;
+let later = null;
+
+// What an event tells of is still to be shown when the server could not be asked about it.
+function update() {
+  clearTimeout(later);
+  refresh().catch((error) => {
+    if (error instanceof Problem && error.body.status < 500) showFault(error.message);
+    else later = setTimeout(update, RETRY_MS);
   });
+}
+
+function showFault(message) {
+  at("error").textContent = message;
+  at("error").hidden = false;
+}
+
+function follow() {
+  let last = "";
+  const stream = followStream(`/api/v1/executions/${id}/stream`, {
+    pauseHidden: true,
+    onEvent(event) {
+      last = event.event_type;
+      if (last !== "step_started" && event.step_id) drafts.delete(event.step_id);
+      at("log").append(make("li", {}, `${event.sequence}  ${event.timestamp}  ${last}  ${event.step_id ?? ""}`));
+      update();
+    },
+    onDelta: showDraft,
+    onReset: update,
+    onState(state, why) {
+      at("connection").hidden = state !== "waiting" || why === "hidden" || why === "starting" || last === "complete";
+    },
+    onError(problem, { final }) {
+      if (final) showFault(problem.detail);
+    },
+  });
+  // A hidden page leaves its connection to those that are looked at; its title goes on telling how things stand.
+  setInterval(() => {
+    if (document.hidden && stream.state !== "closed") update();
+  }, HIDDEN_SECONDS * 1000);
 }
 
 async function attempt(action) {
@@ -187,8 +236,7 @@ async function attempt(action) {
     await action();
   } catch (error) {
     if (!(error instanceof Problem)) throw error;
-    at("error").textContent = error.message;
-    at("error").hidden = false;
+    showFault(error.message);
   }
 }
 
@@ -209,7 +257,4 @@ document.addEventListener("click", (event) => {
   for (let each = link && at(link.hash.slice(1)); each; each = each.parentElement) if (each.localName === "details") each.open = true;
 });
 
-refresh().then(follow).catch((error) => {
-  at("error").textContent = error.message;
-  at("error").hidden = false;
-});
+refresh().then(follow).catch((error) => showFault(error.message));

@@ -1,0 +1,45 @@
+"""Chromium, and a person at it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from playwright.sync_api import BrowserContext, Page, sync_playwright
+
+from tests.journeys.processes import Machine
+
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+PASSWORD = "a-long-Passphrase"
+
+
+@contextmanager
+def browsing() -> Iterator[BrowserContext]:
+    """Provide a browser of its own; a script that fails in one of its pages fails the test."""
+    faults: list[str] = []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=ARGUMENTS)
+        context = browser.new_context(viewport={"width": 1280, "height": 900})
+        context.on("weberror", lambda fault: faults.append(str(fault.error)))
+        yield context
+        browser.close()
+    assert faults == []
+
+
+def log_in(page: Page, machine: Machine, name: str) -> None:
+    """Make a user, and log in."""
+    machine.manage("issue_token", name, "--password-stdin", stdin=f"{PASSWORD}\n")
+    page.goto(f"{machine.url}/")
+    page.get_by_label("Name").fill(name)
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Log in").click()
+    page.wait_for_url("**/executions/")
