@@ -7,6 +7,7 @@ import resource
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from benchmarks.workload import Size
 
 MAIN = ("daphne", "uvicorn", "sse", "stock", "bare")
 BESIDE = ("uvloop", "sse-uvloop", "stored")  # in the first round only: to know them, not to compare closely
+TURN = 40  # executions, as `benchmarks.systems.announced` takes them; the first turn warms up
 SPARE_FILES = 200  # of a process, beside its clients
 
 Result = dict[str, Any]
@@ -53,10 +55,9 @@ def deaf(options: argparse.Namespace, number: int) -> Iterator[Measurement]:
 
 def notifier(options: argparse.Namespace, _number: int) -> Iterator[Measurement]:
     """The journal without announcements, and with them."""
-    size = Size(executions=200, steps=options.steps)
-    for announced, listeners in ((False, 0), (True, 0), (True, 1), (True, 8)):
-        name = f"{listeners} listen" if announced else "quiet"
-        yield name, lambda a=announced, n=listeners: notifying.measure(size, announced=a, listeners=n)  # type: ignore[misc]
+    size = Size(executions=9 * TURN, steps=options.steps)
+    for listeners in (0, 1, 8):
+        yield f"{listeners} listen", partial(notifying.measure, size, listeners=listeners)
 
 
 PIECES: dict[str, Callable[[argparse.Namespace, int], Iterator[Measurement]]] = {
@@ -79,9 +80,9 @@ def main() -> int:
     parser.add_argument("--only", default="", help="pieces, with commas: " + ",".join(PIECES))
     parser.add_argument("--servers", default="", help="of `clients`, with commas: " + ",".join((*MAIN, *BESIDE)))
     parser.add_argument("--clients", type=int, default=1000)
-    parser.add_argument("--events", type=int, default=50, help="of `clients`, at 8 a second")
+    parser.add_argument("--events", type=int, default=40, help="of `clients`, at 8 a second")
     parser.add_argument("--many", type=int, default=5000, help="clients of `many`")
-    parser.add_argument("--latency-seconds", type=float, default=6.0)
+    parser.add_argument("--latency-seconds", type=float, default=5.0)
     parser.add_argument("--megabytes", type=float, default=40.0, help="published beside a client that does not read")
     parser.add_argument("--steps", type=int, default=20, help="of an execution in `notifier`")
     parser.add_argument("--name", default="stream", help="name of the files of the results")

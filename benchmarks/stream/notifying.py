@@ -1,4 +1,4 @@
-"""What announcements cost the journal: without them, and with so many web processes that listen."""
+"""What announcements cost the journal, with so many web processes that listen."""
 
 from __future__ import annotations
 
@@ -21,23 +21,15 @@ WHERE datname = current_database() AND application_name = 'scriptorium-listener'
 """
 
 
-def measure(size: Size, *, announced: bool, listeners: int) -> dict[str, Any]:
-    """Have the journal commit prepared transitions."""
+def measure(size: Size, *, listeners: int) -> dict[str, Any]:
+    """Have the journal commit prepared transitions, in turns without announcements and with them."""
     with database.fresh("notifying", ours=True) as place, ExitStack() as stack:
         web = _listen(place, stack, listeners)
         database.settle()
         before = sum(map(processes.cpu_of, web))
-        how = "announce" if announced else "quiet"
-        printed = processes.run("benchmarks.systems.announced", how, *size.arguments(), place=place)
-        result: dict[str, Any] = json.loads(printed.splitlines()[-1])
-        return {
-            "announced": announced,
-            "listeners": listeners,
-            "executions": size.executions,
-            "steps": size.steps,
-            "web_cpu_seconds": sum(map(processes.cpu_of, web)) - before,
-            **result,
-        }
+        printed = processes.run("benchmarks.systems.announced", *size.arguments(), place=place)
+        web_cpu_seconds = sum(map(processes.cpu_of, web)) - before
+        return {"listeners": listeners, "web_cpu_seconds": web_cpu_seconds, **json.loads(printed.splitlines()[-1])}
 
 
 def _listen(place: Database, stack: ExitStack, listeners: int) -> list[Popen[str]]:
