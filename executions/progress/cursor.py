@@ -46,8 +46,8 @@ class EventLog(Protocol):
 class Beside(Protocol):
     """What is shown beside a log, to those who have read all of it."""
 
-    async def look(self, channel_id: UUID, /) -> None:
-        """See what there is, unless that is known.
+    async def look(self, channel_id: UUID, /, number: int) -> None:
+        """See what there is, unless that is known as it was at the event `number`, or later.
 
         Raises:
             Unavailable: the database is away.
@@ -190,7 +190,7 @@ class Cursor:
     async def _look_beside(self, beside: Beside, subscription: Subscription) -> None:
         """See what there is beside the log. Where that fails, what was read of the log is handed out all the same."""
         try:
-            await beside.look(self._channel_id)
+            await beside.look(self._channel_id, self._last)
         except Unavailable:
             subscription.mark_behind()  # to look again
 

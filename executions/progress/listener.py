@@ -60,7 +60,8 @@ class Listener:
                 ) as connection:
                     await connection.execute(f"LISTEN {CHANNEL}; LISTEN {DRAFTS}".encode())
                     pause = FIRST_RETRY_SECONDS
-                    # What happened while nobody listened is in the table.
+                    # What happened while nobody listened is in the tables.
+                    self._drafts.forget()
                     for _, publisher in (self._events, self._feeds):
                         publisher.mark_all_behind()
                     async for notification in connection.notifies():
@@ -71,14 +72,15 @@ class Listener:
             pause = min(pause * 2, LAST_RETRY_SECONDS)
 
     async def hear(self, payload: str, *, channel: str = CHANNEL) -> None:
-        """Publish what is new of the executions that a notification names: their events, or their drafts."""
+        """Publish what is new of the executions that a notification names: their events and texts, or texts alone."""
         ids = named(payload)
         if channel == CHANNEL:
             await _publish(*self._events, ids)
             await self._publish_feeds(ids)
-            return
+            ids = [each for each in ids if self._drafts.shows(each)]
         try:
-            await self._drafts.refresh(ids)
+            if ids:
+                await self._drafts.refresh(ids)
         except Unavailable:
             logger.info("Drafts cannot be read; the next notification makes up for it.")
 

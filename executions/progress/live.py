@@ -75,35 +75,56 @@ class LiveDrafts:
         self._reader = reader
         self._publisher = publisher
         self._boards: dict[UUID, Board] = {}
+        self._wanted: set[UUID] = set()  # executions that somebody waits to see read
         self._reading = asyncio.Lock()  # one after the other: pieces are put together in order
 
-    async def look(self, execution_id: UUID) -> None:
-        """Read the drafts of an execution, unless that was done before.
+    async def look(self, execution_id: UUID, number: int) -> None:
+        """Read the drafts of an execution, unless that was done since it had its event `number`.
 
         Raises:
             Unavailable: the database is away.
         """
-        if execution_id not in self._boards:
+        board = self._boards.get(execution_id)
+        if board is None or board.number < number:
             await self.refresh([execution_id])
+
+    def shows(self, execution_id: UUID) -> bool:
+        """Whether there is text of the execution, whose place is after its last event."""
+        board = self._boards.get(execution_id)
+        return board is not None and any(draft.text for draft in board.drafts.values())
+
+    def forget(self) -> None:
+        """Have everything read anew: notifications may have been lost, and the table may have been emptied."""
+        self._boards = {}  # whoever reads right now keeps the old ones
 
     async def refresh(self, execution_ids: Iterable[UUID]) -> None:
         """Read what the drafts of executions have grown by, as far as they are followed here, and show it.
+
+        Whoever asks while others are read is served with the next statement, all together.
 
         Raises:
             Unavailable: the database is away.
         """
         followed = self._publisher.followed
         if len(self._boards) > 2 * len(followed):
-            self._boards = {each: board for each, board in self._boards.items() if each in followed}
-        wanted = [each for each in execution_ids if each in followed]
+            for each in self._boards.keys() - followed:
+                del self._boards[each]
+        self._wanted.update(execution_ids)
         async with self._reading:
-            for again in (False, True):
-                if wanted:
-                    wanted = await self._read(wanted, anew=again)
+            left, self._wanted = self._wanted, set()
+            try:
+                wanted = [each for each in left if each in followed]
+                for again in (False, True):
+                    if wanted:
+                        wanted = await self._read(wanted, anew=again)
+                left = set()
+            finally:
+                self._wanted |= left  # the next one who asks reads them
 
     async def _read(self, wanted: Collection[UUID], *, anew: bool) -> list[UUID]:
         """Take in new pieces, or all of them `anew`; return the executions of which one is missing."""
-        boards = {each: Board() if anew else self._boards.get(each, Board()) for each in wanted}
+        known = self._boards
+        boards = {each: Board() if anew else known.get(each, Board()) for each in wanted}
         after = [board.read_up_to for board in boards.values()]
         rows = await self._reader.rows(_DRAFTS, {"ids": list(boards), "after": after, "working": _STATUSES})
         torn = []
@@ -114,7 +135,7 @@ class LiveDrafts:
         for execution_id, board in boards.items():
             board.drafts = alive[execution_id]
             board.shown.clear()
-            self._boards[execution_id] = board
+            known[execution_id] = board
             self._publisher.nudge(execution_id)
         return torn
 
@@ -128,9 +149,10 @@ class LiveDrafts:
     def _unsent(self, execution_id: UUID, board: Board, sent: Sent) -> Iterator[Message]:
         for step_id, draft in board.drafts.items():
             attempt, ordinal, offset = sent.get(step_id, (0, 0, 0))
+            is_void = offset > 0 and attempt == draft.attempt and ordinal < draft.ordinal
             if (attempt, ordinal) != (draft.attempt, draft.ordinal):
                 offset = 0
-            if offset >= len(draft.text):
+            if offset >= len(draft.text) and not is_void:
                 continue
             message = board.shown.get((step_id, offset))
             if message is None:

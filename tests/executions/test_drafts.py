@@ -120,3 +120,42 @@ def test_the_table_is_not_logged() -> None:
     with connection.cursor() as cursor:
         cursor.execute("SELECT relpersistence FROM pg_class WHERE relname = 'executions_stepdraft'")
         assert cursor.fetchone() == ("u",)
+
+
+async def test_after_a_crash_that_emptied_the_table_the_text_is_written_from_its_beginning() -> None:
+    draft = DraftBook().begin(_key())
+    draft.add("Once ")
+    await _until(bool)
+    await in_thread(StepDraft.objects.all().delete)
+    draft.add("upon ")
+    assert await _until(bool) == [(0, "Once upon ")]
+    draft.add("a time")
+    assert await _until(lambda found: len(found) > 1) == [(0, "Once upon "), (10, "a time")]
+    draft.end()
+    await _until(lambda found: not found)
+
+
+async def test_a_call_of_which_nothing_is_heard_costs_nothing() -> None:
+    DraftBook().begin(_key()).end()
+    assert not [task for task in asyncio.all_tasks() if task.get_name() == "drafts"]
+
+
+async def test_a_call_that_ends_while_its_text_is_lost_is_not_written_once_more() -> None:
+    draft = DraftBook().begin(_key(ordinal=2))
+    assert draft.has_news
+    draft.add("Once ")
+    draft.kept("Once ")
+    draft.end()
+    draft.lost()
+    assert not draft.has_news
+
+
+async def test_a_second_try_says_that_it_has_begun_and_its_first_piece_is_seen_as_new() -> None:
+    draft = DraftBook().begin(_key(ordinal=2))
+    assert await _until(bool) == [(0, "")]
+    first = await in_thread(StepDraft.objects.get)
+    draft.add("Then ")
+    assert await _until(lambda found: found[0][1] != "") == [(0, "Then ")]
+    assert (await in_thread(StepDraft.objects.get)).pk > first.pk
+    draft.end()
+    await _until(lambda found: not found)

@@ -56,7 +56,7 @@ class Log:
         """Return what nobody shall get here: nothing is pruned."""
         return encode_reset(channel_id, asked=asked, oldest=oldest, execution_id=None)
 
-    async def look(self, _channel_id: UUID) -> None:
+    async def look(self, _channel_id: UUID, _number: int) -> None:
         """See what is beside a log."""
         await self._answer(lambda: None)
 

@@ -5,90 +5,15 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
-from uuid import UUID, uuid4
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from executions.engine.errors import Unavailable
-from executions.progress.live import LiveDrafts, Sent
+from executions.progress.live import LiveDrafts
 from executions.progress.publisher import ProgressPublisher
-from executions.progress.wire import Message
+from tests.progress.drafts import Client, Tables, Written
 
 STEPS = ("one", "two")
-
-
-@dataclass
-class Written:
-    """A step at work."""
-
-    attempt: int = 1
-    ordinal: int = 1
-    text: str = ""
-    stored: int = 0
-
-
-@dataclass
-class Tables:
-    """Executions, steps and pieces of drafts, as the statement sees them."""
-
-    execution_id: UUID = field(default_factory=uuid4)
-    last: int = 1
-    steps: dict[str, Written] = field(default_factory=dict)
-    pieces: list[tuple[Any, ...]] = field(default_factory=list)
-    ids: int = 0
-    away: bool = False
-    gates: list[asyncio.Event] = field(default_factory=list)  # for which the next answer waits
-
-    async def rows(self, _query: str, parameters: Mapping[str, Any]) -> list[tuple[Any, ...]]:
-        """Return each step at work with its new pieces."""
-        if self.away:
-            raise Unavailable("The database cannot be reached.")
-        [after] = parameters["after"]
-        found: list[tuple[Any, ...]] = []
-        for step_id, step in self.steps.items():
-            mine = [piece for piece in self.pieces if piece[1:3] == (step_id, step.attempt) and piece[0] > after]
-            rows: list[tuple[Any, ...]] = [(piece[0], *piece[3:]) for piece in mine]
-            for row in rows or [(None, None, None, None)]:
-                found.append((self.execution_id, self.last, step_id, step.attempt, *row))
-        gates, self.gates = self.gates, []
-        for gate in gates:
-            await gate.wait()
-        return sorted(found, key=lambda row: row[4] or 0)
-
-    def store(self, step_id: str) -> None:
-        """Write what a draft has grown by, over what was written from there on already."""
-        step = self.steps[step_id]
-        if step.stored < len(step.text):
-            key = (step_id, step.attempt, step.ordinal, step.stored)
-            known = next((piece for piece in self.pieces if piece[1:5] == key), None)
-            self.ids += known is None
-            piece = (self.ids if known is None else known[0], *key, step.text[step.stored :])
-            self.pieces = [*(each for each in self.pieces if each is not known), piece]
-            step.stored = len(step.text)
-
-
-class Client:
-    """Puts the text together as the documentation says."""
-
-    def __init__(self, last: int) -> None:
-        self.last = last
-        self.sent: Sent = {}
-        self.texts: dict[tuple[str, int], str] = {}
-
-    def take(self, messages: list[Message]) -> None:
-        """Take in deltas."""
-        for message in messages:
-            assert b"\nid:" not in message.payload
-            shown = json.loads(message.payload.split(b"data: ", 1)[1])
-            data = shown["data"]
-            key = (shown["step_id"], data["attempt"])
-            known = self.texts.get(key, "")
-            assert data["offset"] <= len(known), "a character is missing"
-            self.texts[key] = known[: data["offset"]] + data["text"]
 
 
 class Scene:
@@ -100,6 +25,7 @@ class Scene:
         self.publisher.subscribe(self.tables.execution_id)
         self.live = LiveDrafts(self.tables, self.publisher)  # type: ignore[arg-type]
         self.client = Client(last=1)
+        self.deaf = False  # nobody listens to notifications
         self._grown = 0
         self._ended: Counter[str] = Counter()  # its last attempt
 
@@ -121,9 +47,10 @@ class Scene:
 
     async def store_unsure(self, step_id: str) -> None:
         """The worker stores a piece, and is not told so: the connection broke."""
-        before = self._begun(step_id).stored
+        step = self._begun(step_id)
+        before = step.stored, step.in_table
         self.tables.store(step_id)
-        self.tables.steps[step_id].stored = before
+        step.stored, step.in_table = before
 
     async def again(self, step_id: str) -> None:
         """The call failed, and is made again within the attempt."""
@@ -146,17 +73,29 @@ class Scene:
 
     async def tell(self, _: str) -> None:
         """A notification arrives."""
-        await self.live.refresh([self.tables.execution_id])
+        if not self.deaf:
+            await self.live.refresh([self.tables.execution_id])
 
     async def read(self, _: str) -> None:
         """The client gets the events that there are."""
         self.client.last = self.tables.last
+        await self.live.look(self.tables.execution_id, self.client.last)
 
     async def show(self, _: str) -> None:
         """The client gets the drafts that there are."""
         messages = self.live.since(self.tables.execution_id, self.client.last, self.client.sent)
         assert all(message.number == self.client.last for message in messages)
         self.client.take(messages)
+
+    async def crash(self, _: str) -> None:
+        """The database starts again, and an unlogged table is empty."""
+        self.tables.crash()
+        self.deaf = True
+
+    async def listen(self, _: str) -> None:
+        """The lost connection is made anew."""
+        self.live.forget()
+        self.deaf = False
 
     async def leave(self, _: str) -> None:
         """The client comes back, and knows nothing of what it was shown."""
@@ -177,6 +116,8 @@ ACTIONS = (
     "remediate",
     "end",
     "leave",
+    "crash",
+    "listen",
 )
 
 
@@ -191,13 +132,16 @@ async def _play(actions: list[tuple[str, str]]) -> None:
     for action, step_id in actions:
         await getattr(scene, action)(step_id)
     for step_id in scene.tables.steps:
-        await scene.store(step_id)  # perhaps over a piece that was read already
-        await scene.grow(step_id)
+        await scene.store(step_id)  # perhaps over a piece that was read already, or to see that all is lost
         await scene.store(step_id)
-    for action in ("tell", "read", "show"):
+        if scene.tables.has_lost(step_id):  # seen with the next piece
+            await scene.grow(step_id)
+            await scene.store(step_id)
+            await scene.store(step_id)
+    for action in ("listen", "tell", "read", "show"):
         await getattr(scene, action)("")
     for step_id, step in scene.tables.steps.items():
-        assert scene.client.texts.get((step_id, step.attempt), "") == step.text or not step.text
+        assert scene.client.texts.get((step_id, step.attempt), "") == step.text
 
 
 async def test_a_draft_is_not_shown_to_who_has_not_its_events_or_later_ones() -> None:
@@ -221,7 +165,7 @@ async def test_the_bytes_of_a_delta_are_made_once_for_all_who_are_at_the_same_pl
     publisher.subscribe(tables.execution_id)
     live = LiveDrafts(tables, publisher)  # type: ignore[arg-type]
     tables.store("one")
-    await live.look(tables.execution_id)
+    await live.look(tables.execution_id, 1)
     first, second = (live.since(tables.execution_id, 1, {}) for _ in range(2))
     assert first[0] is second[0]
 
