@@ -7,8 +7,8 @@ import select
 import socket
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -36,6 +36,7 @@ class Answer:
     body: object = None  # None: a document, in the language that was spoken
     type: str = "application/json"
     pause: float = 0.0  # seconds after each piece, when it is streamed
+    rest: float = 0.0  # seconds between the last of its text and the end, when it is streamed
     streamed: Mapping[str, Any] | None = None  # what is streamed instead of that document
 
 
@@ -50,7 +51,8 @@ class ModelServer:
     url: str = ""
     asked: list[Any] = field(default_factory=list)  # bodies of the requests, in the order of their arrival
     reached: threading.Event = field(default_factory=threading.Event)
-    left: list[float] = field(default_factory=list)  # when clients closed their connections unanswered (monotonic)
+    said: list[list[float]] = field(default_factory=list)  # when each piece of each stream was sent (monotonic)
+    left: list[float] = field(default_factory=list)  # when clients went before the end of their answers (monotonic)
     closing: threading.Event = field(default_factory=threading.Event)
 
     def next_line(self) -> Line:
@@ -84,21 +86,30 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self, answer: Answer, *, streamed: bool) -> None:
         if streamed and answer.body is None:
-            self._stream(wire.pieces(answer.streamed or _document(self.path)), pause=answer.pause)
+            whole = list(wire.pieces(answer.streamed or _document(self.path)))
+            self._stream(whole, pause=answer.pause, rest=answer.rest)
         else:
             self._say(answer)
 
-    def _stream(self, pieces: Iterable[bytes], *, pause: float = 0.0, length: int | None = None) -> None:
+    def _stream(
+        self, pieces: Sequence[bytes], *, pause: float = 0.0, rest: float = 0.0, length: int | None = None
+    ) -> None:
         self.close_connection = True
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream")
         if length is not None:
             self.send_header("Content-Length", str(length))
         self.end_headers()
-        with suppress(ConnectionError):  # who asked has left
-            for piece in pieces:
+        said: list[float] = []
+        self.model.said.append(said)
+        try:
+            for number, piece in enumerate(pieces):
+                self.model.closing.wait(rest if number == len(pieces) - wire.ENDING else 0.0)
                 self.wfile.write(piece)
+                said.append(time.monotonic())
                 self.model.closing.wait(pause)
+        except ConnectionError:  # who asked has left
+            self.model.left.append(time.monotonic())
 
     def _say(self, answer: Answer) -> None:
         body = _document(self.path) if answer.body is None else answer.body

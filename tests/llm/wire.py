@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 PIECE = 20  # characters of a tool's arguments in one piece
+ENDING = 3  # pieces after the last of a tool's arguments
 
 
 def completion(name: str, arguments: object, *, tokens: tuple[int, int] = (10, 5)) -> dict[str, Any]:
