@@ -25,7 +25,7 @@ Move = tuple[tuple[Any, ...], int]  # what happens, and how many turns everybody
 
 SCOPE, FIRST, SECOND = (UUID(int=number) for number in (1, 2, 3))
 EXECUTIONS = (FIRST, SECOND)
-MOST_CLIENTS = 4
+MOST_CLIENTS = 5
 
 
 class Log:

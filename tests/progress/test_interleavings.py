@@ -44,14 +44,14 @@ def story(happenings: st.SearchStrategy[tuple[Any, ...]]) -> st.SearchStrategy[l
 
 @asynccontextmanager
 async def world(*, queue_size: int, keepalive_seconds: float = NEVER) -> AsyncGenerator[World, None]:
-    """Provide a world with two clients, for one example."""
+    """Provide a world with three clients, two of the same execution, for one example."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(cursor, "PAGE_SIZE", PAGE_SIZE)
         patch.setattr(cursor, "RETRY_SECONDS", 0)
         patch.setattr(listener, "READ_LIMIT", READ_LIMIT)
         made = World(queue_size=queue_size, keepalive_seconds=keepalive_seconds)
-        made.join(0, 0)
-        made.join(2, 0)
+        for channel in (0, 0, 2):
+            made.join(channel, after=0)
         try:
             async with asyncio.timeout(SECONDS):
                 yield made
@@ -70,16 +70,26 @@ def exactly_once(made: World) -> bool:
 async def test_what_was_read_is_handed_out_when_nobody_can_see_what_is_beside_it() -> None:
     async with world(queue_size=4) as made:
         await made.do([(("commit", 0, 2), 8), *((("answer_all", how), 8) for how in ("now", "now", "fail"))])
-        assert [client.numbers for client in made.clients] == [[1, 2], [1, 2]]
+        assert [client.numbers for client in made.clients] == [[1, 2]] * 3
 
 
 async def test_of_two_who_come_at_once_both_get_what_is_stored_between_their_reads() -> None:
     async with world(queue_size=4) as made:
-        await made.do([(("join", 0, 0), 8), (("answer_all", "now"), 8)])  # they know that there is nothing, and read
+        await made.do([(("breathe", 0), 8), (("answer_all", "now"), 8)])  # they know that there is nothing, and read
         await made.do([(("commit", 0, 1), 0), (("answer", 0, "now"), 8), (("announce",), 8)])
         await made.settle()
         await made.breathe(ENOUGH_TURNS)
         assert made.missing() == []
+
+
+async def test_who_has_read_too_early_goes_back_for_what_comes_before_the_next_event() -> None:
+    async with world(queue_size=4) as made:
+        await made.do([(("breathe", 0), 8), (("answer_all", "now"), 8)])
+        await made.do([(("commit", 0, 1), 0), (("answer", 0, "now"), 8)])  # one has read it, and the listener goes on
+        await made.do([(("commit", 0, 1), 0), (("announce",), 8), (("answer", -1, "now"), 8)])
+        await made.settle()
+        await made.breathe(ENOUGH_TURNS)
+        assert [client.numbers for client in made.clients] == [[1, 2]] * 3
 
 
 @settings(max_examples=200, deadline=None)
