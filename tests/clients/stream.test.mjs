@@ -3,7 +3,8 @@
 import assert from "node:assert/strict";
 import { createServer } from "node:http";
 import { after, test } from "node:test";
-import { Drafts, Parser, follow } from "../../console/static/scriptorium/stream.js";
+
+const { Drafts, Parser, follow } = await import(process.env.MODULE); // a copy whose name tells Node.js what it is
 
 const stored = (id, type = "step_completed", step_id = "draft") =>
   `event: ${type}\nid: ${id}\ndata: ${JSON.stringify({ event_type: type, execution_id: "e", step_id, sequence: id })}\n\n`;
@@ -36,6 +37,7 @@ test("drafts are put together by offsets in code points, cut, and begun anew", (
   const drafts = new Drafts();
   const text = (...told) => drafts.take(delta(...told))?.text ?? null;
   assert.equal(text(0, "a😀"), "a😀");
+  assert.equal(text(3, "x"), null);
   assert.equal(text(2, "b"), "a😀b"); // two code points, three units of JavaScript
   assert.equal(text(2, "c"), "a😀c"); // a smaller offset cuts
   assert.equal(text(9, "x"), null); // something is missing before it
@@ -100,10 +102,11 @@ test("events that are repeated are told once, and a mid-log complete is not the 
 });
 
 test("a feed goes on from where it began, though nothing had happened", async () => {
-  const { asked, url } = await answering({ body: "retry: 20\nid: 57\n\n" }, { body: stored(58, "complete", null) });
+  const { asked, url } = await answering({ body: "retry: 20\nid: 57\n\n" }, { body: "retry: 500\n\n" + stored(58, "complete", null) });
   const { events } = await followed(url("/scopes/project/p/stream"));
   assert.deepEqual(events, [["58", "complete"]]);
   assert.deepEqual(asked.map((each) => each.url.split("?")[1]), [undefined, "last_event_id=57", "last_event_id=58"]);
+  assert.ok(asked[2].at - asked[1].at >= 500); // the end of one execution is not the end of the feed
 });
 
 test("a reset is told, and the stream goes on after it", async () => {
@@ -124,10 +127,10 @@ test("drafts come whole, and a delta moves no id", async () => {
 
 test("a refusal that passes is waited for as long as the server says, and one that does not is the end", async () => {
   const { asked, url } = await answering(
-    { status: 429, headers: { "Retry-After": "1" }, body: '{"status":429,"detail":"too many"}' },
+    { body: "retry: 20\n\n" }, { status: 429, headers: { "Retry-After": "1" }, body: '{"status":429,"detail":"too many"}' },
     { status: 404, body: '{"status":404,"detail":"not there"}' });
   const { problems, stream, states } = await followed(url("/executions/e/stream"), { token: "t" });
-  assert.ok(asked[1].at - asked[0].at >= 1000 && stream.state === "closed");
+  assert.ok(asked[2].at - asked[1].at >= 1000 && stream.state === "closed");
   assert.deepEqual(problems, [["too many", false], ["not there", true]]);
   assert.deepEqual([asked[0].bearer, states.at(-1)], ["Bearer t", "refused"]);
 });
