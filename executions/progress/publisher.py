@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from uuid import UUID
@@ -19,8 +18,11 @@ class Subscription:
         self.behind = True
         self.closed = False
         self._size = size
-        self._messages: deque[Message] = deque()
-        self._changed = asyncio.Event()
+        self._messages: list[Message] = []
+        self._nudged = False  # something happened that the follower has not been told of
+        self._waiter: asyncio.Future[bool] | None = None
+        self._deadline = 0.0  # of the silence, by the loop's clock
+        self._alarm: asyncio.TimerHandle | None = None
 
     def offer(self, message: Message) -> None:
         """Queue an event; a full queue is dropped instead, and its follower has to read the table."""
@@ -30,13 +32,13 @@ class Subscription:
             self.mark_behind()
             return
         self._messages.append(message)
-        self._changed.set()
+        self.nudge()
 
     def mark_behind(self) -> None:
         """Drop the queue: events may be missing in it."""
-        self._messages.clear()
+        self._messages = []
         self.behind = True
-        self._changed.set()
+        self.nudge()
 
     def catch_up(self) -> None:
         """Queue again from now on. Call it before the table is read, so that nothing falls between the two."""
@@ -48,30 +50,52 @@ class Subscription:
         return not (self.behind or self._messages)
 
     def nudge(self) -> None:
-        """Wake the follower: there is something for it beside the log."""
-        self._changed.set()
+        """Wake the follower: there is something for it, in the log or beside it."""
+        self._nudged = True
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(True)
 
     def close(self) -> None:
         """Wake the follower to tell it that this process ends."""
         self.closed = True
-        self._changed.set()
+        self.nudge()
 
     def take(self) -> list[Message]:
         """Return what is queued, and empty the queue."""
-        messages = list(self._messages)
-        self._messages.clear()
+        messages, self._messages = self._messages, []
         return messages
 
     async def wait(self, seconds: float) -> bool:
         """Wait until there is something to do; False when nothing happened for so long."""
-        if not self._messages:
+        happened = True
+        if not (self._messages or self._nudged):
+            loop = asyncio.get_running_loop()
+            self._waiter, self._deadline = loop.create_future(), loop.time() + seconds
+            if self._alarm is None or self._alarm.when() > self._deadline:
+                self._set_alarm(loop)
             try:
-                async with asyncio.timeout(seconds):
-                    await self._changed.wait()
-            except TimeoutError:
-                return False
-        self._changed.clear()
-        return True
+                happened = await self._waiter or self._nudged
+            finally:
+                self._waiter = None
+        self._nudged = False
+        return happened
+
+    def _set_alarm(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self._alarm = loop.call_at(self._deadline, self._ring, loop)
+
+    def _ring(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Tell the follower of the silence, or look again when its end has moved.
+
+        One alarm serves many waits: made and cancelled for each, it costs more than the rest of a delivery.
+        """
+        self._alarm = None
+        if self._waiter is not None and not self._waiter.done():
+            if loop.time() < self._deadline:
+                self._set_alarm(loop)
+            else:
+                self._waiter.set_result(False)
 
 
 @dataclass(slots=True)

@@ -121,6 +121,31 @@ async def test_waiting_ends_with_an_event_and_with_the_time() -> None:
     assert await waiting is True
 
 
+async def test_a_silence_is_counted_from_the_last_event() -> None:
+    publisher, execution_id = ProgressPublisher(queue_size=10), uuid4()
+    subscription = following(publisher, execution_id)
+    loop = asyncio.get_running_loop()
+
+    for sequence in range(1, 4):
+        loop.call_later(0.1, publisher.publish, [make_message(execution_id, sequence)])
+        assert await subscription.wait(0.25) is True
+        assert sequences(subscription) == [sequence]
+    began = loop.time()
+    assert await subscription.wait(0.25) is False
+    assert loop.time() - began >= 0.25
+
+
+async def test_a_shorter_wait_is_not_held_up_by_a_longer_one_before() -> None:
+    publisher, execution_id = ProgressPublisher(queue_size=10), uuid4()
+    subscription = following(publisher, execution_id)
+    asyncio.get_running_loop().call_later(0.01, publisher.publish, [make_message(execution_id, 1)])
+    assert await subscription.wait(30) is True
+    assert sequences(subscription) == [1]
+
+    async with asyncio.timeout(5):
+        assert await subscription.wait(0.01) is False
+
+
 async def test_a_hint_before_anyone_has_read_the_table_sends_its_followers_there() -> None:
     publisher, execution_id = ProgressPublisher(queue_size=10), uuid4()
     subscription = following(publisher, execution_id)
