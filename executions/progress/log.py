@@ -18,6 +18,7 @@ from executions.progress.wire import Message, encode, encode_in_feed, encode_res
 
 POOL_SIZE = 4
 POOL_TIMEOUT_SECONDS = 5.0
+POOL_RECONNECT_SECONDS = 2.0  # the pool waits twice as long after each failed try, up to this; then it starts anew
 
 EVENTS_AFTER = """
     SELECT event.execution_id, event.sequence, event.event_type, event.step_id, event.data, event.timestamp
@@ -112,6 +113,7 @@ class Reader:
                 min_size=1,
                 max_size=POOL_SIZE,
                 timeout=POOL_TIMEOUT_SECONDS,
+                reconnect_timeout=POOL_RECONNECT_SECONDS,
                 check=AsyncConnectionPool.check_connection,
                 open=False,
             )

@@ -21,6 +21,7 @@ from executions.progress.database import connection_parameters
 from executions.progress.notifier import CHANNEL, PAYLOAD_BYTES, Notifier, payloads
 from executions.progress.streams import Streams
 from executions.threads import in_thread
+from tests.executions.moves import outage
 from tests.progress.rows import ASKED, COMPLETE, SKIPPED, STARTED, append, make_execution, make_user
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -224,6 +225,28 @@ async def test_a_stream_outlives_the_loss_of_every_connection(streams: Streams) 
         await in_thread(append, execution_id, COMPLETE)
         await following
     assert received == list(range(1, 32))
+
+
+async def test_streams_go_on_soon_after_a_long_outage(streams: Streams) -> None:
+    execution_id = await prepared()
+    loop = asyncio.get_running_loop()
+
+    async def follow(moments: list[float]) -> None:
+        async with aclosing(streams.follow(execution_id, after=0)) as batches:
+            async for messages in batches:
+                moments += [loop.time() for message in messages if message.number == 2]
+
+    await in_thread(append, execution_id, STARTED)
+    arrived: list[float] = []
+    following = [asyncio.create_task(follow(arrived)) for _ in range(20)]
+    with outage():
+        await asyncio.sleep(8.0)  # long enough for the tries to become rare
+    over = loop.time()
+    await in_thread(append, execution_id, ASKED, COMPLETE)
+    async with asyncio.timeout(3 * SECONDS):
+        await asyncio.gather(*following)
+    assert len(arrived) == 20
+    assert max(arrived) - over < 5.0
 
 
 async def test_each_of_twenty_followers_gets_every_event_once(streams: Streams) -> None:
