@@ -44,7 +44,7 @@ class Storyteller:
         while self._left:
             due = int((time.monotonic() - began) * per_second)
             if due <= told:
-                time.sleep((told + 1) / per_second - (time.monotonic() - began))
+                time.sleep(max(0.0, (told + 1) / per_second - (time.monotonic() - began)))
                 continue
             execution_id = self._chance.choice(list(self._left))
             try:
