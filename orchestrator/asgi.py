@@ -17,6 +17,7 @@ from access import tickets  # noqa: E402
 from executions.progress.admission import admit, admit_to_feed  # noqa: E402
 from executions.progress.consumer import Receive, Send, StreamConsumer  # noqa: E402
 from executions.progress.streams import Streams  # noqa: E402
+from orchestrator import lifecycle  # noqa: E402
 from orchestrator.middleware import request_id  # noqa: E402
 
 streams = Streams()
@@ -25,8 +26,9 @@ _feed = StreamConsumer(streams, admit=admit_to_feed, request_id=request_id)
 
 
 async def lifespan(_scope: dict[str, Any], receive: Receive, send: Send) -> None:
-    """Give the streams' connections back when the server says that it stops."""
+    """End the streams when the server is told to stop, as it waits for that; then give their connections back."""
     while (await receive())["type"] != "lifespan.shutdown":
+        lifecycle.when_told_to_end(streams.end)
         await send({"type": "lifespan.startup.complete"})
     await streams.close()
     await send({"type": "lifespan.shutdown.complete"})

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import os
 import signal
 import socket
 import sys
+import threading
+from collections.abc import Callable
+from types import FrameType
 from uuid import uuid4
 
 import psycopg
@@ -15,6 +19,8 @@ from django.core.management import call_command
 
 from executions.progress.database import connection_parameters
 
+Handler = Callable[[int, FrameType | None], object]  # of a signal
+
 _PREPARING = 7_316_204_551  # key of the advisory lock: one process at a time migrates
 
 
@@ -22,6 +28,27 @@ def end_on_signals() -> None:
     """Have SIGTERM and SIGINT end the process with exit code 0, until something else is made of them."""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sys.exit(0))
+
+
+def when_told_to_end(callback: Callable[[], None]) -> None:
+    """Have the running event loop call this on SIGTERM and SIGINT, besides what the server does about them.
+
+    A server that does nothing about a signal is left as it is.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return  # signals are no concern of this server's
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        if callable(server_does := signal.getsignal(number)):
+            signal.signal(number, _both(loop, callback, server_does))
+
+
+def _both(loop: asyncio.AbstractEventLoop, callback: Callable[[], None], server_does: Handler) -> Handler:
+    def handle(number: int, frame: FrameType | None) -> None:
+        loop.call_soon_threadsafe(callback)
+        server_does(number, frame)
+
+    return handle
 
 
 def prepare_embedded_database() -> None:

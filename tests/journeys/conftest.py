@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.journeys.processes import ROOT, Machine, machine
+from tests.journeys.processes import ROOT, SERVERS, Machine, machine
 
 
 @pytest.fixture(scope="session")
@@ -28,4 +28,11 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
 def fresh(tmp_path: Path) -> Iterator[Machine]:
     """An installation of one's own, nothing started."""
     with machine(tmp_path / "data") as installed:
+        yield installed
+
+
+@pytest.fixture(params=SERVERS)
+def either(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Machine]:
+    """An installation of one's own on each of the servers that run the application, nothing started."""
+    with machine(tmp_path / "data", server=request.param) as installed:
         yield installed

@@ -20,6 +20,10 @@ from httpx_sse import connect_sse
 ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 60.0
 STOP_SECONDS = 40.0
+SERVERS = ("daphne", "uvicorn")  # which run our ASGI application
+CLOSED_BRIEF = (  # nothing in it is left open
+    "# Tool library\n\nThe city lends 400 tools from 3 branches. The budget is 20,000 EUR, decided by Ms Ode."
+)
 
 
 def free_port() -> int:
@@ -44,6 +48,7 @@ class Machine:
     """One installation: its own data directory and port, and the processes started on it."""
 
     data_dir: Path
+    server: str = "daphne"  # ours, of `manage.py serve`; or "uvicorn"
     port: int = field(default_factory=free_port)
     environment: dict[str, str] = field(default_factory=dict)
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
@@ -86,11 +91,23 @@ class Machine:
 
     def start(self, *arguments: str, **extra: str) -> subprocess.Popen[bytes]:
         """Start a management command in the background."""
-        log = self.data_dir / f"{arguments[0]}-{self.port}-{len(self.processes)}.log"
+        return self._start(["manage.py", *arguments], name=arguments[0], **extra)
+
+    def start_web(self, *arguments: str, **extra: str) -> subprocess.Popen[bytes]:
+        """Start the web process in the background (and a worker, in it or beside it, unless told otherwise)."""
+        if self.server == "daphne":
+            return self.start("serve", *arguments, **extra)
+        if "--no-worker" not in arguments:
+            self.start("worker", **extra)
+        words = f"-m uvicorn orchestrator.asgi:application --port {self.port} --timeout-graceful-shutdown 20".split()
+        return self._start(words, name=self.server, **extra)
+
+    def _start(self, words: list[str], *, name: str, **extra: str) -> subprocess.Popen[bytes]:
+        log = self.data_dir / f"{name}-{self.port}-{len(self.processes)}.log"
         self.data_dir.mkdir(parents=True, exist_ok=True)
         with log.open("wb") as output:
             process = subprocess.Popen(
-                [sys.executable, "manage.py", *arguments],
+                [sys.executable, *words],
                 cwd=ROOT,
                 env=self._env(extra),
                 stdin=subprocess.DEVNULL,
@@ -101,8 +118,20 @@ class Machine:
         return process
 
     def serve(self, *arguments: str, **extra: str) -> subprocess.Popen[bytes]:
-        """Start the web process (and a worker in it, unless told otherwise) and wait until it answers."""
-        process = self.start("serve", *arguments, **extra)
+        """Start the web process (and a worker, unless told otherwise) and wait until it answers."""
+        if self.server != "daphne":
+            self.prepare()
+        process = self.start_web(*arguments, **extra)
+        self.wait_for(process)
+        return process
+
+    def prepare(self) -> None:
+        """Do by hand what `manage.py serve` does by itself."""
+        self.manage("migrate", "--verbosity", "0")
+        self.manage("load_catalog")
+
+    def wait_for(self, process: subprocess.Popen[bytes]) -> None:
+        """Wait until the web process answers."""
 
         def answers() -> bool:
             assert process.poll() is None, self.logs()
@@ -112,7 +141,10 @@ class Machine:
                 return False
 
         wait_until(answers, what="the server's answer")
-        return process
+
+    def exit_code(self, number: signal.Signals) -> int:
+        """Return with which code a web process ends in good order: uvicorn dies of SIGTERM when all is done."""
+        return -number if self.server == "uvicorn" and number == signal.SIGTERM else 0
 
     def client(self, name: str = "alice") -> httpx.Client:
         """Return an HTTP client with a token of its own."""
@@ -140,9 +172,9 @@ class Machine:
 
 
 @contextmanager
-def machine(data_dir: Path, **environment: str) -> Iterator[Machine]:
+def machine(data_dir: Path, *, server: str = "daphne", **environment: str) -> Iterator[Machine]:
     """Provide an installation of its own and end its processes afterwards."""
-    installed = Machine(data_dir, environment=environment)
+    installed = Machine(data_dir, server=server, environment=environment)
     try:
         yield installed
     finally:

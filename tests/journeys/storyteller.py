@@ -1,4 +1,4 @@
-"""Writes events as workers do, whatever happens to the database: python -m … EXECUTIONS EVENTS PER_SECOND.
+"""Writes events as workers do, whatever happens to the database: python -m … EXECUTIONS EVENTS PER_SECOND SIZE….
 
 It prints a token and the executions' ids as a line of JSON, waits for a line, writes, and prints when all is written.
 """
@@ -25,6 +25,7 @@ from django.utils import timezone  # noqa: E402
 from executions import eventlog, models  # noqa: E402
 from executions.engine.events import EventType, ProgressEvent  # noqa: E402
 from executions.progress.notifier import announce  # noqa: E402
+from tests.journeys.under_fire import text_of  # noqa: E402
 from tests.progress.rows import make_execution, make_user  # noqa: E402
 
 AWAY_SECONDS = 0.05
@@ -32,10 +33,11 @@ MOST_AT_ONCE = 12
 
 
 class Storyteller:
-    """Tells so many events in each execution, `complete` the last."""
+    """Tells so many events in each execution, `complete` the last, with texts whose sizes take turns."""
 
-    def __init__(self, ids: list[UUID], *, each: int) -> None:
+    def __init__(self, ids: list[UUID], *, each: int, sizes: list[int]) -> None:
         self._left = dict.fromkeys(ids, each)
+        self._sizes = sizes
         self._chance = random.Random(1)  # noqa: S311 - it has to be repeatable
 
     def tell(self, per_second: float) -> None:
@@ -76,7 +78,7 @@ class Storyteller:
             sequence=number,
             event_type=EventType.COMPLETE if over else EventType.STEP_COMPLETED,
             step_id=None if over else "draft",
-            data={"number": number},
+            data={"number": number, "text": text_of(number, self._sizes)},
             timestamp=timezone.now(),
         )
 
@@ -87,10 +89,10 @@ def _say(answer: object) -> None:
 
 
 if __name__ == "__main__":
-    executions, events, rate = (int(word) for word in sys.argv[1:])
+    executions, events, rate, *characters = (int(word) for word in sys.argv[1:])
     user, token = make_user("alice")
     known = [make_execution(user, scope="p") for _ in range(executions)]
     _say({"token": token, "ids": [str(each) for each in known]})
     sys.stdin.readline()
-    Storyteller(known, each=events // executions).tell(rate)
+    Storyteller(known, each=events // executions, sizes=characters).tell(rate)
     _say({"told": events})

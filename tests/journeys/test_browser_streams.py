@@ -13,14 +13,13 @@ import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
 from tests.journeys.browser import browsing, log_in
-from tests.journeys.processes import Machine, start_execution, wait_for_status
+from tests.journeys.processes import CLOSED_BRIEF, Machine, start_execution, wait_for_status
 from tests.journeys.test_providers import asking
 from tests.llm import wire
 from tests.llm.model_server import Answer
 
 pytestmark = [pytest.mark.journey, pytest.mark.browser]
 
-BRIEF = "# Tool library\n\nThe city lends 400 tools from 3 branches. The budget is 20,000 EUR, decided by Ms Ode."
 #: Headless Chromium shows all its pages at once: what a page is told when people go to another tab is said here.
 TABS = """
 let away = false;
@@ -76,7 +75,7 @@ def _ends_well(page: Page, client: httpx.Client, execution_id: str) -> None:
 def test_two_tabs_outlive_a_server_that_is_killed(fresh: Machine, context: BrowserContext) -> None:
     server = fresh.serve("--no-worker")
     with fresh.client("ada") as client:
-        execution_id = start_execution(client, BRIEF, workflow_id="vendor-assessment")
+        execution_id = start_execution(client, CLOSED_BRIEF, workflow_id="vendor-assessment")
         first = context.new_page()
         log_in(first, fresh, "ada")
         tabs = [_opened(context, fresh, execution_id) for _ in range(2)]
@@ -97,7 +96,7 @@ def test_a_page_without_a_network_for_a_while_shows_in_the_end_what_happened(
 ) -> None:
     fresh.serve("--no-worker")
     with fresh.client("ada") as client:
-        execution_id = start_execution(client, BRIEF, workflow_id="vendor-assessment")
+        execution_id = start_execution(client, CLOSED_BRIEF, workflow_id="vendor-assessment")
         log_in(context.new_page(), fresh, "ada")
         page = _opened(context, fresh, execution_id)
         expect(page.locator("#log li")).to_have_count(1)
@@ -113,7 +112,7 @@ def test_a_page_without_a_network_for_a_while_shows_in_the_end_what_happened(
 def test_ten_tabs_share_the_six_connections_of_a_browser(fresh: Machine, context: BrowserContext) -> None:
     fresh.serve("--no-worker")
     with fresh.client("ada") as client:
-        execution_id = start_execution(client, BRIEF, workflow_id="vendor-assessment")
+        execution_id = start_execution(client, CLOSED_BRIEF, workflow_id="vendor-assessment")
         log_in(context.new_page(), fresh, "ada")
         tabs: list[Page] = []
         for _ in range(10):
@@ -137,7 +136,7 @@ def test_the_text_of_a_step_is_shown_while_it_is_written_and_is_only_text(
     with asking(fresh, Answer(pause=0.1, streamed=wire.completion("submit_document", document))):
         fresh.serve("--no-worker")
         with fresh.client("ada") as client:
-            execution_id = start_execution(client, BRIEF, workflow_id="vendor-assessment")
+            execution_id = start_execution(client, CLOSED_BRIEF, workflow_id="vendor-assessment")
             log_in(context.new_page(), fresh, "ada")
             page = _opened(context, fresh, execution_id)
             fresh.start("worker")
@@ -166,7 +165,7 @@ def test_the_text_of_a_step_is_shown_while_it_is_written_and_is_only_text(
 def test_a_page_of_somebody_else_follows_with_the_module(fresh: Machine, context: BrowserContext, way: str) -> None:
     server = fresh.serve("--no-worker")
     with fresh.client("ada") as client:
-        execution_id = start_execution(client, BRIEF, workflow_id="vendor-assessment")
+        execution_id = start_execution(client, CLOSED_BRIEF, workflow_id="vendor-assessment")
         secret = client.headers["Authorization"].split()[1]
         path = "/api/v1/scopes/project/p1/stream" if way == "feed" else f"/api/v1/executions/{execution_id}/stream"
         options = {"token": secret} if way == "token" else {"tickets": f"{path}-tickets", "secret": secret}

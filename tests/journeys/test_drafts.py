@@ -14,8 +14,8 @@ import httpx
 import pytest
 from httpx_sse import ServerSentEvent, connect_sse
 
-from tests.journeys.processes import Machine, start_execution
-from tests.journeys.test_providers import BRIEF, asking
+from tests.journeys.processes import CLOSED_BRIEF, Machine, start_execution
+from tests.journeys.test_providers import asking
 from tests.llm import wire
 from tests.llm.model_server import Answer
 
@@ -71,7 +71,7 @@ def test_text_arrives_while_it_is_written_and_at_most_ten_times_a_second(fresh: 
     with asking(fresh, answer):
         fresh.serve("--no-worker")
         with fresh.client() as client:
-            execution_id = start_execution(client, BRIEF, workflow_id="vendor-assessment")
+            execution_id = start_execution(client, CLOSED_BRIEF, workflow_id="vendor-assessment")
             fresh.start("worker")
             first, again = Reader(), Reader()
             with _stream(client, execution_id) as events:
@@ -100,7 +100,7 @@ def test_a_worker_that_is_killed_leaves_no_text_and_the_next_one_writes_it_anew(
         fresh.serve("--no-worker")
         worker = fresh.start("worker")
         with fresh.client() as client:
-            execution_id = start_execution(client, BRIEF, workflow_id="vendor-assessment")
+            execution_id = start_execution(client, CLOSED_BRIEF, workflow_id="vendor-assessment")
             reader = Reader()
             anew: list[int] = []
             with _stream(client, execution_id) as events:

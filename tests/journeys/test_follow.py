@@ -8,8 +8,7 @@ import threading
 
 import pytest
 
-from tests.journeys.processes import ROOT, Machine, start_execution, wait_for_status, wait_until
-from tests.journeys.test_stream import CLOSED_BRIEF
+from tests.journeys.processes import CLOSED_BRIEF, ROOT, Machine, start_execution, wait_for_status, wait_until
 
 pytestmark = pytest.mark.journey
 

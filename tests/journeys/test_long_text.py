@@ -18,8 +18,8 @@ import pytest
 from httpx_sse import connect_sse
 
 from orchestrator import postgres
-from tests.journeys.processes import Machine, start_execution, wait_until
-from tests.journeys.test_providers import BRIEF, asking
+from tests.journeys.processes import CLOSED_BRIEF, Machine, start_execution, wait_until
+from tests.journeys.test_providers import asking
 from tests.llm import wire
 from tests.llm.model_server import Answer, ModelServer
 
@@ -110,7 +110,7 @@ def test_a_long_text_arrives_whole_and_soon_also_over_a_reconnect(fresh: Machine
         fresh.serve("--no-worker")
         fresh.start("worker")
         with fresh.client() as client, fresh.client() as other, ThreadPoolExecutor(1) as threads:
-            execution_id = start_execution(client, BRIEF)
+            execution_id = start_execution(client, CLOSED_BRIEF)
             steady, cut = Watcher(), Watcher()
             following = threads.submit(steady.watch, client, execution_id)
             cut.watch(other, execution_id, until=len(text) // 3)
@@ -133,7 +133,7 @@ def test_a_crash_of_the_database_in_the_middle_costs_nobody_a_character(fresh: M
         fresh.serve("--no-worker")
         fresh.start("worker")
         with fresh.client() as client, ThreadPoolExecutor(1) as threads:
-            execution_id = start_execution(client, BRIEF)
+            execution_id = start_execution(client, CLOSED_BRIEF)
             watcher = Watcher()
             following = threads.submit(watcher.watch, client, execution_id)
             wait_until(lambda: len(watcher.text) > len(text) // 4, what="a quarter of the text")
@@ -149,7 +149,7 @@ def test_a_cancel_in_the_middle_of_a_text_closes_the_connection_within_two_secon
         fresh.serve("--no-worker")
         fresh.start("worker")
         with fresh.client() as client:
-            execution_id = start_execution(client, BRIEF)
+            execution_id = start_execution(client, CLOSED_BRIEF)
             Watcher().watch(client, execution_id, until=200)
             cancelled_at = time.monotonic()
             assert client.post(f"/executions/{execution_id}/cancel").status_code == 200

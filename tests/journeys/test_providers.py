@@ -12,12 +12,10 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.journeys.processes import Machine, start_execution, wait_for_status, wait_until
+from tests.journeys.processes import CLOSED_BRIEF, Machine, start_execution, wait_for_status, wait_until
 from tests.llm.model_server import Answer, Line, Misbehaviour, ModelServer, model_server
 
 pytestmark = pytest.mark.journey
-
-BRIEF = "# Tool library\n\nThe city lends 400 tools from 3 branches. The budget is 20,000 EUR, decided by Ms Ode."
 
 
 @contextmanager
@@ -47,7 +45,7 @@ def test_a_cancel_closes_the_connection_at_the_model_server_within_two_seconds(f
         fresh.serve("--no-worker")
         fresh.start("worker")
         with fresh.client() as client:
-            execution_id = start_execution(client, BRIEF, workflow_id="vendor-assessment")
+            execution_id = start_execution(client, CLOSED_BRIEF, workflow_id="vendor-assessment")
             wait_until(lambda: len(server.asked) == 3, what="three calls side by side")
             cancelled_at = time.monotonic()
             assert client.post(f"/executions/{execution_id}/cancel").status_code == 200
@@ -68,7 +66,7 @@ def test_an_execution_is_parked_as_the_provider_asks_and_woken_when_it_may_go_on
     with asking(fresh, busy, busy, busy, refused) as server:
         fresh.serve()
         with fresh.client() as client:
-            execution_id = start_execution(client, BRIEF, workflow_id="vendor-assessment")
+            execution_id = start_execution(client, CLOSED_BRIEF, workflow_id="vendor-assessment")
             waiting = wait_for_status(client, execution_id, "waiting")
             assert (waiting["waiting_on"], len(server.asked)) == (["rate_limit"], 3)
             resume_at = datetime.fromisoformat(waiting["resume_at"])

@@ -7,7 +7,7 @@ import signal
 import httpx
 import pytest
 
-from tests.journeys.processes import Machine, start_execution, stream, wait_for_status, wait_until
+from tests.journeys.processes import CLOSED_BRIEF, Machine, start_execution, stream, wait_for_status, wait_until
 
 pytestmark = pytest.mark.journey
 
@@ -32,11 +32,6 @@ def _assert_whole(client: httpx.Client, execution_id: str) -> None:
 def _calls(client: httpx.Client, execution_id: str) -> list[str]:
     costs = client.get(f"/telemetry/executions/{execution_id}/costs").json()
     return [call["status"] for step in costs["steps"] for each in step["attempts"] for call in each["calls"]]
-
-
-CLOSED_BRIEF = (
-    "# Tool library\n\nThe city lends 400 tools from 3 branches. The budget is 20,000 EUR, decided by Ms Ode."
-)
 
 
 def test_an_execution_completes_after_its_worker_was_killed_in_a_step(fresh: Machine) -> None:
