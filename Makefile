@@ -1,4 +1,4 @@
-# make demo | serve | worker | test | test-npm | chaos | bench | check | format | migrate | clean
+# make demo | serve | worker | test | test-uvicorn | test-npm | chaos | bench | check | format | migrate | clean
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -6,7 +6,7 @@ MANAGE := $(BIN)/python manage.py
 WORKERS ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve worker test test-npm chaos bench bench-inflight bench-waiting bench-workers bench-stream check format migrate clean
+.PHONY: help demo serve worker test test-uvicorn test-npm chaos bench bench-inflight bench-waiting bench-workers bench-stream check format migrate clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -44,6 +44,9 @@ migrate: $(RUN) ## bring a database of your own up to date
 
 test: check ## everything that must hold
 	@$(BIN)/python -m pytest -n $(WORKERS)
+
+test-uvicorn: $(DEV) ## the journeys with uvicorn as the web server
+	@JOURNEY_SERVER=uvicorn $(BIN)/python -m pytest -n $(WORKERS) tests/journeys $(patsubst %,--ignore=tests/journeys/test_%.py,serve server demo chaos)
 
 test-npm: $(DEV) ## the npm package `eventsource` against our streams (needs node, npm and its registry)
 	@$(BIN)/python -m pytest -m npm

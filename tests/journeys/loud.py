@@ -10,5 +10,8 @@ _SHY = ("asyncio", "daphne", "django.db.backends", "django.security", "django.se
 LOGGING = {
     **LOGGING,
     "root": {**LOGGING["root"], "level": "DEBUG"},
-    "loggers": {name: {**LOGGING["loggers"].get(name, {}), "level": "DEBUG"} for name in (*LOGGING["loggers"], *_SHY)},
+    "loggers": {
+        name: {**LOGGING["loggers"].get(name, {}), "level": "DEBUG", "propagate": True}
+        for name in (*LOGGING["loggers"], *_SHY)
+    },
 }

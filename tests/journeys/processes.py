@@ -48,7 +48,7 @@ class Machine:
     """One installation: its own data directory and port, and the processes started on it."""
 
     data_dir: Path
-    server: str = "daphne"  # ours, of `manage.py serve`; or "uvicorn"
+    server: str = os.environ.get("JOURNEY_SERVER", "daphne")  # ours, of `manage.py serve`; or "uvicorn"
     port: int = field(default_factory=free_port)
     environment: dict[str, str] = field(default_factory=dict)
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
@@ -172,7 +172,7 @@ class Machine:
 
 
 @contextmanager
-def machine(data_dir: Path, *, server: str = "daphne", **environment: str) -> Iterator[Machine]:
+def machine(data_dir: Path, *, server: str = Machine.server, **environment: str) -> Iterator[Machine]:
     """Provide an installation of its own and end its processes afterwards."""
     installed = Machine(data_dir, server=server, environment=environment)
     try:

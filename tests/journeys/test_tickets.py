@@ -15,15 +15,16 @@ import httpx
 import pytest
 
 from orchestrator import postgres
-from tests.journeys.processes import Machine, start_execution, stream, wait_for_status, wait_until
+from tests.journeys.processes import CLOSED_BRIEF, Machine, start_execution, stream, wait_for_status, wait_until
 
 pytestmark = pytest.mark.journey
 
 OPEN_BRIEF = "# Ferry\n\nThe town runs one ferry. It is undecided whether to buy a second one or to extend the hours."
-CLOSED_BRIEF = (
-    "# Tool library\n\nThe city lends 400 tools from 3 branches. The budget is 20,000 EUR, decided by Ms Ode."
-)
 PASSWORD = "correct horse battery staple"
+ACCESS = {  # what the servers log of requests
+    "daphne": [b"/stream 200", b"/stream 401", b"HTTP b'GET'"],
+    "uvicorn": [b'/stream?ticket= HTTP/1.1" 200', b'/stream?ticket= HTTP/1.1" 401'],
+}
 
 
 class Reader(threading.Thread):
@@ -161,7 +162,7 @@ def test_an_old_log_is_pruned_by_a_worker_and_clients_are_told(fresh: Machine) -
         last = [sequence for sequence, _, _ in stream(client, execution_id)][-1]
         sql(fresh, "UPDATE executions_execution SET finished_at = finished_at - interval '2 days'")
         server.terminate()
-        assert server.wait(30) == 0
+        assert server.wait(30) == fresh.exit_code(signal.SIGTERM)
         fresh.serve(EVENT_RETENTION_DAYS="1")
         path = f"/executions/{execution_id}/events"
         wait_until(lambda: client.get(path).json()["oldest"] == last, what="the pruning")
@@ -182,19 +183,19 @@ def hidden(text: str) -> re.Pattern[bytes]:
     return re.compile(f"{re.escape(text)}|{re.escape(text.replace(':', '%3A'))}|{signature}".encode())
 
 
-def test_a_ticket_is_in_no_log_whatever_goes_wrong_and_however_much_is_logged(fresh: Machine) -> None:
-    fresh.environment |= {
+def test_a_ticket_is_in_no_log_whatever_goes_wrong_and_however_much_is_logged(either: Machine) -> None:
+    either.environment |= {
         "DJANGO_SETTINGS_MODULE": "tests.journeys.loud",
         "LOG_LEVEL": "DEBUG",
         "DEBUG": "1",
         "PYTHONASYNCIODEBUG": "1",
     }
-    fresh.serve("--no-worker", "--access-log")
-    fresh.start("worker")
-    with fresh.client() as alice, anonymous(fresh) as nobody:
+    either.serve("--no-worker", "--access-log")
+    either.start("worker")
+    with either.client() as alice, anonymous(either) as nobody:
         done = start_execution(alice, CLOSED_BRIEF, workflow_id="meeting-minutes", key="p1")
         wait_for_status(alice, done, "completed")
-        open_id = waiting(fresh, alice, "p2")
+        open_id = waiting(either, alice, "p2")
         short = ticket_for(alice, done, seconds=1)
         tickets = [short, *(ticket_for(alice, each) for each in (done, open_id, open_id))]
         done_ticket, open_ticket = tickets[1], tickets[2]
@@ -213,35 +214,33 @@ def test_a_ticket_is_in_no_log_whatever_goes_wrong_and_however_much_is_logged(fr
         assert get(f"/executions/{done}/events", done_ticket) == 401
         assert get(f"/executions/{done}/events", done_ticket, headers=dict(alice.headers)) == 422
         assert get("/nowhere", done_ticket) == 404
-        assert get(f"{fresh.url}/executions/", done_ticket) == 302
-        assert get(f"{fresh.url}/admin/", done_ticket) == 302
-        assert get(f"{fresh.url}/healthz", done_ticket, headers={"Host": "evil.example"}) in {200, 400}
+        assert get(f"{either.url}/executions/", done_ticket) == 302
+        assert get(f"{either.url}/admin/", done_ticket) == 302
+        assert get(f"{either.url}/healthz", done_ticket, headers={"Host": "evil.example"}) in {200, 400}
         assert nobody.post(f"/executions/{done}/cancel?ticket={done_ticket}").status_code == 401
         assert nobody.delete(f"/executions/{done}/stream?ticket={done_ticket}").status_code == 405
         wait_until(lambda: get(f"/executions/{done}/stream", short) == 401, what="the end of a ticket")
         with nobody.stream("GET", f"/executions/{open_id}/stream?ticket={open_ticket}") as left:
             assert next(left.iter_text()).startswith("retry:")  # and the client goes
 
-        sql(fresh, "ALTER TABLE access_scoperole RENAME TO gone")
+        sql(either, "ALTER TABLE access_scoperole RENAME TO gone")
         assert get(f"/executions/{open_id}/stream", open_ticket) == 500
         assert get(f"/executions/{open_id}", open_ticket, headers=dict(alice.headers)) == 500
-        sql(fresh, "ALTER TABLE gone RENAME TO access_scoperole")
-        note = postgres.home_of(fresh.data_dir) / "data" / "postmaster.pid"
+        sql(either, "ALTER TABLE gone RENAME TO access_scoperole")
+        note = postgres.home_of(either.data_dir) / "data" / "postmaster.pid"
         with reading((nobody, f"/executions/{open_id}/stream?ticket={open_ticket}")):
             os.kill(int(note.read_text().split()[0]), signal.SIGKILL)
             get(f"/executions/{done}/stream", done_ticket)
             wait_until(lambda: _is_back(alice, open_id), what="the database")
             assert get(f"/executions/{done}/stream", done_ticket) == 200
-            fresh.stop()
-        everything = written_by(fresh.data_dir)
+            either.stop()
+        everything = written_by(either.data_dir)
     for line in (
-        b"/stream 200",
-        b"/stream 401",
+        *ACCESS[either.server],
         b"SELECT",
         b"terminating connection",
         b"ProgrammingError",
         b"Using selector",
-        b"HTTP b'GET'",
     ):
         assert line in everything, line  # it was loud
     for ticket in tickets:
