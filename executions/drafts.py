@@ -45,11 +45,13 @@ RETURNING {_KEY}"""  # noqa: S608 - names of columns
 _REMOVE = f"DELETE FROM executions_stepdraft AS draft USING {_GIVEN}) WHERE {_SAME}"  # noqa: S608 - names of columns
 _TELL = "SELECT pg_notify(%s, string_agg(id::text, ',')) FROM unnest(%s::uuid[]) AS id"
 _SWEEP = """
-DELETE FROM executions_stepdraft AS draft WHERE NOT EXISTS (
-  SELECT FROM executions_executionstep AS step
-  WHERE step.execution_id = draft.execution_id AND step.step_id = draft.step_id
-    AND step.attempt = draft.attempt AND step.status = ANY(%s)
-)"""
+DELETE FROM executions_stepdraft WHERE id IN (
+  SELECT id FROM executions_stepdraft AS draft WHERE NOT EXISTS (
+    SELECT FROM executions_executionstep AS step
+    WHERE step.execution_id = draft.execution_id AND step.step_id = draft.step_id
+      AND step.attempt = draft.attempt AND step.status = ANY(%s)
+  ) FOR UPDATE SKIP LOCKED
+)"""  # a late worker may be removing the same in another order
 _TOLD_AT_ONCE = 180  # ids in a notification, which PostgreSQL cuts off at 8,000 bytes
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import time
 from datetime import UTC, datetime
@@ -101,6 +102,8 @@ def _text(event: ModelResponseStreamEvent) -> str:
             return text
         case PartStartEvent(part=ToolCallPart(args=str() as text)):
             return text
+        case PartStartEvent(part=ToolCallPart(args=dict() as arguments)):  # of providers that send them whole
+            return json.dumps(arguments, ensure_ascii=False)
         case PartDeltaEvent(delta=TextPartDelta(content_delta=text)):
             return text
         case PartDeltaEvent(delta=ToolCallPartDelta(args_delta=str() as text)):

@@ -192,7 +192,7 @@ class Cursor:
         try:
             await beside.look(self._channel_id, self._last)
         except Unavailable:
-            subscription.mark_behind()  # to look again
+            asyncio.get_running_loop().call_later(RETRY_SECONDS, subscription.mark_behind)  # to look again
 
     def _in_order(self, subscription: Subscription) -> list[Message]:
         """Return the queued messages that come next; a gap sends the cursor back to the table."""

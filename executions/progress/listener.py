@@ -51,7 +51,7 @@ class Listener:
         self._drafts = drafts
 
     async def run(self) -> None:
-        """Listen until cancelled; a lost connection is made anew, with a growing pause between the tries."""
+        """Listen until cancelled; after a lost connection, or a fault, anew, with a growing pause between the tries."""
         pause = FIRST_RETRY_SECONDS
         while True:
             try:
@@ -68,6 +68,8 @@ class Listener:
                         await self.hear(notification.payload, channel=notification.channel)
             except psycopg.OperationalError as error:
                 logger.warning("The listener has no connection; trying again in %.1f s: %s", pause, error)
+            except Exception:
+                logger.exception("The listener failed; trying again in %.1f s.", pause)
             await asyncio.sleep(pause)
             pause = min(pause * 2, LAST_RETRY_SECONDS)
 

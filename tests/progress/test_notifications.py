@@ -206,6 +206,26 @@ async def test_a_stream_outlives_its_listen_connection(streams: Streams, monkeyp
             assert [message.number for message in await anext(batches)] == [sequence]
 
 
+async def test_a_stream_outlives_a_fault_in_its_listener(
+    streams: Streams, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    hear = listener.Listener.hear
+    faults = iter([ZeroDivisionError()])
+
+    async def hear_after_a_fault(self: listener.Listener, payload: str, *, channel: str = CHANNEL) -> None:
+        for fault in faults:
+            raise fault
+        await hear(self, payload, channel=channel)
+
+    monkeypatch.setattr(listener.Listener, "hear", hear_after_a_fault)
+    execution_id = await prepared()
+    async with asyncio.timeout(SECONDS), aclosing(streams.follow(execution_id, after=0)) as batches:
+        for sequence, event in enumerate([STARTED, ASKED, SKIPPED], start=1):
+            await in_thread(append, execution_id, event)
+            assert [message.number for message in await anext(batches)] == [sequence]
+    assert "ZeroDivisionError" in caplog.text
+
+
 async def test_a_stream_outlives_the_loss_of_every_connection(streams: Streams) -> None:
     execution_id = await prepared()
     received: list[int] = []

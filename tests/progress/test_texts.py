@@ -7,8 +7,11 @@ import json
 from collections.abc import AsyncGenerator
 from typing import Any
 
+import pytest
+
 from executions.drafts import CHANNEL as DRAFTS
 from executions.engine.events import EventType
+from executions.progress import cursor
 from executions.progress.cursor import Cursor
 from executions.progress.listener import Listener
 from executions.progress.live import LiveDrafts
@@ -56,8 +59,8 @@ class House:
 
     def follow(self, *, after: int = 0) -> AsyncGenerator[list[Message], None]:
         """Return what a client gets."""
-        cursor = Cursor(self.execution_id, after=after, log=self.log, publisher=self.publisher, beside=self.live)
-        return cursor.follow(keepalive_seconds=QUIET)
+        one = Cursor(self.execution_id, after=after, log=self.log, publisher=self.publisher, beside=self.live)
+        return one.follow(keepalive_seconds=QUIET)
 
 
 def _texts(messages: list[Message]) -> list[tuple[int, str]]:
@@ -92,6 +95,23 @@ async def test_who_comes_back_while_the_model_is_silent_gets_the_text_so_far() -
     again = house.follow(after=1)
     messages = await _next(again)
     assert ([message.number for message in messages], _texts(messages)) == ([2, 2], [(0, "Once ")])
+
+
+async def test_texts_that_cannot_be_read_are_asked_for_again_after_a_while_and_hold_up_no_event(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(cursor, "RETRY_SECONDS", 0.1)
+    house = House()
+    await house.write("Once ")
+    house.tables.away = True
+    client = house.follow()
+    assert [message.kind for message in await _next(client)] == ["step_started"]
+    coming = asyncio.create_task(_next(client))
+    while house.log.reads < 3:
+        await asyncio.sleep(0.01)
+    house.tables.away = False
+    assert _texts(await coming) == [(0, "Once ")]
+    assert house.log.reads < 6, "it asked all the time"
 
 
 async def test_a_client_that_does_not_read_gets_one_bigger_piece_and_holds_none() -> None:
