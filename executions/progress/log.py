@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+import asyncio
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 from uuid import UUID
 
 import psycopg
@@ -47,6 +49,9 @@ _SCOPES_OF = """
     WHERE id = ANY(%(executions)s::uuid[]) AND scope_id = ANY(%(scopes)s::uuid[])
 """
 
+Rows = list[tuple[Any, ...]]
+Found = TypeVar("Found")
+
 
 @dataclass(frozen=True, slots=True)
 class Extent:
@@ -82,20 +87,66 @@ def event_of(row: Sequence[Any]) -> ProgressEvent:
     )
 
 
+def _encoded(rows: Rows) -> list[Message]:
+    return [encode(event_of(row)) for row in rows]
+
+
+def _encoded_in_feed(rows: Rows) -> list[Message]:
+    return [encode_in_feed(event_of(row), scope_id=scope_id, number=number) for scope_id, number, *row in rows]
+
+
+def _feed_extent_of(rows: Rows) -> Extent:
+    [(oldest, last)] = rows
+    return Extent(oldest, last, ended=False)
+
+
 class Reader:
     """A small pool of connections that opens with the first query."""
 
     def __init__(self) -> None:
         self._pool: AsyncConnectionPool | None = None
+        self._waiting: dict[Hashable, asyncio.Task[Any]] = {}  # for a connection
 
-    async def rows(self, query: str, parameters: Mapping[str, object]) -> list[tuple[Any, ...]]:
+    async def rows(self, query: str, parameters: Mapping[str, object]) -> Rows:
         """Return what a query gives.
 
         Raises:
             Unavailable: the database is away.
         """
+        return await self._fetch(query, parameters, begin=lambda: None)
+
+    async def once(
+        self, query: str, parameters: Mapping[str, object], *, key: Hashable, made: Callable[[Rows], Found]
+    ) -> Found:
+        """Return what is made of a query's rows; all who ask for the `key` before the query begins get the same.
+
+        After a restart a thousand clients come back, and most have the same last event.
+
+        Raises:
+            Unavailable: the database is away.
+        """
+        asking = self._waiting.get(key)
+        if asking is None:
+
+            async def ask() -> Found:
+                # Once it has begun, its answer may be too old for whoever comes.
+                return made(await self._fetch(query, parameters, begin=lambda: self._waiting.pop(key, None)))
+
+            asking = self._waiting[key] = asyncio.create_task(ask(), name="stream-query")
+            asking.add_done_callback(partial(self._asked, key))
+        found: Found = await asyncio.shield(asking)  # whoever leaves takes nothing from the others
+        return found
+
+    def _asked(self, key: Hashable, asking: asyncio.Task[Any]) -> None:
+        if self._waiting.get(key) is asking:
+            del self._waiting[key]
+        if not asking.cancelled():
+            asking.exception()  # told to whoever waits for it; nobody may be left
+
+    async def _fetch(self, query: str, parameters: Mapping[str, object], *, begin: Callable[[], object]) -> Rows:
         try:
             async with (await self._opened()).connection() as connection:
+                begin()
                 return await (await connection.execute(query.encode(), parameters)).fetchall()
         except (psycopg.OperationalError, psycopg.InterfaceError) as error:
             raise Unavailable("The database cannot be reached.") from error
@@ -134,7 +185,9 @@ class EventTable:
             Unavailable: the database is away.
         """
         parameters = {"ids": list(after), "after": list(after.values()), "limit": limit}
-        return [encode(event_of(row)) for row in await self._reader.rows(EVENTS_AFTER, parameters)]
+        key = (EVENTS_AFTER, tuple(after.items()), limit)
+        messages = await self._reader.once(EVENTS_AFTER, parameters, key=key, made=_encoded)
+        return list(messages)
 
     async def extent(self, execution_id: UUID) -> Extent:
         """Return which events the execution has; `GONE` when it is not there.
@@ -142,7 +195,7 @@ class EventTable:
         Raises:
             Unavailable: the database is away.
         """
-        return extent_of(await self._reader.rows(EXTENT, {"id": execution_id}))
+        return await self._reader.once(EXTENT, {"id": execution_id}, key=(EXTENT, execution_id), made=extent_of)
 
     def reset(self, execution_id: UUID, *, asked: int, oldest: int) -> Message:
         """Return what tells that the events between the two are pruned."""
@@ -162,10 +215,9 @@ class FeedTable:
             Unavailable: the database is away.
         """
         parameters = {"ids": list(after), "after": list(after.values()), "limit": limit}
-        return [
-            encode_in_feed(event_of(row), scope_id=scope_id, number=number)
-            for scope_id, number, *row in await self._reader.rows(_FEED_AFTER, parameters)
-        ]
+        key = (_FEED_AFTER, tuple(after.items()), limit)
+        messages = await self._reader.once(_FEED_AFTER, parameters, key=key, made=_encoded_in_feed)
+        return list(messages)
 
     async def extent(self, scope_id: UUID) -> Extent:
         """Return which events the scope has. More may always come.
@@ -173,8 +225,9 @@ class FeedTable:
         Raises:
             Unavailable: the database is away.
         """
-        [(oldest, last)] = await self._reader.rows(_FEED_EXTENT, {"id": scope_id})
-        return Extent(oldest, last, ended=False)
+        return await self._reader.once(
+            _FEED_EXTENT, {"id": scope_id}, key=(_FEED_EXTENT, scope_id), made=_feed_extent_of
+        )
 
     def reset(self, scope_id: UUID, *, asked: int, oldest: int) -> Message:
         """Return what tells that events between the two are pruned."""
