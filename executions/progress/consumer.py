@@ -40,6 +40,7 @@ STREAM_HEADERS = (
     ("Cache-Control", "no-cache, no-transform"),
     ("X-Accel-Buffering", "no"),  # nginx would hold events back
 )
+WRITE_BYTES = 65_536  # of events that are there at once
 
 _CHANCE = SystemRandom()
 
@@ -172,11 +173,22 @@ class Answer:
         async with aclosing(batches):
             async for messages in batches:
                 await self.write(_taken(messages) or KEEPALIVE)
+                while messages:
+                    await self.write(_taken(messages))
         await self.end()
 
 
 def _taken(messages: list[Message]) -> bytes:
-    """Return the bytes of the messages, and empty the list: a stream that is silent afterwards holds none of them."""
-    body = b"".join([message.payload for message in messages])
-    messages.clear()
+    """Take the first messages, up to `WRITE_BYTES`, off the list, and return their bytes.
+
+    A server copies what it is given; and a stream that is silent afterwards holds none of it.
+    """
+    count = size = 0
+    for message in messages:
+        size += len(message.payload)
+        if count and size > WRITE_BYTES:
+            break
+        count += 1
+    body = b"".join([message.payload for message in messages[:count]])
+    del messages[:count]
     return body

@@ -16,7 +16,7 @@ from executions.progress.log import Extent
 from executions.progress.publisher import ProgressPublisher, Subscription
 from executions.progress.wire import DELTA, RESET, Message
 
-PAGE_SIZE = 200  # events read at once: what a slow client can make this process hold
+PAGE_SIZE = 100  # events read at once: what a slow client can make this process hold
 RETRY_SECONDS = 1.0  # until the table is read again, after it could not be
 
 logger = logging.getLogger(__name__)

@@ -19,6 +19,8 @@ from executions.progress.database import connection_parameters
 
 CHANNEL = "scriptorium_events"
 DELAY_SECONDS = 0.004  # ids that come in meanwhile share a notification; more costs latency, less costs the database
+BUSY_IDS = 8  # in that time: a multiple of what 600 events a second bring about
+BUSY_DELAY_SECONDS = 0.016  # then more wait besides
 PAYLOAD_BYTES = 7_000  # PostgreSQL takes less than 8,000
 STOP_SECONDS = 2.0
 
@@ -93,6 +95,8 @@ class Notifier:
             self._changed.wait_for(lambda: self._pending or self._stopping)
             # Let others of the same moment join; the condition is notified early only to be stopped.
             self._changed.wait_for(lambda: self._stopping, timeout=DELAY_SECONDS)
+            if len(self._pending) >= BUSY_IDS:  # each notification wakes every web process
+                self._changed.wait_for(lambda: self._stopping, timeout=BUSY_DELAY_SECONDS)
             batch, self._pending = self._pending, {}
             if not batch:
                 self._thread = None
