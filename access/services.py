@@ -16,6 +16,7 @@ from knox.models import AuthToken
 
 from access import multirow
 from access.errors import Forbidden, ScopeForbidden
+from access.grants import Credential
 from access.models import Role, Scope, ScopeRole, SessionName
 from access.selectors import allows, role_of
 from access.tickets import Ticket, sign
@@ -88,13 +89,20 @@ def issue_ticket(
     """
     expires_at = (now + timedelta(seconds=seconds)).replace(microsecond=0)
     if token is not None:
-        made_with = f"token:{token.digest[:_NAME_LENGTH]}"
         expires_at = min(expires_at, token.expiry.replace(microsecond=0)) if token.expiry else expires_at
-    elif session_key is not None:
-        made_with = f"session:{SessionName.objects.get_or_create(session_id=session_key)[0].id}"
-    else:
+    elif session_key is None:
         raise Forbidden("A ticket is made with a token or a session.")
-    return sign(Ticket(user_id=user.pk, opens=opens, made_with=made_with, expires_at=expires_at)), expires_at
+    shown = Credential(user_id=user.pk, token=token.digest if token else None, session=session_key)
+    return sign_ticket(credential=shown, opens=opens, expires_at=expires_at), expires_at
+
+
+def sign_ticket(*, credential: Credential, opens: str, expires_at: datetime) -> str:
+    """Return a ticket made with a credential, the token before the session; `expires_at` is a whole second."""
+    if credential.token is not None:
+        made_with = f"token:{credential.token[:_NAME_LENGTH]}"
+    else:
+        made_with = f"session:{SessionName.objects.get_or_create(session_id=credential.session)[0].id}"
+    return sign(Ticket(user_id=credential.user_id, opens=opens, made_with=made_with, expires_at=expires_at))
 
 
 @transaction.atomic

@@ -16,13 +16,16 @@ django_application = get_asgi_application()  # before the imports below: they ne
 from access import tickets  # noqa: E402
 from executions.progress.admission import admit, admit_to_feed  # noqa: E402
 from executions.progress.consumer import Receive, Send, StreamConsumer  # noqa: E402
+from executions.progress.held import HeldFeeds  # noqa: E402
 from executions.progress.streams import Streams  # noqa: E402
 from orchestrator import lifecycle  # noqa: E402
 from orchestrator.middleware import request_id  # noqa: E402
 
 streams = Streams()
 _execution = StreamConsumer(streams, admit=admit, request_id=request_id)
-_feed = StreamConsumer(streams, admit=admit_to_feed, request_id=request_id)
+_feed = HeldFeeds(
+    StreamConsumer(streams, admit=admit_to_feed, request_id=request_id), streams=streams, request_id=request_id
+)
 
 
 async def lifespan(_scope: dict[str, Any], receive: Receive, send: Send) -> None:

@@ -1,8 +1,8 @@
 """Settings that are each right and together wrong, found by `manage.py check` and before a server starts.
 
 E001: a model alias is no `provider:model`. E002: workers would take over work that is going on. E003: a worker has
-more database threads than connections. W001: plain HTTP on a public address. W002 (--deploy): every request would be
-redirected for ever.
+more database threads than connections. E004: nobody could tell what Pushpin has passed on. W001: plain HTTP on a public
+address. W002 (--deploy): every request would be redirected for ever.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
+from gripcontrol import parse_grip_uri
 
 
 @register()
@@ -44,6 +45,15 @@ def connections(**_: Any) -> list[CheckMessage]:
         return []
     hint = "Set DATABASE_POOL_SIZE above DATABASE_THREADS."
     return [Error("The database threads would use up all connections.", hint=hint, id="orchestrator.E003")]
+
+
+@register()
+def pushpin(**_: Any) -> list[CheckMessage]:
+    """Find a Pushpin whose requests could not be told from others."""
+    if not settings.GRIP_URL or parse_grip_uri(settings.GRIP_URL).get("verify_key"):
+        return []
+    hint = "Add Pushpin's sig_key: GRIP_URL=http://127.0.0.1:5561?verify-key=…"
+    return [Error("GRIP_URL does not say how Pushpin signs requests.", hint=hint, id="orchestrator.E004")]
 
 
 @register(Tags.security)

@@ -12,7 +12,7 @@ from contextlib import aclosing
 from functools import partial
 from io import BytesIO
 from random import SystemRandom
-from typing import Any
+from typing import Any, TypeVar
 
 from channels.db import database_sync_to_async
 from django.conf import settings
@@ -34,6 +34,7 @@ from executions.progress.wire import KEEPALIVE, Message, opening
 Headers = Iterable[tuple[str, str]]
 Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
+Admitted = TypeVar("Admitted")
 
 STREAM_HEADERS = (
     ("Content-Type", "text/event-stream"),
@@ -74,14 +75,14 @@ class StreamConsumer:
         request_id = self._request_id(request.headers.get("X-Request-ID"))
         request.request_id = request_id  # type: ignore[attr-defined]
         answer = Answer(request_id, send)
-        let_in = partial(self._admit, request, ticket, **scope["url_route"]["kwargs"])
+        wanted = partial(self._admit, request, ticket, **scope["url_route"]["kwargs"])
         try:
-            admission = await _admit(request, let_in)
+            admission = await let_in(request, wanted)
             place = None if admission.over else self._streams.places.take(admission.grant)
         except (APIException, EngineError) as error:
             await answer.refuse(error, request)
             return
-        del request, let_in  # a stream may last for hours
+        del request, wanted  # a stream may last for hours
         if place is None:
             await answer.start(204)
             await answer.end()
@@ -95,7 +96,12 @@ class StreamConsumer:
                 await answer.end()
 
 
-async def _admit(request: ASGIRequest, let_in: Callable[[], Admission]) -> Admission:
+async def let_in(request: ASGIRequest, admit: Callable[[], Admitted]) -> Admitted:
+    """Return what `admit` says, which is asked in a thread.
+
+    Raises:
+        MethodNotAllowed, BadHost: it is not asked. Unavailable: the database is away.
+    """
     if request.method != "GET":
         raise MethodNotAllowed(str(request.method))
     try:
@@ -103,7 +109,7 @@ async def _admit(request: ASGIRequest, let_in: Callable[[], Admission]) -> Admis
     except DisallowedHost as error:
         raise BadHost from error
     try:
-        return await database_sync_to_async(let_in, thread_sensitive=False)()
+        return await database_sync_to_async(admit, thread_sensitive=False)()
     except (OperationalError, InterfaceError) as error:
         raise Unavailable("The database cannot be reached.") from error
 

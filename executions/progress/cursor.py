@@ -125,6 +125,18 @@ class Cursor:
         finally:
             self._publisher.unsubscribe(subscription)
 
+    async def page(self, *, limit_bytes: int) -> tuple[list[Message], bool]:
+        """Return what the table has after the last event, and whether that is all: it ends when it has so many bytes.
+
+        Raises:
+            Unavailable: the database is away.
+        """
+        subscription = Subscription(self._channel_id, size=1)
+        messages = await self._look(subscription)
+        while subscription.behind and sum(len(message.payload) for message in messages) < limit_bytes:
+            messages += await self._read(subscription)
+        return messages, not subscription.behind
+
     def _wants(self, message: Message) -> bool:
         return self._types is None or message.kind in self._types or message.kind == RESET
 

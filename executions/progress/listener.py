@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from uuid import UUID
 
 import psycopg
@@ -36,6 +36,33 @@ def named(payload: str) -> list[UUID]:
     return ids
 
 
+async def listen(
+    *channels: str, connected: Callable[[], Awaitable[None]], hear: Callable[..., Awaitable[None]]
+) -> None:
+    """Listen until cancelled; after a lost connection, or a fault, anew, with a growing pause between the tries.
+
+    `connected` is awaited once it listens, and then `hear(payload, channel=…)` for each notification.
+    """
+    pause = FIRST_RETRY_SECONDS
+    while True:
+        try:
+            async with await psycopg.AsyncConnection.connect(
+                **connection_parameters(), autocommit=True, application_name="scriptorium-listener"
+            ) as connection:
+                for each in channels:
+                    await connection.execute(f"LISTEN {each}".encode())
+                pause = FIRST_RETRY_SECONDS
+                await connected()
+                async for notification in connection.notifies():
+                    await hear(notification.payload, channel=notification.channel)
+        except psycopg.OperationalError as error:
+            logger.warning("The listener has no connection; trying again in %.1f s: %s", pause, error)
+        except Exception:
+            logger.exception("The listener failed; trying again in %.1f s.", pause)
+        await asyncio.sleep(pause)
+        pause = min(pause * 2, LAST_RETRY_SECONDS)
+
+
 class Listener:
     """Reads what notifications hint at, once for all followers, and publishes it."""
 
@@ -51,27 +78,14 @@ class Listener:
         self._drafts = drafts
 
     async def run(self) -> None:
-        """Listen until cancelled; after a lost connection, or a fault, anew, with a growing pause between the tries."""
-        pause = FIRST_RETRY_SECONDS
-        while True:
-            try:
-                async with await psycopg.AsyncConnection.connect(
-                    **connection_parameters(), autocommit=True, application_name="scriptorium-listener"
-                ) as connection:
-                    await connection.execute(f"LISTEN {CHANNEL}; LISTEN {DRAFTS}".encode())
-                    pause = FIRST_RETRY_SECONDS
-                    # What happened while nobody listened is in the tables.
-                    self._drafts.forget()
-                    for _, publisher in (self._events, self._feeds):
-                        publisher.mark_all_behind()
-                    async for notification in connection.notifies():
-                        await self.hear(notification.payload, channel=notification.channel)
-            except psycopg.OperationalError as error:
-                logger.warning("The listener has no connection; trying again in %.1f s: %s", pause, error)
-            except Exception:
-                logger.exception("The listener failed; trying again in %.1f s.", pause)
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, LAST_RETRY_SECONDS)
+        """Listen until cancelled."""
+        await listen(CHANNEL, DRAFTS, connected=self._connected, hear=self.hear)
+
+    async def _connected(self) -> None:
+        # What happened while nobody listened is in the tables.
+        self._drafts.forget()
+        for _, publisher in (self._events, self._feeds):
+            publisher.mark_all_behind()
 
     async def hear(self, payload: str, *, channel: str = CHANNEL) -> None:
         """Publish what is new of the executions that a notification names: their events and texts, or texts alone."""

@@ -44,6 +44,17 @@ _FEED_EXTENT = """
     SELECT coalesce((SELECT min(scope_sequence) FROM executions_executionevent WHERE scope_id = %(id)s), last + 1), last
     FROM (SELECT coalesce((SELECT last FROM executions_feed WHERE scope_id = %(id)s), 0) AS last) AS feed
 """
+_FEEDS_AGO = """
+    SELECT feed.scope_id, CASE WHEN newest.timestamp > now() - make_interval(secs => %(seconds)s) THEN (
+      SELECT min(scope_sequence) - 1 FROM executions_executionevent AS event
+      WHERE event.scope_id = feed.scope_id AND event.scope_sequence > feed.last - %(most)s
+        AND event.timestamp > now() - make_interval(secs => %(seconds)s)
+    ) ELSE feed.last END
+    FROM executions_feed AS feed
+    LEFT JOIN executions_executionevent AS newest
+      ON newest.scope_id = feed.scope_id AND newest.scope_sequence = feed.last
+"""
+_ALL_SCOPES_OF = "SELECT DISTINCT scope_id FROM executions_execution WHERE id = ANY(%(executions)s::uuid[])"
 _SCOPES_OF = """
     SELECT DISTINCT scope_id FROM executions_execution
     WHERE id = ANY(%(executions)s::uuid[]) AND scope_id = ANY(%(scopes)s::uuid[])
@@ -241,3 +252,21 @@ class FeedTable:
         """
         parameters = {"scopes": list(scope_ids), "executions": list(execution_ids)}
         return [scope_id for (scope_id,) in await self._reader.rows(_SCOPES_OF, parameters)]
+
+    async def of(self, execution_ids: Collection[UUID]) -> list[UUID]:
+        """Return the scopes in which the executions are.
+
+        Raises:
+            Unavailable: the database is away.
+        """
+        rows = await self._reader.rows(_ALL_SCOPES_OF, {"executions": list(execution_ids)})
+        return [scope_id for (scope_id,) in rows]
+
+    async def positions(self, *, seconds_ago: float, most: int) -> dict[UUID, int]:
+        """Return how far each feed went so many seconds ago, but for its last `most` events at most.
+
+        Raises:
+            Unavailable: the database is away.
+        """
+        rows = await self._reader.rows(_FEEDS_AGO, {"seconds": seconds_ago, "most": most})
+        return dict(rows)

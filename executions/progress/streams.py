@@ -53,6 +53,17 @@ class Streams:
         cursor = Cursor(scope_id, after=after, log=self._feed_log, publisher=self.feeds, types=types)
         return cursor.follow(keepalive_seconds=settings.STREAM_KEEPALIVE_SECONDS)
 
+    async def page_of_feed(self, scope_id: UUID, *, after: int, limit_bytes: int) -> tuple[list[Message], bool]:
+        """Return the events of a scope after a number of its feed, and whether these are all that there are now.
+
+        It looks no further once it has so many bytes.
+
+        Raises:
+            Unavailable: the database is away.
+        """
+        cursor = Cursor(scope_id, after=after, log=self._feed_log, publisher=self.feeds)
+        return await cursor.page(limit_bytes=limit_bytes)
+
     def _listen(self) -> None:
         if self._listening is None or self._listening.done():
             listener = Listener(

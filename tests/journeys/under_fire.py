@@ -66,6 +66,7 @@ class Client:
     cut_after_seconds: float = 2.0  # on average
     cut_after_bytes: float = 200_000.0  # on average, if that is earlier
     reads_on: asyncio.Event | None = None  # it does not read before
+    ends_early: bool = False  # it is held by a proxy, which may end it at any time
     last: int = 0
     completed: bool = False
     over: bool = False
@@ -134,7 +135,7 @@ class Client:
             self.over = True
             if not self.completed:
                 self.faults.append(f"204 after {self.last}")
-        elif status == 503:
+        elif status == 503 or (status == 502 and self.ends_early):
             await asyncio.sleep(RETRY_SECONDS)
         elif status != 200:
             self.faults.append(head.decode())
@@ -154,7 +155,7 @@ class Client:
                 self._cut("")
                 return
         self.counted["ends"] += 1
-        if body.ended and not self.completed:
+        if body.ended and not (self.completed or self.over or self.ends_early):
             self.faults.append(f"the stream ended after {self.last}")
 
     def _take(self, message: bytes) -> None:

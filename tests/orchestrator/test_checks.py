@@ -64,6 +64,13 @@ def test_more_threads_than_connections_are_an_error(settings: Any) -> None:
     assert checks.connections() == []
 
 
+def test_a_pushpin_whose_signature_is_not_known_is_an_error(settings: Any) -> None:
+    settings.GRIP_URL = "http://127.0.0.1:5561?key=that-is-for-publishing"
+    assert ids(checks.pushpin()) == ["orchestrator.E004"]
+    settings.GRIP_URL = "http://127.0.0.1:5561?verify-key=secret"
+    assert checks.pushpin() == []
+
+
 @pytest.mark.parametrize(
     ("host", "local", "warned"),
     [("0.0.0.0", True, True), ("127.0.0.1", True, False), ("::1", True, False), ("localhost", True, False),

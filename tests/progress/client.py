@@ -15,6 +15,7 @@ from django.urls import path
 
 from executions.progress.admission import admit, admit_to_feed
 from executions.progress.consumer import StreamConsumer
+from executions.progress.held import HeldFeeds
 from executions.progress.streams import Streams
 
 SECONDS = 10.0
@@ -85,15 +86,19 @@ def ids(text: str) -> list[str]:
     return [event["id"] for event in parsed(text)]
 
 
+def _request_id(given: str | None) -> str:
+    return given or "made-here"
+
+
 class Browser:
     """Asks for streams."""
 
     def __init__(self, streams: Streams) -> None:
         self.streams = streams
-        executions, feeds = (
-            StreamConsumer(streams, admit=each, request_id=lambda given: given or "made-here")
-            for each in (admit, admit_to_feed)
+        executions, direct = (
+            StreamConsumer(streams, admit=each, request_id=_request_id) for each in (admit, admit_to_feed)
         )
+        feeds = HeldFeeds(direct, streams=streams, request_id=_request_id)
         self._application = URLRouter(
             [
                 path("executions/<uuid:execution_id>/stream", executions),  # type: ignore[arg-type]
