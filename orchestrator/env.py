@@ -6,6 +6,7 @@ import os
 import secrets
 from collections.abc import Set
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 
 class BadEnvironment(SystemExit):
@@ -91,6 +92,25 @@ def choice(name: str, default: str, *, among: Set[str]) -> str:
 def words(name: str, default: str = "") -> list[str]:
     """Return the variable's comma-separated words."""
     return [word.strip() for word in text(name, default).split(",") if word.strip()]
+
+
+def redis(name: str) -> dict[str, str | int]:
+    """Return the variable, a `redis://user:password@host:port/number`, as what the package `redis` takes.
+
+    Raises:
+        BadEnvironment: it is no such URL.
+    """
+    wrong = BadEnvironment(f"{name} must look like redis://:password@host:6379/0")
+    try:
+        parts = urlsplit(text(name))
+        number = int(parts.path.strip("/") or 0)
+        port = parts.port or 6379
+    except ValueError:
+        raise wrong from None  # the cause would show the password
+    if parts.scheme != "redis" or not parts.hostname:
+        raise wrong
+    names = {"username": unquote(parts.username or ""), "password": unquote(parts.password or "")}
+    return {"host": parts.hostname, "port": port, "db": number, **{key: value for key, value in names.items() if value}}
 
 
 def local_secret(name: str, path: Path) -> str:

@@ -176,6 +176,8 @@ STREAM_RETRY_MS = env.integer("STREAM_RETRY_MS", 2000)  # what a browser waits b
 STREAM_RECHECK_SECONDS = env.number("STREAM_RECHECK_SECONDS", 20.0, minimum=0.1)  # who may still see what they follow
 STREAM_MAX_AGE_SECONDS = env.number("STREAM_MAX_AGE_SECONDS", 3600.0, minimum=0.1)  # then a client has to reconnect
 STREAMS_PER_USER = env.integer("STREAMS_PER_USER", 500, minimum=1)  # open at once in one web process
+if env.text("EVENTSTREAM_REDIS_URL", ""):  # for `send_event` of django-eventstream; our streams do not use it
+    EVENTSTREAM_REDIS = env.redis("EVENTSTREAM_REDIS_URL")
 GRIP_URL = env.text("GRIP_URL", "")  # of Pushpin's control endpoint, for `manage.py relay`; see docs/scale-out.md
 GRIP_RECHECK_SECONDS = env.number("GRIP_RECHECK_SECONDS", 20.0, minimum=1.0)  # as above, behind Pushpin
 EVENT_RETENTION_DAYS = env.integer("EVENT_RETENTION_DAYS", 0)  # logs of executions that have ended; 0: for ever

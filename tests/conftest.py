@@ -16,7 +16,7 @@ import django
 import pytest
 
 #: Programs that journeys with a mark need; a mark needs one of its programs.
-PROGRAMS = {"browser": ("chromium", "chromium-browser", "google-chrome"), "node": ("node",)}
+PROGRAMS = {"browser": ("chromium", "chromium-browser", "google-chrome"), "node": ("node",), "redis": ("redis-server",)}
 STOP_SECONDS = 30.0
 _DATA_DIR_PREFIX = "scriptorium-test-"
 

@@ -83,8 +83,8 @@ class ExecutionChannelManager(ChannelManagerBase):
         return selectors.executions(user=user).filter(id=execution_id).exists()
 
     def is_channel_reliable(self, channel: str) -> bool:
-        """Whether clients may go on from a last id: always, and our streams tell of what is pruned."""
-        return True
+        """Whether clients may go on from a last id: in executions; other channels are of others, and have no log."""
+        return channel.startswith(PREFIX)
 
 
 def _rows(query: str, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:

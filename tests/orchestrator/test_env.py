@@ -71,6 +71,27 @@ def test_a_choice_names_what_may_be_chosen(monkeypatch: pytest.MonkeyPatch) -> N
         env.choice("THING", "green", among={"green", "blue"})
 
 
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("redis://cache", {"host": "cache", "port": 6379, "db": 0}),
+        ("redis://:p%40ss@h:1/2", {"host": "h", "port": 1, "db": 2, "password": "p@ss"}),
+        ("redis://ann:x@h", {"host": "h", "port": 6379, "db": 0, "username": "ann", "password": "x"}),
+    ],
+)
+def test_a_redis_is_named_by_its_url(monkeypatch: pytest.MonkeyPatch, url: str, told: dict[str, object]) -> None:
+    monkeypatch.setenv("THING", url)
+    assert env.redis("THING") == told
+
+
+@pytest.mark.parametrize("url", ["cache:6379", "redis://", "redis://:secret@h:x", "redis://:secret@h/first"])
+def test_what_names_no_redis_is_refused_without_its_password(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    monkeypatch.setenv("THING", url)
+    with pytest.raises(env.BadEnvironment, match="THING must look like") as refused:
+        env.redis("THING")
+    assert "secret" not in str(refused.value)
+
+
 def test_a_local_secret_is_made_once_for_all_and_only_its_owner_reads_it(tmp_path: Path) -> None:
     path = tmp_path / "new" / "secret"
     code = (

@@ -49,6 +49,12 @@ def test_nothing_but_the_journal_writes_events(execution_id: UUID) -> None:
     assert get_storage().get_current_id(channel_of(execution_id)) == 3
 
 
+def test_a_client_may_go_on_from_a_last_id_in_executions_alone() -> None:
+    manager = get_channelmanager()
+    assert manager.is_channel_reliable(channel_of(uuid4()))
+    assert not manager.is_channel_reliable("of-somebody-else")
+
+
 def test_a_channel_is_read_by_those_with_a_role_and_by_staff(execution_id: UUID) -> None:
     manager, channel = get_channelmanager(), channel_of(execution_id)
     owner, stranger, staff = (make_user(name)[0] for name in ("alice", "mallory", "root"))
