@@ -9,6 +9,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 from collections.abc import Callable
 from types import FrameType
 from uuid import uuid4
@@ -16,11 +17,14 @@ from uuid import uuid4
 import psycopg
 from django.conf import settings
 from django.core.management import call_command
+from django.db import InterfaceError, OperationalError, connections
 
 from executions.progress.database import connection_parameters
+from executions.threads import outage_waits
 
 Handler = Callable[[int, FrameType | None], object]  # of a signal
 
+AWAY_SECONDS = 30.0  # that the embedded server may be away while it is prepared
 _PREPARING = 7_316_204_551  # key of the advisory lock: one process at a time migrates
 
 
@@ -52,9 +56,28 @@ def _both(loop: asyncio.AbstractEventLoop, callback: Callable[[], None], server_
 
 
 def prepare_embedded_database() -> None:
-    """Migrate the embedded database and load the catalog; any other database is its owner's."""
+    """Migrate the embedded database and load the catalog; any other database is its owner's.
+
+    A server that is lost meanwhile comes back by its watchdog, and is waited for.
+
+    Raises:
+        psycopg.OperationalError, django.db.OperationalError: it has not come back within `AWAY_SECONDS`.
+    """
     if settings.DATABASE_URL:
         return
+    deadline, waits = time.monotonic() + AWAY_SECONDS, outage_waits("the preparation of the database")
+    while True:
+        try:
+            _prepare()
+            return
+        except (psycopg.OperationalError, OperationalError, InterfaceError):
+            if time.monotonic() > deadline:
+                raise
+            connections.close_all()
+            time.sleep(next(waits))
+
+
+def _prepare() -> None:
     with psycopg.connect(**connection_parameters(), autocommit=True) as connection:
         connection.execute("SELECT pg_advisory_lock(%s)", (_PREPARING,))
         call_command("migrate", interactive=False, verbosity=0)
