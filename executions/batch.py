@@ -24,6 +24,7 @@ from executions.engine.errors import NotFound, Superseded
 from executions.engine.events import ProgressEvent
 from executions.engine.execution import Document, Execution
 from executions.engine.ports import Transition
+from executions.engine.states import CallStatus
 from executions.progress.notifier import announce
 from telemetry import recorder
 
@@ -93,10 +94,12 @@ class Batch:
         if self._again and item.calls and all(self._page.has(call) for call in item.calls):
             return current  # it was stored, and the connection was lost before we were told
         for call in item.calls:
-            self._page.record(call)
+            if call.status is not CallStatus.PENDING:
+                self._page.record(call)
         placed = None if item.document is None else self._place(item.document)
         change = item.decide(current, self._context(current, placed))
-        for call in change.calls:
+        announced = () if change.held else [call for call in item.calls if call.status is CallStatus.PENDING]
+        for call in (*announced, *change.calls):
             self._page.record(call)
         return self._accept(change, current, placed)
 
@@ -112,6 +115,7 @@ class Batch:
             step_totals=lambda step_id: self._page.step_totals(current.id, step_id),
             totals=lambda: self._page.totals(current.id),
             replied=self._page.replied,
+            spent=lambda: self._page.spent(current.id),
         )
 
     def _accept(self, change: Change, current: Execution, placed: Document | None) -> Execution:

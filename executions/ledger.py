@@ -8,6 +8,7 @@ from uuid import UUID
 
 from executions.engine.calls import Call, CallKey, ModelReply, Totals, Usage, settled, sum_calls
 from executions.engine.execution import Execution
+from executions.engine.spending import Spent, spent_by
 from executions.engine.states import CallKind, CallStatus
 from executions.threads import patiently
 from telemetry import recorder, selectors
@@ -87,6 +88,14 @@ class Page:
         )
         return others + sum_calls(entry.call for entry in mine)
 
+    def spent(self, execution_id: UUID) -> Spent:
+        """Return what the execution has used, or may still use: by what is here, and by what is in the table alone."""
+        entries = self._entries | self._tried
+        mine = [entry for entry in entries.values() if entry.call.key.execution_id == execution_id]
+        known = [entry.known.row_id for entry in mine if entry.known is not None]
+        cost_usd, tokens, calls = selectors.execution_spent(execution_id, but=known)
+        return Spent(cost_usd=cost_usd, tokens=tokens, calls=calls) + spent_by(entry.call for entry in mine)
+
     def write(self, owners: Mapping[UUID, Execution]) -> None:
         """Store what was recorded."""
         changed = [entry for entry in self._entries.values() if entry.changed]
@@ -136,6 +145,7 @@ def _record(call: Call, execution: Execution) -> recorder.CallRecord:
         **reply.usage.model_dump(),
         cost_usd=reply.cost_usd,
         estimated_cost_usd=call.estimated_cost_usd,
+        reserved_tokens=call.reserved_tokens,
         latency_ms=None if call.reply is None else reply.latency_ms,
         error=call.error,
         finished_at=call.finished_at,
@@ -160,6 +170,7 @@ def _call(record: recorder.CallRecord, *, replied: bool) -> Call:
         finished_at=record.finished_at,
         error=record.error,
         estimated_cost_usd=record.estimated_cost_usd,
+        reserved_tokens=record.reserved_tokens,
     )
 
 

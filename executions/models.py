@@ -42,6 +42,10 @@ class Execution(models.Model):
     finished_at = models.DateTimeField(null=True)
     resume_at = models.DateTimeField(null=True)  # parked until then; NULL: not parked
     deadline_at = models.DateTimeField(null=True)  # someone must have acted by then
+    budget = models.JSONField(null=True)  # limits by name; NULL: none
+    warned = models.JSONField(default=list, db_default=[])  # limits that people were told of
+    ran_seconds = models.FloatField(default=0.0, db_default=0.0)  # before `running_since`
+    running_since = models.DateTimeField(null=True)  # NULL while it does not run
 
     class Meta:
         constraints = [
@@ -105,6 +109,7 @@ class ExecutionStep(models.Model):
     failure_code = models.CharField(max_length=40, blank=True)
     failure_message = models.TextField(blank=True)
     resume_at = models.DateTimeField(null=True)  # NULL: not parked
+    short_of = models.CharField(max_length=20, blank=True, default="", db_default="")  # the limit that it waits for
     started_at = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(null=True)
 

@@ -15,7 +15,8 @@ from executions.engine.acceptance import AcceptanceDecision
 from executions.engine.clarification import ClarificationRound
 from executions.engine.errors import FieldError
 from executions.engine.execution import Execution, Failure, Pin, ScopeRef, Step
-from executions.engine.states import ExecutionStatus, FailureCode, StepStatus, WaitingOn
+from executions.engine.states import ExecutionStatus, FailureCode, Limit, StepStatus, WaitingOn
+from workflows.budget import Budget
 
 
 class _ExecutionRow(NamedTuple):
@@ -44,6 +45,10 @@ class _ExecutionRow(NamedTuple):
     finished_at: Any
     resume_at: Any
     deadline_at: Any
+    budget: str | None
+    warned: str
+    ran_seconds: float
+    running_since: Any
 
 
 class _StepRow(NamedTuple):
@@ -74,6 +79,7 @@ class _StepRow(NamedTuple):
     failure_code: str
     failure_message: str
     resume_at: Any
+    short_of: str
     started_at: Any
     finished_at: Any
 
@@ -135,6 +141,10 @@ def _execution(row: _ExecutionRow, scope: ScopeRef, steps: dict[str, Step]) -> E
         finished_at=row.finished_at,
         resume_at=row.resume_at,
         deadline_at=row.deadline_at,
+        budget=None if row.budget is None else Budget.model_validate_json(row.budget),
+        warned=tuple(Limit(each) for each in json.loads(row.warned)),
+        ran_seconds=row.ran_seconds,
+        running_since=row.running_since,
     )
 
 
@@ -163,6 +173,7 @@ def _step(row: _StepRow, own: ScopeRef) -> Step:
         document_version=row.document_version,
         failure=_failure(row.failure_code, row.failure_message),
         resume_at=row.resume_at,
+        short_of=Limit(row.short_of) if row.short_of else None,
         started_at=row.started_at,
         finished_at=row.finished_at,
     )

@@ -21,6 +21,10 @@ def execution_columns(execution: Execution) -> dict[str, object]:
         "finished_at": execution.finished_at,
         "resume_at": execution.resume_at,
         "deadline_at": execution.deadline_at,
+        "budget": None if execution.budget is None else execution.budget.model_dump(mode="json"),
+        "warned": [each.value for each in execution.warned],
+        "ran_seconds": execution.ran_seconds,
+        "running_since": execution.running_since,
     }
 
 
@@ -41,6 +45,7 @@ def step_columns(step: Step) -> dict[str, object]:
         "document_version": step.document_version,
         **_failure_columns(step.failure),
         "resume_at": step.resume_at,
+        "short_of": step.short_of or "",
         "started_at": step.started_at,
         "finished_at": step.finished_at,
     }

@@ -8,10 +8,12 @@ from datetime import datetime
 from uuid import UUID
 
 from django.db.models import Count, Max, Q, QuerySet
+from django.utils import timezone
 
 from access.selectors import Person, root_scope, visible_scopes
 from documents import selectors as documents
 from executions import models
+from executions.budget_use import BudgetUse, uses
 from executions.engine.acceptance import AcceptanceDecision
 from executions.engine.clarification import ClarificationRound
 from executions.engine.errors import NotFound
@@ -37,6 +39,7 @@ class ExecutionDetails:
     failure_message: str
     spent: telemetry.Totals
     rehearsal: bool  # the model that only rehearses has worked on it
+    use: BudgetUse | None  # of its budget; None: it has none
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +55,11 @@ class StepDetails:
     def decisions(self) -> list[AcceptanceDecision]:
         """What was decided about versions of its document, oldest first."""
         return [AcceptanceDecision.model_validate(each) for each in self.step.decisions]
+
+    @property
+    def parked_until(self) -> datetime | None:
+        """When it goes on by itself; None: it is not parked."""
+        return None if self.step.short_of else self.step.resume_at
 
     @property
     def needs_decision(self) -> bool:
@@ -137,6 +145,7 @@ def described(rows: Iterable[models.Execution]) -> list[ExecutionDetails]:
             done=Count("id", filter=Q(status=StepStatus.COMPLETED.value)), total=Count("id")
         )
     }
+    near = uses(page, now=timezone.now())
     spent, providers = telemetry.totals_by_execution(ids), telemetry.models_of(ids)
     return [
         ExecutionDetails(
@@ -148,6 +157,7 @@ def described(rows: Iterable[models.Execution]) -> list[ExecutionDetails]:
             failure_message=row.failure_message,
             spent=spent.get(row.id, telemetry.Totals()),
             rehearsal=REHEARSAL in providers.get(row.id, ()),
+            use=near.get(row.id),
         )
         for row in page
     ]
@@ -164,6 +174,7 @@ def described_value(value: Execution) -> ExecutionDetails:
         failure_message=value.failure.message if value.failure else "",
         spent=telemetry.execution_totals(value.id),
         rehearsal=REHEARSAL in telemetry.models_of([value.id]).get(value.id, ()),
+        use=uses([value], now=timezone.now()).get(value.id),
     )
 
 

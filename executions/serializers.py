@@ -11,6 +11,7 @@ from rest_framework import serializers
 
 from access.fields import MoneyField, TimestampField
 from access.serializers import StrictSerializer
+from executions.budget_serializers import BudgetRequest, BudgetResponse
 from executions.engine.acceptance import Verdict
 from executions.engine.events import EventType
 from executions.engine.states import ExecutionStatus, FailureCode, WaitingOn
@@ -53,6 +54,9 @@ class StartExecutionRequest(StrictSerializer):
     )
     input = BriefField(help_text="The brief: a text or an object.")
     tags = serializers.ListField(child=serializers.CharField(max_length=63), max_length=20, required=False)
+    budget = BudgetRequest(
+        required=False, help_text="Limits in place of the workflow's own; a null takes the workflow's away."
+    )
 
 
 class NoBody(StrictSerializer):
@@ -181,6 +185,7 @@ class ExecutionResponse(serializers.Serializer[Any]):
     known_cost_usd = MoneyField(source="spent.known_cost_usd")
     cost_complete = serializers.BooleanField(source="spent.cost_complete")
     cost_final = serializers.BooleanField(source="spent.cost_final")
+    budget = BudgetResponse(source="use", allow_null=True, help_text="null: nothing is limited.")
     error = serializers.SerializerMethodField()
 
     @extend_schema_field(FailureResponse(allow_null=True))

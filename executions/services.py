@@ -7,6 +7,7 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from django.conf import settings
@@ -20,6 +21,7 @@ from access.services import claim_root_scope
 from documents import repository as documents
 from documents import selectors as documents_read
 from executions import journal, retention, sweep
+from executions.budgeting import with_limits
 from executions.engine import asking, changes, parking, reopening
 from executions.engine.clarification import check_answers
 from executions.engine.errors import (
@@ -58,6 +60,7 @@ def start_execution(
     input: str | Mapping[str, JsonValue],
     workflow_version: int | None = None,
     tags: Sequence[str] = (),
+    budget: Mapping[str, Any] | None = None,
     now: datetime,
 ) -> Execution:
     """Accept an execution: its rows, its first event and its job are stored together.
@@ -82,6 +85,7 @@ def start_execution(
         now=now,
     )
     execution = replace(execution, requested_by=user.pk, requested_by_name=user.get_username(), tags=tuple(tags))
+    execution = replace(execution, budget=with_limits(definition.budget, budget))
     stored = journal.create(changes.create(execution))
     enqueue_advance(stored.id)
     return stored

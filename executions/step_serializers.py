@@ -13,7 +13,7 @@ from executions.engine.acceptance import Verdict
 from executions.engine.clarification import AnswerType, ClarificationRound
 from executions.engine.events import EventType
 from executions.engine.execution import keys_of
-from executions.engine.states import StepStatus
+from executions.engine.states import Limit, StepStatus
 from executions.fields import AnswersField
 from executions.progress.wire import event_json
 from executions.selectors import StepDetails, progress_event
@@ -125,8 +125,9 @@ class StepStatusResponse(serializers.Serializer[Any]):
     inputs = PinResponse(source="step.pins", many=True)
     scope = ScopeResponse(help_text="The execution's, or below it that of the item.")
     item = serializers.SerializerMethodField()
+    short_of = serializers.SerializerMethodField()
     resume_at = TimestampField(
-        source="step.resume_at", allow_null=True, help_text="Parked until then, as the provider asked; null: it is not."
+        source="parked_until", allow_null=True, help_text="Parked until then, as the provider asked; null: it is not."
     )
     started_at = TimestampField(source="step.started_at", allow_null=True)
     finished_at = TimestampField(source="step.finished_at", allow_null=True)
@@ -135,6 +136,11 @@ class StepStatusResponse(serializers.Serializer[Any]):
     acceptance = serializers.SerializerMethodField()
     violations = ViolationResponse(source="step.violations", many=True)
     error = serializers.SerializerMethodField()
+
+    @extend_schema_field(serializers.ChoiceField(choices=values(Limit), allow_null=True))
+    def get_short_of(self, details: StepDetails) -> str | None:
+        """Return the limit of the budget that its next call might pass, null while it waits for none."""
+        return details.step.short_of or None
 
     @extend_schema_field(ItemResponse(allow_null=True))
     def get_item(self, details: StepDetails) -> dict[str, Any] | None:

@@ -22,7 +22,8 @@ from rest_framework.response import Response
 from access.errors import PreconditionFailed
 from access.pages import UUID_PATTERN, PagedViewSet
 from access.serializers import TicketRequest, TicketResponse, checked
-from executions import reviewing, selectors, services
+from executions import budgeting, reviewing, selectors, services
+from executions.budget_serializers import BudgetRequest
 from executions.engine.errors import VersionConflict
 from executions.engine.execution import Execution
 from executions.problem_docs import problems
@@ -220,6 +221,17 @@ class ExecutionViewSet(PagedViewSet):
         values = checked(AcceptanceRequest, request.data)
         decide = reviewing.decide_acceptance
         return await act(decide, request, execution_id, names_version=True, step_id=step_id, **values)
+
+    @extend_schema(  # type: ignore[type-var]
+        parameters=[_ID, _IF_MATCH],
+        request=BudgetRequest,
+        responses={200: ExecutionResponse, **problems(400, 401, 403, 404, 409, 412, 415, 422)},
+    )
+    @action(detail=True, methods=["patch"])
+    async def budget(self, request: Request, execution_id: str) -> Response:
+        """Raise a limit; an execution that waits for it goes on. Others stay as they are; null takes one away."""
+        limits = checked(BudgetRequest, request.data)
+        return await act(budgeting.change_budget, request, execution_id, limits=limits)
 
     @extend_schema(  # type: ignore[type-var]
         parameters=[_ID, _IF_MATCH],

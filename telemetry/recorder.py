@@ -47,6 +47,7 @@ class CallRecord:
     reasoning_tokens: int = 0
     cost_usd: Decimal | None = None
     estimated_cost_usd: Decimal | None = None
+    reserved_tokens: int = 0
     latency_ms: int | None = None
     error: str = ""
     finished_at: datetime | None = None

@@ -68,6 +68,14 @@ SELECT count(*), {", ".join(f"sum({name})" for name in TOKENS)}, sum(cost_usd),
   count(*) FILTER (WHERE status = '{CallStatus.PENDING.value}')
 FROM telemetry_modelcall WHERE execution_id = %s AND id <> ALL(%s)"""  # noqa: S608 - in the order of the sums above
 
+_SPENT_SUMS = """coalesce(sum(coalesce(cost_usd, estimated_cost_usd)), 0),
+  coalesce(sum(CASE WHEN reply IS NULL THEN reserved_tokens ELSE
+    input_tokens + cache_read_input_tokens + cache_write_input_tokens + output_tokens END), 0)::bigint, count(*)
+FROM telemetry_modelcall"""
+_SPENT = f"SELECT {_SPENT_SUMS} WHERE execution_id = %s AND id <> ALL(%s)"
+_SPENT_BY_EXECUTION = f"""
+SELECT execution_id, {_SPENT_SUMS} WHERE execution_id = ANY(%s) GROUP BY execution_id"""
+
 
 def _totals(sums: Mapping[str, Any]) -> Totals:
     return Totals(
@@ -98,6 +106,18 @@ def execution_totals(execution_id: UUID, *, but: Collection[UUID] = ()) -> Total
     """Return the sum over an execution, without these rows; every execution is asked for it as it ends."""
     [found] = multirow.execute(_OF_EXECUTION, [execution_id, list(but)]).fetchall()
     return _totals(dict(zip(_SUMS, found, strict=True)))
+
+
+def execution_spent(execution_id: UUID, *, but: Collection[UUID] = ()) -> tuple[Decimal, int, int]:
+    """Return US dollars, tokens and calls of an execution, without these rows; at most, where it is not known yet."""
+    [(cost_usd, tokens, calls)] = multirow.execute(_SPENT, [execution_id, list(but)]).fetchall()
+    return cost_usd, tokens, calls
+
+
+def spent_by_execution(execution_ids: Iterable[UUID]) -> dict[UUID, tuple[Decimal, int, int]]:
+    """Return the same of many executions in one query; those without calls are left out."""
+    rows = multirow.execute(_SPENT_BY_EXECUTION, [list(execution_ids)]).fetchall()
+    return {execution_id: (cost_usd, tokens, calls) for execution_id, cost_usd, tokens, calls in rows}
 
 
 def step_totals(execution_id: UUID, step_id: str) -> Totals:

@@ -11,6 +11,7 @@ from typing import Any
 import jsonschema_rs
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
+from workflows.budget import Budget
 from workflows.faults import DefinitionError, Fault, pointer
 from workflows.iteration import Chain, ForEach, Slug, iteration_faults, loops_of
 
@@ -118,6 +119,7 @@ class WorkflowDefinition(_Part):
     )
     roles: dict[Slug, RoleDefinition]
     steps: tuple[StepDefinition, ...] = Field(min_length=1, max_length=200)
+    budget: Budget | None = Field(default=None, description="Of an execution that is started without one.")
     max_parallel: int | None = Field(
         default=None, ge=1, le=1_000, description="Most steps at work at once; the server's own limit holds besides."
     )

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from executions.engine.calls import Call, CallKey, Material, ModelRequest
+from executions.engine.budgets import seconds_for_a_call
+from executions.engine.calls import Call, CallKey, Material, ModelRequest, most_tokens
 from executions.engine.execution import Document, Execution, keys_of
 from executions.engine.iteration import item_material
 from executions.engine.papers import Papers
@@ -119,13 +120,16 @@ class Attempts:
             ),
             rejected=rejected,
         )
+        now = self._ports.clock.now()
+        request = replace(request, timeout_seconds=seconds_for_a_call(execution, request.timeout_seconds, now))
         key = CallKey(execution_id=execution.id, step_id=self.step_id, attempt=number, kind=kind, ordinal=ordinal)
         call = Call(
             key=key,
             model=self.model,
             request_hash=request.request_hash,
             status=CallStatus.PENDING,
-            started_at=self._ports.clock.now(),
+            started_at=now,
             estimated_cost_usd=self._ports.models.estimate(request),
+            reserved_tokens=most_tokens(request),
         )
         return Attempt(request=request, call=call, inputs=inputs)

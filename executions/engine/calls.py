@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -106,6 +107,21 @@ class ModelRequest:
     request_hash: str = ""
 
 
+#: What a provider adds to a request: names of roles and tools, and how they are told apart.
+_FRAME_TOKENS = 512
+
+
+def most_input_tokens(request: ModelRequest) -> int:
+    """Return how many tokens the request has at most: no tokenizer makes more of a text than it has bytes."""
+    texts = (request.instructions, request.prompt, json.dumps(request.output_schema, ensure_ascii=False))
+    return _FRAME_TOKENS + sum(len(text.encode("utf-8", "surrogatepass")) for text in texts)
+
+
+def most_tokens(request: ModelRequest) -> int:
+    """Return how many tokens the call uses at most, the reply included."""
+    return most_input_tokens(request) + request.max_output_tokens
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallKey:
     """Identity of one try of one call. `ordinal` counts the tries of the same attempt, from 1."""
@@ -130,6 +146,7 @@ class Call:
     finished_at: datetime | None = None
     error: str = ""
     estimated_cost_usd: Decimal | None = None  # at most, while what it cost is not known; None: no known price
+    reserved_tokens: int = 0  # at most, while what it used is not known
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,6 +26,7 @@ from executions.engine.events import (
 )
 from executions.engine.execution import Document, Execution, Failure, Pin, Step, moved, step_transition, transition
 from executions.engine.planner import dependents, in_order, ready_steps
+from executions.engine.spending import NOTHING_SPENT, Spent
 from executions.engine.states import ENDED, UNFINISHED, WORKING, ExecutionStatus, StepStatus, WaitingOn
 
 
@@ -38,6 +39,7 @@ class Context:
     step_totals: Callable[[str], Totals] = field(default=lambda _: Totals())  # of one step
     totals: Callable[[], Totals] = field(default=Totals)  # of the whole execution
     replied: Callable[[CallKey], bool] = field(default=lambda _: False)  # whether one of its calls has its reply
+    spent: Callable[[], Spent] = field(default=lambda: NOTHING_SPENT)  # of its budget, what is reserved included
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +52,7 @@ class Change:
     execution: Execution
     events: tuple[Event, ...] = ()
     calls: tuple[Call, ...] = ()  # calls that it announces: they are made once it is stored
+    held: bool = False  # the budget does not reach: the pending calls of the transition are not made
     discard_pending_calls: bool = False  # nobody waits for replies under way any more
 
 
@@ -198,16 +201,26 @@ def settle(change: Change, context: Context) -> Change:
     if ready_steps(execution):
         return change
     if StepStatus.WAITING in statuses:
+        if not change.held and any(step.short_of for step in execution.steps.values()):
+            return replace(change, execution=release_held(execution, context))  # what others had reserved is free
         waited_for = {step.waits_for for step in execution.steps.values()}
         waiting_on = tuple(each for each in WaitingOn if each in waited_for)
         waiting = transition(execution, ExecutionStatus.WAITING, now=context.now)
         waiting = replace(waiting, waiting_on=waiting_on)
         event = ExecutionWaiting(waiting_on=waiting_on, resume_at=waiting.resume_at)
-        return Change(execution=waiting, events=(*change.events, event))
+        return replace(change, execution=waiting, events=(*change.events, event))
     left = [step for step in _in_order(execution) if step.status in UNFINISHED]
     change = _skip(change, left, reason="what it needs will not come", context=context)
     completed = transition(change.execution, ExecutionStatus.COMPLETED, now=context.now)
-    return Change(execution=completed, events=(*change.events, _complete_event(completed, context)))
+    return replace(change, execution=completed, events=(*change.events, _complete_event(completed, context)))
+
+
+def release_held(execution: Execution, context: Context) -> Execution:
+    """Return the execution with the steps that wait for a budget ready to try again."""
+    for step in _in_order(execution):
+        if step.waits_for is WaitingOn.BUDGET:
+            execution = step_transition(execution, step.step_id, StepStatus.PENDING, now=context.now)
+    return execution
 
 
 def _fail(change: Change, context: Context) -> Change:

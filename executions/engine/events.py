@@ -15,7 +15,7 @@ from executions.engine.calls import Totals, Usage
 from executions.engine.clarification import Question
 from executions.engine.errors import FieldError
 from executions.engine.execution import Pin, ScopeRef
-from executions.engine.states import ExecutionStatus, FailureCode, WaitingOn
+from executions.engine.states import ExecutionStatus, FailureCode, Limit, WaitingOn
 
 
 class EventType(StrEnum):
@@ -36,6 +36,8 @@ class EventType(StrEnum):
     EXECUTION_WAITING = "execution_waiting"
     EXECUTION_RESUMED = "execution_resumed"
     EXECUTION_RETRIED = "execution_retried"
+    BUDGET_WARNING = "budget_warning"
+    BUDGET_CHANGED = "budget_changed"
     COMPLETE = "complete"
 
 
@@ -192,6 +194,25 @@ class ExecutionRetried(Event):
     event_type = EventType.EXECUTION_RETRIED
     from_step: str | None
     requested_by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BudgetWarning(Event):
+    """80 % of a limit is used or reserved; told once, until the budget is changed."""
+
+    event_type = EventType.BUDGET_WARNING
+    limit: Limit
+    used: str | float  # money as decimal text
+    maximum: str | float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BudgetChanged(Event):
+    """A person gave the execution another budget; None: no limits."""
+
+    event_type = EventType.BUDGET_CHANGED
+    budget: dict[str, JsonValue] | None
+    changed_by: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

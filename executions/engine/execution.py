@@ -19,9 +19,11 @@ from executions.engine.states import (
     STEP_TRANSITIONS,
     ExecutionStatus,
     FailureCode,
+    Limit,
     StepStatus,
     WaitingOn,
 )
+from workflows.budget import Budget
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +71,7 @@ class Step:
     document_version: int | None = None
     failure: Failure | None = None
     resume_at: datetime | None = None  # its attempt goes on then; kept until it has gone on
+    short_of: Limit | None = None  # what its next call might pass; set while it waits for a budget
     started_at: datetime | None = None
     finished_at: datetime | None = None
 
@@ -92,6 +95,8 @@ class Step:
         """What a waiting step waits for; None for one that does not wait."""
         if self.status is not StepStatus.WAITING:
             return None
+        if self.short_of is not None:
+            return WaitingOn.BUDGET
         if self.resume_at is not None:
             return WaitingOn.RATE_LIMIT
         return WaitingOn.ACCEPTANCE if self.open_round is None else WaitingOn.CLARIFICATION
@@ -150,6 +155,10 @@ class Execution:
     finished_at: datetime | None = None
     resume_at: datetime | None = None  # the least of its parked steps'
     deadline_at: datetime | None = None  # someone must have acted by then
+    budget: Budget | None = None
+    warned: tuple[Limit, ...] = ()  # of which people were told that they are near
+    ran_seconds: float = 0.0  # before `running_since`
+    running_since: datetime | None = None  # None while it does not run
 
     @property
     def ended(self) -> bool:
@@ -200,14 +209,17 @@ def transition(execution: Execution, to: ExecutionStatus, *, now: datetime) -> E
     """
     if to not in EXECUTION_TRANSITIONS[execution.status]:
         raise IllegalTransition("The execution", current=execution.status, wanted=to)
-    started = now if to is ExecutionStatus.RUNNING and execution.started_at is None else execution.started_at
+    runs, since = to is ExecutionStatus.RUNNING, execution.running_since
+    started = now if runs and execution.started_at is None else execution.started_at
     return replace(
         execution,
+        ran_seconds=execution.ran_seconds + (0.0 if since is None else (now - since).total_seconds()),
+        running_since=now if runs else None,
         status=to,
         updated_at=now,
         started_at=started,
         finished_at=now if to in ENDED else None,
-        runner=execution.runner if to is ExecutionStatus.RUNNING else None,
+        runner=execution.runner if runs else None,
         waiting_on=execution.waiting_on if to is ExecutionStatus.WAITING else (),
         resume_at=None if to in ENDED else execution.resume_at,
     )
@@ -242,4 +254,5 @@ def moved(execution: Execution, step: Step, to: StepStatus, *, now: datetime) ->
         started_at=started,
         finished_at=now if over else None,
         resume_at=step.resume_at if to is StepStatus.PENDING else None,
+        short_of=None,
     )

@@ -15,6 +15,7 @@ from executions.engine.events import ProgressEvent
 from executions.engine.execution import Document, Execution
 from executions.engine.in_memory_models import InMemoryDrafts, Script, ScriptedModelClient
 from executions.engine.ports import Ports, Repositories, Transition
+from executions.engine.spending import spent_by
 from executions.engine.states import CallStatus
 from workflows.definition import WorkflowDefinition
 
@@ -183,8 +184,10 @@ class InMemoryJournal:
             raise Superseded(current.id, epoch=transition.epoch)
         now, document = self.clock.now(), transition.document
         before = dict(self.ledger.rows)
+        pending = [call for call in transition.calls if call.status is CallStatus.PENDING]
         for call in transition.calls:
-            self.ledger.record(call)
+            if call.status is not CallStatus.PENDING:
+                self.ledger.record(call)
         try:
             placed = None if document is None else self._place(document)
             context = Context(
@@ -193,12 +196,13 @@ class InMemoryJournal:
                 step_totals=lambda step_id: self._totals(current.id, step_id),
                 totals=lambda: self._totals(current.id, None),
                 replied=lambda key: self.ledger.rows[key].reply is not None,
+                spent=lambda: spent_by(self.ledger.of(current.id)),
             )
             change = transition.decide(current, context)
         except BaseException:
             self.ledger.rows = before
             raise
-        for call in change.calls:
+        for call in (*(() if change.held else pending), *change.calls):
             self.ledger.record(call)
         if placed is not None:
             self.documents.add(placed)

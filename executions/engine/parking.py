@@ -10,7 +10,7 @@ from executions.engine.calls import CallKey
 from executions.engine.changes import Change, Context, go_on, settle
 from executions.engine.errors import IllegalTransition, NotWaiting, VersionConflict
 from executions.engine.execution import Execution, step_transition
-from executions.engine.states import WORKING, StepStatus
+from executions.engine.states import WORKING, StepStatus, WaitingOn
 
 
 def park(execution: Execution, step_id: str, *, resume_at: datetime, context: Context) -> Change:
@@ -33,7 +33,7 @@ def resume(execution: Execution, *, context: Context) -> Change:
     due = [
         step.step_id
         for step in execution.steps.values()
-        if step.status is StepStatus.WAITING and step.resume_at is not None and step.resume_at <= context.now
+        if step.waits_for is WaitingOn.RATE_LIMIT and step.resume_at is not None and step.resume_at <= context.now
     ]
     if not due:
         raise NotWaiting("No step of the execution is parked until now.", status=execution.status)
@@ -63,6 +63,6 @@ def _with_resume_at(execution: Execution) -> Execution:
     moments = [
         step.resume_at
         for step in execution.steps.values()
-        if step.status is StepStatus.WAITING and step.resume_at is not None
+        if step.waits_for is WaitingOn.RATE_LIMIT and step.resume_at is not None
     ]
     return replace(execution, resume_at=min(moments, default=None))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from executions.engine import changes
+from executions.engine import budgets, changes
 from executions.engine.attempts import Attempt, Attempts
+from executions.engine.calls import Call
 from executions.engine.execution import Document, Execution
 from executions.engine.papers import Papers, pin_of
 from executions.engine.planner import can_start, ready_steps
@@ -21,15 +23,21 @@ class Pulled:
     step_id: str
     attempt: Attempt
 
-    def start(self, execution: Execution, context: changes.Context) -> changes.Change | None:
-        """Start the step with the document of `context`; None: it cannot start by now."""
+    def start(
+        self, execution: Execution, context: changes.Context, *, also: Sequence[Call] = ()
+    ) -> changes.Change | None:
+        """Start the step with the document of `context`; None: it cannot start by now.
+
+        `also` are calls that the same transition announces already.
+        """
         placed = context.document
         if placed is None or not can_start(execution, self.step_id):
             return None
         pins = tuple(pin_of(placed if each.type == placed.type else each) for each in self.attempt.inputs)
         call = self.attempt.call
         started = changes.start_step(execution, self.step_id, model=call.model, pins=pins, context=context)
-        return replace(started, calls=(call,))
+        started = replace(started, calls=(call,))
+        return budgets.within(started, self.step_id, call, context=context, also=also)
 
     def has_started(self, execution: Execution) -> bool:
         """Whether the transition that led to `execution` has started it."""
@@ -59,8 +67,8 @@ async def pull(
 def start_all(change: changes.Change, pulled: list[Pulled], context: changes.Context) -> changes.Change:
     """Return the change with those steps started that can start after it."""
     for each in pulled:
-        started = each.start(change.execution, context)
+        started = each.start(change.execution, context, also=change.calls)
         if started is not None:
             events, calls = (*change.events, *started.events), (*change.calls, *started.calls)
-            change = replace(started, events=events, calls=calls)
+            change = replace(started, events=events, calls=calls, held=False)
     return change

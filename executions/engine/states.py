@@ -64,8 +64,19 @@ class WaitingOn(StrEnum):
     CLARIFICATION = "clarification"
     #: A document waits for a person to accept it, to reject it or to ask for changes.
     ACCEPTANCE = "acceptance"
+    #: The next call might pass a limit; somebody has to raise it.
+    BUDGET = "budget"
     #: The provider has asked to be left alone until a moment that is known.
     RATE_LIMIT = "rate_limit"
+
+
+class Limit(StrEnum):
+    """What a budget limits."""
+
+    COST = "max_cost_usd"
+    TOKENS = "max_tokens"
+    CALLS = "max_calls"
+    SECONDS = "max_seconds"
 
 
 class FailureCode(StrEnum):

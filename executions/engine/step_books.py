@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from executions.engine.attempts import Attempt
 from executions.engine.calls import Call, ModelReply
 from executions.engine.errors import Conflict, ModelError, NotFound, Superseded
 from executions.engine.execution import Document, Execution, Step
@@ -58,6 +59,7 @@ class StepBooks:
             error=error,
             finished_at=self._ports.clock.now(),
             estimated_cost_usd=None if known else call.estimated_cost_usd,
+            reserved_tokens=0 if known else call.reserved_tokens,
         )
 
     async def _settle_with(
@@ -108,4 +110,9 @@ class StepBooks:
     async def _store(self, transition: Transition) -> None:
         self._execution = await self._ports.journal.commit(transition)
         announced = [call for call in transition.calls if call.status is CallStatus.PENDING]
-        self._open, self._sent = (announced[-1] if announced else None), False
+        is_held = self._now.short_of is not None
+        self._open, self._sent = (announced[-1] if announced and not is_held else None), False
+
+    def _if_announced(self, attempt: Attempt) -> Attempt | None:
+        """Return the attempt whose call was announced; None when the step waits for a budget instead."""
+        return None if self._open is None else attempt

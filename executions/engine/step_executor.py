@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import assert_never
 
-from executions.engine import accepting, asking, changes, parking
+from executions.engine import accepting, asking, budgets, changes, parking
 from executions.engine.attempts import Attempt, Attempts
 from executions.engine.calls import Call, ModelReply
 from executions.engine.errors import FieldError, ModelError, Unavailable
@@ -106,10 +106,11 @@ class LLMStepExecutor(StepBooks):
         model, pins = attempt.call.model, tuple(pin_of(each) for each in inputs)
 
         def start(execution: Execution, context: changes.Context) -> changes.Change:
-            return changes.start_step(execution, self._step_id, model=model, pins=pins, context=context)
+            started = changes.start_step(execution, self._step_id, model=model, pins=pins, context=context)
+            return budgets.within(started, self._step_id, attempt.call, context=context)
 
         await self._commit(start, calls=(attempt.call,))
-        return attempt
+        return self._if_announced(attempt)
 
     async def _refuse_start(self, failure: Failure) -> None:
         model = self._attempts.model
@@ -133,8 +134,8 @@ class LLMStepExecutor(StepBooks):
                 return await self._decide(replace(attempt, call=call), call.reply)
         # In one transition with the new call, behind the fence: a runner that was overtaken settles nobody's call.
         lost = [self._settled(call, CallStatus.UNKNOWN) for call in mine if call.status is CallStatus.PENDING]
-        await self._commit(self._again(*lost), calls=(*lost, attempt.call))
-        return replace(attempt, failed_tries=failed_tries(mine))
+        await self._commit(self._again(attempt.call, *lost), calls=(*lost, attempt.call))
+        return self._if_announced(replace(attempt, failed_tries=failed_tries(mine)))
 
     # --- calling and deciding -------------------------------------------------------------------------------------
 
@@ -166,12 +167,17 @@ class LLMStepExecutor(StepBooks):
         await ports.clock.sleep(seconds)
         key = replace(failed.key, ordinal=failed.key.ordinal + 1)
         following = replace(attempt.call, key=key, started_at=ports.clock.now())
-        await self._settle_with(failed, self._again(), following)
-        return replace(attempt, call=following, failed_tries=tries)
+        await self._settle_with(failed, self._again(following), following)
+        return self._if_announced(replace(attempt, call=following, failed_tries=tries))
 
-    def _again(self, *lost: Call) -> Decide:
-        keys = [call.key for call in lost]
-        return lambda execution, context: parking.try_again(execution, self._step_id, lost=keys, context=context)
+    def _again(self, call: Call, *lost: Call) -> Decide:
+        keys = [each.key for each in lost]
+
+        def again(execution: Execution, context: changes.Context) -> changes.Change:
+            change = parking.try_again(execution, self._step_id, lost=keys, context=context)
+            return budgets.within(change, self._step_id, call, context=context)
+
+        return again
 
     async def _decide(self, attempt: Attempt, reply: ModelReply) -> Attempt | None:
         request = attempt.request
@@ -219,10 +225,11 @@ class LLMStepExecutor(StepBooks):
         following = self._attempts.remediation(self._execution, attempt.inputs, rejected)
 
         def remediate(execution: Execution, context: changes.Context) -> changes.Change:
-            return changes.remediate(execution, self._step_id, violations=violations, context=context)
+            change = changes.remediate(execution, self._step_id, violations=violations, context=context)
+            return budgets.within(change, self._step_id, following.call, context=context)
 
         await self._settle_with(settled, remediate, following.call)
-        return following
+        return self._if_announced(following)
 
     async def _complete_with(self, settled: Call, document: Document) -> None:
         """Store the document; what can start then, and there is room for, starts in the same transition."""

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cache
 
 from django.conf import settings
 
-from executions.engine.calls import ModelReply, ModelRequest
+from executions.engine.calls import ModelReply, ModelRequest, most_input_tokens
 from executions.engine.ports import Heard
-from executions.engine.prompts import CHARACTERS_PER_TOKEN
 from executions.llm import rehearsal
 from telemetry import prices
 
@@ -35,11 +33,10 @@ class RoutingModelClient:
     def estimate(self, request: ModelRequest) -> Decimal | None:
         """Return what asking may cost at most: nothing read from a cache, and the longest answer allowed."""
         provider, _, model = request.model.partition(":")
-        characters = len(request.instructions) + len(request.prompt) + len(json.dumps(request.output_schema))
         return prices.price(
             provider=provider,
             model=model,
-            input_tokens=-(-characters // CHARACTERS_PER_TOKEN),
+            input_tokens=most_input_tokens(request),
             cache_read_input_tokens=0,
             cache_write_input_tokens=0,
             output_tokens=request.max_output_tokens,

@@ -31,6 +31,10 @@ class Caller:
         data = b"" if body is None else body
         return self.http.post(f"/api/v1{path}", data, content_type=content_type, headers=self._headers(headers))
 
+    def patch(self, path: str, body: object, **headers: str) -> Any:
+        """Change."""
+        return self.http.patch(f"/api/v1{path}", body, content_type="application/json", headers=self._headers(headers))
+
     def _headers(self, headers: Mapping[str, str]) -> dict[str, str]:
         return {"Authorization": f"Bearer {self.token}", **{k.replace("_", "-"): v for k, v in headers.items()}}
 

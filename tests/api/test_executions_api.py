@@ -85,7 +85,7 @@ def test_a_workflow_or_version_that_does_not_exist_is_not_found(
         ({"workflow_version": 10**30}, "/workflow_version"),
         ({"tags": "pilot"}, "/tags"),
         ({"tags": ["x" * 64]}, "/tags/0"),
-        ({"budget": {"usd": 1}}, "/budget"),
+        ({"budget": {"usd": 1}}, "/budget/usd"),
         ({"dry_run": True}, "/dry_run"),
         ({"a/b~c": 1}, "/a~1b~0c"),
     ],

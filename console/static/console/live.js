@@ -39,6 +39,7 @@ function stepCard(step) {
     inputs ? make("p", {}, `reads ${inputs}`) : null,
     step.document ? make("p", {}, make("a", { href: `#document-${step.document.id}` }, `${words(step.produces)} v${step.document.version}`)) : null,
     step.status === "waiting" && step.resume_at ? make("p", {}, `goes on at ${moment(step.resume_at)}`) : null,
+    step.short_of ? make("p", {}, `waits for a bigger budget: ${words(step.short_of)}`) : null,
     step.error ? make("p", { class: "fault" }, step.error.message) : null,
     draftOf(step));
 }

@@ -1,0 +1,53 @@
+"""How near executions are to their budgets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Protocol
+from uuid import UUID
+
+from executions.engine import budgets
+from telemetry import selectors as telemetry
+from workflows.budget import Budget
+
+
+class Limited(budgets.Timed, Protocol):
+    """An execution, as the engine's value or as a row."""
+
+    @property
+    def id(self) -> UUID:
+        """Its id."""
+
+    @property
+    def budget(self) -> Any:
+        """Its limits, None for none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BudgetUse:
+    """A budget, and how much of it is used: of calls whose outcome is not known as much as they may cost at most."""
+
+    budget: Budget
+    cost_usd: Decimal
+    tokens: int
+    calls: int
+    seconds: float
+
+
+def uses(executions: Iterable[Limited], *, now: datetime) -> dict[UUID, BudgetUse]:
+    """Return how near executions are to their budgets, by id; those without one are left out."""
+    limited = {each.id: each for each in executions if each.budget is not None}
+    spent = telemetry.spent_by_execution(limited) if limited else {}
+    return {
+        identity: BudgetUse(
+            budget=Budget.model_validate(each.budget),
+            cost_usd=spent[identity][0] if identity in spent else Decimal(0),
+            tokens=spent[identity][1] if identity in spent else 0,
+            calls=spent[identity][2] if identity in spent else 0,
+            seconds=budgets.running_seconds(each, now),
+        )
+        for identity, each in limited.items()
+    }

@@ -1,0 +1,158 @@
+"""Hard budgets. A call is announced only when its worst case fits beside what was spent and what is reserved.
+
+The check and the announcement are one transition under the execution's lock, so that any number of workers together
+cannot overshoot. A call that is over counts with what it used, one under way or of unknown outcome with its worst case.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from decimal import Decimal
+from typing import Protocol
+
+from executions.engine.calls import Call
+from executions.engine.changes import Change, Context, go_on, release_held, settle
+from executions.engine.errors import IllegalTransition
+from executions.engine.events import BudgetChanged, BudgetWarning, Event, money
+from executions.engine.execution import Execution, step_transition
+from executions.engine.spending import Spent, spent_by
+from executions.engine.states import ExecutionStatus, Limit, StepStatus
+from workflows.budget import Budget
+
+WARNING_SHARE = Decimal("0.8")  # of a limit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Line:
+    """One limit, and how near it is."""
+
+    limit: Limit
+    most: Decimal
+    used: Decimal
+    needed: Decimal
+
+    @property
+    def is_short(self) -> bool:
+        """Whether what is needed does not fit. What costs nothing always does; of time any rest is enough."""
+        if self.limit is Limit.SECONDS:
+            return self.used >= self.most
+        return self.needed > 0 and self.used + self.needed > self.most
+
+    @property
+    def is_near(self) -> bool:
+        """Whether so much is used, or reserved, that people should know."""
+        return self.used + self.needed >= WARNING_SHARE * self.most and self.most > 0
+
+
+class Timed(Protocol):
+    """An execution, as the engine's value or as a row."""
+
+    @property
+    def ran_seconds(self) -> float:
+        """Before `running_since`."""
+
+    @property
+    def running_since(self) -> datetime | None:
+        """None while it does not run."""
+
+
+def running_seconds(execution: Timed, now: datetime) -> float:
+    """Return for how long the execution has been running; waiting does not count."""
+    since = execution.running_since
+    return execution.ran_seconds + (0.0 if since is None else (now - since).total_seconds())
+
+
+def seconds_for_a_call(execution: Execution, wanted: int, now: datetime) -> int:
+    """Return how long a call may take: as long as is `wanted`, and no longer than the budget lasts; 1 at least."""
+    budget = execution.budget
+    if budget is None or budget.max_seconds is None:
+        return wanted
+    return max(1, min(wanted, math.ceil(budget.max_seconds - running_seconds(execution, now))))
+
+
+def _lines(execution: Execution, need: Spent, context: Context) -> list[_Line]:
+    budget = execution.budget
+    if budget is None or not budget.has_limits:
+        return []
+    spent = context.spent()
+    seconds = Decimal(str(running_seconds(execution, context.now)))
+    pairs: list[tuple[Limit, Decimal | float | None, Decimal, Decimal]] = [
+        (Limit.COST, budget.max_cost_usd, spent.cost_usd, need.cost_usd),
+        (Limit.TOKENS, budget.max_tokens, Decimal(spent.tokens), Decimal(need.tokens)),
+        (Limit.CALLS, budget.max_calls, Decimal(spent.calls), Decimal(need.calls)),
+        (Limit.SECONDS, budget.max_seconds, seconds, Decimal(0)),
+    ]
+    return [
+        _Line(limit=limit, most=Decimal(str(most)), used=used, needed=needed)
+        for limit, most, used, needed in pairs
+        if most is not None
+    ]
+
+
+def _short_of(execution: Execution, calls: Iterable[Call], lines: Sequence[_Line]) -> Limit | None:
+    limited = execution.budget is not None and execution.budget.max_cost_usd is not None
+    if limited and any(call.estimated_cost_usd is None for call in calls):
+        return Limit.COST  # a price that nobody knows fits in no budget
+    return next((line.limit for line in lines if line.is_short), None)
+
+
+def within(change: Change, step_id: str, call: Call, *, context: Context, also: Sequence[Call] = ()) -> Change:
+    """Return the change if the call that the step makes after it fits the budget; else with the step waiting for one.
+
+    Args:
+        change: It has the step at work.
+        step_id: The step.
+        call: What the step asks; announced with the change.
+        context: What was spent so far.
+        also: Calls that the same transition announces already.
+    """
+    execution = change.execution
+    lines = _lines(execution, spent_by((*also, call)), context)
+    if not lines:
+        return change
+    limit = _short_of(execution, (call,), lines)
+    if limit is None:
+        return _warned(change, lines)
+    waiting = step_transition(execution, step_id, StepStatus.WAITING, now=context.now)
+    step = replace(waiting.steps[step_id], short_of=limit, resume_at=context.now)
+    calls = tuple(each for each in change.calls if each.key != call.key)
+    held = replace(change, execution=waiting.with_step(step), calls=calls, held=True)
+    return settle(held, context)
+
+
+def _warned(change: Change, lines: Sequence[_Line]) -> Change:
+    known = change.execution.warned
+    near = [line for line in lines if line.is_near and line.limit not in known]
+    if not near:
+        return change
+    events: list[Event] = [
+        BudgetWarning(limit=line.limit, used=_shown(line, line.used + line.needed), maximum=_shown(line, line.most))
+        for line in near
+    ]
+    execution = replace(change.execution, warned=(*known, *(line.limit for line in near)))
+    return replace(change, execution=execution, events=(*change.events, *events))
+
+
+def _shown(line: _Line, amount: Decimal) -> str | float:
+    if line.limit is Limit.COST:
+        return money(amount) or ""
+    return float(amount) if line.limit is Limit.SECONDS else int(amount)
+
+
+def change_budget(execution: Execution, budget: Budget | None, *, changed_by: str, context: Context) -> Change:
+    """Give an execution another budget; the steps that wait for one try again.
+
+    Raises:
+        IllegalTransition: it has ended.
+    """
+    if execution.ended:
+        raise IllegalTransition("The execution", current=execution.status, wanted=ExecutionStatus.RUNNING)
+    shown = None if budget is None else budget.model_dump(mode="json")
+    execution = replace(execution, budget=budget, warned=(), updated_at=context.now)
+    change = Change(execution=execution, events=(BudgetChanged(budget=shown, changed_by=changed_by),))
+    if any(step.short_of for step in execution.steps.values()):
+        change = go_on(replace(change, execution=release_held(execution, context)), context)
+    return change
