@@ -16,7 +16,12 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 def test_a_database_that_is_lost_while_it_is_prepared_is_waited_for(caplog: pytest.LogCaptureFixture) -> None:
     Workflow.objects.all().delete()
-    preparing = threading.Thread(target=lifecycle.prepare_embedded_database)
+
+    def prepare() -> None:
+        lifecycle.prepare_embedded_database()
+        connection.close()  # this thread's
+
+    preparing = threading.Thread(target=prepare)
     with outage():
         preparing.start()
         while "the preparation of the database" not in caplog.text:
