@@ -15,6 +15,7 @@ from psycopg_pool import AsyncConnectionPool
 from executions.engine.errors import Unavailable
 from executions.engine.events import ProgressEvent
 from executions.engine.states import ENDED
+from executions.progress.cancel import end
 from executions.progress.database import connection_parameters
 from executions.progress.wire import Message, encode, encode_in_feed, encode_reset
 
@@ -117,6 +118,7 @@ class Reader:
     def __init__(self) -> None:
         self._pool: AsyncConnectionPool | None = None
         self._waiting: dict[Hashable, asyncio.Task[Any]] = {}  # for a connection
+        self._asking: set[asyncio.Task[Any]] = set()  # those, and the ones that have begun
 
     async def rows(self, query: str, parameters: Mapping[str, object]) -> Rows:
         """Return what a query gives.
@@ -144,11 +146,13 @@ class Reader:
                 return made(await self._fetch(query, parameters, begin=lambda: self._waiting.pop(key, None)))
 
             asking = self._waiting[key] = asyncio.create_task(ask(), name="stream-query")
+            self._asking.add(asking)
             asking.add_done_callback(partial(self._asked, key))
         found: Found = await asyncio.shield(asking)  # whoever leaves takes nothing from the others
         return found
 
     def _asked(self, key: Hashable, asking: asyncio.Task[Any]) -> None:
+        self._asking.discard(asking)
         if self._waiting.get(key) is asking:
             del self._waiting[key]
         if not asking.cancelled():
@@ -163,7 +167,9 @@ class Reader:
             raise Unavailable("The database cannot be reached.") from error
 
     async def close(self) -> None:
-        """Close the pool; a later query opens another."""
+        """End what is asked, and close the pool; a later query opens another."""
+        for asking in [*self._asking]:
+            await end(asking)
         pool, self._pool = self._pool, None
         if pool is not None:
             await pool.close()

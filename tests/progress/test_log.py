@@ -103,3 +103,16 @@ async def test_an_event_that_is_committed_while_somebody_waits_is_in_the_answer(
         assert [message.number for message in found] == [message.number for message in again] == [1, 2]
         found.clear()
         assert len(again) == 2
+
+
+async def test_what_nobody_waits_for_any_more_ends_with_the_reader() -> None:
+    reader = Reader()
+    slowly = "SELECT 1 FROM pg_sleep(60)"
+    waiting = asyncio.create_task(reader.once(slowly, {}, key="slow", made=Counting()))
+    async with asyncio.timeout(SECONDS):
+        while not await reader.rows("SELECT FROM pg_stat_activity WHERE query = %(query)s", {"query": slowly}):
+            await asyncio.sleep(0.01)
+        waiting.cancel()
+        await asyncio.wait([waiting])
+        await reader.close()
+    assert not [task for task in asyncio.all_tasks() if task.get_name() == "stream-query"]
