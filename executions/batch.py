@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
+from decimal import Decimal
 from functools import partial
 from uuid import UUID
 
@@ -26,7 +27,7 @@ from executions.engine.execution import Document, Execution
 from executions.engine.ports import Transition
 from executions.engine.states import CallStatus
 from executions.progress.notifier import announce
-from telemetry import recorder
+from telemetry import recorder, scope_budgets
 
 Item = Transition | Call  # a call alone: what became of it is booked apart from any decision
 Outcome = Execution | Exception
@@ -47,6 +48,7 @@ class Batch:
         self._documents: list[Document] = []
         self._events: list[ProgressEvent] = []
         self._discarded: list[UUID] = []
+        self._scope_budgets: dict[UUID, Decimal] = {}  # US dollars a month
 
     @transaction.atomic
     def commit(self) -> list[Outcome]:
@@ -61,6 +63,7 @@ class Batch:
         multirow.prefer_indexes()
         self._before = repository.lock_all({_execution_id(item) for item in self._items}, known=self._known)
         self._after = dict(self._before)
+        self._scope_budgets = scope_budgets.lock({each.scope.id for each in self._before.values()})
         self._page.load({step for item in self._items for step in _steps(item)})
         papers = [item.document for item in self._items if isinstance(item, Transition) and item.document is not None]
         if papers:
@@ -116,7 +119,14 @@ class Batch:
             totals=lambda: self._page.totals(current.id),
             replied=self._page.replied,
             spent=lambda: self._page.spent(current.id),
+            scope_room=lambda: self._scope_room(current.scope.id),
         )
+
+    def _scope_room(self, scope_id: UUID) -> Decimal | None:
+        if scope_id not in self._scope_budgets:
+            return None
+        mine = {each.id for each in self._before.values() if each.scope.id == scope_id}
+        return self._scope_budgets[scope_id] - self._page.scope_spent(scope_id, mine, now=self._now)
 
     def _accept(self, change: Change, current: Execution, placed: Document | None) -> Execution:
         stored, events = stamp(change, current=current, now=self._now)

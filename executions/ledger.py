@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
 from uuid import UUID
 
 from executions.engine.calls import Call, CallKey, ModelReply, Totals, Usage, settled, sum_calls
@@ -11,7 +13,7 @@ from executions.engine.execution import Execution
 from executions.engine.spending import Spent, spent_by
 from executions.engine.states import CallKind, CallStatus
 from executions.threads import patiently
-from telemetry import recorder, selectors
+from telemetry import recorder, scope_budgets, selectors
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +97,14 @@ class Page:
         known = [entry.known.row_id for entry in mine if entry.known is not None]
         cost_usd, tokens, calls = selectors.execution_spent(execution_id, but=known)
         return Spent(cost_usd=cost_usd, tokens=tokens, calls=calls) + spent_by(entry.call for entry in mine)
+
+    def scope_spent(self, scope_id: UUID, execution_ids: Collection[UUID], *, now: datetime) -> Decimal:
+        """Return the US dollars of a scope in this month; `execution_ids` are those of it that are looked at here."""
+        entries = self._entries | self._tried
+        mine = [entry for entry in entries.values() if entry.call.key.execution_id in execution_ids]
+        month = [entry.call for entry in mine if entry.call.started_at >= scope_budgets.month_of(now)]
+        known = [entry.known.row_id for entry in mine if entry.known is not None]
+        return scope_budgets.spent(scope_id, now=now, but=known) + spent_by(month).cost_usd
 
     def write(self, owners: Mapping[UUID, Execution]) -> None:
         """Store what was recorded."""

@@ -110,6 +110,7 @@ class ExecutionStep(models.Model):
     failure_message = models.TextField(blank=True)
     resume_at = models.DateTimeField(null=True)  # NULL: not parked
     short_of = models.CharField(max_length=20, blank=True, default="", db_default="")  # the limit that it waits for
+    needs_usd = models.DecimalField(max_digits=20, decimal_places=10, null=True)  # its next call, at most
     started_at = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(null=True)
 
@@ -131,6 +132,11 @@ class ExecutionStep(models.Model):
                     ]
                 ),
             ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["execution"], name="step_short_of_month", condition=Q(short_of="scope_month")
+            ),  # selectors.waiting_for_scopes
         ]
 
     def __str__(self) -> str:

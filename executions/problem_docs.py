@@ -10,6 +10,7 @@ _PROBLEM = {"$ref": "#/components/schemas/Problem"}
 _MEANING = {
     400: "The body is no JSON.",
     401: "Nobody said who asks.",
+    402: "The scope has spent what it may spend this month.",
     403: "Your role does not allow it.",
     404: "There is no such thing, or none that you may see.",
     409: "Its present state does not allow it.",

@@ -80,6 +80,7 @@ class _StepRow(NamedTuple):
     failure_message: str
     resume_at: Any
     short_of: str
+    needs_usd: Any
     started_at: Any
     finished_at: Any
 
@@ -174,6 +175,7 @@ def _step(row: _StepRow, own: ScopeRef) -> Step:
         failure=_failure(row.failure_code, row.failure_message),
         resume_at=row.resume_at,
         short_of=Limit(row.short_of) if row.short_of else None,
+        needs_usd=row.needs_usd,
         started_at=row.started_at,
         finished_at=row.finished_at,
     )

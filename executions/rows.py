@@ -46,6 +46,7 @@ def step_columns(step: Step) -> dict[str, object]:
         **_failure_columns(step.failure),
         "resume_at": step.resume_at,
         "short_of": step.short_of or "",
+        "needs_usd": step.needs_usd,
         "started_at": step.started_at,
         "finished_at": step.finished_at,
     }

@@ -25,6 +25,7 @@ from executions.budgeting import with_limits
 from executions.engine import asking, changes, parking, reopening
 from executions.engine.clarification import check_answers
 from executions.engine.errors import (
+    BudgetExceeded,
     FieldError,
     Invalid,
     InvalidAnswers,
@@ -42,6 +43,8 @@ from executions.jobs import enqueue_advance
 from executions.running import supervise, watched
 from executions.threads import in_thread, patiently
 from executions.wiring import ports
+from telemetry import scope_budgets
+from telemetry.prices import FREE_PROVIDERS
 from workflows import repository as workflows
 from workflows.definition import WorkflowDefinition
 
@@ -68,6 +71,7 @@ def start_execution(
     Raises:
         NotFound: there is no such workflow or version.
         ScopeForbidden: the scope belongs to somebody else.
+        BudgetExceeded: the scope has spent what it may spend this month.
         Invalid: the scope lacks a document that the workflow starts from.
     """
     version = workflow_version or workflows.newest_version(workflow_id)
@@ -75,6 +79,9 @@ def start_execution(
         raise NotFound(f"There is no workflow {workflow_id!r} in version {version or 1}.")
     definition = workflows.get_definition(workflow_id, version)
     scope = claim_root_scope(user=user, scope_type=scope_type, scope_key=scope_id)
+    room = scope_budgets.room(scope.id, now=now)
+    if room is not None and room <= 0 and _costs_money(definition):
+        raise BudgetExceeded
     _require_documents(definition, scope.id)
     execution = new_execution(
         definition,
@@ -89,6 +96,11 @@ def start_execution(
     stored = journal.create(changes.create(execution))
     enqueue_advance(stored.id)
     return stored
+
+
+def _costs_money(definition: WorkflowDefinition) -> bool:
+    models = ports().models
+    return any(models.resolve(step.model).partition(":")[0] not in FREE_PROVIDERS for step in definition.steps)
 
 
 def _require_documents(definition: WorkflowDefinition, scope_id: UUID) -> None:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from uuid import UUID
 
 from django.db import connection, transaction
-from django.db.models import Exists, OuterRef, Q, TextField
+from django.db.models import Exists, Min, OuterRef, Q, TextField
 from django.db.models.functions import Cast
 from django.utils import timezone
 from procrastinate.contrib.django.models import ProcrastinateJob
 
 from executions import drafts, models
-from executions.engine.states import ExecutionStatus
+from executions.engine.states import ExecutionStatus, Limit, StepStatus
 from executions.jobs import QUEUE, enqueue_advance
 
 _NEVER = datetime.min.replace(tzinfo=UTC)
@@ -89,6 +90,14 @@ def due(*, now: datetime) -> list[UUID]:
     """Return the executions with a parked step whose moment has come, longest overdue first."""
     rows = models.Execution.objects.filter(resume_at__lte=now).order_by("resume_at", "id")
     return list(rows.values_list("id", flat=True)[:AT_ONCE])
+
+
+def short_of_month() -> list[tuple[UUID, UUID, Decimal | None]]:
+    """Return the executions that wait for their scope's month: id, scope, what they may spend next; oldest first."""
+    steps = models.ExecutionStep.objects.filter(short_of=Limit.SCOPE_MONTH.value, status=StepStatus.WAITING.value)
+    rows = steps.values("execution_id", "execution__scope_id").annotate(needs=Min("needs_usd"))
+    found = rows.order_by("execution_id").values_list("execution_id", "execution__scope_id", "needs")
+    return list(found[:AT_ONCE])
 
 
 def register(*, name: str, now: datetime) -> None:

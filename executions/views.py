@@ -137,7 +137,8 @@ class ExecutionViewSet(PagedViewSet):
     ordering = ("-created_at", "-id")
 
     @extend_schema(
-        request=StartExecutionRequest, responses={201: ExecutionResponse, **problems(400, 401, 403, 404, 413, 415, 422)}
+        request=StartExecutionRequest,
+        responses={201: ExecutionResponse, **problems(400, 401, 402, 403, 404, 413, 415, 422)},
     )
     async def create(self, request: Request) -> Response:
         """Start a workflow. It runs in the background; follow it by its stream, or read it again."""

@@ -14,7 +14,7 @@ from django.utils import timezone
 from procrastinate.contrib.django import app
 from procrastinate.exceptions import ConnectorException
 
-from executions import running, services, sweep
+from executions import budgeting, running, services, sweep
 from executions.engine.errors import NotFound, Unavailable
 from executions.engine.finishing import to_the_end
 from executions.jobs import QUEUE, enqueue_prune
@@ -110,6 +110,7 @@ class Worker:
 
     async def _wake(self) -> None:
         await in_thread(services.resume_parked, now=timezone.now())
+        await in_thread(budgeting.release_scopes, now=timezone.now())
 
     async def _prune(self) -> None:
         await in_thread(enqueue_prune)

@@ -14,7 +14,7 @@ from rest_framework import exceptions
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from executions.engine.errors import Conflict, EngineError, Invalid, NotFound, Superseded, Unavailable
+from executions.engine.errors import BudgetExceeded, Conflict, EngineError, Invalid, NotFound, Superseded, Unavailable
 
 CONTENT_TYPE = "application/problem+json"
 
@@ -24,6 +24,7 @@ STATUS: tuple[tuple[type[EngineError], int], ...] = (
     (Conflict, 409),
     (Superseded, 409),
     (Invalid, 422),
+    (BudgetExceeded, 402),
     (Unavailable, 503),
 )
 

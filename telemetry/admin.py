@@ -1,11 +1,20 @@
-"""The ledger in the admin, to look at."""
+"""The ledger in the admin, to look at; and what scopes may spend, to change."""
 
 from __future__ import annotations
 
+from typing import Any
+
+from django import forms
 from django.contrib import admin
+from django.core.exceptions import ValidationError
+from django.db import transaction
+from django.http import HttpRequest
+from django.utils import timezone
+from unfold.admin import ModelAdmin
 
 from access.read_only_admin import ReadOnlyAdmin, pretty
-from telemetry.models import ModelCall
+from telemetry.models import ModelCall, ScopeBudget
+from telemetry.scope_budgets import spent
 
 
 @admin.register(ModelCall)
@@ -28,3 +37,48 @@ class ModelCallAdmin(ReadOnlyAdmin):
     def whole_reply(self, row: ModelCall) -> str:
         """Return the reply for reading."""
         return pretty(row.reply)
+
+
+class ScopeBudgetForm(forms.ModelForm):
+    """A budget, guarded by the version that was read."""
+
+    version = forms.IntegerField(widget=forms.HiddenInput, required=False)
+
+    class Meta:
+        model = ScopeBudget
+        fields = ("scope", "max_cost_usd", "version")
+
+    def clean(self) -> dict[str, Any] | None:
+        """Refuse what somebody else has changed since it was read; the row is locked from here on."""
+        if not self.instance._state.adding:  # noqa: SLF001 - Django's documented way to tell
+            stored = ScopeBudget.objects.select_for_update().filter(pk=self.instance.pk).first()
+            if stored is None or stored.version != self.cleaned_data.get("version"):
+                raise ValidationError("Somebody else has changed this budget; read it again.")
+            self.cleaned_data["version"] = stored.version + 1
+        else:
+            self.cleaned_data["version"] = 1
+        return super().clean()
+
+
+@admin.register(ScopeBudget)
+class ScopeBudgetAdmin(ModelAdmin):
+    """What root scopes may spend in a month. What waits for more goes on by itself when there is more."""
+
+    form = ScopeBudgetForm
+    list_display = ("scope", "max_cost_usd", "this_month")
+    autocomplete_fields = ("scope",)
+    ordering = ("scope",)
+
+    @admin.display(description="spent or reserved this month")
+    def this_month(self, row: ScopeBudget) -> str:
+        """Return the US dollars of this month."""
+        return f"{spent(row.scope_id, now=timezone.now()):.10f}"
+
+    def get_readonly_fields(self, request: HttpRequest, obj: ScopeBudget | None = None) -> tuple[str, ...]:
+        """The scope of a budget stays."""
+        return ("this_month",) if obj is None else ("scope", "this_month")
+
+    def changeform_view(self, *arguments: Any, **options: Any) -> Any:
+        """Look at the version and write in one transaction."""
+        with transaction.atomic():
+            return super().changeform_view(*arguments, **options)

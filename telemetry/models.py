@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.conf import settings
+from django.core.validators import MinValueValidator
 from django.db import models
 from django.db.models import Q
 from uuid_utils.compat import uuid7
@@ -18,6 +19,25 @@ class CallStatus(models.TextChoices):
     DISCARDED = "discarded"
     FAILED = "failed"
     UNKNOWN = "unknown"
+
+
+class ScopeBudget(models.Model):
+    """What all executions of a root scope together may spend in a month of UTC. Its row is locked by whoever spends."""
+
+    scope = models.OneToOneField(
+        "access.Scope",
+        primary_key=True,
+        on_delete=models.CASCADE,
+        related_name="+",
+        limit_choices_to={"parent": None},
+    )
+    max_cost_usd = models.DecimalField(
+        max_digits=20, decimal_places=10, validators=[MinValueValidator(0)], help_text="US dollars a month."
+    )
+    version = models.PositiveIntegerField(default=1)
+
+    def __str__(self) -> str:
+        return f"{self.scope}: {self.max_cost_usd:f} USD a month"
 
 
 class ModelCall(models.Model):
@@ -70,6 +90,7 @@ class ModelCall(models.Model):
         indexes = [
             models.Index(fields=["started_at"], name="model_call_started"),  # selectors.summary
             models.Index(fields=["workflow_id", "started_at"], name="model_call_workflow"),  # workflow statistics
+            models.Index(fields=["scope", "started_at"], name="model_call_scope_month"),  # budgets of scopes
         ]
 
     def __str__(self) -> str:

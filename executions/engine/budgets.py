@@ -15,7 +15,7 @@ from typing import Protocol
 
 from executions.engine.calls import Call
 from executions.engine.changes import Change, Context, go_on, release_held, settle
-from executions.engine.errors import IllegalTransition
+from executions.engine.errors import IllegalTransition, NotWaiting
 from executions.engine.events import BudgetChanged, BudgetWarning, Event, money
 from executions.engine.execution import Execution, step_transition
 from executions.engine.spending import Spent, spent_by
@@ -44,6 +44,8 @@ class _Line:
     @property
     def is_near(self) -> bool:
         """Whether so much is used, or reserved, that people should know."""
+        if self.limit is Limit.SCOPE_MONTH:
+            return False  # it is no execution's own
         return self.used + self.needed >= WARNING_SHARE * self.most and self.most > 0
 
 
@@ -74,6 +76,12 @@ def seconds_for_a_call(execution: Execution, wanted: int, now: datetime) -> int:
 
 
 def _lines(execution: Execution, need: Spent, context: Context) -> list[_Line]:
+    room = context.scope_room()
+    scope = [] if room is None else [_Line(limit=Limit.SCOPE_MONTH, most=room, used=Decimal(0), needed=need.cost_usd)]
+    return [*_own_lines(execution, need, context), *scope]
+
+
+def _own_lines(execution: Execution, need: Spent, context: Context) -> list[_Line]:
     budget = execution.budget
     if budget is None or not budget.has_limits:
         return []
@@ -93,9 +101,11 @@ def _lines(execution: Execution, need: Spent, context: Context) -> list[_Line]:
 
 
 def _short_of(execution: Execution, calls: Iterable[Call], lines: Sequence[_Line]) -> Limit | None:
-    limited = execution.budget is not None and execution.budget.max_cost_usd is not None
-    if limited and any(call.estimated_cost_usd is None for call in calls):
-        return Limit.COST  # a price that nobody knows fits in no budget
+    if any(call.estimated_cost_usd is None for call in calls):
+        # A price that nobody knows fits in no budget of money.
+        unknown = next((line.limit for line in lines if line.limit in {Limit.COST, Limit.SCOPE_MONTH}), None)
+        if unknown is not None:
+            return unknown
     return next((line.limit for line in lines if line.is_short), None)
 
 
@@ -117,7 +127,8 @@ def within(change: Change, step_id: str, call: Call, *, context: Context, also: 
     if limit is None:
         return _warned(change, lines)
     waiting = step_transition(execution, step_id, StepStatus.WAITING, now=context.now)
-    step = replace(waiting.steps[step_id], short_of=limit, resume_at=context.now)
+    needs = call.estimated_cost_usd
+    step = replace(waiting.steps[step_id], short_of=limit, needs_usd=needs, resume_at=context.now)
     calls = tuple(each for each in change.calls if each.key != call.key)
     held = replace(change, execution=waiting.with_step(step), calls=calls, held=True)
     return settle(held, context)
@@ -156,3 +167,14 @@ def change_budget(execution: Execution, budget: Budget | None, *, changed_by: st
     if any(step.short_of for step in execution.steps.values()):
         change = go_on(replace(change, execution=release_held(execution, context)), context)
     return change
+
+
+def scope_has_room(execution: Execution, *, context: Context) -> Change:
+    """Have the steps that wait for their scope's month try again.
+
+    Raises:
+        NotWaiting: there is none.
+    """
+    if not any(step.short_of is Limit.SCOPE_MONTH for step in execution.steps.values()):
+        raise NotWaiting("No step waits for its scope's budget.", status=execution.status)
+    return go_on(Change(execution=release_held(execution, context)), context)

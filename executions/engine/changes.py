@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from decimal import Decimal
 
 from executions.engine.calls import Call, CallKey, Totals
 from executions.engine.errors import FieldError
@@ -40,6 +41,7 @@ class Context:
     totals: Callable[[], Totals] = field(default=Totals)  # of the whole execution
     replied: Callable[[CallKey], bool] = field(default=lambda _: False)  # whether one of its calls has its reply
     spent: Callable[[], Spent] = field(default=lambda: NOTHING_SPENT)  # of its budget, what is reserved included
+    scope_room: Callable[[], Decimal | None] = field(default=lambda: None)  # US dollars; None: no limit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -217,10 +219,8 @@ def settle(change: Change, context: Context) -> Change:
 
 def release_held(execution: Execution, context: Context) -> Execution:
     """Return the execution with the steps that wait for a budget ready to try again."""
-    for step in _in_order(execution):
-        if step.waits_for is WaitingOn.BUDGET:
-            execution = step_transition(execution, step.step_id, StepStatus.PENDING, now=context.now)
-    return execution
+    held = [step for step in _in_order(execution) if step.waits_for is WaitingOn.BUDGET]
+    return _all_moved(execution, held, StepStatus.PENDING, now=context.now)
 
 
 def _fail(change: Change, context: Context) -> Change:

@@ -94,6 +94,15 @@ class InvalidAnswers(Invalid):
     code = "invalid-answers"
 
 
+class BudgetExceeded(EngineError):
+    """The scope has spent what it may spend; nothing new starts in it."""
+
+    code = "budget-exceeded"
+
+    def __init__(self) -> None:
+        super().__init__("This scope has spent, or reserved, what it may spend this month.")
+
+
 class Superseded(EngineError):
     """Another runner has taken the execution over; whoever sees this stops without a trace."""
 

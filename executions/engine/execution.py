@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from decimal import Decimal
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, JsonValue
@@ -72,6 +73,7 @@ class Step:
     failure: Failure | None = None
     resume_at: datetime | None = None  # its attempt goes on then; kept until it has gone on
     short_of: Limit | None = None  # what its next call might pass; set while it waits for a budget
+    needs_usd: Decimal | None = None  # at most, for that call; None: its price is not known
     started_at: datetime | None = None
     finished_at: datetime | None = None
 
@@ -255,4 +257,5 @@ def moved(execution: Execution, step: Step, to: StepStatus, *, now: datetime) ->
         finished_at=now if over else None,
         resume_at=step.resume_at if to is StepStatus.PENDING else None,
         short_of=None,
+        needs_usd=None,
     )

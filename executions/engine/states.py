@@ -77,6 +77,8 @@ class Limit(StrEnum):
     TOKENS = "max_tokens"
     CALLS = "max_calls"
     SECONDS = "max_seconds"
+    #: What all executions of the root scope together may spend in a month.
+    SCOPE_MONTH = "scope_month"
 
 
 class FailureCode(StrEnum):

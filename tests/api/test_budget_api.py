@@ -7,13 +7,17 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.test import override_settings
 from procrastinate.contrib.django.models import ProcrastinateJob
 
 from access.models import Role
 from executions import repository
 from executions.engine import budgets, changes
 from executions.engine.execution import Execution
+from executions.llm.client import model_client
 from executions.models import Execution as ExecutionRow
+from executions.wiring import ports
+from telemetry.models import ScopeBudget
 from tests.api import scenario
 from tests.api.checks import counts, grant, pointers
 from tests.api.conftest import Caller
@@ -129,3 +133,18 @@ def test_an_operator_raises_a_budget_and_a_reviewer_does_not(
     assert eve.patch(path, {"max_calls": 5}).status_code == 404
     grant(eve.user, "alpha", role)
     assert eve.patch(path, {"max_calls": 5}).status_code == status
+
+
+def test_a_start_in_a_scope_that_has_spent_its_month_is_answered_with_402(ada: Caller, report: int) -> None:
+    execution = scenario.start(ada.user)
+    ScopeBudget.objects.create(scope_id=execution.scope.id, max_cost_usd=0)
+    assert ada.post("/executions/", START).status_code == 201  # the rehearsal is free
+    with override_settings(MODEL_ALIASES={"standard": "openai:gpt-5"}):
+        model_client.cache_clear()
+        ports.cache_clear()
+        before = counts()
+        response = ada.post("/executions/", START)
+    model_client.cache_clear()
+    ports.cache_clear()
+    assert (response.status_code, response.json()["code"]) == (402, "budget-exceeded")
+    assert counts() == before

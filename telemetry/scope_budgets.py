@@ -1,0 +1,69 @@
+"""What root scopes may spend in a month, and what they have spent."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Iterable
+from datetime import UTC, datetime
+from decimal import Decimal
+from uuid import UUID
+
+from access import multirow
+from telemetry.models import ScopeBudget
+
+FRESH_SECONDS = 2.0  # that a new budget may be unknown to a process that spends
+
+_LOCK = """
+SELECT scope_id, max_cost_usd FROM telemetry_scopebudget WHERE scope_id = ANY(%s) ORDER BY scope_id FOR UPDATE"""
+_SPENT = """
+SELECT coalesce(sum(coalesce(cost_usd, estimated_cost_usd)), 0) FROM telemetry_modelcall
+WHERE scope_id = %s AND started_at >= %s AND id <> ALL(%s)"""
+
+
+class _Limited:
+    """The scopes that have a budget, looked up now and then: most have none, and pay nothing for those that do."""
+
+    def __init__(self) -> None:
+        self._ids: frozenset[UUID] = frozenset()
+        self._until = 0.0
+
+    def among(self, scope_ids: Iterable[UUID]) -> list[UUID]:
+        if time.monotonic() >= self._until:
+            self.forget()
+            self._ids = frozenset(ScopeBudget.objects.values_list("scope_id", flat=True))
+            self._until = time.monotonic() + FRESH_SECONDS
+        return sorted(self._ids.intersection(scope_ids))
+
+    def forget(self) -> None:
+        self._until = 0.0
+
+
+_limited = _Limited()
+
+
+def forget() -> None:
+    """Look up anew, with the next question, which scopes have a budget."""
+    _limited.forget()
+
+
+def lock(scope_ids: Iterable[UUID]) -> dict[UUID, Decimal]:
+    """Return what those of the scopes that have a budget may spend in a month; they are locked, in order of id."""
+    limited = _limited.among(scope_ids)
+    return dict(multirow.execute(_LOCK, [limited]).fetchall()) if limited else {}
+
+
+def month_of(moment: datetime) -> datetime:
+    """Return the beginning of the month of UTC."""
+    return moment.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+
+
+def spent(scope_id: UUID, *, now: datetime, but: Collection[UUID] = ()) -> Decimal:
+    """Return the US dollars of this month's calls without these; of those whose outcome is not known, at most."""
+    [(amount,)] = multirow.execute(_SPENT, [scope_id, month_of(now), list(but)]).fetchall()
+    return Decimal(amount)
+
+
+def room(scope_id: UUID, *, now: datetime) -> Decimal | None:
+    """Return how many US dollars are left in this month, below 0 for too many; None: the scope has no budget."""
+    budget = ScopeBudget.objects.filter(scope_id=scope_id).values_list("max_cost_usd", flat=True).first()
+    return None if budget is None else budget - spent(scope_id, now=now)
