@@ -6,10 +6,12 @@ from daphne.http_protocol import HTTPFactory, WebRequest  # isort: skip  # impor
 
 import asyncio
 import json
+from http import HTTPStatus
 from typing import Any
 
 from twisted.internet import reactor
 from twisted.internet.interfaces import IPushProducer
+from twisted.web.http import RESPONSES
 from uuid_utils.compat import uuid7
 from zope.interface import implementer
 
@@ -17,6 +19,9 @@ from orchestrator.problems import CONTENT_TYPE, TooLarge, problem_body
 
 SMALL_BYTES = 16_384  # what is larger, as the log that a client catches up on, leaves when its turn comes
 LINGER_SECONDS = 2.0  # for a client to read an answer that came before its request had ended
+
+for _status in HTTPStatus:  # Twisted's own list is older
+    RESPONSES.setdefault(_status.value, _status.phrase.encode())
 
 
 @implementer(IPushProducer)

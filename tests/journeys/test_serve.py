@@ -35,6 +35,11 @@ def test_chunks_over_the_limit_are_refused(shared: Machine) -> None:
         assert response.json()["code"] == "too-large"
 
 
+def test_a_status_comes_with_its_words(shared: Machine) -> None:
+    with shared.client() as client:
+        assert client.post("/executions/", json={}).reason_phrase == "Unprocessable Entity"
+
+
 def test_a_port_that_cannot_be_listened_on_is_a_clear_error(shared: Machine) -> None:
     for port, words in ((str(shared.port), f"Cannot listen on 127.0.0.1:{shared.port}"), ("0", "PORT=0")):
         done = subprocess.run(
