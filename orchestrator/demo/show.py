@@ -49,8 +49,10 @@ def event_line(event: Mapping[str, Any]) -> str:
         "execution_waiting": lambda: f"waits for {', '.join(data['waiting_on'])}",
         "execution_resumed": lambda: "goes on",
         "execution_retried": lambda: "was opened again",
+        "budget_warning": lambda: f"near its {data['limit']}: {data['used']} of {data['maximum']}",
+        "budget_changed": lambda: f"has another budget, by {data['changed_by']}",
         "complete": lambda: f"ended: {data['status']}",
-    }[event["event_type"]]()
+    }.get(event["event_type"], lambda: event["event_type"].replace("_", " "))()  # one of a newer server
     clock, mark = event["timestamp"][11:19], _MARKS.get(event["event_type"], "[dim]·[/]")
     return f"[dim]{clock} {event['sequence']:>3}[/] {mark} {escape(told)}"
 
