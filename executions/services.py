@@ -79,9 +79,7 @@ def start_execution(
         raise NotFound(f"There is no workflow {workflow_id!r} in version {version or 1}.")
     definition = workflows.get_definition(workflow_id, version)
     scope = claim_root_scope(user=user, scope_type=scope_type, scope_key=scope_id)
-    room = scope_budgets.room(scope.id, now=now)
-    if room is not None and room <= 0 and _costs_money(definition):
-        raise BudgetExceeded
+    _require_room(definition, scope.id, now)
     _require_documents(definition, scope.id)
     execution = new_execution(
         definition,
@@ -98,9 +96,11 @@ def start_execution(
     return stored
 
 
-def _costs_money(definition: WorkflowDefinition) -> bool:
-    models = ports().models
-    return any(models.resolve(step.model).partition(":")[0] not in FREE_PROVIDERS for step in definition.steps)
+def _require_room(definition: WorkflowDefinition, scope_id: UUID, now: datetime) -> None:
+    room, resolve = scope_budgets.room(scope_id, now=now), ports().models.resolve
+    is_free = all(resolve(step.model).partition(":")[0] in FREE_PROVIDERS for step in definition.steps)
+    if room is not None and room <= 0 and not is_free:
+        raise BudgetExceeded
 
 
 def _require_documents(definition: WorkflowDefinition, scope_id: UUID) -> None:
