@@ -19,8 +19,8 @@ from django.db import transaction
 from access import multirow
 from executions.engine.calls import CallKey
 from executions.engine.errors import Unavailable
-from executions.engine.replies import storable
 from executions.engine.states import WORKING
+from executions.engine.texts import storable
 from executions.threads import in_thread
 
 CHANNEL = "scriptorium_drafts"

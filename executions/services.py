@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -23,12 +23,10 @@ from documents import selectors as documents_read
 from executions import journal, retention, sweep
 from executions.budgeting import with_limits
 from executions.engine import asking, changes, parking, reopening
-from executions.engine.clarification import check_answers
 from executions.engine.errors import (
     BudgetExceeded,
     FieldError,
     Invalid,
-    InvalidAnswers,
     NotFound,
     NotWaiting,
     Occupied,
@@ -131,7 +129,8 @@ def submit_clarification(
         VersionConflict: `expected_version` is not the present one.
     """
     current = hold(user, execution_id, Role.REVIEWER, expected_version=expected_version)
-    if _answered_the_same(current, step_id, answers):
+    step = current.steps.get(step_id)
+    if step is not None and asking.is_answered_so(step, answers):
         return current
 
     def decide(execution: Execution, context: changes.Context) -> changes.Change:
@@ -140,17 +139,6 @@ def submit_clarification(
     stored = apply(execution_id, decide, now)
     enqueue_advance(execution_id)
     return stored
-
-
-def _answered_the_same(execution: Execution, step_id: str, answers: Mapping[str, JsonValue]) -> bool:
-    step = execution.steps.get(step_id)
-    last = step.rounds[-1] if step is not None and step.rounds else None
-    if last is None or last.answers is None:
-        return False
-    try:
-        return check_answers(last.questions, answers) == last.answers
-    except InvalidAnswers:
-        return False
 
 
 @transaction.atomic
@@ -213,16 +201,26 @@ def resume_parked(*, now: datetime) -> int:
     Raises:
         Unavailable: the connection was lost; those done so far are.
     """
-    return sum(_resume(execution_id, now) for execution_id in sweep.due(now=now))
+    return sum(_wake(execution_id, parking.resume, now) for execution_id in sweep.due(now=now))
+
+
+def expire_questions(*, now: datetime) -> int:
+    """Do what has to happen with questions that nobody answered in time; return in how many executions.
+
+    Raises:
+        Unavailable: the connection was lost; those done so far are.
+    """
+    return sum(_wake(execution_id, asking.expire, now) for execution_id in sweep.overdue(now=now))
 
 
 @transaction.atomic
-def _resume(execution_id: UUID, now: datetime) -> bool:
+def _wake(execution_id: UUID, how: Callable[..., changes.Change], now: datetime) -> bool:
     try:
-        apply(execution_id, lambda execution, context: parking.resume(execution, context=context), now)
+        stored = apply(execution_id, lambda execution, context: how(execution, context=context), now)
     except (NotWaiting, NotFound):
-        return False  # another worker was quicker, or it has ended
-    enqueue_advance(execution_id)
+        return False  # another worker or a person was quicker, or it has ended
+    if not stored.ended:
+        enqueue_advance(execution_id)
     return True
 
 

@@ -100,6 +100,12 @@ def short_of_month() -> list[tuple[UUID, UUID, Decimal | None]]:
     return list(found[:AT_ONCE])
 
 
+def overdue(*, now: datetime) -> list[UUID]:
+    """Return the executions with questions that have expired, longest overdue first."""
+    rows = models.Execution.objects.filter(deadline_at__lte=now).order_by("deadline_at", "id")
+    return list(rows.values_list("id", flat=True)[:AT_ONCE])
+
+
 def register(*, name: str, now: datetime) -> None:
     """Announce a worker."""
     models.Runner.objects.create(name=name, started_at=now, heartbeat_at=now)

@@ -25,7 +25,7 @@ from executions.threads import in_thread
 logger = logging.getLogger(__name__)
 
 WATCH_SECONDS = 0.5  # so that a cancel aborts a model call well within two seconds, whatever notification is lost
-WAKE_SECONDS = 1.0  # what a parked step waits beyond its moment, at most
+WAKE_SECONDS = 1.0  # what a parked step, and an expired question, wait beyond their moment, at most
 PRUNE_SECONDS = 3600.0  # between two looks for old logs
 RESTART_SECONDS = 1.0  # before taking jobs again after the database was away
 HAND_BACK_SECONDS = 3.0  # to hand back what did not end within the grace period; an outage would have us wait for ever
@@ -111,6 +111,7 @@ class Worker:
     async def _wake(self) -> None:
         await in_thread(services.resume_parked, now=timezone.now())
         await in_thread(budgeting.release_scopes, now=timezone.now())
+        await in_thread(services.expire_questions, now=timezone.now())
 
     async def _prune(self) -> None:
         await in_thread(enqueue_prune)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
+from enum import StrEnum
 from functools import cached_property
 from typing import Any
 
@@ -22,6 +23,7 @@ __all__ = [
     "Fault",
     "ForEach",
     "JsonSchema",
+    "OnDeadline",
     "RetryPolicy",
     "RoleDefinition",
     "Slug",
@@ -33,6 +35,7 @@ __all__ = [
 ]
 
 JsonSchema = dict[str, JsonValue]
+MAX_DEADLINE = 365 * 86_400  # seconds
 
 
 class _Part(BaseModel):
@@ -46,11 +49,25 @@ class RoleDefinition(_Part):
     instructions: str = Field(min_length=1, description="What this role knows, cares about and refuses to do.")
 
 
-class ClarificationPolicy(_Part):
-    """How far a step may go in asking people."""
+class OnDeadline(StrEnum):
+    """What happens when nobody has answered in time."""
 
-    max_rounds: int = Field(default=1, ge=1, le=10)
+    #: The defaults stand in; a required question without one fails the step.
+    DEFAULTS = "defaults"
+    FAIL = "fail"
+    #: Nothing: the deadline is there for people to see.
+    WAIT = "wait"
+
+
+class ClarificationPolicy(_Part):
+    """How far a step may go in asking people, and how long it waits for them."""
+
+    max_rounds: int = Field(default=3, ge=1, le=10)
     max_questions: int = Field(default=5, ge=1, le=20, description="Questions in one round.")
+    deadline_seconds: float | None = Field(
+        default=None, gt=0, le=MAX_DEADLINE, allow_inf_nan=False, description="From asking; null: it waits for ever."
+    )
+    on_deadline: OnDeadline = Field(default=OnDeadline.DEFAULTS, description="What happens when nobody has answered.")
 
 
 class RetryPolicy(_Part):

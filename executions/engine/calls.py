@@ -52,7 +52,7 @@ class Usage(_Value):
 class Material(_Value):
     """One thing a step was given to read: an input document, the brief, or an answer."""
 
-    kind: str  # "brief", "item", "document", "answer", "change_request"
+    kind: str  # "brief", "item", "document", "answer", "unanswered", "change_request"
     name: str  # document type, kind and key of an item, the question's text …
     text: str
 

@@ -25,7 +25,17 @@ from executions.engine.events import (
     money,
     totals_data,
 )
-from executions.engine.execution import Document, Execution, Failure, Pin, Step, moved, step_transition, transition
+from executions.engine.execution import (
+    Document,
+    Execution,
+    Failure,
+    Pin,
+    Step,
+    moved,
+    step_transition,
+    transition,
+    with_moments,
+)
 from executions.engine.planner import dependents, in_order, ready_steps
 from executions.engine.spending import NOTHING_SPENT, Spent
 from executions.engine.states import ENDED, UNFINISHED, WORKING, ExecutionStatus, StepStatus, WaitingOn
@@ -291,8 +301,11 @@ def stamp(change: Change, *, current: Execution, now: datetime) -> tuple[Executi
         )
         for sequence, event in enumerate(change.events, start=first)
     )
+    changed = change.execution
+    if changed.resume_at is not None or changed.deadline_at is not None:
+        changed = with_moments(changed)  # what they were about may have been answered, left out or stopped
     stored = replace(
-        change.execution,
+        changed,
         version=current.version + 1,
         last_sequence=current.last_sequence + len(events),
         updated_at=now,

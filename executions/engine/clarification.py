@@ -1,15 +1,18 @@
-"""Questions that a step asks people, and the check of what they answer."""
+"""Questions that a step asks people, and the rounds in which it does. `answers.py` checks what they say."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import date, datetime
 from enum import StrEnum
-from typing import assert_never
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from executions.engine.errors import FieldError, InvalidAnswers
+from workflows.definition import OnDeadline
+
+MAX_NUMBER = 2**53 - 1  # up to here whole numbers mean the same to every reader of JSON
+MAX_TEXT = 20_000  # characters of one answer
+MAX_CHOICES = 20
+BY_DEADLINE = "the deadline"  # who answered, when it was nobody; no user name has a space
 
 
 class AnswerType(StrEnum):
@@ -22,10 +25,6 @@ class AnswerType(StrEnum):
     NUMBER = "number"
     #: ISO 8601, YYYY-MM-DD.
     DATE = "date"
-
-
-#: What counts as no answer: the default stands in for it.
-NOTHING: tuple[JsonValue, ...] = (None, "", [])
 
 
 class _Value(BaseModel):
@@ -45,9 +44,25 @@ class QuestionDraft(_Value):
     text: str = Field(min_length=3, max_length=1000, description="One question about one thing, in plain words.")
     answer_type: AnswerType = AnswerType.FREE_TEXT
     required: bool = True
-    choices: tuple[Choice, ...] = Field(default=(), max_length=20, description="For choice questions only.")
-    default: JsonValue = Field(default=None, description="What you would assume without an answer.")
+    choices: tuple[Choice, ...] = Field(
+        default=(), max_length=MAX_CHOICES, description="For single_choice and multi_choice only."
+    )
+    default: JsonValue = Field(default=None, description="What you would assume without an answer; it has to fit.")
     why: str = Field(default="", max_length=1000, description="What depends on the answer.")
+    minimum: int | float | None = Field(default=None, description="Least number; for number only.")
+    maximum: int | float | None = Field(default=None, description="Greatest number; for number only.")
+    integer: bool = Field(default=False, description="Whole numbers only; for number only.")
+    earliest: date | None = Field(default=None, description="First day, YYYY-MM-DD; for date only.")
+    latest: date | None = Field(default=None, description="Last day, YYYY-MM-DD; for date only.")
+    min_length: int | None = Field(default=None, ge=1, le=MAX_TEXT, description="Characters; for free_text only.")
+    max_length: int | None = Field(default=None, ge=1, le=MAX_TEXT, description="Characters; for free_text only.")
+    min_choices: int | None = Field(default=None, ge=1, le=MAX_CHOICES, description="For multi_choice only.")
+    max_choices: int | None = Field(default=None, ge=1, le=MAX_CHOICES, description="For multi_choice only.")
+
+    @property
+    def values(self) -> tuple[str, ...]:
+        """The values of its choices, each once."""
+        return tuple(dict.fromkeys(choice.value for choice in self.choices))
 
 
 class Question(QuestionDraft):
@@ -62,9 +77,26 @@ class ClarificationRound(_Value):
     number: int
     questions: tuple[Question, ...]
     asked_at: datetime
+    expires_at: datetime | None = None  # None: they wait for ever
+    on_deadline: OnDeadline | None = None  # what happens then; None when there is no deadline
     answers: dict[str, JsonValue] | None = None  # by question id; None while open
     answered_at: datetime | None = None
-    answered_by: str | None = None  # user name
+    answered_by: str | None = None  # user name, or BY_DEADLINE
+
+    @property
+    def acts_at(self) -> datetime | None:
+        """When something happens by itself, if it is still open then; None: never."""
+        waits = self.answered_at is not None or self.on_deadline is OnDeadline.WAIT
+        return None if waits else self.expires_at
+
+    def is_overdue(self, now: datetime) -> bool:
+        """Whether it is open, and something should have happened by itself."""
+        return self.acts_at is not None and self.acts_at <= now
+
+    def asked_again(self, now: datetime) -> ClarificationRound:
+        """Return it as it is when its questions are put anew: people have as long as they had."""
+        expires_at = None if self.expires_at is None else now + (self.expires_at - self.asked_at)
+        return self.model_copy(update={"asked_at": now, "expires_at": expires_at})
 
 
 def number_questions(step_id: str, round_number: int, drafts: tuple[QuestionDraft, ...]) -> tuple[Question, ...]:
@@ -72,69 +104,3 @@ def number_questions(step_id: str, round_number: int, drafts: tuple[QuestionDraf
     return tuple(
         Question(id=f"{step_id}.{round_number}.{n}", **draft.model_dump()) for n, draft in enumerate(drafts, start=1)
     )
-
-
-def check_answers(questions: tuple[Question, ...], answers: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
-    """Return the answers by question id, with defaults filled in where nothing was said.
-
-    A key may be the question's id or its text; of a question answered both ways the id wins.
-
-    Raises:
-        InvalidAnswers: with a pointer (`/answers/<key>`) for every answer that does not fit.
-    """
-    errors: list[FieldError] = []
-    checked: dict[str, JsonValue] = {}
-    by_key = {question.text: question for question in questions} | {question.id: question for question in questions}
-    unknown = [key for key in answers if key not in by_key]
-    errors += [_error(key, "unknown_question", "No open question has this id or text.") for key in unknown]
-    for question in questions:
-        key = question.id if question.id in answers else question.text
-        answer = question.default if answers.get(key) in NOTHING else answers[key]
-        if answer is None:
-            if question.required:
-                errors.append(_error(question.id, "required", "This question needs an answer."))
-            continue
-        if detail := misfit(question, answer):
-            errors.append(_error(key, "wrong_answer", detail))
-        checked[question.id] = answer
-    if errors:
-        raise InvalidAnswers("Some answers do not fit their questions; the questions stay open.", errors)
-    return checked
-
-
-def _error(key: str, code: str, detail: str) -> FieldError:
-    escaped = key.replace("~", "~0").replace("/", "~1")
-    return FieldError(pointer=f"/answers/{escaped}", code=code, detail=detail)
-
-
-def misfit(question: QuestionDraft, answer: JsonValue) -> str | None:
-    """Return why the answer does not fit the question, None when it does."""
-    match question.answer_type:
-        case AnswerType.FREE_TEXT:
-            return None if isinstance(answer, str) and answer.strip() else "Expected some text."
-        case AnswerType.SINGLE_CHOICE:
-            return None if answer in _values(question) else f"Expected one of: {', '.join(_values(question))}."
-        case AnswerType.MULTI_CHOICE:
-            fits = isinstance(answer, list) and all(each in _values(question) for each in answer)
-            return None if fits else f"Expected a list of some of: {', '.join(_values(question))}."
-        case AnswerType.YES_NO:
-            return None if isinstance(answer, bool) else "Expected true or false."
-        case AnswerType.NUMBER:
-            is_number = isinstance(answer, int | float) and not isinstance(answer, bool)
-            return None if is_number else "Expected a number."
-        case AnswerType.DATE:
-            return None if _is_date(answer) else "Expected a date as YYYY-MM-DD."
-    assert_never(question.answer_type)
-
-
-def _values(question: QuestionDraft) -> list[str]:
-    return [choice.value for choice in question.choices]
-
-
-def _is_date(answer: JsonValue) -> bool:
-    if not isinstance(answer, str):
-        return False
-    try:
-        return date.fromisoformat(answer).isoformat() == answer
-    except ValueError:
-        return False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import ClassVar
 from uuid import UUID
@@ -16,6 +16,7 @@ from executions.engine.clarification import Question
 from executions.engine.errors import FieldError
 from executions.engine.execution import Pin, ScopeRef
 from executions.engine.states import ExecutionStatus, FailureCode, Limit, WaitingOn
+from workflows.definition import OnDeadline
 
 
 class EventType(StrEnum):
@@ -98,15 +99,17 @@ class RemediationStarted(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClarificationNeeded(Event):
-    """Questions wait for a person."""
+    """Questions wait for a person; unless they expire, for ever."""
 
     event_type = EventType.CLARIFICATION_NEEDED
     questions: tuple[Question, ...]
+    expires_at: str | None = None  # RFC 3339
+    on_deadline: OnDeadline | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClarificationAnswered(Event):
-    """A person answered."""
+    """A person answered, or `BY_DEADLINE`."""
 
     event_type = EventType.CLARIFICATION_ANSWERED
     answered_by: str
@@ -240,6 +243,11 @@ class ProgressEvent:
 def money(amount: object) -> str | None:
     """Return an amount of US dollars as the decimal string that clients get (ten decimals), None for None."""
     return None if amount is None else f"{amount:.10f}"
+
+
+def moment(at: datetime) -> str:
+    """Return a moment as clients get it: RFC 3339 in UTC, with milliseconds and `Z`."""
+    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def totals_data(totals: Totals) -> dict[str, JsonValue]:

@@ -156,7 +156,7 @@ class Execution:
     started_at: datetime | None = None
     finished_at: datetime | None = None
     resume_at: datetime | None = None  # the least of its parked steps'
-    deadline_at: datetime | None = None  # someone must have acted by then
+    deadline_at: datetime | None = None  # the least at which open questions expire, and something happens
     budget: Budget | None = None
     warned: tuple[Limit, ...] = ()  # of which people were told that they are near
     ran_seconds: float = 0.0  # before `running_since`
@@ -223,8 +223,17 @@ def transition(execution: Execution, to: ExecutionStatus, *, now: datetime) -> E
         finished_at=now if to in ENDED else None,
         runner=execution.runner if runs else None,
         waiting_on=execution.waiting_on if to is ExecutionStatus.WAITING else (),
-        resume_at=None if to in ENDED else execution.resume_at,
     )
+
+
+def with_moments(execution: Execution) -> Execution:
+    """Return the execution with the moments at which something in it has to happen by itself."""
+    waiting = [step for step in execution.steps.values() if step.status is StepStatus.WAITING]
+    parked = (step for step in waiting if step.waits_for is WaitingOn.RATE_LIMIT)
+    resume = (step.resume_at for step in parked if step.resume_at is not None)
+    rounds = (step.open_round for step in waiting)
+    expire = (asked.acts_at for asked in rounds if asked is not None and asked.acts_at is not None)
+    return replace(execution, resume_at=min(resume, default=None), deadline_at=min(expire, default=None))
 
 
 def step_transition(execution: Execution, step_id: str, to: StepStatus, *, now: datetime) -> Execution:
@@ -243,9 +252,8 @@ def moved(execution: Execution, step: Step, to: StepStatus, *, now: datetime) ->
     Raises:
         IllegalTransition: the table does not allow the move, or the execution has ended.
     """
-    decides = step.status is StepStatus.WAITING and to in DECIDED
-    waits_otherwise = decides and step.waits_for is not WaitingOn.ACCEPTANCE
-    if execution.ended or waits_otherwise or to not in STEP_TRANSITIONS[step.status]:
+    too_early = step.status is StepStatus.WAITING and to in DECIDED and not _is_up_to(step, to, now)
+    if execution.ended or too_early or to not in STEP_TRANSITIONS[step.status]:
         raise IllegalTransition(f"Step {step.step_id}", current=step.status, wanted=to)
     over = to in {StepStatus.COMPLETED, StepStatus.FAILED, StepStatus.CANCELLED, StepStatus.SKIPPED}
     started = now if to is StepStatus.RUNNING and step.started_at is None else step.started_at
@@ -259,3 +267,10 @@ def moved(execution: Execution, step: Step, to: StepStatus, *, now: datetime) ->
         short_of=None,
         needs_usd=None,
     )
+
+
+def _is_up_to(step: Step, to: StepStatus, now: datetime) -> bool:
+    """Whether what a step waits for can bring it there: a decision about its document, or questions that expire."""
+    if step.waits_for is WaitingOn.CLARIFICATION and step.open_round is not None:
+        return to is StepStatus.FAILED and step.open_round.is_overdue(now)
+    return step.waits_for is WaitingOn.ACCEPTANCE

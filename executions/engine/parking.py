@@ -9,7 +9,7 @@ from datetime import datetime
 from executions.engine.calls import CallKey
 from executions.engine.changes import Change, Context, go_on, settle
 from executions.engine.errors import IllegalTransition, NotWaiting, VersionConflict
-from executions.engine.execution import Execution, step_transition
+from executions.engine.execution import Execution, step_transition, with_moments
 from executions.engine.states import WORKING, StepStatus, WaitingOn
 
 
@@ -21,7 +21,7 @@ def park(execution: Execution, step_id: str, *, resume_at: datetime, context: Co
     """
     execution = step_transition(execution, step_id, StepStatus.WAITING, now=context.now)
     execution = execution.with_step(replace(execution.steps[step_id], resume_at=resume_at))
-    return settle(Change(execution=_with_resume_at(execution)), context)
+    return settle(Change(execution=with_moments(execution)), context)
 
 
 def resume(execution: Execution, *, context: Context) -> Change:
@@ -39,7 +39,7 @@ def resume(execution: Execution, *, context: Context) -> Change:
         raise NotWaiting("No step of the execution is parked until now.", status=execution.status)
     for step_id in due:
         execution = step_transition(execution, step_id, StepStatus.PENDING, now=context.now)
-    return settle(go_on(Change(execution=_with_resume_at(execution)), context), context)
+    return settle(go_on(Change(execution=with_moments(execution)), context), context)
 
 
 def try_again(execution: Execution, step_id: str, *, lost: Iterable[CallKey], context: Context) -> Change:
@@ -57,12 +57,3 @@ def try_again(execution: Execution, step_id: str, *, lost: Iterable[CallKey], co
     if step.resume_at is None:
         raise IllegalTransition(f"Step {step_id}", current=step.status, wanted=StepStatus.RUNNING)
     return Change(execution=step_transition(execution, step_id, StepStatus.RUNNING, now=context.now))
-
-
-def _with_resume_at(execution: Execution) -> Execution:
-    moments = [
-        step.resume_at
-        for step in execution.steps.values()
-        if step.waits_for is WaitingOn.RATE_LIMIT and step.resume_at is not None
-    ]
-    return replace(execution, resume_at=min(moments, default=None))

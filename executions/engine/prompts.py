@@ -142,17 +142,22 @@ def _inputs(given: Given, token_budget: int) -> list[Material]:
 def _said(given: Given) -> Iterator[Material]:
     """Yield what people said: answers, then requests for changes, in the order in which they came."""
     yield from (
-        Material(kind="answer", name=question.text, text=_shown(question, asked.answers[question.id]))
+        _answer(question, asked.answers)
         for asked in given.rounds
         if asked.answers is not None
         for question in asked.questions
-        if question.id in asked.answers
     )
     yield from (
         Material(kind="change_request", name=f"about version {each.document_version}", text=each.comment)
         for each in given.decisions
         if each.comment and each.decision is not Verdict.ACCEPT
     )
+
+
+def _answer(question: Question, answers: Mapping[str, JsonValue]) -> Material:
+    if question.id in answers:
+        return Material(kind="answer", name=question.text, text=_shown(question, answers[question.id]))
+    return Material(kind="unanswered", name=question.text, text="Nobody has answered this.")
 
 
 def _shown(question: Question, answer: JsonValue) -> str:

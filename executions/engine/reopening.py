@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from uuid import UUID
 
-from executions.engine.accepting import needed
+from executions.engine import accepting
+from executions.engine.asking import needed
 from executions.engine.changes import Change, Context, settle
 from executions.engine.errors import FieldError, IllegalTransition, Invalid
-from executions.engine.events import ClarificationNeeded, Event, ExecutionRetried
-from executions.engine.execution import Execution, Step, step_transition, transition
+from executions.engine.events import Event, ExecutionRetried
+from executions.engine.execution import Execution, Step, step_transition, transition, with_moments
 from executions.engine.planner import dependents
 from executions.engine.states import ExecutionStatus, StepStatus, WaitingOn
 
@@ -46,10 +47,10 @@ def retry(
         execution = _reopened(execution, execution.steps[step_id], context, anew=step_id in redone)
         step = execution.steps[step_id]
         if step.waits_for is WaitingOn.CLARIFICATION and step.open_round is not None:
-            events.append(ClarificationNeeded(step_id=step_id, questions=step.open_round.questions))
+            events.append(needed(step_id, step.open_round))
         elif step.waits_for is WaitingOn.ACCEPTANCE and step.document_id is not None:
-            events.append(needed(step, title=titles[step.document_id]))
-    return settle(Change(execution=execution, events=tuple(events)), context)
+            events.append(accepting.needed(step, title=titles[step.document_id]))
+    return settle(Change(execution=with_moments(execution), events=tuple(events)), context)
 
 
 def undecided(step: Step) -> bool:
@@ -61,13 +62,14 @@ def undecided(step: Step) -> bool:
 
 def _reopened(execution: Execution, step: Step, context: Context, *, anew: bool) -> Execution:
     """Return the execution with a step that goes on where it was, or begins `anew`: nothing waits for people then."""
-    asked = step.open_round is not None
+    asked = step.open_round
     waits = undecided(step) and not anew
     to = StepStatus.WAITING if waits or (asked and not anew) else StepStatus.PENDING
+    rounds = step.rounds if asked is None else step.rounds[:-1]
     execution = step_transition(execution, step.step_id, to, now=context.now)
     step = replace(
         execution.steps[step.step_id],
-        rounds=step.rounds[:-1] if asked and anew else step.rounds,
+        rounds=rounds if asked is None or anew else (*rounds, asked.asked_again(context.now)),
         invalid_outputs=0,
         violations=(),
         failure=None,

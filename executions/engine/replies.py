@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -13,20 +12,19 @@ from typing import assert_never
 import jsonschema_rs
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
+from executions.engine.answers import question_faults
 from executions.engine.calls import FinishReason, ModelReply
-from executions.engine.clarification import NOTHING, AnswerType, QuestionDraft, misfit
+from executions.engine.clarification import QuestionDraft
 from executions.engine.errors import FieldError
 from executions.engine.execution import Failure
 from executions.engine.states import FailureCode
+from executions.engine.texts import UNSTORABLE, storable
 from workflows.definition import pointer, validator_of
 
 SUBMIT_DOCUMENT = "submit_document"
 ASK_CLARIFICATION = "ask_clarification"
 MAX_VIOLATIONS = 20
 MAX_DEPTH = 64  # levels of nesting
-
-#: What PostgreSQL keeps in no text: U+0000, and halves of surrogate pairs.
-_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,7 +144,7 @@ def _flaw(value: JsonValue) -> Violations | None:
         depth += 1
         if depth > MAX_DEPTH:
             return _violation("", "nesting", f"The arguments must not be nested deeper than {MAX_DEPTH} levels.")
-        if any(isinstance(each, str) and _UNSTORABLE.search(each) for each in level):
+        if any(isinstance(each, str) and UNSTORABLE.search(each) for each in level):
             return _violation("", "characters", "The arguments must not contain U+0000 or halves of surrogate pairs.")
         if any(isinstance(each, float) and not math.isfinite(each) for each in level):
             return _violation("", "number", "The arguments must not contain infinite numbers or NaN.")
@@ -162,11 +160,6 @@ def _inside(value: JsonValue) -> Iterator[JsonValue]:
         yield from value
 
 
-def storable(text: str) -> str:
-    """Return a text that somebody else wrote, with what no database keeps replaced by U+FFFD."""
-    return _UNSTORABLE.sub("\ufffd", text)
-
-
 @lru_cache(maxsize=256)
 def _validator(schema: str) -> jsonschema_rs.Validator:
     return validator_of(json.loads(schema))
@@ -176,7 +169,7 @@ def _questions(arguments: JsonValue, max_questions: int) -> Outcome:
     if (flaw := _flaw(arguments)) is not None:
         return flaw
     try:
-        drafts = _Asked.model_validate(arguments).questions
+        drafts = _Asked.model_validate_json(json.dumps(arguments), strict=True).questions
     except ValidationError as error:
         errors = [
             FieldError(pointer=pointer(*each["loc"]), code=each["type"], detail=each["msg"]) for each in error.errors()
@@ -184,23 +177,8 @@ def _questions(arguments: JsonValue, max_questions: int) -> Outcome:
         return Violations(errors=tuple(errors[:MAX_VIOLATIONS]))
     if not 1 <= len(drafts) <= max_questions:
         return _violation("/questions", "count", f"Ask 1 to {max_questions} questions at once.")
-    faults = tuple(_question_faults(drafts))
+    faults = tuple(question_faults(drafts))
     return Violations(errors=faults[:MAX_VIOLATIONS]) if faults else Questions(drafts=drafts)
-
-
-def _question_faults(drafts: tuple[QuestionDraft, ...]) -> Iterator[FieldError]:
-    """Tell why nobody could answer some of the questions."""
-    texts: set[str] = set()
-    for index, draft in enumerate(drafts):
-        where = pointer("questions", index)
-        if draft.text in texts:
-            yield FieldError(pointer=f"{where}/text", code="repeated", detail="Ask each thing once.")
-        texts.add(draft.text)
-        is_choice = draft.answer_type in {AnswerType.SINGLE_CHOICE, AnswerType.MULTI_CHOICE}
-        if is_choice and len({choice.value for choice in draft.choices}) < 2:
-            yield FieldError(pointer=f"{where}/choices", code="choices", detail="Give at least two different choices.")
-        elif draft.default not in NOTHING and (detail := misfit(draft, draft.default)):
-            yield FieldError(pointer=f"{where}/default", code="default", detail=detail)
 
 
 def _violation(pointer: str, code: str, detail: str) -> Violations:

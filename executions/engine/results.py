@@ -10,6 +10,7 @@ from pydantic import JsonValue
 from uuid_utils.compat import uuid7
 
 from executions.engine.calls import Call, ModelReply
+from executions.engine.events import moment
 from executions.engine.execution import Document, Execution, Step
 from executions.engine.prompts import Rejected
 from executions.engine.states import CallStatus
@@ -59,7 +60,14 @@ def new_document(
 
 def _answers(step: Step) -> list[JsonValue]:
     return [
-        {"question": question.text, "answer": asked.answers[question.id], "answered_by": asked.answered_by}
+        {
+            "question_id": question.id,
+            "round": asked.number,
+            "question": question.text,
+            "answer": asked.answers[question.id],
+            "answered_by": asked.answered_by,
+            "answered_at": None if asked.answered_at is None else moment(asked.answered_at),
+        }
         for asked in step.rounds
         if asked.answers is not None
         for question in asked.questions

@@ -92,6 +92,8 @@ class FailureCode(StrEnum):
     PROVIDER_REJECTED = "provider_rejected"
     PROVIDER_UNAVAILABLE = "provider_unavailable"
     TIMED_OUT = "timed_out"
+    #: Nobody answered its questions in time.
+    QUESTION_EXPIRED = "question_expired"
     #: A person rejected its document.
     REJECTED = "rejected"
     #: Runner after runner was lost over it.
@@ -140,7 +142,7 @@ STEP_TRANSITIONS: dict[StepStatus, frozenset[StepStatus]] = {
             StepStatus.PENDING,
             StepStatus.SKIPPED,
             StepStatus.CANCELLED,
-            # By a person who decides on its document.
+            # By a person who decides on its document; FAILED also when its questions have expired.
             StepStatus.COMPLETED,
             StepStatus.FAILED,
             StepStatus.REMEDIATING,
@@ -148,7 +150,7 @@ STEP_TRANSITIONS: dict[StepStatus, frozenset[StepStatus]] = {
     ),
     # Out of these by a retry alone; back to WAITING when its questions, or the decision on its document, were open.
     StepStatus.COMPLETED: frozenset({StepStatus.PENDING}),
-    StepStatus.FAILED: frozenset({StepStatus.PENDING}),
+    StepStatus.FAILED: frozenset({StepStatus.PENDING, StepStatus.WAITING}),
     StepStatus.CANCELLED: frozenset({StepStatus.PENDING, StepStatus.WAITING}),
     StepStatus.SKIPPED: frozenset({StepStatus.PENDING, StepStatus.WAITING}),
 }
@@ -157,6 +159,6 @@ STEP_TRANSITIONS: dict[StepStatus, frozenset[StepStatus]] = {
 ENDED = frozenset({ExecutionStatus.COMPLETED, ExecutionStatus.FAILED, ExecutionStatus.CANCELLED})
 ACTIVE = frozenset({ExecutionStatus.PENDING, ExecutionStatus.RUNNING, ExecutionStatus.WAITING})
 WORKING = frozenset({StepStatus.RUNNING, StepStatus.REMEDIATING})
-#: Where a waiting step comes by a person's decision about its document alone.
+#: Where a waiting step comes by a person's decision about its document (to FAILED also by expired questions).
 DECIDED = frozenset({StepStatus.COMPLETED, StepStatus.FAILED, StepStatus.REMEDIATING})
 UNFINISHED = frozenset({StepStatus.PENDING, StepStatus.RUNNING, StepStatus.WAITING, StepStatus.REMEDIATING})

@@ -11,9 +11,9 @@ from executions.engine.execution import Document, Execution, Step
 from executions.engine.finishing import to_the_end
 from executions.engine.ports import Decide, Ports, Transition
 from executions.engine.pulling import Pulled
-from executions.engine.replies import storable
 from executions.engine.retries import NOT_SENT
 from executions.engine.states import CallStatus
+from executions.engine.texts import storable
 
 
 class StepBooks:

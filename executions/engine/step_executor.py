@@ -200,9 +200,12 @@ class LLMStepExecutor(StepBooks):
                 )
                 await self._complete_with(settled, document)
             case Questions(drafts=drafts):
+                policy = self._attempts.step.clarification
                 await self._settle_with(
                     settled,
-                    lambda execution, context: asking.ask(execution, self._step_id, questions=drafts, context=context),
+                    lambda execution, context: asking.ask(
+                        execution, self._step_id, questions=drafts, policy=policy, context=context
+                    ),
                 )
             case Violations(errors=errors):
                 return await self._send_back(attempt, settled, errors)

@@ -106,6 +106,8 @@ def _facts(material: Material) -> Iterator[Fact]:
     if material.kind == "change_request":
         yield Fact(_plain(material.text), words(material.text), is_answer=True)
         return
+    if material.kind == "unanswered":
+        return
     if material.kind == "answer":
         quoted = re.search("“(.+)”", material.name)
         about = f"{quoted[1]} Decided" if quoted else material.name.rstrip("?:. ")

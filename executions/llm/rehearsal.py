@@ -76,7 +76,7 @@ class RehearsalModel:
 
     def _questions(self, request: ModelRequest, facts: Facts) -> ToolCall | None:
         """Ask once, at the start of the line, and only about what the brief itself leaves open."""
-        is_first = not any(material.kind == "document" for material in request.materials)
+        is_first = not any(material.kind in {"document", "unanswered"} for material in request.materials)
         if request.max_questions == 0 or facts.answers or not is_first:
             return None
         asked = [_question(point) for point in facts.open_points]
@@ -101,7 +101,7 @@ def _question(point: str) -> dict[str, JsonValue]:
         choices: list[JsonValue] = [{"value": option, "label": option} for option in options]
         return {**question, "answer_type": "single_choice", "choices": choices}
     if _NUMBER.search(point):
-        return {**question, "answer_type": "number"}
+        return {**question, "answer_type": "number", "minimum": 0}
     return {**question, "answer_type": "date" if _DATE.search(point) else "free_text"}
 
 
@@ -109,6 +109,7 @@ def _budget_question() -> dict[str, JsonValue]:
     return {
         "text": "What may the whole project cost, in euros?",
         "answer_type": "number",
+        "minimum": 0,
         "why": "The brief names no budget, and without one no option can be ruled out.",
         "required": True,
     }

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from executions.engine.clarification import Question, check_answers
+from executions.engine.answers import check_answers
+from executions.engine.clarification import Question
 from executions.engine.errors import InvalidAnswers
 
 CHOICES = ({"value": "a", "label": "Alpha"}, {"value": "b", "label": "Beta"})

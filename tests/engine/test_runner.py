@@ -134,7 +134,16 @@ async def test_a_question_waits_and_its_answer_goes_on() -> None:
     assert world.asked[0].max_questions == 5
     assert world.asked[1].max_questions == 0  # one round was allowed
     answers = world.documents.versions[completed.scope.id, "one"][0].provenance["answers"]
-    assert answers == [{"question": "How many?", "answer": "Twelve", "answered_by": "ann"}]
+    assert answers == [
+        {
+            "question_id": "one.1.1",
+            "round": 1,
+            "question": "How many?",
+            "answer": "Twelve",
+            "answered_by": "ann",
+            "answered_at": "2026-01-01T00:00:00.000Z",
+        }
+    ]
 
 
 async def test_a_step_that_may_not_ask_any_more_and_does_is_sent_back() -> None:
