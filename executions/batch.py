@@ -20,11 +20,12 @@ from access import multirow
 from documents import repository as documents
 from executions import eventlog, ledger, repository
 from executions.engine.calls import Call
-from executions.engine.changes import Change, Context, stamp
+from executions.engine.changes import Change, Context
 from executions.engine.errors import NotFound, Superseded
 from executions.engine.events import ProgressEvent
 from executions.engine.execution import Document, Execution
 from executions.engine.ports import Transition
+from executions.engine.stamping import stamp
 from executions.engine.states import CallStatus
 from executions.progress.notifier import announce
 from telemetry import recorder, scope_budgets

@@ -21,10 +21,11 @@ from django.utils import timezone
 from executions import eventlog, ledger, repository
 from executions.batch import Batch, Item, Outcome
 from executions.engine.calls import Call
-from executions.engine.changes import Change, is_settled, stamp
+from executions.engine.changes import Change, is_settled
 from executions.engine.errors import Unavailable
 from executions.engine.execution import Execution
 from executions.engine.ports import Transition
+from executions.engine.stamping import stamp
 from executions.progress.notifier import announce
 from executions.threads import in_journal_thread, outage_waits
 

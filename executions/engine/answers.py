@@ -205,4 +205,5 @@ def _leaves_room(draft: QuestionDraft, least: float | None, most: float | None) 
         most = min(most or len(draft.values), len(draft.values))
     if least is None or most is None:
         return True
-    return ceil(least) <= floor(most) if draft.integer else least <= most
+    whole = draft.integer and draft.answer_type is AnswerType.NUMBER
+    return ceil(least) <= floor(most) if whole else least <= most

@@ -15,7 +15,6 @@ from executions.engine.events import (
     ExecutionCreated,
     ExecutionResumed,
     ExecutionWaiting,
-    ProgressEvent,
     RemediationStarted,
     StepCancelled,
     StepCompleted,
@@ -25,17 +24,7 @@ from executions.engine.events import (
     money,
     totals_data,
 )
-from executions.engine.execution import (
-    Document,
-    Execution,
-    Failure,
-    Pin,
-    Step,
-    moved,
-    step_transition,
-    transition,
-    with_moments,
-)
+from executions.engine.execution import Document, Execution, Failure, Pin, Step, moved, step_transition, transition
 from executions.engine.planner import dependents, in_order, ready_steps
 from executions.engine.spending import NOTHING_SPENT, Spent
 from executions.engine.states import ENDED, UNFINISHED, WORKING, ExecutionStatus, StepStatus, WaitingOn
@@ -285,29 +274,3 @@ def _in_order(execution: Execution) -> list[Step]:
 def is_settled(execution: Execution) -> bool:
     """Whether a runner has nothing left to do in it."""
     return execution.status in ENDED or execution.status is ExecutionStatus.WAITING
-
-
-def stamp(change: Change, *, current: Execution, now: datetime) -> tuple[Execution, tuple[ProgressEvent, ...]]:
-    """Return a change as it is stored over `current`: the version counted up, its events numbered after the last."""
-    first = current.last_sequence + 1
-    events = tuple(
-        ProgressEvent(
-            execution_id=current.id,
-            sequence=sequence,
-            event_type=event.event_type,
-            step_id=event.step_id,
-            data=event.data(),
-            timestamp=now,
-        )
-        for sequence, event in enumerate(change.events, start=first)
-    )
-    changed = change.execution
-    if changed.resume_at is not None or changed.deadline_at is not None:
-        changed = with_moments(changed)  # what they were about may have been answered, left out or stopped
-    stored = replace(
-        changed,
-        version=current.version + 1,
-        last_sequence=current.last_sequence + len(events),
-        updated_at=now,
-    )
-    return stored, events

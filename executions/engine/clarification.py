@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from datetime import date, datetime
 from enum import StrEnum
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, PlainValidator, WithJsonSchema
 
 from workflows.definition import OnDeadline
 
@@ -25,6 +26,16 @@ class AnswerType(StrEnum):
     NUMBER = "number"
     #: ISO 8601, YYYY-MM-DD.
     DATE = "date"
+
+
+def _number(value: object) -> int | float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError("expected a number")
+    return value
+
+
+#: A number that stays as it was written: 3 does not become 3.0.
+Number = Annotated[int | float, PlainValidator(_number), WithJsonSchema({"type": "number"})]
 
 
 class _Value(BaseModel):
@@ -49,8 +60,8 @@ class QuestionDraft(_Value):
     )
     default: JsonValue = Field(default=None, description="What you would assume without an answer; it has to fit.")
     why: str = Field(default="", max_length=1000, description="What depends on the answer.")
-    minimum: int | float | None = Field(default=None, description="Least number; for number only.")
-    maximum: int | float | None = Field(default=None, description="Greatest number; for number only.")
+    minimum: Number | None = Field(default=None, description="Least number; for number only.")
+    maximum: Number | None = Field(default=None, description="Greatest number; for number only.")
     integer: bool = Field(default=False, description="Whole numbers only; for number only.")
     earliest: date | None = Field(default=None, description="First day, YYYY-MM-DD; for date only.")
     latest: date | None = Field(default=None, description="Last day, YYYY-MM-DD; for date only.")

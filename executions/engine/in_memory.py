@@ -9,13 +9,14 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from executions.engine.calls import Call, CallKey, Totals, settled, sum_calls
-from executions.engine.changes import Change, Context, stamp
+from executions.engine.changes import Change, Context
 from executions.engine.errors import NotFound, Superseded, VersionConflict
 from executions.engine.events import ProgressEvent
 from executions.engine.execution import Document, Execution
 from executions.engine.in_memory_models import InMemoryDrafts, Script, ScriptedModelClient
 from executions.engine.ports import Ports, Repositories, Transition
 from executions.engine.spending import spent_by
+from executions.engine.stamping import stamp
 from executions.engine.states import CallStatus
 from workflows.definition import WorkflowDefinition
 

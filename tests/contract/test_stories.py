@@ -10,10 +10,10 @@ from decimal import Decimal
 import pytest
 from pydantic import JsonValue
 
-from executions.engine import parking
+from executions.engine import asking, parking
 from executions.engine.acceptance import Verdict
 from executions.engine.calls import ModelReply, ToolCall
-from executions.engine.errors import ModelError, Superseded, Unavailable, VersionConflict
+from executions.engine.errors import ModelError, NotWaiting, Superseded, Unavailable, VersionConflict
 from executions.engine.execution import Execution
 from executions.engine.in_memory_models import ScriptedModelClient
 from executions.engine.planner import in_order
@@ -23,13 +23,14 @@ from executions.engine.runner import ExecutionRunner
 from executions.engine.states import CallStatus, ExecutionStatus, FailureCode
 from tests.contract.worlds import AnyWorld, MemoryWorld, PostgresWorld, without_ids
 from tests.engine.collections import collection, delivery, items, over
-from tests.engine.world import LINE, Gate, document, invalid, reply
+from tests.engine.world import LINE, Gate, document, invalid, question, reply
 from tests.engine.world import definition as define
 from workflows.definition import WorkflowDefinition
 
 BUSY = ModelError(FailureCode.PROVIDER_UNAVAILABLE, "Busy.", transient=True)
 MUCH_TOO_BUSY = ModelError(FailureCode.PROVIDER_UNAVAILABLE, "Busy.", transient=True, retry_after=0.1)
 HASTY = define({"id": "one", "retries": {"max_tries": 3, "base_seconds": 0.01}}, {"id": "two", "inputs": ["one"]})
+IMPATIENT = define({"id": "one", "clarification": {"deadline_seconds": 0.1}}, {"id": "two", "inputs": ["one"]})
 
 OVER = over("epics", "epic", on_item_failure="skip")
 GATED = define(
@@ -152,6 +153,29 @@ async def parked(world: AnyWorld) -> None:
     await world.runner("c").run()
 
 
+async def unanswered(world: AnyWorld) -> None:
+    """Nobody answers in time: defaults stand in, then the step fails; after a retry somebody does answer."""
+    world.script = {"one": [question(default="ten"), question("Who?"), document()]}
+    for name in "ab":
+        waiting = await world.runner(name).run()
+        assert waiting.status is ExecutionStatus.WAITING
+        assert waiting == await world.now()
+        assert waiting.deadline_at is not None
+        await world.ports.clock.sleep(0.2)
+        await world.decide(lambda execution, context: asking.expire(execution, context=context))
+        with pytest.raises(NotWaiting):
+            await world.decide(lambda execution, context: asking.expire(execution, context=context))
+    failed = await world.now()
+    assert failed.failure is not None
+    assert failed.failure.code is FailureCode.QUESTION_EXPIRED
+    retried = await world.retry()
+    assert (retried.status, retried.deadline_at is None) == (ExecutionStatus.WAITING, False)
+    answered = await world.answer("one", {"Who?": "Ann"})
+    assert answered == await world.now()
+    assert [each.answered_by for each in answered.steps["one"].rounds] == ["the deadline", "ann"]
+    await world.runner("c").run()
+
+
 async def delivered(world: AnyWorld) -> None:
     """Epics have stories, which are tested; one epic fails and is left out."""
     world.script = {
@@ -210,6 +234,7 @@ async def reviewed(world: AnyWorld) -> None:
         (HASTY, busy_for_a_moment, ExecutionStatus.COMPLETED),
         (HASTY, out_of_order, ExecutionStatus.FAILED),
         (HASTY, parked, ExecutionStatus.COMPLETED),
+        (IMPATIENT, unanswered, ExecutionStatus.COMPLETED),
     ],
 )
 async def test_a_story_ends_the_same_in_both_worlds(

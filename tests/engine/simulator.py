@@ -16,7 +16,7 @@ from random import Random
 from typing import Any
 from uuid import UUID
 
-from executions.engine import parking
+from executions.engine import asking, parking
 from executions.engine.acceptance import Verdict
 from executions.engine.calls import Call, ModelReply, ModelRequest
 from executions.engine.errors import Conflict, ModelError, Superseded
@@ -47,7 +47,18 @@ GATED = definition(
     {"id": "design", "for_each": EPICS, "acceptance": {}, "clarification": {"max_rounds": 1}},
     {"id": "other"},
 )
-WORKFLOWS = (LINE, FORK, ASKING, WIDE, ASKING_BESIDE, COLLECTION, GATED)
+EXPIRING = definition(
+    {"id": "left", "clarification": {"deadline_seconds": 90, "on_deadline": "defaults"}},
+    {"id": "right", "clarification": {"deadline_seconds": 30, "on_deadline": "fail"}},
+    {"id": "late", "clarification": {"deadline_seconds": 30, "on_deadline": "wait"}},
+    {"id": "join", "inputs": ["left", "right"]},
+)
+EXPIRING_ITEMS = definition(
+    {"id": "epics", "output_schema": collection("epics")},
+    {"id": "design", "for_each": EPICS, "clarification": {"deadline_seconds": 30}},
+    {"id": "check", "for_each": EPICS, "inputs": ["design"]},
+)
+WORKFLOWS = (LINE, FORK, ASKING, WIDE, ASKING_BESIDE, COLLECTION, GATED, EXPIRING, EXPIRING_ITEMS)
 
 
 class Dead(BaseException):
@@ -227,7 +238,7 @@ class Simulation:
         if chance < 0.2:
             said = invalid()
         elif chance < 0.5 and request.max_questions:
-            said = question()
+            said = question(default=self._random.choice([None, "Eleven"]))
         elif request.step_id == "epics":
             said = items("epics", *self._random.sample("abc", k=self._random.randrange(4)))
         else:
@@ -276,7 +287,7 @@ class Simulation:
             possible.append((self._answer, 2.0))
         if self._handed_in():
             possible.append((self._review, 2.0))
-        if stored.resume_at is not None:
+        if stored.resume_at is not None or stored.deadline_at is not None:
             possible.append((self._let_time_pass, 2.0))
         if not stored.ended:
             possible.append((self._cancel, 0.06))
@@ -346,9 +357,13 @@ class Simulation:
         return [step for step in self.stored.steps.values() if step.waits_for is WaitingOn.ACCEPTANCE]
 
     async def _let_time_pass(self) -> None:
-        self.told.append("a minute passes, and a sweep wakes what was parked")
+        self.told.append("a minute passes, and a sweep wakes what was parked, and sees what has expired")
         self.world.journal.clock.advance(61.0)
-        await self.world.decide(lambda execution, context: parking.resume(execution, context=context))
+        now = self.world.journal.clock.now()
+        if self.stored.resume_at is not None and self.stored.resume_at <= now:
+            await self.world.decide(lambda execution, context: parking.resume(execution, context=context))
+        if self.stored.deadline_at is not None and self.stored.deadline_at <= now:
+            await self.world.decide(lambda execution, context: asking.expire(execution, context=context))
 
     async def _cancel(self) -> None:
         self.told.append("somebody cancels")
@@ -386,7 +401,7 @@ class Simulation:
             await self._answer()
         if self._handed_in():
             await self._review()
-        if self.stored.resume_at is not None:
+        if self.stored.resume_at is not None or self.stored.deadline_at is not None:
             await self._let_time_pass()
 
     async def _bury(self, process: Process) -> None:
@@ -433,6 +448,7 @@ class Simulation:
         done = [step.step_id for step in stored.steps.values() if step.status is StepStatus.COMPLETED]
         completed = [event.step_id for event in log if event.event_type == "step_completed"]
         assert sorted(done) == sorted(map(str, completed)), "a step was completed twice, or in silence"
+        self._look_at_questions(stored, log)
         gated = {step.id for step in self.world.definition.steps if step.acceptance is not None}
         told = {  # a retry tells of it again
             (event.step_id, event.data["document_version"]) for event in log if event.event_type == "acceptance_needed"
@@ -442,6 +458,18 @@ class Simulation:
         for made in self.world.documents.versions.values():
             assert [each.version for each in made] == list(range(1, stored_by[made[0].step_id] + 1)), "a document twice"
         assert len(self.world.documents.versions) == len(stored_by), "a document without a step"
+
+    def _look_at_questions(self, stored: Execution, log: list[ProgressEvent]) -> None:
+        """Each round was closed once, and what expires next is known."""
+        closed = Counter(
+            step.step_id for step in stored.steps.values() for each in step.rounds if each.answers is not None
+        )
+        told = Counter(event.step_id for event in log if event.event_type == "clarification_answered")
+        assert closed == told, "questions were closed twice, or in silence"
+        moments = [step.open_round.acts_at for step in self._asking() if step.open_round is not None]
+        assert stored.deadline_at == min((each for each in moments if each is not None), default=None)
+        parked = [step.resume_at for step in stored.steps.values() if step.waits_for is WaitingOn.RATE_LIMIT]
+        assert stored.resume_at == min((each for each in parked if each is not None), default=None)
 
     def _check_books(self) -> None:
         """What must hold when all is over."""

@@ -11,12 +11,13 @@ from hypothesis import strategies as st
 from uuid_utils.compat import uuid7
 
 from executions.engine import asking, changes, claiming
-from executions.engine.changes import Change, Context, stamp
+from executions.engine.changes import Change, Context
 from executions.engine.clarification import QuestionDraft
 from executions.engine.errors import EngineError, FieldError
 from executions.engine.events import Event, EventType, ProgressEvent
 from executions.engine.execution import Document, Execution, Failure, ScopeRef
 from executions.engine.planner import new_execution, ready_steps
+from executions.engine.stamping import stamp
 from executions.engine.states import (
     ENDED,
     EXECUTION_TRANSITIONS,

@@ -92,7 +92,16 @@ async def test_a_document_tells_where_it_comes_from() -> None:
         "model": "scripted:standard",
         "attempt": 3,
         "inputs": [],
-        "answers": [{"question": "How many?", "answer": "Twelve", "answered_by": "ann"}],
+        "answers": [
+            {
+                "question_id": "one.1.1",
+                "round": 1,
+                "question": "How many?",
+                "answer": "Twelve",
+                "answered_by": "ann",
+                "answered_at": "2026-01-01T00:00:00.000Z",
+            }
+        ],
         "rehearsal": False,
         "request_hash": world.asked[-1].request_hash,
     }

@@ -20,9 +20,9 @@ from executions.engine.replies import (
     Violations,
     ask_schema,
     parse_reply,
-    storable,
 )
 from executions.engine.states import FailureCode
+from executions.engine.texts import storable
 from tests.engine.world import SCHEMA, document, question, reply
 from workflows.definition import DefinitionError, parse_definition
 
@@ -125,6 +125,8 @@ def asked(*drafts: dict[str, Any]) -> ModelReply:
         ([{"text": "How many?"}, {"text": "How many?"}], ("/questions/1/text", "repeated")),
         ([{"text": "How\0many?"}], ("", "characters")),
         ([{"text": "How many?", "a/b": 1}], ("/questions/0/a~1b", "extra_forbidden")),
+        ([{"text": "How many?", "required": "no"}], ("/questions/0/required", "bool_type")),
+        ([{"text": "How many?", "answer_type": "number", "minimum": True}], ("/questions/0/minimum", "value_error")),
     ],
 )
 def test_a_question_that_would_trouble_whoever_answers_is_sent_back(
