@@ -93,10 +93,15 @@ class AnswersField(_JsonField):
         """Return the answers.
 
         Raises:
-            ValidationError: it is no object, or cannot be stored.
+            ValidationError: it is no object, or some answers cannot be stored.
         """
         if not isinstance(data, Mapping):
             self.fail("wrong_type")
+        faults = {key: fault for key, value in data.items() if (fault := _fault(value, 1))}
+        if faults:
+            raise serializers.ValidationError(
+                {key: [serializers.ErrorDetail(fault, code="not_storable")] for key, fault in faults.items()}
+            )
         self.check(data)
         return dict(data)
 

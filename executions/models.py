@@ -102,6 +102,7 @@ class ExecutionStep(models.Model):
     invalid_outputs = models.PositiveIntegerField(default=0)
     pins = models.JSONField(default=list)  # input document versions
     rounds = models.JSONField(default=list)  # clarification rounds: questions and answers
+    asked_at = models.DateTimeField(null=True)  # its open questions; NULL: it waits for no answers
     decisions = models.JSONField(default=list)  # about versions of its document
     violations = models.JSONField(default=list)  # of the last output, when it was invalid
     document_id = models.UUIDField(null=True)  # NULL until the step is completed
@@ -137,6 +138,7 @@ class ExecutionStep(models.Model):
             models.Index(
                 fields=["execution"], name="step_short_of_month", condition=Q(short_of="scope_month")
             ),  # selectors.waiting_for_scopes
+            models.Index(fields=["asked_at", "id"], name="step_asking", condition=Q(asked_at__isnull=False)),  # inbox
         ]
 
     def __str__(self) -> str:

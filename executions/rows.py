@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from executions.engine.execution import Execution, Failure, Step
+from executions.engine.states import WaitingOn
 
 
 def execution_columns(execution: Execution) -> dict[str, object]:
@@ -30,6 +31,7 @@ def execution_columns(execution: Execution) -> dict[str, object]:
 
 def step_columns(step: Step) -> dict[str, object]:
     """Return what may change of a step, by column."""
+    asked = step.open_round
     return {
         "label": step.label,
         "place": step.place,
@@ -39,6 +41,7 @@ def step_columns(step: Step) -> dict[str, object]:
         "invalid_outputs": step.invalid_outputs,
         "pins": [each.model_dump(mode="json") for each in step.pins],
         "rounds": [each.model_dump(mode="json") for each in step.rounds],
+        "asked_at": asked.asked_at if asked is not None and step.waits_for is WaitingOn.CLARIFICATION else None,
         "decisions": [each.model_dump(mode="json") for each in step.decisions],
         "violations": [each.model_dump(mode="json") for each in step.violations],
         "document_id": step.document_id,

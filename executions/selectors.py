@@ -52,6 +52,11 @@ class StepDetails:
     acceptance: AcceptancePolicy | None  # None: nobody has to accept its document
 
     @property
+    def earlier_rounds(self) -> list[ClarificationRound]:
+        """The rounds before the newest, oldest first."""
+        return [ClarificationRound.model_validate(each) for each in self.step.rounds[:-1]]
+
+    @property
     def decisions(self) -> list[AcceptanceDecision]:
         """What was decided about versions of its document, oldest first."""
         return [AcceptanceDecision.model_validate(each) for each in self.step.decisions]

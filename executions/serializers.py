@@ -63,6 +63,24 @@ class NoBody(StrictSerializer):
     """A request that says everything by its path; an empty object is fine, a field is not."""
 
 
+@extend_schema_serializer(
+    examples=[
+        OpenApiExample(
+            "Answers of each type, by id and by text",
+            request_only=True,
+            value={
+                "answers": {
+                    "discovery.1.1": "Ms Ode, after the council has met",
+                    "discovery.1.2": "second-ferry",
+                    "discovery.1.3": ["weekends", "evenings"],
+                    "discovery.1.4": True,
+                    "discovery.1.5": 400,
+                    "When does it start?": "2027-04-01",
+                }
+            },
+        )
+    ]
+)
 class ClarificationAnswers(StrictSerializer):
     """Answers by question: its id, or its text. A question left out is answered by its default, if it has one."""
 

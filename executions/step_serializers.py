@@ -10,12 +10,11 @@ from rest_framework import serializers
 
 from access.fields import TimestampField
 from executions.engine.acceptance import Verdict
-from executions.engine.clarification import AnswerType, ClarificationRound
+from executions.engine.clarification import ClarificationRound
 from executions.engine.events import EventType
-from executions.engine.execution import keys_of
 from executions.engine.states import Limit, StepStatus
-from executions.fields import AnswersField
 from executions.progress.wire import event_json
+from executions.question_serializers import ClarificationResponse, ItemResponse, item
 from executions.selectors import StepDetails, progress_event
 from executions.serializers import FailureResponse, failure, values
 
@@ -35,36 +34,6 @@ class StepDocumentResponse(serializers.Serializer[Any]):
     type = serializers.CharField()
     version = serializers.IntegerField()
     title = serializers.CharField()
-
-
-class ChoiceResponse(serializers.Serializer[Any]):
-    """One of the answers that a question offers."""
-
-    value = serializers.CharField()
-    label = serializers.CharField()  # type: ignore[assignment]
-
-
-class QuestionResponse(serializers.Serializer[Any]):
-    """A question to a person."""
-
-    id = serializers.CharField()
-    text = serializers.CharField()
-    answer_type = serializers.ChoiceField(choices=values(AnswerType))
-    required = serializers.BooleanField()  # type: ignore[assignment]
-    choices = ChoiceResponse(many=True)
-    default = serializers.JSONField(allow_null=True, help_text="What is assumed without an answer.")
-    why = serializers.CharField(help_text="What depends on the answer.")
-
-
-class ClarificationResponse(serializers.Serializer[Any]):
-    """The newest questions of a step, and their answers once they are there."""
-
-    round = serializers.IntegerField(source="number")
-    questions = QuestionResponse(many=True)
-    answers = AnswersField(allow_null=True, help_text="By question id; null while the questions are open.")
-    asked_at = TimestampField()
-    answered_at = TimestampField(allow_null=True)
-    answered_by = serializers.CharField(allow_null=True)
 
 
 class DecisionResponse(serializers.Serializer[Any]):
@@ -101,15 +70,6 @@ class ScopeResponse(serializers.Serializer[Any]):
     key = serializers.CharField()
 
 
-class ItemResponse(serializers.Serializer[Any]):
-    """The item of a collection that a step is about."""
-
-    keys = serializers.ListField(
-        child=serializers.CharField(), help_text="Its key, after those of the items around it."
-    )
-    label = serializers.CharField(help_text="Its title, for people.")  # type: ignore[assignment]
-
-
 class StepStatusResponse(serializers.Serializer[Any]):
     """A step of an execution."""
 
@@ -133,6 +93,9 @@ class StepStatusResponse(serializers.Serializer[Any]):
     finished_at = TimestampField(source="step.finished_at", allow_null=True)
     document = serializers.SerializerMethodField()
     clarification = serializers.SerializerMethodField()
+    earlier_clarifications = ClarificationResponse(
+        source="earlier_rounds", many=True, help_text="The rounds before `clarification`, oldest first."
+    )
     acceptance = serializers.SerializerMethodField()
     violations = ViolationResponse(source="step.violations", many=True)
     error = serializers.SerializerMethodField()
@@ -145,9 +108,7 @@ class StepStatusResponse(serializers.Serializer[Any]):
     @extend_schema_field(ItemResponse(allow_null=True))
     def get_item(self, details: StepDetails) -> dict[str, Any] | None:
         """Return what the step is about, null for one that runs once."""
-        step = details.step
-        keys = keys_of(step.step_id)
-        return ItemResponse({"keys": keys, "label": step.label}).data if keys else None
+        return item(details.step.step_id, details.step.label)
 
     @extend_schema_field(StepDocumentResponse(allow_null=True))
     def get_document(self, details: StepDetails) -> dict[str, Any] | None:

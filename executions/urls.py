@@ -6,6 +6,7 @@ from django.urls import re_path
 from rest_framework.routers import DefaultRouter
 
 from access.pages import UUID_PATTERN
+from executions.question_views import ClarificationViewSet
 from executions.scope_views import ScopeTicketView
 from executions.telemetry_views import ExecutionCostsView, WorkflowStatsView
 from executions.views import ExecutionViewSet
@@ -15,6 +16,7 @@ router.trailing_slash = "/?"
 router.include_root_view = False
 router.include_format_suffixes = False
 router.register("executions", ExecutionViewSet, basename="execution")
+router.register("clarifications", ClarificationViewSet, basename="clarification")
 urlpatterns = [
     *router.urls,
     re_path(

@@ -21,7 +21,7 @@ from executions.engine.execution import Document, Execution, Failure
 from executions.engine.ports import Decide, Transition
 from executions.engine.states import CallKind, CallStatus, FailureCode
 from workflows import repository as workflows
-from workflows.definition import WorkflowDefinition, parse_definition
+from workflows.definition import ClarificationPolicy, WorkflowDefinition, parse_definition
 
 SCHEMA: dict[str, JsonValue] = {
     "type": "object",
@@ -101,10 +101,10 @@ def _claim(execution: Execution, context: changes.Context) -> changes.Change:
     return claiming.claim(execution, runner="tests", max_recoveries=5, context=context)
 
 
-def begin(execution: Execution, step_id: str = "research") -> tuple[Execution, Call]:
+def begin(execution: Execution, step_id: str = "research", *, attempt: int = 1) -> tuple[Execution, Call]:
     """Begin a step; returns also its call, which is under way."""
     call = Call(
-        key=CallKey(execution_id=execution.id, step_id=step_id, attempt=1, kind=CallKind.GENERATE),
+        key=CallKey(execution_id=execution.id, step_id=step_id, attempt=attempt, kind=CallKind.GENERATE),
         model="scripted:writer",
         request_hash="0" * 64,
         status=CallStatus.PENDING,
@@ -130,12 +130,18 @@ def answered(call: Call, cost: str | None = "0.0012") -> Call:
     return replace(call, status=CallStatus.COMMITTED, reply=reply, finished_at=timezone.now())
 
 
-def ask(execution: Execution) -> Execution:
-    """Bring a new execution to where it waits for answers."""
-    execution, call = begin(claim(execution))
+def ask(
+    execution: Execution,
+    questions: tuple[QuestionDraft, ...] = QUESTIONS,
+    *,
+    policy: ClarificationPolicy | None = None,
+    again: bool = False,
+) -> Execution:
+    """Bring a new execution to where it waits for answers, or one that was answered to where it asks `again`."""
+    execution, call = begin(claim(execution), attempt=2 if again else 1)
     return move(
         execution,
-        lambda now, context: asking.ask(now, "research", questions=QUESTIONS, context=context),
+        lambda now, context: asking.ask(now, "research", questions=questions, policy=policy, context=context),
         calls=(answered(call),),
     )
 

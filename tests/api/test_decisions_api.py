@@ -88,7 +88,8 @@ def test_every_bad_answer_is_named_and_the_question_stays_open(ada: Caller, wait
         ({}, "/answers"),
         ({"answers": []}, "/answers"),
         ({"answers": None}, "/answers"),
-        ({"answers": {"research.1.1": "nul\x00"}}, "/answers"),
+        ({"answers": {"research.1.1": "nul\x00"}}, "/answers/research.1.1"),
+        ({"answers": {"nul\x00": "x"}}, "/answers"),
         ({"answers": scenario.GOOD_ANSWERS, "comment": "hello"}, "/comment"),
     ],
 )

@@ -25,6 +25,7 @@ PATHS = [
     ("get", "/executions/{id}/steps"),
     ("get", "/executions/{id}/events"),
     ("post", "/executions/{id}/steps/research/clarification"),
+    ("get", "/clarifications/"),
     ("post", "/executions/{id}/cancel"),
     ("get", "/telemetry/executions/{id}/costs"),
     ("get", "/telemetry/workflows/report/stats"),

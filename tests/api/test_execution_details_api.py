@@ -80,7 +80,11 @@ def test_a_waiting_step_shows_its_questions(ada: Caller, report: int) -> None:
         "choices": [{"value": "s", "label": "Small"}, {"value": "l", "label": "Large"}],
         "default": None,
         "why": "",
+        "integer": False,
+        **dict.fromkeys(("minimum", "maximum", "earliest", "latest")),
+        **dict.fromkeys(("min_length", "max_length", "min_choices", "max_choices")),
     }
+    assert (clarification["expires_at"], clarification["on_deadline"]) == (None, None)
 
 
 @pytest.mark.parametrize("slash", ["", "/"])

@@ -27,7 +27,7 @@ from executions.engine.states import CallKind, CallStatus
 from executions.progress.database import connection_parameters
 from tests.engine.world import LINE, SCHEMA
 from workflows import repository as workflows
-from workflows.definition import WorkflowDefinition
+from workflows.definition import ClarificationPolicy, WorkflowDefinition
 
 DEADLINE_SECONDS = 10.0
 
@@ -65,11 +65,15 @@ def begin(execution: Execution, step_id: str = "one") -> Execution:
     )
 
 
-def ask(execution_id: UUID) -> Execution:
+def ask(execution_id: UUID, *, policy: ClarificationPolicy | None = None, default: str | None = None) -> Execution:
     """Bring a new execution to where it waits for an answer."""
-    questions = (QuestionDraft(text="How many?"),)
+    questions = (QuestionDraft(text="How many?", default=default),)
     begun = begin(claim(execution_id))
-    return decide(begun.id, lambda now, context: asking.ask(now, "one", questions=questions, context=context))
+
+    def put(now: Execution, context: changes.Context) -> changes.Change:
+        return asking.ask(now, "one", questions=questions, policy=policy, context=context)
+
+    return decide(begun.id, put)
 
 
 def answer(user: User, execution_id: UUID, text: str) -> Execution:
