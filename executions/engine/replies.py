@@ -12,6 +12,7 @@ from typing import assert_never
 import jsonschema_rs
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
+from executions.engine import loose_json
 from executions.engine.answers import question_faults
 from executions.engine.calls import FinishReason, ModelReply
 from executions.engine.clarification import QuestionDraft
@@ -102,24 +103,33 @@ def _parse(reply: ModelReply, schema: Mapping[str, JsonValue], max_questions: in
         if call.name == ASK_CLARIFICATION and max_questions > 0:
             return _questions(_decoded(call.arguments), max_questions)
         return _violation("", "unknown_tool", f"There is no tool {call.name!r} here; call {SUBMIT_DOCUMENT}.")
-    whole = _decoded(reply.text.strip())
-    if isinstance(whole, dict):  # a model without tools answers with the document itself
-        return _document(whole, schema)
+    return _prose(reply.text, schema)
+
+
+def _prose(text: str, schema: Mapping[str, JsonValue]) -> Outcome:
+    """Return what a model has handed in without a tool: the document itself, or the one in its prose that is valid."""
+    try:
+        whole = loose_json.parse(text)
+    except loose_json.NotJson:
+        outcomes = (_document(each, schema) for each in loose_json.objects_in(text))
+        valid = [outcome for outcome in outcomes if isinstance(outcome, ValidDocument)]
+        if len(valid) == 1:
+            return valid[0]
+    else:
+        if isinstance(whole, dict):
+            return _document(whole, schema)
     return _violation("", "no_tool", f"Answer by calling {SUBMIT_DOCUMENT}; text alone is not a document.")
 
 
 def _decoded(value: JsonValue) -> JsonValue:
+    """Return a tool's arguments as the value that they are; text that is none, and more than one, stays text."""
     if not isinstance(value, str):
         return value
     try:
-        decoded: JsonValue = json.loads(value, parse_constant=_refuse)
-    except (ValueError, RecursionError):
-        return value
-    return decoded
-
-
-def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is no JSON")
+        return loose_json.parse(value)
+    except loose_json.NotJson:
+        found = list(loose_json.objects_in(value))
+        return found[0] if len(found) == 1 else value
 
 
 def _document(content: JsonValue, schema: Mapping[str, JsonValue]) -> Outcome:
