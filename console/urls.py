@@ -14,5 +14,6 @@ urlpatterns = [
     path("login/", auth.LoginView.as_view(template_name="console/login.html"), name="login"),
     path("logout/", auth.LogoutView.as_view(), name="logout"),
     path("executions/", views.executions, name="executions"),
+    path("questions/", views.questions, name="questions"),
     path("executions/<uuid:execution_id>/", views.execution, name="execution"),
 ]

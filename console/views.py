@@ -19,6 +19,13 @@ def executions(request: HttpRequest) -> HttpResponse:
 
 @login_required
 @ensure_csrf_cookie
+def questions(request: HttpRequest) -> HttpResponse:
+    """Show what waits for an answer."""
+    return render(request, "console/questions.html")
+
+
+@login_required
+@ensure_csrf_cookie
 def execution(request: HttpRequest, execution_id: UUID) -> HttpResponse:
     """Show one execution, live."""
     return render(request, "console/execution.html", {"execution_id": execution_id})

@@ -52,16 +52,50 @@ class AnswerSheet:
         return None
 
 
+#: What bounds the answers of a type: below, above, and what is counted.
+_BOUNDS = {
+    "free_text": ("min_length", "max_length", " characters"),
+    "multi_choice": ("min_choices", "max_choices", " of them"),
+    "number": ("minimum", "maximum", ""),
+    "date": ("earliest", "latest", ""),
+}
+
+
 def fit(question: Question, value: Any) -> Any:
-    """Return the value as the question's type wants it; None when it cannot be."""
-    if value is None:
-        return None
+    """Return the value as the question's type and bounds want it; None when it cannot be."""
+    fitted = None if value is None else _typed(question, value)
+    return fitted if fitted is not None and _within(question, fitted) else None
+
+
+def _within(question: Question, answer: Any) -> bool:
+    """Whether the answer, which is of the right type, keeps the bounds."""
+    if question["answer_type"] not in _BOUNDS:
+        return True
+    low, high, unit = _BOUNDS[question["answer_type"]]
+    size = len(answer) if unit else answer
+    if question["integer"] and not isinstance(answer, int):
+        return False
+    return (question[low] is None or size >= question[low]) and (question[high] is None or size <= question[high])
+
+
+def hint(question: Question) -> str:
+    """Return in words what an answer has to be; empty when anything goes."""
+    kinds = {"yes_no": "yes or no", "number": "a number", "date": "YYYY-MM-DD"}
+    said = [kinds.get(question["answer_type"], ""), "whole" if question["integer"] else ""]
+    if question["answer_type"] in _BOUNDS:
+        low, high, unit = _BOUNDS[question["answer_type"]]
+        limits = (("at least", question[low]), ("at most", question[high]))
+        said += [f"{word} {limit}{unit}" for word, limit in limits if limit is not None]
+    return ", ".join(each for each in said if each)
+
+
+def _typed(question: Question, value: Any) -> Any:
     match question["answer_type"]:
         case "single_choice":
             return _choice(question, value)
         case "multi_choice":
             found = [_choice(question, each) for each in (value if isinstance(value, list) else [value])]
-            return [each for each in found if each is not None] or None
+            return [each for each in dict.fromkeys(found) if each is not None] or None
         case "yes_no":
             return {"yes": True, "true": True, "no": False, "false": False}.get(str(value).strip().lower())
         case "number":
@@ -73,12 +107,11 @@ def fit(question: Question, value: Any) -> Any:
 
 
 def _choice(question: Question, value: Any) -> str | None:
+    """Return the choice that is meant: the one of this name, else the first that says it in more words, or in fewer."""
     wanted = str(value).strip().lower()
-    for choice in question["choices"]:
-        known = (choice["value"].lower(), choice["label"].lower())
-        if wanted in known or any(wanted in each or each in wanted for each in known):
-            return str(choice["value"])
-    return None
+    names = {str(each["value"]): (each["value"].lower(), each["label"].lower()) for each in question["choices"]}
+    like = (found for found, known in names.items() if any(wanted in each or each in wanted for each in known))
+    return next((found for found, known in names.items() if wanted in known), next(like, None))
 
 
 def _number(value: Any) -> float | int | None:
@@ -107,12 +140,10 @@ def ask_decision(console: Console) -> dict[str, str]:
 
 def ask(console: Console, question: Question) -> Any:
     """Ask at the terminal until the answer fits; an empty one takes the default, if there is one."""
-    hints = {"yes_no": "yes or no", "number": "a number", "date": "YYYY-MM-DD"}
-    hint = hints.get(question["answer_type"], "")
     for number, choice in enumerate(question["choices"], start=1):
         console.print(f"    {number}. {choice['label']}")
     while True:
-        said = Prompt.ask(f"  {hint}".rstrip(), console=console, default="")
+        said = Prompt.ask(f"  {hint(question)}".rstrip(), console=console, default="")
         if said == "" and (question["default"] is not None or not question["required"]):
             return question["default"]
         if said.isdigit() and 1 <= int(said) <= len(question["choices"]):

@@ -1,7 +1,22 @@
 // A step's questions as a form, typed as the questions are.
 
 import { Problem, post } from "./api.js";
-import { make } from "./dom.js";
+import { make, moment } from "./dom.js";
+
+const TEXT = 20000; // characters, where the question sets no bound
+const THEN = { defaults: "then the defaults are taken", fail: "then the step fails", wait: "it is waited for longer, too" };
+
+// What an answer is bounded by, in words; empty when by nothing.
+function bounds(question) {
+  const [least, most, unit] = {
+    free_text: [question.min_length, question.max_length, " characters"],
+    multi_choice: [question.min_choices, question.max_choices, " of these"],
+    number: [question.minimum, question.maximum, ""],
+    date: [question.earliest, question.latest, ""],
+  }[question.answer_type] ?? [null, null, ""];
+  const range = least === null ? `at most ${most}` : most === null ? `at least ${least}` : `${least} to ${most}`;
+  return [question.integer ? "whole numbers" : "", least === null && most === null ? "" : range + unit].filter(Boolean).join(", ");
+}
 
 function control(question) {
   const name = question.id;
@@ -16,11 +31,14 @@ function control(question) {
     case "yes_no":
       return [["true", "Yes"], ["false", "No"]].map(([value, label]) => option("radio", value, label, String(preset) === value));
     case "number":
-      return make("input", { type: "number", step: "any", name, value: preset, "aria-label": question.text });
+      return make("input", { type: "number", step: question.integer ? 1 : "any", min: question.minimum, max: question.maximum,
+        name, value: preset, "aria-label": question.text });
     case "date":
-      return make("input", { type: "date", name, value: preset, "aria-label": question.text });
+      return make("input", { type: "date", min: question.earliest, max: question.latest, name, value: preset,
+        "aria-label": question.text });
     default:
-      return make("textarea", { name, rows: 2, "aria-label": question.text }, preset ?? "");
+      return make("textarea", { name, rows: 2, minlength: question.min_length, maxlength: question.max_length ?? TEXT,
+        "aria-label": question.text }, preset ?? "");
   }
 }
 
@@ -38,16 +56,18 @@ function answer(form, question) {
 const place = (pointer) => pointer.replace(/^\/answers\//, "").replaceAll("~1", "/").replaceAll("~0", "~");
 
 export function questionForm(executionId, step, answered) {
-  const { questions, round } = step.clarification;
+  const { questions, round, expires_at: expires, on_deadline: then } = step.clarification;
   const fields = new Map(questions.map((question) => [question.id, make("fieldset", {},
     make("legend", {}, question.text, question.required ? "" : " (optional)"),
     question.why ? make("p", { class: "why" }, question.why) : null,
     control(question),
+    bounds(question) ? make("p", { class: "hint" }, bounds(question)) : null,
     make("p", { class: "error", role: "alert", hidden: true }))]));
   const general = make("p", { class: "error", role: "alert", hidden: true });
   const send = make("button", { type: "submit", class: "primary" }, "Answer");
   const form = make("form", { class: "card questions", "data-step": step.step_id, "data-round": round, novalidate: true },
-    make("h2", {}, `${step.name} asks`), ...fields.values(), general, make("div", { class: "actions" }, send));
+    make("h2", {}, `${step.name} asks`),
+    expires ? make("p", { class: "hint" }, `Until ${moment(expires)}; ${THEN[then]}.`) : null, ...fields.values(), general, make("div", { class: "actions" }, send));
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     form.querySelectorAll(".error").forEach((each) => { each.hidden = true; });
