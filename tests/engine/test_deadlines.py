@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -13,8 +15,8 @@ from pydantic import JsonValue
 from executions.engine import asking, changes
 from executions.engine.clarification import BY_DEADLINE
 from executions.engine.errors import IllegalTransition, NotWaiting
-from executions.engine.execution import Execution, Failure
-from executions.engine.states import ExecutionStatus, FailureCode, StepStatus
+from executions.engine.execution import Execution, step_transition, with_moments
+from executions.engine.states import ExecutionStatus, FailureCode, Limit, StepStatus
 from tests.engine.collections import collection, items, over
 from tests.engine.failing import clock
 from tests.engine.world import Gate, World, definition, document, question, reply
@@ -242,17 +244,32 @@ async def test_an_item_whose_question_expires_is_left_out_where_the_workflow_goe
         "skipped",
         "completed",
     ]
+    told = [each for each in world.journal.log[world.execution_id] if each.event_type == "step_skipped"]
+    assert [(each.step_id, each.data["reason"]) for each in told] == [("check@a", "step design@a is failed")]
 
 
 async def test_nothing_else_fails_a_step_that_waits_for_answers() -> None:
     world = await waiting("fail")
-    failure = Failure(code=FailureCode.INTERNAL, message="No.")
+    execution = changes.go_on(changes.Change(execution=await world.now()), changes.Context(now=clock(world).now()))
+    for status in (StepStatus.FAILED, StepStatus.COMPLETED, StepStatus.REMEDIATING):
+        with pytest.raises(IllegalTransition):
+            step_transition(execution.execution, "one", status, now=clock(world).now())
+    late = clock(world).now() + timedelta(seconds=SECONDS)
+    assert step_transition(execution.execution, "one", StepStatus.FAILED, now=late).steps["one"].finished_at == late
+    for status in (StepStatus.COMPLETED, StepStatus.REMEDIATING):
+        with pytest.raises(IllegalTransition):
+            step_transition(execution.execution, "one", status, now=late)
 
-    def fail(execution: Execution, context: changes.Context) -> changes.Change:
-        return changes.fail_step(execution, "one", failure, context=context)
 
-    with pytest.raises(IllegalTransition):
-        await world.decide(fail)
+async def test_only_what_is_parked_has_a_moment_to_go_on() -> None:
+    world = await waiting("fail")
+    execution = await world.now()
+    early, moment = clock(world).now(), clock(world).now() + timedelta(seconds=1)
+    waits = {"status": StepStatus.WAITING, "rounds": ()}
+    held = replace(execution.steps["one"], **waits, resume_at=early, short_of=Limit.COST)  # type: ignore[arg-type]
+    parked = replace(execution.steps["two"], **waits, resume_at=moment)  # type: ignore[arg-type]
+    known = with_moments(execution.with_steps((held, parked)))
+    assert (known.resume_at, known.deadline_at) == (moment, None)
 
 
 # --- answers that come again -----------------------------------------------------------------------------------------

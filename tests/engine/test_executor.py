@@ -142,6 +142,15 @@ async def test_a_call_is_announced_before_it_is_made() -> None:
     assert seen == [[("one", "pending")]]
 
 
+async def test_a_step_that_may_ask_does_so_five_questions_at_a_time_and_three_times_at_most() -> None:
+    world = await World(definition({"id": "one", "clarification": {}}), {"one": [question()] * 4}).start()
+    for number in range(3):
+        await world.run(f"worker-{number}")
+        await world.answer("one", {f"one.{number + 1}.1": "Twelve"})
+    assert (await world.run("b")).status is ExecutionStatus.COMPLETED
+    assert [request.max_questions for request in world.asked] == [5, 5, 5, 0, 0]
+
+
 async def test_a_step_asks_as_often_as_it_may_and_not_once_more() -> None:
     asking = definition({"id": "one", "clarification": {"max_rounds": 2, "max_questions": 3}})
     script = [question("First?"), question("Second?"), question("Third?"), document()]

@@ -43,6 +43,7 @@ def waiting(ann: User) -> UUID:
 
 def test_nothing_happens_before_the_moment(waiting: UUID) -> None:
     before = repository.get(waiting)
+    assert sweep.overdue(now=timezone.now()) == []
     assert expire(SECONDS - 1) == 0
     assert repository.get(waiting) == before
     assert not ProcrastinateJob.objects.exists()

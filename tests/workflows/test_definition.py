@@ -49,6 +49,13 @@ def test_equal_content_has_an_equal_hash_however_it_was_written() -> None:
         ({"steps": []}, {("/steps", "too_short")}),
         ({"stpes": 1}, {("/stpes", "extra_forbidden")}),
         ({"steps": [step(), step(2, max_attempts=0)]}, {("/steps/1/max_attempts", "greater_than_equal")}),
+        (
+            {"steps": [step(), step(2, clarification={"deadline_seconds": 0, "on_deadline": "later"})]},
+            {
+                ("/steps/1/clarification/deadline_seconds", "greater_than"),
+                ("/steps/1/clarification/on_deadline", "enum"),
+            },
+        ),
         ({"steps": [step(role="nobody")]}, {("/steps/0/role", "unknown_role")}),
         ({"steps": [step(inputs=["missing"])]}, {("/steps/0/inputs/0", "unknown_document")}),
         ({"steps": [step(), step(produces="x")]}, {("/steps/1/id", "duplicate_step")}),
