@@ -217,7 +217,7 @@ def described_steps(rows: Iterable[models.ExecutionStep]) -> list[StepDetails]:
 
 def _policies(row: models.Execution) -> dict[str, AcceptancePolicy | None]:
     definition = workflows.get_definition(row.workflow_id, row.workflow_version.version)
-    return {step.id: step.acceptance for step in definition.steps}
+    return {step.id: step.decision for step in definition.steps}
 
 
 def events(

@@ -96,7 +96,8 @@ def start_execution(
 
 def _require_room(definition: WorkflowDefinition, scope_id: UUID, now: datetime) -> None:
     room, resolve = scope_budgets.room(scope_id, now=now), ports().models.resolve
-    is_free = all(resolve(step.model).partition(":")[0] in FREE_PROVIDERS for step in definition.steps)
+    asked = {model for step in definition.steps for name in step.model_names for model in resolve(name)}
+    is_free = all(model.partition(":")[0] in FREE_PROVIDERS for model in asked)
     if room is not None and room <= 0 and not is_free:
         raise BudgetExceeded
 

@@ -20,12 +20,13 @@ def model_aliases(**_: Any) -> list[CheckMessage]:
     """Find aliases that name no model."""
     return [
         Error(
-            f"The model alias {alias!r} stands for {model!r}, which is no provider:model.",
+            f"The model alias {alias!r} stands for {model.strip()!r}, which is no provider:model.",
             hint=f"Set MODEL_{alias.upper()} to a value like anthropic:claude-sonnet-5-5.",
             id="orchestrator.E001",
         )
-        for alias, model in settings.MODEL_ALIASES.items()
-        if not all(model.partition(":"))
+        for alias, models in settings.MODEL_ALIASES.items()
+        for model in models.split(",")
+        if not all(model.strip().partition(":"))
     ]
 
 

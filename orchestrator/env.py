@@ -143,7 +143,10 @@ _ALIASES = {
 
 
 def model_aliases() -> dict[str, str]:
-    """Return the `provider:model` of each alias; MODEL_FAST, MODEL_STANDARD and MODEL_STRONG override one each."""
+    """Return the `provider:model` of each alias; MODEL_FAST, MODEL_STANDARD and MODEL_STRONG override one each.
+
+    Several, with commas between them, are asked in this order when the ones before them cannot do it.
+    """
     known = next((names for key, names in _ALIASES.items() if text(key, "")), None)
     defaults = known or dict.fromkeys(("fast", "standard", "strong"), "rehearsal:rehearsal")
     return {alias: text(f"MODEL_{alias.upper()}", model) for alias, model in defaults.items()}

@@ -5,16 +5,24 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
-from enum import StrEnum
 from functools import cached_property
-from typing import Any
+from typing import Annotated, Any
 
 import jsonschema_rs
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+from pydantic import Field, JsonValue, ValidationError
 
 from workflows.budget import Budget
 from workflows.faults import DefinitionError, Fault, pointer
 from workflows.iteration import Chain, ForEach, Slug, iteration_faults, loops_of
+from workflows.policies import (
+    AcceptancePolicy,
+    ClarificationPolicy,
+    OnDeadline,
+    OnExhausted,
+    Part,
+    RetryPolicy,
+    ReviewPolicy,
+)
 
 __all__ = [
     "AcceptancePolicy",
@@ -24,7 +32,9 @@ __all__ = [
     "ForEach",
     "JsonSchema",
     "OnDeadline",
+    "OnExhausted",
     "RetryPolicy",
+    "ReviewPolicy",
     "RoleDefinition",
     "Slug",
     "StepDefinition",
@@ -35,64 +45,17 @@ __all__ = [
 ]
 
 JsonSchema = dict[str, JsonValue]
-MAX_DEADLINE = 365 * 86_400  # seconds
+ModelName = Annotated[str, Field(min_length=1)]
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
-
-
-class RoleDefinition(_Part):
+class RoleDefinition(Part):
     """Who the model is while it works on a step."""
 
     name: str = Field(min_length=1, max_length=80)
     instructions: str = Field(min_length=1, description="What this role knows, cares about and refuses to do.")
 
 
-class OnDeadline(StrEnum):
-    """What happens when nobody has answered in time."""
-
-    #: The defaults stand in; a required question without one fails the step.
-    DEFAULTS = "defaults"
-    FAIL = "fail"
-    #: Nothing: the deadline is there for people to see.
-    WAIT = "wait"
-
-
-class ClarificationPolicy(_Part):
-    """How far a step may go in asking people, and how long it waits for them."""
-
-    max_rounds: int = Field(default=3, ge=1, le=10)
-    max_questions: int = Field(default=5, ge=1, le=20, description="Questions in one round.")
-    deadline_seconds: float | None = Field(
-        default=None, gt=0, le=MAX_DEADLINE, allow_inf_nan=False, description="From asking; null: it waits for ever."
-    )
-    on_deadline: OnDeadline = Field(default=OnDeadline.DEFAULTS, description="What happens when nobody has answered.")
-
-
-class RetryPolicy(_Part):
-    """How a step meets a provider that cannot answer for now: overloaded, out of reach, or too slow."""
-
-    max_tries: int = Field(default=5, ge=1, le=20, description="Calls made for one attempt; 1: never again.")
-    base_seconds: float = Field(
-        default=1.0, ge=0, le=3600, allow_inf_nan=False, description="Longest wait after the first failure."
-    )
-    cap_seconds: float = Field(
-        default=60.0,
-        ge=0,
-        le=86_400,
-        allow_inf_nan=False,
-        description="The wait doubles with every failure up to this.",
-    )
-
-
-class AcceptancePolicy(_Part):
-    """The document waits for a person, who accepts it, rejects it or asks for changes."""
-
-    instructions: str = Field(default="", max_length=2000, description="What the person should look at.")
-
-
-class StepDefinition(_Part):
+class StepDefinition(Part):
     """One station of the line: documents in, one document out."""
 
     id: Slug
@@ -109,15 +72,36 @@ class StepDefinition(_Part):
     model: str = Field(
         default="standard", min_length=1, description="Alias (fast, standard, strong) or provider:model."
     )
+    fallbacks: tuple[ModelName, ...] = Field(
+        default=(), max_length=5, description="Models that are asked, in this order, when those before them fail."
+    )
     clarification: ClarificationPolicy | None = Field(default=None, description="null: the step may not ask.")
     acceptance: AcceptancePolicy | None = Field(
         default=None, description="What depends on the document starts once a person has accepted it; null: at once."
     )
-    max_attempts: int = Field(default=3, ge=1, le=10, description="Outputs tried before validation is given up.")
+    review: ReviewPolicy | None = Field(
+        default=None, description="Another model judges each valid document by a rubric; null: none does."
+    )
+    max_attempts: int = Field(
+        default=3, ge=1, le=10, description="Outputs tried until one is valid, and passes its review."
+    )
+    on_exhausted: OnExhausted = Field(default=OnExhausted.FAIL, description="What happens when none of them was.")
     input_token_budget: int = Field(default=24_000, ge=500, description="Tokens that all input documents share.")
     max_output_tokens: int = Field(default=8_000, ge=100)
     timeout_seconds: int = Field(default=600, ge=1, description="Wall clock of one model call.")
     retries: RetryPolicy = Field(default=RetryPolicy(), description="Of calls that the provider could not answer.")
+
+    @property
+    def decision(self) -> AcceptancePolicy | None:
+        """What a person is, or may be, asked about the document; None: nothing."""
+        if self.acceptance is None and self.on_exhausted is OnExhausted.ACCEPTANCE:
+            return AcceptancePolicy(instructions="Its review was not satisfied; what it found is in the provenance.")
+        return self.acceptance
+
+    @property
+    def model_names(self) -> tuple[str, ...]:
+        """Every model that the step may ask, as it is written here: its own, its fallbacks, its reviewer."""
+        return (self.model, *self.fallbacks, *(() if self.review is None else (self.review.model,)))
 
     @cached_property
     def schema_text(self) -> str:
@@ -125,7 +109,7 @@ class StepDefinition(_Part):
         return json.dumps(self.output_schema, indent=1, ensure_ascii=False)
 
 
-class WorkflowDefinition(_Part):
+class WorkflowDefinition(Part):
     """Roles and steps; the order of the steps follows from the documents they read and make."""
 
     id: Slug
@@ -247,6 +231,9 @@ def _reference_faults(definition: WorkflowDefinition) -> Iterator[Fault]:
                     code="unknown_document",
                     detail=f"No step makes a {kind!r}, and scope_documents does not name it.",
                 )
+        if step.on_exhausted is OnExhausted.ACCEPTANCE and step.review is None:
+            detail = "A person can accept valid documents alone: give the step a review that may find fault with one."
+            yield Fault(pointer=pointer("steps", index, "on_exhausted"), code="nothing_to_accept", detail=detail)
         yield from _schema_faults(index, step.output_schema)
     yield from iteration_faults(definition)
     yield from _cycle_faults(definition)

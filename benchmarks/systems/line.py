@@ -43,9 +43,9 @@ class QuietModel:
         self._free = asyncio.Semaphore(calls_at_once)
         self._meter = meter
 
-    def resolve(self, model: str) -> str:
+    def resolve(self, model: str) -> tuple[str, ...]:
         """Return the model as it is named."""
-        return model
+        return (model,)
 
     def estimate(self, _request: ModelRequest) -> Decimal | None:
         """Know no price."""

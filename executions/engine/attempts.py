@@ -14,18 +14,35 @@ from executions.engine.planner import instance_id
 from executions.engine.ports import Ports
 from executions.engine.prompts import Given, Rejected, build_request
 from executions.engine.results import rejected_output
+from executions.engine.retries import failed_tries
+from executions.engine.reviews import Candidate, build_review, review_of
 from executions.engine.states import CallKind, CallStatus
 from workflows.definition import StepDefinition, WorkflowDefinition
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What is to be asked, and of whom."""
+
+    number: int  # of the attempt
+    kind: CallKind
+    model: str  # resolved
+    inputs: tuple[Document, ...]
+    ordinal: int = 1  # of the call in its attempt
+    rejected: Rejected | None = None  # what has to be mended
+    candidate: Candidate | None = None  # what has to be reviewed
+    unclear: int = 0  # reviews of it that were no verdict
+    condensed: bool = False  # what there is to read was too long for the model
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
     """One prompt and the call that is made for it."""
 
+    plan: Plan
     request: ModelRequest
     call: Call
-    inputs: tuple[Document, ...]
-    failed_tries: int = 0  # calls that were made for it before, and failed
+    failed_tries: int = 0  # calls with this very request that were made before, and failed
 
 
 class Attempts:
@@ -38,7 +55,12 @@ class Attempts:
         self.step_id = step_id
         self.step: StepDefinition = definition.step(step_id)
         self.reads = definition.reads(self.step)  # types of the documents that it is given
-        self.model = ports.models.resolve(self.step.model)
+        self._models = self._resolved(self.step.model, *self.step.fallbacks)
+        self._reviewers = () if self.step.review is None else self._resolved(self.step.review.model)
+        self.model = self._models[0]
+
+    def _resolved(self, *names: str) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(model for name in names for model in self._ports.models.resolve(name)))
 
     async def inputs(self, execution: Execution, *, made: Document | None = None) -> list[Document | None]:
         """Return each document that the step reads, None for one that is not there.
@@ -72,64 +94,134 @@ class Attempts:
 
         None: the item that the step is about is not in its collection, in these versions of the documents.
         """
-        number = execution.steps[self.step_id].attempt + 1
-        items = self._items(inputs)
-        if len(items) < len(keys_of(self.step_id)):
+        step = execution.steps[self.step_id]
+        if len(self._items(inputs)) < len(keys_of(self.step_id)):
             return None
-        return self._build(execution, inputs, items, number=number, kind=CallKind.GENERATE)
+        kind = CallKind.CLARIFY if step.was_answered else CallKind.GENERATE
+        return self.build(execution, Plan(number=step.attempt + 1, kind=kind, model=self.model, inputs=inputs))
 
-    def remediation(self, execution: Execution, inputs: tuple[Document, ...], rejected: Rejected) -> Attempt:
-        """Return the attempt that mends rejected output."""
-        number = execution.steps[self.step_id].attempt + 1
-        items = self._items(inputs)
-        return self._build(execution, inputs, items, number=number, kind=CallKind.REMEDIATE, rejected=rejected)
+    def remediation(self, execution: Execution, earlier: Plan, rejected: Rejected) -> Attempt:
+        """Return the attempt that mends rejected output, by the model that made it."""
+        number = earlier.number + 1
+        model = earlier.model if earlier.candidate is None else earlier.candidate.call.model
+        plan = Plan(number=number, kind=CallKind.REMEDIATE, model=model, inputs=earlier.inputs, rejected=rejected)
+        return self.build(execution, plan)
+
+    def review(self, execution: Execution, earlier: Plan, candidate: Candidate, *, known: Sequence[Call]) -> Attempt:
+        """Return the next review of the document that an attempt has made; the last of `known`, if that was answered.
+
+        `known` are the calls in which it was reviewed before.
+        """
+        plan = replace(
+            earlier,
+            kind=CallKind.REVIEW,
+            model=self._reviewers[0],
+            ordinal=1,
+            rejected=None,
+            candidate=candidate,
+            condensed=False,
+        )
+        tries: list[Call] = []  # since the last reply
+        for call in known:
+            if call.status is not CallStatus.COMMITTED or call.reply is None:
+                tries.append(call)
+                continue
+            plan, tries = replace(plan, model=call.model, ordinal=call.key.ordinal), []
+            said = review_of(call)
+            if call is known[-1] or not isinstance(said, Rejected):
+                return replace(self.build(execution, plan), call=call)
+            plan = replace(plan, ordinal=plan.ordinal + 1, rejected=said, unclear=plan.unclear + 1)
+        return self._going_on(execution, plan, tries)
+
+    def review_again(self, execution: Execution, earlier: Plan, unclear: Rejected) -> Attempt:
+        """Return the review that follows one that was no verdict."""
+        plan = replace(earlier, ordinal=earlier.ordinal + 1, rejected=unclear, unclear=earlier.unclear + 1)
+        return self.build(execution, plan)
 
     async def present(self, execution: Execution, known: Sequence[Call]) -> Attempt:
         """Return the present attempt again, with the next try of its call; `known` are the step's calls so far."""
         step = execution.steps[self.step_id]
         inputs = tuple([await self._papers.pinned(pin) for pin in step.pins])
-        rejected = rejected_output(step, known)
-        kind = CallKind.REMEDIATE if rejected else CallKind.GENERATE
-        tries = [call.key.ordinal for call in known if call.key.attempt == step.attempt]
-        ordinal = 1 + max(tries, default=0)
-        items = self._items(inputs)
-        return self._build(execution, inputs, items, number=step.attempt, kind=kind, ordinal=ordinal, rejected=rejected)
-
-    def _build(
-        self,
-        execution: Execution,
-        inputs: tuple[Document, ...],
-        items: Sequence[Material],
-        *,
-        number: int,
-        kind: CallKind,
-        ordinal: int = 1,
-        rejected: Rejected | None = None,
-    ) -> Attempt:
-        request = build_request(
-            step_id=self.step_id,
-            step=self.step,
-            role=self._definition.roles[self.step.role],
-            model=self.model,
-            given=Given(
-                brief=execution.input,
-                documents=[each for each in inputs if each.type in self.step.inputs],
-                items=items,
-                rounds=execution.steps[self.step_id].rounds,
-                decisions=execution.steps[self.step_id].decisions,
-            ),
+        rejected, makers = (
+            rejected_output(step, known),
+            [call for call in known if call.key.kind is not CallKind.REVIEW],
+        )
+        kind = CallKind.CLARIFY if step.was_answered else CallKind.GENERATE
+        plan = Plan(
+            number=step.attempt,
+            kind=CallKind.REMEDIATE if rejected else kind,
+            model=makers[-1].model if makers and rejected else self.model,
+            inputs=inputs,
             rejected=rejected,
         )
+        return self._going_on(execution, plan, [call for call in makers if call.key.attempt == step.attempt])
+
+    def _going_on(self, execution: Execution, plan: Plan, tries: Sequence[Call]) -> Attempt:
+        """Return the next try of a call that was tried before: what was asked last, of the model asked last."""
+        if not tries:
+            return self.build(execution, plan)
+        last = tries[-1]
+        plan = replace(plan, ordinal=last.key.ordinal + 1, model=last.model)
+        cut = self.build(execution, replace(plan, condensed=True))
+        attempt = cut if cut.call.request_hash == last.request_hash else self.build(execution, plan)
+        same = [call for call in tries if call.request_hash == attempt.call.request_hash]
+        return replace(attempt, failed_tries=failed_tries(same))
+
+    def next_model(self, plan: Plan) -> str | None:
+        """Return whom to ask when the plan's model cannot do it; None: there is nobody else."""
+        models = self._models if plan.candidate is None else self._reviewers
+        later = models[models.index(plan.model) + 1 :] if plan.model in models else ()
+        return later[0] if later else None
+
+    def build(self, execution: Execution, plan: Plan) -> Attempt:
+        """Return the prompt and the call of a plan."""
+        request = self._request(execution, plan)
         now = self._ports.clock.now()
         request = replace(request, timeout_seconds=seconds_for_a_call(execution, request.timeout_seconds, now))
-        key = CallKey(execution_id=execution.id, step_id=self.step_id, attempt=number, kind=kind, ordinal=ordinal)
+        key = CallKey(
+            execution_id=execution.id,
+            step_id=self.step_id,
+            attempt=plan.number,
+            kind=plan.kind,
+            ordinal=plan.ordinal,
+        )
         call = Call(
             key=key,
-            model=self.model,
+            model=plan.model,
             request_hash=request.request_hash,
             status=CallStatus.PENDING,
             started_at=now,
             estimated_cost_usd=self._ports.models.estimate(request),
             reserved_tokens=most_tokens(request),
         )
-        return Attempt(request=request, call=call, inputs=inputs)
+        return Attempt(plan=plan, request=request, call=call)
+
+    def _request(self, execution: Execution, plan: Plan) -> ModelRequest:
+        step = execution.steps[self.step_id]
+        given = Given(
+            brief=execution.input,
+            documents=[each for each in plan.inputs if each.type in self.step.inputs],
+            items=self._items(plan.inputs),
+            rounds=step.rounds,
+            decisions=step.decisions,
+        )
+        if plan.candidate is not None and self.step.review is not None:
+            return build_review(
+                step_id=self.step_id,
+                step=self.step,
+                policy=self.step.review,
+                model=plan.model,
+                given=given,
+                candidate=plan.candidate,
+                rejected=plan.rejected,
+                condensed=plan.condensed,
+            )
+        return build_request(
+            step_id=self.step_id,
+            step=self.step,
+            role=self._definition.roles[self.step.role],
+            model=plan.model,
+            given=given,
+            rejected=plan.rejected,
+            condensed=plan.condensed,
+        )

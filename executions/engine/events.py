@@ -26,6 +26,8 @@ class EventType(StrEnum):
     EXECUTION_STARTED = "execution_started"
     STEP_STARTED = "step_started"
     REMEDIATION_STARTED = "remediation_started"
+    REVIEW_STARTED = "review_started"
+    REVIEW_COMPLETED = "review_completed"
     CLARIFICATION_NEEDED = "clarification_needed"
     CLARIFICATION_ANSWERED = "clarification_answered"
     ACCEPTANCE_NEEDED = "acceptance_needed"
@@ -95,6 +97,25 @@ class RemediationStarted(Event):
     event_type = EventType.REMEDIATION_STARTED
     attempt: int
     violations: tuple[FieldError, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReviewStarted(Event):
+    """The output is valid, and another model judges it."""
+
+    event_type = EventType.REVIEW_STARTED
+    attempt: int
+    model: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReviewCompleted(Event):
+    """What the reviewer says of the document, and what it found."""
+
+    event_type = EventType.REVIEW_COMPLETED
+    attempt: int
+    verdict: str
+    findings: tuple[FieldError, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

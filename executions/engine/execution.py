@@ -104,6 +104,11 @@ class Step:
         return WaitingOn.ACCEPTANCE if self.open_round is None else WaitingOn.CLARIFICATION
 
     @property
+    def was_answered(self) -> bool:
+        """Whether it has asked questions, and has answers or what stands in for them."""
+        return any(asked.answered_at is not None for asked in self.rounds)
+
+    @property
     def open_round(self) -> ClarificationRound | None:
         """The round of questions that waits for answers, if any."""
         last = self.rounds[-1] if self.rounds else None

@@ -20,9 +20,9 @@ class ScriptedModelClient:
         self.requests: list[ModelRequest] = []
         self.estimated_cost_usd: Decimal | None = None
 
-    def resolve(self, model: str) -> str:
+    def resolve(self, model: str) -> tuple[str, ...]:
         """Return aliases as models of the provider `scripted`."""
-        return model if ":" in model else f"scripted:{model}"
+        return (model if ":" in model else f"scripted:{model}",)
 
     def estimate(self, request: ModelRequest) -> Decimal | None:
         """Return the same for every request."""

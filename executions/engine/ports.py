@@ -124,8 +124,11 @@ class Definitions(Protocol):
 class ModelClient(Protocol):
     """Language models, by alias or `provider:model`."""
 
-    def resolve(self, model: str) -> str:
-        """Return the `provider:model` that an alias stands for (itself when it is one already)."""
+    def resolve(self, model: str) -> tuple[str, ...]:
+        """Return the `provider:model` that an alias stands for (itself when it is one already).
+
+        Those after the first are asked, in this order, when the ones before them cannot do it.
+        """
 
     def estimate(self, request: ModelRequest) -> Decimal | None:
         """Return what asking may cost at most, in US dollars; None when the model has no known price."""

@@ -20,6 +20,9 @@ from workflows.definition import RoleDefinition, StepDefinition
 
 CHARACTERS_PER_TOKEN = 4  # a rule of thumb for English; budgets are soft
 
+#: Code of what a review has found.
+FOUND_BY_REVIEW = "review"
+
 #: The beginning of what a model could read as our tag: no material can close the one it stands in, or open another.
 _TAG = re.compile(r"<(?=\s*/?\s*data\b)", re.IGNORECASE)
 
@@ -58,7 +61,14 @@ class Given:
 
 
 def build_request(
-    *, step_id: str, step: StepDefinition, role: RoleDefinition, model: str, given: Given, rejected: Rejected | None
+    *,
+    step_id: str,
+    step: StepDefinition,
+    role: RoleDefinition,
+    model: str,
+    given: Given,
+    rejected: Rejected | None,
+    condensed: bool = False,
 ) -> ModelRequest:
     """Return the request of one attempt: what stays the same first, what changes last.
 
@@ -69,9 +79,10 @@ def build_request(
         model: Resolved `provider:model`.
         given: What there is to read.
         rejected: The last output, when it was invalid, or changes were asked for.
+        condensed: Whether what there is to read is cut to half its length: the model could not take the whole.
     """
     max_questions = _questions_left(step, given.rounds)
-    materials = (*_inputs(given, step.input_token_budget), *_said(given))
+    materials = materials_of(given, step, condensed=condensed)
     request = ModelRequest(
         step_id=step_id,
         model=model,
@@ -85,7 +96,15 @@ def build_request(
         role=role.name,
         materials=materials,
     )
-    return replace(request, request_hash=_hash(request))
+    return hashed(request)
+
+
+def materials_of(given: Given, step: StepDefinition, *, condensed: bool) -> tuple[Material, ...]:
+    """Return what a step is given to read, within its `input_token_budget`; at most half of it when `condensed`."""
+    read, budget = _inputs(given), step.input_token_budget * CHARACTERS_PER_TOKEN
+    if condensed:
+        budget = min(budget, sum(len(material.text) for material in read)) // 2
+    return (*_condensed(read, budget), *_said(given))
 
 
 def _questions_left(step: StepDefinition, rounds: Sequence[ClarificationRound]) -> int:
@@ -100,43 +119,51 @@ def _instructions(role: RoleDefinition, step: StepDefinition, max_questions: int
 
 
 def _prompt(step: StepDefinition, materials: Sequence[Material], rejected: Rejected | None) -> str:
-    parts = [_data(material) for material in materials]
+    parts = [as_data(material) for material in materials]
     parts.append(f"# Task: {step.name}\n\n{step.task}")
     if rejected is not None:
-        parts.append(_sent_back(rejected))
+        parts.append(sent_back(rejected))
     return "\n\n".join(parts)
 
 
-def _sent_back(rejected: Rejected) -> str:
+def sent_back(rejected: Rejected) -> str:
+    """Return what a model is told of its last output."""
     # Violations quote the output, which may quote the brief: they are data like the rest.
     faults = "\n".join(f"- at `{each.pointer or '/'}`: {each.detail}" for each in rejected.violations)
     output = Material(kind="rejected", name="your last output", text=rejected.output)
     if any(each.code == CHANGES_REQUESTED for each in rejected.violations):
         return (
-            f"# A person has read your last output and asks for changes\n\n{_data(output)}\n\n"
+            f"# A person has read your last output and asks for changes\n\n{as_data(output)}\n\n"
             "Hand in the whole document again with the newest change request met, and keep the rest."
+        )
+    if any(each.code == FOUND_BY_REVIEW for each in rejected.violations):
+        found = Material(kind="findings", name="what the review found", text=faults)
+        return (
+            f"# A reviewer has read your last output and finds fault with it\n\n{as_data(output)}\n\n"
+            f"{as_data(found)}\n\nHand in the whole document again with these faults mended, and keep the rest."
         )
     violations = Material(kind="violations", name="exactly what is wrong with it", text=faults)
     return (
-        f"# Your last output was not valid\n\n{_data(output)}\n\n{_data(violations)}\n\n"
+        f"# Your last output was not valid\n\n{as_data(output)}\n\n{as_data(violations)}\n\n"
         "Hand in the whole document again with these faults mended, and change nothing else."
     )
 
 
-def _data(material: Material) -> str:
+def as_data(material: Material) -> str:
+    """Return material between tags that nothing in it can close."""
     text = _TAG.sub("&lt;", material.text)
     name = material.name.replace('"', "'").replace("\n", " ").replace("<", "(").replace(">", ")")
     return f'<data kind="{material.kind}" name="{name}">\n{text}\n</data>'
 
 
-def _inputs(given: Given, token_budget: int) -> list[Material]:
+def _inputs(given: Given) -> list[Material]:
     brief = given.brief
     text = brief if isinstance(brief, str) else json.dumps(brief, indent=1, ensure_ascii=False)
     read = [
         Material(kind="document", name=each.type, text=json.dumps(each.content, indent=1, ensure_ascii=False))
         for each in given.documents
     ]
-    return _condensed([Material(kind="brief", name="brief", text=text), *read, *given.items], token_budget)
+    return [Material(kind="brief", name="brief", text=text), *read, *given.items]
 
 
 def _said(given: Given) -> Iterator[Material]:
@@ -170,9 +197,9 @@ def _shown(question: Question, answer: JsonValue) -> str:
     return json.dumps(answer, ensure_ascii=False)
 
 
-def _condensed(materials: list[Material], token_budget: int) -> list[Material]:
-    """Cut the longest materials down until all fit the budget together; short ones stay whole."""
-    left = token_budget * CHARACTERS_PER_TOKEN
+def _condensed(materials: list[Material], budget: int) -> list[Material]:
+    """Cut the longest materials down until all have at most `budget` characters together; short ones stay whole."""
+    left = budget
     allowed: dict[int, int] = {}
     order = sorted(range(len(materials)), key=lambda index: (len(materials[index].text), index))
     for position, index in enumerate(order):
@@ -192,7 +219,8 @@ def _cut(material: Material, length: int) -> Material:
     return material.model_copy(update={"text": text[:head] + note + text[len(text) - tail :]})
 
 
-def _hash(request: ModelRequest) -> str:
+def hashed(request: ModelRequest) -> ModelRequest:
+    """Return the request with the hash of what is sent."""
     sent = {
         "model": request.model,
         "instructions": request.instructions,
@@ -201,4 +229,5 @@ def _hash(request: ModelRequest) -> str:
         "max_output_tokens": request.max_output_tokens,
     }
     canonical = json.dumps(sent, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(canonical.encode("utf-8", "surrogatepass")).hexdigest()
+    digest = hashlib.sha256(canonical.encode("utf-8", "surrogatepass")).hexdigest()
+    return replace(request, request_hash=digest)

@@ -33,7 +33,7 @@ class Pulled:
         placed = context.document
         if placed is None or not can_start(execution, self.step_id):
             return None
-        pins = tuple(pin_of(placed if each.type == placed.type else each) for each in self.attempt.inputs)
+        pins = tuple(pin_of(placed if each.type == placed.type else each) for each in self.attempt.plan.inputs)
         call = self.attempt.call
         started = changes.start_step(execution, self.step_id, model=call.model, pins=pins, context=context)
         started = replace(started, calls=(call,))

@@ -13,7 +13,7 @@ from executions.engine.calls import Call, ModelReply
 from executions.engine.events import moment
 from executions.engine.execution import Document, Execution, Step
 from executions.engine.prompts import Rejected
-from executions.engine.states import CallStatus
+from executions.engine.states import CallKind, CallStatus
 from workflows.definition import StepDefinition
 
 MAX_TITLE = 500  # characters; the content keeps the whole title
@@ -25,24 +25,25 @@ def new_document(
     execution: Execution,
     definition: StepDefinition,
     call: Call,
-    reply: ModelReply,
     now: datetime,
+    review: Mapping[str, JsonValue] | None = None,
+    condensed: bool = False,
 ) -> Document:
-    """Return the document of a step, with where it comes from. The journal gives it its version."""
+    """Return the document of a step, with where it comes from. The journal gives it its version.
+
+    Args:
+        content: Valid against the step's schema.
+        execution: Of the step.
+        definition: Of the step.
+        call: With the reply that it came from.
+        now: The present moment.
+        review: What a reviewer said of it.
+        condensed: Whether the model was given less to read than there was.
+    """
     step = execution.steps[call.key.step_id]
-    provenance: dict[str, JsonValue] = {
-        "workflow_id": execution.workflow_id,
-        "workflow_version": execution.workflow_version,
-        "role": step.role,
-        "model": f"{reply.provider}:{reply.model}",
-        "attempt": call.key.attempt,
-        "inputs": [pin.model_dump(mode="json") for pin in step.pins],
-        "answers": _answers(step),
-        **({"decisions": [each.model_dump(mode="json") for each in step.decisions]} if step.decisions else {}),
-        "rehearsal": reply.provider == "rehearsal",
-        "request_hash": call.request_hash,
-        **({"item": {"keys": list(step.keys), "label": step.label}} if step.keys else {}),
-    }
+    told: dict[str, JsonValue] = {} if review is None else {"review": dict(review)}
+    if condensed:
+        told["condensed"] = True
     return Document(
         id=uuid7(),
         scope_id=step.scope.id,
@@ -54,8 +55,26 @@ def new_document(
         execution_id=execution.id,
         step_id=step.step_id,
         created_at=now,
-        provenance=provenance,
+        provenance={**_provenance(execution, step, call), **told},
     )
+
+
+def _provenance(execution: Execution, step: Step, call: Call) -> dict[str, JsonValue]:
+    if call.reply is None:
+        raise ValueError("a document comes from a reply")
+    return {
+        "workflow_id": execution.workflow_id,
+        "workflow_version": execution.workflow_version,
+        "role": step.role,
+        "model": f"{call.reply.provider}:{call.reply.model}",
+        "attempt": call.key.attempt,
+        "inputs": [pin.model_dump(mode="json") for pin in step.pins],
+        "answers": _answers(step),
+        **({"decisions": [each.model_dump(mode="json") for each in step.decisions]} if step.decisions else {}),
+        "rehearsal": call.reply.provider == "rehearsal",
+        "request_hash": call.request_hash,
+        **({"item": {"keys": list(step.keys), "label": step.label}} if step.keys else {}),
+    }
 
 
 def _answers(step: Step) -> list[JsonValue]:
@@ -92,6 +111,9 @@ def rejected_output(step: Step, calls: Iterable[Call]) -> Rejected | None:
     earlier = [
         call.reply
         for call in calls
-        if call.key.attempt == step.attempt - 1 and call.status is CallStatus.COMMITTED and call.reply is not None
+        if call.key.attempt == step.attempt - 1
+        and call.key.kind is not CallKind.REVIEW
+        and call.status is CallStatus.COMMITTED
+        and call.reply is not None
     ]
     return Rejected(output=output_of(earlier[-1] if earlier else None), violations=step.violations)

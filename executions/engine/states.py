@@ -55,7 +55,12 @@ class CallKind(StrEnum):
     """Why the model was called."""
 
     GENERATE = "generate"
+    #: To mend output that was invalid, that a review found fault with, or that a person wants changed.
     REMEDIATE = "remediate"
+    #: Anew, with the answers to the questions that it asked.
+    CLARIFY = "clarify"
+    #: To judge a document by the step's rubric.
+    REVIEW = "review"
 
 
 class WaitingOn(StrEnum):

@@ -3,30 +3,36 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
 from typing import assert_never
 
-from executions.engine import accepting, asking, budgets, changes, parking
-from executions.engine.attempts import Attempt, Attempts
+from executions.engine import asking, budgets, changes
+from executions.engine.attempts import Attempt
 from executions.engine.calls import Call, ModelReply
-from executions.engine.errors import FieldError, ModelError, Unavailable
-from executions.engine.execution import Document, Execution, Failure
-from executions.engine.iteration import ITEM_GONE, Collections
+from executions.engine.errors import Unavailable
+from executions.engine.execution import Execution, Failure
+from executions.engine.iteration import ITEM_GONE
 from executions.engine.papers import Papers, pin_of
-from executions.engine.ports import Decide, Ports
+from executions.engine.ports import Ports
 from executions.engine.prompts import Rejected
-from executions.engine.pulling import Pulled, pull, start_all
 from executions.engine.replies import Questions, Unusable, ValidDocument, Violations, parse_reply
-from executions.engine.results import new_document, output_of
-from executions.engine.retries import failed_tries, given_up, seconds_to_wait
-from executions.engine.states import WORKING, CallStatus, FailureCode
-from executions.engine.step_books import StepBooks
+from executions.engine.results import output_of
+from executions.engine.reviews import (
+    MOST_REVIEWS,
+    Candidate,
+    Judgement,
+    ReviewVerdict,
+    begin_review,
+    review_of,
+    told,
+)
+from executions.engine.states import WORKING, CallKind, CallStatus, FailureCode
+from executions.engine.step_ends import StepEnds
 from workflows.definition import WorkflowDefinition
 
 
-class LLMStepExecutor(StepBooks):
+class LLMStepExecutor(StepEnds):
     """Runs one step of one execution under one runner's epoch.
 
     The ledger row of a call is committed before the call is made, together with the start of its attempt; the reply
@@ -57,14 +63,16 @@ class LLMStepExecutor(StepBooks):
             room: How many more steps may be at work than are.
             pulls: Whether the steps that wait for nothing but this one's document start with its last transition.
         """
-        super().__init__(ports, execution=execution, step_id=step_id, open_call=begun.call if begun else None)
-        self._definition = definition
-        self._papers = papers or Papers(ports.repositories.documents)
-        self._attempts = Attempts(ports, definition=definition, step_id=step_id, papers=self._papers)
-        self._collections = Collections(definition, step_id)
-        self._begun = begun
-        self._room = room
-        self._pulls = pulls
+        super().__init__(
+            ports,
+            definition=definition,
+            execution=execution,
+            step_id=step_id,
+            papers=papers or Papers(ports.repositories.documents),
+            begun=begun,
+            room=room,
+            pulls=pulls,
+        )
 
     async def execute(self) -> Execution:
         """Work until the step waits, is done or has failed; return the execution as it is then.
@@ -128,61 +136,26 @@ class LLMStepExecutor(StepBooks):
         """Go on with an attempt that was begun and not finished: a reply that was paid for is used."""
         known = await self._ports.ledger.calls(self._execution.id, self._step_id)
         mine = [call for call in known if call.key.attempt == self._now.attempt]
+        reviews = [call for call in mine if call.key.kind is CallKind.REVIEW]
         attempt = await self._attempts.present(self._execution, known)
         for call in mine:
-            if call.status is CallStatus.COMMITTED and call.reply is not None:
-                return await self._decide(replace(attempt, call=call), call.reply)
-        # In one transition with the new call, behind the fence: a runner that was overtaken settles nobody's call.
-        lost = [self._settled(call, CallStatus.UNKNOWN) for call in mine if call.status is CallStatus.PENDING]
-        await self._commit(self._again(attempt.call, *lost), calls=(*lost, attempt.call))
-        return self._if_announced(replace(attempt, failed_tries=failed_tries(mine)))
+            if call.status is CallStatus.COMMITTED and call.reply is not None and call not in reviews:
+                return await self._decide(replace(attempt, call=call), call.reply, reviews)
+        return await self._take_up(attempt, mine)
 
-    # --- calling and deciding -------------------------------------------------------------------------------------
+    # --- asking and deciding ------------------------------------------------------------------------------------------
 
     async def _carry_out(self, attempt: Attempt) -> Attempt | None:
-        self._sent = True
-        draft = self._ports.drafts.begin(attempt.call.key)
-        try:
-            reply = await self._ports.models.complete(attempt.request, draft.add)
-        except ModelError as error:
-            return await self._after_failure(attempt, error)
-        finally:
-            draft.end()
-        return await self._decide(attempt, reply)
+        asked = await self._ask(attempt)
+        return None if asked is None else await self._decide(*asked)
 
-    async def _after_failure(self, attempt: Attempt, error: ModelError) -> Attempt | None:
-        """Try again after a wait, park the step when the wait is long, or give up."""
-        failed, tries, ports = self._failed(attempt.call, error), attempt.failed_tries + 1, self._ports
-        seconds = seconds_to_wait(self._attempts.step.retries, error, tries=tries, chance=ports.chance)
-        if seconds is None:
-            await self._settle_with(failed, self._fail(given_up(error, failed.error, tries=tries)))
-            return None
-        if seconds > ports.park_after_seconds:
-            resume_at = ports.clock.now() + timedelta(seconds=seconds)
-            await self._settle_with(
-                failed,
-                lambda execution, context: parking.park(execution, self._step_id, resume_at=resume_at, context=context),
-            )
-            return None
-        await ports.clock.sleep(seconds)
-        key = replace(failed.key, ordinal=failed.key.ordinal + 1)
-        following = replace(attempt.call, key=key, started_at=ports.clock.now())
-        await self._settle_with(failed, self._again(following), following)
-        return self._if_announced(replace(attempt, call=following, failed_tries=tries))
-
-    def _again(self, call: Call, *lost: Call) -> Decide:
-        keys = [each.key for each in lost]
-
-        def again(execution: Execution, context: changes.Context) -> changes.Change:
-            change = parking.try_again(execution, self._step_id, lost=keys, context=context)
-            return budgets.within(change, self._step_id, call, context=context)
-
-        return again
-
-    async def _decide(self, attempt: Attempt, reply: ModelReply) -> Attempt | None:
-        request = attempt.request
+    async def _decide(self, attempt: Attempt, reply: ModelReply, reviews: Sequence[Call] = ()) -> Attempt | None:
+        """Do what follows from a reply; `reviews` are the calls in which its document was reviewed before."""
         # Before anything is waited for: whatever stops this runner from now on, the reply is kept.
         self._open = settled = self._settled(attempt.call, CallStatus.COMMITTED, reply=reply)
+        if attempt.plan.candidate is not None:
+            return await self._judge(attempt, settled, attempt.plan.candidate)
+        request = attempt.request
         outcome = parse_reply(reply, schema=request.output_schema, max_questions=request.max_questions)
         if isinstance(outcome, ValidDocument) and (
             faults := self._collections.faults(self._execution, outcome.content)
@@ -190,15 +163,10 @@ class LLMStepExecutor(StepBooks):
             outcome = Violations(errors=faults)
         match outcome:
             case ValidDocument(content=content):
-                document = new_document(
-                    content,
-                    execution=self._execution,
-                    definition=self._attempts.step,
-                    call=settled,
-                    reply=reply,
-                    now=self._ports.clock.now(),
-                )
-                await self._complete_with(settled, document)
+                candidate = Candidate(content=content, call=settled, condensed=attempt.plan.condensed)
+                if self._attempts.step.review is not None:
+                    return await self._review(attempt, candidate, list(reviews))
+                await self._complete_with(settled, self._document(candidate))
             case Questions(drafts=drafts):
                 policy = self._attempts.step.clarification
                 await self._settle_with(
@@ -208,72 +176,74 @@ class LLMStepExecutor(StepBooks):
                     ),
                 )
             case Violations(errors=errors):
-                return await self._send_back(attempt, settled, errors)
+                return await self._send_back(
+                    attempt, settled, rejected=Rejected(output=output_of(reply), violations=errors)
+                )
             case Unusable(failure=failure):
                 await self._settle_with(settled, self._fail(failure))
             case _:
                 assert_never(outcome)
         return None
 
-    async def _send_back(self, attempt: Attempt, settled: Call, violations: tuple[FieldError, ...]) -> Attempt | None:
+    async def _send_back(
+        self, attempt: Attempt, settled: Call, *, rejected: Rejected, judged: Judgement | None = None
+    ) -> Attempt | None:
         """Ask again with exactly what was wrong, or give up after the step's `max_attempts`."""
         tried = self._now.invalid_outputs + 1
         if tried >= self._attempts.step.max_attempts:
-            worst = violations[0]
+            worst = rejected.violations[0]
             message = f"The output was invalid {tried} times; the last at {worst.pointer or '/'}: {worst.detail}"
-            failure = Failure(code=FailureCode.VALIDATION_EXHAUSTED, message=message)
-            await self._settle_with(settled, self._fail(failure, violations))
+            await self._exhaust(settled, message, violations=rejected.violations, judged=judged)
             return None
-        rejected = Rejected(output=output_of(settled.reply), violations=violations)
-        following = self._attempts.remediation(self._execution, attempt.inputs, rejected)
+        following = self._attempts.remediation(self._execution, attempt.plan, rejected)
 
         def remediate(execution: Execution, context: changes.Context) -> changes.Change:
-            change = changes.remediate(execution, self._step_id, violations=violations, context=context)
+            change = changes.remediate(execution, self._step_id, violations=rejected.violations, context=context)
             return budgets.within(change, self._step_id, following.call, context=context)
 
-        await self._settle_with(settled, remediate, following.call)
+        await self._settle_with(settled, told(remediate, self._step_id, judged), following.call)
         return self._if_announced(following)
 
-    async def _complete_with(self, settled: Call, document: Document) -> None:
-        """Store the document; what can start then, and there is room for, starts in the same transition."""
-        if self._attempts.step.acceptance is not None:
-            await self._settle_with(
-                settled,
-                lambda execution, context: accepting.hand_in(execution, self._step_id, context=context),
-                document=document,
-            )
-            return
-        pulled = await self._pull(document) if self._pulls else []
+    # --- being reviewed -------------------------------------------------------------------------------------------
 
-        def complete(execution: Execution, context: changes.Context) -> changes.Change:
-            grown = self._grown(execution, document, context.now)
-            change = changes.complete_step(grown.execution, self._step_id, context=context)
-            return start_all(replace(change, events=(*grown.events, *change.events)), pulled, context)
+    async def _review(self, attempt: Attempt, candidate: Candidate, known: list[Call]) -> Attempt | None:
+        """Have a valid document judged; `known` are the calls in which it was before."""
+        review = self._attempts.review(self._execution, attempt.plan, candidate, known=known)
+        if review.call.reply is not None:
+            return await self._decide(review, review.call.reply)
+        if known or self._now.status not in WORKING:
+            return await self._take_up(review, known)
 
-        try:
-            await self._settle_with(settled, complete, document=document)
-        finally:
-            self._papers.keep(self._execution, self._step_id, document)
-            self.following = [each for each in pulled if each.has_started(self._execution)]
-            self.claimed = len(self.following)
+        def begin(execution: Execution, context: changes.Context) -> changes.Change:
+            change = begin_review(execution, self._step_id, model=review.call.model)
+            return budgets.within(change, self._step_id, review.call, context=context)
 
-    async def _pull(self, document: Document) -> list[Pulled]:
-        self.claimed = max(self._room() + 1, 0)  # this step makes room for one
-        pulled = await pull(
-            self._ports,
-            definition=self._definition,
-            execution=self._grown(self._execution, document, document.created_at).execution,
-            papers=self._papers,
-            document=document,
-            most=self.claimed,
-        )
-        self.claimed = len(pulled)
-        return pulled
+        await self._settle_with(candidate.call, begin, review.call)
+        return self._if_announced(review)
 
-    def _grown(self, execution: Execution, document: Document, now: datetime) -> changes.Change:
-        return self._collections.expand(execution, document.content, now=now)
-
-    def _fail(self, failure: Failure, violations: tuple[FieldError, ...] = ()) -> Decide:
-        return lambda execution, context: changes.fail_step(
-            execution, self._step_id, failure, context=context, violations=violations
-        )
+    async def _judge(self, attempt: Attempt, settled: Call, candidate: Candidate) -> Attempt | None:
+        """Do what follows from what a reviewer has replied."""
+        judged = review_of(settled)
+        match judged:
+            case Judgement(verdict=ReviewVerdict.SATISFIED):
+                await self._complete_with(settled, self._document(candidate, judged), judged)
+            case Judgement(verdict=ReviewVerdict.NEEDS_REVISION):
+                rejected = Rejected(output=output_of(candidate.call.reply), violations=judged.findings)
+                return await self._send_back(attempt, settled, rejected=rejected, judged=judged)
+            case Judgement():
+                message = "The review found that no revision would help."
+                await self._exhaust(settled, message, violations=judged.findings, judged=judged)
+            case Rejected() if attempt.plan.unclear + 1 < MOST_REVIEWS:
+                again = self._attempts.review_again(self._execution, attempt.plan, judged)
+                return await self._go_on_with(again, settled)
+            case Rejected(violations=violations):
+                worst = violations[0]
+                message = f"No review gave a verdict; the last at {worst.pointer or '/'}: {worst.detail}"
+                failure = Failure(code=FailureCode.VALIDATION_EXHAUSTED, message=message)
+                await self._settle_with(settled, self._fail(failure, violations))
+            case Unusable(failure=failure):
+                message = f"Its review failed. {failure.message}"
+                await self._settle_with(settled, self._fail(replace(failure, message=message)))
+            case _:
+                assert_never(judged)
+        return None

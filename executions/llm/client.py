@@ -19,16 +19,21 @@ class RoutingModelClient:
     """Sends each request to the provider that its model names."""
 
     def __init__(
-        self, *, aliases: dict[str, str], rehearsal_latency_seconds: float, calls_at_once: int, streaming: bool
+        self,
+        *,
+        aliases: dict[str, str],
+        rehearsal_latency_seconds: float,
+        calls_at_once: int,
+        streaming: bool,
     ) -> None:
         self._aliases = aliases
         self._streaming = streaming
         self._free = asyncio.Semaphore(calls_at_once)
         self._rehearsal = rehearsal.RehearsalModel(latency_seconds=rehearsal_latency_seconds)
 
-    def resolve(self, model: str) -> str:
-        """Return the `provider:model` that an alias stands for (itself when it is one already)."""
-        return self._aliases.get(model, model)
+    def resolve(self, model: str) -> tuple[str, ...]:
+        """Return the `provider:model` that an alias stands for (itself when it is one already), then its fallbacks."""
+        return tuple(each.strip() for each in self._aliases.get(model, model).split(","))
 
     def estimate(self, request: ModelRequest) -> Decimal | None:
         """Return what asking may cost at most: nothing read from a cache, and the longest answer allowed."""

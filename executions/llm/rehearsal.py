@@ -17,6 +17,7 @@ from executions.engine.calls import ModelReply, ModelRequest, ToolCall, Usage
 from executions.engine.ports import Heard
 from executions.engine.prompts import CHARACTERS_PER_TOKEN
 from executions.engine.replies import ASK_CLARIFICATION, SUBMIT_DOCUMENT
+from executions.engine.reviews import VERDICT, ReviewVerdict
 from executions.llm.facts import Facts
 from executions.llm.writer import Writer
 
@@ -41,7 +42,7 @@ class RehearsalModel:
         What takes time is told piece by piece meanwhile.
         """
         facts = Facts(request.materials)
-        call = self._questions(request, facts) or self._document(request, facts)
+        call = _verdict(request) or self._questions(request, facts) or self._document(request, facts)
         if self._latency_seconds:
             await self._write(json.dumps(call.arguments, ensure_ascii=False, indent=1), heard)
         prompt_length = len(request.instructions) + len(request.prompt)
@@ -86,6 +87,13 @@ class RehearsalModel:
             return None
         questions: list[JsonValue] = list(asked[: min(request.max_questions, _MOST_QUESTIONS)])
         return ToolCall(name=ASK_CLARIFICATION, arguments={"questions": questions})
+
+
+def _verdict(request: ModelRequest) -> ToolCall | None:
+    """Return the verdict of a review, None when none is asked for. Who cannot read finds no fault."""
+    if request.document_type != VERDICT:
+        return None
+    return ToolCall(name=SUBMIT_DOCUMENT, arguments={"verdict": ReviewVerdict.SATISFIED.value, "findings": []})
 
 
 def _question(point: str) -> dict[str, JsonValue]:

@@ -16,6 +16,8 @@ _LINES = 6  # of each document
 _MARKS = {
     "step_started": "[cyan]▶[/]",
     "remediation_started": "[yellow]↻[/]",
+    "review_started": "[cyan]○[/]",
+    "review_completed": "[cyan]●[/]",
     "clarification_needed": "[magenta]?[/]",
     "clarification_answered": "[magenta]✓[/]",
     "acceptance_needed": "[magenta]?[/]",
@@ -36,6 +38,8 @@ def event_line(event: Mapping[str, Any]) -> str:
         "execution_started": lambda: "a worker took it",
         "step_started": lambda: f"{step}: the {data['role'].lower()} writes ({data['model']})",
         "remediation_started": lambda: f"{step}: sent back, {len(data['violations'])} faults",
+        "review_started": lambda: f"{step}: is reviewed ({data['model']})",
+        "review_completed": lambda: f"{step}: the review says {data['verdict']}, {len(data['findings'])} findings",
         "clarification_needed": lambda: f"{step}: {len(data['questions'])} question(s)",
         "clarification_answered": lambda: f"{step}: answered by {data['answered_by']}",
         "acceptance_needed": lambda: (

@@ -23,6 +23,8 @@ from executions.engine.runner import ExecutionRunner
 from executions.engine.states import CallStatus, ExecutionStatus, FailureCode
 from tests.contract.worlds import AnyWorld, MemoryWorld, PostgresWorld, without_ids
 from tests.engine.collections import collection, delivery, items, over
+from tests.engine.failing import too_long
+from tests.engine.verdicts import GIVEN_UP, NEEDS_REVISION, SATISFIED
 from tests.engine.world import LINE, Gate, document, invalid, question, reply
 from tests.engine.world import definition as define
 from workflows.definition import WorkflowDefinition
@@ -38,6 +40,10 @@ GATED = define(
     {"id": "design", "for_each": OVER, "acceptance": {}},
     {"id": "check", "for_each": OVER, "inputs": ["design"]},
     max_parallel=1,
+)
+JUDGED = define(
+    {"id": "one", "review": {"rubric": "It is short."}, "on_exhausted": "acceptance", "fallbacks": ["b:second"]},
+    {"id": "two", "inputs": ["one"]},
 )
 
 Story = Callable[[AnyWorld], Awaitable[None]]
@@ -62,6 +68,20 @@ class Refusing:
 def odd(arguments: JsonValue) -> ModelReply:
     """Return a reply that hands this in."""
     return reply(ToolCall(name="submit_document", arguments=arguments))
+
+
+async def judged(world: AnyWorld) -> None:
+    """A review sends the document back, another says nothing, the last gives up; a person decides."""
+    world.script = {"one": [document("First"), NEEDS_REVISION, document("Second"), reply(text="Hm."), GIVEN_UP]}
+    await world.runner("a").run()
+    await world.review(Verdict.ACCEPT)
+    await world.runner("b").run()
+
+
+async def condensed(world: AnyWorld) -> None:
+    """What the model cannot read is cut, and what it cannot do another model does."""
+    world.script = {"one": [too_long(), too_long(), document(), SATISFIED]}
+    await world.runner("a").run()
 
 
 async def hostile(world: AnyWorld) -> None:
@@ -224,6 +244,8 @@ async def reviewed(world: AnyWorld) -> None:
         (GATED, reviewed, ExecutionStatus.COMPLETED),
         (delivery(epic="skip"), delivered, ExecutionStatus.COMPLETED),
         (delivery(), delivered_again, ExecutionStatus.COMPLETED),
+        (JUDGED, judged, ExecutionStatus.COMPLETED),
+        (JUDGED, condensed, ExecutionStatus.COMPLETED),
         (LINE, hostile, ExecutionStatus.COMPLETED),
         (LINE, buggy, ExecutionStatus.FAILED),
         (LINE, refused, ExecutionStatus.FAILED),

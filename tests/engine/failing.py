@@ -22,6 +22,11 @@ def late() -> ModelError:
     return ModelError(FailureCode.TIMED_OUT, "Late.", transient=True, cut_off=True)
 
 
+def too_long() -> ModelError:
+    """Return what a model says that cannot read so much."""
+    return ModelError(FailureCode.CONTEXT_TOO_LONG, "It is longer than 8,192 tokens.")
+
+
 def clock(world: World) -> ManualClock:
     """Return the world's clock."""
     assert isinstance(world.ports.clock, ManualClock)

@@ -21,12 +21,14 @@ from executions.engine.acceptance import Verdict
 from executions.engine.calls import Call, ModelReply, ModelRequest
 from executions.engine.errors import Conflict, ModelError, Superseded
 from executions.engine.events import ProgressEvent
-from executions.engine.execution import Document, Execution, Step, slug_of
+from executions.engine.execution import Document, Execution, Step
 from executions.engine.ports import Heard, Ports, Repositories, Transition
+from executions.engine.reviews import VERDICT
 from executions.engine.runner import ExecutionRunner
 from executions.engine.states import ENDED, CallStatus, ExecutionStatus, FailureCode, StepStatus, WaitingOn
 from tests.engine.collections import collection, items, over
-from tests.engine.world import ASKING, FORK, LINE, World, definition, document, invalid, question
+from tests.engine.verdicts import GIVEN_UP, NEEDS_REVISION, SATISFIED
+from tests.engine.world import ASKING, FORK, LINE, World, definition, document, invalid, question, reply
 from workflows.definition import WorkflowDefinition
 
 MOST_DECISIONS = 3  # about one step
@@ -58,7 +60,12 @@ EXPIRING_ITEMS = definition(
     {"id": "design", "for_each": EPICS, "clarification": {"deadline_seconds": 30}},
     {"id": "check", "for_each": EPICS, "inputs": ["design"]},
 )
-WORKFLOWS = (LINE, FORK, ASKING, WIDE, ASKING_BESIDE, COLLECTION, GATED, EXPIRING, EXPIRING_ITEMS)
+REVIEWED = definition(
+    {"id": "one", "review": {"rubric": "It is short."}, "on_exhausted": "acceptance", "fallbacks": ["b:second"]},
+    {"id": "two", "inputs": ["one"], "review": {"rubric": "It is long."}, "clarification": {"max_rounds": 1}},
+    {"id": "three", "fallbacks": ["b:second"]},
+)
+WORKFLOWS = (LINE, FORK, ASKING, WIDE, ASKING_BESIDE, COLLECTION, GATED, EXPIRING, EXPIRING_ITEMS, REVIEWED)
 
 
 class Dead(BaseException):
@@ -179,7 +186,7 @@ class _Ledger(_Port):
 
 
 class _Models(_Port):
-    def resolve(self, model: str) -> str:
+    def resolve(self, model: str) -> tuple[str, ...]:
         return self.inner.models.resolve(model)
 
     def estimate(self, request: ModelRequest) -> Decimal | None:
@@ -231,11 +238,15 @@ class Simulation:
         number = sum(self.bought.values())
         chance = self._random.random()
         if chance < 0.04:
-            return ModelError(FailureCode.PROVIDER_REJECTED, "The key is wrong.")
+            code = self._random.choice([FailureCode.PROVIDER_REJECTED, FailureCode.CONTEXT_TOO_LONG])
+            return ModelError(code, "It cannot be done.")
         if chance < 0.1:
             wait = self._random.choice([None, 1.0, 60.0])
             return ModelError(FailureCode.PROVIDER_UNAVAILABLE, "Busy.", transient=True, retry_after=wait)
-        if chance < 0.2:
+        if request.document_type == VERDICT:
+            unclear = reply(text=f"Reply {number} says nothing.")
+            said = self._random.choice([SATISFIED, SATISFIED, NEEDS_REVISION, GIVEN_UP, unclear])
+        elif chance < 0.2:
             said = invalid()
         elif chance < 0.5 and request.max_questions:
             said = question(default=self._random.choice([None, "Eleven"]))
@@ -449,12 +460,12 @@ class Simulation:
         completed = [event.step_id for event in log if event.event_type == "step_completed"]
         assert sorted(done) == sorted(map(str, completed)), "a step was completed twice, or in silence"
         self._look_at_questions(stored, log)
-        gated = {step.id for step in self.world.definition.steps if step.acceptance is not None}
         told = {  # a retry tells of it again
             (event.step_id, event.data["document_version"]) for event in log if event.event_type == "acceptance_needed"
         }
         handed_in = [step_id for step_id, _ in told]
-        stored_by = Counter([*handed_in, *(each for each in done if slug_of(each) not in gated)])
+        at_once = [each for each in done if (each, stored.steps[each].document_version) not in told]
+        stored_by = Counter([*handed_in, *at_once])
         for made in self.world.documents.versions.values():
             assert [each.version for each in made] == list(range(1, stored_by[made[0].step_id] + 1)), "a document twice"
         assert len(self.world.documents.versions) == len(stored_by), "a document without a step"

@@ -114,10 +114,10 @@ async def test_after_the_last_try_the_step_fails_and_says_how_often_it_was_tried
 
 
 async def test_a_permanent_error_is_not_tried_again() -> None:
-    world = await World(script={"one": [ModelError(FailureCode.CONTEXT_TOO_LONG, "Too long.")]}).start()
+    world = await World(script={"one": [ModelError(FailureCode.PROVIDER_REJECTED, "No such model.")]}).start()
     execution = await world.run()
     assert execution.failure is not None
-    assert execution.failure.message == "Too long."
+    assert execution.failure.message == "No such model."
     assert (len(world.asked), clock(world).slept) == (1, [])
 
 

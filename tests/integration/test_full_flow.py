@@ -185,7 +185,7 @@ async def _check_costs(ada: Caller, execution_id: str) -> None:
     assert Decimal(steps["research"]["cost_usd"]) == sum(map(Decimal, PRICES[:3]))
     assert steps["summary"]["cost_usd"] == PRICES[3]
     kinds = [call["kind"] for attempt in steps["research"]["attempts"] for call in attempt["calls"]]
-    assert kinds == ["generate", "generate", "remediate"]
+    assert kinds == ["generate", "clarify", "remediate"]
     details = await get(ada, f"/executions/{execution_id}")
     last = (await get(ada, f"/executions/{execution_id}/events"))["data"][-1]["data"]
     summary = await get(ada, "/telemetry/summary")

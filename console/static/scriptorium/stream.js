@@ -2,7 +2,8 @@
 // How to use it: docs/clients/browser.md. What the server promises: docs/streaming.md.
 
 export const EVENT_TYPES = [
-  "execution_created", "execution_started", "step_started", "remediation_started", "clarification_needed",
+  "execution_created", "execution_started", "step_started", "remediation_started", "review_started",
+  "review_completed", "clarification_needed",
   "clarification_answered", "acceptance_needed", "acceptance_decided", "step_completed", "step_failed",
   "step_cancelled", "step_skipped", "execution_waiting", "execution_resumed", "execution_retried", "budget_warning",
   "budget_changed", "complete"];

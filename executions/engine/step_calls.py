@@ -1,0 +1,117 @@
+"""Asking a model until it has replied, or until nobody is left to ask."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+from executions.engine import budgets, changes, parking
+from executions.engine.attempts import Attempt, Attempts
+from executions.engine.calls import Call, ModelReply
+from executions.engine.errors import FieldError, ModelError
+from executions.engine.execution import Execution, Failure
+from executions.engine.papers import Papers
+from executions.engine.ports import Decide, Ports
+from executions.engine.retries import given_up, seconds_to_wait
+from executions.engine.states import CallStatus, FailureCode
+from executions.engine.step_books import StepBooks
+from workflows.definition import WorkflowDefinition
+
+
+class StepCalls(StepBooks):
+    """The calls of one step: each is made once, and after one that failed another follows, or the step gives up."""
+
+    def __init__(
+        self,
+        ports: Ports,
+        *,
+        definition: WorkflowDefinition,
+        execution: Execution,
+        step_id: str,
+        papers: Papers,
+        open_call: Call | None,
+    ) -> None:
+        super().__init__(ports, execution=execution, step_id=step_id, open_call=open_call)
+        self._definition = definition
+        self._papers = papers
+        self._attempts = Attempts(ports, definition=definition, step_id=step_id, papers=papers)
+
+    async def _ask(self, attempt: Attempt) -> tuple[Attempt, ModelReply] | None:
+        """Make the call of an attempt, and those that have to follow it; return the one that has its reply.
+
+        None: the step waits, or has failed.
+        """
+        following: Attempt | None = attempt
+        while following is not None:
+            attempt, self._sent = following, True
+            draft = None if attempt.plan.candidate else self._ports.drafts.begin(attempt.call.key)
+            try:
+                heard = _nobody_hears if draft is None else draft.add
+                return attempt, await self._ports.models.complete(attempt.request, heard)
+            except ModelError as error:
+                following = await self._after_failure(attempt, error)
+            finally:
+                if draft is not None:
+                    draft.end()
+        return None
+
+    async def _after_failure(self, attempt: Attempt, error: ModelError) -> Attempt | None:
+        """Try again after a wait, ask for less or somebody else, park the step when the wait is long, or give up."""
+        failed, tries, ports = self._failed(attempt.call, error), attempt.failed_tries + 1, self._ports
+        seconds = seconds_to_wait(self._attempts.step.retries, error, tries=tries, chance=ports.chance)
+        if seconds is None or seconds > ports.park_after_seconds:
+            other = self._another_way(attempt, error)
+            if other is not None:
+                return await self._go_on_with(other, failed)
+        if seconds is None:
+            await self._settle_with(failed, self._fail(given_up(error, failed.error, tries=tries)))
+            return None
+        if seconds > ports.park_after_seconds:
+            resume_at = ports.clock.now() + timedelta(seconds=seconds)
+            await self._settle_with(
+                failed,
+                lambda execution, context: parking.park(execution, self._step_id, resume_at=resume_at, context=context),
+            )
+            return None
+        await ports.clock.sleep(seconds)
+        again = self._attempts.build(self._execution, replace(attempt.plan, ordinal=attempt.plan.ordinal + 1))
+        return await self._go_on_with(replace(again, failed_tries=tries), failed)
+
+    def _another_way(self, attempt: Attempt, error: ModelError) -> Attempt | None:
+        """Return what to ask instead: less, of a model that cannot read so much; or the next model."""
+        plan = replace(attempt.plan, ordinal=attempt.plan.ordinal + 1)
+        if error.failure_code is FailureCode.CONTEXT_TOO_LONG and not plan.condensed:
+            return self._attempts.build(self._execution, replace(plan, condensed=True))
+        model = self._attempts.next_model(plan)
+        if model is None or error.failure_code is FailureCode.MODEL_REFUSED:
+            return None
+        return self._attempts.build(self._execution, replace(plan, model=model, condensed=False))
+
+    async def _go_on_with(self, following: Attempt, failed: Call) -> Attempt | None:
+        await self._settle_with(failed, self._again(following.call), following.call)
+        return self._if_announced(following)
+
+    async def _take_up(self, attempt: Attempt, known: list[Call]) -> Attempt | None:
+        """Announce an attempt that was begun before; of `known` calls those that nobody has settled are lost."""
+        # In one transition with the new call, behind the fence: a runner that was overtaken settles nobody's call.
+        lost = [self._settled(call, CallStatus.UNKNOWN) for call in known if call.status is CallStatus.PENDING]
+        await self._commit(self._again(attempt.call, *lost), calls=(*lost, attempt.call))
+        return self._if_announced(attempt)
+
+    def _again(self, call: Call, *lost: Call) -> Decide:
+        keys = [each.key for each in lost]
+
+        def again(execution: Execution, context: changes.Context) -> changes.Change:
+            change = parking.try_again(execution, self._step_id, lost=keys, context=context)
+            return budgets.within(change, self._step_id, call, context=context)
+
+        return again
+
+    def _fail(self, failure: Failure, violations: tuple[FieldError, ...] = ()) -> Decide:
+        return lambda execution, context: changes.fail_step(
+            execution, self._step_id, failure, context=context, violations=violations
+        )
+
+
+def _nobody_hears(_: str) -> None:
+    """Hear nothing: people watch what is written, and not what is thought of it."""

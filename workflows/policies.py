@@ -1,0 +1,74 @@
+"""What a step of a workflow may do besides asking a model: ask people, be reviewed, wait, and try again."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from pydantic import BaseModel, ConfigDict, Field
+
+MAX_DEADLINE = 365 * 86_400  # seconds
+
+
+class Part(BaseModel):
+    """A part of a definition: it never changes, and has no fields that nobody knows."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
+
+
+class OnDeadline(StrEnum):
+    """What happens when nobody has answered in time."""
+
+    #: The defaults stand in; a required question without one fails the step.
+    DEFAULTS = "defaults"
+    FAIL = "fail"
+    #: Nothing: the deadline is there for people to see.
+    WAIT = "wait"
+
+
+class ClarificationPolicy(Part):
+    """How far a step may go in asking people, and how long it waits for them."""
+
+    max_rounds: int = Field(default=3, ge=1, le=10)
+    max_questions: int = Field(default=5, ge=1, le=20, description="Questions in one round.")
+    deadline_seconds: float | None = Field(
+        default=None, gt=0, le=MAX_DEADLINE, allow_inf_nan=False, description="From asking; null: it waits for ever."
+    )
+    on_deadline: OnDeadline = Field(default=OnDeadline.DEFAULTS, description="What happens when nobody has answered.")
+
+
+class RetryPolicy(Part):
+    """How a step meets a provider that cannot answer for now: overloaded, out of reach, or too slow."""
+
+    max_tries: int = Field(default=5, ge=1, le=20, description="Calls made for one attempt; 1: never again.")
+    base_seconds: float = Field(
+        default=1.0, ge=0, le=3600, allow_inf_nan=False, description="Longest wait after the first failure."
+    )
+    cap_seconds: float = Field(
+        default=60.0,
+        ge=0,
+        le=86_400,
+        allow_inf_nan=False,
+        description="The wait doubles with every failure up to this.",
+    )
+
+
+class AcceptancePolicy(Part):
+    """The document waits for a person, who accepts it, rejects it or asks for changes."""
+
+    instructions: str = Field(default="", max_length=2000, description="What the person should look at.")
+
+
+class ReviewPolicy(Part):
+    """Another model judges the document by a rubric. What it finds is sent back, as invalid output is."""
+
+    rubric: str = Field(min_length=1, max_length=20_000, description="By what the document is judged.")
+    model: str = Field(default="strong", min_length=1, description="Alias or provider:model of the reviewer.")
+    max_output_tokens: int = Field(default=2_000, ge=100)
+
+
+class OnExhausted(StrEnum):
+    """What happens when none of the outputs that a step may try was good enough."""
+
+    FAIL = "fail"
+    #: A person decides about the last document that was valid; without one the step fails.
+    ACCEPTANCE = "acceptance"
