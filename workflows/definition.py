@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Annotated, Any
 
-import jsonschema_rs
-from pydantic import Field, JsonValue, ValidationError
+from pydantic import Field, ValidationError
 
 from workflows.budget import Budget
 from workflows.faults import DefinitionError, Fault, pointer
-from workflows.iteration import Chain, ForEach, Slug, iteration_faults, loops_of
+from workflows.iteration import Chain, ForEach, Slug, loops_of
+from workflows.placeholders import rendered
 from workflows.policies import (
     AcceptancePolicy,
     ClarificationPolicy,
@@ -23,6 +23,8 @@ from workflows.policies import (
     RetryPolicy,
     ReviewPolicy,
 )
+from workflows.references import reference_faults
+from workflows.schemas import JsonSchema, validator_of
 
 __all__ = [
     "AcceptancePolicy",
@@ -44,7 +46,6 @@ __all__ = [
     "validator_of",
 ]
 
-JsonSchema = dict[str, JsonValue]
 ModelName = Annotated[str, Field(min_length=1)]
 
 
@@ -53,6 +54,10 @@ class RoleDefinition(Part):
 
     name: str = Field(min_length=1, max_length=80)
     instructions: str = Field(min_length=1, description="What this role knows, cares about and refuses to do.")
+
+    def rendered(self, names: Mapping[str, str]) -> RoleDefinition:
+        """Return the role with what the placeholders in its text stand for."""
+        return self.model_copy(update={"instructions": rendered(self.instructions, names)})
 
 
 class StepDefinition(Part):
@@ -90,6 +95,13 @@ class StepDefinition(Part):
     max_output_tokens: int = Field(default=8_000, ge=100)
     timeout_seconds: int = Field(default=600, ge=1, description="Wall clock of one model call.")
     retries: RetryPolicy = Field(default=RetryPolicy(), description="Of calls that the provider could not answer.")
+
+    def rendered(self, names: Mapping[str, str]) -> StepDefinition:
+        """Return the step with what the placeholders in its texts stand for."""
+        texts: dict[str, object] = {"task": rendered(self.task, names)}
+        if self.review is not None:
+            texts["review"] = self.review.model_copy(update={"rubric": rendered(self.review.rubric, names)})
+        return self.model_copy(update=texts)
 
     @property
     def decision(self) -> AcceptancePolicy | None:
@@ -196,85 +208,10 @@ def parse_definition(source: object) -> WorkflowDefinition:
         definition = WorkflowDefinition.model_validate(source)
     except ValidationError as error:
         raise DefinitionError([_shape_fault(dict(each)) for each in error.errors()]) from error
-    if faults := list(_reference_faults(definition)):
+    if faults := list(reference_faults(definition)):
         raise DefinitionError(faults)
     return definition
 
 
-def validator_of(schema: JsonSchema) -> jsonschema_rs.Validator:
-    """Return the validator of a document's schema, formats included. References lead nowhere outside the schema.
-
-    Raises:
-        jsonschema_rs.ValidationError: it is no schema, or names another one.
-    """
-    return jsonschema_rs.Draft202012Validator(schema, validate_formats=True, retriever=_refuse_to_fetch)
-
-
-def _refuse_to_fetch(uri: str) -> JsonValue:
-    raise LookupError(f"a schema may not refer to {uri}")
-
-
 def _shape_fault(error: dict[str, Any]) -> Fault:
     return Fault(pointer=pointer(*error["loc"]), code=error["type"], detail=error["msg"])
-
-
-def _reference_faults(definition: WorkflowDefinition) -> Iterator[Fault]:
-    yield from _duplicate_faults(definition)
-    produced = {step.produces for step in definition.steps} | set(definition.scope_documents)
-    for index, step in enumerate(definition.steps):
-        if step.role not in definition.roles:
-            yield Fault(pointer=pointer("steps", index, "role"), code="unknown_role", detail=f"No role {step.role!r}.")
-        for number, kind in enumerate(step.inputs):
-            if kind not in produced:
-                yield Fault(
-                    pointer=pointer("steps", index, "inputs", number),
-                    code="unknown_document",
-                    detail=f"No step makes a {kind!r}, and scope_documents does not name it.",
-                )
-        if step.on_exhausted is OnExhausted.ACCEPTANCE and step.review is None:
-            detail = "A person can accept valid documents alone: give the step a review that may find fault with one."
-            yield Fault(pointer=pointer("steps", index, "on_exhausted"), code="nothing_to_accept", detail=detail)
-        yield from _schema_faults(index, step.output_schema)
-    yield from iteration_faults(definition)
-    yield from _cycle_faults(definition)
-
-
-def _duplicate_faults(definition: WorkflowDefinition) -> Iterator[Fault]:
-    ids: set[str] = set()
-    kinds: set[str] = set(definition.scope_documents)
-    for index, step in enumerate(definition.steps):
-        if step.id in ids:
-            yield Fault(pointer=pointer("steps", index, "id"), code="duplicate_step", detail=f"{step.id!r} again.")
-        if step.produces in kinds:
-            detail = f"{step.produces!r} is made elsewhere already; one document per scope and type."
-            yield Fault(pointer=pointer("steps", index, "produces"), code="duplicate_document", detail=detail)
-        ids.add(step.id)
-        kinds.add(step.produces)
-
-
-def _schema_faults(index: int, schema: JsonSchema) -> Iterator[Fault]:
-    where = pointer("steps", index, "output_schema")
-    try:
-        jsonschema_rs.meta.validate(schema)
-        validator_of(schema)
-    except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError, ValueError) as error:
-        yield Fault(pointer=where, code="invalid_schema", detail=str(error).splitlines()[0])
-        return
-    properties, required = schema.get("properties"), schema.get("required")
-    title = properties.get("title") if isinstance(properties, dict) else None
-    titled = isinstance(title, dict) and title.get("type") == "string"
-    if schema.get("type") != "object" or not titled or not isinstance(required, list) or "title" not in required:
-        detail = "A document is an object with a required string `title`."
-        yield Fault(pointer=where, code="untitled_document", detail=detail)
-
-
-def _cycle_faults(definition: WorkflowDefinition) -> Iterator[Fault]:
-    waits_for = {step_id: set(needed) for step_id, needed in definition.dependencies.items()}
-    done: set[str] = set()
-    while free := {step_id for step_id, needed in waits_for.items() if step_id not in done and needed <= done}:
-        done |= free
-    for index, step in enumerate(definition.steps):
-        if step.id not in done:
-            detail = f"{step.id!r} can never start: it waits for a step that waits for it."
-            where = ("inputs",) if step.inputs or step.for_each is None else ("for_each", "document")
-            yield Fault(pointer=pointer("steps", index, *where), code="cycle", detail=detail)

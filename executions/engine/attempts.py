@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from executions.engine.budgets import seconds_for_a_call
 from executions.engine.calls import Call, CallKey, Material, ModelRequest, most_tokens
-from executions.engine.execution import Document, Execution, keys_of
+from executions.engine.execution import Document, Execution, Step, keys_of
 from executions.engine.iteration import item_material
 from executions.engine.papers import Papers
 from executions.engine.planner import instance_id
@@ -205,11 +205,13 @@ class Attempts:
             rounds=step.rounds,
             decisions=step.decisions,
         )
-        if plan.candidate is not None and self.step.review is not None:
+        names = self._names(step)
+        definition = self.step.rendered(names)
+        if plan.candidate is not None and definition.review is not None:
             return build_review(
                 step_id=self.step_id,
-                step=self.step,
-                policy=self.step.review,
+                step=definition,
+                policy=definition.review,
                 model=plan.model,
                 given=given,
                 candidate=plan.candidate,
@@ -218,10 +220,22 @@ class Attempts:
             )
         return build_request(
             step_id=self.step_id,
-            step=self.step,
-            role=self._definition.roles[self.step.role],
+            step=definition,
+            role=self._definition.roles[self.step.role].rendered(names),
             model=plan.model,
             given=given,
             rejected=plan.rejected,
             condensed=plan.condensed,
         )
+
+    def _names(self, step: Step) -> dict[str, str]:
+        """Return what placeholders stand for; workflows.placeholders says which there are."""
+        names = {
+            "workflow.id": self._definition.id,
+            "workflow.name": self._definition.name,
+            "step.id": self.step.id,
+            "step.name": self.step.name,
+            "document.type": self.step.produces,
+            "scope.type": step.scope.type,
+        }
+        return {**names, "item.key": step.keys[-1]} if step.keys else names

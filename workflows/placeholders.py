@@ -1,0 +1,38 @@
+"""Placeholders in what a workflow says to its models: `{{ scope.type }}`.
+
+They stand for names that the workflow itself gives, and never for what people or models wrote: that is data, and comes
+between tags. Nothing is evaluated; what is no placeholder is text.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+
+#: What a placeholder may stand for.
+NAMES = {
+    "workflow.id": "the workflow's id",
+    "workflow.name": "the workflow's name",
+    "step.id": "the step's id",
+    "step.name": "the step's name",
+    "document.type": "the type of the document that the step makes",
+    "scope.type": "the kind of place that the document is for",
+}
+#: Of a step that goes over a collection.
+ITEM_NAMES = {"item.key": "the key of the item that the step is about"}
+
+_PLACEHOLDER = re.compile(r"\{\{[ \t]*([A-Za-z_][\w.]*)[ \t]*\}\}")
+
+
+def placeholders(text: str) -> Iterator[str]:
+    """Yield the names in a text, in their order."""
+    yield from (found[1] for found in _PLACEHOLDER.finditer(text))
+
+
+def rendered(text: str, values: Mapping[str, str]) -> str:
+    """Return a text with each placeholder replaced by its value.
+
+    Raises:
+        KeyError: it has one without a value; a definition that was parsed has none.
+    """
+    return _PLACEHOLDER.sub(lambda found: values[found[1]], text)

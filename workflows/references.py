@@ -1,0 +1,96 @@
+"""What a definition refers to: roles, documents, items, other schemas. Everything is checked as it is parsed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import jsonschema_rs
+
+from workflows.faults import Fault, pointer
+from workflows.iteration import iteration_faults
+from workflows.placeholders import ITEM_NAMES, NAMES, placeholders
+from workflows.policies import OnExhausted
+from workflows.schemas import JsonSchema, validator_of
+
+if TYPE_CHECKING:
+    from workflows.definition import StepDefinition, WorkflowDefinition
+
+
+def reference_faults(definition: WorkflowDefinition) -> Iterator[Fault]:
+    """Yield everything in a definition that refers to nothing, or to the wrong thing."""
+    yield from _duplicate_faults(definition)
+    produced = {step.produces for step in definition.steps} | set(definition.scope_documents)
+    for index, step in enumerate(definition.steps):
+        if step.role not in definition.roles:
+            yield Fault(pointer=pointer("steps", index, "role"), code="unknown_role", detail=f"No role {step.role!r}.")
+        for number, kind in enumerate(step.inputs):
+            if kind not in produced:
+                yield Fault(
+                    pointer=pointer("steps", index, "inputs", number),
+                    code="unknown_document",
+                    detail=f"No step makes a {kind!r}, and scope_documents does not name it.",
+                )
+        if step.on_exhausted is OnExhausted.ACCEPTANCE and step.review is None:
+            detail = "A person can accept valid documents alone: give the step a review that may find fault with one."
+            yield Fault(pointer=pointer("steps", index, "on_exhausted"), code="nothing_to_accept", detail=detail)
+        yield from _placeholder_faults(definition, index, step)
+        yield from _schema_faults(index, step.output_schema)
+    yield from iteration_faults(definition)
+    yield from _cycle_faults(definition)
+
+
+def _placeholder_faults(definition: WorkflowDefinition, index: int, step: StepDefinition) -> Iterator[Fault]:
+    """Yield the placeholders that would stand for nothing; those of a role's text in every step that has the role."""
+    known = NAMES if step.for_each is None else NAMES | ITEM_NAMES
+    texts = {pointer("steps", index, "task"): step.task}
+    if step.review is not None:
+        texts[pointer("steps", index, "review", "rubric")] = step.review.rubric
+    if step.role in definition.roles:
+        texts[pointer("roles", step.role, "instructions")] = definition.roles[step.role].instructions
+    for where, text in texts.items():
+        for name in placeholders(text):
+            if name not in known:
+                detail = f"Step {step.id!r} has nothing for {{{{ {name} }}}}; there are {', '.join(known)}."
+                yield Fault(pointer=where, code="unknown_placeholder", detail=detail)
+
+
+def _duplicate_faults(definition: WorkflowDefinition) -> Iterator[Fault]:
+    ids: set[str] = set()
+    kinds: set[str] = set(definition.scope_documents)
+    for index, step in enumerate(definition.steps):
+        if step.id in ids:
+            yield Fault(pointer=pointer("steps", index, "id"), code="duplicate_step", detail=f"{step.id!r} again.")
+        if step.produces in kinds:
+            detail = f"{step.produces!r} is made elsewhere already; one document per scope and type."
+            yield Fault(pointer=pointer("steps", index, "produces"), code="duplicate_document", detail=detail)
+        ids.add(step.id)
+        kinds.add(step.produces)
+
+
+def _schema_faults(index: int, schema: JsonSchema) -> Iterator[Fault]:
+    where = pointer("steps", index, "output_schema")
+    try:
+        jsonschema_rs.meta.validate(schema)
+        validator_of(schema)
+    except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError, ValueError) as error:
+        yield Fault(pointer=where, code="invalid_schema", detail=str(error).splitlines()[0])
+        return
+    properties, required = schema.get("properties"), schema.get("required")
+    title = properties.get("title") if isinstance(properties, dict) else None
+    titled = isinstance(title, dict) and title.get("type") == "string"
+    if schema.get("type") != "object" or not titled or not isinstance(required, list) or "title" not in required:
+        detail = "A document is an object with a required string `title`."
+        yield Fault(pointer=where, code="untitled_document", detail=detail)
+
+
+def _cycle_faults(definition: WorkflowDefinition) -> Iterator[Fault]:
+    waits_for = {step_id: set(needed) for step_id, needed in definition.dependencies.items()}
+    done: set[str] = set()
+    while free := {step_id for step_id, needed in waits_for.items() if step_id not in done and needed <= done}:
+        done |= free
+    for index, step in enumerate(definition.steps):
+        if step.id not in done:
+            detail = f"{step.id!r} can never start: it waits for a step that waits for it."
+            where = ("inputs",) if step.inputs or step.for_each is None else ("for_each", "document")
+            yield Fault(pointer=pointer("steps", index, *where), code="cycle", detail=detail)
