@@ -9,14 +9,15 @@ from drf_spectacular.utils import OpenApiParameter, extend_schema_field
 from rest_framework import serializers
 
 from access.fields import TimestampField
+from access.serializers import StrictSerializer
 from executions.engine.acceptance import Verdict
 from executions.engine.clarification import ClarificationRound
 from executions.engine.events import EventType
-from executions.engine.states import Limit, StepStatus
+from executions.engine.states import CallKind, Limit, StepStatus
 from executions.progress.wire import event_json
 from executions.question_serializers import ClarificationResponse, ItemResponse, item
 from executions.selectors import StepDetails, progress_event
-from executions.serializers import FailureResponse, failure, values
+from executions.serializers import MAX_INTEGER, FailureResponse, failure, values
 
 
 class PinResponse(serializers.Serializer[Any]):
@@ -137,6 +138,37 @@ class StepStatusResponse(serializers.Serializer[Any]):
     def get_error(self, details: StepDetails) -> dict[str, str] | None:
         """Return why it failed, null when it has not."""
         return failure(details.step.failure_code, details.step.failure_message)
+
+
+class PromptFilters(StrictSerializer):
+    """Which of a step's calls; without any of these its newest."""
+
+    attempt = serializers.IntegerField(min_value=1, max_value=MAX_INTEGER, required=False)
+    kind = serializers.ChoiceField(choices=values(CallKind), required=False)
+    ordinal = serializers.IntegerField(
+        min_value=1, max_value=MAX_INTEGER, required=False, help_text="Of the try in its attempt, from 1."
+    )
+
+
+class PromptResponse(serializers.Serializer[Any]):
+    """What a model was asked in one call."""
+
+    step_id = serializers.CharField(source="call.key.step_id")
+    attempt = serializers.IntegerField(source="call.key.attempt")
+    kind = serializers.ChoiceField(choices=values(CallKind), source="call.key.kind")
+    ordinal = serializers.IntegerField(source="call.key.ordinal")
+    model = serializers.CharField(source="call.model", help_text="provider:model.")
+    started_at = TimestampField(source="call.started_at")
+    request_hash = serializers.CharField(source="call.request_hash", help_text="SHA-256 of what was sent, from then.")
+    exact = serializers.BooleanField(
+        source="is_exact",
+        help_text="What is shown has that hash. false: something that it was made from, or how, has changed since.",
+    )
+    instructions = serializers.CharField(source="request.instructions")
+    prompt = serializers.CharField(source="request.prompt")
+    output_schema = serializers.DictField(source="request.output_schema")
+    max_questions = serializers.IntegerField(source="request.max_questions", help_text="0: it could not ask.")
+    max_output_tokens = serializers.IntegerField(source="request.max_output_tokens")
 
 
 class EventResponse(serializers.Serializer[Any]):

@@ -27,6 +27,7 @@ from executions.budget_serializers import BudgetRequest
 from executions.engine.errors import VersionConflict
 from executions.engine.execution import Execution
 from executions.problem_docs import problems
+from executions.prompting import sent_prompt
 from executions.serializers import (
     AcceptanceRequest,
     ClarificationAnswers,
@@ -37,7 +38,14 @@ from executions.serializers import (
     RetryRequest,
     StartExecutionRequest,
 )
-from executions.step_serializers import PAGE, EventPage, EventResponse, StepStatusResponse
+from executions.step_serializers import (
+    PAGE,
+    EventPage,
+    EventResponse,
+    PromptFilters,
+    PromptResponse,
+    StepStatusResponse,
+)
 from executions.tickets import issue_execution_ticket
 
 _ID = OpenApiParameter("execution_id", OpenApiTypes.UUID, OpenApiParameter.PATH)
@@ -176,6 +184,16 @@ class ExecutionViewSet(PagedViewSet):
         return await self.page(
             request, select, StepStatusResponse, ordering=("position", "place", "id"), prepare=selectors.described_steps
         )
+
+    @extend_schema(  # type: ignore[type-var]
+        parameters=[_ID, _STEP, PromptFilters], responses={200: PromptResponse, **problems(401, 404, 422)}
+    )
+    @action(detail=True, url_path=r"steps/(?P<step_id>[^/]+)/prompt")
+    async def prompt(self, request: Request, execution_id: str, step_id: str) -> Response:
+        """Show what a step's model was asked: in its newest call, or in another one."""
+        wanted = dict.fromkeys(("attempt", "kind", "ordinal")) | checked(PromptFilters, request.query_params)
+        sent = await sent_prompt(user=request.user, execution_id=UUID(execution_id), step_id=step_id, **wanted)
+        return Response(PromptResponse(sent).data)
 
     @extend_schema(parameters=[_ID, EventFilters, *PAGE], responses={200: EventPage, **problems(401, 404, 422)})  # type: ignore[type-var]
     @action(detail=True)

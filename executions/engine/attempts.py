@@ -142,10 +142,8 @@ class Attempts:
         """Return the present attempt again, with the next try of its call; `known` are the step's calls so far."""
         step = execution.steps[self.step_id]
         inputs = tuple([await self._papers.pinned(pin) for pin in step.pins])
-        rejected, makers = (
-            rejected_output(step, known),
-            [call for call in known if call.key.kind is not CallKind.REVIEW],
-        )
+        rejected = rejected_output(step, known)
+        makers = [call for call in known if call.key.kind is not CallKind.REVIEW]
         kind = CallKind.CLARIFY if step.was_answered else CallKind.GENERATE
         plan = Plan(
             number=step.attempt,

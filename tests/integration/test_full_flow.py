@@ -131,6 +131,7 @@ async def test_an_execution_goes_from_its_start_over_a_question_and_a_repair_to_
     await _check_log(browser, ada, execution_id, live.text)
     await _check_documents(ada, execution_id)
     await _check_costs(ada, execution_id)
+    await _check_prompts(ada, execution_id, models.requests)
 
 
 async def _check_log(browser: Browser, ada: Caller, execution_id: str, live: str) -> None:
@@ -174,6 +175,19 @@ async def _check_documents(ada: Caller, execution_id: str) -> None:
     assert (findings["version"], findings["rehearsal"]) == (1, False)
     steps = (await get(ada, f"/executions/{execution_id}/steps"))["data"]
     assert [step["document"]["id"] for step in steps] == [findings["id"], summary["id"]]
+
+
+async def _check_prompts(ada: Caller, execution_id: str, sent: list[ModelRequest]) -> None:
+    """What every model was asked can be read, and is what was sent."""
+    path = f"/executions/{execution_id}/steps/research/prompt"
+    kinds = ["generate", "clarify", "remediate"]
+    for attempt, (kind, request) in enumerate(zip(kinds, sent, strict=False), start=1):
+        shown = await get(ada, f"{path}?attempt={attempt}")
+        assert (shown["kind"], shown["ordinal"], shown["exact"]) == (kind, 1, True)
+        assert (shown["instructions"], shown["prompt"]) == (request.instructions, request.prompt)
+        assert shown["request_hash"] == request.request_hash
+    assert (await get(ada, path))["attempt"] == 3  # the newest
+    assert BRIEF in (await get(ada, f"{path}?kind=clarify"))["prompt"]
 
 
 async def _check_costs(ada: Caller, execution_id: str) -> None:

@@ -1,0 +1,65 @@
+"""What models were asked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from access.selectors import Person
+from executions import models, selectors
+from executions.engine.attempts import Attempts
+from executions.engine.calls import Call
+from executions.engine.errors import FieldError, NotFound
+from executions.engine.events import EventType
+from executions.engine.execution import Pin, Step
+from executions.engine.hindsight import Began, Sent, sent_in
+from executions.engine.papers import Papers
+from executions.threads import in_thread
+from executions.wiring import ports
+
+
+async def sent_prompt(
+    *, user: Person, execution_id: UUID, step_id: str, attempt: int | None, kind: str | None, ordinal: int | None
+) -> Sent:
+    """Return what was asked in the step's newest call, or in the newest of this attempt, kind and ordinal.
+
+    Raises:
+        NotFound: there is no such execution, step or call, or none that the user may see.
+    """
+    await in_thread(lambda: selectors.execution(user=user, execution_id=execution_id))
+    port = ports()
+    execution = await port.repositories.executions.get(execution_id)
+    if step_id not in execution.steps:
+        raise NotFound(f"This execution has no step {step_id!r}.")
+    known = await port.ledger.calls(execution_id, step_id)
+    call = _newest(known, attempt=attempt, kind=kind, ordinal=ordinal)
+    definition = await port.definitions.get(execution.workflow_id, execution.workflow_version)
+    attempts = Attempts(port, definition=definition, step_id=step_id, papers=Papers(port.repositories.documents))
+    began = await in_thread(_began, execution_id, execution.steps[step_id], call.key.attempt)
+    return await sent_in(call, execution=execution, attempts=attempts, known=known, began=began)
+
+
+def _newest(known: Sequence[Call], *, attempt: int | None, kind: str | None, ordinal: int | None) -> Call:
+    for call in reversed(known):
+        key = call.key
+        if attempt in {None, key.attempt} and kind in {None, key.kind.value} and ordinal in {None, key.ordinal}:
+            return call
+    raise NotFound("The step has made no such call (yet).")
+
+
+def _began(execution_id: UUID, step: Step, attempt: int) -> Began:
+    """Return how an attempt began; what is not in the log any more is as the step has it now."""
+    rows = models.ExecutionEvent.objects.filter(
+        execution_id=execution_id,
+        step_id=step.step_id,
+        event_type__in=[EventType.STEP_STARTED.value, EventType.REMEDIATION_STARTED.value],
+    ).order_by("sequence")
+    pins, violations = step.pins, step.violations if step.attempt == attempt else ()
+    for row in rows:
+        if row.data["attempt"] > attempt:
+            break
+        if row.event_type == EventType.STEP_STARTED.value:
+            pins, violations = tuple(Pin.model_validate(each) for each in row.data["inputs"]), ()
+        elif row.data["attempt"] == attempt:
+            violations = tuple(FieldError.model_validate(each) for each in row.data["violations"])
+    return Began(pins=pins, violations=violations)
