@@ -169,7 +169,8 @@ class ExecutionAdmin(ReadOnlyAdmin):
         ]
         if calls:
             whole = telemetry.execution_totals(row.id)
-            cost = f"{whole.known_cost_usd:f}{'' if whole.cost_complete else ' and more'}"
+            unknown = f", without {whole.unpriced_calls} not known" if whole.unpriced_calls else ""
+            cost = f"{whole.known_cost_usd:f}{unknown}"
             calls.append(("all", "", "", "", "", whole.total_tokens, cost))
         return _table(("step", "attempt", "kind", "status", "model", "tokens", "US dollars"), calls)
 

@@ -85,7 +85,7 @@ class Page:
             calls=rest.calls,
             usage=Usage(**{name: getattr(rest, name) for name in Usage.model_fields}),
             known_cost_usd=rest.known_cost_usd,
-            cost_complete=rest.cost_complete,
+            unpriced_calls=rest.unpriced_calls,
             cost_final=rest.cost_final,
         )
         return others + sum_calls(entry.call for entry in mine)
@@ -151,7 +151,7 @@ def _record(call: Call, execution: Execution) -> recorder.CallRecord:
         provider=reply.provider,
         model=reply.model,
         provider_request_id=reply.provider_request_id[:200],
-        reply=None if call.reply is None else call.reply.model_dump(mode="json"),
+        reply=None if call.reply is None else call.reply.model_dump(mode="json", exclude={"cost_usd"}),
         **reply.usage.model_dump(),
         cost_usd=reply.cost_usd,
         estimated_cost_usd=call.estimated_cost_usd,
@@ -185,8 +185,8 @@ def _call(record: recorder.CallRecord, *, replied: bool) -> Call:
 
 
 def _reply(record: recorder.CallRecord) -> ModelReply:
-    if record.reply is not None:
-        return ModelReply.model_validate(record.reply)
+    if record.reply is not None:  # what it cost is known by its column: another price may have been found since
+        return ModelReply.model_validate(record.reply).model_copy(update={"cost_usd": record.cost_usd})
     usage = Usage.model_construct(**{name: getattr(record, name) for name in Usage.model_fields})
     return ModelReply.model_construct(
         provider=record.provider, model=record.model, usage=usage, cost_usd=record.cost_usd

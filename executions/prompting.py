@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 from uuid import UUID
 
 from access.selectors import Person
-from executions import models, selectors
+from executions import selectors
 from executions.engine.attempts import Attempts
 from executions.engine.calls import Call
 from executions.engine.errors import FieldError, NotFound
-from executions.engine.events import EventType
+from executions.engine.events import EventType, ProgressEvent
 from executions.engine.execution import Pin, Step
 from executions.engine.hindsight import Began, Sent, sent_in
 from executions.engine.papers import Papers
@@ -26,7 +27,7 @@ async def sent_prompt(
     Raises:
         NotFound: there is no such execution, step or call, or none that the user may see.
     """
-    await in_thread(lambda: selectors.execution(user=user, execution_id=execution_id))
+    events = await in_thread(lambda: list(_beginnings(user, execution_id, step_id)))
     port = ports()
     execution = await port.repositories.executions.get(execution_id)
     if step_id not in execution.steps:
@@ -35,7 +36,7 @@ async def sent_prompt(
     call = _newest(known, attempt=attempt, kind=kind, ordinal=ordinal)
     definition = await port.definitions.get(execution.workflow_id, execution.workflow_version)
     attempts = Attempts(port, definition=definition, step_id=step_id, papers=Papers(port.repositories.documents))
-    began = await in_thread(_began, execution_id, execution.steps[step_id], call.key.attempt)
+    began = _began(events, execution.steps[step_id], call.key.attempt)
     return await sent_in(call, execution=execution, attempts=attempts, known=known, began=began)
 
 
@@ -47,19 +48,22 @@ def _newest(known: Sequence[Call], *, attempt: int | None, kind: str | None, ord
     raise NotFound("The step has made no such call (yet).")
 
 
-def _began(execution_id: UUID, step: Step, attempt: int) -> Began:
+def _beginnings(user: Person, execution_id: UUID, step_id: str) -> Iterator[ProgressEvent]:
+    """Yield the events with which the attempts of a step began, oldest first."""
+    types = [EventType.STEP_STARTED.value, EventType.REMEDIATION_STARTED.value]
+    rows = selectors.events(user=user, execution_id=execution_id, types=types).filter(step_id=step_id)
+    yield from map(selectors.progress_event, rows)
+
+
+def _began(events: Sequence[ProgressEvent], step: Step, attempt: int) -> Began:
     """Return how an attempt began; what is not in the log any more is as the step has it now."""
-    rows = models.ExecutionEvent.objects.filter(
-        execution_id=execution_id,
-        step_id=step.step_id,
-        event_type__in=[EventType.STEP_STARTED.value, EventType.REMEDIATION_STARTED.value],
-    ).order_by("sequence")
     pins, violations = step.pins, step.violations if step.attempt == attempt else ()
-    for row in rows:
-        if row.data["attempt"] > attempt:
+    for event in events:
+        data: Mapping[str, Any] = event.data
+        if data["attempt"] > attempt:
             break
-        if row.event_type == EventType.STEP_STARTED.value:
-            pins, violations = tuple(Pin.model_validate(each) for each in row.data["inputs"]), ()
-        elif row.data["attempt"] == attempt:
-            violations = tuple(FieldError.model_validate(each) for each in row.data["violations"])
+        if event.event_type == EventType.STEP_STARTED:
+            pins, violations = tuple(Pin.model_validate(each) for each in data["inputs"]), ()
+        elif data["attempt"] == attempt:
+            violations = tuple(FieldError.model_validate(each) for each in data["violations"])
     return Began(pins=pins, violations=violations)

@@ -18,6 +18,7 @@ from executions.engine.states import ExecutionStatus, FailureCode, WaitingOn
 from executions.fields import AnswersField, BriefField, WordsField
 from executions.progress.wire import DELTA
 from executions.selectors import ExecutionDetails
+from telemetry.serializers import UNPRICED
 
 SLUG = r"^[a-z0-9]+(-[a-z0-9]+)*$"
 MAX_INTEGER = 2_147_483_647
@@ -202,6 +203,7 @@ class ExecutionResponse(serializers.Serializer[Any]):
     cost_usd = MoneyField(source="spent.cost_usd", allow_null=True)
     known_cost_usd = MoneyField(source="spent.known_cost_usd")
     cost_complete = serializers.BooleanField(source="spent.cost_complete")
+    unpriced_calls = serializers.IntegerField(source="spent.unpriced_calls", help_text=UNPRICED)
     cost_final = serializers.BooleanField(source="spent.cost_final")
     budget = BudgetResponse(source="use", allow_null=True, help_text="null: nothing is limited.")
     error = serializers.SerializerMethodField()

@@ -18,15 +18,11 @@ from uuid_utils.compat import uuid7
 
 from access.selectors import Role
 from access.services import claim_root_scope
-from documents import repository as documents
 from documents import selectors as documents_read
 from executions import journal, retention, sweep
 from executions.budgeting import with_limits
 from executions.engine import asking, changes, parking, reopening
 from executions.engine.errors import (
-    BudgetExceeded,
-    FieldError,
-    Invalid,
     NotFound,
     NotWaiting,
     Occupied,
@@ -39,14 +35,14 @@ from executions.engine.states import ExecutionStatus
 from executions.holding import apply, hold
 from executions.jobs import enqueue_advance
 from executions.running import supervise, watched
+from executions.starting import require_all
 from executions.threads import in_thread, patiently
 from executions.wiring import ports
-from telemetry import scope_budgets
-from telemetry.prices import FREE_PROVIDERS
+from telemetry import prices
 from workflows import repository as workflows
-from workflows.definition import WorkflowDefinition
 
 PRUNED_AT_ONCE = 100  # executions whose logs are pruned in one transaction
+PRICES_SECONDS = 30.0  # that a run may not know of a price which somebody has set; a worker looks more often
 
 logger = logging.getLogger(__name__)
 
@@ -70,6 +66,7 @@ def start_execution(
         NotFound: there is no such workflow or version.
         ScopeForbidden: the scope belongs to somebody else.
         BudgetExceeded: the scope has spent what it may spend this month.
+        UnpricedModel: a step's model has no known price, and REQUIRE_PRICED is on.
         Invalid: the scope lacks a document that the workflow starts from.
     """
     version = workflow_version or workflows.newest_version(workflow_id)
@@ -77,8 +74,7 @@ def start_execution(
         raise NotFound(f"There is no workflow {workflow_id!r} in version {version or 1}.")
     definition = workflows.get_definition(workflow_id, version)
     scope = claim_root_scope(user=user, scope_type=scope_type, scope_key=scope_id)
-    _require_room(definition, scope.id, now)
-    _require_documents(definition, scope.id)
+    require_all(definition, scope.id, now=now)
     execution = new_execution(
         definition,
         execution_id=uuid7(),
@@ -92,22 +88,6 @@ def start_execution(
     stored = journal.create(changes.create(execution))
     enqueue_advance(stored.id)
     return stored
-
-
-def _require_room(definition: WorkflowDefinition, scope_id: UUID, now: datetime) -> None:
-    room, resolve = scope_budgets.room(scope_id, now=now), ports().models.resolve
-    asked = {model for step in definition.steps for name in step.model_names for model in resolve(name)}
-    is_free = all(model.partition(":")[0] in FREE_PROVIDERS for model in asked)
-    if room is not None and room <= 0 and not is_free:
-        raise BudgetExceeded
-
-
-def _require_documents(definition: WorkflowDefinition, scope_id: UUID) -> None:
-    missing = [kind for kind in definition.scope_documents if documents.head_of(scope_id, kind) is None]
-    if missing:
-        detail = f"The scope needs these documents first: {', '.join(missing)}."
-        error = FieldError(pointer="/scope_id", code="missing_document", detail=detail)
-        raise Invalid("The workflow cannot start in this scope.", [error])
 
 
 @transaction.atomic
@@ -242,6 +222,7 @@ async def _advance(execution_id: UUID, runner: str) -> None:
     silent = settings.RUNNER_SILENT_SECONDS
     with watched(running, execution_id):
         try:
+            await patiently(prices.refresh, older_than_seconds=PRICES_SECONDS)
             try:
                 await running.run(take_over=False)
             except Occupied:
@@ -266,6 +247,7 @@ async def execute_next_step(*, execution_id: UUID, runner: str) -> Execution:
         Unavailable: the database is away.
     """
     running = ExecutionRunner(ports(), execution_id=execution_id, runner=runner)
+    await in_thread(prices.refresh, older_than_seconds=PRICES_SECONDS)
     with watched(running, execution_id):
         return await running.step()
 

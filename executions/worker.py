@@ -21,11 +21,13 @@ from executions.jobs import QUEUE, enqueue_prune
 from executions.running import RUNNING
 from executions.taking import connector
 from executions.threads import in_thread
+from telemetry import prices
 
 logger = logging.getLogger(__name__)
 
 WATCH_SECONDS = 0.5  # so that a cancel aborts a model call well within two seconds, whatever notification is lost
 WAKE_SECONDS = 1.0  # what a parked step, and an expired question, wait beyond their moment, at most
+PRICES_SECONDS = 10.0  # that a price which somebody has set may be unknown
 PRUNE_SECONDS = 3600.0  # between two looks for old logs
 RESTART_SECONDS = 1.0  # before taking jobs again after the database was away
 HAND_BACK_SECONDS = 3.0  # to hand back what did not end within the grace period; an outage would have us wait for ever
@@ -49,6 +51,7 @@ class Worker:
             asyncio.create_task(self._repeat(settings.SWEEP_SECONDS, self._sweep), name="sweep"),
             asyncio.create_task(self._repeat(WATCH_SECONDS, self._watch), name="watch"),
             asyncio.create_task(self._repeat(WAKE_SECONDS, self._wake), name="wake"),
+            asyncio.create_task(self._repeat(PRICES_SECONDS, self._look_at_prices), name="prices"),
         ]
         if settings.EVENT_RETENTION_DAYS:
             duties.append(asyncio.create_task(self._repeat(PRUNE_SECONDS, self._prune), name="prune"))
@@ -112,6 +115,9 @@ class Worker:
         await in_thread(services.resume_parked, now=timezone.now())
         await in_thread(budgeting.release_scopes, now=timezone.now())
         await in_thread(services.expire_questions, now=timezone.now())
+
+    async def _look_at_prices(self) -> None:
+        await in_thread(prices.refresh, older_than_seconds=PRICES_SECONDS / 2)
 
     async def _prune(self) -> None:
         await in_thread(enqueue_prune)

@@ -1,8 +1,9 @@
 """Settings that are each right and together wrong, found by `manage.py check` and before a server starts.
 
 E001: a model alias is no `provider:model`. E002: workers would take over work that is going on. E003: a worker has
-more database threads than connections. E004: nobody could tell what Pushpin has passed on. W001: plain HTTP on a public
-address. W002 (--deploy): every request would be redirected for ever.
+more database threads than connections. E004: nobody could tell what Pushpin has passed on. I001: what a model alias
+stands for needs a price of its own. W001: plain HTTP on a public address. W002 (--deploy): every request would be
+redirected for ever.
 """
 
 from __future__ import annotations
@@ -11,8 +12,11 @@ import ipaddress
 from typing import Any
 
 from django.conf import settings
-from django.core.checks import CheckMessage, Error, Tags, Warning, register
+from django.core.checks import CheckMessage, Error, Info, Tags, Warning, register
+from django.utils import timezone
 from gripcontrol import parse_grip_uri
+
+from telemetry import prices
 
 
 @register()
@@ -27,6 +31,24 @@ def model_aliases(**_: Any) -> list[CheckMessage]:
         for alias, models in settings.MODEL_ALIASES.items()
         for model in models.split(",")
         if not all(model.strip().partition(":"))
+    ]
+
+
+@register()
+def unpriced_aliases(**_: Any) -> list[CheckMessage]:
+    """Find aliases that starts may be refused for; whether people have set a price, the database alone knows."""
+    if not settings.REQUIRE_PRICED:
+        return []
+    now = timezone.now()
+    return [
+        Info(
+            f"The model alias {alias!r} stands for {model!r}, which is not on the price list that ships.",
+            hint="REQUIRE_PRICED is on: without a price in the admin, workflows that use it do not start.",
+            id="orchestrator.I001",
+        )
+        for alias, models in settings.MODEL_ALIASES.items()
+        for model in map(str.strip, models.split(","))
+        if not prices.is_priced(model, at=now)
     ]
 
 

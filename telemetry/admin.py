@@ -1,19 +1,19 @@
-"""The ledger in the admin, to look at; and what scopes may spend, to change."""
+"""The ledger in the admin, to look at; prices and what scopes may spend, to change."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from django import forms
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.core.exceptions import ValidationError
-from django.db import transaction
+from django.db import models, transaction
 from django.http import HttpRequest
 from django.utils import timezone
 from unfold.admin import ModelAdmin
 
 from access.read_only_admin import ReadOnlyAdmin, pretty
-from telemetry.models import ModelCall, ScopeBudget
+from telemetry.models import ModelCall, Price, ScopeBudget
 from telemetry.scope_budgets import spent
 
 
@@ -39,29 +39,100 @@ class ModelCallAdmin(ReadOnlyAdmin):
         return pretty(row.reply)
 
 
-class ScopeBudgetForm(forms.ModelForm):
-    """A budget, guarded by the version that was read."""
+class VersionedForm(forms.ModelForm):
+    """A row, guarded by the version that was read."""
 
+    what = "row"
     version = forms.IntegerField(widget=forms.HiddenInput, required=False)
-
-    class Meta:
-        model = ScopeBudget
-        fields = ("scope", "max_cost_usd", "version")
 
     def clean(self) -> dict[str, Any] | None:
         """Refuse what somebody else has changed since it was read; the row is locked from here on."""
         if not self.instance._state.adding:  # noqa: SLF001 - Django's documented way to tell
-            stored = ScopeBudget.objects.select_for_update().filter(pk=self.instance.pk).first()
+            rows: models.Manager[Any] = type(self.instance)._default_manager  # noqa: SLF001 - a documented API
+            stored = rows.select_for_update().filter(pk=self.instance.pk).first()
             if stored is None or stored.version != self.cleaned_data.get("version"):
-                raise ValidationError("Somebody else has changed this budget; read it again.")
+                raise ValidationError(f"Somebody else has changed this {self.what}; read it again.")
             self.cleaned_data["version"] = stored.version + 1
         else:
             self.cleaned_data["version"] = 1
         return super().clean()
 
 
+class VersionedAdmin(ModelAdmin):
+    """Rows that several people may change at once, and none of them without having read what is there."""
+
+    def changeform_view(self, *arguments: Any, **options: Any) -> Any:
+        """Look at the version and write in one transaction."""
+        with transaction.atomic():
+            return super().changeform_view(*arguments, **options)
+
+
+class PriceForm(VersionedForm):
+    """A price."""
+
+    what = "price"
+
+    class Meta:
+        model = Price
+        fields = (
+            "provider",
+            "model",
+            "effective_from",
+            "input_usd",
+            "cache_read_usd",
+            "cache_write_usd",
+            "output_usd",
+            "tiers",
+            "version",
+        )
+
+
+@admin.register(Price)
+class PriceAdmin(VersionedAdmin):
+    """What models cost by our own word, in US dollars per million tokens."""
+
+    form = PriceForm
+    list_display = (
+        "provider",
+        "model",
+        "effective_from",
+        "input_usd",
+        "cache_read_usd",
+        "cache_write_usd",
+        "output_usd",
+        "thresholds",
+    )
+    list_display_links = ("provider", "model")
+    list_filter = ("provider",)
+    search_fields = ("provider", "model")
+    ordering = ("provider", "model", "-effective_from", "id")
+
+    @admin.display(description="tiers above (tokens)")
+    def thresholds(self, row: Price) -> str:
+        """Return where the tiers begin."""
+        return ", ".join(f"{tier['above_input_tokens']:,}" for tier in row.tiers)
+
+    def save_model(self, request: HttpRequest, *arguments: Any) -> None:
+        """Store it, and say what it does not do."""
+        super().save_model(request, *arguments)
+        row: Price = arguments[0]
+        command = f"manage.py reprice --from {row.effective_from:%Y-%m-%d} --dry-run"
+        text = f"Calls that were made already keep their cost; {command} shows what they would cost by this."
+        self.message_user(request, text, messages.INFO)
+
+
+class ScopeBudgetForm(VersionedForm):
+    """A budget."""
+
+    what = "budget"
+
+    class Meta:
+        model = ScopeBudget
+        fields = ("scope", "max_cost_usd", "version")
+
+
 @admin.register(ScopeBudget)
-class ScopeBudgetAdmin(ModelAdmin):
+class ScopeBudgetAdmin(VersionedAdmin):
     """What root scopes may spend in a month. What waits for more goes on by itself when there is more."""
 
     form = ScopeBudgetForm
@@ -77,8 +148,3 @@ class ScopeBudgetAdmin(ModelAdmin):
     def get_readonly_fields(self, request: HttpRequest, obj: ScopeBudget | None = None) -> tuple[str, ...]:
         """The scope of a budget stays."""
         return ("this_month",) if obj is None else ("scope", "this_month")
-
-    def changeform_view(self, *arguments: Any, **options: Any) -> Any:
-        """Look at the version and write in one transaction."""
-        with transaction.atomic():
-            return super().changeform_view(*arguments, **options)

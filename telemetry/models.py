@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.conf import settings
-from django.core.validators import MinValueValidator
+from django.core.exceptions import ValidationError
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Q
 from uuid_utils.compat import uuid7
 
 from access.json_text import JsonTextField
+from telemetry.price_list import FREE_PROVIDERS, MOST_RATE, BadTiers, parse_tiers
 
 
 class CallStatus(models.TextChoices):
@@ -38,6 +42,79 @@ class ScopeBudget(models.Model):
 
     def __str__(self) -> str:
         return f"{self.scope}: {self.max_cost_usd:f} USD a month"
+
+
+def _rate(**options: Any) -> models.DecimalField[Any, Any]:
+    bounds = [MinValueValidator(0), MaxValueValidator(MOST_RATE)]
+    return models.DecimalField(max_digits=15, decimal_places=8, validators=bounds, **options)
+
+
+class Price(models.Model):
+    """What a model costs from a moment on, by our own word: it goes before the price list that ships.
+
+    What a million tokens cost is in US dollars.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    version = models.PositiveIntegerField(default=1)
+    provider = models.CharField(
+        max_length=100, help_text="What stands before the colon in a step's model: openai, anthropic, ollama …"
+    )
+    model = models.CharField(
+        max_length=200,
+        help_text="The model's name; * stands for any characters. A name without * goes before one with it, and of "
+        "two with it the one whose beginning is longer.",
+    )
+    effective_from = models.DateTimeField(help_text="In UTC. It holds until the same name has a later one.")
+    input_usd = _rate(verbose_name="input", help_text="US dollars per million tokens, as all of these.")
+    cache_read_usd = _rate(
+        verbose_name="read from a cache", null=True, blank=True, help_text="Empty: the same as input."
+    )
+    cache_write_usd = _rate(
+        verbose_name="written to a cache", null=True, blank=True, help_text="Empty: the same as input."
+    )
+    output_usd = _rate(verbose_name="output", help_text="With tokens of reasoning.")
+    tiers = models.JSONField(
+        default=list,
+        blank=True,
+        help_text="What all of a call costs whose input is longer, as JSON: "
+        '[{"above_input_tokens": 200000, "input": "2.5", "cache_read": "0.25", "output": "15"}]',
+    )
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["provider", "model", "effective_from"],
+                name="price_once",
+                violation_error_message="There is a price of this model from this moment on.",
+            ),
+            models.CheckConstraint(
+                name="price_within_bounds",  # those that are NULL pass
+                condition=Q(input_usd__range=(0, MOST_RATE))
+                & Q(cache_read_usd__range=(0, MOST_RATE))
+                & Q(cache_write_usd__range=(0, MOST_RATE))
+                & Q(output_usd__range=(0, MOST_RATE)),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.provider}:{self.model} from {self.effective_from:%Y-%m-%d %H:%M}"
+
+    def clean(self) -> None:
+        """Bring names and tiers into their one form.
+
+        Raises:
+            ValidationError: a name that no call has, or tiers that are none.
+        """
+        self.provider, self.model = self.provider.strip().lower(), self.model.strip().lower()
+        if self.provider in FREE_PROVIDERS:
+            raise ValidationError({"provider": "What runs here is free, and stays so."})
+        if ":" in self.provider or "*" in self.provider:
+            raise ValidationError({"provider": "A provider is named as before the colon, and in full."})
+        try:
+            self.tiers = [tier.model_dump(mode="json", exclude_none=True) for tier in parse_tiers(self.tiers or [])]
+        except BadTiers as error:
+            raise ValidationError({"tiers": str(error)}) from error
 
 
 class ModelCall(models.Model):

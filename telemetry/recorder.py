@@ -112,6 +112,48 @@ def settle(calls: Sequence[tuple[KnownCall, CallRecord]]) -> None:
     multirow.update(ModelCall, rows, key=("id",), expected=expected, otherwise=stale)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RepliedCall:
+    """What a call with a reply has used and cost."""
+
+    row_id: UUID
+    version: int
+    started_at: datetime
+    requested_model: str
+    provider: str
+    model: str
+    input_tokens: int
+    cache_read_input_tokens: int
+    cache_write_input_tokens: int
+    output_tokens: int
+    cost_usd: Decimal | None
+
+
+_REPLIED = tuple(name for name in RepliedCall.__dataclass_fields__ if name != "row_id")
+_LOAD_REPLIED = f"""
+SELECT id, {", ".join(_REPLIED)} FROM telemetry_modelcall
+WHERE reply IS NOT NULL AND (started_at, id) > (%s, %s) AND started_at < %s
+ORDER BY started_at, id LIMIT %s"""  # noqa: S608 - the names are those of the class above
+
+
+def replied(*, after: tuple[datetime, UUID], until: datetime, limit: int, to_change: bool = False) -> list[RepliedCall]:
+    """Return calls that have their reply, by time and id, the next ones after a place; `to_change` locks them."""
+    statement = f"{_LOAD_REPLIED} FOR UPDATE" if to_change else _LOAD_REPLIED
+    rows = multirow.execute(statement, [*after, until, limit])
+    return [RepliedCall(row_id=row_id, **dict(zip(_REPLIED, values, strict=True))) for row_id, *values in rows]
+
+
+def reprice(costs: Sequence[tuple[RepliedCall, Decimal]]) -> None:
+    """Write over what calls cost.
+
+    Raises:
+        StaleCall: somebody else has changed one of them since it was read.
+    """
+    rows = [{"id": call.row_id, "version": call.version + 1, "cost_usd": cost} for call, cost in costs]
+    stale = StaleCall("a call was changed by somebody else")
+    multirow.update(ModelCall, rows, key=("id",), expected=[call.version for call, _ in costs], otherwise=stale)
+
+
 def _values(call: CallRecord, names: Sequence[str]) -> dict[str, object]:
     return {name: getattr(call, name) for name in names}
 

@@ -37,13 +37,18 @@ class Totals:
     output_tokens: int = 0
     reasoning_tokens: int = 0  # a part of output_tokens
     known_cost_usd: Decimal = Decimal(0)
-    cost_complete: bool = True  # no call may have cost something that is not known
+    unpriced_calls: int = 0  # those that may have cost something, and nobody knows what (yet)
     cost_final: bool = True  # no call is under way
 
     @property
     def total_tokens(self) -> int:
         """All tokens, each counted once."""
         return self.input_tokens + self.cache_read_input_tokens + self.cache_write_input_tokens + self.output_tokens
+
+    @property
+    def cost_complete(self) -> bool:
+        """Whether it is known what every call has cost."""
+        return not self.unpriced_calls
 
     @property
     def cost_usd(self) -> Decimal | None:
@@ -57,7 +62,7 @@ _SUMS = {
     "calls": Count("id"),
     **{f"sum_{name}": Sum(name) for name in TOKENS},
     "known_cost_usd": Sum("cost_usd"),
-    "without_price": WITHOUT_PRICE,
+    "unpriced_calls": WITHOUT_PRICE,
     "under_way": Count("id", filter=Q(status=CallStatus.PENDING)),
 }
 
@@ -82,7 +87,7 @@ def _totals(sums: Mapping[str, Any]) -> Totals:
         calls=sums["calls"] or 0,
         **{name: sums[f"sum_{name}"] or 0 for name in TOKENS},
         known_cost_usd=sums["known_cost_usd"] or Decimal(0),
-        cost_complete=not sums["without_price"],
+        unpriced_calls=sums["unpriced_calls"] or 0,
         cost_final=not sums["under_way"],
     )
 
@@ -239,7 +244,7 @@ def merged(parts: Iterable[Totals]) -> Totals:
             calls=whole.calls + part.calls,
             **{name: getattr(whole, name) + getattr(part, name) for name in TOKENS},
             known_cost_usd=whole.known_cost_usd + part.known_cost_usd,
-            cost_complete=whole.cost_complete and part.cost_complete,
+            unpriced_calls=whole.unpriced_calls + part.unpriced_calls,
             cost_final=whole.cost_final and part.cost_final,
         )
     return whole
@@ -259,6 +264,6 @@ def total_of_call(call: ModelCall) -> Totals:
         calls=1,
         **{name: getattr(call, name) for name in TOKENS},
         known_cost_usd=call.cost_usd or Decimal(0),
-        cost_complete=call.cost_usd is not None or call.status == CallStatus.FAILED,
+        unpriced_calls=int(call.cost_usd is None and call.status != CallStatus.FAILED),
         cost_final=call.status != CallStatus.PENDING,
     )

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, time
+from datetime import datetime
 from functools import cache
 from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
-from django.utils.dateparse import parse_date, parse_datetime
 from rest_framework import serializers
 
 from access.fields import MoneyField, TimestampField
 from access.serializers import StrictSerializer
+from telemetry.moments import moment
 from telemetry.selectors import GROUPS
+
+UNPRICED = "Calls whose cost is not known: without a known price, without an outcome, or under way."
 
 
 class TotalsSerializer(serializers.Serializer[Any]):
@@ -28,6 +30,7 @@ class TotalsSerializer(serializers.Serializer[Any]):
     cost_usd = MoneyField(allow_null=True)
     known_cost_usd = MoneyField()
     cost_complete = serializers.BooleanField(help_text="false: a part of the cost is not known.")
+    unpriced_calls = serializers.IntegerField(help_text=UNPRICED)
     cost_final = serializers.BooleanField(help_text="false: a call is under way.")
 
 
@@ -149,14 +152,6 @@ def _parse(value: str | None, tz: ZoneInfo, name: str) -> datetime | None:
     if value is None:
         return None
     try:
-        return _utc(value, tz)
+        return moment(value, tz)
     except (ValueError, OverflowError) as error:  # OverflowError: a year that UTC does not have
         raise serializers.ValidationError({name: "Expected an RFC 3339 time or a date."}) from error
-
-
-def _utc(value: str, tz: ZoneInfo) -> datetime:
-    day = parse_date(value) if len(value) <= len("2026-01-01") else None
-    moment = parse_datetime(value) if day is None else datetime.combine(day, time(), tzinfo=tz)
-    if moment is None:
-        raise ValueError(value)
-    return (moment if moment.tzinfo else moment.replace(tzinfo=tz)).astimezone(UTC)

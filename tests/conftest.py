@@ -57,6 +57,7 @@ from rest_framework.test import APIClient  # noqa: E402
 from access import services as access  # noqa: E402
 from documents.repository import KNOWN_SCHEMAS  # noqa: E402
 from executions.progress import notifier  # noqa: E402
+from telemetry import prices  # noqa: E402
 from workflows.repository import get_definition  # noqa: E402
 
 
@@ -87,10 +88,11 @@ def django_db_setup(django_db_setup: None) -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def forgotten() -> Iterator[None]:
-    """Definitions and schemas are kept for ever, as they never change; the tables of a test are emptied."""
+    """What a process keeps of the tables, which are emptied after a test: definitions, schemas, prices."""
     yield
     get_definition.cache_clear()
     KNOWN_SCHEMAS.clear()
+    prices.forget()
 
 
 @pytest.fixture

@@ -156,7 +156,7 @@ class Totals:
     calls: int = 0
     usage: Usage = field(default_factory=Usage)
     known_cost_usd: Decimal = Decimal(0)
-    cost_complete: bool = True
+    unpriced_calls: int = 0  # those that may have cost something, and nobody knows what (yet)
     cost_final: bool = True  # no call is still under way
 
     def __add__(self, other: Totals) -> Totals:
@@ -166,9 +166,14 @@ class Totals:
             calls=self.calls + other.calls,
             usage=Usage(**{name: getattr(mine, name) + getattr(theirs, name) for name in Usage.model_fields}),
             known_cost_usd=self.known_cost_usd + other.known_cost_usd,
-            cost_complete=self.cost_complete and other.cost_complete,
+            unpriced_calls=self.unpriced_calls + other.unpriced_calls,
             cost_final=self.cost_final and other.cost_final,
         )
+
+    @property
+    def cost_complete(self) -> bool:
+        """Whether it is known what every call has cost."""
+        return not self.unpriced_calls
 
     @property
     def cost_usd(self) -> Decimal | None:
@@ -189,7 +194,7 @@ def sum_calls(calls: Iterable[Call]) -> Totals:
         calls=len(rows),
         usage=Usage(**{name: sum(getattr(reply.usage, name) for reply in replies) for name in Usage.model_fields}),
         known_cost_usd=sum((reply.cost_usd for reply in replies if reply.cost_usd is not None), Decimal(0)),
-        cost_complete=not unpriced,
+        unpriced_calls=len(unpriced),
         cost_final=all(call.status is not CallStatus.PENDING for call in rows),
     )
 

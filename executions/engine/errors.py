@@ -7,7 +7,8 @@ EngineError
 │   ├── NotWaiting
 │   └── VersionConflict
 ├── Invalid             what was asked for cannot be right; `errors` says where
-│   └── InvalidAnswers
+│   ├── InvalidAnswers
+│   └── UnpricedModel
 ├── Superseded          another runner has taken the execution over
 ├── Unavailable         the database is away; nothing is known to be stored
 └── ModelError          the model gave no reply that could be used
@@ -92,6 +93,16 @@ class InvalidAnswers(Invalid):
     """Answers that do not fit their questions; the questions stay open."""
 
     code = "invalid-answers"
+
+
+class UnpricedModel(Invalid):
+    """A step asks a model whose price nobody knows, and that is not allowed here."""
+
+    code = "unpriced-model"
+
+    def __init__(self, errors: list[FieldError]) -> None:
+        first = errors[0].detail
+        super().__init__(f"{first} Give it a price in the admin, or choose another model.", errors)
 
 
 class BudgetExceeded(EngineError):

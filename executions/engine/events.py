@@ -280,5 +280,6 @@ def totals_data(totals: Totals) -> dict[str, JsonValue]:
         "cost_usd": money(totals.cost_usd),
         "known_cost_usd": money(totals.known_cost_usd),
         "cost_complete": totals.cost_complete,
+        "unpriced_calls": totals.unpriced_calls,
         "cost_final": totals.cost_final,
     }

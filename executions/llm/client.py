@@ -36,14 +36,10 @@ class RoutingModelClient:
         return tuple(each.strip() for each in self._aliases.get(model, model).split(","))
 
     def estimate(self, request: ModelRequest) -> Decimal | None:
-        """Return what asking may cost at most: nothing read from a cache, and the longest answer allowed."""
-        provider, _, model = request.model.partition(":")
-        return prices.price(
-            provider=provider,
-            model=model,
+        """Return what asking may cost at most: with the longest answer allowed, and caches used in the dearest way."""
+        return prices.most(
+            request.model,
             input_tokens=most_input_tokens(request),
-            cache_read_input_tokens=0,
-            cache_write_input_tokens=0,
             output_tokens=request.max_output_tokens,
             at=datetime.now(UTC),
         )

@@ -36,14 +36,14 @@ from pydantic_ai.providers.anthropic import AnthropicProvider
 from pydantic_ai.providers.openai import OpenAIProvider
 from pydantic_ai.settings import ModelSettings
 from pydantic_ai.tools import ToolDefinition
-from pydantic_ai.usage import RequestUsage
 
-from executions.engine.calls import FinishReason, ModelReply, ModelRequest, ToolCall, Usage
+from executions.engine.calls import FinishReason, ModelReply, ModelRequest, ToolCall
 from executions.engine.errors import ModelError
 from executions.engine.ports import Heard
 from executions.engine.replies import ASK_CLARIFICATION, SUBMIT_DOCUMENT, ask_schema
 from executions.engine.states import FailureCode
 from executions.llm import failures
+from executions.llm.usage import as_counted, buckets
 from telemetry import prices
 
 #: Their clients are made here, and never try again by themselves; others are told so with each request.
@@ -159,12 +159,13 @@ def _parameters(request: ModelRequest) -> ModelRequestParameters:
 
 
 def _reply(request: ModelRequest, response: ModelResponse, *, asked_at: datetime, latency_ms: int) -> ModelReply:
-    usage = _usage(response.usage)
+    usage = buckets(response.usage)
     provider = response.provider_name or request.model.partition(":")[0]
     model = response.model_name or request.model.partition(":")[2]
     cost = prices.price(
         provider=provider,
         model=model,
+        requested=request.model,
         input_tokens=usage.input_tokens,
         cache_read_input_tokens=usage.cache_read_input_tokens,
         cache_write_input_tokens=usage.cache_write_input_tokens,
@@ -185,21 +186,9 @@ def _reply(request: ModelRequest, response: ModelResponse, *, asked_at: datetime
         cost_usd=cost,
         provider_request_id=response.provider_response_id or "",
         latency_ms=latency_ms,
-        raw=_JSON.dump_python(response.provider_details, mode="json"),
+        raw=_JSON.dump_python({"usage": as_counted(response.usage), "details": response.provider_details}, mode="json"),
     )
 
 
 def _plain(arguments: object) -> JsonValue:
     return arguments if isinstance(arguments, str | dict) else None
-
-
-def _usage(usage: RequestUsage) -> Usage:
-    """Return disjoint buckets: the provider-neutral count has cached tokens inside the input."""
-    read, written = usage.cache_read_tokens, usage.cache_write_tokens
-    return Usage(
-        input_tokens=max(usage.input_tokens - read - written, 0),
-        cache_read_input_tokens=read,
-        cache_write_input_tokens=written,
-        output_tokens=usage.output_tokens,
-        reasoning_tokens=min(int(usage.details.get("reasoning_tokens", 0)), usage.output_tokens),
-    )

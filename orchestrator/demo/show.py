@@ -124,5 +124,5 @@ def costs(console: Console, found: Mapping[str, Any]) -> None:
 
 def _figures(sums: Mapping[str, Any]) -> list[str]:
     cached = sums["cache_read_input_tokens"] + sums["cache_write_input_tokens"]
-    cost = "not known" if sums["cost_usd"] is None else sums["cost_usd"]
+    cost = sums["cost_usd"] or f"{sums['known_cost_usd']} + {sums['unpriced_calls']} not known"
     return [str(sums["calls"]), f"{sums['input_tokens'] + cached:,}", f"{sums['output_tokens']:,}", cost]

@@ -101,7 +101,7 @@ async def test_a_call_that_failed_makes_room() -> None:
     [
         ("openai:gpt-5", "0.0106400000"),  # 4000 bytes and the frame at $1.25, 500 at $10 per million
         ("openai-chat:gpt-5", "0.0106400000"),
-        ("anthropic:claude-sonnet-5-5", "0.0140240000"),  # the same at $2 and $10
+        ("anthropic:claude-sonnet-5-5", "0.0162800000"),  # the same, all of it written to a cache at $2.50, and $10
         ("rehearsal:rehearsal", "0.0000000000"),
         ("openai:nobody-knows", None),
         ("nobody:knows", None),

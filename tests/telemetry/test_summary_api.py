@@ -30,6 +30,7 @@ SUMS = {
     "cost_usd",
     "known_cost_usd",
     "cost_complete",
+    "unpriced_calls",
     "cost_final",
     "executions",
 }

@@ -23,6 +23,11 @@ export const money = (cost) => {
   return amount === 0 ? "$0" : amount < 0.01 ? `$${amount.toFixed(6)}` : `$${amount.toFixed(2)}`;
 };
 
+// What a sum of calls cost; a part that nobody knows is no zero.
+export const spent = (sums) => sums.cost_complete
+  ? money(sums.cost_usd)
+  : `${money(sums.known_cost_usd)} + ${sums.unpriced_calls} not known`;
+
 export const moment = (text) =>
   text ? new Date(text).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" }) : "";
 

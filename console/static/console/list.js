@@ -1,7 +1,7 @@
 // The list of executions, refreshed while it is looked at, and the form that starts one.
 
 import { Problem, get, post } from "./api.js";
-import { badge, make, moment, money } from "./dom.js";
+import { badge, make, moment, spent } from "./dom.js";
 
 const REFRESH_MS = 3000;
 const rows = document.getElementById("rows");
@@ -18,7 +18,7 @@ function row(execution) {
       execution.rehearsal ? make("span", { class: "tag" }, "rehearsal") : null),
     make("td", {}, `${execution.scope_type} / ${execution.scope_id}`),
     make("td", {}, make("span", { class: "meter" }, make("progress", { value: done, max: total }), `${done} of ${total}`)),
-    make("td", { class: "number" }, money(execution.cost_usd)),
+    make("td", { class: "number" }, spent(execution)),
     make("td", {}, moment(execution.created_at)));
 }
 

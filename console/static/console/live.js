@@ -1,7 +1,7 @@
 // One execution, live. The stream says that something happened; what it looks like now is read from the API.
 
 import { Problem, all, get, post } from "./api.js";
-import { badge, make, moment, money, readable, words } from "./dom.js";
+import { badge, make, moment, spent, readable, words } from "./dom.js";
 import { acceptanceForm } from "./acceptance.js";
 import { questionForm } from "./questions.js";
 import { follow as followStream } from "../scriptorium/stream.js";
@@ -21,7 +21,7 @@ function showExecution(execution) {
   at("name").textContent = words(execution.workflow_id);
   at("facts").replaceChildren(
     `${execution.scope_type} / ${execution.scope_id} · version ${execution.workflow_version} · `,
-    `${execution.requested_by || "the system"}, ${moment(execution.created_at)} · ${money(execution.cost_usd)} `,
+    `${execution.requested_by || "the system"}, ${moment(execution.created_at)} · ${spent(execution)} `,
     execution.rehearsal ? make("span", { class: "tag" }, "rehearsal") : "");
   at("status").replaceChildren(badge(execution.status));
   at("cancel").hidden = ENDED.has(execution.status);
@@ -165,7 +165,7 @@ function showCosts(costs) {
     make("td", {}, name), make("td", {}, model), make("td", { class: "number" }, String(sums.calls)),
     make("td", { class: "number" }, (sums.total_tokens - sums.output_tokens).toLocaleString()),
     make("td", { class: "number" }, sums.output_tokens.toLocaleString()),
-    make("td", { class: "number" }, money(sums.cost_usd)));
+    make("td", { class: "number" }, spent(sums)));
   const models = (step) => [...new Set(step.attempts.flatMap((each) => each.calls.map((call) => call.requested_model)))].join(", ");
   at("costs").replaceChildren(...costs.steps.map((step) => line(step.step_id, models(step), step)),
     line("Total", "", costs.total, { class: "sum" }));
