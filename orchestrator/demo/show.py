@@ -120,9 +120,11 @@ def costs(console: Console, found: Mapping[str, Any]) -> None:
     table.add_section()
     table.add_row("total", "", *_figures(found["total"]), style="bold")
     console.print(table)
+    if found["total"]["unpriced_calls"]:
+        console.print("[dim]? is a call whose cost is not known: no price, or nothing was counted[/]")
 
 
 def _figures(sums: Mapping[str, Any]) -> list[str]:
     cached = sums["cache_read_input_tokens"] + sums["cache_write_input_tokens"]
-    cost = sums["cost_usd"] or f"{sums['known_cost_usd']} + {sums['unpriced_calls']} not known"
+    cost = sums["cost_usd"] or f"{sums['known_cost_usd']} + {sums['unpriced_calls']} ?"
     return [str(sums["calls"]), f"{sums['input_tokens'] + cached:,}", f"{sums['output_tokens']:,}", cost]
