@@ -205,6 +205,11 @@ REHEARSAL_LATENCY_SECONDS = env.number("REHEARSAL_LATENCY_SECONDS", 0.0)  # how 
 MODEL_ALIASES = env.model_aliases()
 MODEL_CALLS = env.integer("MODEL_CALLS", 100, minimum=1)  # under way at once in one worker
 MODEL_STREAMING = env.flag("MODEL_STREAMING", default=True)  # replies come piece by piece, and can be watched
+MODEL_OUTPUT = env.choice(
+    "MODEL_OUTPUT", "", among={"", "shared-tools", "tools", "native", "prompted"}
+)  # docs/models.md
+MODEL_CONNECT_SECONDS = env.number("MODEL_CONNECT_SECONDS", 10.0, minimum=0.1)
+MODEL_FIRST_TOKEN_SECONDS = env.number("MODEL_FIRST_TOKEN_SECONDS", 120.0, minimum=0.1)  # of a streamed reply
 REQUIRE_PRICED = env.flag("REQUIRE_PRICED", default=False)  # nothing starts with a model whose price is not known
 PARK_AFTER_SECONDS = env.number("PARK_AFTER_SECONDS", 5.0)  # a step that has to wait longer for a provider is parked
 

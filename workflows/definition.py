@@ -174,6 +174,21 @@ class WorkflowDefinition(Part):
         return {step.id: position for position, step in enumerate(self.steps)}
 
     @cached_property
+    def line(self) -> tuple[str, ...]:
+        """All document types, in an order in which they can come to be: every prompt has them in this one."""
+        made = sorted(self.steps, key=lambda step: (self.levels[step.id], self.positions[step.id]))
+        return (*self.scope_documents, *(step.produces for step in made))
+
+    def begins_with(self, step: StepDefinition) -> tuple[str, ...]:
+        """Return the types of the documents that a step's prompt begins with, after the brief."""
+        return tuple(kind for kind in self.line if kind in step.inputs)
+
+    @cached_property
+    def may_ask(self) -> bool:
+        """Whether some step may ask people."""
+        return any(step.clarification is not None for step in self.steps)
+
+    @cached_property
     def dependencies(self) -> dict[str, tuple[str, ...]]:
         """For each step id the ids of the steps whose documents it reads, in the order in which it does."""
         return {

@@ -58,9 +58,23 @@ class Attempts:
         self._models = self._resolved(self.step.model, *self.step.fallbacks)
         self._reviewers = () if self.step.review is None else self._resolved(self.step.review.model)
         self.model = self._models[0]
+        self._shared = self._shared_materials()
 
     def _resolved(self, *names: str) -> tuple[str, ...]:
         return tuple(dict.fromkeys(model for name in names for model in self._ports.models.resolve(name)))
+
+    def _shared_materials(self) -> int:
+        """Return how many materials, of the brief and the documents, other prompts to the same model begin with.
+
+        0: none is made that could be read from a cache.
+        """
+        mine, line = self._definition.begins_with(self.step), self._definition
+        if line.loops[self.step.id]:
+            return 1 + len(mine)
+        others = (each for each in line.steps if each.id != self.step.id)
+        alike = [other for other in others if self._resolved(other.model)[0] == self.model]
+        common = [_common(mine, line.begins_with(other)) for other in alike]
+        return 1 + max(common) if common else 0
 
     async def inputs(self, execution: Execution, *, made: Document | None = None) -> list[Document | None]:
         """Return each document that the step reads, None for one that is not there.
@@ -198,10 +212,15 @@ class Attempts:
         step = execution.steps[self.step_id]
         given = Given(
             brief=execution.input,
-            documents=[each for each in plan.inputs if each.type in self.step.inputs],
+            documents=sorted(
+                (each for each in plan.inputs if each.type in self.step.inputs),
+                key=lambda document: self._definition.line.index(document.type),
+            ),
             items=self._items(plan.inputs),
             rounds=step.rounds,
             decisions=step.decisions,
+            shared=self._shared if plan.model == self.model else 0,
+            offers_questions=self._definition.may_ask,
         )
         names = self._names(step)
         definition = self.step.rendered(names)
@@ -237,3 +256,9 @@ class Attempts:
             "scope.type": step.scope.type,
         }
         return {**names, "item.key": step.keys[-1]} if step.keys else names
+
+
+def _common(one: Sequence[str], other: Sequence[str]) -> int:
+    """Return how many elements both begin with."""
+    alike = [mine == theirs for mine, theirs in zip(one, other, strict=False)]
+    return [*alike, False].index(False)

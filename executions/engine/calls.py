@@ -96,12 +96,14 @@ class ModelRequest:
     instructions: str
     prompt: str
     output_schema: Mapping[str, JsonValue]
-    max_questions: int  # 0: the ask_clarification tool is not offered
+    max_questions: int  # 0: the step may not ask
     max_output_tokens: int
     timeout_seconds: int
     document_type: str
     role: str
     materials: tuple[Material, ...] = ()
+    shared: tuple[str, ...] = ()  # what the prompt begins with, when a provider should keep it for other prompts
+    offers_questions: bool = False  # the tool is offered, as other steps of the workflow use it
 
     # The hash names what was sent, not the call: it is stored and checked, but is no part of the ledger's key.
     request_hash: str = ""

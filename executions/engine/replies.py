@@ -6,7 +6,7 @@ import json
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import assert_never
 
 import jsonschema_rs
@@ -24,6 +24,7 @@ from workflows.definition import pointer, validator_of
 
 SUBMIT_DOCUMENT = "submit_document"
 ASK_CLARIFICATION = "ask_clarification"
+DOCUMENT = "document"  # argument of submit_document, where its schema does not say what a document is like
 MAX_VIOLATIONS = 20
 MAX_DEPTH = 64  # levels of nesting
 
@@ -65,11 +66,11 @@ class _Asked(BaseModel):
     questions: tuple[QuestionDraft, ...]
 
 
-def ask_schema(max_questions: int) -> dict[str, JsonValue]:
-    """Return the JSON Schema of the `ask_clarification` tool."""
+@cache
+def ask_schema() -> dict[str, JsonValue]:
+    """Return the JSON Schema of the `ask_clarification` tool; how many questions a step may ask, its prompt says."""
     schema: dict[str, JsonValue] = _Asked.model_json_schema()
-    questions = schema["properties"]["questions"]  # type: ignore[index,call-overload]
-    questions |= {"minItems": 1, "maxItems": max_questions}  # type: ignore[operator]
+    schema["properties"]["questions"] |= {"minItems": 1}  # type: ignore[index,call-overload,operator]
     return schema
 
 
@@ -99,7 +100,7 @@ def _parse(reply: ModelReply, schema: Mapping[str, JsonValue], max_questions: in
     if reply.tool_calls:
         call = reply.tool_calls[0]
         if call.name == SUBMIT_DOCUMENT:
-            return _document(_decoded(call.arguments), schema)
+            return _document(_unwrapped(_decoded(call.arguments), schema), schema)
         if call.name == ASK_CLARIFICATION and max_questions > 0:
             return _questions(_decoded(call.arguments), max_questions)
         return _violation("", "unknown_tool", f"There is no tool {call.name!r} here; call {SUBMIT_DOCUMENT}.")
@@ -130,6 +131,14 @@ def _decoded(value: JsonValue) -> JsonValue:
     except loose_json.NotJson:
         found = list(loose_json.objects_in(value))
         return found[0] if len(found) == 1 else value
+
+
+def _unwrapped(value: JsonValue, schema: Mapping[str, JsonValue]) -> JsonValue:
+    """Return the document that stands alone under `document`, as the tool that is the same for all steps has it."""
+    known = schema.get("properties")
+    if isinstance(value, dict) and list(value) == [DOCUMENT] and not (isinstance(known, dict) and DOCUMENT in known):
+        return _decoded(value[DOCUMENT])
+    return value
 
 
 def _document(content: JsonValue, schema: Mapping[str, JsonValue]) -> Outcome:

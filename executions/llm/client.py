@@ -12,6 +12,7 @@ from django.conf import settings
 from executions.engine.calls import ModelReply, ModelRequest, most_input_tokens
 from executions.engine.ports import Heard
 from executions.llm import rehearsal
+from executions.llm.options import Options, Output
 from telemetry import prices
 
 
@@ -24,10 +25,10 @@ class RoutingModelClient:
         aliases: dict[str, str],
         rehearsal_latency_seconds: float,
         calls_at_once: int,
-        streaming: bool,
+        options: Options,
     ) -> None:
         self._aliases = aliases
-        self._streaming = streaming
+        self._options = options
         self._free = asyncio.Semaphore(calls_at_once)
         self._rehearsal = rehearsal.RehearsalModel(latency_seconds=rehearsal_latency_seconds)
 
@@ -61,7 +62,7 @@ class RoutingModelClient:
         # Its libraries take more than a second to import: every command would pay for what a worker alone needs.
         from executions.llm.providers import ProviderModel  # noqa: PLC0415
 
-        return await ProviderModel(streaming=self._streaming).complete(request, heard)
+        return await ProviderModel(self._options).complete(request, heard)
 
 
 @cache
@@ -71,5 +72,10 @@ def model_client() -> RoutingModelClient:
         aliases=settings.MODEL_ALIASES,
         rehearsal_latency_seconds=settings.REHEARSAL_LATENCY_SECONDS,
         calls_at_once=settings.MODEL_CALLS,
-        streaming=settings.MODEL_STREAMING,
+        options=Options(
+            streaming=settings.MODEL_STREAMING,
+            output=Output(settings.MODEL_OUTPUT) if settings.MODEL_OUTPUT else None,
+            connect_seconds=settings.MODEL_CONNECT_SECONDS,
+            first_token_seconds=settings.MODEL_FIRST_TOKEN_SECONDS,
+        ),
     )

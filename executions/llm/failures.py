@@ -48,6 +48,12 @@ def late(model: str, seconds: float) -> ModelError:
     return ModelError(FailureCode.TIMED_OUT, message, transient=True, cut_off=True)
 
 
+def silent(model: str, seconds: float) -> ModelError:
+    """Return the failure of a call whose answer has not even begun after so many seconds."""
+    message = f"{model} did not begin to answer within {seconds:g} s (MODEL_FIRST_TOKEN_SECONDS)."
+    return ModelError(FailureCode.TIMED_OUT, message, transient=True, cut_off=True)
+
+
 def gibberish(model: str, error: Exception) -> ModelError:
     """Return the failure of a call whose answer cannot be read."""
     message = f"{model} answered something that is no answer: {str(error)[:_SAID]}"

@@ -6,44 +6,43 @@ import asyncio
 import json
 import os
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from functools import lru_cache
 
+import httpx
 from anthropic import AsyncAnthropic
 from openai import AsyncOpenAI
 from pydantic import JsonValue, TypeAdapter
 from pydantic_ai import exceptions
 from pydantic_ai.direct import model_request, model_request_stream
 from pydantic_ai.messages import (
-    ModelRequest as ProviderRequest,
-)
-from pydantic_ai.messages import (
+    ModelMessage,
     ModelResponse,
     ModelResponseStreamEvent,
     PartDeltaEvent,
     PartStartEvent,
-    SystemPromptPart,
     TextPart,
     TextPartDelta,
     ToolCallPart,
     ToolCallPartDelta,
-    UserPromptPart,
 )
-from pydantic_ai.models import Model, ModelRequestParameters, infer_model
+from pydantic_ai.models import Model, infer_model
 from pydantic_ai.models.anthropic import AnthropicModel
 from pydantic_ai.models.openai import OpenAIChatModel, OpenAIResponsesModel
 from pydantic_ai.providers.anthropic import AnthropicProvider
 from pydantic_ai.providers.openai import OpenAIProvider
 from pydantic_ai.settings import ModelSettings
-from pydantic_ai.tools import ToolDefinition
 
 from executions.engine.calls import FinishReason, ModelReply, ModelRequest, ToolCall
 from executions.engine.errors import ModelError
 from executions.engine.ports import Heard
-from executions.engine.replies import ASK_CLARIFICATION, SUBMIT_DOCUMENT, ask_schema
 from executions.engine.states import FailureCode
 from executions.llm import failures
+from executions.llm.options import Options
 from executions.llm.usage import as_counted, buckets
+from executions.llm.wording import messages, output_of, parameters
 from telemetry import prices
 
 #: Their clients are made here, and never try again by themselves; others are told so with each request.
@@ -55,8 +54,8 @@ _FINISH = {"length": FinishReason.TRUNCATED, "content_filter": FinishReason.REFU
 class ProviderModel:
     """Asks a provider once. Trying again is not for here: it might pay twice."""
 
-    def __init__(self, *, streaming: bool) -> None:
-        self._streaming = streaming
+    def __init__(self, options: Options) -> None:
+        self._options = options
 
     async def complete(self, request: ModelRequest, heard: Heard) -> ModelReply:
         """Return the reply, with usage and cost; `heard` gets its text while it arrives, when it is streamed.
@@ -82,17 +81,37 @@ class ProviderModel:
         return _reply(request, response, asked_at=asked_at, latency_ms=round((time.monotonic() - began) * 1000))
 
     async def _response(self, request: ModelRequest, heard: Heard) -> ModelResponse:
-        model, messages = _model(request.model), [_messages(request)]
-        settings, parameters = _settings(request, model), _parameters(request)
-        if not self._streaming:
-            return await model_request(model, messages, model_settings=settings, model_request_parameters=parameters)
-        async with model_request_stream(
-            model, messages, model_settings=settings, model_request_parameters=parameters
-        ) as stream:
+        model = _model(request.model)
+        output = output_of(request, model, wanted=self._options.output)
+        said: list[ModelMessage] = [messages(request, output)]
+        settings, wanted = self._settings(request, model), parameters(request, output)
+        if not self._options.streaming:
+            return await model_request(model, said, model_settings=settings, model_request_parameters=wanted)
+        opening = model_request_stream(model, said, model_settings=settings, model_request_parameters=wanted)
+        async with self._until_first(request) as silence, opening as stream:
             async for event in stream:
+                silence.reschedule(None)
                 if text := _text(event):
                     heard(text)
             return stream.get()
+
+    @asynccontextmanager
+    async def _until_first(self, request: ModelRequest) -> AsyncIterator[asyncio.Timeout]:
+        silence = asyncio.timeout(self._options.first_token_seconds)
+        try:
+            async with silence:
+                yield silence
+        except TimeoutError as error:
+            if not silence.expired():
+                raise  # the whole call's time is up
+            raise failures.silent(request.model, self._options.first_token_seconds) from error
+
+    def _settings(self, request: ModelRequest, model: Model) -> ModelSettings:
+        timeout = httpx.Timeout(float(request.timeout_seconds), connect=self._options.connect_seconds)
+        settings = ModelSettings(max_tokens=request.max_output_tokens, timeout=timeout)
+        if request.model.partition(":")[0] not in _OWN_CLIENTS and "max_retries" not in model.unsupported_settings:
+            settings["max_retries"] = 0
+        return settings
 
 
 def _text(event: ModelResponseStreamEvent) -> str:
@@ -124,38 +143,6 @@ def _model(name: str) -> Model:
         kind = OpenAIChatModel if is_chat else OpenAIResponsesModel
         return kind(model, provider=client)
     return infer_model(name)
-
-
-def _settings(request: ModelRequest, model: Model) -> ModelSettings:
-    settings = ModelSettings(max_tokens=request.max_output_tokens, timeout=float(request.timeout_seconds))
-    if request.model.partition(":")[0] not in _OWN_CLIENTS and "max_retries" not in model.unsupported_settings:
-        settings["max_retries"] = 0
-    return settings
-
-
-def _messages(request: ModelRequest) -> ProviderRequest:
-    return ProviderRequest(parts=[SystemPromptPart(request.instructions), UserPromptPart(request.prompt)])
-
-
-def _parameters(request: ModelRequest) -> ModelRequestParameters:
-    tools = [
-        ToolDefinition(
-            name=SUBMIT_DOCUMENT,
-            description=f"Hand in the document `{request.document_type}`.",
-            parameters_json_schema=dict(request.output_schema),
-            kind="output",
-        )
-    ]
-    if request.max_questions:
-        tools.append(
-            ToolDefinition(
-                name=ASK_CLARIFICATION,
-                description="Ask a person, before the document is written.",
-                parameters_json_schema=dict(ask_schema(request.max_questions)),
-                kind="output",
-            )
-        )
-    return ModelRequestParameters(output_mode="tool", output_tools=tools, allow_text_output=False)
 
 
 def _reply(request: ModelRequest, response: ModelResponse, *, asked_at: datetime, latency_ms: int) -> ModelReply:

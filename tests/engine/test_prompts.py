@@ -26,8 +26,10 @@ def test_equal_inputs_give_equal_prompts() -> None:
 def test_what_stays_the_same_comes_before_what_changes() -> None:
     one, other = _request("One."), _request("Another.")
     assert one.instructions == other.instructions
-    assert "You write." in one.instructions
-    assert '"minItems": 1' in one.instructions  # the schema
+    ending = one.prompt.partition("</data>")[2]
+    assert ending == other.prompt.partition("</data>")[2]
+    assert "You write." in ending
+    assert '"minItems": 1' in ending  # the schema
 
 
 def test_a_brief_cannot_leave_its_tag() -> None:
@@ -50,5 +52,5 @@ def test_short_material_stays_whole() -> None:
 
 def test_the_ask_tool_is_offered_only_where_the_step_may_ask() -> None:
     assert _request().max_questions == 0
-    assert "ask_clarification" not in _request().instructions
+    assert "ask_clarification" not in _request().instructions + _request().prompt
     assert replace(_request(), max_questions=1).max_questions == 1

@@ -12,6 +12,7 @@ from executions.engine.calls import ModelReply, ModelRequest
 from executions.engine.errors import ModelError
 from executions.engine.states import FailureCode
 from executions.llm.client import RoutingModelClient
+from executions.llm.options import Options
 from executions.llm.rehearsal import RehearsalModel
 from tests.llm.heard import ignore
 
@@ -57,7 +58,7 @@ async def busy(monkeypatch: pytest.MonkeyPatch) -> Busy:
 
 def client(calls_at_once: int = 3) -> RoutingModelClient:
     """Return a client."""
-    return RoutingModelClient(aliases={}, rehearsal_latency_seconds=0, calls_at_once=calls_at_once, streaming=True)
+    return RoutingModelClient(aliases={}, rehearsal_latency_seconds=0, calls_at_once=calls_at_once, options=Options())
 
 
 async def turns(number: int = 20) -> None:

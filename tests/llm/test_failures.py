@@ -16,6 +16,7 @@ from executions.engine.calls import ModelRequest
 from executions.engine.errors import ModelError
 from executions.engine.states import FailureCode
 from executions.llm import providers
+from executions.llm.options import Options
 from tests.llm.heard import ignore
 from tests.llm.model_server import Answer, Line, Misbehaviour, model_server
 
@@ -60,7 +61,7 @@ async def ask(monkeypatch: pytest.MonkeyPatch, url: str, model: str, timeout_sec
     monkeypatch.setenv("OPENAI_BASE_URL", f"{url}/v1")
     monkeypatch.setenv("ANTHROPIC_BASE_URL", url)
     with pytest.raises(ModelError) as failed:
-        await providers.ProviderModel(streaming=STREAMING).complete(request_to(model, timeout_seconds), ignore)
+        await providers.ProviderModel(Options(streaming=STREAMING)).complete(request_to(model, timeout_seconds), ignore)
     return failed.value
 
 
@@ -194,5 +195,5 @@ async def test_the_same_server_answers_in_both_languages(monkeypatch: pytest.Mon
     with model_server(Answer()) as server:
         monkeypatch.setenv("OPENAI_BASE_URL", f"{server.url}/v1")
         monkeypatch.setenv("ANTHROPIC_BASE_URL", server.url)
-        reply = await providers.ProviderModel(streaming=STREAMING).complete(request_to(model), ignore)
+        reply = await providers.ProviderModel(Options(streaming=STREAMING)).complete(request_to(model), ignore)
     assert [call.name for call in reply.tool_calls] == ["submit_document"]

@@ -17,6 +17,7 @@ from executions.engine.calls import FinishReason, ModelReply, ModelRequest
 from executions.engine.errors import ModelError
 from executions.engine.states import FailureCode
 from executions.llm import providers
+from executions.llm.options import Options
 from tests.llm.heard import ignore
 
 DOCUMENT = {"title": "T", "points": ["p"]}
@@ -83,7 +84,7 @@ async def _ask(
             role="Writer",
         )
         try:
-            return await providers.ProviderModel(streaming=False).complete(request, ignore), asked[0]
+            return await providers.ProviderModel(Options(streaming=False)).complete(request, ignore), asked[0]
         finally:
             assert len(asked) == 1  # never tried again: that might pay twice
 
@@ -197,7 +198,7 @@ async def test_a_provider_that_does_not_answer_in_time_has_timed_out(monkeypatch
 async def test_a_provider_that_nobody_knows_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     request_model = "no-such-provider:model"
     with pytest.raises(ModelError) as refused:
-        await providers.ProviderModel(streaming=False).complete(
+        await providers.ProviderModel(Options(streaming=False)).complete(
             ModelRequest(
                 step_id="one",
                 model=request_model,

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 
 import pytest
@@ -12,6 +14,7 @@ from executions.engine.calls import FinishReason, ModelReply
 from executions.engine.errors import ModelError
 from executions.engine.states import FailureCode
 from executions.llm import providers
+from executions.llm.options import Options
 from tests.llm.heard import ignore
 from tests.llm.model_server import DOCUMENT, Answer, Line, Misbehaviour, model_server
 from tests.llm.test_failures import MODELS, request_to
@@ -37,7 +40,7 @@ async def _complete(
         monkeypatch.setenv("OPENAI_BASE_URL", f"{server.url}/v1")
         monkeypatch.setenv("ANTHROPIC_BASE_URL", server.url)
         providers._model.cache_clear()
-        reply = await providers.ProviderModel(streaming=streaming).complete(request_to(model), heard.append)
+        reply = await providers.ProviderModel(Options(streaming=streaming)).complete(request_to(model), heard.append)
         assert [bool(asked.get("stream")) for asked in server.asked] == [streaming]
     return reply, heard
 
@@ -84,6 +87,45 @@ async def test_a_stream_that_takes_too_long_is_given_up(monkeypatch: pytest.Monk
         providers._model.cache_clear()
         with pytest.raises(ModelError) as failed:
             request = replace(request_to(model), timeout_seconds=1)
-            await providers.ProviderModel(streaming=True).complete(request, ignore)
+            await providers.ProviderModel(Options(streaming=True)).complete(request, ignore)
     error = failed.value
     assert (error.failure_code, error.transient, error.cut_off) == (FailureCode.TIMED_OUT, True, True)
+
+
+async def _ask(monkeypatch: pytest.MonkeyPatch, url: str, model: str, options: Options) -> None:
+    monkeypatch.setenv("OPENAI_BASE_URL", f"{url}/v1")
+    monkeypatch.setenv("ANTHROPIC_BASE_URL", url)
+    providers._model.cache_clear()
+    await providers.ProviderModel(options).complete(request_to(model), ignore)
+
+
+async def test_a_reply_that_does_not_begin_is_given_up_long_before_the_whole_time_is_up(
+    monkeypatch: pytest.MonkeyPatch, model: str
+) -> None:
+    with model_server(Misbehaviour.NEVER_ANSWER) as server, pytest.raises(ModelError) as failed:
+        await _ask(monkeypatch, server.url, model, Options(first_token_seconds=0.3))
+    error = failed.value
+    assert "did not begin to answer within 0.3 s" in str(error)
+    assert (error.failure_code, error.transient, error.cut_off) == (FailureCode.TIMED_OUT, True, True)
+
+
+async def test_a_reply_that_has_begun_may_take_its_time(monkeypatch: pytest.MonkeyPatch, model: str) -> None:
+    with model_server(Answer(rest=1.0)) as server:
+        await _ask(monkeypatch, server.url, model, Options(first_token_seconds=0.6))
+    assert len(server.asked) == 1
+
+
+async def test_a_provider_that_lets_nobody_in_is_given_up_and_has_cost_nothing(
+    monkeypatch: pytest.MonkeyPatch, model: str
+) -> None:
+    with socket.socket() as full, ExitStack() as waiting:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        for _ in range(3):  # more than wait in its queue: whoever comes now gets no answer at all
+            early = waiting.enter_context(socket.socket())
+            early.setblocking(False)
+            early.connect_ex(full.getsockname())
+        url = f"http://127.0.0.1:{full.getsockname()[1]}"
+        with pytest.raises(ModelError) as failed:
+            await _ask(monkeypatch, url, model, Options(connect_seconds=0.3))
+    assert (failed.value.failure_code, failed.value.cut_off) == (FailureCode.TIMED_OUT, False)

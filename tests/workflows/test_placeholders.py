@@ -53,7 +53,7 @@ async def test_models_read_what_they_stand_for() -> None:
     assert (await world.run()).status is ExecutionStatus.COMPLETED
     writing, reviewing = world.asked
     assert "report Report one One one project" in writing.prompt
-    assert writing.instructions.startswith("You write the one.\n")
+    assert "# Who you are: Writer\n\nYou write the one.\n" in writing.prompt
     assert "{{ scope.type }} {{ nothing }}" in writing.prompt  # what people write is data, and no template
     assert "A One." in reviewing.instructions
 
