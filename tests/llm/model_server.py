@@ -7,6 +7,7 @@ import select
 import socket
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -37,7 +38,7 @@ class Answer:
     type: str = "application/json"
     pause: float = 0.0  # seconds after each piece, when it is streamed
     rest: float = 0.0  # seconds between the last of its text and the end, when it is streamed
-    streamed: Mapping[str, Any] | None = None  # what is streamed instead of that document
+    streamed: Mapping[str, Any] | None = None  # what is streamed, or comes whole, instead of that document
 
 
 Line = Answer | Misbehaviour
@@ -45,19 +46,31 @@ Line = Answer | Misbehaviour
 
 @dataclass
 class ModelServer:
-    """Says one line after the other, the last one again and again. Speaks OpenAI's chat and Anthropic's messages."""
+    """Says one line after the other, the last one again and again. Speaks OpenAI's chat and Anthropic's messages.
+
+    A request with one of the words of `scripts` in it is answered by the script of that word.
+    """
 
     script: Sequence[Line]
+    scripts: Mapping[str, Sequence[Line]] = field(default_factory=dict)
     url: str = ""
     asked: list[Any] = field(default_factory=list)  # bodies of the requests, in the order of their arrival
     reached: threading.Event = field(default_factory=threading.Event)
     said: list[list[float]] = field(default_factory=list)  # when each piece of each stream was sent (monotonic)
     left: list[float] = field(default_factory=list)  # when clients went before the end of their answers (monotonic)
     closing: threading.Event = field(default_factory=threading.Event)
+    _counts: Counter[str] = field(default_factory=Counter)
+    _counting: threading.Lock = field(default_factory=threading.Lock)
 
-    def next_line(self) -> Line:
-        """Return what follows the request that was noted last."""
-        return self.script[min(len(self.asked), len(self.script)) - 1]
+    def next_line(self, asked: object) -> Line:
+        """Note a request, and return what follows it."""
+        self.asked.append(asked)
+        text = json.dumps(asked)
+        word = next((each for each in self.scripts if each in text), "")
+        script = self.scripts.get(word, self.script)
+        with self._counting:
+            self._counts[word] += 1
+            return script[min(self._counts[word], len(script)) - 1]
 
     def wait_until_left(self, connection: socket.socket) -> None:
         """Keep a client waiting until it leaves."""
@@ -73,8 +86,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        self.model.asked.append(asked)
-        line = self.model.next_line()
+        line = self.model.next_line(asked)
         self.model.reached.set()
         self.close_connection = isinstance(line, Misbehaviour)
         if line is Misbehaviour.NEVER_ANSWER:
@@ -112,7 +124,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.model.left.append(time.monotonic())
 
     def _say(self, answer: Answer) -> None:
-        body = _document(self.path) if answer.body is None else answer.body
+        body = (answer.streamed or _document(self.path)) if answer.body is None else answer.body
         payload = body.encode() if isinstance(body, str) else json.dumps(body).encode()
         self.send_response(answer.status)
         headers = {"Content-Type": answer.type, "Content-Length": str(len(payload)), **answer.headers}
@@ -126,9 +138,9 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def model_server(*script: Line) -> Iterator[ModelServer]:
+def model_server(*script: Line, scripts: Mapping[str, Sequence[Line]] | None = None) -> Iterator[ModelServer]:
     """Provide a running server."""
-    model = ModelServer(script)
+    model = ModelServer(script, scripts or {})
     server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"model": model}))
     server.daemon_threads = True
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
