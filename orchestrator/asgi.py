@@ -6,7 +6,8 @@ from typing import Any
 
 from channels.routing import ProtocolTypeRouter, URLRouter
 from django.core.asgi import get_asgi_application
-from django.urls import path, re_path
+from django.urls import path, re_path, register_converter
+from django.urls.converters import UUIDConverter
 
 from orchestrator import startup
 
@@ -28,6 +29,15 @@ _feed = HeldFeeds(
 )
 
 
+class AnyUuid(UUIDConverter):
+    """A UUID in letters of either case, as the rest of the API takes it."""
+
+    regex = "[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}"
+
+
+register_converter(AnyUuid, "any-uuid")
+
+
 async def lifespan(_scope: dict[str, Any], receive: Receive, send: Send) -> None:
     """End the streams when the server is told to stop, as it waits for that; then give their connections back."""
     while (await receive())["type"] != "lifespan.shutdown":
@@ -41,8 +51,8 @@ _routed = ProtocolTypeRouter(
     {
         "http": URLRouter(
             [
-                path("api/v1/executions/<uuid:execution_id>/stream", _execution),  # type: ignore[arg-type]
-                path("api/v1/executions/<uuid:execution_id>/stream/", _execution),  # type: ignore[arg-type]
+                path("api/v1/executions/<any-uuid:execution_id>/stream", _execution),  # type: ignore[arg-type]
+                path("api/v1/executions/<any-uuid:execution_id>/stream/", _execution),  # type: ignore[arg-type]
                 path("api/v1/scopes/<str:scope_type>/<path:scope_id>/stream", _feed),  # type: ignore[arg-type]
                 path("api/v1/scopes/<str:scope_type>/<path:scope_id>/stream/", _feed),  # type: ignore[arg-type]
                 re_path(r"", django_application),  # type: ignore[arg-type]
@@ -56,4 +66,5 @@ _routed = ProtocolTypeRouter(
 async def application(scope: dict[str, Any], receive: Receive, send: Send) -> None:
     """Answer a request; whoever logs it sees no ticket."""
     tickets.take(scope)
-    await _routed(scope, receive, send)
+    leads_nowhere = "\0" in scope.get("path", "")
+    await (django_application if leads_nowhere else _routed)(scope, receive, send)

@@ -1,4 +1,4 @@
-"""Every request gets an id that its answer, its errors and its log lines carry."""
+"""Every request gets an id that its answer, its errors and its log lines carry; odd paths lead nowhere."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
-from django.http import HttpRequest, HttpResponseBase
+from django.http import Http404, HttpRequest, HttpResponseBase
 from uuid_utils.compat import uuid7
 
 HEADER = "X-Request-ID"
@@ -17,6 +17,28 @@ _SANE = re.compile(r"[A-Za-z0-9._-]{8,64}")
 def request_id(given: str | None) -> str:
     """Return the client's own id when it is a sane one, else a new one."""
     return given if given and _SANE.fullmatch(given) else str(uuid7())
+
+
+class NamesMiddleware:
+    """Finds nothing at a path with a NUL in it: no name has one, and PostgreSQL refuses to look for it."""
+
+    sync_capable = False
+    async_capable = True
+
+    def __init__(self, get_response: Callable[[HttpRequest], Awaitable[HttpResponseBase]]) -> None:
+        self.get_response = get_response
+        if iscoroutinefunction(get_response):
+            markcoroutinefunction(self)
+
+    async def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        """Answer the request.
+
+        Raises:
+            Http404: its path has a NUL in it.
+        """
+        if "\0" in request.path:
+            raise Http404
+        return await self.get_response(request)
 
 
 class RequestIdMiddleware:

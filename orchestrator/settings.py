@@ -47,6 +47,7 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "orchestrator.middleware.RequestIdMiddleware",
+    "orchestrator.middleware.NamesMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "orchestrator.static_files.StaticFilesMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -84,12 +85,14 @@ _POOL = {
 # A process that is paused within a transaction would hold its locks for as long as it sleeps.
 _IDLE_MS = env.integer("DATABASE_IDLE_TRANSACTION_SECONDS", 10, minimum=1) * 1000
 _OPTIONS = f"{_DATABASE['OPTIONS'].get('options', '')} -c idle_in_transaction_session_timeout={_IDLE_MS}".strip()
+# Over TCP: a database host that has vanished without a word is noticed within half a minute, and not after hours.
+_ALIVE = {"keepalives_idle": 15, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 30_000}
 DATABASES = {
     "default": {
         **_DATABASE,
         "CONN_HEALTH_CHECKS": True,
         # What comes again and again is prepared; a pooler in between has to follow (PgBouncer can from 1.21 on).
-        "OPTIONS": {**_DATABASE["OPTIONS"], "options": _OPTIONS, "pool": _POOL, "prepare_threshold": 2},
+        "OPTIONS": {**_ALIVE, **_DATABASE["OPTIONS"], "options": _OPTIONS, "pool": _POOL, "prepare_threshold": 2},
     }
 }
 DATABASE_THREADS = env.integer("DATABASE_THREADS", 4, minimum=1)  # of a worker

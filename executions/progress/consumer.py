@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from contextlib import aclosing
 from functools import partial
@@ -44,6 +45,16 @@ STREAM_HEADERS = (
 WRITE_BYTES = 65_536  # of events that are there at once
 
 _CHANCE = SystemRandom()
+
+logger = logging.getLogger(__name__)
+
+
+class Broken(APIException):
+    """A bug; the log has it."""
+
+    status_code = 500
+    default_code = "internal"
+    default_detail = "Something went wrong here; the log has it by this id."
 
 
 class BadHost(APIException):
@@ -101,6 +112,7 @@ async def let_in(request: ASGIRequest, admit: Callable[[], Admitted]) -> Admitte
 
     Raises:
         MethodNotAllowed, BadHost: it is not asked. Unavailable: the database is away.
+        Broken: there is a bug, which the log has.
     """
     if request.method != "GET":
         raise MethodNotAllowed(str(request.method))
@@ -112,6 +124,11 @@ async def let_in(request: ASGIRequest, admit: Callable[[], Admitted]) -> Admitte
         return await database_sync_to_async(admit, thread_sensitive=False)()
     except (OperationalError, InterfaceError) as error:
         raise Unavailable("The database cannot be reached.") from error
+    except (APIException, EngineError):
+        raise
+    except Exception as error:
+        logger.exception("Nobody can be let in to %s.", request.path)
+        raise Broken from error
 
 
 async def _cut_off(receive: Receive, streaming: Awaitable[None], place: Place) -> bool:

@@ -170,3 +170,29 @@ def test_the_openapi_page_is_served_to_everybody_from_here_alone(shared: Machine
     page = httpx.get(f"{shared.url}/api/v1/docs").text
     assert "cdn." not in page
     assert "//unpkg" not in page
+
+
+@pytest.mark.parametrize("name", ["", "alice"])
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/scopes/project/a%00b/stream"),
+        ("GET", "/scopes/pro%00ject/a/stream/"),
+        ("GET", "/executions/a%00b/stream"),
+        ("POST", "/scopes/project/a%00b/stream-tickets"),
+        ("GET", "/workflows/a%00b"),
+    ],
+)
+def test_a_name_that_nothing_can_have_leads_nowhere(shared: Machine, name: str, method: str, path: str) -> None:
+    with shared.client(name) if name else httpx.Client(base_url=f"{shared.url}/api/v1") as asking:
+        response = asking.request(method, path)
+    assert (response.status_code, response.json()["code"]) == (404, "not-found")
+    assert response.headers["Content-Type"] == "application/problem+json"
+    assert response.json()["request_id"] == response.headers["X-Request-ID"]
+
+
+def test_an_execution_has_its_stream_in_letters_of_either_case(client: httpx.Client, finished: str) -> None:
+    for written in (finished, finished.upper()):
+        assert client.get(f"/executions/{written}").status_code == 200
+        response = client.get(f"/executions/{written}/stream")
+        assert (response.status_code, response.headers["Content-Type"]) == (200, "text/event-stream")

@@ -268,3 +268,19 @@ def connections_of_streams() -> int:
             "AND application_name IN ('scriptorium-stream', 'scriptorium-listener')"
         )
         return int(cursor.fetchone()[0])
+
+
+async def test_a_bug_is_a_problem_that_the_log_has(
+    browser: Browser, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise RuntimeError("hunter2")
+
+    execution_id, token = await prepared(STARTED)
+    monkeypatch.setattr("executions.progress.admission.last_event_id", broken)
+    async with browser.get(execution_id, token=token) as answer:
+        await answer.rest()
+        assert (answer.status, answer.headers["content-type"]) == (500, "application/problem+json")
+        assert answer.json()["code"] == "internal"
+        assert "hunter2" not in answer.text
+    assert "hunter2" in caplog.text
