@@ -11,7 +11,7 @@ from documents import repository as documents
 from executions.engine.errors import BudgetExceeded, FieldError, Invalid, UnpricedModel
 from executions.wiring import ports
 from telemetry import prices, scope_budgets
-from workflows.definition import WorkflowDefinition
+from workflows.definition import WorkflowDefinition, pointer
 
 FRESH_SECONDS = 2.0  # that a new price may be unknown to a start
 
@@ -21,7 +21,7 @@ def require_all(definition: WorkflowDefinition, scope_id: UUID, *, now: datetime
 
     Raises:
         BudgetExceeded: the scope has spent its month, and not all models of the workflow are free.
-        UnpricedModel: a step's model has no known price, and REQUIRE_PRICED is on; with an error for each step.
+        UnpricedModel: a step's model has no known price, and REQUIRE_PRICED is on; with pointers to the steps.
         Invalid: the scope lacks a document that the workflow starts from.
     """
     _require_room(definition, scope_id, now)
@@ -42,18 +42,17 @@ def _require_prices(definition: WorkflowDefinition, now: datetime) -> None:
     if not settings.REQUIRE_PRICED:
         return
     prices.refresh(older_than_seconds=FRESH_SECONDS)
-    unpriced = [(step, model) for step, model in _models(definition) if not prices.is_priced(model, at=now)]
-    if unpriced:
-        raise UnpricedModel(
-            [
-                FieldError(
-                    pointer="/workflow_id",
-                    code="unpriced_model",
-                    detail=f"Step {step!r} may ask {model}, which has no known price.",
-                )
-                for step, model in unpriced
-            ]
+    unpriced = [
+        FieldError(
+            pointer=pointer("steps", index),
+            code="unpriced_model",
+            detail=f"Step {definition.steps[index].id!r} may ask {model}, which has no known price.",
         )
+        for index, model in _models(definition)
+        if not prices.is_priced(model, at=now)
+    ]
+    if unpriced:
+        raise UnpricedModel(unpriced)
 
 
 def _require_documents(definition: WorkflowDefinition, scope_id: UUID) -> None:
@@ -64,7 +63,14 @@ def _require_documents(definition: WorkflowDefinition, scope_id: UUID) -> None:
         raise Invalid("The workflow cannot start in this scope.", [error])
 
 
-def _models(definition: WorkflowDefinition) -> list[tuple[str, str]]:
-    """Return each step with each `provider:model` that it may ask."""
+def _models(definition: WorkflowDefinition) -> list[tuple[int, str]]:
+    """Return the place of each step with each `provider:model` that it may ask, each once."""
     resolve = ports().models.resolve
-    return [(step.id, model) for step in definition.steps for name in step.model_names for model in resolve(name)]
+    return list(
+        dict.fromkeys(
+            (index, model)
+            for index, step in enumerate(definition.steps)
+            for name in step.model_names
+            for model in resolve(name)
+        )
+    )
