@@ -117,7 +117,11 @@ def most(requested: str, *, input_tokens: int, output_tokens: int, at: datetime)
         return _rounded(own.most(input_tokens, output_tokens))
     if provider in LOCAL_PROVIDERS:
         return _rounded(Decimal(0))
-    ways = (Tokens(input=input_tokens, output=output_tokens), Tokens(cache_write=input_tokens, output=output_tokens))
+    ways = (
+        Tokens(input=input_tokens, output=output_tokens),
+        Tokens(cache_read=input_tokens, output=output_tokens),  # some lists have it dearer than what is not cached
+        Tokens(cache_write=input_tokens, output=output_tokens),
+    )
     dollars = [each for tokens in ways if (each := _listed(provider, model, tokens, at=at)) is not None]
     return _rounded(max(dollars)) if dollars else None
 

@@ -24,7 +24,8 @@ from executions.engine.states import ExecutionStatus, FailureCode, StepStatus
 from executions.running import RUNNING
 from executions.threads import in_thread
 from executions.worker import Worker
-from telemetry.models import ModelCall
+from telemetry import prices
+from telemetry.models import ModelCall, Price
 from tests.engine.world import Gate, document
 from tests.executions.moves import cancel, claim, empty_the_queue, outage, start
 
@@ -100,6 +101,15 @@ async def test_a_worker_carries_what_was_started_to_its_end_and_leaves_no_trace_
         await until(lambda: not ProcrastinateJob.objects.exists())
     assert await in_thread(models.Runner.objects.count) == 0
     assert RUNNING == {}
+
+
+async def test_a_worker_knows_the_prices_that_people_have_set_by_its_first_call(ann: User, gate: Gate) -> None:
+    price = {"provider": "own", "model": "writer", "effective_from": timezone.now(), "input_usd": 1, "output_usd": 2}
+    await in_thread(Price.objects.create, **price)
+    await in_thread(start, ann)
+    async with working():
+        await gate.under_way()
+        assert prices.is_priced("own:writer", at=timezone.now())
 
 
 async def test_a_cancel_ends_the_call_under_way(ann: User, gate: Gate) -> None:

@@ -105,6 +105,9 @@ def test_the_most_that_a_call_may_cost_is_in_the_dearest_way() -> None:
 
     assert most("anthropic:claude-haiku-4-5") == Decimal("1.255")  # $1.25 to write a cache, $5 for output
     assert most("openai:gpt-4o-mini") == Decimal("0.1506")  # writing a cache has no price of its own
+    read = {"cache_read_input_tokens": 1_000_000, "output_tokens": 1000}
+    dear_to_read = {"provider": "openrouter", "model": "~deepseek/deepseek-pro-latest"}
+    assert most(":".join(dear_to_read.values())) == cost(read, **dear_to_read)
     assert (most("rehearsal:rehearsal"), most("nobody:knows")) == (Decimal(0), None)
 
 
