@@ -169,7 +169,7 @@ class ExecutionAdmin(ReadOnlyAdmin):
         ]
         if calls:
             whole = telemetry.execution_totals(row.id)
-            unknown = f", without {whole.unpriced_calls} not known" if whole.unpriced_calls else ""
+            unknown = f", and {whole.unpriced_calls} calls of unknown cost" if whole.unpriced_calls else ""
             cost = f"{whole.known_cost_usd:f}{unknown}"
             calls.append(("all", "", "", "", "", whole.total_tokens, cost))
         return _table(("step", "attempt", "kind", "status", "model", "tokens", "US dollars"), calls)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -16,7 +17,7 @@ from django.db import transaction
 
 from telemetry import recorder, repricing
 from telemetry.models import ModelCall, Price
-from tests.access.together import blocked, elsewhere
+from tests.access.together import DEADLINE_SECONDS, blocked, elsewhere
 from tests.telemetry.ledger import NOON, REPLY, answered, call
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -157,12 +158,11 @@ def test_two_at_once_do_not_write_over_each_other(user: User) -> None:
     answered(user)
     answered(user)
     until = NOON + timedelta(days=1)
-    with transaction.atomic():
-        first = repricing.reprice(since=NOON, until=until, dry_run=False)
-        with blocked(lambda: repricing.reprice(since=NOON, until=until, dry_run=False)) as second:
-            transaction.get_connection().commit_hook = None
-            transaction.get_connection().connection.commit()
-            assert second.result(10).changed == 0
+    with ExitStack() as stack:
+        with transaction.atomic():
+            first = repricing.reprice(since=NOON, until=until, dry_run=False)
+            second = stack.enter_context(blocked(lambda: repricing.reprice(since=NOON, until=until, dry_run=False)))
+        assert second.result(DEADLINE_SECONDS).changed == 0
     assert first.changed == 2
     assert set(ModelCall.objects.values_list("cost_usd", "version")) == {(NEW, 2)}
 

@@ -26,7 +26,7 @@ export const money = (cost) => {
 // What a sum of calls cost; a part that nobody knows is no zero.
 export const spent = (sums) => sums.cost_complete
   ? money(sums.cost_usd)
-  : `${money(sums.known_cost_usd)} + ${sums.unpriced_calls} not known`;
+  : `${money(sums.known_cost_usd)}, and ${sums.unpriced_calls} ${sums.unpriced_calls === 1 ? "call" : "calls"} of unknown cost`;
 
 export const moment = (text) =>
   text ? new Date(text).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" }) : "";
