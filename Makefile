@@ -6,7 +6,7 @@ MANAGE := $(BIN)/python manage.py
 WORKERS ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve worker test test-uvicorn test-npm chaos bench bench-inflight bench-waiting bench-workers bench-stream bench-pushpin check format migrate clean
+.PHONY: help demo serve worker test test-uvicorn test-npm chaos bench bench-inflight bench-waiting bench-workers bench-stream bench-tokens bench-pushpin check format migrate clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -68,6 +68,9 @@ bench-workers: $(DEV) ## what a second worker adds (ROUNDS=3 BENCH_FLAGS=)
 
 bench-stream: $(DEV) ## what a live stream costs, beside others (ROUNDS=3 ONLY=clients,latency,notifier,stalled,many BENCH_FLAGS=)
 	@$(BIN)/python -m benchmarks.stream --rounds $(or $(ROUNDS),3) $(if $(ONLY),--only $(ONLY)) $(BENCH_FLAGS)
+
+bench-tokens: $(DEV) ## how long a token takes from the provider to whoever watches (BENCH_FLAGS=)
+	@$(BIN)/python -m benchmarks.tokens $(BENCH_FLAGS)
 
 bench-pushpin: $(DEV) ## many clients of one feed, directly and through Pushpin, which has to be installed (BENCH_FLAGS=)
 	@$(BIN)/python -m benchmarks.pushpin $(BENCH_FLAGS)

@@ -52,7 +52,7 @@ ModelName = Annotated[str, Field(min_length=1)]
 class RoleDefinition(Part):
     """Who the model is while it works on a step."""
 
-    name: str = Field(min_length=1, max_length=80)
+    name: str = Field(min_length=1, max_length=80, description="For people, and for the model.")
     instructions: str = Field(min_length=1, description="What this role knows, cares about and refuses to do.")
 
     def rendered(self, names: Mapping[str, str]) -> RoleDefinition:
@@ -63,11 +63,14 @@ class RoleDefinition(Part):
 class StepDefinition(Part):
     """One station of the line: documents in, one document out."""
 
-    id: Slug
-    name: str = Field(min_length=1, max_length=80)
-    description: str = ""
+    id: Slug = Field(description="Names the step in paths, events and costs; `id@key` for an item.")
+    name: str = Field(min_length=1, max_length=80, description="For people, and the heading of the task.")
+    description: str = Field(default="", description="For people.")
     role: Slug = Field(description="Key into the workflow's roles.")
-    task: str = Field(min_length=1, description="What the role has to do in this step.")
+    task: str = Field(
+        min_length=1,
+        description="What is to be done; say what good output is, and what to do about what is not known.",
+    )
     inputs: tuple[Slug, ...] = Field(default=(), description="Document types that the step reads.")
     for_each: ForEach | None = Field(
         default=None, description="The collection for each item of which the step runs; null: it runs once."
@@ -91,8 +94,14 @@ class StepDefinition(Part):
         default=3, ge=1, le=10, description="Outputs tried until one is valid, and passes its review."
     )
     on_exhausted: OnExhausted = Field(default=OnExhausted.FAIL, description="What happens when none of them was.")
-    input_token_budget: int = Field(default=24_000, ge=500, description="Tokens that all input documents share.")
-    max_output_tokens: int = Field(default=8_000, ge=100)
+    input_token_budget: int = Field(
+        default=24_000,
+        ge=500,
+        description="Tokens that brief, documents and items share; the longest are cut in the middle.",
+    )
+    max_output_tokens: int = Field(
+        default=8_000, ge=100, description="Longest reply; one that is longer fails the step."
+    )
     timeout_seconds: int = Field(default=600, ge=1, description="Wall clock of one model call.")
     retries: RetryPolicy = Field(default=RetryPolicy(), description="Of calls that the provider could not answer.")
 
@@ -124,14 +133,16 @@ class StepDefinition(Part):
 class WorkflowDefinition(Part):
     """Roles and steps; the order of the steps follows from the documents they read and make."""
 
-    id: Slug
-    name: str = Field(min_length=1, max_length=120)
-    description: str = Field(min_length=1)
+    id: Slug = Field(description="Names the workflow in paths and costs.")
+    name: str = Field(min_length=1, max_length=120, description="For people.")
+    description: str = Field(min_length=1, description="For people: what it makes of what.")
     scope_documents: tuple[Slug, ...] = Field(
         default=(), description="Document types that must exist in the scope before the workflow starts."
     )
-    roles: dict[Slug, RoleDefinition]
-    steps: tuple[StepDefinition, ...] = Field(min_length=1, max_length=200)
+    roles: dict[Slug, RoleDefinition] = Field(description="Who the model is; steps name one each.")
+    steps: tuple[StepDefinition, ...] = Field(
+        min_length=1, max_length=200, description="In any order; what runs when follows from the documents."
+    )
     budget: Budget | None = Field(default=None, description="Of an execution that is started without one.")
     max_parallel: int | None = Field(
         default=None, ge=1, le=1_000, description="Most steps at work at once; the server's own limit holds besides."
@@ -208,8 +219,12 @@ class WorkflowDefinition(Part):
         return levels
 
     def content_hash(self) -> str:
-        """Return the SHA-256 (hex) of the definition's canonical JSON: equal content, equal hash."""
-        canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        """Return the SHA-256 (hex) of the definition's canonical JSON: equal content, equal hash.
+
+        What is as it would be without a word is left out, so that new fields change no hash.
+        """
+        said = self.model_dump(mode="json", exclude_defaults=True)
+        canonical = json.dumps(said, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
         return hashlib.sha256(canonical.encode()).hexdigest()
 
 

@@ -28,7 +28,7 @@ class OnDeadline(StrEnum):
 class ClarificationPolicy(Part):
     """How far a step may go in asking people, and how long it waits for them."""
 
-    max_rounds: int = Field(default=3, ge=1, le=10)
+    max_rounds: int = Field(default=3, ge=1, le=10, description="How often it may ask.")
     max_questions: int = Field(default=5, ge=1, le=20, description="Questions in one round.")
     deadline_seconds: float | None = Field(
         default=None, gt=0, le=MAX_DEADLINE, allow_inf_nan=False, description="From asking; null: it waits for ever."
@@ -63,7 +63,7 @@ class ReviewPolicy(Part):
 
     rubric: str = Field(min_length=1, max_length=20_000, description="By what the document is judged.")
     model: str = Field(default="strong", min_length=1, description="Alias or provider:model of the reviewer.")
-    max_output_tokens: int = Field(default=2_000, ge=100)
+    max_output_tokens: int = Field(default=2_000, ge=100, description="Longest verdict.")
 
 
 class OnExhausted(StrEnum):

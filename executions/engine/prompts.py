@@ -86,28 +86,26 @@ def build_request(
         rejected: The last output, when it was invalid, or changes were asked for.
         condensed: Whether what there is to read is cut to half its length: the model could not take the whole.
     """
-    max_questions = _questions_left(step, given.rounds)
-    materials = materials_of(given, step, condensed=condensed)
-    shared = [as_data(each) for each in materials[: given.shared]]
-    parts = [*shared, *(as_data(each) for each in materials[given.shared :]), _role(role), *_task(step, max_questions)]
-    if rejected is not None:
-        parts.append(sent_back(rejected))
-    request = ModelRequest(
-        step_id=step_id,
-        model=model,
-        instructions=_RULES,
-        prompt="\n\n".join(parts),
-        shared=tuple(shared),
-        output_schema=step.output_schema,
-        max_questions=max_questions,
-        offers_questions=given.offers_questions,
-        max_output_tokens=step.max_output_tokens,
-        timeout_seconds=step.timeout_seconds,
-        document_type=step.produces,
-        role=role.name,
-        materials=materials,
+    asks, materials = _questions_left(step, given.rounds), materials_of(given, step, condensed=condensed)
+    parts = [*map(as_data, materials), _role(role), *_task(step, asks)]
+    parts += [] if rejected is None else [sent_back(rejected)]
+    return hashed(
+        ModelRequest(
+            step_id=step_id,
+            model=model,
+            instructions=_RULES,
+            prompt="\n\n".join(parts),
+            shared=tuple(parts[: given.shared]),
+            output_schema=step.output_schema,
+            max_questions=asks,
+            offers_questions=given.offers_questions,
+            max_output_tokens=step.max_output_tokens,
+            timeout_seconds=step.timeout_seconds,
+            document_type=step.produces,
+            role=role.name,
+            materials=materials,
+        )
     )
-    return hashed(request)
 
 
 def materials_of(given: Given, step: StepDefinition, *, condensed: bool) -> tuple[Material, ...]:
