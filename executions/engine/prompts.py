@@ -87,25 +87,24 @@ def build_request(
         condensed: Whether what there is to read is cut to half its length: the model could not take the whole.
     """
     asks, materials = _questions_left(step, given.rounds), materials_of(given, step, condensed=condensed)
-    parts = [*map(as_data, materials), _role(role), *_task(step, asks)]
-    parts += [] if rejected is None else [sent_back(rejected)]
-    return hashed(
-        ModelRequest(
-            step_id=step_id,
-            model=model,
-            instructions=_RULES,
-            prompt="\n\n".join(parts),
-            shared=tuple(parts[: given.shared]),
-            output_schema=step.output_schema,
-            max_questions=asks,
-            offers_questions=given.offers_questions,
-            max_output_tokens=step.max_output_tokens,
-            timeout_seconds=step.timeout_seconds,
-            document_type=step.produces,
-            role=role.name,
-            materials=materials,
-        )
+    again = () if rejected is None else (sent_back(rejected),)
+    parts = [*map(as_data, materials), _role(role), *_task(step, asks), *again]
+    request = ModelRequest(
+        step_id=step_id,
+        model=model,
+        instructions=_RULES,
+        prompt="\n\n".join(parts),
+        shared=tuple(parts[: given.shared]),
+        output_schema=step.output_schema,
+        max_questions=asks,
+        offers_questions=given.offers_questions,
+        max_output_tokens=step.max_output_tokens,
+        timeout_seconds=step.timeout_seconds,
+        document_type=step.produces,
+        role=role.name,
+        materials=materials,
     )
+    return hashed(request)
 
 
 def materials_of(given: Given, step: StepDefinition, *, condensed: bool) -> tuple[Material, ...]:
