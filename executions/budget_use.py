@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from uuid import UUID
 
 from executions.engine import budgets
+from executions.engine.retries import NOT_SENT
 from telemetry import selectors as telemetry
 from workflows.budget import Budget
 
@@ -40,7 +41,7 @@ class BudgetUse:
 def uses(executions: Iterable[Limited], *, now: datetime) -> dict[UUID, BudgetUse]:
     """Return how near executions are to their budgets, by id; those without one are left out."""
     limited = {each.id: each for each in executions if each.budget is not None}
-    spent = telemetry.spent_by_execution(limited) if limited else {}
+    spent = telemetry.spent_by_execution(limited, withdrawn=NOT_SENT) if limited else {}
     return {
         identity: BudgetUse(
             budget=Budget.model_validate(each.budget),

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from executions.engine.calls import Call, CallKey, ModelReply, Totals, Usage, settled, sum_calls
 from executions.engine.execution import Execution
+from executions.engine.retries import NOT_SENT
 from executions.engine.spending import Spent, spent_by
 from executions.engine.states import CallKind, CallStatus
 from executions.threads import patiently
@@ -95,7 +96,7 @@ class Page:
         entries = self._entries | self._tried
         mine = [entry for entry in entries.values() if entry.call.key.execution_id == execution_id]
         known = [entry.known.row_id for entry in mine if entry.known is not None]
-        cost_usd, tokens, calls = selectors.execution_spent(execution_id, but=known)
+        cost_usd, tokens, calls = selectors.execution_spent(execution_id, withdrawn=NOT_SENT, but=known)
         return Spent(cost_usd=cost_usd, tokens=tokens, calls=calls) + spent_by(entry.call for entry in mine)
 
     def scope_spent(self, scope_id: UUID, execution_ids: Collection[UUID], *, now: datetime) -> Decimal:

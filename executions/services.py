@@ -38,7 +38,7 @@ from executions.running import supervise, watched
 from executions.starting import require_all
 from executions.threads import in_thread, patiently
 from executions.wiring import ports
-from telemetry import prices
+from telemetry import prices, turns
 from workflows import repository as workflows
 
 PRUNED_AT_ONCE = 100  # executions whose logs are pruned in one transaction
@@ -217,12 +217,17 @@ async def advance_execution(*, execution_id: UUID, runner: str) -> None:
     await supervise(execution_id, lambda: _advance(execution_id, runner))
 
 
+def _know_prices_and_limits() -> None:
+    prices.refresh(older_than_seconds=PRICES_SECONDS)
+    turns.refresh(older_than_seconds=PRICES_SECONDS)
+
+
 async def _advance(execution_id: UUID, runner: str) -> None:
     running = ExecutionRunner(ports(), execution_id=execution_id, runner=runner)
     silent = settings.RUNNER_SILENT_SECONDS
     with watched(running, execution_id):
         try:
-            await patiently(prices.refresh, older_than_seconds=PRICES_SECONDS)
+            await patiently(_know_prices_and_limits)
             try:
                 await running.run(take_over=False)
             except Occupied:
@@ -247,7 +252,7 @@ async def execute_next_step(*, execution_id: UUID, runner: str) -> Execution:
         Unavailable: the database is away.
     """
     running = ExecutionRunner(ports(), execution_id=execution_id, runner=runner)
-    await in_thread(prices.refresh, older_than_seconds=PRICES_SECONDS)
+    await in_thread(_know_prices_and_limits)
     with watched(running, execution_id):
         return await running.step()
 

@@ -21,13 +21,13 @@ from executions.jobs import QUEUE, enqueue_prune
 from executions.running import RUNNING
 from executions.taking import connector
 from executions.threads import in_thread
-from telemetry import prices
+from telemetry import prices, turns
 
 logger = logging.getLogger(__name__)
 
 WATCH_SECONDS = 0.5  # so that a cancel aborts a model call well within two seconds, whatever notification is lost
 WAKE_SECONDS = 1.0  # what a parked step, and an expired question, wait beyond their moment, at most
-PRICES_SECONDS = 10.0  # that a price which somebody has set may be unknown
+PRICES_SECONDS = 10.0  # that a price or a limit which somebody has set may be unknown
 PRUNE_SECONDS = 3600.0  # between two looks for old logs
 RESTART_SECONDS = 1.0  # before taking jobs again after the database was away
 HAND_BACK_SECONDS = 3.0  # to hand back what did not end within the grace period; an outage would have us wait for ever
@@ -118,6 +118,7 @@ class Worker:
 
     async def _look_at_prices(self) -> None:
         await in_thread(prices.refresh, older_than_seconds=PRICES_SECONDS / 2)
+        await in_thread(turns.refresh, older_than_seconds=PRICES_SECONDS / 2)
 
     async def _prune(self) -> None:
         await in_thread(enqueue_prune)

@@ -13,7 +13,7 @@ from django.utils import timezone
 from unfold.admin import ModelAdmin
 
 from access.read_only_admin import ReadOnlyAdmin, pretty
-from telemetry.models import ModelCall, Price, ScopeBudget
+from telemetry.models import ModelCall, ModelLimit, Price, ScopeBudget
 from telemetry.scope_budgets import spent
 
 
@@ -119,6 +119,26 @@ class PriceAdmin(VersionedAdmin):
         command = f"manage.py reprice --from {row.effective_from:%Y-%m-%d} --dry-run"
         text = f"Calls that were made already keep their cost; {command} shows what they would cost by this."
         self.message_user(request, text, messages.INFO)
+
+
+class ModelLimitForm(VersionedForm):
+    """Limits of models."""
+
+    what = "limit"
+
+    class Meta:
+        model = ModelLimit
+        fields = ("provider", "model", "requests_per_minute", "tokens_per_minute", "calls_at_once", "version")
+
+
+@admin.register(ModelLimit)
+class ModelLimitAdmin(VersionedAdmin):
+    """What all workers together keep to when they ask a model."""
+
+    form = ModelLimitForm
+    list_display = ("provider", "model", "requests_per_minute", "tokens_per_minute", "calls_at_once")
+    list_display_links = ("provider", "model")
+    ordering = ("provider", "model")
 
 
 class ScopeBudgetForm(VersionedForm):

@@ -117,6 +117,55 @@ class Price(models.Model):
             raise ValidationError({"tiers": str(error)}) from error
 
 
+class ModelLimit(models.Model):
+    """How often, for how much and by how many at once a model may be asked; all workers together keep to it."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    version = models.PositiveIntegerField(default=1)
+    provider = models.CharField(max_length=100, help_text="What stands before the colon in a step's model.")
+    model = models.CharField(
+        max_length=200,
+        help_text="The model's name; * stands for any characters. Where several limits fit, all of them hold.",
+    )
+    requests_per_minute = models.PositiveIntegerField(null=True, blank=True, validators=[MinValueValidator(1)])
+    tokens_per_minute = models.PositiveIntegerField(
+        null=True, blank=True, validators=[MinValueValidator(1)], help_text="Of input and output together."
+    )
+    calls_at_once = models.PositiveIntegerField(null=True, blank=True, validators=[MinValueValidator(1)])
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["provider", "model"],
+                name="model_limit_once",
+                violation_error_message="There are limits of this model.",
+            ),
+            models.CheckConstraint(
+                name="model_limit_lets_something_through",
+                condition=~Q(requests_per_minute=0) & ~Q(tokens_per_minute=0) & ~Q(calls_at_once=0),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.provider}:{self.model}"
+
+
+class CallTurn(models.Model):
+    """A call to a limited model that waits for its turn, is under way, or was within the last minute."""
+
+    id = models.UUIDField(primary_key=True)
+    model = models.CharField(max_length=320)  # provider:model
+    scope_id = models.UUIDField()
+    tokens = models.PositiveBigIntegerField()  # at most, then as many as were used
+    asked_at = models.DateTimeField()
+    seen_at = models.DateTimeField()  # when its process was last heard of
+    granted_at = models.DateTimeField(null=True)  # NULL: it waits
+    ended_at = models.DateTimeField(null=True)  # NULL: it waits, or is under way
+
+    def __str__(self) -> str:
+        return f"{self.model} {self.asked_at:%H:%M:%S}"
+
+
 class ModelCall(models.Model):
     """The ledger: one row per try of a call to a model. Costs are sums over these rows and nothing else."""
 

@@ -75,7 +75,8 @@ FROM telemetry_modelcall WHERE execution_id = %s AND id <> ALL(%s)"""  # noqa: S
 
 _SPENT_SUMS = """coalesce(sum(coalesce(cost_usd, estimated_cost_usd)), 0),
   coalesce(sum(CASE WHEN reply IS NULL THEN reserved_tokens ELSE
-    input_tokens + cache_read_input_tokens + cache_write_input_tokens + output_tokens END), 0)::bigint, count(*)
+    input_tokens + cache_read_input_tokens + cache_write_input_tokens + output_tokens END), 0)::bigint,
+  count(*) FILTER (WHERE NOT starts_with(error, %s))
 FROM telemetry_modelcall"""
 _SPENT = f"SELECT {_SPENT_SUMS} WHERE execution_id = %s AND id <> ALL(%s)"
 _SPENT_BY_EXECUTION = f"""
@@ -113,15 +114,18 @@ def execution_totals(execution_id: UUID, *, but: Collection[UUID] = ()) -> Total
     return _totals(dict(zip(_SUMS, found, strict=True)))
 
 
-def execution_spent(execution_id: UUID, *, but: Collection[UUID] = ()) -> tuple[Decimal, int, int]:
-    """Return US dollars, tokens and calls of an execution, without these rows; at most, where it is not known yet."""
-    [(cost_usd, tokens, calls)] = multirow.execute(_SPENT, [execution_id, list(but)]).fetchall()
+def execution_spent(execution_id: UUID, *, withdrawn: str, but: Collection[UUID] = ()) -> tuple[Decimal, int, int]:
+    """Return US dollars, tokens and calls of an execution, without these rows; at most, where it is not known yet.
+
+    Calls whose error begins with `withdrawn` were never made, and do not count.
+    """
+    [(cost_usd, tokens, calls)] = multirow.execute(_SPENT, [withdrawn, execution_id, list(but)]).fetchall()
     return cost_usd, tokens, calls
 
 
-def spent_by_execution(execution_ids: Iterable[UUID]) -> dict[UUID, tuple[Decimal, int, int]]:
+def spent_by_execution(execution_ids: Iterable[UUID], *, withdrawn: str) -> dict[UUID, tuple[Decimal, int, int]]:
     """Return the same of many executions in one query; those without calls are left out."""
-    rows = multirow.execute(_SPENT_BY_EXECUTION, [list(execution_ids)]).fetchall()
+    rows = multirow.execute(_SPENT_BY_EXECUTION, [withdrawn, list(execution_ids)]).fetchall()
     return {execution_id: (cost_usd, tokens, calls) for execution_id, cost_usd, tokens, calls in rows}
 
 

@@ -57,7 +57,7 @@ from rest_framework.test import APIClient  # noqa: E402
 from access import services as access  # noqa: E402
 from documents.repository import KNOWN_SCHEMAS  # noqa: E402
 from executions.progress import notifier  # noqa: E402
-from telemetry import prices  # noqa: E402
+from telemetry import prices, turns  # noqa: E402
 from workflows.repository import get_definition  # noqa: E402
 
 
@@ -93,6 +93,7 @@ def forgotten() -> Iterator[None]:
     get_definition.cache_clear()
     KNOWN_SCHEMAS.clear()
     prices.forget()
+    turns.forget()
 
 
 @pytest.fixture

@@ -28,6 +28,7 @@ WRITERS = frozenset(
         "executions/rows.py",
         "executions/sweep.py",
         "telemetry/recorder.py",
+        "telemetry/turns.py",
         "workflows/repository.py",
     }
 )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from decimal import Decimal
 from uuid import UUID
@@ -16,6 +18,7 @@ from benchmarks.meter import Meter
 from benchmarks.workload import TEXT, USER, WORKFLOW, Size
 from executions import services, wiring
 from executions.engine.calls import ModelReply, ModelRequest, ToolCall, Usage
+from executions.engine.in_memory_models import FreeTurn
 from executions.engine.ports import Heard, Ports
 from workflows import repository as workflows
 from workflows.definition import parse_definition
@@ -50,6 +53,11 @@ class QuietModel:
     def estimate(self, _request: ModelRequest) -> Decimal | None:
         """Know no price."""
         return None
+
+    @asynccontextmanager
+    async def turn(self, _request: ModelRequest) -> AsyncIterator[FreeTurn]:
+        """Let everybody ask."""
+        yield FreeTurn()
 
     async def complete(self, _request: ModelRequest, _heard: Heard) -> ModelReply:
         """Reply."""

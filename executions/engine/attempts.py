@@ -189,7 +189,8 @@ class Attempts:
         """Return the prompt and the call of a plan."""
         request = self._request(execution, plan)
         now = self._ports.clock.now()
-        request = replace(request, timeout_seconds=seconds_for_a_call(execution, request.timeout_seconds, now))
+        seconds = seconds_for_a_call(execution, request.timeout_seconds, now)
+        request = replace(request, timeout_seconds=seconds, scope_id=execution.scope.id)
         key = CallKey(
             execution_id=execution.id,
             step_id=self.step_id,

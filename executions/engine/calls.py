@@ -102,6 +102,7 @@ class ModelRequest:
     document_type: str
     role: str
     materials: tuple[Material, ...] = ()
+    scope_id: UUID | None = None  # the root scope that it is made for: turns go round among scopes
     shared: tuple[str, ...] = ()  # what the prompt begins with, when a provider should keep it for other prompts
     offers_questions: bool = False  # the tool is offered, as other steps of the workflow use it
 

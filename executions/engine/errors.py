@@ -161,3 +161,13 @@ class ModelError(EngineError):
         self.transient = transient
         self.retry_after = retry_after
         self.cut_off = cut_off
+
+
+class NotItsTurn(ModelError):
+    """Others are to ask the model first, for longer than a call waits; nothing was sent, and nothing has failed."""
+
+    code = "not-its-turn"
+
+    def __init__(self, model: str, *, seconds: float) -> None:
+        detail = f"It is not this call's turn to ask {model} for {seconds:.0f} s."
+        super().__init__(FailureCode.PROVIDER_UNAVAILABLE, detail, transient=True, retry_after=seconds)

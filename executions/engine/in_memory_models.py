@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from decimal import Decimal
 
 from executions.engine.calls import CallKey, ModelReply, ModelRequest
+from executions.engine.errors import NotItsTurn
 from executions.engine.ports import Heard
 
 Script = Callable[[ModelRequest], Awaitable[ModelReply]]
+
+
+class FreeTurn:
+    """The leave to send a request, where nobody counts."""
+
+    def used(self, tokens: int) -> None:
+        """Count nothing."""
 
 
 class ScriptedModelClient:
@@ -19,6 +28,7 @@ class ScriptedModelClient:
         self.script = script
         self.requests: list[ModelRequest] = []
         self.estimated_cost_usd: Decimal | None = None
+        self.turns: list[float] = []  # seconds that the next calls have to wait, before any other is let in
 
     def resolve(self, model: str) -> tuple[str, ...]:
         """Return aliases as models of the provider `scripted`."""
@@ -27,6 +37,13 @@ class ScriptedModelClient:
     def estimate(self, request: ModelRequest) -> Decimal | None:
         """Return the same for every request."""
         return self.estimated_cost_usd
+
+    @asynccontextmanager
+    async def turn(self, request: ModelRequest) -> AsyncIterator[FreeTurn]:
+        """Let everybody ask at once, unless the test says otherwise."""
+        if self.turns:
+            raise NotItsTurn(request.model, seconds=self.turns.pop(0))
+        yield FreeTurn()
 
     async def complete(self, request: ModelRequest, heard: Heard) -> ModelReply:
         """Reply as written, the arguments of its tools told in two pieces."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -121,6 +122,13 @@ class Definitions(Protocol):
         """
 
 
+class Turn(Protocol):
+    """The leave to send one request."""
+
+    def used(self, tokens: int) -> None:
+        """Say how many tokens it has used, in place of what was taken for it."""
+
+
 class ModelClient(Protocol):
     """Language models, by alias or `provider:model`."""
 
@@ -132,6 +140,13 @@ class ModelClient(Protocol):
 
     def estimate(self, request: ModelRequest) -> Decimal | None:
         """Return what asking may cost at most, in US dollars; None when the model has no known price."""
+
+    def turn(self, request: ModelRequest) -> AbstractAsyncContextManager[Turn]:
+        """Wait until the request may be sent, and keep its place while it is under way.
+
+        Raises:
+            NotItsTurn: others come first, for longer than it waits.
+        """
 
     async def complete(self, request: ModelRequest, heard: Heard) -> ModelReply:
         """Ask the model once, without any retry; `heard` is called with each piece of text as the model writes it.

@@ -13,8 +13,8 @@ from workflows.definition import RetryPolicy
 #: No provider is obeyed for longer, in seconds: a day. A header may say anything.
 LONGEST_SECONDS = 86_400.0
 
-#: Error of a call that was announced, and that its worker stopped before it could send it.
-NOT_SENT = "It was not sent: the worker stopped before."
+#: How the error of a call begins that was announced and never sent. It cost nothing, and counts for nothing.
+NOT_SENT = "It was not sent"
 
 _ADVICE = {
     FailureCode.TIMED_OUT: "Retry the execution later, or raise the step's timeout_seconds or retries.max_tries.",
@@ -34,8 +34,14 @@ class Chance(Protocol):
 def failed_tries(calls: list[Call]) -> int:
     """Return how many of an attempt's calls failed by themselves, and not because a worker stopped or died."""
     return sum(
-        call.status in {CallStatus.FAILED, CallStatus.UNKNOWN} and call.error not in {"", NOT_SENT} for call in calls
+        call.status in {CallStatus.FAILED, CallStatus.UNKNOWN} and bool(call.error) and not was_withdrawn(call)
+        for call in calls
     )
+
+
+def was_withdrawn(call: Call) -> bool:
+    """Whether a call was announced and never sent."""
+    return call.status is CallStatus.FAILED and call.error.startswith(NOT_SENT)
 
 
 def seconds_to_wait(policy: RetryPolicy, error: ModelError, *, tries: int, chance: Chance) -> float | None:

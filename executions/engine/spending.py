@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from executions.engine.calls import Call
+from executions.engine.retries import was_withdrawn
 from executions.engine.states import CallStatus
 
 
@@ -31,13 +32,15 @@ NOTHING_SPENT = Spent()
 
 
 def spent_by(calls: Iterable[Call]) -> Spent:
-    """Return what calls count for. One that failed without a reply cost nothing, and counts as a call."""
+    """Return what calls count for. One that failed without a reply cost nothing, and counts if it was sent."""
     return sum((_of(call) for call in calls), start=NOTHING_SPENT)
 
 
 def _of(call: Call) -> Spent:
     if call.reply is not None:
         return Spent(cost_usd=call.reply.cost_usd or Decimal(0), tokens=call.reply.usage.total_tokens, calls=1)
+    if was_withdrawn(call):
+        return NOTHING_SPENT
     if call.status is CallStatus.FAILED:
         return Spent(calls=1)
     return Spent(cost_usd=call.estimated_cost_usd or Decimal(0), tokens=call.reserved_tokens, calls=1)

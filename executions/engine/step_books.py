@@ -50,6 +50,11 @@ class StepBooks:
         self._open = self._settled(call, status, error=storable(str(error)) or error.code)
         return self._open
 
+    def _withdrawn(self, call: Call) -> Call:
+        """Return a call that was announced and will not be made."""
+        self._open = self._settled(call, CallStatus.FAILED, error=f"{NOT_SENT}: it was not its turn.")
+        return self._open
+
     def _settled(self, call: Call, status: CallStatus, *, reply: ModelReply | None = None, error: str = "") -> Call:
         known = reply is not None or status is CallStatus.FAILED  # what it cost
         return replace(
@@ -93,7 +98,7 @@ class StepBooks:
     def _cut_off(self, call: Call, *, sent: bool) -> Call:
         if sent:
             return self._settled(call, CallStatus.UNKNOWN)
-        return self._settled(call, CallStatus.FAILED, error=NOT_SENT)
+        return self._settled(call, CallStatus.FAILED, error=f"{NOT_SENT}: the worker stopped before.")
 
     async def _book(self, call: Call) -> None:
         await to_the_end(self._ports.ledger.settle(call))

@@ -8,7 +8,7 @@ from datetime import timedelta
 from executions.engine import budgets, changes, parking
 from executions.engine.attempts import Attempt, Attempts
 from executions.engine.calls import Call, ModelReply
-from executions.engine.errors import FieldError, ModelError
+from executions.engine.errors import FieldError, ModelError, NotItsTurn
 from executions.engine.execution import Execution, Failure
 from executions.engine.papers import Papers
 from executions.engine.ports import Decide, Ports
@@ -43,22 +43,33 @@ class StepCalls(StepBooks):
         """
         following: Attempt | None = attempt
         while following is not None:
-            attempt, self._sent = following, True
-            draft = None if attempt.plan.candidate else self._ports.drafts.begin(attempt.call.key)
+            attempt = following
             try:
-                heard = _nobody_hears if draft is None else draft.add
-                return attempt, await self._ports.models.complete(attempt.request, heard)
+                return attempt, await self._reply(attempt)
             except ModelError as error:
                 following = await self._after_failure(attempt, error)
+        return None
+
+    async def _reply(self, attempt: Attempt) -> ModelReply:
+        """Ask once, when it is this call's turn."""
+        models, request = self._ports.models, attempt.request
+        async with models.turn(request) as turn:
+            self._sent = True
+            draft = None if attempt.plan.candidate else self._ports.drafts.begin(attempt.call.key)
+            try:
+                reply = await models.complete(request, _nobody_hears if draft is None else draft.add)
             finally:
                 if draft is not None:
                     draft.end()
-        return None
+            turn.used(reply.usage.total_tokens)
+        return reply
 
     async def _after_failure(self, attempt: Attempt, error: ModelError) -> Attempt | None:
         """Try again after a wait, ask for less or somebody else, park the step when the wait is long, or give up."""
         failed, tries, ports = self._failed(attempt.call, error), attempt.failed_tries + 1, self._ports
         seconds = seconds_to_wait(self._attempts.step.retries, error, tries=tries, chance=ports.chance)
+        if isinstance(error, NotItsTurn):
+            failed, seconds = self._withdrawn(attempt.call), error.retry_after
         if seconds is None or seconds > ports.park_after_seconds:
             other = self._another_way(attempt, error)
             if other is not None:

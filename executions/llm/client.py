@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cache
@@ -10,9 +12,10 @@ from functools import cache
 from django.conf import settings
 
 from executions.engine.calls import ModelReply, ModelRequest, most_input_tokens
-from executions.engine.ports import Heard
+from executions.engine.ports import Heard, Turn
 from executions.llm import rehearsal
 from executions.llm.options import Options, Output
+from executions.llm.turns import Turns
 from telemetry import prices
 
 
@@ -26,9 +29,11 @@ class RoutingModelClient:
         rehearsal_latency_seconds: float,
         calls_at_once: int,
         options: Options,
+        turns: Turns,
     ) -> None:
         self._aliases = aliases
         self._options = options
+        self._turns = turns
         self._free = asyncio.Semaphore(calls_at_once)
         self._rehearsal = rehearsal.RehearsalModel(latency_seconds=rehearsal_latency_seconds)
 
@@ -45,18 +50,24 @@ class RoutingModelClient:
             at=datetime.now(UTC),
         )
 
+    @asynccontextmanager
+    async def turn(self, request: ModelRequest) -> AsyncIterator[Turn]:
+        """Wait until the request may be sent: by the limits of its model, and by what this process holds at once.
+
+        Raises:
+            NotItsTurn: the limits would have it wait for too long.
+        """
+        async with self._turns.turn(request) as turn, self._free:
+            yield turn
+
     async def complete(self, request: ModelRequest, heard: Heard) -> ModelReply:
-        """Ask the model once, when it is this call's turn; the time that it may take begins then.
+        """Ask the model once, in the request's turn; the time that it may take begins now.
 
         `heard` is called with each piece of text as the model writes it.
 
         Raises:
             ModelError: it could not be asked, or did not answer in time.
         """
-        async with self._free:
-            return await self._complete(request, heard)
-
-    async def _complete(self, request: ModelRequest, heard: Heard) -> ModelReply:
         if request.model.partition(":")[0] == rehearsal.PROVIDER:
             return await self._rehearsal.complete(request, heard)
         # Its libraries take more than a second to import: every command would pay for what a worker alone needs.
@@ -78,4 +89,5 @@ def model_client() -> RoutingModelClient:
             connect_seconds=settings.MODEL_CONNECT_SECONDS,
             first_token_seconds=settings.MODEL_FIRST_TOKEN_SECONDS,
         ),
+        turns=Turns(patience_seconds=settings.PARK_AFTER_SECONDS),
     )

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from random import Random
@@ -19,9 +20,10 @@ from uuid import UUID
 from executions.engine import asking, parking
 from executions.engine.acceptance import Verdict
 from executions.engine.calls import Call, ModelReply, ModelRequest
-from executions.engine.errors import Conflict, ModelError, Superseded
+from executions.engine.errors import Conflict, ModelError, NotItsTurn, Superseded
 from executions.engine.events import ProgressEvent
 from executions.engine.execution import Document, Execution, Step
+from executions.engine.in_memory_models import FreeTurn
 from executions.engine.ports import Heard, Ports, Repositories, Transition
 from executions.engine.reviews import VERDICT
 from executions.engine.runner import ExecutionRunner
@@ -192,6 +194,13 @@ class _Models(_Port):
     def estimate(self, request: ModelRequest) -> Decimal | None:
         return self.inner.models.estimate(request)
 
+    @asynccontextmanager
+    async def turn(self, request: ModelRequest) -> AsyncIterator[FreeTurn]:
+        await self.process.gate("have its turn")
+        if self.process.simulation.has_to_wait():
+            raise NotItsTurn(request.model, seconds=30.0)
+        yield FreeTurn()
+
     async def complete(self, request: ModelRequest, heard: Heard) -> ModelReply:
         simulation = self.process.simulation
         reply = simulation.buy(request, by=self.process.name)
@@ -255,6 +264,10 @@ class Simulation:
         else:
             said = document(f"Reply {number}")
         return said.model_copy(update={"provider_request_id": f"reply-{number}"})
+
+    def has_to_wait(self) -> bool:
+        """Whether it is not a call's turn."""
+        return self._random.random() < 0.05
 
     def _announced(self, same: list[Call], *, by: str) -> None:
         waiting = {CallStatus.PENDING, CallStatus.DISCARDED, CallStatus.UNKNOWN}

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 
 import pytest
 
 from executions.engine import parking
 from executions.engine.errors import IllegalTransition, ModelError, NotWaiting
+from executions.engine.in_memory_models import ScriptedModelClient
+from executions.engine.retries import was_withdrawn
+from executions.engine.spending import spent_by
 from executions.engine.states import ExecutionStatus, FailureCode, StepStatus, WaitingOn
 from tests.engine.failing import busy, clock, resume, tries
 from tests.engine.world import FORK, Gate, World, definition, document, invalid, question
@@ -149,3 +153,29 @@ async def test_a_call_may_be_tried_again_only_by_a_step_that_is_at_work() -> Non
     world = await World().start()
     with pytest.raises(IllegalTransition):
         await world.decide(lambda execution, context: parking.try_again(execution, "one", lost=(), context=context))
+
+
+async def test_a_call_whose_turn_is_far_off_is_withdrawn_and_counts_for_nothing() -> None:
+    flow = definition({"id": "one", "retries": {"max_tries": 1}})
+    world = await World(flow, {"one": [document()]}).start()
+    assert isinstance(world.ports.models, ScriptedModelClient)
+    world.ports.models.turns = [30.0, 60.0]
+    for seconds in (30, 60):
+        execution = await world.run()
+        assert execution.waiting_on == (WaitingOn.RATE_LIMIT,)
+        assert execution.resume_at == world.ports.clock.now() + timedelta(seconds=seconds)
+        clock(world).advance(seconds)
+        await resume(world)
+    assert (await world.run()).status is ExecutionStatus.COMPLETED
+    assert world.calls() == [("one", "failed"), ("one", "failed"), ("one", "committed")]
+    assert all(was_withdrawn(call) for call in list(world.ledger.rows.values())[:2])
+    assert spent_by(world.ledger.of(world.execution_id)).calls == 1
+    assert len(world.asked) == 1
+
+
+async def test_instead_of_a_turn_that_is_far_off_the_next_model_is_asked() -> None:
+    world = await World(definition({"id": "one", "fallbacks": ["b:second"]})).start()
+    assert isinstance(world.ports.models, ScriptedModelClient)
+    world.ports.models.turns = [30.0]
+    assert (await world.run()).status is ExecutionStatus.COMPLETED
+    assert [request.model for request in world.asked] == ["b:second"]

@@ -178,7 +178,7 @@ async def test_the_next_runner_counts_the_tries_of_the_last_one() -> None:
     [
         (CallStatus.FAILED, "Busy.", True),
         (CallStatus.UNKNOWN, "Cut off.", True),
-        (CallStatus.FAILED, NOT_SENT, False),
+        (CallStatus.FAILED, f"{NOT_SENT}: the worker stopped before.", False),
         (CallStatus.UNKNOWN, "", False),
         (CallStatus.PENDING, "", False),
     ],

@@ -14,6 +14,7 @@ from executions.engine.states import FailureCode
 from executions.llm.client import RoutingModelClient
 from executions.llm.options import Options
 from executions.llm.rehearsal import RehearsalModel
+from executions.llm.turns import Turns
 from tests.llm.heard import ignore
 
 REQUEST = ModelRequest(
@@ -58,7 +59,19 @@ async def busy(monkeypatch: pytest.MonkeyPatch) -> Busy:
 
 def client(calls_at_once: int = 3) -> RoutingModelClient:
     """Return a client."""
-    return RoutingModelClient(aliases={}, rehearsal_latency_seconds=0, calls_at_once=calls_at_once, options=Options())
+    return RoutingModelClient(
+        aliases={},
+        rehearsal_latency_seconds=0,
+        calls_at_once=calls_at_once,
+        options=Options(),
+        turns=Turns(patience_seconds=5),
+    )
+
+
+async def in_turn(asked: RoutingModelClient, request: ModelRequest) -> ModelReply:
+    """Ask when it is the request's turn."""
+    async with asked.turn(request):
+        return await asked.complete(request, ignore)
 
 
 async def turns(number: int = 20) -> None:
@@ -69,7 +82,7 @@ async def turns(number: int = 20) -> None:
 
 async def test_a_client_holds_so_many_calls_at_once_and_no_more(busy: Busy) -> None:
     asked = client()
-    calls = [asyncio.create_task(asked.complete(REQUEST, ignore)) for _ in range(10)]
+    calls = [asyncio.create_task(in_turn(asked, REQUEST)) for _ in range(10)]
     await turns()
     assert busy.under_way == 3
     busy.opened.set()
@@ -79,7 +92,7 @@ async def test_a_client_holds_so_many_calls_at_once_and_no_more(busy: Busy) -> N
 
 async def test_a_call_that_was_cancelled_makes_room_whether_it_had_its_turn_or_not(busy: Busy) -> None:
     asked = client(calls_at_once=1)
-    first, second, third = (asyncio.create_task(asked.complete(REQUEST, ignore)) for _ in range(3))
+    first, second, third = (asyncio.create_task(in_turn(asked, REQUEST)) for _ in range(3))
     await turns()
     second.cancel()
     first.cancel()
@@ -93,7 +106,7 @@ async def test_a_call_that_failed_makes_room() -> None:
     asked = client(calls_at_once=1)
     for _ in range(3):
         with pytest.raises(ModelError) as refused:
-            await asked.complete(replace(REQUEST, model="no-such-provider:model"), ignore)
+            await in_turn(asked, replace(REQUEST, model="no-such-provider:model"))
         assert refused.value.failure_code is FailureCode.PROVIDER_REJECTED
 
 
