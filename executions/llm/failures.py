@@ -60,6 +60,12 @@ def gibberish(model: str, error: Exception) -> ModelError:
     return ModelError(FailureCode.PROVIDER_UNAVAILABLE, message, transient=True, cut_off=True)
 
 
+def broken_off(model: str) -> ModelError:
+    """Return the failure of a call whose answer stopped without an end: nobody knows what is missing."""
+    message = f"{model} broke off in the middle of its answer."
+    return ModelError(FailureCode.PROVIDER_UNAVAILABLE, message, transient=True, cut_off=True)
+
+
 def failure_of(model: str, error: exceptions.ModelAPIError) -> ModelError:
     """Return what a provider's error means."""
     if isinstance(error, exceptions.ModelTimeoutError | exceptions.ModelRequestTimeout):

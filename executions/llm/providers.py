@@ -93,7 +93,10 @@ class ProviderModel:
                 silence.reschedule(None)
                 if text := _text(event):
                     heard(text)
-            return stream.get()
+            response = stream.get()
+        if not _has_ended(response):
+            raise failures.broken_off(request.model)
+        return response
 
     @asynccontextmanager
     async def _until_first(self, request: ModelRequest) -> AsyncIterator[asyncio.Timeout]:
@@ -107,11 +110,19 @@ class ProviderModel:
             raise failures.silent(request.model, self._options.first_token_seconds) from error
 
     def _settings(self, request: ModelRequest, model: Model) -> ModelSettings:
-        timeout = httpx.Timeout(float(request.timeout_seconds), connect=self._options.connect_seconds)
-        settings = ModelSettings(max_tokens=request.max_output_tokens, timeout=timeout)
-        if request.model.partition(":")[0] not in _OWN_CLIENTS and "max_retries" not in model.unsupported_settings:
+        whole = float(request.timeout_seconds)
+        settings = ModelSettings(max_tokens=request.max_output_tokens, timeout=whole)
+        if request.model.partition(":")[0] in _OWN_CLIENTS:
+            settings["timeout"] = httpx.Timeout(whole, connect=self._options.connect_seconds)
+        elif "max_retries" not in model.unsupported_settings:
             settings["max_retries"] = 0
         return settings
+
+
+def _has_ended(response: ModelResponse) -> bool:
+    """Whether a stream said why it stopped: a connection that is closed early looks like an end otherwise."""
+    said = (response.provider_details or {}).get("finish_reason")
+    return bool(said) or response.finish_reason not in {None, "stop"}
 
 
 def _text(event: ModelResponseStreamEvent) -> str:
@@ -135,14 +146,20 @@ def _model(name: str) -> Model:
     """Return a model with a client that never retries by itself."""
     provider, _, model = name.partition(":")
     if provider == "anthropic":
-        return AnthropicModel(model, provider=AnthropicProvider(anthropic_client=AsyncAnthropic(max_retries=0)))
+        mine = AsyncAnthropic(api_key=_key("ANTHROPIC"), max_retries=0)
+        return AnthropicModel(model, provider=AnthropicProvider(anthropic_client=mine))
     if provider in _OWN_CLIENTS:
-        client = OpenAIProvider(openai_client=AsyncOpenAI(max_retries=0))
+        client = OpenAIProvider(openai_client=AsyncOpenAI(api_key=_key("OPENAI"), max_retries=0))
         # Servers that only speak OpenAI's language speak its older half.
         is_chat = provider == "openai-chat" or (provider == "openai" and "OPENAI_BASE_URL" in os.environ)
         kind = OpenAIChatModel if is_chat else OpenAIResponsesModel
         return kind(model, provider=client)
     return infer_model(name)
+
+
+def _key(provider: str) -> str | None:
+    """Return a provider's key; a server of one's own at another address may need none."""
+    return os.environ.get(f"{provider}_API_KEY") or ("none" if f"{provider}_BASE_URL" in os.environ else None)
 
 
 def _reply(request: ModelRequest, response: ModelResponse, *, asked_at: datetime, latency_ms: int) -> ModelReply:

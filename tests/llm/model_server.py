@@ -25,6 +25,7 @@ class Misbehaviour(Enum):
 
     HANG_UP = auto()
     HANG_UP_IN_MID_STREAM = auto()
+    BREAK_OFF = auto()  # a stream ends in good order, and too early
     NEVER_ANSWER = auto()
 
 
@@ -93,6 +94,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.model.wait_until_left(self.connection)
         elif line is Misbehaviour.HANG_UP_IN_MID_STREAM:
             self._stream(list(wire.pieces(_document(self.path)))[:3], length=100_000)
+        elif line is Misbehaviour.BREAK_OFF:
+            self._stream(list(wire.pieces(_document(self.path)))[:3])
         elif isinstance(line, Answer):
             self._answer(line, streamed=bool(asked.get("stream")))
 

@@ -80,6 +80,14 @@ async def test_a_stream_that_breaks_off_may_have_cost_something(monkeypatch: pyt
     assert (error.failure_code, error.transient, error.cut_off) == (FailureCode.PROVIDER_UNAVAILABLE, True, True)
 
 
+async def test_a_stream_that_ends_without_saying_why_is_no_answer(monkeypatch: pytest.MonkeyPatch, model: str) -> None:
+    with pytest.raises(ModelError) as failed:
+        await _complete(monkeypatch, model, Misbehaviour.BREAK_OFF)
+    error = failed.value
+    assert (error.failure_code, error.transient, error.cut_off) == (FailureCode.PROVIDER_UNAVAILABLE, True, True)
+    assert "broke off" in str(error)
+
+
 async def test_a_stream_that_takes_too_long_is_given_up(monkeypatch: pytest.MonkeyPatch, model: str) -> None:
     with model_server(Answer(pause=0.4)) as server:
         monkeypatch.setenv("OPENAI_BASE_URL", f"{server.url}/v1")
