@@ -131,15 +131,31 @@ def local_secret(name: str, path: Path) -> str:
     return path.read_text(encoding="utf-8").strip()
 
 
-#: What the aliases stand for, by the key that is there; without any key everything is rehearsed.
+#: What the aliases stand for, by what has to be there: a key, or the address of a server. Without any all is rehearsed.
 _ALIASES = {
-    "ANTHROPIC_API_KEY": {
+    ("ANTHROPIC_API_KEY", "ANTHROPIC_BASE_URL"): {
         "fast": "anthropic:claude-haiku-5-5",
         "standard": "anthropic:claude-sonnet-5-5",
         "strong": "anthropic:claude-opus-5-5",
     },
-    "OPENAI_API_KEY": {"fast": "openai:gpt-6-luna", "standard": "openai:gpt-6.1-terra", "strong": "openai:gpt-6-sol"},
+    ("OPENAI_API_KEY", "OPENAI_BASE_URL"): {
+        "fast": "openai:gpt-6-luna",
+        "standard": "openai:gpt-6.1-terra",
+        "strong": "openai:gpt-6-sol",
+    },
+    ("GOOGLE_API_KEY", "GEMINI_API_KEY"): {
+        "fast": "google:gemini-3.5-flash-lite",
+        "standard": "google:gemini-3.8-flash",
+        "strong": "google:gemini-4-argon",
+    },
 }
+
+
+def hand_on_keys() -> None:
+    """Put keys that stand in files (`<name>_FILE`) where the providers' libraries look for them."""
+    for name in (name for names in _ALIASES for name in names):
+        if value := text(name, ""):
+            os.environ[name] = value
 
 
 def model_aliases() -> dict[str, str]:
@@ -147,6 +163,6 @@ def model_aliases() -> dict[str, str]:
 
     Several, with commas between them, are asked in this order when the ones before them cannot do it.
     """
-    known = next((names for key, names in _ALIASES.items() if text(key, "")), None)
+    known = next((models for names, models in _ALIASES.items() if any(text(name, "") for name in names)), None)
     defaults = known or dict.fromkeys(("fast", "standard", "strong"), "rehearsal:rehearsal")
     return {alias: text(f"MODEL_{alias.upper()}", model) for alias, model in defaults.items()}

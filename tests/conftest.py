@@ -26,7 +26,7 @@ def _prepare_environment() -> Path | None:
     if "PYTEST_XDIST_WORKER" in os.environ:
         return None
     for name in [*os.environ]:
-        if name.endswith(("_API_KEY", "_API_KEY_FILE")) or name.startswith("MODEL_"):
+        if name.endswith(("_API_KEY", "_API_KEY_FILE", "_BASE_URL")) or name.startswith("MODEL_"):
             del os.environ[name]  # no test asks a model that costs
     data_dir = Path(tempfile.mkdtemp(prefix=_DATA_DIR_PREFIX)).resolve()
     os.environ.update(DJANGO_SETTINGS_MODULE="orchestrator.settings", DATA_DIR=str(data_dir), LOCAL="1", DEBUG="0")

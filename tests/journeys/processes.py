@@ -62,7 +62,8 @@ class Machine:
         kept = {
             name: value
             for name, value in os.environ.items()
-            if name not in {"DATABASE_URL", "DJANGO_SETTINGS_MODULE", "LOCAL"} and not name.endswith("_API_KEY")
+            if name not in {"DATABASE_URL", "DJANGO_SETTINGS_MODULE", "LOCAL"}
+            and not name.endswith(("_API_KEY", "_BASE_URL"))
         }
         return {
             **kept,

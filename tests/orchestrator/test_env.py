@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 import subprocess
 import sys
@@ -11,7 +12,9 @@ import pytest
 
 from orchestrator import env
 
-MODEL_VARIABLES = ("ANTHROPIC_API_KEY", "OPENAI_API_KEY", "MODEL_FAST", "MODEL_STANDARD", "MODEL_STRONG")
+KEYS = ("ANTHROPIC_API_KEY", "OPENAI_API_KEY", "GOOGLE_API_KEY", "GEMINI_API_KEY")
+ADDRESSES = ("ANTHROPIC_BASE_URL", "OPENAI_BASE_URL")
+MODEL_VARIABLES = (*KEYS, *(f"{key}_FILE" for key in KEYS), *ADDRESSES, "MODEL_FAST", "MODEL_STANDARD", "MODEL_STRONG")
 
 
 @pytest.fixture(autouse=True)
@@ -117,14 +120,23 @@ def test_without_a_key_every_alias_is_the_rehearsal() -> None:
     assert set(env.model_aliases().values()) == {"rehearsal:rehearsal"}
 
 
-@pytest.mark.parametrize(("key", "provider"), [("ANTHROPIC_API_KEY", "anthropic:"), ("OPENAI_API_KEY", "openai:")])
-def test_a_key_turns_all_aliases_into_that_providers_models(
-    monkeypatch: pytest.MonkeyPatch, key: str, provider: str
+@pytest.mark.parametrize("variable", [*KEYS, *ADDRESSES])
+def test_a_key_or_an_address_turns_all_aliases_into_that_providers_models(
+    monkeypatch: pytest.MonkeyPatch, variable: str
 ) -> None:
-    monkeypatch.setenv(key, "k")
+    provider = variable.partition("_")[0].replace("GEMINI", "GOOGLE").lower()
+    monkeypatch.setenv(variable, "k")
     aliases = env.model_aliases()
     assert sorted(aliases) == ["fast", "standard", "strong"]
-    assert all(model.startswith(provider) for model in aliases.values())
+    assert all(model.startswith(f"{provider}:") for model in aliases.values())
+
+
+def test_a_key_in_a_file_reaches_the_libraries_of_its_provider(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("sk-secret\n", encoding="utf-8")
+    monkeypatch.setenv("OPENAI_API_KEY_FILE", str(tmp_path / "key"))
+    monkeypatch.setenv("OPENAI_API_KEY", "")
+    env.hand_on_keys()
+    assert os.environ["OPENAI_API_KEY"] == "sk-secret"
 
 
 def test_one_alias_can_be_set_alone(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -136,7 +148,7 @@ def test_one_alias_can_be_set_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     }
 
 
-@pytest.mark.parametrize("key", ["ANTHROPIC_API_KEY", "OPENAI_API_KEY"])
+@pytest.mark.parametrize("key", KEYS)
 def test_the_models_that_aliases_stand_for_have_a_price(monkeypatch: pytest.MonkeyPatch, key: str) -> None:
     from genai_prices import Usage, calc_price
 
