@@ -24,6 +24,11 @@ _ANY_DOCUMENT: dict[str, JsonValue] = {
     "additionalProperties": False,
 }
 
+_NO_TOOLS = """
+There are no tools here, whatever is said of them: you cannot ask questions, and your whole answer is the document, as
+one JSON object and nothing else.
+"""
+
 
 def output_of(request: ModelRequest, model: Model, *, wanted: Output | None) -> Output:
     """Return how this model shall hand in this document.
@@ -56,7 +61,8 @@ def messages(request: ModelRequest, output: Output) -> ProviderRequest:
     if request.shared and output is Output.SHARED_TOOLS:
         blocks = [f"{block}\n\n" for block in request.shared]
         prompt = [*blocks, CachePoint(), request.prompt[len("".join(blocks)) :]]
-    return ProviderRequest(parts=[SystemPromptPart(request.instructions), UserPromptPart(prompt)])
+    rules = request.instructions + (_NO_TOOLS if output in {Output.NATIVE, Output.PROMPTED} else "")
+    return ProviderRequest(parts=[SystemPromptPart(rules), UserPromptPart(prompt)])
 
 
 def parameters(request: ModelRequest, output: Output) -> ModelRequestParameters:
