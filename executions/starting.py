@@ -13,8 +13,6 @@ from executions.wiring import ports
 from telemetry import prices, scope_budgets
 from workflows.definition import WorkflowDefinition, pointer
 
-FRESH_SECONDS = 2.0  # that a new price may be unknown to a start
-
 
 def require_all(definition: WorkflowDefinition, scope_id: UUID, *, now: datetime) -> None:
     """Refuse a start that cannot lead anywhere.
@@ -33,7 +31,7 @@ def _require_room(definition: WorkflowDefinition, scope_id: UUID, now: datetime)
     room = scope_budgets.room(scope_id, now=now)
     if room is None or room > 0:
         return
-    prices.refresh(older_than_seconds=FRESH_SECONDS)
+    prices.refresh(older_than_seconds=prices.FRESH_SECONDS)
     if not all(prices.is_free(model, at=now) for _, model in _models(definition)):
         raise BudgetExceeded
 
@@ -41,7 +39,7 @@ def _require_room(definition: WorkflowDefinition, scope_id: UUID, now: datetime)
 def _require_prices(definition: WorkflowDefinition, now: datetime) -> None:
     if not settings.REQUIRE_PRICED:
         return
-    prices.refresh(older_than_seconds=FRESH_SECONDS)
+    prices.refresh(older_than_seconds=prices.FRESH_SECONDS)
     unpriced = [
         FieldError(
             pointer=pointer("steps", index),

@@ -6,6 +6,7 @@ from django.urls import re_path
 from rest_framework.routers import DefaultRouter
 
 from access.pages import UUID_PATTERN
+from executions.estimate_views import EstimateView
 from executions.question_views import ClarificationViewSet
 from executions.scope_views import ScopeTicketView
 from executions.telemetry_views import ExecutionCostsView, WorkflowStatsView
@@ -29,6 +30,7 @@ urlpatterns = [
         ScopeTicketView.as_view(),
         name="scope-stream-tickets",
     ),
+    re_path(r"^workflows/(?P<workflow_id>[a-z0-9-]+)/estimate/?$", EstimateView.as_view(), name="workflow-estimate"),
     re_path(
         r"^telemetry/workflows/(?P<workflow_id>[a-z0-9-]+)/stats/?$", WorkflowStatsView.as_view(), name="workflow-stats"
     ),

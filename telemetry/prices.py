@@ -17,6 +17,7 @@ from genai_prices.data_snapshot import get_snapshot
 from telemetry.models import Price
 from telemetry.price_list import FREE_PROVIDERS, LOCAL_PROVIDERS, Named, OwnPrice, PriceList, Rates, Tokens, parse_tiers
 
+FRESH_SECONDS = 2.0  # that a new price may be unknown to a start, or to an estimate
 _TEN_DECIMALS = Decimal("0.0000000001")
 _TOO_MUCH = Decimal(10) ** 10  # US dollars; a call that costs this much has counted wrongly
 _SAMPLE = 1_000_000_000  # tokens of a call, longer than any tier, that shows what its model's price is like

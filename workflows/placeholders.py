@@ -30,9 +30,5 @@ def placeholders(text: str) -> Iterator[str]:
 
 
 def rendered(text: str, values: Mapping[str, str]) -> str:
-    """Return a text with each placeholder replaced by its value.
-
-    Raises:
-        KeyError: it has one without a value; a definition that was parsed has none.
-    """
-    return _PLACEHOLDER.sub(lambda found: values[found[1]], text)
+    """Return a text with each placeholder replaced by its value; one without a value stays as it is."""
+    return _PLACEHOLDER.sub(lambda found: values.get(found[1], found[0]), text)

@@ -1,0 +1,129 @@
+"""Estimates: what a workflow would take on a brief, without starting anything."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from uuid import UUID
+
+from pydantic import JsonValue
+
+from access import selectors as access
+from access.selectors import Person
+from documents import repository as documents
+from executions.engine.errors import NotFound
+from executions.forecast import Basis, Past, Span, StepForecast, forecast, total
+from executions.wiring import ports
+from telemetry import prices
+from telemetry.past import PastStep, past_of
+from telemetry.price_list import FREE_PROVIDERS
+from workflows import repository as workflows
+from workflows.definition import WorkflowDefinition
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimate:
+    """What an execution would take. The cost is None when a model has no known price."""
+
+    workflow_id: str
+    workflow_version: int
+    calls: Span
+    input_tokens: Span
+    output_tokens: Span
+    cost_usd: Span | None
+    unpriced_models: list[str]
+    based_on_executions: int
+    steps: list[StepForecast]
+
+
+def estimate(
+    *,
+    user: Person,
+    workflow_id: str,
+    input: str | Mapping[str, JsonValue],
+    scope_type: str | None = None,
+    scope_id: str | None = None,
+    workflow_version: int | None = None,
+    now: datetime,
+) -> Estimate:
+    """Return what a workflow would take on a brief. Writes nothing.
+
+    Raises:
+        NotFound: there is no such workflow or version.
+    """
+    version = workflow_version or workflows.newest_version(workflow_id)
+    if version is None or workflows.version_row_id(workflow_id, version) is None:
+        raise NotFound(f"There is no workflow {workflow_id!r} in version {version or 1}.")
+    definition = workflows.get_definition(workflow_id, version)
+    prices.refresh(older_than_seconds=prices.FRESH_SECONDS)
+    resolve = ports().models.resolve
+    models = {name: resolve(name)[0] for step in definition.steps for name in step.model_names}
+    past = past_of(user=user, workflow_id=workflow_id, but=FREE_PROVIDERS)
+    steps = forecast(
+        Basis(
+            definition=definition,
+            brief=input,
+            models=models,
+            past={step: Past(**values) for step, values in past.items()},
+            scope_documents=_there(user, definition, scope_type=scope_type, scope_id=scope_id),
+            price=lambda model, sent, written, dearest: _price(model, sent, written, dearest=dearest, now=now),
+        )
+    )
+    return _whole(workflow_id, version, steps, now=now, executions=_executions(past))
+
+
+def _whole(workflow_id: str, version: int, steps: list[StepForecast], *, now: datetime, executions: int) -> Estimate:
+    asked = dict.fromkeys(model for step in steps for model in step.models)
+    calls, sent, written = (
+        total(getattr(step, name) for step in steps) for name in ("calls", "input_tokens", "output_tokens")
+    )
+    if calls is None or sent is None or written is None:
+        raise TypeError("the numbers of tokens are always known")
+    return Estimate(
+        workflow_id=workflow_id,
+        workflow_version=version,
+        calls=calls,
+        input_tokens=sent,
+        output_tokens=written,
+        cost_usd=total(step.cost_usd for step in steps),
+        unpriced_models=[model for model in asked if not prices.is_priced(model, at=now)],
+        based_on_executions=executions,
+        steps=steps,
+    )
+
+
+def _executions(past: Mapping[str, PastStep]) -> int:
+    return max((step["executions"] for step in past.values()), default=0)
+
+
+def _price(model: str, sent: int, written: int, *, dearest: bool, now: datetime) -> Decimal | None:
+    if dearest:
+        return prices.most(model, input_tokens=sent, output_tokens=written, at=now)
+    provider, _, name = model.partition(":")
+    return prices.price(
+        provider=provider,
+        model=name,
+        input_tokens=sent,
+        cache_read_input_tokens=0,
+        cache_write_input_tokens=0,
+        output_tokens=written,
+        at=now,
+    )
+
+
+def _there(
+    user: Person, definition: WorkflowDefinition, *, scope_type: str | None, scope_id: str | None
+) -> dict[str, int]:
+    """Return the characters of the scope's documents that the workflow reads, of those that the user may see."""
+    scope = access.root_scope(user, scope_type=scope_type, scope_key=scope_id) if scope_type and scope_id else None
+    if scope is None:
+        return {}
+    heads = {kind: documents.head_of(UUID(str(scope.id)), kind) for kind in definition.scope_documents}
+    return {
+        kind: len(json.dumps(head.content, indent=1, ensure_ascii=False))
+        for kind, head in heads.items()
+        if head is not None
+    }
