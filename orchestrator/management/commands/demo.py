@@ -89,7 +89,7 @@ class Command(BaseCommand):
         if ended["rehearsal"]:
             console.print(
                 "[yellow]This was a rehearsal:[/] no key was given, so a free model arranged the words of the brief. "
-                "Set ANTHROPIC_API_KEY or OPENAI_API_KEY for a real one."
+                "Set ANTHROPIC_API_KEY, OPENAI_API_KEY or GOOGLE_API_KEY for a real one."
             )
         if ended["status"] != "completed":
             reason = ended["error"]["message"] if ended["error"] else ""
