@@ -37,7 +37,9 @@ def logging_config(*, form: str, level: str) -> dict[str, Any]:
         "loggers": {
             "django": {"handlers": [], "propagate": True},
             "django.request": {"level": "ERROR"},  # what clients do wrong is told to them
-            "httpx": {"level": "WARNING"},  # it shows every URL that it asks
+            "httpx": {"level": "WARNING"},  # they show every URL that they ask
+            "httpx2": {"level": "WARNING"},
+            "google_genai": {"level": "WARNING"},
             "twisted": {"level": "WARNING"},
             "procrastinate": {"level": "WARNING"},
         },

@@ -73,7 +73,7 @@ class ProviderModel:
             raise ModelError(FailureCode.MODEL_REFUSED, str(error)) from error
         except exceptions.ModelAPIError as error:
             raise failures.failure_of(request.model, error) from error
-        except exceptions.UserError as error:  # no key, no such provider
+        except (exceptions.UserError, ImportError) as error:  # no key, no such provider, none whose library is here
             message = f"{request.model} cannot be asked: {error} Check the step's model, and the provider's key."
             raise ModelError(FailureCode.PROVIDER_REJECTED, message) from error
         except exceptions.UnexpectedModelBehavior as error:
@@ -157,9 +157,17 @@ def _model(name: str) -> Model:
     return infer_model(name)
 
 
-def _key(provider: str) -> str | None:
-    """Return a provider's key; a server of one's own at another address may need none."""
-    return os.environ.get(f"{provider}_API_KEY") or ("none" if f"{provider}_BASE_URL" in os.environ else None)
+def _key(provider: str) -> str:
+    """Return a provider's key; a server of one's own at another address may need none.
+
+    Raises:
+        UserError: there is none.
+    """
+    if key := os.environ.get(f"{provider}_API_KEY"):
+        return key
+    if f"{provider}_BASE_URL" in os.environ:
+        return "none"
+    raise exceptions.UserError(f"{provider}_API_KEY is not set.")
 
 
 def _reply(request: ModelRequest, response: ModelResponse, *, asked_at: datetime, latency_ms: int) -> ModelReply:

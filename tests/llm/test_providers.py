@@ -19,6 +19,7 @@ from executions.engine.states import FailureCode
 from executions.llm import providers
 from executions.llm.options import Options
 from tests.llm.heard import ignore
+from tests.llm.test_failures import request_to
 
 DOCUMENT = {"title": "T", "points": ["p"]}
 
@@ -215,3 +216,26 @@ async def test_a_provider_that_nobody_knows_is_named(monkeypatch: pytest.MonkeyP
         )
     assert refused.value.failure_code is FailureCode.PROVIDER_REJECTED
     assert request_model in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("model", "advice"),
+    [
+        ("openai:gpt-5", "OPENAI_API_KEY is not set"),
+        ("openai-responses:gpt-5", "OPENAI_API_KEY is not set"),
+        ("anthropic:claude-sonnet-5-5", "ANTHROPIC_API_KEY is not set"),
+        ("google:gemini-3.8-flash", "GOOGLE_API_KEY"),
+        ("groq:some-model", "install"),
+    ],
+)
+async def test_a_provider_without_its_key_or_its_library_says_what_is_missing(
+    monkeypatch: pytest.MonkeyPatch, model: str, advice: str
+) -> None:
+    for name in ("OPENAI", "ANTHROPIC", "GOOGLE"):
+        monkeypatch.delenv(f"{name}_API_KEY", raising=False)
+        monkeypatch.delenv(f"{name}_BASE_URL", raising=False)
+    with pytest.raises(ModelError) as refused:
+        await providers.ProviderModel(Options()).complete(request_to(model), ignore)
+    assert refused.value.failure_code is FailureCode.PROVIDER_REJECTED
+    assert not refused.value.transient
+    assert advice in str(refused.value)
