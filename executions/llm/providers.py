@@ -192,7 +192,7 @@ def _reply(request: ModelRequest, response: ModelResponse, *, asked_at: datetime
             for part in response.parts
             if isinstance(part, ToolCallPart)
         ),
-        text="".join(part.content for part in response.parts if isinstance(part, TextPart)),
+        text=_words(response),
         finish_reason=_FINISH.get(response.finish_reason or "", FinishReason.STOP),
         usage=usage,
         cost_usd=cost,
@@ -200,6 +200,12 @@ def _reply(request: ModelRequest, response: ModelResponse, *, asked_at: datetime
         latency_ms=latency_ms,
         raw=_JSON.dump_python({"usage": as_counted(response.usage), "details": response.provider_details}, mode="json"),
     )
+
+
+def _words(response: ModelResponse) -> str:
+    """Return what was written, or else why it was not: some providers refuse beside the text."""
+    written = "".join(part.content for part in response.parts if isinstance(part, TextPart))
+    return written or str((response.provider_details or {}).get("refusal") or "")
 
 
 def _plain(arguments: object) -> JsonValue:

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,8 @@ class Provider:
 
 
 OPENAI = Provider(name="openai", model="openai:gpt-5", key="OPENAI_API_KEY", address="OPENAI_BASE_URL", path="/v1")
+#: What OpenAI itself is asked in; servers of others speak the older language.
+RESPONSES = replace(OPENAI, name="openai-responses", model="openai-responses:gpt-5")
 ANTHROPIC = Provider(
     name="anthropic",
     model="anthropic:claude-sonnet-5-5",

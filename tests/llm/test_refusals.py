@@ -1,0 +1,107 @@
+"""Models that refuse: in each language it is known for what it is, with the reason that was given."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from executions.engine.calls import FinishReason, ModelReply
+from executions.engine.replies import Unusable, parse_reply
+from executions.engine.states import FailureCode
+from executions.llm import providers
+from executions.llm.options import Options
+from tests.llm import wire
+from tests.llm.heard import ignore
+from tests.llm.model_server import Answer, model_server
+from tests.llm.test_failures import request_to
+
+WHY = "That would help to build a weapon."
+RESPONSE: dict[str, Any] = {
+    "id": "resp_1",
+    "object": "response",
+    "created_at": 1_790_000_000,
+    "status": "completed",
+    "model": "gpt-5",
+    "output": [
+        {
+            "id": "msg_1",
+            "type": "message",
+            "role": "assistant",
+            "status": "completed",
+            "content": [{"type": "refusal", "refusal": WHY}],
+        }
+    ],
+    "parallel_tool_calls": False,
+    "tool_choice": "required",
+    "tools": [],
+    "usage": {
+        "input_tokens": 10,
+        "input_tokens_details": {"cached_tokens": 0},
+        "output_tokens": 5,
+        "output_tokens_details": {"reasoning_tokens": 0},
+        "total_tokens": 15,
+    },
+}
+
+
+def _chat() -> dict[str, Any]:
+    message = {"role": "assistant", "content": None, "refusal": WHY}
+    return {**wire.completion("", {}), "choices": [{"index": 0, "finish_reason": "stop", "message": message}]}
+
+
+def _messages() -> dict[str, Any]:
+    details = {"type": "refusal", "category": None, "explanation": WHY}
+    return {**wire.message("", {}), "content": [], "stop_reason": "refusal", "stop_details": details}
+
+
+def _stream_of_responses() -> str:
+    begun = {**RESPONSE, "status": "in_progress", "output": [], "usage": None}
+    where = {"item_id": "msg_1", "output_index": 0, "content_index": 0}
+    events: list[dict[str, Any]] = [
+        {"type": "response.created", "response": begun},
+        {"type": "response.refusal.delta", **where, "delta": WHY},
+        {"type": "response.refusal.done", **where, "refusal": WHY},
+        {"type": "response.completed", "response": RESPONSE},
+    ]
+    numbered = (json.dumps({**event, "sequence_number": number}) for number, event in enumerate(events))
+    return "".join(f"data: {event}\n\n" for event in numbered)
+
+
+@pytest.fixture(autouse=True)
+def keys(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Keys that no real provider knows, and clients that are made anew."""
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-test")
+    providers._model.cache_clear()
+    yield
+    providers._model.cache_clear()
+
+
+async def _reply(monkeypatch: pytest.MonkeyPatch, model: str, answer: Answer, *, streaming: bool) -> ModelReply:
+    with model_server(answer) as server:
+        monkeypatch.setenv("OPENAI_BASE_URL", f"{server.url}/v1")
+        monkeypatch.setenv("ANTHROPIC_BASE_URL", server.url)
+        return await providers.ProviderModel(Options(streaming=streaming)).complete(request_to(model), ignore)
+
+
+@pytest.mark.parametrize(
+    ("model", "answer", "streaming"),
+    [
+        ("openai:gpt-5", Answer(body=_chat()), False),
+        ("openai-responses:gpt-5", Answer(body=RESPONSE), False),
+        ("openai-responses:gpt-5", Answer(body=_stream_of_responses(), type="text/event-stream"), True),
+        ("anthropic:claude-sonnet-5-5", Answer(body=_messages()), False),
+    ],
+    ids=["chat", "responses", "responses, streamed", "messages"],
+)
+async def test_a_refusal_is_told_with_its_reason_and_not_mended(
+    monkeypatch: pytest.MonkeyPatch, model: str, answer: Answer, streaming: bool
+) -> None:
+    reply = await _reply(monkeypatch, model, answer, streaming=streaming)
+    assert reply.finish_reason is FinishReason.REFUSED
+    outcome = parse_reply(reply, schema={"type": "object"}, max_questions=0)
+    assert isinstance(outcome, Unusable)
+    assert (outcome.failure.code, outcome.failure.message) == (FailureCode.MODEL_REFUSED, WHY)
