@@ -104,13 +104,13 @@ class WorkflowStats:
 
 
 def workflow_stats(*, user: Person, workflow_id: str) -> WorkflowStats:
-    """Return how the executions of a workflow fare.
+    """Return how the executions of a workflow fare, dry runs left out.
 
     Raises:
         NotFound: there is no such workflow.
     """
     workflows.newest(workflow_id)
-    rows = selectors.executions(user=user, workflow_id=workflow_id)
+    rows = selectors.executions(user=user, workflow_id=workflow_id, dry_run=False)
     calls = telemetry.calls_of_workflow(user=user, workflow_id=workflow_id)
     counts = dict(rows.order_by().values_list("status").annotate(number=Count("id")))
     by_status = {status.value: counts.get(status.value, 0) for status in ExecutionStatus}

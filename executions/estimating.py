@@ -14,13 +14,12 @@ from pydantic import JsonValue
 from access import selectors as access
 from access.selectors import Person
 from documents import repository as documents
-from executions.engine.errors import NotFound
 from executions.forecast import Basis, Past, Span, StepForecast, forecast, total
+from executions.starting import published
 from executions.wiring import ports
 from telemetry import prices
 from telemetry.past import PastStep, past_of
 from telemetry.price_list import FREE_PROVIDERS
-from workflows import repository as workflows
 from workflows.definition import WorkflowDefinition
 
 
@@ -54,10 +53,7 @@ def estimate(
     Raises:
         NotFound: there is no such workflow or version.
     """
-    version = workflow_version or workflows.newest_version(workflow_id)
-    if version is None or workflows.version_row_id(workflow_id, version) is None:
-        raise NotFound(f"There is no workflow {workflow_id!r} in version {version or 1}.")
-    definition = workflows.get_definition(workflow_id, version)
+    definition, version = published(workflow_id, workflow_version)
     prices.refresh(older_than_seconds=prices.FRESH_SECONDS)
     resolve = ports().models.resolve
     models = {name: resolve(name)[0] for step in definition.steps for name in step.model_names}

@@ -7,8 +7,11 @@ import math
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+import pydantic
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
+
+from executions.engine.dry_run import Script
 
 MAX_CHARACTERS = 200_000  # of text, or of an object's JSON
 MAX_DEPTH = 20
@@ -121,3 +124,33 @@ class WordsField(serializers.ListField):
         texts = data if isinstance(data, list) else [data]
         found = [word.strip() for text in texts for word in str(text).split(",") if word.strip()]
         return super().to_internal_value(list(dict.fromkeys(found)))
+
+
+@extend_schema_field({"type": "object", "description": "A Script: what happens in each step of a dry run."})
+class ScriptField(_JsonField):
+    """What the rehearsal shall do in a dry run."""
+
+    def to_internal_value(self, data: object) -> Script:
+        """Return the script.
+
+        Raises:
+            ValidationError: it is none; each fault is named where it is.
+        """
+        self.check(data)
+        try:
+            return Script.model_validate(data)
+        except pydantic.ValidationError as error:
+            raise serializers.ValidationError(_nested(error)) from error
+
+
+def _nested(error: pydantic.ValidationError) -> dict[str, Any] | list[str]:
+    """Return what is wrong, each under the names that lead to it."""
+    found: dict[str, Any] = {}
+    for each in error.errors():
+        if not each["loc"]:
+            return [each["msg"]]
+        place = found
+        for part in each["loc"][:-1]:
+            place = place.setdefault(str(part), {})
+        place[str(each["loc"][-1])] = [each["msg"]]
+    return found

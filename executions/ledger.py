@@ -145,6 +145,7 @@ def _record(call: Call, execution: Execution) -> recorder.CallRecord:
         workflow_id=execution.workflow_id,
         scope_id=execution.scope.id,
         user_id=execution.requested_by,
+        dry_run=execution.script is not None,
         status=call.status.value,
         requested_model=call.model,
         request_hash=call.request_hash,

@@ -43,6 +43,7 @@ class Execution(models.Model):
     resume_at = models.DateTimeField(null=True)  # parked until then; NULL: not parked
     deadline_at = models.DateTimeField(null=True)  # someone must have acted by then
     budget = models.JSONField(null=True)  # limits by name; NULL: none
+    script = models.JSONField(null=True)  # of a dry run: what the rehearsal does; NULL: it is a real one
     warned = models.JSONField(default=list, db_default=[])  # limits that people were told of
     ran_seconds = models.FloatField(default=0.0, db_default=0.0)  # before `running_since`
     running_since = models.DateTimeField(null=True)  # NULL while it does not run

@@ -35,6 +35,7 @@ async def sent_prompt(
     known = await port.ledger.calls(execution_id, step_id)
     call = _newest(known, attempt=attempt, kind=kind, ordinal=ordinal)
     definition = await port.definitions.get(execution.workflow_id, execution.workflow_version)
+    definition = definition if execution.script is None else definition.rehearsed
     attempts = Attempts(port, definition=definition, step_id=step_id, papers=Papers(port.repositories.documents))
     began = _began(events, execution.steps[step_id], call.key.attempt)
     return await sent_in(call, execution=execution, attempts=attempts, known=known, began=began)

@@ -13,6 +13,7 @@ from uuid import UUID
 from access import multirow
 from executions.engine.acceptance import AcceptanceDecision
 from executions.engine.clarification import ClarificationRound
+from executions.engine.dry_run import Script
 from executions.engine.errors import FieldError
 from executions.engine.execution import Execution, Failure, Pin, ScopeRef, Step
 from executions.engine.states import ExecutionStatus, FailureCode, Limit, StepStatus, WaitingOn
@@ -49,6 +50,7 @@ class _ExecutionRow(NamedTuple):
     warned: str
     ran_seconds: float
     running_since: Any
+    script: str | None
 
 
 class _StepRow(NamedTuple):
@@ -146,6 +148,7 @@ def _execution(row: _ExecutionRow, scope: ScopeRef, steps: dict[str, Step]) -> E
         warned=tuple(Limit(each) for each in json.loads(row.warned)),
         ran_seconds=row.ran_seconds,
         running_since=row.running_since,
+        script=None if row.script is None else Script.model_validate_json(row.script),
     )
 
 

@@ -200,6 +200,7 @@ def _insert(execution: Execution) -> None:
         tags=list(execution.tags),
         requested_by_id=execution.requested_by,
         requested_by_name=execution.requested_by_name,
+        script=None if execution.script is None else execution.script.model_dump(mode="json"),
         created_at=execution.created_at,
         **execution_columns(execution),
     )

@@ -39,6 +39,7 @@ class ExecutionDetails:
     failure_message: str
     spent: telemetry.Totals
     rehearsal: bool  # the model that only rehearses has worked on it
+
     use: BudgetUse | None  # of its budget; None: it has none
 
 
@@ -99,6 +100,7 @@ def executions(
     scope_id: str | None = None,
     tag: str | None = None,
     waiting_on: str | None = None,
+    dry_run: bool | None = None,
     created_after: datetime | None = None,
     created_before: datetime | None = None,
 ) -> QuerySet[models.Execution]:
@@ -110,6 +112,7 @@ def executions(
         "scope__key": scope_id,
         "tags__contains": None if tag is None else [tag],
         "waiting_on__contains": None if waiting_on is None else [waiting_on],
+        "script__isnull": None if dry_run is None else not dry_run,
         "created_at__gte": created_after,
         "created_at__lt": created_before,
     }

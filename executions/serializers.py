@@ -13,9 +13,10 @@ from access.fields import MoneyField, TimestampField
 from access.serializers import StrictSerializer
 from executions.budget_serializers import BudgetRequest, BudgetResponse
 from executions.engine.acceptance import Verdict
+from executions.engine.dry_run import Script
 from executions.engine.events import EventType
 from executions.engine.states import ExecutionStatus, FailureCode, WaitingOn
-from executions.fields import AnswersField, BriefField, WordsField
+from executions.fields import AnswersField, BriefField, ScriptField, WordsField
 from executions.progress.wire import DELTA
 from executions.selectors import ExecutionDetails
 from telemetry.serializers import UNPRICED
@@ -55,9 +56,24 @@ class StartExecutionRequest(StrictSerializer):
     )
     input = BriefField(help_text="The brief: a text or an object.")
     tags = serializers.ListField(child=serializers.CharField(max_length=63), max_length=20, required=False)
+    dry_run = serializers.BooleanField(
+        default=False, help_text="Every model is the rehearsal; costs nothing, and leaves the scope's documents alone."
+    )
+    rehearsal = ScriptField(required=False, help_text="What happens in a dry run; see Writing a workflow.")
     budget = BudgetRequest(
         required=False, help_text="Limits in place of the workflow's own; a null takes the workflow's away."
     )
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """Return the values, with the script of a dry run.
+
+        Raises:
+            ValidationError: there is a script for an execution that is meant.
+        """
+        is_dry, script = attrs.pop("dry_run"), attrs.pop("rehearsal", None)
+        if script is not None and not is_dry:
+            raise serializers.ValidationError({"rehearsal": "Only a dry run can be scripted: say dry_run too."})
+        return {**attrs, "script": script or Script()} if is_dry else attrs
 
 
 class NoBody(StrictSerializer):
@@ -126,6 +142,7 @@ class ExecutionFilters(StrictSerializer):
     created_after = serializers.DateTimeField(required=False, help_text="RFC 3339; included.")
     created_before = serializers.DateTimeField(required=False, help_text="RFC 3339; not included.")
     waiting_on = serializers.ChoiceField(choices=values(WaitingOn), required=False)
+    dry_run = serializers.BooleanField(allow_null=True, default=None, help_text="true: dry runs alone; false: none.")
 
 
 class EventFilters(StrictSerializer):
@@ -191,6 +208,9 @@ class ExecutionResponse(serializers.Serializer[Any]):
     tags = serializers.ListField(source="execution.tags", child=serializers.CharField())
     requested_by = serializers.CharField(source="execution.requested_by_name", help_text="Name of the user.")
     rehearsal = serializers.BooleanField(help_text="A model that only rehearses has worked on it.")
+    dry_run = serializers.SerializerMethodField(
+        help_text="Nothing in it is meant; its documents live in a scope of their own."
+    )
     resume_at = TimestampField(
         source="execution.resume_at", allow_null=True, help_text="When a parked step goes on; null: none is parked."
     )
@@ -207,6 +227,10 @@ class ExecutionResponse(serializers.Serializer[Any]):
     cost_final = serializers.BooleanField(source="spent.cost_final")
     budget = BudgetResponse(source="use", allow_null=True, help_text="null: nothing is limited.")
     error = serializers.SerializerMethodField()
+
+    def get_dry_run(self, details: ExecutionDetails) -> bool:
+        """Return whether nothing in it is meant."""
+        return details.execution.script is not None
 
     @extend_schema_field(FailureResponse(allow_null=True))
     def get_error(self, details: ExecutionDetails) -> dict[str, str] | None:

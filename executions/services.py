@@ -22,6 +22,7 @@ from documents import selectors as documents_read
 from executions import journal, retention, sweep
 from executions.budgeting import with_limits
 from executions.engine import asking, changes, parking, reopening
+from executions.engine.dry_run import Script
 from executions.engine.errors import (
     NotFound,
     NotWaiting,
@@ -35,11 +36,10 @@ from executions.engine.states import ExecutionStatus
 from executions.holding import apply, hold
 from executions.jobs import enqueue_advance
 from executions.running import supervise, watched
-from executions.starting import require_all
+from executions.starting import published, require_all
 from executions.threads import in_thread, patiently
 from executions.wiring import ports
 from telemetry import prices, turns
-from workflows import repository as workflows
 
 PRUNED_AT_ONCE = 100  # executions whose logs are pruned in one transaction
 PRICES_SECONDS = 30.0  # that a run may not know of a price which somebody has set; a worker looks more often
@@ -58,9 +58,10 @@ def start_execution(
     workflow_version: int | None = None,
     tags: Sequence[str] = (),
     budget: Mapping[str, Any] | None = None,
+    script: Script | None = None,
     now: datetime,
 ) -> Execution:
-    """Accept an execution: its rows, its first event and its job are stored together.
+    """Accept an execution, with a `script` a dry run: its rows, its first event and its job are stored together.
 
     Raises:
         NotFound: there is no such workflow or version.
@@ -69,18 +70,16 @@ def start_execution(
         UnpricedModel: a step's model has no known price, and REQUIRE_PRICED is on.
         Invalid: the scope lacks a document that the workflow starts from.
     """
-    version = workflow_version or workflows.newest_version(workflow_id)
-    if version is None or workflows.version_row_id(workflow_id, version) is None:
-        raise NotFound(f"There is no workflow {workflow_id!r} in version {version or 1}.")
-    definition = workflows.get_definition(workflow_id, version)
+    definition, version = published(workflow_id, workflow_version)
     scope = claim_root_scope(user=user, scope_type=scope_type, scope_key=scope_id)
-    require_all(definition, scope.id, now=now)
+    require_all(definition, scope.id, script=script, now=now)
     execution = new_execution(
         definition,
         execution_id=uuid7(),
         workflow_version=version,
         scope=ScopeRef(id=scope.id, type=scope.type, key=scope.key),
         brief=input,
+        script=script,
         now=now,
     )
     execution = replace(execution, requested_by=user.pk, requested_by_name=user.get_username(), tags=tuple(tags))

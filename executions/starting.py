@@ -2,28 +2,47 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime
 from uuid import UUID
 
 from django.conf import settings
 
 from documents import repository as documents
-from executions.engine.errors import BudgetExceeded, FieldError, Invalid, UnpricedModel
+from executions.engine.answers import question_faults
+from executions.engine.dry_run import Script
+from executions.engine.errors import BudgetExceeded, FieldError, Invalid, NotFound, UnpricedModel
 from executions.wiring import ports
 from telemetry import prices, scope_budgets
+from workflows import repository as workflows
 from workflows.definition import WorkflowDefinition, pointer
 
 
-def require_all(definition: WorkflowDefinition, scope_id: UUID, *, now: datetime) -> None:
+def published(workflow_id: str, version: int | None) -> tuple[WorkflowDefinition, int]:
+    """Return a workflow in a version, by default the newest, and the number of that.
+
+    Raises:
+        NotFound: there is no such workflow or version.
+    """
+    number = version or workflows.newest_version(workflow_id)
+    if number is None or workflows.version_row_id(workflow_id, number) is None:
+        raise NotFound(f"There is no workflow {workflow_id!r} in version {number or 1}.")
+    return workflows.get_definition(workflow_id, number), number
+
+
+def require_all(definition: WorkflowDefinition, scope_id: UUID, *, script: Script | None, now: datetime) -> None:
     """Refuse a start that cannot lead anywhere.
 
     Raises:
         BudgetExceeded: the scope has spent its month, and not all models of the workflow are free.
         UnpricedModel: a step's model has no known price, and REQUIRE_PRICED is on; with pointers to the steps.
-        Invalid: the scope lacks a document that the workflow starts from.
+        Invalid: the scope lacks a document that the workflow starts from, or the workflow what the script speaks of.
     """
-    _require_room(definition, scope_id, now)
-    _require_prices(definition, now)
+    if script is None:
+        _require_room(definition, scope_id, now)
+        _require_prices(definition, now)
+    elif faults := list(_script_faults(script, definition)):
+        raise Invalid("The rehearsal cannot be as it is written.", faults)
     _require_documents(definition, scope_id)
 
 
@@ -72,3 +91,22 @@ def _models(definition: WorkflowDefinition) -> list[tuple[int, str]]:
             for model in resolve(name)
         )
     )
+
+
+def _script_faults(script: Script, definition: WorkflowDefinition) -> Iterator[FieldError]:
+    """Yield what in a script the workflow has no place for."""
+    known = {step.id: step for step in definition.steps}
+    for name, each in script.steps.items():
+        where = ("rehearsal", "steps", name)
+        step = known.get(name)
+        if step is None:
+            yield FieldError(pointer=pointer(*where), code="unknown_step", detail=f"There is no step {name!r}.")
+            continue
+        if each.ask and step.clarification is None:
+            yield FieldError(pointer=pointer(*where, "ask"), code="may_not_ask", detail="This step may not ask.")
+        if each.verdicts and step.review is None:
+            detail = "Nobody reviews this step."
+            yield FieldError(pointer=pointer(*where, "verdicts"), code="not_reviewed", detail=detail)
+        for fault in question_faults(each.ask):
+            place = fault.pointer.removeprefix("/questions")
+            yield fault.model_copy(update={"pointer": pointer(*where, "ask") + place})

@@ -186,6 +186,7 @@ class ModelCall(models.Model):
     request_hash = models.CharField(max_length=64)
     provider = models.CharField(max_length=100, blank=True)
     model = models.CharField(max_length=200, blank=True)  # as the provider names it
+    dry_run = models.BooleanField(default=False, db_default=False)  # nothing was asked of anybody
     provider_request_id = models.CharField(max_length=200, blank=True)
     reply = JsonTextField(null=True)  # NULL until there is one
 

@@ -51,10 +51,11 @@ class CallRecord:
     latency_ms: int | None = None
     error: str = ""
     finished_at: datetime | None = None
+    dry_run: bool = False
 
 
 _IDENTITY = ("execution_id", "step_id", "attempt", "kind", "ordinal")
-_FIXED = (*_IDENTITY, "workflow_id", "scope_id", "user_id", "requested_model", "request_hash", "started_at")
+_FIXED = (*_IDENTITY, "workflow_id", "scope_id", "user_id", "requested_model", "request_hash", "started_at", "dry_run")
 _FIELDS = tuple(CallRecord.__dataclass_fields__)
 
 

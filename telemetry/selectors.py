@@ -104,8 +104,8 @@ def calls_of(execution_id: UUID) -> QuerySet[ModelCall]:
 
 
 def calls_of_workflow(*, user: Person, workflow_id: str) -> QuerySet[ModelCall]:
-    """Return the calls of a workflow's executions, as far as the user may read them."""
-    return ModelCall.objects.filter(workflow_id=workflow_id, scope__in=visible_scopes(user))
+    """Return the calls of a workflow's executions, as far as the user may read them; those of dry runs left out."""
+    return ModelCall.objects.filter(workflow_id=workflow_id, scope__in=visible_scopes(user), dry_run=False)
 
 
 def execution_totals(execution_id: UUID, *, but: Collection[UUID] = ()) -> Totals:
@@ -199,9 +199,15 @@ def summary(
     until: datetime | None = None,
     tz: ZoneInfo,
     group_by: Iterable[str] = (),
+    dry_run: bool | None = False,
 ) -> Summary:
-    """Return what the calls begun in [since, until) cost, over everything that the user may read."""
+    """Return what the calls begun in [since, until) cost, over everything that the user may read.
+
+    `dry_run` says whether those of dry runs are looked at alone, or left out; None: all calls are.
+    """
     rows = ModelCall.objects.filter(scope__in=visible_scopes(user))
+    if dry_run is not None:
+        rows = rows.filter(dry_run=dry_run)
     if since is not None:
         rows = rows.filter(started_at__gte=since)
     if until is not None:

@@ -14,6 +14,7 @@ from access.serializers import StrictSerializer
 from telemetry.moments import moment
 from telemetry.selectors import GROUPS
 
+_DRY_RUNS = {"exclude": False, "only": True, "include": None}
 UNPRICED = "Calls whose cost is not known: without a known price, without an outcome, or under way."
 
 
@@ -101,6 +102,9 @@ class SummaryQuery(StrictSerializer):
     to = serializers.CharField(required=False, help_text="RFC 3339 time or date; not included.")
     tz = serializers.CharField(required=False, default="UTC", help_text="IANA time zone of dates and days.")
     group_by = serializers.CharField(required=False, default="", help_text=f"Any of {', '.join(GROUPS)}.")
+    dry_run = serializers.ChoiceField(
+        choices=tuple(_DRY_RUNS), default="exclude", help_text="What becomes of the calls of dry runs."
+    )
 
     def get_fields(self) -> dict[str, Any]:
         """Add `from`, which is no name in Python."""
@@ -140,7 +144,8 @@ class SummaryQuery(StrictSerializer):
         since, until = (_parse(attrs.get(name), tz, name) for name in ("from", "to"))
         if since and until and until < since:
             raise serializers.ValidationError({"to": "The span ends before it begins."})
-        return {"since": since, "until": until, "tz": tz, "group_by": attrs["group_by"]}
+        dry_run = _DRY_RUNS[attrs["dry_run"]]
+        return {"since": since, "until": until, "tz": tz, "group_by": attrs["group_by"], "dry_run": dry_run}
 
 
 @cache

@@ -46,6 +46,7 @@ __all__ = [
     "validator_of",
 ]
 
+REHEARSAL = "rehearsal:rehearsal"  # the model that knows no language
 ModelName = Annotated[str, Field(min_length=1)]
 
 
@@ -111,6 +112,12 @@ class StepDefinition(Part):
         if self.review is not None:
             texts["review"] = self.review.model_copy(update={"rubric": rendered(self.review.rubric, names)})
         return self.model_copy(update=texts)
+
+    @property
+    def rehearsed(self) -> StepDefinition:
+        """The step with the rehearsal in place of its models."""
+        review = None if self.review is None else self.review.model_copy(update={"model": REHEARSAL})
+        return self.model_copy(update={"model": REHEARSAL, "fallbacks": (), "review": review})
 
     @property
     def decision(self) -> AcceptancePolicy | None:
@@ -183,6 +190,11 @@ class WorkflowDefinition(Part):
     def positions(self) -> dict[str, int]:
         """For each step id its place in the definition, from 0."""
         return {step.id: position for position, step in enumerate(self.steps)}
+
+    @cached_property
+    def rehearsed(self) -> WorkflowDefinition:
+        """The workflow with the rehearsal in place of every model."""
+        return self.model_copy(update={"steps": tuple(step.rehearsed for step in self.steps)})
 
     @cached_property
     def line(self) -> tuple[str, ...]:

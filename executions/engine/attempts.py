@@ -190,7 +190,14 @@ class Attempts:
         request = self._request(execution, plan)
         now = self._ports.clock.now()
         seconds = seconds_for_a_call(execution, request.timeout_seconds, now)
-        request = replace(request, timeout_seconds=seconds, scope_id=execution.scope.id)
+        request = replace(
+            request,
+            timeout_seconds=seconds,
+            scope_id=execution.scope.id,
+            attempt=plan.number,
+            ordinal=plan.ordinal,
+            script=None if execution.script is None else execution.script.of(self.step_id),
+        )
         key = CallKey(
             execution_id=execution.id,
             step_id=self.step_id,

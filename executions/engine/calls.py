@@ -14,6 +14,7 @@ from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
 
+from executions.engine.dry_run import StepScript
 from executions.engine.states import CallKind, CallStatus
 
 
@@ -103,6 +104,9 @@ class ModelRequest:
     role: str
     materials: tuple[Material, ...] = ()
     scope_id: UUID | None = None  # the root scope that it is made for: turns go round among scopes
+    attempt: int = 1
+    ordinal: int = 1  # of the call in its attempt
+    script: StepScript | None = None  # what the rehearsal shall do in a dry run
     shared: tuple[str, ...] = ()  # what the prompt begins with, when a provider should keep it for other prompts
     offers_questions: bool = False  # the tool is offered, as other steps of the workflow use it
 

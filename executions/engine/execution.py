@@ -6,12 +6,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
-from uuid import UUID
+from uuid import UUID, uuid5
 
 from pydantic import BaseModel, ConfigDict, JsonValue
 
 from executions.engine.acceptance import AcceptanceDecision
 from executions.engine.clarification import ClarificationRound
+from executions.engine.dry_run import Script
 from executions.engine.errors import FieldError, IllegalTransition
 from executions.engine.states import (
     DECIDED,
@@ -135,6 +136,11 @@ class ScopeRef:
     key: str
 
 
+def child_scope(parent: ScopeRef, scope_type: str, key: str) -> ScopeRef:
+    """Return a scope below its parent: always the same for the same key."""
+    return ScopeRef(id=uuid5(parent.id, f"{scope_type}/{key}"), type=scope_type, key=key)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Execution:
     """One run of one workflow version in one scope."""
@@ -163,6 +169,7 @@ class Execution:
     resume_at: datetime | None = None  # the least of its parked steps'
     deadline_at: datetime | None = None  # the least at which open questions expire, and something happens
     budget: Budget | None = None
+    script: Script | None = None  # of a dry run; None: it is a real one
     warned: tuple[Limit, ...] = ()  # of which people were told that they are near
     ran_seconds: float = 0.0  # before `running_since`
     running_since: datetime | None = None  # None while it does not run

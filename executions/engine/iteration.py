@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import cast
-from uuid import uuid5
 
 from pydantic import JsonValue
 
@@ -16,7 +15,7 @@ from executions.engine.calls import Material
 from executions.engine.changes import Change
 from executions.engine.errors import FieldError, Invalid
 from executions.engine.events import StepSkipped
-from executions.engine.execution import Execution, ScopeRef, Step, keys_of, moved
+from executions.engine.execution import Execution, ScopeRef, Step, child_scope, keys_of, moved
 from executions.engine.planner import instance_id, new_step
 from executions.engine.replies import MAX_VIOLATIONS
 from executions.engine.states import StepStatus
@@ -33,11 +32,6 @@ _NOT_BEGUN = frozenset({StepStatus.PENDING, StepStatus.WAITING})
 _LEFT_OUT = frozenset({StepStatus.FAILED, StepStatus.SKIPPED})
 _LABEL = 200  # characters
 _LABELS = ("title", "name", "label")  # fields of an item that say what it is
-
-
-def child_scope(parent: ScopeRef, scope_type: str, key: str) -> ScopeRef:
-    """Return the scope of an item below its parent's: always the same for the same key."""
-    return ScopeRef(id=uuid5(parent.id, f"{scope_type}/{key}"), type=scope_type, key=key)
 
 
 def parent_scope(execution: Execution, step: Step) -> ScopeRef:

@@ -8,9 +8,12 @@ from uuid import UUID
 
 from pydantic import JsonValue
 
-from executions.engine.execution import Execution, ScopeRef, Step
+from executions.engine.dry_run import Script
+from executions.engine.execution import Execution, ScopeRef, Step, child_scope
 from executions.engine.states import StepStatus
 from workflows.definition import StepDefinition, WorkflowDefinition
+
+DRY_RUN = "dry-run"  # type of the scope in which the documents of one live
 
 
 def instance_id(slug: str, keys: Sequence[str]) -> str:
@@ -86,16 +89,22 @@ def new_execution(
     workflow_version: int,
     scope: ScopeRef,
     brief: str | Mapping[str, JsonValue],
+    script: Script | None = None,
     now: datetime,
 ) -> Execution:
-    """Return a fresh execution of a workflow, nothing of it begun."""
+    """Return a fresh execution of a workflow, nothing of it begun.
+
+    What a dry run (one with a `script`) makes lives in a scope of its own below the execution's.
+    """
+    place = scope if script is None else child_scope(scope, DRY_RUN, str(execution_id))
     return Execution(
         id=execution_id,
         workflow_id=definition.id,
         workflow_version=workflow_version,
         scope=scope,
         input=brief,
-        steps=plan_steps(definition, scope=scope),
+        steps=plan_steps(definition, scope=place),
+        script=script,
         created_at=now,
         updated_at=now,
     )

@@ -121,9 +121,9 @@ class ExecutionRunner:
 
         transition = Transition(execution_id=self._id, epoch=None, decide=claim)
         self._execution = await self._ports.journal.commit(transition)
-        self._definition = await self._ports.definitions.get(
-            self._execution.workflow_id, self._execution.workflow_version
-        )
+        execution = self._execution
+        definition = await self._ports.definitions.get(execution.workflow_id, execution.workflow_version)
+        self._definition = definition if execution.script is None else definition.rehearsed
 
     async def _carry_on(self, *, whole: bool) -> None:
         """Keep every step that can go on going.

@@ -14,10 +14,13 @@ from decimal import Decimal
 from pydantic import JsonValue
 
 from executions.engine.calls import ModelReply, ModelRequest, ToolCall, Usage
+from executions.engine.dry_run import TRANSIENT
+from executions.engine.errors import ModelError
 from executions.engine.ports import Heard
 from executions.engine.prompts import CHARACTERS_PER_TOKEN
 from executions.engine.replies import ASK_CLARIFICATION, SUBMIT_DOCUMENT
 from executions.engine.reviews import VERDICT, ReviewVerdict
+from executions.engine.states import FailureCode
 from executions.llm.facts import Facts
 from executions.llm.writer import Writer
 
@@ -41,10 +44,11 @@ class RehearsalModel:
 
         What takes time is told piece by piece meanwhile.
         """
-        facts = Facts(request.materials)
-        call = _verdict(request) or self._questions(request, facts) or self._document(request, facts)
-        if self._latency_seconds:
-            await self._write(json.dumps(call.arguments, ensure_ascii=False, indent=1), heard)
+        facts, seconds = Facts(request.materials), self._seconds(request)
+        call = _scripted(request) or _verdict(request)
+        call = call or self._questions(request, facts) or self._document(request, facts)
+        if seconds:
+            await self._write(json.dumps(call.arguments, ensure_ascii=False, indent=1), heard, seconds=seconds)
         prompt_length = len(request.instructions) + len(request.prompt)
         usage = Usage(
             input_tokens=-(-prompt_length // CHARACTERS_PER_TOKEN),
@@ -57,16 +61,21 @@ class RehearsalModel:
             usage=usage,
             cost_usd=Decimal(0),
             provider_request_id=f"rehearsal-{request.request_hash[:16]}",
-            latency_ms=round(self._latency_seconds * 1000),
+            latency_ms=round(seconds * 1000),
         )
 
-    async def _write(self, text: str, heard: Heard) -> None:
+    def _seconds(self, request: ModelRequest) -> float:
+        """Return how long the reply takes."""
+        scripted = None if request.script is None else request.script.latency_seconds
+        return self._latency_seconds if scripted is None else scripted
+
+    async def _write(self, text: str, heard: Heard, *, seconds: float) -> None:
         """Write the text within the model's time, at an even pace; who was asleep meanwhile catches up."""
-        pieces = max(1, min(len(text), round(self._latency_seconds / _PAUSE_SECONDS)))
+        pieces = max(1, min(len(text), round(seconds / _PAUSE_SECONDS)))
         clock = asyncio.get_running_loop().time
         began = clock()
         for number in range(pieces):
-            due = began + self._latency_seconds * (number + 1) / pieces
+            due = began + seconds * (number + 1) / pieces
             if (left := due - clock()) > 0:
                 await asyncio.sleep(left)
             heard(text[len(text) * number // pieces : len(text) * (number + 1) // pieces])
@@ -77,6 +86,8 @@ class RehearsalModel:
 
     def _questions(self, request: ModelRequest, facts: Facts) -> ToolCall | None:
         """Ask once, at the start of the line, and only about what the brief itself leaves open."""
+        if request.script is not None and request.script.ask:
+            return None  # it has asked what it was to ask
         is_first = not any(material.kind in {"document", "unanswered"} for material in request.materials)
         if request.max_questions == 0 or facts.answers or not is_first:
             return None
@@ -87,6 +98,30 @@ class RehearsalModel:
             return None
         questions: list[JsonValue] = list(asked[: min(request.max_questions, _MOST_QUESTIONS)])
         return ToolCall(name=ASK_CLARIFICATION, arguments={"questions": questions})
+
+
+def _scripted(request: ModelRequest) -> ToolCall | None:
+    """Return what the script has this call say, by its number alone; None: it says nothing of it.
+
+    Raises:
+        ModelError: it has the call fail.
+    """
+    script = request.script
+    if script is None:
+        return None
+    if request.document_type == VERDICT:
+        at = request.attempt - script.first_valid
+        said = script.verdicts[at] if 0 <= at < len(script.verdicts) else ReviewVerdict.SATISFIED.value
+        finding: JsonValue = {"pointer": "", "detail": "The script of this dry run has it so."}
+        findings: list[JsonValue] = [] if said == ReviewVerdict.SATISFIED.value else [finding]
+        return ToolCall(name=SUBMIT_DOCUMENT, arguments={"verdict": said, "findings": findings})
+    if request.attempt == 1 and request.ordinal <= len(script.fail):
+        code = FailureCode(script.fail[request.ordinal - 1])
+        raise ModelError(code, "The script of this dry run has it fail.", transient=code in TRANSIENT)
+    if request.attempt < script.first_written and request.max_questions:
+        asked: list[JsonValue] = [each.model_dump(mode="json") for each in script.ask]
+        return ToolCall(name=ASK_CLARIFICATION, arguments={"questions": asked})
+    return ToolCall(name=SUBMIT_DOCUMENT, arguments={}) if request.attempt < script.first_valid else None
 
 
 def _verdict(request: ModelRequest) -> ToolCall | None:

@@ -86,7 +86,7 @@ def test_a_workflow_or_version_that_does_not_exist_is_not_found(
         ({"tags": "pilot"}, "/tags"),
         ({"tags": ["x" * 64]}, "/tags/0"),
         ({"budget": {"usd": 1}}, "/budget/usd"),
-        ({"dry_run": True}, "/dry_run"),
+        ({"simulate": True}, "/simulate"),
         ({"a/b~c": 1}, "/a~1b~0c"),
     ],
 )

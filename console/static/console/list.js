@@ -15,7 +15,7 @@ function row(execution) {
   return make("tr", {},
     make("td", {}, badge(execution.status)),
     make("td", {}, make("a", { href: `/executions/${execution.execution_id}/` }, execution.workflow_id), " ",
-      execution.rehearsal ? make("span", { class: "tag" }, "rehearsal") : null),
+      execution.dry_run ? make("span", { class: "tag" }, "dry run") : execution.rehearsal ? make("span", { class: "tag" }, "rehearsal") : null),
     make("td", {}, `${execution.scope_type} / ${execution.scope_id}`),
     make("td", {}, make("span", { class: "meter" }, make("progress", { value: done, max: total }), `${done} of ${total}`)),
     make("td", { class: "number" }, spent(execution)),

@@ -22,7 +22,7 @@ function showExecution(execution) {
   at("facts").replaceChildren(
     `${execution.scope_type} / ${execution.scope_id} · version ${execution.workflow_version} · `,
     `${execution.requested_by || "the system"}, ${moment(execution.created_at)} · ${spent(execution)} `,
-    execution.rehearsal ? make("span", { class: "tag" }, "rehearsal") : "");
+    execution.dry_run ? make("span", { class: "tag" }, "dry run") : execution.rehearsal ? make("span", { class: "tag" }, "rehearsal") : "");
   at("status").replaceChildren(badge(execution.status));
   at("cancel").hidden = ENDED.has(execution.status);
   at("retry").hidden = !["failed", "cancelled"].includes(execution.status);

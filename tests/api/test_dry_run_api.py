@@ -1,0 +1,90 @@
+"""Dry runs over the API: flagged, kept apart, and out of telemetry unless asked for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from executions.engine.dry_run import Script
+from executions.engine.states import ExecutionStatus
+from executions.models import Execution
+from tests.api import scenario
+from tests.api.checks import counts, ids, pointers
+from tests.api.conftest import Caller
+
+pytestmark = pytest.mark.django_db
+BODY: dict[str, Any] = {
+    "workflow_id": "report",
+    "scope_type": "project",
+    "scope_id": "dry",
+    "input": "# Ferry\n\nA ferry.",
+}
+SCRIPT: dict[str, Any] = {"latency_seconds": 0.1, "steps": {"research": {"fail": ["timed_out"], "invalid": 1}}}
+
+
+def test_a_dry_run_is_flagged_and_found(ada: Caller, report: int) -> None:
+    response = ada.post("/executions/", {**BODY, "dry_run": True, "rehearsal": SCRIPT})
+    assert response.status_code == 201, response.content
+    started = response.json()
+    assert started["dry_run"] is True
+    real = ada.post("/executions/", BODY).json()
+    assert real["dry_run"] is False
+    assert ids(ada, dry_run=True) == [started["execution_id"]]
+    assert ids(ada, dry_run=False) == [real["execution_id"]]
+    assert len(ids(ada)) == 2
+    row = Execution.objects.get(id=started["execution_id"])
+    assert row.script is not None
+    assert row.script["steps"]["research"]["invalid"] == 1
+    steps = ada.get(f"/executions/{row.id}/steps").json()["data"]
+    assert {step["scope"]["type"] for step in steps if step.get("scope")} <= {"dry-run"}
+
+
+@pytest.mark.parametrize(
+    ("steps", "wrong"),
+    [
+        ({"research": {"invalid": 99}}, "/research/invalid"),
+        ({"nothing": {}}, "/nothing"),
+        ({"summary": {"verdicts": ["failed"]}}, "/summary/verdicts"),
+        ({"research": {"fail": ["bored"]}}, "/research/fail/0"),
+        ({"research": {"ask": [{"text": "Which?", "answer_type": "single_choice"}]}}, "/research/ask/0/choices"),
+        ({"summary": {"ask": [{"text": "Which?"}]}}, "/summary/ask"),
+    ],
+)
+def test_a_step_of_a_script_that_cannot_be_is_named_where_it_is_wrong(
+    ada: Caller, report: int, steps: dict[str, Any], wrong: str
+) -> None:
+    before = counts()
+    response = ada.post("/executions/", {**BODY, "dry_run": True, "rehearsal": {"steps": steps}})
+    assert (response.status_code, pointers(response)) == (422, {f"/rehearsal/steps{wrong}"}), response.content
+    assert counts() == before
+
+
+@pytest.mark.parametrize(
+    ("body", "wrong"),
+    [
+        ({"rehearsal": SCRIPT}, {"/rehearsal"}),
+        ({"dry_run": True, "rehearsal": []}, {"/rehearsal"}),
+        ({"dry_run": "perhaps"}, {"/dry_run"}),
+    ],
+)
+def test_a_script_that_cannot_be_is_named_where_it_is_wrong(
+    ada: Caller, report: int, body: dict[str, Any], wrong: set[str]
+) -> None:
+    before = counts()
+    response = ada.post("/executions/", {**BODY, **body})
+    assert (response.status_code, pointers(response)) == (422, wrong), response.content
+    assert counts() == before
+
+
+def test_what_is_not_meant_counts_in_no_sum_unless_it_is_asked_for(ada: Caller, report: int) -> None:
+    scenario.finish(scenario.start(ada.user, key="real"))
+    scenario.finish(scenario.start(ada.user, key="dry", script=Script()))
+    found = {
+        wanted: ada.get("/telemetry/summary", {"dry_run": wanted} if wanted else {}).json()["totals"]["calls"]
+        for wanted in ("", "exclude", "only", "include")
+    }
+    assert found == {"": 2, "exclude": 2, "only": 2, "include": 4}
+    stats = ada.get("/telemetry/workflows/report/stats").json()
+    assert (stats["executions"], stats["by_status"][ExecutionStatus.COMPLETED], stats["totals"]["calls"]) == (1, 1, 2)
+    assert ada.get("/telemetry/summary", {"dry_run": "perhaps"}).status_code == 422

@@ -1,0 +1,133 @@
+"""Dry runs: the script says what goes wrong, by the number of each call, and nothing of the scope is touched."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from executions.engine.acceptance import Verdict
+from executions.engine.calls import ModelReply, ModelRequest
+from executions.engine.dry_run import Script
+from executions.engine.in_memory_models import ScriptedModelClient
+from executions.engine.planner import DRY_RUN, new_execution
+from executions.engine.states import ExecutionStatus, FailureCode, WaitingOn
+from executions.llm.rehearsal import RehearsalModel
+from tests.engine.collections import collection, items, over
+from tests.engine.world import LINE, World, definition
+from tests.llm.heard import ignore
+from workflows.definition import WorkflowDefinition
+
+
+async def dry(flow: WorkflowDefinition, **script: Any) -> World:
+    """Return a world with a dry run in it."""
+    world = World(flow)
+    rehearsal = RehearsalModel(latency_seconds=0)
+
+    async def reply(request: ModelRequest) -> ModelReply:
+        return await rehearsal.complete(request, ignore)
+
+    assert isinstance(world.ports.models, ScriptedModelClient)
+    world.ports.models.script = reply
+    await world.start("# Ferry\n\nThe town buys a ferry for 300,000 EUR. Ms Ode decides.")
+    rows = world.journal.executions.rows
+    known = rows[world.execution_id]
+    planned = new_execution(
+        flow,
+        execution_id=known.id,
+        workflow_version=1,
+        scope=known.scope,
+        brief=known.input,
+        script=Script.model_validate(script),
+        now=known.created_at,
+    )
+    rows[world.execution_id] = replace(known, steps=planned.steps, script=planned.script)
+    return world
+
+
+def kinds(world: World, step_id: str) -> list[tuple[int, str, str]]:
+    return [
+        (key.attempt, key.kind.value, call.status.value)
+        for key, call in world.ledger.rows.items()
+        if key.step_id == step_id
+    ]
+
+
+async def test_every_model_is_the_rehearsal_and_the_documents_live_beside_those_of_the_scope() -> None:
+    flow = definition(
+        {"id": "one", "model": "openai:gpt-5", "fallbacks": ["anthropic:c"], "review": {"rubric": "Short."}},
+        {"id": "two", "inputs": ["one"], "model": "anthropic:c"},
+    )
+    world = await dry(flow)
+    execution = await world.run()
+    assert execution.status is ExecutionStatus.COMPLETED
+    assert {request.model for request in world.asked} == {"rehearsal:rehearsal"}
+    places = {scope for scope, _ in world.documents.versions}
+    assert places == {step.scope.id for step in execution.steps.values()}
+    assert execution.scope.id not in places
+    assert {step.scope.type for step in execution.steps.values()} == {DRY_RUN}
+    assert {step.scope.key for step in execution.steps.values()} == {str(execution.id)}
+
+
+async def test_the_script_says_what_goes_wrong() -> None:
+    flow = definition(
+        {"id": "one", "clarification": {}, "review": {"rubric": "Short."}, "retries": {"base_seconds": 0}},
+        {"id": "two", "inputs": ["one"]},
+    )
+    one = {"fail": ["provider_unavailable", "timed_out"], "ask": [{"text": "Which ferry?"}], "invalid": 1}
+    world = await dry(flow, steps={"one": {**one, "verdicts": ["needs_revision", "satisfied"]}})
+    assert (await world.run()).waiting_on == (WaitingOn.CLARIFICATION,)
+    await world.answer("one", {"Which ferry?": "The second"})
+    assert (await world.run("b")).status is ExecutionStatus.COMPLETED
+    assert kinds(world, "one") == [
+        (1, "generate", "failed"),
+        (1, "generate", "failed"),
+        (1, "generate", "committed"),
+        (2, "clarify", "committed"),
+        (3, "remediate", "committed"),
+        (3, "review", "committed"),
+        (4, "remediate", "committed"),
+        (4, "review", "committed"),
+    ]
+    assert kinds(world, "two") == [(1, "generate", "committed")]
+
+
+@pytest.mark.parametrize("code", ["provider_rejected", "model_refused", "context_too_long"])
+async def test_what_does_not_pass_fails_the_step(code: str) -> None:
+    world = await dry(LINE, steps={"one": {"fail": [code, code]}})
+    execution = await world.run()
+    assert execution.failure is not None
+    assert execution.failure.code is FailureCode(code)
+
+
+async def test_too_much_that_is_not_valid_is_given_up() -> None:
+    world = await dry(LINE, steps={"two": {"invalid": 3}})
+    execution = await world.run()
+    assert execution.failure is not None
+    assert execution.failure.code is FailureCode.VALIDATION_EXHAUSTED
+
+
+async def test_items_do_what_their_step_is_scripted_to_do_in_scopes_below_that_of_the_run() -> None:
+    flow = definition(
+        {"id": "epics", "output_schema": collection("epics"), "acceptance": {}},
+        {"id": "design", "for_each": over("epics", "epic")},
+    )
+    world = await dry(flow, steps={"design": {"invalid": 1}})
+    assert isinstance(world.ports.models, ScriptedModelClient)
+    rehearsed = world.ports.models.script
+
+    async def reply(request: ModelRequest) -> ModelReply:
+        return items("epics", "pay", "ship") if request.step_id == "epics" else await rehearsed(request)
+
+    world.ports.models.script = reply
+    assert (await world.run()).waiting_on == (WaitingOn.ACCEPTANCE,)
+    await world.review(Verdict.ACCEPT, step_id="epics")
+    execution = await world.run("b")
+    assert execution.status is ExecutionStatus.COMPLETED
+    designs = [step for step in execution.steps.values() if step.slug == "design"]
+    assert designs
+    for step in designs:
+        assert [attempt for attempt, _, _ in kinds(world, step.step_id)] == [1, 2]
+        assert step.scope.type == "epic"
+    assert execution.scope.id not in {scope for scope, _ in world.documents.versions}
