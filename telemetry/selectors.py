@@ -56,8 +56,8 @@ class Totals:
         return self.known_cost_usd if self.cost_complete else None
 
 
-#: A failed call without a price was refused before it cost anything.
-WITHOUT_PRICE = Count("id", filter=Q(cost_usd=None) & ~Q(status=CallStatus.FAILED))
+#: A failed call without a price was refused before it cost anything; what costs nothing at most has cost nothing.
+WITHOUT_PRICE = Count("id", filter=Q(cost_usd=None) & ~Q(status=CallStatus.FAILED) & ~Q(estimated_cost_usd=0))
 _SUMS = {
     "calls": Count("id"),
     **{f"sum_{name}": Sum(name) for name in TOKENS},
@@ -69,7 +69,8 @@ _SUMS = {
 
 _OF_EXECUTION = f"""
 SELECT count(*), {", ".join(f"sum({name})" for name in TOKENS)}, sum(cost_usd),
-  count(*) FILTER (WHERE cost_usd IS NULL AND status <> '{CallStatus.FAILED.value}'),
+  count(*) FILTER (WHERE cost_usd IS NULL AND status <> '{CallStatus.FAILED.value}'
+    AND estimated_cost_usd IS DISTINCT FROM 0),
   count(*) FILTER (WHERE status = '{CallStatus.PENDING.value}')
 FROM telemetry_modelcall WHERE execution_id = %s AND id <> ALL(%s)"""  # noqa: S608 - in the order of the sums above
 
@@ -274,6 +275,6 @@ def total_of_call(call: ModelCall) -> Totals:
         calls=1,
         **{name: getattr(call, name) for name in TOKENS},
         known_cost_usd=call.cost_usd or Decimal(0),
-        unpriced_calls=int(call.cost_usd is None and call.status != CallStatus.FAILED),
+        unpriced_calls=int(call.cost_usd is None and call.status != CallStatus.FAILED and call.estimated_cost_usd != 0),
         cost_final=call.status != CallStatus.PENDING,
     )

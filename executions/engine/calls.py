@@ -195,7 +195,9 @@ def sum_calls(calls: Iterable[Call]) -> Totals:
     unpriced = [
         call
         for call in rows
-        if call.status is not CallStatus.FAILED and (call.reply is None or call.reply.cost_usd is None)
+        if call.status is not CallStatus.FAILED
+        and (call.reply is None or call.reply.cost_usd is None)
+        and call.estimated_cost_usd != 0  # what costs nothing at most is known, whatever became of it
     ]
     return Totals(
         calls=len(rows),

@@ -42,7 +42,7 @@ def test_a_scripted_dry_run_survives_its_worker_and_leaves_the_scope_as_it_was(f
         documents = client.get("/documents/", params={"execution_id": execution_id}).json()["data"]
         mine = client.get("/documents/", params={"scope_type": "project", "scope_id": "p1"}).json()["data"]
         summary = client.get("/telemetry/summary").json()
-    assert (ended["dry_run"], ended["rehearsal"], ended["known_cost_usd"]) == (True, True, "0.0000000000")
+    assert (ended["dry_run"], ended["rehearsal"], ended["cost_usd"]) == (True, True, "0.0000000000")
     assert len(documents) == 4
     assert {each["scope_type"] for each in documents} == {"dry-run"}
     assert mine == []

@@ -48,11 +48,12 @@ def _answers(url: str) -> bool:
         return False
 
 
+@pytest.mark.parametrize("streaming", [True, False], ids=["streamed", "whole"])
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_the_demo_runs_on_a_mock_of_a_provider_streamed_and_with_a_question(
-    tmp_path: Path, provider: str, language: str
+def test_the_demo_runs_on_a_mock_of_a_provider_with_a_question(
+    tmp_path: Path, provider: str, language: str, streaming: bool
 ) -> None:
-    said = {f"{language}_BASE_URL": provider + LANGUAGES[language]}
+    said = {f"{language}_BASE_URL": provider + LANGUAGES[language], "MODEL_STREAMING": str(int(streaming))}
     done = subprocess.run(
         ["make", "--no-print-directory", "demo"],
         cwd=ROOT,
@@ -69,4 +70,4 @@ def test_the_demo_runs_on_a_mock_of_a_provider_streamed_and_with_a_question(
     assert "rehearsal" not in done.stdout
     stats: dict[str, Any] = httpx.get(f"{provider}/_fakellm/stats").json()
     assert stats["by_rule"] == dict.fromkeys(RULES, 1)
-    assert {(each["api"], each["stream"]) for each in stats["recent"]} == {(language.lower(), True)}
+    assert {(each["api"], each["stream"]) for each in stats["recent"]} == {(language.lower(), streaming)}
