@@ -18,6 +18,7 @@ from executions import budgeting, running, services, sweep
 from executions.engine.errors import NotFound, Unavailable
 from executions.engine.finishing import to_the_end
 from executions.jobs import QUEUE, enqueue_prune
+from executions.llm.client import model_client
 from executions.running import RUNNING
 from executions.taking import connector
 from executions.threads import in_thread
@@ -80,6 +81,11 @@ class Worker:
             logger.warning("%d executions cannot be handed back; the sweep of another worker will find them", left)
 
     async def _leave(self) -> None:
+        try:
+            async with asyncio.timeout(HAND_BACK_SECONDS):
+                await model_client().rest()
+        except TimeoutError:
+            logger.warning("what this worker held of limited models is missed by the others in half a minute")
         try:
             await in_thread(sweep.unregister, name=self.name)
         except Unavailable:

@@ -60,6 +60,10 @@ class RoutingModelClient:
         async with self._turns.turn(request) as turn, self._free:
             yield turn
 
+    async def rest(self) -> None:
+        """Return once others know that no call of this process is under way any more."""
+        await self._turns.rest()
+
     async def complete(self, request: ModelRequest, heard: Heard) -> ModelReply:
         """Ask the model once, in the request's turn; the time that it may take begins now.
 

@@ -80,6 +80,12 @@ class Turns:
             seconds = await in_thread(turns.seconds_to_wait, held.call)
             raise NotItsTurn(held.call.model, seconds=seconds) from error
 
+    async def rest(self) -> None:
+        """Return once the database has been told of everything that ended here, when nothing is held any more."""
+        while self._talking is not None and not self._talking.done():
+            self._something.set()
+            await asyncio.wait({self._talking})
+
     def _talk(self) -> None:
         self._something.set()
         if self._talking is None or self._talking.done():
@@ -100,8 +106,9 @@ class Turns:
             for identity in mine & self._held.keys():
                 if not self._held[identity].granted.done():
                     self._held[identity].granted.set_result(None)
-            waits = any(not held.granted.done() for held in self._held.values())
-            await self._pause(_WAITING_SECONDS if waits else _HOLDING_SECONDS)
+            if self._held or self._new or self._ended:
+                waits = any(not held.granted.done() for held in self._held.values())
+                await self._pause(_WAITING_SECONDS if waits else _HOLDING_SECONDS)
 
     async def _pause(self, seconds: float) -> None:
         """Wait so long, or until something happens here."""

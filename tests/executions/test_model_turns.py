@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 
 import pytest
@@ -18,20 +19,34 @@ pytestmark = pytest.mark.django_db(transaction=True)
 LIMITED = replace(REQUEST, model="openai:gpt-5")
 
 
+@pytest.fixture
+async def process() -> AsyncIterator[Callable[..., Turns]]:
+    """Makes processes; each has told the database all when the test is over."""
+    made: list[Turns] = []
+
+    def make(patience_seconds: float = 30.0) -> Turns:
+        made.append(Turns(patience_seconds=patience_seconds))
+        return made[-1]
+
+    yield make
+    for each in made:
+        await each.rest()
+
+
 async def limited(**limits: int) -> None:
     """Limit the model."""
     await in_thread(lambda: ModelLimit.objects.create(provider="openai", model="*", **limits))
     await in_thread(turns.refresh)
 
 
-async def test_two_processes_together_hold_no_more_than_may_be_at_once() -> None:
+async def test_two_processes_together_hold_no_more_than_may_be_at_once(process: Callable[..., Turns]) -> None:
     await limited(calls_at_once=3)
-    processes = [Turns(patience_seconds=30), Turns(patience_seconds=30)]
+    processes = [process(), process()]
     under_way = most = 0
 
-    async def call(process: Turns) -> None:
+    async def call(held: Turns) -> None:
         nonlocal under_way, most
-        async with process.turn(LIMITED) as turn:
+        async with held.turn(LIMITED) as turn:
             under_way += 1
             most = max(most, under_way)
             await asyncio.sleep(0.02)
@@ -40,34 +55,38 @@ async def test_two_processes_together_hold_no_more_than_may_be_at_once() -> None
 
     await asyncio.gather(*(call(processes[number % 2]) for number in range(16)))
     assert most == 3
-    while await in_thread(CallTurn.objects.filter(ended_at=None).count):
-        await asyncio.sleep(0.01)
+    for each in processes:
+        await each.rest()
     rows = await in_thread(lambda: list(CallTurn.objects.values_list("tokens", "ended_at")))
     assert {tokens for tokens, _ in rows} == {10}
 
 
-async def test_who_would_wait_for_long_is_sent_away_and_leaves_no_place_behind() -> None:
+async def test_who_would_wait_for_long_is_sent_away_and_leaves_no_place_behind(
+    process: Callable[..., Turns],
+) -> None:
     await limited(calls_at_once=1)
-    process = Turns(patience_seconds=0.5)
-    async with process.turn(LIMITED):
+    one = process(0.5)
+    async with one.turn(LIMITED):
         with pytest.raises(NotItsTurn) as sent_away:
-            async with process.turn(LIMITED):
+            async with one.turn(LIMITED):
                 raise AssertionError("it was let in")
         assert sent_away.value.retry_after is not None
         assert sent_away.value.retry_after >= 10
-    async with process.turn(LIMITED):
+    async with one.turn(LIMITED):
         assert await in_thread(CallTurn.objects.filter(ended_at=None).count) == 1
 
 
-async def test_a_call_that_is_cancelled_while_it_waits_leaves_the_line() -> None:
+async def test_a_call_that_is_cancelled_while_it_waits_leaves_the_line(
+    process: Callable[..., Turns],
+) -> None:
     await limited(calls_at_once=1)
-    process = Turns(patience_seconds=30)
+    one = process(30)
 
     async def wait() -> None:
-        async with process.turn(LIMITED):
+        async with one.turn(LIMITED):
             raise AssertionError("it was let in")
 
-    async with process.turn(LIMITED):
+    async with one.turn(LIMITED):
         waiting = asyncio.create_task(wait())
         while await in_thread(CallTurn.objects.filter(granted_at=None).count) == 0:
             await asyncio.sleep(0.01)
@@ -78,8 +97,10 @@ async def test_a_call_that_is_cancelled_while_it_waits_leaves_the_line() -> None
             await asyncio.sleep(0.01)
 
 
-async def test_other_models_pass_without_a_word_to_the_database() -> None:
+async def test_other_models_pass_without_a_word_to_the_database(
+    process: Callable[..., Turns],
+) -> None:
     await limited(calls_at_once=1)
-    process = Turns(patience_seconds=0.1)
-    async with process.turn(LIMITED), process.turn(REQUEST), process.turn(REQUEST):
+    one = process(0.1)
+    async with one.turn(LIMITED), one.turn(REQUEST), one.turn(REQUEST):
         assert await in_thread(CallTurn.objects.count) <= 1

@@ -11,7 +11,7 @@ from tests.chaos.model_server import counting_model
 
 pytestmark = pytest.mark.journey
 
-SECONDS = 20.0
+SECONDS = 15.0
 
 
 @pytest.mark.parametrize("workers_live", [False, True], ids=["everything is killed", "everything but the workers"])
