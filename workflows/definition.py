@@ -13,7 +13,7 @@ from pydantic import Field, ValidationError
 from workflows.budget import Budget
 from workflows.faults import DefinitionError, Fault, pointer
 from workflows.iteration import Chain, ForEach, Slug, loops_of
-from workflows.placeholders import rendered
+from workflows.placeholders import placeholders, rendered
 from workflows.policies import (
     AcceptancePolicy,
     ClarificationPolicy,
@@ -58,6 +58,8 @@ class RoleDefinition(Part):
 
     def rendered(self, names: Mapping[str, str]) -> RoleDefinition:
         """Return the role with what the placeholders in its text stand for."""
+        if not any(placeholders(self.instructions)):
+            return self
         return self.model_copy(update={"instructions": rendered(self.instructions, names)})
 
 
@@ -108,6 +110,8 @@ class StepDefinition(Part):
 
     def rendered(self, names: Mapping[str, str]) -> StepDefinition:
         """Return the step with what the placeholders in its texts stand for."""
+        if not any(placeholders(self.task + ("" if self.review is None else self.review.rubric))):
+            return self
         texts: dict[str, object] = {"task": rendered(self.task, names)}
         if self.review is not None:
             texts["review"] = self.review.model_copy(update={"rubric": rendered(self.review.rubric, names)})
@@ -202,9 +206,10 @@ class WorkflowDefinition(Part):
         made = sorted(self.steps, key=lambda step: (self.levels[step.id], self.positions[step.id]))
         return (*self.scope_documents, *(step.produces for step in made))
 
-    def begins_with(self, step: StepDefinition) -> tuple[str, ...]:
-        """Return the types of the documents that a step's prompt begins with, after the brief."""
-        return tuple(kind for kind in self.line if kind in step.inputs)
+    @cached_property
+    def beginnings(self) -> dict[str, tuple[str, ...]]:
+        """For each step id the types of the documents that its prompt begins with, after the brief."""
+        return {step.id: tuple(kind for kind in self.line if kind in step.inputs) for step in self.steps}
 
     @cached_property
     def may_ask(self) -> bool:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from executions.engine.acceptance import CHANGES_REQUESTED
 from executions.engine.budgets import seconds_for_a_call
 from executions.engine.calls import Call, CallKey, Material, ModelRequest, most_tokens
-from executions.engine.execution import Document, Execution, Step, keys_of
+from executions.engine.execution import Document, Execution, Pin, Step, keys_of
 from executions.engine.iteration import item_material
 from executions.engine.papers import Papers
 from executions.engine.planner import instance_id
@@ -68,12 +70,13 @@ class Attempts:
 
         0: none is made that could be read from a cache.
         """
-        mine, line = self._definition.begins_with(self.step), self._definition
+        line, begins = self._definition, self._definition.beginnings
+        mine = begins[self.step.id]
         if line.loops[self.step.id]:
             return 1 + len(mine)
         others = (each for each in line.steps if each.id != self.step.id)
         alike = [other for other in others if self._resolved(other.model)[0] == self.model]
-        common = [_common(mine, line.begins_with(other)) for other in alike]
+        common = [_common(mine, begins[other.id]) for other in alike]
         return 1 + max(common) if common else 0
 
     async def inputs(self, execution: Execution, *, made: Document | None = None) -> list[Document | None]:
@@ -156,7 +159,7 @@ class Attempts:
         """Return the present attempt again, with the next try of its call; `known` are the step's calls so far."""
         step = execution.steps[self.step_id]
         inputs = tuple([await self._papers.pinned(pin) for pin in step.pins])
-        rejected = rejected_output(step, known)
+        rejected = await self._rejected(step, known)
         makers = [call for call in known if call.key.kind is not CallKind.REVIEW]
         kind = CallKind.CLARIFY if step.was_answered else CallKind.GENERATE
         plan = Plan(
@@ -167,6 +170,15 @@ class Attempts:
             rejected=rejected,
         )
         return self._going_on(execution, plan, [call for call in makers if call.key.attempt == step.attempt])
+
+    async def _rejected(self, step: Step, known: Sequence[Call]) -> Rejected | None:
+        """Return what the present attempt has to mend: what people have read, or the last output."""
+        rejected = rejected_output(step, known)
+        if rejected is None or step.document_id is None or rejected.violations[0].code != CHANGES_REQUESTED:
+            return rejected
+        read = Pin(type=step.produces, document_id=step.document_id, version=step.decisions[-1].document_version)
+        content = (await self._papers.pinned(read)).content
+        return replace(rejected, output=json.dumps(content, indent=1, ensure_ascii=False))
 
     def _going_on(self, execution: Execution, plan: Plan, tries: Sequence[Call]) -> Attempt:
         """Return the next try of a call that was tried before: what was asked last, of the model asked last."""

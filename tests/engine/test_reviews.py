@@ -232,3 +232,15 @@ async def test_nobody_watches_what_a_reviewer_writes() -> None:
     world, _ = await after(document(), SATISFIED)
     assert isinstance(world.ports.drafts, InMemoryDrafts)
     assert {key.kind for key in world.ports.drafts.written if key.step_id == "one"} == {CallKind.GENERATE}
+
+
+async def test_what_a_person_sends_back_is_what_that_person_has_read() -> None:
+    replies = [document("Valid once"), NEEDS_REVISION, invalid(), invalid()]
+    world, _ = await after(*replies, on_exhausted="acceptance")
+    await world.review(Verdict.REQUEST_CHANGES, comment="Name somebody.")
+    world.script["one"] = [document("Better"), SATISFIED]
+    execution = await world.run("b")
+    assert execution.status is ExecutionStatus.COMPLETED
+    [asked] = [each for each in world.asked if "A person has read your last output" in each.prompt]
+    assert '"title": "Valid once"' in asked.prompt
+    assert "Name somebody." in asked.prompt
