@@ -90,7 +90,8 @@ def tell(
                 id=each.id, model=each.model, scope_id=each.scope_id, tokens=each.tokens, asked_at=now, seen_at=now
             )
             for each in asked
-        ]
+        ],
+        ignore_conflicts=True,  # it was told before, and whether that was stored was not known
     )
     for identity, tokens in ended:
         used = {} if tokens is None else {"tokens": tokens}

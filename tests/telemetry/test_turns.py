@@ -48,6 +48,14 @@ def test_what_one_process_holds_another_waits_for() -> None:
     assert turns.tell(held=[theirs.id]) == {theirs.id}
 
 
+def test_what_is_told_twice_counts_once() -> None:
+    limit(calls_at_once=2)
+    first, second = asked(), asked()
+    for _ in range(2):
+        assert turns.tell(asked=[first], held=[first.id]) == {first.id}
+    assert turns.tell(asked=[second], held=[second.id]) == {second.id}
+
+
 def test_who_waits_no_more_leaves_nothing_behind() -> None:
     limit(calls_at_once=1)
     first, second = asked(), asked()
