@@ -29,8 +29,8 @@ $(DEV): | $(BIN)/python
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements-dev.txt
 	@touch $@ $(RUN)
 
-demo: $(RUN) ## run a workflow for real, end to end (BRIEF=path WORKFLOW=id ANSWERS=path)
-	@$(MANAGE) demo $(if $(BRIEF),--brief "$(BRIEF)") $(if $(WORKFLOW),--workflow "$(WORKFLOW)") $(if $(ANSWERS),--answers "$(ANSWERS)")
+demo: $(RUN) ## run a workflow for real, end to end (BRIEF=path WORKFLOW=id ANSWERS=path DRY_RUN=1)
+	@$(MANAGE) demo $(if $(BRIEF),--brief "$(BRIEF)") $(if $(WORKFLOW),--workflow "$(WORKFLOW)") $(if $(ANSWERS),--answers "$(ANSWERS)") $(if $(DRY_RUN),--dry-run)
 
 serve: $(RUN) ## the web server and a worker, until Ctrl-C (HOST PORT DATA_DIR DATABASE_URL SERVE_FLAGS)
 	@exec $(MANAGE) serve $(SERVE_FLAGS)

@@ -29,6 +29,7 @@ _COLOURS = {
     ExecutionStatus.FAILED.value: "danger",
     StepStatus.REMEDIATING.value: "warning",
 }
+_DRY_RUN = {"dry run": "warning"}
 _CELL = '<td style="padding: 0.25rem 1rem 0.25rem 0">{}</td>'
 
 
@@ -85,19 +86,43 @@ class ExecutionEventInline(ReadOnlyInline):
         return pretty(row.data) if row.data else "-"
 
 
+class DryRunFilter(admin.SimpleListFilter):
+    """Executions of which nothing is meant, or all others."""
+
+    title = "dry run"
+    parameter_name = "dry_run"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        """Return what can be chosen."""
+        return [("yes", "Yes"), ("no", "No")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Execution]) -> QuerySet[Execution]:
+        """Return those that were chosen."""
+        return queryset if self.value() is None else queryset.filter(script__isnull=self.value() == "no")
+
+
 @admin.register(Execution)
 class ExecutionAdmin(ReadOnlyAdmin):
     """Workflows at work."""
 
-    list_display = ("__str__", "state", "scope", "requested_by_name", "created_at", "finished_at", "live_page")
-    list_filter = ("status", "workflow_id", "scope__type", "created_at")
+    list_display = (
+        "__str__",
+        "state",
+        "dry_run",
+        "scope",
+        "requested_by_name",
+        "created_at",
+        "finished_at",
+        "live_page",
+    )
+    list_filter = ("status", DryRunFilter, "workflow_id", "scope__type", "created_at")
     search_fields = ("id", "workflow_id", "scope__key", "requested_by_name")
     list_select_related = ("scope",)
     ordering = ("-created_at", "-id")
     show_full_result_count = False
     actions = ("cancel",)
     inlines = (ExecutionStepInline, ExecutionEventInline)
-    readonly_fields = ("state", "live_page", "brief", "made_documents", "model_calls")
+    readonly_fields = ("state", "dry_run", "rehearsal", "live_page", "brief", "made_documents", "model_calls")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Execution]:
         """Return all executions, without the definitions of their workflows."""
@@ -108,12 +133,17 @@ class ExecutionAdmin(ReadOnlyAdmin):
         """Return the panels that the user may look at."""
         times = ("created_at", "started_at", "resume_at", "finished_at", "updated_at")
         panels: list[tuple[str | None, Any]] = [
-            (None, {"fields": ("id", "workflow_id", "workflow_version", "state", "waiting_on", "live_page")}),
+            (
+                None,
+                {"fields": ("id", "workflow_id", "workflow_version", "state", "dry_run", "waiting_on", "live_page")},
+            ),
             ("Whence", {"fields": ("scope", "requested_by_name", "tags", "brief")}),
             ("When", {"fields": times}),
             ("Failure", {"fields": ("failure_code", "failure_message")}),
             ("Worker", {"fields": ("runner", "runner_epoch", "version", "last_sequence")}),
         ]
+        if obj is not None and obj.script is not None:
+            panels.append(("Rehearsal", {"fields": ("rehearsal",)}))
         if request.user.has_perm("documents.view_documentversion"):
             panels.append(("Documents", {"fields": ("made_documents",)}))
         if request.user.has_perm("telemetry.view_modelcall"):
@@ -124,6 +154,16 @@ class ExecutionAdmin(ReadOnlyAdmin):
     def state(self, row: Execution) -> str:
         """Return the status, shown as a badge."""
         return str(row.status)
+
+    @display(description="dry run", label=_DRY_RUN)
+    def dry_run(self, row: Execution) -> str:
+        """Return a badge when nothing of it is meant."""
+        return "" if row.script is None else "dry run"
+
+    @admin.display(description="script")
+    def rehearsal(self, row: Execution) -> str:
+        """Return what happens in a dry run, for reading."""
+        return pretty(row.script)
 
     @admin.display(description="live page")
     def live_page(self, row: Execution) -> str:

@@ -107,7 +107,12 @@ class OpenClarificationResponse(serializers.Serializer[Any]):
     name = serializers.CharField(source="step.name")
     role = serializers.CharField(source="step.role")
     item = serializers.SerializerMethodField()
+    dry_run = serializers.SerializerMethodField(help_text="Nothing in its execution is meant.")
     clarification = ClarificationResponse(source="round")
+
+    def get_dry_run(self, found: OpenClarification) -> bool:
+        """Return whether nothing in its execution is meant."""
+        return found.step.execution.script is not None
 
     @extend_schema_field(ItemResponse(allow_null=True))
     def get_item(self, found: OpenClarification) -> dict[str, Any] | None:

@@ -21,8 +21,18 @@ from telemetry.scope_budgets import spent
 class ModelCallAdmin(ReadOnlyAdmin):
     """Every paid call."""
 
-    list_display = ("step_id", "attempt", "kind", "status", "requested_model", "total", "cost_usd", "started_at")
-    list_filter = ("status", "kind", "requested_model", "workflow_id")
+    list_display = (
+        "step_id",
+        "attempt",
+        "kind",
+        "status",
+        "requested_model",
+        "dry_run",
+        "total",
+        "cost_usd",
+        "started_at",
+    )
+    list_filter = ("status", "kind", "dry_run", "requested_model", "workflow_id")
     search_fields = ("execution_id", "step_id", "provider_request_id")
     ordering = ("-started_at", "-id")
     exclude = ("reply",)

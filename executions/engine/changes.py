@@ -64,6 +64,7 @@ def create(execution: Execution) -> Change:
         workflow_version=execution.workflow_version,
         scope=execution.scope,
         requested_by=execution.requested_by_name,
+        dry_run=execution.script is not None,
     )
     return Change(execution=execution, events=(event,))
 

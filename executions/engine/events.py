@@ -70,6 +70,7 @@ class ExecutionCreated(Event):
     workflow_version: int
     scope: ScopeRef
     requested_by: str
+    dry_run: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

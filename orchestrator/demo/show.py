@@ -34,7 +34,10 @@ def event_line(event: Mapping[str, Any]) -> str:
     """Return an event as a line (rich markup)."""
     data, step = event["data"], event["step_id"] or ""
     told = {
-        "execution_created": lambda: f"accepted: {data['workflow_id']} version {data['workflow_version']}",
+        "execution_created": lambda: (
+            f"accepted: {data['workflow_id']} version {data['workflow_version']}"
+            f"{', a dry run' if data['dry_run'] else ''}"
+        ),
         "execution_started": lambda: "a worker took it",
         "step_started": lambda: f"{step}: the {data['role'].lower()} writes ({data['model']})",
         "remediation_started": lambda: f"{step}: sent back, {len(data['violations'])} faults",

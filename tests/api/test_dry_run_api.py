@@ -88,3 +88,13 @@ def test_what_is_not_meant_counts_in_no_sum_unless_it_is_asked_for(ada: Caller, 
     stats = ada.get("/telemetry/workflows/report/stats").json()
     assert (stats["executions"], stats["by_status"][ExecutionStatus.COMPLETED], stats["totals"]["calls"]) == (1, 1, 2)
     assert ada.get("/telemetry/summary", {"dry_run": "perhaps"}).status_code == 422
+
+
+def test_who_reads_questions_or_events_of_a_dry_run_is_told_so(ada: Caller, report: int) -> None:
+    dry = scenario.ask(scenario.start(ada.user, key="dry", script=Script()))
+    real = scenario.ask(scenario.start(ada.user, key="real"))
+    inbox = {row["execution_id"]: row["dry_run"] for row in ada.get("/clarifications/").json()["data"]}
+    assert inbox == {str(dry.id): True, str(real.id): False}
+    for execution, told in ((dry, True), (real, False)):
+        [created, *_] = ada.get(f"/executions/{execution.id}/events").json()["data"]
+        assert (created["event_type"], created["data"]["dry_run"]) == ("execution_created", told)

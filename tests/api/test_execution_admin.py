@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +11,9 @@ from django.contrib.auth.models import Permission
 from django.test import Client
 
 from access.services import ensure_user
+from executions.engine.dry_run import Script
 from executions.models import Execution
+from telemetry.models import ModelCall
 from tests.api import scenario
 from tests.api.conftest import Caller
 
@@ -151,3 +154,21 @@ def test_who_may_not_look_sees_nothing(ada: Caller, report: int) -> None:
 
 def test_workers_are_shown_with_their_heartbeat(staff: Client) -> None:
     assert staff.get("/admin/executions/runner/").status_code == 200
+
+
+def test_a_dry_run_cannot_be_mistaken(ada: Caller, report: int, staff: Client) -> None:
+    script = Script.model_validate({"steps": {"research": {"fail": ["model_refused"]}}})
+    dry = scenario.finish(scenario.start(ada.user, key="dry", script=script))
+    real = scenario.finish(scenario.start(ada.user, key="real"))
+    page = text(staff.get(f"{LIST}{dry.id}/change/"))
+    assert "dry run" in page
+    assert "model_refused" in page
+    assert "Rehearsal" not in text(staff.get(f"{LIST}{real.id}/change/"))
+    for wanted, found, other in (("yes", dry, real), ("no", real, dry)):
+        page = text(staff.get(LIST, {"dry_run": wanted}))
+        assert f"{LIST}{found.id}/change/" in page
+        assert f"{LIST}{other.id}/change/" not in page
+    calls = text(staff.get("/admin/telemetry/modelcall/", {"dry_run__exact": "1"}))
+    made = {str(call.pk) for call in ModelCall.objects.filter(execution_id=dry.id)}
+    assert made
+    assert set(re.findall(r"/modelcall/([^/]+)/change/", calls)) == made

@@ -46,6 +46,7 @@ def test_an_open_question_is_listed_with_where_to_answer_it(ada: Caller, report:
         "name": "Research",
         "role": "Analyst",
         "item": None,
+        "dry_run": False,
         "clarification": step["clarification"],
     }
 

@@ -113,3 +113,22 @@ def test_a_person_has_epics_worked_over_accepts_them_and_retries_what_was_stoppe
         expect(decision).to_have_count(waiting - 1, timeout=20_000)
     expect(page.locator("#status")).to_have_text("completed", timeout=30_000)
     expect(page.locator(".step[data-step=test-plan]")).to_contain_text("done")
+
+
+def test_a_dry_run_cannot_be_mistaken(shared: Machine, page: Page) -> None:
+    log_in(page, shared, "hedy")
+    page.get_by_role("button", name="Start an execution").click()
+    page.get_by_label("Workflow").select_option("strategy-document")
+    page.get_by_label("Its key").fill("tried")
+    page.get_by_label("Brief", exact=True).fill("# Ferry\n\nIt is open who decides.")
+    page.get_by_label("Dry run").check()
+    page.get_by_role("button", name="Start", exact=True).click()
+
+    expect(page.get_by_role("note")).to_contain_text("Dry run. Nothing here is meant", timeout=20_000)
+    expect(page.locator("#facts .tag.dry")).to_have_text("dry run")
+    expect(page.locator("form.questions")).to_be_visible(timeout=20_000)
+    assert page.title().startswith("Dry run · waiting")
+    page.get_by_role("link", name="Questions").click()
+    expect(page.locator("article .tag.dry")).to_have_text("dry run")
+    page.get_by_role("link", name="Executions").first.click()
+    expect(page.locator("#rows tr", has_text="tried").locator(".tag.dry")).to_have_text("dry run")

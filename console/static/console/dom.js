@@ -17,6 +17,10 @@ const MARKS = {
 export const badge = (status) =>
   make("span", { class: "badge", "data-status": status, "data-mark": MARKS[status] ?? "" }, status);
 
+// A mark on what is not meant; null on what is.
+export const flag = ({ dry_run: dry, rehearsal }) =>
+  dry || rehearsal ? make("span", { class: dry ? "tag dry" : "tag" }, dry ? "dry run" : "rehearsal") : null;
+
 export const money = (cost) => {
   if (cost === null || cost === undefined) return "not known";
   const amount = Number(cost);

@@ -1,7 +1,7 @@
 // What waits for an answer, over all executions that one may see. A form that is there is left alone: somebody may be writing.
 
 import { all } from "./api.js";
-import { make, moment, words } from "./dom.js";
+import { flag, make, moment, words } from "./dom.js";
 import { questionForm } from "./questions.js";
 
 const REFRESH_MS = 5000;
@@ -13,7 +13,7 @@ function entry(found) {
   return make("article", {},
     make("p", { class: "facts" },
       make("a", { href: `/executions/${id}/` }, words(found.workflow_id)), ` · ${found.scope_type} / ${found.scope_id} · `,
-      item ? `${item.keys.join(" / ")} ${item.label} · ` : "", `since ${moment(found.clarification.asked_at)}`),
+      item ? `${item.keys.join(" / ")} ${item.label} · ` : "", `since ${moment(found.clarification.asked_at)} `, flag(found) ?? ""),
     questionForm(id, found, load));
 }
 

@@ -1,7 +1,7 @@
 // The list of executions, refreshed while it is looked at, and the form that starts one.
 
 import { Problem, get, post } from "./api.js";
-import { badge, make, moment, spent } from "./dom.js";
+import { badge, flag, make, moment, spent } from "./dom.js";
 
 const REFRESH_MS = 3000;
 const rows = document.getElementById("rows");
@@ -15,7 +15,7 @@ function row(execution) {
   return make("tr", {},
     make("td", {}, badge(execution.status)),
     make("td", {}, make("a", { href: `/executions/${execution.execution_id}/` }, execution.workflow_id), " ",
-      execution.dry_run ? make("span", { class: "tag" }, "dry run") : execution.rehearsal ? make("span", { class: "tag" }, "rehearsal") : null),
+      flag(execution)),
     make("td", {}, `${execution.scope_type} / ${execution.scope_id}`),
     make("td", {}, make("span", { class: "meter" }, make("progress", { value: done, max: total }), `${done} of ${total}`)),
     make("td", { class: "number" }, spent(execution)),
@@ -70,7 +70,7 @@ form.addEventListener("submit", async (event) => {
   fault.hidden = true;
   try {
     const started = await post("/executions/", Object.fromEntries(
-      ["workflow_id", "scope_type", "scope_id", "input"].map((name) => [name, form[name].value])));
+      [...["workflow_id", "scope_type", "scope_id", "input"].map((name) => [name, form[name].value]), ["dry_run", form.dry_run.checked]]));
     location.assign(`/executions/${started.execution_id}/`);
   } catch (error) {
     if (!(error instanceof Problem)) throw error;

@@ -1,7 +1,7 @@
 // One execution, live. The stream says that something happened; what it looks like now is read from the API.
 
 import { Problem, all, get, post } from "./api.js";
-import { badge, make, moment, spent, readable, words } from "./dom.js";
+import { badge, flag, make, moment, spent, readable, words } from "./dom.js";
 import { acceptanceForm } from "./acceptance.js";
 import { questionForm } from "./questions.js";
 import { follow as followStream } from "../scriptorium/stream.js";
@@ -17,12 +17,13 @@ const RETRY_MS = 2000;
 const HIDDEN_SECONDS = 30; // between two readings of a page that nobody looks at
 
 function showExecution(execution) {
-  document.title = `${execution.status} · ${execution.workflow_id} · Scriptorium`;
+  document.title = `${execution.dry_run ? "Dry run · " : ""}${execution.status} · ${execution.workflow_id} · Scriptorium`;
   at("name").textContent = words(execution.workflow_id);
   at("facts").replaceChildren(
     `${execution.scope_type} / ${execution.scope_id} · version ${execution.workflow_version} · `,
     `${execution.requested_by || "the system"}, ${moment(execution.created_at)} · ${spent(execution)} `,
-    execution.dry_run ? make("span", { class: "tag" }, "dry run") : execution.rehearsal ? make("span", { class: "tag" }, "rehearsal") : "");
+    flag(execution) ?? "");
+  at("dry-run").hidden = !execution.dry_run;
   at("status").replaceChildren(badge(execution.status));
   at("cancel").hidden = ENDED.has(execution.status);
   at("retry").hidden = !["failed", "cancelled"].includes(execution.status);
@@ -138,7 +139,7 @@ function documentCard(step, open) {
   const card = make("details", { class: "card document", id: `document-${made.id}`, open: Boolean(open) }, summary);
   const fill = () => attempt(async () => {
     const found = await get(`/documents/${made.id}/versions/${made.version}`);
-    if (found.rehearsal) summary.append(make("span", { class: "tag" }, "rehearsal"));
+    summary.append(flag(found) ?? "");
     card.append(...documentBody(found));
   });
   if (open) fill();

@@ -31,8 +31,9 @@ class Command(BaseCommand):
         parser.add_argument("--brief", type=Path, default=BRIEFS / "tool-library.md", help="a text file")
         parser.add_argument("--workflow", default="strategy-document", help="id of a workflow")
         parser.add_argument("--answers", type=Path, help="answers to questions (see examples/answers/)")
+        parser.add_argument("--dry-run", action="store_true", help="in rehearsal, whatever keys there are")
 
-    def handle(self, *, brief: Path, workflow: str, answers: Path | None, **_: Any) -> None:
+    def handle(self, *, brief: Path, workflow: str, answers: Path | None, dry_run: bool, **_: Any) -> None:
         """Run it.
 
         Raises:
@@ -42,12 +43,13 @@ class Command(BaseCommand):
         data_dir = settings.DATA_DIR / "demo"
         try:
             text = _read(brief)
+            body = {"workflow_id": workflow, "scope_type": "demo", "scope_id": brief.stem, "input": text}
             sheet = _sheet(brief, answers)
             console.print("[dim]starting PostgreSQL, the web server and a worker …[/]")
             with running_server(data_dir) as url:
                 client = ApiClient(url, issue_token(data_dir, "demo"))
                 try:
-                    self._run(console, client, url, workflow, brief.stem, text, sheet)
+                    self._run(console, client, url, {**body, "dry_run": dry_run}, sheet)
                 finally:
                     client.close()
         except DemoError as error:
@@ -56,20 +58,13 @@ class Command(BaseCommand):
             raise CommandError("Stopped.", returncode=130) from None
 
     def _run(  # noqa: PLR0917 - one call, from above
-        self,
-        console: Console,
-        client: ApiClient,
-        url: str,
-        workflow: str,
-        name: str,
-        text: str,
-        sheet: AnswerSheet | None,
+        self, console: Console, client: ApiClient, url: str, body: dict[str, Any], sheet: AnswerSheet | None
     ) -> None:
-        body = {"workflow_id": workflow, "scope_type": "demo", "scope_id": name, "input": text}
         started = client.post("/executions/", body)
         execution_id = started["execution_id"]
         console.print(
-            f"[bold]{escape(workflow)}[/] on [bold]{escape(name)}[/]  [dim]{url}/executions/{execution_id}[/]"
+            f"[bold]{escape(body['workflow_id'])}[/] on [bold]{escape(body['scope_id'])}[/]  "
+            f"[dim]{url}/executions/{execution_id}[/]"
         )
         for event in client.follow(execution_id):
             console.print(show.event_line(event))
@@ -80,20 +75,32 @@ class Command(BaseCommand):
             if event["event_type"] == "acceptance_needed":
                 said = _decided(console, event, sheet)
                 client.post(f"/executions/{execution_id}/steps/{event['step_id']}/acceptance", said)
-        for each in reversed(client.all("/documents/", execution_id=execution_id)):
-            if (each["scope_type"], each["scope_id"]) == ("demo", name):
-                show.document(console, {**each, **client.get(f"/documents/{each['id']}")})
-        show.items(console, client.all(f"/executions/{execution_id}/steps"))
-        show.costs(console, client.get(f"/telemetry/executions/{execution_id}/costs"))
-        ended = client.get(f"/executions/{execution_id}")
-        if ended["rehearsal"]:
-            console.print(
-                "[yellow]This was a rehearsal:[/] no key was given, so a free model arranged the words of the brief. "
-                "Set ANTHROPIC_API_KEY, OPENAI_API_KEY or GOOGLE_API_KEY for a real one."
-            )
-        if ended["status"] != "completed":
-            reason = ended["error"]["message"] if ended["error"] else ""
-            raise DemoError(f"The execution {ended['status']}. {reason}".strip())
+        _show(console, client, execution_id)
+
+
+def _show(console: Console, client: ApiClient, execution_id: str) -> None:
+    """Show what came out.
+
+    Raises:
+        DemoError: the execution was not completed.
+    """
+    ended = client.get(f"/executions/{execution_id}")
+    place = ("dry-run", execution_id) if ended["dry_run"] else (ended["scope_type"], ended["scope_id"])
+    for each in reversed(client.all("/documents/", execution_id=execution_id)):
+        if (each["scope_type"], each["scope_id"]) == place:
+            show.document(console, {**each, **client.get(f"/documents/{each['id']}")})
+    show.items(console, client.all(f"/executions/{execution_id}/steps"))
+    show.costs(console, client.get(f"/telemetry/executions/{execution_id}/costs"))
+    if ended["dry_run"]:
+        console.print("[yellow]This was a dry run:[/] a free rehearsal model played every model; nothing is meant.")
+    elif ended["rehearsal"]:
+        console.print(
+            "[yellow]This was a rehearsal:[/] no key was given, so a free model arranged the words of the brief. "
+            "Set ANTHROPIC_API_KEY, OPENAI_API_KEY or GOOGLE_API_KEY for a real one."
+        )
+    if ended["status"] != "completed":
+        reason = ended["error"]["message"] if ended["error"] else ""
+        raise DemoError(f"The execution {ended['status']}. {reason}".strip())
 
 
 def _read(brief: Path) -> str:
