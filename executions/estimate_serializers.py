@@ -57,7 +57,9 @@ class StepEstimate(serializers.Serializer[Any]):
     """What a step would take, over all its items and calls."""
 
     step_id = serializers.CharField()
-    models = serializers.ListField(child=serializers.CharField(), help_text="provider:model, the reviewer's last.")
+    models = serializers.ListField(
+        child=serializers.CharField(), help_text="provider:model that it may ask, fallbacks and reviewers included."
+    )
     calls = CountSpan()
     input_tokens = CountSpan()
     output_tokens = CountSpan()
@@ -73,6 +75,12 @@ class EstimateResponse(serializers.Serializer[Any]):
     input_tokens = CountSpan()
     output_tokens = CountSpan()
     cost_usd = MoneySpan(allow_null=True, help_text="null: a model has no known price.")
+    known_cost_usd = MoneySpan(help_text="Of the steps whose models all have known prices.")
+    cost_complete = serializers.SerializerMethodField(help_text="Whether all models have known prices.")
     unpriced_models = serializers.ListField(child=serializers.CharField())
     based_on_executions = serializers.IntegerField(help_text="Of this workflow, that you may read.")
     steps = StepEstimate(many=True)
+
+    def get_cost_complete(self, found: Any) -> bool:
+        """Return whether all models have known prices."""
+        return found.cost_usd is not None

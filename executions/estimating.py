@@ -14,7 +14,7 @@ from pydantic import JsonValue
 from access import selectors as access
 from access.selectors import Person
 from documents import repository as documents
-from executions.forecast import Basis, Past, Span, StepForecast, forecast, total
+from executions.forecast import Basis, Past, Span, StepForecast, forecast, total, whole
 from executions.starting import published
 from executions.wiring import ports
 from telemetry import prices
@@ -33,6 +33,7 @@ class Estimate:
     input_tokens: Span
     output_tokens: Span
     cost_usd: Span | None
+    known_cost_usd: Span  # of the steps whose models all have known prices
     unpriced_models: list[str]
     based_on_executions: int
     steps: list[StepForecast]
@@ -56,7 +57,7 @@ def estimate(
     definition, version = published(workflow_id, workflow_version)
     prices.refresh(older_than_seconds=prices.FRESH_SECONDS)
     resolve = ports().models.resolve
-    models = {name: resolve(name)[0] for step in definition.steps for name in step.model_names}
+    models = {name: resolve(name) for step in definition.steps for name in step.model_names}
     past = past_of(user=user, workflow_id=workflow_id, but=FREE_PROVIDERS)
     steps = forecast(
         Basis(
@@ -73,18 +74,14 @@ def estimate(
 
 def _whole(workflow_id: str, version: int, steps: list[StepForecast], *, now: datetime, executions: int) -> Estimate:
     asked = dict.fromkeys(model for step in steps for model in step.models)
-    calls, sent, written = (
-        total(getattr(step, name) for step in steps) for name in ("calls", "input_tokens", "output_tokens")
-    )
-    if calls is None or sent is None or written is None:
-        raise TypeError("the numbers of tokens are always known")
     return Estimate(
         workflow_id=workflow_id,
         workflow_version=version,
-        calls=calls,
-        input_tokens=sent,
-        output_tokens=written,
+        calls=whole(step.calls for step in steps),
+        input_tokens=whole(step.input_tokens for step in steps),
+        output_tokens=whole(step.output_tokens for step in steps),
         cost_usd=total(step.cost_usd for step in steps),
+        known_cost_usd=whole(step.cost_usd for step in steps if step.cost_usd is not None),
         unpriced_models=[model for model in asked if not prices.is_priced(model, at=now)],
         based_on_executions=executions,
         steps=steps,
@@ -113,13 +110,13 @@ def _price(model: str, sent: int, written: int, *, dearest: bool, now: datetime)
 def _there(
     user: Person, definition: WorkflowDefinition, *, scope_type: str | None, scope_id: str | None
 ) -> dict[str, int]:
-    """Return the characters of the scope's documents that the workflow reads, of those that the user may see."""
+    """Return the bytes of the scope's documents that the workflow reads, of those that the user may see."""
     scope = access.root_scope(user, scope_type=scope_type, scope_key=scope_id) if scope_type and scope_id else None
     if scope is None:
         return {}
     heads = {kind: documents.head_of(UUID(str(scope.id)), kind) for kind in definition.scope_documents}
     return {
-        kind: len(json.dumps(head.content, indent=1, ensure_ascii=False))
+        kind: len(json.dumps(head.content, indent=1, ensure_ascii=False).encode())
         for kind, head in heads.items()
         if head is not None
     }

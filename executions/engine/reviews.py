@@ -112,6 +112,11 @@ You review a document that another model wrote. You judge it; you do not write i
 """
 
 
+def review_instructions(policy: ReviewPolicy) -> str:
+    """Return what a reviewer is told to do."""
+    return _INSTRUCTIONS.format(tool=SUBMIT_DOCUMENT, rubric=policy.rubric, schema=json.dumps(VERDICT_SCHEMA, indent=1))
+
+
 def build_review(
     *,
     step_id: str,
@@ -136,12 +141,11 @@ def build_review(
         condensed: Whether what there was to read is cut to half its length.
     """
     materials = materials_of(given, step, condensed=condensed)
-    schema = json.dumps(VERDICT_SCHEMA, indent=1)
     return hashed(
         ModelRequest(
             step_id=step_id,
             model=model,
-            instructions=_INSTRUCTIONS.format(tool=SUBMIT_DOCUMENT, rubric=policy.rubric, schema=schema),
+            instructions=review_instructions(policy),
             prompt=_prompt(step, materials, candidate=candidate, rejected=rejected),
             output_schema=VERDICT_SCHEMA,
             max_questions=0,

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from django.test import override_settings
+from django.utils import timezone
 
 from executions.llm.client import model_client
 from executions.wiring import ports
@@ -14,6 +15,8 @@ from telemetry.models import ModelCall
 from tests.api import scenario
 from tests.api.checks import counts, pointers
 from tests.api.conftest import Caller
+from workflows import repository as workflows
+from workflows.definition import parse_definition
 
 pytestmark = pytest.mark.django_db
 PATH = "/workflows/report/estimate"
@@ -39,6 +42,7 @@ def test_a_rehearsal_is_estimated_to_cost_nothing(ada: Caller, report: int, slas
     assert found["cost_usd"] == dict.fromkeys(("low", "likely", "high"), "0.0000000000")
     assert [step["step_id"] for step in found["steps"]] == ["research", "summary"]
     assert found["calls"]["low"] == 2
+    assert found["cost_complete"] is True
     for name in ("calls", "input_tokens", "output_tokens"):
         assert 0 < found[name]["low"] <= found[name]["likely"] <= found[name]["high"]
     assert counts() == before
@@ -57,6 +61,20 @@ def test_earlier_executions_make_it_a_better_one(ada: Caller, eve: Caller, repor
     assert other == first
     assert Decimal(better["cost_usd"]["likely"]) > 0
     assert better["unpriced_models"] == []
+
+
+def test_a_model_without_a_known_price_is_named_and_the_rest_is_known(ada: Caller) -> None:
+    steps = [{**step.model_dump(mode="json"), "fallbacks": ()} for step in scenario.definition().steps]
+    steps[0]["model"], steps[1]["fallbacks"] = "openai:gpt-5", ["nobody:knows"]
+    known = scenario.definition().model_dump(mode="json")
+    workflows.publish(parse_definition({**known, "id": "half", "steps": steps}), now=timezone.now())
+    found = ada.post("/workflows/half/estimate", {"input": "# Ferry"}).json()
+    research, summary = found["steps"]
+    assert (found["cost_usd"], found["cost_complete"], found["unpriced_models"]) == (None, False, ["nobody:knows"])
+    assert summary["cost_usd"] is None
+    assert found["known_cost_usd"] == research["cost_usd"]
+    assert Decimal(research["cost_usd"]["low"]) > 0
+    assert found["output_tokens"]["high"] > 0
 
 
 def test_what_is_asked_wrongly_is_named(ada: Caller, report: int) -> None:

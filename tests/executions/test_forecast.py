@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from executions.forecast import Basis, Past, StepForecast, forecast, span, total
-from tests.engine.collections import collection, over
+from executions.forecast import Basis, Past, Span, StepForecast, forecast, span, total
+from tests.engine.collections import collection, delivery, over
 from tests.engine.world import LINE, definition
 from workflows.definition import WorkflowDefinition
 
@@ -26,7 +26,7 @@ def of(flow: WorkflowDefinition = LINE, **more: Any) -> list[StepForecast]:
     given: dict[str, Any] = {
         "definition": flow,
         "brief": "The brief.",
-        "models": {name: name for name in names},
+        "models": {name: (name,) for name in names},
         "past": {},
         "scope_documents": {},
         "price": dollars,
@@ -61,10 +61,19 @@ def test_questions_reviews_and_items_are_counted() -> None:
     )
     epics, design = of(flow)
     assert epics.calls.high == 3 * 3
-    assert design.calls == span(2, 10, 40 * 3 * 2)
+    assert design.calls == span(2, 10, 40 * 3 * (1 + 3))  # a review is asked for up to three times
     assert design.models == ("standard", "strong")
     [_, design] = of(flow, past={"design": past(items=12.0, calls=1.0)})
     assert design.calls.likely == 24
+
+
+def test_no_more_items_are_expected_than_the_schema_allows_or_an_execution_may_have_steps() -> None:
+    schema = collection("epics")
+    schema["properties"]["epics"]["maxItems"] = 7
+    flow = definition({"id": "epics", "output_schema": schema}, {"id": "design", "for_each": over("epics", "epic")})
+    assert of(flow)[1].calls.high == 7 * 3
+    endless = delivery()
+    assert [step.calls.high for step in of(endless) if step.step_id in {"design", "test"}] == [1_000 * 3, 10_000 * 3]
 
 
 def test_a_price_that_nobody_knows_makes_its_step_and_the_whole_unknown() -> None:
@@ -73,6 +82,35 @@ def test_a_price_that_nobody_knows_makes_its_step_and_the_whole_unknown() -> Non
     assert one.cost_usd is None
     assert two.cost_usd is not None
     assert total([one.cost_usd, two.cost_usd]) is None
+
+
+def test_the_dearest_model_that_may_be_asked_is_the_most() -> None:
+    flow = definition({"id": "one", "fallbacks": ["dear"]})
+
+    def price(model: str, sent: int, written: int, dearest: bool) -> Decimal | None:
+        return (dollars(model, sent, written, dearest) or Decimal(0)) * (10 if model in {"dear", "dearer"} else 1)
+
+    [cheap], [fallback] = of(definition({"id": "one"}), price=price), of(flow, price=price)
+    assert cheap.cost_usd is not None
+    assert fallback.cost_usd == Span(
+        low=cheap.cost_usd.low, likely=cheap.cost_usd.likely, high=cheap.cost_usd.high * 10
+    )
+    assert fallback.models == ("standard", "dear")
+    [alias] = of(models={"standard": ("standard", "dearer")}, price=price)[:1]
+    assert alias.cost_usd == fallback.cost_usd
+    [unknown] = of(definition({"id": "one", "fallbacks": ["unknown"]}))
+    assert unknown.cost_usd is None
+
+
+def test_items_are_read_as_parts_of_their_collection() -> None:
+    flow = definition(
+        {"id": "epics", "output_schema": collection("epics")},
+        {"id": "plain"},
+        {"id": "design", "for_each": over("epics", "epic")},
+    )
+    _, plain, design = of(flow)
+    once = design.input_tokens.likely / design.calls.likely
+    assert float(once - plain.input_tokens.likely) == pytest.approx(2_000 / 5, rel=0.05)
 
 
 def test_documents_of_the_scope_count_with_their_size_and_no_more_than_the_step_reads() -> None:
