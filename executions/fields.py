@@ -126,7 +126,21 @@ class WordsField(serializers.ListField):
         return super().to_internal_value(list(dict.fromkeys(found)))
 
 
-@extend_schema_field({"type": "object", "description": "A Script: what happens in each step of a dry run."})
+def _inlined(schema: Any, parts: Mapping[str, Any]) -> Any:
+    """Return a JSON Schema with its definitions put in where they are referred to."""
+    if isinstance(schema, list):
+        return [_inlined(each, parts) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    named = parts.get(str(schema.get("$ref")).removeprefix("#/$defs/"), {})
+    own = {name: value for name, value in schema.items() if name not in {"$ref", "$defs"}}
+    return {name: _inlined(value, parts) for name, value in {**named, **own}.items()}
+
+
+_SCRIPT_SCHEMA: dict[str, Any] = Script.model_json_schema()
+
+
+@extend_schema_field(_inlined(_SCRIPT_SCHEMA, _SCRIPT_SCHEMA["$defs"]))
 class ScriptField(_JsonField):
     """What the rehearsal shall do in a dry run."""
 

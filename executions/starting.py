@@ -104,6 +104,9 @@ def _script_faults(script: Script, definition: WorkflowDefinition) -> Iterator[F
             continue
         if each.ask and step.clarification is None:
             yield FieldError(pointer=pointer(*where, "ask"), code="may_not_ask", detail="This step may not ask.")
+        elif step.clarification is not None and len(each.ask) > step.clarification.max_questions:
+            detail = f"This step may ask {step.clarification.max_questions} questions at once."
+            yield FieldError(pointer=pointer(*where, "ask"), code="too_many_questions", detail=detail)
         if each.verdicts and step.review is None:
             detail = "Nobody reviews this step."
             yield FieldError(pointer=pointer(*where, "verdicts"), code="not_reviewed", detail=detail)

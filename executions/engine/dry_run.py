@@ -13,6 +13,7 @@ from executions.engine.states import FailureCode
 Fault = Literal["provider_unavailable", "timed_out", "provider_rejected", "context_too_long", "model_refused"]
 Verdict = Literal["satisfied", "needs_revision", "failed"]
 TRANSIENT = frozenset({FailureCode.PROVIDER_UNAVAILABLE, FailureCode.TIMED_OUT})
+FATAL: frozenset[Fault] = frozenset({"provider_rejected", "model_refused"})
 MOST_SECONDS = 60.0
 
 
@@ -29,8 +30,13 @@ class StepScript(BaseModel):
 
     @property
     def first_written(self) -> int:
-        """The attempt that first hands something in."""
-        return 2 if self.ask else 1
+        """The attempt that first hands something in: after one that failed for good, and after one that asked."""
+        return 1 + self._fails_for_good + bool(self.ask)
+
+    @property
+    def _fails_for_good(self) -> bool:
+        """Whether no other call of the first attempt follows; a prompt that is too long is cut once."""
+        return not FATAL.isdisjoint(self.fail) or self.fail.count("context_too_long") > 1
 
     @property
     def first_valid(self) -> int:

@@ -101,7 +101,7 @@ class RehearsalModel:
 
 
 def _scripted(request: ModelRequest) -> ToolCall | None:
-    """Return what the script has this call say, by its number alone; None: it says nothing of it.
+    """Return what the script has this call say, by its number and what was answered; None: it says nothing of it.
 
     Raises:
         ModelError: it has the call fail.
@@ -118,7 +118,8 @@ def _scripted(request: ModelRequest) -> ToolCall | None:
     if request.attempt == 1 and request.ordinal <= len(script.fail):
         code = FailureCode(script.fail[request.ordinal - 1])
         raise ModelError(code, "The script of this dry run has it fail.", transient=code in TRANSIENT)
-    if request.attempt < script.first_written and request.max_questions:
+    answered = any(material.kind in {"answer", "unanswered"} for material in request.materials)
+    if script.ask and request.max_questions and not answered:
         asked: list[JsonValue] = [each.model_dump(mode="json") for each in script.ask]
         return ToolCall(name=ASK_CLARIFICATION, arguments={"questions": asked})
     return ToolCall(name=SUBMIT_DOCUMENT, arguments={}) if request.attempt < script.first_valid else None

@@ -19,6 +19,7 @@ _LONG_TEXT = 800  # characters; a field that may be longer gets several sentence
 _LABEL = 160  # characters; a field that may not be longer gets the beginning of a sentence
 _LABEL_WORDS = 7
 _SENTENCES = 3
+_KEYS = frozenset({"id", "key", "slug"})  # fields by which other steps know an item
 _FORMATS = {
     "date": "2026-01-01",
     "date-time": "2026-01-01T00:00:00Z",
@@ -145,9 +146,16 @@ class Writer:
         if schema.get("format") in _FORMATS:
             return _FORMATS[schema["format"]]
         low, high = schema.get("minLength", 0), schema.get("maxLength", 400)
+        if len(path) > 1 and path[-1] in _KEYS:
+            name = re.sub(r"[^a-z0-9]+", "-", path[-2].lower()).strip("-")
+            return _fitted([f"{name}-{self._next('/'.join(path))}"], low, high)
         if path == ("title",):
             kind = self._document_type.replace("-", " ")
             return _fitted([f"{self._facts.item or self._facts.subject}: {kind}"], low, high)
+        return self._told(schema, path, low, high=high)
+
+    def _told(self, schema: Schema, path: tuple[str, ...], low: int, *, high: int) -> str:
+        """Return what the material says about a field, in `low` to `high` characters."""
         about = words(" ".join([*path, schema.get("description", "")]).replace("_", " "))
         texts: list[str] = []
         if high >= _LONG_TEXT and not self._told_answers:

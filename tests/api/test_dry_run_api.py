@@ -5,13 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
 from executions.engine.dry_run import Script
 from executions.engine.states import ExecutionStatus
 from executions.models import Execution
+from telemetry.models import ScopeBudget
 from tests.api import scenario
 from tests.api.checks import counts, ids, pointers
 from tests.api.conftest import Caller
+from workflows import repository as workflows
+from workflows.definition import parse_definition
 
 pytestmark = pytest.mark.django_db
 BODY: dict[str, Any] = {
@@ -98,3 +102,20 @@ def test_who_reads_questions_or_events_of_a_dry_run_is_told_so(ada: Caller, repo
     for execution, told in ((dry, True), (real, False)):
         [created, *_] = ada.get(f"/executions/{execution.id}/events").json()["data"]
         assert (created["event_type"], created["data"]["dry_run"]) == ("execution_created", told)
+
+
+def test_more_questions_than_the_step_may_ask_are_refused(ada: Caller, report: int) -> None:
+    asked = [{"text": f"Question {number}?"} for number in range(6)]
+    response = ada.post("/executions/", {**BODY, "dry_run": True, "rehearsal": {"steps": {"research": {"ask": asked}}}})
+    assert (response.status_code, pointers(response)) == (422, {"/rehearsal/steps/research/ask"})
+
+
+def test_a_dry_run_starts_whatever_was_spent_and_whatever_has_no_price(ada: Caller, report: int, settings: Any) -> None:
+    settings.REQUIRE_PRICED = True
+    step = {**scenario.definition().steps[0].model_dump(mode="json"), "model": "nobody:knows"}
+    known = scenario.definition().model_dump(mode="json")
+    workflows.publish(parse_definition({**known, "id": "dear", "steps": [step]}), now=timezone.now())
+    ScopeBudget.objects.create(scope_id=scenario.start(ada.user, key="dry").scope.id, max_cost_usd=0)
+    body = {**BODY, "workflow_id": "dear"}
+    assert ada.post("/executions/", body).status_code == 402
+    assert ada.post("/executions/", {**body, "dry_run": True}).status_code == 201

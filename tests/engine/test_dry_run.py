@@ -131,3 +131,28 @@ async def test_items_do_what_their_step_is_scripted_to_do_in_scopes_below_that_o
         assert [attempt for attempt, _, _ in kinds(world, step.step_id)] == [1, 2]
         assert step.scope.type == "epic"
     assert execution.scope.id not in {scope for scope, _ in world.documents.versions}
+
+
+async def test_a_step_that_was_made_to_fail_goes_on_with_the_rest_of_its_script_when_it_is_retried() -> None:
+    flow = definition({"id": "one", "clarification": {}})
+    world = await dry(flow, steps={"one": {"fail": ["model_refused"], "ask": [{"text": "Which ferry?"}], "invalid": 1}})
+    assert (await world.run()).status is ExecutionStatus.FAILED
+    await world.retry()
+    assert (await world.run()).waiting_on == (WaitingOn.CLARIFICATION,)
+    await world.answer("one", {"Which ferry?": "The second"})
+    assert (await world.run()).status is ExecutionStatus.COMPLETED
+    assert kinds(world, "one") == [
+        (1, "generate", "failed"),
+        (2, "generate", "committed"),
+        (3, "clarify", "committed"),
+        (4, "remediate", "committed"),
+    ]
+
+
+async def test_items_of_a_collection_are_named_so_that_other_steps_can_go_over_them() -> None:
+    flow = definition(
+        {"id": "epics", "output_schema": collection("epics")}, {"id": "design", "for_each": over("epics", "epic")}
+    )
+    execution = await (await dry(flow)).run()
+    assert execution.status is ExecutionStatus.COMPLETED
+    assert [step.step_id for step in execution.steps.values()] == ["epics", *(f"design@epics-{n}" for n in range(1, 5))]
