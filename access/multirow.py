@@ -7,6 +7,7 @@ its columns alone (the rows travel as one JSON array), so that PostgreSQL prepar
 from __future__ import annotations
 
 import json
+import select
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -40,7 +41,23 @@ def execute(statement: str, parameters: Sequence[object]) -> psycopg.Cursor[tupl
     connection.ensure_connection()
     with connection.wrap_database_errors:
         cursor = psycopg.Cursor(connection.connection)
-        return cursor.execute(statement, parameters)
+        cursor.execute(statement, parameters)
+        if _guards.get() is not None:
+            _send_all(connection.connection)
+        return cursor
+
+
+def _send_all(to: psycopg.Connection[Any]) -> None:
+    """Wait until the server has been sent what was said so far.
+
+    In pipeline mode psycopg 3.3 leaves the rest of what a socket does not take at once (more than a few 100 kB) to the
+    next statement, and waits for an answer if there is none: for ever, as the server waits for the rest.
+    """
+    ready = select.poll()
+    ready.register(to.pgconn.socket, select.POLLIN | select.POLLOUT)
+    while to.pgconn.flush():
+        if any(event & select.POLLIN for _, event in ready.poll()):
+            to.pgconn.consume_input()  # a server that cannot say what it has to does not listen
 
 
 def prefer_indexes() -> None:

@@ -196,7 +196,7 @@ class ModelCall(models.Model):
     output_tokens = models.PositiveBigIntegerField(default=0)
     reasoning_tokens = models.PositiveBigIntegerField(default=0)  # a part of output_tokens
     cost_usd = models.DecimalField(max_digits=20, decimal_places=10, null=True)  # NULL: not known
-    #: What it costs at most, while `cost_usd` is not known for want of a reply; NULL: no known price.
+    #: What it costs at most, while `cost_usd` is not known for want of a reply or a count; NULL: no known price.
     estimated_cost_usd = models.DecimalField(max_digits=20, decimal_places=10, null=True)
     reserved_tokens = models.PositiveBigIntegerField(default=0, db_default=0)  # used at most, while that is not known
     latency_ms = models.PositiveIntegerField(null=True)  # NULL until there is a reply

@@ -115,7 +115,7 @@ def settle(calls: Sequence[tuple[KnownCall, CallRecord]]) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RepliedCall:
-    """What a call with a reply has used and cost."""
+    """What a call with a reply and a count has used and cost."""
 
     row_id: UUID
     version: int
@@ -133,12 +133,12 @@ class RepliedCall:
 _REPLIED = tuple(name for name in RepliedCall.__dataclass_fields__ if name != "row_id")
 _LOAD_REPLIED = f"""
 SELECT id, {", ".join(_REPLIED)} FROM telemetry_modelcall
-WHERE reply IS NOT NULL AND (started_at, id) > (%s, %s) AND started_at < %s
+WHERE reply IS NOT NULL AND reserved_tokens = 0 AND (started_at, id) > (%s, %s) AND started_at < %s
 ORDER BY started_at, id LIMIT %s"""  # noqa: S608 - the names are those of the class above
 
 
 def replied(*, after: tuple[datetime, UUID], until: datetime, limit: int, to_change: bool = False) -> list[RepliedCall]:
-    """Return calls that have their reply, by time and id, the next ones after a place; `to_change` locks them."""
+    """Return calls whose usage is known, by time and id, the next ones after a place; `to_change` locks them."""
     statement = f"{_LOAD_REPLIED} FOR UPDATE" if to_change else _LOAD_REPLIED
     rows = multirow.execute(statement, [*after, until, limit])
     return [RepliedCall(row_id=row_id, **dict(zip(_REPLIED, values, strict=True))) for row_id, *values in rows]
@@ -150,7 +150,10 @@ def reprice(costs: Sequence[tuple[RepliedCall, Decimal]]) -> None:
     Raises:
         StaleCall: somebody else has changed one of them since it was read.
     """
-    rows = [{"id": call.row_id, "version": call.version + 1, "cost_usd": cost} for call, cost in costs]
+    rows = [
+        {"id": call.row_id, "version": call.version + 1, "cost_usd": cost, "estimated_cost_usd": None}
+        for call, cost in costs
+    ]
     stale = StaleCall("a call was changed by somebody else")
     multirow.update(ModelCall, rows, key=("id",), expected=[call.version for call, _ in costs], otherwise=stale)
 

@@ -39,8 +39,8 @@ class Repricing:
 def reprice(*, since: datetime, until: datetime, dry_run: bool, at_once: int = AT_ONCE) -> Repricing:
     """Price the calls of a span of time again, half-open, each by what holds for its time; return what came of it.
 
-    Calls without a reply are left alone: what they used is not known. Each batch is stored for itself; with `dry_run`
-    none is.
+    Calls without a reply or a count are left alone: what they used is not known. Each batch is stored for itself; with
+    `dry_run` none is.
     """
     prices.refresh()
     result, after = Repricing(), (since, _FIRST)

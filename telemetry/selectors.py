@@ -75,8 +75,9 @@ SELECT count(*), {", ".join(f"sum({name})" for name in TOKENS)}, sum(cost_usd),
 FROM telemetry_modelcall WHERE execution_id = %s AND id <> ALL(%s)"""  # noqa: S608 - in the order of the sums above
 
 _SPENT_SUMS = """coalesce(sum(coalesce(cost_usd, estimated_cost_usd)), 0),
-  coalesce(sum(CASE WHEN reply IS NULL THEN reserved_tokens ELSE
-    input_tokens + cache_read_input_tokens + cache_write_input_tokens + output_tokens END), 0)::bigint,
+  coalesce(sum(greatest(
+    reserved_tokens, input_tokens + cache_read_input_tokens + cache_write_input_tokens + output_tokens
+  )), 0)::bigint,
   count(*) FILTER (WHERE NOT starts_with(error, %s))
 FROM telemetry_modelcall"""
 _SPENT = f"SELECT {_SPENT_SUMS} WHERE execution_id = %s AND id <> ALL(%s)"

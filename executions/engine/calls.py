@@ -82,7 +82,8 @@ class ModelReply(_Value):
     text: str = ""
     finish_reason: FinishReason = FinishReason.STOP
     usage: Usage = Usage()
-    cost_usd: Decimal | None = None  # None: the model has no known price
+    usage_known: bool = True  # False: the provider did not count, or what it says cannot be; the worst case stands
+    cost_usd: Decimal | None = None  # None: the model has no known price, or what it used is not known
     provider_request_id: str = ""
     latency_ms: int = 0
     raw: Kept = None  # the provider's answer, for the record

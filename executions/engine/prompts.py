@@ -16,6 +16,7 @@ from executions.engine.clarification import ClarificationRound, Question
 from executions.engine.errors import FieldError
 from executions.engine.execution import Document
 from executions.engine.replies import ASK_CLARIFICATION, SUBMIT_DOCUMENT
+from executions.engine.texts import storable
 from workflows.definition import RoleDefinition, StepDefinition
 
 CHARACTERS_PER_TOKEN = 4  # a rule of thumb for English; budgets are soft
@@ -155,8 +156,8 @@ def sent_back(rejected: Rejected) -> str:
 
 def as_data(material: Material) -> str:
     """Return material between tags that nothing in it can close."""
-    text = _TAG.sub("&lt;", material.text)
-    name = material.name.replace('"', "'").replace("\n", " ").replace("<", "(").replace(">", ")")
+    text = _TAG.sub("&lt;", storable(material.text))  # what a database does not keep, no provider is sent
+    name = storable(material.name).replace('"', "'").replace("\n", " ").replace("<", "(").replace(">", ")")
     return f'<data kind="{material.kind}" name="{name}">\n{text}\n</data>'
 
 

@@ -13,7 +13,7 @@ from executions.engine.states import CallStatus
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spent:
-    """Of a call that is over what it used; of one under way, or of unknown outcome, at most so much."""
+    """Of a call that is over what it used; of one under way, of unknown outcome or without a count, at most so much."""
 
     cost_usd: Decimal = Decimal(0)  # calls without a known price left out
     tokens: int = 0
@@ -38,7 +38,9 @@ def spent_by(calls: Iterable[Call]) -> Spent:
 
 def _of(call: Call) -> Spent:
     if call.reply is not None:
-        return Spent(cost_usd=call.reply.cost_usd or Decimal(0), tokens=call.reply.usage.total_tokens, calls=1)
+        known, most = call.reply.cost_usd, call.estimated_cost_usd or Decimal(0)
+        tokens = max(call.reply.usage.total_tokens, call.reserved_tokens)
+        return Spent(cost_usd=most if known is None else known, tokens=tokens, calls=1)
     if was_withdrawn(call):
         return NOTHING_SPENT
     if call.status is CallStatus.FAILED:

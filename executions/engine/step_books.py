@@ -56,15 +56,17 @@ class StepBooks:
         return self._open
 
     def _settled(self, call: Call, status: CallStatus, *, reply: ModelReply | None = None, error: str = "") -> Call:
-        known = reply is not None or status is CallStatus.FAILED  # what it cost
+        is_free = status is CallStatus.FAILED  # it was refused
+        cost_known = is_free or (reply is not None and reply.cost_usd is not None)
+        usage_known = is_free or (reply is not None and reply.usage_known)
         return replace(
             call,
             status=status,
             reply=reply,
             error=error,
             finished_at=self._ports.clock.now(),
-            estimated_cost_usd=None if known else call.estimated_cost_usd,
-            reserved_tokens=0 if known else call.reserved_tokens,
+            estimated_cost_usd=None if cost_known else call.estimated_cost_usd,
+            reserved_tokens=0 if usage_known else call.reserved_tokens,
         )
 
     async def _settle_with(

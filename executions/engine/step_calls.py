@@ -61,7 +61,8 @@ class StepCalls(StepBooks):
             finally:
                 if draft is not None:
                     draft.end()
-            turn.used(reply.usage.total_tokens)
+            if reply.usage_known:
+                turn.used(reply.usage.total_tokens)
         return reply
 
     async def _after_failure(self, attempt: Attempt, error: ModelError) -> Attempt | None:

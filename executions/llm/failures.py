@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import os
+
 from pydantic_ai import exceptions
 
 from executions.engine.errors import ModelError
@@ -42,6 +45,26 @@ _PASSING = frozenset({408, 409, 425, 429})  # with everything from 500 on
 _NOT_SENT = frozenset({"pool", "connect"})
 
 
+_SHORTEST_KEY = 8  # characters; what is shorter hides nothing, and would be found in ordinary words
+
+
+def shown(error: Exception) -> str:
+    """Return what a provider, or its library, says: without our keys, as far as it is kept."""
+    body = getattr(error, "body", None)
+    text = _told(body) if body else str(error)
+    for name, value in os.environ.items():
+        if name.endswith("_API_KEY") and len(value) >= _SHORTEST_KEY:
+            text = text.replace(value, f"[{name}]")
+    return text[:_SAID]
+
+
+def _told(body: object) -> str:
+    """Return the sentence for people in the body of an error; all of a body that has none."""
+    inner = body.get("error", body) if isinstance(body, dict) else body
+    message = inner.get("message") if isinstance(inner, dict) else inner
+    return message if isinstance(message, str) and message else json.dumps(body, ensure_ascii=False, default=str)
+
+
 def late(model: str, seconds: float) -> ModelError:
     """Return the failure of a call that was given up after so many seconds."""
     message = f"{model} did not answer within {seconds} s."
@@ -56,7 +79,7 @@ def silent(model: str, seconds: float) -> ModelError:
 
 def gibberish(model: str, error: Exception) -> ModelError:
     """Return the failure of a call whose answer cannot be read."""
-    message = f"{model} answered something that is no answer: {str(error)[:_SAID]}"
+    message = f"{model} answered something that is no answer: {shown(error) or type(error).__name__}"
     return ModelError(FailureCode.PROVIDER_UNAVAILABLE, message, transient=True, cut_off=True)
 
 
@@ -73,15 +96,19 @@ def failure_of(model: str, error: exceptions.ModelAPIError) -> ModelError:
             FailureCode.TIMED_OUT, _message(model, error), transient=True, cut_off=_may_have_arrived(error)
         )
     if isinstance(error, exceptions.ModelConnectionError):
-        message = f"{model} could not be reached: {str(error)[:_SAID]}"
+        message = f"{model} could not be reached: {shown(error)}"
         return ModelError(FailureCode.PROVIDER_UNAVAILABLE, message, transient=True, cut_off=_may_have_arrived(error))
     if (permanent := _permanent(error)) is not None:
         code, advice = permanent
-        return ModelError(code, f"{_message(model, error)} {advice}")
+        return ModelError(code, f"{_message(model, error)} {advice}", cut_off=error.in_stream)
     if not isinstance(error, exceptions.ModelHTTPError):
         return gibberish(model, error)
     return ModelError(
-        FailureCode.PROVIDER_UNAVAILABLE, _message(model, error), transient=True, retry_after=_retry_after(error)
+        FailureCode.PROVIDER_UNAVAILABLE,
+        _message(model, error),
+        transient=True,
+        cut_off=error.in_stream,  # it had begun to answer, and may charge for that
+        retry_after=_retry_after(error),
     )
 
 
@@ -114,4 +141,5 @@ def _retry_after(error: exceptions.ModelHTTPError) -> float | None:
 def _message(model: str, error: exceptions.ModelAPIError) -> str:
     status = getattr(error, "status_code", None)
     said = f" (HTTP {status})" if status else ""
-    return f"{model} could not be asked{said}: {str(error)[:_SAID]}"
+    done = "broke off its answer" if error.in_stream else "could not be asked"
+    return f"{model} {done}{said}: {shown(error)}"

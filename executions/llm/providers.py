@@ -6,8 +6,8 @@ import asyncio
 import json
 import os
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from functools import lru_cache
 
@@ -35,18 +35,20 @@ from pydantic_ai.providers.anthropic import AnthropicProvider
 from pydantic_ai.providers.openai import OpenAIProvider
 from pydantic_ai.settings import ModelSettings
 
-from executions.engine.calls import FinishReason, ModelReply, ModelRequest, ToolCall
+from executions.engine.calls import FinishReason, ModelReply, ModelRequest, ToolCall, Usage
 from executions.engine.errors import ModelError
 from executions.engine.ports import Heard
 from executions.engine.states import FailureCode
+from executions.engine.texts import storable
 from executions.llm import failures
 from executions.llm.options import Options
-from executions.llm.usage import as_counted, buckets
+from executions.llm.usage import as_counted, buckets, is_known
 from executions.llm.wording import messages, output_of, parameters
 from telemetry import prices
 
 #: Their clients are made here, and never try again by themselves; others are told so with each request.
 _OWN_CLIENTS = frozenset({"anthropic", "openai", "openai-chat", "openai-responses"})
+_NAME = 200  # characters of a model's name and of a request's id, as a provider says them
 _JSON: TypeAdapter[object] = TypeAdapter(object)
 _FINISH = {"length": FinishReason.TRUNCATED, "content_filter": FinishReason.REFUSED}
 
@@ -70,14 +72,13 @@ class ProviderModel:
         except TimeoutError as error:
             raise failures.late(request.model, request.timeout_seconds) from error
         except exceptions.ContentFilterError as error:
-            raise ModelError(FailureCode.MODEL_REFUSED, str(error)) from error
+            raise ModelError(FailureCode.MODEL_REFUSED, failures.shown(error)) from error
         except exceptions.ModelAPIError as error:
             raise failures.failure_of(request.model, error) from error
         except (exceptions.UserError, ImportError) as error:  # no key, no such provider, none whose library is here
-            message = f"{request.model} cannot be asked: {error} Check the step's model, and the provider's key."
+            said = failures.shown(error)
+            message = f"{request.model} cannot be asked: {said} Check the step's model, and the provider's key."
             raise ModelError(FailureCode.PROVIDER_REJECTED, message) from error
-        except exceptions.UnexpectedModelBehavior as error:
-            raise failures.gibberish(request.model, error) from error
         return _reply(request, response, asked_at=asked_at, latency_ms=round((time.monotonic() - began) * 1000))
 
     async def _response(self, request: ModelRequest, heard: Heard) -> ModelResponse:
@@ -85,15 +86,16 @@ class ProviderModel:
         output = output_of(request, model, wanted=self._options.output)
         said: list[ModelMessage] = [messages(request, output)]
         settings, wanted = self._settings(request, model), parameters(request, output)
-        if not self._options.streaming:
-            return await model_request(model, said, model_settings=settings, model_request_parameters=wanted)
-        opening = model_request_stream(model, said, model_settings=settings, model_request_parameters=wanted)
-        async with self._until_first(request) as silence, opening as stream:
-            async for event in stream:
-                silence.reschedule(None)
-                if text := _text(event):
-                    heard(text)
-            response = stream.get()
+        with _readable(request.model):
+            if not self._options.streaming:
+                return await model_request(model, said, model_settings=settings, model_request_parameters=wanted)
+            opening = model_request_stream(model, said, model_settings=settings, model_request_parameters=wanted)
+            async with self._until_first(request) as silence, opening as stream:
+                async for event in stream:
+                    silence.reschedule(None)
+                    if text := _text(event):
+                        heard(text)
+                response = stream.get()
         if not _has_ended(response):
             raise failures.broken_off(request.model)
         return response
@@ -117,6 +119,21 @@ class ProviderModel:
         elif "max_retries" not in model.unsupported_settings:
             settings["max_retries"] = 0
         return settings
+
+
+#: What its library ends in when an answer is not what the provider's language has it: a missing field, another type.
+_UNREADABLE = (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError, Warning)
+
+
+@contextmanager
+def _readable(model: str) -> Iterator[None]:
+    """Tell an answer that cannot be read from a bug of ours: asking again may help."""
+    try:
+        yield
+    except (exceptions.UnexpectedModelBehavior, *_UNREADABLE) as error:
+        if isinstance(error, exceptions.ContentFilterError):
+            raise
+        raise failures.gibberish(model, error) from error
 
 
 def _has_ended(response: ModelResponse) -> bool:
@@ -163,7 +180,9 @@ def _key(provider: str) -> str:
     Raises:
         UserError: there is none.
     """
-    if key := os.environ.get(f"{provider}_API_KEY"):
+    if key := os.environ.get(f"{provider}_API_KEY", "").strip():
+        if not (key.isascii() and key.isprintable()):
+            raise exceptions.UserError(f"{provider}_API_KEY holds characters that no key has.")
         return key
     if f"{provider}_BASE_URL" in os.environ:
         return "none"
@@ -171,22 +190,20 @@ def _key(provider: str) -> str:
 
 
 def _reply(request: ModelRequest, response: ModelResponse, *, asked_at: datetime, latency_ms: int) -> ModelReply:
-    usage = buckets(response.usage)
+    usage, usage_known = buckets(response.usage), is_known(response.usage, wrote=bool(response.parts))
     provider = response.provider_name or request.model.partition(":")[0]
-    model = response.model_name or request.model.partition(":")[2]
+    model = _named(response.model_name) or request.model.partition(":")[2]
     cost = prices.price(
         provider=provider,
         model=model,
         requested=request.model,
-        input_tokens=usage.input_tokens,
-        cache_read_input_tokens=usage.cache_read_input_tokens,
-        cache_write_input_tokens=usage.cache_write_input_tokens,
-        output_tokens=usage.output_tokens,
+        **(usage if usage_known else Usage()).model_dump(exclude={"reasoning_tokens"}),
         at=asked_at,
     )
     return ModelReply(
         provider=provider,
         model=model,
+        usage_known=usage_known,
         tool_calls=tuple(
             ToolCall(name=part.tool_name, arguments=_plain(part.args))
             for part in response.parts
@@ -196,10 +213,15 @@ def _reply(request: ModelRequest, response: ModelResponse, *, asked_at: datetime
         finish_reason=_FINISH.get(response.finish_reason or "", FinishReason.STOP),
         usage=usage,
         cost_usd=cost,
-        provider_request_id=response.provider_response_id or "",
+        provider_request_id=_named(response.provider_response_id),
         latency_ms=latency_ms,
         raw=_JSON.dump_python({"usage": as_counted(response.usage), "details": response.provider_details}, mode="json"),
     )
+
+
+def _named(name: str | None) -> str:
+    """Return a name that a provider has given, as far as it is kept."""
+    return storable(name or "")[:_NAME]
 
 
 def _words(response: ModelResponse) -> str:

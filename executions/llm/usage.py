@@ -30,6 +30,15 @@ def buckets(counted: RequestUsage) -> Usage:
     )
 
 
+def is_known(counted: RequestUsage, *, wrote: bool) -> bool:
+    """Whether the count can be that of a call that read something, and `wrote` something or not.
+
+    Servers that leave the count out are read as if they had counted nothing.
+    """
+    numbers = [value for value in vars(counted).values() if isinstance(value, int | float)]
+    return min(numbers, default=0) >= 0 and counted.input_tokens > 0 and (counted.output_tokens > 0 or not wrote)
+
+
 def _count(number: int) -> int:
     return min(max(int(number), 0), _MOST)
 

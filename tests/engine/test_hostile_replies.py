@@ -20,9 +20,9 @@ from executions.engine.replies import (
     Violations,
     parse_reply,
 )
-from executions.engine.states import FailureCode
+from executions.engine.states import ExecutionStatus, FailureCode
 from executions.engine.texts import storable
-from tests.engine.world import SCHEMA, document, question, reply
+from tests.engine.world import SCHEMA, World, document, question, reply
 from workflows.definition import DefinitionError, parse_definition
 
 OPEN = {"type": "object"}  # a schema that lets everything through
@@ -193,3 +193,12 @@ def test_a_schema_that_leads_outside_is_refused_without_a_look() -> None:
     [fault] = refused.value.faults
     assert (fault.pointer, fault.code) == ("/steps/0/output_schema", "invalid_schema")
     assert "may not refer" in fault.detail
+
+
+@pytest.mark.parametrize("said", ["half a pair \ud800 in prose", "a zero \0 in prose"])
+async def test_what_nobody_can_be_sent_is_not_fed_back(said: str) -> None:
+    world = World(script={"one": [reply(text=said), document()]})
+    await world.start()
+    assert (await world.run()).status is ExecutionStatus.COMPLETED
+    assert storable(said) in world.asked[1].prompt
+    assert world.asked[1].prompt.encode()

@@ -111,6 +111,21 @@ def test_calls_without_a_reply_are_left_alone(user: User) -> None:
     assert list(ModelCall.objects.order_by("id").values()) == rows
 
 
+def test_a_reply_that_nobody_has_counted_is_left_alone(user: User) -> None:
+    have()
+    answered(user, cost_usd=None, input_tokens=0, output_tokens=0, estimated_cost_usd=COST, reserved_tokens=700)
+    assert "0 calls" in run()
+    assert costs() == [None]
+
+
+def test_what_a_call_costs_at_most_is_forgotten_once_it_is_known(user: User) -> None:
+    have()
+    answered(user, cost_usd=None, estimated_cost_usd=Decimal(2))
+    run()
+    assert ModelCall.objects.get().estimated_cost_usd is None
+    assert costs() == [NEW]
+
+
 def test_a_discarded_reply_is_priced_too(user: User) -> None:
     have()
     answered(user, status="discarded", cost_usd=None)
