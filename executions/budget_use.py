@@ -32,10 +32,33 @@ class BudgetUse:
     """A budget, and how much of it is used: of calls whose outcome is not known as much as they may cost at most."""
 
     budget: Budget
-    cost_usd: Decimal
-    tokens: int
-    calls: int
+    spent: telemetry.Spent
     seconds: float
+
+    @property
+    def tokens(self) -> int:
+        """Of all buckets."""
+        return self.spent.tokens
+
+    @property
+    def calls(self) -> int:
+        """Each try counted."""
+        return self.spent.calls
+
+    @property
+    def known_cost_usd(self) -> Decimal:
+        """US dollars, without calls that have no known price."""
+        return self.spent.cost_usd
+
+    @property
+    def cost_complete(self) -> bool:
+        """Whether all calls have a known price."""
+        return not self.spent.unpriced_calls
+
+    @property
+    def cost_usd(self) -> Decimal | None:
+        """US dollars; None when a part of them is not known."""
+        return self.spent.cost_usd if self.cost_complete else None
 
 
 def uses(executions: Iterable[Limited], *, now: datetime) -> dict[UUID, BudgetUse]:
@@ -45,9 +68,7 @@ def uses(executions: Iterable[Limited], *, now: datetime) -> dict[UUID, BudgetUs
     return {
         identity: BudgetUse(
             budget=Budget.model_validate(each.budget),
-            cost_usd=spent[identity][0] if identity in spent else Decimal(0),
-            tokens=spent[identity][1] if identity in spent else 0,
-            calls=spent[identity][2] if identity in spent else 0,
+            spent=spent.get(identity, telemetry.Spent()),
             seconds=budgets.running_seconds(each, now),
         )
         for identity, each in limited.items()

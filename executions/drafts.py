@@ -20,8 +20,8 @@ from access import multirow
 from executions.engine.calls import CallKey
 from executions.engine.errors import Unavailable
 from executions.engine.states import WORKING
-from executions.engine.texts import storable
 from executions.threads import in_thread
+from workflows.faults import storable
 
 CHANNEL = "scriptorium_drafts"
 PAUSE_SECONDS = 0.1  # between two writes

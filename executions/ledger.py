@@ -96,8 +96,9 @@ class Page:
         entries = self._entries | self._tried
         mine = [entry for entry in entries.values() if entry.call.key.execution_id == execution_id]
         known = [entry.known.row_id for entry in mine if entry.known is not None]
-        cost_usd, tokens, calls = selectors.execution_spent(execution_id, withdrawn=NOT_SENT, but=known)
-        return Spent(cost_usd=cost_usd, tokens=tokens, calls=calls) + spent_by(entry.call for entry in mine)
+        rest = selectors.execution_spent(execution_id, withdrawn=NOT_SENT, but=known)
+        others = Spent(cost_usd=rest.cost_usd, tokens=rest.tokens, calls=rest.calls)
+        return others + spent_by(entry.call for entry in mine)
 
     def scope_spent(self, scope_id: UUID, execution_ids: Collection[UUID], *, now: datetime) -> Decimal:
         """Return the US dollars of a scope in this month; `execution_ids` are those of it that are looked at here."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from django.conf import settings
@@ -23,6 +24,9 @@ class CallStatus(models.TextChoices):
     DISCARDED = "discarded"
     FAILED = "failed"
     UNKNOWN = "unknown"
+
+
+_PROVIDER = re.compile(r"[a-z0-9][a-z0-9/_-]*")
 
 
 class ScopeBudget(models.Model):
@@ -106,15 +110,25 @@ class Price(models.Model):
         Raises:
             ValidationError: a name that no call has, or tiers that are none.
         """
-        self.provider, self.model = self.provider.strip().lower(), self.model.strip().lower()
+        self.provider, self.model = _names(self.provider, self.model)
         if self.provider in FREE_PROVIDERS:
             raise ValidationError({"provider": "What runs here is free, and stays so."})
-        if ":" in self.provider or "*" in self.provider:
-            raise ValidationError({"provider": "A provider is named as before the colon, and in full."})
         try:
             self.tiers = [tier.model_dump(mode="json", exclude_none=True) for tier in parse_tiers(self.tiers or [])]
         except BadTiers as error:
             raise ValidationError({"tiers": str(error)}) from error
+
+
+def _names(provider: str, model: str) -> tuple[str, str]:
+    """Return the names of a provider and of its models in their one form.
+
+    Raises:
+        ValidationError: no call has such a provider.
+    """
+    provider, model = provider.strip().lower(), model.strip().lower()
+    if not _PROVIDER.fullmatch(provider):
+        raise ValidationError({"provider": "A provider is named as before the colon, and in full."})
+    return provider, model
 
 
 class ModelLimit(models.Model):
@@ -148,6 +162,16 @@ class ModelLimit(models.Model):
 
     def __str__(self) -> str:
         return f"{self.provider}:{self.model}"
+
+    def clean(self) -> None:
+        """Bring names into their one form, and ask for a limit.
+
+        Raises:
+            ValidationError: a name that no call has, or nothing is limited.
+        """
+        self.provider, self.model = _names(self.provider, self.model)
+        if self.requests_per_minute is None and self.tokens_per_minute is None and self.calls_at_once is None:
+            raise ValidationError("Limit something.")
 
 
 class CallTurn(models.Model):

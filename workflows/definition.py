@@ -6,17 +6,19 @@ import hashlib
 import json
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Annotated, Any
+from typing import Any
 
 from pydantic import Field, ValidationError
 
 from workflows.budget import Budget
-from workflows.faults import DefinitionError, Fault, pointer
+from workflows.faults import DefinitionError, Fault, character_faults, pointer
 from workflows.iteration import Chain, ForEach, Slug, loops_of
 from workflows.placeholders import placeholders, rendered
 from workflows.policies import (
+    MAX_TOKENS,
     AcceptancePolicy,
     ClarificationPolicy,
+    ModelName,
     OnDeadline,
     OnExhausted,
     Part,
@@ -47,7 +49,6 @@ __all__ = [
 ]
 
 REHEARSAL = "rehearsal:rehearsal"  # the model that knows no language
-ModelName = Annotated[str, Field(min_length=1)]
 
 
 class RoleDefinition(Part):
@@ -80,9 +81,7 @@ class StepDefinition(Part):
     )
     produces: Slug = Field(description="Type of the document that the step makes.")
     output_schema: JsonSchema = Field(description="JSON Schema 2020-12 of the document; requires a string `title`.")
-    model: str = Field(
-        default="standard", min_length=1, description="Alias (fast, standard, strong) or provider:model."
-    )
+    model: ModelName = Field(default="standard", description="Alias (fast, standard, strong) or provider:model.")
     fallbacks: tuple[ModelName, ...] = Field(
         default=(), max_length=5, description="Models that are asked, in this order, when those before them fail."
     )
@@ -94,18 +93,24 @@ class StepDefinition(Part):
         default=None, description="Another model judges each valid document by a rubric; null: none does."
     )
     max_attempts: int = Field(
-        default=3, ge=1, le=10, description="Outputs tried until one is valid, and passes its review."
+        strict=True, default=3, ge=1, le=10, description="Outputs tried until one is valid, and passes its review."
     )
     on_exhausted: OnExhausted = Field(default=OnExhausted.FAIL, description="What happens when none of them was.")
     input_token_budget: int = Field(
+        strict=True,
         default=24_000,
         ge=500,
+        le=MAX_TOKENS,
         description="Tokens that brief, documents and items share; the longest are cut in the middle.",
     )
     max_output_tokens: int = Field(
-        default=8_000, ge=100, description="Longest reply; one that is longer fails the step."
+        strict=True,
+        default=8_000,
+        ge=100,
+        le=MAX_TOKENS,
+        description="Longest reply; one that is longer fails the step.",
     )
-    timeout_seconds: int = Field(default=600, ge=1, description="Wall clock of one model call.")
+    timeout_seconds: int = Field(strict=True, default=600, ge=1, le=86_400, description="Wall clock of one model call.")
     retries: RetryPolicy = Field(default=RetryPolicy(), description="Of calls that the provider could not answer.")
 
     def rendered(self, names: Mapping[str, str]) -> StepDefinition:
@@ -156,7 +161,11 @@ class WorkflowDefinition(Part):
     )
     budget: Budget | None = Field(default=None, description="Of an execution that is started without one.")
     max_parallel: int | None = Field(
-        default=None, ge=1, le=1_000, description="Most steps at work at once; the server's own limit holds besides."
+        strict=True,
+        default=None,
+        ge=1,
+        le=1_000,
+        description="Most steps at work at once; the server's own limit holds besides.",
     )
 
     @cached_property
@@ -251,13 +260,21 @@ def parse_definition(source: object) -> WorkflowDefinition:
     Raises:
         DefinitionError: with every fault found; references are checked once the shape is right.
     """
+    if faults := list(character_faults(source)):
+        raise DefinitionError(faults)
     try:
         definition = WorkflowDefinition.model_validate(source)
     except ValidationError as error:
-        raise DefinitionError([_shape_fault(dict(each)) for each in error.errors()]) from error
+        found = [_shape_fault(dict(each)) for each in error.errors()]
+        raise DefinitionError([fault for fault in found if not _follows(fault, found)]) from error
     if faults := list(reference_faults(definition)):
         raise DefinitionError(faults)
     return definition
+
+
+def _follows(fault: Fault, found: list[Fault]) -> bool:
+    """Whether a list is said to be too short because of what is wrong with its elements: they were not counted."""
+    return fault.code == "too_short" and any(each.pointer.startswith(f"{fault.pointer}/") for each in found)
 
 
 def _shape_fault(error: dict[str, Any]) -> Fault:

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
+
 from pydantic import BaseModel, ConfigDict
+
+#: What PostgreSQL keeps in no text: U+0000, and halves of surrogate pairs.
+UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 
 class Fault(BaseModel):
@@ -21,6 +27,25 @@ class DefinitionError(Exception):
     def __init__(self, faults: list[Fault]) -> None:
         super().__init__("; ".join(f"{fault.pointer}: {fault.detail}" for fault in faults))
         self.faults = faults
+
+
+def character_faults(value: object, *where: str | int) -> Iterator[Fault]:
+    """Yield the texts, anywhere in plain data, with characters that no database keeps and no provider is sent."""
+    if isinstance(value, str) and UNSTORABLE.search(value):
+        detail = "U+0000 and halves of surrogate pairs cannot be kept."
+        yield Fault(pointer=pointer(*where), code="characters", detail=detail)
+    elif isinstance(value, dict):
+        for name, inner in value.items():
+            yield from character_faults(inner, *where, storable(str(name)))
+            yield from character_faults(name, *where, storable(str(name)))
+    elif isinstance(value, list | tuple):
+        for index, inner in enumerate(value):
+            yield from character_faults(inner, *where, index)
+
+
+def storable(text: str) -> str:
+    """Return a text that somebody else wrote, with what no database keeps replaced by U+FFFD."""
+    return UNSTORABLE.sub("\ufffd", text)
 
 
 def pointer(*parts: str | int) -> str:

@@ -36,7 +36,9 @@ class ForEach(BaseModel):
     on_item_failure: Literal["fail", "skip"] = Field(
         default="fail", description="fail: the execution fails with the item; skip: it goes on without it."
     )
-    limit: int = Field(default=1_000, ge=1, le=MAX_ITEMS, description="Most items that the collection may have.")
+    limit: int = Field(
+        strict=True, default=1_000, ge=1, le=MAX_ITEMS, description="Most items that the collection may have."
+    )
 
 
 def loops_of(definition: WorkflowDefinition, step: StepDefinition) -> tuple[ForEach, ...]:

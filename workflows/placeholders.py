@@ -1,7 +1,7 @@
 """Placeholders in what a workflow says to its models: `{{ scope.type }}`.
 
 They stand for names that the workflow itself gives, and never for what people or models wrote: that is data, and comes
-between tags. Nothing is evaluated; what is no placeholder is text.
+between tags. Nothing is evaluated. `{{` opens a placeholder, always; what is none is found as a definition is parsed.
 """
 
 from __future__ import annotations
@@ -21,12 +21,24 @@ NAMES = {
 #: Of a step that goes over a collection.
 ITEM_NAMES = {"item.key": "the key of the item that the step is about"}
 
+_OPENING = re.compile(r"\{\{|\{%")
+_SHOWN = 40  # characters of what is no placeholder
 _PLACEHOLDER = re.compile(r"\{\{[ \t]*([A-Za-z_][\w.]*)[ \t]*\}\}")
 
 
 def placeholders(text: str) -> Iterator[str]:
     """Yield the names in a text, in their order."""
     yield from (found[1] for found in _PLACEHOLDER.finditer(text))
+
+
+def broken(text: str) -> Iterator[str]:
+    """Yield the beginning of everything in a text that looks like a template, and is no placeholder."""
+    start = 0
+    while (found := _OPENING.search(text, start)) is not None:
+        whole = _PLACEHOLDER.match(text, found.start())
+        if whole is None:
+            yield text[found.start() : found.start() + _SHOWN]
+        start = found.end() if whole is None else whole.end()
 
 
 def rendered(text: str, values: Mapping[str, str]) -> str:

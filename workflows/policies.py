@@ -2,11 +2,28 @@
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic_core import PydanticCustomError
 
+#: What a workflow calls models by, besides their names; the server's settings say what they stand for.
+ALIASES = ("fast", "standard", "strong")
+_MODEL = re.compile(r"[a-z0-9][a-z0-9/_-]*:\S+")
 MAX_DEADLINE = 365 * 86_400  # seconds
+MAX_TOKENS = 10_000_000  # of a prompt or a reply; no model takes so many
+
+
+def _is_model(name: str) -> str:
+    if name in ALIASES or _MODEL.fullmatch(name):
+        return name
+    message = f"A model is {', '.join(ALIASES)} or provider:model, such as anthropic:claude-sonnet-5-5."
+    raise PydanticCustomError("unknown_model", message)
+
+
+ModelName = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_is_model)]
 
 
 class Part(BaseModel):
@@ -28,10 +45,15 @@ class OnDeadline(StrEnum):
 class ClarificationPolicy(Part):
     """How far a step may go in asking people, and how long it waits for them."""
 
-    max_rounds: int = Field(default=3, ge=1, le=10, description="How often it may ask.")
-    max_questions: int = Field(default=5, ge=1, le=20, description="Questions in one round.")
+    max_rounds: int = Field(strict=True, default=3, ge=1, le=10, description="How often it may ask.")
+    max_questions: int = Field(strict=True, default=5, ge=1, le=20, description="Questions in one round.")
     deadline_seconds: float | None = Field(
-        default=None, gt=0, le=MAX_DEADLINE, allow_inf_nan=False, description="From asking; null: it waits for ever."
+        strict=True,
+        default=None,
+        gt=0,
+        le=MAX_DEADLINE,
+        allow_inf_nan=False,
+        description="From asking; null: it waits for ever.",
     )
     on_deadline: OnDeadline = Field(default=OnDeadline.DEFAULTS, description="What happens when nobody has answered.")
 
@@ -39,11 +61,19 @@ class ClarificationPolicy(Part):
 class RetryPolicy(Part):
     """How a step meets a provider that cannot answer for now: overloaded, out of reach, or too slow."""
 
-    max_tries: int = Field(default=5, ge=1, le=20, description="Calls made for one attempt; 1: never again.")
+    max_tries: int = Field(
+        strict=True, default=5, ge=1, le=20, description="Calls made for one attempt; 1: never again."
+    )
     base_seconds: float = Field(
-        default=1.0, ge=0, le=3600, allow_inf_nan=False, description="Longest wait after the first failure."
+        strict=True,
+        default=1.0,
+        ge=0,
+        le=3600,
+        allow_inf_nan=False,
+        description="Longest wait after the first failure.",
     )
     cap_seconds: float = Field(
+        strict=True,
         default=60.0,
         ge=0,
         le=86_400,
@@ -62,8 +92,8 @@ class ReviewPolicy(Part):
     """Another model judges the document by a rubric. What it finds is sent back, as invalid output is."""
 
     rubric: str = Field(min_length=1, max_length=20_000, description="By what the document is judged.")
-    model: str = Field(default="strong", min_length=1, description="Alias or provider:model of the reviewer.")
-    max_output_tokens: int = Field(default=2_000, ge=100, description="Longest verdict.")
+    model: ModelName = Field(default="strong", description="Alias or provider:model of the reviewer.")
+    max_output_tokens: int = Field(strict=True, default=2_000, ge=100, le=MAX_TOKENS, description="Longest verdict.")
 
 
 class OnExhausted(StrEnum):

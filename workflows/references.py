@@ -9,7 +9,7 @@ import jsonschema_rs
 
 from workflows.faults import Fault, pointer
 from workflows.iteration import iteration_faults
-from workflows.placeholders import ITEM_NAMES, NAMES, placeholders
+from workflows.placeholders import ITEM_NAMES, NAMES, broken, placeholders
 from workflows.policies import OnExhausted
 from workflows.schemas import JsonSchema, validator_of
 
@@ -53,6 +53,9 @@ def _placeholder_faults(definition: WorkflowDefinition, index: int, step: StepDe
             if name not in known:
                 detail = f"Step {step.id!r} has nothing for {{{{ {name} }}}}; there are {', '.join(known)}."
                 yield Fault(pointer=where, code="unknown_placeholder", detail=detail)
+        for shown in broken(text):
+            detail = f"{shown!r} is no placeholder; one is a name between braces, such as {{{{ step.id }}}}."
+            yield Fault(pointer=where, code="broken_placeholder", detail=detail)
 
 
 def _duplicate_faults(definition: WorkflowDefinition) -> Iterator[Fault]:

@@ -10,8 +10,8 @@ from pydantic import JsonValue
 
 from executions.engine.clarification import MAX_NUMBER, MAX_TEXT, AnswerType, Question, QuestionDraft
 from executions.engine.errors import FieldError, InvalidAnswers
-from executions.engine.texts import UNSTORABLE
 from workflows.definition import pointer
+from workflows.faults import UNSTORABLE
 
 #: What counts as no answer: the default stands in for it.
 NOTHING: tuple[JsonValue, ...] = (None, "", [])

@@ -24,9 +24,11 @@ class StepScript(BaseModel):
 
     fail: tuple[Fault, ...] = Field(default=(), max_length=20, description="How its first calls fail.")
     ask: tuple[QuestionDraft, ...] = Field(default=(), max_length=20, description="What it asks before it writes.")
-    invalid: int = Field(default=0, ge=0, le=10, description="Outputs that are not valid, before one that is.")
+    invalid: int = Field(
+        strict=True, default=0, ge=0, le=10, description="Outputs that are not valid, before one that is."
+    )
     verdicts: tuple[Verdict, ...] = Field(default=(), max_length=10, description="Of its reviews, in their order.")
-    latency_seconds: float | None = Field(default=None, ge=0, le=MOST_SECONDS, allow_inf_nan=False)
+    latency_seconds: float | None = Field(strict=True, default=None, ge=0, le=MOST_SECONDS, allow_inf_nan=False)
 
     @property
     def first_written(self) -> int:
@@ -50,7 +52,7 @@ class Script(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     steps: dict[str, StepScript] = Field(default_factory=dict, max_length=200)
-    latency_seconds: float | None = Field(default=None, ge=0, le=MOST_SECONDS, allow_inf_nan=False)
+    latency_seconds: float | None = Field(strict=True, default=None, ge=0, le=MOST_SECONDS, allow_inf_nan=False)
 
     def of(self, step_id: str) -> StepScript:
         """Return what happens in a step, or in one for an item."""

@@ -16,8 +16,8 @@ from executions.engine.clarification import ClarificationRound, Question
 from executions.engine.errors import FieldError
 from executions.engine.execution import Document
 from executions.engine.replies import ASK_CLARIFICATION, SUBMIT_DOCUMENT
-from executions.engine.texts import storable
 from workflows.definition import RoleDefinition, StepDefinition
+from workflows.faults import storable
 
 CHARACTERS_PER_TOKEN = 4  # a rule of thumb for English; budgets are soft
 

@@ -19,8 +19,8 @@ from executions.engine.clarification import QuestionDraft
 from executions.engine.errors import FieldError
 from executions.engine.execution import Failure
 from executions.engine.states import FailureCode
-from executions.engine.texts import UNSTORABLE, storable
 from workflows.definition import pointer, validator_of
+from workflows.faults import UNSTORABLE, storable
 
 SUBMIT_DOCUMENT = "submit_document"
 ASK_CLARIFICATION = "ask_clarification"
@@ -87,7 +87,10 @@ def parse_reply(reply: ModelReply, *, schema: Mapping[str, JsonValue], max_quest
             message = storable(reply.text[:500]) or "The model refused the task."
             return Unusable(failure=Failure(code=FailureCode.MODEL_REFUSED, message=message))
         case FinishReason.TRUNCATED:
-            message = "The output was cut off at the step's max_output_tokens; raise it or ask for less."
+            message = (
+                "The output was cut off, at the step's max_output_tokens or where the model's context window ends: "
+                "raise the one, lower input_token_budget for the other, or ask for less."
+            )
             return Unusable(failure=Failure(code=FailureCode.OUTPUT_TRUNCATED, message=message))
         case FinishReason.STOP:
             return _parse(reply, schema, max_questions)

@@ -13,7 +13,7 @@ from executions.engine.ports import Decide, Ports, Transition
 from executions.engine.pulling import Pulled
 from executions.engine.retries import NOT_SENT
 from executions.engine.states import CallStatus
-from executions.engine.texts import storable
+from workflows.faults import storable
 
 
 class StepBooks:

@@ -39,12 +39,12 @@ from executions.engine.calls import FinishReason, ModelReply, ModelRequest, Tool
 from executions.engine.errors import ModelError
 from executions.engine.ports import Heard
 from executions.engine.states import FailureCode
-from executions.engine.texts import storable
 from executions.llm import failures
 from executions.llm.options import Options
 from executions.llm.usage import as_counted, buckets, is_known
 from executions.llm.wording import messages, output_of, parameters
 from telemetry import prices
+from workflows.faults import storable
 
 #: Their clients are made here, and never try again by themselves; others are told so with each request.
 _OWN_CLIENTS = frozenset({"anthropic", "openai", "openai-chat", "openai-responses"})

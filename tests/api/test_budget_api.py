@@ -28,15 +28,22 @@ pytestmark = pytest.mark.django_db
 START = {"workflow_id": "report", "scope_type": "project", "scope_id": "alpha", "input": "A brief."}
 
 
-def begin_paid(execution: Execution, at_most: str) -> Execution:
+def begin_paid(execution: Execution, at_most: str | None) -> Execution:
     """Begin the first step with a call that may cost so much; it waits where the budget does not reach."""
-    paid = replace(call(execution.id, "research"), estimated_cost_usd=Decimal(at_most), reserved_tokens=500)
+    most = None if at_most is None else Decimal(at_most)
+    paid = replace(call(execution.id, "research"), estimated_cost_usd=most, reserved_tokens=500)
 
     def start(now: Execution, context: changes.Context) -> changes.Change:
         begun = changes.start_step(now, "research", model="m", pins=(), context=context)
         return budgets.within(begun, "research", paid, context=context)
 
     return scenario.move(execution, start, calls=(paid,))
+
+
+def test_what_nobody_knows_the_price_of_is_no_zero(ada: Caller, report: int) -> None:
+    execution = begin_paid(scenario.claim(scenario.start(ada.user, budget={"max_calls": 5})), None)
+    used = ada.get(f"/executions/{execution.id}").json()["budget"]["used"]
+    assert (used["cost_usd"], used["known_cost_usd"], used["cost_complete"]) == (None, "0.0000000000", False)
 
 
 def waiting(ada: Caller) -> Execution:
@@ -49,7 +56,8 @@ def test_a_start_takes_limits_and_the_execution_shows_how_near_it_is(ada: Caller
     response = ada.post("/executions/", {**START, "budget": budget})
     assert response.status_code == 201, response.content
     body = response.json()
-    nothing = {"cost_usd": "0.0000000000", "tokens": 0, "calls": 0, "seconds": 0.0}
+    none = "0.0000000000"
+    nothing = {"cost_usd": none, "known_cost_usd": none, "cost_complete": True, "tokens": 0, "calls": 0, "seconds": 0.0}
     assert body["budget"] == {**budget, "max_cost_usd": "0.5000000000", "used": nothing}
     row = ExecutionRow.objects.get(id=body["execution_id"])
     begin_paid(scenario.claim(repository.get(row.id)), "0.10")
@@ -96,6 +104,11 @@ def test_the_same_limits_again_change_nothing_and_null_takes_one_away(ada: Calle
     [
         ({"max_cost_usd": "-1"}, "/max_cost_usd"),
         ({"max_cost_usd": "much"}, "/max_cost_usd"),
+        ({"max_cost_usd": ""}, "/max_cost_usd"),
+        ({"max_cost_usd": "1_000"}, "/max_cost_usd"),
+        ({"max_tokens": "\uff11"}, "/max_tokens"),
+        ({"max_seconds": " "}, "/max_seconds"),
+        ({"max_seconds": True}, "/max_seconds"),
         ({"max_cost_usd": "NaN"}, "/max_cost_usd"),
         ({"max_cost_usd": "0.00000000001"}, "/max_cost_usd"),
         ({"max_tokens": 1.5}, "/max_tokens"),

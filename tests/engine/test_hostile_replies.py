@@ -21,9 +21,9 @@ from executions.engine.replies import (
     parse_reply,
 )
 from executions.engine.states import ExecutionStatus, FailureCode
-from executions.engine.texts import storable
 from tests.engine.world import SCHEMA, World, document, question, reply
 from workflows.definition import DefinitionError, parse_definition
+from workflows.faults import storable
 
 OPEN = {"type": "object"}  # a schema that lets everything through
 ANYTHING = st.recursive(

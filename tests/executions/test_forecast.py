@@ -17,7 +17,7 @@ from workflows.definition import WorkflowDefinition
 
 def dollars(model: str, sent: int, written: int, dearest: bool) -> Decimal | None:
     """Return a price: a dollar for a million tokens read, two for those written; nobody knows that of `unknown`."""
-    return None if model == "unknown" else Decimal(sent + 2 * written) / 1_000_000
+    return None if model == "p:unknown" else Decimal(sent + 2 * written) / 1_000_000
 
 
 def of(flow: WorkflowDefinition = LINE, **more: Any) -> list[StepForecast]:
@@ -77,7 +77,7 @@ def test_no_more_items_are_expected_than_the_schema_allows_or_an_execution_may_h
 
 
 def test_a_price_that_nobody_knows_makes_its_step_and_the_whole_unknown() -> None:
-    flow = definition({"id": "one", "model": "unknown"}, {"id": "two"})
+    flow = definition({"id": "one", "model": "p:unknown"}, {"id": "two"})
     one, two = of(flow)
     assert one.cost_usd is None
     assert two.cost_usd is not None
@@ -85,20 +85,20 @@ def test_a_price_that_nobody_knows_makes_its_step_and_the_whole_unknown() -> Non
 
 
 def test_the_dearest_model_that_may_be_asked_is_the_most() -> None:
-    flow = definition({"id": "one", "fallbacks": ["dear"]})
+    flow = definition({"id": "one", "fallbacks": ["p:dear"]})
 
     def price(model: str, sent: int, written: int, dearest: bool) -> Decimal | None:
-        return (dollars(model, sent, written, dearest) or Decimal(0)) * (10 if model in {"dear", "dearer"} else 1)
+        return (dollars(model, sent, written, dearest) or Decimal(0)) * (10 if model in {"p:dear", "p:dearer"} else 1)
 
     [cheap], [fallback] = of(definition({"id": "one"}), price=price), of(flow, price=price)
     assert cheap.cost_usd is not None
     assert fallback.cost_usd == Span(
         low=cheap.cost_usd.low, likely=cheap.cost_usd.likely, high=cheap.cost_usd.high * 10
     )
-    assert fallback.models == ("standard", "dear")
-    [alias] = of(models={"standard": ("standard", "dearer")}, price=price)[:1]
+    assert fallback.models == ("standard", "p:dear")
+    [alias] = of(models={"standard": ("standard", "p:dearer")}, price=price)[:1]
     assert alias.cost_usd == fallback.cost_usd
-    [unknown] = of(definition({"id": "one", "fallbacks": ["unknown"]}))
+    [unknown] = of(definition({"id": "one", "fallbacks": ["p:unknown"]}))
     assert unknown.cost_usd is None
 
 

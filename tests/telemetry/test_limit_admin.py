@@ -24,6 +24,22 @@ def test_a_limit_is_set_and_changed(admin_client: Client) -> None:
     assert "Somebody else has changed this limit" in late.content.decode()
 
 
+@pytest.mark.parametrize("provider", ["open ai", "openai:gpt-5", "open*", "-"])
+def test_a_provider_that_no_call_has_is_refused(admin_client: Client, provider: str) -> None:
+    response = admin_client.post(ADD, {"provider": provider, "model": "gpt-*", "calls_at_once": 3})
+    assert "named as before the colon" in response.content.decode()
+
+
+def test_a_limit_of_nothing_is_refused(admin_client: Client) -> None:
+    response = admin_client.post(ADD, {"provider": "openai", "model": "*"})
+    assert "Limit something." in response.content.decode()
+
+
+def test_names_are_stored_as_calls_have_them(admin_client: Client) -> None:
+    admin_client.post(ADD, {"provider": " OpenAI ", "model": " GPT-* ", "calls_at_once": 3})
+    assert str(ModelLimit.objects.get()) == "openai:gpt-*"
+
+
 def test_a_limit_that_lets_nothing_through_is_refused(admin_client: Client) -> None:
     response = admin_client.post(ADD, {"provider": "openai", "model": "*", "calls_at_once": 0})
     assert response.status_code == 200

@@ -56,7 +56,7 @@ def test_calls_are_priced_again_and_the_difference_is_told(user: User) -> None:
     told = run()
     assert costs() == [NEW] * 3
     assert set(ModelCall.objects.values_list("version", flat=True)) == {2}
-    assert "3 calls with a reply, from 2026-03-01 00:00:00 to" in told
+    assert "3 calls whose tokens are known, from 2026-03-01 00:00:00 to" in told
     assert "before: 0.0024000000 USD, and 1 calls of unknown cost" in told
     assert "after:  0.0104400000 USD, and 0 calls of unknown cost" in told
     assert "3 calls changed, 1 of them had no known cost" in told
@@ -107,7 +107,7 @@ def test_calls_without_a_reply_are_left_alone(user: User) -> None:
     have(input_usd=0, output_usd=0)
     recorder.announce([call(user, status=status) for status in ("pending", "unknown", "failed", "discarded")])
     rows = list(ModelCall.objects.order_by("id").values())
-    assert "0 calls with a reply" in run()
+    assert "0 calls whose tokens are known" in run()
     assert list(ModelCall.objects.order_by("id").values()) == rows
 
 
@@ -197,6 +197,11 @@ def test_a_call_that_was_changed_since_it_was_read_is_not_written(user: User) ->
 def test_a_time_that_is_none_is_refused(when: str) -> None:
     with pytest.raises(CommandError, match="neither an RFC 3339 time nor a date"):
         call_command("reprice", "--from", when)
+
+
+def test_a_span_that_ends_before_it_begins_is_refused() -> None:
+    with pytest.raises(CommandError, match="ends before it begins"):
+        call_command("reprice", "--from", "2026-03-02", "--to", "2026-03-01")
 
 
 def test_a_start_is_required() -> None:

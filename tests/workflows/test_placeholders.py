@@ -32,6 +32,29 @@ def test_what_stands_for_nothing_is_a_fault_of_the_definition(step: dict[str, An
     assert [(each.pointer, each.code) for each in caught.value.faults] == [(where, "unknown_placeholder")]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{{ step.id|upper }}",
+        "{{ workflow.id",
+        "{% if x %}yes{% endif %}",
+        "{{{ step.id }}}",
+        "{{ }}",
+        "{{ step.id }} {{step.id}",
+        "{{ step.id\n}}",
+    ],
+)
+def test_what_looks_like_a_template_and_is_none_is_a_fault_of_the_definition(text: str) -> None:
+    with pytest.raises(DefinitionError) as caught:
+        definition({"id": "one", "task": f"Write. {text}"})
+    assert {(each.pointer, each.code) for each in caught.value.faults} == {("/steps/0/task", "broken_placeholder")}
+
+
+@pytest.mark.parametrize("text", ['{"a": {"b": {}}}', "100 %} of {it}", "{ { step.id } }", "{{ step.id }}}}"])
+def test_braces_that_open_no_placeholder_are_text(text: str) -> None:
+    assert definition({"id": "one", "task": text}).steps[0].task == text
+
+
 def test_a_role_may_use_what_every_step_that_has_it_knows() -> None:
     roles = {"writer": {"name": "Writer", "instructions": "You write {{ document.type }}s, for {{ item.key }}."}}
     with pytest.raises(DefinitionError) as caught:

@@ -6,7 +6,7 @@ from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
 from telemetry.moments import moment
@@ -28,10 +28,11 @@ class Command(BaseCommand):
     def handle(self, *, since: datetime, until: datetime | None, dry_run: bool, **_: object) -> None:
         """Price the calls."""
         until = until or timezone.now()
+        if until < since:
+            raise CommandError("The span ends before it begins.")
         result = reprice(since=since, until=until, dry_run=dry_run)
-        self.stdout.write(
-            f"{result.calls} calls with a reply, from {since:%Y-%m-%d %H:%M:%S} to {until:%Y-%m-%d %H:%M:%S} UTC"
-        )
+        span = f"from {since:%Y-%m-%d %H:%M:%S} to {until:%Y-%m-%d %H:%M:%S} UTC"
+        self.stdout.write(f"{result.calls} calls whose tokens are known, {span}")
         for line in _lines(result, dry_run=dry_run):
             self.stdout.write(line)
 
