@@ -147,6 +147,7 @@ def _record(call: Call, execution: Execution) -> recorder.CallRecord:
         scope_id=execution.scope.id,
         user_id=execution.requested_by,
         dry_run=execution.script is not None,
+        tags=tuple(dict.fromkeys(execution.tags)),
         status=call.status.value,
         requested_model=call.model,
         request_hash=call.request_hash,

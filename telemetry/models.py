@@ -211,6 +211,7 @@ class ModelCall(models.Model):
     provider = models.CharField(max_length=100, blank=True)
     model = models.CharField(max_length=200, blank=True)  # as the provider names it
     dry_run = models.BooleanField(default=False, db_default=False)  # nothing was asked of anybody
+    tags = models.JSONField(default=list, db_default=[])  # of the execution, each once
     provider_request_id = models.CharField(max_length=200, blank=True)
     reply = JsonTextField(null=True)  # NULL until there is one
 

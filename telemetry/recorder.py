@@ -52,10 +52,21 @@ class CallRecord:
     error: str = ""
     finished_at: datetime | None = None
     dry_run: bool = False
+    tags: tuple[str, ...] = ()  # of the execution, each once
 
 
 _IDENTITY = ("execution_id", "step_id", "attempt", "kind", "ordinal")
-_FIXED = (*_IDENTITY, "workflow_id", "scope_id", "user_id", "requested_model", "request_hash", "started_at", "dry_run")
+_FIXED = (
+    *_IDENTITY,
+    "workflow_id",
+    "scope_id",
+    "user_id",
+    "requested_model",
+    "request_hash",
+    "started_at",
+    "dry_run",
+    "tags",
+)
 _FIELDS = tuple(CallRecord.__dataclass_fields__)
 
 
@@ -66,11 +77,11 @@ class KnownCall:
     row_id: UUID
     version: int
     replied: bool
-    record: CallRecord  # `reply` is left out
+    record: CallRecord  # `reply` and `tags` are left out
 
 
 _SETTLED = tuple(name for name in _FIELDS if name not in _FIXED)
-_KNOWN = tuple(name for name in _FIELDS if name != "reply")
+_KNOWN = tuple(name for name in _FIELDS if name not in {"reply", "tags"})
 _LOAD = f"""
 SELECT call.id, call.version, call.reply IS NOT NULL, {", ".join(f"call.{name}" for name in _KNOWN)}
 FROM telemetry_modelcall AS call"""  # noqa: S608 - the names are those of the class above
@@ -171,4 +182,4 @@ def discard_pending(execution_id: UUID, *, now: datetime) -> None:
 def calls_of(execution_id: UUID, step_id: str) -> list[CallRecord]:
     """Return a step's calls, oldest first."""
     rows = ModelCall.objects.filter(execution_id=execution_id, step_id=step_id).order_by("started_at", "id")
-    return [CallRecord(**{name: getattr(row, name) for name in _FIELDS}) for row in rows]
+    return [CallRecord(**{**{name: getattr(row, name) for name in _FIELDS}, "tags": tuple(row.tags)}) for row in rows]

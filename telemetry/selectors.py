@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from django.db.models import Avg, Count, F, Q, QuerySet, Sum
+from django.db.models import Avg, Count, F, Func, Q, QuerySet, Sum, TextField
 from django.db.models.functions import TruncDay
 
 from access import multirow
@@ -197,7 +197,15 @@ class Summary:
         }
 
 
-#: Public name of a group → the columns that make it.
+class _Each(Func):
+    """The texts of a JSON array, a row for each."""
+
+    function = "jsonb_array_elements_text"
+    output_field = TextField()
+    set_returning = True
+
+
+#: Public name of a group → the columns that make it. A call with several tags is in the group of each of them.
 GROUPS: dict[str, dict[str, str]] = {
     "day": {"day": "day"},
     "model": {"provider": "provider", "model": "model"},
@@ -205,6 +213,7 @@ GROUPS: dict[str, dict[str, str]] = {
     "step": {"workflow_id": "workflow_id", "step_id": "step_id"},
     "scope": {"scope_type": "scope__type", "scope_id": "scope__key"},
     "user": {"user": "user__username"},
+    "tag": {"tag": "tag"},
 }
 
 
@@ -242,6 +251,8 @@ def _groups(rows: QuerySet[ModelCall], name: str, tz: ZoneInfo) -> list[Group]:
     columns = GROUPS[name]
     if name == "day":
         rows = rows.annotate(day=TruncDay("started_at", tzinfo=tz))
+    if name == "tag":
+        rows = rows.annotate(tag=_Each("tags"))
     named = rows.values(**{f"key_{key}": F(column) for key, column in columns.items()})
     keys = [f"key_{key}" for key in columns]
     found: Iterable[Mapping[str, Any]] = named.annotate(

@@ -46,6 +46,12 @@ def test_what_nobody_knows_the_price_of_is_no_zero(ada: Caller, report: int) -> 
     assert (used["cost_usd"], used["known_cost_usd"], used["cost_complete"]) == (None, "0.0000000000", False)
 
 
+def test_calls_have_the_tags_of_their_execution(ada: Caller, report: int) -> None:
+    begin_paid(scenario.claim(scenario.start(ada.user, tags=["pilot", "q3", "pilot"])), "0.10")
+    groups = ada.get("/telemetry/summary", {"group_by": "tag"}).json()["groups"]["tag"]
+    assert [(group["tag"], group["calls"]) for group in groups] == [("pilot", 1), ("q3", 1)]
+
+
 def waiting(ada: Caller) -> Execution:
     """Return an execution that waits for a budget."""
     return begin_paid(scenario.claim(scenario.start(ada.user, budget={"max_cost_usd": Decimal("0.05")})), "0.10")

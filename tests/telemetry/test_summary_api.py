@@ -152,6 +152,7 @@ GROUPS = {
     "step": {"workflow_id", "step_id"},
     "scope": {"scope_type", "scope_id"},
     "user": {"user"},
+    "tag": {"tag"},
 }
 
 
@@ -165,8 +166,9 @@ def test_every_group_adds_up_to_the_whole(api: Api, alice: User, bob: User, staf
             model=f"writer-{number}",
             started_at=NOON + timedelta(days=number),
             cost_usd=Decimal(number + 1) / 7,
+            tags=(f"tag-{number % 2}",),
         )
-    recorder.announce([call(alice, user_id=None, step_id="pending")])
+    recorder.announce([call(alice, user_id=None, step_id="pending", tags=("pending",))])
     body = get(api(staff), group_by=",".join(GROUPS)).json()
     assert list(body["groups"]) == list(GROUPS)
     for name, key in GROUPS.items():
@@ -179,6 +181,15 @@ def test_every_group_adds_up_to_the_whole(api: Api, alice: User, bob: User, staf
         assert known == Decimal(body["totals"]["known_cost_usd"]), name
         assert [row["cost_final"] for row in rows].count(False) == 1, name
     assert body["groups"]["user"][-1]["user"] is None
+
+
+def test_what_has_several_tags_is_in_the_group_of_each(api: Api, alice: User) -> None:
+    answered(alice, tags=("pilot", "q3"))
+    answered(alice, tags=("pilot",))
+    answered(alice)
+    body = get(api(alice), group_by="tag").json()
+    assert [(row["tag"], row["calls"]) for row in body["groups"]["tag"]] == [("pilot", 2), ("q3", 1)]
+    assert body["totals"]["calls"] == 3
 
 
 def test_groups_come_one_by_one_too(api: Api, alice: User) -> None:
@@ -202,7 +213,7 @@ def test_groups_come_one_by_one_too(api: Api, alice: User) -> None:
         ({"tz": "../UTC"}, "/tz"),
         ({"tz": "Europe"}, "/tz"),
         ({"tz": "localtime"}, "/tz"),
-        ({"group_by": "tag"}, "/group_by"),
+        ({"group_by": "tags"}, "/group_by"),
         ({"group_by": "day,colour"}, "/group_by"),
         ({"form": "2026-03-01"}, "/form"),
         ({"limit": "5"}, "/limit"),
@@ -217,8 +228,8 @@ def test_a_query_that_cannot_be_right_is_named(api: Api, alice: User, query: dic
 
 
 def test_a_summary_counts_what_the_reader_may_see(api: Api, alice: User, bob: User, staff: User) -> None:
-    answered(alice)
-    answered(bob, scope_of(bob, "beta"), cost_usd=None)
+    answered(alice, tags=("pilot",))
+    answered(bob, scope_of(bob, "beta"), cost_usd=None, tags=("beta",))
     every = {"group_by": ",".join(GROUPS)}
     assert (calls(api(alice)), calls(api(bob)), calls(api(staff))) == (1, 1, 2)
     body = get(api(alice), **every).json()
