@@ -11,7 +11,7 @@ from uuid import UUID
 
 from executions.engine import budgets
 from executions.engine.retries import NOT_SENT
-from telemetry import selectors as telemetry
+from telemetry import spending
 from workflows.budget import Budget
 
 
@@ -32,7 +32,7 @@ class BudgetUse:
     """A budget, and how much of it is used: of calls whose outcome is not known as much as they may cost at most."""
 
     budget: Budget
-    spent: telemetry.Spent
+    spent: spending.Spent
     seconds: float
 
     @property
@@ -64,11 +64,11 @@ class BudgetUse:
 def uses(executions: Iterable[Limited], *, now: datetime) -> dict[UUID, BudgetUse]:
     """Return how near executions are to their budgets, by id; those without one are left out."""
     limited = {each.id: each for each in executions if each.budget is not None}
-    spent = telemetry.spent_by_execution(limited, withdrawn=NOT_SENT) if limited else {}
+    spent = spending.spent_by_execution(limited, withdrawn=NOT_SENT) if limited else {}
     return {
         identity: BudgetUse(
             budget=Budget.model_validate(each.budget),
-            spent=spent.get(identity, telemetry.Spent()),
+            spent=spent.get(identity, spending.Spent()),
             seconds=budgets.running_seconds(each, now),
         )
         for identity, each in limited.items()

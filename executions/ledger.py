@@ -14,7 +14,7 @@ from executions.engine.retries import NOT_SENT
 from executions.engine.spending import Spent, spent_by
 from executions.engine.states import CallKind, CallStatus
 from executions.threads import patiently
-from telemetry import recorder, scope_budgets, selectors
+from telemetry import recorder, scope_budgets, selectors, spending
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +96,7 @@ class Page:
         entries = self._entries | self._tried
         mine = [entry for entry in entries.values() if entry.call.key.execution_id == execution_id]
         known = [entry.known.row_id for entry in mine if entry.known is not None]
-        rest = selectors.execution_spent(execution_id, withdrawn=NOT_SENT, but=known)
+        rest = spending.execution_spent(execution_id, withdrawn=NOT_SENT, but=known)
         others = Spent(cost_usd=rest.cost_usd, tokens=rest.tokens, calls=rest.calls)
         return others + spent_by(entry.call for entry in mine)
 

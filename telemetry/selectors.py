@@ -74,17 +74,6 @@ SELECT count(*), {", ".join(f"sum({name})" for name in TOKENS)}, sum(cost_usd),
   count(*) FILTER (WHERE status = '{CallStatus.PENDING.value}')
 FROM telemetry_modelcall WHERE execution_id = %s AND id <> ALL(%s)"""  # noqa: S608 - in the order of the sums above
 
-_SPENT_SUMS = """coalesce(sum(coalesce(cost_usd, estimated_cost_usd)), 0),
-  coalesce(sum(greatest(
-    reserved_tokens, input_tokens + cache_read_input_tokens + cache_write_input_tokens + output_tokens
-  )), 0)::bigint,
-  count(*) FILTER (WHERE NOT starts_with(error, %s)),
-  count(*) FILTER (WHERE cost_usd IS NULL AND estimated_cost_usd IS NULL AND status <> 'failed')
-FROM telemetry_modelcall"""
-_SPENT = f"SELECT {_SPENT_SUMS} WHERE execution_id = %s AND id <> ALL(%s)"
-_SPENT_BY_EXECUTION = f"""
-SELECT execution_id, {_SPENT_SUMS} WHERE execution_id = ANY(%s) GROUP BY execution_id"""
-
 
 def _totals(sums: Mapping[str, Any]) -> Totals:
     return Totals(
@@ -115,34 +104,6 @@ def execution_totals(execution_id: UUID, *, but: Collection[UUID] = ()) -> Total
     """Return the sum over an execution, without these rows; every execution is asked for it as it ends."""
     [found] = multirow.execute(_OF_EXECUTION, [execution_id, list(but)]).fetchall()
     return _totals(dict(zip(_SUMS, found, strict=True)))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Spent:
-    """What calls have used of a budget: at most, where it is not known yet."""
-
-    cost_usd: Decimal = Decimal(0)
-    tokens: int = 0
-    calls: int = 0
-    unpriced_calls: int = 0  # that may have cost something, and nobody knows how much at most
-
-
-def execution_spent(execution_id: UUID, *, withdrawn: str, but: Collection[UUID] = ()) -> Spent:
-    """Return what an execution has used, without these rows.
-
-    Calls whose error begins with `withdrawn` were never made, and do not count.
-    """
-    [found] = multirow.execute(_SPENT, [withdrawn, execution_id, list(but)]).fetchall()
-    return Spent(**dict(zip(Spent.__dataclass_fields__, found, strict=True)))
-
-
-def spent_by_execution(execution_ids: Iterable[UUID], *, withdrawn: str) -> dict[UUID, Spent]:
-    """Return the same of many executions in one query; those without calls are left out."""
-    rows = multirow.execute(_SPENT_BY_EXECUTION, [withdrawn, list(execution_ids)]).fetchall()
-    return {
-        execution_id: Spent(**dict(zip(Spent.__dataclass_fields__, found, strict=True)))
-        for execution_id, *found in rows
-    }
 
 
 def step_totals(execution_id: UUID, step_id: str) -> Totals:

@@ -17,7 +17,7 @@ from executions.engine.execution import Execution, step_transition
 from executions.engine.retries import NOT_SENT
 from executions.engine.states import CallStatus, ExecutionStatus, StepStatus, WaitingOn
 from telemetry.models import ModelCall
-from telemetry.selectors import Spent, execution_spent
+from telemetry.spending import Spent, execution_spent
 from tests.engine.world import definition
 from tests.executions.moves import call, claim, decide, together
 from workflows import repository as workflows
