@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import pydantic
@@ -17,36 +17,38 @@ MAX_CHARACTERS = 200_000  # of text, or of an object's JSON
 MAX_DEPTH = 20
 
 
-def _fault(value: object, depth: int = 0) -> str | None:
-    """Return why PostgreSQL could not store the value as it is, None when it can."""
-    if depth > MAX_DEPTH:
-        return f"Nested more than {MAX_DEPTH} levels deep."
-    if isinstance(value, str):
-        return "Text with a character (U+0000) that cannot be stored." if "\x00" in value else None
-    if isinstance(value, float):
-        return None if math.isfinite(value) else "A number beyond what can be stored."
-    inner: list[object] = []
+def _fault(value: object, *where: str) -> tuple[tuple[str, ...], str] | None:
+    """Return where and why PostgreSQL could not store the value as it is, None when it can."""
+    if len(where) > MAX_DEPTH:
+        return where, f"Nested more than {MAX_DEPTH} levels deep."
+    if isinstance(value, str) and "\x00" in value:
+        return where, "Text with a character (U+0000) that cannot be stored."
+    if isinstance(value, float) and not math.isfinite(value):
+        return where, "A number beyond what can be stored."
+    inner: Iterable[tuple[str, object]] = ()
     if isinstance(value, Mapping):
-        inner = [*value.keys(), *value.values()]
+        if any("\x00" in str(name) for name in value):
+            return where, "A name with a character (U+0000) that cannot be stored."
+        inner = value.items()
     elif isinstance(value, list):
-        inner = value
-    return next((fault for each in inner if (fault := _fault(each, depth + 1))), None)
+        inner = ((str(number), each) for number, each in enumerate(value))
+    return next((fault for name, each in inner if (fault := _fault(each, *where, name))), None)
 
 
 class _JsonField(serializers.Field):
     default_error_messages: ClassVar[dict[str, Any]] = {
         "too_long": "More than {limit} characters.",
-        "not_storable": "{fault}",
     }
 
     def check(self, value: object) -> None:
         """Refuse what cannot be stored.
 
         Raises:
-            ValidationError: it is too deep, too long or holds what JSON in PostgreSQL cannot.
+            ValidationError: it is too deep, too long or holds what JSON in PostgreSQL cannot; named where it is.
         """
         if fault := _fault(value):
-            self.fail("not_storable", fault=fault)
+            where, message = fault
+            raise serializers.ValidationError(_placed(where, [serializers.ErrorDetail(message, code="not_storable")]))
         text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
         if len(text) > MAX_CHARACTERS:
             self.fail("too_long", limit=MAX_CHARACTERS)
@@ -100,11 +102,15 @@ class AnswersField(_JsonField):
         """
         if not isinstance(data, Mapping):
             self.fail("wrong_type")
-        faults = {key: fault for key, value in data.items() if (fault := _fault(value, 1))}
+        self.check(dict.fromkeys(data))
+        faults: dict[str, Any] = {}
+        for key, value in data.items():
+            try:
+                self.check({key: value})
+            except serializers.ValidationError as error:
+                faults |= error.detail if isinstance(error.detail, dict) else {key: error.detail}
         if faults:
-            raise serializers.ValidationError(
-                {key: [serializers.ErrorDetail(fault, code="not_storable")] for key, fault in faults.items()}
-            )
+            raise serializers.ValidationError(faults)
         self.check(data)
         return dict(data)
 
@@ -163,8 +169,21 @@ def _nested(error: pydantic.ValidationError) -> dict[str, Any] | list[str]:
     for each in error.errors():
         if not each["loc"]:
             return [each["msg"]]
-        place = found
-        for part in each["loc"][:-1]:
-            place = place.setdefault(str(part), {})
-        place[str(each["loc"][-1])] = [each["msg"]]
+        _merge(found, _placed([str(part) for part in each["loc"]], [each["msg"]]))
     return found
+
+
+def _placed(where: Sequence[str], said: list[str]) -> Any:
+    """Return what is wrong under the names that lead to it."""
+    found: Any = said
+    for name in reversed(where):
+        found = {name: found}
+    return found
+
+
+def _merge(into: dict[str, Any], more: Mapping[str, Any]) -> None:
+    for name, value in more.items():
+        if isinstance(value, Mapping) and isinstance(into.get(name), dict):
+            _merge(into[name], value)
+        else:
+            into[name] = value

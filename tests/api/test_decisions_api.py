@@ -90,6 +90,7 @@ def test_every_bad_answer_is_named_and_the_question_stays_open(ada: Caller, wait
         ({"answers": None}, "/answers"),
         ({"answers": {"research.1.1": "nul\x00"}}, "/answers/research.1.1"),
         ({"answers": {"nul\x00": "x"}}, "/answers"),
+        ({"answers": {"research.1.1": "x" * 200_001}}, "/answers/research.1.1"),
         ({"answers": scenario.GOOD_ANSWERS, "comment": "hello"}, "/comment"),
     ],
 )

@@ -69,6 +69,10 @@ def test_a_step_of_a_script_that_cannot_be_is_named_where_it_is_wrong(
     [
         ({"rehearsal": SCRIPT}, {"/rehearsal"}),
         ({"dry_run": True, "rehearsal": []}, {"/rehearsal"}),
+        (
+            {"dry_run": True, "rehearsal": {"steps": {"a": {"ask": [{"text": "nul\x00"}]}}}},
+            {"/rehearsal/steps/a/ask/0/text"},
+        ),
         ({"dry_run": "perhaps"}, {"/dry_run"}),
     ],
 )

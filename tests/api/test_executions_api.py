@@ -79,7 +79,7 @@ def test_a_workflow_or_version_that_does_not_exist_is_not_found(
         ({"input": {}}, "/input"),
         ({"input": ["a", "list"]}, "/input"),
         ({"input": "x" * 200_001}, "/input"),
-        ({"input": {"text": "nul\x00"}}, "/input"),
+        ({"input": {"texts": ["a", "nul\x00"]}}, "/input/texts/1"),
         ({"input": {"nul\x00": 1}}, "/input"),
         ({"workflow_version": 0}, "/workflow_version"),
         ({"workflow_version": 10**30}, "/workflow_version"),
