@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tests.engine.simulator import Simulation
 
-SCENARIOS = 1500
+SCENARIOS = 2000
 
 
 @settings(max_examples=SCENARIOS, deadline=None, suppress_health_check=[HealthCheck.too_slow], database=None)

@@ -132,3 +132,25 @@ def test_a_dry_run_cannot_be_mistaken(shared: Machine, page: Page) -> None:
     expect(page.locator("article .tag.dry")).to_have_text("dry run")
     page.get_by_role("link", name="Executions").first.click()
     expect(page.locator("#rows tr", has_text="tried").locator(".tag.dry")).to_have_text("dry run")
+
+
+def test_a_person_raises_a_budget_and_the_work_goes_on(shared: Machine, page: Page, pictures: Path) -> None:
+    log_in(page, shared, "mary")
+    scope = {"scope_type": "project", "scope_id": "scarce", "workflow_id": "meeting-minutes"}
+    brief = "We met on Monday. Ann writes the report by Friday."
+    with shared.client("mary") as client:
+        answer = client.post("/executions/", json={**scope, "input": brief, "budget": {"max_calls": 0}})
+    page.goto(f"{shared.url}/executions/{answer.json()['execution_id']}/")
+
+    form = page.locator("form.budget")
+    expect(form).to_contain_text("Short of: Max calls", timeout=20_000)
+    expect(page.locator("tr[data-limit=max_calls]")).to_contain_text("Calls")
+    form.get_by_label("Calls").fill("many")
+    form.get_by_role("button", name="Raise the budget").click()
+    expect(form.get_by_role("alert")).to_contain_text("Calls: A valid integer is required.")
+    page.screenshot(path=pictures / "budget.png", full_page=True)
+    form.get_by_label("Calls").fill("20")
+    form.get_by_role("button", name="Raise the budget").click()
+    expect(page.locator("#status")).to_have_text("completed", timeout=30_000)
+    expect(form).to_have_count(0)
+    expect(page.locator("tr[data-limit=max_calls]")).to_contain_text("20")

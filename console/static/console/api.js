@@ -39,5 +39,8 @@ export async function all(path) {
   return rows;
 }
 
-export const post = (path, body = {}) =>
-  call(path, { method: "POST", body: JSON.stringify(body), headers: { "Content-Type": "application/json" } });
+const sending = (method) => (path, body = {}) =>
+  call(path, { method, body: JSON.stringify(body), headers: { "Content-Type": "application/json" } });
+
+export const post = sending("POST");
+export const patch = sending("PATCH");

@@ -3,6 +3,7 @@
 import { Problem, all, get, post } from "./api.js";
 import { badge, flag, make, moment, spent, readable, words } from "./dom.js";
 import { acceptanceForm } from "./acceptance.js";
+import { budgetForm, budgetKey, budgetLines } from "./budget.js";
 import { questionForm } from "./questions.js";
 import { follow as followStream } from "../scriptorium/stream.js";
 
@@ -107,6 +108,16 @@ function showForms(place, steps, round, form) {
   }
 }
 
+function showBudget(execution, steps) {
+  const lines = budgetLines(execution);
+  at("limits").replaceChildren(...lines);
+  at("limits").closest("section").hidden = lines.length === 0;
+  const key = budgetKey(execution);
+  if (at("budget").dataset.key === (key ?? "")) return;
+  at("budget").dataset.key = key ?? "";
+  at("budget").replaceChildren(...(key === null ? [] : [budgetForm(execution, steps, refresh)]));
+}
+
 // Documents of items lie together, by step. What a document says is read when it is opened.
 function showDocuments(steps) {
   for (const step of steps) {
@@ -185,6 +196,7 @@ async function refresh() {
         get(`/executions/${id}`), all(`/executions/${id}/steps`), get(`/telemetry/executions/${id}/costs`)]);
       showExecution(execution);
       showSteps(steps);
+      showBudget(execution, steps);
       showCosts(costs);
       showDocuments(steps);
     } while (again);

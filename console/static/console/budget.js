@@ -1,0 +1,55 @@
+// Limits of an execution: how near it is to them, and a form for who may raise them when it waits.
+
+import { Problem, patch } from "./api.js";
+import { make, money, words } from "./dom.js";
+
+const LIMITS = { max_cost_usd: "US dollars", max_tokens: "Tokens", max_calls: "Calls", max_seconds: "Seconds of work" };
+const USED = {
+  max_cost_usd: ({ cost_usd, known_cost_usd }) => cost_usd === null ? `${money(known_cost_usd)}, and what nobody knows` : money(cost_usd),
+  max_tokens: ({ tokens }) => tokens.toLocaleString(),
+  max_calls: ({ calls }) => calls.toLocaleString(),
+  max_seconds: ({ seconds }) => Math.round(seconds).toLocaleString(),
+};
+
+const limitsOf = (budget) => Object.keys(LIMITS).filter((name) => budget?.[name] !== null && budget?.[name] !== undefined);
+
+export const budgetLines = ({ budget }) => limitsOf(budget).map((name) => make("tr", { "data-limit": name },
+  make("td", {}, LIMITS[name]), make("td", { class: "number" }, USED[name](budget.used)),
+  make("td", { class: "number" }, name === "max_cost_usd" ? money(budget[name]) : Number(budget[name]).toLocaleString())));
+
+// What makes a form another one: as long as it is the same, it is left alone with what somebody writes in it.
+export const budgetKey = ({ budget, waiting_on: waiting }) =>
+  waiting.includes("budget") ? JSON.stringify(limitsOf(budget).map((name) => [name, budget[name]])) : null;
+
+export function budgetForm(execution, steps, raised) {
+  const short = [...new Set(steps.map((step) => step.short_of).filter(Boolean))];
+  const named = limitsOf(execution.budget);
+  const fault = make("p", { class: "error", role: "alert", hidden: true });
+  const button = make("button", { type: "submit", class: "primary" }, "Raise the budget");
+  const inputs = named.map((name) => make("input", {
+    name, id: `limit-${name}`, inputmode: "decimal", autocomplete: "off",
+    value: name === "max_cost_usd" ? execution.budget[name].replace(/\.?0+$/, "") : String(execution.budget[name]) }));
+  const form = make("form", { class: "card questions budget", novalidate: true },
+    make("h2", {}, "The next call does not fit the budget"),
+    make("p", {}, `Short of: ${short.map(words).join(", ")}. Work that is done stays; with more the execution goes on where it is.`),
+    short.includes("scope_month") ? make("p", { class: "hint" }, "Staff raise the month of a scope in the admin, under Scope budgets.") : null,
+    named.length ? [make("fieldset", {}, make("legend", {}, "Limits; an empty one is taken away"), inputs.map((input) =>
+      [make("label", { for: input.id }, LIMITS[input.name]), input]), fault), make("div", { class: "actions" }, button)] : null);
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    fault.hidden = true;
+    button.disabled = true;
+    try {
+      await patch(`/executions/${execution.execution_id}/budget`,
+        Object.fromEntries(inputs.map((input) => [input.name, input.value.trim() || null])));
+      raised();
+    } catch (error) {
+      fault.textContent = (error.errors ?? []).map((each) => `${LIMITS[each.pointer.slice(1)] ?? each.pointer}: ${each.detail}`).join(" ") || error.message;
+      fault.hidden = false;
+      if (!(error instanceof Problem)) throw error;
+    } finally {
+      button.disabled = false;
+    }
+  });
+  return form;
+}
