@@ -10,7 +10,7 @@ import jsonschema_rs
 from workflows.faults import Fault, pointer
 from workflows.iteration import iteration_faults
 from workflows.placeholders import ITEM_NAMES, NAMES, broken, placeholders
-from workflows.policies import OnExhausted
+from workflows.policies import ALIASES, OnExhausted, is_model
 from workflows.schemas import JsonSchema, validator_of
 
 if TYPE_CHECKING:
@@ -34,10 +34,23 @@ def reference_faults(definition: WorkflowDefinition) -> Iterator[Fault]:
         if step.on_exhausted is OnExhausted.ACCEPTANCE and step.review is None:
             detail = "A person can accept valid documents alone: give the step a review that may find fault with one."
             yield Fault(pointer=pointer("steps", index, "on_exhausted"), code="nothing_to_accept", detail=detail)
+        yield from _model_faults(index, step)
         yield from _placeholder_faults(definition, index, step)
         yield from _schema_faults(index, step.output_schema)
     yield from iteration_faults(definition)
     yield from _cycle_faults(definition)
+
+
+def _model_faults(index: int, step: StepDefinition) -> Iterator[Fault]:
+    """Yield the names that no model can have."""
+    named: dict[tuple[str | int, ...], str] = {("model",): step.model}
+    named |= {("fallbacks", at): name for at, name in enumerate(step.fallbacks)}
+    if step.review is not None:
+        named["review", "model"] = step.review.model
+    for where, name in named.items():
+        if not is_model(name):
+            detail = f"A model is {', '.join(ALIASES)} or provider:model, such as anthropic:claude-sonnet-5-5."
+            yield Fault(pointer=pointer("steps", index, *where), code="unknown_model", detail=detail)
 
 
 def _placeholder_faults(definition: WorkflowDefinition, index: int, step: StepDefinition) -> Iterator[Fault]:

@@ -12,7 +12,7 @@ from executions.engine.finishing import to_the_end
 from executions.engine.ports import Decide, Ports, Transition
 from executions.engine.pulling import Pulled
 from executions.engine.retries import NOT_SENT
-from executions.engine.states import CallStatus
+from executions.engine.states import WORKING, CallStatus
 from workflows.faults import storable
 
 
@@ -117,8 +117,9 @@ class StepBooks:
     async def _store(self, transition: Transition) -> None:
         self._execution = await self._ports.journal.commit(transition)
         announced = [call for call in transition.calls if call.status is CallStatus.PENDING]
-        is_held = self._now.short_of is not None
-        self._open, self._sent = (announced[-1] if announced and not is_held else None), False
+        # A step that lacks a budget waits; or it has ended with its execution, if nothing else could go on.
+        goes_on = self._now.status in WORKING
+        self._open, self._sent = (announced[-1] if announced and goes_on else None), False
 
     def _if_announced(self, attempt: Attempt) -> Attempt | None:
         """Return the attempt whose call was announced; None when the step waits for a budget instead."""

@@ -17,22 +17,26 @@ from random import Random
 from typing import Any
 from uuid import UUID
 
-from executions.engine import asking, parking
+from executions.engine import asking, budgets, parking
 from executions.engine.acceptance import Verdict
-from executions.engine.calls import Call, ModelReply, ModelRequest
+from executions.engine.calls import Call, ModelReply, ModelRequest, Usage
 from executions.engine.errors import Conflict, ModelError, NotItsTurn, Superseded
 from executions.engine.events import ProgressEvent
 from executions.engine.execution import Document, Execution, Step
-from executions.engine.in_memory_models import FreeTurn
+from executions.engine.in_memory_models import FreeTurn, ScriptedModelClient
 from executions.engine.ports import Heard, Ports, Repositories, Transition
 from executions.engine.reviews import VERDICT
 from executions.engine.runner import ExecutionRunner
+from executions.engine.spending import spent_by
 from executions.engine.states import ENDED, CallStatus, ExecutionStatus, FailureCode, StepStatus, WaitingOn
 from tests.engine.collections import collection, items, over
+from tests.engine.test_hindsight import shown
 from tests.engine.verdicts import GIVEN_UP, NEEDS_REVISION, SATISFIED
 from tests.engine.world import ASKING, FORK, LINE, World, definition, document, invalid, question, reply
+from workflows.budget import Budget
 from workflows.definition import WorkflowDefinition
 
+AT_MOST = Decimal("0.10")  # that a call costs
 MOST_DECISIONS = 3  # about one step
 TURNS = 60  # of the scheduler, enough for whoever can go on to reach the next gate
 WIDE = definition({"id": "a"}, {"id": "b"}, {"id": "c", "inputs": ["a"]}, {"id": "d", "inputs": ["a", "b", "c"]})
@@ -228,6 +232,8 @@ class Simulation:
     _ended: Execution | None = None
     _cancelled: bool = False
     _retries: int = 0
+    _redone: Counter[str] = field(default_factory=Counter)  # ends of steps that were done again
+    _replaced: Counter[str | None] = field(default_factory=Counter)  # documents of theirs that nobody had to accept
     _faults: list[AssertionError] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -235,6 +241,8 @@ class Simulation:
         self._random = Random(self.seed)  # noqa: S311 - it has to be repeatable
         workflow: WorkflowDefinition = self._random.choice(WORKFLOWS)
         self.world = World(workflow)
+        assert isinstance(self.world.ports.models, ScriptedModelClient)
+        self.world.ports.models.estimated_cost_usd = AT_MOST
 
     # --- the model ------------------------------------------------------------------------------------------------
 
@@ -246,12 +254,8 @@ class Simulation:
         self.bought[request.step_id, request.request_hash] += 1
         number = sum(self.bought.values())
         chance = self._random.random()
-        if chance < 0.04:
-            code = self._random.choice([FailureCode.PROVIDER_REJECTED, FailureCode.CONTEXT_TOO_LONG])
-            return ModelError(code, "It cannot be done.")
         if chance < 0.1:
-            wait = self._random.choice([None, 1.0, 60.0])
-            return ModelError(FailureCode.PROVIDER_UNAVAILABLE, "Busy.", transient=True, retry_after=wait)
+            return self._failure(chance)
         if request.document_type == VERDICT:
             unclear = reply(text=f"Reply {number} says nothing.")
             said = self._random.choice([SATISFIED, SATISFIED, NEEDS_REVISION, GIVEN_UP, unclear])
@@ -263,7 +267,19 @@ class Simulation:
             said = items("epics", *self._random.sample("abc", k=self._random.randrange(4)))
         else:
             said = document(f"Reply {number}")
-        return said.model_copy(update={"provider_request_id": f"reply-{number}"})
+        counted: dict[str, Any] = {"cost_usd": AT_MOST * self._random.randrange(11) / 10}
+        if self._random.random() < 0.1:
+            counted = {"cost_usd": None, "usage": Usage(), "usage_known": False}
+        return said.model_copy(update={"provider_request_id": f"reply-{number}", **counted})
+
+    def _failure(self, chance: float) -> ModelError:
+        if chance < 0.02:
+            return ModelError(FailureCode.PROVIDER_UNAVAILABLE, "Broke off.", transient=True, cut_off=True)
+        if chance < 0.04:
+            code = self._random.choice([FailureCode.PROVIDER_REJECTED, FailureCode.CONTEXT_TOO_LONG])
+            return ModelError(code, "It cannot be done.")
+        wait = self._random.choice([None, 1.0, 60.0])
+        return ModelError(FailureCode.PROVIDER_UNAVAILABLE, "Busy.", transient=True, retry_after=wait)
 
     def has_to_wait(self) -> bool:
         """Whether it is not a call's turn."""
@@ -284,18 +300,31 @@ class Simulation:
     async def run(self, *, most_happenings: int = 120) -> None:
         """Let things happen, then let everybody finish, and look at what is left."""
         await self.world.start()
+        self._limit()
         self.take_job()
         try:
             for _ in range(self._random.randrange(most_happenings)):
                 await self._settle_down()
+                self.world.journal.clock.advance(0.01)  # no two things happen at once
                 await self._random.choices(*zip(*self._possible(), strict=True))[0]()
+                self.world.journal.clock.advance(0.01)
                 self.check()
             await self._finish()
             self._check_books()
+            await self._check_prompts()
         finally:
             for process in self.processes:
                 process.kill()
             await self._settle_down()
+
+    def _limit(self) -> None:
+        """Give some executions a budget."""
+        calls = self._random.randrange(6)
+        most = {"max_calls": calls, "max_tokens": calls * 10_000, "max_cost_usd": calls * AT_MOST}
+        limit = self._random.choice([None, None, None, *most])
+        rows = self.world.journal.executions.rows
+        budget = None if limit is None else Budget.model_validate({limit: most[limit]})
+        rows[self.world.execution_id] = replace(self.stored, budget=budget)
 
     def _possible(self) -> list[tuple[Callable[[], Awaitable[None]], float]]:
         alive = [process for process in self.processes if not process.over]
@@ -306,11 +335,17 @@ class Simulation:
             possible += [(self._kill, 0.6), (self._stop, 0.3), (self._look, 1.0)]
         else:
             possible.append((self._recover, 2.0))
+        return possible + self._what_people_do()
+
+    def _what_people_do(self) -> list[tuple[Callable[[], Awaitable[None]], float]]:
         stored = self.stored
+        possible: list[tuple[Callable[[], Awaitable[None]], float]] = []
         if self._asking():
             possible.append((self._answer, 2.0))
         if self._handed_in():
             possible.append((self._review, 2.0))
+        if self._is_short:
+            possible.append((self._raise, 1.0))
         if stored.resume_at is not None or stored.deadline_at is not None:
             possible.append((self._let_time_pass, 2.0))
         if not stored.ended:
@@ -320,8 +355,11 @@ class Simulation:
         return possible
 
     async def _settle_down(self) -> None:
+        loop: Any = asyncio.get_running_loop()
         for _ in range(TURNS):
             await asyncio.sleep(0)
+            if not loop._ready:
+                return  # whoever is left waits at a gate
 
     async def _open_a_gate(self) -> None:
         self._open(self._random.choice(self.gates))
@@ -380,6 +418,21 @@ class Simulation:
     def _handed_in(self) -> list[Step]:
         return [step for step in self.stored.steps.values() if step.waits_for is WaitingOn.ACCEPTANCE]
 
+    @property
+    def _is_short(self) -> bool:
+        return not self.stored.ended and any(step.short_of for step in self.stored.steps.values())
+
+    async def _raise(self) -> None:
+        budget = self.stored.budget
+        assert budget is not None
+        raised = {name: value * 2 + 1 for name, value in budget.model_dump(exclude_none=True).items()}
+        self.told.append(f"somebody raises the budget to {raised}")
+        await self.world.decide(
+            lambda execution, context: budgets.change_budget(
+                execution, Budget.model_validate(raised), changed_by="ann", context=context
+            )
+        )
+
     async def _let_time_pass(self) -> None:
         self.told.append("a minute passes, and a sweep wakes what was parked, and sees what has expired")
         self.world.journal.clock.advance(61.0)
@@ -395,9 +448,16 @@ class Simulation:
         await self.world.cancel()
 
     async def _retry(self) -> None:
-        self.told.append("somebody retries")
+        again = self._random.choice([None, *self.stored.steps])
+        self.told.append(f"somebody retries from {again}")
         self._ended, self._cancelled, self._retries = None, False, self._retries + 1
-        await self.world.retry()
+        before = self.stored
+        await self.world.retry(again)
+        needed = self._handed_over()
+        for step in before.steps.values():
+            if step.status is StepStatus.COMPLETED and self.stored.steps[step.step_id].status is not step.status:
+                self._redone[step.step_id] += 1
+                self._replaced[step.step_id] += (step.step_id, step.document_version) not in needed
 
     async def _finish(self) -> None:
         """Nothing bad happens any more: the watch looks, people answer, and what nobody runs is taken up."""
@@ -421,12 +481,16 @@ class Simulation:
             await self._bury(process)
 
     async def _wake_up(self) -> None:
+        self.world.journal.clock.advance(0.01)  # no two things happen at once
+        if self._is_short:
+            await self._raise()
         if self._asking():
             await self._answer()
         if self._handed_in():
             await self._review()
         if self.stored.resume_at is not None or self.stored.deadline_at is not None:
             await self._let_time_pass()
+        self.world.journal.clock.advance(0.01)
 
     async def _bury(self, process: Process) -> None:
         for task in (process.job, *process.looks):
@@ -471,17 +535,31 @@ class Simulation:
             assert stored.waiting_on
         done = [step.step_id for step in stored.steps.values() if step.status is StepStatus.COMPLETED]
         completed = [event.step_id for event in log if event.event_type == "step_completed"]
-        assert sorted(done) == sorted(map(str, completed)), "a step was completed twice, or in silence"
+        ends = Counter(done) + self._redone
+        assert ends == Counter(map(str, completed)), "a step was completed twice, or in silence"
+        self._look_at_the_budget(stored)
         self._look_at_questions(stored, log)
-        told = {  # a retry tells of it again
-            (event.step_id, event.data["document_version"]) for event in log if event.event_type == "acceptance_needed"
-        }
+        told = self._handed_over()
         handed_in = [step_id for step_id, _ in told]
         at_once = [each for each in done if (each, stored.steps[each].document_version) not in told]
-        stored_by = Counter([*handed_in, *at_once])
+        stored_by = Counter([*handed_in, *at_once]) + self._replaced
         for made in self.world.documents.versions.values():
             assert [each.version for each in made] == list(range(1, stored_by[made[0].step_id] + 1)), "a document twice"
         assert len(self.world.documents.versions) == len(stored_by), "a document without a step"
+
+    def _handed_over(self) -> set[tuple[str | None, Any]]:
+        """Return the documents, by step and version, that waited for a person; a retry tells of one again."""
+        log = self.world.journal.log[self.world.execution_id]
+        needed = [event for event in log if event.event_type == "acceptance_needed"]
+        return {(event.step_id, event.data["document_version"]) for event in needed}
+
+    def _look_at_the_budget(self, stored: Execution) -> None:
+        """No more was spent, or is reserved, than was given."""
+        if stored.budget is not None:
+            spent, budget = spent_by(self.world.ledger.rows.values()), stored.budget
+            assert budget.max_cost_usd is None or spent.cost_usd <= budget.max_cost_usd, "more was spent than was given"
+            assert budget.max_tokens is None or spent.tokens <= budget.max_tokens, "more tokens than were given"
+            assert budget.max_calls is None or spent.calls <= budget.max_calls, "more calls than were given"
 
     def _look_at_questions(self, stored: Execution, log: list[ProgressEvent]) -> None:
         """Each round was closed once, and what expires next is known."""
@@ -494,6 +572,12 @@ class Simulation:
         assert stored.deadline_at == min((each for each in moments if each is not None), default=None)
         parked = [step.resume_at for step in stored.steps.values() if step.waits_for is WaitingOn.RATE_LIMIT]
         assert stored.resume_at == min((each for each in parked if each is not None), default=None)
+
+    async def _check_prompts(self) -> None:
+        """What was asked in each call can be shown, and is what was asked."""
+        for step_id in self.stored.steps:
+            for sent in await shown(self.world, step_id):
+                assert sent.is_exact, f"what {sent.call.key} was asked is not known any more"
 
     def _check_books(self) -> None:
         """What must hold when all is over."""
