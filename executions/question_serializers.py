@@ -26,6 +26,15 @@ class BoundField(serializers.Field):
         return value
 
 
+@extend_schema_field({"type": ["string", "number", "boolean", "array", "null"], "items": {"type": "string"}})
+class AnswerField(serializers.Field):
+    """An answer on its way out: a text, a number, yes or no, or the values of choices."""
+
+    def to_representation(self, value: object) -> object:
+        """Return it as it is."""
+        return value
+
+
 class ChoiceResponse(serializers.Serializer[Any]):
     """One of the answers that a question offers."""
 
@@ -41,7 +50,7 @@ class QuestionResponse(serializers.Serializer[Any]):
     answer_type = serializers.ChoiceField(choices=values(AnswerType))
     required = serializers.BooleanField()  # type: ignore[assignment]
     choices = ChoiceResponse(many=True)
-    default = serializers.JSONField(allow_null=True, help_text="What is assumed without an answer.")
+    default = AnswerField(help_text="What is assumed without an answer.")
     why = serializers.CharField(help_text="What depends on the answer.")
     minimum = BoundField(help_text="Of a number.")
     maximum = BoundField(help_text="Of a number.")

@@ -171,10 +171,15 @@ class PromptResponse(serializers.Serializer[Any]):
     max_output_tokens = serializers.IntegerField(source="request.max_output_tokens")
 
 
+@extend_schema_field({"anyOf": [{"type": "string", "enum": [each.value for each in EventType]}, {"type": "string"}]})
+class EventTypeField(serializers.CharField):
+    """What has happened."""
+
+
 class EventResponse(serializers.Serializer[Any]):
     """A line of the log, the same object as in the stream."""
 
-    event_type = serializers.ChoiceField(choices=values(EventType))
+    event_type = EventTypeField(help_text="One of these, or one of a newer version: pass over what you do not know.")
     execution_id = serializers.UUIDField()
     step_id = serializers.CharField(allow_null=True)
     sequence = serializers.IntegerField(help_text="1, 2, 3 … without gaps.")

@@ -12,7 +12,8 @@ Endpoint = tuple[str, str, str, Callable[..., Any]]
 
 _PROBLEM = {
     "type": "object",
-    "description": "RFC 9457 problem details.",
+    "description": "RFC 9457 problem details; some have more to tell, such as `current` and `wanted` of a status.",
+    "additionalProperties": True,
     "required": ["type", "title", "status", "detail", "instance", "code", "errors", "request_id"],
     "properties": {
         "type": {"type": "string", "format": "uri"},

@@ -35,10 +35,19 @@ class TotalsSerializer(serializers.Serializer[Any]):
     cost_final = serializers.BooleanField(help_text="false: a call is under way.")
 
 
-class GroupSerializer(serializers.Serializer[Any]):
+class GroupSerializer(TotalsSerializer):
     """A sum over the calls that share a value; the value's names stand beside it."""
 
     executions = serializers.IntegerField()
+    day = serializers.DateField(required=False, help_text="Of a group by day.")
+    provider = serializers.CharField(required=False, help_text="Of a group by model; empty: nobody has answered.")
+    model = serializers.CharField(required=False, help_text="Of a group by model.")
+    workflow_id = serializers.CharField(required=False, help_text="Of a group by workflow or step.")
+    step_id = serializers.CharField(required=False, help_text="Of a group by step.")
+    scope_type = serializers.CharField(required=False, help_text="Of a group by scope.")
+    scope_id = serializers.CharField(required=False, help_text="Of a group by scope.")
+    user = serializers.CharField(required=False, allow_null=True, help_text="Of a group by user; null: the system.")
+    tag = serializers.CharField(required=False, help_text="Of a group by tag.")
 
     def to_representation(self, instance: Any) -> dict[str, Any]:
         """Return key and sum in one object."""
@@ -67,13 +76,19 @@ class SummaryTotals(TotalsSerializer):
 class TelemetrySummary(serializers.Serializer[Any]):
     """What was spent in a span of time: `totals`, `averages` and `by_workflow` always, `groups` as asked for."""
 
-    since = TimestampField(allow_null=True)
-    until = TimestampField(allow_null=True)
     tz = serializers.CharField()
     totals = SummaryTotals()
     averages = AveragesSerializer()
     by_workflow = GroupSerializer(many=True)
     groups = serializers.DictField(child=GroupSerializer(many=True))
+
+    def get_fields(self) -> dict[str, Any]:
+        """Add the ends of the span: `from` is no name in Python."""
+        return {
+            "from": TimestampField(allow_null=True),
+            "to": TimestampField(allow_null=True),
+            **super().get_fields(),
+        }
 
     def to_representation(self, instance: Any) -> dict[str, Any]:
         """Return the summary; the span's ends are named `from` and `to`."""

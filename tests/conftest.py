@@ -11,6 +11,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import django
 import pytest
@@ -58,6 +59,7 @@ from access import services as access  # noqa: E402
 from documents.repository import KNOWN_SCHEMAS  # noqa: E402
 from executions.progress import notifier  # noqa: E402
 from telemetry import prices, turns  # noqa: E402
+from tests import promises  # noqa: E402
 from workflows.repository import get_definition  # noqa: E402
 
 
@@ -114,12 +116,22 @@ def staff(db: None) -> User:
     return User.objects.create_user("staff", is_staff=True)
 
 
+class CheckedClient(APIClient):
+    """A client that holds each answer against the OpenAPI document."""
+
+    def request(self, **given: Any) -> Any:
+        """Ask, and look at the answer."""
+        response = super().request(**given)
+        promises.check(response)
+        return response
+
+
 @pytest.fixture
 def api() -> Callable[[User | None], APIClient]:
     """Return what makes a client: with a token of the given user, or without one."""
 
     def client(user: User | None = None) -> APIClient:
-        made = APIClient(raise_request_exception=False)
+        made = CheckedClient(raise_request_exception=False)
         if user is not None:
             _, token = access.issue_token(user)
             made.credentials(HTTP_AUTHORIZATION=f"Bearer {token}")

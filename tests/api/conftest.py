@@ -11,12 +11,13 @@ from django.contrib.auth.models import User
 from django.test import Client
 
 from access.services import ensure_user, issue_token
+from tests import promises
 from tests.api import scenario
 
 
 @dataclass(frozen=True)
 class Caller:
-    """Somebody who uses the API."""
+    """Somebody who uses the API; each answer is held against the OpenAPI document."""
 
     user: User
     token: str
@@ -24,16 +25,22 @@ class Caller:
 
     def get(self, path: str, query: Mapping[str, Any] | None = None, **headers: str) -> Any:
         """Read."""
-        return self.http.get(f"/api/v1{path}", query, headers=self._headers(headers))
+        return self._checked(self.http.get(f"/api/v1{path}", query, headers=self._headers(headers)))
 
     def post(self, path: str, body: object = None, *, content_type: str = "application/json", **headers: str) -> Any:
         """Write; `body` is sent as JSON, and bytes as they are."""
         data = b"" if body is None else body
-        return self.http.post(f"/api/v1{path}", data, content_type=content_type, headers=self._headers(headers))
+        given = self._headers(headers)
+        return self._checked(self.http.post(f"/api/v1{path}", data, content_type=content_type, headers=given))
 
     def patch(self, path: str, body: object, **headers: str) -> Any:
         """Change."""
-        return self.http.patch(f"/api/v1{path}", body, content_type="application/json", headers=self._headers(headers))
+        given = self._headers(headers)
+        return self._checked(self.http.patch(f"/api/v1{path}", body, content_type="application/json", headers=given))
+
+    def _checked(self, response: Any) -> Any:
+        promises.check(response)
+        return response
 
     def _headers(self, headers: Mapping[str, str]) -> dict[str, str]:
         return {"Authorization": f"Bearer {self.token}", **{k.replace("_", "-"): v for k, v in headers.items()}}
