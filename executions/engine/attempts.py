@@ -19,7 +19,8 @@ from executions.engine.results import rejected_output
 from executions.engine.retries import failed_tries
 from executions.engine.reviews import Candidate, build_review, review_of
 from executions.engine.states import CallKind, CallStatus
-from workflows.definition import StepDefinition, WorkflowDefinition
+from executions.engine.stations import station
+from workflows.definition import WorkflowDefinition
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,29 +56,10 @@ class Attempts:
         self._definition = definition
         self._papers = papers
         self.step_id = step_id
-        self.step: StepDefinition = definition.step(step_id)
-        self.reads = definition.reads(self.step)  # types of the documents that it is given
-        self._models = self._resolved(self.step.model, *self.step.fallbacks)
-        self._reviewers = () if self.step.review is None else self._resolved(self.step.review.model)
-        self.model = self._models[0]
-        self._shared = self._shared_materials()
-
-    def _resolved(self, *names: str) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(model for name in names for model in self._ports.models.resolve(name)))
-
-    def _shared_materials(self) -> int:
-        """Return how many materials, of the brief and the documents, other prompts to the same model begin with.
-
-        0: none is made that could be read from a cache.
-        """
-        line, begins = self._definition, self._definition.beginnings
-        mine = begins[self.step.id]
-        if line.loops[self.step.id]:
-            return 1 + len(mine)
-        others = (each for each in line.steps if each.id != self.step.id)
-        alike = [other for other in others if self._resolved(other.model)[0] == self.model]
-        common = [_common(mine, begins[other.id]) for other in alike]
-        return 1 + max(common) if common else 0
+        self._station = station(definition, step_id, models=ports.models)
+        self.step = self._station.step
+        self.reads = self._station.reads
+        self.model = self._station.models[0]
 
     async def inputs(self, execution: Execution, *, made: Document | None = None) -> list[Document | None]:
         """Return each document that the step reads, None for one that is not there.
@@ -132,7 +114,7 @@ class Attempts:
         plan = replace(
             earlier,
             kind=CallKind.REVIEW,
-            model=self._reviewers[0],
+            model=self._station.reviewers[0],
             ordinal=1,
             rejected=None,
             candidate=candidate,
@@ -193,7 +175,7 @@ class Attempts:
 
     def next_model(self, plan: Plan) -> str | None:
         """Return whom to ask when the plan's model cannot do it; None: there is nobody else."""
-        models = self._models if plan.candidate is None else self._reviewers
+        models = self._station.models if plan.candidate is None else self._station.reviewers
         later = models[models.index(plan.model) + 1 :] if plan.model in models else ()
         return later[0] if later else None
 
@@ -239,7 +221,7 @@ class Attempts:
             items=self._items(plan.inputs),
             rounds=step.rounds,
             decisions=step.decisions,
-            shared=self._shared if plan.model == self.model else 0,
+            shared=self._station.shared if plan.model == self.model else 0,
             offers_questions=self._definition.may_ask,
         )
         names = self._names(step)
@@ -276,9 +258,3 @@ class Attempts:
             "scope.type": step.scope.type,
         }
         return {**names, "item.key": step.keys[-1]} if step.keys else names
-
-
-def _common(one: Sequence[str], other: Sequence[str]) -> int:
-    """Return how many elements both begin with."""
-    alike = [mine == theirs for mine, theirs in zip(one, other, strict=False)]
-    return [*alike, False].index(False)
