@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,6 +13,7 @@ from pydantic import JsonValue
 from access import selectors as access
 from access.selectors import Person
 from documents import repository as documents
+from executions.engine.pretty import pretty
 from executions.forecast import Basis, Past, Span, StepForecast, forecast, total, whole
 from executions.starting import published
 from executions.wiring import ports
@@ -115,8 +115,4 @@ def _there(
     if scope is None:
         return {}
     heads = {kind: documents.head_of(UUID(str(scope.id)), kind) for kind in definition.scope_documents}
-    return {
-        kind: len(json.dumps(head.content, indent=1, ensure_ascii=False).encode())
-        for kind, head in heads.items()
-        if head is not None
-    }
+    return {kind: len(pretty(head.content).encode()) for kind, head in heads.items() if head is not None}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -14,6 +13,7 @@ from executions.engine.iteration import item_material
 from executions.engine.papers import Papers
 from executions.engine.planner import instance_id
 from executions.engine.ports import Ports
+from executions.engine.pretty import pretty
 from executions.engine.prompts import Given, Rejected, build_request
 from executions.engine.results import rejected_output
 from executions.engine.retries import failed_tries
@@ -160,7 +160,7 @@ class Attempts:
             return rejected
         read = Pin(type=step.produces, document_id=step.document_id, version=step.decisions[-1].document_version)
         content = (await self._papers.pinned(read)).content
-        return replace(rejected, output=json.dumps(content, indent=1, ensure_ascii=False))
+        return replace(rejected, output=pretty(content))
 
     def _going_on(self, execution: Execution, plan: Plan, tries: Sequence[Call]) -> Attempt:
         """Return the next try of a call that was tried before: what was asked last, of the model asked last."""

@@ -25,7 +25,7 @@ from executions.engine.events import (
     totals_data,
 )
 from executions.engine.execution import Document, Execution, Failure, Pin, Step, moved, step_transition, transition
-from executions.engine.planner import dependents, in_order, ready_steps
+from executions.engine.planner import dependents, goes_on, in_order
 from executions.engine.spending import NOTHING_SPENT, Spent
 from executions.engine.states import ENDED, UNFINISHED, WORKING, ExecutionStatus, StepStatus, WaitingOn
 
@@ -200,7 +200,7 @@ def settle(change: Change, context: Context) -> Change:
         return change
     if execution.is_failing:
         return _fail(change, context)
-    if ready_steps(execution):
+    if goes_on(execution):
         return change
     if StepStatus.WAITING in statuses:
         if not change.held and any(step.short_of for step in execution.steps.values()):

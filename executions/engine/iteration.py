@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -17,6 +16,7 @@ from executions.engine.errors import FieldError, Invalid
 from executions.engine.events import StepSkipped
 from executions.engine.execution import Execution, ScopeRef, Step, child_scope, keys_of, moved
 from executions.engine.planner import instance_id, new_step
+from executions.engine.pretty import pretty
 from executions.engine.replies import MAX_VIOLATIONS
 from executions.engine.states import StepStatus
 from workflows.definition import ForEach, WorkflowDefinition
@@ -53,7 +53,7 @@ def item_material(over: ForEach, content: Mapping[str, JsonValue], key: str) -> 
     """Return the item with a key, as a step over it is given it; None: the collection has none."""
     for item in items_of(over, content) or ():
         if isinstance(item, dict) and item.get(over.key) == key:
-            text = json.dumps(item, indent=1, ensure_ascii=False)
+            text = pretty(item)
             return Material(kind="item", name=f"{over.scope_type} {key}", text=text)
     return None
 

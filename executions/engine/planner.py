@@ -65,9 +65,14 @@ def ready_steps(execution: Execution, *, once_done: str | None = None) -> tuple[
     """
     if execution.ended or execution.is_failing:
         return ()
-    pending = [step for step in execution.steps.values() if step.status is StepStatus.PENDING]
-    ready = [step for step in pending if _is_ready(execution, step, once_done)]
+    ready = [step for step in execution.steps.values() if _is_ready(execution, step, once_done)]
     return tuple(sorted(ready, key=in_order))
+
+
+def goes_on(execution: Execution) -> bool:
+    """Whether there is a step that can start now."""
+    steps = execution.steps.values()
+    return not execution.ended and any(_is_ready(execution, step, None) for step in steps) and not execution.is_failing
 
 
 def can_start(execution: Execution, step_id: str) -> bool:
@@ -77,9 +82,12 @@ def can_start(execution: Execution, step_id: str) -> bool:
 
 
 def _is_ready(execution: Execution, step: Step, once_done: str | None) -> bool:
-    return step.status is StepStatus.PENDING and all(
-        other == once_done or execution.steps[other].status is StepStatus.COMPLETED for other in step.depends_on
-    )
+    if step.status is not StepStatus.PENDING:
+        return False
+    for other in step.depends_on:
+        if other != once_done and execution.steps[other].status is not StepStatus.COMPLETED:
+            return False
+    return True
 
 
 def new_execution(

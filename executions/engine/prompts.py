@@ -15,6 +15,7 @@ from executions.engine.calls import Material, ModelRequest
 from executions.engine.clarification import ClarificationRound, Question
 from executions.engine.errors import FieldError
 from executions.engine.execution import Document
+from executions.engine.pretty import pretty
 from executions.engine.replies import ASK_CLARIFICATION, SUBMIT_DOCUMENT
 from workflows.definition import RoleDefinition, StepDefinition
 from workflows.faults import storable
@@ -163,11 +164,8 @@ def as_data(material: Material) -> str:
 
 def _inputs(given: Given) -> list[Material]:
     brief = given.brief
-    text = brief if isinstance(brief, str) else json.dumps(brief, indent=1, ensure_ascii=False)
-    read = [
-        Material(kind="document", name=each.type, text=json.dumps(each.content, indent=1, ensure_ascii=False))
-        for each in given.documents
-    ]
+    text = brief if isinstance(brief, str) else pretty(brief)
+    read = [Material(kind="document", name=each.type, text=pretty(each.content)) for each in given.documents]
     return [Material(kind="brief", name="brief", text=text), *read, *given.items]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 
@@ -12,6 +11,7 @@ from uuid_utils.compat import uuid7
 from executions.engine.calls import Call, ModelReply
 from executions.engine.events import moment
 from executions.engine.execution import Document, Execution, Step
+from executions.engine.pretty import pretty
 from executions.engine.prompts import Rejected
 from executions.engine.states import CallKind, CallStatus
 from workflows.definition import StepDefinition
@@ -100,7 +100,7 @@ def output_of(reply: ModelReply | None) -> str:
         return ""
     if reply.tool_calls:
         arguments = reply.tool_calls[0].arguments
-        return arguments if isinstance(arguments, str) else json.dumps(arguments, indent=1, ensure_ascii=False)
+        return arguments if isinstance(arguments, str) else pretty(arguments)
     return reply.text
 
 

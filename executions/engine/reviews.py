@@ -16,6 +16,7 @@ from executions.engine.errors import FieldError, IllegalTransition
 from executions.engine.events import ReviewCompleted, ReviewStarted
 from executions.engine.execution import Execution
 from executions.engine.ports import Decide
+from executions.engine.pretty import pretty
 from executions.engine.prompts import FOUND_BY_REVIEW, Given, Rejected, as_data, hashed, materials_of, sent_back
 from executions.engine.replies import (
     MAX_VIOLATIONS,
@@ -161,7 +162,7 @@ def build_review(
 def _prompt(
     step: StepDefinition, materials: Sequence[Material], *, candidate: Candidate, rejected: Rejected | None
 ) -> str:
-    text = json.dumps(candidate.content, indent=1, ensure_ascii=False)
+    text = pretty(candidate.content)
     parts = [as_data(material) for material in materials]
     parts.append(f"# Task: {step.name}\n\n{step.task}")
     parts.append(f"# What was written\n\n{as_data(Material(kind='output', name=step.produces, text=text))}")

@@ -41,7 +41,7 @@ class ExecutionRunner:
         self._executors: dict[str, LLMStepExecutor] = {}  # of those tasks
         self._refused: Counter[str] = Counter()  # what a step was to store, with nobody having moved
         self._left: list[str] = []  # at work when this runner took over, and not taken up yet
-        self._moved = asyncio.Event()  # set by refresh(): there may be something new to start
+        self._moved = asyncio.Event()  # a task has ended, or refresh() has seen something
         self._fenced = False  # another runner was seen to have taken over
 
     @property
@@ -146,12 +146,7 @@ class ExecutionRunner:
 
     async def _something_new(self) -> None:
         """Wait until a step's task has ended, or refresh() was called."""
-        moved = asyncio.create_task(self._moved.wait())
-        try:
-            await asyncio.wait({moved, *self._tasks.values()}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            moved.cancel()
-            await asyncio.wait({moved})
+        await self._moved.wait()
         self._moved.clear()
 
     def _start_tasks(self, *, limit: int | None = None) -> None:
@@ -189,7 +184,9 @@ class ExecutionRunner:
             pulls=pulls,
         )
         self._executors[step_id] = executor
-        self._tasks[step_id] = asyncio.create_task(executor.execute(), name=f"{self._id} {step_id}")
+        task = asyncio.create_task(executor.execute(), name=f"{self._id} {step_id}")
+        task.add_done_callback(lambda _: self._moved.set())
+        self._tasks[step_id] = task
 
     async def _finish(self, step_id: str, task: asyncio.Task[Execution]) -> None:
         executor = self._executors[step_id]
