@@ -43,7 +43,7 @@ migrate: $(RUN) ## bring a database of your own up to date
 	@$(MANAGE) load_catalog
 
 test: check ## everything that must hold
-	@$(BIN)/python -m pytest -n $(WORKERS)
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 test-uvicorn: $(DEV) ## the journeys with uvicorn as the web server
 	@JOURNEY_SERVER=uvicorn $(BIN)/python -m pytest -n $(WORKERS) tests/journeys $(patsubst %,--ignore=tests/journeys/test_%.py,serve server demo chaos)
