@@ -213,7 +213,7 @@ def sum_calls(calls: Iterable[Call]) -> Totals:
 _SETTLES_TO: dict[CallStatus, frozenset[CallStatus]] = {
     CallStatus.PENDING: frozenset({CallStatus.COMMITTED, CallStatus.DISCARDED, CallStatus.FAILED, CallStatus.UNKNOWN}),
     CallStatus.UNKNOWN: frozenset({CallStatus.DISCARDED}),
-    CallStatus.DISCARDED: frozenset({CallStatus.DISCARDED}),
+    CallStatus.DISCARDED: frozenset({CallStatus.DISCARDED, CallStatus.FAILED}),  # nobody waited, and it cost nothing
     CallStatus.COMMITTED: frozenset(),
     CallStatus.FAILED: frozenset(),
 }

@@ -172,6 +172,17 @@ async def test_a_settled_call_stays_settled(world_of: WorldOf, final: CallStatus
     assert kept.status is final
 
 
+async def test_a_call_that_nobody_waited_for_may_turn_out_to_have_cost_nothing(world_of: WorldOf) -> None:
+    world = await _started(world_of)
+    key = CallKey(execution_id=world.execution_id, step_id="one", attempt=1, kind=CallKind.GENERATE)
+    call = Call(key=key, model="p:m", request_hash="h", status=CallStatus.PENDING, started_at=datetime.now(UTC))
+    await world.settle(call)
+    await world.settle(replace(call, status=CallStatus.DISCARDED, estimated_cost_usd=Decimal(1)))
+    await world.settle(replace(call, status=CallStatus.FAILED, error="Busy."))
+    [kept] = await world.ports.ledger.calls(world.execution_id, "one")
+    assert (kept.status, kept.error, kept.estimated_cost_usd) == (CallStatus.FAILED, "Busy.", None)
+
+
 async def test_a_late_reply_of_a_lost_call_is_kept_with_its_cost(world_of: WorldOf) -> None:
     world = await _started(world_of)
     key = CallKey(execution_id=world.execution_id, step_id="one", attempt=1, kind=CallKind.GENERATE)

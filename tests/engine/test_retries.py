@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from executions.engine.calls import ModelReply, ModelRequest
+from executions.engine.calls import ModelReply, ModelRequest, sum_calls
 from executions.engine.errors import ModelError, Unavailable
 from executions.engine.in_memory import FixedChance
 from executions.engine.in_memory_models import ScriptedModelClient
@@ -136,7 +136,8 @@ async def test_a_cancel_that_nobody_told_of_is_seen_before_the_next_try() -> Non
 
     clock(world).sleep = cancelled_meanwhile  # type: ignore[method-assign]
     assert (await world.run()).status is ExecutionStatus.CANCELLED
-    assert (len(world.asked), tries(world)) == (1, [(1, 1, "discarded")])
+    assert (len(world.asked), tries(world)) == (1, [(1, 1, "failed")])
+    assert sum_calls(world.ledger.rows.values()).cost_usd == 0
 
 
 async def test_a_runner_stopped_while_it_waits_leaves_the_failed_try_and_nothing_under_way() -> None:
