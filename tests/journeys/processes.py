@@ -71,6 +71,7 @@ class Machine:
             "PORT": str(self.port),
             "POSTGRES_FSYNC": "0",
             "PYTHONUNBUFFERED": "1",
+            "SHUTDOWN_GRACE_SECONDS": "2",  # a model that is still writing at the end of a test is not waited for
             **self.environment,
             **extra,
         }
