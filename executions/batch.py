@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from functools import partial
@@ -27,6 +26,7 @@ from executions.engine.execution import Document, Execution
 from executions.engine.ports import Transition
 from executions.engine.stamping import stamp
 from executions.engine.states import CallStatus
+from executions.engine.values import replace
 from executions.progress.notifier import announce
 from telemetry import recorder, scope_budgets
 

@@ -11,7 +11,7 @@ import asyncio
 import logging
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
@@ -26,6 +26,7 @@ from executions.engine.errors import Unavailable
 from executions.engine.execution import Execution
 from executions.engine.ports import Transition
 from executions.engine.stamping import stamp
+from executions.engine.values import replace
 from executions.progress.notifier import announce
 from executions.threads import in_journal_thread, outage_waits
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -33,6 +32,7 @@ from executions.engine.execution import Execution, ScopeRef, Step
 from executions.engine.planner import new_execution
 from executions.engine.runner import ExecutionRunner
 from executions.engine.states import ExecutionStatus
+from executions.engine.values import replace
 from executions.holding import apply, hold
 from executions.jobs import enqueue_advance
 from executions.running import supervise, watched

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from pydantic import JsonValue
 
@@ -15,6 +15,7 @@ from executions.engine.events import AcceptanceDecided, AcceptanceNeeded
 from executions.engine.execution import Document, Execution, Failure, Pin, Step, step_transition
 from executions.engine.iteration import Collections
 from executions.engine.states import FailureCode, StepStatus, WaitingOn
+from executions.engine.values import replace
 from workflows.definition import WorkflowDefinition
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import timedelta
 
 from pydantic import JsonValue
@@ -16,6 +15,7 @@ from executions.engine.events import ClarificationAnswered, ClarificationNeeded,
 from executions.engine.execution import Execution, Failure, Step, step_transition, with_moments
 from executions.engine.planner import in_order
 from executions.engine.states import FailureCode, StepStatus, WaitingOn
+from executions.engine.values import replace
 from workflows.definition import ClarificationPolicy, OnDeadline
 
 

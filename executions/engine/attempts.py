@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from executions.engine.acceptance import CHANGES_REQUESTED
 from executions.engine.budgets import seconds_for_a_call
@@ -20,6 +20,7 @@ from executions.engine.retries import failed_tries
 from executions.engine.reviews import Candidate, build_review, review_of
 from executions.engine.states import CallKind, CallStatus
 from executions.engine.stations import station
+from executions.engine.values import replace
 from workflows.definition import WorkflowDefinition
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Protocol
@@ -20,6 +20,7 @@ from executions.engine.events import BudgetChanged, BudgetWarning, Event, money
 from executions.engine.execution import Execution, step_transition
 from executions.engine.spending import Spent, spent_by
 from executions.engine.states import ExecutionStatus, Limit, StepStatus
+from executions.engine.values import replace
 from workflows.budget import Budget
 
 WARNING_SHARE = Decimal("0.8")  # of a limit

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 
@@ -28,6 +28,7 @@ from executions.engine.execution import Document, Execution, Failure, Pin, Step,
 from executions.engine.planner import dependents, goes_on, in_order
 from executions.engine.spending import NOTHING_SPENT, Spent
 from executions.engine.states import ENDED, UNFINISHED, WORKING, ExecutionStatus, StepStatus, WaitingOn
+from executions.engine.values import replace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

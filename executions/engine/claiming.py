@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from executions.engine.changes import Change, Context, end_in_failure, failed
 from executions.engine.errors import IllegalTransition
 from executions.engine.events import Event, ExecutionStarted
 from executions.engine.execution import Execution, Failure, transition
 from executions.engine.states import WORKING, ExecutionStatus, FailureCode
+from executions.engine.values import replace
 
 
 def claim(execution: Execution, *, runner: str, max_recoveries: int, context: Context) -> Change:

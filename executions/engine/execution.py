@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from uuid import UUID, uuid5
@@ -25,6 +25,7 @@ from executions.engine.states import (
     StepStatus,
     WaitingOn,
 )
+from executions.engine.values import replace
 from workflows.budget import Budget
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from executions.engine.attempts import Attempts, Plan
 from executions.engine.calls import Call, ModelRequest
@@ -13,6 +13,7 @@ from executions.engine.prompts import Rejected
 from executions.engine.replies import ValidDocument, parse_reply
 from executions.engine.reviews import Candidate, review_of
 from executions.engine.states import CallKind, CallStatus
+from executions.engine.values import replace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -18,6 +18,7 @@ from executions.engine.ports import Ports, Repositories, Transition
 from executions.engine.spending import spent_by
 from executions.engine.stamping import stamp
 from executions.engine.states import CallStatus
+from executions.engine.values import replace
 from workflows.definition import WorkflowDefinition
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 from typing import cast
 
@@ -19,6 +18,7 @@ from executions.engine.planner import instance_id, new_step
 from executions.engine.pretty import pretty
 from executions.engine.replies import MAX_VIOLATIONS
 from executions.engine.states import StepStatus
+from executions.engine.values import replace
 from workflows.definition import ForEach, WorkflowDefinition
 from workflows.faults import parts_of, pointer
 from workflows.iteration import MAX_DEPTH

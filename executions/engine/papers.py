@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from uuid import UUID
 
 from executions.engine.execution import Document, Execution, Pin
 from executions.engine.ports import DocumentRepository
+from executions.engine.values import replace
 
 
 class Papers:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 from datetime import datetime
 
 from executions.engine.calls import CallKey
@@ -11,6 +10,7 @@ from executions.engine.changes import Change, Context, go_on, settle
 from executions.engine.errors import IllegalTransition, NotWaiting, VersionConflict
 from executions.engine.execution import Execution, step_transition, with_moments
 from executions.engine.states import WORKING, StepStatus, WaitingOn
+from executions.engine.values import replace
 
 
 def park(execution: Execution, step_id: str, *, resume_at: datetime, context: Context) -> Change:

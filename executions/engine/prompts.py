@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from pydantic import JsonValue
 
@@ -17,6 +17,7 @@ from executions.engine.errors import FieldError
 from executions.engine.execution import Document
 from executions.engine.pretty import pretty
 from executions.engine.replies import ASK_CLARIFICATION, SUBMIT_DOCUMENT
+from executions.engine.values import replace
 from workflows.definition import RoleDefinition, StepDefinition
 from workflows.faults import storable
 

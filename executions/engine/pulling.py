@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from executions.engine import budgets, changes
 from executions.engine.attempts import Attempt, Attempts
@@ -13,6 +13,7 @@ from executions.engine.papers import Papers, pin_of
 from executions.engine.planner import can_start, ready_steps
 from executions.engine.ports import Ports
 from executions.engine.states import StepStatus
+from executions.engine.values import replace
 from workflows.definition import WorkflowDefinition
 
 

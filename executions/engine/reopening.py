@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from uuid import UUID
 
 from executions.engine import accepting
@@ -14,6 +13,7 @@ from executions.engine.events import Event, ExecutionRetried
 from executions.engine.execution import Execution, Step, step_transition, transition, with_moments
 from executions.engine.planner import dependents
 from executions.engine.states import ExecutionStatus, StepStatus, WaitingOn
+from executions.engine.values import replace
 
 _LEFT_OVER = frozenset({StepStatus.FAILED, StepStatus.CANCELLED, StepStatus.SKIPPED})
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import assert_never
 
@@ -29,6 +29,7 @@ from executions.engine.replies import (
 )
 from executions.engine.results import output_of
 from executions.engine.states import WORKING, CallKind, CallStatus, StepStatus
+from executions.engine.values import replace
 from workflows.definition import ReviewPolicy, StepDefinition
 
 #: What a reviewer hands in. No step makes documents of this type: it is no slug.

@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from dataclasses import replace
 from uuid import UUID
 
 from executions.engine import changes, claiming
 from executions.engine.attempts import Attempt
 from executions.engine.calls import Call
-from executions.engine.errors import Conflict, EngineError, IllegalTransition, Occupied, Superseded, Unavailable
+from executions.engine.errors import Conflict, EngineError, IllegalTransition, Invalid, Occupied, Superseded, Unavailable
 from executions.engine.execution import Execution, Failure
 from executions.engine.finishing import to_the_end
 from executions.engine.papers import Papers
@@ -19,6 +18,7 @@ from executions.engine.planner import ready_steps
 from executions.engine.ports import Decide, Ports, Transition
 from executions.engine.states import WORKING, FailureCode, StepStatus
 from executions.engine.step_executor import LLMStepExecutor
+from executions.engine.values import replace
 from workflows.definition import WorkflowDefinition
 
 logger = logging.getLogger(__name__)
@@ -199,9 +199,9 @@ class ExecutionRunner:
             self._take_over(self._executors.pop(step_id))
         elif isinstance(error, Superseded | Unavailable):
             raise error
-        elif isinstance(error, Conflict):
+        elif isinstance(error, Conflict | Invalid):
             before = self._now.version
-            await self.refresh()  # it was ended, or the step was moved, from outside
+            await self.refresh()  # it was ended or moved from outside, or another step has changed what it goes by
             self._refused[step_id] = self._refused[step_id] + 1 if self._now.version == before else 0
             if self._refused[step_id] > MOST_REFUSALS:
                 await self._fail(step_id, error)  # nobody moves, and to ask the model again would not help

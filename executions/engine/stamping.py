@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime
 
 from executions.engine.changes import Change
 from executions.engine.events import ProgressEvent
 from executions.engine.execution import Execution, with_moments
+from executions.engine.values import replace
 
 
 def stamp(change: Change, *, current: Execution, now: datetime) -> tuple[Execution, tuple[ProgressEvent, ...]]:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from executions.engine.attempts import Attempt
 from executions.engine.calls import Call, ModelReply
-from executions.engine.errors import Conflict, ModelError, NotFound, Superseded
+from executions.engine.errors import Conflict, Invalid, ModelError, NotFound, Superseded
 from executions.engine.execution import Document, Execution, Step
 from executions.engine.finishing import to_the_end
 from executions.engine.ports import Decide, Ports, Transition
 from executions.engine.pulling import Pulled
 from executions.engine.retries import NOT_SENT
 from executions.engine.states import WORKING, CallStatus
+from executions.engine.values import replace
 from workflows.faults import storable
 
 
@@ -80,7 +79,7 @@ class StepBooks:
     async def _settle(self, call: Call, transition: Transition) -> None:
         try:
             await self._store(transition)
-        except (Conflict, Superseded, NotFound):
+        except (Conflict, Invalid, Superseded, NotFound):
             # Who takes the step up uses the reply. If its call was given up, the ledger counts it as discarded.
             await self._book(call)
             raise

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 
 from executions.engine import budgets, changes, parking
@@ -15,6 +14,7 @@ from executions.engine.ports import Decide, Ports
 from executions.engine.retries import given_up, seconds_to_wait
 from executions.engine.states import CallStatus, FailureCode
 from executions.engine.step_books import StepBooks
+from executions.engine.values import replace
 from workflows.definition import WorkflowDefinition
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import datetime
 
 from executions.engine import accepting, changes
@@ -19,6 +18,7 @@ from executions.engine.results import new_document
 from executions.engine.reviews import Candidate, Judgement, last_judged, told
 from executions.engine.states import FailureCode
 from executions.engine.step_calls import StepCalls
+from executions.engine.values import replace
 from workflows.definition import OnExhausted, WorkflowDefinition
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import assert_never
 
 from executions.engine import asking, budgets, changes
@@ -29,6 +28,7 @@ from executions.engine.reviews import (
 )
 from executions.engine.states import WORKING, CallKind, CallStatus, FailureCode
 from executions.engine.step_ends import StepEnds
+from executions.engine.values import replace
 from workflows.definition import WorkflowDefinition
 
 

@@ -164,3 +164,25 @@ async def test_questions_that_wait_again_are_told_again() -> None:
     assert [each.event_type for each in (retried, waiting)] == ["execution_retried", "execution_waiting"]
     assert (asked.event_type, asked.step_id) == ("clarification_needed", "one")
     assert [each["id"] for each in asked.data["questions"]] == ["one.1.1"]  # type: ignore[union-attr, call-overload, index]
+
+
+async def test_collections_that_are_too_many_together_are_sent_back_as_what_they_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("executions.engine.iteration.MAX_STEPS", 9)
+    made = definition(
+        {"id": "epics", "output_schema": collection("epics")},
+        {"id": "risks", "output_schema": collection("risks")},
+        {"id": "design", "for_each": over("epics", "epic")},
+        {"id": "answer", "for_each": over("risks", "risk")},
+    )
+    epics, risks = Gate(items("epics", "a", "b", "c", "d")), Gate(items("risks", "e", "f", "g", "h"))
+    world = await World(made, {"epics": [epics, items("epics", "a")], "risks": [risks, items("risks", "e")]}).start()
+    running = asyncio.create_task(world.run())
+    for gate in (epics, risks):
+        await gate.under_way()
+    epics.opened.set()
+    risks.opened.set()
+    assert (await running).status is ExecutionStatus.COMPLETED
+    sent_back = [each.data for each in world.journal.log[world.execution_id] if each.event_type == "remediation_started"]
+    assert [each["violations"][0]["code"] for each in sent_back] == ["too_many_items"]  # type: ignore[index, call-overload]
