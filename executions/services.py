@@ -68,7 +68,7 @@ def start_execution(
         ScopeForbidden: the scope belongs to somebody else.
         BudgetExceeded: the scope has spent what it may spend this month.
         UnpricedModel: a step's model has no known price, and REQUIRE_PRICED is on.
-        Invalid: the scope lacks a document that the workflow starts from.
+        Invalid: the scope lacks a document that the workflow starts from, or a step names a model of no provider.
     """
     definition, version = published(workflow_id, workflow_version)
     scope = claim_root_scope(user=user, scope_type=scope_type, scope_key=scope_id)

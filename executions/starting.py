@@ -36,14 +36,31 @@ def require_all(definition: WorkflowDefinition, scope_id: UUID, *, script: Scrip
     Raises:
         BudgetExceeded: the scope has spent its month, and not all models of the workflow are free.
         UnpricedModel: a step's model has no known price, and REQUIRE_PRICED is on; with pointers to the steps.
-        Invalid: the scope lacks a document that the workflow starts from, or the workflow what the script speaks of.
+        Invalid: a step names a model of no provider, the scope lacks a document that the workflow starts from, or the
+            workflow what the script speaks of.
     """
     if script is None:
+        _require_providers(definition)
         _require_room(definition, scope_id, now)
         _require_prices(definition, now)
     elif faults := list(_script_faults(script, definition)):
         raise Invalid("The rehearsal cannot be as it is written.", faults)
     _require_documents(definition, scope_id)
+
+
+def _require_providers(definition: WorkflowDefinition) -> None:
+    knows = ports().models.knows
+    unknown = [
+        FieldError(
+            pointer=pointer("steps", index),
+            code="unknown_provider",
+            detail=f"Step {definition.steps[index].id!r} may ask {model}, of a provider that nobody knows.",
+        )
+        for index, model in _models(definition)
+        if not knows(model)
+    ]
+    if unknown:
+        raise Invalid("A step could never ask its model.", unknown)
 
 
 def _require_room(definition: WorkflowDefinition, scope_id: UUID, now: datetime) -> None:

@@ -1,9 +1,9 @@
 """Settings that are each right and together wrong, found by `manage.py check` and before a server starts.
 
-E001: a model alias is no `provider:model`. E002: workers would take over work that is going on. E003: a worker has
-more database threads than connections. E004: nobody could tell what Pushpin has passed on. I001: what a model alias
-stands for needs a price of its own. W001: plain HTTP on a public address. W002 (--deploy): every request would be
-redirected for ever.
+E001: a model alias is no `provider:model`, or of no known provider. E002: workers would take over work that is going
+on. E003: a worker has more database threads than connections. E004: nobody could tell what Pushpin has passed on. I001:
+what a model alias stands for needs a price of its own. W001: plain HTTP on a public address. W002 (--deploy): every
+request would be redirected for ever.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from django.core.checks import CheckMessage, Error, Info, Tags, Warning, registe
 from django.utils import timezone
 from gripcontrol import parse_grip_uri
 
+from executions.llm.names import is_known
 from telemetry import prices
 
 
@@ -24,13 +25,13 @@ def model_aliases(**_: Any) -> list[CheckMessage]:
     """Find aliases that name no model."""
     return [
         Error(
-            f"The model alias {alias!r} stands for {model.strip()!r}, which is no provider:model.",
+            f"The model alias {alias!r} stands for {model.strip()!r}, which names no model of a known provider.",
             hint=f"Set MODEL_{alias.upper()} to a value like anthropic:claude-sonnet-5-5.",
             id="orchestrator.E001",
         )
         for alias, models in settings.MODEL_ALIASES.items()
         for model in models.split(",")
-        if not all(model.strip().partition(":"))
+        if not all(model.strip().partition(":")) or not is_known(model.strip())
     ]
 
 

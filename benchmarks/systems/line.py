@@ -50,6 +50,10 @@ class QuietModel:
         """Return the model as it is named."""
         return (model,)
 
+    def knows(self, _model: str) -> bool:
+        """Know them all."""
+        return True
+
     def estimate(self, _request: ModelRequest) -> Decimal | None:
         """Know no price."""
         return None
@@ -76,7 +80,7 @@ def use(model: QuietModel) -> Ports:
     return ports
 
 
-def publish(steps: int, *, model: str = "scripted:writer") -> User:
+def publish(steps: int, *, model: str = "openai:writer") -> User:
     """Publish the workflow; return who starts it."""
     line = [
         {

@@ -50,7 +50,7 @@ def write_step(execution: models.Execution, number: int) -> None:
         workflow_id=WORKFLOW,
         scope_id=execution.scope_id,
         status="committed",
-        requested_model="scripted:writer",
+        requested_model="openai:writer",
         request_hash="0" * 64,
         reply=line.CONTENT,
         started_at=now,

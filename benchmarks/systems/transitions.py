@@ -34,7 +34,7 @@ def _claim(execution_id: UUID) -> Execution:
 
 def _begin(execution: Execution, number: int) -> Transition:
     def start(now: Execution, context: changes.Context) -> changes.Change:
-        return changes.start_step(now, f"s{number}", model="scripted:writer", pins=(), context=context)
+        return changes.start_step(now, f"s{number}", model="openai:writer", pins=(), context=context)
 
     return Transition(
         execution_id=execution.id, epoch=execution.runner_epoch, decide=start, calls=(_call(execution, number),)
@@ -67,7 +67,7 @@ def _call(execution: Execution, number: int) -> Call:
     key = CallKey(execution_id=execution.id, step_id=f"s{number}", attempt=1, kind=CallKind.GENERATE)
     return Call(
         key=key,
-        model="scripted:writer",
+        model="openai:writer",
         request_hash="0" * 64,
         status=CallStatus.PENDING,
         started_at=timezone.now(),

@@ -34,6 +34,10 @@ class ScriptedModelClient:
         """Return aliases as models of the provider `scripted`."""
         return (model if ":" in model else f"scripted:{model}",)
 
+    def knows(self, model: str) -> bool:
+        """Know them all."""
+        return True
+
     def estimate(self, request: ModelRequest) -> Decimal | None:
         """Return the same for every request."""
         return self.estimated_cost_usd

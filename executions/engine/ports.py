@@ -138,6 +138,9 @@ class ModelClient(Protocol):
         Those after the first are asked, in this order, when the ones before them cannot do it.
         """
 
+    def knows(self, model: str) -> bool:
+        """Return whether there is a provider for a `provider:model`; whether it can be asked shows later."""
+
     def estimate(self, request: ModelRequest) -> Decimal | None:
         """Return what asking may cost at most, in US dollars; None when the model has no known price."""
 

@@ -10,7 +10,15 @@ from uuid import UUID
 from executions.engine import changes, claiming
 from executions.engine.attempts import Attempt
 from executions.engine.calls import Call
-from executions.engine.errors import Conflict, EngineError, IllegalTransition, Invalid, Occupied, Superseded, Unavailable
+from executions.engine.errors import (
+    Conflict,
+    EngineError,
+    IllegalTransition,
+    Invalid,
+    Occupied,
+    Superseded,
+    Unavailable,
+)
 from executions.engine.execution import Execution, Failure
 from executions.engine.finishing import to_the_end
 from executions.engine.papers import Papers

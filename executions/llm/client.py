@@ -14,6 +14,7 @@ from django.conf import settings
 from executions.engine.calls import ModelReply, ModelRequest, most_input_tokens
 from executions.engine.ports import Heard, Turn
 from executions.llm import rehearsal
+from executions.llm.names import is_known
 from executions.llm.options import Options, Output
 from executions.llm.turns import Turns
 from telemetry import prices
@@ -40,6 +41,10 @@ class RoutingModelClient:
     def resolve(self, model: str) -> tuple[str, ...]:
         """Return the `provider:model` that an alias stands for (itself when it is one already), then its fallbacks."""
         return tuple(each.strip() for each in self._aliases.get(model, model).split(","))
+
+    def knows(self, model: str) -> bool:
+        """Return whether there is a provider for a `provider:model`; whether it can be asked shows later."""
+        return is_known(model)
 
     def estimate(self, request: ModelRequest) -> Decimal | None:
         """Return what asking may cost at most: with the longest answer allowed, and caches used in the dearest way."""

@@ -195,6 +195,9 @@ class _Models(_Port):
     def resolve(self, model: str) -> tuple[str, ...]:
         return self.inner.models.resolve(model)
 
+    def knows(self, model: str) -> bool:
+        return self.inner.models.knows(model)
+
     def estimate(self, request: ModelRequest) -> Decimal | None:
         return self.inner.models.estimate(request)
 

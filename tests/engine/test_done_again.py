@@ -184,5 +184,7 @@ async def test_collections_that_are_too_many_together_are_sent_back_as_what_they
     epics.opened.set()
     risks.opened.set()
     assert (await running).status is ExecutionStatus.COMPLETED
-    sent_back = [each.data for each in world.journal.log[world.execution_id] if each.event_type == "remediation_started"]
+    sent_back = [
+        each.data for each in world.journal.log[world.execution_id] if each.event_type == "remediation_started"
+    ]
     assert [each["violations"][0]["code"] for each in sent_back] == ["too_many_items"]  # type: ignore[index, call-overload]

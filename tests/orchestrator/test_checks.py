@@ -44,9 +44,9 @@ def test_the_settings_of_a_local_start_are_clean() -> None:
 
 
 def test_an_alias_that_names_no_model_is_an_error(settings: Any) -> None:
-    settings.MODEL_ALIASES = {"fast": "openai:gpt", "standard": "gpt", "strong": ":x"}
+    settings.MODEL_ALIASES = {"fast": "openai:gpt", "standard": "gpt", "strong": ":x, openai:gpt,opnai:gpt"}
     found = checks.model_aliases()
-    assert ids(found) == ["orchestrator.E001"] * 2
+    assert ids(found) == ["orchestrator.E001"] * 3
     assert "MODEL_STANDARD" in str(found[0].hint)
 
 
