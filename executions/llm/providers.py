@@ -12,8 +12,6 @@ from datetime import UTC, datetime
 from functools import lru_cache
 
 import httpx
-from anthropic import AsyncAnthropic
-from openai import AsyncOpenAI
 from pydantic import JsonValue, TypeAdapter
 from pydantic_ai import exceptions
 from pydantic_ai.direct import model_request, model_request_stream
@@ -29,10 +27,6 @@ from pydantic_ai.messages import (
     ToolCallPartDelta,
 )
 from pydantic_ai.models import Model, infer_model
-from pydantic_ai.models.anthropic import AnthropicModel
-from pydantic_ai.models.openai import OpenAIChatModel, OpenAIResponsesModel
-from pydantic_ai.providers.anthropic import AnthropicProvider
-from pydantic_ai.providers.openai import OpenAIProvider
 from pydantic_ai.settings import ModelSettings
 
 from executions.engine.calls import FinishReason, ModelReply, ModelRequest, ToolCall, Usage
@@ -163,15 +157,34 @@ def _model(name: str) -> Model:
     """Return a model with a client that never retries by itself."""
     provider, _, model = name.partition(":")
     if provider == "anthropic":
-        mine = AsyncAnthropic(api_key=_key("ANTHROPIC"), max_retries=0)
-        return AnthropicModel(model, provider=AnthropicProvider(anthropic_client=mine))
+        return _anthropic(model)
     if provider in _OWN_CLIENTS:
-        client = OpenAIProvider(openai_client=AsyncOpenAI(api_key=_key("OPENAI"), max_retries=0))
         # Servers that only speak OpenAI's language speak its older half.
         is_chat = provider == "openai-chat" or (provider == "openai" and "OPENAI_BASE_URL" in os.environ)
-        kind = OpenAIChatModel if is_chat else OpenAIResponsesModel
-        return kind(model, provider=client)
+        return _openai(model, is_chat=is_chat)
     return infer_model(name)
+
+
+# A provider's library takes up to a second to import: whoever asks one provider does not wait for those of others.
+
+
+def _anthropic(model: str) -> Model:
+    from anthropic import AsyncAnthropic  # noqa: PLC0415
+    from pydantic_ai.models.anthropic import AnthropicModel  # noqa: PLC0415
+    from pydantic_ai.providers.anthropic import AnthropicProvider  # noqa: PLC0415
+
+    client = AsyncAnthropic(api_key=_key("ANTHROPIC"), max_retries=0)
+    return AnthropicModel(model, provider=AnthropicProvider(anthropic_client=client))
+
+
+def _openai(model: str, *, is_chat: bool) -> Model:
+    from openai import AsyncOpenAI  # noqa: PLC0415
+    from pydantic_ai.models.openai import OpenAIChatModel, OpenAIResponsesModel  # noqa: PLC0415
+    from pydantic_ai.providers.openai import OpenAIProvider  # noqa: PLC0415
+
+    client = AsyncOpenAI(api_key=_key("OPENAI"), max_retries=0)
+    kind = OpenAIChatModel if is_chat else OpenAIResponsesModel
+    return kind(model, provider=OpenAIProvider(openai_client=client))
 
 
 def _key(provider: str) -> str:

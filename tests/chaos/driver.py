@@ -88,8 +88,7 @@ class Chaos:
 
     def _start(self) -> None:
         self._web = [self._machine.serve("--no-worker")]
-        token = self._machine.manage("issue_token", "chaos").strip()
-        self._http.headers["Authorization"] = f"Bearer {token}"
+        self._http.headers["Authorization"] = f"Bearer {self._machine.token('chaos')}"
         self._web.append(self._machine.start("serve", "--no-worker", PORT=str(self._ports[1])))
         self._workers = [self._machine.start("worker"), self._machine.start("worker")]
 

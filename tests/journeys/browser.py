@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from playwright.sync_api import BrowserContext, Page, sync_playwright
 
-from tests.journeys.processes import Machine
+from tests.journeys.processes import PASSWORD, Machine
 
 ARGUMENTS = [
     "--no-sandbox",
@@ -19,7 +19,6 @@ ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-PASSWORD = "a-long-Passphrase"
 
 
 @contextmanager
@@ -36,8 +35,8 @@ def browsing() -> Iterator[BrowserContext]:
 
 
 def log_in(page: Page, machine: Machine, name: str) -> None:
-    """Make a user, and log in."""
-    machine.manage("issue_token", name, "--password-stdin", stdin=f"{PASSWORD}\n")
+    """Make a user when missing, and log in."""
+    machine.token(name)
     page.goto(f"{machine.url}/")
     page.get_by_label("Name").fill(name)
     page.get_by_label("Password").fill(PASSWORD)

@@ -1,13 +1,21 @@
-"""Installations for journeys: one shared by those that only use it, fresh ones for those that break things."""
+"""Installations for journeys: one shared by those that only use it, fresh ones for those that break things.
+
+The shared one begins with nothing. Fresh ones begin as copies of one that was prepared as an operator does it and
+stopped again: a database is made once for all of them.
+"""
 
 from __future__ import annotations
 
+import fcntl
+import os
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.journeys.processes import ROOT, SERVERS, Machine, machine
+from orchestrator import postgres
+from tests.journeys.processes import ROOT, SERVERS, STOP_SECONDS, Machine, machine
 
 
 @pytest.fixture(scope="session")
@@ -24,15 +32,39 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
         yield installed
 
 
+@pytest.fixture(scope="session")
+def prepared() -> Path:
+    """The data directory of an installation that nobody uses, with Alice and Ada in it."""
+    session = Path(os.environ["DATA_DIR"])  # of all processes that share these tests among them
+    made, making = session / "prepared", session / "in-preparation"
+    with (session / "prepared.lock").open("wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not made.exists():
+            with machine(making) as installed:
+                installed.prepare()
+                for name in ("alice", "ada"):
+                    installed.token(name)
+            assert postgres.wait_until_stopped(making, seconds=STOP_SECONDS)
+            making.rename(made)
+    return made
+
+
 @pytest.fixture
-def fresh(tmp_path: Path) -> Iterator[Machine]:
+def data_dir(prepared: Path, tmp_path: Path) -> Path:
+    """The data directory of an installation of one's own."""
+    subprocess.run(["cp", "-a", prepared, tmp_path / "data"], check=True)  # the database is somebody else's for root
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def fresh(data_dir: Path) -> Iterator[Machine]:
     """An installation of one's own, nothing started."""
-    with machine(tmp_path / "data") as installed:
+    with machine(data_dir) as installed:
         yield installed
 
 
 @pytest.fixture(params=SERVERS)
-def either(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Machine]:
+def either(request: pytest.FixtureRequest, data_dir: Path) -> Iterator[Machine]:
     """An installation of one's own on each of the servers that run the application, nothing started."""
-    with machine(tmp_path / "data", server=request.param) as installed:
+    with machine(data_dir, server=request.param) as installed:
         yield installed

@@ -20,6 +20,7 @@ from httpx_sse import connect_sse
 ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 60.0
 STOP_SECONDS = 40.0
+PASSWORD = "a-long-Passphrase"  # of everybody
 SERVERS = ("daphne", "uvicorn")  # which run our ASGI application
 CLOSED_BRIEF = (  # nothing in it is left open
     "# Tool library\n\nThe city lends 400 tools from 3 branches. The budget is 20,000 EUR, decided by Ms Ode."
@@ -128,9 +129,20 @@ class Machine:
         return process
 
     def prepare(self) -> None:
-        """Do by hand what `manage.py serve` does by itself."""
-        self.manage("migrate", "--verbosity", "0")
-        self.manage("load_catalog")
+        """Do by hand, once, what `manage.py serve` does by itself."""
+        done = self.data_dir / "prepared"
+        if not done.exists():
+            self.manage("migrate", "--verbosity", "0")
+            self.manage("load_catalog")
+            done.touch()
+
+    def token(self, name: str) -> str:
+        """Return the token of a user, who can also log in with `PASSWORD`; the user is made when missing."""
+        issued = self.data_dir / f"{name}.token"
+        if not issued.exists():
+            token = self.manage("issue_token", name, "--password-stdin", stdin=f"{PASSWORD}\n").strip()
+            issued.write_text(token, encoding="ascii")
+        return issued.read_text(encoding="ascii")
 
     def wait_for(self, process: subprocess.Popen[bytes]) -> None:
         """Wait until the web process answers."""
@@ -149,11 +161,9 @@ class Machine:
         return -number if self.server == "uvicorn" and number == signal.SIGTERM else 0
 
     def client(self, name: str = "alice") -> httpx.Client:
-        """Return an HTTP client with a token of its own."""
-        token = self.manage("issue_token", name).strip()
-        return httpx.Client(
-            base_url=f"{self.url}/api/v1", headers={"Authorization": f"Bearer {token}"}, timeout=START_SECONDS
-        )
+        """Return an HTTP client with the user's token."""
+        headers = {"Authorization": f"Bearer {self.token(name)}"}
+        return httpx.Client(base_url=f"{self.url}/api/v1", headers=headers, timeout=START_SECONDS)
 
     def logs(self) -> str:
         """Return the end of everything the processes wrote."""

@@ -128,8 +128,8 @@ def _publish(installed: Machine, folder: Path, language: str, model: str, second
     installed.manage("load_catalog", "--catalog", str(folder))
 
 
-def test_each_fault_ends_as_it_should_and_leaves_nothing_running(tmp_path: Path) -> None:
-    with misbehaving(tmp_path / "data") as (installed, _), installed.client() as client:
+def test_each_fault_ends_as_it_should_and_leaves_nothing_running(data_dir: Path) -> None:
+    with misbehaving(data_dir) as (installed, _), installed.client() as client:
         started = {
             (language, word): start_execution(client, f"{language}-{word}", workflow_id=language, key=word)
             for language in MODELS

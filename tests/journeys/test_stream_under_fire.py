@@ -19,9 +19,9 @@ SEED = int(os.environ.get("FIRE_SEED", "1"))
 
 @pytest.mark.parametrize("server", SERVERS)
 def test_each_event_exactly_once_whatever_is_broken(
-    tmp_path: Path, server: str, capsys: pytest.CaptureFixture[str]
+    data_dir: Path, server: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    fire = Fire(tmp_path / "data", server, events=EVENTS, seed=SEED)
+    fire = Fire(data_dir, server, events=EVENTS, seed=SEED)
     fire.run()
     with capsys.disabled():
         sys.stdout.write(f"\nsurvived on {fire}\n")

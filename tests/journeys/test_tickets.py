@@ -15,12 +15,19 @@ import httpx
 import pytest
 
 from orchestrator import postgres
-from tests.journeys.processes import CLOSED_BRIEF, Machine, start_execution, stream, wait_for_status, wait_until
+from tests.journeys.processes import (
+    CLOSED_BRIEF,
+    PASSWORD,
+    Machine,
+    start_execution,
+    stream,
+    wait_for_status,
+    wait_until,
+)
 
 pytestmark = pytest.mark.journey
 
 OPEN_BRIEF = "# Ferry\n\nThe town runs one ferry. It is undecided whether to buy a second one or to extend the hours."
-PASSWORD = "correct horse battery staple"
 ACCESS = {  # what the servers log of requests
     "daphne": [b"/stream 200", b"/stream 401", b"HTTP b'GET'"],
     "uvicorn": [b'/stream?ticket= HTTP/1.1" 200', b'/stream?ticket= HTTP/1.1" 401'],
@@ -67,7 +74,7 @@ def anonymous(machine: Machine) -> httpx.Client:
 @contextmanager
 def logged_in(machine: Machine, name: str) -> Iterator[httpx.Client]:
     """Provide a client with a session, as a browser has one."""
-    machine.manage("issue_token", name, "--password-stdin", stdin=PASSWORD)
+    machine.token(name)
     with anonymous(machine) as client:
         client.get(f"{machine.url}/login/")
         form = {"username": name, "password": PASSWORD, "csrfmiddlewaretoken": client.cookies["csrftoken"], "next": ""}
