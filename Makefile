@@ -3,7 +3,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 MANAGE := $(BIN)/python manage.py
-WORKERS ?= auto
+# One more than there are cores: journeys wait for other processes half of the time.
+WORKERS ?= $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 1) + 1)')
 
 .DEFAULT_GOAL := help
 .PHONY: help demo serve worker test test-uvicorn test-npm chaos bench bench-inflight bench-waiting bench-workers bench-stream bench-tokens bench-pushpin check format migrate clean

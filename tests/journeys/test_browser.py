@@ -64,6 +64,19 @@ def test_a_person_starts_an_execution_watches_it_answers_and_reads(fresh: Machin
     expect(page.locator("#costs tr.sum")).to_contain_text("5")
     page.screenshot(path=pictures / "finished.png", full_page=True)
 
+    calls = page.locator("#costs tr.call:visible")
+    expect(calls).to_have_count(0)
+    page.locator("#costs").get_by_role("button", name="discovery", exact=True).click()
+    expect(calls).to_have_count(2)  # the one that asked, and the one that knew the answers
+    page.screenshot(path=pictures / "calls.png", full_page=True)
+    calls.last.get_by_role("button", name="What was asked").click()
+    asked = page.get_by_role("dialog", name="What discovery was asked")
+    expect(asked).to_contain_text("This is what was sent")
+    expect(asked).to_contain_text("Ninety days after the return <b>at most</b>")
+    page.screenshot(path=pictures / "asked.png")
+    asked.get_by_role("button", name="Close").click()
+    expect(asked).to_have_count(0)
+
 
 def test_a_cancel_shows_at_once(fresh: Machine, page: Page) -> None:
     fresh.serve(REHEARSAL_LATENCY_SECONDS="60")
@@ -113,6 +126,26 @@ def test_a_person_has_epics_worked_over_accepts_them_and_retries_what_was_stoppe
         expect(decision).to_have_count(waiting - 1, timeout=20_000)
     expect(page.locator("#status")).to_have_text("completed", timeout=30_000)
     expect(page.locator(".step[data-step=test-plan]")).to_contain_text("done")
+
+
+def test_a_page_says_what_was_wrong_with_what_a_model_wrote(shared: Machine, page: Page, pictures: Path) -> None:
+    log_in(page, shared, "joan")
+    body = {
+        **{"workflow_id": "meeting-minutes", "scope_type": "project", "scope_id": "wrong", "input": "We met."},
+        **{"dry_run": True, "rehearsal": {"steps": {"minutes": {"invalid": 3}}}},
+    }
+    with shared.client("joan") as client:
+        execution_id = client.post("/executions/", json=body).json()["execution_id"]
+    page.goto(f"{shared.url}/executions/{execution_id}/")
+
+    expect(page.locator("#status")).to_have_text("failed", timeout=20_000)
+    step = page.locator(".step[data-step=minutes]")
+    expect(step.get_by_role("list", name="What was wrong")).to_contain_text("required")
+    page.locator("#costs").get_by_role("button", name="minutes", exact=True).click()
+    expect(page.locator("#costs tr.call:visible")).to_have_count(3)
+    page.locator("#costs").get_by_role("button", name="minutes, remediate, attempt 3").click()
+    expect(page.get_by_role("dialog")).to_contain_text("required")
+    page.screenshot(path=pictures / "wrong.png", full_page=True)
 
 
 def test_a_dry_run_cannot_be_mistaken(shared: Machine, page: Page) -> None:

@@ -12,6 +12,7 @@ export function make(name, attributes = {}, ...children) {
 
 const MARKS = {
   pending: "○", running: "●", waiting: "?", remediating: "↻", completed: "✓", failed: "✗", cancelled: "■", skipped: "–",
+  committed: "✓", discarded: "–", unknown: "?",  // of calls
 };
 
 export const badge = (status) =>

@@ -1,9 +1,10 @@
 // One execution, live. The stream says that something happened; what it looks like now is read from the API.
 
 import { Problem, all, get, post } from "./api.js";
-import { badge, flag, make, moment, spent, readable, words } from "./dom.js";
+import { badge, flag, make, moment, readable, spent, words } from "./dom.js";
 import { acceptanceForm } from "./acceptance.js";
 import { budgetForm, budgetKey, budgetLines } from "./budget.js";
+import { costRows } from "./costs.js";
 import { questionForm } from "./questions.js";
 import { follow as followStream } from "../scriptorium/stream.js";
 
@@ -12,8 +13,10 @@ const id = page.dataset.execution;
 const at = (name) => document.getElementById(name);
 const documents = new Map(); // document id → the version that is shown, and its element
 const drafts = new Map(); // step id → what it is writing now
+const opened = new Set(); // ids of the steps whose calls are shown
 const ENDED = new Set(["completed", "failed", "cancelled"]);
 const WRITING = new Set(["running", "remediating"]);
+const MOST_VIOLATIONS = 5; // on a card
 const RETRY_MS = 2000;
 const HIDDEN_SECONDS = 30; // between two readings of a page that nobody looks at
 
@@ -43,7 +46,16 @@ function stepCard(step) {
     step.status === "waiting" && step.resume_at ? make("p", {}, `goes on at ${moment(step.resume_at)}`) : null,
     step.short_of ? make("p", {}, `waits for a bigger budget: ${words(step.short_of)}`) : null,
     step.error ? make("p", { class: "fault" }, step.error.message) : null,
+    violationsOf(step),
     draftOf(step));
+}
+
+// Why an output was sent back, or was not good enough in the end.
+function violationsOf({ status, violations }) {
+  if (!["remediating", "failed"].includes(status) || violations.length === 0) return null;
+  const told = violations.slice(0, MOST_VIOLATIONS).map(({ pointer, detail }) => `${pointer} ${detail}`.trim());
+  if (violations.length > told.length) told.push(`and ${violations.length - told.length} more`);
+  return make("ul", { class: "violations", "aria-label": "What was wrong" }, told.map((each) => make("li", {}, each)));
 }
 
 // What a step is writing: its own words, so never more than text.
@@ -172,17 +184,6 @@ function documentBody(found) {
   return [make("p", { class: "hint" }, origin, " ", toggle), body, raw];
 }
 
-function showCosts(costs) {
-  const line = (name, model, sums, attributes = {}) => make("tr", attributes,
-    make("td", {}, name), make("td", {}, model), make("td", { class: "number" }, String(sums.calls)),
-    make("td", { class: "number" }, (sums.total_tokens - sums.output_tokens).toLocaleString()),
-    make("td", { class: "number" }, sums.output_tokens.toLocaleString()),
-    make("td", { class: "number" }, spent(sums)));
-  const models = (step) => [...new Set(step.attempts.flatMap((each) => each.calls.map((call) => call.requested_model)))].join(", ");
-  at("costs").replaceChildren(...costs.steps.map((step) => line(step.step_id, models(step), step)),
-    line("Total", "", costs.total, { class: "sum" }));
-}
-
 let reading = null;
 let again = false;
 
@@ -197,7 +198,7 @@ async function refresh() {
       showExecution(execution);
       showSteps(steps);
       showBudget(execution, steps);
-      showCosts(costs);
+      at("costs").replaceChildren(...costRows(costs, id, opened));
       showDocuments(steps);
     } while (again);
   })().finally(() => { reading = null; });
