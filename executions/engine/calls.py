@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
+from functools import lru_cache
 from typing import Annotated
 from uuid import UUID
 
@@ -16,7 +17,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
 
 from executions.engine.dry_run import StepScript
 from executions.engine.states import CallKind, CallStatus
-from executions.engine.values import replace
+from executions.engine.values import Same, replace
 
 
 class _Value(BaseModel):
@@ -90,7 +91,7 @@ class ModelReply(_Value):
     raw: Kept = None  # the provider's answer, for the record
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)  # without slots, as copies are made of it all the time
 class ModelRequest:
     """One question to a model. `materials` is what the prompt was made from, for models that work without language."""
 
@@ -122,8 +123,17 @@ _FRAME_TOKENS = 512
 
 def most_input_tokens(request: ModelRequest) -> int:
     """Return how many tokens the request has at most: no tokenizer makes more of a text than it has bytes."""
-    texts = (request.instructions, request.prompt, json.dumps(request.output_schema, ensure_ascii=False))
-    return _FRAME_TOKENS + sum(len(text.encode("utf-8", "surrogatepass")) for text in texts)
+    texts = (request.instructions, request.prompt)
+    return _FRAME_TOKENS + _schema_bytes(Same(request.output_schema)) + sum(map(_bytes, texts))
+
+
+@lru_cache(maxsize=1_000)
+def _schema_bytes(schema: Same[Mapping[str, JsonValue]]) -> int:
+    return _bytes(json.dumps(schema.value, ensure_ascii=False))
+
+
+def _bytes(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
 
 
 def most_tokens(request: ModelRequest) -> int:
@@ -142,7 +152,7 @@ class CallKey:
     ordinal: int = 1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)  # without slots, as copies are made of it all the time
 class Call:
     """One row of the ledger."""
 
@@ -203,11 +213,17 @@ def sum_calls(calls: Iterable[Call]) -> Totals:
     ]
     return Totals(
         calls=len(rows),
-        usage=Usage(**{name: sum(getattr(reply.usage, name) for reply in replies) for name in Usage.model_fields}),
+        usage=_sum_of_usage([reply.usage for reply in replies]),
         known_cost_usd=sum((reply.cost_usd for reply in replies if reply.cost_usd is not None), Decimal(0)),
         unpriced_calls=len(unpriced),
         cost_final=all(call.status is not CallStatus.PENDING for call in rows),
     )
+
+
+def _sum_of_usage(usages: Sequence[Usage]) -> Usage:
+    if len(usages) == 1:
+        return usages[0]
+    return Usage(**{name: sum(getattr(each, name) for each in usages) for name in Usage.model_fields})
 
 
 #: What a call may still become.

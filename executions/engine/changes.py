@@ -44,7 +44,7 @@ class Context:
     scope_room: Callable[[], Decimal | None] = field(default=lambda: None)  # US dollars; None: no limit
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)  # without slots, as copies are made of it all the time
 class Change:
     """The execution as it shall be, and the events that tell of it.
 
@@ -76,11 +76,10 @@ def start_step(execution: Execution, step_id: str, *, model: str, pins: tuple[Pi
     Raises:
         IllegalTransition: the step is not pending, or the execution has ended.
     """
-    execution = step_transition(execution, step_id, StepStatus.RUNNING, now=context.now)
-    step = execution.steps[step_id]
+    step = moved(execution, execution.steps[step_id], StepStatus.RUNNING, now=context.now)
     step = replace(step, attempt=step.attempt + 1, invalid_outputs=0, violations=(), pins=pins)
     event = StepStarted(step_id=step_id, attempt=step.attempt, role=step.role, model=model, inputs=pins)
-    return Change(execution=execution.with_step(step), events=(event,))
+    return Change(execution=execution.with_moved(step, now=context.now), events=(event,))
 
 
 def remediate(execution: Execution, step_id: str, *, violations: tuple[FieldError, ...], context: Context) -> Change:
@@ -89,11 +88,10 @@ def remediate(execution: Execution, step_id: str, *, violations: tuple[FieldErro
     Raises:
         IllegalTransition: the step is not working, or the execution has ended.
     """
-    execution = step_transition(execution, step_id, StepStatus.REMEDIATING, now=context.now)
-    step = execution.steps[step_id]
+    step = moved(execution, execution.steps[step_id], StepStatus.REMEDIATING, now=context.now)
     step = replace(step, attempt=step.attempt + 1, invalid_outputs=step.invalid_outputs + 1, violations=violations)
     event = RemediationStarted(step_id=step_id, attempt=step.attempt, violations=violations)
-    return Change(execution=execution.with_step(step), events=(event,))
+    return Change(execution=execution.with_moved(step, now=context.now), events=(event,))
 
 
 def complete_step(execution: Execution, step_id: str, *, context: Context, document: Document | None = None) -> Change:
@@ -105,8 +103,7 @@ def complete_step(execution: Execution, step_id: str, *, context: Context, docum
     document = document or context.document
     if document is None:
         raise ValueError("a step completes with its document")
-    execution = step_transition(execution, step_id, StepStatus.COMPLETED, now=context.now)
-    step = execution.steps[step_id]
+    step = moved(execution, execution.steps[step_id], StepStatus.COMPLETED, now=context.now)
     step = replace(step, document_id=document.id, document_version=document.version, violations=())
     spent = context.step_totals(step_id)
     event = StepCompleted(
@@ -118,7 +115,7 @@ def complete_step(execution: Execution, step_id: str, *, context: Context, docum
         usage=spent.usage,
         cost_usd=money(spent.cost_usd),
     )
-    return settle(Change(execution=execution.with_step(step), events=(event,)), context)
+    return settle(Change(execution=execution.with_moved(step, now=context.now), events=(event,)), context)
 
 
 def fail_step(

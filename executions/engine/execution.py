@@ -47,7 +47,7 @@ class Pin(BaseModel):
     version: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)  # without slots, as copies are made of it all the time
 class Step:
     """One step of an execution."""
 
@@ -142,7 +142,7 @@ def child_scope(parent: ScopeRef, scope_type: str, key: str) -> ScopeRef:
     return ScopeRef(id=uuid5(parent.id, f"{scope_type}/{key}"), type=scope_type, key=key)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)  # without slots, as copies are made of it all the time
 class Execution:
     """One run of one workflow version in one scope."""
 
@@ -183,7 +183,8 @@ class Execution:
     @property
     def is_failing(self) -> bool:
         """Whether one of its steps has failed and it fails with that: as soon as the others are done."""
-        return any(step.is_fatal for step in self.steps.values())
+        failed = StepStatus.FAILED
+        return any(not step.may_fail for step in self.steps.values() if step.status is failed)
 
     @property
     def done_steps(self) -> int:
@@ -193,6 +194,10 @@ class Execution:
     def with_step(self, step: Step) -> Execution:
         """Return the execution with this step in place of the one of the same id."""
         return self.with_steps((step,))
+
+    def with_moved(self, step: Step, *, now: datetime) -> Execution:
+        """Return the execution with this step, which has got on, in place of the one of the same id."""
+        return replace(self, steps={**self.steps, step.step_id: step}, updated_at=now, recoveries=0)
 
     def with_steps(self, steps: Iterable[Step]) -> Execution:
         """Return the execution with these steps added, or in place of those of the same ids."""
@@ -255,8 +260,7 @@ def step_transition(execution: Execution, step_id: str, to: StepStatus, *, now: 
     Raises:
         IllegalTransition: the table does not allow the move, or the execution has ended.
     """
-    step = moved(execution, execution.steps[step_id], to, now=now)
-    return replace(execution, updated_at=now, recoveries=0).with_step(step)
+    return execution.with_moved(moved(execution, execution.steps[step_id], to, now=now), now=now)
 
 
 def moved(execution: Execution, step: Step, to: StepStatus, *, now: datetime) -> Step:

@@ -65,25 +65,32 @@ def ready_steps(execution: Execution, *, once_done: str | None = None) -> tuple[
     """
     if execution.ended or execution.is_failing:
         return ()
-    ready = [step for step in execution.steps.values() if _is_ready(execution, step, once_done)]
+    ready = [step for step in _pending(execution) if _is_ready(execution, step, once_done)]
     return tuple(sorted(ready, key=in_order))
 
 
 def goes_on(execution: Execution) -> bool:
     """Whether there is a step that can start now."""
-    steps = execution.steps.values()
-    return not execution.ended and any(_is_ready(execution, step, None) for step in steps) and not execution.is_failing
+    if execution.ended or execution.is_failing:
+        return False
+    return any(_is_ready(execution, step, None) for step in _pending(execution))
 
 
 def can_start(execution: Execution, step_id: str) -> bool:
     """Whether this step is one of those that can start now."""
     step = execution.steps[step_id]
-    return not execution.ended and _is_ready(execution, step, None) and not execution.is_failing
+    if step.status is not StepStatus.PENDING or execution.ended or execution.is_failing:
+        return False
+    return _is_ready(execution, step, None)
+
+
+def _pending(execution: Execution) -> list[Step]:
+    pending = StepStatus.PENDING
+    return [step for step in execution.steps.values() if step.status is pending]
 
 
 def _is_ready(execution: Execution, step: Step, once_done: str | None) -> bool:
-    if step.status is not StepStatus.PENDING:
-        return False
+    """Whether a pending step has all that it needs."""
     for other in step.depends_on:
         if other != once_done and execution.steps[other].status is not StepStatus.COMPLETED:
             return False

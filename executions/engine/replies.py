@@ -19,6 +19,7 @@ from executions.engine.clarification import QuestionDraft
 from executions.engine.errors import FieldError
 from executions.engine.execution import Failure
 from executions.engine.states import FailureCode
+from executions.engine.values import Same
 from workflows.definition import pointer, validator_of
 from workflows.faults import UNSTORABLE, storable
 
@@ -151,7 +152,7 @@ def _document(content: JsonValue, schema: Mapping[str, JsonValue]) -> Outcome:
         return flaw
     found = [
         FieldError(pointer=pointer(*error.instance_path), code=error.kind.name, detail=error.message[:500])
-        for error in _validator(json.dumps(schema, sort_keys=True)).iter_errors(content)
+        for error in _validator(Same(schema)).iter_errors(content)
     ]
     if found:
         found.sort(key=lambda error: (error.pointer, error.code, error.detail))
@@ -182,9 +183,9 @@ def _inside(value: JsonValue) -> Iterator[JsonValue]:
         yield from value
 
 
-@lru_cache(maxsize=256)
-def _validator(schema: str) -> jsonschema_rs.Validator:
-    return validator_of(json.loads(schema))
+@lru_cache(maxsize=1_000)
+def _validator(schema: Same[Mapping[str, JsonValue]]) -> jsonschema_rs.Validator:
+    return validator_of(dict(schema.value))
 
 
 def _questions(arguments: JsonValue, max_questions: int) -> Outcome:

@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Generic, TypeVar
 
 from executions.engine.ports import ModelClient
+from executions.engine.values import Same
 from workflows.definition import StepDefinition, WorkflowDefinition
 
 _KEPT = 1_000  # steps
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,32 +26,17 @@ class Station:
     shared: int
 
 
-class _Same(Generic[T]):
-    """A value that is looked up by what it is, and not by what is in it."""
-
-    __slots__ = ("value",)
-
-    def __init__(self, value: T) -> None:
-        self.value = value
-
-    def __hash__(self) -> int:
-        return id(self.value)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Same) and other.value is self.value
-
-
 def station(definition: WorkflowDefinition, step_id: str, *, models: ModelClient) -> Station:
     """Return what is known of a step, or of the one that this is an instance of.
 
     Raises:
         KeyError: the workflow has no such step.
     """
-    return _station(_Same(definition), step_id.partition("@")[0], _Same(models))
+    return _station(Same(definition), step_id.partition("@")[0], Same(models))
 
 
 @lru_cache(maxsize=_KEPT)
-def _station(definition: _Same[WorkflowDefinition], slug: str, models: _Same[ModelClient]) -> Station:
+def _station(definition: Same[WorkflowDefinition], slug: str, models: Same[ModelClient]) -> Station:
     line, client = definition.value, models.value
     step = line.step(slug)
     mine = _resolved(client, step.model, *step.fallbacks)
