@@ -1,4 +1,4 @@
-"""Many rows in one statement, on Django's own connection and in its transaction.
+"""Many rows in one statement, and many statements in one: on Django's own connection, or to be sent over another.
 
 The ORM's bulk operations spend most of their time on building statements. Here the text of a statement depends on
 its columns alone (the rows travel as one JSON array), so that PostgreSQL prepares it once.
@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import json
 import select
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from functools import lru_cache
@@ -20,14 +20,12 @@ from uuid import UUID
 
 import psycopg
 from django.db import connection, models
-from pydantic import TypeAdapter
+from pydantic_core import to_json
 
 _PREFER_INDEXES = (
     "SELECT set_config('enable_seqscan', 'off', true), "
     "set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true)"
 )
-
-_JSON: TypeAdapter[Any] = TypeAdapter(Any)
 
 Row = Mapping[str, object]  # by name of a field, or of its column
 
@@ -70,17 +68,30 @@ def prefer_indexes() -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Guard:
-    cursor: psycopg.Cursor[Any]
-    count: int
-    otherwise: Exception
+class Write:
+    """Rows that one statement writes, or a part of one."""
 
-    def check(self) -> None:
-        if self.cursor.rowcount != self.count:
+    body: str  # SQL
+    rows: str  # JSON; its place is in one of both texts
+    before: str = ""  # what the body selects from: named queries, as they stand in a WITH
+    reads: bool = False  # it looks at rows only, whether they are as they are expected to be
+    count: int | None = None  # rows that it has to write, or to find; None: as many as there are
+    otherwise: Exception = field(default_factory=lambda: RuntimeError("rows were not as expected"))
+
+    @property
+    def statement(self) -> str:
+        """It alone."""
+        return f"WITH {self.before} {self.body}" if self.before else self.body
+
+    def check(self, cursor: psycopg.Cursor[Any]) -> None:
+        """Raise `otherwise` if its rows were not as it expects."""
+        if self.count is not None and cursor.rowcount != self.count:
             raise self.otherwise
 
 
-_guards: ContextVar[list[_Guard] | None] = ContextVar("guards", default=None)  # of the statements that travel together
+_guards: ContextVar[list[tuple[Write, psycopg.Cursor[Any]]] | None] = ContextVar(
+    "guards", default=None
+)  # of the statements that travel together
 
 
 @contextmanager
@@ -94,20 +105,61 @@ def together() -> Iterator[None]:
         Exception: the `otherwise` of a guarded statement that did not find its rows.
     """
     connection.ensure_connection()
-    guards: list[_Guard] = []
+    guards: list[tuple[Write, psycopg.Cursor[Any]]] = []
     before = _guards.set(guards)
     try:
         with connection.wrap_database_errors, connection.connection.pipeline() as pipeline:
             yield
             pipeline.sync()
-            for guard in guards:
-                guard.check()
+            for write, cursor in guards:
+                write.check(cursor)
     finally:
         _guards.reset(before)
 
 
-def insert(model: type[models.Model], rows: Sequence[Row], *, or_ignore: bool = False) -> None:
-    """Store new rows, all with the same columns.
+def write(writes: Iterable[Write]) -> None:
+    """Carry out writes, one after the other.
+
+    Raises:
+        Exception: `otherwise` of one whose rows are not as it expects; of statements that travel together, in the end.
+    """
+    guards = _guards.get()
+    for each in writes:
+        cursor = execute(each.statement, [each.rows])
+        if guards is None:
+            each.check(cursor)
+        else:
+            guards.append((each, cursor))
+
+
+def as_one(writes: Sequence[Write]) -> tuple[str, list[bytes]]:
+    """Return the one statement of all writes ($1, $2, …), and its parameters as texts: all of them or none.
+
+    Their rows are those of different tables; each sees the tables as they were before. They lock their rows one after
+    the other, in this order. Where rows are not as one of them expects, the server says `division_by_zero`.
+    """
+    counts = [str(each.count) for each in writes if each.count is not None]
+    parts = tuple((each.before, each.body, each.reads, each.count is not None) for each in writes)
+    return _as_one(parts), [text.encode() for text in (*(each.rows for each in writes), *counts)]
+
+
+@lru_cache(maxsize=256)
+def _as_one(parts: tuple[tuple[str, str, bool, bool], ...]) -> str:
+    """Return the statement of all parts. SQL knows no assertion: what does not hold is divided by."""
+    queries: list[str] = []
+    checks: list[str] = []
+    for number, (before, body, reads, guarded) in enumerate(parts):
+        returning = "" if reads else " RETURNING 1"
+        queries += [*([before] if before else []), f"part_{number} AS ({body}{returning})"]
+        if guarded:
+            checks.append(f"(SELECT count(*) FROM part_{number}) = %s::bigint")  # noqa: S608 - names of ours
+    check = " AND ".join(checks) or "true"
+    pieces = f"WITH {', '.join(queries)} SELECT 1 / ({check})::integer".split("%s")
+    return "".join(f"{piece}${number}" for number, piece in enumerate(pieces[:-1], start=1)) + pieces[-1]
+
+
+def insertion(model: type[models.Model], rows: Sequence[Row], *, or_ignore: bool = False) -> Iterator[Write]:
+    """Yield the write of new rows, all with the same columns; nothing if there are none.
 
     Args:
         model: Whose table it is.
@@ -115,7 +167,31 @@ def insert(model: type[models.Model], rows: Sequence[Row], *, or_ignore: bool = 
         or_ignore: Leave out rows that break a constraint of uniqueness.
     """
     if rows:
-        execute(_insert(model, tuple(rows[0]), or_ignore), [as_json(model, rows)])
+        count = None if or_ignore else len(rows)
+        yield Write(_insert(model, tuple(rows[0]), or_ignore), as_json(model, rows), count=count)
+
+
+def insert(model: type[models.Model], rows: Sequence[Row], *, or_ignore: bool = False) -> None:
+    """Store new rows, as `insertion` says."""
+    write(insertion(model, rows, or_ignore=or_ignore))
+
+
+def replacement(
+    model: type[models.Model],
+    rows: Sequence[Row],
+    *,
+    key: tuple[str, ...],
+    expected: Sequence[int],
+    otherwise: Exception,
+) -> Iterator[Write]:
+    """Yield the write of rows over those of the same key that have the expected `version`; nothing if there are none.
+
+    `otherwise` is raised when one of them has not.
+    """
+    if rows:
+        guarded = [{**row, "expected": version} for row, version in zip(rows, expected, strict=True)]
+        body = _update(model, tuple(rows[0]), key)
+        yield Write(body, as_json(model, guarded), count=len(rows), otherwise=otherwise)
 
 
 def update(
@@ -126,19 +202,12 @@ def update(
     expected: Sequence[int],
     otherwise: Exception,
 ) -> None:
-    """Write rows over those of the same key that have the expected `version`.
+    """Write rows over others, as `replacement` says.
 
     Raises:
-        Exception: `otherwise`, when one of them has not; of statements that travel together, in the end.
+        Exception: `otherwise`, when one of them is not as expected; of statements that travel together, in the end.
     """
-    if not rows:
-        return
-    guarded = [{**row, "expected": version} for row, version in zip(rows, expected, strict=True)]
-    guard = _Guard(execute(_update(model, tuple(rows[0]), key), [as_json(model, guarded)]), len(rows), otherwise)
-    if (guards := _guards.get()) is None:
-        guard.check()
-    else:
-        guards.append(guard)
+    write(replacement(model, rows, key=key, expected=expected, otherwise=otherwise))
 
 
 @lru_cache
@@ -180,7 +249,9 @@ def _cast(model: type[models.Model], name: str) -> str:
 def as_json(model: type[models.Model], rows: Sequence[Row]) -> str:
     """Return rows, all with the same columns, as one JSON array; what is JSON in a column is a text in it."""
     inner = _inner(model, tuple(rows[0]))
-    return _text([{**row, **{name: None if row[name] is None else _text(row[name]) for name in inner}} for row in rows])
+    return as_text(
+        [{**row, **{name: None if row[name] is None else as_text(row[name]) for name in inner}} for row in rows]
+    )
 
 
 @lru_cache
@@ -188,9 +259,10 @@ def _inner(model: type[models.Model], columns: tuple[str, ...]) -> tuple[str, ..
     return tuple(name for name in columns if name != "expected" and _cast(model, name))
 
 
-def _text(value: object) -> str:
+def as_text(value: object) -> str:
+    """Return plain data as JSON."""
     try:
-        return _JSON.dump_json(value).decode()
+        return to_json(value).decode()
     except ValueError:  # half of a surrogate pair, as models and clients send it: only an escape can say that
         return json.dumps(value, default=_plain)
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 from pydantic import JsonValue
 
@@ -28,6 +28,8 @@ JOIN unnest(%s::uuid[], %s::text[]) AS wanted(scope_id, type) USING (scope_id, t
 ORDER BY head.id
 FOR NO KEY UPDATE OF head
 """
+#: What is asked for all documents of scopes ($1: their ids), to be given to `heads`.
+HEADS = "SELECT id, scope_id, type, version FROM documents_document WHERE scope_id = ANY($1::uuid[])"
 
 
 class StaleVersion(Exception):
@@ -64,6 +66,11 @@ def schema_hash(schema: Mapping[str, JsonValue]) -> str:
     return known[1]
 
 
+def is_stored(schema: Mapping[str, JsonValue]) -> bool:
+    """Whether a schema is known to be in its table."""
+    return schema_hash(schema) in KNOWN_SCHEMAS
+
+
 def _hash(schema: Mapping[str, JsonValue]) -> str:
     canonical = json.dumps(schema, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(canonical.encode()).hexdigest()
@@ -81,7 +88,10 @@ def save_version(document: StoredDocument) -> StoredDocument:
     if document.version != head.version + 1:
         raise StaleVersion(document.type)
     stored = replace(document, id=document.id if head.id is None else head.id)
-    store_versions([stored])
+    try:
+        store_versions([stored])
+    except IntegrityError as error:
+        raise StaleVersion(document.type) from error  # somebody who locks nothing made the first one meanwhile
     return stored
 
 
@@ -95,10 +105,16 @@ class Head:
 
 def lock_heads(keys: Collection[Key]) -> dict[Key, Head]:
     """Return the head of each (scope id, type), and keep others from writing to it until the transaction ends."""
-    # What does not exist cannot be locked: who writes a document, be it the first of its type, locks its scope.
+    # What does not exist cannot be locked: who comes here for a document, be it the first of its type, locks its scope.
+    # Those who write without locks are told apart by the version of the head, and by there being one of each type.
     lock_scopes({scope_id for scope_id, _ in keys})
     found = _locked(keys)
     return {key: found.get(key, Head()) for key in keys}
+
+
+def heads(rows: Iterable[tuple[UUID, UUID, str, int]]) -> Iterator[tuple[UUID, str, Head]]:
+    """Yield scope, type and head of the documents that `HEADS` has found."""
+    return ((scope_id, kind, Head(head_id, version)) for head_id, scope_id, kind, version in rows)
 
 
 def _locked(keys: Collection[Key]) -> dict[Key, Head]:
@@ -112,25 +128,39 @@ def store_versions(documents: Sequence[StoredDocument]) -> None:
     Raises:
         StaleVersion: a head is not the version before.
     """
-    _store_schemas(documents)
+    new = store_schemas(documents)
+    transaction.on_commit(lambda: KNOWN_SCHEMAS.update(new))
+    multirow.write(versions(documents))
+
+
+def versions(documents: Sequence[StoredDocument]) -> Iterator[multirow.Write]:
+    """Yield the writes of the next versions of documents, those of the same document in order; schemas are stored.
+
+    What is refused where a head is not the version before is `StaleVersion`.
+    """
     last = {document.id: document for document in documents}
     first = {document.id: document for document in reversed(documents)}
-    new = [last[each.id] for each in first.values() if each.version == 1]
-    known = [last[each.id] for each in first.values() if each.version > 1]
-    multirow.insert(Document, [_new_head(each) for each in new])
+    # In one order for all who do, as these rows are locked.
+    new = sorted(
+        (last[each.id] for each in first.values() if each.version == 1), key=lambda each: (each.scope_id, each.type)
+    )
+    known = sorted((last[each.id] for each in first.values() if each.version > 1), key=lambda each: each.id)
+    yield from multirow.insertion(Document, [_new_head(each) for each in new])
     expected = [first[each.id].version - 1 for each in known]
-    stale = StaleVersion("a head was not locked")
-    multirow.update(Document, [_head(each) for each in known], key=("id",), expected=expected, otherwise=stale)
-    multirow.insert(DocumentVersion, [_version(each) for each in documents])
+    stale = StaleVersion("a head is not the version before")
+    yield from multirow.replacement(
+        Document, [_head(each) for each in known], key=("id",), expected=expected, otherwise=stale
+    )
+    yield from multirow.insertion(DocumentVersion, [_version(each) for each in documents])
 
 
-def _store_schemas(documents: Sequence[StoredDocument]) -> None:
+def store_schemas(documents: Iterable[StoredDocument]) -> set[str]:
+    """Store the schemas of documents that are not known to be there; return their hashes, known once committed."""
     schemas = {schema_hash(document.schema): document.schema for document in documents}
     new = {key: schema for key, schema in schemas.items() if key not in KNOWN_SCHEMAS}
-    if new:
-        rows = [{"hash": key, "content": dict(schema)} for key, schema in sorted(new.items())]
-        multirow.insert(Schema, rows, or_ignore=True)
-        transaction.on_commit(lambda: KNOWN_SCHEMAS.update(new))
+    rows = [{"hash": key, "content": dict(schema)} for key, schema in sorted(new.items())]
+    multirow.insert(Schema, rows, or_ignore=True)
+    return set(new)
 
 
 def _head(document: StoredDocument) -> multirow.Row:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from access import multirow
 from executions.engine.events import ProgressEvent
 from executions.models import ExecutionEvent
 
-#: An execution's events are numbered by whoever holds its lock. Those of a scope are numbered here: counting locks the
-#: feed until the transaction ends, so that their numbers have no gaps and follow the order of commits.
-_APPEND = """
-WITH told AS (
+#: An execution's events are numbered by whoever changes its row, one after the other. Those of a scope are numbered
+#: here: counting locks the feed until the transaction ends, so that their numbers follow the order of commits, and have
+#: no gaps.
+_COUNTED = """
+told AS (
   SELECT line.*, execution.scope_id,
     row_number() OVER (PARTITION BY execution.scope_id ORDER BY line.place) AS nth,
     count(*) OVER (PARTITION BY execution.scope_id) AS many
@@ -24,7 +25,8 @@ WITH told AS (
   SELECT scope_id, count(*) FROM told GROUP BY scope_id ORDER BY scope_id
   ON CONFLICT (scope_id) DO UPDATE SET last = feed.last + excluded.last
   RETURNING scope_id, last
-)
+)"""
+_APPEND = """
 INSERT INTO executions_executionevent
   (execution_id, sequence, scope_id, scope_sequence, event_type, step_id, data, timestamp)
 SELECT execution_id, sequence, scope_id, counted.last - many + nth, event_type, step_id, data::json, timestamp
@@ -33,7 +35,12 @@ ORDER BY place"""
 
 
 def append(events: Sequence[ProgressEvent]) -> None:
-    """Add lines to the logs of executions, whose rows are there and locked by the caller."""
+    """Add lines to the logs of executions, whose rows are there and changed in the same transaction."""
+    multirow.write(lines(events))
+
+
+def lines(events: Sequence[ProgressEvent]) -> Iterator[multirow.Write]:
+    """Yield the write that adds lines to the logs of executions; nothing if there are none."""
     if not events:
         return
     rows: list[multirow.Row] = [
@@ -47,4 +54,4 @@ def append(events: Sequence[ProgressEvent]) -> None:
         }
         for event in events
     ]
-    multirow.execute(_APPEND, [multirow.as_json(ExecutionEvent, rows)])
+    yield multirow.Write(_APPEND, multirow.as_json(ExecutionEvent, rows), count=len(rows), before=_COUNTED)

@@ -2,53 +2,62 @@
 
 Whatever queued up while the last transaction was committed goes into the next one; a transition that comes alone
 waits for nobody. (The idea is as old as Gawlick and Kinkade, "Varieties of Concurrency Control in IMS/VS Fast Path",
-1985; here it saves statements as well as flushes.)
+1985; here it saves statements as well as flushes.) What this process knows it writes without locks (`optimistic.py`),
+the rest under them (`batch.py`).
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections import OrderedDict
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
 from django.db import transaction
 from django.utils import timezone
 
-from executions import eventlog, ledger, repository
-from executions.batch import Batch, Item, Outcome
+from access import multirow
+from executions import eventlog, ledger, line, optimistic, repository
+from executions.batch import Batch
+from executions.deciding import Item, execution_of
 from executions.engine.calls import Call
-from executions.engine.changes import Change, is_settled
+from executions.engine.changes import Change
 from executions.engine.errors import Unavailable
 from executions.engine.execution import Execution
 from executions.engine.ports import Transition
 from executions.engine.stamping import stamp
 from executions.engine.values import replace
+from executions.memory import Memory
 from executions.progress.notifier import announce
-from executions.threads import in_journal_thread, outage_waits
+from executions.queued import Group, Waiting
+from executions.threads import in_journal_thread, in_thread, outage_waits
+from telemetry import scope_budgets
 
 logger = logging.getLogger(__name__)
 
 BATCH_SIZE = 256  # items of one transaction
-KNOWN_EXECUTIONS = 4096  # values kept from the last commit, so that the next one need not read them
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Waiting:
-    item: Item
-    outcome: asyncio.Future[Execution]
+STALE_SECONDS = 1.0  # what was decided longer ago, and not sent, is decided again
+FEW, CROWD = 8, 0.7  # items that are never halved; the share of all executions that is nearly everybody
 
 
 class PostgresJournal:
     """Stores the transitions of all runners of this process. One task writes; the runners wait for their own only."""
 
-    def __init__(self) -> None:
-        self._queue: list[_Waiting] = []
+    def __init__(self, *, writing: line.Line = line.writing, reading: line.Line = line.reading) -> None:
+        """Begin with nothing remembered.
+
+        Args:
+            writing: The connection that it writes over without locks. Nobody else uses it.
+            reading: The one that it reads over meanwhile.
+        """
+        self._writing, self._reading = writing, reading
+        self._queue: list[Waiting] = []
         self._writer: asyncio.Task[None] | None = None
-        self._known: OrderedDict[UUID, Execution] = OrderedDict()
+        self._memory = Memory()
+        self._strangers: list[Waiting] = []  # to be looked up before they can be written
+        self._reader: asyncio.Task[None] | None = None
 
     async def commit(self, transition: Transition) -> Execution:
         """Store all of `transition` or nothing, and return the execution as it is now.
@@ -64,66 +73,161 @@ class PostgresJournal:
 
     async def _submit(self, item: Item) -> Execution:
         loop = asyncio.get_running_loop()
-        waiting = _Waiting(item, loop.create_future())
-        self._queue.append(waiting)
-        if self._writer is None or self._writer.done() or self._writer.get_loop() is not loop:
-            self._writer = loop.create_task(self._write_all(), name="journal")
+        waiting = Waiting(item, loop.create_future())
+        if self._memory.knows(item):
+            self._enqueue(waiting)
+        else:
+            self._strangers.append(waiting)
+            if self._reader is None or self._reader.done() or self._reader.get_loop() is not loop:
+                self._reader = loop.create_task(self._read_all(), name="journal reads")
         return await waiting.outcome
 
-    async def _write_all(self) -> None:
-        while self._queue:
-            batch, self._queue = self._queue[:BATCH_SIZE], self._queue[BATCH_SIZE:]
+    def _enqueue(self, *waiting: Waiting) -> None:
+        loop = asyncio.get_running_loop()
+        self._queue += waiting
+        if self._writer is None or self._writer.done() or self._writer.get_loop() is not loop:
+            self._writer = loop.create_task(self._write_all(), name="journal")
+
+    async def _read_all(self) -> None:
+        """Look up what the strangers are about, many at a time, while others are written; then let them queue up."""
+        while self._strangers:
+            batch, self._strangers = self._strangers[:BATCH_SIZE], self._strangers[BATCH_SIZE:]
             try:
-                await self._write(batch)
-            except Exception:  # noqa: BLE001 - it is told to whom it concerns, below
-                # One of them holds what the database does not take, or was decided on what is not so any more. Each for
-                # itself, only that one fails; nobody is left to wait for ever.
-                self._known.clear()
-                for waiting in batch:
-                    await self._write_alone(waiting)
+                lacking = self._memory.lacking([waiting.item for waiting in batch])
+                self._memory.learn(await optimistic.read(lacking, self._memory, self._reading))
+            except Exception as error:  # noqa: BLE001 - whoever writes under locks meets it again, and tells
+                logger.debug("nothing could be looked up: %r", error)
+            self._enqueue(*batch)
 
-    async def _write_alone(self, waiting: _Waiting) -> None:
+    async def _write_all(self) -> None:
+        """Write what is queued up: while one batch is under way, the next one is decided."""
+        under_way: Group | None = None
+        following: Group | None = None
         try:
-            await self._write([waiting])
-        except Exception as error:  # noqa: BLE001 - it is told to whoever waits
-            if not waiting.outcome.done():
-                waiting.outcome.set_exception(error)
+            while self._queue or under_way is not None:
+                following = await self._prepare(self._take(under_way))
+                if under_way is not None:
+                    await self._conclude(under_way)
+                if following is not None and time.monotonic() - following.decided_at > STALE_SECONDS:
+                    following = await self._prepare(following.waiting)  # the database was away
+                under_way, following = following, None
+                if under_way is not None:
+                    await self._send(under_way)
+                    await asyncio.sleep(0)  # whoever was told of the last one may queue up for the next one
+        except BaseException as error:
+            for group in (under_way, following):
+                if group is not None:
+                    group.give_up(error)
+            raise
 
-    async def _write(self, batch: Sequence[_Waiting]) -> None:
-        """Commit a batch, however long the database is away.
+    def _take(self, under_way: Group | None) -> list[Waiting]:
+        """Take what may be decided already, in the order in which it came; what is about the same has to wait.
+
+        If nearly everybody waits, half of them go first: they work while the others are written, and so on in turn.
+        """
+        most = BATCH_SIZE
+        if FEW < len(self._queue) >= CROWD * len(self._memory):
+            most = len(self._queue) // 2
+        taken: list[Waiting] = []
+        left: list[Waiting] = []
+        for waiting in self._queue:
+            free = len(taken) < most and (under_way is None or not under_way.concerns(waiting.item))
+            (taken if free else left).append(waiting)
+        self._queue = left
+        return taken
+
+    async def _prepare(self, taken: Sequence[Waiting]) -> Group | None:
+        """Decide what needs no locks."""
+        if not taken:
+            return None
+        batch = Group(taken)
+        try:
+            limited = scope_budgets.remembered()
+            self._memory.know_limited(await in_thread(scope_budgets.look) if limited is None else limited)
+            batch.decided = optimistic.decide(batch.items, self._memory, now=timezone.now())
+            if writes := batch.decided.writes():
+                batch.statement = multirow.as_one(writes)
+        except Exception as error:  # noqa: BLE001 - under locks it is told apart from what is only out of date
+            batch.error = error
+        return batch
+
+    async def _send(self, batch: Group) -> None:
+        if batch.error is None and batch.statement is not None:
+            batch.sent = True
+            try:
+                await self._writing.send(*batch.statement)
+            except Exception as error:  # noqa: BLE001 - as above
+                batch.error = error
+
+    async def _conclude(self, batch: Group) -> None:
+        """Wait until a batch is written, tell those whom it concerns, and write the rest of it under locks."""
+        if batch.error is None and batch.statement is not None:
+            try:
+                await self._writing.done()
+            except Exception as error:  # noqa: BLE001 - as above
+                batch.error = error
+        left: Sequence[Waiting] = batch.waiting
+        lost: list[Item] = []
+        if batch.error is not None or batch.decided is None:
+            # Somebody else has changed a row, or something in it is wrong.
+            logger.info("decided again under locks: %r", batch.error)
+            self._memory.doubt(batch.items)
+            if batch.sent and batch.decided is not None and getattr(batch.error, "sqlstate", None) is None:
+                lost += batch.decided.known_by_calls  # or stored: the server has not said that it refuses
+        else:
+            told = list(zip(batch.waiting, batch.decided.outcomes, strict=True))
+            for waiting, outcome in told:
+                if outcome is not None:
+                    waiting.tell(outcome)
+            batch.decided.remember(self._memory)
+            for _, stored in batch.decided.pairs:
+                announce(stored.id)
+            left = [waiting for waiting, outcome in told if outcome is None]
+        await self._write_left(left, lost)
+
+    async def _write_left(self, left: Sequence[Waiting], lost: list[Item]) -> None:
+        try:
+            await self._write(left, lost)
+        except Exception:  # noqa: BLE001 - it is told to whom it concerns, below
+            # One of them holds what the database does not take, or was decided on what is not so any more. Each for
+            # itself, only that one fails; nobody is left to wait for ever.
+            for waiting in left:
+                await self._write_alone(waiting, lost)
+
+    async def _write_alone(self, waiting: Waiting, lost: list[Item]) -> None:
+        try:
+            await self._write([waiting], lost)
+        except Exception as error:  # noqa: BLE001 - it is told to whoever waits
+            waiting.tell(error)
+
+    async def _write(self, left: Sequence[Waiting], lost: list[Item]) -> None:
+        """Commit under locks, however long the database is away.
+
+        Args:
+            left: What is to be stored.
+            lost: What of it may have been stored already; more are added.
 
         Raises:
             Exception: something in it is wrong, or out of date; nothing was stored.
         """
-        items, again, waits = [waiting.item for waiting in batch], False, outage_waits("the journal")
+        if not left:
+            return
+        items, waits = [waiting.item for waiting in left], outage_waits("the journal")
         while True:
+            known = self._memory.executions(map(execution_of, items))
+            batch = Batch(items, now=timezone.now(), known=known, lost=lost)
             try:
-                outcomes = await in_journal_thread(self._commit, items, again=again)
+                outcomes = await in_journal_thread(batch.commit)
                 break
             except Unavailable:
-                again = True  # whether it was committed is not known
+                lost += batch.known_by_calls  # whether they were committed is not known
                 await asyncio.sleep(next(waits))
-        for waiting, outcome in zip(batch, outcomes, strict=True):
-            if waiting.outcome.done():
-                continue  # nobody waits for it any more
+        self._memory.forget(items)
+        self._memory.judge(batch.heads)
+        for waiting, outcome in zip(left, outcomes, strict=True):
             if isinstance(outcome, Execution):
-                waiting.outcome.set_result(outcome)
-            else:
-                waiting.outcome.set_exception(outcome)
-
-    def _commit(self, items: Sequence[Item], *, again: bool) -> list[Outcome]:
-        outcomes = Batch(items, now=timezone.now(), known=self._known, again=again).commit()
-        for outcome in outcomes:
-            if isinstance(outcome, Execution):
-                self._remember(outcome)
-        return outcomes
-
-    def _remember(self, execution: Execution) -> None:
-        self._known.pop(execution.id, None)
-        if not is_settled(execution):  # what waits or has ended costs nothing
-            self._known[execution.id] = execution
-        while len(self._known) > KNOWN_EXECUTIONS:
-            self._known.popitem(last=False)
+                self._memory.remember(outcome, None)
+            waiting.tell(outcome)
 
 
 class PostgresLedger:
@@ -149,7 +253,7 @@ def apply(change_of: Transition, *, now: datetime) -> Execution:
         Superseded: the epoch is not the row's: another runner has taken over.
         EngineError: what `decide` raises; nothing is stored then.
     """
-    [outcome] = Batch([change_of], now=now, known={}, again=False).commit()
+    [outcome] = Batch([change_of], now=now, known={}).commit()
     if isinstance(outcome, Exception):
         raise outcome
     return outcome

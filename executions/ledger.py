@@ -6,43 +6,55 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from itertools import chain
 from uuid import UUID
 
+from access import multirow
 from executions.engine.calls import Call, CallKey, ModelReply, Totals, Usage, settled, sum_calls
 from executions.engine.execution import Execution
 from executions.engine.retries import NOT_SENT
 from executions.engine.spending import Spent, spent_by
 from executions.engine.states import CallKind, CallStatus
+from executions.engine.values import replace
 from executions.threads import patiently
 from telemetry import recorder, scope_budgets, selectors, spending
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """A call on the page: as it shall be, and what the table knew of it before."""
+    """A call on the page: as it shall be, and the row that it has or gets."""
 
     call: Call
-    known: recorder.KnownCall | None = None
+    row: recorder.CallRow
+    is_new: bool = False  # the row is not there yet
     changed: bool = False
 
 
-class Page:
-    """The calls that one transaction looks at, and what it does to them. Their executions are locked."""
+Book = dict[str, dict[CallKey, Entry]]  # all calls of an execution, by step
 
-    def __init__(self) -> None:
-        self._entries: dict[CallKey, Entry] = {}
+
+class Page:
+    """The calls that one transaction looks at, and what it does to them."""
+
+    def __init__(self, books: Mapping[UUID, Book] | None = None) -> None:
+        """Begin a page; of executions that have a book nothing else is looked up. The others are locked."""
+        self._books = {} if books is None else books
+        self._entries: dict[UUID, dict[CallKey, Entry]] = {}  # looked up, or changed, by execution
         self._steps: set[tuple[UUID, str]] = set()  # steps all of whose calls are here
         self._tried: dict[CallKey, Entry] = {}  # by the decision under way
+        self._added_up: set[tuple[UUID, str | None]] = set()  # of books: a step, or the whole (None)
+
+    @property
+    def books(self) -> Mapping[UUID, Book]:
+        """The books that it was begun with."""
+        return self._books
 
     def load(self, steps: Collection[tuple[UUID, str]]) -> None:
         """Bring in the calls of steps, named by execution and step id."""
-        self._bring_in(recorder.known_of_steps(steps) if steps else ())
+        for known in recorder.known_of_steps(steps) if steps else ():
+            found = entry(known)
+            self._entries.setdefault(found.call.key.execution_id, {}).setdefault(found.call.key, found)
         self._steps |= set(steps)
-
-    def _bring_in(self, calls: Iterable[recorder.KnownCall]) -> None:
-        for known in calls:
-            call = _call(known.record, replied=known.replied)
-            self._entries.setdefault(call.key, Entry(call=call, known=known))
 
     def has(self, call: Call) -> bool:
         """Whether the call is there already as it shall be, or further on."""
@@ -51,19 +63,28 @@ class Page:
 
     def replied(self, key: CallKey) -> bool:
         """Whether the call has its reply."""
+        if key.execution_id in self._books:
+            self._added_up.add((key.execution_id, key.step_id))
         found = self._find(key)
         return found is not None and found.call.reply is not None
 
     def record(self, call: Call) -> None:
         """Announce a new call, or settle a known one; what was settled for good stays."""
         found = self._find(call.key)
-        becomes = call if found is None else settled(found.call, call)
-        if becomes is not None:
-            self._tried[call.key] = Entry(call=becomes, known=found.known if found else None, changed=True)
+        if found is None:
+            self._tried[call.key] = Entry(call=call, row=recorder.new_row(), is_new=True, changed=True)
+        elif (becomes := settled(found.call, call)) is not None:
+            self._tried[call.key] = Entry(call=becomes, row=found.row, is_new=found.is_new, changed=True)
+
+    @property
+    def is_changing(self) -> bool:
+        """Whether anything was recorded since the last `keep` or `drop`."""
+        return bool(self._tried)
 
     def keep(self) -> None:
         """Stand by what was recorded since the last `keep` or `drop`."""
-        self._entries |= self._tried
+        for key, entry in self._tried.items():
+            self._entries.setdefault(key.execution_id, {})[key] = entry
         self._tried = {}
 
     def drop(self) -> None:
@@ -72,16 +93,20 @@ class Page:
 
     def step_totals(self, execution_id: UUID, step_id: str) -> Totals:
         """Return the sum over a step."""
-        if (execution_id, step_id) not in self._steps:
+        if execution_id in self._books:
+            self._added_up.add((execution_id, step_id))
+        elif (execution_id, step_id) not in self._steps:
             self.load({(execution_id, step_id)})
-        return sum_calls(call for call in self._of(execution_id) if call.key.step_id == step_id)
+        return sum_calls(entry.call for entry in self._of(execution_id, step_id))
 
     def totals(self, execution_id: UUID) -> Totals:
         """Return the sum over an execution: of what is here, and of what is in the table alone."""
-        entries = self._entries | self._tried
-        mine = [entry for entry in entries.values() if entry.call.key.execution_id == execution_id]
-        known = [entry.known.row_id for entry in mine if entry.known is not None]
-        rest = selectors.execution_totals(execution_id, but=known)
+        mine = self._of(execution_id)
+        here = sum_calls(entry.call for entry in mine)
+        if execution_id in self._books:
+            self._added_up.add((execution_id, None))
+            return here
+        rest = selectors.execution_totals(execution_id, but=_rows(mine))
         others = Totals(
             calls=rest.calls,
             usage=Usage(**{name: getattr(rest, name) for name in Usage.model_fields}),
@@ -89,44 +114,82 @@ class Page:
             unpriced_calls=rest.unpriced_calls,
             cost_final=rest.cost_final,
         )
-        return others + sum_calls(entry.call for entry in mine)
+        return others + here
 
     def spent(self, execution_id: UUID) -> Spent:
         """Return what the execution has used, or may still use: by what is here, and by what is in the table alone."""
-        entries = self._entries | self._tried
-        mine = [entry for entry in entries.values() if entry.call.key.execution_id == execution_id]
-        known = [entry.known.row_id for entry in mine if entry.known is not None]
-        rest = spending.execution_spent(execution_id, withdrawn=NOT_SENT, but=known)
-        others = Spent(cost_usd=rest.cost_usd, tokens=rest.tokens, calls=rest.calls)
-        return others + spent_by(entry.call for entry in mine)
+        mine = self._of(execution_id)
+        here = spent_by(entry.call for entry in mine)
+        if execution_id in self._books:
+            self._added_up.add((execution_id, None))
+            return here
+        rest = spending.execution_spent(execution_id, withdrawn=NOT_SENT, but=_rows(mine))
+        return Spent(cost_usd=rest.cost_usd, tokens=rest.tokens, calls=rest.calls) + here
 
     def scope_spent(self, scope_id: UUID, execution_ids: Collection[UUID], *, now: datetime) -> Decimal:
         """Return the US dollars of a scope in this month; `execution_ids` are those of it that are looked at here."""
-        entries = self._entries | self._tried
-        mine = [entry for entry in entries.values() if entry.call.key.execution_id in execution_ids]
+        mine = [entry for execution_id in execution_ids for entry in self._of(execution_id)]
         month = [entry.call for entry in mine if entry.call.started_at >= scope_budgets.month_of(now)]
-        known = [entry.known.row_id for entry in mine if entry.known is not None]
-        return scope_budgets.spent(scope_id, now=now, but=known) + spent_by(month).cost_usd
+        return scope_budgets.spent(scope_id, now=now, but=_rows(mine)) + spent_by(month).cost_usd
 
-    def write(self, owners: Mapping[UUID, Execution]) -> None:
-        """Store what was recorded."""
-        changed = [entry for entry in self._entries.values() if entry.changed]
-        new = [entry for entry in changed if entry.known is None]
-        recorder.announce([_record(entry.call, owners[entry.call.key.execution_id]) for entry in new])
-        recorder.settle(
-            [
-                (entry.known, _record(entry.call, owners[entry.call.key.execution_id]))
-                for entry in changed
-                if entry.known is not None
-            ]
-        )
+    def changed(self) -> list[Entry]:
+        """Return what was recorded."""
+        return [entry for mine in self._entries.values() for entry in mine.values() if entry.changed]
+
+    def writes(self, owners: Mapping[UUID, Execution]) -> Iterator[multirow.Write]:
+        """Yield the writes of what was recorded; `StaleCall` where somebody else has settled one of the calls.
+
+        With them goes a look at what was added up from books: others may book, and price, what they do not change.
+        """
+        yield from recorder.unchanged({each: self._versions(*each) for each in self._added_up})
+        rows = [
+            (entry, (entry.row, _record(entry.call, owners[entry.call.key.execution_id]))) for entry in self.changed()
+        ]
+        yield from recorder.announced([row for entry, row in rows if entry.is_new])
+        yield from recorder.settled([row for entry, row in rows if not entry.is_new])
+
+    def _versions(self, execution_id: UUID, step_id: str | None) -> int:
+        """Return the sum over the versions of the rows in a book: it rises with whatever happens to one."""
+        book = self._books[execution_id]
+        steps = book.values() if step_id is None else [book.get(step_id, {})]
+        return sum(entry.row.version for step in steps for entry in step.values())
 
     def _find(self, key: CallKey) -> Entry | None:
-        return self._tried.get(key) or self._entries.get(key)
+        found = self._tried.get(key) or self._entries.get(key.execution_id, {}).get(key)
+        if found is None and (book := self._books.get(key.execution_id)) is not None:
+            return book.get(key.step_id, {}).get(key)
+        return found
 
-    def _of(self, execution_id: UUID) -> Iterator[Call]:
-        entries = self._entries | self._tried
-        return (entry.call for entry in entries.values() if entry.call.key.execution_id == execution_id)
+    def _of(self, execution_id: UUID, step_id: str | None = None) -> list[Entry]:
+        book = self._books.get(execution_id, {})
+        steps = book.values() if step_id is None else [book.get(step_id, {})]
+        found = {key: entry for step in steps for key, entry in step.items()}
+        mine = self._entries.get(execution_id, {})
+        tried = ((key, entry) for key, entry in self._tried.items() if key.execution_id == execution_id)
+        for key, entry in chain(mine.items(), tried):
+            if step_id is None or key.step_id == step_id:
+                found[key] = entry
+        return list(found.values())
+
+
+def entry(known: recorder.KnownCall) -> Entry:
+    """Return a call as it was found in the ledger."""
+    row = recorder.CallRow(row_id=known.row_id, version=known.version)
+    return Entry(call=_call(known.record, replied=known.replied), row=row)
+
+
+def as_kept(changed: Entry) -> Entry:
+    """Return what is to be remembered of an entry once it is stored: without the reply itself."""
+    call, row = changed.call, changed.row
+    if (reply := call.reply) is not None:
+        call = replace(call, reply=reply.model_copy(update={"tool_calls": (), "text": "", "raw": None}))
+    stored = recorder.CallRow(row_id=row.row_id, version=row.version if changed.is_new else row.version + 1)
+    return Entry(call=call, row=stored)
+
+
+def _rows(entries: Iterable[Entry]) -> list[UUID]:
+    """Return the ids of those rows that are there."""
+    return [each.row.row_id for each in entries if not each.is_new]
 
 
 async def calls_of(execution_id: UUID, step_id: str) -> list[Call]:
@@ -135,8 +198,12 @@ async def calls_of(execution_id: UUID, step_id: str) -> list[Call]:
     return [_call(each, replied=each.reply is not None) for each in records]
 
 
+_NO_REPLY = ModelReply(provider="", model="")
+_USAGE = tuple(Usage.model_fields)
+
+
 def _record(call: Call, execution: Execution) -> recorder.CallRecord:
-    reply = call.reply or ModelReply(provider="", model="")
+    reply = call.reply or _NO_REPLY
     return recorder.CallRecord(
         execution_id=call.key.execution_id,
         step_id=call.key.step_id,
@@ -156,7 +223,7 @@ def _record(call: Call, execution: Execution) -> recorder.CallRecord:
         model=reply.model,
         provider_request_id=reply.provider_request_id[:200],
         reply=None if call.reply is None else call.reply.model_dump(mode="json", exclude={"cost_usd"}),
-        **reply.usage.model_dump(),
+        **{name: getattr(reply.usage, name) for name in _USAGE},
         cost_usd=reply.cost_usd,
         estimated_cost_usd=call.estimated_cost_usd,
         reserved_tokens=call.reserved_tokens,

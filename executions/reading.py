@@ -6,7 +6,7 @@ Whatever takes an execution up reads it whole. The ORM would spend several times
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -106,14 +106,23 @@ WHERE step.execution_id = ANY(%s)
 ORDER BY step.position, step.place, step.id"""  # noqa: S608 - the names are those of the class above
 
 
+#: What is asked for executions ($1: their ids), to be given to `assembled`.
+QUESTIONS = tuple(statement.replace("%s", "$1::uuid[]") for statement in (_EXECUTIONS, _STEPS))
+
+
 def load(execution_ids: Collection[UUID]) -> dict[UUID, Execution]:
     """Return those executions that there are, each with its steps in order."""
     wanted = [list(execution_ids)]
     asked = multirow.execute(_EXECUTIONS, wanted), multirow.execute(_STEPS, wanted)
-    rows = [_ExecutionRow(*row) for row in asked[0].fetchall()]
+    return assembled(*(cursor.fetchall() for cursor in asked))
+
+
+def assembled(execution_rows: Sequence[tuple[Any, ...]], step_rows: Sequence[tuple[Any, ...]]) -> dict[UUID, Execution]:
+    """Return the executions that were found."""
+    rows = [_ExecutionRow(*row) for row in execution_rows]
     scopes = {row.id: _scope(row) for row in rows}
     steps: dict[UUID, dict[str, Step]] = {row.id: {} for row in rows}
-    for step in map(_StepRow._make, asked[1].fetchall()):
+    for step in map(_StepRow._make, step_rows):
         if step.execution_id in steps:  # else it came between the two statements
             steps[step.execution_id][step.step_id] = _step(step, scopes[step.execution_id])
     return {row.id: _execution(row, scopes[row.id], steps[row.id]) for row in rows}
@@ -135,17 +144,17 @@ def _execution(row: _ExecutionRow, scope: ScopeRef, steps: dict[str, Step]) -> E
         runner_epoch=row.runner_epoch,
         recoveries=row.recoveries,
         last_sequence=row.last_sequence,
-        waiting_on=tuple(WaitingOn(each) for each in json.loads(row.waiting_on)),
+        waiting_on=tuple(WaitingOn(each) for each in _list(row.waiting_on)),
         failure=_failure(row.failure_code, row.failure_message),
         requested_by=row.requested_by_id,
         requested_by_name=row.requested_by_name,
-        tags=tuple(json.loads(row.tags)),
+        tags=tuple(_list(row.tags)),
         started_at=row.started_at,
         finished_at=row.finished_at,
         resume_at=row.resume_at,
         deadline_at=row.deadline_at,
         budget=None if row.budget is None else Budget.model_validate_json(row.budget),
-        warned=tuple(Limit(each) for each in json.loads(row.warned)),
+        warned=tuple(Limit(each) for each in _list(row.warned)),
         ran_seconds=row.ran_seconds,
         running_since=row.running_since,
         script=None if row.script is None else Script.model_validate_json(row.script),
@@ -164,15 +173,15 @@ def _step(row: _StepRow, own: ScopeRef) -> Step:
         name=row.name,
         role=row.role,
         produces=row.produces,
-        depends_on=tuple(json.loads(row.depends_on)),
+        depends_on=tuple(_list(row.depends_on)),
         status=StepStatus(row.status),
         version=row.version,
         attempt=row.attempt,
         invalid_outputs=row.invalid_outputs,
-        pins=tuple(Pin.model_validate(each) for each in json.loads(row.pins)),
-        rounds=tuple(ClarificationRound.model_validate(each) for each in json.loads(row.rounds)),
-        decisions=tuple(AcceptanceDecision.model_validate(each) for each in json.loads(row.decisions)),
-        violations=tuple(FieldError.model_validate(each) for each in json.loads(row.violations)),
+        pins=tuple(Pin.model_validate(each) for each in _list(row.pins)),
+        rounds=tuple(ClarificationRound.model_validate(each) for each in _list(row.rounds)),
+        decisions=tuple(AcceptanceDecision.model_validate(each) for each in _list(row.decisions)),
+        violations=tuple(FieldError.model_validate(each) for each in _list(row.violations)),
         document_id=row.document_id,
         document_version=row.document_version,
         failure=_failure(row.failure_code, row.failure_message),
@@ -182,6 +191,10 @@ def _step(row: _StepRow, own: ScopeRef) -> Step:
         started_at=row.started_at,
         finished_at=row.finished_at,
     )
+
+
+def _list(text: str) -> list[Any]:
+    return [] if text == "[]" else json.loads(text)  # nearly all of them are empty
 
 
 def _scope(row: _ExecutionRow | _StepRow) -> ScopeRef:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Literal
 from uuid import UUID
@@ -166,23 +166,45 @@ def replace_all(pairs: Sequence[tuple[Execution, Execution]]) -> None:
     Raises:
         VersionConflict: a stored one, or a stored step of it, is not what it was made from.
     """
+    multirow.write(replaced_executions(pairs))
+    _insert_steps((new, step) for old, new in pairs for step in added_steps(old, new))
+    multirow.write(replaced_steps(pairs))
+
+
+def added_steps(old: Execution, new: Execution) -> list[Step]:
+    """Return the steps that an execution has and had not."""
+    if len(old.steps) == len(new.steps):  # none is ever taken away
+        return []
+    return [step for step_id, step in new.steps.items() if step_id not in old.steps]
+
+
+def replaced_executions(pairs: Sequence[tuple[Execution, Execution]]) -> Iterator[multirow.Write]:
+    """Yield the write of executions over the values that they were made from; `VersionConflict` where they are not."""
     rows = [{"id": new.id, **execution_columns(new)} for _, new in pairs]
     expected = [old.version for old, _ in pairs]
     stale = VersionConflict("An execution", expected=max(expected, default=0))
-    multirow.update(models.Execution, rows, key=("id",), expected=expected, otherwise=stale)
-    _insert_steps((new, step) for old, new in pairs for step in new.steps.values() if step.step_id not in old.steps)
+    yield from multirow.replacement(models.Execution, rows, key=("id",), expected=expected, otherwise=stale)
+
+
+def replaced_steps(pairs: Sequence[tuple[Execution, Execution]]) -> Iterator[multirow.Write]:
+    """Yield the write of the steps that moved over the values that they were made from.
+
+    Raises:
+        VersionConflict: a step is older than what it was made from.
+    """
     moved = [
         (new.id, before, step)
         for old, new in pairs
-        for step in new.steps.values()
-        if (before := old.steps.get(step.step_id)) is not None and before.version != step.version
+        for step_id, step in new.steps.items()
+        if (before := old.steps.get(step_id)) is not step and before is not None and before.version != step.version
     ]
     rows = [{"execution_id": owner, "step_id": step.step_id, **step_columns(step)} for owner, _, step in moved]
     expected = [before.version for _, before, _ in moved]
     stale = VersionConflict("A step", expected=max(expected, default=0))
     if any(step.version < before.version for _, before, step in moved):
         raise stale
-    multirow.update(models.ExecutionStep, rows, key=("execution_id", "step_id"), expected=expected, otherwise=stale)
+    key = ("execution_id", "step_id")
+    yield from multirow.replacement(models.ExecutionStep, rows, key=key, expected=expected, otherwise=stale)
 
 
 def _insert(execution: Execution) -> None:

@@ -216,9 +216,10 @@ async def advance_execution(*, execution_id: UUID, runner: str) -> None:
     await supervise(execution_id, lambda: _advance(execution_id, runner))
 
 
-def _know_prices_and_limits() -> None:
-    prices.refresh(older_than_seconds=PRICES_SECONDS)
-    turns.refresh(older_than_seconds=PRICES_SECONDS)
+async def _know_prices_and_limits() -> None:
+    for known in (prices, turns):
+        if not known.is_fresh(seconds=PRICES_SECONDS):
+            await patiently(known.refresh, older_than_seconds=PRICES_SECONDS)
 
 
 async def _advance(execution_id: UUID, runner: str) -> None:
@@ -226,7 +227,7 @@ async def _advance(execution_id: UUID, runner: str) -> None:
     silent = settings.RUNNER_SILENT_SECONDS
     with watched(running, execution_id):
         try:
-            await patiently(_know_prices_and_limits)
+            await _know_prices_and_limits()
             try:
                 await running.run(take_over=False)
             except Occupied:
@@ -251,7 +252,7 @@ async def execute_next_step(*, execution_id: UUID, runner: str) -> Execution:
         Unavailable: the database is away.
     """
     running = ExecutionRunner(ports(), execution_id=execution_id, runner=runner)
-    await in_thread(_know_prices_and_limits)
+    await _know_prices_and_limits()
     with watched(running, execution_id):
         return await running.step()
 

@@ -1,28 +1,152 @@
-"""The connections over which a worker takes its jobs."""
+"""The connections over which a worker takes its jobs, several at a time."""
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import time
+from collections import deque
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from procrastinate import PsycopgConnector
+from procrastinate import PsycopgConnector, sql
 from procrastinate.contrib.django.utils import connector_params
+from procrastinate.exceptions import ConnectorException
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
 TRUST_SECONDS = 1.0  # a connection that was used a moment ago is not looked at before it is used again
+AT_ONCE = 32  # jobs that are taken together, at most
+POOL_SECONDS = 10.0  # that a connection is waited for
+RECONNECT_SECONDS = 3.0  # the pool waits twice as long after each failed try, up to this; then it starts anew
+RETRY_SECONDS = 1.0  # before jobs are ended that could not be, as the database was away
+
+_FETCH = sql.queries["fetch_job"]
+_FINISH = sql.queries["finish_job"]
+_RETRY = sql.queries["retry_job"]
+
+#: Procrastinate's own function, once for each job: the next is asked for as long as there is one.
+_FETCH_MANY = """
+WITH RECURSIVE taken AS (
+  SELECT 1 AS nth, one AS job FROM procrastinate_fetch_job_v2(%(queues)s::varchar[], %(worker_id)s) AS one
+  UNION ALL
+  SELECT nth + 1, another FROM taken,
+    LATERAL procrastinate_fetch_job_v2(%(queues)s::varchar[], CASE WHEN nth > 0 THEN %(worker_id)s END) AS another
+  WHERE (job).id IS NOT NULL AND nth < %(many)s
+)
+SELECT (job).id, (job).status, (job).task_name, (job).priority, (job).lock, (job).queueing_lock, (job).args,
+  (job).scheduled_at, (job).queue_name, (job).attempts, (job).worker_id
+FROM taken WHERE (job).id IS NOT NULL ORDER BY nth
+"""
+_FINISH_MANY = """
+SELECT procrastinate_finish_job_v1(ended.id, ended.status::procrastinate_job_status, gone)
+FROM unnest(%(ids)s::bigint[], %(statuses)s::text[], %(gone)s::boolean[]) AS ended (id, status, gone)
+WHERE (SELECT job.status IN ('todo', 'doing') FROM procrastinate_jobs AS job WHERE job.id = ended.id)
+"""
+_HAND_BACK = """
+UPDATE procrastinate_jobs AS job SET status = 'todo', worker_id = NULL
+WHERE id = ANY(%(ids)s::bigint[]) AND status = 'doing' AND NOT EXISTS (
+  SELECT FROM procrastinate_jobs AS other WHERE other.queueing_lock = job.queueing_lock AND other.status = 'todo'
+)
+"""
+
+logger = logging.getLogger(__name__)
 
 Connection = AsyncConnection[Any]
+Row = dict[str, Any]
 
 
-def connector() -> PsycopgConnector:
-    """Return a connector of a pool of its own, on Django's database.
+class Taker(PsycopgConnector):
+    """Takes as many jobs as there is room for when one is asked for, and ends together those that end together.
+
+    Procrastinate takes one job after the other, and waits for the server each time: a worker of many short jobs would
+    do nothing else.
+    """
+
+    def __init__(self, *, room: int, **arguments: Any) -> None:
+        """Prepare to take jobs.
+
+        Args:
+            room: Jobs that the worker runs at once.
+            arguments: Of the connector.
+        """
+        super().__init__(**arguments)
+        self._room = room  # for jobs that are not taken
+        self._taken: deque[Row] = deque()  # and not handed out yet
+        self._ended: list[Row] = []  # and to be ended
+        self._ending: asyncio.Task[None] | None = None
+
+    async def execute_query_one_async(self, query: Any, **arguments: Any) -> Row:
+        """Hand out the next job; anything else as it is."""
+        if query != _FETCH:
+            return await super().execute_query_one_async(query, **arguments)
+        if not self._taken:
+            many = max(1, min(AT_ONCE, self._room))
+            self._taken += await self.execute_query_all_async(_FETCH_MANY, many=many, **arguments)
+            self._room -= len(self._taken)
+        return self._taken.popleft() if self._taken else {"id": None}
+
+    async def execute_query_async(self, query: Any, **arguments: Any) -> None:
+        """Have a job end soon, together with others, and wait for nothing; anything else as it is.
+
+        A job that ends has done its work: should its row stay, as this process is killed, the sweep of another ends it.
+        """
+        if query == _RETRY:
+            self._room += 1
+        if query != _FINISH:
+            await super().execute_query_async(query, **arguments)
+            return
+        self._room += 1
+        self._ended.append(arguments)
+        if self._ending is None or self._ending.done():
+            self._ending = asyncio.create_task(self._end_all(), name="jobs end")
+
+    async def leave(self) -> None:
+        """End what has to be ended, and let others take what was taken and not handed out.
+
+        Raises:
+            ConnectorException: the database is away; a sweep finds what is left.
+        """
+        if self._ending is not None:
+            self._ending.cancel()
+            await asyncio.wait({self._ending})
+        try:
+            if self._taken:
+                await super().execute_query_async(_HAND_BACK, ids=[row["id"] for row in self._taken])
+                self._taken.clear()
+        finally:
+            await self._end(self._ended)
+
+    async def _end_all(self) -> None:
+        while self._ended:
+            jobs = list(self._ended)
+            try:
+                await self._end(jobs)
+            except ConnectorException as error:
+                logger.warning("%d jobs cannot be ended yet: %s", len(jobs), error)
+                await asyncio.sleep(RETRY_SECONDS)
+            else:
+                del self._ended[: len(jobs)]
+
+    async def _end(self, jobs: list[Row]) -> None:
+        """End jobs; those that somebody else has ended already are left.
+
+        Raises:
+            ConnectorException: the database is away.
+        """
+        if jobs:
+            ids, statuses, gone = zip(*((job["job_id"], job["status"], job["delete_job"]) for job in jobs), strict=True)
+            arguments = {"ids": list(ids), "statuses": list(statuses), "gone": list(gone)}
+            await super().execute_query_async(_FINISH_MANY, **arguments)
+
+
+def connector(*, room: int) -> Taker:
+    """Return a connector of a pool of its own, on Django's database, for a worker that runs `room` jobs at once.
 
     Everything that Procrastinate asks for is one call of one function. With a transaction around it, and a look at the
     connection before it, a worker would wait for the server four times instead of once, for every job twice.
     """
-    return PsycopgConnector(kwargs=connector_params(), pool_factory=_pool)
+    return Taker(room=room, kwargs=connector_params(), pool_factory=_pool)
 
 
 def _pool(**arguments: Any) -> AsyncConnectionPool[Connection]:
@@ -33,7 +157,8 @@ def _pool(**arguments: Any) -> AsyncConnectionPool[Connection]:
             await AsyncConnectionPool.check_connection(connection)
         used[connection] = time.monotonic()
 
-    return AsyncConnectionPool(**{**arguments, "check": check, "configure": _configure})
+    own = {"check": check, "configure": _configure, "timeout": POOL_SECONDS, "reconnect_timeout": RECONNECT_SECONDS}
+    return AsyncConnectionPool(**{**arguments, **own})
 
 
 async def _configure(connection: Connection) -> None:

@@ -27,6 +27,8 @@ class PublishedDefinitions:
 
     async def get(self, workflow_id: str, version: int) -> WorkflowDefinition:
         """Return the definition."""
+        if (known := workflows.known_definition(workflow_id, version)) is not None:
+            return known
         try:
             return await patiently(workflows.get_definition, workflow_id, version)
         except ObjectDoesNotExist as error:

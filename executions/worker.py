@@ -9,6 +9,7 @@ import math
 import time
 from collections.abc import Awaitable, Callable
 
+import psycopg
 from django.conf import settings
 from django.utils import timezone
 from procrastinate.contrib.django import app
@@ -147,14 +148,19 @@ class Worker:
         while not self._ending:
             try:
                 # An app of its own: ours goes on enqueuing on Django's connection, in the caller's transaction.
-                worker_app = app.with_connector(connector())
+                taker = connector(room=settings.WORKER_CONCURRENCY)
+                worker_app = app.with_connector(taker)
                 async with worker_app.open_async():
-                    await worker_app.run_worker_async(
-                        **settings.PROCRASTINATE_WORKER_DEFAULTS,
-                        queues=[QUEUE],
-                        name=self.name,
-                        task_middleware=(),  # its own would look at Django's connections, which no job of ours holds
-                    )
-            except (ConnectorException, OSError) as error:
+                    try:
+                        await worker_app.run_worker_async(
+                            **settings.PROCRASTINATE_WORKER_DEFAULTS,
+                            queues=[QUEUE],
+                            name=self.name,
+                            task_middleware=(),  # its own would look at Django's connections; no job of ours holds one
+                        )
+                    finally:
+                        async with asyncio.timeout(HAND_BACK_SECONDS):
+                            await taker.leave()
+            except (ConnectorException, psycopg.Error, OSError, TimeoutError) as error:
                 logger.warning("taking jobs stopped: %s", error)
             await asyncio.sleep(RESTART_SECONDS)

@@ -34,10 +34,15 @@ class _Own:
 _own = _Own(PriceList(), -math.inf)
 
 
+def is_fresh(*, seconds: float) -> bool:
+    """Whether what people have set was read no longer ago."""
+    return time.monotonic() - _own.read_at < seconds
+
+
 def refresh(*, older_than_seconds: float = 0.0) -> None:
     """Read anew what people have set, unless it was read no longer ago. Looks into the database."""
-    now = time.monotonic()
-    if now - _own.read_at >= older_than_seconds:
+    if not is_fresh(seconds=older_than_seconds):
+        now = time.monotonic()
         _own.prices = PriceList(map(_own_price, Price.objects.order_by("id")))
         _own.read_at = now
 

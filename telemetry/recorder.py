@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
 from django.db.models import F
@@ -71,11 +72,17 @@ _FIELDS = tuple(CallRecord.__dataclass_fields__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class KnownCall:
-    """What the ledger knows of a call, without the reply itself."""
+class CallRow:
+    """Which row a call is, and in which version."""
 
     row_id: UUID
     version: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownCall(CallRow):
+    """What the ledger knows of a call, without the reply itself."""
+
     replied: bool
     record: CallRecord  # `reply` and `tags` are left out
 
@@ -88,14 +95,23 @@ FROM telemetry_modelcall AS call"""  # noqa: S608 - the names are those of the c
 _LOAD_STEPS = f"""{_LOAD}
 JOIN unnest(%s::uuid[], %s::text[]) AS wanted(execution_id, step_id) USING (execution_id, step_id)
 ORDER BY call.started_at, call.id"""
+_UNCHANGED = """
+SELECT 1 FROM json_to_recordset(%s::json) AS v(execution_id uuid, step_id text, total bigint)
+WHERE v.total = (SELECT coalesce(sum(call.version), 0) FROM telemetry_modelcall AS call WHERE """
+_EXECUTIONS_UNCHANGED = f"{_UNCHANGED} call.execution_id = v.execution_id)"
+_STEPS_UNCHANGED = f"{_UNCHANGED} call.execution_id = v.execution_id AND call.step_id = v.step_id)"
+#: What is asked for all calls of executions ($1: their ids), to be given to `known`.
+OF_EXECUTIONS = f"{_LOAD} WHERE call.execution_id = ANY($1::uuid[]) ORDER BY call.started_at, call.id"
 
 
 def known_of_steps(steps: Collection[tuple[UUID, str]]) -> list[KnownCall]:
     """Return what is known of the calls of steps, named by execution and step id, oldest first."""
-    return _known(_LOAD_STEPS, [[execution_id for execution_id, _ in steps], [step_id for _, step_id in steps]])
+    wanted = [[execution_id for execution_id, _ in steps], [step_id for _, step_id in steps]]
+    return known(multirow.execute(_LOAD_STEPS, wanted).fetchall())
 
 
-def _known(statement: str, parameters: Sequence[object]) -> list[KnownCall]:
+def known(rows: Iterable[tuple[Any, ...]]) -> list[KnownCall]:
+    """Return the calls that were found."""
     return [
         KnownCall(
             row_id=row_id,
@@ -103,25 +119,54 @@ def _known(statement: str, parameters: Sequence[object]) -> list[KnownCall]:
             replied=replied,
             record=CallRecord(**dict(zip(_KNOWN, values, strict=True))),
         )
-        for row_id, version, replied, *values in multirow.execute(statement, parameters)
+        for row_id, version, replied, *values in rows
     ]
 
 
 def announce(calls: Sequence[CallRecord]) -> None:
-    """Write new calls. Whoever does so holds the lock of their executions."""
-    multirow.insert(ModelCall, [{"id": uuid7(), "version": 1, **_values(call, _FIELDS)} for call in calls])
+    """Write new calls."""
+    multirow.write(announced([(new_row(), call) for call in calls]))
 
 
-def settle(calls: Sequence[tuple[KnownCall, CallRecord]]) -> None:
+def new_row() -> CallRow:
+    """Return the row of a call that nobody knows yet."""
+    return CallRow(row_id=uuid7(), version=1)
+
+
+def announced(calls: Sequence[tuple[CallRow, CallRecord]]) -> Iterator[multirow.Write]:
+    """Yield the write of new calls; nothing if there are none."""
+    rows = [{"id": row.row_id, "version": row.version, **_values(call, _FIELDS)} for row, call in calls]
+    yield from multirow.insertion(ModelCall, rows)
+
+
+def unchanged(sums: Mapping[tuple[UUID, str | None], int]) -> Iterator[multirow.Write]:
+    """Yield looks at the calls of steps, or of executions (None): whether their versions add up to these sums."""
+    stale = StaleCall("somebody else has booked a call")
+    for statement, is_whole in ((_STEPS_UNCHANGED, False), (_EXECUTIONS_UNCHANGED, True)):
+        rows = [
+            {"execution_id": execution_id, "step_id": step_id, "total": total}
+            for (execution_id, step_id), total in sums.items()
+            if (step_id is None) is is_whole
+        ]
+        if rows:
+            yield multirow.Write(statement, multirow.as_text(rows), count=len(rows), otherwise=stale, reads=True)
+
+
+def settle(calls: Sequence[tuple[CallRow, CallRecord]]) -> None:
     """Write what became of calls over what was known of them.
 
     Raises:
         StaleCall: somebody else has settled one of them.
     """
+    multirow.write(settled(calls))
+
+
+def settled(calls: Sequence[tuple[CallRow, CallRecord]]) -> Iterator[multirow.Write]:
+    """Yield the write of what became of calls over what was known of them; `StaleCall` where somebody was quicker."""
     rows = [{"id": known.row_id, "version": known.version + 1, **_values(call, _SETTLED)} for known, call in calls]
     stale = StaleCall("a call was settled by somebody else")
     expected = [known.version for known, _ in calls]
-    multirow.update(ModelCall, rows, key=("id",), expected=expected, otherwise=stale)
+    yield from multirow.replacement(ModelCall, rows, key=("id",), expected=expected, otherwise=stale)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

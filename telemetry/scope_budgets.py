@@ -24,18 +24,8 @@ class _Limited:
     """The scopes that have a budget, looked up now and then: most have none, and pay nothing for those that do."""
 
     def __init__(self) -> None:
-        self._ids: frozenset[UUID] = frozenset()
-        self._until = 0.0
-
-    def among(self, scope_ids: Iterable[UUID]) -> list[UUID]:
-        if time.monotonic() >= self._until:
-            self.forget()
-            self._ids = frozenset(ScopeBudget.objects.values_list("scope_id", flat=True))
-            self._until = time.monotonic() + FRESH_SECONDS
-        return sorted(self._ids.intersection(scope_ids))
-
-    def forget(self) -> None:
-        self._until = 0.0
+        self.ids: frozenset[UUID] = frozenset()
+        self.until = 0.0
 
 
 _limited = _Limited()
@@ -43,13 +33,27 @@ _limited = _Limited()
 
 def forget() -> None:
     """Look up anew, with the next question, which scopes have a budget."""
-    _limited.forget()
+    _limited.until = 0.0
+
+
+def remembered() -> frozenset[UUID] | None:
+    """Return the scopes that have a budget, as they were looked up a moment ago; None: that is too long ago."""
+    return _limited.ids if time.monotonic() < _limited.until else None
+
+
+def look() -> frozenset[UUID]:
+    """Return the scopes that have a budget, looked up now."""
+    forget()
+    _limited.ids = frozenset(ScopeBudget.objects.values_list("scope_id", flat=True))
+    _limited.until = time.monotonic() + FRESH_SECONDS
+    return _limited.ids
 
 
 def lock(scope_ids: Iterable[UUID]) -> dict[UUID, Decimal]:
     """Return what those of the scopes that have a budget may spend in a month; they are locked, in order of id."""
-    limited = _limited.among(scope_ids)
-    return dict(multirow.execute(_LOCK, [limited]).fetchall()) if limited else {}
+    known = remembered()
+    found = sorted((look() if known is None else known).intersection(scope_ids))
+    return dict(multirow.execute(_LOCK, [found]).fetchall()) if found else {}
 
 
 def month_of(moment: datetime) -> datetime:

@@ -33,10 +33,15 @@ class _Known:
 _known = _Known()
 
 
+def is_fresh(*, seconds: float) -> bool:
+    """Whether the limits were read no longer ago."""
+    return time.monotonic() - _known.read_at < seconds
+
+
 def refresh(*, older_than_seconds: float = 0.0) -> None:
     """Read the limits anew, unless they were read no longer ago. Looks into the database."""
-    now = time.monotonic()
-    if now - _known.read_at >= older_than_seconds:
+    if not is_fresh(seconds=older_than_seconds):
+        now = time.monotonic()
         _known.rules, _known.read_at = _rules(), now
 
 

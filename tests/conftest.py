@@ -57,10 +57,11 @@ from rest_framework.test import APIClient  # noqa: E402
 
 from access import services as access  # noqa: E402
 from documents.repository import KNOWN_SCHEMAS  # noqa: E402
+from executions import line  # noqa: E402
 from executions.progress import notifier  # noqa: E402
-from telemetry import prices, turns  # noqa: E402
+from telemetry import prices, scope_budgets, turns  # noqa: E402
 from tests import promises  # noqa: E402
-from workflows.repository import get_definition  # noqa: E402
+from workflows.repository import forget_definitions  # noqa: E402
 
 
 def _missing() -> dict[str, str]:
@@ -86,15 +87,17 @@ def django_db_setup(django_db_setup: None) -> Iterator[None]:
     """The test database, which can only be dropped once no thread of ours is connected to it."""
     yield
     notifier.stop()
+    line.close()
 
 
 @pytest.fixture(autouse=True)
 def forgotten() -> Iterator[None]:
     """What a process keeps of the tables, which are emptied after a test: definitions, schemas, prices."""
     yield
-    get_definition.cache_clear()
+    forget_definitions()
     KNOWN_SCHEMAS.clear()
     prices.forget()
+    scope_budgets.forget()
     turns.forget()
 
 

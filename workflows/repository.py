@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime
-from functools import lru_cache
 
 from django.db import transaction
 
 from workflows.definition import WorkflowDefinition
 from workflows.models import Workflow, WorkflowVersion
+
+_MOST_DEFINITIONS = 256  # that are kept
 
 
 class StaleWorkflow(Exception):
@@ -67,12 +68,29 @@ def version_row_id(workflow_id: str, version: int) -> int | None:
     return rows.values_list("id", flat=True).first()
 
 
-@lru_cache(maxsize=256)
+_definitions: dict[tuple[str, int], WorkflowDefinition] = {}  # by workflow and version: none ever changes
+
+
 def get_definition(workflow_id: str, version: int) -> WorkflowDefinition:
-    """Return a published definition; it never changes, so that it may be kept.
+    """Return a published definition.
 
     Raises:
         WorkflowVersion.DoesNotExist: there is none.
     """
+    if (known := known_definition(workflow_id, version)) is not None:
+        return known
     row = WorkflowVersion.objects.get(workflow_id=workflow_id, version=version)
-    return WorkflowDefinition.model_validate(row.definition)
+    if len(_definitions) >= _MOST_DEFINITIONS:
+        _definitions.clear()
+    read = _definitions[workflow_id, version] = WorkflowDefinition.model_validate(row.definition)
+    return read
+
+
+def known_definition(workflow_id: str, version: int) -> WorkflowDefinition | None:
+    """Return a published definition that was read before, without a look into the database; None: it was not."""
+    return _definitions.get((workflow_id, version))
+
+
+def forget_definitions() -> None:
+    """Read every definition anew."""
+    _definitions.clear()

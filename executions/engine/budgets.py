@@ -1,7 +1,8 @@
 """Hard budgets. A call is announced only when its worst case fits beside what was spent and what is reserved.
 
-The check and the announcement are one transition under the execution's lock, so that any number of workers together
-cannot overshoot. A call that is over counts with what it used, one under way or of unknown outcome with its worst case.
+The check and the announcement are one transition, and it is not stored if the execution or its calls are not what they
+were, so that any number of workers together cannot overshoot. A call that is over counts with what it used, one under
+way or of unknown outcome with its worst case.
 """
 
 from __future__ import annotations

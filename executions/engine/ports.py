@@ -24,8 +24,9 @@ Heard = Callable[[str], None]
 class Transition:
     """One thing to be stored, whole or not at all.
 
-    `decide` is pure and is given the execution as it is when its row is locked, so that transitions of parallel
-    steps, a cancel and an answer never overwrite each other: each decides on what the others left.
+    `decide` is pure and is given the execution as it is when the transition is stored, so that transitions of parallel
+    steps, a cancel and an answer never overwrite each other: each decides on what the others left. It may be called
+    more than once: what was decided on an execution that somebody else has changed meanwhile is not stored.
     """
 
     execution_id: UUID

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from executions import line
 from executions.progress import notifier
 from tests.contract.worlds import MemoryWorld, PostgresWorld
 
@@ -27,3 +28,4 @@ def quiet() -> Iterator[None]:
     """Let the notifier's connection go, so that the database can be emptied."""
     yield
     notifier.stop()
+    line.close()

@@ -68,7 +68,7 @@ class PostgresWorld(World):
 
     def _start(self, brief: str) -> None:
         version, _ = workflows.publish(self.definition, now=timezone.now())
-        workflows.get_definition.cache_clear()  # the table was emptied since
+        workflows.forget_definitions()  # the table was emptied since
         user: User = ensure_user(name="ann")
         scope = claim_root_scope(user=user, scope_type="project", scope_key="p")
         execution = new_execution(

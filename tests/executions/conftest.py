@@ -9,6 +9,7 @@ from django.contrib.auth.models import User
 from django.db import connections
 
 from access.services import ensure_user
+from executions import line
 from executions.progress import notifier
 from tests.executions.moves import empty_the_queue
 
@@ -19,6 +20,7 @@ def quiet(transactional_db: None) -> Iterator[None]:
     empty_the_queue()
     yield
     notifier.stop()
+    line.close()
     connections.close_all()  # an outage may have lost this thread's
 
 

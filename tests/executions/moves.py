@@ -34,7 +34,7 @@ DEADLINE_SECONDS = 10.0
 
 def start(user: User, definition: WorkflowDefinition = LINE, *, scope: str = "p") -> Execution:
     """Publish the workflow, and start it in a project of the user's."""
-    workflows.get_definition.cache_clear()  # the table was emptied since
+    workflows.forget_definitions()  # the table was emptied since
     workflows.publish(definition, now=timezone.now())
     return services.start_execution(
         user=user, workflow_id="report", scope_type="project", scope_id=scope, input="A brief.", now=timezone.now()

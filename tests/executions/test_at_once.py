@@ -172,10 +172,10 @@ def test_a_runner_that_was_overtaken_in_an_outage_does_not_take_the_calls_of_ano
         return changes.start_step(execution, "one", model="m", pins=(), context=context)
 
     mine = Transition(execution_id=first.id, epoch=first.runner_epoch, decide=start_one, calls=(call(first.id, "one"),))
-    [outcome] = Batch([mine], now=timezone.now(), known={}, again=True).commit()
+    [outcome] = Batch([mine], now=timezone.now(), known={}, lost=[mine]).commit()
     assert isinstance(outcome, Superseded)
     theirs = Transition(
         execution_id=first.id, epoch=second.runner_epoch, decide=start_one, calls=(call(first.id, "one"),)
     )
-    [outcome] = Batch([theirs], now=timezone.now(), known={}, again=True).commit()
+    [outcome] = Batch([theirs], now=timezone.now(), known={}, lost=[theirs]).commit()
     assert outcome == repository.get(first.id)  # it was stored, and whoever stored it had not been told

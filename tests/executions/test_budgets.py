@@ -29,7 +29,7 @@ DIME = Decimal("0.10")
 
 
 def started(user: User, of: WorkflowDefinition, **limits: object) -> Execution:
-    workflows.get_definition.cache_clear()
+    workflows.forget_definitions()
     workflows.publish(of, now=timezone.now())
     execution = services.start_execution(
         user=user,

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import pydantic_ai.models.anthropic
+import pydantic_ai.models.openai
 import pytest
 from django.contrib.auth.models import User
 
+from executions import line
 from executions.engine.execution import Execution
 from executions.engine.runner import ExecutionRunner
 from executions.engine.states import ExecutionStatus, FailureCode
@@ -19,6 +22,9 @@ from telemetry.models import ModelCall
 from tests.engine.world import definition
 from tests.executions.moves import start
 from tests.llm.model_server import Answer, Line, Misbehaviour, model_server
+
+#: Imported here, as to import them for the first time takes longer than these steps may take.
+LIBRARIES = (pydantic_ai.models.anthropic, pydantic_ai.models.openai)
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.django_db(transaction=True)]
 
@@ -36,6 +42,7 @@ def keys(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     yield
     providers._model.cache_clear()
     notifier.stop()
+    line.close()
 
 
 async def run(

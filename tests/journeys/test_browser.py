@@ -131,7 +131,7 @@ def test_a_person_has_epics_worked_over_accepts_them_and_retries_what_was_stoppe
 def test_a_page_says_what_was_wrong_with_what_a_model_wrote(shared: Machine, page: Page, pictures: Path) -> None:
     log_in(page, shared, "joan")
     body = {
-        **{"workflow_id": "meeting-minutes", "scope_type": "project", "scope_id": "wrong", "input": "We met."},
+        **{"workflow_id": "meeting-minutes", "scope_type": "project", "scope_id": "wrong-output", "input": "We met."},
         **{"dry_run": True, "rehearsal": {"steps": {"minutes": {"invalid": 3}}}},
     }
     with shared.client("joan") as client:

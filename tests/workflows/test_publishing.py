@@ -21,7 +21,7 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 @pytest.fixture(autouse=True)
 def _forget() -> None:
     """Definitions are kept for good; a test's database is not."""
-    repository.get_definition.cache_clear()
+    repository.forget_definitions()
 
 
 def publish(description: str = "Writes a note.") -> tuple[int, bool]:

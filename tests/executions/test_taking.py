@@ -1,0 +1,140 @@
+"""Taking jobs several at a time, in their order, and ending them without waiting."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from procrastinate import App, sql
+from procrastinate.contrib.django import app
+from procrastinate.contrib.django.models import ProcrastinateJob
+from procrastinate.jobs import Job, Status
+
+from executions.jobs import QUEUE, enqueue_prune
+from executions.taking import AT_ONCE, connector
+from executions.threads import in_thread
+from tests.executions.moves import outage, start
+
+
+class Watched:
+    """An app that takes jobs, and how often it has asked for some."""
+
+    def __init__(self, taking: App, worker_id: int) -> None:
+        self.jobs, self.worker_id = taking.job_manager, worker_id
+        self.taker: Any = taking.connector
+
+    async def take(self) -> Job | None:
+        """Take a job as Procrastinate's worker does."""
+        return await self.jobs.fetch_job(queues=[QUEUE], worker_id=self.worker_id)
+
+
+@asynccontextmanager
+async def taking(*, room: int) -> AsyncIterator[Watched]:
+    """Take jobs, as a worker that runs so many at once."""
+    with_taker = app.with_connector(connector(room=room))
+    async with with_taker.open_async():
+        yield Watched(with_taker, await with_taker.job_manager.register_worker())
+
+
+async def statuses() -> dict[str, int]:
+    """Return how many jobs there are, by status."""
+    found = await in_thread(lambda: list(ProcrastinateJob.objects.values_list("status", flat=True)))
+    return {status: found.count(status) for status in set(found)}
+
+
+@pytest.fixture
+async def jobs(ann: User) -> list[int]:
+    """Five jobs, in their order."""
+    for number in range(5):
+        await in_thread(start, ann, scope=f"p{number}")
+    return await in_thread(lambda: list(ProcrastinateJob.objects.order_by("id").values_list("id", flat=True)))
+
+
+async def test_as_many_are_taken_together_as_there_is_room_for_and_handed_out_in_order(jobs: list[int]) -> None:
+    async with taking(room=3) as worker:
+        first = await worker.take()
+        assert await statuses() == {"doing": 3, "todo": 2}
+        taken = [first, await worker.take(), await worker.take()]
+        assert [job.id for job in taken if job is not None] == jobs[:3]
+        assert taken[0] is not None
+        await worker.jobs.finish_job(taken[0], Status.SUCCEEDED, delete_job=True)
+        fourth = await worker.take()
+        assert (await statuses())["todo"] == 1  # there was room for one
+        await worker.taker.leave()
+        assert await statuses() == {"doing": 3, "todo": 1}
+        assert fourth is not None
+        assert fourth.id == jobs[3]
+
+
+async def test_what_is_urgent_goes_first_and_two_jobs_of_one_lock_are_not_taken_together(jobs: list[int]) -> None:
+    await in_thread(ProcrastinateJob.objects.filter(id=jobs[4]).update, priority=9)
+    same = await in_thread(lambda: ProcrastinateJob.objects.get(id=jobs[0]).lock)
+    await in_thread(ProcrastinateJob.objects.filter(id=jobs[1]).update, lock=same)
+    async with taking(room=AT_ONCE) as worker:
+        taken = [await worker.take() for _ in range(4)]
+        assert [job.id for job in taken if job is not None] == [jobs[4], jobs[0], jobs[2], jobs[3]]
+        assert await worker.take() is None
+
+
+async def test_what_was_taken_and_not_handed_out_goes_back(jobs: list[int]) -> None:
+    async with taking(room=5) as worker:
+        job = await worker.take()
+        assert await statuses() == {"doing": 5}
+        await worker.taker.leave()
+        assert await statuses() == {"doing": 1, "todo": 4}
+        async with taking(room=1) as other:
+            following = await other.take()
+        assert job is not None
+        assert following is not None
+        assert [job.id, following.id] == jobs[:2]
+
+
+async def test_a_job_that_somebody_else_has_ended_keeps_no_other_from_ending(jobs: list[int]) -> None:
+    async with taking(room=5) as worker:
+        taken = [job for job in [await worker.take() for _ in range(3)] if job is not None]
+        await in_thread(ProcrastinateJob.objects.filter(id=taken[1].id).update, status="failed")
+        for job in taken:
+            await worker.jobs.finish_job(job, Status.SUCCEEDED, delete_job=True)
+        await worker.taker.leave()
+    assert await statuses() == {"failed": 1, "todo": 2}
+
+
+async def test_jobs_that_end_while_the_database_is_away_are_ended_when_it_is_back(jobs: list[int]) -> None:
+    async with taking(room=5) as worker:
+        ended = [job for job in [await worker.take() for _ in range(5)] if job is not None]
+        with outage():
+            for job in ended[:2]:
+                await worker.jobs.finish_job(job, Status.SUCCEEDED, delete_job=True)
+        while await statuses() != {"doing": 3}:
+            await asyncio.sleep(0.05)
+        await worker.taker.leave()
+
+
+async def test_a_job_that_is_tried_again_makes_room(jobs: list[int]) -> None:
+    async with taking(room=1) as worker:
+        job = await worker.take()
+        assert job is not None
+        assert job.id is not None
+        await worker.taker.execute_query_async(
+            sql.queries["retry_job"],
+            job_id=job.id,
+            retry_at=None,
+            new_priority=-9,
+            new_queue_name=None,
+            new_lock=None,
+        )
+        following = await worker.take()
+        assert following is not None
+        assert following.id == jobs[1]
+
+
+async def test_other_jobs_than_those_of_executions_are_taken_as_well(ann: User) -> None:
+    await in_thread(enqueue_prune)
+    async with taking(room=2) as worker:
+        job = await worker.take()
+        assert job is not None
+        assert job.task_name == "executions.prune"
