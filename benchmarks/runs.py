@@ -72,8 +72,21 @@ SYSTEMS = (
         environment="langgraph",
         package="langgraph",
     ),
-    System(key="orm", title="Django ORM, one transaction per step", module="benchmarks.systems.orm"),
-    System(key="pgbench", title="pgbench, one transaction per step, prepared", module="benchmarks.systems.pgbench"),
+    System(
+        key="orm", title="Django ORM, four rows of a step, one transaction per step", module="benchmarks.systems.orm"
+    ),
+    System(
+        key="pgbench",
+        title="pgbench, the rows of a step here, one transaction per step, prepared",
+        module="benchmarks.systems.pgbench",
+        arguments=("rows",),
+    ),
+    System(
+        key="pgbench-four",
+        title="pgbench, four rows of a step, one transaction per step, prepared",
+        module="benchmarks.systems.pgbench",
+        arguments=("four",),
+    ),
 )
 
 

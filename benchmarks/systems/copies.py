@@ -27,6 +27,21 @@ INSERT INTO documents_document (id, scope_id, type, title, status, version, exec
 SELECT {_ID}, one.scope_id, 'd' || number, 'T', 'current', 1, {_ID}, now(), now()
 FROM executions_execution AS one, generate_series(0, %s) AS number WHERE one.id = %s
 """
+_SCOPES = f"""
+INSERT INTO access_scope SELECT (jsonb_populate_record(one, jsonb_build_object('id', {_ID}, 'key', 'p' || number))).*
+FROM access_scope AS one, generate_series(0, %s) AS number
+WHERE one.id = (SELECT scope_id FROM executions_execution WHERE id = %s)
+"""
+_OWN_SCOPES = "UPDATE executions_execution SET scope_id = id WHERE id::text LIKE %s"
+_FEEDS = f"INSERT INTO executions_feed (scope_id, last) SELECT {_ID}, 1 FROM generate_series(0, %s) AS number"
+_FIRST_CALLS = f"""
+INSERT INTO telemetry_modelcall (id, execution_id, step_id, attempt, kind, ordinal, workflow_id, scope_id, status,
+  version, requested_model, request_hash, provider, model, provider_request_id, input_tokens, cache_read_input_tokens,
+  cache_write_input_tokens, output_tokens, reasoning_tokens, reserved_tokens, error, started_at)
+SELECT ('00000000-0000-7000-8002-' || lpad((number * %s)::text, 12, '0'))::uuid, {_ID}, 's0', 1, 'generate', 1, 'line',
+  {_ID}, 'pending', 1, 'openai:writer', repeat('0', 64), '', '', '', 0, 0, 0, 0, 0, 5000, '', now()
+FROM generate_series(0, %s) AS number
+"""
 _SCHEMA = "INSERT INTO documents_schema (hash, content) VALUES ('0', '{}')"
 
 
@@ -51,6 +66,19 @@ def copy(execution_id: UUID, count: int, *, tables: tuple[str, ...] = ()) -> Non
                 del columns["id"]
             names, values = ", ".join(columns), ", ".join(columns.values())
             cursor.execute(_CHILDREN.format(table=table, columns=names, values=values), [count - 1, execution_id])
+
+
+def whole_rows(count: int, steps: int) -> UUID:
+    """Make executions about to end their first step, each in a scope of its own; return the pattern of all."""
+    pattern = line.start(line.publish(steps), "pattern")
+    copy(pattern, count, tables=("executions_executionstep",))
+    with connection.cursor() as cursor:
+        cursor.execute(_SCOPES, [count - 1, pattern])
+        cursor.execute(_OWN_SCOPES, [f"{PREFIX}%"])
+        cursor.execute(_FEEDS, [count - 1])
+        cursor.execute(_FIRST_CALLS, [steps, count - 1])
+        cursor.execute(_SCHEMA)
+    return pattern
 
 
 def bare_rows(count: int) -> UUID:

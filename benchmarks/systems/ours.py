@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import sys
 from collections.abc import Awaitable, Callable, Iterable
 from typing import TypeVar
@@ -39,6 +40,7 @@ def direct(size: Size, ids: list[UUID]) -> None:
     """Run each execution with a runner of its own."""
     meter = Meter()
     ports = line.use(line.QuietModel(meter=meter))
+    settle_down()
     with meter:
         asyncio.run(in_flight(ids, size, lambda each: ExecutionRunner(ports, execution_id=each, runner="me").run()))
     meter.report()
@@ -76,9 +78,16 @@ def journal(size: Size, ids: list[UUID]) -> None:
             await ports.journal.commit(move)
 
     pairs = zip(ids, prepared, strict=True)
+    settle_down()
     with meter:
         asyncio.run(in_flight(pairs, size, lambda pair: commit(*pair)))
     meter.report()
+
+
+def settle_down() -> None:
+    """Leave what there is by now out of garbage collections, as a worker does."""
+    gc.collect()
+    gc.freeze()
 
 
 def number(query: str) -> float:

@@ -1,8 +1,12 @@
-"""pgbench: the rows of a step in one transaction of prepared statements, without any Python between."""
+"""pgbench: rows of a step in one transaction of prepared statements, without any Python between.
+
+`rows`: the very rows that a step leaves and changes here; `four`: one row each of state, document, event and call.
+"""
 
 from __future__ import annotations
 
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -16,10 +20,8 @@ from benchmarks.workload import TEXT, Size, database_url, size_from_arguments
 from executions import models
 from orchestrator import watchdog
 
-SCRIPT = Path(__file__).with_suffix(".sql")
 
-
-def run(size: Size, scope: UUID, meter: Meter) -> tuple[list[float], float]:
+def run(which: str, size: Size, scope: UUID, *, meter: Meter) -> tuple[list[float], float]:
     """Run it, each client one execution after the other; return the seconds of each transaction, and of all."""
     each = size.executions // size.in_flight
     where = urlsplit(database_url())
@@ -28,7 +30,11 @@ def run(size: Size, scope: UUID, meter: Meter) -> tuple[list[float], float]:
         watchdog._programs() / "pgbench",
         *("--host", parse_qs(where.query)["host"][0], "--username", where.username, "--no-vacuum"),
         *("--protocol", "prepared", "--client", size.in_flight, "--transactions", each * size.steps, "--log"),
-        *("--file", SCRIPT, *(f"--define={name}={value}" for name, value in values.items())),
+        *(
+            "--file",
+            Path(__file__).with_name(f"pgbench_{which}.sql"),
+            *(f"--define={name}={value}" for name, value in values.items()),
+        ),
         where.path.removeprefix("/"),
     ]
     with tempfile.TemporaryDirectory() as folder:
@@ -46,10 +52,14 @@ def _read(folder: Path) -> tuple[list[float], float]:
 
 if __name__ == "__main__":
     chosen = size_from_arguments()
-    pattern = copies.bare_rows(chosen.executions)
+    which = sys.argv[1]
+    if which == "rows":
+        pattern = copies.whole_rows(chosen.executions, chosen.steps)
+    else:
+        pattern = copies.bare_rows(chosen.executions)
     scope_id = models.Execution.objects.get(id=pattern).scope_id
     connection.close()
     measured = Meter(children=True)
-    transactions, seconds = run(chosen, scope_id, measured)
+    transactions, seconds = run(which, chosen, scope_id, meter=measured)
     # Its memory is not told: what the kernel knows of an ended child includes the Python that it began as.
     measured.report(gaps=transactions, seconds=seconds, peak_rss_mib=None)

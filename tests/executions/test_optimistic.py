@@ -33,6 +33,7 @@ from telemetry.models import ModelCall
 from tests.engine.world import ASKING, LINE, document
 from tests.executions.moves import call, cancel, claim, paper, start
 
+DEADLINE_SECONDS = 20.0
 LOCKS = "under locks"
 LEFT = "left for locks"
 LOSE = """SELECT pg_terminate_backend(pid) FROM pg_stat_activity
@@ -349,14 +350,19 @@ async def test_a_statement_that_nobody_waits_for_any_more_answers_nobody_else(an
     with psycopg.connect(**connection_parameters(), autocommit=True) as gate:
         gate.execute("SELECT pg_advisory_lock(1)")
         waiting = asyncio.ensure_future(line.reading.fetch_all([("SELECT 1, pg_advisory_lock(1)", [])]))
-        while not await in_thread(waits_for_the_gate):
-            await asyncio.sleep(0.01)
+        await until_at_the_gate(True)
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await waiting
         assert await line.reading.fetch_all([("SELECT 2", [])]) == [[(2,)]]
-    while await in_thread(waits_for_the_gate):
-        await asyncio.sleep(0.01)
+    await until_at_the_gate(False)  # its session ends with what it waited for
+
+
+async def until_at_the_gate(waits: bool) -> None:
+    """Wait until somebody waits at the gate, or nobody does any more."""
+    async with asyncio.timeout(DEADLINE_SECONDS):
+        while await in_thread(waits_for_the_gate) is not waits:
+            await asyncio.sleep(0.01)
 
 
 def waits_for_the_gate() -> bool:

@@ -19,6 +19,8 @@ from executions.taking import AT_ONCE, connector
 from executions.threads import in_thread
 from tests.executions.moves import outage, start
 
+DEADLINE_SECONDS = 60.0
+
 
 class Watched:
     """An app that takes jobs, and how often it has asked for some."""
@@ -109,8 +111,10 @@ async def test_jobs_that_end_while_the_database_is_away_are_ended_when_it_is_bac
         with outage():
             for job in ended[:2]:
                 await worker.jobs.finish_job(job, Status.SUCCEEDED, delete_job=True)
-        while await statuses() != {"doing": 3}:
-            await asyncio.sleep(0.05)
+        async with asyncio.timeout(DEADLINE_SECONDS):
+            while await statuses() == {"doing": 5}:
+                await asyncio.sleep(0.05)
+        assert await statuses() == {"doing": 3}
         await worker.taker.leave()
 
 
