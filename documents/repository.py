@@ -128,8 +128,7 @@ def store_versions(documents: Sequence[StoredDocument]) -> None:
     Raises:
         StaleVersion: a head is not the version before.
     """
-    new = store_schemas(documents)
-    transaction.on_commit(lambda: KNOWN_SCHEMAS.update(new))
+    store_schemas(documents)
     multirow.write(versions(documents))
 
 
@@ -154,13 +153,14 @@ def versions(documents: Sequence[StoredDocument]) -> Iterator[multirow.Write]:
     yield from multirow.insertion(DocumentVersion, [_version(each) for each in documents])
 
 
-def store_schemas(documents: Iterable[StoredDocument]) -> set[str]:
-    """Store the schemas of documents that are not known to be there; return their hashes, known once committed."""
+def store_schemas(documents: Iterable[StoredDocument]) -> None:
+    """Store the schemas of documents that are not known to be there; they are known once that is committed."""
     schemas = {schema_hash(document.schema): document.schema for document in documents}
     new = {key: schema for key, schema in schemas.items() if key not in KNOWN_SCHEMAS}
-    rows = [{"hash": key, "content": dict(schema)} for key, schema in sorted(new.items())]
-    multirow.insert(Schema, rows, or_ignore=True)
-    return set(new)
+    if new:
+        rows = [{"hash": key, "content": dict(schema)} for key, schema in sorted(new.items())]
+        multirow.insert(Schema, rows, or_ignore=True)
+        transaction.on_commit(lambda: KNOWN_SCHEMAS.update(new))
 
 
 def _head(document: StoredDocument) -> multirow.Row:

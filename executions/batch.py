@@ -16,7 +16,7 @@ from django.db import transaction
 from access import multirow
 from documents import repository as documents
 from executions import ledger, repository
-from executions.deciding import Decisions, Item, Outcome, execution_of
+from executions.deciding import Decisions, Item, Outcome, execution_of, papers_of
 from executions.engine.calls import Call
 from executions.engine.execution import Execution
 from executions.engine.ports import Transition
@@ -66,15 +66,14 @@ class Batch:
         budgets = scope_budgets.lock({each.scope.id for each in executions.values()})
         page = ledger.Page()
         page.load({step for item in self._items for step in _steps(item)})
-        papers = [item.document for item in self._items if isinstance(item, Transition) and item.document is not None]
+        papers = papers_of(self._items)
         self.heads = documents.lock_heads({(paper.scope_id, paper.type) for paper in papers}) if papers else {}
         return Decisions(executions, page=page, heads=self.heads, now=self._now, scope_budgets=budgets, lost=self._lost)
 
     def _write(self, decisions: Decisions) -> None:
         pairs = decisions.pairs
         repository.replace_all(pairs)
-        schemas = documents.store_schemas(repository.stored_document(each) for each in decisions.documents)
-        transaction.on_commit(lambda: documents.KNOWN_SCHEMAS.update(schemas))
+        documents.store_schemas(repository.stored_document(each) for each in decisions.documents)
         multirow.write(decisions.writes_of_the_rest())
         for execution_id in decisions.discarded:
             recorder.discard_pending(execution_id, now=self._now)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from decimal import Decimal
@@ -55,7 +55,7 @@ class Decisions:
         self.documents: list[Document] = []
         self.events: list[ProgressEvent] = []
         self.discarded: list[UUID] = []  # executions nobody waits for the pending calls of
-        self.heads = dict(heads)
+        self._heads = dict(heads)
         self._now = now
         self._scope_budgets = scope_budgets or {}  # US dollars a month
         self._lost = {id(each) for each in lost}
@@ -73,7 +73,11 @@ class Decisions:
             current = self.after.get(execution_of(item))
             if current is None:
                 raise NotFound("There is no such execution.")
-            after = self._book(item, current) if isinstance(item, Call) else self._decide(item, current)
+            if isinstance(item, Call):
+                self.page.record(item)
+                after = current
+            else:
+                after = self._decide(item, current)
             if self.page.is_changing:
                 self.known_by_calls.append(item)
             return after
@@ -99,10 +103,6 @@ class Decisions:
             raise
         self.page.keep()
 
-    def _book(self, call: Call, current: Execution) -> Execution:
-        self.page.record(call)
-        return current
-
     def _decide(self, item: Transition, current: Execution) -> Execution:
         if item.epoch is not None and item.epoch != current.runner_epoch:
             raise Superseded(current.id, epoch=item.epoch)  # whoever took over may have announced the same calls
@@ -124,7 +124,7 @@ class Decisions:
 
     def _place(self, document: Document) -> Document:
         """Return the document as the next version of its head."""
-        head = self.heads.get((document.scope_id, document.type), documents.Head())
+        head = self._heads.get((document.scope_id, document.type), documents.Head())
         return replace(document, id=document.id if head.id is None else head.id, version=head.version + 1)
 
     def _context(self, current: Execution, placed: Document | None) -> Context:
@@ -149,11 +149,16 @@ class Decisions:
         self.after[current.id] = stored
         self.events += events
         if placed is not None:
-            self.heads[placed.scope_id, placed.type] = documents.Head(placed.id, placed.version)
+            self._heads[placed.scope_id, placed.type] = documents.Head(placed.id, placed.version)
             self.documents.append(placed)
         if change.discard_pending_calls:
             self.discarded.append(current.id)
         return stored
+
+
+def papers_of(items: Iterable[Item]) -> list[Document]:
+    """Return the documents that items hand in."""
+    return [each.document for each in items if isinstance(each, Transition) and each.document is not None]
 
 
 def scope_of(item: Item) -> UUID | None:

@@ -17,10 +17,9 @@ from uuid import UUID
 from access import multirow
 from documents import repository as documents
 from executions import repository
-from executions.deciding import Decisions, Item, execution_of
+from executions.deciding import Decisions, Item, execution_of, papers_of
 from executions.engine.changes import Change
 from executions.engine.execution import Document, Execution
-from executions.engine.ports import Transition
 from executions.ledger import Book, Page, as_kept, entry
 from executions.line import Line
 from executions.memory import Found, Heads, Known, Lacking, Memory
@@ -125,7 +124,7 @@ def decide(items: Sequence[Item], memory: Memory, *, now: datetime) -> Decided:
     are the next ones.
     """
     wanted = {execution_of(item) for item in items}
-    papers = [item.document for item in items if isinstance(item, Transition) and item.document is not None]
+    papers = papers_of(items)
     heads = memory.heads({each.scope_id for each in papers if not memory.is_contended(each.scope_id)})
     mine = {
         (paper.scope_id, paper.type): head
