@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cache
+from typing import TYPE_CHECKING
 
 from django.conf import settings
 
@@ -18,6 +19,9 @@ from executions.llm.names import is_known
 from executions.llm.options import Options, Output
 from executions.llm.turns import Turns
 from telemetry import prices
+
+if TYPE_CHECKING:
+    from executions.llm.providers import ProviderModel
 
 
 class RoutingModelClient:
@@ -79,10 +83,15 @@ class RoutingModelClient:
         """
         if request.model.partition(":")[0] == rehearsal.PROVIDER:
             return await self._rehearsal.complete(request, heard)
-        # Its libraries take more than a second to import: every command would pay for what a worker alone needs.
-        from executions.llm.providers import ProviderModel  # noqa: PLC0415
+        provider = await asyncio.to_thread(_provider, self._options)
+        return await provider.complete(request, heard)
 
-        return await ProviderModel(self._options).complete(request, heard)
+
+def _provider(options: Options) -> ProviderModel:
+    # Its libraries take more than a second to import: every command would pay for what a worker alone needs.
+    from executions.llm.providers import ProviderModel  # noqa: PLC0415
+
+    return ProviderModel(options)
 
 
 @cache

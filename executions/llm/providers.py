@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from functools import lru_cache
+from threading import Lock
 
 import httpx
 from pydantic import JsonValue, TypeAdapter
@@ -48,7 +49,10 @@ _FINISH = {"length": FinishReason.TRUNCATED, "content_filter": FinishReason.REFU
 
 
 class ProviderModel:
-    """Asks a provider once. Trying again is not for here: it might pay twice."""
+    """Asks a provider once. Trying again is not for here: it might pay twice.
+
+    The first that is asked of a provider waits until its library is here; a call's time begins after that.
+    """
 
     def __init__(self, options: Options) -> None:
         self._options = options
@@ -59,10 +63,11 @@ class ProviderModel:
         Raises:
             ModelError: it could not be asked, or did not answer within the request's `timeout_seconds`.
         """
-        began, asked_at = time.monotonic(), datetime.now(UTC)
         try:
+            model = await asyncio.to_thread(_prepared, request.model)
+            began, asked_at = time.monotonic(), datetime.now(UTC)
             async with asyncio.timeout(request.timeout_seconds):
-                response = await self._response(request, heard)
+                response = await self._response(model, request, heard)
         except TimeoutError as error:
             raise failures.late(request.model, request.timeout_seconds) from error
         except exceptions.ContentFilterError as error:
@@ -75,8 +80,7 @@ class ProviderModel:
             raise ModelError(FailureCode.PROVIDER_REJECTED, message) from error
         return _reply(request, response, asked_at=asked_at, latency_ms=round((time.monotonic() - began) * 1000))
 
-    async def _response(self, request: ModelRequest, heard: Heard) -> ModelResponse:
-        model = _model(request.model)
+    async def _response(self, model: Model, request: ModelRequest, heard: Heard) -> ModelResponse:
         output = output_of(request, model, wanted=self._options.output)
         said: list[ModelMessage] = [messages(request, output)]
         settings, wanted = self._settings(request, model), parameters(request, output)
@@ -150,6 +154,15 @@ def _text(event: ModelResponseStreamEvent) -> str:
         case PartDeltaEvent(delta=ToolCallPartDelta(args_delta=str() as text)):
             return text
     return ""
+
+
+_preparing = Lock()  # two threads that import the same library may see it half imported
+
+
+def _prepared(name: str) -> Model:
+    """Return a model. The first of a provider imports its library: seconds that nobody should have to wait for."""
+    with _preparing:
+        return _model(name)
 
 
 @lru_cache(maxsize=64)

@@ -25,6 +25,8 @@ SCHEMA = {
     "additionalProperties": False,
 }
 GOOD = reply(DOCUMENT)
+FIRST_TOKEN_SECONDS, TIMEOUT_SECONDS = 3, 5  # more than a busy machine keeps an answer waiting that is there
+TOO_LONG = 30.0  # seconds
 
 
 def always(fault: Mapping[str, Any]) -> dict[str, Any]:
@@ -37,8 +39,8 @@ DOWN = {"type": "fail", "status": 500}
 CUT = {"type": "stream_fault", "kind": "disconnect", "after_chunks": 4}
 BREAKS_OFF = {"type": "stream_fault", "kind": "truncate", "after_chunks": 4}
 GIBBERISH = {"type": "stream_fault", "kind": "malformed", "after_chunks": 2}
-STALLS = {"type": "stream_fault", "kind": "stall", "after_chunks": 2, "stall_seconds": 20}
-SLOW = {"type": "slow_first_token", "seconds": 20}
+STALLS = {"type": "stream_fault", "kind": "stall", "after_chunks": 2, "stall_seconds": TOO_LONG}
+SLOW = {"type": "slow_first_token", "seconds": TOO_LONG}
 NO_JSON = {"type": "tool_fault", "kind": "malformed_arguments"}
 WRONG_TOOL = {"type": "tool_fault", "kind": "unknown_tool"}
 TRUNCATED = reply({"title": "T"}, finish_reason="length")
@@ -78,7 +80,10 @@ CASES = {
     "gibberish": Case(does=[always(GIBBERISH)], calls=["unknown"] * 2, code="provider_unavailable", says="no answer"),
     "stalls": Case(does=[always(STALLS)], calls=["unknown"] * 2, code="timed_out", says="Tried 2 times"),
     "slow first token": Case(
-        does=[always(SLOW)], calls=["unknown"] * 2, code="timed_out", says="did not begin to answer within 1 s"
+        does=[always(SLOW)],
+        calls=["unknown"] * 2,
+        code="timed_out",
+        says=f"did not begin to answer within {FIRST_TOKEN_SECONDS} s",
     ),
     "slow once": Case(does=[SLOW], calls=["unknown", "committed"]),
     "truncated": Case(does=[TRUNCATED], calls=["committed"], code="output_truncated", says="max_output_tokens"),
@@ -112,7 +117,7 @@ def _publish(installed: Machine, folder: Path) -> None:
             "output_schema": SCHEMA,
             "model": provider.model,
             "max_attempts": 2,
-            "timeout_seconds": 2,
+            "timeout_seconds": TIMEOUT_SECONDS,
             "retries": {"max_tries": 2, "base_seconds": 0.05},
         }
         name = provider.name
@@ -128,7 +133,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[MockMo
     """A server that asks the mock, in each language by a workflow of its own, and a client of it."""
     folder = tmp_path_factory.mktemp("faults")
     with mock_models() as mock, machine(folder / "data") as each:
-        each.environment["MODEL_FIRST_TOKEN_SECONDS"] = "1"
+        each.environment["MODEL_FIRST_TOKEN_SECONDS"] = str(FIRST_TOKEN_SECONDS)
         for provider in PROVIDERS:
             each.environment |= provider.environment(mock.url)
         each.serve()
@@ -158,7 +163,7 @@ def test_a_fault_ends_as_the_manual_says(
     mock.reset()
     mock.will(*(provider.fitting(each) for each in case.does), always(GOOD))
     execution_id = start_execution(client, CLOSED_BRIEF, workflow_id=provider.name)
-    ended = wait_for_status(client, execution_id, "completed", "failed", seconds=20)
+    ended = wait_for_status(client, execution_id, "completed", "failed", seconds=60)
     events = client.get(f"/executions/{execution_id}/events").json()["data"]
     asked = mock.asked()
     assert ended["status"] == ("failed" if case.code else "completed"), ended["error"]

@@ -140,12 +140,16 @@ class _Handler(BaseHTTPRequestHandler):
         """Say nothing."""
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128  # those who connect while more are waiting try again after seconds
+
+
 @contextmanager
 def model_server(*script: Line, scripts: Mapping[str, Sequence[Line]] | None = None) -> Iterator[ModelServer]:
     """Provide a running server."""
     model = ModelServer(script, scripts or {})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"model": model}))
-    server.daemon_threads = True
+    server = _Server(("127.0.0.1", 0), type("Handler", (_Handler,), {"model": model}))
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
     model.url = f"http://127.0.0.1:{server.server_port}"
