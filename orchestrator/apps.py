@@ -12,5 +12,7 @@ class OrchestratorConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Have the system checks known."""
-        from orchestrator import checks  # noqa: F401, PLC0415 - registers them
+        """Have the system checks known, and complete the start: this is the last app."""
+        from orchestrator import checks, startup  # noqa: F401, PLC0415 - registers the checks
+
+        startup.complete()

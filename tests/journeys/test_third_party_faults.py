@@ -25,7 +25,7 @@ SCHEMA = {
     "additionalProperties": False,
 }
 GOOD = reply(DOCUMENT)
-FIRST_TOKEN_SECONDS, TIMEOUT_SECONDS = 3, 5  # more than a busy machine keeps an answer waiting that is there
+FIRST_TOKEN_SECONDS, TIMEOUT_SECONDS = 2, 4  # more than a busy machine keeps an answer waiting that is there
 TOO_LONG = 30.0  # seconds
 
 
