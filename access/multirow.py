@@ -168,7 +168,8 @@ def insertion(model: type[models.Model], rows: Sequence[Row], *, or_ignore: bool
     """
     if rows:
         count = None if or_ignore else len(rows)
-        yield Write(_insert(model, tuple(rows[0]), or_ignore), as_json(model, rows), count=count)
+        columns = tuple(rows[0])
+        yield Write(_insert(model, columns, or_ignore), as_json(rows, inner=_inner(model, columns)), count=count)
 
 
 def insert(model: type[models.Model], rows: Sequence[Row], *, or_ignore: bool = False) -> None:
@@ -189,9 +190,9 @@ def replacement(
     `otherwise` is raised when one of them has not.
     """
     if rows:
-        guarded = [{**row, "expected": version} for row, version in zip(rows, expected, strict=True)]
-        body = _update(model, tuple(rows[0]), key)
-        yield Write(body, as_json(model, guarded), count=len(rows), otherwise=otherwise)
+        columns = tuple(rows[0])
+        guarded = as_json(rows, inner=_inner(model, columns), expected=expected)
+        yield Write(_update(model, columns, key), guarded, count=len(rows), otherwise=otherwise)
 
 
 def update(
@@ -246,17 +247,24 @@ def _cast(model: type[models.Model], name: str) -> str:
     return f"::{column}" if column in {"json", "jsonb"} else ""
 
 
-def as_json(model: type[models.Model], rows: Sequence[Row]) -> str:
-    """Return rows, all with the same columns, as one JSON array; what is JSON in a column is a text in it."""
-    inner = _inner(model, tuple(rows[0]))
-    return as_text(
-        [{**row, **{name: None if row[name] is None else as_text(row[name]) for name in inner}} for row in rows]
-    )
+def as_json(rows: Sequence[Row], *, inner: Sequence[str], expected: Sequence[int] | None = None) -> str:
+    """Return rows as one JSON array: what is JSON in an `inner` column is a text in it; with `expected` versions."""
+    given: list[dict[str, object]] = []
+    for row in rows:
+        one = dict(row)
+        for name in inner:
+            if (value := one[name]) is not None:
+                one[name] = as_text(value)
+        given.append(one)
+    if expected is not None:
+        for one, version in zip(given, expected, strict=True):
+            one["expected"] = version
+    return as_text(given)
 
 
 @lru_cache
 def _inner(model: type[models.Model], columns: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(name for name in columns if name != "expected" and _cast(model, name))
+    return tuple(name for name in columns if _cast(model, name))
 
 
 def as_text(value: object) -> str:

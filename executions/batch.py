@@ -77,8 +77,7 @@ class Batch:
         multirow.write(decisions.writes_of_the_rest())
         for execution_id in decisions.discarded:
             recorder.discard_pending(execution_id, now=self._now)
-        for _, stored in pairs:
-            transaction.on_commit(partial(announce, stored.id))
+        transaction.on_commit(partial(announce, *(stored.id for _, stored in pairs)))
 
 
 def _outcome(decisions: Decisions, item: Item) -> Outcome:

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 
 from access import multirow
 from executions.engine.events import ProgressEvent
-from executions.models import ExecutionEvent
 
 #: An execution's events are numbered by whoever changes its row, one after the other. Those of a scope are numbered
 #: here: counting locks the feed until the transaction ends, so that their numbers follow the order of commits, and have
@@ -54,4 +53,4 @@ def lines(events: Sequence[ProgressEvent]) -> Iterator[multirow.Write]:
         }
         for event in events
     ]
-    yield multirow.Write(_APPEND, multirow.as_json(ExecutionEvent, rows), count=len(rows), before=_COUNTED)
+    yield multirow.Write(_APPEND, multirow.as_json(rows, inner=("data",)), count=len(rows), before=_COUNTED)

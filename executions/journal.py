@@ -39,7 +39,7 @@ logger = logging.getLogger(__name__)
 
 BATCH_SIZE = 256  # items of one transaction
 STALE_SECONDS = 1.0  # what was decided longer ago, and not sent, is decided again
-FEW, CROWD = 8, 0.7  # items that are never halved; the share of all executions that is nearly everybody
+FEW, CROWD = 8, 0.8  # items that are never halved; the share of all executions that is nearly everybody
 
 
 class PostgresJournal:
@@ -56,6 +56,7 @@ class PostgresJournal:
         self._queue: list[Waiting] = []
         self._writer: asyncio.Task[None] | None = None
         self._memory = Memory()
+        self._crowd: tuple[int, asyncio.Future[None]] | None = None  # told when as many are queued up
         self._strangers: list[Waiting] = []  # to be looked up before they can be written
         self._reader: asyncio.Task[None] | None = None
 
@@ -85,6 +86,8 @@ class PostgresJournal:
     def _enqueue(self, *waiting: Waiting) -> None:
         loop = asyncio.get_running_loop()
         self._queue += waiting
+        if self._crowd is not None and len(self._queue) >= self._crowd[0] and not self._crowd[1].done():
+            self._crowd[1].set_result(None)
         if self._writer is None or self._writer.done() or self._writer.get_loop() is not loop:
             self._writer = loop.create_task(self._write_all(), name="journal")
 
@@ -105,7 +108,7 @@ class PostgresJournal:
         following: Group | None = None
         try:
             while self._queue or under_way is not None:
-                following = await self._prepare(self._take(under_way))
+                following = await self._following(under_way)
                 if under_way is not None:
                     await self._conclude(under_way)
                 if following is not None and time.monotonic() - following.decided_at > STALE_SECONDS:
@@ -113,12 +116,35 @@ class PostgresJournal:
                 under_way, following = following, None
                 if under_way is not None:
                     await self._send(under_way)
-                    await asyncio.sleep(0)  # whoever was told of the last one may queue up for the next one
         except BaseException as error:
             for group in (under_way, following):
                 if group is not None:
                     group.give_up(error)
             raise
+
+    async def _following(self, under_way: Group | None) -> Group | None:
+        """Decide the next batch: at once if none is under way, else when as many have queued up.
+
+        Fewer are enough if they are nearly all that there are besides, or once the server has answered. So two batches
+        of the same size take turns, where every runner has something to write: whoever took what is there at any
+        moment would end with many small ones.
+        """
+        if under_way is not None and under_way.answer is not None:
+            written = len(under_way.items)
+            others = len(self._memory) - written
+            await self._until_queued(max(1, min(written, int(CROWD * others))), under_way.answer)
+        return await self._prepare(self._take(under_way))
+
+    async def _until_queued(self, number: int, answer: asyncio.Task[None]) -> None:
+        """Wait until so many items are queued up, or there is the answer."""
+        if len(self._queue) >= number:
+            return
+        crowd: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._crowd = (number, crowd)
+        try:
+            await asyncio.wait({answer, crowd}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self._crowd = None
 
     def _take(self, under_way: Group | None) -> list[Waiting]:
         """Take what may be decided already, in the order in which it came; what is about the same has to wait.
@@ -156,14 +182,15 @@ class PostgresJournal:
             batch.sent = True
             try:
                 await self._writing.send(*batch.statement)
+                batch.answer = asyncio.get_running_loop().create_task(self._writing.done(), name="journal's answer")
             except Exception as error:  # noqa: BLE001 - as above
                 batch.error = error
 
     async def _conclude(self, batch: Group) -> None:
         """Wait until a batch is written, tell those whom it concerns, and write the rest of it under locks."""
-        if batch.error is None and batch.statement is not None:
+        if batch.answer is not None:
             try:
-                await self._writing.done()
+                await batch.answer
             except Exception as error:  # noqa: BLE001 - as above
                 batch.error = error
         left: Sequence[Waiting] = batch.waiting
@@ -180,8 +207,7 @@ class PostgresJournal:
                 if outcome is not None:
                     waiting.tell(outcome)
             batch.decided.remember(self._memory)
-            for _, stored in batch.decided.pairs:
-                announce(stored.id)
+            announce(*(stored.id for _, stored in batch.decided.pairs))
             left = [waiting for waiting, outcome in told if outcome is None]
         await self._write_left(left, lost)
 

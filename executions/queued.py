@@ -39,6 +39,7 @@ class Group:
         self.decided_at = time.monotonic()
         self.statement: tuple[str, list[bytes]] | None = None  # None: nothing is to be written
         self.sent = False
+        self.answer: asyncio.Task[None] | None = None  # the server's
         self.error: Exception | None = None
         self._executions = set(map(execution_of, self.items))
         self._scopes = set(map(scope_of, self.items)) - {None}
@@ -49,6 +50,8 @@ class Group:
 
     def give_up(self, error: BaseException) -> None:
         """Let nobody wait for ever: whoever writes is stopped, or has failed."""
+        if self.answer is not None:
+            self.answer.cancel()
         for each in self.waiting:
             if isinstance(error, Exception):
                 each.tell(error)

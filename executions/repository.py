@@ -192,12 +192,7 @@ def replaced_steps(pairs: Sequence[tuple[Execution, Execution]]) -> Iterator[mul
     Raises:
         VersionConflict: a step is older than what it was made from.
     """
-    moved = [
-        (new.id, before, step)
-        for old, new in pairs
-        for step_id, step in new.steps.items()
-        if (before := old.steps.get(step_id)) is not step and before is not None and before.version != step.version
-    ]
+    moved = [(new.id, before, step) for old, new in pairs for before, step in _moved_steps(old, new)]
     rows = [{"execution_id": owner, "step_id": step.step_id, **step_columns(step)} for owner, _, step in moved]
     expected = [before.version for _, before, _ in moved]
     stale = VersionConflict("A step", expected=max(expected, default=0))
@@ -205,6 +200,15 @@ def replaced_steps(pairs: Sequence[tuple[Execution, Execution]]) -> Iterator[mul
         raise stale
     key = ("execution_id", "step_id")
     yield from multirow.replacement(models.ExecutionStep, rows, key=key, expected=expected, otherwise=stale)
+
+
+def _moved_steps(old: Execution, new: Execution) -> Iterator[tuple[Step, Step]]:
+    """Yield the steps that moved: as they were, and as they are."""
+    steps = old.steps
+    for step_id, step in new.steps.items():
+        before = steps.get(step_id)
+        if before is not step and before is not None and before.version != step.version:
+            yield before, step
 
 
 def _insert(execution: Execution) -> None:

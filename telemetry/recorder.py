@@ -21,7 +21,7 @@ class StaleCall(Exception):
     """Somebody else settled the call meanwhile."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)  # without slots, as all of it is written at once
 class CallRecord:
     """One row of the ledger; (execution_id, step_id, attempt, kind, ordinal) is its identity."""
 
@@ -135,7 +135,7 @@ def new_row() -> CallRow:
 
 def announced(calls: Sequence[tuple[CallRow, CallRecord]]) -> Iterator[multirow.Write]:
     """Yield the write of new calls; nothing if there are none."""
-    rows = [{"id": row.row_id, "version": row.version, **_values(call, _FIELDS)} for row, call in calls]
+    rows = [{"id": row.row_id, "version": row.version, **vars(call)} for row, call in calls]
     yield from multirow.insertion(ModelCall, rows)
 
 
@@ -163,7 +163,7 @@ def settle(calls: Sequence[tuple[CallRow, CallRecord]]) -> None:
 
 def settled(calls: Sequence[tuple[CallRow, CallRecord]]) -> Iterator[multirow.Write]:
     """Yield the write of what became of calls over what was known of them; `StaleCall` where somebody was quicker."""
-    rows = [{"id": known.row_id, "version": known.version + 1, **_values(call, _SETTLED)} for known, call in calls]
+    rows = [{"id": known.row_id, "version": known.version + 1, **_settled(vars(call))} for known, call in calls]
     stale = StaleCall("a call was settled by somebody else")
     expected = [known.version for known, _ in calls]
     yield from multirow.replacement(ModelCall, rows, key=("id",), expected=expected, otherwise=stale)
@@ -214,8 +214,8 @@ def reprice(costs: Sequence[tuple[RepliedCall, Decimal]]) -> None:
     multirow.update(ModelCall, rows, key=("id",), expected=[call.version for call, _ in costs], otherwise=stale)
 
 
-def _values(call: CallRecord, names: Sequence[str]) -> dict[str, object]:
-    return {name: getattr(call, name) for name in names}
+def _settled(values: Mapping[str, object]) -> dict[str, object]:
+    return {name: values[name] for name in _SETTLED}
 
 
 def discard_pending(execution_id: UUID, *, now: datetime) -> None:

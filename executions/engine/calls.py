@@ -202,21 +202,24 @@ class Totals:
 
 def sum_calls(calls: Iterable[Call]) -> Totals:
     """Return the sum over calls. A failed one without a reply was refused before it cost anything."""
-    rows = list(calls)
-    replies = [call.reply for call in rows if call.reply is not None]
-    unpriced = [
-        call
-        for call in rows
-        if call.status is not CallStatus.FAILED
-        and (call.reply is None or call.reply.cost_usd is None)
-        and call.estimated_cost_usd != 0  # what costs nothing at most is known, whatever became of it
-    ]
+    number, unpriced, is_final, cost = 0, 0, True, Decimal(0)
+    usages: list[Usage] = []
+    for call in calls:
+        number += 1
+        is_final = is_final and call.status is not CallStatus.PENDING
+        reply = call.reply
+        if reply is not None:
+            usages.append(reply.usage)
+        if reply is not None and reply.cost_usd is not None:
+            cost += reply.cost_usd
+        elif call.status is not CallStatus.FAILED and call.estimated_cost_usd != 0:
+            unpriced += 1  # what costs nothing at most is known, whatever became of it
     return Totals(
-        calls=len(rows),
-        usage=_sum_of_usage([reply.usage for reply in replies]),
-        known_cost_usd=sum((reply.cost_usd for reply in replies if reply.cost_usd is not None), Decimal(0)),
-        unpriced_calls=len(unpriced),
-        cost_final=all(call.status is not CallStatus.PENDING for call in rows),
+        calls=number,
+        usage=_sum_of_usage(usages),
+        known_cost_usd=cost,
+        unpriced_calls=unpriced,
+        cost_final=is_final,
     )
 
 

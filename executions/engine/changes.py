@@ -196,7 +196,7 @@ def settle(change: Change, context: Context) -> Change:
     statuses = {step.status for step in execution.steps.values()}
     if statuses & WORKING:
         return change
-    if execution.is_failing:
+    if StepStatus.FAILED in statuses and execution.is_failing:
         return _fail(change, context)
     if goes_on(execution):
         return change

@@ -18,11 +18,11 @@ async def to_the_end(work: Coroutine[Any, Any, T]) -> T:
     Raises:
         CancelledError: somebody cancelled the caller; the work has ended nevertheless.
     """
-    task = asyncio.ensure_future(work)
-    task.add_done_callback(_look_at)
+    task = asyncio.get_running_loop().create_task(work)
     try:
         return await asyncio.shield(task)
     except asyncio.CancelledError:
+        task.add_done_callback(_look_at)
         await asyncio.wait({task})
         raise
 

@@ -63,38 +63,37 @@ def ready_steps(execution: Execution, *, once_done: str | None = None) -> tuple[
     After a failure nothing new starts, unless it is one that the execution goes on without. `once_done` names a step
     that is taken for completed.
     """
-    if execution.ended or execution.is_failing:
-        return ()
-    ready = [step for step in _pending(execution) if _is_ready(execution, step, once_done)]
-    return tuple(sorted(ready, key=in_order))
+    return tuple(sorted(_ready(execution, once_done), key=in_order))
 
 
 def goes_on(execution: Execution) -> bool:
     """Whether there is a step that can start now."""
-    if execution.ended or execution.is_failing:
-        return False
-    return any(_is_ready(execution, step, None) for step in _pending(execution))
+    return bool(_ready(execution))
 
 
 def can_start(execution: Execution, step_id: str) -> bool:
     """Whether this step is one of those that can start now."""
-    step = execution.steps[step_id]
+    steps = execution.steps
+    step = steps[step_id]
     if step.status is not StepStatus.PENDING or execution.ended or execution.is_failing:
         return False
-    return _is_ready(execution, step, None)
+    return all(steps[other].status is StepStatus.COMPLETED for other in step.depends_on)
 
 
-def _pending(execution: Execution) -> list[Step]:
-    pending = StepStatus.PENDING
-    return [step for step in execution.steps.values() if step.status is pending]
-
-
-def _is_ready(execution: Execution, step: Step, once_done: str | None) -> bool:
-    """Whether a pending step has all that it needs."""
-    for other in step.depends_on:
-        if other != once_done and execution.steps[other].status is not StepStatus.COMPLETED:
-            return False
-    return True
+def _ready(execution: Execution, once_done: str | None = None) -> list[Step]:
+    if execution.ended:
+        return []
+    pending, completed, failed = StepStatus.PENDING, StepStatus.COMPLETED, StepStatus.FAILED
+    done, waiting = {once_done}, list[Step]()
+    for step in execution.steps.values():
+        status = step.status
+        if status is completed:
+            done.add(step.step_id)
+        elif status is pending:
+            waiting.append(step)
+        elif status is failed and not step.may_fail:
+            return []  # the execution is failing
+    return [step for step in waiting if done.issuperset(step.depends_on)]
 
 
 def new_execution(

@@ -203,6 +203,8 @@ def _shown(question: Question, answer: JsonValue) -> str:
 
 def _condensed(materials: list[Material], budget: int) -> list[Material]:
     """Cut the longest materials down until all have at most `budget` characters together; short ones stay whole."""
+    if sum(len(material.text) for material in materials) <= budget:
+        return materials
     left = budget
     allowed: dict[int, int] = {}
     order = sorted(range(len(materials)), key=lambda index: (len(materials[index].text), index))
@@ -223,6 +225,9 @@ def _cut(material: Material, length: int) -> Material:
     return material.model_copy(update={"text": text[:head] + note + text[len(text) - tail :]})
 
 
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
 def hashed(request: ModelRequest) -> ModelRequest:
     """Return the request with the hash of what is sent."""
     sent = {
@@ -232,6 +237,5 @@ def hashed(request: ModelRequest) -> ModelRequest:
         "max_questions": request.max_questions,
         "max_output_tokens": request.max_output_tokens,
     }
-    canonical = json.dumps(sent, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    digest = hashlib.sha256(canonical.encode("utf-8", "surrogatepass")).hexdigest()
+    digest = hashlib.sha256(_CANONICAL.encode(sent).encode("utf-8", "surrogatepass")).hexdigest()
     return replace(request, request_hash=digest)

@@ -163,13 +163,17 @@ class ExecutionRunner:
         room = self._room() if limit is None else limit
         if now.ended or definition is None or room <= 0:
             return
+        for step_id in self._waiting()[:room]:
+            self._start(definition, step_id, pulls=limit is None)
+        self._left = [step_id for step_id in self._left if step_id not in self._tasks]
+
+    def _waiting(self) -> list[str]:
+        """Return the steps that can go on and have no task."""
+        now = self._now
         ready = [step.step_id for step in ready_steps(now)]
         worked_over = [step.step_id for step in now.steps.values() if step.status is StepStatus.REMEDIATING]
         wanted = dict.fromkeys([*self._left, *worked_over, *ready])  # a person's decision begins an attempt
-        waiting = [step_id for step_id in wanted if step_id not in self._tasks]
-        for step_id in waiting[:room]:
-            self._start(definition, step_id, pulls=limit is None)
-        self._left = [step_id for step_id in self._left if step_id not in self._tasks]
+        return [step_id for step_id in wanted if step_id not in self._tasks]
 
     def _room(self) -> int:
         """Return how many more steps may be at work than are, or are about to be."""
@@ -181,6 +185,27 @@ class ExecutionRunner:
     def _start(
         self, definition: WorkflowDefinition, step_id: str, *, begun: Attempt | None = None, pulls: bool = True
     ) -> None:
+        executor = self._executor(definition, step_id, begun=begun, pulls=pulls)
+        task = asyncio.create_task(self._work(definition, step_id, executor), name=f"{self._id} {step_id}")
+        task.add_done_callback(lambda _: self._moved.set())
+        self._tasks[step_id] = task
+
+    async def _work(self, definition: WorkflowDefinition, step_id: str, executor: LLMStepExecutor) -> Execution:
+        """Run a step; then the one that its last transition has started, as long as nothing else goes on."""
+        while True:
+            execution = await executor.execute()
+            self._see(execution)
+            if len(executor.following) != 1 or len(self._tasks) > 1 or self._waiting():
+                return execution
+            pulled = executor.following.pop()
+            del self._executors[step_id]
+            self._tasks[pulled.step_id] = self._tasks.pop(step_id)
+            step_id = pulled.step_id
+            executor = self._executor(definition, step_id, begun=pulled.attempt)
+
+    def _executor(
+        self, definition: WorkflowDefinition, step_id: str, *, begun: Attempt | None, pulls: bool = True
+    ) -> LLMStepExecutor:
         executor = LLMStepExecutor(
             self._ports,
             definition=definition,
@@ -192,9 +217,7 @@ class ExecutionRunner:
             pulls=pulls,
         )
         self._executors[step_id] = executor
-        task = asyncio.create_task(executor.execute(), name=f"{self._id} {step_id}")
-        task.add_done_callback(lambda _: self._moved.set())
-        self._tasks[step_id] = task
+        return executor
 
     async def _finish(self, step_id: str, task: asyncio.Task[Execution]) -> None:
         executor = self._executors[step_id]

@@ -49,10 +49,12 @@ class Notifier:
         self._thread: threading.Thread | None = None
         self._stopping = False
 
-    def announce(self, execution_id: UUID) -> None:
-        """Have the execution named in the next notification. Returns at once and never raises."""
+    def announce(self, *execution_ids: UUID) -> None:
+        """Have the executions named in the next notification. Returns at once and never raises."""
+        if not execution_ids:
+            return
         with self._changed:
-            self._pending[execution_id] = None
+            self._pending.update(dict.fromkeys(execution_ids))
             if self._thread is None or not self._thread.is_alive():
                 self._start()
             self._changed.notify()
@@ -136,12 +138,12 @@ atexit.register(_notifier.stop)
 os.register_at_fork(after_in_child=_notifier.forget)
 
 
-def announce(execution_id: UUID) -> None:
-    """Tell the other processes, some milliseconds from now, that the execution has new events.
+def announce(*execution_ids: UUID) -> None:
+    """Tell the other processes, some milliseconds from now, that the executions have new events.
 
     Call it after the commit, from any thread. It never blocks and never raises.
     """
-    _notifier.announce(execution_id)
+    _notifier.announce(*execution_ids)
 
 
 def stop() -> None:
