@@ -9,13 +9,14 @@ import asyncio
 import json
 import sys
 from collections.abc import Iterable
+from uuid import UUID
 
 from django.db import connection
 
 from benchmarks.meter import Meter
 from benchmarks.systems import line, ours, transitions
 from benchmarks.workload import Size, size_from_arguments
-from executions import batch
+from executions import batch, journal
 from executions.engine.ports import Ports
 from executions.progress.notifier import announce
 
@@ -35,12 +36,17 @@ async def turn(ports: Ports, prepared: Iterable[Moves], size: Size) -> None:
     await ours.in_flight(prepared, size, commit)
 
 
+def _say_nothing(*_execution_ids: UUID) -> None:
+    """Tell nobody."""
+
+
 async def compare(ports: Ports, prepared: list[Moves], size: Size) -> dict[str, list[Meter]]:
     """Take the turns: one to warm up, then without, with, with, without, and so on."""
     meters: dict[str, list[Meter]] = {"quiet": [], "announced": []}
     for number, start in enumerate(range(0, len(prepared), TURN)):
         announced = number % 4 in {0, 3}
-        batch.announce = announce if announced else lambda execution_id: None  # type: ignore[attr-defined]
+        for writer in (batch, journal):
+            writer.announce = announce if announced else _say_nothing  # type: ignore[attr-defined]
         with Meter() as meter:
             await turn(ports, prepared[start : start + TURN], size)
         await asyncio.sleep(HEARD_SECONDS)
@@ -53,8 +59,8 @@ if __name__ == "__main__":
     chosen = size_from_arguments()
     started = line.start_all(chosen)
     connection.close()
-    journal = line.use(line.QuietModel())
-    found = asyncio.run(compare(journal, [transitions.of(each, chosen.steps) for each in started], chosen))
+    ports = line.use(line.QuietModel())
+    found = asyncio.run(compare(ports, [transitions.of(each, chosen.steps) for each in started], chosen))
     result = {
         name: {
             "transitions": len(meters) * TURN * (chosen.steps + 1),

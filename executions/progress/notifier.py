@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from uuid import UUID
 
 import psycopg
+from psycopg.pq import ExecStatus
 
 from executions.progress.database import connection_parameters
 
@@ -25,6 +26,7 @@ PAYLOAD_BYTES = 7_000  # PostgreSQL takes less than 8,000
 STOP_SECONDS = 2.0
 
 logger = logging.getLogger(__name__)
+_NOTIFY = b"SELECT pg_notify($1, $2)"
 
 
 def payloads(execution_ids: Iterable[UUID]) -> Iterator[str]:
@@ -54,10 +56,12 @@ class Notifier:
         if not execution_ids:
             return
         with self._changed:
+            is_first = not self._pending  # the thread waits for that; the others join
             self._pending.update(dict.fromkeys(execution_ids))
             if self._thread is None or not self._thread.is_alive():
                 self._start()
-            self._changed.notify()
+            elif is_first:
+                self._changed.notify()
 
     def stop(self) -> None:
         """Send what is pending, close the connection and end the thread; a later announcement starts it anew."""
@@ -120,8 +124,11 @@ class Notifier:
             self._disconnect()
 
     def _notify(self, connection: psycopg.Connection, batch: dict[UUID, None]) -> None:
+        # As libpq has it: the event loop does not get on while this thread is at work on statements and rows.
         for payload in payloads(batch):
-            connection.execute("SELECT pg_notify(%s, %s)", (CHANNEL, payload))
+            result = connection.pgconn.exec_params(_NOTIFY, [CHANNEL.encode(), payload.encode()])
+            if result.status != ExecStatus.TUPLES_OK:
+                raise psycopg.OperationalError(result.get_error_message())
 
     def _disconnect(self) -> None:
         if self._connection is not None:

@@ -105,6 +105,26 @@ async def test_a_runner_that_is_lost_while_a_document_is_worked_over_is_followed
     assert world.asked[-1].prompt == world.asked[-2].prompt
 
 
+async def test_what_is_to_be_worked_over_is_taken_up_after_a_step_whose_end_told_of_it() -> None:
+    line = definition(
+        {"id": "one", "acceptance": {}}, {"id": "other"}, {"id": "next", "inputs": ["other"]}, max_parallel=2
+    )
+    other, following = Gate(document("Other")), Gate(document("Next"))
+    world = await World(line, {"other": [other], "next": [following]}).start()
+    running = asyncio.create_task(world.runner().run())
+    await other.under_way()
+    while (await world.now()).steps["one"].status is not StepStatus.WAITING:
+        await asyncio.sleep(0)
+    await world.review(Verdict.REQUEST_CHANGES, comment="Name the costs.")
+    other.opened.set()  # nobody calls refresh()
+    await following.under_way()
+    while (await world.now()).steps["one"].document_version != 2:
+        await asyncio.sleep(0)
+    await world.review(Verdict.ACCEPT, version=2)
+    following.opened.set()
+    assert (await running).status is ExecutionStatus.COMPLETED
+
+
 async def test_a_runner_at_work_takes_up_what_is_to_be_worked_over() -> None:
     gate = Gate(document("Other"))
     world = await World(BESIDE, {"other": [gate]}).start()

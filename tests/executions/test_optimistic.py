@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
@@ -373,3 +374,59 @@ def waits_for_the_gate() -> bool:
             "WHERE locktype = 'advisory' AND NOT granted AND datname = current_database()"
         )
         return bool(cursor.fetchone()[0])
+
+
+class Held(line.Line):
+    """A line whose answers are heard when that is let happen."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.heard = asyncio.Event()
+        self.heard.set()
+
+    async def done(self) -> None:
+        """Hear of the end, once that is let happen."""
+        await self.heard.wait()
+        await super().done()
+
+
+@pytest.fixture
+def held() -> Iterator[Held]:
+    """A line that is closed in the end."""
+    with contextlib.closing(Held()) as made:
+        yield made
+
+
+async def test_a_batch_is_decided_before_the_last_one_is_answered_once_nearly_all_others_have_queued_up(
+    ann: User, held: Held
+) -> None:
+    journal = PostgresJournal(writing=held)
+    running = [await claimed(journal, await in_thread(start, ann, scope=scope)) for scope in "pqrstu"]
+    decided: list[str] = []
+
+    def beginning(execution: Execution) -> Transition:
+        def decide(now: Execution, context: changes.Context) -> changes.Change:
+            decided.append(now.scope.key)
+            return changes.start_step(now, "one", model="m", pins=(), context=context)
+
+        return Transition(execution_id=execution.id, epoch=execution.runner_epoch, decide=decide)
+
+    async def until_decided(*scopes: str) -> None:
+        async with asyncio.timeout(DEADLINE_SECONDS):
+            while decided != list(scopes):
+                await asyncio.sleep(0.01)
+
+    held.heard.clear()
+    tasks = [asyncio.create_task(journal.commit(beginning(each))) for each in running[:3]]
+    await until_decided("p", "q", "r")
+    tasks.append(asyncio.create_task(journal.commit(beginning(running[3]))))
+    for _ in range(100):
+        await asyncio.sleep(0)
+    assert decided == ["p", "q", "r"]  # it waits for others
+    tasks.append(asyncio.create_task(journal.commit(beginning(running[4]))))
+    await until_decided("p", "q", "r", "s", "t")
+    assert not any(each.done() for each in tasks)
+    held.heard.set()
+    async with asyncio.timeout(DEADLINE_SECONDS):
+        stored = await asyncio.gather(*tasks)
+    assert [each.steps["one"].status for each in stored] == [StepStatus.RUNNING] * 5
