@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from django.conf import settings
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import Q
 
 from access.json_text import JsonTextField
 from executions.engine.states import ExecutionStatus, StepStatus
@@ -26,6 +26,7 @@ class Execution(models.Model):
     recoveries = models.PositiveIntegerField(default=0)  # from lost runners, since a step moved
     last_sequence = models.PositiveIntegerField(default=0)  # number of the newest event
     oldest_sequence = models.PositiveIntegerField(default=1, db_default=1)  # of the oldest event that is kept
+    pruned = models.BooleanField(default=False, db_default=False)  # since it was written last
     waited = models.DurationField(default=timedelta, db_default=timedelta())  # as told by events that are pruned
     waiting_on = models.JSONField(default=list)
     failure_code = models.CharField(max_length=40, blank=True)
@@ -59,20 +60,20 @@ class Execution(models.Model):
                 condition=Q(runner__isnull=True) | Q(status="running"),
             ),
         ]
+        # None of them is about what changes with every step, in its columns or its condition: such a row would have to
+        # be entered into all of them anew each time (PostgreSQL's manual, "Heap-Only Tuples").
         indexes = [
             models.Index(fields=["-created_at", "-id"], name="execution_newest"),  # selectors: the list
             models.Index(fields=["scope", "-created_at"], name="execution_scope"),  # list_by_scope
             models.Index(
-                fields=["status", "updated_at"],
-                name="execution_runnable",
-                condition=Q(status__in=["pending", "running"]),
+                fields=["id"], name="execution_open", condition=Q(status__in=["pending", "running"])
             ),  # the sweep
             models.Index(fields=["resume_at"], name="execution_resume", condition=Q(resume_at__isnull=False)),
             models.Index(fields=["deadline_at"], name="execution_deadline", condition=Q(deadline_at__isnull=False)),
             models.Index(
                 fields=["finished_at", "id"],
-                name="execution_prunable",
-                condition=Q(finished_at__isnull=False, oldest_sequence__lt=F("last_sequence")),
+                name="execution_to_prune",
+                condition=Q(finished_at__isnull=False, pruned=False),
             ),  # retention
         ]
 

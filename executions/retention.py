@@ -13,7 +13,7 @@ _PRUNE = """
 WITH old AS (
   SELECT id, last_sequence, finished_at
   FROM executions_execution
-  WHERE finished_at < %s AND oldest_sequence < last_sequence AND status = ANY(%s)
+  WHERE finished_at < %s AND NOT pruned AND status = ANY(%s)
   ORDER BY finished_at, id
   LIMIT %s
   FOR NO KEY UPDATE SKIP LOCKED
@@ -27,6 +27,7 @@ WITH old AS (
 )
 UPDATE executions_execution AS execution
 SET oldest_sequence = old.last_sequence,
+    pruned = true,
     waited = execution.waited + coalesce(
       (SELECT sum(gone.waited) FROM gone WHERE gone.execution_id = execution.id), interval '0'
     )

@@ -15,6 +15,7 @@ def execution_columns(execution: Execution) -> dict[str, object]:
         "runner_epoch": execution.runner_epoch,
         "recoveries": execution.recoveries,
         "last_sequence": execution.last_sequence,
+        "pruned": False,
         "waiting_on": [each.value for each in execution.waiting_on],
         **_failure_columns(execution.failure),
         "updated_at": execution.updated_at,
