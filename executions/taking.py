@@ -17,6 +17,8 @@ from psycopg_pool import AsyncConnectionPool
 
 TRUST_SECONDS = 1.0  # a connection that was used a moment ago is not looked at before it is used again
 AT_ONCE = 32  # jobs that are taken together, at most
+FULL = 0.75  # of its jobs that a worker runs when it is nearly full: then it waits a moment for more room
+TOGETHER_SECONDS = 0.01  # that jobs wait for others, to be taken and ended with them
 POOL_SECONDS = 10.0  # that a connection is waited for
 RECONNECT_SECONDS = 3.0  # the pool waits twice as long after each failed try, up to this; then it starts anew
 RETRY_SECONDS = 1.0  # before jobs are ended that could not be, as the database was away
@@ -72,6 +74,8 @@ class Taker(PsycopgConnector):
         """
         super().__init__(**arguments)
         self._room = room  # for jobs that are not taken
+        self._enough = room - int(FULL * room)  # room for several
+        self._roomy = asyncio.Event()
         self._taken: deque[Row] = deque()  # and not handed out yet
         self._ended: list[Row] = []  # and to be ended
         self._ending: asyncio.Task[None] | None = None
@@ -81,6 +85,7 @@ class Taker(PsycopgConnector):
         if query != _FETCH:
             return await super().execute_query_one_async(query, **arguments)
         if not self._taken:
+            await self._until_roomy()
             many = max(1, min(AT_ONCE, self._room))
             self._taken += await self.execute_query_all_async(_FETCH_MANY, many=many, **arguments)
             self._room -= len(self._taken)
@@ -91,12 +96,13 @@ class Taker(PsycopgConnector):
 
         A job that ends has done its work: should its row stay, as this process is killed, the sweep of another ends it.
         """
-        if query == _RETRY:
+        if query in {_RETRY, _FINISH}:
             self._room += 1
+            if self._room >= self._enough:
+                self._roomy.set()
         if query != _FINISH:
             await super().execute_query_async(query, **arguments)
             return
-        self._room += 1
         self._ended.append(arguments)
         if self._ending is None or self._ending.done():
             self._ending = asyncio.create_task(self._end_all(), name="jobs end")
@@ -117,8 +123,20 @@ class Taker(PsycopgConnector):
         finally:
             await self._end(self._ended)
 
+    async def _until_roomy(self) -> None:
+        """Wait for room for several jobs, if there is little, but no longer than a moment."""
+        if self._room >= self._enough:
+            return
+        self._roomy.clear()
+        try:
+            async with asyncio.timeout(TOGETHER_SECONDS):
+                await self._roomy.wait()
+        except TimeoutError:
+            return
+
     async def _end_all(self) -> None:
         while self._ended:
+            await asyncio.sleep(TOGETHER_SECONDS)
             jobs = list(self._ended)
             try:
                 await self._end(jobs)

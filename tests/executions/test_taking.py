@@ -14,6 +14,7 @@ from procrastinate.contrib.django import app
 from procrastinate.contrib.django.models import ProcrastinateJob
 from procrastinate.jobs import Job, Status
 
+import executions.taking
 from executions.jobs import QUEUE, enqueue_prune
 from executions.taking import AT_ONCE, connector
 from executions.threads import in_thread
@@ -70,6 +71,30 @@ async def test_as_many_are_taken_together_as_there_is_room_for_and_handed_out_in
         assert await statuses() == {"doing": 3, "todo": 1}
         assert fourth is not None
         assert fourth.id == jobs[3]
+
+
+async def test_a_worker_that_is_nearly_full_waits_a_moment_for_room_for_several(
+    jobs: list[int], ann: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(executions.taking, "TOGETHER_SECONDS", DEADLINE_SECONDS)
+    for number in range(6):
+        await in_thread(start, ann, scope=f"q{number}")
+    async with taking(room=8) as worker:
+        taken = [job for job in [await worker.take() for _ in range(8)] if job is not None]
+        assert (await statuses())["todo"] == 3
+        await worker.jobs.finish_job(taken[0], Status.SUCCEEDED, delete_job=True)
+        following = asyncio.create_task(worker.take())
+        for _ in range(5):
+            await asyncio.sleep(0)
+        await worker.jobs.finish_job(taken[1], Status.SUCCEEDED, delete_job=True)
+        assert await following is not None
+        assert (await statuses())["todo"] == 1
+        assert await worker.take() is not None  # that was taken with it
+        monkeypatch.undo()
+        await worker.jobs.finish_job(taken[2], Status.SUCCEEDED, delete_job=True)
+        assert await worker.take() is not None  # nobody else ended meanwhile
+        assert "todo" not in await statuses()
+        await worker.taker.leave()
 
 
 async def test_what_is_urgent_goes_first_and_two_jobs_of_one_lock_are_not_taken_together(jobs: list[int]) -> None:
