@@ -123,11 +123,6 @@ def known(rows: Iterable[tuple[Any, ...]]) -> list[KnownCall]:
     ]
 
 
-def announce(calls: Sequence[CallRecord]) -> None:
-    """Write new calls."""
-    multirow.write(announced([(new_row(), call) for call in calls]))
-
-
 def new_row() -> CallRow:
     """Return the row of a call that nobody knows yet."""
     return CallRow(row_id=uuid7(), version=1)
@@ -150,15 +145,6 @@ def unchanged(sums: Mapping[tuple[UUID, str | None], int]) -> Iterator[multirow.
         ]
         if rows:
             yield multirow.Write(statement, multirow.as_text(rows), count=len(rows), otherwise=stale, reads=True)
-
-
-def settle(calls: Sequence[tuple[CallRow, CallRecord]]) -> None:
-    """Write what became of calls over what was known of them.
-
-    Raises:
-        StaleCall: somebody else has settled one of them.
-    """
-    multirow.write(settled(calls))
 
 
 def settled(calls: Sequence[tuple[CallRow, CallRecord]]) -> Iterator[multirow.Write]:

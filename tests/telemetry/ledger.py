@@ -10,6 +10,7 @@ from uuid import UUID
 from django.contrib.auth.models import User
 from uuid_utils.compat import uuid7
 
+from access import multirow
 from access.models import Scope
 from access.services import claim_root_scope
 from telemetry import recorder
@@ -58,10 +59,24 @@ def call(user: User, scope: Scope | None = None, **changes: Any) -> CallRecord:
     return CallRecord(**given)
 
 
+def announce(*calls: CallRecord) -> None:
+    """Write new calls."""
+    multirow.write(recorder.announced([(recorder.new_row(), each) for each in calls]))
+
+
+def settle(known: recorder.CallRow, becomes: CallRecord) -> None:
+    """Write what became of a call over what was known of it.
+
+    Raises:
+        StaleCall: somebody else has settled it.
+    """
+    multirow.write(recorder.settled([(known, becomes)]))
+
+
 def answered(user: User, scope: Scope | None = None, **changes: Any) -> UUID:
     """Record an answered call and return its execution."""
     made = call(user, scope, **{**REPLY, **changes})
-    recorder.announce([made])
+    announce(made)
     return made.execution_id
 
 

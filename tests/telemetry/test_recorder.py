@@ -14,7 +14,7 @@ from uuid_utils.compat import uuid7
 from telemetry import recorder
 from telemetry.models import ModelCall
 from tests.access.together import elsewhere
-from tests.telemetry.ledger import NOON, REPLY, answered, call, row
+from tests.telemetry.ledger import NOON, REPLY, announce, answered, call, row, settle
 
 pytestmark = pytest.mark.django_db
 
@@ -26,13 +26,13 @@ def known(execution_id: UUID) -> recorder.KnownCall:
 
 def test_a_call_comes_back_as_it_was_recorded(alice: User) -> None:
     given = call(alice, **REPLY, provider_request_id="req-1", error="none")
-    recorder.announce([given])
+    announce(given)
     assert recorder.calls_of(given.execution_id, "research") == [given]
 
 
 def test_what_is_known_of_a_call_leaves_its_reply_out(alice: User) -> None:
     announced, answered_call = call(alice), call(alice, **REPLY)
-    recorder.announce([announced, answered_call])
+    announce(announced, answered_call)
     assert known(announced.execution_id).record == announced
     found = known(answered_call.execution_id)
     assert (found.replied, found.record) == (True, replace(answered_call, reply=None))
@@ -42,9 +42,9 @@ def test_what_is_known_of_a_call_leaves_its_reply_out(alice: User) -> None:
 
 def test_a_call_is_announced_and_then_settled_in_the_same_row(alice: User) -> None:
     announced = call(alice)
-    recorder.announce([announced])
+    announce(announced)
     settled = replace(announced, **REPLY)
-    recorder.settle([(known(announced.execution_id), settled)])
+    settle(known(announced.execution_id), settled)
     assert recorder.calls_of(announced.execution_id, "research") == [settled]
     assert row().version == 2
 
@@ -54,22 +54,22 @@ def test_a_call_is_announced_and_then_settled_in_the_same_row(alice: User) -> No
 )
 def test_every_part_of_its_identity_makes_another_call(alice: User, change: dict[str, Any]) -> None:
     first = call(alice)
-    recorder.announce([first, replace(first, **change)])
+    announce(first, replace(first, **change))
     assert ModelCall.objects.count() == 2
 
 
 def test_the_hash_of_the_request_is_no_part_of_its_identity(alice: User) -> None:
     first = call(alice)
-    recorder.announce([first])
+    announce(first)
     with pytest.raises(IntegrityError, match="model_call_once"), transaction.atomic():
-        recorder.announce([replace(first, request_hash="f" * 64)])
-    recorder.settle([(known(first.execution_id), replace(first, **REPLY, request_hash="f" * 64))])
+        announce(replace(first, request_hash="f" * 64))
+    settle(known(first.execution_id), replace(first, **REPLY, request_hash="f" * 64))
     assert (row().request_hash, row().status) == ("0" * 64, "committed")
 
 
 def test_discarding_touches_the_pending_calls_of_one_execution(alice: User) -> None:
     mine, other = call(alice), call(alice)
-    recorder.announce([mine, other, replace(mine, attempt=2, **REPLY)])
+    announce(mine, other, replace(mine, attempt=2, **REPLY))
     recorder.discard_pending(mine.execution_id, now=NOON)
     found = ModelCall.objects.order_by("attempt", "id").values_list("execution_id", "status", "finished_at", "version")
     assert list(found) == [
@@ -82,11 +82,11 @@ def test_discarding_touches_the_pending_calls_of_one_execution(alice: User) -> N
 @pytest.mark.django_db(transaction=True)
 def test_a_call_that_was_read_before_another_settled_it_is_not_settled_again(alice: User) -> None:
     announced = call(alice)
-    recorder.announce([announced])
+    announce(announced)
     read = known(announced.execution_id)
-    elsewhere(lambda: recorder.settle([(read, replace(announced, **REPLY))]))
+    elsewhere(lambda: settle(read, replace(announced, **REPLY)))
     with pytest.raises(recorder.StaleCall):
-        recorder.settle([(read, replace(announced, status="unknown"))])
+        settle(read, replace(announced, status="unknown"))
     assert (row().status, row().cost_usd, row().version) == ("committed", REPLY["cost_usd"], 2)
 
 

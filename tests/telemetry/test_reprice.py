@@ -18,7 +18,7 @@ from django.db import transaction
 from telemetry import recorder, repricing
 from telemetry.models import ModelCall, Price
 from tests.access.together import DEADLINE_SECONDS, blocked, elsewhere
-from tests.telemetry.ledger import NOON, REPLY, answered, call
+from tests.telemetry.ledger import NOON, REPLY, announce, answered, call, settle
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -105,7 +105,7 @@ def test_cached_tokens_and_the_name_that_was_asked_for_count(user: User) -> None
 
 def test_calls_without_a_reply_are_left_alone(user: User) -> None:
     have(input_usd=0, output_usd=0)
-    recorder.announce([call(user, status=status) for status in ("pending", "unknown", "failed", "discarded")])
+    announce(*(call(user, status=status) for status in ("pending", "unknown", "failed", "discarded")))
     rows = list(ModelCall.objects.order_by("id").values())
     assert "0 calls whose tokens are known" in run()
     assert list(ModelCall.objects.order_by("id").values()) == rows
@@ -156,11 +156,11 @@ def test_batches_price_every_call_once(user: User, at_once: int, django_assert_m
 def test_a_call_that_is_settled_meanwhile_is_not_lost(user: User) -> None:
     have()
     announced = call(user)
-    recorder.announce([announced])
+    announce(announced)
     answered(user)
     [known] = recorder.known_of_steps({(announced.execution_id, "research")})
     with transaction.atomic():
-        recorder.settle([(known, replace(announced, **REPLY))])
+        settle(known, replace(announced, **REPLY))
         found = elsewhere(lambda: repricing.reprice(since=NOON, until=NOON + timedelta(days=1), dry_run=False))
     assert (found.calls, found.changed) == (1, 1)  # it does not see, and does not wait for, the other
     assert sorted(ModelCall.objects.values_list("status", "cost_usd")) == [("committed", COST), ("committed", NEW)]

@@ -13,8 +13,7 @@ from django.contrib.auth.models import User
 from rest_framework.test import APIClient
 
 from access.models import ScopeRole
-from telemetry import recorder
-from tests.telemetry.ledger import NOON, TOKENS, answered, call, scope_of
+from tests.telemetry.ledger import NOON, TOKENS, announce, answered, call, scope_of
 
 pytestmark = pytest.mark.django_db
 
@@ -93,7 +92,7 @@ def test_a_price_that_is_not_known_makes_the_sum_unknown_and_leaves_the_rest(api
 
 
 def test_a_call_under_way_makes_the_sum_not_final(api: Api, alice: User) -> None:
-    recorder.announce([call(alice)])
+    announce(call(alice))
     totals = get(api(alice)).json()["totals"]
     assert (totals["cost_final"], totals["cost_complete"], totals["cost_usd"]) == (False, False, None)
 
@@ -168,7 +167,7 @@ def test_every_group_adds_up_to_the_whole(api: Api, alice: User, bob: User, staf
             cost_usd=Decimal(number + 1) / 7,
             tags=(f"tag-{number % 2}",),
         )
-    recorder.announce([call(alice, user_id=None, step_id="pending", tags=("pending",))])
+    announce(call(alice, user_id=None, step_id="pending", tags=("pending",)))
     body = get(api(staff), group_by=",".join(GROUPS)).json()
     assert list(body["groups"]) == list(GROUPS)
     for name, key in GROUPS.items():

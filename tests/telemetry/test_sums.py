@@ -9,10 +9,10 @@ import pytest
 from django.contrib.auth.models import User
 from uuid_utils.compat import uuid7
 
-from telemetry import recorder, selectors
+from telemetry import selectors
 from telemetry.models import ModelCall
 from telemetry.selectors import Totals
-from tests.telemetry.ledger import REPLY, TOKENS, answered, call
+from tests.telemetry.ledger import REPLY, TOKENS, announce, answered, call
 
 pytestmark = pytest.mark.django_db
 
@@ -54,7 +54,7 @@ def test_steps_add_up_to_their_execution(alice: User) -> None:
 )
 def test_a_cost_that_is_not_known_is_no_zero(alice: User, other: dict[str, Any], complete: bool, final: bool) -> None:
     execution = answered(alice)
-    recorder.announce([call(alice, execution_id=execution, attempt=2, **other)])
+    announce(call(alice, execution_id=execution, attempt=2, **other))
     whole = selectors.execution_totals(execution)
     assert (whole.cost_complete, whole.cost_final) == (complete, final)
     assert whole.cost_usd == (whole.known_cost_usd if complete else None)
