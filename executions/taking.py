@@ -6,10 +6,12 @@ import asyncio
 import logging
 import time
 from collections import deque
+from collections.abc import Iterable
 from typing import Any
 from weakref import WeakKeyDictionary
 
 from procrastinate import PsycopgConnector, sql
+from procrastinate.connector import Notify
 from procrastinate.contrib.django.utils import connector_params
 from procrastinate.exceptions import ConnectorException
 from psycopg import AsyncConnection
@@ -17,8 +19,8 @@ from psycopg_pool import AsyncConnectionPool
 
 TRUST_SECONDS = 1.0  # a connection that was used a moment ago is not looked at before it is used again
 AT_ONCE = 32  # jobs that are taken together, at most
-FULL = 0.75  # of its jobs that a worker runs when it is nearly full: then it waits a moment for more room
-TOGETHER_SECONDS = 0.01  # that jobs wait for others, to be taken and ended with them
+FULL = 0.75  # of its jobs that a worker runs when it is nearly full
+TOGETHER_SECONDS = 0.01  # that jobs of a worker that is nearly full wait for others, to be taken and ended with them
 POOL_SECONDS = 10.0  # that a connection is waited for
 RECONNECT_SECONDS = 3.0  # the pool waits twice as long after each failed try, up to this; then it starts anew
 RETRY_SECONDS = 1.0  # before jobs are ended that could not be, as the database was away
@@ -26,6 +28,7 @@ RETRY_SECONDS = 1.0  # before jobs are ended that could not be, as the database 
 _FETCH = sql.queries["fetch_job"]
 _FINISH = sql.queries["finish_job"]
 _RETRY = sql.queries["retry_job"]
+_NEW_JOB = '{"type": "job_inserted", "job_id": 0}'  # as its trigger tells it
 
 #: Procrastinate's own function, once for each job: the next is asked for as long as there is one.
 _FETCH_MANY = """
@@ -76,6 +79,8 @@ class Taker(PsycopgConnector):
         self._room = room  # for jobs that are not taken
         self._enough = room - int(FULL * room)  # room for several
         self._roomy = asyncio.Event()
+        self._listener: tuple[Notify, str] | None = None  # who is to hear of new jobs, and over which channel
+        self._found_nothing = False  # when it was looked for jobs last
         self._taken: deque[Row] = deque()  # and not handed out yet
         self._ended: list[Row] = []  # and to be ended
         self._ending: asyncio.Task[None] | None = None
@@ -89,6 +94,7 @@ class Taker(PsycopgConnector):
             many = max(1, min(AT_ONCE, self._room))
             self._taken += await self.execute_query_all_async(_FETCH_MANY, many=many, **arguments)
             self._room -= len(self._taken)
+            self._found_nothing = not self._taken
         return self._taken.popleft() if self._taken else {"id": None}
 
     async def execute_query_async(self, query: Any, **arguments: Any) -> None:
@@ -106,6 +112,12 @@ class Taker(PsycopgConnector):
         self._ended.append(arguments)
         if self._ending is None or self._ending.done():
             self._ending = asyncio.create_task(self._end_all(), name="jobs end")
+
+    async def listen_notify(self, on_notification: Notify, channels: Iterable[str]) -> None:
+        """Listen, and know who listens."""
+        names = list(channels)
+        self._listener = (on_notification, names[0])
+        await super().listen_notify(on_notification, names)
 
     async def leave(self) -> None:
         """End what has to be ended, and let others take what was taken and not handed out.
@@ -136,7 +148,8 @@ class Taker(PsycopgConnector):
 
     async def _end_all(self) -> None:
         while self._ended:
-            await asyncio.sleep(TOGETHER_SECONDS)
+            if self._room < self._enough:
+                await asyncio.sleep(TOGETHER_SECONDS)
             jobs = list(self._ended)
             try:
                 await self._end(jobs)
@@ -145,6 +158,16 @@ class Taker(PsycopgConnector):
                 await asyncio.sleep(RETRY_SECONDS)
             else:
                 del self._ended[: len(jobs)]
+                await self._look_again()
+
+    async def _look_again(self) -> None:
+        """Have jobs looked for once more, if there were none: one may have waited for the lock of a job that has ended.
+
+        Nobody else says so: of a new job the database tells once, when it is there. It would be found by and by.
+        """
+        if self._found_nothing and self._listener is not None:
+            tell, channel = self._listener
+            await tell(channel=channel, payload=_NEW_JOB)
 
     async def _end(self, jobs: list[Row]) -> None:
         """End jobs; those that somebody else has ended already are left.

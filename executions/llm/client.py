@@ -15,6 +15,7 @@ from django.conf import settings
 from executions.engine.calls import ModelReply, ModelRequest, most_input_tokens
 from executions.engine.ports import Heard, Turn
 from executions.llm import rehearsal
+from executions.llm.loading import loaded
 from executions.llm.names import is_known
 from executions.llm.options import Options, Output
 from executions.llm.turns import Turns
@@ -40,6 +41,7 @@ class RoutingModelClient:
         self._options = options
         self._turns = turns
         self._free = asyncio.Semaphore(calls_at_once)
+        self._provider: ProviderModel | None = None
         self._rehearsal = rehearsal.RehearsalModel(latency_seconds=rehearsal_latency_seconds)
 
     def resolve(self, model: str) -> tuple[str, ...]:
@@ -83,8 +85,9 @@ class RoutingModelClient:
         """
         if request.model.partition(":")[0] == rehearsal.PROVIDER:
             return await self._rehearsal.complete(request, heard)
-        provider = await asyncio.to_thread(_provider, self._options)
-        return await provider.complete(request, heard)
+        if self._provider is None:
+            self._provider = await loaded(_provider, self._options)
+        return await self._provider.complete(request, heard)
 
 
 def _provider(options: Options) -> ProviderModel:

@@ -9,8 +9,6 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
-from functools import lru_cache
-from threading import Lock
 
 import httpx
 from pydantic import JsonValue, TypeAdapter
@@ -35,6 +33,7 @@ from executions.engine.errors import ModelError
 from executions.engine.ports import Heard
 from executions.engine.states import FailureCode
 from executions.llm import failures
+from executions.llm.loading import loaded
 from executions.llm.options import Options
 from executions.llm.usage import as_counted, buckets, is_known
 from executions.llm.wording import messages, output_of, parameters
@@ -43,6 +42,7 @@ from workflows.faults import storable
 
 #: Their clients are made here, and never try again by themselves; others are told so with each request.
 _OWN_CLIENTS = frozenset({"anthropic", "openai", "openai-chat", "openai-responses"})
+_MOST_READY = 64  # models
 _NAME = 200  # characters of a model's name and of a request's id, as a provider says them
 _JSON: TypeAdapter[object] = TypeAdapter(object)
 _FINISH = {"length": FinishReason.TRUNCATED, "content_filter": FinishReason.REFUSED}
@@ -64,7 +64,9 @@ class ProviderModel:
             ModelError: it could not be asked, or did not answer within the request's `timeout_seconds`.
         """
         try:
-            model = await asyncio.to_thread(_prepared, request.model)
+            model = _ready.get(request.model)
+            if model is None:
+                model = await loaded(_prepared, request.model)
             began, asked_at = time.monotonic(), datetime.now(UTC)
             async with asyncio.timeout(request.timeout_seconds):
                 response = await self._response(model, request, heard)
@@ -156,16 +158,18 @@ def _text(event: ModelResponseStreamEvent) -> str:
     return ""
 
 
-_preparing = Lock()  # two threads that import the same library may see it half imported
+_ready: dict[str, Model] = {}  # by name
 
 
 def _prepared(name: str) -> Model:
-    """Return a model. The first of a provider imports its library: seconds that nobody should have to wait for."""
-    with _preparing:
-        return _model(name)
+    """Return a model, and have it ready from now on. The first of a provider loads its library."""
+    if name not in _ready:
+        if len(_ready) >= _MOST_READY:
+            _ready.clear()
+        _ready[name] = _model(name)
+    return _ready[name]
 
 
-@lru_cache(maxsize=64)
 def _model(name: str) -> Model:
     """Return a model with a client that never retries by itself."""
     provider, _, model = name.partition(":")

@@ -97,6 +97,31 @@ async def test_a_worker_that_is_nearly_full_waits_a_moment_for_room_for_several(
         await worker.taker.leave()
 
 
+async def test_after_a_job_has_ended_it_is_looked_again_for_one_that_waited_for_its_lock(jobs: list[int]) -> None:
+    same = await in_thread(lambda: ProcrastinateJob.objects.get(id=jobs[0]).lock)
+    await in_thread(ProcrastinateJob.objects.filter(id__in=jobs[1:]).update, lock=same)
+    told = asyncio.Event()
+
+    async def hear(**_: Any) -> None:
+        told.set()
+
+    async with taking(room=5) as worker:
+        listening = asyncio.create_task(worker.jobs.listen_for_jobs(on_notification=hear, queues=[QUEUE]))
+        first = await worker.take()
+        assert first is not None
+        assert await worker.take() is None
+        assert not told.is_set()  # the database has said so before anybody listened
+        await worker.jobs.finish_job(first, Status.SUCCEEDED, delete_job=True)
+        async with asyncio.timeout(DEADLINE_SECONDS):
+            await told.wait()
+        following = await worker.take()
+        listening.cancel()
+        await asyncio.wait({listening})
+        await worker.taker.leave()
+    assert following is not None
+    assert [first.id, following.id] == jobs[:2]
+
+
 async def test_what_is_urgent_goes_first_and_two_jobs_of_one_lock_are_not_taken_together(jobs: list[int]) -> None:
     await in_thread(ProcrastinateJob.objects.filter(id=jobs[4]).update, priority=9)
     same = await in_thread(lambda: ProcrastinateJob.objects.get(id=jobs[0]).lock)

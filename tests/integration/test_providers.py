@@ -38,9 +38,9 @@ def keys(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Keys that no real provider knows, and clients that are made anew."""
     monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
     monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-test")
-    providers._model.cache_clear()
+    providers._ready.clear()
     yield
-    providers._model.cache_clear()
+    providers._ready.clear()
     notifier.stop()
     line.close()
 

@@ -35,9 +35,9 @@ def keys(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Ite
     monkeypatch.setattr(sys.modules[__name__], "STREAMING", request.param)
     monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
     monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-test")
-    providers._model.cache_clear()
+    providers._ready.clear()
     yield
-    providers._model.cache_clear()
+    providers._ready.clear()
 
 
 def request_to(model: str, timeout_seconds: int = 20) -> ModelRequest:

@@ -42,9 +42,9 @@ def keys(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Keys that no real provider knows, and clients that are made anew."""
     for name in ("OPENAI", "ANTHROPIC", "GOOGLE"):
         monkeypatch.setenv(f"{name}_API_KEY", "sk-test")
-    providers._model.cache_clear()
+    providers._ready.clear()
     yield
-    providers._model.cache_clear()
+    providers._ready.clear()
 
 
 def asked_of(model: str, *, questions: int = 0) -> ModelRequest:
@@ -159,8 +159,8 @@ async def others(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
         monkeypatch.setenv("ANTHROPIC_BASE_URL", server.base_url("anthropic"))
         monkeypatch.setenv("GOOGLE_GEMINI_BASE_URL", server.base_url("gemini"))
         yield
-        for name in (OPENAI, ANTHROPIC, GOOGLE):  # connections would stay open beyond this test's loop
-            async with providers._model(name) as model:
+        for each in providers._ready.values():  # connections would stay open beyond this test's loop
+            async with each as model:
                 if isinstance(model, OpenAIChatModel | AnthropicModel):
                     await model.client.close()
 

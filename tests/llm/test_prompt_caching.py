@@ -98,9 +98,9 @@ def provider(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     with model_server(Answer()) as server:
         monkeypatch.setenv("ANTHROPIC_BASE_URL", server.url)
         monkeypatch.setenv("OPENAI_BASE_URL", f"{server.url}/v1")
-        providers._model.cache_clear()
+        providers._ready.clear()
         yield server
-        providers._model.cache_clear()
+        providers._ready.clear()
 
 
 def up_to_the_mark(body: dict[str, Any]) -> str:

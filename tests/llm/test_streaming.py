@@ -27,9 +27,9 @@ def keys(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Keys that no real provider knows, and clients that are made anew."""
     monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
     monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-test")
-    providers._model.cache_clear()
+    providers._ready.clear()
     yield
-    providers._model.cache_clear()
+    providers._ready.clear()
 
 
 async def _complete(
@@ -39,7 +39,7 @@ async def _complete(
     with model_server(line) as server:
         monkeypatch.setenv("OPENAI_BASE_URL", f"{server.url}/v1")
         monkeypatch.setenv("ANTHROPIC_BASE_URL", server.url)
-        providers._model.cache_clear()
+        providers._ready.clear()
         reply = await providers.ProviderModel(Options(streaming=streaming)).complete(request_to(model), heard.append)
         assert [bool(asked.get("stream")) for asked in server.asked] == [streaming]
     return reply, heard
@@ -92,7 +92,7 @@ async def test_a_stream_that_takes_too_long_is_given_up(monkeypatch: pytest.Monk
     with model_server(Answer(pause=0.4)) as server:
         monkeypatch.setenv("OPENAI_BASE_URL", f"{server.url}/v1")
         monkeypatch.setenv("ANTHROPIC_BASE_URL", server.url)
-        providers._model.cache_clear()
+        providers._ready.clear()
         with pytest.raises(ModelError) as failed:
             request = replace(request_to(model), timeout_seconds=1)
             await providers.ProviderModel(Options(streaming=True)).complete(request, ignore)
@@ -103,7 +103,7 @@ async def test_a_stream_that_takes_too_long_is_given_up(monkeypatch: pytest.Monk
 async def _ask(monkeypatch: pytest.MonkeyPatch, url: str, model: str, options: Options) -> None:
     monkeypatch.setenv("OPENAI_BASE_URL", f"{url}/v1")
     monkeypatch.setenv("ANTHROPIC_BASE_URL", url)
-    providers._model.cache_clear()
+    providers._ready.clear()
     await providers.ProviderModel(options).complete(request_to(model), ignore)
 
 
