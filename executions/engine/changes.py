@@ -139,6 +139,19 @@ def fail_step(
     return settle(change, context)
 
 
+def give_up(execution: Execution, step_id: str, failure: Failure, *, model: str = "", context: Context) -> Change:
+    """End a step as `fail_step` does, be it at work or only ready: then it begins with that, and asks no `model`.
+
+    Raises:
+        IllegalTransition: the step is neither, or the execution has ended.
+    """
+    if execution.steps[step_id].status in WORKING:
+        return fail_step(execution, step_id, failure, context=context)
+    begun = start_step(execution, step_id, model=model, pins=(), context=context)
+    change = fail_step(begun.execution, step_id, failure, context=context)
+    return replace(change, events=(*begun.events, *change.events))
+
+
 def failed(
     change: Change,
     step_id: str,

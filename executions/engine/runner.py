@@ -26,7 +26,6 @@ from executions.engine.planner import ready_steps
 from executions.engine.ports import Decide, Ports, Transition
 from executions.engine.states import WORKING, FailureCode, StepStatus
 from executions.engine.step_executor import LLMStepExecutor
-from executions.engine.values import replace
 from workflows.definition import WorkflowDefinition
 
 logger = logging.getLogger(__name__)
@@ -255,16 +254,12 @@ class ExecutionRunner:
         message = str(error) if isinstance(error, EngineError) else "Something went wrong here; the log has it."
         failure = Failure(code=FailureCode.INTERNAL, message=message)
 
-        def fail(execution: Execution, context: changes.Context) -> changes.Change:
-            if execution.steps[step_id].status in WORKING:
-                return changes.fail_step(execution, step_id, failure, context=context)
-            begun = changes.start_step(execution, step_id, model="", pins=(), context=context)
-            failed = changes.fail_step(begun.execution, step_id, failure, context=context)
-            return replace(failed, events=(*begun.events, *failed.events))
-
         lost = self._executors[step_id].lost_call
         try:
-            await self._commit(fail, calls=() if lost is None else (lost,))
+            await self._commit(
+                lambda execution, context: changes.give_up(execution, step_id, failure, context=context),
+                calls=() if lost is None else (lost,),
+            )
         except Conflict:
             await self.refresh()
 

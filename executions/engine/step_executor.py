@@ -122,13 +122,9 @@ class LLMStepExecutor(StepEnds):
 
     async def _refuse_start(self, failure: Failure) -> None:
         model = self._attempts.model
-
-        def start_and_fail(execution: Execution, context: changes.Context) -> changes.Change:
-            begun = changes.start_step(execution, self._step_id, model=model, pins=(), context=context)
-            ended = changes.fail_step(begun.execution, self._step_id, failure, context=context)
-            return replace(ended, events=(*begun.events, *ended.events))
-
-        await self._commit(start_and_fail)
+        await self._commit(
+            lambda execution, context: changes.give_up(execution, self._step_id, failure, model=model, context=context)
+        )
 
     # --- taking up what another runner left, or what was parked ---------------------------------------------------
 
