@@ -81,19 +81,11 @@ def can_start(execution: Execution, step_id: str) -> bool:
 
 
 def _ready(execution: Execution, once_done: str | None = None) -> list[Step]:
-    if execution.ended:
+    if execution.ended or execution.is_failing:
         return []
-    pending, completed, failed = StepStatus.PENDING, StepStatus.COMPLETED, StepStatus.FAILED
-    done, waiting = {once_done}, list[Step]()
-    for step in execution.steps.values():
-        status = step.status
-        if status is completed:
-            done.add(step.step_id)
-        elif status is pending:
-            waiting.append(step)
-        elif status is failed and not step.may_fail:
-            return []  # the execution is failing
-    return [step for step in waiting if done.issuperset(step.depends_on)]
+    steps, pending, completed = execution.steps.values(), StepStatus.PENDING, StepStatus.COMPLETED
+    done = {once_done, *(step.step_id for step in steps if step.status is completed)}
+    return [step for step in steps if step.status is pending and done.issuperset(step.depends_on)]
 
 
 def new_execution(
