@@ -10,8 +10,8 @@ from decimal import Decimal
 
 from pydantic import JsonValue
 
+from common.limits import limits
 from executions.engine.calls import ModelRequest, most_input_tokens
-from executions.engine.iteration import MAX_STEPS
 from executions.engine.prompts import CHARACTERS_PER_TOKEN, Given, build_request
 from executions.engine.replies import MAX_VIOLATIONS
 from executions.engine.reviews import MOST_REVIEWS, VERDICT_SCHEMA, review_instructions
@@ -192,7 +192,7 @@ def _items(basis: Basis, step: StepDefinition) -> Span:
     most, likely = 1, 1
     for loop in basis.definition.loops[step.id]:
         limit = _most_items(basis, loop)
-        most, likely = min(most * limit, MAX_STEPS), likely * min(_LIKELY_ITEMS, limit)
+        most, likely = min(most * limit, limits().steps), likely * min(_LIKELY_ITEMS, limit)
     past = basis.past.get(step.id)
     return span(1, min(past.items if past is not None else likely, most), most)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from pathlib import Path
 
+from common.limits import Limits, configure, settings_of_limits
 from orchestrator import env, logs, postgres
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -128,7 +129,13 @@ SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = not LOCAL
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env.flag("BEHIND_PROXY", default=False) else None
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
-DATA_UPLOAD_MAX_MEMORY_SIZE = env.integer("MAX_REQUEST_BYTES", 2 * 1024 * 1024, minimum=1024)
+
+# --- limits: docs/limits.md has them all ------------------------------------------------------------------------------
+LIMITS = Limits(
+    **{name: env.integer(key, default, minimum=least) for name, key, default, least in settings_of_limits()}
+)
+configure(LIMITS)
+DATA_UPLOAD_MAX_MEMORY_SIZE = LIMITS.request_bytes
 
 # --- API ------------------------------------------------------------------------------------------------------------
 REST_FRAMEWORK = {
@@ -178,7 +185,6 @@ STREAM_QUEUE_SIZE = env.integer("STREAM_QUEUE_SIZE", 100, minimum=1)  # events h
 STREAM_RETRY_MS = env.integer("STREAM_RETRY_MS", 2000)  # what a browser waits before it reconnects
 STREAM_RECHECK_SECONDS = env.number("STREAM_RECHECK_SECONDS", 20.0, minimum=0.1)  # who may still see what they follow
 STREAM_MAX_AGE_SECONDS = env.number("STREAM_MAX_AGE_SECONDS", 3600.0, minimum=0.1)  # then a client has to reconnect
-STREAMS_PER_USER = env.integer("STREAMS_PER_USER", 500, minimum=1)  # open at once in one web process
 if env.text("EVENTSTREAM_REDIS_URL", ""):  # for `send_event` of django-eventstream; our streams do not use it
     EVENTSTREAM_REDIS = env.redis("EVENTSTREAM_REDIS_URL")
 GRIP_URL = env.text("GRIP_URL", "")  # of Pushpin's control endpoint, for `manage.py relay`; see docs/scale-out.md

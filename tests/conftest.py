@@ -10,6 +10,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,7 @@ from django.contrib.auth.models import User  # noqa: E402
 from rest_framework.test import APIClient  # noqa: E402
 
 from access import services as access  # noqa: E402
+from common import limits as common_limits  # noqa: E402
 from documents.repository import KNOWN_SCHEMAS  # noqa: E402
 from executions import line  # noqa: E402
 from executions.progress import notifier  # noqa: E402
@@ -99,6 +101,18 @@ def forgotten() -> Iterator[None]:
     prices.forget()
     scope_budgets.forget()
     turns.forget()
+
+
+@pytest.fixture
+def restrict() -> Iterator[Callable[..., None]]:
+    """Return what changes limits by name until the test ends."""
+    before = common_limits.limits()
+
+    def change(**values: int) -> None:
+        common_limits.configure(replace(common_limits.limits(), **values))
+
+    yield change
+    common_limits.configure(before)
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-ROOMS = ("orchestrator", "console", "executions", "workflows", "documents", "telemetry", "access")
+ROOMS = ("orchestrator", "console", "executions", "workflows", "documents", "telemetry", "access", "common")
 SOURCES = sorted(path for room in ROOMS for path in (ROOT / room).rglob("*.py"))
 MIGRATIONS = [path for path in SOURCES if path.parent.name == "migrations"]
 CODE = [path for path in SOURCES if path not in MIGRATIONS]

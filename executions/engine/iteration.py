@@ -9,6 +9,7 @@ from typing import cast
 
 from pydantic import JsonValue
 
+from common.limits import limits
 from executions.engine.calls import Material
 from executions.engine.changes import Change
 from executions.engine.errors import FieldError, Invalid
@@ -23,10 +24,9 @@ from workflows.definition import ForEach, WorkflowDefinition
 from workflows.faults import parts_of, pointer
 from workflows.iteration import MAX_DEPTH
 
-MAX_STEPS = 10_000  # of one execution
 MAX_KEY = 40  # characters; three of them and a slug make a step id that every table holds
 _KEY = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
-_WIDTH = MAX_STEPS  # places on one level of nesting
+_WIDTH = 10_000  # positions on one level of nesting; a collection has at most 9,999 items
 ITEM_GONE = "its item is gone"  # why a step was skipped
 _NOT_BEGUN = frozenset({StepStatus.PENDING, StepStatus.WAITING})
 _LEFT_OUT = frozenset({StepStatus.FAILED, StepStatus.SKIPPED})
@@ -84,8 +84,8 @@ class Collections:
                 found[FieldError(pointer=over.items, code="not_a_collection", detail=detail)] = None
                 continue
             found |= dict.fromkeys(_faults_of_items(over, items))
-        if not found and len(execution.steps.keys() | self._ids(content)) > MAX_STEPS:
-            detail = f"With these items the execution would have more than {MAX_STEPS} steps."
+        if not found and len(execution.steps.keys() | self._ids(content)) > limits().steps:
+            detail = f"With these items the execution would have more than {limits().steps} steps."
             return (FieldError(pointer=self._steps[0][1].items, code="too_many_items", detail=detail),)
         return tuple(found)[:MAX_VIOLATIONS]
 

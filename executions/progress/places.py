@@ -13,6 +13,7 @@ from rest_framework.exceptions import APIException
 
 from access import selectors as access
 from access.grants import Grant
+from common.limits import limits
 from executions.engine.errors import Unavailable
 from executions.progress.cancel import end
 from executions.threads import in_thread
@@ -65,8 +66,9 @@ class Places:
             TooManyStreams: the user has as many as one may.
         """
         user_id = grant.credential.user_id
-        if self._of_users[user_id] >= settings.STREAMS_PER_USER:
-            raise TooManyStreams(f"You follow {settings.STREAMS_PER_USER} streams here already; end one of them first.")
+        most = limits().streams_per_user
+        if self._of_users[user_id] >= most:
+            raise TooManyStreams(f"You follow {most} streams here already; end one of them first.")
         place = Place(grant, self)
         self._taken.add(place)
         self._of_users[user_id] += 1

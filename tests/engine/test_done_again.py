@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -130,8 +131,8 @@ async def test_nothing_is_worked_over_after_a_failure_that_ends_the_execution() 
     assert [request.step_id for request in world.asked].count("one") == 1
 
 
-async def test_items_that_are_there_already_count_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("executions.engine.iteration.MAX_STEPS", 10)
+async def test_items_that_are_there_already_count_once(restrict: Callable[..., None]) -> None:
+    restrict(steps=10)
     made = definition(
         {"id": "epics", "output_schema": collection("epics")}, {"id": "design", "for_each": over("epics", "epic")}
     )
@@ -167,9 +168,9 @@ async def test_questions_that_wait_again_are_told_again() -> None:
 
 
 async def test_collections_that_are_too_many_together_are_sent_back_as_what_they_are(
-    monkeypatch: pytest.MonkeyPatch,
+    restrict: Callable[..., None],
 ) -> None:
-    monkeypatch.setattr("executions.engine.iteration.MAX_STEPS", 9)
+    restrict(steps=9)
     made = definition(
         {"id": "epics", "output_schema": collection("epics")},
         {"id": "risks", "output_schema": collection("risks")},

@@ -184,8 +184,10 @@ async def test_a_stream_that_is_too_old_ends_between_two_events_and_the_next_one
         assert ids(await answer.rest()) == ["3", "4"]
 
 
-async def test_the_streams_of_a_user_are_limited_and_a_place_is_free_at_once(browser: Browser, settings: Any) -> None:
-    settings.STREAMS_PER_USER = 2
+async def test_the_streams_of_a_user_are_limited_and_a_place_is_free_at_once(
+    browser: Browser, restrict: Callable[..., None]
+) -> None:
+    restrict(streams_per_user=2)
     execution_id, token = await prepared(STARTED)
     other_id, other = await in_thread(another_owner)
 
@@ -221,8 +223,8 @@ def another_owner() -> tuple[UUID, str]:
     return execution_id, token
 
 
-async def test_where_nothing_follows_no_place_is_needed(browser: Browser, settings: Any) -> None:
-    settings.STREAMS_PER_USER = 1
+async def test_where_nothing_follows_no_place_is_needed(browser: Browser, restrict: Callable[..., None]) -> None:
+    restrict(streams_per_user=1)
     execution_id, token = await prepared(STARTED)
     done_id = await in_thread(finished)
     async with (

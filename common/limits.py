@@ -1,0 +1,53 @@
+"""Limits on what comes from outside, in one place: name, default, the setting that changes it, and the answer.
+
+The settings read each from the environment and call `configure`; everything else asks `limits()`.
+`docs/limits.md` has the same table, and a test compares the two.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+
+def _limit(setting: str, default: int, meaning: str, *, answer: str, minimum: int = 1) -> Any:
+    """Return a field of `Limits`. `setting` is the environment variable; `minimum` is its least value."""
+    metadata = {"setting": setting, "meaning": meaning, "answer": answer, "minimum": minimum}
+    return field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Every limit. Sizes are bytes where a name says so; a depth counts levels of nesting."""
+
+    request_bytes: int = _limit(
+        "MAX_REQUEST_BYTES", 2 * 1024 * 1024, "Size of a request body, in bytes", answer="413 `too-large`", minimum=1024
+    )
+    steps: int = _limit(
+        "MAX_STEPS",
+        10_000,
+        "Steps of one execution, items of collections included",
+        answer="the collection's document is invalid, and its model is told so",
+    )
+    streams_per_user: int = _limit(
+        "STREAMS_PER_USER", 500, "Streams of one user, open at once in one web process", answer="429 `too-many-streams`"
+    )
+
+
+_current = Limits()
+
+
+def limits() -> Limits:
+    """Return the limits in force in this process."""
+    return _current
+
+
+def configure(values: Limits) -> None:
+    """Put limits into force; the settings do it once, before anything is read or parsed."""
+    global _current
+    _current = values
+
+
+def settings_of_limits() -> list[tuple[str, str, int, int]]:
+    """Return (field, setting, default, minimum) of each limit, in order."""
+    return [(f.name, f.metadata["setting"], f.default, f.metadata["minimum"]) for f in fields(Limits)]
