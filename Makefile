@@ -31,13 +31,13 @@ $(DEV): | $(BIN)/python
 	@touch $@ $(RUN)
 
 demo: $(RUN) ## run a workflow for real, end to end (BRIEF=path WORKFLOW=id ANSWERS=path DRY_RUN=1)
-	@$(MANAGE) demo $(if $(BRIEF),--brief "$(BRIEF)") $(if $(WORKFLOW),--workflow "$(WORKFLOW)") $(if $(ANSWERS),--answers "$(ANSWERS)") $(if $(DRY_RUN),--dry-run)
+	@END_WITH_PARENT=$$PPID exec $(MANAGE) demo $(if $(BRIEF),--brief "$(BRIEF)") $(if $(WORKFLOW),--workflow "$(WORKFLOW)") $(if $(ANSWERS),--answers "$(ANSWERS)") $(if $(DRY_RUN),--dry-run)
 
 serve: $(RUN) ## the web server and a worker, until Ctrl-C (HOST PORT DATA_DIR DATABASE_URL SERVE_FLAGS)
-	@exec $(MANAGE) serve $(SERVE_FLAGS)
+	@END_WITH_PARENT=$$PPID exec $(MANAGE) serve $(SERVE_FLAGS)
 
 worker: $(RUN) ## one more worker
-	@exec $(MANAGE) worker
+	@END_WITH_PARENT=$$PPID exec $(MANAGE) worker
 
 migrate: $(RUN) ## bring a database of your own up to date
 	@$(MANAGE) migrate

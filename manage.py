@@ -5,10 +5,13 @@ from __future__ import annotations
 
 import sys
 
-from django.core.management import execute_from_command_line
-
-from orchestrator import startup
+try:
+    from orchestrator import command_line, startup
+except ModuleNotFoundError as missing:
+    if (missing.name or "").partition(".")[0] == "orchestrator":
+        raise
+    sys.exit(f"The package {missing.name!r} is not installed for {sys.executable}. Run .venv/bin/python manage.py.")
 
 if __name__ == "__main__":
     startup.prepare(sys.argv[1:])
-    execute_from_command_line(sys.argv)
+    command_line.run(sys.argv)

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import User
+from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils import timezone
@@ -26,6 +27,10 @@ _NAME_LENGTH = 32  # of a digest: enough to tell one token from all others
 
 class BadName(ValueError):
     """A name that no user can have."""
+
+
+class BadPassword(ValueError):
+    """A password that the validators refuse; the message has their sentences."""
 
 
 @transaction.atomic
@@ -105,17 +110,27 @@ def sign_ticket(*, credential: Credential, opens: str, expires_at: datetime) -> 
     return sign(Ticket(user_id=credential.user_id, opens=opens, made_with=made_with, expires_at=expires_at))
 
 
+def _check_password(password: str, *, name: str) -> None:
+    try:
+        validate_password(password, User(username=name))
+    except ValidationError as error:
+        raise BadPassword(" ".join(error.messages)) from error
+
+
 @transaction.atomic
 def ensure_user(*, name: str, superuser: bool = False, password: str | None = None) -> User:
     """Return the user, made when missing; `superuser` and `password` are set when given, and else left as they are.
 
     Raises:
         BadName: no user can have this name.
+        BadPassword: the validators of the settings refuse the password.
     """
     try:
         User(username=name).clean_fields(exclude={"password"})
     except ValidationError as error:
         raise BadName(" ".join(error.messages)) from error
+    if password is not None:
+        _check_password(password, name=name)
     user, created = get_user_model().objects.select_for_update().get_or_create(username=name)
     if superuser:
         user.is_staff = user.is_superuser = True

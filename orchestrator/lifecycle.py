@@ -21,6 +21,7 @@ from django.db import InterfaceError, OperationalError, connections
 
 from executions.progress.database import connection_parameters
 from executions.threads import outage_waits
+from orchestrator.process_tree import end_with_parent
 
 Handler = Callable[[int, FrameType | None], object]  # of a signal
 
@@ -29,9 +30,13 @@ _PREPARING = 7_316_204_551  # key of the advisory lock: one process at a time mi
 
 
 def end_on_signals() -> None:
-    """Have SIGTERM and SIGINT end the process with exit code 0, until something else is made of them."""
+    """Have SIGTERM and SIGINT end the process with exit code 0, until something else is made of them.
+
+    A process whose parent asked for it (`process_tree`) gets SIGTERM when that parent is gone.
+    """
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sys.exit(0))
+    end_with_parent()
 
 
 def when_told_to_end(callback: Callable[[], None]) -> None:

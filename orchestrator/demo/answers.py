@@ -1,55 +1,35 @@
-"""Answers to questions: from a file, or from the person at the terminal."""
+"""Answers of the type that a question asks for, and the questions at the terminal."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping
+import math
+import re
+from collections.abc import Mapping, Sequence
 from datetime import date
-from pathlib import Path
 from typing import Any
 
-import yaml
 from rich.console import Console
+from rich.markup import escape
 from rich.prompt import Prompt
-
-from orchestrator.demo.server import DemoError
 
 Question = Mapping[str, Any]
 
+_WORD = re.compile(r"\w+")
+#: A number as JSON writes it. A comma is refused: it may mean thousands or a fraction.
+_NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]{1,3})?")
+_LONGEST_NUMBER = 40  # characters
 
-class AnswerSheet:
-    """What a file of `examples/answers/` says; the format is explained there."""
 
-    def __init__(self, path: Path) -> None:
-        try:
-            sheet = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except (OSError, yaml.YAMLError) as error:
-            raise DemoError(f"The answers in {path} cannot be read: {error}") from error
-        if not isinstance(sheet, dict) or not isinstance(sheet.get("answers", []), list):
-            raise DemoError(f"{path} must hold `answers:`, a list, and may hold `otherwise:`, a text.")
-        self._entries = sheet.get("answers", [])
-        self._otherwise = sheet.get("otherwise")
-        self._decisions = sheet.get("decisions", [])
-        self._decided: Counter[str] = Counter()
+def words_of(text: object) -> list[str]:
+    """Return the words of a text, without regard to upper and lower case."""
+    return _WORD.findall(str(text).casefold())
 
-    def answer(self, question: Question) -> Any:
-        """Return an answer of the question's type, None when the sheet has none."""
-        text = question["text"].lower()
-        for entry in self._entries:
-            if any(str(word).lower() in text for word in entry.get("about", ())):
-                fitted = fit(question, entry.get("answer"))
-                if fitted is not None:
-                    return fitted
-        return fit(question, self._otherwise)
 
-    def decide(self, step_id: str) -> dict[str, str] | None:
-        """Return what is said about a step's document this time, None when the sheet says nothing."""
-        self._decided[step_id] += 1
-        for entry in self._decisions:
-            named = entry.get("step") in {None, step_id, step_id.partition("@")[0]}
-            if named and entry.get("round", self._decided[step_id]) == self._decided[step_id]:
-                return {"decision": entry["decision"], "comment": entry.get("comment", "")}
-        return None
+def contains_words(words: Sequence[str], phrase: Sequence[str]) -> bool:
+    """Return whether the whole words of the phrase stand in `words`, one after another."""
+    return bool(phrase) and any(
+        list(words[start : start + len(phrase)]) == list(phrase) for start in range(len(words) - len(phrase) + 1)
+    )
 
 
 #: What bounds the answers of a type: below, above, and what is counted.
@@ -80,7 +60,12 @@ def _within(question: Question, answer: Any) -> bool:
 
 def hint(question: Question) -> str:
     """Return in words what an answer has to be; empty when anything goes."""
-    kinds = {"yes_no": "yes or no", "number": "a number", "date": "YYYY-MM-DD"}
+    kinds = {
+        "yes_no": "yes or no",
+        "number": "a number",
+        "date": "YYYY-MM-DD",
+        "multi_choice": "choices with commas between",
+    }
     said = [kinds.get(question["answer_type"], ""), "whole" if question["integer"] else ""]
     if question["answer_type"] in _BOUNDS:
         low, high, unit = _BOUNDS[question["answer_type"]]
@@ -95,7 +80,7 @@ def _typed(question: Question, value: Any) -> Any:
             return _choice(question, value)
         case "multi_choice":
             found = [_choice(question, each) for each in (value if isinstance(value, list) else [value])]
-            return [each for each in dict.fromkeys(found) if each is not None] or None
+            return None if None in found else list(dict.fromkeys(found)) or None
         case "yes_no":
             return {"yes": True, "true": True, "no": False, "false": False}.get(str(value).strip().lower())
         case "number":
@@ -107,19 +92,35 @@ def _typed(question: Question, value: Any) -> Any:
 
 
 def _choice(question: Question, value: Any) -> str | None:
-    """Return the choice that is meant: the one of this name, else the first that says it in more words, or in fewer."""
-    wanted = str(value).strip().lower()
-    names = {str(each["value"]): (each["value"].lower(), each["label"].lower()) for each in question["choices"]}
-    like = (found for found, known in names.items() if any(wanted in each or each in wanted for each in known))
-    return next((found for found, known in names.items() if wanted in known), next(like, None))
+    """Return the choice of this value or label, else the only one that shares the answer's whole words.
+
+    A label of several words may also stand within the answer. None where no choice, or more than one, is meant.
+    """
+    wanted = str(value).strip().casefold()
+    choices = [(str(each["value"]), str(each["label"])) for each in question["choices"]]
+    for name, label in choices:
+        if wanted in {name.casefold(), label.strip().casefold()}:
+            return name
+    said = words_of(wanted)
+    like = [
+        name
+        for name, label in choices
+        if contains_words(words_of(label), said)
+        or contains_words(words_of(name), said)
+        or (len(words_of(label)) > 1 and contains_words(said, words_of(label)))
+    ]
+    return like[0] if len(like) == 1 else None
 
 
 def _number(value: Any) -> float | int | None:
-    try:
-        number = float(str(value).replace(",", ""))
-    except ValueError:
+    """Return the number that is written, None for anything that could be read in two ways."""
+    text = "" if isinstance(value, bool) else str(value).strip()
+    if len(text) > _LONGEST_NUMBER or _NUMBER.fullmatch(text) is None:
         return None
-    return int(number) if number.is_integer() else number
+    number = float(text)
+    if not math.isfinite(number):
+        return None
+    return int(text) if text.lstrip("+-").isdigit() else int(number) if number.is_integer() else number
 
 
 def _date(value: Any) -> str | None:
@@ -141,14 +142,34 @@ def ask_decision(console: Console) -> dict[str, str]:
 def ask(console: Console, question: Question) -> Any:
     """Ask at the terminal until the answer fits; an empty one takes the default, if there is one."""
     for number, choice in enumerate(question["choices"], start=1):
-        console.print(f"    {number}. {choice['label']}")
+        console.print(f"    {number}. {escape(choice['label'])}")
     while True:
-        said = Prompt.ask(f"  {hint(question)}".rstrip(), console=console, default="")
+        said = Prompt.ask(f"  {hint(question)}".rstrip(), console=console, default="").strip()
         if said == "" and (question["default"] is not None or not question["required"]):
             return question["default"]
-        if said.isdigit() and 1 <= int(said) <= len(question["choices"]):
-            said = question["choices"][int(said) - 1]["value"]
-        fitted = fit(question, said) if said else None
+        fitted = fit(question, _chosen(question, said)) if said else None
         if fitted is not None:
             return fitted
-        console.print("  [yellow]That does not fit the question.[/]")
+        console.print(f"  [yellow]That does not fit the question. {_advice(question)}[/]")
+
+
+def _advice(question: Question) -> str:
+    """Return a sentence that says what to type instead."""
+    if question["answer_type"] == "number":
+        return f"Write {hint(question)}, such as 1500 or 0.75; a comma could mean either."
+    if question["choices"]:
+        return "Write the number of a choice, or words that stand in one choice alone."
+    return f"Write {hint(question)}."
+
+
+def _chosen(question: Question, said: str) -> str | list[str]:
+    """Return what was typed, with the numbers of choices replaced by what they stand for."""
+    choices = question["choices"]
+
+    def meant(part: str) -> str:
+        is_number = part.isascii() and part.isdigit() and len(part) < _LONGEST_NUMBER
+        return str(choices[int(part) - 1]["value"]) if is_number and 1 <= int(part) <= len(choices) else part
+
+    if question["answer_type"] == "multi_choice":
+        return [meant(part.strip()) for part in said.split(",") if part.strip()]
+    return meant(said)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import httpx
 
-from orchestrator import postgres
+from orchestrator import postgres, process_tree
 
 ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 60.0
@@ -39,7 +39,7 @@ def running_server(data_dir: Path) -> Iterator[str]:
         process = subprocess.Popen(  # noqa: S603 - our own command
             [sys.executable, "manage.py", "serve", "--host", "127.0.0.1", "--port", str(port)],
             cwd=ROOT,
-            env=environment(data_dir),
+            env={**environment(data_dir), **process_tree.child_environment()},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from tests.journeys.processes import ROOT
+from orchestrator.postgres import wait_until_stopped
+from tests.journeys.processes import ROOT, free_port, wait_until
 
 pytestmark = pytest.mark.journey
 
@@ -69,3 +72,33 @@ def test_a_question_that_nobody_can_answer_ends_the_demo_with_what_to_do(tmp_pat
     done = _demo(tmp_path / "data", f"BRIEF={brief}")
     assert done.returncode != 0
     assert "make demo ANSWERS=" in done.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=["SIGTERM", "SIGKILL"])
+def test_a_demo_that_is_killed_takes_its_server_and_database_along(tmp_path: Path, number: signal.Signals) -> None:
+    environment = {
+        **os.environ,
+        "DATA_DIR": str(tmp_path),
+        "REHEARSAL_LATENCY_SECONDS": "60",
+        "SHUTDOWN_GRACE_SECONDS": "1",
+    }
+    command = [sys.executable, "manage.py", "demo"]
+    with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) as demo:
+        assert demo.stdout is not None
+        wait_until(lambda: "a worker took it" in demo.stdout.readline(), what="a model call that takes a minute")
+        assert any("serve" in each for each in _users_of(tmp_path))
+        demo.send_signal(number)
+        demo.stdout.read()
+    wait_until(lambda: not _users_of(tmp_path), what="the end of the server")
+    assert wait_until_stopped(tmp_path / "demo", seconds=60)
+
+
+def test_a_server_ends_when_make_is_killed(tmp_path: Path) -> None:
+    environment = {**os.environ, "DATA_DIR": str(tmp_path), "PORT": str(free_port()), "SERVE_FLAGS": "--no-worker"}
+    command = ["make", "--no-print-directory", "serve"]
+    with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) as make:
+        assert make.stdout is not None
+        wait_until(lambda: "ready" in make.stdout.readline(), what="a server that is ready")
+        make.kill()
+        wait_until(lambda: not _users_of(tmp_path), what="the end of the server")
+    assert wait_until_stopped(tmp_path, seconds=60)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import io
+from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from executions.engine.clarification import Question
 from executions.question_serializers import QuestionResponse
-from orchestrator.demo.answers import fit, hint
+from orchestrator.demo.answer_sheet import AnswerSheet, read_text
+from orchestrator.demo.answers import ask, fit, hint
+from orchestrator.demo.server import DemoError
 
 CHOICES = [{"value": "a", "label": "Alpha"}, {"value": "b", "label": "Beta"}]
 
@@ -54,3 +59,111 @@ def test_a_value_is_fitted_to_its_question_or_left(question: dict[str, Any], sai
 )
 def test_a_terminal_is_told_what_would_fit(question: dict[str, Any], words: str) -> None:
     assert hint(question) == words
+
+
+BANKS = [{"value": "north", "label": "North bank"}, {"value": "south", "label": "South bank, no ferry"}]
+FEES = [{"value": "a", "label": "A"}, {"value": "fee", "label": "Yearly membership fee"}]
+
+
+@pytest.mark.parametrize(
+    "said", ["1,5", "0,75", "1,500", "1.000,5", "1_000", "\uff11\uff12", "0x10", "inf", "nan", "1e999", True]
+)
+def test_a_number_that_could_be_read_in_two_ways_is_asked_for_again(said: Any) -> None:
+    assert fit(asked("number"), said) is None
+
+
+@pytest.mark.parametrize(("said", "number"), [("1.5", 1.5), ("1500", 1500), (" -2 ", -2), (str(2**53 - 1), 2**53 - 1)])
+def test_a_number_as_json_writes_it_is_taken(said: str, number: float) -> None:
+    assert fit(asked("number"), said) == number
+
+
+@pytest.mark.parametrize(
+    ("choices", "said", "chosen"),
+    [
+        (BANKS[:1] + FEES, "no", None),  # letters of "North" are no word
+        (BANKS, "bank", None),  # fits two
+        (BANKS, "NORTH", "north"),
+        (BANKS, "the north bank, please", "north"),
+        (FEES, "introduce a yearly membership fee", "fee"),  # and not "A"
+        (FEES, "a", "a"),
+        (BANKS, "", None),
+        (BANKS, "…", None),
+    ],
+)
+def test_a_choice_is_found_by_whole_words_that_fit_it_alone(choices: Any, said: str, chosen: str | None) -> None:
+    assert fit(asked("single_choice", choices=choices), said) == chosen
+
+
+def test_an_answer_with_an_unknown_choice_is_not_taken_for_the_others() -> None:
+    assert fit(asked("multi_choice", choices=CHOICES), ["Alpha", "Gamma"]) is None
+
+
+@pytest.mark.parametrize(
+    ("question", "typed", "answer"),
+    [
+        (asked("number"), "1,5\n1.5\n", 1.5),
+        (asked("number"), "0,75\n0.75\n", 0.75),
+        (asked("single_choice", choices=BANKS), "nor\n1\n", "north"),
+        (asked("multi_choice", choices=CHOICES), "3\n1, beta\n", ["a", "b"]),
+    ],
+)
+def test_the_terminal_asks_again_until_an_answer_fits(
+    question: dict[str, Any], typed: str, answer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO(typed))
+    console = Console(file=io.StringIO(), width=200)
+    assert ask(console, question) == answer
+    assert "does not fit the question" in console.file.getvalue()  # type: ignore[attr-defined]
+
+
+def sheet(tmp_path: Path, content: str | bytes) -> AnswerSheet:
+    """Return the sheet of a file with this content."""
+    path = tmp_path / "answers.yaml"
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return AnswerSheet(path)
+
+
+@pytest.mark.parametrize("about", ["budget", "[budget]", "[the budget, money]"])
+def test_a_sheet_answers_what_has_its_words(tmp_path: Path, about: str) -> None:
+    answers = sheet(tmp_path, f"answers:\n  - {{about: {about}, answer: 5}}\n")
+    assert answers.answer({**asked("number"), "text": "What is the budget?"}) == 5
+    for other in ("How many beds are there?", "Who gets budgeted?", "When?"):
+        assert answers.answer({**asked("number"), "text": other}) is None
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("decisions:\n  - {step: epics}\n", "decisions.0.decision"),
+        ("decisions: [{decision: perhaps}]", "'accept', 'reject' or 'request_changes'"),
+        ("decisions: [{decision: accept, round: first}]", "decisions.0.round"),
+        ("decisions: accept", "decisions"),
+        ("answers: [{answer: 5}]", "answers.0.about"),
+        ("answers: [budget]", "answers.0"),
+        ("answers: [{about: [], answer: 5}]", "answers.0.about"),
+        ("anwers: []", "anwers"),
+        ("- budget", "the file"),
+        ("answers: [", "no YAML"),
+        ("answers: []".encode("utf-16"), "not UTF-8"),
+        (b"\xff\xfe\x00", "not UTF-8"),
+    ],
+)
+def test_a_faulty_sheet_is_refused_in_a_sentence(tmp_path: Path, content: str | bytes, words: str) -> None:
+    with pytest.raises(DemoError, match=r"answers\.yaml") as refused:
+        sheet(tmp_path, content)
+    assert words in str(refused.value)
+
+
+def test_a_byte_order_mark_and_an_empty_sheet_are_taken(tmp_path: Path) -> None:
+    answers = sheet(tmp_path, "\ufeffotherwise: As the brief says.\n")
+    assert answers.answer(asked("free_text")) == "As the brief says."
+    assert sheet(tmp_path, "").answer(asked("free_text")) is None
+
+
+def test_a_brief_that_is_no_utf8_or_no_file_is_refused_in_a_sentence(tmp_path: Path) -> None:
+    brief = tmp_path / "brief.md"
+    brief.write_bytes("# Fähre".encode("utf-16"))
+    with pytest.raises(DemoError, match="Save it as UTF-8"):
+        read_text(brief)
+    with pytest.raises(DemoError, match="cannot be read"):
+        read_text(tmp_path)

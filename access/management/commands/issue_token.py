@@ -30,7 +30,7 @@ class Command(BaseCommand):
         """Issue the token.
 
         Raises:
-            CommandError: nobody can have this name, or the password is empty.
+            CommandError: the name or the password cannot be used; the message says why.
         """
         password = sys.stdin.readline().rstrip("\r\n") if password_stdin else None
         if password == "":
@@ -39,5 +39,7 @@ class Command(BaseCommand):
             user = services.ensure_user(name=name, superuser=superuser, password=password)
         except services.BadName as error:
             raise CommandError(f"Nobody can have the name {name!r}: {error}") from error
+        except services.BadPassword as error:
+            raise CommandError(f"This password cannot be used. {error}") from error
         _row, token = services.issue_token(user)
         self.stdout.write(token)

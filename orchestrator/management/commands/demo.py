@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
+import httpx
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from rich.console import Console
 from rich.markup import escape
 
+from orchestrator import process_tree
 from orchestrator.demo import show
-from orchestrator.demo.answers import AnswerSheet, ask, ask_decision
+from orchestrator.demo.answer_sheet import AnswerSheet, read_text
+from orchestrator.demo.answers import ask, ask_decision
 from orchestrator.demo.client import ApiClient
 from orchestrator.demo.server import ROOT, DemoError, issue_token, running_server
 
@@ -39,23 +43,33 @@ class Command(BaseCommand):
         Raises:
             CommandError: it could not be run, or the execution failed.
         """
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+        process_tree.end_with_parent()
         console = Console()
         data_dir = settings.DATA_DIR / "demo"
         try:
-            text = _read(brief)
+            text = read_text(brief)
             body = {"workflow_id": workflow, "scope_type": "demo", "scope_id": brief.stem, "input": text}
-            sheet = _sheet(brief, answers)
-            console.print("[dim]starting PostgreSQL, the web server and a worker …[/]")
-            with running_server(data_dir) as url:
-                client = ApiClient(url, issue_token(data_dir, "demo"))
-                try:
-                    self._run(console, client, url, {**body, "dry_run": dry_run}, sheet)
-                finally:
-                    client.close()
+            self._serve_and_run(console, data_dir, {**body, "dry_run": dry_run}, _sheet(brief, answers))
         except DemoError as error:
             raise CommandError(str(error)) from error
+        except httpx.HTTPError as error:
+            raise CommandError(f"The server does not answer: {error}. See {data_dir / 'server.log'}") from error
+        except EOFError:
+            raise CommandError("The input ended before every question was answered.") from None
         except KeyboardInterrupt:
             raise CommandError("Stopped.", returncode=130) from None
+
+    def _serve_and_run(  # noqa: PLR0917 - one call, from above
+        self, console: Console, data_dir: Path, body: dict[str, Any], sheet: AnswerSheet | None
+    ) -> None:
+        console.print("[dim]starting PostgreSQL, the web server and a worker …[/]")
+        with running_server(data_dir) as url:
+            client = ApiClient(url, issue_token(data_dir, "demo"))
+            try:
+                self._run(console, client, url, body, sheet)
+            finally:
+                client.close()
 
     def _run(  # noqa: PLR0917 - one call, from above
         self, console: Console, client: ApiClient, url: str, body: dict[str, Any], sheet: AnswerSheet | None
@@ -101,13 +115,6 @@ def _show(console: Console, client: ApiClient, execution_id: str) -> None:
     if ended["status"] != "completed":
         reason = ended["error"]["message"] if ended["error"] else ""
         raise DemoError(f"The execution {ended['status']}. {reason}".strip())
-
-
-def _read(brief: Path) -> str:
-    try:
-        return brief.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DemoError(f"The brief {brief} cannot be read: {error}") from error
 
 
 def _sheet(brief: Path, answers: Path | None) -> AnswerSheet | None:

@@ -13,6 +13,7 @@ from django.core.management.base import BaseCommand, CommandError
 from executions.worker import Worker
 from orchestrator import lifecycle, postgres
 from orchestrator.asgi import application, streams
+from orchestrator.command_line import command_text
 
 
 class Command(BaseCommand):
@@ -72,7 +73,7 @@ class Command(BaseCommand):
             f"Console   {url}/\n"
             f"API docs  {url}/api/v1/docs\n"
             f"Admin     {url}/admin/\n"
-            "A token   python manage.py issue_token NAME  (--superuser for the admin)\n"
+            f"A token   {command_text('issue_token', 'NAME')}  (--superuser for the admin)\n"
             f"ready {url}"
         )
         self.stdout.flush()

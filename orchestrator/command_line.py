@@ -1,0 +1,54 @@
+"""The command line: Django's commands, with a sentence for a database that is not ready in place of a traceback."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import psycopg
+from django.core.management import execute_from_command_line
+from django.db import OperationalError, ProgrammingError
+
+_MANAGE = Path(__file__).resolve().parents[1] / "manage.py"
+
+
+def run(arguments: Sequence[str]) -> None:
+    """Run a management command.
+
+    Args:
+        arguments: The words of the command line, the program's name first.
+
+    Raises:
+        SystemExit: the command failed, or the database has no tables or cannot be reached; the message says which.
+    """
+    try:
+        execute_from_command_line([*arguments])
+    except ProgrammingError as error:
+        if not isinstance(error.__cause__, psycopg.errors.UndefinedTable | psycopg.errors.UndefinedColumn):
+            raise
+        sys.exit(f"The database is not up to date: {_first_line(error)}. Run `{_advice()}` first.")
+    except (OperationalError, psycopg.OperationalError) as error:
+        sys.exit(f"The database cannot be used: {_first_line(error)}")
+
+
+def command_text(*words: str) -> str:
+    """Return a management command as a person can type it in this place, with this Python and this data directory."""
+    manage = os.path.relpath(_MANAGE)
+    python = sys.executable
+    if (beside := os.path.relpath(python)).count("..") == 0:
+        python = beside
+    variables = [f"DATA_DIR={shlex.quote(os.environ['DATA_DIR'])}"] if os.environ.get("DATA_DIR") else []
+    return " ".join([*variables, shlex.quote(python), shlex.quote(manage), *words])
+
+
+def _advice() -> str:
+    from django.conf import settings  # noqa: PLC0415 - the settings may be what is wrong
+
+    return command_text("migrate") if settings.DATABASE_URL else command_text("serve")
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0].rstrip(".")

@@ -1,0 +1,101 @@
+"""Answers and decisions from a file; `examples/answers/tool-library.yaml` explains the format."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from orchestrator.demo.answers import Question, contains_words, fit, words_of
+from orchestrator.demo.server import DemoError
+
+
+def _as_list(value: Any) -> Any:
+    """Return a single word or phrase as a list of one."""
+    return [value] if isinstance(value, str | int | float) else value
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class _Answer(_Part):
+    """An answer, and the words or phrases that a question has to contain for it."""
+
+    about: Annotated[list[str], BeforeValidator(_as_list), Field(min_length=1)]
+    answer: Any
+
+
+class _Decision(_Part):
+    """A decision about the document of a step; `round` counts how often the step has asked."""
+
+    decision: Literal["accept", "reject", "request_changes"]
+    step: str | None = None
+    round: Annotated[int, Field(ge=1, strict=True)] | None = None
+    comment: str = ""
+
+
+class _Sheet(_Part):
+    answers: list[_Answer] = []
+    otherwise: Any = None
+    decisions: list[_Decision] = []
+
+
+class AnswerSheet:
+    """What a file says. A faulty one is refused before anything is started."""
+
+    def __init__(self, path: Path) -> None:
+        """Read the file.
+
+        Raises:
+            DemoError: it cannot be read, or it is no answer sheet; the message names each fault with its place.
+        """
+        try:
+            content = yaml.safe_load(read_text(path))
+            self._sheet = _Sheet.model_validate({} if content is None else content)
+        except (yaml.YAMLError, RecursionError) as error:
+            raise DemoError(f"The answers in {path} are no YAML: {error}") from error
+        except ValidationError as error:
+            raise DemoError("\n".join([f"The answers in {path} have faults:", *_faults(error)])) from error
+        self._asked: Counter[str] = Counter()
+
+    def answer(self, question: Question) -> Any:
+        """Return an answer of the question's type, None when the sheet has none."""
+        words = words_of(question["text"])
+        for entry in self._sheet.answers:
+            if any(contains_words(words, words_of(each)) for each in entry.about):
+                fitted = fit(question, entry.answer)
+                if fitted is not None:
+                    return fitted
+        return fit(question, self._sheet.otherwise)
+
+    def decide(self, step_id: str) -> dict[str, str] | None:
+        """Return what is said about a step's document this time, None when the sheet says nothing."""
+        self._asked[step_id] += 1
+        for entry in self._sheet.decisions:
+            fits_step = entry.step in {None, step_id, step_id.partition("@")[0]}
+            if fits_step and entry.round in {None, self._asked[step_id]}:
+                return {"decision": entry.decision, "comment": entry.comment}
+        return None
+
+
+def read_text(path: Path) -> str:
+    """Return the text of a file that a person wrote.
+
+    Raises:
+        DemoError: it cannot be read, or is not UTF-8.
+    """
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DemoError(f"{path} is not UTF-8 text (byte {error.start}). Save it as UTF-8 and try again.") from error
+    except OSError as error:
+        raise DemoError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def _faults(error: ValidationError) -> list[str]:
+    places = ((".".join(map(str, each["loc"])) or "the file", each["msg"]) for each in error.errors())
+    return [f"  {place}: {message}" for place, message in places]
