@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from channels.routing import ProtocolTypeRouter, URLRouter
+from django.conf import settings
 from django.core.asgi import get_asgi_application
 from django.urls import path, re_path, register_converter
 from django.urls.converters import UUIDConverter
@@ -20,6 +22,7 @@ from executions.progress.consumer import Receive, Send, StreamConsumer  # noqa: 
 from executions.progress.held import HeldFeeds  # noqa: E402
 from executions.progress.streams import Streams  # noqa: E402
 from orchestrator import lifecycle  # noqa: E402
+from orchestrator.loop_monitor import monitor_loop  # noqa: E402
 from orchestrator.middleware import request_id  # noqa: E402
 
 streams = Streams()
@@ -40,10 +43,12 @@ register_converter(AnyUuid, "any-uuid")
 
 async def lifespan(_scope: dict[str, Any], receive: Receive, send: Send) -> None:
     """End the streams when the server is told to stop, as it waits for that; then give their connections back."""
+    stop_monitor = monitor_loop(asyncio.get_running_loop(), limit_ms=settings.LOOP_STALL_MS)
     while (await receive())["type"] != "lifespan.shutdown":
         lifecycle.when_told_to_end(streams.end)
         await send({"type": "lifespan.startup.complete"})
     await streams.close()
+    stop_monitor()
     await send({"type": "lifespan.shutdown.complete"})
 
 

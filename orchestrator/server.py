@@ -20,6 +20,7 @@ from twisted.logger import STDLibLogObserver, globalLogBeginner
 from twisted.python.failure import Failure
 
 from orchestrator.http import BoundedRequest, Inbox, RequestFactory
+from orchestrator.loop_monitor import monitor_loop
 
 if TYPE_CHECKING:  # it needs Django's apps, and the server can do without
     from executions.progress.streams import Streams
@@ -45,7 +46,15 @@ class Server(DaphneServer):
     """
 
     def __init__(
-        self, application: Any, *, host: str, port: int, streams: Streams, max_body_bytes: int, grace_seconds: float
+        self,
+        application: Any,
+        *,
+        host: str,
+        port: int,
+        streams: Streams,
+        max_body_bytes: int,
+        grace_seconds: float,
+        stall_ms: int = 0,
     ) -> None:
         super().__init__(application, build_endpoint_description_strings(host=host, port=port), server_name="")
         self.max_body_bytes = max_body_bytes
@@ -54,6 +63,8 @@ class Server(DaphneServer):
         self.run_worker: RunWorker | None = None
         self._streams = streams
         self._grace_seconds = grace_seconds
+        self._stall_ms = stall_ms
+        self._stop_monitor: Callable[[], None] = lambda: None
         self._ports: list[Any] = []
         self._refused: Failure | None = None
         self._stopping = asyncio.Event()
@@ -84,6 +95,10 @@ class Server(DaphneServer):
         self._refused = failure
 
     def _start(self) -> None:
+        self._stop_monitor = monitor_loop(
+            reactor._asyncioEventloop,  # noqa: SLF001 - Twisted and daphne give no other way
+            limit_ms=self._stall_ms,
+        )
         if self.run_worker is not None:
             self._worker = asyncio.ensure_future(self.run_worker(self._stopping))
             self._worker.add_done_callback(self._worker_ended)
@@ -133,6 +148,7 @@ class Server(DaphneServer):
         await self._finish()
         await self._flush()
         await self._streams.close()
+        self._stop_monitor()
 
     async def _finish(self) -> None:
         """Wait for requests and the worker; cancel what has not ended in time."""

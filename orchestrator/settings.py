@@ -234,4 +234,5 @@ USE_TZ = True
 UNFOLD = {"SITE_TITLE": "Scriptorium", "SITE_HEADER": "Scriptorium", "SITE_SYMBOL": "history_edu", "SITE_URL": "/"}
 LOG_FORMAT = env.choice("LOG_FORMAT", "console" if LOCAL else "json", among=logs.FORMATS)
 LOG_LEVEL = env.choice("LOG_LEVEL", "INFO", among={"DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"})
+LOOP_STALL_MS = env.integer("LOOP_STALL_MS", 250)  # an event loop that stands still for longer is logged; 0: never
 LOGGING = logs.logging_config(form=LOG_FORMAT, level=LOG_LEVEL)

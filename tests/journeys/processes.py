@@ -17,6 +17,8 @@ from typing import Any
 import httpx
 from httpx_sse import connect_sse
 
+from orchestrator.loop_monitor import OWN_FAULT
+
 ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 60.0
 STOP_SECONDS = 40.0
@@ -182,6 +184,11 @@ class Machine:
                 process.kill()
                 process.wait()
 
+    def standstills(self) -> list[str]:
+        """Return what the processes logged of an event loop that stood still by the fault of their own code."""
+        lines = (line for path in self.data_dir.glob("*.log") for line in path.read_text().splitlines())
+        return [line for line in lines if OWN_FAULT in line]
+
 
 @contextmanager
 def machine(data_dir: Path, *, server: str = Machine.server, **environment: str) -> Iterator[Machine]:
@@ -191,6 +198,7 @@ def machine(data_dir: Path, *, server: str = Machine.server, **environment: str)
         yield installed
     finally:
         installed.stop()
+    assert not installed.standstills()
 
 
 def start_execution(

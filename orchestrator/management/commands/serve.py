@@ -58,6 +58,7 @@ class Command(BaseCommand):
             streams=streams,
             max_body_bytes=settings.DATA_UPLOAD_MAX_MEMORY_SIZE,
             grace_seconds=settings.SHUTDOWN_GRACE_SECONDS,
+            stall_ms=settings.LOOP_STALL_MS,
         )
         server.on_ready = lambda: self._greet(options["host"], options["port"])
         if not options["no_worker"]:

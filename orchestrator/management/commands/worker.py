@@ -11,6 +11,7 @@ from django.core.management.base import BaseCommand
 
 from executions.worker import Worker
 from orchestrator import lifecycle, postgres
+from orchestrator.loop_monitor import monitor_loop
 
 
 class Command(BaseCommand):
@@ -36,4 +37,6 @@ class Command(BaseCommand):
             loop.add_signal_handler(number, stop.set)
         self.stdout.write(f"ready {name}")
         self.stdout.flush()
+        stop_monitor = monitor_loop(loop, limit_ms=settings.LOOP_STALL_MS)
         await Worker(name).run(stop)
+        stop_monitor()

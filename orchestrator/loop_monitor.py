@@ -1,0 +1,142 @@
+"""Notices when an event loop stands still: a thread asks the loop ten times a second to answer within a limit.
+
+The log line tells slow code from a slow machine by four times: how long the loop stood still, how much CPU its thread
+and the whole process used meanwhile, and how long the thread was ready to run but had no CPU. Linux counts the last in
+`/proc/<pid>/task/<tid>/schedstat`, field 2 (kernel documentation, scheduler/sched-stats); elsewhere it is 0.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+PING_SECONDS = 0.1  # between two questions
+OWN_FAULT = "its own code ran or waited"
+_FRAMES = 12  # innermost ones of the stack that a line shows
+_PRESSURE = Path("/proc/pressure/cpu")
+
+logger = logging.getLogger(__name__)
+
+
+def monitor_loop(loop: asyncio.AbstractEventLoop, *, limit_ms: int) -> Callable[[], None]:
+    """Watch the event loop of this thread until the returned function is called, or the loop is closed.
+
+    Args:
+        loop: The loop, which this thread runs or is about to run.
+        limit_ms: A standstill that is longer is logged as a warning; 0 watches nothing.
+    """
+    if limit_ms == 0:
+        return lambda: None
+    monitor = _Monitor(loop, limit_ms / 1000)
+    monitor.start()
+    return monitor.stop
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Counters in seconds; `thread` is the loop's thread, and `waited` means ready to run without a CPU."""
+
+    clock: float
+    thread_cpu: float
+    process_cpu: float
+    thread_waited: float
+    machine_waited: float
+
+    def since(self, before: Usage) -> Usage:
+        """Return what was used between the two."""
+        return Usage(
+            self.clock - before.clock,
+            self.thread_cpu - before.thread_cpu,
+            self.process_cpu - before.process_cpu,
+            self.thread_waited - before.thread_waited,
+            self.machine_waited - before.machine_waited,
+        )
+
+    def is_own_fault(self, limit: float) -> bool:
+        """Return whether this process stood still by itself, and not because the machine gave it no CPU.
+
+        The process computed for longer than the limit; or its loop was blocked for longer while the machine had CPU
+        to give.
+        """
+        blocked = self.clock - self.thread_waited - self.thread_cpu
+        if self.thread_cpu > limit:
+            return True
+        if blocked + self.thread_cpu <= limit:
+            return False
+        return self.process_cpu > limit or self.machine_waited < self.clock / 2
+
+
+class _Monitor(threading.Thread):
+    def __init__(self, loop: asyncio.AbstractEventLoop, limit: float) -> None:
+        super().__init__(name="loop-monitor", daemon=True)
+        self._loop = loop
+        self._limit = limit
+        self._thread = threading.current_thread()
+        self._answered = threading.Event()
+        self._stopped = threading.Event()
+
+    def stop(self) -> None:
+        """End the thread."""
+        self._stopped.set()
+
+    def run(self) -> None:
+        """Ask the loop again and again."""
+        while not self._stopped.wait(PING_SECONDS):
+            before = self._usage()
+            self._answered.clear()
+            try:
+                self._loop.call_soon_threadsafe(self._answered.set)
+            except RuntimeError:
+                return  # the loop is closed
+            if not self._answered.wait(self._limit):
+                self._report(before)
+
+    def _report(self, before: Usage) -> None:
+        """Note what runs, wait until the loop answers, and log a line."""
+        what = self._what_runs()
+        while not self._answered.wait(PING_SECONDS):
+            if self._stopped.is_set() or self._loop.is_closed():
+                return
+        used = self._usage().since(before)
+        logger.warning(
+            "The event loop stood still for %.0f ms: %s. "
+            "CPU of its thread: %.0f ms, of the process: %.0f ms; waited for a CPU: %.0f ms. It ran %s.",
+            used.clock * 1000,
+            OWN_FAULT if used.is_own_fault(self._limit) else "the machine was busy",
+            used.thread_cpu * 1000,
+            used.process_cpu * 1000,
+            used.thread_waited * 1000,
+            what,
+        )
+
+    def _what_runs(self) -> str:
+        """Return the loop's task and the frames of its thread, innermost first."""
+        task = asyncio.current_task(self._loop)
+        frame = sys._current_frames().get(self._thread.ident or 0)  # noqa: SLF001 - documented, for debuggers
+        stack = traceback.extract_stack(frame, limit=_FRAMES) if frame is not None else []
+        places = [f"{each.name} ({'/'.join(Path(each.filename).parts[-2:])}:{each.lineno})" for each in reversed(stack)]
+        return f"{' < '.join(places)}, in {f'task {task.get_name()}' if task else 'no task'}"
+
+    def _usage(self) -> Usage:
+        cpu = time.clock_gettime(time.pthread_getcpuclockid(self._thread.ident or 0))
+        return Usage(time.monotonic(), cpu, time.process_time(), self._waited(), _machine_waited())
+
+    def _waited(self) -> float:
+        schedule = Path(f"/proc/self/task/{self._thread.native_id}/schedstat")
+        return int(schedule.read_text(encoding="ascii").split()[1]) / 1e9 if schedule.exists() else 0.0
+
+
+def _machine_waited() -> float:
+    """Return for how long any task of the machine has waited for a CPU (Linux with pressure stall information)."""
+    try:
+        total = _PRESSURE.read_text(encoding="ascii").partition("total=")[2].split()[0]
+    except (OSError, IndexError):
+        return 0.0
+    return int(total) / 1e6
