@@ -7,7 +7,7 @@ MANAGE := $(BIN)/python manage.py
 WORKERS ?= $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 1) + 1)')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve worker test test-uvicorn test-npm chaos bench bench-inflight bench-waiting bench-workers bench-stream bench-tokens bench-pushpin check format migrate clean
+.PHONY: help demo serve worker test test-uvicorn test-npm chaos bench bench-inflight bench-waiting bench-workers bench-stream bench-tokens bench-bystander bench-pushpin check format migrate clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -72,6 +72,9 @@ bench-stream: $(DEV) ## what a live stream costs, beside others (ROUNDS=3 ONLY=c
 
 bench-tokens: $(DEV) ## how long a token takes from the provider to whoever watches (BENCH_FLAGS=)
 	@$(BIN)/python -m benchmarks.tokens $(BENCH_FLAGS)
+
+bench-bystander: $(DEV) ## what the worst requests of one user cost the others (BENCH_FLAGS=)
+	@$(BIN)/python -m benchmarks.bystander $(BENCH_FLAGS)
 
 bench-pushpin: $(DEV) ## many clients of one feed, directly and through Pushpin, which has to be installed (BENCH_FLAGS=)
 	@$(BIN)/python -m benchmarks.pushpin $(BENCH_FLAGS)

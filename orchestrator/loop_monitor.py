@@ -126,14 +126,14 @@ class _Monitor(threading.Thread):
 
     def _usage(self) -> Usage:
         cpu = time.clock_gettime(time.pthread_getcpuclockid(self._thread.ident or 0))
-        return Usage(time.monotonic(), cpu, time.process_time(), self._waited(), _machine_waited())
+        return Usage(time.monotonic(), cpu, time.process_time(), self._waited(), machine_waited())
 
     def _waited(self) -> float:
         schedule = Path(f"/proc/self/task/{self._thread.native_id}/schedstat")
         return int(schedule.read_text(encoding="ascii").split()[1]) / 1e9 if schedule.exists() else 0.0
 
 
-def _machine_waited() -> float:
+def machine_waited() -> float:
     """Return for how long any task of the machine has waited for a CPU (Linux with pressure stall information)."""
     try:
         total = _PRESSURE.read_text(encoding="ascii").partition("total=")[2].split()[0]

@@ -10,8 +10,10 @@ from typing import TypeVar
 
 from django.db import connection, connections
 
+from tests.waiting import HANG_SECONDS
+
 T = TypeVar("T")
-DEADLINE_SECONDS = 10.0
+DEADLINE_SECONDS = HANG_SECONDS
 
 
 def elsewhere(function: Callable[[], T]) -> T:

@@ -29,7 +29,7 @@ def node(*arguments: str, module: Path) -> str:
     assert program is not None
     environment = {**os.environ, "MODULE": module.as_uri()}
     done = subprocess.run(
-        [program, *arguments], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=False
+        [program, *arguments], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=400, check=False
     )
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-3000:]
     return done.stdout

@@ -11,14 +11,15 @@ from typing import Any
 
 import pytest
 
+from tests.waiting import HANG_SECONDS
+
 HERE = Path(__file__).parent
-SECONDS = 20  # a hundred times what the slowest takes
 
 
 def _limited(test: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
     @functools.wraps(test)
     async def limited(*args: Any, **kwargs: Any) -> None:
-        async with asyncio.timeout(SECONDS):
+        async with asyncio.timeout(HANG_SECONDS):
             await test(*args, **kwargs)
 
     return limited

@@ -26,10 +26,11 @@ from executions.engine.ports import Decide, Transition
 from executions.engine.states import CallKind, CallStatus
 from executions.progress.database import connection_parameters
 from tests.engine.world import LINE, SCHEMA
+from tests.waiting import HANG_SECONDS
 from workflows import repository as workflows
 from workflows.definition import ClarificationPolicy, WorkflowDefinition
 
-DEADLINE_SECONDS = 10.0
+DEADLINE_SECONDS = HANG_SECONDS
 
 
 def start(user: User, definition: WorkflowDefinition = LINE, *, scope: str = "p") -> Execution:

@@ -21,8 +21,7 @@ from executions.models import StepDraft
 from executions.progress.database import connection_parameters
 from executions.threads import in_thread
 from tests.executions.moves import begin, claim, start
-
-DEADLINE_SECONDS = 10.0
+from tests.waiting import HANG_SECONDS
 
 
 def _key(execution_id: UUID | None = None, ordinal: int = 1) -> CallKey:
@@ -36,7 +35,7 @@ def _pieces() -> list[tuple[int, str]]:
 
 
 async def _until(holds: Callable[[list[tuple[int, str]]], bool]) -> list[tuple[int, str]]:
-    async with asyncio.timeout(DEADLINE_SECONDS):
+    async with asyncio.timeout(HANG_SECONDS):
         while not holds(found := await in_thread(_pieces)):
             await asyncio.sleep(0.01)
     return found
@@ -72,7 +71,7 @@ async def test_whoever_listens_is_told_whose_drafts_have_grown() -> None:
         written = [book.begin(first), book.begin(second), book.begin(replace(first, step_id="two"))]
         for draft in written:
             draft.add("x")
-        told = [each async for each in listening.notifies(timeout=DEADLINE_SECONDS, stop_after=1)]
+        told = [each async for each in listening.notifies(timeout=HANG_SECONDS, stop_after=1)]
     assert {UUID(text) for text in told[0].payload.split(",")} == {first.execution_id, second.execution_id}
     assert len(await in_thread(_pieces)) == 3
     for draft in written:

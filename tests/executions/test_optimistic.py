@@ -33,8 +33,8 @@ from executions.threads import in_thread
 from telemetry.models import ModelCall
 from tests.engine.world import ASKING, LINE, document
 from tests.executions.moves import call, cancel, claim, paper, start
+from tests.waiting import HANG_SECONDS
 
-DEADLINE_SECONDS = 20.0
 LOCKS = "under locks"
 LEFT = "left for locks"
 LOSE = """SELECT pg_terminate_backend(pid) FROM pg_stat_activity
@@ -361,7 +361,7 @@ async def test_a_statement_that_nobody_waits_for_any_more_answers_nobody_else(an
 
 async def until_at_the_gate(waits: bool) -> None:
     """Wait until somebody waits at the gate, or nobody does any more."""
-    async with asyncio.timeout(DEADLINE_SECONDS):
+    async with asyncio.timeout(HANG_SECONDS):
         while await in_thread(waits_for_the_gate) is not waits:
             await asyncio.sleep(0.01)
 
@@ -412,7 +412,7 @@ async def test_a_batch_is_decided_before_the_last_one_is_answered_once_nearly_al
         return Transition(execution_id=execution.id, epoch=execution.runner_epoch, decide=decide)
 
     async def until_decided(*scopes: str) -> None:
-        async with asyncio.timeout(DEADLINE_SECONDS):
+        async with asyncio.timeout(HANG_SECONDS):
             while decided != list(scopes):
                 await asyncio.sleep(0.01)
 
@@ -427,6 +427,6 @@ async def test_a_batch_is_decided_before_the_last_one_is_answered_once_nearly_al
     await until_decided("p", "q", "r", "s", "t")
     assert not any(each.done() for each in tasks)
     held.heard.set()
-    async with asyncio.timeout(DEADLINE_SECONDS):
+    async with asyncio.timeout(HANG_SECONDS):
         stored = await asyncio.gather(*tasks)
     assert [each.steps["one"].status for each in stored] == [StepStatus.RUNNING] * 5

@@ -29,6 +29,7 @@ from executions.threads import in_thread
 from telemetry.models import ModelCall
 from tests.engine.world import FORK, document
 from tests.executions.moves import start
+from tests.waiting import HANG_SECONDS
 
 EXECUTIONS, SCOPES = 18, 12  # half of them have a scope for themselves
 BEFORE, AFTER = 7, 5  # each so many statements the connection breaks before one is sent, after one was carried out
@@ -146,7 +147,7 @@ async def test_whatever_breaks_logs_are_whole_nothing_is_doubled_and_costs_agree
     execution_ids = [(await in_thread(start, ann, FORK, scope=f"p{n % SCOPES}")).id for n in range(EXECUTIONS)]
     workers = [storm.ports(), storm.ports()]
     meddling = asyncio.create_task(storm.meddle(execution_ids))
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(HANG_SECONDS):
         ended = await asyncio.gather(*(storm.run(workers[n % 2], each) for n, each in enumerate(execution_ids)))
         await meddling
     for each in storm.lines:

@@ -19,8 +19,7 @@ from executions.jobs import QUEUE, enqueue_prune
 from executions.taking import AT_ONCE, connector
 from executions.threads import in_thread
 from tests.executions.moves import outage, start
-
-DEADLINE_SECONDS = 60.0
+from tests.waiting import HANG_SECONDS
 
 
 class Watched:
@@ -76,7 +75,7 @@ async def test_as_many_are_taken_together_as_there_is_room_for_and_handed_out_in
 async def test_a_worker_that_is_nearly_full_waits_a_moment_for_room_for_several(
     jobs: list[int], ann: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(executions.taking, "TOGETHER_SECONDS", DEADLINE_SECONDS)
+    monkeypatch.setattr(executions.taking, "TOGETHER_SECONDS", HANG_SECONDS)
     for number in range(6):
         await in_thread(start, ann, scope=f"q{number}")
     async with taking(room=8) as worker:
@@ -112,7 +111,7 @@ async def test_after_a_job_has_ended_it_is_looked_again_for_one_that_waited_for_
         assert await worker.take() is None
         assert not told.is_set()  # the database has said so before anybody listened
         await worker.jobs.finish_job(first, Status.SUCCEEDED, delete_job=True)
-        async with asyncio.timeout(DEADLINE_SECONDS):
+        async with asyncio.timeout(HANG_SECONDS):
             await told.wait()
         following = await worker.take()
         listening.cancel()
@@ -161,7 +160,7 @@ async def test_jobs_that_end_while_the_database_is_away_are_ended_when_it_is_bac
         with outage():
             for job in ended[:2]:
                 await worker.jobs.finish_job(job, Status.SUCCEEDED, delete_job=True)
-        async with asyncio.timeout(DEADLINE_SECONDS):
+        async with asyncio.timeout(HANG_SECONDS):
             while await statuses() == {"doing": 5}:
                 await asyncio.sleep(0.05)
         assert await statuses() == {"doing": 3}

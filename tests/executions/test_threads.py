@@ -17,6 +17,7 @@ from executions.engine.errors import Unavailable
 from executions.jobs import enqueue_advance
 from executions.threads import in_thread
 from tests.executions.moves import outage
+from tests.waiting import HANG_SECONDS
 
 
 def _lose_the_connection() -> None:
@@ -62,6 +63,6 @@ async def test_calls_leave_no_connection_behind() -> None:
     before = in_use()  # what this thread holds
     calls = [in_thread(models.Execution.objects.count) for _ in range(5 * settings.DATABASE_THREADS)]
     assert await asyncio.gather(*calls) == [0] * len(calls)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(HANG_SECONDS):
         while in_use() != before:  # the pool adds new ones to itself in the background
             await asyncio.sleep(0.01)

@@ -28,8 +28,8 @@ from telemetry import prices
 from telemetry.models import ModelCall, Price
 from tests.engine.world import Gate, document
 from tests.executions.moves import cancel, claim, empty_the_queue, outage, start
+from tests.waiting import HANG_SECONDS
 
-DEADLINE_SECONDS = 20.0
 Plug = Callable[[Callable[[ModelRequest], Awaitable[ModelReply]]], None]
 
 
@@ -73,13 +73,13 @@ async def working(name: str = "me") -> AsyncIterator[asyncio.Event]:
         yield stop
     finally:
         stop.set()
-        async with asyncio.timeout(DEADLINE_SECONDS):
+        async with asyncio.timeout(HANG_SECONDS):
             await worker
 
 
 async def until(condition: Callable[[], Any]) -> None:
     """Wait until the database says so."""
-    async with asyncio.timeout(DEADLINE_SECONDS):
+    async with asyncio.timeout(HANG_SECONDS):
         while not await in_thread(condition):
             await asyncio.sleep(0.02)
 
@@ -137,7 +137,7 @@ async def test_a_worker_that_stops_hands_its_work_back_with_a_job_for_the_next(a
 
 
 async def test_a_worker_that_stops_lets_what_ends_in_time_end(ann: User, gate: Gate, settings: Settings) -> None:
-    settings.SHUTDOWN_GRACE_SECONDS = DEADLINE_SECONDS
+    settings.SHUTDOWN_GRACE_SECONDS = HANG_SECONDS
     execution_id = (await in_thread(start, ann)).id
     async with working() as stop:
         await gate.under_way()
@@ -188,7 +188,7 @@ async def test_a_worker_that_meets_an_outage_while_it_stops_stops(ann: User, gat
     await gate.under_way()
     stop.set()
     with outage():  # it has begun to stop, and waits for the call under way
-        done, _ = await asyncio.wait({worker}, timeout=DEADLINE_SECONDS)
+        done, _ = await asyncio.wait({worker}, timeout=HANG_SECONDS)
     worker.cancel()
     await asyncio.gather(worker, return_exceptions=True)
     assert done
@@ -201,7 +201,7 @@ async def test_a_second_job_waits_for_the_first_of_this_process_and_finds_nothin
     await gate.under_way()
     second = asyncio.create_task(services.advance_execution(execution_id=execution_id, runner="me"))
     gate.opened.set()
-    async with asyncio.timeout(DEADLINE_SECONDS):
+    async with asyncio.timeout(HANG_SECONDS):
         await asyncio.gather(first, second)
     stored = await in_thread(repository.get, execution_id)
     assert (stored.status, stored.runner_epoch) == (ExecutionStatus.COMPLETED, 1)
@@ -254,7 +254,7 @@ async def test_the_next_step_is_watched_while_it_runs(ann: User, gate: Gate) -> 
     await gate.under_way()
     async with working():
         await in_thread(cancel, ann, execution_id)
-        async with asyncio.timeout(DEADLINE_SECONDS):
+        async with asyncio.timeout(HANG_SECONDS):
             assert (await step).status is ExecutionStatus.CANCELLED
 
 

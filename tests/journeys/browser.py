@@ -6,9 +6,12 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from playwright.sync_api import BrowserContext, Page, sync_playwright
+from playwright.sync_api import BrowserContext, Page, expect, sync_playwright
 
 from tests.journeys.processes import PASSWORD, Machine
+from tests.waiting import HANG_SECONDS
+
+expect.set_options(timeout=HANG_SECONDS * 1000)
 
 ARGUMENTS = [
     "--no-sandbox",
@@ -28,6 +31,7 @@ def browsing() -> Iterator[BrowserContext]:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=ARGUMENTS)
         context = browser.new_context(viewport={"width": 1280, "height": 900})
+        context.set_default_timeout(HANG_SECONDS * 1000)
         context.on("weberror", lambda fault: faults.append(str(fault.error)))
         yield context
         browser.close()

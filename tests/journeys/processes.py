@@ -18,10 +18,10 @@ import httpx
 from httpx_sse import connect_sse
 
 from orchestrator.loop_monitor import OWN_FAULT
+from tests.waiting import HANG_SECONDS
 
 ROOT = Path(__file__).resolve().parents[2]
-START_SECONDS = 60.0
-STOP_SECONDS = 40.0
+START_SECONDS = STOP_SECONDS = HANG_SECONDS
 PASSWORD = "a-long-Passphrase"  # of everybody
 SERVERS = ("daphne", "uvicorn")  # which run our ASGI application
 CLOSED_BRIEF = (  # nothing in it is left open
@@ -223,7 +223,9 @@ def stream(
                 yield int(event.id), event.event, event.json()
 
 
-def wait_for_status(client: httpx.Client, execution_id: str, *statuses: str, seconds: float = 60.0) -> dict[str, Any]:
+def wait_for_status(
+    client: httpx.Client, execution_id: str, *statuses: str, seconds: float = HANG_SECONDS
+) -> dict[str, Any]:
     """Wait until the execution has one of the statuses and return it."""
 
     def reached() -> dict[str, Any] | None:

@@ -41,10 +41,10 @@ def test_a_person_starts_an_execution_watches_it_answers_and_reads(fresh: Machin
 
     # From here on nobody reloads the page: what it shows comes over the stream.
     discovery = page.locator(".step[data-step=discovery]")
-    expect(discovery).to_have_attribute("data-status", "running", timeout=20_000)
+    expect(discovery).to_have_attribute("data-status", "running")
     page.screenshot(path=pictures / "running.png", full_page=True)
     question = page.locator("form.questions")
-    expect(question).to_be_visible(timeout=20_000)
+    expect(question).to_be_visible()
     expect(page.locator("#status")).to_have_text("waiting")
     page.screenshot(path=pictures / "waiting.png", full_page=True)
 
@@ -54,7 +54,7 @@ def test_a_person_starts_an_execution_watches_it_answers_and_reads(fresh: Machin
     question.locator("textarea").fill("Ninety days after the return <b>at most</b>")
     question.get_by_role("button", name="Answer").click()
 
-    expect(page.locator("#status")).to_have_text("completed", timeout=30_000)
+    expect(page.locator("#status")).to_have_text("completed")
     expect(page.locator(".step[data-status=completed]")).to_have_count(4)
     expect(page.locator("details.document")).to_have_count(4)
     first = page.locator("details.document").first
@@ -86,10 +86,10 @@ def test_a_cancel_shows_at_once(fresh: Machine, page: Page) -> None:
     page.get_by_label("Its key").fill("weekly")
     page.get_by_label("Brief", exact=True).fill("We met. We agreed to meet again.")
     page.get_by_role("button", name="Start", exact=True).click()
-    expect(page.locator(".step[data-status=running]")).to_be_visible(timeout=20_000)
+    expect(page.locator(".step[data-status=running]")).to_be_visible()
     page.on("dialog", lambda dialog: dialog.accept())
     page.get_by_role("button", name="Cancel").click()
-    expect(page.locator("#status")).to_have_text("cancelled", timeout=10_000)
+    expect(page.locator("#status")).to_have_text("cancelled")
 
 
 def test_a_person_has_epics_worked_over_accepts_them_and_retries_what_was_stopped(
@@ -103,28 +103,28 @@ def test_a_person_has_epics_worked_over_accepts_them_and_retries_what_was_stoppe
     page.get_by_role("button", name="Start", exact=True).click()
 
     decision = page.locator("form.acceptance")
-    expect(decision).to_have_count(1, timeout=20_000)
+    expect(decision).to_have_count(1)
     decision.get_by_role("button", name="Request changes").click()
     expect(decision.get_by_text("Say what is to be changed.")).to_be_visible()
     decision.get_by_label("Comment").fill("The warehouse of <i>Oberdorf</i> comes first.")
     decision.get_by_role("button", name="Request changes").click()
-    expect(decision.get_by_text("sent back by grace")).to_be_visible(timeout=20_000)
+    expect(decision.get_by_text("sent back by grace")).to_be_visible()
     decision.get_by_role("link").click()
     expect(page.locator("details.document[open]", has_text="Oberdorf").last).to_be_visible()
     decision.get_by_role("button", name="Accept").click()
 
-    expect(decision).not_to_have_count(1, timeout=20_000)  # one for the design of each epic
+    expect(decision).not_to_have_count(1)  # one for the design of each epic
     page.screenshot(path=pictures / "deciding.png", full_page=True)
     page.on("dialog", lambda dialog: dialog.accept())
     page.get_by_role("button", name="Cancel").click()
-    expect(page.locator("#status")).to_have_text("cancelled", timeout=10_000)
+    expect(page.locator("#status")).to_have_text("cancelled")
     expect(decision).to_have_count(0)
     page.get_by_role("button", name="Retry").click()
-    expect(decision).not_to_have_count(0, timeout=20_000)
+    expect(decision).not_to_have_count(0)
     while waiting := decision.count():
         decision.first.get_by_role("button", name="Accept").click()
-        expect(decision).to_have_count(waiting - 1, timeout=20_000)
-    expect(page.locator("#status")).to_have_text("completed", timeout=30_000)
+        expect(decision).to_have_count(waiting - 1)
+    expect(page.locator("#status")).to_have_text("completed")
     expect(page.locator(".step[data-step=test-plan]")).to_contain_text("done")
 
 
@@ -138,7 +138,7 @@ def test_a_page_says_what_was_wrong_with_what_a_model_wrote(shared: Machine, pag
         execution_id = client.post("/executions/", json=body).json()["execution_id"]
     page.goto(f"{shared.url}/executions/{execution_id}/")
 
-    expect(page.locator("#status")).to_have_text("failed", timeout=20_000)
+    expect(page.locator("#status")).to_have_text("failed")
     step = page.locator(".step[data-step=minutes]")
     expect(step.get_by_role("list", name="What was wrong")).to_contain_text("required")
     page.locator("#costs").get_by_role("button", name="minutes", exact=True).click()
@@ -157,9 +157,9 @@ def test_a_dry_run_cannot_be_mistaken(shared: Machine, page: Page) -> None:
     page.get_by_label("Dry run").check()
     page.get_by_role("button", name="Start", exact=True).click()
 
-    expect(page.get_by_role("note")).to_contain_text("Dry run. Nothing here is meant", timeout=20_000)
+    expect(page.get_by_role("note")).to_contain_text("Dry run. Nothing here is meant")
     expect(page.locator("#facts .tag.dry")).to_have_text("dry run")
-    expect(page.locator("form.questions")).to_be_visible(timeout=20_000)
+    expect(page.locator("form.questions")).to_be_visible()
     assert page.title().startswith("Dry run · waiting")
     page.get_by_role("link", name="Questions").click()
     expect(page.locator("article .tag.dry")).to_have_text("dry run")
@@ -176,7 +176,7 @@ def test_a_person_raises_a_budget_and_the_work_goes_on(shared: Machine, page: Pa
     page.goto(f"{shared.url}/executions/{answer.json()['execution_id']}/")
 
     form = page.locator("form.budget")
-    expect(form).to_contain_text("Short of: Max calls", timeout=20_000)
+    expect(form).to_contain_text("Short of: Max calls")
     expect(page.locator("tr[data-limit=max_calls]")).to_contain_text("Calls")
     form.get_by_label("Calls").fill("many")
     form.get_by_role("button", name="Raise the budget").click()
@@ -184,6 +184,6 @@ def test_a_person_raises_a_budget_and_the_work_goes_on(shared: Machine, page: Pa
     page.screenshot(path=pictures / "budget.png", full_page=True)
     form.get_by_label("Calls").fill("20")
     form.get_by_role("button", name="Raise the budget").click()
-    expect(page.locator("#status")).to_have_text("completed", timeout=30_000)
+    expect(page.locator("#status")).to_have_text("completed")
     expect(form).to_have_count(0)
     expect(page.locator("tr[data-limit=max_calls]")).to_contain_text("20")

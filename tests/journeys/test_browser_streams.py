@@ -53,8 +53,8 @@ def context() -> Iterator[BrowserContext]:
 
 def _opened(context: BrowserContext, machine: Machine, execution_id: str) -> Page:
     page = context.new_page()
-    page.goto(f"{machine.url}/executions/{execution_id}/", timeout=10_000)
-    expect(page.locator("#name")).not_to_have_text("…", timeout=10_000)
+    page.goto(f"{machine.url}/executions/{execution_id}/")
+    expect(page.locator("#name")).not_to_have_text("…")
     return page
 
 
@@ -64,7 +64,7 @@ def _logged(page: Page) -> list[int]:
 
 def _ends_well(page: Page, client: httpx.Client, execution_id: str) -> None:
     """Wait until the page shows the end; it was told each event once."""
-    expect(page.locator("#status")).to_have_text("completed", timeout=40_000)
+    expect(page.locator("#status")).to_have_text("completed")
     expect(page.locator(".step:not([data-status=completed])")).to_have_count(0)
     expect(page.locator("#connection")).to_be_hidden()
     last = client.get(f"/executions/{execution_id}/events", params={"limit": 200}).json()["data"][-1]["sequence"]
@@ -140,9 +140,9 @@ def test_the_text_of_a_step_is_shown_while_it_is_written_and_is_only_text(
             log_in(context.new_page(), fresh, "ada")
             page = _opened(context, fresh, execution_id)
             fresh.start("worker")
-            expect(page.locator(".step[data-status=running]").first).to_be_visible(timeout=40_000)
+            expect(page.locator(".step[data-status=running]").first).to_be_visible()
             draft = page.locator(".step .draft").first
-            expect(draft).to_contain_text("<img src=x onerror=alert(1)>", timeout=20_000)
+            expect(draft).to_contain_text("<img src=x onerror=alert(1)>")
             expect(draft).to_contain_text("and so on and so on")
             page.screenshot(path=pictures / "writing.png", full_page=True)
             assert page.locator(".draft *").count() == 0
@@ -180,7 +180,7 @@ def test_a_page_of_somebody_else_follows_with_the_module(fresh: Machine, context
         fresh.serve("--no-worker")
         wait_for_status(client, execution_id, "completed")
         last = client.get(f"/executions/{execution_id}/events", params={"limit": 200}).json()["data"][-1]["sequence"]
-        page.wait_for_function("last => told.ids.at(-1) === last", arg=last, timeout=30_000)
+        page.wait_for_function("last => told.ids.at(-1) === last", arg=last)
         if way != "feed":
             page.wait_for_function("stream.state === 'closed'")
             assert page.evaluate("told.states.at(-1)") == "ended"

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.journey
 
 BRIEF = "# Tool library\n\nThe city lends 400 tools from 3 branches. The budget is 20,000 EUR, decided by Ms Ode."
 PACKAGES = ("eventsource@3.0.7", "eventsource-parser@3.1.1")
-END_SECONDS = 60
+END_SECONDS = 180
 
 
 def shown(page: str, language: str) -> list[str]:
@@ -128,7 +128,7 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     npm = shutil.which("npm")
     assert npm is not None
     command = [npm, "install", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", str(folder), *PACKAGES]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
     return folder
 

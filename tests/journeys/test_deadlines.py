@@ -64,7 +64,7 @@ def test_the_defaults_stand_in_and_the_execution_goes_on(fresh: Machine, tmp_pat
             assert client.get("/clarifications/").json()["data"] == []
             log = client.get(f"/executions/{execution_id}/events").json()["data"]
     assert (shown["answers"], shown["answered_by"]) == ({"one.1.1": 17}, "the deadline")
-    assert 0 <= (moment(shown["answered_at"]) - moment(shown["expires_at"])).total_seconds() < 5
+    assert 0 <= (moment(shown["answered_at"]) - moment(shown["expires_at"])).total_seconds() < 60
     assert [each["event_type"] for each in log].count("clarification_answered") == 1
     assert "17" in str(server.asked[1])
 

@@ -45,7 +45,7 @@ def _wait_for_decision(client: httpx.Client, execution_id: str, *step_ids: str, 
         there = {step_id for step_id, step in waiting.items() if step["document"]["version"] == version}
         return waiting if there == set(step_ids) else None
 
-    found: dict[str, Any] = wait_until(reached, seconds=60, what=f"decisions about {step_ids}")
+    found: dict[str, Any] = wait_until(reached, what=f"decisions about {step_ids}")
     return found
 
 

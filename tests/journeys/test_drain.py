@@ -23,6 +23,7 @@ from tests.journeys.processes import (
     wait_for_status,
     wait_until,
 )
+from tests.waiting import HANG_SECONDS
 
 pytestmark = pytest.mark.journey
 
@@ -83,7 +84,7 @@ def test_a_signal_ends_streams_between_two_events_and_answers_what_is_asked_and_
                     each.join(30)
                 assert server.poll() is None, "it did not wait for the request"
             assert slow.result(30)
-            assert server.wait(30) == either.exit_code(number), either.logs()
+            assert server.wait(HANG_SECONDS) == either.exit_code(number), either.logs()
         assert [(each.reset, each.received[-40:]) for each in followers if not each.ended_cleanly] == []
         stop_workers(either)
         rest = go_on_elsewhere(second, execution_id, followers)
@@ -96,7 +97,7 @@ def stop_workers(installed: Machine) -> None:
     for process in installed.processes:
         if process.poll() is None:
             process.terminate()
-            assert process.wait(30) == 0, installed.logs()
+            assert process.wait(HANG_SECONDS) == 0, installed.logs()
 
 
 def go_on_elsewhere(second: Machine, execution_id: str, followers: list[Follower]) -> list[int]:
@@ -122,4 +123,4 @@ def test_requests_under_way_are_answered_before_the_server_ends(either: Machine)
         )
         server.terminate()
         assert slow.recv(65536).startswith(b"HTTP/1.1 201")
-        assert server.wait(30) == either.exit_code(signal.SIGTERM), either.logs()
+        assert server.wait(HANG_SECONDS) == either.exit_code(signal.SIGTERM), either.logs()

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.journeys.processes import CLOSED_BRIEF, Machine, wait_for_status, wait_until
+from tests.waiting import HANG_SECONDS
 
 pytestmark = pytest.mark.journey
 
@@ -35,7 +36,7 @@ def test_a_scripted_dry_run_survives_its_worker_and_leaves_the_scope_as_it_was(f
             lambda: client.get(path).json()["data"][1]["status"] in {"running", "remediating"}, what="the second step"
         )
         worker.send_signal(signal.SIGKILL)
-        worker.wait(10)
+        worker.wait(HANG_SECONDS)
         fresh.start("worker")
         ended = wait_for_status(client, execution_id, "completed")
         costs = client.get(f"/telemetry/executions/{execution_id}/costs").json()

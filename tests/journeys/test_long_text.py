@@ -6,7 +6,6 @@ import logging
 import os
 import signal
 import statistics
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -16,6 +15,7 @@ from tests.journeys.long_text import Watcher, delays_of, events_of, long_reply, 
 from tests.journeys.processes import CLOSED_BRIEF, Machine, start_execution, wait_until
 from tests.journeys.test_providers import asking
 from tests.llm.model_server import Answer
+from tests.waiting import HANG_SECONDS, Stopwatch
 
 pytestmark = pytest.mark.journey
 
@@ -40,14 +40,14 @@ def test_a_long_text_arrives_whole_and_soon_also_over_a_reconnect(fresh: Machine
             cut.watch(other, execution_id, until=len(text) // 3)
             cut.watch(other, execution_id)
             assert cut.offsets[0] == 0
-            following.result(timeout=60)
+            following.result(timeout=HANG_SECONDS)
     assert steady.text == text
     assert cut.text == text
     assert most_within_a_second(steady.arrived) <= 12
     delays = delays_of(server, steady, text)
     p50, p99 = statistics.median(delays), delays[len(delays) * 99 // 100]
     logger.info("token to client: p50 %.0f ms, p99 %.0f ms, of %d tokens", p50 * 1000, p99 * 1000, len(delays))
-    assert p50 < 0.5
+    assert p50 < (steady.arrived[-1] - steady.arrived[0]) / 4  # it came while it was written
 
 
 def test_a_crash_of_the_database_in_the_middle_costs_nobody_a_character(fresh: Machine) -> None:
@@ -64,7 +64,7 @@ def test_a_crash_of_the_database_in_the_middle_costs_nobody_a_character(fresh: M
             wait_until(lambda: len(watcher.text) > len(text) * 2 // 3, what="two thirds of the text")
             note = postgres.home_of(fresh.data_dir) / "data" / "postmaster.pid"
             os.kill(int(note.read_text().split()[0]), signal.SIGQUIT)  # unlogged tables are empty after that
-            following.result(timeout=90)
+            following.result(timeout=HANG_SECONDS)
     assert watcher.text == text
     assert watcher.offsets.count(0) == 1
 
@@ -76,9 +76,9 @@ def test_a_cancel_in_the_middle_of_a_text_closes_the_connection_within_two_secon
         with fresh.client() as client:
             execution_id = start_execution(client, CLOSED_BRIEF)
             Watcher().watch(client, execution_id, until=200)
-            cancelled_at = time.monotonic()
+            watch = Stopwatch()
             assert client.post(f"/executions/{execution_id}/cancel").status_code == 200
-            wait_until(lambda: server.left, seconds=10, what="the end of the connection")
-            assert server.left[0] - cancelled_at < 2
+            wait_until(lambda: server.left, what="the end of the connection")
+            assert watch.seconds() < 2
             late = [event.event for event in events_of(client, execution_id, after=0)]
     assert "step_delta" not in late

@@ -48,7 +48,7 @@ def test_a_port_that_cannot_be_listened_on_is_a_clear_error(shared: Machine) -> 
             env=shared._env({}),
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=400,
             check=False,
         )
         assert done.returncode == 1

@@ -15,6 +15,7 @@ import pytest
 
 from tests.journeys.plain_server import CHUNK, CHUNKS, PARTS
 from tests.journeys.processes import ROOT, free_port, wait_until
+from tests.waiting import HANG_SECONDS
 
 pytestmark = pytest.mark.journey
 
@@ -104,7 +105,7 @@ def test_a_client_that_does_not_read_does_not_hold_up_the_end(start: Start) -> N
     with server.ask("/flood"):
         wait_until(lambda: int(server.get("/").text) > 0, what="the first chunk")
         server.process.terminate()
-        assert server.process.wait(8) == 0, server.text
+        assert server.process.wait(HANG_SECONDS) == 0, server.text
 
 
 def test_the_end_waits_for_requests_and_for_the_worker(start: Start) -> None:
@@ -118,7 +119,7 @@ def test_the_end_waits_for_requests_and_for_the_worker(start: Start) -> None:
             while data := connection.recv(65536):
                 rest += data
             assert rest.endswith(b"1\r\n0\r\n0\r\n\r\n")
-    assert server.process.wait(8) == 0, server.text
+    assert server.process.wait(HANG_SECONDS) == 0, server.text
     assert "the worker has ended" in server.text
 
 
@@ -127,13 +128,13 @@ def test_nobody_gets_in_while_the_server_ends(start: Start) -> None:
     with server.ask("/slow") as connection:
         connection.recv(65536)
         server.process.terminate()
-        wait_until(lambda: _refused(server.port), seconds=5, what="the refusal")
+        wait_until(lambda: _refused(server.port), what="the refusal")
         assert server.process.poll() is None
 
 
 def test_a_worker_that_ends_by_itself_ends_the_server_with_an_error(start: Start) -> None:
     server = start("broken")
-    assert server.process.wait(20) == 1
+    assert server.process.wait(HANG_SECONDS) == 1
     assert "broken on purpose" in server.text
 
 

@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from tests.journeys.processes import ROOT, free_port, wait_until
+from tests.waiting import HANG_SECONDS
 
 pytestmark = pytest.mark.journey
 
@@ -38,7 +39,7 @@ def provider(tmp_path: Path) -> Iterator[str]:
         yield url
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(HANG_SECONDS)
 
 
 def _answers(url: str) -> bool:
@@ -61,7 +62,7 @@ def test_the_demo_runs_on_a_mock_of_a_provider_with_a_question(
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=400,
         check=False,
     )
     assert done.returncode == 0, done.stderr

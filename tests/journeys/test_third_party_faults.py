@@ -163,7 +163,7 @@ def test_a_fault_ends_as_the_manual_says(
     mock.reset()
     mock.will(*(provider.fitting(each) for each in case.does), always(GOOD))
     execution_id = start_execution(client, CLOSED_BRIEF, workflow_id=provider.name)
-    ended = wait_for_status(client, execution_id, "completed", "failed", seconds=60)
+    ended = wait_for_status(client, execution_id, "completed", "failed")
     events = client.get(f"/executions/{execution_id}/events").json()["data"]
     asked = mock.asked()
     assert ended["status"] == ("failed" if case.code else "completed"), ended["error"]

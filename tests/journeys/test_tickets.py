@@ -24,6 +24,7 @@ from tests.journeys.processes import (
     wait_for_status,
     wait_until,
 )
+from tests.waiting import HANG_SECONDS
 
 pytestmark = pytest.mark.journey
 
@@ -169,7 +170,7 @@ def test_an_old_log_is_pruned_by_a_worker_and_clients_are_told(fresh: Machine) -
         last = [sequence for sequence, _, _ in stream(client, execution_id)][-1]
         sql(fresh, "UPDATE executions_execution SET finished_at = finished_at - interval '2 days'")
         server.terminate()
-        assert server.wait(30) == fresh.exit_code(signal.SIGTERM)
+        assert server.wait(HANG_SECONDS) == fresh.exit_code(signal.SIGTERM)
         fresh.serve(EVENT_RETENTION_DAYS="1")
         path = f"/executions/{execution_id}/events"
         wait_until(lambda: client.get(path).json()["oldest"] == last, what="the pruning")

@@ -26,7 +26,7 @@ def run(command: str | list[str], **environment: str) -> subprocess.CompletedPro
         env={**kept, **environment},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=400,
         check=False,
     )
 

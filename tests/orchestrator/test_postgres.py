@@ -17,6 +17,7 @@ import psycopg
 import pytest
 
 from orchestrator import postgres, watchdog
+from tests.waiting import HANG_SECONDS, Stopwatch
 
 ROOT = Path(__file__).resolve().parents[2]
 #: Uses the server as `serve` does, says so, and lives until it is killed or told to end.
@@ -29,11 +30,10 @@ stop = postgres.keep_running(data_dir, every_seconds=0.1)
 print("up", flush=True)
 sys.stdin.read()
 """
-WAIT_SECONDS = 30.0
 
 
 def eventually(check: Callable[[], object], what: str) -> None:
-    deadline = time.monotonic() + WAIT_SECONDS
+    deadline = time.monotonic() + HANG_SECONDS
     while not check():
         assert time.monotonic() < deadline, f"{what} did not happen"
         time.sleep(0.05)
@@ -209,10 +209,10 @@ def test_a_server_that_cannot_start_is_told_at_once_with_the_end_of_its_log(tmp_
     home = tmp_path / "postgres"
     home.mkdir()
     (home / "data").touch()  # a file where a directory is needed
-    began = time.monotonic()
+    watch = Stopwatch()
     with pytest.raises(postgres.PostgresError, match=r"server\.log:\n(.*\n)*.*cannot be made|Error"):
         postgres.ensure_running(tmp_path)
-    assert time.monotonic() - began < postgres.START_SECONDS / 2
+    assert watch.seconds() < postgres.START_SECONDS / 2
     postgres.release(tmp_path)
 
 

@@ -17,8 +17,7 @@ from executions.progress.admission import admit, admit_to_feed
 from executions.progress.consumer import StreamConsumer
 from executions.progress.held import HeldFeeds
 from executions.progress.streams import Streams
-
-SECONDS = 10.0
+from tests.waiting import HANG_SECONDS
 
 
 @dataclass
@@ -35,7 +34,7 @@ class Answer:
 
     async def read(self) -> str:
         """Return the next part of the body, empty at its end."""
-        async with asyncio.timeout(SECONDS):
+        async with asyncio.timeout(HANG_SECONDS):
             message = await self.outgoing.get()
         self.ended = not message.get("more_body", False)
         part: str = message.get("body", b"").decode()
@@ -129,7 +128,7 @@ class Browser:
         outgoing: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         incoming.put_nowait({"type": "http.request", "body": b"", "more_body": False})
         task = asyncio.create_task(self._application(scope, incoming.get, outgoing.put))
-        async with asyncio.timeout(SECONDS):
+        async with asyncio.timeout(HANG_SECONDS):
             start = await outgoing.get()
         answer = Answer(
             start["status"],
@@ -142,5 +141,5 @@ class Browser:
             yield answer
         finally:
             answer.leave()
-            async with asyncio.timeout(SECONDS):
+            async with asyncio.timeout(HANG_SECONDS):
                 await task

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from executions.progress.cancel import end
+from tests.waiting import HANG_SECONDS
 
 
 async def test_a_task_that_loses_its_first_cancellation_ends_nevertheless() -> None:
@@ -20,7 +21,7 @@ async def test_a_task_that_loses_its_first_cancellation_ends_nevertheless() -> N
 
     task = asyncio.create_task(deaf())
     await asyncio.sleep(0)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(HANG_SECONDS):
         await end(task)
     assert lost == 1
     assert task.cancelled()

@@ -18,6 +18,7 @@ from executions.progress.wire import Message
 from executions.threads import in_thread
 from tests.progress.client import Browser, ids, parsed
 from tests.progress.rows import ASKED, COMPLETE, SKIPPED, STARTED, happen, make_user, prepared
+from tests.waiting import HANG_SECONDS
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -63,7 +64,7 @@ async def test_a_silent_stream_holds_nothing_of_what_it_has_sent(browser: Browse
 
     async with browser.get(execution_id, token=token) as answer:
         await answer.events(2)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(HANG_SECONDS):
             while held():
                 await asyncio.sleep(0.01)
 

@@ -17,8 +17,8 @@ from executions.progress.cursor import PAGE_SIZE, Cursor
 from executions.progress.publisher import ProgressPublisher
 from executions.progress.wire import Message, encode
 from tests.progress.events import ListLog, make_event
+from tests.waiting import HANG_SECONDS, Stopwatch
 
-SECONDS = 5.0  # no test takes so long unless it fails
 QUIET = 60.0
 
 
@@ -57,14 +57,14 @@ class World:
 async def following(batches: AsyncGenerator[list[Message], None], count: int) -> list[int]:
     """Return the numbers of the next `count` events."""
     sequences: list[int] = []
-    async with asyncio.timeout(SECONDS):
+    async with asyncio.timeout(HANG_SECONDS):
         while len(sequences) < count:
             sequences += [message.number for message in await anext(batches)]
     return sequences
 
 
 async def to_the_end(batches: AsyncGenerator[list[Message], None]) -> list[int]:
-    async with asyncio.timeout(SECONDS):
+    async with asyncio.timeout(HANG_SECONDS):
         return [message.number async for messages in batches for message in messages]
 
 
@@ -167,7 +167,7 @@ async def test_an_event_whose_notification_is_lost_comes_with_the_next_silence()
 
 async def test_a_silence_is_told_with_an_empty_list() -> None:
     world = World()
-    async with aclosing(world.follow(keepalive=0.01)) as batches, asyncio.timeout(SECONDS):
+    async with aclosing(world.follow(keepalive=0.01)) as batches, asyncio.timeout(HANG_SECONDS):
         assert await anext(batches) == []
         assert await anext(batches) == []
 
@@ -186,7 +186,7 @@ async def test_a_stream_outlives_an_outage_of_the_database(monkeypatch: pytest.M
     monkeypatch.setattr(cursor, "RETRY_SECONDS", 0.01)
     world = World()
     world.store(1)
-    async with aclosing(world.follow()) as batches, asyncio.timeout(SECONDS):
+    async with aclosing(world.follow()) as batches, asyncio.timeout(HANG_SECONDS):
         assert await following(batches, 1) == [1]
         world.log.away = True
         world.publisher.mark_all_behind()
@@ -221,7 +221,7 @@ async def test_a_stream_ends_when_the_process_does() -> None:
 
 async def shown(batches: AsyncGenerator[list[Message], None]) -> list[tuple[str, int]]:
     """Return what a stream hands out up to its end, by type and number."""
-    async with asyncio.timeout(SECONDS):
+    async with asyncio.timeout(HANG_SECONDS):
         return [(each.kind, each.number) async for messages in batches for each in messages]
 
 
@@ -241,14 +241,13 @@ async def test_of_some_types_only_these_are_handed_out_and_complete_ends_all_the
 async def test_a_line_on_which_nothing_wanted_comes_is_kept_alive() -> None:
     world = World()
     async with aclosing(world.follow(types={"complete"}, keepalive=0.2)) as batches:
-        loop, waiting = asyncio.get_running_loop(), asyncio.ensure_future(anext(batches))
-        began = loop.time()
+        watch, waiting = Stopwatch(), asyncio.ensure_future(anext(batches))
         while not waiting.done():  # something happens all the time
             world.store()
             world.publish(world.stored)
             await asyncio.sleep(0.01)
         assert await waiting == []
-        assert loop.time() - began < 1.0
+        assert watch.seconds() < 1
 
 
 async def test_an_event_that_a_newer_version_has_stored_is_handed_on() -> None:

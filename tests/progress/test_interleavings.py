@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from executions.progress import cursor, listener
 from tests.progress.interleaved import MOST_CLIENTS, SCOPE, Move, World
+from tests.waiting import HANG_SECONDS
 
-SECONDS = 5.0  # no example takes so long unless it fails
 PAGE_SIZE, READ_LIMIT = 3, 4  # small, so that a few events make more than one
 NEVER, SHORT = 1_000.0, 0.01  # seconds of silence
 ENOUGH_TURNS = 200  # of the event loop, for everything that was told to happen
@@ -53,7 +53,7 @@ async def world(*, queue_size: int, keepalive_seconds: float = NEVER) -> AsyncGe
         for channel in (0, 0, 2):
             made.join(channel, after=0)
         try:
-            async with asyncio.timeout(SECONDS):
+            async with asyncio.timeout(HANG_SECONDS):
                 yield made
         finally:
             await made.close()

@@ -13,10 +13,10 @@ from executions.progress.log import POOL_SIZE, EventTable, Reader, Rows
 from executions.threads import in_thread
 from tests.executions.moves import outage
 from tests.progress.rows import ASKED, STARTED, append, make_execution, make_user
+from tests.waiting import HANG_SECONDS
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-SECONDS = 10.0
 _NUMBER = "SELECT %(number)s::int"
 
 
@@ -52,7 +52,7 @@ async def all_connections_busy(reader: Reader) -> AsyncIterator[None]:
 
 async def test_who_asks_before_a_query_begins_shares_its_answer(reader: Reader) -> None:
     made = Counting()
-    async with asyncio.timeout(SECONDS), all_connections_busy(reader):
+    async with asyncio.timeout(HANG_SECONDS), all_connections_busy(reader):
         asking = [asyncio.create_task(reader.once(_NUMBER, {"number": 7}, key="number", made=made)) for _ in range(20)]
         other = asyncio.create_task(reader.once(_NUMBER, {"number": 8}, key="another", made=made))
         assert await asyncio.gather(*asking) == [7] * 20
@@ -63,7 +63,7 @@ async def test_who_asks_before_a_query_begins_shares_its_answer(reader: Reader) 
 async def test_who_comes_once_a_query_has_begun_is_given_a_newer_answer(reader: Reader) -> None:
     made = Counting()
     slowly = "SELECT 1 FROM pg_sleep(1)"
-    async with asyncio.timeout(SECONDS):
+    async with asyncio.timeout(HANG_SECONDS):
         first = asyncio.create_task(reader.once(slowly, {}, key="slow", made=made))
         while not await reader.rows("SELECT FROM pg_stat_activity WHERE query = %(query)s", {"query": slowly}):
             await asyncio.sleep(0.01)
@@ -72,7 +72,7 @@ async def test_who_comes_once_a_query_has_begun_is_given_a_newer_answer(reader: 
 
 
 async def test_who_leaves_takes_the_answer_from_nobody(reader: Reader) -> None:
-    async with asyncio.timeout(SECONDS), all_connections_busy(reader):
+    async with asyncio.timeout(HANG_SECONDS), all_connections_busy(reader):
         asking = [
             asyncio.create_task(reader.once(_NUMBER, {"number": 7}, key="number", made=Counting())) for _ in range(3)
         ]
@@ -87,7 +87,7 @@ async def test_an_outage_is_told_to_all_who_wait_and_the_next_one_asks_anew(read
         asking = [reader.once(_NUMBER, {"number": 7}, key="number", made=made) for _ in range(3)]
         answers = await asyncio.gather(*asking, return_exceptions=True)
     assert [type(each) for each in answers] == [Unavailable] * 3
-    async with asyncio.timeout(SECONDS):
+    async with asyncio.timeout(HANG_SECONDS):
         assert await reader.once(_NUMBER, {"number": 7}, key="number", made=made) == 7
 
 
@@ -95,7 +95,7 @@ async def test_an_event_that_is_committed_while_somebody_waits_is_in_the_answer(
     execution_id = await in_thread(lambda: make_execution(make_user("alice")[0]))
     await in_thread(append, execution_id, STARTED)
     table = EventTable(reader)
-    async with asyncio.timeout(SECONDS), all_connections_busy(reader):
+    async with asyncio.timeout(HANG_SECONDS), all_connections_busy(reader):
         first = asyncio.create_task(table.read({execution_id: 0}, limit=10))
         await in_thread(append, execution_id, ASKED)
         second = asyncio.create_task(table.read({execution_id: 0}, limit=10))
@@ -109,7 +109,7 @@ async def test_what_nobody_waits_for_any_more_ends_with_the_reader() -> None:
     reader = Reader()
     slowly = "SELECT 1 FROM pg_sleep(60)"
     waiting = asyncio.create_task(reader.once(slowly, {}, key="slow", made=Counting()))
-    async with asyncio.timeout(SECONDS):
+    async with asyncio.timeout(HANG_SECONDS):
         while not await reader.rows("SELECT FROM pg_stat_activity WHERE query = %(query)s", {"query": slowly}):
             await asyncio.sleep(0.01)
         waiting.cancel()

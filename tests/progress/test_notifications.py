@@ -23,10 +23,9 @@ from executions.progress.streams import Streams
 from executions.threads import in_thread
 from tests.executions.moves import outage
 from tests.progress.rows import ASKED, COMPLETE, SKIPPED, STARTED, append, make_execution, make_user
+from tests.waiting import HANG_SECONDS, Stopwatch
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-SECONDS = 10.0
 
 
 def connect() -> psycopg.Connection:
@@ -48,7 +47,7 @@ def listening() -> Iterator[Callable[[int], list[str]]]:
 
         def heard(count: int) -> list[str]:
             found: list[str] = []
-            for notification in ears.notifies(timeout=SECONDS):
+            for notification in ears.notifies(timeout=HANG_SECONDS):
                 found.append(notification.payload)
                 if sum(len(each.split(",")) for each in found) >= count:
                     return found
@@ -70,7 +69,7 @@ def terminate(application_name: str) -> int:
 
 def connections_become(application_name: str, count: int) -> bool:
     """Return whether so many connections of that name are left: a backend ends a moment after its client closed."""
-    deadline = time.monotonic() + SECONDS
+    deadline = time.monotonic() + HANG_SECONDS
     with connection.cursor() as cursor:
         while time.monotonic() < deadline:
             cursor.execute(
@@ -134,17 +133,17 @@ def test_announcing_neither_waits_nor_raises_while_the_database_is_away(caplog: 
 
     def no_connection() -> psycopg.Connection:
         tried.set()
-        go_on.wait(SECONDS)
+        go_on.wait(HANG_SECONDS)
         raise psycopg.OperationalError("connection refused")
 
     notifier = Notifier(no_connection)
     with caplog.at_level(logging.WARNING):
-        started = time.monotonic()
+        watch = Stopwatch()
         notifier.announce(uuid4())
-        assert tried.wait(SECONDS)
+        assert tried.wait(HANG_SECONDS)
         for _ in range(1000):
             notifier.announce(uuid4())
-        assert time.monotonic() - started < 2.0
+        assert watch.seconds() < 2
         go_on.set()
         notifier.stop()
     assert "hints are dropped" in caplog.text
@@ -195,7 +194,7 @@ async def prepared() -> UUID:
 async def test_a_stream_outlives_its_listen_connection(streams: Streams, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(listener, "FIRST_RETRY_SECONDS", 0.7)  # by then the notification has gone unheard
     execution_id = await prepared()
-    async with asyncio.timeout(SECONDS), aclosing(streams.follow(execution_id, after=0)) as batches:
+    async with asyncio.timeout(HANG_SECONDS), aclosing(streams.follow(execution_id, after=0)) as batches:
         await in_thread(append, execution_id, STARTED)
         assert [message.number for message in await anext(batches)] == [1]
         for sequence, event in enumerate([ASKED, SKIPPED], start=2):
@@ -219,7 +218,7 @@ async def test_a_stream_outlives_a_fault_in_its_listener(
 
     monkeypatch.setattr(listener.Listener, "hear", hear_after_a_fault)
     execution_id = await prepared()
-    async with asyncio.timeout(SECONDS), aclosing(streams.follow(execution_id, after=0)) as batches:
+    async with asyncio.timeout(HANG_SECONDS), aclosing(streams.follow(execution_id, after=0)) as batches:
         for sequence, event in enumerate([STARTED, ASKED, SKIPPED], start=1):
             await in_thread(append, execution_id, event)
             assert [message.number for message in await anext(batches)] == [sequence]
@@ -235,7 +234,7 @@ async def test_a_stream_outlives_the_loss_of_every_connection(streams: Streams) 
             async for messages in batches:
                 received.extend(message.number for message in messages)
 
-    async with asyncio.timeout(3 * SECONDS):
+    async with asyncio.timeout(3 * HANG_SECONDS):
         following = asyncio.create_task(follow())
         for _ in range(10):
             await in_thread(append, execution_id, STARTED)
@@ -249,21 +248,21 @@ async def test_a_stream_outlives_the_loss_of_every_connection(streams: Streams) 
 
 async def test_streams_go_on_soon_after_a_long_outage(streams: Streams) -> None:
     execution_id = await prepared()
-    loop = asyncio.get_running_loop()
+    watch = Stopwatch()
 
     async def follow(moments: list[float]) -> None:
         async with aclosing(streams.follow(execution_id, after=0)) as batches:
             async for messages in batches:
-                moments += [loop.time() for message in messages if message.number == 2]
+                moments += [watch.seconds() for message in messages if message.number == 2]
 
     await in_thread(append, execution_id, STARTED)
     arrived: list[float] = []
     following = [asyncio.create_task(follow(arrived)) for _ in range(20)]
     with outage():
         await asyncio.sleep(8.0)  # long enough for the tries to become rare
-    over = loop.time()
+    over = watch.seconds()
     await in_thread(append, execution_id, ASKED, COMPLETE)
-    async with asyncio.timeout(3 * SECONDS):
+    async with asyncio.timeout(3 * HANG_SECONDS):
         await asyncio.gather(*following)
     assert len(arrived) == 20
     assert max(arrived) - over < 5.0
@@ -277,7 +276,7 @@ async def test_each_of_twenty_followers_gets_every_event_once(streams: Streams) 
         async with aclosing(streams.follow(execution_id, after=0)) as batches:
             ends.append([message.number async for messages in batches for message in messages])
 
-    async with asyncio.timeout(SECONDS), asyncio.TaskGroup() as group:
+    async with asyncio.timeout(HANG_SECONDS), asyncio.TaskGroup() as group:
         for _ in range(20):
             group.create_task(follow())
         for _ in range(20):

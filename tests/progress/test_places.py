@@ -19,9 +19,10 @@ from knox.models import AuthToken
 from access.models import ScopeRole
 from executions.threads import in_thread
 from tests.executions.moves import outage
-from tests.progress.client import SECONDS, Answer, Browser, ids
+from tests.progress.client import Answer, Browser, ids
 from tests.progress.rows import ASKED, COMPLETE, SKIPPED, STARTED, append, happen, make_execution, make_user, prepared
 from tests.progress.test_tickets import log_in, make_ticket
+from tests.waiting import HANG_SECONDS
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -129,7 +130,7 @@ async def test_an_outage_of_the_database_ends_no_stream(
     async with browser.get(execution_id, token=token) as answer:
         await answer.events(1)
         with outage():
-            async with asyncio.timeout(SECONDS):
+            async with asyncio.timeout(HANG_SECONDS):
                 while "is looked at later" not in caplog.text:
                     await asyncio.sleep(0.05)
         await happen(execution_id, SKIPPED)
@@ -178,7 +179,7 @@ async def test_a_stream_that_is_too_old_ends_between_two_events_and_the_next_one
     async with browser.get(execution_id, token=token) as answer:
         began = loop.time()
         assert ids(await answer.rest()) == ["1", "2"]
-        assert 0.2 < loop.time() - began < SECONDS
+        assert 0.2 < loop.time() - began < HANG_SECONDS
     await happen(execution_id, SKIPPED, COMPLETE)
     async with browser.get(execution_id, token=token, headers={"Last-Event-ID": "2"}) as answer:
         assert ids(await answer.rest()) == ["3", "4"]

@@ -22,10 +22,9 @@ from executions.progress.cancel import end
 from executions.threads import in_thread
 from tests.executions.moves import outage
 from tests.progress.rows import ASKED, SKIPPED, STARTED, append, make_execution, make_user
+from tests.waiting import HANG_SECONDS
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-SECONDS = 10.0
 
 
 class Endpoint(ThreadingHTTPServer):
@@ -87,7 +86,7 @@ async def relaying() -> AsyncIterator[None]:
 async def until(endpoint: Endpoint, *numbers: int) -> None:
     """Wait until the endpoint has taken events with these numbers, in this order and no others."""
     wanted = [(str(number - 1), str(number)) for number in numbers]
-    async with asyncio.timeout(SECONDS):
+    async with asyncio.timeout(HANG_SECONDS):
         while len(endpoint.items) < len(wanted):
             await asyncio.sleep(0.01)
     assert endpoint.numbers == wanted
@@ -132,7 +131,7 @@ async def test_what_pushpin_did_not_take_is_published_once_it_does(endpoint: End
     async with relaying():
         await tell(STARTED)
         await tell(ASKED)
-        async with asyncio.timeout(SECONDS):
+        async with asyncio.timeout(HANG_SECONDS):
             while endpoint.refusals < 2:
                 await asyncio.sleep(0.01)
         endpoint.refuses = False
@@ -146,7 +145,7 @@ async def test_what_is_told_while_nobody_listens_is_published_later(
         await tell(STARTED)
         await until(endpoint, 1)
         with outage():
-            async with asyncio.timeout(SECONDS):
+            async with asyncio.timeout(HANG_SECONDS):
                 while "The listener has no connection" not in caplog.text:
                     await asyncio.sleep(0.01)
         await tell(ASKED)

@@ -20,8 +20,8 @@ from executions.progress.publisher import ProgressPublisher
 from executions.progress.wire import DELTA, Message
 from tests.progress.drafts import Tables, Written
 from tests.progress.events import ListLog, make_event
+from tests.waiting import HANG_SECONDS
 
-SECONDS = 5.0  # no test takes so long unless it fails
 QUIET = 60.0
 
 
@@ -72,7 +72,7 @@ def _texts(messages: list[Message]) -> list[tuple[int, str]]:
 
 
 async def _next(client: AsyncGenerator[list[Message], None]) -> list[Message]:
-    async with asyncio.timeout(SECONDS):
+    async with asyncio.timeout(HANG_SECONDS):
         return await anext(client)
 
 

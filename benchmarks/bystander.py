@@ -1,0 +1,209 @@
+"""`make bench-bystander`: what the worst requests of one user cost the others, on one server with a worker in it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+
+from benchmarks import database, report
+from tests.journeys.processes import CLOSED_BRIEF, Machine, machine, start_execution, wait_for_status
+
+LIMIT_SECONDS = 0.5  # within which others shall be answered
+ATTACKS = 30  # requests at once, at most
+WORKFLOW = """
+id: recursive
+name: Recursive
+description: A tree whose names are matched by a pattern that backtracks.
+roles:
+  analyst: {name: Analyst, instructions: You make trees.}
+steps:
+  - id: tree
+    name: Tree
+    role: analyst
+    task: Make a tree of the brief.
+    produces: tree
+    output_schema: {file: tree.json}
+"""
+SCHEMA = {
+    "type": "object",
+    "required": ["title", "name", "children"],
+    "properties": {
+        "title": {"type": "string"},
+        "name": {"type": "string", "pattern": "^(a+)+$"},
+        "children": {"type": "array", "minItems": 1, "maxItems": 3, "items": {"$ref": "#/$defs/node"}},
+    },
+    "$defs": {
+        "node": {
+            "type": "object",
+            "required": ["name"],
+            "properties": {
+                "name": {"type": "string", "pattern": "^(a+)+$"},
+                "children": {"type": "array", "items": {"$ref": "#/$defs/node"}},
+            },
+        }
+    },
+}
+
+
+@dataclass
+class Probe:
+    """Asks for one path again and again, and keeps how long each answer took."""
+
+    client: httpx.Client
+    path: str
+    seconds: list[float] = field(default_factory=list)
+
+    def ask(self, stop: threading.Event) -> None:
+        """Ask until told to stop."""
+        while not stop.wait(0.02):
+            began = time.perf_counter()
+            answer = self.client.get(self.path)
+            self.seconds.append(time.perf_counter() - began)
+            assert answer.status_code == 200, answer.text
+
+
+@contextmanager
+def probing(*probes: Probe) -> Iterator[None]:
+    """Let probes ask meanwhile.
+
+    Raises:
+        AssertionError, httpx.HTTPError: a probe was answered with an error.
+    """
+    stop = threading.Event()
+    with ThreadPoolExecutor(len(probes)) as threads:
+        asking = [threads.submit(probe.ask, stop) for probe in probes]
+        try:
+            yield
+        finally:
+            stop.set()
+        for each in asking:
+            each.result()
+
+
+def odd_charset(place: Machine, attacker: httpx.Client) -> None:
+    """Send 800 KB in a charset whose decoder takes quadratic time."""
+    body = b"a" * 800_000  # each letter inserts a character into the text decoded so far
+    headers = {"Content-Type": "application/json; charset=punycode"}
+    for path in ("/executions/", "/auth/token"):
+        attacker.post(path, content=body, headers=headers)
+
+
+def repeated_groups(_place: Machine, attacker: httpx.Client) -> None:
+    """Ask 20 times at once for the same group 3,000 times over."""
+    groups = ",".join(["day"] * 3_000)
+    at_once(20, lambda _: attacker.get("/telemetry/summary", params={"group_by": groups}))
+
+
+def slow_dry_runs(_place: Machine, attacker: httpx.Client) -> None:
+    """Start 25 dry runs whose model takes a minute, each in a scope of its own."""
+
+    def start(number: int) -> None:
+        script = {"latency_seconds": 60}
+        body = {"workflow_id": "meeting-minutes", "scope_type": "project", "scope_id": f"slow-{number}"}
+        more = {"input": CLOSED_BRIEF, "dry_run": True, "rehearsal": script}
+        attacker.post("/executions/", json={**body, **more}).raise_for_status()
+
+    at_once(25, start)
+
+
+def wrong_passwords(place: Machine, _attacker: httpx.Client) -> None:
+    """Try 30 wrong passwords at once, ten times."""
+
+    def guess(number: int) -> None:
+        with httpx.Client(base_url=f"{place.url}/api/v1", timeout=60) as anonymous:
+            for each in range(10):
+                anonymous.post("/auth/token", json={"username": f"user-{number}", "password": f"wrong {each}"})
+
+    at_once(30, guess)
+
+
+def backtracking(_place: Machine, attacker: httpx.Client) -> None:
+    """Dry-run a recursive schema whose pattern backtracks over the brief."""
+    body = {"workflow_id": "recursive", "scope_type": "project", "scope_id": "tree", "dry_run": True}
+    answer = attacker.post("/executions/", json={**body, "input": "a" * 27 + "! " + "a" * 60 + "!"})
+    answer.raise_for_status()
+    wait_for_status(attacker, answer.json()["execution_id"], "completed", "failed")
+
+
+def at_once(times: int, do: Callable[[int], object]) -> None:
+    """Do something so many times at once."""
+    with ThreadPoolExecutor(min(times, ATTACKS)) as threads:
+        list(threads.map(do, range(times)))
+
+
+def load_recursive(place: Machine, folder: Path) -> None:
+    """Publish the workflow with the recursive schema."""
+    home = folder / "catalog" / "recursive"
+    home.mkdir(parents=True)
+    (home / "workflow.yaml").write_text(WORKFLOW, encoding="utf-8")
+    (home / "tree.json").write_text(json.dumps(SCHEMA), encoding="utf-8")
+    place.manage("load_catalog", "--catalog", str(home.parent))
+
+
+def measure(place: Machine, attack: Callable[[Machine, httpx.Client], None]) -> dict[str, object]:
+    """Attack, and ask meanwhile as another user, who also starts an execution."""
+    with place.client("alice") as attacker, place.client("ada") as other, place.client("ada") as starter:
+        known = start_execution(other, CLOSED_BRIEF, workflow_id="meeting-minutes", key="others")
+        wait_for_status(other, known, "completed")
+        health, read = (
+            Probe(httpx.Client(base_url=place.url, timeout=60), "/healthz"),
+            Probe(other, f"/executions/{known}"),
+        )
+        with health.client, probing(health, read), ThreadPoolExecutor(1) as threads:
+            attacking = threads.submit(attack, place, attacker)
+            began = time.perf_counter()
+            started = start_execution(starter, CLOSED_BRIEF, workflow_id="meeting-minutes", key="others")
+            wait_for_status(starter, started, "completed")
+            took = time.perf_counter() - began
+            attacking.result()
+    return {
+        "attack": attack.__name__,
+        "healthz_worst_ms": max(health.seconds) * 1000,
+        "read_worst_ms": max(read.seconds) * 1000,
+        "answers": len(health.seconds) + len(read.seconds),
+        "start_to_end_seconds": took,
+    }
+
+
+def main() -> None:
+    """Measure each attack, and write the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", nargs="+", default=[])
+    wanted = parser.parse_args()
+    attacks = (odd_charset, repeated_groups, slow_dry_runs, wrong_passwords, backtracking)
+    database.start()
+    runs = []
+    with tempfile.TemporaryDirectory() as folder, machine(Path(folder) / "data") as place:
+        place.serve()
+        load_recursive(place, Path(folder))
+        for attack in attacks:
+            if not wanted.only or attack.__name__ in wanted.only:
+                runs.append(measure(place, attack))
+                report.say(json.dumps(runs[-1]))
+    columns = ("what one user does", "/healthz, worst ms", "another's read, worst ms", "another's start to end, s")
+    rows = [
+        [
+            run["attack"],
+            f"{run['healthz_worst_ms']:.0f}",
+            f"{run['read_worst_ms']:.0f}",
+            f"{run['start_to_end_seconds']:.1f}",
+        ]
+        for run in runs
+    ]
+    text = f"Others shall be answered within {LIMIT_SECONDS * 1000:.0f} ms.\n\n{report.table(columns, rows)}"
+    if not wanted.only:
+        report.write("bystander", text, {"machine": report.machine(), "runs": runs})
+
+
+if __name__ == "__main__":
+    main()
