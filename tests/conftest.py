@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import django
+import hypothesis
 import pytest
 
 #: Programs that journeys with a mark need; a mark needs one of its programs.
@@ -44,6 +45,9 @@ def _clean_up(data_dir: Path) -> None:
         raise RuntimeError(f"something still uses the server of {data_dir}")
     shutil.rmtree(data_dir)
 
+
+hypothesis.settings.register_profile("suite", deadline=None)  # a busy machine makes an example slower, not wrong
+hypothesis.settings.load_profile("suite")
 
 DATA_DIR = _prepare_environment()
 
