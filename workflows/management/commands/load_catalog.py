@@ -10,6 +10,12 @@ from django.utils import timezone
 
 from workflows import loader, repository
 
+_SAID = {
+    repository.Publication.NEW: " published",
+    repository.Publication.AGAIN: " is current again",
+    repository.Publication.UNCHANGED: "",
+}
+
 
 class Command(BaseCommand):
     """Publishes the workflows of a catalog; what is published already stays as it is."""
@@ -33,5 +39,5 @@ class Command(BaseCommand):
         if not definitions:
             raise CommandError(f"{catalog}: there is no folder with a workflow.yaml.")
         for definition in definitions:
-            version, is_new = repository.publish(definition, now=timezone.now())
-            self.stdout.write(f"{definition.id} {version}{' published' if is_new else ''}")
+            version, outcome = repository.publish(definition, now=timezone.now())
+            self.stdout.write(f"{definition.id} {version}{_SAID[outcome]}")
