@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
@@ -13,8 +13,13 @@ from workflows.definition import DefinitionError, Fault, WorkflowDefinition, par
 CATALOG = Path(__file__).resolve().parent / "catalog"
 
 
-class CatalogError(Exception):
-    """A folder whose workflow cannot be run; the text names the folder and every fault."""
+@dataclass(frozen=True, slots=True)
+class Catalog:
+    """What the folders of a catalog hold, in order of name."""
+
+    definitions: tuple[WorkflowDefinition, ...]
+    #: Of each folder whose workflow cannot be run: a text that names the folder and every fault.
+    errors: tuple[str, ...]
 
 
 def folders(catalog: Path = CATALOG) -> list[Path]:
@@ -22,18 +27,25 @@ def folders(catalog: Path = CATALOG) -> list[Path]:
     return [path.parent for path in sorted(catalog.glob("*/workflow.yaml"))]
 
 
-def load_catalog(catalog: Path = CATALOG) -> Iterator[WorkflowDefinition]:
-    """Yield the definitions of all folders, in order of name.
-
-    Raises:
-        CatalogError: one of them is not what it should be.
-    """
+def load_catalog(catalog: Path = CATALOG) -> Catalog:
+    """Read all folders. A workflow with faults keeps no other from being read; two of the same id are faulty both."""
+    found: dict[Path, WorkflowDefinition] = {}
+    errors: dict[Path, str] = {}
     for folder in folders(catalog):
         try:
-            definition = load_folder(folder)
+            found[folder] = load_folder(folder)
         except DefinitionError as error:
-            raise CatalogError(f"{folder}: {error}") from error
-        yield definition
+            errors[folder] = f"{folder}: {error}"
+    places: dict[str, list[Path]] = {}
+    for folder, definition in found.items():
+        places.setdefault(definition.id, []).append(folder)
+    for workflow_id, same in places.items():
+        if len(same) > 1:
+            names = " and ".join(str(folder) for folder in same)
+            errors[same[0]] = f"{names}: /id: {workflow_id!r} names one workflow; each folder needs an id of its own."
+            for folder in same:
+                del found[folder]
+    return Catalog(tuple(found.values()), tuple(text for _, text in sorted(errors.items())))
 
 
 def load_folder(folder: Path) -> WorkflowDefinition:
