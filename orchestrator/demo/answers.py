@@ -8,10 +8,11 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-import yaml
 from rich.console import Console
 from rich.prompt import Prompt
 
+from common.source import SourceError, read_text
+from common.yaml_source import read_yaml
 from orchestrator.demo.server import DemoError
 
 Question = Mapping[str, Any]
@@ -22,8 +23,8 @@ class AnswerSheet:
 
     def __init__(self, path: Path) -> None:
         try:
-            sheet = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except (OSError, yaml.YAMLError) as error:
+            sheet: Any = read_yaml(read_text(path)).value
+        except SourceError as error:
             raise DemoError(f"The answers in {path} cannot be read: {error}") from error
         if not isinstance(sheet, dict) or not isinstance(sheet.get("answers", []), list):
             raise DemoError(f"{path} must hold `answers:`, a list, and may hold `otherwise:`, a text.")

@@ -49,6 +49,13 @@ def test_a_brief_is_a_text_or_an_object_and_comes_back_as_it_was(ada: Caller, re
     assert ada.get(f"/executions/{response.json()['execution_id']}").json()["input"] == brief
 
 
+@pytest.mark.parametrize("brief", ["\ufeff# Title\n\nText.", "\ufeffText."])
+def test_a_byte_order_mark_is_no_part_of_a_brief(ada: Caller, report: int, brief: str) -> None:
+    response = ada.post("/executions/", {**BODY, "input": brief})
+    assert ada.get(f"/executions/{response.json()['execution_id']}").json()["input"] == brief[1:]
+    assert ada.post("/executions/", {**BODY, "input": "\ufeff \n"}).status_code == 422
+
+
 def test_an_execution_is_pinned_to_the_version_that_was_asked_for(ada: Caller, report: int) -> None:
     newest = scenario.publish("Another description, so another version.")
     assert newest == report + 1

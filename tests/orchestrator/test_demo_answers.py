@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from executions.engine.clarification import Question
 from executions.question_serializers import QuestionResponse
-from orchestrator.demo.answers import fit, hint
+from orchestrator.demo.answers import AnswerSheet, fit, hint
+from orchestrator.demo.server import DemoError
 
 CHOICES = [{"value": "a", "label": "Alpha"}, {"value": "b", "label": "Beta"}]
 
@@ -54,3 +56,21 @@ def test_a_value_is_fitted_to_its_question_or_left(question: dict[str, Any], sai
 )
 def test_a_terminal_is_told_what_would_fit(question: dict[str, Any], words: str) -> None:
     assert hint(question) == words
+
+
+def test_words_of_an_answer_sheet_are_texts_and_its_faults_are_sentences(tmp_path: Path) -> None:
+    sheet = tmp_path / "sheet.yaml"
+    sheet.write_bytes(b"\xef\xbb\xbfanswers:\n  - {about: [bank], answer: NO}\notherwise: 2026-01-01\n")
+    question = {
+        "text": "Which bank?",
+        "answer_type": "free_text",
+        "integer": False,
+        "min_length": None,
+        "max_length": None,
+    }
+    assert AnswerSheet(sheet).answer(question) == "NO"
+    assert AnswerSheet(sheet).answer({**question, "text": "When?"}) == "2026-01-01"
+    for data in (b"answers: [&a [*a]]", "answers: []".encode("utf-16"), b"otherwise: a\notherwise: b", b"[" * 3000):
+        sheet.write_bytes(data)
+        with pytest.raises(DemoError, match="cannot be read"):
+            AnswerSheet(sheet)

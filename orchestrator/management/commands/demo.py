@@ -12,6 +12,7 @@ from django.core.management.base import BaseCommand, CommandError
 from rich.console import Console
 from rich.markup import escape
 
+from common.source import SourceError, read_text
 from orchestrator.demo import show
 from orchestrator.demo.answers import AnswerSheet, ask, ask_decision
 from orchestrator.demo.client import ApiClient
@@ -105,8 +106,8 @@ def _show(console: Console, client: ApiClient, execution_id: str) -> None:
 
 def _read(brief: Path) -> str:
     try:
-        return brief.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        return read_text(brief)
+    except SourceError as error:
         raise DemoError(f"The brief {brief} cannot be read: {error}") from error
 
 
