@@ -29,6 +29,40 @@ class Limits:
         "Steps of one execution, items of collections included",
         answer="the collection's document is invalid, and its model is told so",
     )
+    definition_bytes: int = _limit(
+        "MAX_DEFINITION_BYTES",
+        1024 * 1024,
+        "Size of a workflow's definition, its files included, in bytes",
+        answer="a fault of the definition",
+        minimum=1024,
+    )
+    schema_bytes: int = _limit(
+        "MAX_SCHEMA_BYTES",
+        256 * 1024,
+        "Size of a step's output schema as JSON, in bytes",
+        answer="a fault of the definition",
+        minimum=1024,
+    )
+    schema_depth: int = _limit(
+        "MAX_SCHEMA_DEPTH",
+        64,
+        "Levels of an output schema, also with its references followed",
+        answer="a fault of the definition",
+        minimum=8,
+    )
+    schema_parts: int = _limit(
+        "MAX_SCHEMA_PARTS",
+        20_000,
+        "Schemas within an output schema, each counted wherever a reference leads to it",
+        answer="a fault of the definition",
+        minimum=100,
+    )
+    collection_items: int = _limit(
+        "MAX_COLLECTION_ITEMS",
+        9_999,
+        "Items that the `limit` of a `for_each` may allow",
+        answer="a fault of the definition",
+    )
     streams_per_user: int = _limit(
         "STREAMS_PER_USER", 500, "Streams of one user, open at once in one web process", answer="429 `too-many-streams`"
     )

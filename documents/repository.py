@@ -57,7 +57,10 @@ _hashes: dict[int, tuple[Mapping[str, JsonValue], str]] = {}  # by identity: a d
 
 
 def schema_hash(schema: Mapping[str, JsonValue]) -> str:
-    """Return the SHA-256 (hex) of a schema's canonical JSON: equal content, equal hash."""
+    """Return the SHA-256 (hex) of a schema's canonical JSON: equal content, equal hash, in any order of names.
+
+    It says what a document was checked against, and order checks nothing; the order stands in the workflow's version.
+    """
     known = _hashes.get(id(schema))
     if known is None or known[0] is not schema:
         if len(_hashes) >= _MOST_HASHES:

@@ -109,7 +109,7 @@ def workflow_stats(*, user: Person, workflow_id: str) -> WorkflowStats:
     Raises:
         NotFound: there is no such workflow.
     """
-    workflows.newest(workflow_id)
+    workflows.current(workflow_id)
     rows = selectors.executions(user=user, workflow_id=workflow_id, dry_run=False)
     calls = telemetry.calls_of_workflow(user=user, workflow_id=workflow_id)
     counts = dict(rows.order_by().values_list("status").annotate(number=Count("id")))

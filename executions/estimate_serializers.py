@@ -17,7 +17,7 @@ class EstimateRequest(StrictSerializer):
 
     input = BriefField(help_text="The brief: a text or an object.")
     workflow_version = serializers.IntegerField(
-        min_value=1, max_value=MAX_INTEGER, required=False, help_text="The newest one by default."
+        min_value=1, max_value=MAX_INTEGER, required=False, help_text="The current one by default."
     )
     scope_type = serializers.RegexField(
         SLUG, max_length=63, required=False, help_text="With scope_id: the documents that are there are counted."

@@ -11,6 +11,7 @@ import pydantic
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from common.source import without_mark
 from executions.engine.dry_run import Script
 
 MAX_CHARACTERS = 200_000  # of text, or of an object's JSON
@@ -77,11 +78,15 @@ class BriefField(_JsonField):
     def to_internal_value(self, data: object) -> object:
         """Return the brief.
 
+        A byte order mark before a text is no part of it.
+
         Raises:
             ValidationError: it is neither text nor object, empty, or cannot be stored.
         """
         if not isinstance(data, str | Mapping):
             self.fail("wrong_type")
+        if isinstance(data, str):
+            data = without_mark(data)
         if not (data.strip() if isinstance(data, str) else data):
             self.fail("empty")
         self.check(data)

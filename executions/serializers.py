@@ -52,7 +52,7 @@ class StartExecutionRequest(StrictSerializer):
     scope_type = serializers.RegexField(SLUG, max_length=63, help_text="Kind of place, such as `project`.")
     scope_id = serializers.CharField(max_length=200, help_text="Key of the place; who first uses it owns it.")
     workflow_version = serializers.IntegerField(
-        min_value=1, max_value=MAX_INTEGER, required=False, help_text="The newest one by default."
+        min_value=1, max_value=MAX_INTEGER, required=False, help_text="The current one by default."
     )
     input = BriefField(help_text="The brief: a text or an object.")
     tags = serializers.ListField(child=serializers.CharField(max_length=63), max_length=20, required=False)

@@ -19,12 +19,12 @@ from workflows.definition import WorkflowDefinition, pointer
 
 
 def published(workflow_id: str, version: int | None) -> tuple[WorkflowDefinition, int]:
-    """Return a workflow in a version, by default the newest, and the number of that.
+    """Return a workflow in a version, by default the current one, and the number of that.
 
     Raises:
         NotFound: there is no such workflow or version.
     """
-    number = version or workflows.newest_version(workflow_id)
+    number = version or workflows.current_version(workflow_id)
     if number is None or workflows.version_row_id(workflow_id, number) is None:
         raise NotFound(f"There is no workflow {workflow_id!r} in version {number or 1}.")
     return workflows.get_definition(workflow_id, number), number

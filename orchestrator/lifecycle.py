@@ -63,6 +63,8 @@ def _both(loop: asyncio.AbstractEventLoop, callback: Callable[[], None], server_
 def prepare_embedded_database() -> None:
     """Migrate the embedded database and load the catalog; any other database is its owner's.
 
+    Workflows with faults are named on stderr, and left as they were published before.
+
     A server that is lost meanwhile comes back by its watchdog, and is waited for.
 
     Raises:
@@ -86,7 +88,7 @@ def _prepare() -> None:
     with psycopg.connect(**connection_parameters(), autocommit=True) as connection:
         connection.execute("SELECT pg_advisory_lock(%s)", (_PREPARING,))
         call_command("migrate", interactive=False, verbosity=0)
-        call_command("load_catalog", stdout=io.StringIO())
+        call_command("load_catalog", skip_faulty=True, stdout=io.StringIO())
 
 
 def worker_name() -> str:

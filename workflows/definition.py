@@ -245,13 +245,23 @@ class WorkflowDefinition(Part):
         return levels
 
     def content_hash(self) -> str:
-        """Return the SHA-256 (hex) of the definition's canonical JSON: equal content, equal hash.
+        """Return the SHA-256 (hex) of the definition's content: equal content, equal hash.
 
-        What is as it would be without a word is left out, so that new fields change no hash.
+        The order of names within an output schema counts: a model writes its fields in that order. What is as it would
+        be without a word is left out, so that new fields change no hash.
         """
         said = self.model_dump(mode="json", exclude_defaults=True)
-        canonical = json.dumps(said, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-        return hashlib.sha256(canonical.encode()).hexdigest()
+        said["roles"] = dict(sorted(said["roles"].items()))
+        return _sha256("in order\n" + json.dumps(said, separators=(",", ":"), ensure_ascii=False))
+
+    def unordered_hash(self) -> str:
+        """Return the hash by which earlier releases knew the content: it is the same for every order of names."""
+        said = self.model_dump(mode="json", exclude_defaults=True)
+        return _sha256(json.dumps(said, sort_keys=True, separators=(",", ":"), ensure_ascii=False))
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def parse_definition(source: object) -> WorkflowDefinition:

@@ -12,20 +12,27 @@ UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 
 class Fault(BaseModel):
-    """One thing that is wrong with a definition, and where (RFC 6901 pointer)."""
+    """One thing that is wrong with a definition, and where (RFC 6901 pointer); in files also the file and the line."""
 
     model_config = ConfigDict(frozen=True)
 
     pointer: str
     code: str
     detail: str
+    file: str | None = None
+    line: int | None = None
+
+    def __str__(self) -> str:
+        """Return the place, then what is wrong."""
+        line = "" if self.line is None else f" line {self.line}"
+        return f"{'' if self.file is None else f'{self.file}{line}: '}{self.pointer}: {self.detail}"
 
 
 class DefinitionError(Exception):
     """A definition that cannot be run; `faults` names everything that is wrong with it."""
 
     def __init__(self, faults: list[Fault]) -> None:
-        super().__init__("; ".join(f"{fault.pointer}: {fault.detail}" for fault in faults))
+        super().__init__("; ".join(str(fault) for fault in faults))
         self.faults = faults
 
 

@@ -8,13 +8,17 @@ from access.json_text import JsonTextField
 
 
 class Workflow(models.Model):
-    """A workflow by its slug; `version` is the newest published one, and guards every publication."""
+    """A workflow by its slug; `version` is the current one, which starts use by default.
+
+    `publications` counts how often another version became the current one, and guards each of these changes.
+    """
 
     id = models.CharField(primary_key=True, max_length=63)
     name = models.CharField(max_length=120)
     description = models.TextField()
     step_count = models.PositiveIntegerField()
     version = models.PositiveIntegerField()
+    publications = models.PositiveIntegerField(default=1, db_default=1)
     updated_at = models.DateTimeField()
 
     def __str__(self) -> str:
@@ -27,7 +31,7 @@ class WorkflowVersion(models.Model):
     workflow = models.ForeignKey(Workflow, on_delete=models.PROTECT, related_name="versions")
     version = models.PositiveIntegerField()
     definition = JsonTextField()
-    content_hash = models.CharField(max_length=64)  # SHA-256 of the canonical definition
+    content_hash = models.CharField(max_length=64)  # `WorkflowDefinition.content_hash`, or that of an earlier release
     published_at = models.DateTimeField()
 
     class Meta:

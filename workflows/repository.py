@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from datetime import datetime
+from enum import StrEnum
 
 from django.db import transaction
+from django.db.models import Max
 
 from workflows.definition import WorkflowDefinition
 from workflows.models import Workflow, WorkflowVersion
@@ -16,11 +18,20 @@ class StaleWorkflow(Exception):
     """Somebody else published a version of the same workflow first."""
 
 
+class Publication(StrEnum):
+    """What became of a definition that was published."""
+
+    NEW = "published"
+    AGAIN = "current again"
+    UNCHANGED = "unchanged"
+
+
 @transaction.atomic
-def publish(definition: WorkflowDefinition, *, now: datetime) -> tuple[int, bool]:
-    """Publish a definition; identical content is the version it was. Returns the version, and whether it is new."""
-    content_hash = definition.content_hash()
-    known = WorkflowVersion.objects.filter(workflow_id=definition.id, content_hash=content_hash)
+def publish(definition: WorkflowDefinition, *, now: datetime) -> tuple[int, Publication]:
+    """Publish a definition, and make it the current version. Content that was published before is the version it was.
+
+    Returns the version, and what became of it.
+    """
     summary = {
         "name": definition.name,
         "description": definition.description,
@@ -31,34 +42,54 @@ def publish(definition: WorkflowDefinition, *, now: datetime) -> tuple[int, bool
     workflow, created = Workflow.objects.select_for_update().get_or_create(
         id=definition.id, defaults={**summary, "version": 1}
     )
-    if (version := known.values_list("version", flat=True).first()) is not None:
-        return version, False
+    known = set() if created else _versions_like(definition)
+    if workflow.version in known:
+        return workflow.version, Publication.UNCHANGED
+    version = max(known) if known else _newest_version(definition.id) + 1
     if not created:
-        replace_newest(definition.id, expected=workflow.version, **summary)
-    version = 1 if created else workflow.version + 1
+        make_current(definition.id, version, expected=workflow.publications, **summary)
+    if known:
+        return version, Publication.AGAIN
     WorkflowVersion.objects.create(
         workflow_id=definition.id,
         version=version,
         definition=definition.model_dump(mode="json"),
-        content_hash=content_hash,
+        content_hash=definition.content_hash(),
         published_at=now,
     )
-    return version, True
+    return version, Publication.NEW
 
 
-def replace_newest(workflow_id: str, *, expected: int, **values: object) -> None:
-    """Count the workflow's newest version up from `expected`.
+def _versions_like(definition: WorkflowDefinition) -> set[int]:
+    """Return the versions of a workflow with this content, in this order."""
+    wanted, before = definition.content_hash(), definition.unordered_hash()
+    rows = WorkflowVersion.objects.filter(workflow_id=definition.id, content_hash__in=(wanted, before))
+    return {
+        row.version
+        for row in rows
+        if row.content_hash == wanted or WorkflowDefinition.model_validate(row.definition).content_hash() == wanted
+    }
+
+
+def _newest_version(workflow_id: str) -> int:
+    """Return the highest number of a version, 0 when there is none; the current version may be another one."""
+    rows = WorkflowVersion.objects.filter(workflow_id=workflow_id)
+    return rows.aggregate(newest=Max("version", default=0))["newest"]
+
+
+def make_current(workflow_id: str, version: int, *, expected: int, **values: object) -> None:
+    """Make a version the current one, as publication `expected` + 1.
 
     Raises:
-        StaleWorkflow: it is another one by now.
+        StaleWorkflow: there have been other publications by now.
     """
-    rows = Workflow.objects.filter(id=workflow_id, version=expected)
-    if rows.update(version=expected + 1, **values) != 1:
+    rows = Workflow.objects.filter(id=workflow_id, publications=expected)
+    if rows.update(version=version, publications=expected + 1, **values) != 1:
         raise StaleWorkflow(workflow_id)
 
 
-def newest_version(workflow_id: str) -> int | None:
-    """Return the newest published version, None when there is no such workflow."""
+def current_version(workflow_id: str) -> int | None:
+    """Return the version that starts use by default, None when there is no such workflow."""
     return Workflow.objects.filter(id=workflow_id).values_list("version", flat=True).first()
 
 

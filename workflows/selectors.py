@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from django.db.models import QuerySet
+from django.db.models import F, QuerySet
 from rest_framework.exceptions import NotFound
 
 from workflows.definition import JsonSchema
@@ -14,14 +14,14 @@ def workflows() -> QuerySet[Workflow]:
     return Workflow.objects.order_by("id")
 
 
-def newest(workflow_id: str) -> WorkflowVersion:
-    """Return the newest version of a workflow, with its workflow.
+def current(workflow_id: str) -> WorkflowVersion:
+    """Return the current version of a workflow, with its workflow.
 
     Raises:
         NotFound: there is no such workflow.
     """
-    rows = WorkflowVersion.objects.select_related("workflow").filter(workflow_id=workflow_id).order_by("-version")
-    if (row := rows.first()) is None:
+    rows = WorkflowVersion.objects.select_related("workflow").filter(workflow_id=workflow_id)
+    if (row := rows.filter(version=F("workflow__version")).order_by("id").first()) is None:
         raise NotFound(f"There is no workflow {workflow_id!r}.")
     return row
 
@@ -32,17 +32,17 @@ def versions(workflow_id: str) -> QuerySet[WorkflowVersion]:
     Raises:
         NotFound: there is no such workflow.
     """
-    newest(workflow_id)
+    current(workflow_id)
     return WorkflowVersion.objects.filter(workflow_id=workflow_id)
 
 
 def output_schema(workflow_id: str, step_id: str) -> JsonSchema:
-    """Return the JSON Schema of a step's document, in the newest version.
+    """Return the JSON Schema of a step's document, in the current version.
 
     Raises:
         NotFound: there is no such workflow or step.
     """
-    for step in newest(workflow_id).definition["steps"]:
+    for step in current(workflow_id).definition["steps"]:
         if step["id"] == step_id:
             schema: JsonSchema = step["output_schema"]
             return schema

@@ -16,11 +16,11 @@ class WorkflowSummary(serializers.Serializer[Any]):
     name = serializers.CharField()
     description = serializers.CharField()
     step_count = serializers.IntegerField()
-    version = serializers.IntegerField(help_text="The newest published version.")
+    version = serializers.IntegerField(help_text="The current version: the one that starts use by default.")
 
 
 class WorkflowDetails(WorkflowSummary):
-    """A workflow with the definition of its newest version."""
+    """A workflow with the definition of its current version."""
 
     id = serializers.CharField(source="workflow.id")
     name = serializers.CharField(source="workflow.name")

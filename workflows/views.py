@@ -32,7 +32,7 @@ class WorkflowViewSet(PagedViewSet):
     @extend_schema(parameters=[_ID], responses=WorkflowDetails)
     async def retrieve(self, request: Request, pk: str) -> Response:
         """Get a workflow's definition."""
-        row = await sync_to_async(selectors.newest)(pk)
+        row = await sync_to_async(selectors.current)(pk)
         return Response(WorkflowDetails(row).data, headers={"ETag": f'"{row.version}"'})
 
     @extend_schema(parameters=[_ID], responses=WorkflowVersionSummary(many=True))  # type: ignore[type-var]

@@ -6,9 +6,10 @@ from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from common.source import SourceError, read_text
+from common.yaml_source import read_yaml
 from orchestrator.demo.answers import Question, contains_words, fit, words_of
 from orchestrator.demo.server import DemoError
 
@@ -54,10 +55,10 @@ class AnswerSheet:
             DemoError: it cannot be read, or it is no answer sheet; the message names each fault with its place.
         """
         try:
-            content = yaml.safe_load(read_text(path))
+            content: Any = read_yaml(read_text(path)).value
             self._sheet = _Sheet.model_validate({} if content is None else content)
-        except (yaml.YAMLError, RecursionError) as error:
-            raise DemoError(f"The answers in {path} are no YAML: {error}") from error
+        except SourceError as error:
+            raise DemoError(f"The answers in {path} cannot be read: {error}") from error
         except ValidationError as error:
             raise DemoError("\n".join([f"The answers in {path} have faults:", *_faults(error)])) from error
         self._asked: Counter[str] = Counter()
@@ -80,20 +81,6 @@ class AnswerSheet:
             if fits_step and entry.round in {None, self._asked[step_id]}:
                 return {"decision": entry.decision, "comment": entry.comment}
         return None
-
-
-def read_text(path: Path) -> str:
-    """Return the text of a file that a person wrote.
-
-    Raises:
-        DemoError: it cannot be read, or is not UTF-8.
-    """
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DemoError(f"{path} is not UTF-8 text (byte {error.start}). Save it as UTF-8 and try again.") from error
-    except OSError as error:
-        raise DemoError(f"{path} cannot be read: {error.strerror}") from error
 
 
 def _faults(error: ValidationError) -> list[str]:

@@ -49,11 +49,32 @@ def test_a_brief_is_a_text_or_an_object_and_comes_back_as_it_was(ada: Caller, re
     assert ada.get(f"/executions/{response.json()['execution_id']}").json()["input"] == brief
 
 
+@pytest.mark.parametrize("brief", ["\ufeff# Title\n\nText.", "\ufeffText."])
+def test_a_byte_order_mark_is_no_part_of_a_brief(ada: Caller, report: int, brief: str) -> None:
+    response = ada.post("/executions/", {**BODY, "input": brief})
+    assert ada.get(f"/executions/{response.json()['execution_id']}").json()["input"] == brief[1:]
+    assert ada.post("/executions/", {**BODY, "input": "\ufeff \n"}).status_code == 422
+
+
 def test_an_execution_is_pinned_to_the_version_that_was_asked_for(ada: Caller, report: int) -> None:
     newest = scenario.publish("Another description, so another version.")
     assert newest == report + 1
     assert ada.post("/executions/", BODY).json()["workflow_version"] == newest
     assert ada.post("/executions/", {**BODY, "workflow_version": report}).json()["workflow_version"] == report
+
+
+def test_a_version_that_became_current_again_is_what_starts_and_reads_use(ada: Caller, report: int) -> None:
+    newest = scenario.publish("Another description, so another version.", gated=True)
+    assert scenario.publish() == report < newest
+    assert ada.post("/executions/", BODY).json()["workflow_version"] == report
+    estimate = {"input": "Text."}
+    assert ada.post("/workflows/report/estimate", estimate).json()["workflow_version"] == report
+    shown = ada.get("/workflows/report")
+    assert (shown.json()["version"], shown.headers["ETag"]) == (report, f'"{report}"')
+    assert shown.json()["description"] == shown.json()["definition"]["description"] == "Finds out, then sums up."
+    assert shown.json()["definition"]["steps"][0]["acceptance"] is None
+    assert [each["version"] for each in ada.get("/workflows/").json()["data"]] == [report]
+    assert [each["version"] for each in ada.get("/workflows/report/versions").json()["data"]] == [newest, report]
 
 
 @pytest.mark.parametrize("change", [{"workflow_id": "no-such-workflow"}, {"workflow_version": 99}])

@@ -102,3 +102,12 @@ def test_a_server_ends_when_make_is_killed(tmp_path: Path) -> None:
         make.kill()
         wait_until(lambda: not _users_of(tmp_path), what="the end of the server")
     assert wait_until_stopped(tmp_path, seconds=60)
+
+
+def test_a_brief_in_utf_16_is_refused_in_a_sentence(tmp_path: Path) -> None:
+    brief = tmp_path / "brief.md"
+    brief.write_bytes("# Fähre".encode("utf-16"))
+    done = _demo(tmp_path, f"BRIEF={brief}")
+    assert done.returncode != 0
+    assert "save it as UTF-8" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import httpx
 import pytest
+import yaml
 
+from tests.journeys import processes
 from tests.journeys.processes import ROOT, Machine, wait_until
 
 pytestmark = pytest.mark.journey
@@ -65,3 +69,29 @@ def test_the_access_log_tells_no_query(fresh: Machine) -> None:
     httpx.get(f"{fresh.url}/healthz?secret=hunter2")
     wait_until(lambda: "GET /healthz 200" in fresh.logs(), what="the line in the log")
     assert "hunter2" not in fresh.logs()
+
+
+@pytest.fixture
+def copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The program in a folder of its own, so that its catalog may be changed; returns the catalog."""
+    root = tmp_path / "program"
+    ignored = shutil.ignore_patterns(".*", "__pycache__", "tests", "benchmarks", "docs")
+    shutil.copytree(ROOT, root, ignore=ignored)
+    monkeypatch.setattr(processes, "ROOT", root)
+    return root / "workflows" / "catalog"
+
+
+def test_a_server_starts_beside_a_faulty_workflow_and_names_every_fault(copied: Path, fresh: Machine) -> None:
+    for name, changes in (("vendor-assessment", {"role": "missing", "inputs": ["missing"]}), ("meeting-minutes", {})):
+        source = copied / name / "workflow.yaml"
+        changed = yaml.safe_load(source.read_text(encoding="utf-8"))
+        changed["steps"][0] |= {"description": "Changed.", **changes}
+        source.write_text(yaml.safe_dump(changed), encoding="utf-8")
+    fresh.serve("--no-worker")
+    logs = fresh.logs()
+    for expected in ("vendor-assessment: ", "/steps/0/role: ", "/steps/0/inputs/0: ", f"ready {fresh.url}"):
+        assert expected in logs
+    assert "Traceback" not in logs
+    with fresh.client() as client:
+        shown = {each["id"]: each["version"] for each in client.get("/workflows/").json()["data"]}
+    assert (shown["vendor-assessment"], shown["meeting-minutes"]) == (1, 2)

@@ -186,7 +186,7 @@ async def test_google_is_asked_in_its_own_language(output: Output, streaming: bo
 @pytest.mark.parametrize("output", [Output.TOOLS, Output.NATIVE])
 @pytest.mark.parametrize("model", [OPENAI, ANTHROPIC, GOOGLE])
 async def test_each_schema_that_ships_can_be_sent_to_each_provider(model: str, output: Output) -> None:
-    schemas = [step.output_schema for line in load_catalog() for step in line.steps]
+    schemas = [step.output_schema for line in load_catalog().definitions for step in line.steps]
     for schema in schemas:
         asked = replace(asked_of(model), output_schema=schema)
         await providers.ProviderModel(Options(output=output)).complete(asked, ignore)

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from executions.engine.clarification import Question
 from executions.question_serializers import QuestionResponse
-from orchestrator.demo.answer_sheet import AnswerSheet, read_text
+from orchestrator.demo.answer_sheet import AnswerSheet
 from orchestrator.demo.answers import ask, fit, hint
 from orchestrator.demo.server import DemoError
 
@@ -144,8 +144,10 @@ def test_a_sheet_answers_what_has_its_words(tmp_path: Path, about: str) -> None:
         ("anwers: []", "anwers"),
         ("- budget", "the file"),
         ("answers: [", "no YAML"),
-        ("answers: []".encode("utf-16"), "not UTF-8"),
-        (b"\xff\xfe\x00", "not UTF-8"),
+        ("answers: [&a [*a]]", "cannot be read"),
+        ("otherwise: a\notherwise: b", "cannot be read"),
+        ("answers: []".encode("utf-16"), "not in UTF-8"),
+        (b"\xff\xfe\x00", "not in UTF-8"),
     ],
 )
 def test_a_faulty_sheet_is_refused_in_a_sentence(tmp_path: Path, content: str | bytes, words: str) -> None:
@@ -154,16 +156,13 @@ def test_a_faulty_sheet_is_refused_in_a_sentence(tmp_path: Path, content: str | 
     assert words in str(refused.value)
 
 
+def test_words_that_older_yaml_takes_for_something_else_are_texts(tmp_path: Path) -> None:
+    answers = sheet(tmp_path, "answers:\n  - {about: bank, answer: NO}\notherwise: 2026-01-01\n")
+    assert answers.answer({**asked("free_text"), "text": "Which bank?"}) == "NO"
+    assert answers.answer({**asked("free_text"), "text": "When?"}) == "2026-01-01"
+
+
 def test_a_byte_order_mark_and_an_empty_sheet_are_taken(tmp_path: Path) -> None:
     answers = sheet(tmp_path, "\ufeffotherwise: As the brief says.\n")
     assert answers.answer(asked("free_text")) == "As the brief says."
     assert sheet(tmp_path, "").answer(asked("free_text")) is None
-
-
-def test_a_brief_that_is_no_utf8_or_no_file_is_refused_in_a_sentence(tmp_path: Path) -> None:
-    brief = tmp_path / "brief.md"
-    brief.write_bytes("# Fähre".encode("utf-16"))
-    with pytest.raises(DemoError, match="Save it as UTF-8"):
-        read_text(brief)
-    with pytest.raises(DemoError, match="cannot be read"):
-        read_text(tmp_path)

@@ -105,14 +105,62 @@ def test_a_changed_folder_is_the_next_version(folder: Path) -> None:
     assert load(folder.parent) == ["note 2 published"]
 
 
+def add(catalog: Path, name: str, **changes: object) -> Path:
+    """Add a folder with a workflow of this id to a catalog."""
+    made = catalog / name
+    made.mkdir(exist_ok=True)
+    rewrite(made, **{"id": name, **changes})
+    return made
+
+
+FAULTY: dict[str, object] = {"steps": [step(role="nobody", inputs=["missing"])]}
+
+
 @pytest.mark.django_db
-def test_a_faulty_folder_is_named_and_nothing_is_published(folder: Path) -> None:
-    wrong = folder.parent / "wrong"
-    wrong.mkdir()
-    rewrite(wrong, id="wrong", steps=[step(role="nobody")])
-    with pytest.raises(CommandError, match=r"wrong.*/steps/0/role"):
+def test_faulty_folders_are_all_named_and_the_others_are_published(folder: Path) -> None:
+    for name in ("alpha", "omega", "wrong"):
+        add(folder.parent, name)
+    add(folder.parent, "broken", **FAULTY)
+    (folder.parent / "wrong" / "workflow.yaml").write_text("id: [", encoding="utf-8")
+    out = io.StringIO()
+    with pytest.raises(CommandError) as caught:
+        call_command("load_catalog", catalog=folder.parent, stdout=out)
+    assert caught.value.returncode == 1
+    said = str(caught.value)
+    for expected in ("broken: /steps/0/role: ", "/steps/0/inputs/0: ", "wrong: "):
+        assert expected in said
+    assert out.getvalue().splitlines() == ["alpha 1 published", "note 1 published", "omega 1 published"]
+    assert set(Workflow.objects.values_list("id", flat=True)) == {"alpha", "note", "omega"}
+
+
+@pytest.mark.django_db
+def test_a_workflow_that_becomes_faulty_stays_what_it_was(folder: Path) -> None:
+    add(folder.parent, "other")
+    load(folder.parent)
+    add(folder.parent, "other", **FAULTY)
+    (folder / "task.md").write_text("Write more.", encoding="utf-8")
+    out, errors = io.StringIO(), io.StringIO()
+    call_command("load_catalog", catalog=folder.parent, skip_faulty=True, stdout=out, stderr=errors)
+    assert out.getvalue().splitlines() == ["note 2 published"]
+    assert "other: /steps/0/role: " in errors.getvalue()
+    assert dict(Workflow.objects.values_list("id", "version")) == {"note": 2, "other": 1}
+
+
+@pytest.mark.django_db
+def test_the_same_id_in_two_folders_is_a_fault_that_names_both(folder: Path) -> None:
+    twins = [add(folder.parent, name, id="twin") for name in ("one", "two")]
+    with pytest.raises(CommandError, match=f"{twins[0]} and {twins[1]}: /id: 'twin'"):
         load(folder.parent)
-    assert Workflow.objects.count() == 0
+    assert set(Workflow.objects.values_list("id", flat=True)) == {"note"}
+
+
+@pytest.mark.django_db
+def test_an_older_content_that_comes_back_is_said_to_be_current_again(folder: Path) -> None:
+    said = []
+    for text in ("Write.", "Write more.", "Write."):
+        (folder / "task.md").write_text(text, encoding="utf-8")
+        said += load(folder.parent)
+    assert said == ["note 1 published", "note 2 published", "note 1 is current again"]
 
 
 @pytest.mark.django_db
@@ -122,7 +170,7 @@ def test_a_catalog_without_workflows_is_an_error(tmp_path: Path) -> None:
 
 
 def test_the_catalog_has_a_chain_a_fork_and_a_single_step() -> None:
-    shapes = {each.id: sorted(each.levels.values()) for each in loader.load_catalog()}
+    shapes = {each.id: sorted(each.levels.values()) for each in loader.load_catalog().definitions}
     assert shapes["strategy-document"] == [0, 1, 2, 3]
     assert shapes["meeting-minutes"] == [0]
     assert shapes["vendor-assessment"] == [0, 0, 0, 1]

@@ -14,9 +14,10 @@ from django.core.management.base import BaseCommand, CommandError
 from rich.console import Console
 from rich.markup import escape
 
+from common.source import SourceError, read_text
 from orchestrator import process_tree
 from orchestrator.demo import show
-from orchestrator.demo.answer_sheet import AnswerSheet, read_text
+from orchestrator.demo.answer_sheet import AnswerSheet
 from orchestrator.demo.answers import ask, ask_decision
 from orchestrator.demo.client import ApiClient
 from orchestrator.demo.server import ROOT, DemoError, issue_token, running_server
@@ -48,7 +49,7 @@ class Command(BaseCommand):
         console = Console()
         data_dir = settings.DATA_DIR / "demo"
         try:
-            text = read_text(brief)
+            text = _read(brief)
             body = {"workflow_id": workflow, "scope_type": "demo", "scope_id": brief.stem, "input": text}
             self._serve_and_run(console, data_dir, {**body, "dry_run": dry_run}, _sheet(brief, answers))
         except DemoError as error:
@@ -115,6 +116,13 @@ def _show(console: Console, client: ApiClient, execution_id: str) -> None:
     if ended["status"] != "completed":
         reason = ended["error"]["message"] if ended["error"] else ""
         raise DemoError(f"The execution {ended['status']}. {reason}".strip())
+
+
+def _read(brief: Path) -> str:
+    try:
+        return read_text(brief)
+    except SourceError as error:
+        raise DemoError(f"The brief {brief} cannot be read: {error}") from error
 
 
 def _sheet(brief: Path, answers: Path | None) -> AnswerSheet | None:

@@ -10,28 +10,41 @@ from django.utils import timezone
 
 from workflows import loader, repository
 
+_SAID = {
+    repository.Publication.NEW: " published",
+    repository.Publication.AGAIN: " is current again",
+    repository.Publication.UNCHANGED: "",
+}
+
 
 class Command(BaseCommand):
     """Publishes the workflows of a catalog; what is published already stays as it is."""
 
-    help = "Publish the workflows of a catalog. Identical content stays the version it is."
+    help = "Publish the workflows of a catalog. Identical content stays the version it is; faulty ones are named."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Declare the command line."""
         parser.add_argument("--catalog", type=Path, default=loader.CATALOG, help="folder with a folder per workflow")
+        parser.add_argument(
+            "--skip-faulty",
+            action="store_true",
+            help="name the workflows that have faults, and end with 0 all the same",
+        )
 
-    def handle(self, *, catalog: Path, **_: object) -> None:
-        """Publish them all.
+    def handle(self, *, catalog: Path, skip_faulty: bool = False, **_: object) -> None:
+        """Publish those that can be run. One with faults stays what it was: its earlier version stays the current one.
 
         Raises:
-            CommandError: there are no workflows, or one that cannot be run; then none is published.
+            CommandError: there are no workflows; or some have faults, and are not to be skipped.
         """
-        try:
-            definitions = list(loader.load_catalog(catalog))
-        except loader.CatalogError as error:
-            raise CommandError(str(error)) from error
-        if not definitions:
+        read = loader.load_catalog(catalog)
+        for definition in read.definitions:
+            version, outcome = repository.publish(definition, now=timezone.now())
+            self.stdout.write(f"{definition.id} {version}{_SAID[outcome]}")
+        if not read.definitions and not read.errors:
             raise CommandError(f"{catalog}: there is no folder with a workflow.yaml.")
-        for definition in definitions:
-            version, is_new = repository.publish(definition, now=timezone.now())
-            self.stdout.write(f"{definition.id} {version}{' published' if is_new else ''}")
+        if read.errors:
+            said = "\n".join(["Not published, because of faults; an earlier version stays current:", *read.errors])
+            if not skip_faulty:
+                raise CommandError(said)
+            self.stderr.write(said)
