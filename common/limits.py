@@ -32,6 +32,13 @@ class Limits:
     streams_per_user: int = _limit(
         "STREAMS_PER_USER", 500, "Streams of one user, open at once in one web process", answer="429 `too-many-streams`"
     )
+    read_statement_seconds: int = _limit(
+        "READ_STATEMENT_SECONDS",
+        10,
+        "Time of one database statement of a request that only reads, in seconds; 0: any",
+        answer="503 `read-too-slow`",
+        minimum=0,
+    )
 
 
 _current = Limits()

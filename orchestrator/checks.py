@@ -1,9 +1,8 @@
 """Settings that are each right and together wrong, found by `manage.py check` and before a server starts.
 
 E001: a model alias is no `provider:model`, or of no known provider. E002: workers would take over work that is going
-on. E003: a worker has more database threads than connections. E004: nobody could tell what Pushpin has passed on. I001:
-what a model alias stands for needs a price of its own. W001: plain HTTP on a public address. W002 (--deploy): every
-request would be redirected for ever.
+on. E004: nobody could tell what Pushpin has passed on. I001: what a model alias stands for needs a price of its own.
+W001: plain HTTP on a public address. W002 (--deploy): every request would be redirected for ever.
 """
 
 from __future__ import annotations
@@ -60,15 +59,6 @@ def heartbeat(**_: Any) -> list[CheckMessage]:
         return []
     hint = "Set RUNNER_SILENT_SECONDS to at least twice HEARTBEAT_SECONDS; ten times is better."
     return [Error("A worker would be taken for dead between two heartbeats.", hint=hint, id="orchestrator.E002")]
-
-
-@register()
-def connections(**_: Any) -> list[CheckMessage]:
-    """Find threads that would wait for each other's connections."""
-    if settings.DATABASES["default"]["OPTIONS"]["pool"]["max_size"] > settings.DATABASE_THREADS:
-        return []
-    hint = "Set DATABASE_POOL_SIZE above DATABASE_THREADS."
-    return [Error("The database threads would use up all connections.", hint=hint, id="orchestrator.E003")]
 
 
 @register()

@@ -66,13 +66,6 @@ def test_a_silence_shorter_than_two_heartbeats_is_an_error(settings: Any) -> Non
     assert checks.heartbeat() == []
 
 
-def test_more_threads_than_connections_are_an_error(settings: Any) -> None:
-    settings.DATABASE_THREADS = settings.DATABASES["default"]["OPTIONS"]["pool"]["max_size"]
-    assert ids(checks.connections()) == ["orchestrator.E003"]
-    settings.DATABASE_THREADS -= 1
-    assert checks.connections() == []
-
-
 def test_a_pushpin_whose_signature_is_not_known_is_an_error(settings: Any) -> None:
     settings.GRIP_URL = "http://127.0.0.1:5561?key=that-is-for-publishing"
     assert ids(checks.pushpin()) == ["orchestrator.E004"]
