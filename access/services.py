@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.contrib.auth import get_user_model
+from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
 from django.db import transaction
@@ -103,6 +104,13 @@ def sign_ticket(*, credential: Credential, opens: str, expires_at: datetime) -> 
     else:
         made_with = f"session:{SessionName.objects.get_or_create(session_id=credential.session)[0].id}"
     return sign(Ticket(user_id=credential.user_id, opens=opens, made_with=made_with, expires_at=expires_at))
+
+
+@transaction.atomic
+def hash_password_anew(*, user: User, password: str) -> None:
+    """Store the hash of the same password as new passwords are hashed; nothing when it was changed meanwhile."""
+    before, user.password = user.password, make_password(password)
+    get_user_model().objects.filter(pk=user.pk, password=before).update(password=user.password)
 
 
 @transaction.atomic

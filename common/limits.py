@@ -39,6 +39,24 @@ class Limits:
         answer="503 `read-too-slow`",
         minimum=0,
     )
+    password_tries: int = _limit(
+        "PASSWORD_TRIES",
+        10,
+        "Wrong passwords of one name from one address, in 5 minutes",
+        answer="429 `too-many-tries`",
+    )
+    password_tries_per_address: int = _limit(
+        "PASSWORD_TRIES_PER_ADDRESS",
+        100,
+        "Wrong passwords from one address (IPv6: one /64), in 5 minutes",
+        answer="429 `too-many-tries`",
+    )
+    password_hashes_at_once: int = _limit(
+        "PASSWORD_HASHES_AT_ONCE",
+        1,
+        "Passwords that one process checks at once; others wait for up to 5 seconds",
+        answer="503 `busy`",
+    )
 
 
 _current = Limits()

@@ -113,6 +113,9 @@ AUTH_PASSWORD_VALIDATORS = [
         "NumericPasswordValidator",
     )
 ]
+AUTHENTICATION_BACKENDS = ["access.backends.PasswordBackend"]
+PASSWORD_HASHERS = ["access.hashers.BoundedPBKDF2PasswordHasher"]
+TRUSTED_PROXIES = env.networks("TRUSTED_PROXIES")  # whose X-Forwarded-For says where a request comes from
 LOGIN_URL = "console:login"
 LOGIN_REDIRECT_URL = "console:executions"
 LOGOUT_REDIRECT_URL = "console:login"
