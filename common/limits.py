@@ -32,6 +32,12 @@ class Limits:
     streams_per_user: int = _limit(
         "STREAMS_PER_USER", 500, "Streams of one user, open at once in one web process", answer="429 `too-many-streams`"
     )
+    executions_per_user: int = _limit(
+        "EXECUTIONS_PER_USER",
+        15,
+        "Executions of one user at work at once, over all workers",
+        answer="they wait as `pending`",
+    )
     read_statement_seconds: int = _limit(
         "READ_STATEMENT_SECONDS",
         10,
