@@ -87,7 +87,7 @@ check: $(DEV) ## style, types, import rules, dependencies, migrations, OpenAPI, 
 	@$(BIN)/deptry .
 	@$(MANAGE) makemigrations --check --dry-run
 	@$(MANAGE) spectacular --validate --fail-on-warn --file /dev/null
-	@DATABASE_URL=postgresql://u@h/n LOCAL=0 BEHIND_PROXY=1 ALLOWED_HOSTS=example.org \
+	@DATABASE_URL=postgresql://u@h/n LOCAL=0 BEHIND_PROXY=1 TRUSTED_PROXIES=127.0.0.1 ALLOWED_HOSTS=example.org \
 		SECRET_KEY=$$($(PYTHON) -c 'import secrets; print(secrets.token_urlsafe(64))') \
 		$(MANAGE) check --deploy --fail-level WARNING
 

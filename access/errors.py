@@ -39,3 +39,23 @@ class PreconditionFailed(APIException):
     status_code = 412
     default_detail = "It was changed meanwhile; read it again."
     default_code = "version-conflict"
+
+
+class TooManyTries(APIException):
+    """Passwords were tried too often."""
+
+    status_code = 429
+    default_code = "too-many-tries"
+
+    def __init__(self, *, seconds: int) -> None:
+        super().__init__(f"Too many wrong passwords came from your address. Try again in {seconds} seconds.")
+        self.wait = seconds
+
+
+class Busy(APIException):
+    """More passwords are to be checked than can be at once."""
+
+    status_code = 503
+    default_detail = "Too many passwords are being checked now. Try again in a moment."
+    default_code = "busy"
+    wait = 5

@@ -72,3 +72,14 @@ class SessionName(models.Model):
 
     def __str__(self) -> str:
         return str(self.id)
+
+
+class PasswordTries(models.Model):
+    """How often passwords were tried in a span of time: from a network, or with a name from there."""
+
+    key = models.CharField(max_length=64, primary_key=True)  # a keyed hash: it tells no address and no name
+    count = models.IntegerField()
+    began_at = models.DateTimeField(db_index=True)
+
+    def __str__(self) -> str:
+        return self.key

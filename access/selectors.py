@@ -39,6 +39,11 @@ WHERE (person.is_staff OR EXISTS (
 """
 
 
+def user_called(name: str) -> User | None:
+    """Return the user with this name, active or not; None when there is none."""
+    return User.objects.filter(username=name).first()
+
+
 def visible_scopes(user: Person) -> QuerySet[Scope]:
     """Return the scopes that the user may read: all for staff, else those with a role, and what is below them."""
     scopes = Scope.objects.all()
@@ -140,5 +145,6 @@ __all__ = [
     "session_called",
     "standing",
     "token_called",
+    "user_called",
     "visible_scopes",
 ]

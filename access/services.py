@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.contrib.auth import get_user_model
+from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import User
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
@@ -115,6 +116,13 @@ def _check_password(password: str, *, name: str) -> None:
         validate_password(password, User(username=name))
     except ValidationError as error:
         raise BadPassword(" ".join(error.messages)) from error
+
+
+@transaction.atomic
+def hash_password_anew(*, user: User, password: str) -> None:
+    """Store the hash of the same password as new passwords are hashed; nothing when it was changed meanwhile."""
+    before, user.password = user.password, make_password(password)
+    get_user_model().objects.filter(pk=user.pk, password=before).update(password=user.password)
 
 
 @transaction.atomic

@@ -36,7 +36,8 @@ class Database:
         """Return the environment of a process that uses it."""
         kept = {name: value for name, value in os.environ.items() if name != "DJANGO_SETTINGS_MODULE"}
         product = {"DATABASE_URL": self.url, "DATA_DIR": str(DATA_DIR), "LOCAL": "1", "LOG_LEVEL": "WARNING"}
-        return {**kept, **product, "POSTMASTER_PID": str(postmaster()), "DATABASE_POOL_SIZE": "32"}
+        room = {"DATABASE_POOL_SIZE": "32", "EXECUTIONS_PER_USER": "1000000"}  # one user has all that is in flight
+        return {**kept, **product, **room, "POSTMASTER_PID": str(postmaster())}
 
     def counts(self) -> dict[str, int]:
         """Return the number of rows of each table."""

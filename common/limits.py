@@ -66,6 +66,37 @@ class Limits:
     streams_per_user: int = _limit(
         "STREAMS_PER_USER", 500, "Streams of one user, open at once in one web process", answer="429 `too-many-streams`"
     )
+    executions_per_user: int = _limit(
+        "EXECUTIONS_PER_USER",
+        15,
+        "Executions of one user at work at once, over all workers",
+        answer="they wait as `pending`",
+    )
+    read_statement_seconds: int = _limit(
+        "READ_STATEMENT_SECONDS",
+        10,
+        "Time of one database statement of a request that only reads, in seconds; 0: any",
+        answer="503 `read-too-slow`",
+        minimum=0,
+    )
+    password_tries: int = _limit(
+        "PASSWORD_TRIES",
+        10,
+        "Wrong passwords of one name from one address, in 5 minutes",
+        answer="429 `too-many-tries`",
+    )
+    password_tries_per_address: int = _limit(
+        "PASSWORD_TRIES_PER_ADDRESS",
+        100,
+        "Wrong passwords from one address (IPv6: one /64), in 5 minutes",
+        answer="429 `too-many-tries`",
+    )
+    password_hashes_at_once: int = _limit(
+        "PASSWORD_HASHES_AT_ONCE",
+        1,
+        "Passwords that one process checks at once; others wait for up to 5 seconds",
+        answer="503 `busy`",
+    )
 
 
 _current = Limits()

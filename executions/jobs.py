@@ -1,10 +1,15 @@
 """Work for the workers, enqueued by name on the caller's own transaction: all or nothing.
 
-Who waits longest does not always go first: root scopes take turns, so that a thousand executions of one project do not
-keep another's single one waiting. This is start-time fair queueing (Goyal, Vin and Cheng, "Start-time Fair Queuing",
-SIGCOMM 1996) with every job as one unit: a job's start tag is that of the next one in the queue, or one more than the
-last of its own scope, whichever is greater; the least tag goes first. Tags are priorities, negative as the greatest of
-those goes first, and begin again at 0 whenever the queue is empty.
+Who waits longest does not always go first: users take turns, and within the jobs of one user the root scopes do. So a
+thousand executions of one user keep no other's single one waiting, nor a thousand of one project another project's.
+Both are start-time fair queueing (Goyal, Vin and Cheng, "Start-time Fair Queuing", SIGCOMM 1996) with every job as one
+unit: a job's start tag is that of the next one in the queue, or one more than the last of its own user or scope,
+whichever is greater; the least tag goes first. Tags of users are priorities, negative as the greatest of those goes
+first; tags of scopes are in the arguments, as `turn`. They begin again at 0 whenever there is no other job.
+
+A worker takes jobs with the function `executions_take_jobs` (migration 0020). The least tag of all says whose turn it
+is, the least `turn` of this user's jobs which of them goes. Users who have as many executions at work as they may are
+passed.
 """
 
 from __future__ import annotations
@@ -23,14 +28,21 @@ from executions.engine.errors import Unavailable
 ADVANCE = "executions.advance"
 PRUNE = "executions.prune"
 QUEUE = "executions"
-_TAG = """
-SELECT execution.scope_id::text, least(2147483647, greatest(
+_TAGS = """
+SELECT execution.scope_id::text, who.name, least(2147483647, greatest(
   (SELECT -max(priority) FROM procrastinate_jobs WHERE status = 'todo' AND queue_name = %s),
   (SELECT 1 - min(priority) FROM procrastinate_jobs
-   WHERE status = 'todo' AND queue_name = %s AND args ->> 'scope' = execution.scope_id::text),
+   WHERE status = 'todo' AND queue_name = %s AND coalesce(args ->> 'user', '') = who.name),
+  0
+)), least(2147483647, greatest(
+  (SELECT min(coalesce((args ->> 'turn')::integer, 0)) FROM procrastinate_jobs
+   WHERE status = 'todo' AND coalesce(args ->> 'user', '') = who.name),
+  (SELECT 1 + max(coalesce((args ->> 'turn')::integer, 0))::bigint FROM procrastinate_jobs
+   WHERE status = 'todo' AND args ->> 'scope' = execution.scope_id::text AND coalesce(args ->> 'user', '') = who.name),
   0
 ))
-FROM executions_execution AS execution WHERE execution.id = %s
+FROM executions_execution AS execution, LATERAL (SELECT coalesce(execution.requested_by_id::text, '') AS name) AS who
+WHERE execution.id = %s
 """
 _NEXT = "SELECT coalesce(max(priority), 0) FROM procrastinate_jobs WHERE status = 'todo' AND queue_name = %s"
 
@@ -45,12 +57,12 @@ def enqueue_advance(execution_id: UUID) -> None:
     """
     identity = str(execution_id)
     with _told_apart():
-        found = multirow.execute(_TAG, [QUEUE, QUEUE, execution_id]).fetchone()
+        found = multirow.execute(_TAGS, [QUEUE, QUEUE, execution_id]).fetchone()
         if found is None:
             return  # it is gone
-        scope, tag = found
+        scope, user, tag, turn = found
         job = app.configure_task(ADVANCE, queue=QUEUE, lock=identity, priority=-tag, allow_unknown=True)
-        job.defer(execution_id=identity, scope=scope)
+        job.defer(execution_id=identity, scope=scope, user=user, turn=turn)
 
 
 def enqueue_prune() -> None:

@@ -144,6 +144,10 @@ class ExecutionFilters(StrictSerializer):
     waiting_on = serializers.ChoiceField(choices=values(WaitingOn), required=False)
     dry_run = serializers.BooleanField(allow_null=True, default=None, help_text="true: dry runs alone; false: none.")
 
+    def validate_status(self, value: list[str]) -> list[str]:
+        """Return the statuses, each once."""
+        return list(dict.fromkeys(value))
+
 
 class EventFilters(StrictSerializer):
     """Where in the log to begin, and what of it to show."""

@@ -17,6 +17,8 @@ from procrastinate.exceptions import ConnectorException
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
+from common.limits import limits
+
 TRUST_SECONDS = 1.0  # a connection that was used a moment ago is not looked at before it is used again
 AT_ONCE = 32  # jobs that are taken together, at most
 FULL = 0.75  # of its jobs that a worker runs when it is nearly full
@@ -30,18 +32,10 @@ _FINISH = sql.queries["finish_job"]
 _RETRY = sql.queries["retry_job"]
 _NEW_JOB = '{"type": "job_inserted", "job_id": 0}'  # as its trigger tells it
 
-#: Procrastinate's own function, once for each job: the next is asked for as long as there is one.
+#: Our own function, in place of Procrastinate's: see `jobs`.
 _FETCH_MANY = """
-WITH RECURSIVE taken AS (
-  SELECT 1 AS nth, one AS job FROM procrastinate_fetch_job_v2(%(queues)s::varchar[], %(worker_id)s) AS one
-  UNION ALL
-  SELECT nth + 1, another FROM taken,
-    LATERAL procrastinate_fetch_job_v2(%(queues)s::varchar[], CASE WHEN nth > 0 THEN %(worker_id)s END) AS another
-  WHERE (job).id IS NOT NULL AND nth < %(many)s
-)
-SELECT (job).id, (job).status, (job).task_name, (job).priority, (job).lock, (job).queueing_lock, (job).args,
-  (job).scheduled_at, (job).queue_name, (job).attempts, (job).worker_id
-FROM taken WHERE (job).id IS NOT NULL ORDER BY nth
+SELECT id, status, task_name, priority, lock, queueing_lock, args, scheduled_at, queue_name, attempts, worker_id
+FROM executions_take_jobs(%(queues)s::varchar[], %(worker_id)s, %(many)s, %(per_user)s)
 """
 _FINISH_MANY = """
 SELECT procrastinate_finish_job_v1(ended.id, ended.status::procrastinate_job_status, gone)
@@ -92,7 +86,8 @@ class Taker(PsycopgConnector):
         if not self._taken:
             await self._until_roomy()
             many = max(1, min(AT_ONCE, self._room))
-            self._taken += await self.execute_query_all_async(_FETCH_MANY, many=many, **arguments)
+            per_user = limits().executions_per_user
+            self._taken += await self.execute_query_all_async(_FETCH_MANY, many=many, per_user=per_user, **arguments)
             self._room -= len(self._taken)
             self._found_nothing = not self._taken
         return self._taken.popleft() if self._taken else {"id": None}

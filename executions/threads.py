@@ -13,6 +13,7 @@ from typing import ParamSpec, TypeVar
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, connections
 
+from common.database_use import mark_background_thread
 from executions.engine.errors import Unavailable
 
 P = ParamSpec("P")
@@ -22,8 +23,8 @@ PATIENCE_SECONDS = (0.1, 2.0)  # between two tries while the database is away: a
 
 logger = logging.getLogger(__name__)
 
-_pool = ThreadPoolExecutor(max_workers=settings.DATABASE_THREADS, thread_name_prefix="database")
-_journal = ThreadPoolExecutor(max_workers=1, thread_name_prefix="journal")
+_pool = ThreadPoolExecutor(settings.DATABASE_THREADS, "database", initializer=mark_background_thread)
+_journal = ThreadPoolExecutor(1, "journal", initializer=mark_background_thread)
 
 
 async def in_thread(function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:

@@ -1,9 +1,9 @@
 """Settings that are each right and together wrong, found by `manage.py check` and before a server starts.
 
 E001: a model alias is no `provider:model`, or of no known provider. E002: workers would take over work that is going
-on. E003: a worker has more database threads than connections. E004: nobody could tell what Pushpin has passed on. I001:
-what a model alias stands for needs a price of its own. W001: plain HTTP on a public address. W002 (--deploy): every
-request would be redirected for ever.
+on. E004: nobody could tell what Pushpin has passed on. I001: what a model alias stands for needs a price of its own.
+W001: plain HTTP on a public address. W002 (--deploy): every request would be redirected for ever. W003 (--deploy): all
+clients would share the proxy's address.
 """
 
 from __future__ import annotations
@@ -63,15 +63,6 @@ def heartbeat(**_: Any) -> list[CheckMessage]:
 
 
 @register()
-def connections(**_: Any) -> list[CheckMessage]:
-    """Find threads that would wait for each other's connections."""
-    if settings.DATABASES["default"]["OPTIONS"]["pool"]["max_size"] > settings.DATABASE_THREADS:
-        return []
-    hint = "Set DATABASE_POOL_SIZE above DATABASE_THREADS."
-    return [Error("The database threads would use up all connections.", hint=hint, id="orchestrator.E003")]
-
-
-@register()
 def pushpin(**_: Any) -> list[CheckMessage]:
     """Find a Pushpin whose requests could not be told from others."""
     if not settings.GRIP_URL or parse_grip_uri(settings.GRIP_URL).get("verify_key"):
@@ -98,6 +89,16 @@ def redirect_loop(**_: Any) -> list[CheckMessage]:
     hint = "Set BEHIND_PROXY=1 when a proxy sets X-Forwarded-Proto, which it must also remove from what clients send."
     message = "This server speaks plain HTTP and redirects it to HTTPS: every request, for ever."
     return [Warning(message, hint=hint, id="orchestrator.W002")]
+
+
+@register(Tags.security, deploy=True)
+def shared_address(**_: Any) -> list[CheckMessage]:
+    """Find a proxy whose address would stand for all clients, so that one could lock out all others."""
+    if not settings.SECURE_PROXY_SSL_HEADER or settings.TRUSTED_PROXIES:
+        return []
+    hint = "Set TRUSTED_PROXIES to the addresses of the proxies, which must set X-Forwarded-For or add to it."
+    message = "All clients of the proxy count as one address where wrong passwords are counted."
+    return [Warning(message, hint=hint, id="orchestrator.W003")]
 
 
 def _is_loopback(host: str) -> bool:

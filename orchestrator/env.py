@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Set
+from ipaddress import ip_network
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
+
+from common.addresses import Network
 
 
 class BadEnvironment(SystemExit):
@@ -92,6 +95,18 @@ def choice(name: str, default: str, *, among: Set[str]) -> str:
 def words(name: str, default: str = "") -> list[str]:
     """Return the variable's comma-separated words."""
     return [word.strip() for word in text(name, default).split(",") if word.strip()]
+
+
+def networks(name: str) -> tuple[Network, ...]:
+    """Return the variable's comma-separated addresses and networks.
+
+    Raises:
+        BadEnvironment: one of them is neither.
+    """
+    try:
+        return tuple(ip_network(word) for word in words(name))
+    except ValueError as error:
+        raise BadEnvironment(f"{name}: {error}; expected addresses or networks like 10.0.0.0/8.") from error
 
 
 def redis(name: str) -> dict[str, str | int]:

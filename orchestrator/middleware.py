@@ -1,14 +1,19 @@
-"""Every request gets an id that its answer, its errors and its log lines carry; odd paths lead nowhere."""
+"""What every request passes: it gets an id and its share of the database, and odd paths lead nowhere."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
 
 import structlog
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
-from django.http import Http404, HttpRequest, HttpResponseBase
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
+from rest_framework.permissions import SAFE_METHODS
 from uuid_utils.compat import uuid7
+
+from common.database_use import reading
+from orchestrator.problems import refusal
 
 HEADER = "X-Request-ID"
 _SANE = re.compile(r"[A-Za-z0-9._-]{8,64}")
@@ -39,6 +44,27 @@ class NamesMiddleware:
         if "\0" in request.path:
             raise Http404
         return await self.get_response(request)
+
+
+class DatabaseMiddleware:
+    """Gives requests that only read the time limit of reads, and answers those that the database has no time for."""
+
+    sync_capable = False
+    async_capable = True
+
+    def __init__(self, get_response: Callable[[HttpRequest], Awaitable[HttpResponseBase]]) -> None:
+        self.get_response = get_response
+        if iscoroutinefunction(get_response):
+            markcoroutinefunction(self)
+
+    async def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        """Answer the request."""
+        with reading() if request.method in SAFE_METHODS else nullcontext():
+            return await self.get_response(request)
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
+        """Answer what a view of a page has let through."""
+        return refusal(request, exception)
 
 
 class RequestIdMiddleware:

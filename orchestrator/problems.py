@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from http import HTTPStatus
+from typing import TypeVar
 
 from django.core.exceptions import PermissionDenied, RequestDataTooBig
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
+from django.template.loader import render_to_string
 from django.views import defaults
+from psycopg.errors import QueryCanceled
 from rest_framework import exceptions
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -17,6 +20,8 @@ from rest_framework.response import Response
 from executions.engine.errors import BudgetExceeded, Conflict, EngineError, Invalid, NotFound, Superseded, Unavailable
 
 CONTENT_TYPE = "application/problem+json"
+
+Answer = TypeVar("Answer", bound=HttpResponse)
 
 #: What each kind of anticipated failure means in HTTP; the first that fits counts.
 STATUS: tuple[tuple[type[EngineError], int], ...] = (
@@ -43,6 +48,15 @@ class DatabaseAway(exceptions.APIException):
     status_code = HTTPStatus.SERVICE_UNAVAILABLE
     default_detail = "The database cannot be reached now; try again."
     default_code = Unavailable.code
+    wait = 2
+
+
+class ReadTooSlow(exceptions.APIException):
+    """A request that only reads, and for which the database would need too long."""
+
+    status_code = HTTPStatus.SERVICE_UNAVAILABLE
+    default_detail = "The database takes too long for this. Ask for less: a shorter span, fewer groups or a filter."
+    default_code = "read-too-slow"
 
 
 def problem_handler(exc: Exception, context: Mapping[str, object]) -> Response | None:
@@ -59,7 +73,10 @@ def problem_handler(exc: Exception, context: Mapping[str, object]) -> Response |
         errors = list(_field_errors(exc.detail, ()))
         detail = "The request has values that cannot be right."
         return _respond(request, 422, code="invalid", detail=detail, errors=errors)
-    response = _respond(request, exc.status_code, code=_code(exc), detail=str(exc.detail))
+    return _with_headers(_respond(request, exc.status_code, code=_code(exc), detail=str(exc.detail)), exc)
+
+
+def _with_headers(response: Answer, exc: exceptions.APIException) -> Answer:
     for header, value in (("WWW-Authenticate", "auth_header"), ("Retry-After", "wait")):
         if (given := getattr(exc, value, None)) is not None:
             response[header] = str(given)
@@ -67,7 +84,9 @@ def problem_handler(exc: Exception, context: Mapping[str, object]) -> Response |
 
 
 def _as_api_exception(exc: Exception) -> Exception:
-    """Return Django's own refusals as those of Django REST framework; others as they are."""
+    """Return refusals of Django and the database as those of Django REST framework; others as they are."""
+    if isinstance(exc, OperationalError) and isinstance(exc.__cause__, QueryCanceled):
+        return ReadTooSlow()
     meant: dict[type[Exception], type[exceptions.APIException]] = {
         Http404: exceptions.NotFound,
         PermissionDenied: exceptions.PermissionDenied,
@@ -139,6 +158,17 @@ def django_problem(request: HttpRequest, status: int, *, code: str, detail: str)
         status=status, code=code, detail=detail, instance=request.path, request_id=getattr(request, "request_id", "")
     )
     return JsonResponse(body, status=status, content_type=CONTENT_TYPE)
+
+
+def refusal(request: HttpRequest, exception: Exception) -> HttpResponse | None:
+    """Answer a request of a page that has to wait, with a sentence; None: something else is wrong with it."""
+    exc = _as_api_exception(exception)
+    if not isinstance(exc, exceptions.APIException) or exc.status_code not in {429, 503}:
+        return None
+    if _is_api(request):
+        return _with_headers(django_problem(request, exc.status_code, code=_code(exc), detail=str(exc.detail)), exc)
+    said = {"title": HTTPStatus(exc.status_code).phrase, "detail": exc.detail, "path": request.path}
+    return _with_headers(HttpResponse(render_to_string("console/refused.html", said), status=exc.status_code), exc)
 
 
 def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponseBase:

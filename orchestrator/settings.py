@@ -48,6 +48,7 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "orchestrator.middleware.RequestIdMiddleware",
+    "orchestrator.middleware.DatabaseMiddleware",
     "orchestrator.middleware.NamesMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "orchestrator.static_files.StaticFilesMiddleware",
@@ -78,8 +79,9 @@ TEMPLATES = [
 _DATABASE = postgres.django_database(DATABASE_URL or postgres.url(DATA_DIR))
 _POOL = {
     "min_size": 1,
-    "max_size": env.integer("DATABASE_POOL_SIZE", 16, minimum=2),
-    "timeout": env.number("DATABASE_POOL_TIMEOUT_SECONDS", 10.0),
+    "max_size": env.integer("DATABASE_POOL_SIZE", 16, minimum=1),
+    "timeout": env.number("DATABASE_POOL_TIMEOUT_SECONDS", 3.0, minimum=0.1),  # then a request is answered with 503
+    "max_waiting": 200,  # requests; one more is answered with 503 at once
     # The pool waits twice as long after each failed try, up to this; then it starts anew with the next caller.
     "reconnect_timeout": 3.0,
 }
@@ -96,7 +98,9 @@ DATABASES = {
         "OPTIONS": {**_ALIVE, **_DATABASE["OPTIONS"], "options": _OPTIONS, "pool": _POOL, "prepare_threshold": 2},
     }
 }
-DATABASE_THREADS = env.integer("DATABASE_THREADS", 4, minimum=1)  # of a worker
+DATABASE_THREADS = env.integer("DATABASE_THREADS", 4, minimum=1)  # of a process, for what no request waits for
+# Those threads and the journal's have a pool of their own, with a connection for each: requests cannot use it up.
+BACKGROUND_POOL = {"max_size": DATABASE_THREADS + 1, "timeout": 10.0, "max_waiting": 0}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # --- people ---------------------------------------------------------------------------------------------------------
@@ -109,6 +113,9 @@ AUTH_PASSWORD_VALIDATORS = [
         "NumericPasswordValidator",
     )
 ]
+AUTHENTICATION_BACKENDS = ["access.backends.PasswordBackend"]
+PASSWORD_HASHERS = ["access.hashers.BoundedPBKDF2PasswordHasher"]
+TRUSTED_PROXIES = env.networks("TRUSTED_PROXIES")  # whose X-Forwarded-For says where a request comes from
 LOGIN_URL = "console:login"
 LOGIN_REDIRECT_URL = "console:executions"
 LOGOUT_REDIRECT_URL = "console:login"

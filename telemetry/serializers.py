@@ -139,12 +139,12 @@ class SummaryQuery(StrictSerializer):
         return ZoneInfo(value)
 
     def validate_group_by(self, value: str) -> list[str]:
-        """Return the names of the groups.
+        """Return the names of the groups, each once.
 
         Raises:
             ValidationError: one of them is not known.
         """
-        names = [name.strip() for name in value.split(",") if name.strip()]
+        names = list(dict.fromkeys(name.strip() for name in value.split(",") if name.strip()))
         if unknown := sorted(set(names) - set(GROUPS)):
             raise serializers.ValidationError(f"There is no group {', '.join(unknown)}; there are {', '.join(GROUPS)}.")
         return names

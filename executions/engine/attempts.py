@@ -16,7 +16,7 @@ from executions.engine.ports import Ports
 from executions.engine.pretty import pretty
 from executions.engine.prompts import Given, Rejected, build_request
 from executions.engine.results import rejected_output
-from executions.engine.retries import failed_tries
+from executions.engine.retries import failed_tries, has_waited
 from executions.engine.reviews import Candidate, build_review, review_of
 from executions.engine.states import CallKind, CallStatus
 from executions.engine.stations import station
@@ -172,7 +172,8 @@ class Attempts:
         cut = self.build(execution, replace(plan, condensed=True))
         attempt = cut if cut.call.request_hash == last.request_hash else self.build(execution, plan)
         same = [call for call in tries if call.request_hash == attempt.call.request_hash]
-        return replace(attempt, failed_tries=failed_tries(same))
+        request = replace(attempt.request, has_waited=any(map(has_waited, tries)))
+        return replace(attempt, request=request, failed_tries=failed_tries(same))
 
     def next_model(self, plan: Plan) -> str | None:
         """Return whom to ask when the plan's model cannot do it; None: there is nobody else."""

@@ -15,9 +15,12 @@ from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
 
-from executions.engine.dry_run import StepScript
+from executions.engine.dry_run import Fault, StepScript
 from executions.engine.states import CallKind, CallStatus
 from executions.engine.values import Same, replace
+
+#: What a reviewer hands in. No step makes documents of this type: it is no slug.
+VERDICT = "review verdict"
 
 
 class _Value(BaseModel):
@@ -110,11 +113,27 @@ class ModelRequest:
     attempt: int = 1
     ordinal: int = 1  # of the call in its attempt
     script: StepScript | None = None  # what the rehearsal shall do in a dry run
+    has_waited: bool = False  # as long as the script says; its step was parked meanwhile
     shared: tuple[str, ...] = ()  # what the prompt begins with, when a provider should keep it for other prompts
     offers_questions: bool = False  # the tool is offered, as other steps of the workflow use it
 
     # The hash names what was sent, not the call: it is stored and checked, but is no part of the ledger's key.
     request_hash: str = ""
+
+    @property
+    def scripted_seconds(self) -> float:
+        """How long the script of a dry run has the reply take, from now on."""
+        script = self.script
+        if script is None or self.has_waited or self.scripted_fault is not None:
+            return 0.0
+        return script.latency_seconds or 0.0
+
+    @property
+    def scripted_fault(self) -> Fault | None:
+        """How the script of a dry run has this call fail, None: not at all. Reviews do not fail."""
+        if self.script is None or self.attempt > 1 or self.document_type == VERDICT:
+            return None
+        return self.script.fail[self.ordinal - 1] if self.ordinal <= len(self.script.fail) else None
 
 
 #: What a provider adds to a request: names of roles and tools, and how they are told apart.

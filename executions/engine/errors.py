@@ -167,7 +167,15 @@ class NotItsTurn(ModelError):
     """Others are to ask the model first, for longer than a call waits; nothing was sent, and nothing has failed."""
 
     code = "not-its-turn"
+    reason = "it was not its turn"
 
     def __init__(self, model: str, *, seconds: float) -> None:
         detail = f"It is not this call's turn to ask {model} for {seconds:.0f} s."
         super().__init__(FailureCode.PROVIDER_UNAVAILABLE, detail, transient=True, retry_after=seconds)
+
+
+class ScriptedWait(NotItsTurn):
+    """The script of a dry run has this call take longer than a runner waits; nothing was sent, nothing has failed."""
+
+    code = "scripted-wait"
+    reason = "the script of this dry run has it wait"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from executions.engine.calls import Call
-from executions.engine.errors import ModelError
+from executions.engine.errors import ModelError, ScriptedWait
 from executions.engine.execution import Failure
 from executions.engine.states import CallStatus, FailureCode
 from workflows.definition import RetryPolicy
@@ -42,6 +42,11 @@ def failed_tries(calls: list[Call]) -> int:
 def was_withdrawn(call: Call) -> bool:
     """Whether a call was announced and never sent."""
     return call.status is CallStatus.FAILED and call.error.startswith(NOT_SENT)
+
+
+def has_waited(call: Call) -> bool:
+    """Whether a call was never sent, as the script of a dry run had its step wait first."""
+    return was_withdrawn(call) and ScriptedWait.reason in call.error
 
 
 def seconds_to_wait(policy: RetryPolicy, error: ModelError, *, tries: int, chance: Chance) -> float | None:

@@ -10,7 +10,7 @@ from typing import assert_never
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from executions.engine.calls import Call, Material, ModelRequest
+from executions.engine.calls import VERDICT, Call, Material, ModelRequest
 from executions.engine.changes import Change, Context
 from executions.engine.errors import FieldError, IllegalTransition
 from executions.engine.events import ReviewCompleted, ReviewStarted
@@ -32,8 +32,6 @@ from executions.engine.states import WORKING, CallKind, CallStatus, StepStatus
 from executions.engine.values import replace
 from workflows.definition import ReviewPolicy, StepDefinition
 
-#: What a reviewer hands in. No step makes documents of this type: it is no slug.
-VERDICT = "review verdict"
 #: Reviews of one document until one says something that can be understood.
 MOST_REVIEWS = 3
 

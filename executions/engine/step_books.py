@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from executions.engine.attempts import Attempt
 from executions.engine.calls import Call, ModelReply
-from executions.engine.errors import Conflict, Invalid, ModelError, NotFound, Superseded
+from executions.engine.errors import Conflict, Invalid, ModelError, NotFound, NotItsTurn, Superseded
 from executions.engine.execution import Document, Execution, Step
 from executions.engine.finishing import to_the_end
 from executions.engine.ports import Decide, Ports, Transition
@@ -49,9 +49,9 @@ class StepBooks:
         self._open = self._settled(call, status, error=storable(str(error)) or error.code)
         return self._open
 
-    def _withdrawn(self, call: Call) -> Call:
+    def _withdrawn(self, call: Call, error: NotItsTurn) -> Call:
         """Return a call that was announced and will not be made."""
-        self._open = self._settled(call, CallStatus.FAILED, error=f"{NOT_SENT}: it was not its turn.")
+        self._open = self._settled(call, CallStatus.FAILED, error=f"{NOT_SENT}: {error.reason}.")
         return self._open
 
     def _settled(self, call: Call, status: CallStatus, *, reply: ModelReply | None = None, error: str = "") -> Call:

@@ -7,7 +7,7 @@ from datetime import timedelta
 from executions.engine import budgets, changes, parking
 from executions.engine.attempts import Attempt, Attempts
 from executions.engine.calls import Call, ModelReply
-from executions.engine.errors import FieldError, ModelError, NotItsTurn
+from executions.engine.errors import FieldError, ModelError, NotItsTurn, ScriptedWait
 from executions.engine.execution import Execution, Failure
 from executions.engine.papers import Papers
 from executions.engine.ports import Decide, Ports
@@ -51,8 +51,15 @@ class StepCalls(StepBooks):
         return None
 
     async def _reply(self, attempt: Attempt) -> ModelReply:
-        """Ask once, when it is this call's turn."""
+        """Ask once, when it is this call's turn.
+
+        Raises:
+            NotItsTurn: it has to wait, for longer than a runner waits.
+            ModelError: the model could not be asked.
+        """
         models, request = self._ports.models, attempt.request
+        if request.scripted_seconds > self._ports.park_after_seconds:
+            raise ScriptedWait(request.model, seconds=request.scripted_seconds)
         async with models.turn(request) as turn:
             self._sent = True
             draft = None if attempt.plan.candidate else self._ports.drafts.begin(attempt.call.key)
@@ -70,7 +77,7 @@ class StepCalls(StepBooks):
         failed, tries, ports = self._failed(attempt.call, error), attempt.failed_tries + 1, self._ports
         seconds = seconds_to_wait(self._attempts.step.retries, error, tries=tries, chance=ports.chance)
         if isinstance(error, NotItsTurn):
-            failed, seconds = self._withdrawn(attempt.call), error.retry_after
+            failed, seconds = self._withdrawn(attempt.call, error), error.retry_after
         if seconds is None or seconds > ports.park_after_seconds:
             other = self._another_way(attempt, error)
             if other is not None:

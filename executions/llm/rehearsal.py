@@ -13,13 +13,13 @@ from decimal import Decimal
 
 from pydantic import JsonValue
 
-from executions.engine.calls import ModelReply, ModelRequest, ToolCall, Usage
+from executions.engine.calls import VERDICT, ModelReply, ModelRequest, ToolCall, Usage
 from executions.engine.dry_run import TRANSIENT
 from executions.engine.errors import ModelError
 from executions.engine.ports import Heard
 from executions.engine.prompts import CHARACTERS_PER_TOKEN
 from executions.engine.replies import ASK_CLARIFICATION, SUBMIT_DOCUMENT
-from executions.engine.reviews import VERDICT, ReviewVerdict
+from executions.engine.reviews import ReviewVerdict
 from executions.engine.states import FailureCode
 from executions.llm.facts import Facts
 from executions.llm.writer import Writer
@@ -47,7 +47,7 @@ class RehearsalModel:
         facts, seconds = Facts(request.materials), self._seconds(request)
         call = _scripted(request) or _verdict(request)
         call = call or self._questions(request, facts) or self._document(request, facts)
-        if seconds:
+        if seconds and not request.has_waited:
             await self._write(json.dumps(call.arguments, ensure_ascii=False, indent=1), heard, seconds=seconds)
         prompt_length = len(request.instructions) + len(request.prompt)
         usage = Usage(
@@ -115,8 +115,8 @@ def _scripted(request: ModelRequest) -> ToolCall | None:
         finding: JsonValue = {"pointer": "", "detail": "The script of this dry run has it so."}
         findings: list[JsonValue] = [] if said == ReviewVerdict.SATISFIED.value else [finding]
         return ToolCall(name=SUBMIT_DOCUMENT, arguments={"verdict": said, "findings": findings})
-    if request.attempt == 1 and request.ordinal <= len(script.fail):
-        code = FailureCode(script.fail[request.ordinal - 1])
+    if request.scripted_fault is not None:
+        code = FailureCode(request.scripted_fault)
         raise ModelError(code, "The script of this dry run has it fail.", transient=code in TRANSIENT)
     answered = any(material.kind in {"answer", "unanswered"} for material in request.materials)
     if script.ask and request.max_questions and not answered:

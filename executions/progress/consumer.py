@@ -25,6 +25,7 @@ from rest_framework.exceptions import APIException, MethodNotAllowed
 from rest_framework.settings import api_settings
 
 from access.tickets import take
+from common.database_use import reading
 from executions.engine.errors import EngineError, Unavailable
 from executions.progress.admission import Admission
 from executions.progress.cancel import end
@@ -121,7 +122,8 @@ async def let_in(request: ASGIRequest, admit: Callable[[], Admitted]) -> Admitte
     except DisallowedHost as error:
         raise BadHost from error
     try:
-        return await database_sync_to_async(admit, thread_sensitive=False)()
+        with reading():
+            return await database_sync_to_async(admit, thread_sensitive=False)()
     except (OperationalError, InterfaceError) as error:
         raise Unavailable("The database cannot be reached.") from error
     except (APIException, EngineError):

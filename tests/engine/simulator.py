@@ -19,13 +19,12 @@ from uuid import UUID
 
 from executions.engine import asking, budgets, parking
 from executions.engine.acceptance import Verdict
-from executions.engine.calls import Call, ModelReply, ModelRequest, Usage
+from executions.engine.calls import VERDICT, Call, ModelReply, ModelRequest, Usage
 from executions.engine.errors import Conflict, ModelError, NotItsTurn, Superseded
 from executions.engine.events import ProgressEvent
 from executions.engine.execution import Document, Execution, Step
 from executions.engine.in_memory_models import FreeTurn, ScriptedModelClient
 from executions.engine.ports import Heard, Ports, Repositories, Transition
-from executions.engine.reviews import VERDICT
 from executions.engine.runner import ExecutionRunner
 from executions.engine.spending import spent_by
 from executions.engine.states import ENDED, CallStatus, ExecutionStatus, FailureCode, StepStatus, WaitingOn

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from typing import Any
 
@@ -10,12 +11,14 @@ import pytest
 from executions.engine.acceptance import Verdict
 from executions.engine.calls import ModelReply, ModelRequest
 from executions.engine.dry_run import Script
+from executions.engine.execution import Execution
 from executions.engine.in_memory_models import ScriptedModelClient
 from executions.engine.planner import DRY_RUN, new_execution
 from executions.engine.states import ExecutionStatus, FailureCode, WaitingOn
 from executions.llm.rehearsal import RehearsalModel
 from tests.engine.collections import collection, items, over
-from tests.engine.world import LINE, World, definition
+from tests.engine.failing import clock, resume
+from tests.engine.world import LINE, Gate, World, definition, document
 from tests.llm.heard import ignore
 from workflows.definition import WorkflowDefinition
 
@@ -156,3 +159,74 @@ async def test_items_of_a_collection_are_named_so_that_other_steps_can_go_over_t
     execution = await (await dry(flow)).run()
     assert execution.status is ExecutionStatus.COMPLETED
     assert [step.step_id for step in execution.steps.values()] == ["epics", *(f"design@epics-{n}" for n in range(1, 5))]
+
+
+# --- waiting ----------------------------------------------------------------------------------------------------------
+
+
+async def waited(world: World, times: int, seconds: float = 60.0) -> Execution:
+    """Run a dry run past so many waits; return it as it is then."""
+    execution = await world.run()
+    for number in range(times):
+        assert (execution.status, execution.runner) == (ExecutionStatus.WAITING, None)
+        assert execution.waiting_on == (WaitingOn.RATE_LIMIT,)
+        clock(world).advance(seconds)
+        await resume(world)
+        execution = await world.run(f"runner-{number}")
+    assert clock(world).slept == []
+    return execution
+
+
+@pytest.mark.parametrize("seconds", [5.5, 60])
+async def test_a_long_scripted_reply_is_waited_for_once_and_by_nobody(seconds: float) -> None:
+    world = await dry(definition({"id": "one"}), latency_seconds=seconds)
+    execution = await waited(world, 1, seconds)
+    assert execution.status is ExecutionStatus.COMPLETED
+    assert kinds(world, "one") == [(1, "generate", "failed"), (1, "generate", "committed")]
+    assert [(request.ordinal, request.has_waited) for request in world.asked] == [(2, True)]
+
+
+async def test_a_short_scripted_reply_is_written_meanwhile() -> None:
+    world = await dry(definition({"id": "one"}), latency_seconds=0.05)
+    assert (await world.run()).status is ExecutionStatus.COMPLETED
+    assert kinds(world, "one") == [(1, "generate", "committed")]
+
+
+async def test_every_step_attempt_and_review_waits_for_itself() -> None:
+    flow = definition({"id": "one", "review": {"rubric": "Short."}}, {"id": "two", "inputs": ["one"]})
+    world = await dry(flow, latency_seconds=60, steps={"one": {"invalid": 1}})
+    assert (await waited(world, 4)).status is ExecutionStatus.COMPLETED
+
+
+async def test_what_is_to_fail_fails_at_once_and_the_next_call_waits() -> None:
+    flow = definition({"id": "one", "retries": {"base_seconds": 0}})
+    world = await dry(flow, latency_seconds=60, steps={"one": {"fail": ["provider_unavailable", "timed_out"]}})
+    execution = await world.run()
+    assert execution.waiting_on == (WaitingOn.RATE_LIMIT,)
+    assert [request.scripted_fault for request in world.asked] == ["provider_unavailable", "timed_out"]
+    clock(world).advance(60)
+    await resume(world)
+    assert (await world.run("b")).status is ExecutionStatus.COMPLETED
+
+
+async def test_a_runner_that_is_lost_after_the_wait_does_not_wait_again() -> None:
+    world = await dry(definition({"id": "one"}), latency_seconds=60)
+    assert isinstance(world.ports.models, ScriptedModelClient)
+    answer, gate = world.ports.models.script, Gate(document())
+    world.ports.models.script = gate
+    await world.run()
+    clock(world).advance(60)
+    await resume(world)
+    lost = asyncio.create_task(world.run("b"))
+    await gate.under_way()
+    lost.cancel()
+    await asyncio.wait({lost})
+    world.ports.models.script = answer
+    assert (await world.run("c")).status is ExecutionStatus.COMPLETED
+    assert world.asked[-1].has_waited
+
+
+async def test_a_dry_run_is_cancelled_while_it_waits() -> None:
+    world = await dry(definition({"id": "one"}), latency_seconds=60)
+    await world.run()
+    assert (await world.cancel()).status is ExecutionStatus.CANCELLED

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from executions.engine.acceptance import Verdict
-from executions.engine.calls import FinishReason, ModelReply, ToolCall
+from executions.engine.calls import VERDICT, FinishReason, ModelReply, ToolCall
 from executions.engine.execution import Execution
 from executions.engine.in_memory_models import InMemoryDrafts
-from executions.engine.reviews import MOST_REVIEWS, VERDICT
+from executions.engine.reviews import MOST_REVIEWS
 from executions.engine.states import CallKind, ExecutionStatus, FailureCode, StepStatus, WaitingOn
 from tests.engine.failing import busy, clock, resume, too_long
 from tests.engine.test_budgets import begun, give

@@ -28,3 +28,9 @@ def quiet(transactional_db: None) -> Iterator[None]:
 def ann() -> User:
     """Somebody who starts executions in a scope of her own."""
     return ensure_user(name="ann")
+
+
+@pytest.fixture
+def bob() -> User:
+    """Somebody else, with a scope of his own."""
+    return ensure_user(name="bob")

@@ -12,7 +12,6 @@ from uuid import UUID
 import psycopg
 from django.contrib.auth.models import User
 from django.db import connection, connections
-from django.db.backends.postgresql.base import DatabaseWrapper
 from django.utils import timezone
 from psycopg.sql import SQL, Identifier
 from uuid_utils.compat import uuid7
@@ -25,6 +24,7 @@ from executions.engine.execution import Document, Execution
 from executions.engine.ports import Decide, Transition
 from executions.engine.states import CallKind, CallStatus
 from executions.progress.database import connection_parameters
+from orchestrator.pooled_postgresql.base import DatabaseWrapper
 from tests.engine.world import LINE, SCHEMA
 from tests.waiting import HANG_SECONDS
 from workflows import repository as workflows
@@ -149,7 +149,9 @@ def names(outcomes: list[object]) -> list[str]:
 def outage() -> Iterator[None]:
     """Have the database refuse everybody, and lose whoever is connected; nobody waits long for it."""
     name, pooled = str(connection.settings_dict["NAME"]), cast(DatabaseWrapper, connection)
-    pooled.pool.timeout = 0.2
+    for background in (False, True):
+        if pool := pooled.pool_of(background=background):
+            pool.timeout = 0.2
     with psycopg.connect(**{**connection_parameters(), "dbname": "postgres"}, autocommit=True) as admin:
 
         def allow(allowed: bool) -> None:

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from typing import cast
+from typing import Any, cast
 from uuid import uuid4
 
 import pytest
 from django.conf import settings
 from django.contrib.auth.models import User
-from django.db import IntegrityError, connection, transaction
-from django.db.backends.postgresql.base import DatabaseWrapper
+from django.db import IntegrityError, connection, connections, transaction
+from psycopg_pool import PoolTimeout
 
 from executions import models
 from executions.engine.errors import Unavailable
 from executions.jobs import enqueue_advance
 from executions.threads import in_thread
+from orchestrator.pooled_postgresql.base import DatabaseWrapper
 from tests.executions.moves import outage
 from tests.waiting import HANG_SECONDS
 
@@ -49,6 +50,22 @@ async def test_a_database_that_is_away_is_told_as_unavailable() -> None:
         await in_thread(models.Execution.objects.count)
 
 
+async def test_requests_that_hold_all_their_connections_keep_no_background_work_waiting() -> None:
+    await asyncio.to_thread(connections.close_all)
+    pool = cast(DatabaseWrapper, connection).pool_of(background=False)
+    assert pool is not None
+    pool.open()
+    held: list[Any] = []
+    try:
+        with pytest.raises(PoolTimeout):
+            while len(held) < 1000:
+                held.append(await asyncio.to_thread(pool.getconn, 0.5))
+        assert await asyncio.wait_for(in_thread(models.Execution.objects.count), 5) == 0
+    finally:
+        for each in held:
+            pool.putconn(each)
+
+
 async def test_what_is_no_outage_is_not_told_as_one(ann: User) -> None:
     with pytest.raises(IntegrityError):
         await in_thread(lambda: User.objects.create(username=ann.username))
@@ -56,13 +73,14 @@ async def test_what_is_no_outage_is_not_told_as_one(ann: User) -> None:
 
 async def test_calls_leave_no_connection_behind() -> None:
     def in_use() -> int:
-        stats = cast(DatabaseWrapper, connection).pool.get_stats()
+        pool = cast(DatabaseWrapper, connection).pool_of(background=True)
+        assert pool is not None
+        stats = pool.get_stats()
         return int(stats["pool_size"]) - int(stats["pool_available"])
 
     await in_thread(models.Execution.objects.count)
-    before = in_use()  # what this thread holds
     calls = [in_thread(models.Execution.objects.count) for _ in range(5 * settings.DATABASE_THREADS)]
     assert await asyncio.gather(*calls) == [0] * len(calls)
     async with asyncio.timeout(HANG_SECONDS):
-        while in_use() != before:  # the pool adds new ones to itself in the background
+        while in_use():  # the pool adds new ones to itself in the background
             await asyncio.sleep(0.01)

@@ -20,6 +20,7 @@ PRODUCTION = {
     "SECRET_KEY": "c0mpletely-Random-and-long-enough-for-production-use-9876543210",
     "ALLOWED_HOSTS": "example.org",
     "BEHIND_PROXY": "1",
+    "TRUSTED_PROXIES": "10.0.0.5,10.1.0.0/16",
 }
 
 
@@ -66,13 +67,6 @@ def test_a_silence_shorter_than_two_heartbeats_is_an_error(settings: Any) -> Non
     assert checks.heartbeat() == []
 
 
-def test_more_threads_than_connections_are_an_error(settings: Any) -> None:
-    settings.DATABASE_THREADS = settings.DATABASES["default"]["OPTIONS"]["pool"]["max_size"]
-    assert ids(checks.connections()) == ["orchestrator.E003"]
-    settings.DATABASE_THREADS -= 1
-    assert checks.connections() == []
-
-
 def test_a_pushpin_whose_signature_is_not_known_is_an_error(settings: Any) -> None:
     settings.GRIP_URL = "http://127.0.0.1:5561?key=that-is-for-publishing"
     assert ids(checks.pushpin()) == ["orchestrator.E004"]
@@ -101,6 +95,12 @@ def test_a_redirect_without_a_proxy_is_found() -> None:
     assert "orchestrator.W002" in done.stderr
 
 
+def test_a_proxy_that_is_not_trusted_is_found() -> None:
+    done = manage("check", "--deploy", "--fail-level", "WARNING", **{**PRODUCTION, "TRUSTED_PROXIES": ""})
+    assert done.returncode == 1
+    assert "orchestrator.W003" in done.stderr
+
+
 def test_production_has_no_secret_by_default() -> None:
     done = manage("check", **{**PRODUCTION, "SECRET_KEY": ""})
     assert done.returncode == 1
@@ -113,7 +113,10 @@ def test_a_given_database_is_production_unless_told_otherwise() -> None:
     assert "SECRET_KEY is not set" in done.stderr
 
 
-@pytest.mark.parametrize(("name", "value"), [("PORT", "http"), ("LOG_FORMAT", "xml"), ("DATABASE_URL", "mysql://h/n")])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("PORT", "http"), ("LOG_FORMAT", "xml"), ("DATABASE_URL", "mysql://h/n"), ("TRUSTED_PROXIES", "proxy.example")],
+)
 def test_a_wrong_value_stops_the_process_with_one_line(name: str, value: str) -> None:
     done = manage("check", **{"LOCAL": "1", name: value})
     assert done.returncode == 1

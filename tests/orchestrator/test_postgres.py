@@ -219,7 +219,7 @@ def test_a_server_that_cannot_start_is_told_at_once_with_the_end_of_its_log(tmp_
 def test_a_database_url_becomes_djangos_description_of_it() -> None:
     described = postgres.django_database("postgresql://me%40work:p%2Fw@db.example:6432/our%20data?sslmode=require")
     assert described == {
-        "ENGINE": "django.db.backends.postgresql",
+        "ENGINE": "orchestrator.pooled_postgresql",
         "NAME": "our data",
         "USER": "me@work",
         "PASSWORD": "p/w",

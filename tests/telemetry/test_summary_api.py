@@ -243,3 +243,13 @@ def test_a_summary_counts_what_the_reader_may_see(api: Api, alice: User, bob: Us
 def test_a_summary_is_shown_to_those_who_say_who_they_are(api: Api, db: None) -> None:
     response = get(api())
     assert (response.status_code, response.headers["WWW-Authenticate"]) == (401, "Bearer")
+
+
+@pytest.mark.parametrize("repeated", ["day", "model", "day,model", " day ,day", "tag"])
+def test_a_group_that_is_named_again_and_again_is_looked_for_once(
+    api: Api, alice: User, django_assert_max_num_queries: Any, repeated: str
+) -> None:
+    client = api(alice)
+    with django_assert_max_num_queries(8):
+        body = get(client, group_by=",".join([repeated] * 1000)).json()
+    assert set(body["groups"]) == {name.strip() for name in repeated.split(",")}

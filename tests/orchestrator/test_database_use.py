@@ -1,0 +1,107 @@
+"""Who may use how much of the database: reads for a limited time, requests as many connections as there are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from pathlib import Path
+from typing import cast
+
+import psycopg
+import pytest
+from django.contrib.auth.models import User
+from django.db import connection
+from django.test import Client
+from rest_framework.test import APIClient
+
+from common.database_use import reading
+from executions.progress.database import connection_parameters
+from orchestrator.pooled_postgresql.base import DatabaseWrapper, check
+
+pytestmark = pytest.mark.django_db(transaction=True)
+Api = Callable[..., APIClient]
+
+
+@pytest.fixture
+def fresh() -> Iterator[None]:
+    """Have each request take a connection, as it does in a server."""
+    connection.close()
+    yield
+    connection.close()
+
+
+@pytest.fixture
+def locked() -> Iterator[None]:
+    """Have every statement about calls and executions take for ever."""
+    with psycopg.connect(**connection_parameters()) as other:
+        other.execute("LOCK TABLE telemetry_modelcall, executions_execution IN ACCESS EXCLUSIVE MODE")
+        yield
+
+
+def timeout() -> str:
+    """Return the time limit of this thread's statements."""
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW statement_timeout")
+        return str(cursor.fetchone()[0])
+
+
+@pytest.mark.usefixtures("fresh")
+@pytest.mark.parametrize(
+    "path", ["telemetry/summary", "telemetry/summary?group_by=day", "executions/?status=failed", "clarifications/"]
+)
+def test_a_read_that_the_database_has_no_time_for_is_refused_with_a_sentence(
+    api: Api, restrict: Callable[..., None], staff: User, request: pytest.FixtureRequest, path: str
+) -> None:
+    client = api(staff)
+    connection.close()
+    restrict(read_statement_seconds=1)
+    request.getfixturevalue("locked")
+    response = client.get(f"/api/v1/{path}")
+    assert (response.status_code, response.json()["code"]) == (503, "read-too-slow")
+    assert "shorter span" in response.json()["detail"]
+    assert timeout() == "1s"  # of the connection that the request has used
+    connection.close()
+    client.post("/api/v1/auth/token", {"username": "nobody", "password": "x"}, format="json")
+    assert timeout() == "0"  # the next request writes
+
+
+@pytest.mark.usefixtures("fresh")
+@pytest.mark.parametrize("path", ["/admin/telemetry/modelcall/", "/admin/executions/execution/"])
+def test_a_page_that_the_database_has_no_time_for_says_so(
+    admin_client: Client, restrict: Callable[..., None], request: pytest.FixtureRequest, path: str
+) -> None:
+    connection.close()
+    restrict(read_statement_seconds=1)
+    request.getfixturevalue("locked")
+    response = admin_client.get(path)
+    assert response.status_code == 503
+    assert "The database takes too long for this." in response.content.decode()
+
+
+def test_a_request_that_gets_no_connection_is_told_when_to_come_back(api: Api, staff: User) -> None:
+    client = api(staff)
+    connection.close()
+    pool = cast(DatabaseWrapper, connection).pool_of(background=False)
+    assert pool is not None
+    held = [pool.getconn() for _ in range(pool.max_size)]
+    try:
+        response = client.get("/api/v1/executions/")
+    finally:
+        for each in held:
+            pool.putconn(each)
+    assert (response.status_code, response.json()["code"]) == (503, "unavailable")
+    assert int(response["Retry-After"]) >= 1
+
+
+def test_the_time_limit_is_set_when_it_changes_and_costs_no_statement_more(
+    restrict: Callable[..., None], tmp_path: Path
+) -> None:
+    restrict(read_statement_seconds=7)
+    with psycopg.connect(**connection_parameters(), autocommit=True) as own, (tmp_path / "trace").open("wb") as trace:
+        own.pgconn.trace(trace.fileno())
+        for is_read in (True, True, True, False, False, True):
+            with reading() if is_read else nullcontext():
+                check(own)
+        own.pgconn.untrace()
+    sent = [line for line in (tmp_path / "trace").read_text().splitlines() if "\tF\t" in line and "Query" in line]
+    assert ["RESET" in line or "SET" in line for line in sent] == [True, False, False, True, False, True]
