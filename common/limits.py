@@ -29,6 +29,12 @@ class Limits:
         "Steps of one execution, items of collections included",
         answer="the collection's document is invalid, and its model is told so",
     )
+    pattern_characters: int = _limit(
+        "MAX_PATTERN_CHARACTERS",
+        10_000,
+        "Characters of a text in a document whose schema has a pattern for it that looks around or refers back",
+        answer="the document is invalid, and its model is told so",
+    )
     streams_per_user: int = _limit(
         "STREAMS_PER_USER", 500, "Streams of one user, open at once in one web process", answer="429 `too-many-streams`"
     )
