@@ -62,6 +62,11 @@ class Limits:
         9_999,
         "Items that the `limit` of a `for_each` may allow",
         answer="a fault of the definition",
+    pattern_characters: int = _limit(
+        "MAX_PATTERN_CHARACTERS",
+        10_000,
+        "Characters of a text in a document whose schema has a pattern for it that looks around or refers back",
+        answer="the document is invalid, and its model is told so",
     )
     streams_per_user: int = _limit(
         "STREAMS_PER_USER", 500, "Streams of one user, open at once in one web process", answer="429 `too-many-streams`"

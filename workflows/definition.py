@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Any
 
@@ -26,7 +26,7 @@ from workflows.policies import (
     ReviewPolicy,
 )
 from workflows.references import reference_faults
-from workflows.schemas import JsonSchema, validator_of
+from workflows.schemas import JsonSchema, json_faults, validator_of
 
 __all__ = [
     "AcceptancePolicy",
@@ -80,7 +80,9 @@ class StepDefinition(Part):
         default=None, description="The collection for each item of which the step runs; null: it runs once."
     )
     produces: Slug = Field(description="Type of the document that the step makes.")
-    output_schema: JsonSchema = Field(description="JSON Schema 2020-12 of the document; requires a string `title`.")
+    output_schema: JsonSchema = Field(
+        description="JSON Schema of the document; requires a string `title`. Without `$schema` it is read as 2020-12."
+    )
     model: ModelName = Field(default="standard", description="Alias (fast, standard, strong) or provider:model.")
     fallbacks: tuple[ModelName, ...] = Field(
         default=(), max_length=5, description="Models that are asked, in this order, when those before them fail."
@@ -275,7 +277,8 @@ def parse_definition(source: object) -> WorkflowDefinition:
     try:
         definition = WorkflowDefinition.model_validate(source)
     except ValidationError as error:
-        found = [_shape_fault(dict(each)) for each in error.errors()]
+        found = [fault for each in error.errors() for fault in _shape_faults(dict(each), source)]
+        found = list(dict.fromkeys(found))
         raise DefinitionError([fault for fault in found if not _follows(fault, found)]) from error
     if faults := list(reference_faults(definition)):
         raise DefinitionError(faults)
@@ -287,5 +290,10 @@ def _follows(fault: Fault, found: list[Fault]) -> bool:
     return fault.code == "too_short" and any(each.pointer.startswith(f"{fault.pointer}/") for each in found)
 
 
-def _shape_fault(error: dict[str, Any]) -> Fault:
-    return Fault(pointer=pointer(*error["loc"]), code=error["type"], detail=error["msg"])
+def _shape_faults(error: dict[str, Any], source: Any) -> Iterator[Fault]:
+    """Yield a fault of pydantic's; the places in a schema are named as they are in the source."""
+    match error["loc"]:
+        case ("steps", int() as index, "output_schema", _, *_):
+            yield from json_faults(source["steps"][index]["output_schema"], "steps", index, "output_schema")
+        case loc:
+            yield Fault(pointer=pointer(*loc), code=error["type"], detail=error["msg"])

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from collections.abc import Container, Iterator
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from workflows.faults import Fault, parts_of, pointer
+from workflows.collections import Undecided, has_key, items_at
+from workflows.faults import Fault, pointer
 
 if TYPE_CHECKING:
     from workflows.definition import StepDefinition, WorkflowDefinition
@@ -53,10 +54,13 @@ def loops_of(definition: WorkflowDefinition, step: StepDefinition) -> tuple[ForE
     return loops
 
 
-def iteration_faults(definition: WorkflowDefinition) -> Iterator[Fault]:
-    """Yield what is wrong with collections, and with inputs that a step cannot see from its scope."""
+def iteration_faults(definition: WorkflowDefinition, *, unreadable: Container[str]) -> Iterator[Fault]:
+    """Yield what is wrong with collections, and with inputs that a step cannot see from its scope.
+
+    `unreadable` are the types of documents whose schemas have faults of their own.
+    """
     for index, step in enumerate(definition.steps):
-        if step.for_each is not None:
+        if step.for_each is not None and step.for_each.document not in unreadable:
             yield from _collection_faults(definition, step.for_each, pointer("steps", index, "for_each"))
         for number, kind in enumerate(step.inputs):
             if (producer := definition.producers.get(kind)) is not None and producer.id != step.id:
@@ -79,48 +83,17 @@ def _collection_faults(definition: WorkflowDefinition, over: ForEach, where: str
         detail = f"No step makes a {over.document!r}, so there is nothing to go over."
         yield Fault(pointer=f"{where}/document", code="unknown_collection", detail=detail)
         return
-    root = producer.output_schema
-    array = _at(root, parts_of(over.items))
-    if array is None:
-        return  # the schema leaves it open; what is produced is looked at then
-    items = _resolved(root, array.get("items"))
-    if array.get("type") != "array" or items is None or items.get("type", "object") != "object":
+    try:
+        ways = items_at(producer.output_schema, over.items)
+        keyed = any(has_key(way, over.key) for way in ways)
+    except Undecided:
+        return  # what is produced is looked at then
+    if not ways:
         detail = f"The schema of {over.document!r} has no array of objects at {over.items}."
         yield Fault(pointer=f"{where}/items", code="not_a_collection", detail=detail)
-        return
-    properties, required = items.get("properties"), items.get("required")
-    named = _resolved(root, properties.get(over.key)) if isinstance(properties, dict) else None
-    if named is None or named.get("type") != "string" or not isinstance(required, list) or over.key not in required:
+    elif not keyed:
         detail = f"The items at {over.items} have no required string {over.key!r}."
         yield Fault(pointer=f"{where}/key", code="unusable_key", detail=detail)
-
-
-def _at(root: Mapping[str, Any], parts: list[str]) -> Mapping[str, Any] | None:
-    """Return the schema of a field, {} when there is none; None when combined schemas leave it open."""
-    schema: Mapping[str, Any] | None = root
-    for part in parts:
-        schema = _resolved(root, schema)
-        if schema is None:
-            return {}
-        properties = schema.get("properties")
-        if not isinstance(properties, dict) or part not in properties:
-            return None if {"allOf", "anyOf", "oneOf", "if", "patternProperties"} & set(schema) else {}
-        schema = properties[part]
-    return _resolved(root, schema) or {}
-
-
-def _resolved(root: Mapping[str, Any], schema: object) -> Mapping[str, Any] | None:
-    """Return a schema with its references followed, None when it is none."""
-    for _ in range(10):
-        if not isinstance(schema, dict):
-            return None
-        reference = schema.get("$ref")
-        if not isinstance(reference, str):
-            return schema
-        schema = root
-        for part in parts_of(reference.removeprefix("#")):
-            schema = schema.get(part) if isinstance(schema, Mapping) else None
-    return None
 
 
 def _mismatches(definition: WorkflowDefinition) -> Iterator[Fault]:

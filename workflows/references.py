@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-import jsonschema_rs
-
 from workflows.faults import Fault, pointer
 from workflows.iteration import iteration_faults
 from workflows.placeholders import ITEM_NAMES, NAMES, broken, placeholders
 from workflows.policies import ALIASES, OnExhausted, is_model
-from workflows.schemas import JsonSchema, validator_of
+from workflows.schemas import has_title, schema_faults
 
 if TYPE_CHECKING:
     from workflows.definition import StepDefinition, WorkflowDefinition
@@ -20,6 +18,7 @@ if TYPE_CHECKING:
 def reference_faults(definition: WorkflowDefinition) -> Iterator[Fault]:
     """Yield everything in a definition that refers to nothing, or to the wrong thing."""
     yield from _duplicate_faults(definition)
+    unreadable: set[str] = set()
     produced = {step.produces for step in definition.steps} | set(definition.scope_documents)
     for index, step in enumerate(definition.steps):
         if step.role not in definition.roles:
@@ -36,8 +35,13 @@ def reference_faults(definition: WorkflowDefinition) -> Iterator[Fault]:
             yield Fault(pointer=pointer("steps", index, "on_exhausted"), code="nothing_to_accept", detail=detail)
         yield from _model_faults(index, step)
         yield from _placeholder_faults(definition, index, step)
-        yield from _schema_faults(index, step.output_schema)
-    yield from iteration_faults(definition)
+        if found := list(schema_faults(step.output_schema, "steps", index, "output_schema")):
+            unreadable.add(step.produces)
+            yield from found
+        elif not has_title(step.output_schema):
+            detail = "A document is an object with a required string `title`."
+            yield Fault(pointer=pointer("steps", index, "output_schema"), code="untitled_document", detail=detail)
+    yield from iteration_faults(definition, unreadable=unreadable)
     yield from _cycle_faults(definition)
 
 
@@ -82,22 +86,6 @@ def _duplicate_faults(definition: WorkflowDefinition) -> Iterator[Fault]:
             yield Fault(pointer=pointer("steps", index, "produces"), code="duplicate_document", detail=detail)
         ids.add(step.id)
         kinds.add(step.produces)
-
-
-def _schema_faults(index: int, schema: JsonSchema) -> Iterator[Fault]:
-    where = pointer("steps", index, "output_schema")
-    try:
-        jsonschema_rs.meta.validate(schema)
-        validator_of(schema)
-    except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError, ValueError) as error:
-        yield Fault(pointer=where, code="invalid_schema", detail=str(error).splitlines()[0])
-        return
-    properties, required = schema.get("properties"), schema.get("required")
-    title = properties.get("title") if isinstance(properties, dict) else None
-    titled = isinstance(title, dict) and title.get("type") == "string"
-    if schema.get("type") != "object" or not titled or not isinstance(required, list) or "title" not in required:
-        detail = "A document is an object with a required string `title`."
-        yield Fault(pointer=where, code="untitled_document", detail=detail)
 
 
 def _cycle_faults(definition: WorkflowDefinition) -> Iterator[Fault]:

@@ -80,8 +80,8 @@ def test_equal_content_has_an_equal_hash_however_it_was_written() -> None:
             {"steps": [step(1, inputs=["paper-2"]), step(2, inputs=["paper-1"]), step(3)]},
             {("/steps/0/inputs", "cycle"), ("/steps/1/inputs", "cycle")},
         ),
-        ({"steps": [step(output_schema={"type": "nothing"})]}, {("/steps/0/output_schema", "invalid_schema")}),
-        ({"steps": [step(output_schema={"$ref": "#/$defs/x"})]}, {("/steps/0/output_schema", "invalid_schema")}),
+        ({"steps": [step(output_schema={"type": "nothing"})]}, {("/steps/0/output_schema/type", "invalid_schema")}),
+        ({"steps": [step(output_schema={"$ref": "#/$defs/x"})]}, {("/steps/0/output_schema/$ref", "invalid_schema")}),
         ({"steps": [step(output_schema={"type": "object"})]}, {("/steps/0/output_schema", "untitled_document")}),
         (
             {"steps": [step(output_schema={**SCHEMA, "required": []})]},

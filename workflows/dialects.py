@@ -1,0 +1,62 @@
+"""The dialects of JSON Schema that a document's schema may be written in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import jsonschema_rs
+from referencing import Specification
+from referencing.jsonschema import DRAFT4, DRAFT6, DRAFT7, DRAFT201909, DRAFT202012
+
+
+class Dialect(NamedTuple):
+    """One dialect: its name, its meta-schema, who validates by it, and how its references are followed."""
+
+    name: str
+    uri: str
+    validator: type[jsonschema_rs.Validator]
+    specification: Specification[Any]
+
+    @property
+    def ref_stands_alone(self) -> bool:
+        """Whether keywords beside `$ref` say nothing."""
+        return self.specification in {DRAFT4, DRAFT6, DRAFT7}
+
+    @property
+    def is_latest(self) -> bool:
+        """Whether `items` is one schema, and `prefixItems` are those of the first elements."""
+        return self.specification is DRAFT202012
+
+
+LATEST = Dialect(
+    "2020-12",
+    "https://json-schema.org/draft/2020-12/schema",
+    jsonschema_rs.Draft202012Validator,
+    DRAFT202012,
+)
+DIALECTS = (
+    Dialect("draft-04", "http://json-schema.org/draft-04/schema", jsonschema_rs.Draft4Validator, DRAFT4),
+    Dialect("draft-06", "http://json-schema.org/draft-06/schema", jsonschema_rs.Draft6Validator, DRAFT6),
+    Dialect("draft-07", "http://json-schema.org/draft-07/schema", jsonschema_rs.Draft7Validator, DRAFT7),
+    Dialect("2019-09", "https://json-schema.org/draft/2019-09/schema", jsonschema_rs.Draft201909Validator, DRAFT201909),
+    LATEST,
+)
+_BY_URI = {dialect.uri: dialect for dialect in DIALECTS}
+
+
+class UnknownDialect(ValueError):
+    """A `$schema` that names no dialect known here."""
+
+
+def dialect_of(schema: Mapping[str, Any]) -> Dialect:
+    """Return the dialect that `$schema` names; a schema without one is read as the latest.
+
+    Raises:
+        UnknownDialect: there is none of that name.
+    """
+    named = schema.get("$schema", LATEST.uri)
+    found = _BY_URI.get(named.removesuffix("#")) if isinstance(named, str) else None
+    if found is None:
+        raise UnknownDialect(f"No dialect {named!r:.100} is known; there are {', '.join(_BY_URI)}.")
+    return found
