@@ -44,7 +44,12 @@ def once(request: Request, act: Callable[[], Response], *, recheck: Callable[[An
         return act()
     if not _KEY.fullmatch(key):
         raise BadIdempotencyKey
-    owner = {"user_id": request.user.pk, "method": request.method, "path": request.path.rstrip("/"), "key": key}
+    owner: dict[str, Any] = {
+        "user_id": request.user.pk,
+        "method": request.method,
+        "path": request.path.rstrip("/"),
+        "key": key,
+    }
     body_hash = _hash(_plain(request.data)).hexdigest()
     with transaction.atomic():
         _lock(owner)
@@ -54,7 +59,7 @@ def once(request: Request, act: Callable[[], Response], *, recheck: Callable[[An
         response = act()
         if 200 <= response.status_code < 300:
             headers = {name: value for name, value in response.headers.items() if name != "Content-Type"}
-            told = {"status": response.status_code, "headers": headers, "answer": response.data}
+            told: dict[str, Any] = {"status": response.status_code, "headers": headers, "answer": response.data}
             keep_answer(**owner, **told, body_hash=body_hash, now=now)
         return response
 
