@@ -33,6 +33,31 @@ class BadTicket(AuthenticationFailed):
     default_code = "bad-ticket"
 
 
+class BadIdempotencyKey(APIException):
+    """An `Idempotency-Key` that is no key."""
+
+    status_code = 400
+    default_detail = "An Idempotency-Key has 1 to 255 visible ASCII characters."
+    default_code = "bad-idempotency-key"
+
+
+class IdempotencyKeyBusy(APIException):
+    """A request with this `Idempotency-Key` is under way."""
+
+    status_code = 409
+    default_detail = "A request with this Idempotency-Key is under way; send it again in a moment."
+    default_code = "idempotency-key-busy"
+    wait = 1  # seconds: the answer's Retry-After
+
+
+class IdempotencyKeyReused(APIException):
+    """An `Idempotency-Key` that belongs to a request with other values."""
+
+    status_code = 422
+    default_detail = "This Idempotency-Key belongs to a request with another body; a new request needs a new key."
+    default_code = "idempotency-key-reused"
+
+
 class PreconditionFailed(APIException):
     """An `If-Match` that names another version than the present one."""
 

@@ -8,6 +8,8 @@ from django.db import models
 from django.db.models import Q
 from uuid_utils.compat import uuid7
 
+from access.json_text import JsonTextField
+
 
 class Role(models.TextChoices):
     """What a user may do in a root scope and all below it; each includes the ones before it."""
@@ -61,6 +63,29 @@ class ScopeRole(models.Model):
 
     def __str__(self) -> str:
         return f"{self.user} is {self.role} of {self.scope}"
+
+
+class KeptAnswer(models.Model):
+    """The first answer to a request with an `Idempotency-Key`, written in the transaction of what it tells of."""
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    method = models.CharField(max_length=10)
+    path = models.CharField(max_length=500)  # without the slash that it may end in
+    key = models.CharField(max_length=255)
+    body_hash = models.CharField(max_length=64)  # of the request's values: SHA-256, hexadecimal
+    status = models.PositiveSmallIntegerField()
+    headers = models.JSONField()
+    answer = JsonTextField()
+    kept_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["user", "method", "path", "key"], name="answer_once_per_key"),
+        ]
+        indexes = [models.Index(fields=["kept_at"], name="answer_kept_at")]  # services.forget_answers
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.path} {self.key}"
 
 
 class SessionName(models.Model):

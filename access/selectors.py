@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from django.contrib.auth.models import AnonymousUser, User
@@ -12,9 +13,9 @@ from knox.models import AuthToken
 from rest_framework.exceptions import NotFound
 
 from access import multirow
-from access.errors import Forbidden
+from access.errors import Forbidden, ScopeForbidden
 from access.grants import Grant
-from access.models import Role, Scope, ScopeRole, SessionName
+from access.models import KeptAnswer, Role, Scope, ScopeRole, SessionName
 
 Person = User | AnonymousUser
 
@@ -103,6 +104,25 @@ def require_in(user: Person, scope_id: UUID, need: Role) -> None:
     if scope is None:
         raise NotFound
     require(user, scope, need)
+
+
+def require_start(user: Person, *, scope_type: str, scope_key: str) -> None:
+    """Return if the user may start something in a root scope that exists.
+
+    Raises:
+        ScopeForbidden: the user may not.
+    """
+    scope = Scope.objects.filter(parent=None, type=scope_type, key=scope_key).first()
+    if scope is None or not allows(role_of(user, scope), Role.OPERATOR):
+        raise ScopeForbidden
+
+
+def kept_answer(
+    *, user_id: int, method: str, path: str, key: str, since: datetime
+) -> tuple[str, int, dict[str, str], Any] | None:
+    """Return the hash of a request, and its answer's status, headers and body; None: none is kept since then."""
+    rows = KeptAnswer.objects.filter(user_id=user_id, method=method, path=path, key=key, kept_at__gt=since)
+    return rows.values_list("body_hash", "status", "headers", "answer").first()
 
 
 def standing(grants: Collection[Grant], *, now: datetime) -> set[Grant]:

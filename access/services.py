@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -19,10 +19,11 @@ from knox.models import AuthToken
 from access import multirow
 from access.errors import Forbidden, ScopeForbidden
 from access.grants import Credential
-from access.models import Role, Scope, ScopeRole, SessionName
+from access.models import KeptAnswer, Role, Scope, ScopeRole, SessionName
 from access.selectors import allows, role_of
 from access.tickets import Ticket, sign
 
+ANSWER_KEPT = timedelta(hours=24)  # for a request that is sent again with its `Idempotency-Key`
 _NAME_LENGTH = 32  # of a digest: enough to tell one token from all others
 
 
@@ -148,3 +149,30 @@ def ensure_user(*, name: str, superuser: bool = False, password: str | None = No
         user.set_unusable_password()
     user.save(update_fields=["is_staff", "is_superuser", "password"])
     return user
+
+
+def keep_answer(
+    *,
+    user_id: int,
+    method: str,
+    path: str,
+    key: str,
+    body_hash: str,
+    status: int,
+    headers: Mapping[str, str],
+    answer: object,
+    now: datetime,
+) -> None:
+    """Keep the answer to a request with an `Idempotency-Key`, in place of one that is too old to be told again."""
+    KeptAnswer.objects.update_or_create(
+        user_id=user_id,
+        method=method,
+        path=path,
+        key=key,
+        defaults={"body_hash": body_hash, "status": status, "headers": headers, "answer": answer, "kept_at": now},
+    )
+
+
+def forget_answers(*, now: datetime) -> None:
+    """Remove the kept answers that are too old to be told again."""
+    KeptAnswer.objects.filter(kept_at__lte=now - ANSWER_KEPT).delete()

@@ -15,5 +15,6 @@ urlpatterns = [
     path("logout/", auth.LogoutView.as_view(), name="logout"),
     path("executions/", views.executions, name="executions"),
     path("questions/", views.questions, name="questions"),
+    path("questions/count/", views.waiting_count, name="waiting-count"),
     path("executions/<uuid:execution_id>/", views.execution, name="execution"),
 ]

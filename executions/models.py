@@ -68,6 +68,7 @@ class Execution(models.Model):
             models.Index(
                 fields=["id"], name="execution_open", condition=Q(status__in=["pending", "running"])
             ),  # the sweep
+            models.Index(fields=["id"], name="execution_waiting", condition=Q(status="waiting")),  # the inbox
             models.Index(fields=["resume_at"], name="execution_resume", condition=Q(resume_at__isnull=False)),
             models.Index(fields=["deadline_at"], name="execution_deadline", condition=Q(deadline_at__isnull=False)),
             models.Index(

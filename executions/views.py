@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -20,13 +20,15 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from access.errors import PreconditionFailed
+from access.idempotency import once
 from access.pages import UUID_PATTERN, PagedViewSet
+from access.selectors import require_start
 from access.serializers import TicketRequest, TicketResponse, checked
 from executions import budgeting, reviewing, selectors, services
 from executions.budget_serializers import BudgetRequest
 from executions.engine.errors import VersionConflict
 from executions.engine.execution import Execution
-from executions.problem_docs import problems
+from executions.problem_docs import IDEMPOTENCY_KEY, IDEMPOTENCY_REPLAYED, problems
 from executions.prompting import sent_prompt
 from executions.serializers import (
     AcceptanceRequest,
@@ -146,10 +148,15 @@ class ExecutionViewSet(PagedViewSet):
 
     @extend_schema(
         request=StartExecutionRequest,
-        responses={201: ExecutionResponse, **problems(400, 401, 402, 403, 404, 413, 415, 422)},
+        parameters=[IDEMPOTENCY_KEY, IDEMPOTENCY_REPLAYED],
+        responses={201: ExecutionResponse, **problems(400, 401, 402, 403, 404, 409, 413, 415, 422)},
     )
     async def create(self, request: Request) -> Response:
-        """Start a workflow. It runs in the background; follow it by its stream, or read it again."""
+        """Start a workflow. It runs in the background; follow it by its stream, or read it again.
+
+        With an `Idempotency-Key` it starts once, however often the request is sent: send the same key with it again
+        when no answer came.
+        """
         values = checked(StartExecutionRequest, request.data)
 
         def start() -> Response:
@@ -157,7 +164,10 @@ class ExecutionViewSet(PagedViewSet):
             location = reverse("execution-detail", kwargs={"execution_id": execution.id})
             return shown(selectors.described_value(execution), 201, location)
 
-        return await sync_to_async(start)()
+        def recheck(started: Mapping[str, str]) -> None:
+            require_start(request.user, scope_type=started["scope_type"], scope_key=started["scope_id"])
+
+        return await sync_to_async(once)(request, start, recheck=recheck)
 
     @extend_schema(parameters=[ExecutionFilters], responses={200: ExecutionResponse(many=True), **problems(401, 422)})
     async def list(self, request: Request) -> Response:

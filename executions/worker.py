@@ -15,6 +15,7 @@ from django.utils import timezone
 from procrastinate.contrib.django import app
 from procrastinate.exceptions import ConnectorException
 
+from access.services import forget_answers
 from executions import budgeting, running, services, sweep
 from executions.engine.errors import NotFound, Unavailable
 from executions.engine.finishing import to_the_end
@@ -30,7 +31,7 @@ logger = logging.getLogger(__name__)
 WATCH_SECONDS = 0.5  # so that a cancel aborts a model call well within two seconds, whatever notification is lost
 WAKE_SECONDS = 1.0  # what a parked step, and an expired question, wait beyond their moment, at most
 PRICES_SECONDS = 10.0  # that a price or a limit which somebody has set may be unknown
-PRUNE_SECONDS = 3600.0  # between two looks for old logs
+PRUNE_SECONDS = 3600.0  # between two looks for old logs and old answers
 RESTART_SECONDS = 1.0  # before taking jobs again after the database was away
 HAND_BACK_SECONDS = 3.0  # to hand back what did not end within the grace period; an outage would have us wait for ever
 
@@ -54,9 +55,8 @@ class Worker:
             asyncio.create_task(self._repeat(WATCH_SECONDS, self._watch), name="watch"),
             asyncio.create_task(self._repeat(WAKE_SECONDS, self._wake), name="wake"),
             asyncio.create_task(self._repeat(PRICES_SECONDS, self._look_at_prices), name="prices"),
+            asyncio.create_task(self._repeat(PRUNE_SECONDS, self._prune), name="prune"),
         ]
-        if settings.EVENT_RETENTION_DAYS:
-            duties.append(asyncio.create_task(self._repeat(PRUNE_SECONDS, self._prune), name="prune"))
         jobs = asyncio.create_task(self._take_jobs(), name="jobs")
         stopped = asyncio.create_task(stop.wait(), name="stop")
         try:
@@ -128,7 +128,9 @@ class Worker:
         await in_thread(turns.refresh, older_than_seconds=PRICES_SECONDS / 2)
 
     async def _prune(self) -> None:
-        await in_thread(enqueue_prune)
+        await in_thread(forget_answers, now=timezone.now())
+        if settings.EVENT_RETENTION_DAYS:
+            await in_thread(enqueue_prune)
 
     async def _watch(self) -> None:
         """Tell each runner of this process whose execution was changed from outside."""

@@ -12,6 +12,8 @@ from django.db import transaction
 from django.utils import timezone
 from procrastinate.contrib.django.models import ProcrastinateJob
 
+from access import services as access
+from access.models import KeptAnswer
 from executions import costs, jobs, models, retention, services
 from executions.threads import in_thread
 from tests.api import scenario
@@ -157,6 +159,18 @@ def test_that_logs_are_pruned_waits_in_the_queue_once_and_changes_nobodys_turn(a
 
 async def test_nothing_is_pruned_unless_that_is_asked_for(ann: User) -> None:
     assert await services.prune_events(now=NOW + timedelta(days=100_000)) == 0
+
+
+async def test_a_worker_removes_the_answers_that_are_too_old_to_be_told_again(ann: User) -> None:
+    def keep(key: str, age: timedelta) -> None:
+        told = {"method": "POST", "path": "/x", "body_hash": "", "status": 201, "headers": {}, "answer": {}}
+        access.keep_answer(user_id=ann.pk, key=key, now=timezone.now() - age, **told)
+
+    await in_thread(keep, "old", timedelta(hours=25))
+    await in_thread(keep, "new", timedelta(hours=23))
+    async with working():
+        await until(lambda: not KeptAnswer.objects.filter(key="old").exists())
+    assert await in_thread(KeptAnswer.objects.filter(key="new").exists)
 
 
 @pytest.mark.parametrize("days", [0, 30])

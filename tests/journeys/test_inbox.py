@@ -22,7 +22,7 @@ def test_a_person_answers_on_the_page_of_open_questions(shared: Machine) -> None
         wait_for_status(client, execution_id, "waiting")
         page = context.new_page()
         log_in(page, shared, "ida")
-        page.get_by_role("link", name="Questions").click()
+        page.get_by_role("link", name="Inbox").click()
 
         form = page.locator("form.questions")
         number, day = form.locator("input[type=number]"), form.locator("input[type=date]")
@@ -35,7 +35,7 @@ def test_a_person_answers_on_the_page_of_open_questions(shared: Machine) -> None
         number.fill("2")
         form.get_by_role("button", name="Answer").click()
 
-        expect(page.get_by_text("Nobody waits for an answer.")).to_be_visible()
+        expect(page.get_by_text("Nothing waits for people.")).to_be_visible()
         expect(form).to_have_count(0)
         shown = client.get(f"/executions/{execution_id}/steps").json()["data"][0]["clarification"]
         assert (sorted(map(str, shown["answers"].values())), shown["answered_by"]) == (["2", "2027-04-01"], "ida")

@@ -1,9 +1,15 @@
 // A document that waits for a person: what to look at, and what to do about it.
 
-import { Problem, post } from "./api.js";
+import { post } from "./api.js";
 import { make, moment, words } from "./dom.js";
+import { sends } from "./forms.js";
+import { forget, keep } from "./unsent.js";
 
 const SAID = { accept: "accepted", reject: "rejected", request_changes: "sent back" };
+
+// A version that waits: what is written into its form belongs to it alone.
+export const acceptanceName = (executionId, { step_id: step, document: made }) =>
+  `acceptance/${executionId}/${step}/${made.version}`;
 
 export function acceptanceForm(executionId, step, decided) {
   const { document: made, acceptance } = step;
@@ -21,20 +27,22 @@ export function acceptanceForm(executionId, step, decided) {
       each.comment ? `: ${each.comment}` : "")),
     make("fieldset", {}, make("legend", {}, "Comment (needed to request changes)"), comment, fault),
     make("div", { class: "actions" }, ...buttons));
-  form.addEventListener("submit", async (event) => {
-    event.preventDefault();
-    fault.hidden = true;
-    buttons.forEach((each) => { each.disabled = true; });
-    const body = { decision: event.submitter?.value ?? "accept", document_version: made.version, comment: comment.value };
-    try {
+  const name = acceptanceName(executionId, step);
+  sends(form, {
+    async act(submitter) {
+      fault.hidden = true;
+      const body = { decision: submitter?.value ?? "accept", document_version: made.version, comment: comment.value };
       await post(`/executions/${executionId}/steps/${step.step_id}/acceptance`, body);
+      forget(name);
       decided();
-    } catch (error) {
-      buttons.forEach((each) => { each.disabled = false; });
+    },
+    refuse(error) {
+      if ([409, 412].includes(error.body?.status)) decided();
       fault.textContent = (error.errors ?? []).map((each) => each.detail).join(" ") || error.message;
       fault.hidden = false;
-      if (!(error instanceof Problem)) throw error;
-    }
+      if (error.errors?.length) comment.setAttribute("aria-invalid", "true");
+    },
   });
+  keep(form, name);
   return form;
 }

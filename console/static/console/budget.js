@@ -1,7 +1,9 @@
 // Limits of an execution: how near it is to them, and a form for who may raise them when it waits.
 
-import { Problem, patch } from "./api.js";
+import { patch } from "./api.js";
 import { make, money, words } from "./dom.js";
+import { sends } from "./forms.js";
+import { forget, keep } from "./unsent.js";
 
 const LIMITS = { max_cost_usd: "US dollars", max_tokens: "Tokens", max_calls: "Calls", max_seconds: "Seconds of work" };
 const USED = {
@@ -13,13 +15,16 @@ const USED = {
 
 const limitsOf = (budget) => Object.keys(LIMITS).filter((name) => budget?.[name] !== null && budget?.[name] !== undefined);
 
-export const budgetLines = ({ budget }) => limitsOf(budget).map((name) => make("tr", { "data-limit": name },
-  make("td", {}, LIMITS[name]), make("td", { class: "number" }, USED[name](budget.used)),
-  make("td", { class: "number" }, name === "max_cost_usd" ? money(budget[name]) : Number(budget[name]).toLocaleString())));
+export const budgetLines = ({ budget }) => limitsOf(budget).map((name) => make("tr", { id: `limit-of-${name}`, "data-limit": name },
+  make("td", { "data-label": "Limit" }, LIMITS[name]),
+  make("td", { class: "number", "data-label": "Used or reserved" }, USED[name](budget.used)),
+  make("td", { class: "number", "data-label": "At most" }, name === "max_cost_usd" ? money(budget[name]) : Number(budget[name]).toLocaleString())));
 
-// What makes a form another one: as long as it is the same, it is left alone with what somebody writes in it.
-export const budgetKey = ({ budget, waiting_on: waiting }) =>
-  waiting.includes("budget") ? JSON.stringify(limitsOf(budget).map((name) => [name, budget[name]])) : null;
+export const waitsForBudget = ({ waiting_on: waiting }) => waiting.includes("budget");
+
+// The limits that a form is about: with others it is another form.
+export const budgetName = ({ execution_id: id, budget }) =>
+  `budget/${id}/${JSON.stringify(limitsOf(budget).map((name) => [name, budget[name]]))}`;
 
 export function budgetForm(execution, steps, raised) {
   const short = [...new Set(steps.map((step) => step.short_of).filter(Boolean))];
@@ -35,21 +40,22 @@ export function budgetForm(execution, steps, raised) {
     short.includes("scope_month") ? make("p", { class: "hint" }, "Staff raise the month of a scope in the admin, under Scope budgets.") : null,
     named.length ? [make("fieldset", {}, make("legend", {}, "Limits; an empty one is taken away"), inputs.map((input) =>
       [make("label", { for: input.id }, LIMITS[input.name]), input]), fault), make("div", { class: "actions" }, button)] : null);
-  form.addEventListener("submit", async (event) => {
-    event.preventDefault();
-    fault.hidden = true;
-    button.disabled = true;
-    try {
+  const name = budgetName(execution);
+  sends(form, {
+    async act() {
+      fault.hidden = true;
       await patch(`/executions/${execution.execution_id}/budget`,
         Object.fromEntries(inputs.map((input) => [input.name, input.value.trim() || null])));
+      forget(name);
       raised();
-    } catch (error) {
+    },
+    refuse(error) {
+      if (error.body?.status === 409) raised();
       fault.textContent = (error.errors ?? []).map((each) => `${LIMITS[each.pointer.slice(1)] ?? each.pointer}: ${each.detail}`).join(" ") || error.message;
       fault.hidden = false;
-      if (!(error instanceof Problem)) throw error;
-    } finally {
-      button.disabled = false;
-    }
+      for (const each of error.errors ?? []) form.elements[each.pointer.slice(1)]?.setAttribute("aria-invalid", "true");
+    },
   });
+  keep(form, name);
   return form;
 }

@@ -3,51 +3,58 @@
 import { Problem, get } from "./api.js";
 import { badge, make, money, moment, spent } from "./dom.js";
 
-const number = (value) => make("td", { class: "number" }, value.toLocaleString());
+const number = (value, label) => make("td", { class: "number", "data-label": label }, value.toLocaleString());
 
-// `opened` holds the ids of the steps that are open: rows are made anew with each event.
-export function costRows({ steps, total }, executionId, opened) {
-  return [...steps.flatMap((step) => stepRows(step, executionId, opened)),
-    make("tr", { class: "sum" }, make("td", {}, "Total"), make("td"), ...sums(total))];
+// `opened` holds the ids of the steps that are open.
+export function costRows({ steps, total }, opened) {
+  return [...steps.flatMap((step) => stepRows(step, opened)),
+    make("tr", { class: "sum", id: "cost-total" }, make("td", {}, "Total"), make("td"), ...sums(total))];
 }
 
-const sums = (of) => [number(of.calls), number(of.total_tokens - of.output_tokens), number(of.output_tokens),
-  make("td", { class: "number" }, spent(of))];
+// Opens and folds steps, and shows prompts: rows come and go, so the table listens for them.
+export function watchCosts(table, executionId, opened) {
+  table.addEventListener("click", ({ target }) => {
+    const { calls, prompt } = target.closest("button")?.dataset ?? {};
+    if (prompt !== undefined) showPrompt(JSON.parse(prompt), executionId);
+    if (calls === undefined) return;
+    if (!opened.delete(calls)) opened.add(calls);
+    target.closest("button").setAttribute("aria-expanded", String(opened.has(calls)));
+    for (const row of table.querySelectorAll(`[data-of="${CSS.escape(calls)}"]`)) row.hidden = !opened.has(calls);
+  });
+}
 
-function stepRows(step, executionId, opened) {
+const sums = (of) => [number(of.calls, "Calls"), number(of.total_tokens - of.output_tokens, "Tokens in"),
+  number(of.output_tokens, "Tokens out"), make("td", { class: "number", "data-label": "US$" }, spent(of))];
+
+function stepRows(step, opened) {
   const calls = step.attempts.flatMap(({ attempt, calls: made }) => made.map((call) => ({ ...call, attempt })));
   const models = [...new Set(calls.map((call) => call.requested_model))].join(", ");
-  const rows = calls.map((call) => callRow(call, executionId, step.step_id));
-  const toggle = make("button", { type: "button", class: "fold", "data-calls": step.step_id, disabled: calls.length === 0 }, step.step_id);
-  const show = () => {
-    toggle.setAttribute("aria-expanded", String(opened.has(step.step_id)));
-    for (const row of rows) row.hidden = !opened.has(step.step_id);
-  };
-  toggle.addEventListener("click", () => {
-    if (!opened.delete(step.step_id)) opened.add(step.step_id);
-    show();
-  });
-  show();
-  return [make("tr", {}, make("td", {}, toggle), make("td", {}, models), ...sums(step)), ...rows];
+  const isOpen = opened.has(step.step_id);
+  const toggle = make("button", { type: "button", class: "fold", id: `fold-${step.step_id}`, "data-calls": step.step_id,
+    "aria-expanded": String(isOpen), disabled: calls.length === 0 }, step.step_id);
+  return [make("tr", { id: `cost-${step.step_id}` }, make("td", {}, toggle), make("td", { "data-label": "Model" }, models), ...sums(step)),
+    ...calls.map((call) => callRow(call, step.step_id, isOpen))];
 }
 
-function callRow(call, executionId, stepId) {
-  const name = `${call.kind}, attempt ${call.attempt}${call.ordinal > 1 ? `, try ${call.ordinal}` : ""}`;
-  const ask = make("button", { type: "button", class: "quiet", "aria-label": `What was asked: ${stepId}, ${name}` }, "prompt");
-  ask.addEventListener("click", () => showPrompt(call, executionId, stepId));
-  return make("tr", { class: "call" },
-    make("td", {}, name, " ", ask),
-    make("td", {}, `${call.model || call.requested_model} · ${moment(call.started_at)}`,
-      call.error ? make("p", { class: "fault" }, call.error) : null),
-    make("td", { class: "number" }, badge(call.status)),
-    number(call.total_tokens - call.output_tokens), number(call.output_tokens),
-    make("td", { class: "number" }, costOf(call)));
+function callRow(call, stepId, isOpen) {
+  const { attempt, kind, ordinal } = call;
+  const name = `${kind}, attempt ${attempt}${ordinal > 1 ? `, try ${ordinal}` : ""}`;
+  const id = `${stepId}-${kind}-${attempt}-${ordinal}`;
+  const ask = make("button", { type: "button", class: "quiet", id: `ask-${id}`, "aria-label": `What was asked: ${stepId}, ${name}`,
+    "data-prompt": JSON.stringify({ attempt, kind, ordinal, stepId }) }, "prompt");
+  return make("tr", { class: "call", id: `call-${id}`, "data-of": stepId, hidden: !isOpen },
+    make("td", {}, make("span", {}, name, " ", ask)),
+    make("td", { "data-label": "Model" }, make("span", {}, `${call.model || call.requested_model} · ${moment(call.started_at)}`,
+      call.error ? make("p", { class: "fault" }, call.error) : null)),
+    make("td", { class: "number", "data-label": "Status" }, badge(call.status)),
+    number(call.total_tokens - call.output_tokens, "Tokens in"), number(call.output_tokens, "Tokens out"),
+    make("td", { class: "number", "data-label": "US$" }, costOf(call)));
 }
 
 const costOf = (call) => call.cost_usd === null && call.estimated_cost_usd !== null
   ? `at most ${money(call.estimated_cost_usd)}` : money(call.cost_usd);
 
-async function showPrompt({ attempt, kind, ordinal }, executionId, stepId) {
+async function showPrompt({ attempt, kind, ordinal, stepId }, executionId) {
   const close = make("button", { type: "submit", value: "close" }, "Close");
   const said = make("div", { class: "prompt" });
   const dialog = make("dialog", { class: "wide", "aria-label": `What ${stepId} was asked` },

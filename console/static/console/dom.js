@@ -54,9 +54,9 @@ export function readable(value) {
 
 function table(rows) {
   const columns = [...new Set(rows.flatMap((row) => Object.keys(row)))];
-  return make("div", { class: "scroll" }, make("table", {},
+  return make("div", { class: "scroll" }, make("table", { class: "narrow-cards" },
     make("thead", {}, make("tr", {}, columns.map((column) => make("th", { scope: "col" }, words(column))))),
-    make("tbody", {}, rows.map((row) => make("tr", {}, columns.map((column) => make("td", {}, cell(row[column]))))))));
+    make("tbody", {}, rows.map((row) => make("tr", {}, columns.map((column) => make("td", { "data-label": words(column) }, cell(row[column]))))))));
 }
 
 const cell = (value) =>

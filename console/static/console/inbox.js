@@ -1,12 +1,15 @@
-// What waits for an answer, over all executions that one may see. A form that is there is left alone: somebody may be writing.
+// What waits for people, over all executions that one may see: questions with their forms, decisions and budgets as links.
 
-import { all } from "./api.js";
+import { Problem, all, logIn, reach } from "./api.js";
 import { flag, make, moment, words } from "./dom.js";
-import { questionForm } from "./questions.js";
+import { tell } from "./faults.js";
+import { showForms } from "./forms.js";
+import { morph } from "./morph.js";
+import { questionForm, questionName } from "./questions.js";
+import { forget } from "./unsent.js";
 
 const REFRESH_MS = 5000;
-const place = document.getElementById("questions");
-const fault = document.getElementById("error");
+const at = (name) => document.getElementById(name);
 
 function entry(found) {
   const { execution_id: id, item } = found;
@@ -14,27 +17,35 @@ function entry(found) {
     make("p", { class: "facts" },
       make("a", { href: `/executions/${id}/` }, words(found.workflow_id)), ` · ${found.scope_type} / ${found.scope_id} · `,
       item ? `${item.keys.join(" / ")} ${item.label} · ` : "", `since ${moment(found.clarification.asked_at)} `, flag(found) ?? ""),
-    questionForm(id, found, load));
+    questionForm(id, found, look));
 }
 
-async function load() {
+async function loadQuestions() {
   const found = await all("/clarifications/");
-  const wanted = new Map(found.map((each) => [`${each.execution_id} ${each.step_id} ${each.clarification.asked_at}`, each]));
-  for (const known of [...place.children]) if (!wanted.delete(known.dataset.key)) known.remove();
-  for (const [key, each] of wanted) {
-    const made = entry(each);
-    made.dataset.key = key;
-    place.append(made);
-  }
-  document.getElementById("empty").hidden = found.length > 0;
-  fault.hidden = true;
+  const wanted = new Map(found.map((each) => [questionName(each.execution_id, each), () => entry(each)]));
+  showForms(at("questions"), wanted, { discard: forget });
 }
 
-function look() {
-  load().catch((error) => {
-    fault.textContent = error.message;
-    fault.hidden = false;
-  });
+// Decisions and budgets stand in the page as the server makes it.
+async function loadOthers() {
+  const response = await reach(location.pathname);
+  if (response.redirected) return logIn();
+  if (!response.ok) throw new Problem({ status: response.status, detail: `The server answered ${response.status}.` });
+  const fresh = new DOMParser().parseFromString(await response.text(), "text/html");
+  morph(at("waiting"), ...fresh.getElementById("waiting").childNodes);
+  at("waiting-count").textContent = fresh.getElementById("waiting-count").textContent;
+}
+
+async function look() {
+  try {
+    await Promise.all([loadQuestions(), loadOthers()]);
+    at("empty").hidden = at("questions").children.length > 0 || at("waiting").querySelector("article") !== null;
+    at("connection").hidden = true;
+  } catch (error) {
+    if (!(error instanceof Problem)) throw error;
+    if (error.passes) at("connection").hidden = false;
+    else tell(error.message);
+  }
 }
 
 setInterval(() => { if (!document.hidden) look(); }, REFRESH_MS);

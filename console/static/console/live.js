@@ -2,10 +2,14 @@
 
 import { Problem, all, get, post } from "./api.js";
 import { badge, flag, make, moment, readable, spent, words } from "./dom.js";
-import { acceptanceForm } from "./acceptance.js";
-import { budgetForm, budgetKey, budgetLines } from "./budget.js";
-import { costRows } from "./costs.js";
-import { questionForm } from "./questions.js";
+import { acceptanceForm, acceptanceName } from "./acceptance.js";
+import { budgetForm, budgetLines, budgetName, waitsForBudget } from "./budget.js";
+import { costRows, watchCosts } from "./costs.js";
+import { attempt, tell } from "./faults.js";
+import { showForms } from "./forms.js";
+import { morph } from "./morph.js";
+import { questionForm, questionName } from "./questions.js";
+import { forget } from "./unsent.js";
 import { follow as followStream } from "../scriptorium/stream.js";
 
 const page = document.getElementById("execution");
@@ -14,6 +18,7 @@ const at = (name) => document.getElementById(name);
 const documents = new Map(); // document id → the version that is shown, and its element
 const drafts = new Map(); // step id → what it is writing now
 const opened = new Set(); // ids of the steps whose calls are shown
+const FORMS = { discard: forget, after: at("name") }; // where the focus goes when a form that has it was sent
 const ENDED = new Set(["completed", "failed", "cancelled"]);
 const WRITING = new Set(["running", "remediating"]);
 const MOST_VIOLATIONS = 5; // on a card
@@ -23,26 +28,26 @@ const HIDDEN_SECONDS = 30; // between two readings of a page that nobody looks a
 function showExecution(execution) {
   document.title = `${execution.dry_run ? "Dry run · " : ""}${execution.status} · ${execution.workflow_id} · Scriptorium`;
   at("name").textContent = words(execution.workflow_id);
-  at("facts").replaceChildren(
+  morph(at("facts"),
     `${execution.scope_type} / ${execution.scope_id} · version ${execution.workflow_version} · `,
     `${execution.requested_by || "the system"}, ${moment(execution.created_at)} · ${spent(execution)} `,
     flag(execution) ?? "");
   at("dry-run").hidden = !execution.dry_run;
-  at("status").replaceChildren(badge(execution.status));
+  morph(at("status"), badge(execution.status));
   at("cancel").hidden = ENDED.has(execution.status);
   at("retry").hidden = !["failed", "cancelled"].includes(execution.status);
-  at("error").hidden = !execution.error;
-  at("error").textContent = execution.error ? `${execution.error.message} (${execution.error.code})` : "";
+  at("failure").hidden = !execution.error;
+  at("failure").textContent = execution.error ? `${execution.error.message} (${execution.error.code})` : "";
 }
 
 function stepCard(step) {
   const inputs = step.inputs.map((each) => `${words(each.type)} v${each.version}`).join(", ");
-  return make("div", { class: "step", "data-status": step.status, "data-step": step.step_id },
+  return make("div", { class: "step", id: `step-${step.step_id}`, "data-status": step.status, "data-step": step.step_id },
     make("h3", {}, step.name),
     make("div", {}, badge(step.status)),
     make("p", {}, step.role, step.attempt > 1 ? ` · attempt ${step.attempt}` : ""),
     inputs ? make("p", {}, `reads ${inputs}`) : null,
-    step.document ? make("p", {}, make("a", { href: `#document-${step.document.id}` }, `${words(step.produces)} v${step.document.version}`)) : null,
+    step.document ? make("p", {}, make("a", { id: `to-document-${step.document.id}`, href: `#document-${step.document.id}` }, `${words(step.produces)} v${step.document.version}`)) : null,
     step.status === "waiting" && step.resume_at ? make("p", {}, `goes on at ${moment(step.resume_at)}`) : null,
     step.short_of ? make("p", {}, `waits for a bigger budget: ${words(step.short_of)}`) : null,
     step.error ? make("p", { class: "fault" }, step.error.message) : null,
@@ -85,7 +90,8 @@ function itemsCard(steps) {
   const by = new Map(NOTABLE.map((status) => [status, steps.filter((step) => step.status === status)]));
   const status = NOTABLE.find((each) => by.get(each).length) ?? "pending";
   const named = ["failed", "waiting", "remediating", "running"].flatMap((each) => by.get(each)).slice(0, 8);
-  return make("div", { class: "step", "data-status": status, "data-step": steps[0].step_id.split("@")[0] },
+  const slug = steps[0].step_id.split("@")[0];
+  return make("div", { class: "step", id: `step-${slug}`, "data-status": status, "data-step": slug },
     make("h3", {}, steps[0].name),
     make("div", {}, badge(status)),
     make("p", {}, `${steps[0].role} · ${by.get("completed").length} of ${steps.length} done`),
@@ -99,35 +105,22 @@ function showSteps(steps) {
   const cards = new Map();
   for (const step of steps) cards.set(step.step_id.split("@")[0], [...(cards.get(step.step_id.split("@")[0]) ?? []), step]);
   for (const card of cards.values()) levels.set(card[0].level, [...(levels.get(card[0].level) ?? []), card]);
-  at("pipeline").replaceChildren(...[...levels.keys()].sort((a, b) => a - b)
-    .map((level) => make("div", { class: "level" },
+  morph(at("pipeline"), [...levels.keys()].sort((a, b) => a - b)
+    .map((level) => make("div", { class: "level", id: `level-${level}` },
       levels.get(level).map((card) => card[0].item ? itemsCard(card) : stepCard(card[0])))));
   for (const place of at("pipeline").querySelectorAll(".draft")) place.scrollTop = place.scrollHeight;
-  showForms("questions", steps.filter((step) => step.status === "waiting" && step.clarification?.answers === null),
-    (step) => step.clarification.round, (step) => questionForm(id, step, refresh));
-  showForms("acceptance", steps.filter((step) => step.acceptance?.needed),
-    (step) => step.document.version, (step) => acceptanceForm(id, step, refresh));
-}
-
-// A form that is there already is left alone: somebody may be writing in it.
-function showForms(place, steps, round, form) {
-  const wanted = new Map(steps.map((step) => [`${step.step_id}/${round(step)}`, step]));
-  for (const known of [...at(place).children]) if (!wanted.delete(known.dataset.key)) known.remove();
-  for (const [key, step] of wanted) {
-    const made = form(step);
-    made.dataset.key = key;
-    at(place).append(made);
-  }
+  const asking = steps.filter((step) => step.status === "waiting" && step.clarification?.answers === null);
+  showForms(at("questions"), new Map(asking.map((step) => [questionName(id, step), () => questionForm(id, step, update)])), FORMS);
+  const deciding = steps.filter((step) => step.acceptance?.needed);
+  showForms(at("acceptance"), new Map(deciding.map((step) => [acceptanceName(id, step), () => acceptanceForm(id, step, update)])), FORMS);
 }
 
 function showBudget(execution, steps) {
   const lines = budgetLines(execution);
-  at("limits").replaceChildren(...lines);
+  morph(at("limits"), lines);
   at("limits").closest("section").hidden = lines.length === 0;
-  const key = budgetKey(execution);
-  if (at("budget").dataset.key === (key ?? "")) return;
-  at("budget").dataset.key = key ?? "";
-  at("budget").replaceChildren(...(key === null ? [] : [budgetForm(execution, steps, refresh)]));
+  const wanted = waitsForBudget(execution) ? [[budgetName(execution), () => budgetForm(execution, steps, update)]] : [];
+  showForms(at("budget"), new Map(wanted), FORMS);
 }
 
 // Documents of items lie together, by step. What a document says is read when it is opened.
@@ -138,8 +131,11 @@ function showDocuments(steps) {
     if (!made || shown?.version === made.version) continue;
     at("documents").querySelector(".empty")?.remove();
     const card = documentCard(step, documents.size === 0 || shown?.card.open);
-    if (shown) shown.card.replaceWith(card);
-    else (step.item ? group(step) : at("documents")).append(card);
+    if (shown) {
+      const held = shown.card.contains(document.activeElement);
+      shown.card.replaceWith(card);
+      if (held) card.querySelector("summary").focus({ preventScroll: true });
+    } else (step.item ? group(step) : at("documents")).append(card);
     documents.set(made.id, { version: made.version, card });
   }
 }
@@ -160,13 +156,21 @@ function documentCard(step, open) {
   const summary = make("summary", {}, make("h3", {}, made.title),
     make("span", { class: "hint" }, `${made.type} v${made.version}${step.item ? ` · ${step.item.keys.join(" / ")}` : ""}`));
   const card = make("details", { class: "card document", id: `document-${made.id}`, open: Boolean(open) }, summary);
-  const fill = () => attempt(async () => {
-    const found = await get(`/documents/${made.id}/versions/${made.version}`);
-    summary.append(flag(found) ?? "");
-    card.append(...documentBody(found));
+  let filled = false;
+  const fill = () => attempt(`Opening "${made.title}"`, async () => {
+    if (filled) return;
+    filled = true;
+    try {
+      const found = await get(`/documents/${made.id}/versions/${made.version}`);
+      summary.append(flag(found) ?? "");
+      card.append(...documentBody(found));
+    } catch (error) {
+      filled = false; // opened again, it is read again
+      throw error;
+    }
   });
   if (open) fill();
-  else card.addEventListener("toggle", fill, { once: true });
+  card.addEventListener("toggle", () => { if (card.open) fill(); });
   return card;
 }
 
@@ -198,7 +202,7 @@ async function refresh() {
       showExecution(execution);
       showSteps(steps);
       showBudget(execution, steps);
-      at("costs").replaceChildren(...costRows(costs, id, opened));
+      morph(at("costs"), costRows(costs, opened));
       showDocuments(steps);
     } while (again);
   })().finally(() => { reading = null; });
@@ -211,14 +215,10 @@ let later = null;
 function update() {
   clearTimeout(later);
   refresh().catch((error) => {
-    if (error instanceof Problem && error.body.status < 500) showFault(error.message);
-    else later = setTimeout(update, RETRY_MS);
+    if (!(error instanceof Problem)) throw error;
+    if (error.passes) later = setTimeout(update, RETRY_MS);
+    else tell(error.message);
   });
-}
-
-function showFault(message) {
-  at("error").textContent = message;
-  at("error").hidden = false;
 }
 
 function follow() {
@@ -237,7 +237,7 @@ function follow() {
       at("connection").hidden = state !== "waiting" || why === "hidden" || why === "starting" || last === "complete";
     },
     onError(problem, { final }) {
-      if (final) showFault(problem.detail);
+      if (final) tell(problem.detail);
     },
   });
   // A hidden page leaves its connection to those that are looked at; its title goes on telling how things stand.
@@ -246,22 +246,13 @@ function follow() {
   }, HIDDEN_SECONDS * 1000);
 }
 
-async function attempt(action) {
-  try {
-    await action();
-  } catch (error) {
-    if (!(error instanceof Problem)) throw error;
-    showFault(error.message);
-  }
-}
-
-at("cancel").addEventListener("click", () => attempt(async () => {
+at("cancel").addEventListener("click", () => attempt("Cancel", async () => {
   if (!confirm("Stop this execution? A model call under way is ended; what it costs is still counted.")) return;
   await post(`/executions/${id}/cancel`);
-  await refresh();
+  update();
 }));
 
-at("retry").addEventListener("click", () => attempt(async () => {
+at("retry").addEventListener("click", () => attempt("Retry", async () => {
   await post(`/executions/${id}/retry`);
   location.reload();  // with a stream of its own: the old one has ended
 }));
@@ -272,4 +263,6 @@ document.addEventListener("click", (event) => {
   for (let each = link && at(link.hash.slice(1)); each; each = each.parentElement) if (each.localName === "details") each.open = true;
 });
 
-refresh().then(follow).catch((error) => showFault(error.message));
+watchCosts(at("costs"), id, opened);
+update();
+follow();

@@ -1,7 +1,9 @@
 // A step's questions as a form, typed as the questions are.
 
-import { Problem, post } from "./api.js";
+import { post } from "./api.js";
 import { make, moment } from "./dom.js";
+import { sends } from "./forms.js";
+import { forget, keep } from "./unsent.js";
 
 const TEXT = 20000; // characters, where the question sets no bound
 const THEN = { defaults: "then the defaults are taken", fail: "then the step fails", wait: "it is waited for longer, too" };
@@ -55,6 +57,10 @@ function answer(form, question) {
 
 const place = (pointer) => pointer.replace(/^\/answers\//, "").replaceAll("~1", "/").replaceAll("~0", "~");
 
+// A round of questions: what is written into its form belongs to it alone.
+export const questionName = (executionId, { step_id: step, clarification }) =>
+  `questions/${executionId}/${step}/${clarification.round}/${clarification.asked_at}`;
+
 export function questionForm(executionId, step, answered) {
   const { questions, round, expires_at: expires, on_deadline: then } = step.clarification;
   const fields = new Map(questions.map((question) => [question.id, make("fieldset", {},
@@ -68,27 +74,27 @@ export function questionForm(executionId, step, answered) {
   const form = make("form", { class: "card questions", "data-step": step.step_id, "data-round": round, novalidate: true },
     make("h2", {}, `${step.name} asks`),
     expires ? make("p", { class: "hint" }, `Until ${moment(expires)}; ${THEN[then]}.`) : null, ...fields.values(), general, make("div", { class: "actions" }, send));
-  form.addEventListener("submit", async (event) => {
-    event.preventDefault();
-    form.querySelectorAll(".error").forEach((each) => { each.hidden = true; });
-    const answers = Object.fromEntries(questions.map((each) => [each.id, answer(form, each)]).filter(([, value]) => value !== null));
-    send.disabled = true;
-    try {
+  const name = questionName(executionId, step);
+  sends(form, {
+    async act() {
+      form.querySelectorAll(".error").forEach((each) => { each.hidden = true; });
+      const answers = Object.fromEntries(questions.map((each) => [each.id, answer(form, each)]).filter(([, value]) => value !== null));
       await post(`/executions/${executionId}/steps/${step.step_id}/clarification`, { answers });
+      forget(name);
       answered();
-    } catch (error) {
-      send.disabled = false;
-      if (!(error instanceof Problem)) {
-        show(general, error.message);
-        throw error;
-      }
-      show(general, error.errors.some((each) => fields.has(place(each.pointer))) ? "" : error.message);
-      for (const each of error.errors) {
+    },
+    refuse(error) {
+      if (error.body?.status === 409) answered();
+      const faults = (error.errors ?? []).filter((each) => fields.has(place(each.pointer)));
+      show(general, faults.length ? "" : error.message);
+      for (const each of faults) {
         const field = fields.get(place(each.pointer));
-        if (field) show(field.querySelector(".error"), each.detail);
+        show(field.querySelector(".error"), each.detail);
+        field.querySelector("input, textarea").setAttribute("aria-invalid", "true");
       }
-    }
+    },
   });
+  keep(form, name);
   return form;
 }
 

@@ -1,0 +1,87 @@
+// The form that starts an execution: once, however often it is sent.
+
+import { get, post } from "./api.js";
+import { make } from "./dom.js";
+import { attempt } from "./faults.js";
+import { sends, unlock } from "./forms.js";
+import { forget, keep, unsent } from "./unsent.js";
+
+const NAME = "start";
+const BUSY_MS = 1000; // between two tries, while the first is under way
+const BUSY_TRIES = 60;
+const FIELDS = ["workflow_id", "scope_type", "scope_id", "input"];
+const dialog = document.getElementById("start");
+const form = document.getElementById("start-form");
+const fault = document.getElementById("start-error");
+let workflows = [];
+let key = null; // of the start that the form is about; a draft keeps it
+let save = null; // once the form is kept
+
+const newKey = () => [...crypto.getRandomValues(new Uint8Array(16))].map((each) => each.toString(16).padStart(2, "0")).join("");
+
+function describe() {
+  const chosen = workflows.find((each) => each.id === form.workflow_id.value);
+  document.getElementById("workflow-about").textContent = chosen ? `${chosen.description} ${chosen.step_count} step(s).` : "";
+}
+
+async function open() {
+  workflows = (await get("/workflows/", { limit: 200 })).data;
+  const chosen = form.workflow_id.value;
+  form.workflow_id.replaceChildren(...workflows.map((each) => make("option", { value: each.id, selected: each.id === chosen }, each.name)));
+  key ??= unsent(NAME)?.key ?? newKey();
+  save ??= keep(form, NAME, () => ({ key, open: dialog.open }));
+  describe();
+  if (!dialog.open) dialog.showModal();
+}
+
+// Sends it until the first try, which may be under way, has ended.
+async function start(body) {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await post("/executions/", body, { "Idempotency-Key": key });
+    } catch (error) {
+      if (error.body?.code !== "idempotency-key-busy" || tries === BUSY_TRIES) throw error;
+      await new Promise((done) => { setTimeout(done, BUSY_MS); });
+    }
+  }
+}
+
+function refuse(error) {
+  const places = (error.errors ?? []).map((each) => `${each.pointer.slice(1)}: ${each.detail}`);
+  fault.textContent = places.length ? places.join(" ") : error.message;
+  fault.hidden = false;
+  for (const each of error.errors ?? []) form.elements[each.pointer.split("/")[1]]?.setAttribute("aria-invalid", "true");
+  if (error.body?.code !== "idempotency-key-reused") return;
+  fault.textContent = "This form has started an execution already, with other values: look at the list. Start again to start one more.";
+  key = newKey();
+  save();
+}
+
+document.getElementById("open-start").addEventListener("click", () => attempt("Opening the form", open));
+document.getElementById("close-start").addEventListener("click", () => dialog.close());
+dialog.addEventListener("close", () => { if (unsent(NAME)) save(); });
+form.workflow_id.addEventListener("change", describe);
+document.getElementById("file").addEventListener("change", (event) => attempt("Loading the file", async () => {
+  const [file] = event.target.files;
+  if (!file) return;
+  form.input.value = await file.text();
+  save();
+}));
+sends(form, {
+  async act() {
+    fault.hidden = true;
+    const started = await start(Object.fromEntries([...FIELDS.map((name) => [name, form[name].value]), ["dry_run", form.dry_run.checked]]));
+    forget(NAME);
+    location.assign(`/executions/${started.execution_id}/`);
+  },
+  refuse,
+});
+// A page that the browser brings back from its memory holds what was sent.
+window.addEventListener("pageshow", (event) => {
+  if (!event.persisted || form.dataset.state !== "sent") return;
+  form.reset();
+  key = newKey();
+  unlock(form);
+  dialog.close();
+});
+if (unsent(NAME)?.open) attempt("Opening the form", open);
