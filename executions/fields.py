@@ -71,7 +71,7 @@ class BriefField(_JsonField):
 
     default_error_messages: ClassVar[dict[str, Any]] = {
         "wrong_type": "Expected a text or an object.",
-        "empty": "This may not be empty.",
+        "empty": "This may not be empty; leave it out to start without a brief.",
     }
 
     def to_internal_value(self, data: object) -> object:

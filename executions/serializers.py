@@ -54,7 +54,11 @@ class StartExecutionRequest(StrictSerializer):
     workflow_version = serializers.IntegerField(
         min_value=1, max_value=MAX_INTEGER, required=False, help_text="The newest one by default."
     )
-    input = BriefField(help_text="The brief: a text or an object.")
+    input = BriefField(
+        required=False,
+        allow_null=True,
+        help_text="The brief: a text or an object. null or left out: there is none, where the workflow allows that.",
+    )
     tags = serializers.ListField(child=serializers.CharField(max_length=63), max_length=20, required=False)
     dry_run = serializers.BooleanField(
         default=False, help_text="Every model is the rehearsal; costs nothing, and leaves the scope's documents alone."
@@ -204,7 +208,7 @@ class ExecutionResponse(serializers.Serializer[Any]):
     scope_type = serializers.CharField(source="execution.scope.type")
     scope_id = serializers.CharField(source="execution.scope.key")
     version = serializers.IntegerField(source="execution.version", help_text="Also the ETag.")
-    input = BriefField(source="execution.input")
+    input = BriefField(source="execution.input", allow_null=True, help_text="The brief; null: none was given.")
     tags = serializers.ListField(source="execution.tags", child=serializers.CharField())
     requested_by = serializers.CharField(source="execution.requested_by_name", help_text="Name of the user.")
     rehearsal = serializers.BooleanField(help_text="A model that only rehearses has worked on it.")

@@ -12,10 +12,11 @@ from documents import repository as documents
 from executions.engine.answers import question_faults
 from executions.engine.dry_run import Script
 from executions.engine.errors import BudgetExceeded, FieldError, Invalid, NotFound, UnpricedModel
+from executions.engine.execution import Brief
 from executions.wiring import ports
 from telemetry import prices, scope_budgets
 from workflows import repository as workflows
-from workflows.definition import WorkflowDefinition, pointer
+from workflows.definition import BriefPolicy, WorkflowDefinition, pointer
 
 
 def published(workflow_id: str, version: int | None) -> tuple[WorkflowDefinition, int]:
@@ -30,15 +31,34 @@ def published(workflow_id: str, version: int | None) -> tuple[WorkflowDefinition
     return workflows.get_definition(workflow_id, number), number
 
 
-def require_all(definition: WorkflowDefinition, scope_id: UUID, *, script: Script | None, now: datetime) -> None:
+def require_brief(definition: WorkflowDefinition, brief: Brief | None) -> None:
+    """Refuse a brief that the workflow does not take, and a start without one that it needs.
+
+    Raises:
+        Invalid: the brief is missing, or not taken; with a pointer to `/input`.
+    """
+    if brief is None and definition.brief is BriefPolicy.REQUIRED:
+        raise _brief_error("required", f"The workflow {definition.id!r} needs a brief.")
+    if brief is not None and definition.brief is BriefPolicy.NONE:
+        raise _brief_error("not_allowed", f"The workflow {definition.id!r} takes no brief: leave it out.")
+
+
+def _brief_error(code: str, detail: str) -> Invalid:
+    return Invalid(detail, [FieldError(pointer="/input", code=code, detail=detail)])
+
+
+def require_all(
+    definition: WorkflowDefinition, scope_id: UUID, *, brief: Brief | None, script: Script | None, now: datetime
+) -> None:
     """Refuse a start that cannot lead anywhere.
 
     Raises:
         BudgetExceeded: the scope has spent its month, and not all models of the workflow are free.
         UnpricedModel: a step's model has no known price, and REQUIRE_PRICED is on; with pointers to the steps.
-        Invalid: a step names a model of no provider, the scope lacks a document that the workflow starts from, or the
-            workflow what the script speaks of.
+        Invalid: the brief is missing or not taken, a step names a model of no provider, the scope lacks a document that
+            the workflow starts from, or the workflow what the script speaks of.
     """
+    require_brief(definition, brief)
     if script is None:
         _require_providers(definition)
         _require_room(definition, scope_id, now)

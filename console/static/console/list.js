@@ -70,7 +70,8 @@ form.addEventListener("submit", async (event) => {
   fault.hidden = true;
   try {
     const started = await post("/executions/", Object.fromEntries(
-      [...["workflow_id", "scope_type", "scope_id", "input"].map((name) => [name, form[name].value]), ["dry_run", form.dry_run.checked]]));
+      [...["workflow_id", "scope_type", "scope_id"].map((name) => [name, form[name].value]),
+        ["input", form.input.value.trim() ? form.input.value : null], ["dry_run", form.dry_run.checked]]));
     location.assign(`/executions/${started.execution_id}/`);
   } catch (error) {
     if (!(error instanceof Problem)) throw error;

@@ -49,6 +49,8 @@ class Command(BaseCommand):
             with running_server(data_dir) as url:
                 client = ApiClient(url, issue_token(data_dir, "demo"))
                 try:
+                    if client.get(f"/workflows/{workflow}")["definition"].get("brief") == "none":
+                        del body["input"]
                     self._run(console, client, url, {**body, "dry_run": dry_run}, sheet)
                 finally:
                     client.close()
