@@ -9,10 +9,31 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from common.listings import listed
+
 
 def timestamp(moment: datetime) -> str:
     """Return a moment as RFC 3339 in UTC, with milliseconds and `Z`."""
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+class WordField(serializers.ChoiceField):
+    """One of a few words on its way in; for another one the answer names them."""
+
+    def to_internal_value(self, data: object) -> object:
+        """Return the word.
+
+        Raises:
+            ValidationError: it is none of them.
+        """
+        try:
+            return super().to_internal_value(data)
+        except serializers.ValidationError as error:
+            raise serializers.ValidationError(self._refusal(data), code="invalid_choice") from error
+
+    def _refusal(self, data: object) -> str:
+        said = repr(data) if isinstance(data, str) else "This"
+        return f"{said} is none of: {listed([*self.choices])}."
 
 
 @extend_schema_field(OpenApiTypes.DATETIME)

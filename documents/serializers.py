@@ -6,7 +6,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from access.fields import TimestampField
+from access.fields import TimestampField, WordField
 from access.serializers import StrictSerializer
 from documents.selectors import DocumentStatus
 
@@ -17,7 +17,7 @@ class DocumentFilters(StrictSerializer):
     scope_type = serializers.CharField(required=False)
     scope_id = serializers.CharField(required=False, help_text="Key of the scope.")
     type = serializers.CharField(required=False)
-    status = serializers.ChoiceField(choices=DocumentStatus.choices, required=False)
+    status = WordField(choices=DocumentStatus.choices, required=False)
     execution_id = serializers.UUIDField(required=False, help_text="That made any version of it.")
     q = serializers.CharField(required=False, max_length=500, help_text="Full text of title and content.")
 

@@ -11,6 +11,7 @@ import pydantic
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from access.fields import WordField
 from executions.engine.dry_run import Script
 
 MAX_CHARACTERS = 200_000  # of text, or of an object's JSON
@@ -119,7 +120,7 @@ class WordsField(serializers.ListField):
     """Some of the words that there are: with commas between them, or one by one."""
 
     def __init__(self, *, words: list[tuple[str, str]], **options: Any) -> None:
-        super().__init__(child=serializers.ChoiceField(choices=words), allow_empty=False, **options)
+        super().__init__(child=WordField(choices=words), allow_empty=False, **options)
 
     def to_internal_value(self, data: Any) -> list[str]:
         """Return the words, each once.

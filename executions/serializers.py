@@ -9,7 +9,7 @@ from typing import Any
 from drf_spectacular.utils import OpenApiExample, extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 
-from access.fields import MoneyField, TimestampField
+from access.fields import MoneyField, TimestampField, WordField
 from access.serializers import StrictSerializer
 from executions.budget_serializers import BudgetRequest, BudgetResponse
 from executions.engine.acceptance import Verdict
@@ -111,7 +111,7 @@ class ClarificationAnswers(StrictSerializer):
 class AcceptanceRequest(StrictSerializer):
     """What is decided about a document that waits for it, and which version of it was read."""
 
-    decision = serializers.ChoiceField(choices=values(Verdict))
+    decision = WordField(choices=values(Verdict))
     document_version = serializers.IntegerField(min_value=1, max_value=MAX_INTEGER)
     comment = serializers.CharField(
         required=False,
@@ -137,7 +137,7 @@ class ExecutionFilters(StrictSerializer):
     """What the list can be narrowed to."""
 
     status = serializers.ListField(
-        child=serializers.ChoiceField(choices=values(ExecutionStatus)), required=False, help_text="Repeatable."
+        child=WordField(choices=values(ExecutionStatus)), required=False, help_text="Repeatable."
     )
     workflow_id = serializers.CharField(required=False)
     scope_type = serializers.CharField(required=False)
@@ -145,7 +145,7 @@ class ExecutionFilters(StrictSerializer):
     tag = serializers.CharField(required=False)
     created_after = serializers.DateTimeField(required=False, help_text="RFC 3339; included.")
     created_before = serializers.DateTimeField(required=False, help_text="RFC 3339; not included.")
-    waiting_on = serializers.ChoiceField(choices=values(WaitingOn), required=False)
+    waiting_on = WordField(choices=values(WaitingOn), required=False)
     dry_run = serializers.BooleanField(allow_null=True, default=None, help_text="true: dry runs alone; false: none.")
 
 

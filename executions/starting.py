@@ -17,6 +17,7 @@ from executions.wiring import ports
 from telemetry import prices, scope_budgets
 from workflows import repository as workflows
 from workflows.definition import BriefPolicy, WorkflowDefinition, pointer
+from workflows.selectors import no_step, no_version, no_workflow
 
 
 def published(workflow_id: str, version: int | None) -> tuple[WorkflowDefinition, int]:
@@ -27,7 +28,8 @@ def published(workflow_id: str, version: int | None) -> tuple[WorkflowDefinition
     """
     number = version or workflows.newest_version(workflow_id)
     if number is None or workflows.version_row_id(workflow_id, number) is None:
-        raise NotFound(f"There is no workflow {workflow_id!r} in version {number or 1}.")
+        is_unknown = number is None or workflows.newest_version(workflow_id) is None
+        raise NotFound(no_workflow(workflow_id) if is_unknown else no_version(workflow_id, number))
     return workflows.get_definition(workflow_id, number), number
 
 
@@ -137,7 +139,9 @@ def _script_faults(script: Script, definition: WorkflowDefinition) -> Iterator[F
         where = ("rehearsal", "steps", name)
         step = known.get(name)
         if step is None:
-            yield FieldError(pointer=pointer(*where), code="unknown_step", detail=f"There is no step {name!r}.")
+            yield FieldError(
+                pointer=pointer(*where), code="unknown_step", detail=no_step(definition.id, name, [*known])
+            )
             continue
         if each.ask and step.clarification is None:
             yield FieldError(pointer=pointer(*where, "ask"), code="may_not_ask", detail="This step may not ask.")

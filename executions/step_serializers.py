@@ -8,7 +8,7 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema_field
 from rest_framework import serializers
 
-from access.fields import TimestampField
+from access.fields import TimestampField, WordField
 from access.serializers import StrictSerializer
 from executions.engine.acceptance import Verdict
 from executions.engine.clarification import ClarificationRound
@@ -144,7 +144,7 @@ class PromptFilters(StrictSerializer):
     """Which of a step's calls; without any of these its newest."""
 
     attempt = serializers.IntegerField(min_value=1, max_value=MAX_INTEGER, required=False)
-    kind = serializers.ChoiceField(choices=values(CallKind), required=False)
+    kind = WordField(choices=values(CallKind), required=False)
     ordinal = serializers.IntegerField(
         min_value=1, max_value=MAX_INTEGER, required=False, help_text="Of the try in its attempt, from 1."
     )

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from rest_framework import serializers
 
-from access.fields import MoneyField, TimestampField
+from access.fields import MoneyField, TimestampField, WordField
 from access.serializers import StrictSerializer
 from telemetry.moments import moment
 from telemetry.selectors import GROUPS
@@ -117,9 +117,7 @@ class SummaryQuery(StrictSerializer):
     to = serializers.CharField(required=False, help_text="RFC 3339 time or date; not included.")
     tz = serializers.CharField(required=False, default="UTC", help_text="IANA time zone of dates and days.")
     group_by = serializers.CharField(required=False, default="", help_text=f"Any of {', '.join(GROUPS)}.")
-    dry_run = serializers.ChoiceField(
-        choices=tuple(_DRY_RUNS), default="exclude", help_text="What becomes of the calls of dry runs."
-    )
+    dry_run = WordField(choices=tuple(_DRY_RUNS), default="exclude", help_text="What becomes of the calls of dry runs.")
 
     def get_fields(self) -> dict[str, Any]:
         """Add `from`, which is no name in Python."""
@@ -135,7 +133,7 @@ class SummaryQuery(StrictSerializer):
             ValidationError: there is no such zone.
         """
         if value not in _zones():
-            raise serializers.ValidationError("There is no such time zone.")
+            raise serializers.ValidationError("There is no such time zone; one is named as Europe/Berlin or UTC.")
         return ZoneInfo(value)
 
     def validate_group_by(self, value: str) -> list[str]:
