@@ -11,7 +11,6 @@ import pydantic
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from access.fields import WordField
 from executions.engine.dry_run import Script
 
 MAX_CHARACTERS = 200_000  # of text, or of an object's JSON
@@ -114,23 +113,6 @@ class AnswersField(_JsonField):
             raise serializers.ValidationError(faults)
         self.check(data)
         return dict(data)
-
-
-class WordsField(serializers.ListField):
-    """Some of the words that there are: with commas between them, or one by one."""
-
-    def __init__(self, *, words: list[tuple[str, str]], **options: Any) -> None:
-        super().__init__(child=WordField(choices=words), allow_empty=False, **options)
-
-    def to_internal_value(self, data: Any) -> list[str]:
-        """Return the words, each once.
-
-        Raises:
-            ValidationError: with those that are not known.
-        """
-        texts = data if isinstance(data, list) else [data]
-        found = [word.strip() for text in texts for word in str(text).split(",") if word.strip()]
-        return super().to_internal_value(list(dict.fromkeys(found)))
 
 
 def _inlined(schema: Any, parts: Mapping[str, Any]) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 from drf_spectacular.utils import OpenApiResponse
 
 _PROBLEM = {"$ref": "#/components/schemas/Problem"}
-_MEANING = {
+MEANINGS = {
     400: "The body is no JSON.",
     401: "Nobody said who asks.",
     402: "The scope has spent what it may spend this month.",
@@ -24,6 +24,6 @@ _MEANING = {
 def problems(*statuses: int) -> dict[Any, OpenApiResponse]:
     """Return the responses of these statuses."""
     return {
-        (status, "application/problem+json"): OpenApiResponse(_PROBLEM, description=_MEANING[status])
+        (status, "application/problem+json"): OpenApiResponse(_PROBLEM, description=MEANINGS[status])
         for status in statuses
     }

@@ -9,14 +9,14 @@ from typing import Any
 from drf_spectacular.utils import OpenApiExample, extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 
-from access.fields import MoneyField, TimestampField, WordField
+from access.fields import MoneyField, TimestampField, WordField, WordsField
 from access.serializers import StrictSerializer
 from executions.budget_serializers import BudgetRequest, BudgetResponse
 from executions.engine.acceptance import Verdict
 from executions.engine.dry_run import Script
 from executions.engine.events import EventType
 from executions.engine.states import ExecutionStatus, FailureCode, WaitingOn
-from executions.fields import AnswersField, BriefField, ScriptField, WordsField
+from executions.fields import AnswersField, BriefField, ScriptField
 from executions.progress.wire import DELTA
 from executions.selectors import ExecutionDetails
 from telemetry.serializers import UNPRICED
@@ -139,13 +139,13 @@ class ExecutionFilters(StrictSerializer):
     status = serializers.ListField(
         child=WordField(choices=values(ExecutionStatus)), required=False, help_text="Repeatable."
     )
-    workflow_id = serializers.CharField(required=False)
-    scope_type = serializers.CharField(required=False)
+    workflow_id = serializers.CharField(required=False, help_text="Slug of the workflow.")
+    scope_type = serializers.CharField(required=False, help_text="Kind of the scope.")
     scope_id = serializers.CharField(required=False, help_text="Key of the scope.")
-    tag = serializers.CharField(required=False)
+    tag = serializers.CharField(required=False, help_text="One of the tags that it was started with.")
     created_after = serializers.DateTimeField(required=False, help_text="RFC 3339; included.")
     created_before = serializers.DateTimeField(required=False, help_text="RFC 3339; not included.")
-    waiting_on = WordField(choices=values(WaitingOn), required=False)
+    waiting_on = WordField(choices=values(WaitingOn), required=False, help_text="Among what it waits for.")
     dry_run = serializers.BooleanField(allow_null=True, default=None, help_text="true: dry runs alone; false: none.")
 
 

@@ -27,9 +27,10 @@ def published(workflow_id: str, version: int | None) -> tuple[WorkflowDefinition
         NotFound: there is no such workflow or version.
     """
     number = version or workflows.newest_version(workflow_id)
-    if number is None or workflows.version_row_id(workflow_id, number) is None:
-        is_unknown = number is None or workflows.newest_version(workflow_id) is None
-        raise NotFound(no_workflow(workflow_id) if is_unknown else no_version(workflow_id, number))
+    if number is None or workflows.newest_version(workflow_id) is None:
+        raise NotFound(no_workflow(workflow_id))
+    if workflows.version_row_id(workflow_id, number) is None:
+        raise NotFound(no_version(workflow_id, number))
     return workflows.get_definition(workflow_id, number), number
 
 
