@@ -2,17 +2,60 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
+from typing import Any
 
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from common.listings import listed
+
+#: What the cursor of a page looks like; an empty one is none.
+CURSOR_PATTERN = "^[A-Za-z0-9_-]*$"
+
 
 def timestamp(moment: datetime) -> str:
     """Return a moment as RFC 3339 in UTC, with milliseconds and `Z`."""
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+class WordField(serializers.ChoiceField):
+    """One of a few words on its way in; for another one the answer names them."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        """Return the word.
+
+        Raises:
+            ValidationError: it is none of them.
+        """
+        try:
+            return super().to_internal_value(data)
+        except serializers.ValidationError as error:
+            raise serializers.ValidationError(self._refusal(data), code="invalid_choice") from error
+
+    def _refusal(self, data: object) -> str:
+        said = repr(data) if isinstance(data, str) else "This"
+        return f"{said} is none of: {listed([*self.choices])}."
+
+
+class WordsField(serializers.ListField):
+    """Some of the words that there are: with commas between them, or one by one."""
+
+    def __init__(self, *, words: Sequence[Any], **options: Any) -> None:
+        super().__init__(child=WordField(choices=words), allow_empty=False, **options)
+
+    def to_internal_value(self, data: Any) -> list[str]:
+        """Return the words, each once.
+
+        Raises:
+            ValidationError: with those that are not known.
+        """
+        texts = data if isinstance(data, list) else [data]
+        found = [word.strip() for text in texts for word in str(text).split(",") if word.strip()]
+        return super().to_internal_value(list(dict.fromkeys(found)))
 
 
 @extend_schema_field(OpenApiTypes.DATETIME)

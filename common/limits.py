@@ -62,6 +62,7 @@ class Limits:
         9_999,
         "Items that the `limit` of a `for_each` may allow",
         answer="a fault of the definition",
+    )
     pattern_characters: int = _limit(
         "MAX_PATTERN_CHARACTERS",
         10_000,

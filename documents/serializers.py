@@ -6,7 +6,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from access.fields import TimestampField
+from access.fields import TimestampField, WordField
 from access.serializers import StrictSerializer
 from documents.selectors import DocumentStatus
 
@@ -14,10 +14,12 @@ from documents.selectors import DocumentStatus
 class DocumentFilters(StrictSerializer):
     """What the list can be narrowed to."""
 
-    scope_type = serializers.CharField(required=False)
+    scope_type = serializers.CharField(required=False, help_text="Kind of the scope.")
     scope_id = serializers.CharField(required=False, help_text="Key of the scope.")
-    type = serializers.CharField(required=False)
-    status = serializers.ChoiceField(choices=DocumentStatus.choices, required=False)
+    type = serializers.CharField(required=False, help_text="Type of document, as a step `produces` it.")
+    status = WordField(
+        choices=DocumentStatus.choices, required=False, help_text="current: its newest version is in force."
+    )
     execution_id = serializers.UUIDField(required=False, help_text="That made any version of it.")
     q = serializers.CharField(required=False, max_length=500, help_text="Full text of title and content.")
 

@@ -173,6 +173,8 @@ class ExecutionAdmin(ReadOnlyAdmin):
     @admin.display(description="brief")
     def brief(self, row: Execution) -> str:
         """Return the brief for reading."""
+        if row.input is None:
+            return "none"
         if isinstance(row.input, str):
             return format_html('<div style="white-space: pre-wrap; max-width: 70rem">{}</div>', row.input)
         return pretty(row.input)

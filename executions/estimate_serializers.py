@@ -15,7 +15,11 @@ from executions.serializers import MAX_INTEGER, SLUG
 class EstimateRequest(StrictSerializer):
     """On what, and where."""
 
-    input = BriefField(help_text="The brief: a text or an object.")
+    input = BriefField(
+        required=False,
+        allow_null=True,
+        help_text="The brief: a text or an object. null or left out: there is none, where the workflow allows that.",
+    )
     workflow_version = serializers.IntegerField(
         min_value=1, max_value=MAX_INTEGER, required=False, help_text="The current one by default."
     )

@@ -8,14 +8,13 @@ from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
-from pydantic import JsonValue
-
 from access import selectors as access
 from access.selectors import Person
 from documents import repository as documents
+from executions.engine.execution import Brief
 from executions.engine.pretty import pretty
 from executions.forecast import Basis, Past, Span, StepForecast, forecast, total, whole
-from executions.starting import published
+from executions.starting import published, require_brief
 from executions.wiring import ports
 from telemetry import prices
 from telemetry.past import PastStep, past_of
@@ -43,7 +42,7 @@ def estimate(
     *,
     user: Person,
     workflow_id: str,
-    input: str | Mapping[str, JsonValue],
+    input: Brief | None = None,
     scope_type: str | None = None,
     scope_id: str | None = None,
     workflow_version: int | None = None,
@@ -53,8 +52,10 @@ def estimate(
 
     Raises:
         NotFound: there is no such workflow or version.
+        Invalid: the workflow needs a brief, or takes none.
     """
     definition, version = published(workflow_id, workflow_version)
+    require_brief(definition, input)
     prices.refresh(older_than_seconds=prices.FRESH_SECONDS)
     resolve = ports().models.resolve
     models = {name: resolve(name) for step in definition.steps for name in step.model_names}

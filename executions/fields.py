@@ -72,7 +72,7 @@ class BriefField(_JsonField):
 
     default_error_messages: ClassVar[dict[str, Any]] = {
         "wrong_type": "Expected a text or an object.",
-        "empty": "This may not be empty.",
+        "empty": "This may not be empty; leave it out to start without a brief.",
     }
 
     def to_internal_value(self, data: object) -> object:
@@ -118,23 +118,6 @@ class AnswersField(_JsonField):
             raise serializers.ValidationError(faults)
         self.check(data)
         return dict(data)
-
-
-class WordsField(serializers.ListField):
-    """Some of the words that there are: with commas between them, or one by one."""
-
-    def __init__(self, *, words: list[tuple[str, str]], **options: Any) -> None:
-        super().__init__(child=serializers.ChoiceField(choices=words), allow_empty=False, **options)
-
-    def to_internal_value(self, data: Any) -> list[str]:
-        """Return the words, each once.
-
-        Raises:
-            ValidationError: with those that are not known.
-        """
-        texts = data if isinstance(data, list) else [data]
-        found = [word.strip() for text in texts for word in str(text).split(",") if word.strip()]
-        return super().to_internal_value(list(dict.fromkeys(found)))
 
 
 def _inlined(schema: Any, parts: Mapping[str, Any]) -> Any:

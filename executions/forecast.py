@@ -12,6 +12,7 @@ from pydantic import JsonValue
 
 from common.limits import limits
 from executions.engine.calls import ModelRequest, most_input_tokens
+from executions.engine.execution import Brief
 from executions.engine.prompts import CHARACTERS_PER_TOKEN, Given, build_request
 from executions.engine.replies import MAX_VIOLATIONS
 from executions.engine.reviews import MOST_REVIEWS, VERDICT_SCHEMA, review_instructions
@@ -92,7 +93,7 @@ class Basis:
     """What a forecast goes by."""
 
     definition: WorkflowDefinition
-    brief: str | Mapping[str, JsonValue]
+    brief: Brief | None
     models: Mapping[str, tuple[str, ...]]  # `provider:model`, then its fallbacks, by what a definition calls it
     past: Mapping[str, Past]  # by the step's id
     scope_documents: Mapping[str, int]  # bytes of those that are there, by type

@@ -31,7 +31,7 @@ class Execution(models.Model):
     waiting_on = models.JSONField(default=list)
     failure_code = models.CharField(max_length=40, blank=True)
     failure_message = models.TextField(blank=True)
-    input = JsonTextField()  # the brief: a text or an object
+    input = JsonTextField(null=True)  # the brief: a text or an object; NULL: none was given
     tags = models.JSONField(default=list)
     requested_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+"

@@ -9,7 +9,7 @@ from drf_spectacular.utils import OpenApiParameter, OpenApiResponse
 from access.idempotency import HEADER, REPLAYED
 
 _PROBLEM = {"$ref": "#/components/schemas/Problem"}
-_MEANING = {
+MEANINGS = {
     400: "The body is no JSON.",
     401: "Nobody said who asks.",
     402: "The scope has spent what it may spend this month.",
@@ -42,6 +42,6 @@ IDEMPOTENCY_REPLAYED = OpenApiParameter(
 def problems(*statuses: int) -> dict[Any, OpenApiResponse]:
     """Return the responses of these statuses."""
     return {
-        (status, "application/problem+json"): OpenApiResponse(_PROBLEM, description=_MEANING[status])
+        (status, "application/problem+json"): OpenApiResponse(_PROBLEM, description=MEANINGS[status])
         for status in statuses
     }

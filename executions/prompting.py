@@ -10,7 +10,7 @@ from access.selectors import Person
 from executions import selectors
 from executions.engine.attempts import Attempts
 from executions.engine.calls import Call
-from executions.engine.errors import FieldError, NotFound
+from executions.engine.errors import FieldError, NotFound, no_step
 from executions.engine.events import EventType, ProgressEvent
 from executions.engine.execution import Pin, Step
 from executions.engine.hindsight import Began, Sent, sent_in
@@ -31,7 +31,7 @@ async def sent_prompt(
     port = ports()
     execution = await port.repositories.executions.get(execution_id)
     if step_id not in execution.steps:
-        raise NotFound(f"This execution has no step {step_id!r}.")
+        raise NotFound(no_step(step_id, execution.steps))
     known = await port.ledger.calls(execution_id, step_id)
     call = _newest(known, attempt=attempt, kind=kind, ordinal=ordinal)
     definition = await port.definitions.get(execution.workflow_id, execution.workflow_version)

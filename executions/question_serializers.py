@@ -100,8 +100,8 @@ def item(step_id: str, label: str) -> dict[str, Any] | None:
 class InboxFilters(StrictSerializer):
     """What the inbox can be narrowed to."""
 
-    workflow_id = serializers.CharField(required=False)
-    scope_type = serializers.CharField(required=False)
+    workflow_id = serializers.CharField(required=False, help_text="Slug of the workflow.")
+    scope_type = serializers.CharField(required=False, help_text="Kind of the scope.")
     scope_id = serializers.CharField(required=False, help_text="Key of the scope.")
 
 

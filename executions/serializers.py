@@ -9,14 +9,14 @@ from typing import Any
 from drf_spectacular.utils import OpenApiExample, extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 
-from access.fields import MoneyField, TimestampField
+from access.fields import MoneyField, TimestampField, WordField, WordsField
 from access.serializers import StrictSerializer
 from executions.budget_serializers import BudgetRequest, BudgetResponse
 from executions.engine.acceptance import Verdict
 from executions.engine.dry_run import Script
 from executions.engine.events import EventType
 from executions.engine.states import ExecutionStatus, FailureCode, WaitingOn
-from executions.fields import AnswersField, BriefField, ScriptField, WordsField
+from executions.fields import AnswersField, BriefField, ScriptField
 from executions.progress.wire import DELTA
 from executions.selectors import ExecutionDetails
 from telemetry.serializers import UNPRICED
@@ -54,7 +54,11 @@ class StartExecutionRequest(StrictSerializer):
     workflow_version = serializers.IntegerField(
         min_value=1, max_value=MAX_INTEGER, required=False, help_text="The current one by default."
     )
-    input = BriefField(help_text="The brief: a text or an object.")
+    input = BriefField(
+        required=False,
+        allow_null=True,
+        help_text="The brief: a text or an object. null or left out: there is none, where the workflow allows that.",
+    )
     tags = serializers.ListField(child=serializers.CharField(max_length=63), max_length=20, required=False)
     dry_run = serializers.BooleanField(
         default=False, help_text="Every model is the rehearsal; costs nothing, and leaves the scope's documents alone."
@@ -107,7 +111,7 @@ class ClarificationAnswers(StrictSerializer):
 class AcceptanceRequest(StrictSerializer):
     """What is decided about a document that waits for it, and which version of it was read."""
 
-    decision = serializers.ChoiceField(choices=values(Verdict))
+    decision = WordField(choices=values(Verdict))
     document_version = serializers.IntegerField(min_value=1, max_value=MAX_INTEGER)
     comment = serializers.CharField(
         required=False,
@@ -133,15 +137,15 @@ class ExecutionFilters(StrictSerializer):
     """What the list can be narrowed to."""
 
     status = serializers.ListField(
-        child=serializers.ChoiceField(choices=values(ExecutionStatus)), required=False, help_text="Repeatable."
+        child=WordField(choices=values(ExecutionStatus)), required=False, help_text="Repeatable."
     )
-    workflow_id = serializers.CharField(required=False)
-    scope_type = serializers.CharField(required=False)
+    workflow_id = serializers.CharField(required=False, help_text="Slug of the workflow.")
+    scope_type = serializers.CharField(required=False, help_text="Kind of the scope.")
     scope_id = serializers.CharField(required=False, help_text="Key of the scope.")
-    tag = serializers.CharField(required=False)
+    tag = serializers.CharField(required=False, help_text="One of the tags that it was started with.")
     created_after = serializers.DateTimeField(required=False, help_text="RFC 3339; included.")
     created_before = serializers.DateTimeField(required=False, help_text="RFC 3339; not included.")
-    waiting_on = serializers.ChoiceField(choices=values(WaitingOn), required=False)
+    waiting_on = WordField(choices=values(WaitingOn), required=False, help_text="Among what it waits for.")
     dry_run = serializers.BooleanField(allow_null=True, default=None, help_text="true: dry runs alone; false: none.")
 
     def validate_status(self, value: list[str]) -> list[str]:
@@ -208,7 +212,7 @@ class ExecutionResponse(serializers.Serializer[Any]):
     scope_type = serializers.CharField(source="execution.scope.type")
     scope_id = serializers.CharField(source="execution.scope.key")
     version = serializers.IntegerField(source="execution.version", help_text="Also the ETag.")
-    input = BriefField(source="execution.input")
+    input = BriefField(source="execution.input", allow_null=True, help_text="The brief; null: none was given.")
     tags = serializers.ListField(source="execution.tags", child=serializers.CharField())
     requested_by = serializers.CharField(source="execution.requested_by_name", help_text="Name of the user.")
     rehearsal = serializers.BooleanField(help_text="A model that only rehearses has worked on it.")

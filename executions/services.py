@@ -28,7 +28,7 @@ from executions.engine.errors import (
     Occupied,
     Unavailable,
 )
-from executions.engine.execution import Execution, ScopeRef, Step
+from executions.engine.execution import Brief, Execution, ScopeRef, Step
 from executions.engine.planner import new_execution
 from executions.engine.runner import ExecutionRunner
 from executions.engine.states import ExecutionStatus
@@ -54,7 +54,7 @@ def start_execution(
     workflow_id: str,
     scope_type: str,
     scope_id: str,
-    input: str | Mapping[str, JsonValue],
+    input: Brief | None = None,
     workflow_version: int | None = None,
     tags: Sequence[str] = (),
     budget: Mapping[str, Any] | None = None,
@@ -68,11 +68,12 @@ def start_execution(
         ScopeForbidden: the scope belongs to somebody else.
         BudgetExceeded: the scope has spent what it may spend this month.
         UnpricedModel: a step's model has no known price, and REQUIRE_PRICED is on.
-        Invalid: the scope lacks a document that the workflow starts from, or a step names a model of no provider.
+        Invalid: the workflow needs a brief or takes none, the scope lacks a document that it starts from, or a step
+            names a model of no provider.
     """
     definition, version = published(workflow_id, workflow_version)
     scope = claim_root_scope(user=user, scope_type=scope_type, scope_key=scope_id)
-    require_all(definition, scope.id, script=script, now=now)
+    require_all(definition, scope.id, brief=input, script=script, now=now)
     execution = new_execution(
         definition,
         execution_id=uuid7(),

@@ -12,10 +12,12 @@ from documents import repository as documents
 from executions.engine.answers import question_faults
 from executions.engine.dry_run import Script
 from executions.engine.errors import BudgetExceeded, FieldError, Invalid, NotFound, UnpricedModel
+from executions.engine.execution import Brief
 from executions.wiring import ports
 from telemetry import prices, scope_budgets
 from workflows import repository as workflows
-from workflows.definition import WorkflowDefinition, pointer
+from workflows.definition import BriefPolicy, WorkflowDefinition, pointer
+from workflows.selectors import no_step, no_version, no_workflow
 
 
 def published(workflow_id: str, version: int | None) -> tuple[WorkflowDefinition, int]:
@@ -24,21 +26,43 @@ def published(workflow_id: str, version: int | None) -> tuple[WorkflowDefinition
     Raises:
         NotFound: there is no such workflow or version.
     """
-    number = version or workflows.current_version(workflow_id)
-    if number is None or workflows.version_row_id(workflow_id, number) is None:
-        raise NotFound(f"There is no workflow {workflow_id!r} in version {number or 1}.")
+    current = workflows.current_version(workflow_id)
+    if current is None:
+        raise NotFound(no_workflow(workflow_id))
+    number = version or current
+    if workflows.version_row_id(workflow_id, number) is None:
+        raise NotFound(no_version(workflow_id, number))
     return workflows.get_definition(workflow_id, number), number
 
 
-def require_all(definition: WorkflowDefinition, scope_id: UUID, *, script: Script | None, now: datetime) -> None:
+def require_brief(definition: WorkflowDefinition, brief: Brief | None) -> None:
+    """Refuse a brief that the workflow does not take, and a start without one that it needs.
+
+    Raises:
+        Invalid: the brief is missing, or not taken; with a pointer to `/input`.
+    """
+    if brief is None and definition.brief is BriefPolicy.REQUIRED:
+        raise _brief_error("required", f"The workflow {definition.id!r} needs a brief.")
+    if brief is not None and definition.brief is BriefPolicy.NONE:
+        raise _brief_error("not_allowed", f"The workflow {definition.id!r} takes no brief: leave it out.")
+
+
+def _brief_error(code: str, detail: str) -> Invalid:
+    return Invalid(detail, [FieldError(pointer="/input", code=code, detail=detail)])
+
+
+def require_all(
+    definition: WorkflowDefinition, scope_id: UUID, *, brief: Brief | None, script: Script | None, now: datetime
+) -> None:
     """Refuse a start that cannot lead anywhere.
 
     Raises:
         BudgetExceeded: the scope has spent its month, and not all models of the workflow are free.
         UnpricedModel: a step's model has no known price, and REQUIRE_PRICED is on; with pointers to the steps.
-        Invalid: a step names a model of no provider, the scope lacks a document that the workflow starts from, or the
-            workflow what the script speaks of.
+        Invalid: the brief is missing or not taken, a step names a model of no provider, the scope lacks a document that
+            the workflow starts from, or the workflow what the script speaks of.
     """
+    require_brief(definition, brief)
     if script is None:
         _require_providers(definition)
         _require_room(definition, scope_id, now)
@@ -117,7 +141,9 @@ def _script_faults(script: Script, definition: WorkflowDefinition) -> Iterator[F
         where = ("rehearsal", "steps", name)
         step = known.get(name)
         if step is None:
-            yield FieldError(pointer=pointer(*where), code="unknown_step", detail=f"There is no step {name!r}.")
+            yield FieldError(
+                pointer=pointer(*where), code="unknown_step", detail=no_step(definition.id, name, [*known])
+            )
             continue
         if each.ask and step.clarification is None:
             yield FieldError(pointer=pointer(*where, "ask"), code="may_not_ask", detail="This step may not ask.")

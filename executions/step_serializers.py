@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema_field
 from rest_framework import serializers
 
-from access.fields import TimestampField
+from access.fields import CURSOR_PATTERN, TimestampField, WordField
 from access.serializers import StrictSerializer
 from executions.engine.acceptance import Verdict
 from executions.engine.clarification import ClarificationRound
@@ -143,8 +142,10 @@ class StepStatusResponse(serializers.Serializer[Any]):
 class PromptFilters(StrictSerializer):
     """Which of a step's calls; without any of these its newest."""
 
-    attempt = serializers.IntegerField(min_value=1, max_value=MAX_INTEGER, required=False)
-    kind = serializers.ChoiceField(choices=values(CallKind), required=False)
+    attempt = serializers.IntegerField(
+        min_value=1, max_value=MAX_INTEGER, required=False, help_text="Number of the attempt, from 1."
+    )
+    kind = WordField(choices=values(CallKind), required=False, help_text="What the call was for.")
     ordinal = serializers.IntegerField(
         min_value=1, max_value=MAX_INTEGER, required=False, help_text="Of the try in its attempt, from 1."
     )
@@ -205,6 +206,14 @@ class EventPage(serializers.Serializer[Any]):
 
 #: How a page of the log is asked for, where its form does not say so by itself.
 PAGE = [
-    OpenApiParameter("limit", {"type": "integer", "minimum": 1, "maximum": 200, "default": 50}),
-    OpenApiParameter("cursor", OpenApiTypes.STR),
+    OpenApiParameter(
+        "limit",
+        {"type": "integer", "minimum": 1, "maximum": 200, "default": 50},
+        description="Most rows of one page.",
+    ),
+    OpenApiParameter(
+        "cursor",
+        {"type": "string", "pattern": CURSOR_PATTERN},
+        description="`next_cursor` of the page before, as it is; without it the first page.",
+    ),
 ]

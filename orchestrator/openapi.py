@@ -49,9 +49,12 @@ _STREAM = (
     "sequence that is kept. The stream also ends at a maximum age, and when the caller may not see the execution any "
     "more: reconnect with the last id, until the answer is 204 or an error."
 )
-_POSITION = {"type": "string", "description": "Id of the last event that the client has."}
+_POSITION = {"type": "string", "pattern": "^(|(.*:)?[0-9]{1,18})$"}
 _SECURITY: list[dict[str, list[str]]] = [{"bearerAuth": []}, {"cookieAuth": []}, {"ticketAuth": []}]
-_POSITIONS = (("Last-Event-ID", "header"), ("last_event_id", "query"), ("lastEventId", "query"))
+_POSITIONS = (
+    ("Last-Event-ID", "header", "Id of the last event that the client has; it wins over the query."),
+    ("last_event_id", "query", "The same, for a client that sends no headers; `lastEventId` is understood too."),
+)
 _RETRY_AFTER = {"description": "Seconds.", "schema": {"type": "integer"}}
 _TICKET = {
     "type": "apiKey",
@@ -71,11 +74,11 @@ def add_stream(result: dict[str, Any], **_: object) -> dict[str, Any]:
     components = result.setdefault("components", {})
     components.setdefault("schemas", {})["Problem"] = _PROBLEM
     components.setdefault("securitySchemes", {})["ticketAuth"] = _TICKET
+    result["paths"][_STREAM_PATH] = {"get": _stream_operation()}
+    result["paths"][_FEED_PATH] = {"get": _feed_operation()}
     for operations in result["paths"].values():
         for operation in operations.values():
             operation["responses"].setdefault("default", _problem("An error."))
-    result["paths"][_STREAM_PATH] = {"get": _stream_operation()}
-    result["paths"][_FEED_PATH] = {"get": _feed_operation()}
     return result
 
 
@@ -88,7 +91,7 @@ def _stream_operation() -> dict[str, Any]:
     identity = {"name": "execution_id", "in": "path", "required": True, "schema": {"type": "string", "format": "uuid"}}
     return {
         "operationId": "executions_stream",
-        "summary": "Follow an execution: its events from the start or after the last one seen, then live",
+        "summary": "Follow an execution: its events so far, then live",
         "description": _STREAM,
         "tags": ["executions"],
         "security": _SECURITY,
@@ -127,7 +130,10 @@ def _asked(types: list[str]) -> list[dict[str, Any]]:
         "schema": {"type": "array", "items": {"type": "string", "enum": types}},
     }
     return [
-        *({"name": name, "in": place, "required": False, "schema": _POSITION} for name, place in _POSITIONS),
+        *(
+            {"name": name, "in": place, "required": False, "description": said, "schema": _POSITION}
+            for name, place, said in _POSITIONS
+        ),
         wanted,
     ]
 

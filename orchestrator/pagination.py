@@ -23,6 +23,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from access.fields import CURSOR_PATTERN
+
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 200
 
@@ -70,8 +72,20 @@ class KeysetPagination(BasePagination):
         """Return the page's query parameters."""
         limit = {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT}
         return [
-            {"name": "limit", "in": "query", "required": False, "schema": limit},
-            {"name": "cursor", "in": "query", "required": False, "schema": {"type": "string"}},
+            {
+                "name": "limit",
+                "in": "query",
+                "required": False,
+                "description": "Most rows of one page.",
+                "schema": limit,
+            },
+            {
+                "name": "cursor",
+                "in": "query",
+                "required": False,
+                "description": "`next_cursor` of the page before, as it is; without it the first page.",
+                "schema": {"type": "string", "pattern": CURSOR_PATTERN},
+            },
         ]
 
 

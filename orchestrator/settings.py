@@ -181,6 +181,7 @@ SPECTACULAR_SETTINGS = {
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
         "orchestrator.openapi.add_stream",
+        "orchestrator.openapi_operations.describe_operations",
     ],
 }
 

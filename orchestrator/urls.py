@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path, re_path
-from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerView
+from drf_spectacular.views import SpectacularSwaggerView
 
 from orchestrator import health
+from orchestrator.openapi_view import openapi
 
 api: list[URLPattern | URLResolver] = [
     path("", include("access.urls")),
@@ -14,7 +15,7 @@ api: list[URLPattern | URLResolver] = [
     path("", include("documents.urls")),
     path("", include("telemetry.urls")),
     path("", include("executions.urls")),
-    re_path(r"^openapi\.json$", SpectacularJSONAPIView.as_view(), name="openapi"),
+    re_path(r"^openapi\.json$", openapi, name="openapi"),
     re_path(r"^docs/?$", SpectacularSwaggerView.as_view(url_name="openapi"), name="docs"),
 ]
 

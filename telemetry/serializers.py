@@ -7,9 +7,10 @@ from functools import cache
 from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from access.fields import MoneyField, TimestampField
+from access.fields import MoneyField, TimestampField, WordField, WordsField
 from access.serializers import StrictSerializer
 from telemetry.moments import moment
 from telemetry.selectors import GROUPS
@@ -109,22 +110,45 @@ def _moment(value: datetime | None) -> str | None:
     return None if value is None else TimestampField().to_representation(value)
 
 
+@extend_schema_field({"anyOf": [{"type": "string", "format": "date-time"}, {"type": "string", "format": "date"}]})
+class MomentField(serializers.CharField):
+    """A time, or a date."""
+
+
+class GroupsField(WordsField):
+    """Names of groups; a wrong one is a fault of the whole."""
+
+    def to_internal_value(self, data: Any) -> list[str]:
+        """Return the names, each once.
+
+        Raises:
+            ValidationError: one of them is not known.
+        """
+        try:
+            return super().to_internal_value(data)
+        except serializers.ValidationError as error:
+            raise serializers.ValidationError(f"Each is one of: {', '.join(GROUPS)}.") from error
+
+
+@extend_schema_field({"type": "string", "pattern": "^[A-Za-z0-9_+/-]+$", "maxLength": 64})
+class ZoneField(serializers.CharField):
+    """Name of a time zone."""
+
+
 class SummaryQuery(StrictSerializer):
     """The span, half-open; a bare date is that day's midnight in `tz`."""
 
     page_parameters = frozenset()  # one answer, no pages
 
-    to = serializers.CharField(required=False, help_text="RFC 3339 time or date; not included.")
-    tz = serializers.CharField(required=False, default="UTC", help_text="IANA time zone of dates and days.")
-    group_by = serializers.CharField(required=False, default="", help_text=f"Any of {', '.join(GROUPS)}.")
-    dry_run = serializers.ChoiceField(
-        choices=tuple(_DRY_RUNS), default="exclude", help_text="What becomes of the calls of dry runs."
-    )
+    to = MomentField(required=False, help_text="RFC 3339 time or date; not included.")
+    tz = ZoneField(required=False, default="UTC", help_text="IANA time zone of dates and days.")
+    group_by = GroupsField(words=GROUPS, required=False, help_text="Groups to sum up by; with commas, or repeated.")
+    dry_run = WordField(choices=tuple(_DRY_RUNS), default="exclude", help_text="What becomes of the calls of dry runs.")
 
     def get_fields(self) -> dict[str, Any]:
         """Add `from`, which is no name in Python."""
         return {
-            "from": serializers.CharField(required=False, help_text="RFC 3339 time or date."),
+            "from": MomentField(required=False, help_text="RFC 3339 time or date; included."),
             **super().get_fields(),
         }
 
@@ -135,19 +159,8 @@ class SummaryQuery(StrictSerializer):
             ValidationError: there is no such zone.
         """
         if value not in _zones():
-            raise serializers.ValidationError("There is no such time zone.")
+            raise serializers.ValidationError("There is no such time zone; one is named as Europe/Berlin or UTC.")
         return ZoneInfo(value)
-
-    def validate_group_by(self, value: str) -> list[str]:
-        """Return the names of the groups, each once.
-
-        Raises:
-            ValidationError: one of them is not known.
-        """
-        names = list(dict.fromkeys(name.strip() for name in value.split(",") if name.strip()))
-        if unknown := sorted(set(names) - set(GROUPS)):
-            raise serializers.ValidationError(f"There is no group {', '.join(unknown)}; there are {', '.join(GROUPS)}.")
-        return names
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         """Return the query as the selector takes it.
@@ -160,7 +173,7 @@ class SummaryQuery(StrictSerializer):
         if since and until and until < since:
             raise serializers.ValidationError({"to": "The span ends before it begins."})
         dry_run = _DRY_RUNS[attrs["dry_run"]]
-        return {"since": since, "until": until, "tz": tz, "group_by": attrs["group_by"], "dry_run": dry_run}
+        return {"since": since, "until": until, "tz": tz, "group_by": attrs.get("group_by", []), "dry_run": dry_run}
 
 
 @cache

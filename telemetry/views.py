@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from adrf.views import APIView
 from asgiref.sync import sync_to_async
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -19,7 +19,7 @@ class SummaryView(APIView):
     @extend_schema(
         tags=["telemetry"],
         operation_id="telemetry_summary",
-        parameters=[SummaryQuery, OpenApiParameter("from", str, description="RFC 3339 time or date; included.")],
+        parameters=[SummaryQuery],
         responses=TelemetrySummary,
     )
     async def get(self, request: Request) -> Response:

@@ -17,6 +17,7 @@ from workflows.placeholders import placeholders, rendered
 from workflows.policies import (
     MAX_TOKENS,
     AcceptancePolicy,
+    BriefPolicy,
     ClarificationPolicy,
     ModelName,
     OnDeadline,
@@ -30,6 +31,7 @@ from workflows.schemas import JsonSchema, json_faults, validator_of
 
 __all__ = [
     "AcceptancePolicy",
+    "BriefPolicy",
     "ClarificationPolicy",
     "DefinitionError",
     "Fault",
@@ -156,6 +158,9 @@ class WorkflowDefinition(Part):
     description: str = Field(min_length=1, description="For people: what it makes of what.")
     scope_documents: tuple[Slug, ...] = Field(
         default=(), description="Document types that must exist in the scope before the workflow starts."
+    )
+    brief: BriefPolicy = Field(
+        default=BriefPolicy.OPTIONAL, description="Whether an execution is started with a brief; none: it may not be."
     )
     roles: dict[Slug, RoleDefinition] = Field(description="Who the model is; steps name one each.")
     steps: tuple[StepDefinition, ...] = Field(

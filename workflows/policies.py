@@ -29,6 +29,15 @@ class Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
 
 
+class BriefPolicy(StrEnum):
+    """Whether an execution is started with a brief."""
+
+    REQUIRED = "required"
+    OPTIONAL = "optional"
+    #: The workflow reads the documents of the scope alone.
+    NONE = "none"
+
+
 class OnDeadline(StrEnum):
     """What happens when nobody has answered in time."""
 

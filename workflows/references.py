@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from common.listings import listed
 from workflows.faults import Fault, pointer
 from workflows.iteration import iteration_faults
 from workflows.placeholders import ITEM_NAMES, NAMES, broken, placeholders
@@ -19,16 +20,17 @@ def reference_faults(definition: WorkflowDefinition) -> Iterator[Fault]:
     """Yield everything in a definition that refers to nothing, or to the wrong thing."""
     yield from _duplicate_faults(definition)
     unreadable: set[str] = set()
-    produced = {step.produces for step in definition.steps} | set(definition.scope_documents)
+    there = [*definition.scope_documents, *(step.produces for step in definition.steps)]
+    produced = set(there)
     for index, step in enumerate(definition.steps):
         if step.role not in definition.roles:
-            yield Fault(pointer=pointer("steps", index, "role"), code="unknown_role", detail=f"No role {step.role!r}.")
+            yield Fault(pointer=pointer("steps", index, "role"), code="unknown_role", detail=_no_role(definition, step))
         for number, kind in enumerate(step.inputs):
             if kind not in produced:
                 yield Fault(
                     pointer=pointer("steps", index, "inputs", number),
                     code="unknown_document",
-                    detail=f"No step makes a {kind!r}, and scope_documents does not name it.",
+                    detail=f"No step makes a {kind!r}, and scope_documents has none. There are: {listed(there)}.",
                 )
         if step.on_exhausted is OnExhausted.ACCEPTANCE and step.review is None:
             detail = "A person can accept valid documents alone: give the step a review that may find fault with one."
@@ -43,6 +45,11 @@ def reference_faults(definition: WorkflowDefinition) -> Iterator[Fault]:
             yield Fault(pointer=pointer("steps", index, "output_schema"), code="untitled_document", detail=detail)
     yield from iteration_faults(definition, unreadable=unreadable)
     yield from _cycle_faults(definition)
+
+
+def _no_role(definition: WorkflowDefinition, step: StepDefinition) -> str:
+    there = f"There are: {listed([*definition.roles])}." if definition.roles else "There are none."
+    return f"No role {step.role!r}. {there}"
 
 
 def _model_faults(index: int, step: StepDefinition) -> Iterator[Fault]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from django.db.models import F, QuerySet
 from rest_framework.exceptions import NotFound
 
+from common.listings import MAX_NAMES, listed
 from workflows.definition import JsonSchema
 from workflows.models import Workflow, WorkflowVersion
 
@@ -22,8 +25,29 @@ def current(workflow_id: str) -> WorkflowVersion:
     """
     rows = WorkflowVersion.objects.select_related("workflow").filter(workflow_id=workflow_id)
     if (row := rows.filter(version=F("workflow__version")).order_by("id").first()) is None:
-        raise NotFound(f"There is no workflow {workflow_id!r}.")
+        raise NotFound(no_workflow(workflow_id))
     return row
+
+
+def no_workflow(workflow_id: str) -> str:
+    """Return the sentence that there is no such workflow, with those that there are: every user may read them."""
+    ids = Workflow.objects.order_by("id").values_list("id", flat=True)
+    known = list(ids[:MAX_NAMES])
+    there = f"There are: {listed(known, total=ids.count())}." if known else "None is published."
+    return f"There is no workflow {workflow_id!r}. {there}"
+
+
+def no_version(workflow_id: str, version: int) -> str:
+    """Return the sentence that a workflow has no such version, with its newest ones."""
+    numbers = WorkflowVersion.objects.filter(workflow_id=workflow_id).order_by("-version")
+    known = list(numbers.values_list("version", flat=True)[:MAX_NAMES])
+    there = listed(known, total=numbers.count())
+    return f"Workflow {workflow_id!r} has no version {version}. Its versions are: {there}."
+
+
+def no_step(workflow_id: str, step_id: str, known: Sequence[str]) -> str:
+    """Return the sentence that a workflow has no such step, with those that it has."""
+    return f"Workflow {workflow_id!r} has no step {step_id!r}. Its steps are: {listed(known)}."
 
 
 def versions(workflow_id: str) -> QuerySet[WorkflowVersion]:
@@ -42,8 +66,9 @@ def output_schema(workflow_id: str, step_id: str) -> JsonSchema:
     Raises:
         NotFound: there is no such workflow or step.
     """
-    for step in current(workflow_id).definition["steps"]:
+    steps = current(workflow_id).definition["steps"]
+    for step in steps:
         if step["id"] == step_id:
             schema: JsonSchema = step["output_schema"]
             return schema
-    raise NotFound(f"Workflow {workflow_id!r} has no step {step_id!r}.")
+    raise NotFound(no_step(workflow_id, step_id, [step["id"] for step in steps]))

@@ -10,7 +10,7 @@ from pydantic import JsonValue
 from executions.engine import changes
 from executions.engine.acceptance import CHANGES_REQUESTED, AcceptanceDecision, Verdict
 from executions.engine.changes import Change, Context
-from executions.engine.errors import FieldError, IllegalTransition, NotFound, NotWaiting, VersionConflict
+from executions.engine.errors import FieldError, IllegalTransition, NotFound, NotWaiting, VersionConflict, no_step
 from executions.engine.events import AcceptanceDecided, AcceptanceNeeded
 from executions.engine.execution import Document, Execution, Failure, Pin, Step, step_transition
 from executions.engine.iteration import Collections
@@ -65,7 +65,7 @@ def waiting_document(execution: Execution, step_id: str, *, version: int) -> Pin
     """
     step = execution.steps.get(step_id)
     if step is None:
-        raise NotFound(f"This execution has no step {step_id!r}.")
+        raise NotFound(no_step(step_id, execution.steps))
     if execution.ended or step.waits_for is not WaitingOn.ACCEPTANCE or step.document_id is None:
         raise NotWaiting(f"Step {step_id} does not wait for a decision.", status=step.status)
     if step.document_version != version:

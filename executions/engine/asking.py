@@ -10,7 +10,7 @@ from pydantic import JsonValue
 from executions.engine.answers import check_answers, keys_of_questions
 from executions.engine.changes import Change, Context, failed, go_on, leave_out, settle
 from executions.engine.clarification import BY_DEADLINE, ClarificationRound, QuestionDraft, number_questions
-from executions.engine.errors import InvalidAnswers, NotFound, NotWaiting
+from executions.engine.errors import InvalidAnswers, NotFound, NotWaiting, no_step
 from executions.engine.events import ClarificationAnswered, ClarificationNeeded, moment
 from executions.engine.execution import Execution, Failure, Step, step_transition, with_moments
 from executions.engine.planner import in_order
@@ -67,7 +67,7 @@ def answer(
     """
     step = execution.steps.get(step_id)
     if step is None:
-        raise NotFound(f"This execution has no step {step_id!r}.")
+        raise NotFound(no_step(step_id, execution.steps))
     asked = _addressed(step.rounds, answers)
     if execution.ended or step.waits_for is not WaitingOn.CLARIFICATION or asked is None or asked.answers is not None:
         raise NotWaiting(f"Step {step_id} does not wait for these answers.", status=step.status)

@@ -16,10 +16,12 @@ EngineError
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, JsonValue
 
+from common.listings import listed
 from executions.engine.states import FailureCode
 
 
@@ -47,6 +49,11 @@ class NotFound(EngineError):
     """There is no such thing, or none that the caller may see."""
 
     code = "not-found"
+
+
+def no_step(step_id: str, known: Iterable[str]) -> str:
+    """Return the sentence that an execution has no such step, with those that it has."""
+    return f"This execution has no step {step_id!r}. Its steps are: {listed([*known])}."
 
 
 class Conflict(EngineError):

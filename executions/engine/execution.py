@@ -128,6 +128,10 @@ def keys_of(step_id: str) -> tuple[str, ...]:
     return tuple(joined.split(".")) if joined else ()
 
 
+#: What an execution works on: a text, or an object.
+Brief = str | Mapping[str, JsonValue]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScopeRef:
     """Where an execution and its documents live."""
@@ -150,7 +154,7 @@ class Execution:
     workflow_id: str
     workflow_version: int
     scope: ScopeRef
-    input: str | Mapping[str, JsonValue]  # the brief: text, or an object
+    input: Brief | None  # None: it was started without a brief
     steps: Mapping[str, Step]
     created_at: datetime
     updated_at: datetime

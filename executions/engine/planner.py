@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from pydantic import JsonValue
-
 from executions.engine.dry_run import Script
-from executions.engine.execution import Execution, ScopeRef, Step, child_scope
+from executions.engine.execution import Brief, Execution, ScopeRef, Step, child_scope
 from executions.engine.states import StepStatus
 from workflows.definition import StepDefinition, WorkflowDefinition
 
@@ -94,7 +92,7 @@ def new_execution(
     execution_id: UUID,
     workflow_version: int,
     scope: ScopeRef,
-    brief: str | Mapping[str, JsonValue],
+    brief: Brief | None,
     script: Script | None = None,
     now: datetime,
 ) -> Execution:

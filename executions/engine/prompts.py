@@ -14,7 +14,7 @@ from executions.engine.acceptance import CHANGES_REQUESTED, AcceptanceDecision, 
 from executions.engine.calls import Material, ModelRequest
 from executions.engine.clarification import ClarificationRound, Question
 from executions.engine.errors import FieldError
-from executions.engine.execution import Document
+from executions.engine.execution import Brief, Document
 from executions.engine.pretty import pretty
 from executions.engine.replies import ASK_CLARIFICATION, SUBMIT_DOCUMENT
 from executions.engine.values import replace
@@ -44,6 +44,8 @@ You work on one step of a production line of documents. Material comes first; th
 _MAY_ASK = f"""\
 If something that the document depends on is left open, call `{ASK_CLARIFICATION}` instead, with at most \
 {{max_questions}} questions. Ask only what a person must decide; for the rest say what you assume."""
+_NO_BRIEF = "There is no brief: the execution was started without one. Work from what follows."
+_ASK_FOR_BRIEF = " As there is no brief, ask for what it should have said."
 _MAY_NOT_ASK = "You cannot ask questions in this step: say what you assume, and go on."
 
 
@@ -59,13 +61,18 @@ class Rejected:
 class Given:
     """All that a step is given to read."""
 
-    brief: str | Mapping[str, JsonValue]  # what the execution was started with
+    brief: Brief | None  # what the execution was started with; None: with nothing
     documents: Sequence[Document] = ()  # its inputs, in its order
     items: Sequence[Material] = ()  # what it is about, when it goes over a collection
     rounds: Sequence[ClarificationRound] = ()  # what was asked and answered before
     decisions: Sequence[AcceptanceDecision] = ()  # what people said about earlier versions of the document
     shared: int = 0  # materials at the beginning that other prompts of the workflow begin with, too
     offers_questions: bool = False  # some step of the workflow may ask
+
+    @property
+    def is_about_something(self) -> bool:
+        """Whether there is anything to read: a brief, a document, an item, or an earlier answer."""
+        return self.brief is not None or bool(self.documents or self.items or self.rounds)
 
 
 def build_request(
@@ -91,7 +98,7 @@ def build_request(
     """
     asks, materials = _questions_left(step, given.rounds), materials_of(given, step, condensed=condensed)
     again = () if rejected is None else (sent_back(rejected),)
-    parts = [*map(as_data, materials), _role(role), *_task(step, asks), *again]
+    parts = [*read_first(given, materials), _role(role), *_task(step, asks, given), *again]
     request = ModelRequest(
         step_id=step_id,
         model=model,
@@ -118,6 +125,11 @@ def materials_of(given: Given, step: StepDefinition, *, condensed: bool) -> tupl
     return (*_condensed(read, budget), *_said(given))
 
 
+def read_first(given: Given, materials: Sequence[Material]) -> list[str]:
+    """Return the beginning of a prompt: the materials. Without a brief a sentence that says so stands in its place."""
+    return [*([_NO_BRIEF] if given.brief is None else []), *map(as_data, materials)]
+
+
 def _questions_left(step: StepDefinition, rounds: Sequence[ClarificationRound]) -> int:
     policy = step.clarification
     return policy.max_questions if policy and len(rounds) < policy.max_rounds else 0
@@ -127,10 +139,13 @@ def _role(role: RoleDefinition) -> str:
     return f"# Who you are: {role.name}\n\n{role.instructions}"
 
 
-def _task(step: StepDefinition, max_questions: int) -> Iterator[str]:
+def _task(step: StepDefinition, max_questions: int, given: Given) -> Iterator[str]:
     yield f"# JSON Schema of the document `{step.produces}`\n\n{step.schema_text}"
     yield f"# Task: {step.name}\n\n{step.task}"
-    yield _MAY_ASK.format(max_questions=max_questions) if max_questions else _MAY_NOT_ASK
+    if max_questions:
+        yield _MAY_ASK.format(max_questions=max_questions) + ("" if given.is_about_something else _ASK_FOR_BRIEF)
+    else:
+        yield _MAY_NOT_ASK
 
 
 def sent_back(rejected: Rejected) -> str:
@@ -164,10 +179,13 @@ def as_data(material: Material) -> str:
 
 
 def _inputs(given: Given) -> list[Material]:
-    brief = given.brief
-    text = brief if isinstance(brief, str) else pretty(brief)
     read = [Material(kind="document", name=each.type, text=pretty(each.content)) for each in given.documents]
-    return [Material(kind="brief", name="brief", text=text), *read, *given.items]
+    return [*_brief(given.brief), *read, *given.items]
+
+
+def _brief(brief: Brief | None) -> Iterator[Material]:
+    if brief is not None:
+        yield Material(kind="brief", name="brief", text=brief if isinstance(brief, str) else pretty(brief))
 
 
 def _said(given: Given) -> Iterator[Material]:

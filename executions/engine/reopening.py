@@ -8,7 +8,7 @@ from uuid import UUID
 from executions.engine import accepting
 from executions.engine.asking import needed
 from executions.engine.changes import Change, Context, settle
-from executions.engine.errors import FieldError, IllegalTransition, Invalid
+from executions.engine.errors import FieldError, IllegalTransition, Invalid, no_step
 from executions.engine.events import Event, ExecutionRetried
 from executions.engine.execution import Execution, Step, step_transition, transition, with_moments
 from executions.engine.planner import dependents
@@ -34,7 +34,7 @@ def retry(
     if execution.status not in {ExecutionStatus.FAILED, ExecutionStatus.CANCELLED}:
         raise IllegalTransition("The execution", current=execution.status, wanted=ExecutionStatus.RUNNING)
     if from_step is not None and from_step not in execution.steps:
-        error = FieldError(pointer="/from_step", code="unknown_step", detail=f"It has no step {from_step!r}.")
+        error = FieldError(pointer="/from_step", code="unknown_step", detail=no_step(from_step, execution.steps))
         raise Invalid("The execution cannot go on from there.", [error])
     left = {step.step_id for step in execution.steps.values() if step.status in _LEFT_OVER}
     redone: set[str] = set()

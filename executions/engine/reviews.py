@@ -17,7 +17,16 @@ from executions.engine.events import ReviewCompleted, ReviewStarted
 from executions.engine.execution import Execution
 from executions.engine.ports import Decide
 from executions.engine.pretty import pretty
-from executions.engine.prompts import FOUND_BY_REVIEW, Given, Rejected, as_data, hashed, materials_of, sent_back
+from executions.engine.prompts import (
+    FOUND_BY_REVIEW,
+    Given,
+    Rejected,
+    as_data,
+    hashed,
+    materials_of,
+    read_first,
+    sent_back,
+)
 from executions.engine.replies import (
     MAX_VIOLATIONS,
     SUBMIT_DOCUMENT,
@@ -146,7 +155,7 @@ def build_review(
             step_id=step_id,
             model=model,
             instructions=review_instructions(policy),
-            prompt=_prompt(step, materials, candidate=candidate, rejected=rejected),
+            prompt=_prompt(step, read_first(given, materials), candidate=candidate, rejected=rejected),
             output_schema=VERDICT_SCHEMA,
             max_questions=0,
             max_output_tokens=policy.max_output_tokens,
@@ -158,12 +167,9 @@ def build_review(
     )
 
 
-def _prompt(
-    step: StepDefinition, materials: Sequence[Material], *, candidate: Candidate, rejected: Rejected | None
-) -> str:
+def _prompt(step: StepDefinition, read: Sequence[str], *, candidate: Candidate, rejected: Rejected | None) -> str:
     text = pretty(candidate.content)
-    parts = [as_data(material) for material in materials]
-    parts.append(f"# Task: {step.name}\n\n{step.task}")
+    parts = [*read, f"# Task: {step.name}\n\n{step.task}"]
     parts.append(f"# What was written\n\n{as_data(Material(kind='output', name=step.produces, text=text))}")
     if rejected is not None:
         parts.append(sent_back(rejected))

@@ -42,15 +42,16 @@ class Facts:
 
     @cached_property
     def brief(self) -> str:
-        """Return the brief's text."""
+        """Return the brief's text, empty when there is no brief."""
         return next((material.text for material in self.materials if material.kind == "brief"), "")
 
     @cached_property
     def subject(self) -> str:
-        """Return what it is all about: the brief's first heading or line."""
-        lines = [line.strip() for line in self.brief.splitlines() if line.strip()]
+        """Return what it is all about: the first heading or line of the brief, or of the first answer without one."""
+        said = self.brief or next((each.text for each in self.materials if each.kind == "answer"), "")
+        lines = [line.strip() for line in said.splitlines() if line.strip()]
         heading = next((match[1] for line in lines if (match := _HEADING.match(line))), None)
-        return _plain(heading or (lines[0] if lines else "the brief"))[:90]
+        return _plain(heading or (lines[0] if lines else "A rehearsal without a brief"))[:90]
 
     @cached_property
     def _items(self) -> tuple[Material, ...]:

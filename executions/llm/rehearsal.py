@@ -91,7 +91,7 @@ class RehearsalModel:
         is_first = not any(material.kind in {"document", "unanswered"} for material in request.materials)
         if request.max_questions == 0 or facts.answers or not is_first:
             return None
-        asked = [_question(point) for point in facts.open_points]
+        asked = [_question(point) for point in facts.open_points] if facts.brief else [_brief_question()]
         if not asked and not _MONEY.search(facts.brief):
             asked = [_budget_question()]
         if not asked:
@@ -147,6 +147,15 @@ def _question(point: str) -> dict[str, JsonValue]:
     if _NUMBER.search(point):
         return {**question, "answer_type": "number", "minimum": 0}
     return {**question, "answer_type": "date" if _DATE.search(point) else "free_text"}
+
+
+def _brief_question() -> dict[str, JsonValue]:
+    return {
+        "text": "What is it about? No brief was given.",
+        "answer_type": "free_text",
+        "why": "Without a brief nothing is known of the matter.",
+        "required": True,
+    }
 
 
 def _budget_question() -> dict[str, JsonValue]:

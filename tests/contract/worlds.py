@@ -14,7 +14,7 @@ from access.services import claim_root_scope, ensure_user
 from executions import journal, models
 from executions.engine import changes
 from executions.engine.calls import Call
-from executions.engine.execution import Execution, ScopeRef
+from executions.engine.execution import Brief, Execution, ScopeRef
 from executions.engine.in_memory import FixedChance
 from executions.engine.in_memory_models import InMemoryDrafts, ScriptedModelClient
 from executions.engine.planner import new_execution
@@ -61,12 +61,12 @@ class PostgresWorld(World):
             chance=FixedChance(),
         )
 
-    async def start(self, brief: str = "The brief.") -> PostgresWorld:
+    async def start(self, brief: Brief | None = "The brief.") -> PostgresWorld:
         """Accept the execution."""
         await in_thread(self._start, brief)
         return self
 
-    def _start(self, brief: str) -> None:
+    def _start(self, brief: Brief | None) -> None:
         version, _ = workflows.publish(self.definition, now=timezone.now())
         workflows.forget_definitions()  # the table was emptied since
         user: User = ensure_user(name="ann")

@@ -14,7 +14,7 @@ from uuid_utils.compat import uuid7
 from executions.engine import accepting, asking, changes, reopening
 from executions.engine.acceptance import AcceptanceDecision, Verdict
 from executions.engine.calls import FinishReason, ModelReply, ModelRequest, ToolCall, Usage
-from executions.engine.execution import Execution, ScopeRef
+from executions.engine.execution import Brief, Execution, ScopeRef
 from executions.engine.in_memory import InMemoryDocumentRepository, InMemoryJournal, InMemoryLedger, in_memory_ports
 from executions.engine.in_memory_models import ScriptedModelClient
 from executions.engine.planner import new_execution
@@ -116,7 +116,7 @@ class World:
             raise following
         return following if isinstance(following, ModelReply) else await following(request)
 
-    async def start(self, brief: str = "The brief.") -> World:
+    async def start(self, brief: Brief | None = "The brief.") -> World:
         """Accept the execution."""
         execution = new_execution(
             self.definition,

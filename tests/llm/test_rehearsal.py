@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import jsonschema_rs
@@ -27,7 +28,7 @@ BRIEFS = {path.stem: path.read_text(encoding="utf-8") for path in (ROOT / "examp
 STEPS = [pytest.param(each, step, id=f"{each.id}-{step.id}") for each in CATALOG for step in each.steps]
 
 
-def _request(definition: WorkflowDefinition, step: StepDefinition, brief: str) -> ModelRequest:
+def _request(definition: WorkflowDefinition, step: StepDefinition, brief: str | None) -> ModelRequest:
     return build_request(
         step_id=step.id,
         step=step,
@@ -173,3 +174,26 @@ SCHEMAS = st.recursive(
 def test_whatever_the_schema_and_the_brief_the_document_is_valid(schema: dict[str, Any], brief: str) -> None:
     made = _write(schema, [Material(kind="brief", name="brief", text=brief)])
     assert list(jsonschema_rs.Draft202012Validator(schema, validate_formats=True).iter_errors(made)) == []
+
+
+@pytest.mark.parametrize(("definition", "step"), STEPS)
+async def test_every_step_gets_a_valid_document_without_a_brief(
+    definition: WorkflowDefinition, step: StepDefinition
+) -> None:
+    request = _request(definition, step.model_copy(update={"clarification": None}), None)
+    outcome = parse_reply(await _reply(request), schema=request.output_schema, max_questions=0)
+    assert isinstance(outcome, ValidDocument), outcome
+
+
+async def test_without_a_brief_it_asks_once_what_it_is_about_and_writes_about_the_answer() -> None:
+    definition = next(each for each in CATALOG if each.id == "strategy-document")
+    request = _request(definition, definition.steps[0], None)
+    outcome = parse_reply(await _reply(request), schema=request.output_schema, max_questions=request.max_questions)
+    assert isinstance(outcome, Questions)
+    [asked] = outcome.drafts
+    assert asked.text.startswith("What is it about?")
+    answer = Material(kind="answer", name=asked.text, text="A ferry for the town of Ode.")
+    answered = replace(request, materials=(answer,))
+    written = parse_reply(await _reply(answered), schema=request.output_schema, max_questions=request.max_questions)
+    assert isinstance(written, ValidDocument)
+    assert "ferry" in str(written.content["title"])

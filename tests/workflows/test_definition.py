@@ -35,6 +35,20 @@ def test_a_document_of_the_scope_waits_for_no_step() -> None:
     assert found.dependencies == {"step-1": ()}
 
 
+@pytest.mark.parametrize("brief", ["required", "none"])
+def test_the_brief_is_a_part_of_the_hash_unless_it_is_the_default(brief: str) -> None:
+    plain = definition().content_hash()
+    assert definition(brief="optional").content_hash() == plain
+    assert definition(brief=brief).content_hash() != plain
+
+
+@pytest.mark.parametrize("brief", [None, True, "Required", "", "never", ["none"]])
+def test_a_word_about_the_brief_that_is_none_of_three_is_a_fault(brief: object) -> None:
+    with pytest.raises(DefinitionError) as caught:
+        definition(brief=brief)
+    assert [fault.pointer for fault in caught.value.faults] == ["/brief"]
+
+
 def test_equal_content_has_an_equal_hash_however_it_was_written() -> None:
     source = plan()
     turned = dict(reversed(source.items()))

@@ -70,7 +70,7 @@ document.getElementById("file").addEventListener("change", (event) => attempt("L
 sends(form, {
   async act() {
     fault.hidden = true;
-    const started = await start(Object.fromEntries([...FIELDS.map((name) => [name, form[name].value]), ["dry_run", form.dry_run.checked]]));
+    const started = await start(Object.fromEntries([...FIELDS.map((name) => [name, form[name].value.trim() ? form[name].value : null]), ["dry_run", form.dry_run.checked]]));
     forget(NAME);
     location.assign(`/executions/${started.execution_id}/`);
   },

@@ -1,0 +1,56 @@
+"""The OpenAPI document over HTTP: made once in a process, with an ETag."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from dataclasses import dataclass
+from functools import lru_cache
+
+from asgiref.sync import sync_to_async
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.utils.cache import get_conditional_response
+from drf_spectacular.generators import SchemaGenerator
+from drf_spectacular.renderers import OpenApiJsonRenderer2
+
+from orchestrator.problems import django_problem
+
+_METHODS = ("GET", "HEAD")
+_making = threading.Lock()
+
+
+@dataclass(frozen=True, slots=True)
+class OpenApiDocument:
+    """The document as it is sent, and its ETag."""
+
+    body: bytes
+    etag: str
+
+
+@lru_cache(maxsize=1)
+def openapi_document() -> OpenApiDocument:
+    """Return the document. It describes this release's own addresses, and depends on no request."""
+    schema = SchemaGenerator(urlconf="orchestrator.urls").get_schema(request=None, public=True)
+    body: bytes = OpenApiJsonRenderer2().render(schema)
+    return OpenApiDocument(body, f'"{hashlib.sha256(body).hexdigest()[:32]}"')
+
+
+def _once() -> OpenApiDocument:
+    """Return the document; of several callers one makes it, and the others wait for it."""
+    with _making:
+        return openapi_document()
+
+
+async def openapi(request: HttpRequest) -> HttpResponseBase:
+    """Answer with the document, or with 304 to a client that has it."""
+    if request.method not in _METHODS:
+        detail = f"This path knows {' and '.join(_METHODS)} alone."
+        refused = django_problem(request, 405, code="method-not-allowed", detail=detail)
+        refused.headers["Allow"] = ", ".join(_METHODS)
+        return refused
+    document = await sync_to_async(_once, thread_sensitive=False)()
+    headers = {"ETag": document.etag, "Cache-Control": "no-cache"}
+    response = HttpResponse(document.body, content_type="application/json", headers=headers)
+    answer = get_conditional_response(request, etag=document.etag, response=response)
+    return response if answer is None else answer
