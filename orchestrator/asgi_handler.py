@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import IO, Any
 
 from django.core.handlers.asgi import ASGIHandler, ASGIRequest
-from django.http import HttpResponse
+from django.http.response import HttpResponseBase
 
+from access.requests import Utf8Request
 from common.limits import limits
 from orchestrator.middleware import HEADER, request_id
 from orchestrator.problems import CONTENT_TYPE, TooLarge, problem_body
 
-Receive = Callable[[], Awaitable[dict[str, Any]]]
-Send = Callable[[dict[str, Any]], Awaitable[None]]
+Message = Mapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
 
 _LENGTH = b"content-length"
 
@@ -31,25 +33,25 @@ class Handler(ASGIHandler):
     multipart forms then take the body for empty.
     """
 
-    async def handle(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+    request_class = Utf8Request
+
+    async def handle(self, scope: dict[str, Any], receive: Receive, send: Send) -> HttpResponseBase | None:
         """Answer one request."""
         try:
-            await super().handle(scope, _limited(scope, receive), send)
+            return await super().handle(scope, _limited(scope, receive), send)
         except BodyTooLarge:
             await _refuse(scope, send)
+            return None
 
     def create_request(
-        self, scope: dict[str, Any], body_file: IO[bytes]
-    ) -> tuple[ASGIRequest | None, HttpResponse | None]:
+        self, scope: Mapping[str, Any], body_file: IO[bytes]
+    ) -> tuple[ASGIRequest, None] | tuple[None, HttpResponseBase]:
         """Return the request with the length that its body has."""
         size = body_file.seek(0, os.SEEK_END)
         body_file.seek(0)
         headers = [pair for pair in scope["headers"] if pair[0] != _LENGTH]
         headers.append((_LENGTH, str(size).encode()))
-        created: tuple[ASGIRequest | None, HttpResponse | None] = super().create_request(
-            {**scope, "headers": headers}, body_file
-        )
-        return created
+        return super().create_request({**scope, "headers": headers}, body_file)
 
 
 def _limited(scope: dict[str, Any], receive: Receive) -> Receive:
@@ -61,7 +63,7 @@ def _limited(scope: dict[str, Any], receive: Receive) -> Receive:
     most, received = limits().request_bytes, 0
     announced = next((value for name, value in scope["headers"] if name == _LENGTH), b"0")
 
-    async def receive_limited() -> dict[str, Any]:
+    async def receive_limited() -> Message:
         nonlocal received
         if _is_above(announced, most):
             raise BodyTooLarge

@@ -1,4 +1,7 @@
-"""Every request gets an id that its answer, its errors and its log lines carry; odd paths lead nowhere."""
+"""Every request gets an id that its answer, its errors and its log lines carry; odd paths lead nowhere.
+
+A body in a charset that we do not read is refused before anything decodes it.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,9 @@ import structlog
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.http import Http404, HttpRequest, HttpResponseBase
 from uuid_utils.compat import uuid7
+
+from access.requests import is_utf8
+from orchestrator.problems import unsupported_body
 
 HEADER = "X-Request-ID"
 _SANE = re.compile(r"[A-Za-z0-9._-]{8,64}")
@@ -38,6 +44,25 @@ class NamesMiddleware:
         """
         if "\0" in request.path:
             raise Http404
+        return await self.get_response(request)
+
+
+class BodyMiddleware:
+    """Refuses a body that is not in UTF-8 with 415, on every path."""
+
+    sync_capable = False
+    async_capable = True
+
+    def __init__(self, get_response: Callable[[HttpRequest], Awaitable[HttpResponseBase]]) -> None:
+        self.get_response = get_response
+        if iscoroutinefunction(get_response):
+            markcoroutinefunction(self)
+
+    async def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        """Answer the request."""
+        has_body = request.META.get("CONTENT_LENGTH") not in {None, "", "0"}
+        if has_body and not is_utf8(request.headers.get("Content-Type", "")):
+            return unsupported_body(request, "Text is taken in UTF-8 alone; name no other charset in Content-Type.")
         return await self.get_response(request)
 
 

@@ -171,5 +171,13 @@ def permission_denied(request: HttpRequest, exception: Exception) -> HttpRespons
     return django_problem(request, 403, code="forbidden", detail="You may not do this.")
 
 
+def unsupported_body(request: HttpRequest, detail: str) -> HttpResponse:
+    """Answer a body that is not read here: 415."""
+    if not _is_api(request):
+        return HttpResponse(detail, status=415, content_type="text/plain")
+    code = exceptions.UnsupportedMediaType.default_code.replace("_", "-")
+    return django_problem(request, 415, code=code, detail=detail)
+
+
 def _is_api(request: HttpRequest) -> bool:
     return request.path.startswith("/api/")

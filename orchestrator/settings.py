@@ -49,6 +49,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "orchestrator.middleware.RequestIdMiddleware",
     "orchestrator.middleware.NamesMiddleware",
+    "orchestrator.middleware.BodyMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "orchestrator.static_files.StaticFilesMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -152,3 +153,19 @@ def test_a_form_in_chunks_logs_in(served: Machine, kind: str) -> None:
             body = "".join(parts) + "--b--\r\n"
         response = send(browser, "/login/", body.encode(), **{"Content-Type": kind})
     assert (response.status_code, response.headers["Location"]) == (302, "/executions/")
+
+
+def test_a_charset_that_is_slow_to_decode_holds_nobody_up(served: Machine) -> None:
+    body = b'{"username": "' + b"a" * 800_000 + b'-"}'
+    headers = {"Content-Type": "application/json; charset=punycode"}
+
+    def attack(_: int) -> int:
+        return httpx.post(f"{served.url}/api/v1/auth/token", content=body, headers=headers, timeout=60).status_code
+
+    slowest = 0.0
+    with ThreadPoolExecutor(4) as pool:
+        attacks = [pool.submit(attack, number) for number in range(40)]
+        while not all(each.done() for each in attacks):
+            slowest = max(slowest, httpx.get(f"{served.url}/healthz", timeout=60).elapsed.total_seconds())
+    assert {each.result() for each in attacks} == {415}
+    assert slowest < 2.0
