@@ -29,3 +29,8 @@ def is_utf8(content_type: str) -> bool:
     """Return whether a `Content-Type` names no charset but UTF-8, and encodes no parameter in one of its own."""
     charsets = {given.strip().strip("\"'").lower() for given in _CHARSET.findall(content_type)}
     return charsets <= UTF_8 and _ENCODED_PARAMETER.search(content_type) is None
+
+
+def is_uncoded(content_encoding: str) -> bool:
+    """Return whether a `Content-Encoding` names no coding, or `identity` alone."""
+    return {coding.strip().lower() for coding in content_encoding.split(",")} <= {"", "identity"}

@@ -11,6 +11,7 @@ import pydantic
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from common.limits import limits
 from executions.engine.dry_run import Script
 
 MAX_CHARACTERS = 200_000  # of text, or of an object's JSON
@@ -113,6 +114,13 @@ class AnswersField(_JsonField):
             raise serializers.ValidationError(faults)
         self.check(data)
         return dict(data)
+
+
+class TagsField(serializers.ListField):
+    """Tags of an execution."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(child=serializers.CharField(max_length=63), max_length=limits().tags, **options)
 
 
 class WordsField(serializers.ListField):

@@ -1,6 +1,6 @@
 """Every request gets an id that its answer, its errors and its log lines carry; odd paths lead nowhere.
 
-A body in a charset that we do not read is refused before anything decodes it.
+A body in a charset or a coding that we do not read is refused before anything decodes it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.http import Http404, HttpRequest, HttpResponseBase
 from uuid_utils.compat import uuid7
 
-from access.requests import is_utf8
+from access.requests import is_uncoded, is_utf8
 from orchestrator.problems import unsupported_body
 
 HEADER = "X-Request-ID"
@@ -48,7 +48,7 @@ class NamesMiddleware:
 
 
 class BodyMiddleware:
-    """Refuses a body that is not in UTF-8 with 415, on every path."""
+    """Refuses a body that is not in UTF-8, or that is compressed, with 415, on every path."""
 
     sync_capable = False
     async_capable = True
@@ -63,6 +63,10 @@ class BodyMiddleware:
         has_body = request.META.get("CONTENT_LENGTH") not in {None, "", "0"}
         if has_body and not is_utf8(request.headers.get("Content-Type", "")):
             return unsupported_body(request, "Text is taken in UTF-8 alone; name no other charset in Content-Type.")
+        if has_body and not is_uncoded(request.headers.get("Content-Encoding", "")):
+            refusal = unsupported_body(request, "A body is taken as it is; send it without Content-Encoding.")
+            refusal["Accept-Encoding"] = "identity"  # RFC 9110, 15.5.16
+            return refusal
         return await self.get_response(request)
 
 

@@ -59,7 +59,9 @@ def problem_handler(exc: Exception, context: Mapping[str, object]) -> Response |
         errors = list(_field_errors(exc.detail, ()))
         detail = "The request has values that cannot be right."
         return _respond(request, 422, code="invalid", detail=detail, errors=errors)
-    response = _respond(request, exc.status_code, code=_code(exc), detail=str(exc.detail))
+    response = _respond(
+        request, exc.status_code, code=_code(exc), detail=str(exc.detail), errors=getattr(exc, "errors", None)
+    )
     for header, value in (("WWW-Authenticate", "auth_header"), ("Retry-After", "wait")):
         if (given := getattr(exc, value, None)) is not None:
             response[header] = str(given)

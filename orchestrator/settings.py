@@ -137,6 +137,7 @@ LIMITS = Limits(
 )
 configure(LIMITS)
 DATA_UPLOAD_MAX_MEMORY_SIZE = LIMITS.request_bytes
+DATA_UPLOAD_MAX_NUMBER_FIELDS = LIMITS.query_fields
 
 # --- API ------------------------------------------------------------------------------------------------------------
 REST_FRAMEWORK = {

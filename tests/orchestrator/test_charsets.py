@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import gzip
 import threading
 from collections.abc import Iterator
 from functools import cache
@@ -52,11 +53,11 @@ FORM = PART + b'\xffa-\r\n--b\r\nContent-Disposition: form-data; name="_charset_
 handler = cache(Handler)
 
 
-async def post(where: str, content_type: str, body: bytes = b"a-") -> httpx.Response:
+async def post(where: str, content_type: str, body: bytes = b"a-", **headers: str) -> httpx.Response:
     """Send a body to the application."""
     transport = httpx.ASGITransport(app=handler())  # type: ignore[arg-type]
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
-        return await client.post(where, content=body, headers={"Content-Type": content_type})
+        return await client.post(where, content=body, headers={"Content-Type": content_type, **headers})
 
 
 @pytest.fixture
@@ -120,6 +121,24 @@ async def test_utf_8_is_read_however_it_is_written(charset: str, name: str) -> N
 
 async def test_without_a_body_there_is_nothing_to_refuse() -> None:
     assert (await post("/api/v1/nothing", "application/json; charset=punycode", b"")).status_code == 404
+
+
+@pytest.mark.parametrize("coding", ["gzip", "GZIP", "br", "deflate, gzip", "identity, gzip", "x-unknown", "\\"])
+@pytest.mark.parametrize("body", [gzip.compress(b"{}"), b"{}"], ids=["compressed", "not compressed"])
+async def test_a_compressed_body_is_refused(coding: str, body: bytes) -> None:
+    for where in PATHS:
+        response = await post(where, "application/json", body, **{"Content-Encoding": coding})
+        assert (response.status_code, response.headers["Accept-Encoding"]) == (415, "identity"), where
+        if where.startswith("/api/"):
+            assert response.json()["code"] == "unsupported-media-type"
+            assert "Content-Encoding" in response.json()["detail"]
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("coding", ["identity", "Identity", "", "identity, identity"])
+async def test_a_body_that_is_not_compressed_may_say_so(coding: str) -> None:
+    response = await post("/api/v1/auth/token", "application/json", b"{}", **{"Content-Encoding": coding})
+    assert response.status_code == 422
 
 
 class ThreadParser(BaseParser):
