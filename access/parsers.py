@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import IO, Any, NoReturn
 
 from rest_framework.exceptions import ErrorDetail, ParseError, ValidationError
@@ -102,7 +102,7 @@ def _too_deep() -> TooDeep:
 
 
 def _walk(value: object, repeated: Mapping[int, list[str]], *, has_surrogates: bool) -> list[Way]:
-    """Return the ways to members that were named twice, in no order, after a look at all values.
+    """Return the ways to members that were named twice, after a look at all values.
 
     Raises:
         ParseError: it is nested too deep, has too many values, or a lone surrogate.
@@ -110,44 +110,50 @@ def _walk(value: object, repeated: Mapping[int, list[str]], *, has_surrogates: b
     """
     most, depth, count = limits(), 0, 0
     ways: list[Way] = []
-    level: list[tuple[Any, Way]] = [(value, None)]
+    _check_scalar(value, lambda: None, has_surrogates=has_surrogates)
+    level: list[tuple[Any, Way]] = [(value, None)] if isinstance(value, dict | list) else []
     while level:
-        inner: list[tuple[Any, Way]] = []
-        for each, way in level:
-            _check_value(each, way, has_surrogates=has_surrogates)
-            if isinstance(each, dict | list):
-                count += len(each)
-                inner += _inside(each, way)
-                ways += ((way, name) for name in repeated.get(id(each), ()))
-        depth += any(isinstance(each, dict | list) for each, _ in level)
+        depth, count = depth + 1, count + sum(len(each) for each, _ in level)
         if depth > most.request_depth:
             raise _too_deep()
         if count > most.request_fields:
             raise TooManyFields(f"The body has more than {most.request_fields} members and items.")
+        inner: list[tuple[Any, Way]] = []
+        for each, way in level:
+            ways += ((way, name) for name in repeated.get(id(each), ()))
+            inner += _containers(each, way, has_surrogates=has_surrogates)
         level = inner
     return ways
 
 
-def _inside(value: dict[str, Any] | list[Any], way: Way) -> Iterator[tuple[Any, Way]]:
-    pairs: Iterable[tuple[Any, Any]] = value.items() if isinstance(value, dict) else enumerate(value)
-    return ((inner, (way, name)) for name, inner in pairs)
-
-
-def _check_value(value: object, way: Way, *, has_surrogates: bool) -> None:
-    """Look at one value, and at the name that it has.
+def _containers(value: dict[str, Any] | list[Any], way: Way, *, has_surrogates: bool) -> Iterator[tuple[Any, Way]]:
+    """Yield the objects and lists right inside a value, with their ways; look at all else that is in it.
 
     Raises:
-        ParseError: a half of a surrogate pair is in it.
+        ParseError, ValidationError: as `_check_scalar`.
+    """
+    pairs: Iterable[tuple[Any, Any]] = value.items() if isinstance(value, dict) else enumerate(value)
+    for name, inner in pairs:
+        if isinstance(inner, dict | list):
+            yield inner, (way, name)
+        else:
+            _check_scalar(inner, lambda name=name: (way, name), has_surrogates=has_surrogates)
+        if has_surrogates:
+            _check_scalar(name, lambda name=name: (way, name), has_surrogates=True)
+
+
+def _check_scalar(value: object, way: Callable[[], Way], *, has_surrogates: bool) -> None:
+    """Look at a value that holds no others.
+
+    Raises:
+        ParseError: half of a surrogate pair is in it.
         ValidationError: it is a number beyond a double's range.
     """
-    if isinstance(value, float | int) and not _is_double(value):
-        raise ValidationError(_nested(way, "A number beyond what can be stored."))
-    if has_surrogates and (_is_half(value) or (way is not None and _is_half(way[1]))):
+    if isinstance(value, float | int):
+        if not abs(value) <= _LARGEST:
+            raise ValidationError(_nested(way(), "A number beyond what can be stored."))
+    elif has_surrogates and _is_half(value):
         raise ParseError("JSON parse error: a surrogate without its other half.")
-
-
-def _is_double(number: float) -> bool:
-    return abs(number) <= _LARGEST
 
 
 def _is_half(text: object) -> bool:

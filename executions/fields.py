@@ -122,6 +122,17 @@ class TagsField(serializers.ListField):
     def __init__(self, **options: Any) -> None:
         super().__init__(child=serializers.CharField(max_length=63), max_length=limits().tags, **options)
 
+    def to_internal_value(self, data: Any) -> list[str]:
+        """Return the tags.
+
+        Raises:
+            ValidationError: there are too many, which are not looked at one by one, or some cannot be right.
+        """
+        if isinstance(data, list) and len(data) > limits().tags:
+            detail = f"Ensure this field has no more than {limits().tags} elements."
+            raise serializers.ValidationError(detail, code="max_length")
+        return super().to_internal_value(data)
+
 
 class WordsField(serializers.ListField):
     """Some of the words that there are: with commas between them, or one by one."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import itertools
+from collections.abc import Iterable, Iterator, Mapping
 from http import HTTPStatus
 
 from django.core.exceptions import PermissionDenied, RequestDataTooBig
@@ -14,9 +15,11 @@ from rest_framework import exceptions
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from access.serializers import MAX_ERRORS
 from executions.engine.errors import BudgetExceeded, Conflict, EngineError, Invalid, NotFound, Superseded, Unavailable
 
 CONTENT_TYPE = "application/problem+json"
+MAX_CHARACTERS = 1_000  # of a text in a problem; the rest is cut off
 
 #: What each kind of anticipated failure means in HTTP; the first that fits counts.
 STATUS: tuple[tuple[type[EngineError], int], ...] = (
@@ -50,17 +53,22 @@ def problem_handler(exc: Exception, context: Mapping[str, object]) -> Response |
     request = context.get("request")
     if isinstance(exc, EngineError):
         status = next((code for kind, code in STATUS if isinstance(exc, kind)), 500)
-        errors = [each.model_dump() for each in exc.errors] if isinstance(exc, Invalid) else []
-        return _respond(request, status, code=exc.code, detail=str(exc), errors=errors, extra=exc.context)
+        faults = exc.errors if isinstance(exc, Invalid) else []
+        listed = (each.model_dump() for each in faults)
+        return _respond(
+            request, status, code=exc.code, detail=str(exc), errors=listed, error_count=len(faults), extra=exc.context
+        )
     exc = _as_api_exception(exc)
     if not isinstance(exc, exceptions.APIException):
         return None
     if isinstance(exc, exceptions.ValidationError):
-        errors = list(_field_errors(exc.detail, ()))
         detail = "The request has values that cannot be right."
-        return _respond(request, 422, code="invalid", detail=detail, errors=errors)
+        errors = _field_errors(exc.detail, ())
+        count = _count(exc.detail) + getattr(exc, "omitted", 0)
+        return _respond(request, 422, code="invalid", detail=detail, errors=errors, error_count=count)
+    listed = getattr(exc, "errors", [])
     response = _respond(
-        request, exc.status_code, code=_code(exc), detail=str(exc.detail), errors=getattr(exc, "errors", None)
+        request, exc.status_code, code=_code(exc), detail=str(exc.detail), errors=listed, error_count=len(listed)
     )
     for header, value in (("WWW-Authenticate", "auth_header"), ("Retry-After", "wait")):
         if (given := getattr(exc, value, None)) is not None:
@@ -98,18 +106,39 @@ def _field_errors(detail: object, path: tuple[str, ...]) -> Iterator[dict[str, s
         yield {"pointer": pointer, "code": str(getattr(detail, "code", "invalid")), "detail": str(detail)}
 
 
+def _count(detail: object) -> int:
+    """Return how many values are wrong."""
+    if isinstance(detail, Mapping | list):
+        return sum(map(_count, detail.values() if isinstance(detail, Mapping) else detail))
+    return 1
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= MAX_CHARACTERS else text[: MAX_CHARACTERS - 1] + "…"
+
+
 def problem_body(
-    *, status: int, code: str, detail: str, instance: str, request_id: str, errors: list[dict[str, str]] | None = None
+    *,
+    status: int,
+    code: str,
+    detail: str,
+    instance: str,
+    request_id: str,
+    errors: Iterable[Mapping[str, str]] = (),
+    error_count: int = 0,
 ) -> dict[str, object]:
-    """Return a problem's members."""
+    """Return a problem's members: of its errors the first ones, and how many there are."""
     return {
         "type": f"urn:scriptorium:problem:{code}",
         "title": HTTPStatus(status).phrase,
         "status": status,
-        "detail": detail,
+        "detail": _cut(detail),
         "instance": instance,
         "code": code,
-        "errors": errors or [],
+        "errors": [
+            {name: _cut(text) for name, text in error.items()} for error in itertools.islice(errors, MAX_ERRORS)
+        ],
+        "error_count": error_count,
         "request_id": request_id,
     }
 
@@ -120,7 +149,8 @@ def _respond(
     *,
     code: str,
     detail: str,
-    errors: list[dict[str, str]] | None = None,
+    errors: Iterable[Mapping[str, str]] = (),
+    error_count: int = 0,
     extra: Mapping[str, object] | None = None,
 ) -> Response:
     path = request.path if isinstance(request, Request | HttpRequest) else ""
@@ -131,6 +161,7 @@ def _respond(
         instance=path,
         request_id=getattr(request, "request_id", ""),
         errors=errors,
+        error_count=error_count,
     )
     return Response({**(extra or {}), **body}, status=status, content_type=CONTENT_TYPE)
 

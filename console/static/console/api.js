@@ -5,6 +5,8 @@ export class Problem extends Error {
     super(body.detail);
     this.body = body;
     this.errors = body.errors ?? [];
+    const more = (body.error_count ?? 0) - this.errors.length;
+    if (more > 0) this.errors.push({ pointer: "", code: "more", detail: `${more} more are wrong.` });
   }
 }
 
