@@ -11,6 +11,7 @@ from rest_framework import serializers
 from access.fields import TimestampField
 from access.tickets import DEFAULT_SECONDS, MAX_SECONDS
 
+MAX_ERRORS = 20  # that a problem lists; it counts all
 PAGE_PARAMETERS = frozenset({"limit", "cursor"})
 
 
@@ -31,14 +32,17 @@ class StrictSerializer(serializers.Serializer[Any]):
             ValidationError: with every field that is unknown or wrong.
         """
         is_query = isinstance(data, QueryDict)
-        names = set(data) if isinstance(data, Mapping) else set()
-        unknown = names - set(self.fields) - (self.page_parameters if is_query else frozenset())
+        names = dict.fromkeys(data) if isinstance(data, Mapping) else {}
+        known = self.fields.keys() | (self.page_parameters if is_query else frozenset())
+        unknown = [name for name in names if name not in known]
         errors: dict[str, Any] = {
-            name: [serializers.ErrorDetail("This field is not known.", code="unknown_field")] for name in unknown
+            name: [serializers.ErrorDetail("This field is not known.", code="unknown_field")]
+            for name in unknown[:MAX_ERRORS]
         }
+        self.root.omitted_errors = getattr(self.root, "omitted_errors", 0) + len(unknown) - len(errors)
         if is_query:
             lists = {name for name, field in self.fields.items() if isinstance(field, serializers.ListField)}
-            for name in names - lists - unknown:
+            for name in names.keys() - lists - set(unknown):
                 if len(data.getlist(name)) > 1:
                     errors[name] = [serializers.ErrorDetail("Given more than once.", code="repeated")]
         try:
@@ -52,14 +56,23 @@ class StrictSerializer(serializers.Serializer[Any]):
         return values
 
 
+class InvalidForm(serializers.ValidationError):
+    """Values that cannot be right; `omitted` more than those in the detail are wrong."""
+
+    def __init__(self, detail: Any, *, omitted: int) -> None:
+        super().__init__(detail)
+        self.omitted = omitted
+
+
 def checked(form: type[serializers.Serializer[Any]], data: Any) -> dict[str, Any]:
     """Return the form's values.
 
     Raises:
-        ValidationError: something in `data` is unknown or wrong.
+        InvalidForm: something in `data` is unknown or wrong.
     """
     serializer = form(data=data)
-    serializer.is_valid(raise_exception=True)
+    if not serializer.is_valid():
+        raise InvalidForm(serializer.errors, omitted=getattr(serializer, "omitted_errors", 0))
     values: dict[str, Any] = serializer.validated_data
     return values
 

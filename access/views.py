@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from adrf.views import APIView
 from asgiref.sync import sync_to_async
 from django.contrib.auth import aauthenticate
 from django.contrib.auth.models import User
@@ -13,11 +12,12 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from access import services
+from access.base_views import ApiView
 from access.errors import BadCredentials, Forbidden
 from access.serializers import TokenRequest, TokenResponse, checked
 
 
-class TokenView(APIView):
+class TokenView(ApiView):
     """Get a token, and give it back."""
 
     def get_authenticators(self) -> list[object]:
@@ -37,7 +37,8 @@ class TokenView(APIView):
     @extend_schema(request=TokenRequest, responses={201: TokenResponse}, tags=["auth"], auth=[])
     async def post(self, request: Request) -> Response:
         """Get a token for a user's name and password. It is shown once."""
-        user = await aauthenticate(request._request, **checked(TokenRequest, request.data))  # noqa: SLF001
+        values = await sync_to_async(checked)(TokenRequest, request.data)
+        user = await aauthenticate(request._request, **values)  # noqa: SLF001
         if not isinstance(user, User):
             raise BadCredentials
         row, token = await sync_to_async(services.issue_token)(user)

@@ -23,6 +23,17 @@ class Limits:
     request_bytes: int = _limit(
         "MAX_REQUEST_BYTES", 2 * 1024 * 1024, "Size of a request body, in bytes", answer="413 `too-large`", minimum=1024
     )
+    request_depth: int = _limit(
+        "MAX_REQUEST_DEPTH", 64, "Levels of objects and lists in a JSON body", answer="400 `too-deep`"
+    )
+    request_fields: int = _limit(
+        "MAX_REQUEST_FIELDS",
+        200_000,
+        "Members of objects and items of lists in a JSON body, all together",
+        answer="400 `too-many-fields`",
+    )
+    query_fields: int = _limit("MAX_QUERY_FIELDS", 1_000, "Fields of a query, or of a form", answer="400 `bad-request`")
+    tags: int = _limit("MAX_TAGS", 20, "Tags of an execution", answer="422 with a pointer")
     steps: int = _limit(
         "MAX_STEPS",
         10_000,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from adrf.views import APIView
 from asgiref.sync import sync_to_async
 from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
@@ -10,13 +9,14 @@ from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from access.base_views import ApiView
 from access.serializers import checked
 from executions import estimating
 from executions.estimate_serializers import EstimateRequest, EstimateResponse
 from executions.problem_docs import problems
 
 
-class EstimateView(APIView):
+class EstimateView(ApiView):
     """What a workflow would take."""
 
     @extend_schema(
@@ -28,9 +28,9 @@ class EstimateView(APIView):
     )
     async def post(self, request: Request, workflow_id: str) -> Response:
         """Estimate what an execution would take: calls, tokens and cost; the least, what is likely, the most."""
-        values = checked(EstimateRequest, request.data)
 
         def read() -> Response:
+            values = checked(EstimateRequest, request.data)
             found = estimating.estimate(user=request.user, workflow_id=workflow_id, now=timezone.now(), **values)
             return Response(EstimateResponse(found).data)
 

@@ -11,6 +11,7 @@ import pydantic
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from common.limits import limits
 from common.source import without_mark
 from executions.engine.dry_run import Script
 
@@ -118,6 +119,24 @@ class AnswersField(_JsonField):
             raise serializers.ValidationError(faults)
         self.check(data)
         return dict(data)
+
+
+class TagsField(serializers.ListField):
+    """Tags of an execution."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(child=serializers.CharField(max_length=63), max_length=limits().tags, **options)
+
+    def to_internal_value(self, data: Any) -> list[str]:
+        """Return the tags.
+
+        Raises:
+            ValidationError: there are too many, which are not looked at one by one, or some cannot be right.
+        """
+        if isinstance(data, list) and len(data) > limits().tags:
+            detail = f"Ensure this field has no more than {limits().tags} elements."
+            raise serializers.ValidationError(detail, code="max_length")
+        return super().to_internal_value(data)
 
 
 def _inlined(schema: Any, parts: Mapping[str, Any]) -> Any:

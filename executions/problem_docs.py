@@ -10,7 +10,7 @@ from access.idempotency import HEADER, REPLAYED
 
 _PROBLEM = {"$ref": "#/components/schemas/Problem"}
 MEANINGS = {
-    400: "The body is no JSON.",
+    400: "The body is no JSON, or names a member of an object twice.",
     401: "Nobody said who asks.",
     402: "The scope has spent what it may spend this month.",
     403: "Your role does not allow it.",
@@ -18,7 +18,7 @@ MEANINGS = {
     409: "Its present state does not allow it, or a request with this key is under way.",
     412: "It was changed since it was read.",
     413: "The body is too large.",
-    415: "The body is of another type than JSON.",
+    415: "The body is of another type than JSON, in another charset than UTF-8, or compressed.",
     422: "A field or value that cannot be right; `errors` says which.",
 }
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from functools import partial
 
-from adrf.views import APIView
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from access.serializers import TicketRequest, TicketResponse, checked
+from access.base_views import ApiView
+from access.serializers import TicketRequest, TicketResponse
 from executions.problem_docs import problems
 from executions.tickets import issue_scope_ticket
 from executions.views import ticketed
@@ -19,7 +19,7 @@ _TYPE = OpenApiParameter("scope_type", OpenApiTypes.STR, OpenApiParameter.PATH)
 _KEY = OpenApiParameter("scope_id", OpenApiTypes.STR, OpenApiParameter.PATH, description="Key of the root scope.")
 
 
-class ScopeTicketView(APIView):
+class ScopeTicketView(ApiView):
     """Tickets for the stream of a scope."""
 
     serializer_class = TicketResponse
@@ -32,5 +32,4 @@ class ScopeTicketView(APIView):
     )
     async def post(self, request: Request, scope_type: str, scope_id: str) -> Response:
         """Get a ticket for the stream of a root scope, for a client that cannot send headers."""
-        values = checked(TicketRequest, request.data)
-        return await ticketed(request, partial(issue_scope_ticket, scope_type=scope_type, scope_key=scope_id, **values))
+        return await ticketed(request, partial(issue_scope_ticket, scope_type=scope_type, scope_key=scope_id))

@@ -16,7 +16,7 @@ from executions.engine.acceptance import Verdict
 from executions.engine.dry_run import Script
 from executions.engine.events import EventType
 from executions.engine.states import ExecutionStatus, FailureCode, WaitingOn
-from executions.fields import AnswersField, BriefField, ScriptField
+from executions.fields import AnswersField, BriefField, ScriptField, TagsField
 from executions.progress.wire import DELTA
 from executions.selectors import ExecutionDetails
 from telemetry.serializers import UNPRICED
@@ -59,7 +59,7 @@ class StartExecutionRequest(StrictSerializer):
         allow_null=True,
         help_text="The brief: a text or an object. null or left out: there is none, where the workflow allows that.",
     )
-    tags = serializers.ListField(child=serializers.CharField(max_length=63), max_length=20, required=False)
+    tags = TagsField(required=False)
     dry_run = serializers.BooleanField(
         default=False, help_text="Every model is the rehearsal; costs nothing, and leaves the scope's documents alone."
     )

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from adrf.views import APIView
 from asgiref.sync import sync_to_async
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from access.base_views import ApiView
 from executions import costs
 from executions.problem_docs import problems
 from executions.telemetry_serializers import ExecutionCosts, WorkflowStats
 
 
-class ExecutionCostsView(APIView):
+class ExecutionCostsView(ApiView):
     """What an execution cost."""
 
     @extend_schema(
@@ -35,7 +35,7 @@ class ExecutionCostsView(APIView):
         return await sync_to_async(read)()
 
 
-class WorkflowStatsView(APIView):
+class WorkflowStatsView(ApiView):
     """How a workflow fares."""
 
     @extend_schema(

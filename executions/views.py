@@ -23,7 +23,7 @@ from access.errors import PreconditionFailed
 from access.idempotency import once
 from access.pages import UUID_PATTERN, PagedViewSet
 from access.selectors import require_start
-from access.serializers import TicketRequest, TicketResponse, checked
+from access.serializers import StrictSerializer, TicketRequest, TicketResponse, checked
 from executions import budgeting, reviewing, selectors, services
 from executions.budget_serializers import BudgetRequest
 from executions.engine.errors import VersionConflict
@@ -88,17 +88,20 @@ async def act(
     request: Request,
     execution_id: str,
     *,
+    form: type[StrictSerializer],
     names_version: bool = False,
     **values: Any,
 ) -> Response:
     """Have the caller do something about an execution, and answer with the execution as it is then.
 
+    The body is checked by `form`; its values and `values` go to the use case.
     A version that is not the expected one is answered with 412 when the client named it, by `If-Match` or in its
     request (`names_version`), else with 409.
     """
     expected = expected_version(request)
 
     def do() -> Response:
+        said = checked(form, request.data)
         try:
             execution = use_case(
                 user=caller(request),
@@ -106,6 +109,7 @@ async def act(
                 now=timezone.now(),
                 expected_version=expected,
                 **values,
+                **said,
             )
         except VersionConflict as error:
             if expected is None and not names_version:
@@ -129,12 +133,24 @@ async def ticketed(request: Request, issue: Callable[..., tuple[str, datetime]])
 
     def do() -> Response:
         ticket, expires_at = issue(
-            user=caller(request), token=request.auth, session_key=request.session.session_key, now=timezone.now()
+            user=caller(request),
+            token=request.auth,
+            session_key=request.session.session_key,
+            now=timezone.now(),
+            **checked(TicketRequest, request.data),
         )
         shown = TicketResponse({"ticket": ticket, "expires_at": expires_at}).data
         return Response(shown, status=201, headers={"Cache-Control": "no-store"})
 
     return await sync_to_async(do)()
+
+
+def _change_budget(
+    *, user: User, execution_id: UUID, now: datetime, expected_version: int | None, **limits: Any
+) -> Execution:
+    return budgeting.change_budget(
+        user=user, execution_id=execution_id, now=now, expected_version=expected_version, limits=limits
+    )
 
 
 @extend_schema(tags=["executions"])
@@ -157,9 +173,8 @@ class ExecutionViewSet(PagedViewSet):
         With an `Idempotency-Key` it starts once, however often the request is sent: send the same key with it again
         when no answer came.
         """
-        values = checked(StartExecutionRequest, request.data)
 
-        def start() -> Response:
+        def start(values: Mapping[str, Any]) -> Response:
             execution = services.start_execution(user=caller(request), now=timezone.now(), **values)
             location = reverse("execution-detail", kwargs={"execution_id": execution.id})
             return shown(selectors.described_value(execution), 201, location)
@@ -167,7 +182,11 @@ class ExecutionViewSet(PagedViewSet):
         def recheck(started: Mapping[str, str]) -> None:
             require_start(request.user, scope_type=started["scope_type"], scope_key=started["scope_id"])
 
-        return await sync_to_async(once)(request, start, recheck=recheck)
+        def answer() -> Response:
+            values = checked(StartExecutionRequest, request.data)
+            return once(request, partial(start, values), recheck=recheck)
+
+        return await sync_to_async(answer)()
 
     @extend_schema(parameters=[ExecutionFilters], responses={200: ExecutionResponse(many=True), **problems(401, 422)})
     async def list(self, request: Request) -> Response:
@@ -223,62 +242,56 @@ class ExecutionViewSet(PagedViewSet):
     @action(detail=True, methods=["post"], url_path="stream-tickets")
     async def stream_tickets(self, request: Request, execution_id: str) -> Response:
         """Get a ticket for this execution's stream, for a client that cannot send headers."""
-        values = checked(TicketRequest, request.data)
-
-        issue = partial(issue_execution_ticket, execution_id=UUID(execution_id), **values)
-        return await ticketed(request, issue)
+        return await ticketed(request, partial(issue_execution_ticket, execution_id=UUID(execution_id)))
 
     @extend_schema(  # type: ignore[type-var]
         parameters=[_ID, _STEP, _IF_MATCH],
         request=ClarificationAnswers,
-        responses={200: ExecutionResponse, **problems(400, 401, 403, 404, 409, 412, 415, 422)},
+        responses={200: ExecutionResponse, **problems(400, 401, 403, 404, 409, 412, 413, 415, 422)},
     )
     @action(detail=True, methods=["post"], url_path=r"steps/(?P<step_id>[^/]+)/clarification")
     async def clarification(self, request: Request, execution_id: str, step_id: str) -> Response:
         """Answer a step's questions; the execution goes on. Bad answers are named, and the questions stay open."""
-        values = checked(ClarificationAnswers, request.data)
-        return await act(services.submit_clarification, request, execution_id, step_id=step_id, **values)
+        answer = services.submit_clarification
+        return await act(answer, request, execution_id, form=ClarificationAnswers, step_id=step_id)
 
     @extend_schema(  # type: ignore[type-var]
         parameters=[_ID, _STEP, _IF_MATCH],
         request=AcceptanceRequest,
-        responses={200: ExecutionResponse, **problems(400, 401, 403, 404, 409, 412, 415, 422)},
+        responses={200: ExecutionResponse, **problems(400, 401, 403, 404, 409, 412, 413, 415, 422)},
     )
     @action(detail=True, methods=["post"], url_path=r"steps/(?P<step_id>[^/]+)/acceptance")
     async def acceptance(self, request: Request, execution_id: str, step_id: str) -> Response:
         """Accept a document that waits for it, reject it, or have it worked over; name the version that you read."""
-        values = checked(AcceptanceRequest, request.data)
         decide = reviewing.decide_acceptance
-        return await act(decide, request, execution_id, names_version=True, step_id=step_id, **values)
+        return await act(decide, request, execution_id, form=AcceptanceRequest, names_version=True, step_id=step_id)
 
     @extend_schema(  # type: ignore[type-var]
         parameters=[_ID, _IF_MATCH],
         request=BudgetRequest,
-        responses={200: ExecutionResponse, **problems(400, 401, 403, 404, 409, 412, 415, 422)},
+        responses={200: ExecutionResponse, **problems(400, 401, 403, 404, 409, 412, 413, 415, 422)},
     )
     @action(detail=True, methods=["patch"])
     async def budget(self, request: Request, execution_id: str) -> Response:
         """Raise a limit; an execution that waits for it goes on. Others stay as they are; null takes one away."""
-        limits = checked(BudgetRequest, request.data)
-        return await act(budgeting.change_budget, request, execution_id, limits=limits)
+        return await act(_change_budget, request, execution_id, form=BudgetRequest)
 
     @extend_schema(  # type: ignore[type-var]
         parameters=[_ID, _IF_MATCH],
         request=None,
-        responses={200: ExecutionResponse, **problems(401, 403, 404, 409, 412, 422)},
+        responses={200: ExecutionResponse, **problems(400, 401, 403, 404, 409, 412, 413, 415, 422)},
     )
     @action(detail=True, methods=["post"])
     async def cancel(self, request: Request, execution_id: str) -> Response:
         """Stop an execution, and the model call under way. Again is fine; one that ended otherwise is a conflict."""
-        checked(NoBody, request.data)
-        return await act(services.cancel_execution, request, execution_id)
+        return await act(services.cancel_execution, request, execution_id, form=NoBody)
 
     @extend_schema(  # type: ignore[type-var]
         parameters=[_ID, _IF_MATCH],
         request=RetryRequest,
-        responses={200: ExecutionResponse, **problems(400, 401, 403, 404, 409, 412, 415, 422)},
+        responses={200: ExecutionResponse, **problems(400, 401, 403, 404, 409, 412, 413, 415, 422)},
     )
     @action(detail=True, methods=["post"])
     async def retry(self, request: Request, execution_id: str) -> Response:
         """Let a failed or cancelled execution go on. What it has finished is kept, and not paid for again."""
-        return await act(services.retry_execution, request, execution_id, **checked(RetryRequest, request.data))
+        return await act(services.retry_execution, request, execution_id, form=RetryRequest)

@@ -5,16 +5,16 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import django
 from channels.routing import ProtocolTypeRouter, URLRouter
 from django.conf import settings
-from django.core.asgi import get_asgi_application
 from django.urls import path, re_path, register_converter
 from django.urls.converters import UUIDConverter
 
 from orchestrator import startup
 
 startup.prepare()
-django_application = get_asgi_application()  # before the imports below: they need the apps
+django.setup(set_prefix=False)  # before the imports below: they need the apps
 
 from access import tickets  # noqa: E402
 from executions.progress.admission import admit, admit_to_feed  # noqa: E402
@@ -22,9 +22,11 @@ from executions.progress.consumer import Receive, Send, StreamConsumer  # noqa: 
 from executions.progress.held import HeldFeeds  # noqa: E402
 from executions.progress.streams import Streams  # noqa: E402
 from orchestrator import lifecycle  # noqa: E402
+from orchestrator.asgi_handler import Handler  # noqa: E402
 from orchestrator.loop_monitor import monitor_loop  # noqa: E402
 from orchestrator.middleware import request_id  # noqa: E402
 
+django_application = Handler()
 streams = Streams()
 _execution = StreamConsumer(streams, admit=admit, request_id=request_id)
 _feed = HeldFeeds(

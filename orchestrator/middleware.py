@@ -1,4 +1,7 @@
-"""What every request passes: it gets an id and its share of the database, and odd paths lead nowhere."""
+"""What every request passes: it gets an id and its share of the database, and odd paths lead nowhere.
+
+A body in a charset or a coding that we do not read is refused before anything decodes it.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +15,9 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from rest_framework.permissions import SAFE_METHODS
 from uuid_utils.compat import uuid7
 
+from access.requests import is_uncoded, is_utf8
 from common.database_use import reading
-from orchestrator.problems import refusal
+from orchestrator.problems import refusal, unsupported_body
 
 HEADER = "X-Request-ID"
 _SANE = re.compile(r"[A-Za-z0-9._-]{8,64}")
@@ -65,6 +69,29 @@ class DatabaseMiddleware:
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
         """Answer what a view of a page has let through."""
         return refusal(request, exception)
+
+
+class BodyMiddleware:
+    """Refuses a body that is not in UTF-8, or that is compressed, with 415, on every path."""
+
+    sync_capable = False
+    async_capable = True
+
+    def __init__(self, get_response: Callable[[HttpRequest], Awaitable[HttpResponseBase]]) -> None:
+        self.get_response = get_response
+        if iscoroutinefunction(get_response):
+            markcoroutinefunction(self)
+
+    async def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        """Answer the request."""
+        has_body = request.META.get("CONTENT_LENGTH") not in {None, "", "0"}
+        if has_body and not is_utf8(request.headers.get("Content-Type", "")):
+            return unsupported_body(request, "Text is taken in UTF-8 alone; name no other charset in Content-Type.")
+        if has_body and not is_uncoded(request.headers.get("Content-Encoding", "")):
+            refused = unsupported_body(request, "A body is taken as it is; send it without Content-Encoding.")
+            refused["Accept-Encoding"] = "identity"  # RFC 9110, 15.5.16
+            return refused
+        return await self.get_response(request)
 
 
 class RequestIdMiddleware:

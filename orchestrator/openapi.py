@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from access.serializers import MAX_ERRORS
 from executions.engine.events import EventType
 from executions.progress.wire import DELTA
+from orchestrator.problems import MAX_CHARACTERS
 
 Endpoint = tuple[str, str, str, Callable[..., Any]]
 
@@ -14,7 +16,7 @@ _PROBLEM = {
     "type": "object",
     "description": "RFC 9457 problem details; some have more to tell, such as `current` and `wanted` of a status.",
     "additionalProperties": True,
-    "required": ["type", "title", "status", "detail", "instance", "code", "errors", "request_id"],
+    "required": ["type", "title", "status", "detail", "instance", "code", "errors", "error_count", "request_id"],
     "properties": {
         "type": {"type": "string", "format": "uri"},
         "title": {"type": "string"},
@@ -24,15 +26,22 @@ _PROBLEM = {
         "code": {"type": "string", "description": "Stable; made for programs."},
         "errors": {
             "type": "array",
+            "maxItems": MAX_ERRORS,
+            "description": "What is wrong with the request, in order; the first ones where there are more.",
             "items": {
                 "type": "object",
                 "required": ["pointer", "code", "detail"],
                 "properties": {
                     "pointer": {"type": "string", "description": "RFC 6901 pointer to the value."},
                     "code": {"type": "string"},
-                    "detail": {"type": "string"},
+                    "detail": {"type": "string", "description": f"At most {MAX_CHARACTERS} characters."},
                 },
             },
+        },
+        "error_count": {
+            "type": "integer",
+            "minimum": 0,
+            "description": f"How many errors there are; `errors` has at most {MAX_ERRORS} of them.",
         },
         "request_id": {"type": "string"},
     },

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import itertools
+from collections.abc import Iterable, Iterator, Mapping
 from http import HTTPStatus
 from typing import TypeVar
 
@@ -17,9 +18,11 @@ from rest_framework import exceptions
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from access.serializers import MAX_ERRORS
 from executions.engine.errors import BudgetExceeded, Conflict, EngineError, Invalid, NotFound, Superseded, Unavailable
 
 CONTENT_TYPE = "application/problem+json"
+MAX_CHARACTERS = 1_000  # of a text in a problem; the rest is cut off
 
 Answer = TypeVar("Answer", bound=HttpResponse)
 
@@ -64,16 +67,24 @@ def problem_handler(exc: Exception, context: Mapping[str, object]) -> Response |
     request = context.get("request")
     if isinstance(exc, EngineError):
         status = next((code for kind, code in STATUS if isinstance(exc, kind)), 500)
-        errors = [each.model_dump() for each in exc.errors] if isinstance(exc, Invalid) else []
-        return _respond(request, status, code=exc.code, detail=str(exc), errors=errors, extra=exc.context)
+        faults = exc.errors if isinstance(exc, Invalid) else []
+        listed = (each.model_dump() for each in faults)
+        return _respond(
+            request, status, code=exc.code, detail=str(exc), errors=listed, error_count=len(faults), extra=exc.context
+        )
     exc = _as_api_exception(exc)
     if not isinstance(exc, exceptions.APIException):
         return None
     if isinstance(exc, exceptions.ValidationError):
-        errors = list(_field_errors(exc.detail, ()))
         detail = "The request has values that cannot be right."
-        return _respond(request, 422, code="invalid", detail=detail, errors=errors)
-    return _with_headers(_respond(request, exc.status_code, code=_code(exc), detail=str(exc.detail)), exc)
+        errors = _field_errors(exc.detail, ())
+        count = _count(exc.detail) + getattr(exc, "omitted", 0)
+        return _respond(request, 422, code="invalid", detail=detail, errors=errors, error_count=count)
+    listed = getattr(exc, "errors", [])
+    response = _respond(
+        request, exc.status_code, code=_code(exc), detail=str(exc.detail), errors=listed, error_count=len(listed)
+    )
+    return _with_headers(response, exc)
 
 
 def _with_headers(response: Answer, exc: exceptions.APIException) -> Answer:
@@ -115,18 +126,39 @@ def _field_errors(detail: object, path: tuple[str, ...]) -> Iterator[dict[str, s
         yield {"pointer": pointer, "code": str(getattr(detail, "code", "invalid")), "detail": str(detail)}
 
 
+def _count(detail: object) -> int:
+    """Return how many values are wrong."""
+    if isinstance(detail, Mapping | list):
+        return sum(map(_count, detail.values() if isinstance(detail, Mapping) else detail))
+    return 1
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= MAX_CHARACTERS else text[: MAX_CHARACTERS - 1] + "…"
+
+
 def problem_body(
-    *, status: int, code: str, detail: str, instance: str, request_id: str, errors: list[dict[str, str]] | None = None
+    *,
+    status: int,
+    code: str,
+    detail: str,
+    instance: str,
+    request_id: str,
+    errors: Iterable[Mapping[str, str]] = (),
+    error_count: int = 0,
 ) -> dict[str, object]:
-    """Return a problem's members."""
+    """Return a problem's members: of its errors the first ones, and how many there are."""
     return {
         "type": f"urn:scriptorium:problem:{code}",
         "title": HTTPStatus(status).phrase,
         "status": status,
-        "detail": detail,
+        "detail": _cut(detail),
         "instance": instance,
         "code": code,
-        "errors": errors or [],
+        "errors": [
+            {name: _cut(text) for name, text in error.items()} for error in itertools.islice(errors, MAX_ERRORS)
+        ],
+        "error_count": error_count,
         "request_id": request_id,
     }
 
@@ -137,7 +169,8 @@ def _respond(
     *,
     code: str,
     detail: str,
-    errors: list[dict[str, str]] | None = None,
+    errors: Iterable[Mapping[str, str]] = (),
+    error_count: int = 0,
     extra: Mapping[str, object] | None = None,
 ) -> Response:
     path = request.path if isinstance(request, Request | HttpRequest) else ""
@@ -148,6 +181,7 @@ def _respond(
         instance=path,
         request_id=getattr(request, "request_id", ""),
         errors=errors,
+        error_count=error_count,
     )
     return Response({**(extra or {}), **body}, status=status, content_type=CONTENT_TYPE)
 
@@ -199,6 +233,14 @@ def permission_denied(request: HttpRequest, exception: Exception) -> HttpRespons
     if not _is_api(request):
         return defaults.permission_denied(request, exception)
     return django_problem(request, 403, code="forbidden", detail="You may not do this.")
+
+
+def unsupported_body(request: HttpRequest, detail: str) -> HttpResponse:
+    """Answer a body that is not read here: 415."""
+    if not _is_api(request):
+        return HttpResponse(detail, status=415, content_type="text/plain")
+    code = exceptions.UnsupportedMediaType.default_code.replace("_", "-")
+    return django_problem(request, 415, code=code, detail=detail)
 
 
 def _is_api(request: HttpRequest) -> bool:

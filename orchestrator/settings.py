@@ -50,6 +50,7 @@ MIDDLEWARE = [
     "orchestrator.middleware.RequestIdMiddleware",
     "orchestrator.middleware.DatabaseMiddleware",
     "orchestrator.middleware.NamesMiddleware",
+    "orchestrator.middleware.BodyMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "orchestrator.static_files.StaticFilesMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -143,6 +144,7 @@ LIMITS = Limits(
 )
 configure(LIMITS)
 DATA_UPLOAD_MAX_MEMORY_SIZE = LIMITS.request_bytes
+DATA_UPLOAD_MAX_NUMBER_FIELDS = LIMITS.query_fields
 
 # --- API ------------------------------------------------------------------------------------------------------------
 REST_FRAMEWORK = {

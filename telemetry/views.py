@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from adrf.views import APIView
 from asgiref.sync import sync_to_async
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from access.base_views import ApiView
 from access.serializers import checked
 from telemetry import selectors
 from telemetry.serializers import SummaryQuery, TelemetrySummary
 
 
-class SummaryView(APIView):
+class SummaryView(ApiView):
     """What was spent."""
 
     @extend_schema(

@@ -18,12 +18,12 @@ from typing import Any, TypeVar
 from channels.db import database_sync_to_async
 from django.conf import settings
 from django.core.exceptions import DisallowedHost
-from django.core.handlers.asgi import ASGIRequest
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import InterfaceError, OperationalError
 from rest_framework.exceptions import APIException, MethodNotAllowed
 from rest_framework.settings import api_settings
 
+from access.requests import Utf8Request
 from access.tickets import take
 from common.database_use import reading
 from executions.engine.errors import EngineError, Unavailable
@@ -83,7 +83,7 @@ class StreamConsumer:
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         """Answer one request; returns when the stream has ended or the client is gone."""
         ticket = take(scope)
-        request = ASGIRequest(scope, BytesIO())
+        request = Utf8Request(scope, BytesIO())
         request_id = self._request_id(request.headers.get("X-Request-ID"))
         request.request_id = request_id  # type: ignore[attr-defined]
         answer = Answer(request_id, send)
@@ -108,7 +108,7 @@ class StreamConsumer:
                 await answer.end()
 
 
-async def let_in(request: ASGIRequest, admit: Callable[[], Admitted]) -> Admitted:
+async def let_in(request: Utf8Request, admit: Callable[[], Admitted]) -> Admitted:
     """Return what `admit` says, which is asked in a thread.
 
     Raises:
@@ -179,7 +179,7 @@ class Answer:
         """Send the last part of the body."""
         await self._send({"type": "http.response.body", "body": body, "more_body": False})
 
-    async def refuse(self, error: Exception, request: ASGIRequest) -> None:
+    async def refuse(self, error: Exception, request: Utf8Request) -> None:
         """Send the error in the shape that the rest of the API gives it."""
         context: dict[str, object] = {"request": request, "view": None, "args": (), "kwargs": {}}
         response = api_settings.EXCEPTION_HANDLER(error, context)  # type: ignore[operator]

@@ -11,10 +11,10 @@ from typing import Any
 from urllib.parse import quote
 
 from django.conf import settings
-from django.core.handlers.asgi import ASGIRequest
 from django.utils import timezone
 from rest_framework.exceptions import APIException
 
+from access.requests import Utf8Request
 from access.services import sign_ticket
 from access.tickets import Shown, opening, take
 from executions.engine.errors import EngineError, Unavailable
@@ -45,7 +45,7 @@ class HeldFeeds:
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         """Answer one request."""
         passed_on = grip.passed_on(scope, ticket=take(scope))
-        request = ASGIRequest(scope, BytesIO())
+        request = Utf8Request(scope, BytesIO())
         if passed_on is None or "types" in request.GET:
             await self._direct(scope, receive, send)
             return
@@ -74,7 +74,7 @@ class HeldFeeds:
             await self._direct(scope, receive, send)
 
 
-def _let_in(request: ASGIRequest, ticket: Shown, **route: str) -> tuple[Admission, str]:
+def _let_in(request: Utf8Request, ticket: Shown, **route: str) -> tuple[Admission, str]:
     """Return what a client is let in to, and a ticket with which Pushpin asks again on its behalf."""
     admission = admit_to_feed(request, ticket, **route)
     age = settings.STREAM_MAX_AGE_SECONDS * (1.0 - 0.2 * (admission.grant.credential.user_id * _SPREAD % 1.0))
@@ -85,7 +85,7 @@ def _let_in(request: ASGIRequest, ticket: Shown, **route: str) -> tuple[Admissio
 
 
 def _headers(
-    request: ASGIRequest, admission: Admission, *, ticket: str, messages: list[Message]
+    request: Utf8Request, admission: Admission, *, ticket: str, messages: list[Message]
 ) -> list[tuple[str, str]]:
     after = messages[-1].number if messages else admission.after
     return grip.hold(admission.channel, after=after, path=quote(request.path), ticket=ticket)
@@ -100,7 +100,7 @@ async def _catch_up(answer: Answer, body: bytes, headers: list[tuple[str, str]] 
     await answer.end(body)
 
 
-async def _refuse(answer: Answer, error: Exception, request: ASGIRequest | None) -> None:
+async def _refuse(answer: Answer, error: Exception, request: Utf8Request | None) -> None:
     """Tell the client, or have Pushpin end what it holds (None): the client comes back, and is told then."""
     if request is not None:
         await answer.refuse(error, request)

@@ -61,6 +61,8 @@ class ApiClient:
             return response.json()
         problem = response.json()
         faults = "".join(f"\n  {error['pointer']}: {error['detail']}" for error in problem.get("errors", ()))
+        if (more := problem.get("error_count", 0) - len(problem.get("errors", ()))) > 0:
+            faults += f"\n  {more} more are wrong."
         raise DemoError(f"{problem['title']}: {problem['detail']}{faults}")
 
     def follow(self, execution_id: str) -> Iterator[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from uuid import UUID
 
 import pytest
@@ -176,3 +177,12 @@ def test_an_operator_starts_in_the_scope_of_somebody_else(
     scenario.start(ada.user)
     grant(eve.user, "alpha", role)
     assert eve.post("/executions/", BODY).status_code == status
+
+
+def test_an_execution_has_as_many_tags_as_the_limit_allows(
+    ada: Caller, report: int, restrict: Callable[..., None]
+) -> None:
+    body = {**BODY, "tags": [f"t{number}" for number in range(21)]}
+    assert pointers(ada.post("/executions/", body)) == {"/tags"}
+    restrict(tags=21)
+    assert ada.post("/executions/", body).status_code == 201

@@ -13,7 +13,7 @@ from rest_framework.test import APIClient
 
 pytestmark = pytest.mark.urls("tests.orchestrator.urls")
 Api = Callable[..., APIClient]
-MEMBERS = {"type", "title", "status", "detail", "instance", "code", "errors", "request_id"}
+MEMBERS = {"type", "title", "status", "detail", "instance", "code", "errors", "error_count", "request_id"}
 
 
 def problem(response: Any, status: int, code: str) -> dict[str, Any]:

@@ -9,11 +9,11 @@ from uuid import uuid4
 
 import pytest
 from django.contrib.auth import get_user_model
-from django.core.handlers.asgi import ASGIRequest
 from django.db import connection
 from django.test import Client
 
 from access.models import Role, Scope, ScopeRole
+from access.requests import Utf8Request
 from executions.progress.wire import Message
 from executions.threads import in_thread
 from tests.progress.client import Browser, ids, parsed
@@ -58,7 +58,7 @@ async def test_a_silent_stream_holds_nothing_of_what_it_has_sent(browser: Browse
 
     def held() -> list[object]:
         messages = [each for each in gc.get_objects() if type(each) is Message]
-        requests = [each for each in gc.get_objects() if type(each) is ASGIRequest]
+        requests = [each for each in gc.get_objects() if type(each) is Utf8Request]
         mine = [each for each in messages if each.channel == execution_id]
         return [*mine, *(each for each in requests if str(execution_id) in each.path)]
 

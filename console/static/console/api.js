@@ -8,6 +8,8 @@ export class Problem extends Error {
     super(body.detail);
     this.body = body;
     this.errors = body.errors ?? [];
+    const more = (body.error_count ?? 0) - this.errors.length;
+    if (more > 0) this.errors.push({ pointer: "", code: "more", detail: `${more} more are wrong.` });
   }
 
   // Whether the same request may well succeed a moment later.
