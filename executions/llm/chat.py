@@ -60,7 +60,8 @@ class ChatModel(OpenAIChatModel):
         return ChatStream
 
     def _validate_completion(self, response: chat.ChatCompletion) -> Any:
-        for choice in response.choices or ():
+        choices: Any = response.choices  # as they came: the library has not looked at them yet
+        for choice in choices or ():
             choice.finish_reason = choice.finish_reason or self._missing_finish_reason(choice)
             for call in getattr(choice.message, "tool_calls", None) or ():
                 _complete(call)

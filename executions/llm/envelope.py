@@ -11,9 +11,11 @@ from collections.abc import Mapping
 
 from pydantic import JsonValue
 
-from executions.engine.clarification import MAX_CHOICES, AnswerType
+from executions.engine.clarification import AnswerType
 from executions.engine.submissions import ANSWER, ASK_CLARIFICATION, QUESTIONS, SUBMIT_DOCUMENT
 
+_CHOSEN = (AnswerType.SINGLE_CHOICE, AnswerType.MULTI_CHOICE)
+_PLAIN = tuple(each for each in AnswerType if each not in _CHOSEN)
 _DOCUMENT = "document"  # the name of the document's schema among the definitions
 _NO_NAME = re.compile(r"[^A-Za-z0-9_-]+")
 _MAPS = frozenset({"properties", "patternProperties", "dependentSchemas", "$defs", "definitions"})  # names to schemas
@@ -37,18 +39,21 @@ def envelope(schema: Mapping[str, JsonValue], *, max_questions: int) -> dict[str
 
 
 def _questions(most: int) -> JsonValue:
-    """Return the schema of questions: the fields that a question needs, each with its bounds."""
-    choice = _object({"value": _text(1, 200), "label": _text(1, 500)})
-    question = _object(
-        {
-            "text": _text(3, 1000),
-            "why": _text(0, 1000),
-            "answer_type": {"type": "string", "enum": [each.value for each in AnswerType]},
-            "required": {"type": "boolean"},
-            "choices": {"type": "array", "items": choice, "maxItems": MAX_CHOICES},
-        }
-    )
-    return {"type": "array", "items": question, "minItems": 1, "maxItems": most}
+    """Return the schema of questions: the fields that a question needs, short, as small models find no end.
+
+    Those with choices begin with another field than those without: OpenAI tells alternatives apart by it.
+    """
+    words: dict[str, JsonValue] = {"text": _text(3, 400), "why": _text(0, 400)}
+    required: dict[str, JsonValue] = {"required": {"type": "boolean"}}
+    choice = _object({"value": _text(1, 60), "label": _text(1, 160)})
+    choices: JsonValue = {"type": "array", "items": choice, "minItems": 2, "maxItems": 6}
+    plain = _object({**words, "answer_type": _one_of(_PLAIN), **required})
+    chosen = _object({"answer_type": _one_of(_CHOSEN), **words, "choices": choices, **required})
+    return {"type": "array", "items": {"anyOf": [plain, chosen]}, "minItems": 1, "maxItems": most}
+
+
+def _one_of(types: tuple[AnswerType, ...]) -> JsonValue:
+    return {"type": "string", "enum": [each.value for each in types]}
 
 
 def _text(least: int, most: int) -> dict[str, JsonValue]:

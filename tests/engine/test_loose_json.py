@@ -82,7 +82,7 @@ def test_what_is_not_one_whole_document_becomes_none(text: str) -> None:
     assert isinstance(said(text), Violations)
 
 
-RAW = {"title": "T", "points": ["one\ntwo\tthree", "a\x01\x1f\x7f", "\r\n"]}
+RAW: dict[str, Any] = {"title": "T", "points": ["one\ntwo\tthree", "a\x01\x1f\x7f", "\r\n"]}
 
 
 def test_control_characters_in_a_text_are_taken_as_they_stand() -> None:

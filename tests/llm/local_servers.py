@@ -6,8 +6,10 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from tests.llm.model_server import DOCUMENT, Answer
+from tests.llm import model_server
+from tests.llm.model_server import Answer
 
+DOCUMENT: dict[str, Any] = {**model_server.DOCUMENT}
 TEXT = json.dumps(DOCUMENT)
 PIECES = [TEXT[start : start + 7] for start in range(0, len(TEXT), 7)]
 CHUNK = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1_790_000_000, "model": "local"}

@@ -10,17 +10,21 @@ import jsonschema_rs
 import pytest
 
 from executions.engine.replies import Outcome, Questions, ValidDocument, Violations, parse_reply
+from executions.engine.reviews import VERDICT_SCHEMA
 from executions.llm import providers
 from executions.llm.envelope import envelope
 from executions.llm.options import Options, Output
 from tests.engine.world import reply
 from tests.llm import wire
 from tests.llm.heard import ignore
-from tests.llm.model_server import DOCUMENT, Answer, model_server
+from tests.llm.local_servers import DOCUMENT
+from tests.llm.model_server import Answer, model_server
 from tests.llm.test_output import SCHEMA, asked_of
 
 OPENAI, ANTHROPIC = "openai:gpt-5", "anthropic:claude-sonnet-5-5"
-QUESTION = {"text": "Who decides?", "why": "", "answer_type": "free_text", "required": True, "choices": []}
+QUESTION = {"text": "Who decides?", "why": "", "answer_type": "free_text", "required": True}
+CHOICES = [{"value": "a", "label": "Alpha"}, {"value": "b", "label": "Beta"}]
+CHOSEN = {"answer_type": "single_choice", "text": "Which?", "why": "", "choices": CHOICES, "required": False}
 TITLE = {"type": "string", "minLength": 1}
 #: Each with a document that is valid, and one that is not.
 SCHEMAS: dict[str, tuple[dict[str, Any], Any, Any]] = {
@@ -107,13 +111,8 @@ def test_questions_in_it_are_valid_whatever_the_document_is_like(schema: dict[st
     both = jsonschema_rs.validator_for(envelope(schema, max_questions=2))
     for number, is_valid in ((0, False), (1, True), (2, True), (3, False)):
         assert both.is_valid({"answer": {"ask_clarification": {"questions": [QUESTION] * number}}}) is is_valid
-    for neither in (
-        {},
-        good,
-        {"answer": good},
-        {"answer": {}},
-        {"answer": {"submit_document": good, "ask_clarification": {}}},
-    ):
+    others: list[Any] = [{}, good, {"answer": good}, {"answer": {}}]
+    for neither in [*others, {"answer": {"submit_document": good, "ask_clarification": {}}}]:
         assert not both.is_valid(neither)
 
 
@@ -191,10 +190,28 @@ def test_questions_are_read_in_the_forms_that_models_give_them(content: Any) -> 
         assert [error.code for error in refused.errors] == ["questions"]
 
 
+@pytest.mark.parametrize(
+    ("question", "is_valid"),
+    [
+        (QUESTION, True),
+        (CHOSEN, True),
+        ({**CHOSEN, "choices": CHOICES[:1]}, False),
+        ({**CHOSEN, "answer_type": "number"}, False),
+        ({**QUESTION, "answer_type": "single_choice"}, False),
+        ({**QUESTION, "text": "x" * 401}, False),
+    ],
+)
+def test_a_question_in_it_can_be_answered(question: dict[str, Any], is_valid: bool) -> None:
+    content = {"answer": {"ask_clarification": {"questions": [question]}}}
+    assert jsonschema_rs.validator_for(envelope(SCHEMA, max_questions=1)).is_valid(content) is is_valid
+    if is_valid:
+        assert isinstance(parse_reply(reply(text=json.dumps(content)), schema=SCHEMA, max_questions=1), Questions)
+
+
 def test_a_document_with_questions_of_its_own_is_no_question_to_people() -> None:
     questions = {"type": "array", "items": {"type": "object", "required": ["text"]}}
     schema: dict[str, Any] = {"type": "object", "properties": {"questions": questions}, "required": ["questions"]}
-    document = {"questions": [{"text": "Who decides?"}]}
+    document: dict[str, Any] = {"questions": [{"text": "Who decides?"}]}
     for content in (document, {"answer": {"submit_document": document}}):
         outcome = parse_reply(reply(text=json.dumps(content)), schema=schema, max_questions=2)
         assert outcome == ValidDocument(content=document)
@@ -203,9 +220,7 @@ def test_a_document_with_questions_of_its_own_is_no_question_to_people() -> None
 
 
 def test_a_verdict_that_was_wrapped_is_one() -> None:
-    from executions.engine.reviews import VERDICT_SCHEMA
-
-    verdict = {"verdict": "satisfied", "findings": []}
+    verdict: dict[str, Any] = {"verdict": "satisfied", "findings": []}
     for content in (verdict, {"document": verdict}, {"answer": {"submit_document": verdict}}):
         outcome = parse_reply(reply(text=json.dumps(content)), schema=VERDICT_SCHEMA, max_questions=0)
         assert outcome == ValidDocument(content=verdict)

@@ -15,8 +15,8 @@ from executions.llm.options import Options, Output
 from tests.llm import local_servers as local
 from tests.llm import wire
 from tests.llm.heard import ignore
-from tests.llm.local_servers import PIECES, TEXT, call
-from tests.llm.model_server import DOCUMENT, Answer, model_server
+from tests.llm.local_servers import DOCUMENT, PIECES, TEXT, call
+from tests.llm.model_server import Answer, model_server
 from tests.llm.test_output import SCHEMA, asked_of
 
 OPENAI, ANTHROPIC = "openai:gpt-5", "anthropic:claude-sonnet-5-5"
