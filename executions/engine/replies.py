@@ -1,4 +1,4 @@
-"""What a reply is: a document, questions, or violations. Tools tell; prose is never guessed at."""
+"""What a reply is: a document, questions, or violations. Prose is never guessed at."""
 
 from __future__ import annotations
 
@@ -14,20 +14,23 @@ from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
 from executions.engine import loose_json
 from executions.engine.answers import question_faults
-from executions.engine.calls import FinishReason, ModelReply
+from executions.engine.calls import FinishReason, ModelReply, ToolCall
 from executions.engine.clarification import QuestionDraft
 from executions.engine.errors import FieldError
 from executions.engine.execution import Failure
 from executions.engine.states import FailureCode
+from executions.engine.submissions import ASK_CLARIFICATION as ASK_CLARIFICATION
+from executions.engine.submissions import DOCUMENT as DOCUMENT
+from executions.engine.submissions import SUBMIT_DOCUMENT as SUBMIT_DOCUMENT
+from executions.engine.submissions import asked, decoded, field_names, is_nameless, tool_meant, wrapped
 from executions.engine.values import Same
 from workflows.definition import pointer, validator_of
 from workflows.faults import UNSTORABLE, storable
 
-SUBMIT_DOCUMENT = "submit_document"
-ASK_CLARIFICATION = "ask_clarification"
-DOCUMENT = "document"  # argument of submit_document, where its schema does not say what a document is like
 MAX_VIOLATIONS = 20
 MAX_DEPTH = 64  # levels of nesting
+_HAND_IN = "Hand in the document as your rules say."  # these name a tool where there is one
+_CANONICAL = json.JSONEncoder(sort_keys=True, ensure_ascii=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,57 +102,88 @@ def parse_reply(reply: ModelReply, *, schema: Mapping[str, JsonValue], max_quest
 
 
 def _parse(reply: ModelReply, schema: Mapping[str, JsonValue], max_questions: int) -> Outcome:
-    if len(reply.tool_calls) > 1:
-        return _violation("", "one_tool", "Call one tool, once.")
-    if reply.tool_calls:
-        call = reply.tool_calls[0]
-        if call.name == SUBMIT_DOCUMENT:
-            return _document(_unwrapped(_decoded(call.arguments), schema), schema)
-        if call.name == ASK_CLARIFICATION and max_questions > 0:
-            return _questions(_decoded(call.arguments), max_questions)
-        return _violation("", "unknown_tool", f"There is no tool {call.name!r} here; call {SUBMIT_DOCUMENT}.")
-    return _prose(reply.text, schema)
+    if not reply.tool_calls:
+        return _text(reply.text, schema, max_questions)
+    outcomes = [_called(call, schema, max_questions) for call in reply.tool_calls]
+    if all(_is_same(outcome, outcomes[0]) for outcome in outcomes[1:]):
+        return outcomes[0]
+    return _violation("", "one_tool", f"Hand in one document, once: these are {len(outcomes)} different calls.")
 
 
-def _prose(text: str, schema: Mapping[str, JsonValue]) -> Outcome:
-    """Return what a model has handed in without a tool: the document itself, or the one in its prose that is valid."""
+def _called(call: ToolCall, schema: Mapping[str, JsonValue], max_questions: int) -> Outcome:
+    """Return what one call of a tool is."""
+    tool = tool_meant(call.name)
+    try:
+        arguments = decoded(call.arguments)
+    except loose_json.NotJson as error:
+        return _no_json(error)
+    if is_nameless(call.name):
+        tool = ASK_CLARIFICATION if max_questions and asked(arguments, schema) is not None else SUBMIT_DOCUMENT
+    if tool == SUBMIT_DOCUMENT:
+        return _document(arguments, schema)
+    if tool == ASK_CLARIFICATION and max_questions > 0:
+        return _questions(arguments, max_questions)
+    return _violation("", "unknown_tool", f"There is no tool {call.name[:100]!r} here. {_HAND_IN}")
+
+
+def _is_same(outcome: Outcome, other: Outcome) -> bool:
+    """Whether a second call hands in the same document as the first, to the last digit and letter."""
+    if not isinstance(outcome, ValidDocument) or not isinstance(other, ValidDocument):
+        return False
+    return _CANONICAL.encode(outcome.content) == _CANONICAL.encode(other.content)
+
+
+def _text(text: str, schema: Mapping[str, JsonValue], max_questions: int) -> Outcome:
+    """Return what an answer without tools is: the whole of it, or the one object in its prose that is something."""
     try:
         whole = loose_json.parse(text)
     except loose_json.NotJson:
-        outcomes = (_document(each, schema) for each in loose_json.objects_in(text))
-        valid = [outcome for outcome in outcomes if isinstance(outcome, ValidDocument)]
-        if len(valid) == 1:
-            return valid[0]
-    else:
-        if isinstance(whole, dict):
-            return _document(whole, schema)
-    return _violation("", "no_tool", f"Answer by calling {SUBMIT_DOCUMENT}; text alone is not a document.")
+        outcomes = [_written(each, schema, max_questions) for each in loose_json.objects_in(text)]
+        useful = [outcome for outcome in outcomes if isinstance(outcome, ValidDocument | Questions)]
+        if len(useful) == 1:
+            return useful[0]
+        if len(outcomes) == 1:
+            return outcomes[0]
+        return _violation("", "no_document", f"The answer is no document: {loose_json.fault_in(text)}. {_HAND_IN}")
+    return _written(whole, schema, max_questions)
 
 
-def _decoded(value: JsonValue) -> JsonValue:
-    """Return a tool's arguments as the value that they are; text that is none, and more than one, stays text."""
-    if not isinstance(value, str):
-        return value
-    try:
-        return loose_json.parse(value)
-    except loose_json.NotJson:
-        found = list(loose_json.objects_in(value))
-        return found[0] if len(found) == 1 else value
+def _written(value: JsonValue, schema: Mapping[str, JsonValue], max_questions: int) -> Outcome:
+    """Return what a JSON value in an answer without tools is."""
+    arguments = asked(value, schema)
+    if arguments is None:
+        return _document(value, schema)
+    if max_questions > 0:
+        return _questions(arguments, max_questions)
+    return _violation("", "questions", f"No questions can be asked in this step. {_HAND_IN}")
 
 
-def _unwrapped(value: JsonValue, schema: Mapping[str, JsonValue]) -> JsonValue:
-    """Return the document that stands alone under `document`, as the tool that is the same for all steps has it."""
-    known = schema.get("properties")
-    if isinstance(value, dict) and list(value) == [DOCUMENT] and not (isinstance(known, dict) and DOCUMENT in known):
-        return _decoded(value[DOCUMENT])
-    return value
+def _document(value: JsonValue, schema: Mapping[str, JsonValue]) -> Outcome:
+    """Return what a document is that may stand under a key of its own.
 
-
-def _document(content: JsonValue, schema: Mapping[str, JsonValue]) -> Outcome:
-    if not isinstance(content, dict):
-        return _violation("", "type", "The document must be one JSON object.")
-    if (flaw := _flaw(content)) is not None:
+    The key belongs to the document where its schema has a field of that name. In doubt the valid reading counts.
+    """
+    if (flaw := _flaw(value)) is not None:
         return flaw
+    if (found := wrapped(value)) is None:
+        return _checked(value, schema)
+    key, inner = found
+    try:
+        inside = _document(decoded(inner), schema)
+    except loose_json.NotJson as error:
+        inside = _no_json(error)
+    whole = _checked(value, schema)
+    first, second = (whole, inside) if key in field_names(schema) else (inside, whole)
+    return second if isinstance(second, ValidDocument) and not isinstance(first, ValidDocument) else first
+
+
+def _no_json(error: loose_json.NotJson) -> Violations:
+    return _violation("", "json", f"The document must be one JSON object, and this is no JSON: {error}")
+
+
+def _checked(content: JsonValue, schema: Mapping[str, JsonValue]) -> Outcome:
+    if not isinstance(content, dict):
+        return _violation("", "type", f"The document must be one JSON object. {_HAND_IN}")
     found = [
         FieldError(pointer=pointer(*error.instance_path), code=error.kind.name, detail=error.message[:500])
         for error in _validator(Same(schema)).iter_errors(content)

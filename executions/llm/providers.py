@@ -32,7 +32,9 @@ from executions.engine.calls import FinishReason, ModelReply, ModelRequest, Tool
 from executions.engine.errors import ModelError
 from executions.engine.ports import Heard
 from executions.engine.states import FailureCode
-from executions.llm import failures
+from executions.llm import failures, transport
+from executions.llm.endings import has_ended
+from executions.llm.extras import Extras
 from executions.llm.loading import loaded
 from executions.llm.options import Options
 from executions.llm.usage import as_counted, buckets, is_known
@@ -56,6 +58,7 @@ class ProviderModel:
 
     def __init__(self, options: Options) -> None:
         self._options = options
+        self._extras = Extras()
 
     async def complete(self, request: ModelRequest, heard: Heard) -> ModelReply:
         """Return the reply, with usage and cost; `heard` gets its text while it arrives, when it is streamed.
@@ -83,6 +86,16 @@ class ProviderModel:
         return _reply(request, response, asked_at=asked_at, latency_ms=round((time.monotonic() - began) * 1000))
 
     async def _response(self, model: Model, request: ModelRequest, heard: Heard) -> ModelResponse:
+        known = self._extras.refused(request.model)
+        try:
+            return await self._asked(model, request, heard)
+        except exceptions.ModelHTTPError as error:
+            self._extras.note(request.model, error)
+            if self._extras.refused(request.model) == known:
+                raise
+        return await self._asked(model, request, heard)  # what was refused has cost nothing
+
+    async def _asked(self, model: Model, request: ModelRequest, heard: Heard) -> ModelResponse:
         output = output_of(request, model, wanted=self._options.output)
         said: list[ModelMessage] = [messages(request, output)]
         settings, wanted = self._settings(request, model), parameters(request, output)
@@ -96,7 +109,7 @@ class ProviderModel:
                     if text := _text(event):
                         heard(text)
                 response = stream.get()
-        if not _has_ended(response):
+        if not has_ended(response):
             raise failures.broken_off(request.model)
         return response
 
@@ -118,6 +131,7 @@ class ProviderModel:
             settings["timeout"] = httpx.Timeout(whole, connect=self._options.connect_seconds)
         elif "max_retries" not in model.unsupported_settings:
             settings["max_retries"] = 0
+        self._extras.add_to(settings, name=request.model, model=model)
         return settings
 
 
@@ -134,12 +148,6 @@ def _readable(model: str) -> Iterator[None]:
         if isinstance(error, exceptions.ContentFilterError):
             raise
         raise failures.gibberish(model, error) from error
-
-
-def _has_ended(response: ModelResponse) -> bool:
-    """Whether a stream said why it stopped: a connection that is closed early looks like an end otherwise."""
-    said = (response.provider_details or {}).get("finish_reason")
-    return bool(said) or response.finish_reason not in {None, "stop"}
 
 
 def _text(event: ModelResponseStreamEvent) -> str:
@@ -186,21 +194,25 @@ def _model(name: str) -> Model:
 
 
 def _anthropic(model: str) -> Model:
-    from anthropic import AsyncAnthropic  # noqa: PLC0415
+    from anthropic import AsyncAnthropic, DefaultAsyncHttpxClient  # noqa: PLC0415
     from pydantic_ai.models.anthropic import AnthropicModel  # noqa: PLC0415
     from pydantic_ai.providers.anthropic import AnthropicProvider  # noqa: PLC0415
 
-    client = AsyncAnthropic(api_key=_key("ANTHROPIC"), max_retries=0)
+    connections = DefaultAsyncHttpxClient(event_hooks={"response": [transport.on_response]})
+    client = AsyncAnthropic(api_key=_key("ANTHROPIC"), max_retries=0, http_client=connections)
     return AnthropicModel(model, provider=AnthropicProvider(anthropic_client=client))
 
 
 def _openai(model: str, *, is_chat: bool) -> Model:
-    from openai import AsyncOpenAI  # noqa: PLC0415
-    from pydantic_ai.models.openai import OpenAIChatModel, OpenAIResponsesModel  # noqa: PLC0415
+    from openai import AsyncOpenAI, DefaultAsyncHttpxClient  # noqa: PLC0415
+    from pydantic_ai.models.openai import OpenAIResponsesModel  # noqa: PLC0415
     from pydantic_ai.providers.openai import OpenAIProvider  # noqa: PLC0415
 
-    client = AsyncOpenAI(api_key=_key("OPENAI"), max_retries=0)
-    kind = OpenAIChatModel if is_chat else OpenAIResponsesModel
+    from executions.llm.chat import ChatModel  # noqa: PLC0415
+
+    connections = DefaultAsyncHttpxClient(event_hooks={"response": [transport.on_response]})
+    client = AsyncOpenAI(api_key=_key("OPENAI"), max_retries=0, http_client=connections)
+    kind = ChatModel if is_chat else OpenAIResponsesModel
     return kind(model, provider=OpenAIProvider(openai_client=client))
 
 

@@ -12,7 +12,9 @@ from pydantic_ai.output import OutputObjectDefinition
 from pydantic_ai.tools import ToolDefinition
 
 from executions.engine.calls import ModelRequest
-from executions.engine.replies import ASK_CLARIFICATION, DOCUMENT, SUBMIT_DOCUMENT, ask_schema
+from executions.engine.replies import ask_schema
+from executions.engine.submissions import ANSWER, ASK_CLARIFICATION, DOCUMENT, QUESTIONS, SUBMIT_DOCUMENT
+from executions.llm.envelope import envelope
 from executions.llm.options import Output
 
 #: Keep what prompts begin with, tools included, and sell it cheaper the next time.
@@ -24,10 +26,24 @@ _ANY_DOCUMENT: dict[str, JsonValue] = {
     "additionalProperties": False,
 }
 
-_NO_TOOLS = """
-There are no tools here, whatever is said of them: you cannot ask questions, and your whole answer is the document, as
-one JSON object and nothing else.
+_BY_TOOL = f"""
+# How you hand in
+
+Call `{SUBMIT_DOCUMENT}` once, with what you hand in as its argument.
 """
+_NO_TOOLS = """
+# How you hand in
+
+There are no tools here. Your whole answer is what you hand in, as one JSON object and nothing else.
+"""
+_NO_TOOLS_BUT_QUESTIONS = f"""
+# How you hand in
+
+There are no tools here. Your whole answer is one JSON object and nothing else: either
+`{{"{ANSWER}": {{"{SUBMIT_DOCUMENT}": …}}}}` with the document, or, to ask a person first,
+`{{"{ANSWER}": {{"{ASK_CLARIFICATION}": {{"{QUESTIONS}": […]}}}}}}`.
+"""
+_WITHOUT_TOOLS = frozenset({Output.NATIVE, Output.PROMPTED})
 
 
 def output_of(request: ModelRequest, model: Model, *, wanted: Output | None) -> Output:
@@ -36,13 +52,13 @@ def output_of(request: ModelRequest, model: Model, *, wanted: Output | None) -> 
     Args:
         request: What is asked.
         model: Who is asked.
-        wanted: By the settings; a step that may ask needs tools. None: whatever suits the provider best.
+        wanted: By the settings. None: whatever suits the provider best.
     """
     profile = model.profile
     has_tools, has_schemas = profile.get("supports_tools", True), profile.get("supports_json_schema_output", False)
     if wanted is Output.PROMPTED or not (has_tools or has_schemas):
         return Output.PROMPTED
-    if not has_tools or (wanted is Output.NATIVE and has_schemas and not request.max_questions):
+    if not has_tools or (wanted is Output.NATIVE and has_schemas):
         return Output.NATIVE
     if wanted in {Output.SHARED_TOOLS, Output.TOOLS}:
         return wanted
@@ -61,14 +77,29 @@ def messages(request: ModelRequest, output: Output) -> ProviderRequest:
     if request.shared and output is Output.SHARED_TOOLS:
         blocks = [f"{block}\n\n" for block in request.shared]
         prompt = [*blocks, CachePoint(), request.prompt[len("".join(blocks)) :]]
-    rules = request.instructions + (_NO_TOOLS if output in {Output.NATIVE, Output.PROMPTED} else "")
-    return ProviderRequest(parts=[SystemPromptPart(rules), UserPromptPart(prompt)])
+    return ProviderRequest(
+        parts=[SystemPromptPart(request.instructions + _way(request, output)), UserPromptPart(prompt)]
+    )
+
+
+def _way(request: ModelRequest, output: Output) -> str:
+    """Return what the rules say of how to hand in."""
+    if output not in _WITHOUT_TOOLS:
+        return _BY_TOOL
+    return _NO_TOOLS_BUT_QUESTIONS if request.max_questions else _NO_TOOLS
+
+
+def _answer_schema(request: ModelRequest) -> dict[str, JsonValue]:
+    """Return what a whole answer has to be like where there are no tools."""
+    if request.max_questions:
+        return envelope(request.output_schema, max_questions=request.max_questions)
+    return dict(request.output_schema)
 
 
 def parameters(request: ModelRequest, output: Output) -> ModelRequestParameters:
     """Return how the answer has to look, and the tools for it."""
-    if output in {Output.NATIVE, Output.PROMPTED}:
-        document = OutputObjectDefinition(json_schema=dict(request.output_schema), name=SUBMIT_DOCUMENT)
+    if output in _WITHOUT_TOOLS:
+        document = OutputObjectDefinition(json_schema=_answer_schema(request), name=SUBMIT_DOCUMENT)
         return ModelRequestParameters(
             output_mode="native" if output is Output.NATIVE else "prompted",
             output_object=document,

@@ -49,6 +49,12 @@ def handed_in(arguments: str) -> Outcome:
         f"Sure! {TEXT} I hope that helps.",
         f'He said "no {{braces}}" first. {TEXT[:-1]},}}',
         f"An example of what is wrong: {json.dumps(INVALID)}. And now: {TEXT}",
+        f'{{"document": {TEXT}}}',
+        f'Here it is: {{"document": {TEXT}}}',
+        f'```json\n{{"submit_document": {TEXT}}}\n```',
+        f'{{"answer": {{"submit_document": {TEXT}}}}}',
+        f'<tool_call>\n{{"name": "submit_document", "arguments": {TEXT}}}\n</tool_call>',
+        json.dumps({"name": "functions.submit_document", "parameters": TEXT}),
     ],
 )
 def test_what_is_written_around_a_document_is_taken_away(text: str) -> None:
@@ -67,7 +73,6 @@ def test_what_is_written_around_a_document_is_taken_away(text: str) -> None:
         f'{{"draft": {TEXT}, oops}}',
         f"One: {TEXT} Two: {json.dumps({**GOOD, 'title': 'U'})}",
         f"[{TEXT}]",
-        f'Wrapped: {{"document": {TEXT}}}',
         "{" * 10_000,
         '{"a":' * 10_000,
         "[" * 10_000,
@@ -75,6 +80,105 @@ def test_what_is_written_around_a_document_is_taken_away(text: str) -> None:
 )
 def test_what_is_not_one_whole_document_becomes_none(text: str) -> None:
     assert isinstance(said(text), Violations)
+
+
+RAW: dict[str, Any] = {"title": "T", "points": ["one\ntwo\tthree", "a\x01\x1f\x7f", "\r\n"]}
+
+
+def test_control_characters_in_a_text_are_taken_as_they_stand() -> None:
+    written = json.dumps(RAW)
+    for character in ("\n", "\t", "\r", "\x01", "\x1f"):
+        written = written.replace(json.dumps(character)[1:-1], character)
+    assert written.count("\n") == 2
+    for outcome in (said(written), handed_in(written), said(f"Here:\n{written}\nThat is all.")):
+        assert outcome == ValidDocument(content=RAW)
+
+
+FAULTS = {
+    r'{"title": "C:\new \d+", "points": ["p"]}': ("line 1, column 19", "a backslash in a string is written twice"),
+    '{"title": "T",\n "points": [NaN]}': ("line 2, column 13", "no NaN"),
+    '{"title": "NaN", "points": [-Infinity]}': ("line 1, column 29", "no NaN and no infinite"),
+    '{"title": True, "points": ["p"]}': ("line 1, column 11", "true, false and null"),
+    "{\n  'title': 'T'}": ("line 2, column 3", "double quotes"),
+    '{"title": “T”}': ("line 1, column 11", "double quotes"),
+    '{"title": "T", // or U\n"points": []}': ("line 1, column 16", "no comments"),
+    '{"title": "T", /* or U */ "points": []}': ("line 1, column 16", "no comments"),
+    '{\n# one\n"title": "T"}': ("line 2, column 1", "no comments"),
+    '{"title": "T", "points": ["a", ...]}': ("line 1, column 32", "nothing may be left out"),
+    '{"title": "He said "no".", "points": []}': ("line 1, column 21", "a double quote within the string"),
+    '{"title": "T", "points": ["p"': ("line 1, column 30", "ends before"),
+    '{"title": "T", "points": ["p': ("line 1, column 27", "a string that begins here has no end"),
+    '{"title": 0x1F}': ("line 1, column 12", "a comma is missing"),
+    '```json\n{"title":\n  None}\n```': ("line 3, column 3", "true, false and null"),
+    '{"title": ' + "9" * 5_000 + "}": ("line 1", "more digits"),
+    '{"title":' * 10_000: ("line 1", "nested too deep"),
+}
+
+
+@pytest.mark.parametrize(("text", "told"), FAULTS.items(), ids=map(str, range(len(FAULTS))))
+def test_what_is_no_json_is_sent_back_with_the_reason_and_its_place(text: str, told: tuple[str, str]) -> None:
+    for outcome in (said(text), handed_in(text)):
+        assert isinstance(outcome, Violations)
+        [error] = outcome.errors
+        assert all(each in error.detail for each in told)
+        assert len(error.detail) < 500
+        assert "submit_document" not in error.detail
+
+
+def test_the_text_around_a_fault_is_shown_in_a_form_that_can_be_kept() -> None:
+    outcome = said('{"title": "a\0\ud800",\n\n "points": oops}')
+    assert isinstance(outcome, Violations)
+    told = outcome.errors[0].detail
+    assert "line 3, column 12: expecting value; near: " in told
+    assert '"a\ufffd\ufffd",   "points": oops}' in told
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("", "there is no JSON object in it"),
+        ("The document is done.", "there is no JSON object in it"),
+        (f"One: {TEXT} Two: {json.dumps({**GOOD, 'title': 'U'})}", "there is more than one JSON object in it"),
+        ("[1, 2]", "must be one JSON object"),
+        ('"text"', "must be one JSON object"),
+    ],
+)
+def test_an_answer_without_a_document_is_told_so_in_words_that_fit_every_way_of_handing_in(
+    text: str, reason: str
+) -> None:
+    outcome = said(text)
+    assert isinstance(outcome, Violations)
+    assert reason in outcome.errors[0].detail
+    assert "call" not in outcome.errors[0].detail
+    assert "tool" not in outcome.errors[0].detail
+
+
+FIELD: dict[str, Any] = {"type": "object", "properties": {"document": {"type": "object"}}, "required": ["document"]}
+SHAPES = {
+    "a field": FIELD,
+    "a field that may be left out": {"type": "object", "properties": {"document": {"type": "object"}}},
+    "a reference": {"$ref": "#/$defs/whole", "$defs": {"whole": FIELD}},
+    "a part": {"type": "object", "allOf": [FIELD]},
+    "a choice": {"anyOf": [{"$ref": "#/$defs/a"}, {"type": "null"}], "$defs": {"a": {"oneOf": [FIELD]}}},
+    "any field": {"type": "object", "additionalProperties": {"type": "object", "required": ["title"]}},
+    "itself": {"$ref": "#", **FIELD},
+}
+
+
+@pytest.mark.parametrize("schema", SHAPES.values(), ids=SHAPES)
+def test_a_document_that_has_a_field_of_that_name_is_not_unwrapped(schema: dict[str, Any]) -> None:
+    content: dict[str, Any] = {"document": {"title": "T"}}
+    written = json.dumps(content)
+    by_tool = reply(ToolCall(name="submit_document", arguments=content))
+    for given_reply in (reply(text=written), by_tool, reply(text=json.dumps({"answer": {"submit_document": content}}))):
+        outcome = parse_reply(given_reply, schema=schema, max_questions=0)
+        assert outcome == ValidDocument(content=content)
+
+
+@pytest.mark.parametrize("schema", [{"type": "object"}, {"type": "object", "additionalProperties": {"type": "string"}}])
+def test_a_document_without_named_fields_is_unwrapped(schema: dict[str, Any]) -> None:
+    outcome = parse_reply(reply(text='{"document": {"a": "b"}}'), schema=schema, max_questions=0)
+    assert outcome == ValidDocument(content={"a": "b"})
 
 
 def test_a_document_that_is_invalid_is_told_what_is_wrong_with_it_also_in_a_fence() -> None:

@@ -67,7 +67,7 @@ NOTHING = ModelProfile(supports_tools=False, supports_json_schema_output=False)
         (ALL, None, 0, Output.SHARED_TOOLS),
         (ALL, Output.TOOLS, 0, Output.TOOLS),
         (ALL, Output.NATIVE, 0, Output.NATIVE),
-        (ALL, Output.NATIVE, 2, Output.TOOLS),  # whoever may ask needs a tool for it
+        (ALL, Output.NATIVE, 2, Output.NATIVE),
         (ALL, Output.PROMPTED, 2, Output.PROMPTED),
         (NO_SCHEMAS, Output.NATIVE, 0, Output.TOOLS),
         (NO_TOOLS, None, 0, Output.NATIVE),
@@ -185,9 +185,10 @@ async def test_google_is_asked_in_its_own_language(output: Output, streaming: bo
 @pytest.mark.usefixtures("others")
 @pytest.mark.parametrize("output", [Output.TOOLS, Output.NATIVE])
 @pytest.mark.parametrize("model", [OPENAI, ANTHROPIC, GOOGLE])
-async def test_each_schema_that_ships_can_be_sent_to_each_provider(model: str, output: Output) -> None:
+@pytest.mark.parametrize("questions", [0, 2])
+async def test_each_schema_that_ships_can_be_sent_to_each_provider(model: str, output: Output, questions: int) -> None:
     schemas = [step.output_schema for line in load_catalog().definitions for step in line.steps]
     for schema in schemas:
-        asked = replace(asked_of(model), output_schema=schema)
+        asked = replace(asked_of(model, questions=questions), output_schema=schema)
         await providers.ProviderModel(Options(output=output)).complete(asked, ignore)
     assert len(schemas) > 8
