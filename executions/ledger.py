@@ -200,6 +200,7 @@ async def calls_of(execution_id: UUID, step_id: str) -> list[Call]:
 
 _NO_REPLY = ModelReply(provider="", model="")
 _USAGE = tuple(Usage.model_fields)
+_COLUMNS = {"cost_usd", "billing"}  # of a reply, what stands beside it; the rest of it is one text
 
 
 def _record(call: Call, execution: Execution) -> recorder.CallRecord:
@@ -222,7 +223,8 @@ def _record(call: Call, execution: Execution) -> recorder.CallRecord:
         provider=reply.provider,
         model=reply.model,
         provider_request_id=reply.provider_request_id[:200],
-        reply=None if call.reply is None else call.reply.model_dump(mode="json", exclude={"cost_usd"}),
+        reply=None if call.reply is None else call.reply.model_dump(mode="json", exclude=_COLUMNS),
+        billing=reply.billing,
         **{name: getattr(reply.usage, name) for name in _USAGE},
         cost_usd=reply.cost_usd,
         estimated_cost_usd=call.estimated_cost_usd,
@@ -257,7 +259,8 @@ def _call(record: recorder.CallRecord, *, replied: bool) -> Call:
 
 def _reply(record: recorder.CallRecord) -> ModelReply:
     if record.reply is not None:  # what it cost is known by its column: another price may have been found since
-        return ModelReply.model_validate(record.reply).model_copy(update={"cost_usd": record.cost_usd})
+        known = {"cost_usd": record.cost_usd, "billing": record.billing}
+        return ModelReply.model_validate(record.reply).model_copy(update=known)
     usage = Usage.model_construct(**{name: getattr(record, name) for name in Usage.model_fields})
     return ModelReply.model_construct(
         provider=record.provider, model=record.model, usage=usage, cost_usd=record.cost_usd

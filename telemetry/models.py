@@ -220,6 +220,9 @@ class ModelCall(models.Model):
     cache_write_input_tokens = models.PositiveBigIntegerField(default=0)
     output_tokens = models.PositiveBigIntegerField(default=0)
     reasoning_tokens = models.PositiveBigIntegerField(default=0)  # a part of output_tokens
+    billing = models.JSONField(
+        default=dict, db_default={}
+    )  # what changes its price; {}: nothing (`price_list.Billing`)
     cost_usd = models.DecimalField(max_digits=20, decimal_places=10, null=True)  # NULL: not known
     #: What it costs at most, while `cost_usd` is not known for want of a reply or a count; NULL: no known price.
     estimated_cost_usd = models.DecimalField(max_digits=20, decimal_places=10, null=True)

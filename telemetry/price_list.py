@@ -38,6 +38,27 @@ class Tokens:
         return self.input + self.cache_read + self.cache_write
 
 
+class Billing(BaseModel):
+    """What changes the price of a call besides its tokens. Without any of it the plain price holds."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    tiers: tuple[str, ...] = ()  # of service, as the provider names them
+    cache_write_1h: Annotated[int, Field(ge=0)] = 0  # of the tokens written to a cache, those kept for an hour
+    searches: Annotated[int, Field(ge=0)] = 0  # of the web, by the provider's own tool
+    unpriced: tuple[str, ...] = ()  # what has a price that no list knows
+
+    @property
+    def contexts(self) -> tuple[tuple[str, str], ...]:
+        """The tiers, as the list that ships names them."""
+        return tuple(_CONTEXTS.get(tier, ("service_tier", tier)) for tier in self.tiers)
+
+
+#: What is not called a service tier on the list that ships.
+_CONTEXTS = {"batch": ("processing", "batch"), "speed=fast": ("speed", "fast")}
+PLAIN = Billing()
+
+
 class Rates(BaseModel):
     """What a million tokens of each bucket cost. A price of cached tokens that is not given is that of input."""
 

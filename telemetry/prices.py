@@ -13,9 +13,21 @@ from decimal import ROUND_HALF_EVEN, Decimal
 
 from genai_prices import Usage, calc_price
 from genai_prices.data_snapshot import get_snapshot
+from genai_prices.types import PriceCalculation
 
 from telemetry.models import Price
-from telemetry.price_list import FREE_PROVIDERS, LOCAL_PROVIDERS, Named, OwnPrice, PriceList, Rates, Tokens, parse_tiers
+from telemetry.price_list import (
+    FREE_PROVIDERS,
+    LOCAL_PROVIDERS,
+    PLAIN,
+    Billing,
+    Named,
+    OwnPrice,
+    PriceList,
+    Rates,
+    Tokens,
+    parse_tiers,
+)
 
 FRESH_SECONDS = 2.0  # that a new price may be unknown to a start, or to an estimate
 _TEN_DECIMALS = Decimal("0.0000000001")
@@ -73,11 +85,12 @@ def price(
     cache_read_input_tokens: int,
     cache_write_input_tokens: int,
     output_tokens: int,
+    billing: Billing = PLAIN,
     at: datetime,
 ) -> Decimal | None:
     """Return the cost of one call in US dollars, rounded once to ten decimals; None when it is not known.
 
-    It is not known when the model has no price, and when nothing was counted though the model is not free.
+    It is not known when the model has no price on these terms, and when nothing was counted though it is not free.
 
     Args:
         provider: As it names itself.
@@ -87,6 +100,7 @@ def price(
         cache_read_input_tokens: Read from a cache.
         cache_write_input_tokens: Written to a cache.
         output_tokens: With those of reasoning.
+        billing: What changes the price. A price that people have set is the plain one.
         at: When the call was made.
     """
     tokens = Tokens(
@@ -97,13 +111,16 @@ def price(
     )
     if tokens == Tokens():
         return _rounded(Decimal(0)) if is_free(requested or f"{provider}:{model}", at=at) else None
-    if provider in FREE_PROVIDERS:
-        return _rounded(Decimal(0))
     own = _own.prices.find(_named(provider, model, requested), at=at)
-    if own is None and provider in LOCAL_PROVIDERS:
+    if provider in FREE_PROVIDERS or (own is None and provider in LOCAL_PROVIDERS):
         return _rounded(Decimal(0))
-    dollars = own.cost(tokens) if own is not None else _listed(provider, model, tokens, at=at)
+    dollars = _listed(provider, model, tokens, billing=billing, at=at) if own is None else _set(own, tokens, billing)
     return None if dollars is None else _rounded(dollars)
+
+
+def _set(own: OwnPrice, tokens: Tokens, billing: Billing) -> Decimal | None:
+    """Return US dollars by a price that people have set; None on other terms, but what is free is free on all."""
+    return own.cost(tokens) if billing == PLAIN or own.most(_SAMPLE, _SAMPLE) == 0 else None
 
 
 def most(requested: str, *, input_tokens: int, output_tokens: int, at: datetime) -> Decimal | None:
@@ -159,21 +176,42 @@ def _general_name(provider: str) -> str:
         return provider
 
 
-def _listed(provider: str, model: str, tokens: Tokens, *, at: datetime) -> Decimal | None:
+def _listed(provider: str, model: str, tokens: Tokens, *, billing: Billing = PLAIN, at: datetime) -> Decimal | None:
     """Return US dollars by the list that ships, not rounded; None when it lacks a price that the call needs."""
     usage = Usage(  # it counts cached tokens as a part of the input
         input_tokens=tokens.all_input,
         cache_read_tokens=tokens.cache_read,
         cache_write_tokens=tokens.cache_write,
         output_tokens=tokens.output,
+        **({"cache_write_1h_tokens": billing.cache_write_1h} if billing.cache_write_1h else {}),
+        **({"web_searches": billing.searches} if billing.searches else {}),
     )
+    context = dict(billing.contexts)
     try:
-        calculated = calc_price(usage, model, provider_id=provider, genai_request_timestamp=at)
+        calculated = calc_price(
+            usage, model, provider_id=provider, genai_request_timestamp=at, price_context=context or None
+        )
     except LookupError:
         return None
     rates = calculated.model_price
     lacks = (tokens.all_input and rates.input_mtok is None) or (tokens.output and rates.output_mtok is None)
-    return None if lacks else calculated.total_price
+    return None if lacks or not _knows(calculated, billing, at=at) else calculated.total_price
+
+
+def _knows(calculated: PriceCalculation, billing: Billing, *, at: datetime) -> bool:
+    """Whether the list that ships has a price on these terms: it takes the plain one where it has none."""
+    rates = calculated.model_price
+    several = len(billing.contexts) > len(dict(billing.contexts))  # tiers: it has prices for one
+    if several or billing.unpriced or (billing.searches and rates.web_searches_kcount is None):
+        return False
+    if billing.cache_write_1h and rates.cache_write_1h_mtok is None:
+        return False
+    known = [
+        variant.when
+        for variant in calculated.model.price_variants or ()
+        if variant.constraint is None or variant.constraint.active(at)
+    ]
+    return all({name: value} in known for name, value in billing.contexts)
 
 
 def _rounded(dollars: Decimal) -> Decimal | None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -46,6 +47,7 @@ class CallRecord:
     cache_write_input_tokens: int = 0
     output_tokens: int = 0
     reasoning_tokens: int = 0
+    billing: Mapping[str, JsonValue] = field(default_factory=dict)  # the terms that the provider bills it on
     cost_usd: Decimal | None = None
     estimated_cost_usd: Decimal | None = None
     reserved_tokens: int = 0
@@ -84,11 +86,11 @@ class KnownCall(CallRow):
     """What the ledger knows of a call, without the reply itself."""
 
     replied: bool
-    record: CallRecord  # `reply` and `tags` are left out
+    record: CallRecord  # `reply`, `billing` and `tags` are left out
 
 
 _SETTLED = tuple(name for name in _FIELDS if name not in _FIXED)
-_KNOWN = tuple(name for name in _FIELDS if name not in {"reply", "tags"})
+_KNOWN = tuple(name for name in _FIELDS if name not in {"reply", "billing", "tags"})
 _LOAD = f"""
 SELECT call.id, call.version, call.reply IS NOT NULL, {", ".join(f"call.{name}" for name in _KNOWN)}
 FROM telemetry_modelcall AS call"""  # noqa: S608 - the names are those of the class above
@@ -169,6 +171,7 @@ class RepliedCall:
     cache_read_input_tokens: int
     cache_write_input_tokens: int
     output_tokens: int
+    billing: Mapping[str, JsonValue]
     cost_usd: Decimal | None
 
 
@@ -183,7 +186,12 @@ def replied(*, after: tuple[datetime, UUID], until: datetime, limit: int, to_cha
     """Return calls whose usage is known, by time and id, the next ones after a place; `to_change` locks them."""
     statement = f"{_LOAD_REPLIED} FOR UPDATE" if to_change else _LOAD_REPLIED
     rows = multirow.execute(statement, [*after, until, limit])
-    return [RepliedCall(row_id=row_id, **dict(zip(_REPLIED, values, strict=True))) for row_id, *values in rows]
+    return [_replied(row_id, dict(zip(_REPLIED, values, strict=True))) for row_id, *values in rows]
+
+
+def _replied(row_id: UUID, values: dict[str, Any]) -> RepliedCall:
+    """Return a call, whose column of JSON comes as text."""
+    return RepliedCall(row_id=row_id, **{**values, "billing": json.loads(values["billing"])})
 
 
 def reprice(costs: Sequence[tuple[RepliedCall, Decimal]]) -> None:

@@ -11,6 +11,7 @@ from uuid import UUID
 from django.db import transaction
 
 from telemetry import prices, recorder
+from telemetry.price_list import Billing
 from telemetry.recorder import RepliedCall
 
 AT_ONCE = 500  # calls that one transaction prices
@@ -70,6 +71,7 @@ def _counted(result: Repricing, call: RepliedCall) -> Decimal | None:
         cache_read_input_tokens=call.cache_read_input_tokens,
         cache_write_input_tokens=call.cache_write_input_tokens,
         output_tokens=call.output_tokens,
+        billing=Billing.model_validate(call.billing),
         at=call.started_at,
     )
     becomes = call.cost_usd if cost is None else cost

@@ -88,6 +88,7 @@ class ModelReply(_Value):
     finish_reason: FinishReason = FinishReason.STOP
     usage: Usage = Usage()
     usage_known: bool = True  # False: the provider did not count, or what it says cannot be; the worst case stands
+    billing: dict[str, JsonValue] = {}  # the terms that the provider bills it on, as the price list reads them
     cost_usd: Decimal | None = None  # None: the model has no known price, or what it used is not known
     provider_request_id: str = ""
     latency_ms: int = 0

@@ -10,15 +10,16 @@ from typing import Any
 from openai.types import chat
 from openai.types.chat import chat_completion_chunk
 from pydantic_ai.messages import ModelResponseStreamEvent
-from pydantic_ai.models.openai import OpenAIChatModel, OpenAIStreamedResponse
+from pydantic_ai.models.openai import OpenAIStreamedResponse
 
+from executions.llm.chat_counts import CountedChatModel, CountedStream
 from executions.llm.endings import DONE
 from executions.llm.tool_calls import StreamedCalls
 from executions.llm.transport import is_done
 
 
 @dataclass
-class ChatStream(OpenAIStreamedResponse):
+class ChatStream(CountedStream):
     """A stream that takes calls of tools in all the ways in which they are sent."""
 
     _calls: StreamedCalls = field(default_factory=StreamedCalls, init=False)
@@ -52,7 +53,7 @@ class ChatStream(OpenAIStreamedResponse):
             )
 
 
-class ChatModel(OpenAIChatModel):
+class ChatModel(CountedChatModel):
     """A model behind OpenAI's chat, at OpenAI or at a server of one's own."""
 
     @property

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import json
 import os
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
+from typing import Any
 
 import httpx
+import httpx2
 from pydantic import JsonValue, TypeAdapter
 from pydantic_ai import exceptions
 from pydantic_ai.direct import model_request, model_request_stream
@@ -26,6 +29,7 @@ from pydantic_ai.messages import (
     ToolCallPartDelta,
 )
 from pydantic_ai.models import Model, infer_model
+from pydantic_ai.providers import Provider, infer_provider, infer_provider_class
 from pydantic_ai.settings import ModelSettings
 
 from executions.engine.calls import FinishReason, ModelReply, ModelRequest, ToolCall, Usage
@@ -36,15 +40,20 @@ from executions.llm import failures, transport
 from executions.llm.endings import has_ended
 from executions.llm.extras import Extras
 from executions.llm.loading import loaded
+from executions.llm.names import is_known
 from executions.llm.options import Options
-from executions.llm.usage import as_counted, buckets, is_known
+from executions.llm.transcript import Transcript, begun, listening
+from executions.llm.usage import bill
 from executions.llm.wording import messages, output_of, parameters
 from telemetry import prices
+from telemetry.price_list import Billing
 from workflows.faults import storable
 
 #: Their clients are made here, and never try again by themselves; others are told so with each request.
 _OWN_CLIENTS = frozenset({"anthropic", "openai", "openai-chat", "openai-responses"})
 _MOST_READY = 64  # models
+_LONGEST_SECONDS, _CONNECT_SECONDS = 1200.0, 5.0  # of a request to others, unless it says less
+_CONNECTIONS = httpx2.Limits(max_connections=1000, max_keepalive_connections=100)  # as the libraries have them
 _NAME = 200  # characters of a model's name and of a request's id, as a provider says them
 _JSON: TypeAdapter[object] = TypeAdapter(object)
 _FINISH = {"length": FinishReason.TRUNCATED, "content_filter": FinishReason.REFUSED}
@@ -70,7 +79,7 @@ class ProviderModel:
             model = _ready.get(request.model)
             if model is None:
                 model = await loaded(_prepared, request.model)
-            began, asked_at = time.monotonic(), datetime.now(UTC)
+            began, asked_at, transcript = time.monotonic(), datetime.now(UTC), begun()
             async with asyncio.timeout(request.timeout_seconds):
                 response = await self._response(model, request, heard)
         except TimeoutError as error:
@@ -83,7 +92,9 @@ class ProviderModel:
             said = failures.shown(error)
             message = f"{request.model} cannot be asked: {said} Check the step's model, and the provider's key."
             raise ModelError(FailureCode.PROVIDER_REJECTED, message) from error
-        return _reply(request, response, asked_at=asked_at, latency_ms=round((time.monotonic() - began) * 1000))
+        transcript.close()
+        latency_ms = round((time.monotonic() - began) * 1000)
+        return _reply(request, response, transcript, asked_at=asked_at, latency_ms=latency_ms)
 
     async def _response(self, model: Model, request: ModelRequest, heard: Heard) -> ModelResponse:
         known = self._extras.refused(request.model)
@@ -187,7 +198,17 @@ def _model(name: str) -> Model:
         # Servers that only speak OpenAI's language speak its older half.
         is_chat = provider == "openai-chat" or (provider == "openai" and "OPENAI_BASE_URL" in os.environ)
         return _openai(model, is_chat=is_chat)
-    return infer_model(name)
+    return infer_model(name, _provider_of if is_known(name) else infer_provider)
+
+
+def _provider_of(name: str) -> Provider[Any]:
+    """Return a provider of the library's, with a client whose answers are read here where it takes one."""
+    if not name.startswith("gateway/"):
+        kind: Callable[..., Provider[Any]] = infer_provider_class(name)
+        if "http_client" in inspect.signature(kind).parameters:
+            seconds = httpx2.Timeout(_LONGEST_SECONDS, connect=_CONNECT_SECONDS)
+            return kind(http_client=listening(httpx2.AsyncClient(timeout=seconds, limits=_CONNECTIONS)))
+    return infer_provider(name)
 
 
 # A provider's library takes up to a second to import: whoever asks one provider does not wait for those of others.
@@ -198,20 +219,20 @@ def _anthropic(model: str) -> Model:
     from pydantic_ai.models.anthropic import AnthropicModel  # noqa: PLC0415
     from pydantic_ai.providers.anthropic import AnthropicProvider  # noqa: PLC0415
 
-    connections = DefaultAsyncHttpxClient(event_hooks={"response": [transport.on_response]})
-    client = AsyncAnthropic(api_key=_key("ANTHROPIC"), max_retries=0, http_client=connections)
+    http = listening(DefaultAsyncHttpxClient(event_hooks={"response": [transport.on_response]}))
+    client = AsyncAnthropic(api_key=_key("ANTHROPIC"), max_retries=0, http_client=http)
     return AnthropicModel(model, provider=AnthropicProvider(anthropic_client=client))
 
 
 def _openai(model: str, *, is_chat: bool) -> Model:
-    from openai import AsyncOpenAI, DefaultAsyncHttpxClient  # noqa: PLC0415
+    from openai import AsyncOpenAI, DefaultAsyncHttpx2Client  # noqa: PLC0415
     from pydantic_ai.models.openai import OpenAIResponsesModel  # noqa: PLC0415
     from pydantic_ai.providers.openai import OpenAIProvider  # noqa: PLC0415
 
     from executions.llm.chat import ChatModel  # noqa: PLC0415
 
-    connections = DefaultAsyncHttpxClient(event_hooks={"response": [transport.on_response]})
-    client = AsyncOpenAI(api_key=_key("OPENAI"), max_retries=0, http_client=connections)
+    http = listening(DefaultAsyncHttpx2Client(event_hooks={"response": [transport.on_response]}))
+    client = AsyncOpenAI(api_key=_key("OPENAI"), max_retries=0, http_client=http)
     kind = ChatModel if is_chat else OpenAIResponsesModel
     return kind(model, provider=OpenAIProvider(openai_client=client))
 
@@ -231,21 +252,25 @@ def _key(provider: str) -> str:
     raise exceptions.UserError(f"{provider}_API_KEY is not set.")
 
 
-def _reply(request: ModelRequest, response: ModelResponse, *, asked_at: datetime, latency_ms: int) -> ModelReply:
-    usage, usage_known = buckets(response.usage), is_known(response.usage, wrote=bool(response.parts))
+def _reply(
+    request: ModelRequest, response: ModelResponse, transcript: Transcript, *, asked_at: datetime, latency_ms: int
+) -> ModelReply:
+    billed = bill(response, transcript)
     provider = response.provider_name or request.model.partition(":")[0]
     model = _named(response.model_name) or request.model.partition(":")[2]
+    usage = billed.usage or Usage()
     cost = prices.price(
         provider=provider,
         model=model,
         requested=request.model,
-        **(usage if usage_known else Usage()).model_dump(exclude={"reasoning_tokens"}),
+        **usage.model_dump(exclude={"reasoning_tokens"}),
+        billing=Billing.model_validate(billed.billing),
         at=asked_at,
     )
     return ModelReply(
         provider=provider,
         model=model,
-        usage_known=usage_known,
+        usage_known=billed.usage is not None,
         tool_calls=tuple(
             ToolCall(name=part.tool_name, arguments=_plain(part.args))
             for part in response.parts
@@ -254,10 +279,11 @@ def _reply(request: ModelRequest, response: ModelResponse, *, asked_at: datetime
         text=_words(response),
         finish_reason=_FINISH.get(response.finish_reason or "", FinishReason.STOP),
         usage=usage,
+        billing=billed.billing,
         cost_usd=cost,
         provider_request_id=_named(response.provider_response_id),
         latency_ms=latency_ms,
-        raw=_JSON.dump_python({"usage": as_counted(response.usage), "details": response.provider_details}, mode="json"),
+        raw=_JSON.dump_python({"usage": billed.said, "details": response.provider_details}, mode="json"),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pydantic_ai.models.anthropic
@@ -14,7 +14,6 @@ from executions import line
 from executions.engine.execution import Execution
 from executions.engine.runner import ExecutionRunner
 from executions.engine.states import ExecutionStatus, FailureCode
-from executions.llm import providers
 from executions.progress import notifier
 from executions.threads import in_thread
 from executions.wiring import ports
@@ -22,6 +21,7 @@ from telemetry.models import ModelCall
 from tests.engine.world import definition
 from tests.executions.moves import start
 from tests.llm.model_server import Answer, Line, Misbehaviour, model_server
+from tests.llm.models import forget_models
 
 #: Imported here, as to import them for the first time takes longer than these steps may take.
 LIBRARIES = (pydantic_ai.models.anthropic, pydantic_ai.models.openai)
@@ -34,13 +34,13 @@ MODELS = ("openai:gpt-5", "anthropic:claude-sonnet-5-5")
 
 
 @pytest.fixture(autouse=True)
-def keys(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+async def keys(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
     """Keys that no real provider knows, and clients that are made anew."""
     monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
     monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-test")
-    providers._ready.clear()
+    await forget_models()
     yield
-    providers._ready.clear()
+    await forget_models()
     notifier.stop()
     line.close()
 

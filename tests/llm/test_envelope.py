@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 from typing import Any
 
 import jsonschema_rs
@@ -19,6 +19,7 @@ from tests.llm import wire
 from tests.llm.heard import ignore
 from tests.llm.local_servers import DOCUMENT
 from tests.llm.model_server import Answer, model_server
+from tests.llm.models import forget_models
 from tests.llm.test_output import SCHEMA, asked_of
 
 OPENAI, ANTHROPIC = "openai:gpt-5", "anthropic:claude-sonnet-5-5"
@@ -89,13 +90,13 @@ SCHEMAS: dict[str, tuple[dict[str, Any], Any, Any]] = {
 
 
 @pytest.fixture(autouse=True)
-def keys(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+async def keys(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
     """Keys that no real provider knows, and clients that are made anew."""
     for name in ("OPENAI", "ANTHROPIC"):
         monkeypatch.setenv(f"{name}_API_KEY", "sk-test")
-    providers._ready.clear()
+    await forget_models()
     yield
-    providers._ready.clear()
+    await forget_models()
 
 
 @pytest.mark.parametrize(("schema", "good", "bad"), SCHEMAS.values(), ids=SCHEMAS)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
@@ -18,6 +18,7 @@ from executions.llm import providers
 from executions.llm.options import Options
 from tests.llm.heard import ignore
 from tests.llm.model_server import Answer, Line, Misbehaviour, model_server
+from tests.llm.models import forget_models
 from tests.waiting import Stopwatch
 
 MODELS = ("openai:gpt-5", "anthropic:claude-sonnet-5-5")
@@ -30,14 +31,14 @@ STREAMING = False  # each test runs with both
 
 
 @pytest.fixture(autouse=True, params=[False, True], ids=["whole", "streamed"])
-def keys(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[None]:
+async def keys(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> AsyncIterator[None]:
     """Keys that no real provider knows, and clients that are made anew."""
     monkeypatch.setattr(sys.modules[__name__], "STREAMING", request.param)
     monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
     monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-test")
-    providers._ready.clear()
+    await forget_models()
     yield
-    providers._ready.clear()
+    await forget_models()
 
 
 def request_to(model: str, timeout_seconds: int = 20) -> ModelRequest:

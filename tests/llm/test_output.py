@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
 
@@ -11,8 +11,6 @@ import pytest
 from llmock.testing import LLMockServer
 from pydantic import JsonValue
 from pydantic_ai.models import Model
-from pydantic_ai.models.anthropic import AnthropicModel
-from pydantic_ai.models.openai import OpenAIChatModel
 from pydantic_ai.models.test import TestModel
 from pydantic_ai.profiles import ModelProfile
 
@@ -24,6 +22,7 @@ from executions.llm.wording import output_of
 from tests.llm import wire
 from tests.llm.heard import ignore
 from tests.llm.model_server import DOCUMENT, Answer, model_server
+from tests.llm.models import forget_models
 from tests.llm.test_failures import request_to
 from workflows.loader import load_catalog
 
@@ -38,13 +37,13 @@ SCHEMA: dict[str, JsonValue] = {
 
 
 @pytest.fixture(autouse=True)
-def keys(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+async def keys(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
     """Keys that no real provider knows, and clients that are made anew."""
     for name in ("OPENAI", "ANTHROPIC", "GOOGLE"):
         monkeypatch.setenv(f"{name}_API_KEY", "sk-test")
-    providers._ready.clear()
+    await forget_models()
     yield
-    providers._ready.clear()
+    await forget_models()
 
 
 def asked_of(model: str, *, questions: int = 0) -> ModelRequest:
@@ -159,10 +158,7 @@ async def others(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
         monkeypatch.setenv("ANTHROPIC_BASE_URL", server.base_url("anthropic"))
         monkeypatch.setenv("GOOGLE_GEMINI_BASE_URL", server.base_url("gemini"))
         yield
-        for each in providers._ready.values():  # connections would stay open beyond this test's loop
-            async with each as model:
-                if isinstance(model, OpenAIChatModel | AnthropicModel):
-                    await model.client.close()
+        await forget_models()
 
 
 @pytest.mark.usefixtures("others")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from tests.engine.collections import collection, items, over
 from tests.engine.world import World, definition
 from tests.llm.heard import ignore
 from tests.llm.model_server import Answer, model_server
+from tests.llm.models import forget_models
 from workflows.definition import WorkflowDefinition
 from workflows.loader import CATALOG, load_folder
 
@@ -91,16 +92,16 @@ async def test_items_share_all_that_is_not_theirs() -> None:
 
 
 @pytest.fixture
-def provider(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+async def provider(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Any]:
     """A server that keeps what it was sent."""
     monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-test")
     monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
     with model_server(Answer()) as server:
         monkeypatch.setenv("ANTHROPIC_BASE_URL", server.url)
         monkeypatch.setenv("OPENAI_BASE_URL", f"{server.url}/v1")
-        providers._ready.clear()
+        await forget_models()
         yield server
-        providers._ready.clear()
+        await forget_models()
 
 
 def up_to_the_mark(body: dict[str, Any]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from decimal import Decimal
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -19,6 +19,7 @@ from executions.engine.states import FailureCode
 from executions.llm import providers
 from executions.llm.options import Options
 from tests.llm.heard import ignore
+from tests.llm.models import forget_models
 from tests.llm.test_failures import request_to
 
 DOCUMENT = {"title": "T", "points": ["p"]}
@@ -56,13 +57,13 @@ def _server(status: int, body: object, *, seconds: float = 0.0) -> Iterator[tupl
 
 
 @pytest.fixture(autouse=True)
-def keys(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+async def keys(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
     """Keys that no real provider knows, and clients that are made anew."""
     monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
     monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-test")
-    providers._ready.clear()
+    await forget_models()
     yield
-    providers._ready.clear()
+    await forget_models()
 
 
 async def _ask(

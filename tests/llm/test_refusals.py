@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -16,6 +16,7 @@ from executions.llm.options import Options
 from tests.llm import wire
 from tests.llm.heard import ignore
 from tests.llm.model_server import Answer, model_server
+from tests.llm.models import forget_models
 from tests.llm.test_failures import request_to
 
 WHY = "That would help to build a weapon."
@@ -71,13 +72,13 @@ def _stream_of_responses() -> str:
 
 
 @pytest.fixture(autouse=True)
-def keys(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+async def keys(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
     """Keys that no real provider knows, and clients that are made anew."""
     monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
     monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-test")
-    providers._ready.clear()
+    await forget_models()
     yield
-    providers._ready.clear()
+    await forget_models()
 
 
 async def _reply(monkeypatch: pytest.MonkeyPatch, model: str, answer: Answer, *, streaming: bool) -> ModelReply:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 from contextlib import ExitStack
 from dataclasses import replace
 
@@ -17,19 +17,20 @@ from executions.llm import providers
 from executions.llm.options import Options
 from tests.llm.heard import ignore
 from tests.llm.model_server import DOCUMENT, Answer, Line, Misbehaviour, model_server
+from tests.llm.models import forget_models
 from tests.llm.test_failures import MODELS, request_to
 
 pytestmark = pytest.mark.parametrize("model", MODELS)
 
 
 @pytest.fixture(autouse=True)
-def keys(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+async def keys(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
     """Keys that no real provider knows, and clients that are made anew."""
     monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
     monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-test")
-    providers._ready.clear()
+    await forget_models()
     yield
-    providers._ready.clear()
+    await forget_models()
 
 
 async def _complete(
@@ -39,7 +40,7 @@ async def _complete(
     with model_server(line) as server:
         monkeypatch.setenv("OPENAI_BASE_URL", f"{server.url}/v1")
         monkeypatch.setenv("ANTHROPIC_BASE_URL", server.url)
-        providers._ready.clear()
+        await forget_models()
         reply = await providers.ProviderModel(Options(streaming=streaming)).complete(request_to(model), heard.append)
         assert [bool(asked.get("stream")) for asked in server.asked] == [streaming]
     return reply, heard
@@ -92,7 +93,7 @@ async def test_a_stream_that_takes_too_long_is_given_up(monkeypatch: pytest.Monk
     with model_server(Answer(pause=0.4)) as server:
         monkeypatch.setenv("OPENAI_BASE_URL", f"{server.url}/v1")
         monkeypatch.setenv("ANTHROPIC_BASE_URL", server.url)
-        providers._ready.clear()
+        await forget_models()
         with pytest.raises(ModelError) as failed:
             request = replace(request_to(model), timeout_seconds=1)
             await providers.ProviderModel(Options(streaming=True)).complete(request, ignore)
@@ -103,7 +104,7 @@ async def test_a_stream_that_takes_too_long_is_given_up(monkeypatch: pytest.Monk
 async def _ask(monkeypatch: pytest.MonkeyPatch, url: str, model: str, options: Options) -> None:
     monkeypatch.setenv("OPENAI_BASE_URL", f"{url}/v1")
     monkeypatch.setenv("ANTHROPIC_BASE_URL", url)
-    providers._ready.clear()
+    await forget_models()
     await providers.ProviderModel(options).complete(request_to(model), ignore)
 
 

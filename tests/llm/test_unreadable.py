@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -16,6 +16,7 @@ from executions.llm.options import Options
 from tests.llm import wire
 from tests.llm.heard import ignore
 from tests.llm.model_server import DOCUMENT, Answer, model_server
+from tests.llm.models import forget_models
 from tests.llm.test_failures import request_to
 
 KEY = "sk-a-key-that-nobody-may-see"
@@ -26,13 +27,13 @@ CHUNK = {"id": "1", "object": "chat.completion.chunk", "created": 1, "model": "g
 
 
 @pytest.fixture(autouse=True)
-def keys(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+async def keys(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
     """Keys that no real provider knows, and clients that are made anew."""
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     monkeypatch.setenv("ANTHROPIC_API_KEY", KEY)
-    providers._ready.clear()
+    await forget_models()
     yield
-    providers._ready.clear()
+    await forget_models()
 
 
 async def complete(monkeypatch: pytest.MonkeyPatch, model: str, answer: Answer, *, streaming: bool) -> ModelReply:

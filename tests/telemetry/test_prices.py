@@ -11,6 +11,7 @@ import pytest
 
 from telemetry import prices
 from telemetry.models import Price
+from telemetry.price_list import Billing
 from telemetry.prices import price
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -92,6 +93,29 @@ def test_a_model_whose_listed_price_lacks_what_the_call_used_costs_an_unknown_am
 def test_a_reply_for_which_nothing_was_counted_costs_an_unknown_amount_unless_its_model_is_free() -> None:
     assert cost({}) is None
     assert cost({}, provider="rehearsal", model="rehearsal") == Decimal(0)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("rate", "wanted"), [("1", None), ("0", Decimal(0))])
+def test_a_price_of_ones_own_is_that_of_the_plain_terms_unless_it_is_nothing(rate: str, wanted: Decimal | None) -> None:
+    since = datetime(2026, 1, 1, tzinfo=UTC)
+    Price.objects.create(provider="openai", model="gpt-5", effective_from=since, input_usd=rate, output_usd=rate)
+    prices.refresh()
+    names: dict[str, Any] = {"provider": "openai", "model": "gpt-5", "at": AT, **NONE, "input_tokens": 1_000_000}
+    assert price(**names) == Decimal(rate)
+    assert price(**names, billing=Billing(tiers=("flex",))) == wanted
+
+
+def test_several_tiers_at_once_have_no_known_price() -> None:
+    at = datetime(2026, 11, 1, tzinfo=UTC)
+    names: dict[str, Any] = {"provider": "openai", "model": "gpt-5", "at": at, **NONE, "input_tokens": 1_000_000}
+    assert price(**names, billing=Billing(tiers=("flex",))) == Decimal("0.625")
+    assert price(**names, billing=Billing(tiers=("flex", "priority"))) is None
+
+
+def test_a_tier_has_no_known_price_before_the_list_has_one() -> None:
+    names: dict[str, Any] = {"provider": "openai", "model": "gpt-5", "at": AT, **NONE, "input_tokens": 1_000_000}
+    assert price(**names, billing=Billing(tiers=("flex",))) is None
 
 
 def test_a_cost_that_no_call_can_have_is_not_known() -> None:
