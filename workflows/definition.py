@@ -11,8 +11,8 @@ from typing import Any
 from pydantic import Field, ValidationError
 
 from workflows.budget import Budget
-from workflows.faults import DefinitionError, Fault, character_faults, pointer
-from workflows.iteration import Chain, ForEach, Slug, loops_of
+from workflows.faults import DefinitionError, Fault, bound_faults, character_faults, pointer
+from workflows.iteration import Chain, ForEach, Slug, limit_faults, loops_of
 from workflows.placeholders import placeholders, rendered
 from workflows.policies import (
     MAX_TOKENS,
@@ -26,6 +26,7 @@ from workflows.policies import (
     ReviewPolicy,
 )
 from workflows.references import reference_faults
+from workflows.schema_checks import schema_limit_faults, schema_meaning_faults
 from workflows.schemas import JsonSchema, validator_of
 
 __all__ = [
@@ -270,14 +271,16 @@ def parse_definition(source: object) -> WorkflowDefinition:
     Raises:
         DefinitionError: with every fault found; references are checked once the shape is right.
     """
-    if faults := list(character_faults(source)):
+    if faults := list(bound_faults(source)) or list(character_faults(source)):
         raise DefinitionError(faults)
     try:
         definition = WorkflowDefinition.model_validate(source)
     except ValidationError as error:
         found = [_shape_fault(dict(each)) for each in error.errors()]
         raise DefinitionError([fault for fault in found if not _follows(fault, found)]) from error
-    if faults := list(reference_faults(definition)):
+    if faults := [*limit_faults(definition), *schema_limit_faults(definition)]:
+        raise DefinitionError(faults)  # nothing else may look at such schemas
+    if faults := [*schema_meaning_faults(definition), *reference_faults(definition)]:
         raise DefinitionError(faults)
     return definition
 
