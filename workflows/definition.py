@@ -13,7 +13,7 @@ from pydantic import Field, ValidationError
 from workflows.budget import Budget
 from workflows.faults import DefinitionError, Fault, bound_faults, character_faults, pointer
 from workflows.iteration import Chain, ForEach, Slug, limit_faults, loops_of
-from workflows.placeholders import placeholders, rendered
+from workflows.placeholders import is_template, rendered
 from workflows.policies import (
     MAX_TOKENS,
     AcceptancePolicy,
@@ -60,7 +60,7 @@ class RoleDefinition(Part):
 
     def rendered(self, names: Mapping[str, str]) -> RoleDefinition:
         """Return the role with what the placeholders in its text stand for."""
-        if not any(placeholders(self.instructions)):
+        if not is_template(self.instructions):
             return self
         return self.model_copy(update={"instructions": rendered(self.instructions, names)})
 
@@ -116,7 +116,7 @@ class StepDefinition(Part):
 
     def rendered(self, names: Mapping[str, str]) -> StepDefinition:
         """Return the step with what the placeholders in its texts stand for."""
-        if not any(placeholders(self.task + ("" if self.review is None else self.review.rubric))):
+        if not is_template(self.task) and (self.review is None or not is_template(self.review.rubric)):
             return self
         texts: dict[str, object] = {"task": rendered(self.task, names)}
         if self.review is not None:
