@@ -105,7 +105,7 @@ SCALARS = st.one_of(
     st.none(),
     st.booleans(),
     st.integers(-3, 12),
-    st.sampled_from([10**400, -(10**30), 1e308, -0.0, 0.1, 1e-320]),
+    st.sampled_from([10**400, -(10**30), 1e308, -0.0, 0.1, float("nan")]),
     WORDS,
 )
 VALUES = st.recursive(
@@ -114,7 +114,11 @@ VALUES = st.recursive(
     max_leaves=30,
 )
 PIECES = [*"ab:-[]{}?&*!|>'\"#%@,\n\t .0~<=", "\n  ", "&a ", "*a", "<<: ", "{file: ", "$ref"]
-NOISE = st.lists(st.sampled_from(PIECES), max_size=40).map("".join)
+NOISE = st.lists(st.sampled_from(PIECES), max_size=40).map("".join) | st.builds(
+    str.__mul__,
+    st.sampled_from(["[", "- ", '{"a": ', "&a [*a]", "9", "? ", "a: &a {b: *a}"]),
+    st.sampled_from([1, 70, 3000]),
+)
 VALID: list[Any] = [
     plan(),
     plan(steps=[step(1, output_schema=ITEMS), step(2, for_each=over(1), inputs=["paper-1"], review={"rubric": "R"})]),
