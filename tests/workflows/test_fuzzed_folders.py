@@ -135,7 +135,7 @@ def mutated(source: Any, place: tuple[str | int, ...], value: Any) -> Any:
     """Return a copy with another value at a place."""
     if not place:
         return value
-    copy = dict(source) if isinstance(source, dict) else list(source)
+    copy: Any = dict(source) if isinstance(source, dict) else list(source)
     copy[place[0]] = mutated(copy[place[0]], place[1:], value)
     return copy
 
