@@ -57,7 +57,7 @@ class Limits:
     schema_depth: int = _limit(
         "MAX_SCHEMA_DEPTH",
         64,
-        "Levels of an output schema, also with its references followed",
+        "Levels of an output schema, and schemas that references lead over for one place",
         answer="a fault of the definition",
         minimum=8,
     )

@@ -11,9 +11,9 @@ from typing import Any
 from pydantic import Field, ValidationError
 
 from workflows.budget import Budget
-from workflows.faults import DefinitionError, Fault, character_faults, pointer
-from workflows.iteration import Chain, ForEach, Slug, loops_of
-from workflows.placeholders import placeholders, rendered
+from workflows.faults import DefinitionError, Fault, bound_faults, character_faults, pointer
+from workflows.iteration import Chain, ForEach, Slug, limit_faults, loops_of
+from workflows.placeholders import is_template, rendered
 from workflows.policies import (
     MAX_TOKENS,
     AcceptancePolicy,
@@ -27,6 +27,7 @@ from workflows.policies import (
     ReviewPolicy,
 )
 from workflows.references import reference_faults
+from workflows.schema_checks import schema_limit_faults, schema_meaning_faults
 from workflows.schemas import JsonSchema, json_faults, validator_of
 
 __all__ = [
@@ -61,7 +62,7 @@ class RoleDefinition(Part):
 
     def rendered(self, names: Mapping[str, str]) -> RoleDefinition:
         """Return the role with what the placeholders in its text stand for."""
-        if not any(placeholders(self.instructions)):
+        if not is_template(self.instructions):
             return self
         return self.model_copy(update={"instructions": rendered(self.instructions, names)})
 
@@ -119,7 +120,7 @@ class StepDefinition(Part):
 
     def rendered(self, names: Mapping[str, str]) -> StepDefinition:
         """Return the step with what the placeholders in its texts stand for."""
-        if not any(placeholders(self.task + ("" if self.review is None else self.review.rubric))):
+        if not is_template(self.task) and (self.review is None or not is_template(self.review.rubric)):
             return self
         texts: dict[str, object] = {"task": rendered(self.task, names)}
         if self.review is not None:
@@ -277,7 +278,7 @@ def parse_definition(source: object) -> WorkflowDefinition:
     Raises:
         DefinitionError: with every fault found; references are checked once the shape is right.
     """
-    if faults := list(character_faults(source)):
+    if faults := list(bound_faults(source)) or list(character_faults(source)):
         raise DefinitionError(faults)
     try:
         definition = WorkflowDefinition.model_validate(source)
@@ -285,7 +286,9 @@ def parse_definition(source: object) -> WorkflowDefinition:
         found = [fault for each in error.errors() for fault in _shape_faults(dict(each), source)]
         found = list(dict.fromkeys(found))
         raise DefinitionError([fault for fault in found if not _follows(fault, found)]) from error
-    if faults := list(reference_faults(definition)):
+    if faults := [*limit_faults(definition), *schema_limit_faults(definition)]:
+        raise DefinitionError(faults)  # nothing else may look at such schemas
+    if faults := [*schema_meaning_faults(definition), *reference_faults(definition)]:
         raise DefinitionError(faults)
     return definition
 

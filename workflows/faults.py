@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 
 from pydantic import BaseModel, ConfigDict
+
+from common.limits import limits
+from common.source import most_levels
 
 #: What PostgreSQL keeps in no text: U+0000, and halves of surrogate pairs.
 UNSTORABLE = re.compile("[\0\ud800-\udfff]")
@@ -48,6 +52,32 @@ def character_faults(value: object, *where: str | int) -> Iterator[Fault]:
     elif isinstance(value, list | tuple):
         for index, inner in enumerate(value):
             yield from character_faults(inner, *where, index)
+
+
+def bound_faults(source: object) -> Iterator[Fault]:
+    """Yield what in plain data is too deep, too much, or a number that JSON does not have, without recursion."""
+    level: list[tuple[tuple[str | int, ...], object]] = [((), source)]
+    count = 0
+    for _ in range(most_levels() + 1):
+        for path, value in level:
+            if isinstance(value, float) and not math.isfinite(value):
+                yield Fault(pointer=pointer(*path), code="not_finite", detail="JSON has finite numbers alone.")
+        count += len(level)
+        if count > limits().definition_bytes:
+            detail = f"It has more than {limits().definition_bytes:,} values (MAX_DEFINITION_BYTES)."
+            yield Fault(pointer="", code="too_large", detail=detail)
+            return
+        level = [((*path, name), inner) for path, value in level for name, inner in _inside(value)]
+        if not level:
+            return
+    detail = f"Values lie more than {most_levels()} levels deep within each other."
+    yield Fault(pointer=pointer(*(storable(str(name)) for name in level[0][0])), code="too_deep", detail=detail)
+
+
+def _inside(value: object) -> list[tuple[str | int, object]]:
+    if isinstance(value, dict):
+        return list(value.items())
+    return list(enumerate(value)) if isinstance(value, list | tuple) else []
 
 
 def storable(text: str) -> str:

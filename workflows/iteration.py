@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from common.limits import limits
+from workflows.budget import MOST
 from workflows.collections import Undecided, has_key, items_at
 from workflows.faults import Fault, pointer
 
@@ -14,7 +16,6 @@ if TYPE_CHECKING:
     from workflows.definition import StepDefinition, WorkflowDefinition
 
 MAX_DEPTH = 3  # collections within collections
-MAX_ITEMS = 9_999  # of one collection
 
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=63)]
 #: The collections that a step goes over, outermost first, each as (document, items); () for a step that runs once.
@@ -38,8 +39,17 @@ class ForEach(BaseModel):
         default="fail", description="fail: the execution fails with the item; skip: it goes on without it."
     )
     limit: int = Field(
-        strict=True, default=1_000, ge=1, le=MAX_ITEMS, description="Most items that the collection may have."
+        strict=True,
+        default=1_000,
+        ge=1,
+        le=MOST,
+        description="Most items that the collection may have; MAX_COLLECTION_ITEMS bounds it.",
     )
+
+    @property
+    def most_items(self) -> int:
+        """Most items that the collection may have on this server."""
+        return min(self.limit, limits().collection_items)
 
 
 def loops_of(definition: WorkflowDefinition, step: StepDefinition) -> tuple[ForEach, ...]:
@@ -52,6 +62,16 @@ def loops_of(definition: WorkflowDefinition, step: StepDefinition) -> tuple[ForE
         loops = (each.for_each, *loops)
         each = definition.producers.get(each.for_each.document)
     return loops
+
+
+def limit_faults(definition: WorkflowDefinition) -> Iterator[Fault]:
+    """Yield the limits of collections that are written down, and above what the server allows."""
+    most = limits().collection_items
+    for index, step in enumerate(definition.steps):
+        over = step.for_each
+        if over is not None and "limit" in over.model_fields_set and over.limit > most:
+            detail = f"The server allows {most:,} items (MAX_COLLECTION_ITEMS)."
+            yield Fault(pointer=pointer("steps", index, "for_each", "limit"), code="less_than_equal", detail=detail)
 
 
 def iteration_faults(definition: WorkflowDefinition, *, unreadable: Container[str]) -> Iterator[Fault]:

@@ -2,6 +2,7 @@
 
 They stand for names that the workflow itself gives, and never for what people or models wrote: that is data, and comes
 between tags. Nothing is evaluated. `{{` opens a placeholder, always; what is none is found as a definition is parsed.
+A text between quotes stands for itself: `{{ "{{" }}` is two braces, as in Jinja.
 """
 
 from __future__ import annotations
@@ -23,12 +24,17 @@ ITEM_NAMES = {"item.key": "the key of the item that the step is about"}
 
 _OPENING = re.compile(r"\{\{|\{%")
 _SHOWN = 40  # characters of what is no placeholder
-_PLACEHOLDER = re.compile(r"\{\{[ \t]*([A-Za-z_][\w.]*)[ \t]*\}\}")
+_PLACEHOLDER = re.compile(r'\{\{[ \t]*(?:([A-Za-z_][\w.]*)|"([^"\n]*)")[ \t]*\}\}')
 
 
 def placeholders(text: str) -> Iterator[str]:
     """Yield the names in a text, in their order."""
-    yield from (found[1] for found in _PLACEHOLDER.finditer(text))
+    yield from (found[1] for found in _PLACEHOLDER.finditer(text) if found[1] is not None)
+
+
+def is_template(text: str) -> bool:
+    """Whether anything in a text stands for something else."""
+    return _PLACEHOLDER.search(text) is not None
 
 
 def broken(text: str) -> Iterator[str]:
@@ -42,5 +48,5 @@ def broken(text: str) -> Iterator[str]:
 
 
 def rendered(text: str, values: Mapping[str, str]) -> str:
-    """Return a text with each placeholder replaced by its value; one without a value stays as it is."""
-    return _PLACEHOLDER.sub(lambda found: values.get(found[1], found[0]), text)
+    """Return a text with each placeholder replaced by its value, once; one without a value stays as it is."""
+    return _PLACEHOLDER.sub(lambda found: values.get(found[1], found[0]) if found[2] is None else found[2], text)

@@ -79,6 +79,7 @@ def _placeholder_faults(definition: WorkflowDefinition, index: int, step: StepDe
                 yield Fault(pointer=where, code="unknown_placeholder", detail=detail)
         for shown in broken(text):
             detail = f"{shown!r} is no placeholder; one is a name between braces, such as {{{{ step.id }}}}."
+            detail += f' Where {shown[:2]} is meant as text, write {{{{ "{shown[:2]}" }}}} for it.'
             yield Fault(pointer=where, code="broken_placeholder", detail=detail)
 
 

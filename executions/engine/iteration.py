@@ -154,8 +154,8 @@ class Collections:
 
 
 def _faults_of_items(over: ForEach, items: Sequence[JsonValue]) -> Iterator[FieldError]:
-    if len(items) > over.limit:
-        detail = f"There are {len(items)} items; at most {over.limit} are allowed."
+    if len(items) > over.most_items:
+        detail = f"There are {len(items)} items; at most {over.most_items} are allowed."
         yield FieldError(pointer=over.items, code="too_many_items", detail=detail)
     first: dict[str, int] = {}
     for index, item in enumerate(items):

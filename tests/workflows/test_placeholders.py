@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from tests.engine.collections import collection, items, over
 from tests.engine.verdicts import SATISFIED
 from tests.engine.world import World, definition, document
 from workflows.definition import DefinitionError
-from workflows.placeholders import ITEM_NAMES, NAMES, rendered
+from workflows.placeholders import ITEM_NAMES, NAMES, broken, rendered
 
 EVERY = " ".join(f"{{{{ {name} }}}}" for name in NAMES)
 
@@ -90,3 +91,67 @@ async def test_a_step_over_items_knows_which_it_is_about() -> None:
     world = await World(flow, {"epics": [items("epics", "pay")]}).start()
     await world.run()
     assert "About pay." in world.asked[1].prompt
+
+
+def escaped(text: str) -> str:
+    """Return a template for this text."""
+    return re.sub(r"\{(?=[{%])", '{{ "{" }}', text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "${{ secrets.KEY }}",
+        r"\frac{{a}}{{b}}",
+        "{% if x %}",
+        "{{{ x }}}",
+        "{{",
+        "{{ step.id }}",
+        '{{ "{{" }}',
+        "a{{b{%c",
+    ],
+)
+@pytest.mark.parametrize("field", ["task", "rubric", "instructions"])
+async def test_braces_that_are_escaped_reach_the_model_as_they_are_meant(text: str, field: str) -> None:
+    template = f"Begin {escaped(text)} end, step {{{{ step.id }}}}."
+    given = {"task": "Write.", "rubric": "Judge.", "instructions": "You write.", field: template}
+    roles = {"writer": {"name": "Writer", "instructions": given["instructions"]}}
+    flow = definition({"id": "one", "task": given["task"], "review": {"rubric": given["rubric"]}}, roles=roles)
+    world = await World(flow, {"one": [document(), SATISFIED]}).start()
+    await world.run()
+    asked = [each.prompt + each.instructions for each in world.asked]
+    assert any(f"Begin {text} end, step one." in each for each in asked)
+
+
+@pytest.mark.parametrize("opening", ["{{", "{%"])
+def test_the_fault_of_a_brace_names_the_escape_and_the_escape_works(opening: str) -> None:
+    with pytest.raises(DefinitionError) as caught:
+        definition({"id": "one", "task": f"Write ${opening} secrets.KEY."})
+    [fault] = caught.value.faults
+    escape = f'{{{{ "{opening}" }}}}'
+    assert escape in fault.detail
+    flow = definition({"id": "one", "task": f"Write ${escape} secrets.KEY."})
+    assert flow.steps[0].rendered({}).task == f"Write ${opening} secrets.KEY."
+
+
+@pytest.mark.parametrize("text", ['{{ "a }}', '{{ "a" "b" }}', '{{ "a"|upper }}', '{{ "a\n" }}', "{{ 'a' }}"])
+def test_what_is_no_text_between_quotes_is_a_fault(text: str) -> None:
+    with pytest.raises(DefinitionError) as caught:
+        definition({"id": "one", "task": f"Write. {text}"})
+    assert {each.code for each in caught.value.faults} == {"broken_placeholder"}
+
+
+@given(st.text(st.sampled_from('{}%"a. \n')))
+def test_any_text_can_be_escaped(text: str) -> None:
+    assert list(broken(escaped(text))) == []
+    assert rendered(escaped(text), {}) == text
+
+
+async def test_braces_in_names_and_titles_are_text() -> None:
+    flow = definition({"id": "one", "name": "A {{ step.id }} {% b", "task": "Name: {{ step.name }}."})
+    world = await World(flow, {"one": [document("{{ step.id }}")]}).start("# {{ workflow.id }}")
+    execution = await world.run()
+    assert execution.status is ExecutionStatus.COMPLETED
+    assert "Name: A {{ step.id }} {% b." in world.asked[0].prompt
+    assert "# {{ workflow.id }}" in world.asked[0].prompt
+    assert world.documents.versions[execution.scope.id, "one"][0].title == "{{ step.id }}"
