@@ -49,7 +49,7 @@ test: check ## everything that must hold
 test-uvicorn: $(DEV) ## the journeys with uvicorn as the web server
 	@JOURNEY_SERVER=uvicorn $(BIN)/python -m pytest -n $(WORKERS) tests/journeys $(patsubst %,--ignore=tests/journeys/test_%.py,serve server demo chaos)
 
-test-npm: $(DEV) ## the npm package `eventsource` against our streams (needs node, npm and its registry)
+test-npm: $(DEV) ## npm packages against our streams and our OpenAPI document (needs node, npm and its registry)
 	@$(BIN)/python -m pytest -m npm
 
 # The server is built here, for ten minutes or more; the model has 270 million parameters. No part of the product.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from drf_spectacular.extensions import OpenApiAuthenticationExtension, OpenApiSerializerExtension
+from rest_framework import serializers
 
 
 class TokenScheme(OpenApiAuthenticationExtension):
@@ -27,4 +28,18 @@ class StrictBody(OpenApiSerializerExtension):
     def map_serializer(self, auto_schema: Any, direction: str) -> dict[str, Any]:
         """Return the schema of the form, without room for other fields."""
         schema: dict[str, Any] = auto_schema._map_serializer(self.target, direction, bypass_extensions=True)  # noqa: SLF001
-        return {**schema, "additionalProperties": False} if schema.get("type") == "object" else schema
+        if schema.get("type") != "object":
+            return schema
+        for name, field in self.target.fields.items():
+            _say_what_is_blank(schema["properties"][name], field)
+        return {**schema, "additionalProperties": False}
+
+
+def _say_what_is_blank(schema: dict[str, Any], field: serializers.Field[Any, Any, Any, Any]) -> None:
+    """Add to the schema of a text that it may not be empty, nor white space alone where that is cut off."""
+    if isinstance(field, serializers.ListField):
+        _say_what_is_blank(schema["items"], field.child)
+    elif isinstance(field, serializers.CharField) and not field.allow_blank and schema.get("type") == "string":
+        schema.setdefault("minLength", max(1, field.min_length or 1))
+        if field.trim_whitespace:
+            schema.setdefault("pattern", r"\S")

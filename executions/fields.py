@@ -63,7 +63,7 @@ class _JsonField(serializers.Field):
 @extend_schema_field(
     {
         "oneOf": [
-            {"type": "string", "minLength": 1, "maxLength": MAX_CHARACTERS},
+            {"type": "string", "minLength": 1, "maxLength": MAX_CHARACTERS, "pattern": r"\S"},
             {"type": "object", "minProperties": 1, "additionalProperties": True},
         ]
     }

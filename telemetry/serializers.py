@@ -142,7 +142,7 @@ class SummaryQuery(StrictSerializer):
 
     to = MomentField(required=False, help_text="RFC 3339 time or date; not included.")
     tz = ZoneField(required=False, default="UTC", help_text="IANA time zone of dates and days.")
-    group_by = GroupsField(words=GROUPS, required=False, help_text="Groups to sum up by; with commas, or repeated.")
+    group_by = GroupsField(words=[*GROUPS], required=False, help_text="Groups to sum up by; with commas, or repeated.")
     dry_run = WordField(choices=tuple(_DRY_RUNS), default="exclude", help_text="What becomes of the calls of dry runs.")
 
     def get_fields(self) -> dict[str, Any]:

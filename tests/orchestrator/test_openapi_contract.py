@@ -118,6 +118,20 @@ def test_a_body_that_is_strict_says_so(document: Json) -> None:
                     assert inner["additionalProperties"] is False, name
 
 
+def test_a_text_that_may_not_be_blank_says_so(document: Json) -> None:
+    schemas = document["components"]["schemas"]
+    for form, field in (
+        ("TokenRequest", "username"),
+        ("RetryRequest", "from_step"),
+        ("StartExecutionRequest", "scope_id"),
+    ):
+        schema = schemas[form]["properties"][field]
+        assert (schema["minLength"], schema["pattern"]) == (1, r"\S"), field
+    assert schemas["StartExecutionRequest"]["properties"]["tags"]["items"]["pattern"] == r"\S"
+    assert "pattern" not in schemas["TokenRequest"]["properties"]["password"]  # white space counts there
+    assert "minLength" not in schemas["AcceptanceRequest"]["properties"]["comment"]
+
+
 def test_no_two_parameters_of_an_operation_are_one_name_for_generators(document: Json) -> None:
     """In one place: a header and a query parameter may share a name, and are told apart by it."""
     for name, operation in operations(document):
