@@ -1,8 +1,21 @@
-"""How the OpenAPI document describes our tokens."""
+"""How the OpenAPI document describes our tokens and entity tags."""
 
 from __future__ import annotations
 
+from typing import Any
+
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse
+
+IF_NONE_MATCH = OpenApiParameter(
+    "If-None-Match",
+    OpenApiTypes.STR,
+    OpenApiParameter.HEADER,
+    description="ETags that the client has, with commas between them; or `*`.",
+)
+#: What an operation answers whose answer has an entity tag.
+NOT_MODIFIED: dict[Any, OpenApiResponse] = {304: OpenApiResponse(description="The client has the present one.")}
 
 
 class TokenScheme(OpenApiAuthenticationExtension):

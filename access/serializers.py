@@ -39,7 +39,7 @@ class StrictSerializer(serializers.Serializer[Any]):
             name: [serializers.ErrorDetail("This field is not known.", code="unknown_field")]
             for name in unknown[:MAX_ERRORS]
         }
-        self.root.omitted_errors = getattr(self.root, "omitted_errors", 0) + len(unknown) - len(errors)
+        self.root.omitted_errors = getattr(self.root, "omitted_errors", 0) + len(unknown) - len(errors)  # type: ignore[attr-defined]
         if is_query:
             lists = {name for name, field in self.fields.items() if isinstance(field, serializers.ListField)}
             for name in names.keys() - lists - set(unknown):

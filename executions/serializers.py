@@ -203,7 +203,7 @@ class ExecutionResponse(serializers.Serializer[Any]):
     )
     scope_type = serializers.CharField(source="execution.scope.type")
     scope_id = serializers.CharField(source="execution.scope.key")
-    version = serializers.IntegerField(source="execution.version", help_text="Also the ETag.")
+    version = serializers.IntegerField(source="execution.version", help_text="The ETag begins with it.")
     input = BriefField(source="execution.input")
     tags = serializers.ListField(source="execution.tags", child=serializers.CharField())
     requested_by = serializers.CharField(source="execution.requested_by_name", help_text="Name of the user.")

@@ -53,10 +53,10 @@ def chunks(body: bytes, size: int = 7) -> Iterator[bytes]:
 
 
 def send(
-    client: httpx.Client, path: str, body: bytes, *, method: str = "POST", size: int = 7, **headers: str
+    client: httpx.Client, path: str, body: bytes, *, method: str = "POST", kind: str = "application/json"
 ) -> httpx.Response:
     """Send a body without its length."""
-    response = client.request(method, path, content=chunks(body, size), headers={**JSON, **headers})
+    response = client.request(method, path, content=chunks(body), headers={"Content-Type": kind})
     assert response.request.headers["Transfer-Encoding"] == "chunked"
     assert "Content-Length" not in response.request.headers
     return response
@@ -151,7 +151,7 @@ def test_a_form_in_chunks_logs_in(served: Machine, kind: str) -> None:
         else:
             parts = (f'--b\r\nContent-Disposition: form-data; name="{n}"\r\n\r\n{v}\r\n' for n, v in fields.items())
             body = "".join(parts) + "--b--\r\n"
-        response = send(browser, "/login/", body.encode(), **{"Content-Type": kind})
+        response = send(browser, "/login/", body.encode(), kind=kind)
     assert (response.status_code, response.headers["Location"]) == (302, "/executions/")
 
 
