@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from django.contrib.auth.models import User
 from django.http import QueryDict
 from rest_framework import serializers
 
@@ -82,6 +83,10 @@ class TokenRequest(StrictSerializer):
 
     username = serializers.CharField(max_length=150)
     password = serializers.CharField(max_length=4096, trim_whitespace=False)
+
+    def validate_username(self, value: str) -> str:
+        """Return the name in the form in which users are stored."""
+        return User.normalize_username(value)
 
 
 class TokenResponse(serializers.Serializer[Any]):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from django.db.models import QuerySet
 
+from access.names import spellings
 from access.selectors import Person, visible_scopes
 from executions import models
 from executions.engine.clarification import ClarificationRound
@@ -27,7 +28,7 @@ def open_clarifications(
     wanted = {
         "execution__workflow_id": workflow_id,
         "execution__scope__type": scope_type,
-        "execution__scope__key": scope_id,
+        "execution__scope__key__in": None if scope_id is None else spellings(scope_id),
     }
     given = {name: value for name, value in wanted.items() if value is not None}
     rows = models.ExecutionStep.objects.select_related("execution__scope").defer("execution__input")

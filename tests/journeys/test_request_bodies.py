@@ -169,3 +169,11 @@ def test_a_charset_that_is_slow_to_decode_holds_nobody_up(served: Machine) -> No
             slowest = max(slowest, httpx.get(f"{served.url}/healthz", timeout=60).elapsed.total_seconds())
     assert {each.result() for each in attacks} == {415}
     assert slowest < 2.0
+
+
+@pytest.mark.parametrize("name", ["Cafe%CC%81", "%20Caf%C3%A9%0A", "Caf%C3%A9"])
+def test_a_stream_is_found_by_every_spelling_of_its_scope(client: httpx.Client, name: str) -> None:
+    start_execution(client, "A brief.", workflow_id="vendor-assessment", key="Caf\u00e9")
+    with client.stream("GET", f"/scopes/project/{name}/stream") as response:
+        assert (response.status_code, response.headers["Content-Type"]) == (200, "text/event-stream")
+    assert send(client, f"/scopes/project/{name}/stream-tickets", b"{}").status_code == 201
