@@ -1,11 +1,22 @@
-"""How the OpenAPI document describes our tokens and our strict forms."""
+"""How the OpenAPI document describes our tokens, entity tags and strict forms."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from drf_spectacular.extensions import OpenApiAuthenticationExtension, OpenApiSerializerExtension
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse
 from rest_framework import serializers
+
+IF_NONE_MATCH = OpenApiParameter(
+    "If-None-Match",
+    OpenApiTypes.STR,
+    OpenApiParameter.HEADER,
+    description="ETags that the client has, with commas between them; or `*`.",
+)
+#: What an operation answers whose answer has an entity tag.
+NOT_MODIFIED: dict[Any, OpenApiResponse] = {304: OpenApiResponse(description="The client has the present one.")}
 
 
 class TokenScheme(OpenApiAuthenticationExtension):

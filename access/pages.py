@@ -12,7 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import Serializer
 
-from access.base_views import BodyMixin
+from access.base_views import ApiMixin
 from access.serializers import StrictSerializer, checked
 
 #: What an id looks like in a path; anything else is no path of ours.
@@ -23,7 +23,7 @@ class NoFilters(StrictSerializer):
     """A list without filters."""
 
 
-class PagedViewSet(BodyMixin, GenericViewSet):
+class PagedViewSet(ApiMixin, GenericViewSet):
     """A view set whose lists are pages. `ordering` names the fields of the keyset, the last one unique."""
 
     ordering: tuple[str, ...] = ("id",)

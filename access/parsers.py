@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import IO, Any, NoReturn
 
 from rest_framework.exceptions import ErrorDetail, ParseError, ValidationError
@@ -110,7 +110,7 @@ def _walk(value: object, repeated: Mapping[int, list[str]], *, has_surrogates: b
     """
     most, depth, count = limits(), 0, 0
     ways: list[Way] = []
-    _check_scalar(value, lambda: None, has_surrogates=has_surrogates)
+    _check_scalar(value, None, has_surrogates=has_surrogates)
     level: list[tuple[Any, Way]] = [(value, None)] if isinstance(value, dict | list) else []
     while level:
         depth, count = depth + 1, count + sum(len(each) for each, _ in level)
@@ -137,12 +137,12 @@ def _containers(value: dict[str, Any] | list[Any], way: Way, *, has_surrogates: 
         if isinstance(inner, dict | list):
             yield inner, (way, name)
         else:
-            _check_scalar(inner, lambda name=name: (way, name), has_surrogates=has_surrogates)
+            _check_scalar(inner, (way, name), has_surrogates=has_surrogates)
         if has_surrogates:
-            _check_scalar(name, lambda name=name: (way, name), has_surrogates=True)
+            _check_scalar(name, (way, name), has_surrogates=True)
 
 
-def _check_scalar(value: object, way: Callable[[], Way], *, has_surrogates: bool) -> None:
+def _check_scalar(value: object, way: Way, *, has_surrogates: bool) -> None:
     """Look at a value that holds no others.
 
     Raises:
@@ -151,7 +151,7 @@ def _check_scalar(value: object, way: Callable[[], Way], *, has_surrogates: bool
     """
     if isinstance(value, float | int):
         if not abs(value) <= _LARGEST:
-            raise ValidationError(_nested(way(), "A number beyond what can be stored."))
+            raise ValidationError(_nested(way, "A number beyond what can be stored."))
     elif has_surrogates and _is_half(value):
         raise ParseError("JSON parse error: a surrogate without its other half.")
 

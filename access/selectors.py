@@ -16,6 +16,7 @@ from access import multirow
 from access.errors import Forbidden, ScopeForbidden
 from access.grants import Grant
 from access.models import KeptAnswer, Role, Scope, ScopeRole, SessionName
+from access.names import spellings
 
 Person = User | AnonymousUser
 
@@ -56,13 +57,24 @@ def visible_scopes(user: Person) -> QuerySet[Scope]:
 
 def root_scope(user: Person, *, scope_type: str, scope_key: str) -> Scope | None:
     """Return a root scope that the user may read, None when there is none."""
-    return visible_scopes(user).filter(parent=None, type=scope_type, key=scope_key).first()
+    return _called(visible_scopes(user).filter(parent=None, type=scope_type), scope_key)
 
 
 def root_scope_id(*, scope_type: str, scope_key: str) -> UUID:
     """Return the id of a root scope, that of nothing when there is none; whether the caller may know is not asked."""
-    found = Scope.objects.filter(parent=None, type=scope_type, key=scope_key).values_list("id", flat=True).first()
-    return found or UUID(int=0)
+    found = _called(Scope.objects.filter(parent=None, type=scope_type), scope_key)
+    return UUID(int=0) if found is None else found.id
+
+
+def named_root_scope(*, scope_type: str, scope_key: str) -> Scope | None:
+    """Return the root scope that a name means, also one from before names had one form; None when there is none."""
+    return _called(Scope.objects.filter(parent=None, type=scope_type), scope_key)
+
+
+def _called(scopes: QuerySet[Scope], key: str) -> Scope | None:
+    wanted = spellings(key)
+    found = {scope.key: scope for scope in scopes.filter(key__in=wanted)}
+    return next((found[each] for each in wanted if each in found), None)
 
 
 def role_of(user: Person, scope: Scope) -> Role | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from django.contrib.auth.models import User
 from django.http import QueryDict
 from rest_framework import serializers
 
@@ -39,7 +40,7 @@ class StrictSerializer(serializers.Serializer[Any]):
             name: [serializers.ErrorDetail("This field is not known.", code="unknown_field")]
             for name in unknown[:MAX_ERRORS]
         }
-        self.root.omitted_errors = getattr(self.root, "omitted_errors", 0) + len(unknown) - len(errors)
+        self.root.omitted_errors = getattr(self.root, "omitted_errors", 0) + len(unknown) - len(errors)  # type: ignore[attr-defined]
         if is_query:
             lists = {name for name, field in self.fields.items() if isinstance(field, serializers.ListField)}
             for name in names.keys() - lists - set(unknown):
@@ -82,6 +83,10 @@ class TokenRequest(StrictSerializer):
 
     username = serializers.CharField(max_length=150)
     password = serializers.CharField(max_length=4096, trim_whitespace=False)
+
+    def validate_username(self, value: str) -> str:
+        """Return the name in the form in which users are stored."""
+        return User.normalize_username(value)
 
 
 class TokenResponse(serializers.Serializer[Any]):

@@ -20,7 +20,7 @@ from access import multirow
 from access.errors import Forbidden, ScopeForbidden
 from access.grants import Credential
 from access.models import KeptAnswer, Role, Scope, ScopeRole, SessionName
-from access.selectors import allows, role_of
+from access.selectors import allows, named_root_scope, role_of
 from access.tickets import Ticket, sign
 
 ANSWER_KEPT = timedelta(hours=24)  # for a request that is sent again with its `Idempotency-Key`
@@ -42,7 +42,9 @@ def claim_root_scope(*, user: User, scope_type: str, scope_key: str) -> Scope:
     Raises:
         ScopeForbidden: it belongs to somebody else.
     """
-    scope, created = Scope.objects.get_or_create(parent=None, type=scope_type, key=scope_key)
+    known = None if scope_key.isascii() else named_root_scope(scope_type=scope_type, scope_key=scope_key)
+    key = scope_key if known is None else known.key
+    scope, created = Scope.objects.get_or_create(parent=None, type=scope_type, key=key)
     if created:
         ScopeRole.objects.create(scope=scope, user=user, role=Role.OWNER)
     elif not allows(role_of(user, scope), Role.OPERATOR):

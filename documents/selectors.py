@@ -11,6 +11,7 @@ from django.db.models.expressions import CombinedExpression
 from django.db.models.fields.json import KT
 from rest_framework.exceptions import NotFound
 
+from access.names import spellings
 from access.selectors import Person, visible_scopes
 from documents.models import Document, DocumentStatus, DocumentVersion
 
@@ -39,7 +40,7 @@ def documents(
     """
     exact = {
         "scope__type": scope_type,
-        "scope__key": scope_id,
+        "scope__key__in": None if scope_id is None else spellings(scope_id),
         "type": type,
         "status": status,
         "versions__execution_id": execution_id,

@@ -7,6 +7,7 @@ from typing import Any
 from rest_framework import serializers
 
 from access.fields import TimestampField, WordField
+from access.names import NameField
 from access.serializers import StrictSerializer
 from documents.selectors import DocumentStatus
 
@@ -15,7 +16,7 @@ class DocumentFilters(StrictSerializer):
     """What the list can be narrowed to."""
 
     scope_type = serializers.CharField(required=False, help_text="Kind of the scope.")
-    scope_id = serializers.CharField(required=False, help_text="Key of the scope.")
+    scope_id = NameField(required=False, help_text="Key of the scope.")
     type = serializers.CharField(required=False, help_text="Type of document, as a step `produces` it.")
     status = WordField(
         choices=DocumentStatus.choices, required=False, help_text="current: its newest version is in force."

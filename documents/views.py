@@ -12,6 +12,7 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from access.openapi import IF_NONE_MATCH, NOT_MODIFIED
 from access.pages import UUID_PATTERN, PagedViewSet
 from documents import selectors
 from documents.serializers import DocumentDetails, DocumentFilters, DocumentSummary, DocumentVersionSummary
@@ -34,7 +35,7 @@ class DocumentViewSet(PagedViewSet):
         select = partial(selectors.documents, user=request.user)
         return await self.page(request, select, DocumentSummary, filters=DocumentFilters)
 
-    @extend_schema(parameters=[_ID], responses=DocumentDetails)
+    @extend_schema(parameters=[_ID, IF_NONE_MATCH], responses={200: DocumentDetails, **NOT_MODIFIED})
     async def retrieve(self, request: Request, pk: str) -> Response:
         """Get a document with the content of its newest version."""
         return await self._version(request, pk, None)
@@ -46,7 +47,7 @@ class DocumentViewSet(PagedViewSet):
         select = partial(selectors.versions, user=request.user, document_id=UUID(pk))
         return await self.page(request, select, DocumentVersionSummary, ordering=("-version",))
 
-    @extend_schema(parameters=[_ID, _NUMBER], responses=DocumentDetails)  # type: ignore[type-var]
+    @extend_schema(parameters=[_ID, _NUMBER, IF_NONE_MATCH], responses={200: DocumentDetails, **NOT_MODIFIED})  # type: ignore[type-var]
     @action(detail=True, url_path=r"versions/(?P<number>[0-9]{1,9})")
     async def version(self, request: Request, pk: str, number: str) -> Response:
         """Get one version of a document."""

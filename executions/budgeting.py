@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -36,7 +36,7 @@ def change_budget(
     execution_id: UUID,
     limits: Mapping[str, Any],
     now: datetime,
-    expected_version: int | None = None,
+    expected_versions: Collection[int] | None = None,
 ) -> Execution:
     """Give an execution other limits, those that are named; null takes one away. What waits for a budget tries again.
 
@@ -44,9 +44,9 @@ def change_budget(
         NotFound: there is no such execution, or none that the user may see.
         Forbidden: the user's role does not reach.
         IllegalTransition: it has ended.
-        VersionConflict: `expected_version` is not the present one.
+        VersionConflict: the present version is none of `expected_versions`.
     """
-    current = hold(user, execution_id, Role.OPERATOR, expected_version=expected_version)
+    current = hold(user, execution_id, Role.OPERATOR, expected_versions=expected_versions)
     budget, by = with_limits(current.budget, limits), user.get_username()
     if budget == current.budget and not current.ended:
         return current

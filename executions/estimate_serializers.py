@@ -7,6 +7,7 @@ from typing import Any
 from rest_framework import serializers
 
 from access.fields import MoneyField
+from access.names import NameField
 from access.serializers import StrictSerializer
 from executions.fields import BriefField
 from executions.serializers import MAX_INTEGER, SLUG
@@ -26,7 +27,7 @@ class EstimateRequest(StrictSerializer):
     scope_type = serializers.RegexField(
         SLUG, max_length=63, required=False, help_text="With scope_id: the documents that are there are counted."
     )
-    scope_id = serializers.CharField(max_length=200, required=False)
+    scope_id = NameField(max_length=200, required=False)
 
 
 class CountSpan(serializers.Serializer[Any]):

@@ -11,6 +11,7 @@ import pydantic
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from access.names import NameField
 from common.limits import limits
 from common.source import without_mark
 from executions.engine.dry_run import Script
@@ -125,7 +126,7 @@ class TagsField(serializers.ListField):
     """Tags of an execution."""
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(child=serializers.CharField(max_length=63), max_length=limits().tags, **options)
+        super().__init__(child=NameField(max_length=63), max_length=limits().tags, **options)
 
     def to_internal_value(self, data: Any) -> list[str]:
         """Return the tags.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 from uuid import UUID
 
@@ -16,21 +17,21 @@ from executions.engine.execution import Execution
 from executions.engine.ports import Decide, Transition
 
 
-def hold(user: User, execution_id: UUID, need: Role, *, expected_version: int | None) -> Execution:
+def hold(user: User, execution_id: UUID, need: Role, *, expected_versions: Collection[int] | None) -> Execution:
     """Return the execution with its row locked, if the user's role reaches and nobody was quicker.
 
     Raises:
         NotFound: there is no such execution, or none that the user may see.
         Forbidden: the user's role does not reach.
-        VersionConflict: `expected_version` is not the present one.
+        VersionConflict: the present version is none of `expected_versions`.
     """
     execution = repository.lock(execution_id)
     try:
         access.require_in(user, execution.scope.id, need)
     except exceptions.NotFound as error:  # in the words for an id that does not exist: neither tells of the other
         raise NotFound("There is no such execution.") from error
-    if expected_version is not None and execution.version != expected_version:
-        raise VersionConflict("The execution", expected=expected_version)
+    if expected_versions is not None and execution.version not in expected_versions:
+        raise VersionConflict("The execution", expected=[*sorted(expected_versions)])
     return execution
 
 

@@ -8,6 +8,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from access.fields import TimestampField
+from access.names import NameField
 from access.serializers import StrictSerializer
 from executions.engine.clarification import AnswerType
 from executions.engine.execution import keys_of
@@ -102,7 +103,7 @@ class InboxFilters(StrictSerializer):
 
     workflow_id = serializers.CharField(required=False, help_text="Slug of the workflow.")
     scope_type = serializers.CharField(required=False, help_text="Kind of the scope.")
-    scope_id = serializers.CharField(required=False, help_text="Key of the scope.")
+    scope_id = NameField(required=False, help_text="Key of the scope.")
 
 
 class OpenClarificationResponse(serializers.Serializer[Any]):

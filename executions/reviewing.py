@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 from uuid import UUID
 
@@ -29,7 +30,7 @@ def decide_acceptance(
     document_version: int,
     comment: str = "",
     now: datetime,
-    expected_version: int | None = None,
+    expected_versions: Collection[int] | None = None,
 ) -> Execution:
     """Accept a document that waits for it, reject it or ask for changes. The same decision again changes nothing.
 
@@ -38,13 +39,13 @@ def decide_acceptance(
         Forbidden: the user's role does not reach.
         Invalid: changes are asked for and not named.
         NotWaiting: the step waits for no decision (any more).
-        VersionConflict: another version of the document waits, or `expected_version` is not the present one.
+        VersionConflict: another version of the document waits, or the present one is none of `expected_versions`.
     """
     by = user.get_username()
     said = AcceptanceDecision(
         decision=decision, document_version=document_version, comment=comment, decided_by=by, decided_at=now
     )
-    current = hold(user, execution_id, Role.REVIEWER, expected_version=expected_version)
+    current = hold(user, execution_id, Role.REVIEWER, expected_versions=expected_versions)
     if decision is Verdict.REQUEST_CHANGES and not comment:
         raise _says_nothing()
     if _is_decided_so(current, step_id, said):

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import reduce
+from operator import or_
 from uuid import UUID
 
 from django.db.models import Count, Max, Q, QuerySet
 from django.utils import timezone
 
+from access.names import spellings
 from access.selectors import Person, root_scope, visible_scopes
 from documents import selectors as documents
 from executions import models
@@ -109,8 +112,7 @@ def executions(
         "status__in": list(status) or None,
         "workflow_id": workflow_id,
         "scope__type": scope_type,
-        "scope__key": scope_id,
-        "tags__contains": None if tag is None else [tag],
+        "scope__key__in": None if scope_id is None else spellings(scope_id),
         "waiting_on__contains": None if waiting_on is None else [waiting_on],
         "script__isnull": None if dry_run is None else not dry_run,
         "created_at__gte": created_after,
@@ -118,7 +120,8 @@ def executions(
     }
     rows = models.Execution.objects.select_related("workflow_version", "scope").defer("workflow_version__definition")
     given = {name: value for name, value in wanted.items() if value is not None}
-    return rows.filter(scope__in=visible_scopes(user), **given)
+    tagged = Q() if tag is None else reduce(or_, [Q(tags__contains=[each]) for each in spellings(tag)])
+    return rows.filter(tagged, scope__in=visible_scopes(user), **given)
 
 
 def execution(*, user: Person, execution_id: UUID) -> models.Execution:

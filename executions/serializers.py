@@ -10,6 +10,7 @@ from drf_spectacular.utils import OpenApiExample, extend_schema_field, extend_sc
 from rest_framework import serializers
 
 from access.fields import MoneyField, TimestampField, WordField, WordsField
+from access.names import NameField
 from access.serializers import StrictSerializer
 from executions.budget_serializers import BudgetRequest, BudgetResponse
 from executions.engine.acceptance import Verdict
@@ -50,7 +51,7 @@ class StartExecutionRequest(StrictSerializer):
 
     workflow_id = serializers.RegexField(SLUG, max_length=63, help_text="Slug of a published workflow.")
     scope_type = serializers.RegexField(SLUG, max_length=63, help_text="Kind of place, such as `project`.")
-    scope_id = serializers.CharField(max_length=200, help_text="Key of the place; who first uses it owns it.")
+    scope_id = NameField(max_length=200, help_text="Key of the place; who first uses it owns it.")
     workflow_version = serializers.IntegerField(
         min_value=1, max_value=MAX_INTEGER, required=False, help_text="The current one by default."
     )
@@ -141,8 +142,8 @@ class ExecutionFilters(StrictSerializer):
     )
     workflow_id = serializers.CharField(required=False, help_text="Slug of the workflow.")
     scope_type = serializers.CharField(required=False, help_text="Kind of the scope.")
-    scope_id = serializers.CharField(required=False, help_text="Key of the scope.")
-    tag = serializers.CharField(required=False, help_text="One of the tags that it was started with.")
+    scope_id = NameField(required=False, help_text="Key of the scope.")
+    tag = NameField(required=False, help_text="One of the tags that it was started with.")
     created_after = serializers.DateTimeField(required=False, help_text="RFC 3339; included.")
     created_before = serializers.DateTimeField(required=False, help_text="RFC 3339; not included.")
     waiting_on = WordField(choices=values(WaitingOn), required=False, help_text="Among what it waits for.")
@@ -211,7 +212,7 @@ class ExecutionResponse(serializers.Serializer[Any]):
     )
     scope_type = serializers.CharField(source="execution.scope.type")
     scope_id = serializers.CharField(source="execution.scope.key")
-    version = serializers.IntegerField(source="execution.version", help_text="Also the ETag.")
+    version = serializers.IntegerField(source="execution.version", help_text="The ETag begins with it.")
     input = BriefField(source="execution.input", allow_null=True, help_text="The brief; null: none was given.")
     tags = serializers.ListField(source="execution.tags", child=serializers.CharField())
     requested_by = serializers.CharField(source="execution.requested_by_name", help_text="Name of the user.")

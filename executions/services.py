@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -98,7 +98,7 @@ def submit_clarification(
     step_id: str,
     answers: Mapping[str, JsonValue],
     now: datetime,
-    expected_version: int | None = None,
+    expected_versions: Collection[int] | None = None,
 ) -> Execution:
     """Answer a step's open questions, and let the execution go on. The same answers again change nothing.
 
@@ -107,9 +107,9 @@ def submit_clarification(
         Forbidden: the user's role does not reach.
         InvalidAnswers: some answers do not fit; the questions stay open.
         NotWaiting: nothing is asked, or somebody else has answered already.
-        VersionConflict: `expected_version` is not the present one.
+        VersionConflict: the present version is none of `expected_versions`.
     """
-    current = hold(user, execution_id, Role.REVIEWER, expected_version=expected_version)
+    current = hold(user, execution_id, Role.REVIEWER, expected_versions=expected_versions)
     step = current.steps.get(step_id)
     if step is not None and asking.is_answered_so(step, answers):
         return current
@@ -124,7 +124,7 @@ def submit_clarification(
 
 @transaction.atomic
 def cancel_execution(
-    *, user: User, execution_id: UUID, now: datetime, expected_version: int | None = None
+    *, user: User, execution_id: UUID, now: datetime, expected_versions: Collection[int] | None = None
 ) -> Execution:
     """Stop an execution. One that is cancelled already stays as it is.
 
@@ -132,9 +132,9 @@ def cancel_execution(
         NotFound: there is no such execution, or none that the user may see.
         Forbidden: the user's role does not reach.
         IllegalTransition: it has ended otherwise.
-        VersionConflict: `expected_version` is not the present one.
+        VersionConflict: the present version is none of `expected_versions`.
     """
-    current = hold(user, execution_id, Role.OPERATOR, expected_version=expected_version)
+    current = hold(user, execution_id, Role.OPERATOR, expected_versions=expected_versions)
     if current.status is ExecutionStatus.CANCELLED:
         return current
     return apply(execution_id, lambda execution, context: changes.cancel(execution, context=context), now)
@@ -147,7 +147,7 @@ def retry_execution(
     execution_id: UUID,
     from_step: str | None = None,
     now: datetime,
-    expected_version: int | None = None,
+    expected_versions: Collection[int] | None = None,
 ) -> Execution:
     """Let a failed or cancelled execution go on, from its failed steps or from an earlier one.
 
@@ -156,9 +156,9 @@ def retry_execution(
         Forbidden: the user's role does not reach.
         IllegalTransition: it has neither failed nor been cancelled.
         Invalid: it has no such step.
-        VersionConflict: `expected_version` is not the present one.
+        VersionConflict: the present version is none of `expected_versions`.
     """
-    held = hold(user, execution_id, Role.OPERATOR, expected_version=expected_version)
+    held = hold(user, execution_id, Role.OPERATOR, expected_versions=expected_versions)
     titles = _titles(step for step in held.steps.values() if reopening.undecided(step))
 
     def decide(execution: Execution, context: changes.Context) -> changes.Change:

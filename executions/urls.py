@@ -26,7 +26,7 @@ urlpatterns = [
         name="execution-costs",
     ),
     re_path(
-        r"^scopes/(?P<scope_type>[^/]+)/(?P<scope_id>.+)/stream-tickets/?$",
+        r"^scopes/(?P<scope_type>[^/]+)/(?P<scope_id>(?s:.+))/stream-tickets/?$",
         ScopeTicketView.as_view(),
         name="scope-stream-tickets",
     ),

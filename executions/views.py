@@ -21,7 +21,9 @@ from rest_framework.response import Response
 
 from access.errors import PreconditionFailed
 from access.idempotency import once
+from access.openapi import IF_NONE_MATCH, NOT_MODIFIED
 from access.pages import UUID_PATTERN, PagedViewSet
+from access.preconditions import entity_tags
 from access.selectors import require_start
 from access.serializers import StrictSerializer, TicketRequest, TicketResponse, checked
 from executions import budgeting, reviewing, selectors, services
@@ -53,7 +55,10 @@ from executions.tickets import issue_execution_ticket
 _ID = OpenApiParameter("execution_id", OpenApiTypes.UUID, OpenApiParameter.PATH)
 _STEP = OpenApiParameter("step_id", OpenApiTypes.STR, OpenApiParameter.PATH)
 _IF_MATCH = OpenApiParameter(
-    "If-Match", OpenApiTypes.STR, OpenApiParameter.HEADER, description="ETag of the execution as it was read."
+    "If-Match",
+    OpenApiTypes.STR,
+    OpenApiParameter.HEADER,
+    description="ETags of the execution as it was read, with commas between them; or `*`.",
 )
 
 
@@ -68,19 +73,13 @@ def caller(request: Request) -> User:
     return request.user
 
 
-def expected_version(request: Request) -> int | None:
-    """Return the version that `If-Match` names, None when it names none or any.
+def expected_versions(request: Request) -> frozenset[int] | None:
+    """Return the versions that `If-Match` names, None for any: where it is not sent, or is `*`.
 
     Raises:
-        PreconditionFailed: it names something that no execution has as its ETag.
+        BadPrecondition: it names no entity tags.
     """
-    tag = request.headers.get("If-Match", "*").strip()
-    if tag == "*":
-        return None
-    number = tag[1:-1]
-    if tag != f'"{number}"' or not (number.isascii() and number.isdigit()):
-        raise PreconditionFailed
-    return int(number)
+    return entity_tags("If-Match", request.headers.get("If-Match", "*")).versions
 
 
 async def act(
@@ -98,7 +97,7 @@ async def act(
     A version that is not the expected one is answered with 412 when the client named it, by `If-Match` or in its
     request (`names_version`), else with 409.
     """
-    expected = expected_version(request)
+    expected = expected_versions(request)
 
     def do() -> Response:
         said = checked(form, request.data)
@@ -107,7 +106,7 @@ async def act(
                 user=caller(request),
                 execution_id=UUID(execution_id),
                 now=timezone.now(),
-                expected_version=expected,
+                expected_versions=expected,
                 **values,
                 **said,
             )
@@ -121,7 +120,7 @@ async def act(
 
 
 def shown(details: selectors.ExecutionDetails, status: int = 200, location: str | None = None) -> Response:
-    """Return an execution as clients get it, with its version as ETag."""
+    """Return an execution as clients get it, with its version for the ETag."""
     headers = {"ETag": f'"{details.execution.version}"'}
     if location is not None:
         headers["Location"] = location
@@ -146,10 +145,10 @@ async def ticketed(request: Request, issue: Callable[..., tuple[str, datetime]])
 
 
 def _change_budget(
-    *, user: User, execution_id: UUID, now: datetime, expected_version: int | None, **limits: Any
+    *, user: User, execution_id: UUID, now: datetime, expected_versions: frozenset[int] | None, **limits: Any
 ) -> Execution:
     return budgeting.change_budget(
-        user=user, execution_id=execution_id, now=now, expected_version=expected_version, limits=limits
+        user=user, execution_id=execution_id, now=now, expected_versions=expected_versions, limits=limits
     )
 
 
@@ -196,7 +195,9 @@ class ExecutionViewSet(PagedViewSet):
             request, select, ExecutionResponse, filters=ExecutionFilters, prepare=selectors.described
         )
 
-    @extend_schema(parameters=[_ID], responses={200: ExecutionResponse, **problems(401, 404)})
+    @extend_schema(
+        parameters=[_ID, IF_NONE_MATCH], responses={200: ExecutionResponse, **NOT_MODIFIED, **problems(400, 401, 404)}
+    )
     async def retrieve(self, request: Request, execution_id: str) -> Response:
         """Get an execution: its status, what it waits for, its progress and what it has cost so far."""
 

@@ -60,8 +60,7 @@ _routed = ProtocolTypeRouter(
             [
                 path("api/v1/executions/<any-uuid:execution_id>/stream", _execution),  # type: ignore[arg-type]
                 path("api/v1/executions/<any-uuid:execution_id>/stream/", _execution),  # type: ignore[arg-type]
-                path("api/v1/scopes/<str:scope_type>/<path:scope_id>/stream", _feed),  # type: ignore[arg-type]
-                path("api/v1/scopes/<str:scope_type>/<path:scope_id>/stream/", _feed),  # type: ignore[arg-type]
+                re_path(r"^api/v1/scopes/(?P<scope_type>[^/]+)/(?P<scope_id>(?s:.+))/stream/?\Z", _feed),  # type: ignore[arg-type]
                 re_path(r"", django_application),  # type: ignore[arg-type]
             ]
         ),

@@ -68,7 +68,7 @@ def problem_handler(exc: Exception, context: Mapping[str, object]) -> Response |
     if isinstance(exc, EngineError):
         status = next((code for kind, code in STATUS if isinstance(exc, kind)), 500)
         faults = exc.errors if isinstance(exc, Invalid) else []
-        listed = (each.model_dump() for each in faults)
+        listed = [each.model_dump() for each in faults[:MAX_ERRORS]]
         return _respond(
             request, status, code=exc.code, detail=str(exc), errors=listed, error_count=len(faults), extra=exc.context
         )
@@ -77,12 +77,12 @@ def problem_handler(exc: Exception, context: Mapping[str, object]) -> Response |
         return None
     if isinstance(exc, exceptions.ValidationError):
         detail = "The request has values that cannot be right."
-        errors = _field_errors(exc.detail, ())
+        found = _field_errors(exc.detail, ())
         count = _count(exc.detail) + getattr(exc, "omitted", 0)
-        return _respond(request, 422, code="invalid", detail=detail, errors=errors, error_count=count)
-    listed = getattr(exc, "errors", [])
+        return _respond(request, 422, code="invalid", detail=detail, errors=found, error_count=count)
+    errors = getattr(exc, "errors", [])
     response = _respond(
-        request, exc.status_code, code=_code(exc), detail=str(exc.detail), errors=listed, error_count=len(listed)
+        request, exc.status_code, code=_code(exc), detail=str(exc.detail), errors=errors, error_count=len(errors)
     )
     return _with_headers(response, exc)
 

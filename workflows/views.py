@@ -9,6 +9,7 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from access.openapi import IF_NONE_MATCH, NOT_MODIFIED
 from access.pages import PagedViewSet
 from workflows import selectors
 from workflows.serializers import WorkflowDetails, WorkflowSummary, WorkflowVersionSummary
@@ -29,7 +30,7 @@ class WorkflowViewSet(PagedViewSet):
         """List the workflows."""
         return await self.page(request, selectors.workflows, WorkflowSummary)
 
-    @extend_schema(parameters=[_ID], responses=WorkflowDetails)
+    @extend_schema(parameters=[_ID, IF_NONE_MATCH], responses={200: WorkflowDetails, **NOT_MODIFIED})
     async def retrieve(self, request: Request, pk: str) -> Response:
         """Get a workflow's definition."""
         row = await sync_to_async(selectors.current)(pk)

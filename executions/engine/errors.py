@@ -82,7 +82,7 @@ class VersionConflict(Conflict):
 
     code = "version-conflict"
 
-    def __init__(self, what: str, *, expected: int) -> None:
+    def __init__(self, what: str, *, expected: int | list[JsonValue]) -> None:
         super().__init__(f"{what} was changed by somebody else; read it again.", expected_version=expected)
 
 

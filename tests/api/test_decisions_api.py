@@ -49,7 +49,7 @@ def test_answers_let_the_execution_go_on(ada: Caller, waiting: Execution, slash:
     assert response.status_code == 200, response.content
     body = response.json()
     assert (body["status"], body["waiting_on"], body["version"]) == ("running", [], waiting.version + 1)
-    assert response.headers["ETag"] == f'"{waiting.version + 1}"'
+    assert response.headers["ETag"].startswith(f'"{waiting.version + 1}.')
     assert ProcrastinateJob.objects.filter(lock=str(waiting.id)).count() == jobs + 1
     clarification = ada.get(f"/executions/{waiting.id}/steps").json()["data"][0]["clarification"]
     assert clarification["answers"] == {**scenario.GOOD_ANSWERS, "research.1.3": False}
@@ -179,7 +179,7 @@ def test_what_has_ended_otherwise_cannot_be_cancelled(ada: Caller, report: int, 
     assert state(execution) == before
 
 
-@pytest.mark.parametrize("tag", ['"1"', "1", 'W/"3"', '"x"', '"', ""])
+@pytest.mark.parametrize("tag", ['"1"', 'W/"3"', '"x"', '""', '"03"', '"1", "2", W/"3"', '"' + "9" * 5_000 + '"'])
 def test_a_cancel_of_another_version_than_was_read_is_refused(ada: Caller, waiting: Execution, tag: str) -> None:
     before = state(waiting)
     response = ada.post(f"/executions/{waiting.id}/cancel", If_Match=tag)

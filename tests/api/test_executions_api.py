@@ -30,7 +30,7 @@ def test_a_start_answers_with_the_execution_its_place_and_its_version(ada: Calle
     assert body["progress"] == {"done_steps": 0, "total_steps": 2}
     assert (body["cost_usd"], body["cost_complete"], body["cost_final"]) == ("0.0000000000", True, True)
     assert body["created_at"].endswith("Z")
-    assert response.headers["ETag"] == '"1"'
+    assert response.headers["ETag"].startswith('"1.')
     assert ada.get(response.headers["Location"].removeprefix("/api/v1")).json() == body
 
 

@@ -153,7 +153,7 @@ def test_a_document_is_shown_with_its_content_and_where_it_comes_from(api: Api, 
     found = store(scope_of(alice), content=content, step_id="planning", provenance=origin)
     response = get(api(alice), f"/{found}{slash}")
     body = response.json()
-    assert (response.status_code, response.headers["ETag"]) == (200, '"1"')
+    assert (response.status_code, response.headers["ETag"][:3]) == (200, '"1.')
     assert set(body) == SUMMARY | {"content", "provenance", "schema_hash", "created_at", "step_id"}
     assert (body["content"], list(body["content"])) == (content, ["zeta", "title", "alpha"])
     assert (body["provenance"], body["rehearsal"], body["step_id"]) == (origin, True, "planning")
@@ -176,7 +176,7 @@ def test_the_history_is_newest_first(api: Api, alice: User, made: dict[str, UUID
 def test_an_old_version_stays_as_it_was(api: Api, alice: User, made: dict[str, UUID], slash: str) -> None:
     client = api(alice)
     old = get(client, f"/{made['plan']}/versions/1{slash}")
-    assert (old.status_code, old.headers["ETag"], old.json()["content"]) == (200, '"1"', {"title": "The plan"})
+    assert (old.status_code, old.headers["ETag"][:3], old.json()["content"]) == (200, '"1.', {"title": "The plan"})
     new = get(client, f"/{made['plan']}").json()
     assert get(client, f"/{made['plan']}/versions/2").json() == new
     assert new["version"] == 2

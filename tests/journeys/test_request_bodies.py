@@ -53,10 +53,10 @@ def chunks(body: bytes, size: int = 7) -> Iterator[bytes]:
 
 
 def send(
-    client: httpx.Client, path: str, body: bytes, *, method: str = "POST", size: int = 7, **headers: str
+    client: httpx.Client, path: str, body: bytes, *, method: str = "POST", kind: str = "application/json"
 ) -> httpx.Response:
     """Send a body without its length."""
-    response = client.request(method, path, content=chunks(body, size), headers={**JSON, **headers})
+    response = client.request(method, path, content=chunks(body), headers={"Content-Type": kind})
     assert response.request.headers["Transfer-Encoding"] == "chunked"
     assert "Content-Length" not in response.request.headers
     return response
@@ -151,7 +151,7 @@ def test_a_form_in_chunks_logs_in(served: Machine, kind: str) -> None:
         else:
             parts = (f'--b\r\nContent-Disposition: form-data; name="{n}"\r\n\r\n{v}\r\n' for n, v in fields.items())
             body = "".join(parts) + "--b--\r\n"
-        response = send(browser, "/login/", body.encode(), **{"Content-Type": kind})
+        response = send(browser, "/login/", body.encode(), kind=kind)
     assert (response.status_code, response.headers["Location"]) == (302, "/executions/")
 
 
@@ -169,3 +169,11 @@ def test_a_charset_that_is_slow_to_decode_holds_nobody_up(served: Machine) -> No
             slowest = max(slowest, httpx.get(f"{served.url}/healthz", timeout=60).elapsed.total_seconds())
     assert {each.result() for each in attacks} == {415}
     assert slowest < 2.0
+
+
+@pytest.mark.parametrize("name", ["Cafe%CC%81", "%20Caf%C3%A9%0A", "Caf%C3%A9"])
+def test_a_stream_is_found_by_every_spelling_of_its_scope(client: httpx.Client, name: str) -> None:
+    start_execution(client, "A brief.", workflow_id="vendor-assessment", key="Caf\u00e9")
+    with client.stream("GET", f"/scopes/project/{name}/stream") as response:
+        assert (response.status_code, response.headers["Content-Type"]) == (200, "text/event-stream")
+    assert send(client, f"/scopes/project/{name}/stream-tickets", b"{}").status_code == 201

@@ -20,7 +20,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from access.base_views import ApiView, BodyMixin
+from access.base_views import ApiMixin, ApiView
 from orchestrator.asgi_handler import Handler
 
 CHARSETS = [
@@ -146,7 +146,7 @@ class ThreadParser(BaseParser):
 
     media_type = "application/json"
 
-    def parse(self, *_: Any, **__: Any) -> int:
+    def parse(self, stream: Any, media_type: str | None = None, parser_context: Any = None) -> Any:
         return threading.get_ident()
 
 
@@ -180,4 +180,4 @@ def views(patterns: list[URLPattern | URLResolver]) -> Iterator[type[APIView]]:
 def test_every_view_of_ours_parses_beside_the_event_loop() -> None:
     ours = {view for view in views(get_resolver().url_patterns) if not view.__module__.startswith("drf_spectacular")}
     assert len(ours) >= 8
-    assert {view for view in ours if issubclass(view, AsyncAPIView) and issubclass(view, BodyMixin)} == ours
+    assert {view for view in ours if issubclass(view, AsyncAPIView) and issubclass(view, ApiMixin)} == ours

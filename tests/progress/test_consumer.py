@@ -146,7 +146,17 @@ async def test_without_a_valid_token_nobody_gets_in(browser: Browser, authorizat
         assert answer.status == 401
         assert answer.headers["www-authenticate"] in {"Bearer", "Token"}
         problem = answer.json()
-        assert set(problem) == {"type", "title", "status", "detail", "instance", "code", "errors", "request_id"}
+        assert set(problem) == {
+            "type",
+            "title",
+            "status",
+            "detail",
+            "instance",
+            "code",
+            "errors",
+            "error_count",
+            "request_id",
+        }
         assert problem["instance"] == f"/executions/{execution_id}/stream"
         assert problem["request_id"] == answer.headers["x-request-id"] == "made-here"
 

@@ -62,7 +62,7 @@ def test_a_query_that_cannot_be_right_is_named(client: APIClient, query: dict[st
 def test_a_workflow_is_shown_with_its_newest_definition(client: APIClient, slash: str) -> None:
     response = get(client, f"/note{slash}")
     body = response.json()
-    assert (response.status_code, response.headers["ETag"]) == (200, '"2"')
+    assert (response.status_code, response.headers["ETag"][:3]) == (200, '"2.')
     assert (body["id"], body["version"], body["step_count"]) == ("note", 2, 2)
     assert body["published_at"] == "2026-03-01T12:00:00.000Z"
     assert [each["id"] for each in body["definition"]["steps"]] == ["step-1", "step-2"]
