@@ -23,7 +23,7 @@ PASSWORD = "a-long-Passphrase-of-9"
 
 @pytest.fixture
 def browser(db: None) -> Client:
-    """The browser of somebody who may do everything in the admin."""
+    """The browser of a superuser."""
     client = Client()
     client.force_login(User.objects.create_superuser("root"))
     return client
@@ -31,7 +31,7 @@ def browser(db: None) -> Client:
 
 @pytest.fixture
 def owner(alice: User) -> User:
-    """Somebody with roles, a token, and entries in the log of the admin."""
+    """A user with roles, a token, and an entry in the log of the admin."""
     for key in "abc":
         services.claim_root_scope(user=alice, scope_type="project", scope_key=key)
     services.issue_token(alice)
