@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.conf import settings
 from django.contrib.sessions.models import Session
+from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import Q
 from uuid_utils.compat import uuid7
@@ -63,6 +64,16 @@ class ScopeRole(models.Model):
 
     def __str__(self) -> str:
         return f"{self.user} is {self.role} of {self.scope}"
+
+    def clean(self) -> None:
+        """Return if the scope is a root.
+
+        Raises:
+            ValidationError: it is not; a role there would have no effect.
+        """
+        scope: Scope | None = getattr(self, "scope", None)  # a form without one says so by itself
+        if scope is not None and scope.root is not None:
+            raise ValidationError(f"Roles are given in the root scope, {scope.root}, and hold below it.")
 
 
 class KeptAnswer(models.Model):

@@ -153,6 +153,17 @@ def ensure_user(*, name: str, superuser: bool = False, password: str | None = No
     return user
 
 
+@transaction.atomic
+def set_active(user_ids: Collection[int], *, is_active: bool) -> list[User]:
+    """Activate or deactivate users, who keep all that belongs to them; return those that were otherwise."""
+    rows = User.objects.select_for_update().filter(pk__in=user_ids, is_active=not is_active)
+    changed = list(rows.order_by("pk"))
+    for user in changed:
+        user.is_active = is_active
+        user.save(update_fields=["is_active"])
+    return changed
+
+
 def keep_answer(
     *,
     user_id: int,

@@ -117,7 +117,6 @@ class ExecutionAdmin(ReadOnlyAdmin):
     )
     list_filter = ("status", DryRunFilter, "workflow_id", "scope__type", "created_at")
     search_fields = ("id", "workflow_id", "scope__key", "requested_by_name")
-    list_select_related = ("scope",)
     ordering = ("-created_at", "-id")
     show_full_result_count = False
     actions = ("cancel",)
@@ -125,9 +124,9 @@ class ExecutionAdmin(ReadOnlyAdmin):
     readonly_fields = ("state", "dry_run", "rehearsal", "live_page", "brief", "made_documents", "model_calls")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Execution]:
-        """Return all executions, without the definitions of their workflows."""
-        rows: QuerySet[Execution] = super().get_queryset(request)
-        return rows.select_related("workflow_version").defer("workflow_version__definition")
+        """Return all executions with their scopes, without the definitions of their workflows."""
+        rows: QuerySet[Execution] = super().get_queryset(request)  # `list_select_related` would be passed over
+        return rows.select_related("workflow_version", "scope").defer("workflow_version__definition")
 
     def get_fieldsets(self, request: HttpRequest, obj: Execution | None = None) -> list[tuple[str | None, Any]]:
         """Return the panels that the user may look at."""

@@ -14,7 +14,7 @@ from unfold.admin import ModelAdmin
 
 from access.read_only_admin import ReadOnlyAdmin, pretty
 from telemetry.models import ModelCall, ModelLimit, Price, ScopeBudget
-from telemetry.scope_budgets import spent
+from telemetry.scope_budgets import with_spent
 
 
 @admin.register(ModelCall)
@@ -170,10 +170,15 @@ class ScopeBudgetAdmin(VersionedAdmin):
     autocomplete_fields = ("scope",)
     ordering = ("scope",)
 
+    def get_queryset(self, request: HttpRequest) -> models.QuerySet[ScopeBudget]:
+        """Return all budgets, with what was spent this month."""
+        rows: models.QuerySet[ScopeBudget] = super().get_queryset(request)
+        return with_spent(rows.select_related("scope"), now=timezone.now())
+
     @admin.display(description="spent or reserved this month")
     def this_month(self, row: ScopeBudget) -> str:
-        """Return the US dollars of this month."""
-        return f"{spent(row.scope_id, now=timezone.now()):.10f}"
+        """Return the US dollars of this month; a budget that is being added has none."""
+        return f"{getattr(row, 'spent_usd', 0):.10f}"
 
     def get_readonly_fields(self, request: HttpRequest, obj: ScopeBudget | None = None) -> tuple[str, ...]:
         """The scope of a budget stays."""

@@ -8,8 +8,11 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from uuid import UUID
 
+from django.db.models import OuterRef, QuerySet, Subquery, Sum
+from django.db.models.functions import Coalesce
+
 from access import multirow
-from telemetry.models import ScopeBudget
+from telemetry.models import ModelCall, ScopeBudget
 
 FRESH_SECONDS = 2.0  # that a new budget may be unknown to a process that spends
 
@@ -65,6 +68,13 @@ def spent(scope_id: UUID, *, now: datetime, but: Collection[UUID] = ()) -> Decim
     """Return the US dollars of this month's calls without these; of those whose outcome is not known, at most."""
     [(amount,)] = multirow.execute(_SPENT, [scope_id, month_of(now), list(but)]).fetchall()
     return Decimal(amount)
+
+
+def with_spent(rows: QuerySet[ScopeBudget], *, now: datetime) -> QuerySet[ScopeBudget]:
+    """Return budgets with `spent_usd`, as `spent` has it, in the same query."""
+    calls = ModelCall.objects.filter(scope_id=OuterRef("scope_id"), started_at__gte=month_of(now))
+    sums = calls.order_by().values("scope_id").annotate(usd=Sum(Coalesce("cost_usd", "estimated_cost_usd")))
+    return rows.annotate(spent_usd=Coalesce(Subquery(sums.values("usd")), Decimal(0)))
 
 
 def room(scope_id: UUID, *, now: datetime) -> Decimal | None:

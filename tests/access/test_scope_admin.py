@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.core.exceptions import ValidationError
 from django.test import Client
 
 from access import selectors, services
@@ -61,3 +62,25 @@ def test_a_scope_is_neither_made_nor_renamed_nor_deleted(browser: Client, scope:
         {"key": "stolen", "type": "x", "roles-TOTAL_FORMS": 0, "roles-INITIAL_FORMS": 0},
     )
     assert list(Scope.objects.values_list("type", "key")) == [("project", "alpha")]
+
+
+@pytest.mark.parametrize("depth", [1, 2])
+@pytest.mark.parametrize("role", ["viewer", "owner"])
+def test_a_role_on_a_scope_that_is_no_root_is_refused(
+    browser: Client, scope: Scope, bob: User, depth: int, role: str
+) -> None:
+    child = scope
+    for number in range(depth):
+        child = Scope.objects.create(type="epic", key=f"e{number}", parent=child, root=scope)
+    new = {"user": bob.id, "role": role, "scope": child.id, "id": ""}
+    response = submit(browser, child, new, initial=0)
+    assert response.status_code == 200
+    assert "Roles are given in the root scope, project/alpha, and hold below it." in response.content.decode()
+    assert not ScopeRole.objects.filter(user=bob).exists()
+
+
+def test_no_other_form_takes_a_role_on_a_scope_that_is_no_root(scope: Scope, bob: User) -> None:
+    child = Scope.objects.create(type="epic", key="e", parent=scope, root=scope)
+    with pytest.raises(ValidationError, match="Roles are given in the root scope"):
+        ScopeRole(scope=child, user=bob, role=Role.VIEWER).full_clean()
+    ScopeRole(scope=scope, user=bob, role=Role.VIEWER).full_clean()

@@ -51,7 +51,7 @@ def test_without_a_key_each_request_starts_one(ada: Caller, report: int) -> None
 @pytest.mark.parametrize(
     "change", [{"input": "Another brief."}, {"tags": ["a"]}, {"dry_run": False}, {"input": {"a": 1}}]
 )
-def test_a_key_with_another_body_is_refused(ada: Caller, report: int, change: dict[str, object]) -> None:
+def test_a_key_with_another_body_is_refused(ada: Caller, report: int, change: dict[str, Any]) -> None:
     start(ada)
     before = counts()
     response = start(ada, **change)
@@ -103,7 +103,7 @@ def test_another_key_is_refused_and_changes_nothing(ada: Caller, report: int, ke
 @pytest.mark.parametrize(
     "wrong", [{"input": "  "}, {"workflow_id": "no-such-workflow"}, {"scope_id": "of-eve"}, {"typo": 1}]
 )
-def test_a_refused_request_leaves_no_key(ada: Caller, eve: Caller, report: int, wrong: dict[str, object]) -> None:
+def test_a_refused_request_leaves_no_key(ada: Caller, eve: Caller, report: int, wrong: dict[str, Any]) -> None:
     scenario.start(eve.user, key="of-eve")
     assert start(ada, **wrong).status_code in {403, 404, 422}
     assert KeptAnswer.objects.count() == 0

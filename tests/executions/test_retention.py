@@ -163,7 +163,14 @@ async def test_nothing_is_pruned_unless_that_is_asked_for(ann: User) -> None:
 
 async def test_a_worker_removes_the_answers_that_are_too_old_to_be_told_again(ann: User) -> None:
     def keep(key: str, age: timedelta) -> None:
-        told = {"method": "POST", "path": "/x", "body_hash": "", "status": 201, "headers": {}, "answer": {}}
+        told: dict[str, Any] = {
+            "method": "POST",
+            "path": "/x",
+            "body_hash": "",
+            "status": 201,
+            "headers": {},
+            "answer": {},
+        }
         access.keep_answer(user_id=ann.pk, key=key, now=timezone.now() - age, **told)
 
     await in_thread(keep, "old", timedelta(hours=25))

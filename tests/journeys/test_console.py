@@ -465,7 +465,7 @@ def test_every_page_fits_a_narrow_screen(shared: Machine, page: Page, pictures: 
     with shared.client("nick") as client:
         asks = waiting(client, long)
         decides = start_execution(client, CLOSED_BRIEF, workflow_id="software-delivery", key="nick-decides")
-        body = {"workflow_id": "meeting-minutes", "scope_type": "project", "scope_id": "nick-pays"}
+        body: dict[str, Any] = {"workflow_id": "meeting-minutes", "scope_type": "project", "scope_id": "nick-pays"}
         short = client.post("/executions/", json={**body, "input": CLOSED_BRIEF, "budget": {"max_calls": 0}}).json()
         done = start_execution(client, CLOSED_BRIEF, key="nick-reads")
         body = {**body, "dry_run": True, "rehearsal": {"steps": {"minutes": {"invalid": 3}}}, "input": CLOSED_BRIEF}

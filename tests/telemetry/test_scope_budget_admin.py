@@ -8,10 +8,13 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from access.models import Scope
 from access.services import claim_root_scope
 from telemetry.models import ScopeBudget
+from telemetry.scope_budgets import spent, with_spent
+from tests.api import scenario
 
 pytestmark = pytest.mark.django_db
 
@@ -41,3 +44,18 @@ def test_of_two_editors_the_second_is_told_to_read_again(admin_client: Client, s
     budget = ScopeBudget.objects.get(scope=scope)
     assert (budget.max_cost_usd, budget.version) == (Decimal(30), 2)
     assert admin_client.post(path, {"max_cost_usd": "-1", "version": "2"}).status_code == 200
+
+
+@pytest.mark.parametrize(("cost", "shown"), [("0.0012", "0.0024000000"), (None, "0.0000000000")])
+def test_the_list_and_the_page_tell_what_this_month_has_cost(
+    admin_client: Client, admin_user: User, cost: str | None, shown: str
+) -> None:
+    scenario.publish()
+    for key in ("alpha", "beta"):
+        execution = scenario.finish(scenario.start(admin_user, key=key), cost=cost)
+    ScopeBudget.objects.create(scope_id=execution.scope.id, max_cost_usd=1)
+    [row] = with_spent(ScopeBudget.objects.all(), now=timezone.now())
+    assert f"{spent(row.scope_id, now=timezone.now()):.10f}" == shown
+    for page in ("changelist", "change"):
+        path = reverse(f"admin:telemetry_scopebudget_{page}", args=[row.pk] if page == "change" else [])
+        assert shown in admin_client.get(path).content.decode()
