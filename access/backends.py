@@ -40,9 +40,15 @@ class PasswordBackend(ModelBackend):
             forget_try(counted)
         return user
 
-    async def aauthenticate(self, request: HttpRequest | None, **credentials: Any) -> User | None:
-        """Do the same in the request's own thread: the hash would hold up the threads that all requests share."""
-        return await sync_to_async(self.authenticate)(request, **credentials)
+    async def aauthenticate(
+        self, request: HttpRequest | None, username: str | None = None, password: str | None = None, **kwargs: Any
+    ) -> User | None:
+        """Do the same in the request's own thread: the hash would hold up the threads that all requests share.
+
+        Raises:
+            TooManyTries, Busy: as above.
+        """
+        return await sync_to_async(self.authenticate)(request, username, password, **kwargs)
 
     def _checked(self, name: str, password: str) -> User | None:
         user = selectors.user_called(name)

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.contrib.auth import get_user_model
-from django.contrib.auth.hashers import make_password
+from django.contrib.auth.hashers import check_password, make_password
 from django.contrib.auth.models import User
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
@@ -17,13 +17,17 @@ from django.utils import timezone
 from knox.models import AuthToken
 
 from access import multirow
-from access.errors import Forbidden, ScopeForbidden
+from access.errors import BadCredentials, Forbidden, ScopeForbidden
 from access.grants import Credential
 from access.models import KeptAnswer, Role, Scope, ScopeRole, SessionName
 from access.selectors import allows, named_root_scope, role_of
 from access.tickets import Ticket, sign
 
 ANSWER_KEPT = timedelta(hours=24)  # for a request that is sent again with its `Idempotency-Key`
+#: A change of the password waits until the token is there, and ends it.
+_STILL_THE_SAME = "SELECT id FROM auth_user WHERE id = %s AND password = %s FOR SHARE"
+#: For the rest of the transaction; migration 0004 asks.
+_HASHED_ANEW = "SELECT set_config('scriptorium.same_password_of', %s, true)"
 _NAME_LENGTH = 32  # of a digest: enough to tell one token from all others
 
 
@@ -75,8 +79,16 @@ def lock_scopes(scope_ids: Collection[UUID]) -> None:
     multirow.execute("SELECT id FROM access_scope WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE", [list(scope_ids)])
 
 
+@transaction.atomic
 def issue_token(user: User) -> tuple[AuthToken, str]:
-    """Return a new token of the user: its row, and the text that is shown once and stored as a hash only."""
+    """Return a new token of the user: its row, and the text that is shown once and stored as a hash only.
+
+    Raises:
+        BadCredentials: the user's password was changed since `user` was read. The token would outlive that.
+    """
+    same = multirow.execute(_STILL_THE_SAME, [user.pk, user.password]).fetchone()
+    if same is None:
+        raise BadCredentials
     row, text = AuthToken.objects.create(user=user)
     return row, text
 
@@ -123,7 +135,11 @@ def _check_password(password: str, *, name: str) -> None:
 
 @transaction.atomic
 def hash_password_anew(*, user: User, password: str) -> None:
-    """Store the hash of the same password as new passwords are hashed; nothing when it was changed meanwhile."""
+    """Store the hash of the same password as new passwords are hashed; nothing when it was changed meanwhile.
+
+    It ends no token.
+    """
+    multirow.execute(_HASHED_ANEW, [str(user.pk)])
     before, user.password = user.password, make_password(password)
     get_user_model().objects.filter(pk=user.pk, password=before).update(password=user.password)
 
@@ -145,7 +161,7 @@ def ensure_user(*, name: str, superuser: bool = False, password: str | None = No
     user, created = get_user_model().objects.select_for_update().get_or_create(username=name)
     if superuser:
         user.is_staff = user.is_superuser = True
-    if password is not None:
+    if password is not None and not check_password(password, user.password):  # the same one again ends no token
         user.set_password(password)
     elif created:
         user.set_unusable_password()

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
-from urllib.parse import unquote_to_bytes
+from urllib.parse import quote, unquote_to_bytes
 from uuid import UUID
 
 from django.core.signing import BadSignature, Signer
@@ -95,6 +95,16 @@ def take(scope: dict[str, Any]) -> Shown:
         scope[_TAKEN] = Shown(unquote_to_bytes(shown[-1]).decode(errors="replace") if shown else None)
     taken: Shown = scope[_TAKEN]
     return taken
+
+
+def with_ticket(scope: dict[str, Any]) -> bytes:
+    """Return the query of a request as it came, with the ticket that was taken from it."""
+    text = take(scope).text
+    parts: list[bytes] = scope.get("query_string", b"").split(b"&")
+    if text is None:
+        return b"&".join(parts)
+    whole = b"ticket=" + quote(text, safe="").encode()
+    return b"&".join([*(part for part in parts if not _is_ticket(part.partition(b"=")[0])), whole])
 
 
 def _is_ticket(name: bytes) -> bool:

@@ -23,14 +23,17 @@ from executions.progress.held import HeldFeeds  # noqa: E402
 from executions.progress.streams import Streams  # noqa: E402
 from orchestrator import lifecycle  # noqa: E402
 from orchestrator.asgi_handler import Handler  # noqa: E402
+from orchestrator.headers import SecuredStreams  # noqa: E402
 from orchestrator.loop_monitor import monitor_loop  # noqa: E402
 from orchestrator.middleware import request_id  # noqa: E402
 
 django_application = Handler()
 streams = Streams()
-_execution = StreamConsumer(streams, admit=admit, request_id=request_id)
-_feed = HeldFeeds(
-    StreamConsumer(streams, admit=admit_to_feed, request_id=request_id), streams=streams, request_id=request_id
+_execution = SecuredStreams(StreamConsumer(streams, admit=admit, request_id=request_id))
+_feed = SecuredStreams(
+    HeldFeeds(
+        StreamConsumer(streams, admit=admit_to_feed, request_id=request_id), streams=streams, request_id=request_id
+    )
 )
 
 

@@ -48,6 +48,7 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "orchestrator.middleware.RequestIdMiddleware",
+    "orchestrator.headers.HeadersMiddleware",
     "orchestrator.middleware.DatabaseMiddleware",
     "orchestrator.middleware.NamesMiddleware",
     "orchestrator.middleware.BodyMiddleware",

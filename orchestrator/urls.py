@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path, re_path
-from drf_spectacular.views import SpectacularSwaggerView
+from drf_spectacular.views import SpectacularSwaggerSplitView
 
 from orchestrator import health
 from orchestrator.openapi_view import openapi
@@ -16,7 +16,7 @@ api: list[URLPattern | URLResolver] = [
     path("", include("telemetry.urls")),
     path("", include("executions.urls")),
     re_path(r"^openapi\.json$", openapi, name="openapi"),
-    re_path(r"^docs/?$", SpectacularSwaggerView.as_view(url_name="openapi"), name="docs"),
+    re_path(r"^docs/?$", SpectacularSwaggerSplitView.as_view(url_name="openapi"), name="docs"),
 ]
 
 urlpatterns = [

@@ -40,7 +40,7 @@ Admitted = TypeVar("Admitted")
 
 STREAM_HEADERS = (
     ("Content-Type", "text/event-stream"),
-    ("Cache-Control", "no-cache, no-transform"),
+    ("Cache-Control", "no-store, no-transform"),
     ("X-Accel-Buffering", "no"),  # nginx would hold events back
 )
 WRITE_BYTES = 65_536  # of events that are there at once

@@ -28,7 +28,7 @@ async def test_a_stream_is_an_event_stream_that_no_proxy_holds_back(browser: Bro
     async with browser.get(execution_id, token=token, headers={"X-Request-ID": "abc-12345"}) as answer:
         assert answer.status == 200
         assert answer.headers["content-type"] == "text/event-stream"
-        assert answer.headers["cache-control"] == "no-cache, no-transform"
+        assert answer.headers["cache-control"] == "no-store, no-transform"
         assert answer.headers["x-accel-buffering"] == "no"
         assert answer.headers["x-request-id"] == "abc-12345"
         assert await answer.read() == "retry: 2000\n\n"

@@ -90,7 +90,7 @@ ALL = {"header", "ticket", "cookie", "ticket of a session"}
         (revoke, {"header", "ticket"}),
         (expire, {"header", "ticket"}),
         (log_out, {"cookie", "ticket of a session"}),
-        (change_the_password, {"cookie", "ticket of a session"}),
+        (change_the_password, ALL),
         (deactivate, ALL),
         (take_the_role, ALL),
     ],
