@@ -106,6 +106,24 @@ def test_a_changed_folder_is_the_next_version(folder: Path) -> None:
 
 
 @pytest.mark.django_db
+def test_an_author_is_told_what_the_rehearsal_cannot_write_when_it_is_published(folder: Path) -> None:
+    code = {"type": "string", "pattern": "^(?=.*[A-Z])(?=.*[0-9]).{8,}$"}
+    schema = {
+        "type": "object",
+        "required": ["title", "code"],
+        "properties": {"title": {"type": "string"}, "code": code},
+    }
+    rewrite(folder, steps=[step(output_schema=schema)])
+    said = io.StringIO()
+    call_command("load_catalog", stdout=io.StringIO(), stderr=said, catalog=folder.parent)
+    [line] = said.getvalue().splitlines()
+    assert line.startswith("note /steps/0/output_schema/properties/code/pattern: The rehearsal cannot write ")
+    said = io.StringIO()
+    call_command("load_catalog", stdout=io.StringIO(), stderr=said, catalog=folder.parent)
+    assert said.getvalue() == ""  # it was published before
+
+
+@pytest.mark.django_db
 def test_a_faulty_folder_is_named_and_nothing_is_published(folder: Path) -> None:
     wrong = folder.parent / "wrong"
     wrong.mkdir()

@@ -5,8 +5,10 @@ from __future__ import annotations
 from argparse import ArgumentParser
 from pathlib import Path
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
+from django.utils.module_loading import import_string
 
 from workflows import loader, repository
 
@@ -32,6 +34,9 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from error
         if not definitions:
             raise CommandError(f"{catalog}: there is no folder with a workflow.yaml.")
+        advice = import_string(settings.WORKFLOW_ADVICE)
         for definition in definitions:
             version, is_new = repository.publish(definition, now=timezone.now())
             self.stdout.write(f"{definition.id} {version}{' published' if is_new else ''}")
+            for fault in advice(definition) if is_new else ():
+                self.stderr.write(f"{definition.id} {fault.pointer}: {fault.detail}")
