@@ -224,6 +224,7 @@ PROCRASTINATE_WORKER_DEFAULTS = {
 REHEARSAL_LATENCY_SECONDS = env.number("REHEARSAL_LATENCY_SECONDS", 0.0)  # how long each rehearsal reply takes
 env.hand_on_keys()
 MODEL_ALIASES = env.model_aliases()
+WORKFLOW_ADVICE = "executions.llm.writable.unwritable"  # what an author is told of a workflow that is published
 MODEL_CALLS = env.integer("MODEL_CALLS", 100, minimum=1)  # under way at once in one worker
 MODEL_STREAMING = env.flag("MODEL_STREAMING", default=True)  # replies come piece by piece, and can be watched
 MODEL_OUTPUT = env.choice(

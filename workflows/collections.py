@@ -45,15 +45,15 @@ def has_key(way: Way, key: str) -> bool:
     Raises:
         Undecided: there are too many ways in which the field may be valid.
     """
-    return key in _required(way) and bool(_ways([property_of(way, key)], "string"))
+    return key in required_of(way) and bool(_ways([property_of(way, key)], "string"))
 
 
 def property_of(way: Way, name: str) -> Way:
     """Return the schemas that a field has to be valid against; () when nothing is said of it."""
     said: list[Place] = []
     for place in way:
-        named = place.named("properties")
-        here = [named[name]] if name in named else []
+        known = place.called("properties", name)
+        here = [known] if known is not None else []
         here += [each for pattern, each in place.named("patternProperties").items() if matches(pattern, name)]
         others = place.one("additionalProperties")
         said += here or ([others] if others is not None and others.schema not in (True, {}) else [])
@@ -72,17 +72,18 @@ def _ways(found: Sequence[Way], kind: str) -> list[Way]:
 def _elements(way: Way) -> list[Way]:
     """Return the schemas of an array's elements: of the first ones, and of the rest."""
     first = max((len(place.listed("prefixItems")) for place in way), default=0)
-    return [_element(way, index) for index in range(first + 1)]
+    return [element_of(way, index) for index in range(first + 1)]
 
 
-def _element(way: Way, index: int) -> Way:
+def element_of(way: Way, index: int) -> Way:
+    """Return the schemas that an element has to be valid against; () when nothing is said of it."""
     said = [
         prefix[index] if index < len(prefix := place.listed("prefixItems")) else place.one("items") for place in way
     ]
     return tuple(each for each in said if each is not None)
 
 
-def _required(way: Way) -> set[str]:
+def required_of(way: Way) -> set[str]:
     """Return the names of the fields that an object has in any case."""
     required = {name for place in way for name in place.get("required", ())}
     implied = [(name, names) for place in way for name, names in place.get("dependentRequired", {}).items()]

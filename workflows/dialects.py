@@ -17,16 +17,8 @@ class Dialect(NamedTuple):
     uri: str
     validator: type[jsonschema_rs.Validator]
     specification: Specification[Any]
-
-    @property
-    def ref_stands_alone(self) -> bool:
-        """Whether keywords beside `$ref` say nothing."""
-        return self.specification in {DRAFT4, DRAFT6, DRAFT7}
-
-    @property
-    def is_latest(self) -> bool:
-        """Whether `items` is one schema, and `prefixItems` are those of the first elements."""
-        return self.specification is DRAFT202012
+    ref_stands_alone: bool = False  # keywords beside `$ref` say nothing
+    items_may_be_listed: bool = True  # `items` is one schema, or those of the first elements
 
 
 LATEST = Dialect(
@@ -34,11 +26,12 @@ LATEST = Dialect(
     "https://json-schema.org/draft/2020-12/schema",
     jsonschema_rs.Draft202012Validator,
     DRAFT202012,
+    items_may_be_listed=False,
 )
 DIALECTS = (
-    Dialect("draft-04", "http://json-schema.org/draft-04/schema", jsonschema_rs.Draft4Validator, DRAFT4),
-    Dialect("draft-06", "http://json-schema.org/draft-06/schema", jsonschema_rs.Draft6Validator, DRAFT6),
-    Dialect("draft-07", "http://json-schema.org/draft-07/schema", jsonschema_rs.Draft7Validator, DRAFT7),
+    Dialect("draft-04", "http://json-schema.org/draft-04/schema", jsonschema_rs.Draft4Validator, DRAFT4, True),
+    Dialect("draft-06", "http://json-schema.org/draft-06/schema", jsonschema_rs.Draft6Validator, DRAFT6, True),
+    Dialect("draft-07", "http://json-schema.org/draft-07/schema", jsonschema_rs.Draft7Validator, DRAFT7, True),
     Dialect("2019-09", "https://json-schema.org/draft/2019-09/schema", jsonschema_rs.Draft201909Validator, DRAFT201909),
     LATEST,
 )

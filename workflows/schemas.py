@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from itertools import islice
 from typing import Any
+from urllib.parse import quote
 
 import jsonschema_rs
 from pydantic import JsonValue
@@ -13,7 +14,7 @@ from pydantic import JsonValue
 from common.limits import limits
 from workflows.dialects import DIALECTS, UnknownDialect, dialect_of
 from workflows.faults import Fault, pointer
-from workflows.subschemas import Place, UnresolvableReference, alternatives, everywhere, kinds_of, root_of
+from workflows.subschemas import Place, UnresolvableReference, alternatives, base_of, everywhere, kinds_of, root_of
 
 JsonSchema = dict[str, JsonValue]
 
@@ -36,18 +37,38 @@ def validator_of(schema: JsonSchema) -> jsonschema_rs.Validator:
         UnknownDialect: its `$schema` names none that is known.
         jsonschema_rs.ValidationError: it is no schema, or names another one.
     """
+    return dialect_of(schema).validator(schema, retriever=_refuse_to_fetch, **_options(schema))
+
+
+def _options(schema: JsonSchema) -> dict[str, Any]:
     costly = any(isinstance(each, str) and not is_linear(each) for each in _patterns(schema))
-    return dialect_of(schema).validator(
-        schema,
-        validate_formats=True,
-        retriever=_refuse_to_fetch,
-        pattern_options=_BACKTRACKING,
-        keywords={"pattern": _Pattern} if costly else None,
-    )
+    keywords = {"pattern": _Pattern} if costly else None
+    return {"validate_formats": True, "pattern_options": _BACKTRACKING, "keywords": keywords}
 
 
 def _refuse_to_fetch(uri: str) -> JsonValue:
     raise LookupError(f"a schema may not refer to {uri}")
+
+
+class PartValidators:
+    """Validates values against parts of one schema."""
+
+    def __init__(self, schema: JsonSchema) -> None:
+        self._base = base_of(schema)
+        self._options = _options(schema)
+        self._registry = jsonschema_rs.Registry([(self._base, schema)], retriever=_refuse_to_fetch)
+        self._known: dict[str, jsonschema_rs.Validator] = {}
+
+    def error(self, place: Place, value: JsonValue) -> jsonschema_rs.ValidationError | None:
+        """Return one thing that is wrong with a value at a place of the schema, None when nothing is."""
+        if place.schema is True or not place.is_own:
+            return None
+        validator = self._known.get(place.pointer)
+        if validator is None:
+            part = {"$ref": f"{self._base}#{quote(place.pointer)}"}
+            validator = place.dialect.validator(part, registry=self._registry, **self._options)
+            self._known[place.pointer] = validator
+        return next(iter(validator.iter_errors(value)), None)
 
 
 class _Pattern:
@@ -197,15 +218,16 @@ def _faults_of(place: Place, before: str) -> Iterator[Fault]:
     except UnresolvableReference as error:
         yield _fault(before + error.pointer, str(error))
     pattern = place.get("pattern")
-    if isinstance(pattern, str) and not _compiles(pattern):
+    if isinstance(pattern, str) and not is_pattern(pattern):
         yield _fault(f"{before}{place.pointer}/pattern", "This pattern is too large.")
-    for name in place.named("patternProperties"):
+    for name in place.names("patternProperties"):
         if not is_linear(name):
             detail = "A pattern for names has no look-around and no reference back, and is not large."
             yield _fault(before + place.pointer + pointer("patternProperties", name), detail)
 
 
-def _compiles(pattern: str) -> bool:
+def is_pattern(pattern: str) -> bool:
+    """Return whether a text is a pattern that can be matched here."""
     try:
         _validator_of_pattern(pattern)
     except jsonschema_rs.ValidationError:
@@ -226,6 +248,6 @@ def has_title(schema: JsonSchema) -> bool:
 
 def _is_titled(way: tuple[Place, ...]) -> bool:
     required = any("title" in place.get("required", ()) for place in way)
-    said = [place.named("properties")["title"] for place in way if "title" in place.named("properties")]
+    said = [title for place in way if (title := place.called("properties", "title")) is not None]
     kinds = [kinds_of(each) for each in islice(alternatives(said), _MOST_WAYS)] if said else []
     return required and bool(kinds) and all(each == {"string"} for each in kinds)

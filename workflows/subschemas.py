@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import product
 from typing import Any, TypeAlias
+from urllib.parse import urljoin
 
 from jsonschema_specifications import REGISTRY
 from referencing.exceptions import Unresolvable
@@ -41,7 +43,7 @@ class UnresolvableReference(LookupError):
         self.pointer = pointer
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(eq=False)
 class Place:
     """A subschema, and where it stands in the whole (RFC 6901 pointer)."""
 
@@ -51,14 +53,19 @@ class Place:
     _resolver: Any
     _pointers: Mapping[int, str]
 
-    @property
+    @cached_property
     def keywords(self) -> Mapping[str, Any]:
         """The keywords that count."""
-        if not isinstance(self.schema, Mapping):
+        if not isinstance(self.schema, dict):
             return {}
         if self.dialect.ref_stands_alone and "$ref" in self.schema:
             return {"$ref": self.schema["$ref"]}
         return self.schema
+
+    @property
+    def is_own(self) -> bool:
+        """Whether the subschema stands in the whole; that of a dialect itself does not."""
+        return id(self.schema) in self._pointers
 
     def get(self, keyword: str, default: Any = None) -> Any:
         """Return what a keyword says that holds no schemas; its bounds are numbers in every dialect."""
@@ -74,11 +81,11 @@ class Place:
         if keyword == "items" and isinstance(self.keywords.get("items"), list):
             keyword = "additionalItems"
         held = self.keywords.get(keyword)
-        return self._inside(held, keyword) if isinstance(held, bool | Mapping) else None
+        return self._inside(held, keyword) if isinstance(held, bool | dict) else None
 
     def listed(self, keyword: str) -> tuple[Place, ...]:
         """Return the schemas that a keyword lists."""
-        if keyword == "prefixItems" and not self.dialect.is_latest:
+        if keyword == "prefixItems" and self.dialect.items_may_be_listed:
             keyword = "items"
         held = self.keywords.get(keyword)
         if not isinstance(held, list):
@@ -87,16 +94,26 @@ class Place:
 
     def named(self, keyword: str) -> dict[str, Place]:
         """Return the schemas that a keyword holds by name."""
-        if keyword == "dependentSchemas" and "dependencies" in self.keywords:
-            keyword = "dependencies"
+        return {name: place for name in self.names(keyword) if (place := self.called(keyword, name)) is not None}
+
+    def names(self, keyword: str) -> list[str]:
+        """Return the names under which a keyword holds schemas."""
+        held = self.keywords.get(self._as_written(keyword))
+        return list(held) if isinstance(held, dict) else []
+
+    def called(self, keyword: str, name: str) -> Place | None:
+        """Return the schema that a keyword holds under a name, None when there is none."""
+        keyword = self._as_written(keyword)
         held = self.keywords.get(keyword)
-        if not isinstance(held, Mapping):
-            return {}
-        return {name: self._inside(each, keyword, name) for name, each in held.items() if not isinstance(each, list)}
+        found = held.get(name) if isinstance(held, dict) else None
+        return self._inside(found, keyword, name) if isinstance(found, bool | dict) else None
+
+    def _as_written(self, keyword: str) -> str:
+        return "dependencies" if keyword == "dependentSchemas" and "dependencies" in self.keywords else keyword
 
     def _inside(self, schema: Any, *parts: str | int) -> Place:
         dialect, resolver = self.dialect, self._resolver
-        if isinstance(schema, Mapping):
+        if isinstance(schema, dict):
             if isinstance(schema.get("$schema"), str):
                 dialect = dialect_of(schema)
             resolver = resolver.in_subresource(dialect.specification.create_resource(schema))
@@ -123,7 +140,7 @@ class Place:
                 found = self._resolver.lookup(reference)
         except (Unresolvable, ValueError, TypeError) as error:  # the last two: a pointer into what is no container
             raise UnresolvableReference(where, reference) from error
-        if not isinstance(found.contents, bool | Mapping):
+        if not isinstance(found.contents, bool | dict):
             raise UnresolvableReference(where, reference)
         at = self._pointers.get(id(found.contents), where)
         return Place(found.contents, at, self.dialect, found.resolver, self._pointers)
@@ -137,6 +154,12 @@ class Place:
             yield from self.listed(keyword)
         for keyword in _BY_NAME:
             yield from self.named(keyword).values()
+
+
+def base_of(schema: Mapping[str, Any]) -> str:
+    """Return the URI by which a whole schema is known to its references."""
+    named = schema.get("$id", schema.get("id"))
+    return urljoin(_BASE, named).removesuffix("#") if isinstance(named, str) else _BASE
 
 
 def root_of(schema: Mapping[str, Any]) -> Place:
@@ -165,7 +188,7 @@ def _pointers(schema: Any) -> Iterator[tuple[int, str]]:
     while level:
         following: list[tuple[Any, str]] = []
         for value, where in level:
-            if isinstance(value, Mapping):
+            if isinstance(value, dict):
                 yield id(value), where
                 following += [(inner, where + pointer(name)) for name, inner in value.items()]
             elif isinstance(value, list):
@@ -256,6 +279,7 @@ __all__ = [
     "UnknownDialect",
     "UnresolvableReference",
     "alternatives",
+    "base_of",
     "everywhere",
     "kind_of",
     "kinds_of",

@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 
 from pydantic import JsonValue
 
-from executions.engine.calls import VERDICT, ModelReply, ModelRequest, ToolCall, Usage
+from executions.engine.calls import VERDICT, FinishReason, ModelReply, ModelRequest, ToolCall, Usage
 from executions.engine.dry_run import TRANSIENT
 from executions.engine.errors import ModelError
 from executions.engine.ports import Heard
@@ -22,10 +23,14 @@ from executions.engine.replies import ASK_CLARIFICATION, SUBMIT_DOCUMENT
 from executions.engine.reviews import ReviewVerdict
 from executions.engine.states import FailureCode
 from executions.llm.facts import Facts
+from executions.llm.unwritable import Unwritable
 from executions.llm.writer import Writer
 
 PROVIDER = "rehearsal"
 _MOST_QUESTIONS = 3
+_MOST_OF_A_POINT = 600  # characters
+#: Where documents are written, beside the event loop. Each piece of the work is short, and all of it is bounded.
+_writers = ThreadPoolExecutor(max_workers=2, thread_name_prefix="rehearsal")
 _PAUSE_SECONDS = 0.05  # between two pieces of what it writes, at least
 _EITHER_OR = re.compile(r"\bwhether\s+(?:to\s+)?(.+?)\s+or\s+(?:to\s+)?(.+?)(?:[.,;?]|$)", re.I)
 _DATE = re.compile(r"\b(date|deadline|when|by when|go[- ]live|launch|start)\b", re.I)
@@ -40,24 +45,31 @@ class RehearsalModel:
         self._latency_seconds = latency_seconds
 
     async def complete(self, request: ModelRequest, heard: Heard) -> ModelReply:
-        """Return a document, or questions; the same request gets the same reply.
+        """Return a document, questions, or a refusal that says what it cannot write; the same request gets the same.
 
         What takes time is told piece by piece meanwhile.
         """
-        facts, seconds = Facts(request.materials), self._seconds(request)
-        call = _scripted(request) or _verdict(request)
-        call = call or self._questions(request, facts) or self._document(request, facts)
-        if seconds and not request.has_waited:
+        call, refusal = _scripted(request) or _verdict(request), ""
+        if call is None:
+            try:
+                call = await asyncio.get_running_loop().run_in_executor(_writers, _written, request)
+            except Unwritable as error:
+                refusal = str(error)
+        seconds = self._seconds(request)
+        if seconds and call is not None and not request.has_waited:
             await self._write(json.dumps(call.arguments, ensure_ascii=False, indent=1), heard, seconds=seconds)
         prompt_length = len(request.instructions) + len(request.prompt)
+        written = refusal if call is None else call.model_dump_json()
         usage = Usage(
             input_tokens=-(-prompt_length // CHARACTERS_PER_TOKEN),
-            output_tokens=-(-len(call.model_dump_json()) // CHARACTERS_PER_TOKEN),
+            output_tokens=-(-len(written) // CHARACTERS_PER_TOKEN),
         )
         return ModelReply(
             provider=PROVIDER,
             model=PROVIDER,
-            tool_calls=(call,),
+            tool_calls=() if call is None else (call,),
+            text=refusal,
+            finish_reason=FinishReason.REFUSED if call is None else FinishReason.STOP,
             usage=usage,
             cost_usd=Decimal(0),
             provider_request_id=f"rehearsal-{request.request_hash[:16]}",
@@ -80,24 +92,34 @@ class RehearsalModel:
                 await asyncio.sleep(left)
             heard(text[len(text) * number // pieces : len(text) * (number + 1) // pieces])
 
-    def _document(self, request: ModelRequest, facts: Facts) -> ToolCall:
-        writer = Writer(facts, root=request.output_schema, document_type=request.document_type)
-        return ToolCall(name=SUBMIT_DOCUMENT, arguments=writer.write())
 
-    def _questions(self, request: ModelRequest, facts: Facts) -> ToolCall | None:
-        """Ask once, at the start of the line, and only about what the brief itself leaves open."""
-        if request.script is not None and request.script.ask:
-            return None  # it has asked what it was to ask
-        is_first = not any(material.kind in {"document", "unanswered"} for material in request.materials)
-        if request.max_questions == 0 or facts.answers or not is_first:
-            return None
-        asked = [_question(point) for point in facts.open_points] if facts.brief else [_brief_question()]
-        if not asked and not _MONEY.search(facts.brief):
-            asked = [_budget_question()]
-        if not asked:
-            return None
-        questions: list[JsonValue] = list(asked[: min(request.max_questions, _MOST_QUESTIONS)])
-        return ToolCall(name=ASK_CLARIFICATION, arguments={"questions": questions})
+def _written(request: ModelRequest) -> ToolCall:
+    """Return questions or a document.
+
+    Raises:
+        Unwritable: no document is found that is valid.
+    """
+    facts = Facts(request.materials)
+    if (asked := _questions(request, facts)) is not None:
+        return asked
+    writer = Writer(facts, root=dict(request.output_schema), document_type=request.document_type)
+    return ToolCall(name=SUBMIT_DOCUMENT, arguments=writer.write())
+
+
+def _questions(request: ModelRequest, facts: Facts) -> ToolCall | None:
+    """Ask once, at the start of the line, and only about what the brief itself leaves open."""
+    if request.script is not None and request.script.ask:
+        return None  # it has asked what it was to ask
+    is_first = not any(material.kind in {"document", "unanswered"} for material in request.materials)
+    if request.max_questions == 0 or facts.answers or not is_first:
+        return None
+    asked = [_question(point) for point in facts.open_points] if facts.brief else [_brief_question()]
+    if not asked and not _MONEY.search(facts.brief):
+        asked = [_budget_question()]
+    if not asked:
+        return None
+    questions: list[JsonValue] = list(asked[: min(request.max_questions, _MOST_QUESTIONS)])
+    return ToolCall(name=ASK_CLARIFICATION, arguments={"questions": questions})
 
 
 def _scripted(request: ModelRequest) -> ToolCall | None:
@@ -134,9 +156,10 @@ def _verdict(request: ModelRequest) -> ToolCall | None:
 
 def _question(point: str) -> dict[str, JsonValue]:
     """Return a question about one open point, typed by what it is about."""
+    point = point[:_MOST_OF_A_POINT]
     either = _EITHER_OR.search(point)
     question: dict[str, JsonValue] = {
-        "text": f"The brief leaves this open: “{point[:600]}” What was decided?",
+        "text": f"The brief leaves this open: “{point}” What was decided?",
         "why": "Goals, constraints and everything that follows from them depend on it.",
         "required": True,
     }

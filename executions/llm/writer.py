@@ -1,251 +1,263 @@
-"""Writes a document that is valid against a JSON Schema, out of facts. The same facts give the same document."""
+"""Writes a document that is valid against a JSON Schema, out of facts. The same facts give the same document.
+
+The work is bounded in depth, in values and in characters, whatever the schema. A schema that asks for more is refused
+with the place that does.
+"""
 
 from __future__ import annotations
 
 import hashlib
-import re
+import json
 from collections import Counter
-from collections.abc import Callable, Mapping
-from re import _constants as sre  # type: ignore[attr-defined]  # the standard library's own parser of patterns
-from re import _parser as sre_parser  # type: ignore[attr-defined]
-from typing import Any
+from collections.abc import Iterator
+from itertools import chain, islice
 
+import jsonschema_rs
 from pydantic import JsonValue
 
-from executions.llm.facts import Fact, Facts, words
+from executions.llm.effort import DEEPEST, Effort, Spot
+from executions.llm.facts import Facts
+from executions.llm.numbers import numbers_for
+from executions.llm.shapes import Shape
+from executions.llm.strings import KEYS, Strings
+from executions.llm.unwritable import Exhausted, Unwritable
+from workflows.collections import Way
+from workflows.faults import pointer
+from workflows.schemas import JsonSchema, PartValidators, validator_of
+from workflows.subschemas import UnresolvableReference, alternatives, kinds_of, root_of
 
 _USUAL_ITEMS = 4  # of a list whose bounds allow it
-_LONG_TEXT = 800  # characters; a field that may be longer gets several sentences
-_LABEL = 160  # characters; a field that may not be longer gets the beginning of a sentence
-_LABEL_WORDS = 7
-_SENTENCES = 3
-_KEYS = frozenset({"id", "key", "slug"})  # fields by which other steps know an item
-_FORMATS = {
-    "date": "2026-01-01",
-    "date-time": "2026-01-01T00:00:00Z",
-    "time": "00:00:00Z",
-    "email": "someone@example.org",
-    "uri": "https://example.org/",
-    "uuid": "00000000-0000-4000-8000-000000000000",
-}
-Schema = Mapping[str, Any]
+_MOST_ITEMS = 2_000
+_MOST_WAYS = 16  # of being valid that are tried for one value
+_MOST_TRIES = 60  # values for one way
+_MOST_ROUNDS = 30  # of looking for an item that is new
+_MOST_NAMES = 100  # of fields that the schema does not name
 
 
 class Writer:
-    """Fills one document. Each fact is used where its words fit best, and again only when none is left."""
+    """Fills one document."""
 
-    def __init__(self, facts: Facts, *, root: Schema, document_type: str) -> None:
+    def __init__(self, facts: Facts, *, root: JsonSchema, document_type: str) -> None:
         self._facts = facts
-        self._root = root
-        self._document_type = document_type
-        self._used: Counter[str] = Counter()
+        self._schema = root
         self._counters: Counter[str] = Counter()
-        self._told_answers = False
+        self._strings = Strings(facts, document_type=document_type, count=self._next)
+        self._parts = PartValidators(root)
+        self._effort = Effort()
 
     def write(self) -> JsonValue:
-        """Return the document."""
-        return self._value(self._root, ())
+        """Return the document.
 
-    def _value(self, schema: Schema, path: tuple[str, ...]) -> JsonValue:
-        schema = self._resolved(schema)
-        if "const" in schema:
-            return schema["const"]
-        if "enum" in schema:
-            return self._chosen(schema["enum"], path)
-        kind = schema.get("type", "object" if "properties" in schema else "string")
-        if isinstance(kind, list):
-            kind = next(each for each in kind if each != "null") if kind != ["null"] else "null"
-        write = {
-            "object": self._object,
-            "array": self._array,
-            "string": self._string,
-            "integer": self._integer,
-            "number": self._number,
-            "boolean": lambda _schema, _path: True,
-            "null": lambda _schema, _path: None,
-        }[kind]
-        return write(schema, path)
-
-    def _resolved(self, schema: Schema) -> Schema:
-        """Return the schema with references followed, the first alternative taken, and all parts merged."""
-        merged = dict(schema)
-        if (reference := merged.pop("$ref", None)) is not None:
-            target: Any = self._root
-            for part in str(reference).removeprefix("#").strip("/").split("/"):
-                target = target[part.replace("~1", "/").replace("~0", "~")] if part else target
-            merged = {**self._resolved(target), **merged}
-        for keyword in ("anyOf", "oneOf"):
-            if keyword in merged:
-                merged = {**merged, **self._resolved(merged.pop(keyword)[0])}
-        for part in merged.pop("allOf", ()):
-            inner = self._resolved(part)
-            properties = {**merged.get("properties", {}), **inner.get("properties", {})}
-            required = [*merged.get("required", []), *inner.get("required", [])]
-            merged = {**merged, **inner, "properties": properties, "required": required}
-        return merged
-
-    def _chosen(self, options: list[JsonValue], path: tuple[str, ...]) -> JsonValue:
-        seed = f"{self._facts.subject}/{'/'.join(path)}/{self._next('/'.join(path))}"
-        return options[int.from_bytes(hashlib.sha256(seed.encode()).digest()[:4], "big") % len(options)]
+        Raises:
+            Unwritable: none is found that is valid.
+        """
+        try:
+            value = next(self._values((root_of(self._schema),), Spot()))
+        except UnresolvableReference as error:
+            raise Unwritable(error.pointer, str(error).rstrip(".")) from error
+        for unmet in validator_of(self._schema).iter_errors(value):
+            raise Unwritable(pointer(*unmet.schema_path), _not_valid(unmet))
+        return value
 
     def _next(self, name: str) -> int:
         self._counters[name] += 1
         return self._counters[name]
 
-    def _object(self, schema: Schema, path: tuple[str, ...]) -> JsonValue:
-        properties = schema.get("properties", {})
-        wanted = [*properties, *(name for name in schema.get("required", ()) if name not in properties)]
-        return {name: self._value(properties.get(name, {}), (*path, name)) for name in wanted}
+    # --- any value ----------------------------------------------------------------------------------------------------
 
-    def _array(self, schema: Schema, path: tuple[str, ...]) -> JsonValue:
-        least = schema.get("minItems", 0)
-        most = schema.get("maxItems", max(least, _USUAL_ITEMS))
-        count = min(most, max(least, _USUAL_ITEMS))
-        items = [self._value(each, path) for each in schema.get("prefixItems", ())]
-        while len(items) < count and schema.get("items") is not False:
-            item = self._value(schema.get("items", {}), path)
-            if item in items:
-                if len(items) >= least:
-                    break  # nothing new to say
-                if schema.get("uniqueItems"):
-                    item = f"{item} ({len(items) + 1})" if isinstance(item, str) else len(items)
+    def _values(self, places: Way, spot: Spot) -> Iterator[JsonValue]:
+        """Yield values that are valid against all places.
+
+        Raises:
+            Unwritable: none is found.
+        """
+        where = places[0].pointer if places else ""
+        failed: Unwritable | None = None
+        found = False
+        ways = self._ways(places, spot)
+        is_plain = len(ways) == 1 and Shape(ways[0]).is_plain
+        for way in ways:
+            try:
+                for value in islice(self._candidates(Shape(way), spot), _MOST_TRIES):
+                    self._effort.spend(where, value)
+                    unmet = None if is_plain else self._unmet(places, value)
+                    if unmet is None:
+                        found = True
+                        yield value
+                    failed = failed or unmet
+            except Exhausted:
+                raise
+            except Unwritable as error:
+                failed = failed or error
+        if not found:
+            raise failed or Unwritable(where, "nothing is valid there")
+
+    def _ways(self, places: Way, spot: Spot) -> list[Way]:
+        """Return the ways to be valid; within a schema that refers to itself those that end come first."""
+        ways = list(islice(alternatives(places), _MOST_WAYS))
+        if any(spot.is_within(place) for way in ways for place in way):
+            ways.sort(key=lambda way: kinds_of(way) <= {"object", "array"})
+        return ways
+
+    def _unmet(self, places: Way, value: JsonValue) -> Unwritable | None:
+        """Return what a value does not meet, None when it is valid."""
+        for place in places:
+            if (error := self._parts.error(place, value)) is not None:
+                keyword = error.kind.name
+                where = f"{place.pointer}/{keyword}" if keyword in place.keywords else place.pointer
+                return Unwritable(where, _not_valid(error))
+        return None
+
+    def _candidates(self, shape: Shape, spot: Spot) -> Iterator[JsonValue]:
+        """Yield values of every kind that a shape lets through; some may not be valid.
+
+        Raises:
+            Unwritable: there are none of some kind.
+        """
+        if (options := shape.options) is not None:
+            yield from self._chosen(options, spot.path)
+            return
+        failed: Unwritable | None = None
+        for kind in shape.kinds:
+            try:
+                yield from self._of_kind(kind, shape, spot)
+            except Exhausted:
+                raise
+            except Unwritable as error:
+                failed = failed or error
+        if failed is not None:
+            raise failed
+
+    def _of_kind(self, kind: str, shape: Shape, spot: Spot) -> Iterator[JsonValue]:
+        if kind in {"object", "array"} and spot.depth > DEEPEST:
+            raise Unwritable(shape.where(), f"it nests deeper than {DEEPEST} levels")
+        match kind:
+            case "object":
+                yield from self._objects(shape, spot)
+            case "array":
+                yield from self._arrays(shape, spot)
+            case "string":
+                yield from self._strings.texts_for(shape, spot.path)
+            case "number":
+                yield from numbers_for(shape, self._facts.numbers, number=self._next("/".join(spot.path)))
+            case "boolean":
+                yield from (True, False)
+            case _:
+                yield None
+
+    def _chosen(self, options: list[JsonValue], path: tuple[str, ...]) -> Iterator[JsonValue]:
+        """Yield the values of a closed set, each once: keys in their order, others as a hash has it."""
+        name = "/".join(path)
+        number = self._next(name)
+        turn = number - 1
+        if not path or path[-1] not in KEYS:
+            seed = f"{self._facts.subject}/{name}/{number}"
+            turn = int.from_bytes(hashlib.sha256(seed.encode()).digest()[:4], "big")
+        turn %= len(options) or 1
+        yield from chain(options[turn:], options[:turn])
+
+    # --- objects ------------------------------------------------------------------------------------------------------
+
+    def _objects(self, shape: Shape, spot: Spot) -> Iterator[JsonValue]:
+        """Yield an object with all fields, then one with those alone that it must have."""
+        least, most = shape.least("minProperties"), shape.most("maxProperties", default=100 * _MOST_NAMES)
+        names, required = shape.fields, shape.required
+        if self._is_again(shape, spot):
+            names = [name for name in names if name in required]
+        fuller = self._object(shape, spot, names)
+        if len(fuller) < least:
+            self._add_fields(fuller, shape, spot, least=least)
+        if len(fuller) <= most:
+            yield dict(fuller)
+        others = [name for name in fuller if name not in required]
+        for name in others[max(least - (len(fuller) - len(others)), 0) :]:
+            del fuller[name]
+        yield fuller
+
+    def _object(self, shape: Shape, spot: Spot, names: list[str]) -> dict[str, JsonValue]:
+        """Return an object with these fields, those left out that need not be there and cannot be written."""
+        made: dict[str, JsonValue] = {}
+        for name in names:
+            try:
+                made[name] = next(self._values(shape.field(name), spot.into(shape.way, name)))
+            except Exhausted:
+                raise
+            except Unwritable:
+                if name in shape.required:
+                    raise
+        return made
+
+    def _add_fields(self, made: dict[str, JsonValue], shape: Shape, spot: Spot, *, least: int) -> None:
+        """Add fields that the schema does not name, until there are enough or no more names.
+
+        Raises:
+            Unwritable: too many are asked for.
+        """
+        if least > _MOST_NAMES:
+            raise Unwritable(shape.where("minProperties"), f"it asks for more than {_MOST_NAMES} fields")
+        for name in self._names(shape, spot):
+            if len(made) >= least:
+                return
+            if name not in made:
+                made |= self._object(shape, spot, [name])
+
+    def _names(self, shape: Shape, spot: Spot) -> Iterator[str]:
+        """Yield names of fields that a shape may let through."""
+        named = tuple(each for place in shape.way if (each := place.one("propertyNames")) is not None)
+        patterns = [pattern for place in shape.way for pattern in place.names("patternProperties")]
+        for number in range(1, _MOST_NAMES + 1):
+            for name in islice(self._values(named, spot.into(shape.way, "name")), 3) if named else ():
+                if isinstance(name, str):
+                    yield name
+            for pattern in patterns:
+                yield from islice(self._strings.names_for(pattern, number), 3)
+            if not named:
+                yield f"field_{number}"
+
+    # --- arrays -------------------------------------------------------------------------------------------------------
+
+    def _arrays(self, shape: Shape, spot: Spot) -> Iterator[JsonValue]:
+        """Yield an array of usual length, then one as short as it may be."""
+        must = [place for place, count in shape.contained for _ in range(min(count, _MOST_ITEMS))]
+        least, most = shape.least("minItems", default=len(must)), shape.most("maxItems", default=_MOST_ITEMS)
+        if least > _MOST_ITEMS:
+            raise Unwritable(shape.where("minItems"), f"a list of the rehearsal has at most {_MOST_ITEMS} items")
+        items: list[JsonValue] = []
+        for index in range(least if self._is_again(shape, spot) else max(least, min(_USUAL_ITEMS, most))):
+            try:
+                item = self._item((*shape.element(index), *must[index : index + 1]), spot, shape, others=items)
+            except Exhausted:
+                raise
+            except Unwritable:
+                if index < least:
+                    raise
+                break
+            if index >= least and item in items:
+                break  # nothing new to say
             items.append(item)
-        return items
+        yield items
+        yield items[:least]
 
-    def _number(self, schema: Schema, path: tuple[str, ...]) -> JsonValue:
-        if "multipleOf" in schema and not isinstance(schema["multipleOf"], int):
-            step = schema["multipleOf"]
-            return step * -(-schema.get("minimum", step) // step)
-        bounds = {name: schema[name] for name in ("minimum", "exclusiveMinimum") if name in schema}
-        low = max(bounds.values(), default=None)
-        if low is not None and "exclusiveMinimum" in bounds and schema.get("exclusiveMaximum", low + 2) <= low + 1:
-            return (low + schema["exclusiveMaximum"]) / 2
-        return self._integer(schema, path)
+    def _item(self, places: Way, spot: Spot, shape: Shape, *, others: list[JsonValue]) -> JsonValue:
+        """Return an item for a list, one that is new where the list may hold each once.
 
-    def _integer(self, schema: Schema, path: tuple[str, ...]) -> JsonValue:
-        low = -(-schema["minimum"] // 1) if "minimum" in schema else None
-        high = schema["maximum"] // 1 if "maximum" in schema else None
-        if "exclusiveMinimum" in schema:
-            low = max(schema["exclusiveMinimum"] // 1 + 1, low if low is not None else schema["exclusiveMinimum"])
-        if "exclusiveMaximum" in schema:
-            high = -(-schema["exclusiveMaximum"] // 1) - 1
-        step = schema.get("multipleOf", 1)
-        fitting = [
-            number
-            for number in self._facts.numbers
-            if (low is None or number >= low) and (high is None or number <= high) and number % step == 0
-        ]
-        if fitting:
-            return fitting[(self._next("/".join(path)) - 1) % len(fitting)]
-        start = low if low is not None else min(0, high if high is not None else 0)
-        return int(-(-start // step) * step)
+        Raises:
+            Unwritable: none is found.
+        """
+        inside = spot.into(shape.way)
+        if not any(shape.all("uniqueItems")):
+            return next(self._values(places, inside))
+        known = {json.dumps(each, sort_keys=True) for each in others}
+        for _ in range(_MOST_ROUNDS):
+            for value in islice(self._values(places, inside), _MOST_TRIES):
+                if json.dumps(value, sort_keys=True) not in known:
+                    return value
+        raise Unwritable(shape.where("uniqueItems"), "no item is found that differs from the others")
 
-    def _string(self, schema: Schema, path: tuple[str, ...]) -> JsonValue:
-        if "pattern" in schema:
-            return self._patterned(schema["pattern"], path)
-        if schema.get("format") in _FORMATS:
-            return _FORMATS[schema["format"]]
-        low, high = schema.get("minLength", 0), schema.get("maxLength", 400)
-        if len(path) > 1 and path[-1] in _KEYS:
-            name = re.sub(r"[^a-z0-9]+", "-", path[-2].lower()).strip("-")
-            return _fitted([f"{name}-{self._next('/'.join(path))}"], low, high)
-        if path == ("title",):
-            kind = self._document_type.replace("-", " ")
-            return _fitted([f"{self._facts.item or self._facts.subject}: {kind}"], low, high)
-        return self._told(schema, path, low, high=high)
-
-    def _told(self, schema: Schema, path: tuple[str, ...], low: int, *, high: int) -> str:
-        """Return what the material says about a field, in `low` to `high` characters."""
-        about = words(" ".join([*path, schema.get("description", "")]).replace("_", " "))
-        texts: list[str] = []
-        if high >= _LONG_TEXT and not self._told_answers:
-            self._told_answers = True
-            texts = [fact.text for fact in self._facts.answers]
-        wanted = len(texts) + (_SENTENCES if high >= _LONG_TEXT else 1)
-        while len(texts) < wanted:
-            texts.append(self._fact(about, shortest=min(low, 40), avoid=texts).text)
-        if high <= _LABEL:
-            texts = [_label(texts[0])]
-        while len(" ".join(texts)) < low:
-            texts.append(self._fact(about, shortest=1, avoid=[]).text)
-        return _fitted(texts, low, high)
-
-    def _fact(self, about: frozenset[str], *, shortest: int, avoid: list[str]) -> Fact:
-        """Return the fact that fits best among those used least."""
-        candidates = [fact for fact in self._facts.all if fact.text not in avoid] or list(self._facts.all)
-        long_enough = [fact for fact in candidates if len(fact.text) >= shortest] or candidates
-        best = max(
-            enumerate(long_enough),
-            key=lambda pair: (2 * len(about & pair[1].about) - 3 * self._used[pair[1].text], -pair[0]),
-        )[1]
-        self._used[best.text] += 1
-        return best
-
-    def _patterned(self, pattern: str, path: tuple[str, ...]) -> str:
-        """Return an id counted up, or one that the material already knows; else anything that the pattern allows."""
-        number = self._next("/".join(path))
-        known = () if path[-1:] == ("id",) else self._facts.matching(pattern)
-        return known[(number - 1) % len(known)] if known else _from_pattern(pattern, number)
+    def _is_again(self, shape: Shape, spot: Spot) -> bool:
+        """Return whether a value lies within one for the same schema: then it is kept short."""
+        return any(spot.is_within(place) for place in shape.way)
 
 
-def _label(text: str) -> str:
-    """Return the beginning of a sentence, as a name for what it is about."""
-    clause = re.split(r"[,;:(.]\s", text, maxsplit=1)[0]
-    return " ".join(clause.split()[:_LABEL_WORDS]).rstrip(".,;:")
-
-
-def _fitted(texts: list[str], low: int, high: int) -> str:
-    """Return the texts as one, cut at a word where it can be, never shorter or longer than allowed."""
-    text = " ".join(each if each[-1:] in ".!?" or len(texts) == 1 else f"{each}." for each in texts)
-    if len(text) > high:
-        cut = text[: max(high - 1, 0)]
-        text = (cut.rsplit(" ", 1)[0] if " " in cut[low:] else cut) + "…"[: high - len(cut)]
-    return text.ljust(low, ".")
-
-
-def _from_pattern(pattern: str, number: int) -> str:
-    """Return a text that a pattern matches; a run of digits in it is `number`, where that fits."""
-    return "".join(_part(operator, argument, number) for operator, argument in sre_parser.parse(pattern))
-
-
-def _part(operator: object, argument: Any, number: int) -> str:
-    if operator in _SIMPLE:
-        return _SIMPLE[operator](argument)
-    if operator is sre.SUBPATTERN:
-        return "".join(_part(inner, value, number) for inner, value in argument[3])
-    if operator is sre.BRANCH:
-        return "".join(_part(inner, value, number) for inner, value in argument[1][0])
-    if operator in {sre.MAX_REPEAT, sre.MIN_REPEAT}:
-        low, high, inside = argument
-        one = "".join(_part(inner, value, number) for inner, value in inside)
-        if one == "0" and low <= len(str(number)) <= int(high):
-            return str(number)
-        return one * max(low, 1 if one == "0" else low)
-    raise ValueError(f"the rehearsal cannot write {operator}")
-
-
-_SIMPLE: dict[object, Callable[[Any], str]] = {
-    sre.LITERAL: chr,
-    sre.IN: lambda members: _of_class(members),
-    sre.ANY: lambda _: "a",
-    sre.AT: lambda _: "",
-}
-
-
-def _of_class(members: Any) -> str:
-    operator, argument = members[0]
-    if operator is sre.RANGE:
-        return chr(argument[0])
-    if operator is sre.LITERAL:
-        return chr(argument)
-    if operator is sre.CATEGORY:
-        return {sre.CATEGORY_DIGIT: "0", sre.CATEGORY_SPACE: " "}.get(argument, "a")
-    raise ValueError(f"the rehearsal cannot write {operator}")
-
-
-def is_writable(pattern: str) -> bool:
-    """Return whether the rehearsal can write what a pattern describes."""
-    try:
-        return re.search(pattern, _from_pattern(pattern, 1)) is not None
-    except (ValueError, re.error):
-        return False
+def _not_valid(error: jsonschema_rs.ValidationError) -> str:
+    return f"no value that it tries is valid ({error.kind.name})"

@@ -174,3 +174,21 @@ def test_the_catalog_has_a_chain_a_fork_and_a_single_step() -> None:
     assert shapes["strategy-document"] == [0, 1, 2, 3]
     assert shapes["meeting-minutes"] == [0]
     assert shapes["vendor-assessment"] == [0, 0, 0, 1]
+
+
+@pytest.mark.django_db
+def test_an_author_is_told_what_the_rehearsal_cannot_write_when_it_is_published(folder: Path) -> None:
+    code = {"type": "string", "pattern": "^(?=.*[A-Z])(?=.*[0-9]).{8,}$"}
+    schema = {
+        "type": "object",
+        "required": ["title", "code"],
+        "properties": {"title": {"type": "string"}, "code": code},
+    }
+    rewrite(folder, steps=[step(output_schema=schema)])
+    said = io.StringIO()
+    call_command("load_catalog", stdout=io.StringIO(), stderr=said, catalog=folder.parent)
+    [line] = said.getvalue().splitlines()
+    assert line.startswith("note /steps/0/output_schema/properties/code/pattern: The rehearsal cannot write ")
+    said = io.StringIO()
+    call_command("load_catalog", stdout=io.StringIO(), stderr=said, catalog=folder.parent)
+    assert said.getvalue() == ""  # it was published before

@@ -5,8 +5,10 @@ from __future__ import annotations
 from argparse import ArgumentParser
 from pathlib import Path
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
+from django.utils.module_loading import import_string
 
 from workflows import loader, repository
 
@@ -38,9 +40,12 @@ class Command(BaseCommand):
             CommandError: there are no workflows; or some have faults, and are not to be skipped.
         """
         read = loader.load_catalog(catalog)
+        advice = import_string(settings.WORKFLOW_ADVICE)
         for definition in read.definitions:
             version, outcome = repository.publish(definition, now=timezone.now())
             self.stdout.write(f"{definition.id} {version}{_SAID[outcome]}")
+            for fault in advice(definition) if outcome is repository.Publication.NEW else ():
+                self.stderr.write(f"{definition.id} {fault.pointer}: {fault.detail}")
         if not read.definitions and not read.errors:
             raise CommandError(f"{catalog}: there is no folder with a workflow.yaml.")
         if read.errors:
