@@ -35,12 +35,13 @@ from pydantic_ai.settings import ModelSettings
 from executions.engine.calls import FinishReason, ModelReply, ModelRequest, ToolCall, Usage
 from executions.engine.errors import ModelError
 from executions.engine.ports import Heard
+from executions.engine.retries import sentence
 from executions.engine.states import FailureCode
 from executions.llm import failures
 from executions.llm.loading import loaded
 from executions.llm.names import is_known
 from executions.llm.options import Options
-from executions.llm.transcript import Transcript, begun, listening
+from executions.llm.transcript import Transcript, begin, current, listening
 from executions.llm.usage import bill
 from executions.llm.wording import messages, output_of, parameters
 from telemetry import prices
@@ -76,7 +77,8 @@ class ProviderModel:
             model = _ready.get(request.model)
             if model is None:
                 model = await loaded(_prepared, request.model)
-            began, asked_at, transcript = time.monotonic(), datetime.now(UTC), begun()
+            began, asked_at = time.monotonic(), datetime.now(UTC)
+            begin()
             async with asyncio.timeout(request.timeout_seconds):
                 response = await self._response(model, request, heard)
         except TimeoutError as error:
@@ -86,12 +88,11 @@ class ProviderModel:
         except exceptions.ModelAPIError as error:
             raise failures.failure_of(request.model, error) from error
         except (exceptions.UserError, ImportError) as error:  # no key, no such provider, none whose library is here
-            said = failures.shown(error)
-            message = f"{request.model} cannot be asked: {said} Check the step's model, and the provider's key."
+            said = sentence(f"{request.model} cannot be asked: {failures.shown(error)}")
+            message = f"{said} Check the step's model, and the provider's key."
             raise ModelError(FailureCode.PROVIDER_REJECTED, message) from error
-        transcript.close()
         latency_ms = round((time.monotonic() - began) * 1000)
-        return _reply(request, response, transcript, asked_at=asked_at, latency_ms=latency_ms)
+        return _reply(request, response, current(), asked_at=asked_at, latency_ms=latency_ms)
 
     async def _response(self, model: Model, request: ModelRequest, heard: Heard) -> ModelResponse:
         output = output_of(request, model, wanted=self._options.output)

@@ -90,3 +90,16 @@ async def test_a_provider_that_does_not_recover_is_given_up(
     assert execution.failure is not None
     assert execution.failure.code is code
     assert "Tried 4 times" in execution.failure.message
+
+
+async def test_a_prompt_that_a_server_has_no_room_for_is_cut_once(monkeypatch: pytest.MonkeyPatch, alice: User) -> None:
+    body = {"error": {"code": 400, "message": "the request exceeds the available context size", "type": "invalid"}}
+    line = definition({"id": "one", "model": MODELS[0], "timeout_seconds": 20})
+    with model_server(Answer(status=400, body=body), Answer()) as server:
+        monkeypatch.setenv("OPENAI_BASE_URL", f"{server.url}/v1")
+        stored = await in_thread(start, alice, line)
+        execution = await ExecutionRunner(ports(), execution_id=stored.id, runner="tests").run()
+        assert execution.status is ExecutionStatus.COMPLETED, execution.failure
+        assert len(server.asked) == 2
+    calls = await in_thread(lambda: list(ModelCall.objects.order_by("ordinal").values_list("status", "cost_usd")))
+    assert [status for status, _ in calls] == ["failed", "committed"]
