@@ -37,7 +37,7 @@ from executions.engine.errors import ModelError
 from executions.engine.ports import Heard
 from executions.engine.retries import sentence
 from executions.engine.states import FailureCode
-from executions.llm import failures
+from executions.llm import failures, refusals
 from executions.llm.loading import loaded
 from executions.llm.names import is_known
 from executions.llm.options import Options
@@ -252,6 +252,8 @@ def _reply(
     provider = response.provider_name or request.model.partition(":")[0]
     model = _named(response.model_name) or request.model.partition(":")[2]
     usage = billed.usage or Usage()
+    text, refused = refusals.written(response), refusals.is_refused(response)
+    raw = {"usage": billed.said, "details": response.provider_details, **({"text": text} if refused and text else {})}
     cost = prices.price(
         provider=provider,
         model=model,
@@ -269,26 +271,20 @@ def _reply(
             for part in response.parts
             if isinstance(part, ToolCallPart)
         ),
-        text=_words(response),
+        text=refusals.reason(response) if refused else text,
         finish_reason=_FINISH.get(response.finish_reason or "", FinishReason.STOP),
         usage=usage,
         billing=billed.billing,
         cost_usd=cost,
         provider_request_id=_named(response.provider_response_id),
         latency_ms=latency_ms,
-        raw=_JSON.dump_python({"usage": billed.said, "details": response.provider_details}, mode="json"),
+        raw=_JSON.dump_python(raw, mode="json"),
     )
 
 
 def _named(name: str | None) -> str:
     """Return a name that a provider has given, as far as it is kept."""
     return storable(name or "")[:_NAME]
-
-
-def _words(response: ModelResponse) -> str:
-    """Return what was written, or else why it was not: some providers refuse beside the text."""
-    written = "".join(part.content for part in response.parts if isinstance(part, TextPart))
-    return written or str((response.provider_details or {}).get("refusal") or "")
 
 
 def _plain(arguments: object) -> JsonValue:
