@@ -26,7 +26,7 @@ from access.tickets import Ticket, sign
 ANSWER_KEPT = timedelta(hours=24)  # for a request that is sent again with its `Idempotency-Key`
 #: A change of the password waits until the token is there, and ends it.
 _STILL_THE_SAME = "SELECT id FROM auth_user WHERE id = %s AND password = %s FOR SHARE"
-#: For the rest of the transaction; migration 0004 asks.
+#: For the rest of the transaction; migration 0005 asks.
 _HASHED_ANEW = "SELECT set_config('scriptorium.same_password_of', %s, true)"
 _NAME_LENGTH = 32  # of a digest: enough to tell one token from all others
 

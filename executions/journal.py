@@ -9,7 +9,6 @@ the rest under them (`batch.py`).
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections.abc import Sequence
 from datetime import datetime
@@ -34,8 +33,6 @@ from executions.progress.notifier import announce
 from executions.queued import Group, Waiting
 from executions.threads import in_journal_thread, in_thread, outage_waits
 from telemetry import scope_budgets
-
-logger = logging.getLogger(__name__)
 
 BATCH_SIZE = 256  # items of one transaction
 STALE_SECONDS = 1.0  # what was decided longer ago, and not sent, is decided again
@@ -99,7 +96,7 @@ class PostgresJournal:
                 lacking = self._memory.lacking([waiting.item for waiting in batch])
                 self._memory.learn(await optimistic.read(lacking, self._memory, self._reading))
             except Exception as error:  # noqa: BLE001 - whoever writes under locks meets it again, and tells
-                logger.debug("nothing could be looked up: %r", error)
+                optimistic.log_reason(error, doing="nothing could be looked up")
             self._enqueue(*batch)
 
     async def _write_all(self) -> None:
@@ -197,7 +194,7 @@ class PostgresJournal:
         lost: list[Item] = []
         if batch.error is not None or batch.decided is None:
             # Somebody else has changed a row, or something in it is wrong.
-            logger.info("decided again under locks: %r", batch.error)
+            optimistic.log_reason(batch.error, doing="decided again under locks")
             self._memory.doubt(batch.items)
             if batch.sent and batch.decided is not None and getattr(batch.error, "sqlstate", None) is None:
                 lost += batch.decided.known_by_calls  # or stored: the server has not said that it refuses

@@ -33,7 +33,7 @@ _SETTINGS = {
     "plan_cache_mode": "force_generic_plan",
 }
 #: A prepared statement that is not there, is there already, or would return other columns than it did.
-_FORGOTTEN = (
+FORGOTTEN = (
     psycopg.errors.InvalidSqlStatementName,
     psycopg.errors.DuplicatePreparedStatement,
     psycopg.errors.FeatureNotSupported,
@@ -122,7 +122,7 @@ class Line:
         connection = self._connection
         try:
             yield connection
-        except _FORGOTTEN:
+        except FORGOTTEN:
             self.close()  # it was made anew behind us, or the tables were
             raise
         except psycopg.Error as error:

@@ -14,14 +14,18 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
+import django.db
+import psycopg
+
 from access import multirow
 from documents import repository as documents
 from executions import repository
 from executions.deciding import Decisions, Item, execution_of, papers_of
 from executions.engine.changes import Change
+from executions.engine.errors import EngineError
 from executions.engine.execution import Document, Execution
 from executions.ledger import Book, Page, as_kept, entry
-from executions.line import Line
+from executions.line import FORGOTTEN, Line
 from executions.memory import Found, Heads, Known, Lacking, Memory
 from executions.reading import QUESTIONS, assembled
 from telemetry import recorder
@@ -31,6 +35,34 @@ logger = logging.getLogger(__name__)
 
 class _NeedsLocks(Exception):
     """More than is remembered has to be looked at, or more than the usual rows written."""
+
+
+#: Why something is decided again under locks in the ordinary course: a conflict, a lost connection, an unfit value.
+_FORESEEN = (
+    _NeedsLocks,
+    EngineError,
+    documents.StaleVersion,
+    recorder.StaleCall,
+    psycopg.OperationalError,
+    psycopg.IntegrityError,
+    psycopg.DataError,
+    django.db.OperationalError,
+    django.db.InterfaceError,
+    *FORGOTTEN,
+)
+
+
+def log_reason(why: BaseException | None, *, doing: str) -> None:
+    """Log why something is left to locks: the foreseen at DEBUG, a bug as an error with its traceback.
+
+    What is left is decided under locks all the same, so that a bug in here costs time and no work.
+    """
+    if isinstance(why, psycopg.errors.DivisionByZero):
+        logger.debug("%s: another process has changed a row", doing)
+    elif why is None or isinstance(why, _FORESEEN):
+        logger.debug("%s: %r", doing, why)
+    else:
+        logger.error("%s, because of a bug", doing, exc_info=why)
 
 
 class Decided(Decisions):
@@ -146,5 +178,5 @@ def _outcome(item: Item, decided: Decided) -> Execution | None:
     try:
         return decided.decide(item)
     except Exception as error:  # noqa: BLE001 - whoever is asked under locks says it again
-        logger.debug("left for locks: %r", error)
+        log_reason(error, doing="left for locks")
         return None

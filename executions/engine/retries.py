@@ -71,10 +71,16 @@ def seconds_to_wait(policy: RetryPolicy, error: ModelError, *, tries: int, chanc
     return max(backoff, min(error.retry_after, LONGEST_SECONDS) + share * policy.base_seconds)
 
 
+def sentence(text: str) -> str:
+    """Return a text that another sentence may follow."""
+    text = text.rstrip()
+    return text if text.endswith((".", "!", "?", "…", '."', ".'")) else f"{text}."
+
+
 def given_up(error: ModelError, message: str, *, tries: int) -> Failure:
     """Return why a step fails after its last try, and what to do about it."""
     if not error.transient:
         return Failure(code=error.failure_code, message=message)
     times = "once" if tries == 1 else f"{tries} times"
     advice = _ADVICE.get(error.failure_code, _ADVICE[FailureCode.PROVIDER_UNAVAILABLE])
-    return Failure(code=error.failure_code, message=f"Tried {times}, the last time: {message} {advice}")
+    return Failure(code=error.failure_code, message=f"Tried {times}, the last time: {sentence(message)} {advice}")

@@ -8,7 +8,10 @@ import os
 from pydantic_ai import exceptions
 
 from executions.engine.errors import ModelError
+from executions.engine.retries import sentence
 from executions.engine.states import FailureCode
+from executions.llm.overflow import overflows
+from executions.llm.transcript import current, is_html
 
 _SAID = 500  # characters of what a provider says that are kept
 
@@ -42,27 +45,52 @@ _PERMANENT: tuple[tuple[type[exceptions.ModelAPIError], FailureCode, str], ...] 
 )
 _TOO_LARGE = 413
 _PASSING = frozenset({408, 409, 425, 429})  # with everything from 500 on
+_NO_OVERFLOW = _PASSING | {401, 402, 403, 404}  # whatever else they say
 _NOT_SENT = frozenset({"pool", "connect"})
 
 
+_SENTENCES = ("error", "message", "detail", "errors", "msg")  # where a body has the sentence for people
 _SHORTEST_KEY = 8  # characters; what is shorter hides nothing, and would be found in ordinary words
 
 
 def shown(error: Exception) -> str:
     """Return what a provider, or its library, says: without our keys, as far as it is kept."""
     body = getattr(error, "body", None)
-    text = _told(body) if body else str(error)
+    return _legible(_told(body) if body else str(error))
+
+
+def _legible(text: str) -> str:
+    """Return words for people: without our keys, as far as they are kept. A page is named, and not shown."""
+    if is_html(text):
+        return "a page of HTML"
     for name, value in os.environ.items():
         if name.endswith("_API_KEY") and len(value) >= _SHORTEST_KEY:
             text = text.replace(value, f"[{name}]")
-    return text[:_SAID]
+    return text if len(text) <= _SAID else f"{text[: _SAID - 1]}…"
 
 
 def _told(body: object) -> str:
     """Return the sentence for people in the body of an error; all of a body that has none."""
-    inner = body.get("error", body) if isinstance(body, dict) else body
-    message = inner.get("message") if isinstance(inner, dict) else inner
-    return message if isinstance(message, str) and message else json.dumps(body, ensure_ascii=False, default=str)
+    return _sentence_in(body) or json.dumps(body, ensure_ascii=False, default=str)
+
+
+def _with_names(body: object) -> str:
+    """Return the sentence in the body of an error, with its type and code. Some bodies quote the prompt as well."""
+    inner = body.get("error") if isinstance(body, dict) else None
+    names = [
+        str(each.get(name)) for each in (body, inner) if isinstance(each, dict) for name in ("type", "code", "status")
+    ]
+    return " ".join([_told(body), *names])
+
+
+def _sentence_in(body: object, levels: int = 6) -> str:
+    if isinstance(body, str) or not levels:
+        return body.strip() if isinstance(body, str) else ""
+    if isinstance(body, list):
+        return " ".join(filter(None, (_sentence_in(each, levels - 1) for each in body)))
+    if not isinstance(body, dict):
+        return ""
+    return next(filter(None, (_sentence_in(body.get(name), levels - 1) for name in _SENTENCES)), "")
 
 
 def late(model: str, seconds: float) -> ModelError:
@@ -78,13 +106,21 @@ def silent(model: str, seconds: float) -> ModelError:
 
 
 def gibberish(model: str, error: Exception) -> ModelError:
-    """Return the failure of a call whose answer cannot be read."""
-    message = f"{model} answered something that is no answer: {shown(error) or type(error).__name__}"
+    """Return the failure of a call whose answer cannot be read. What came instead is shown, with its type."""
+    transcript = current()
+    said = transcript.failure
+    words = shown(error) if said is None else _legible(_told(said))
+    kind = f" ({transcript.content_type})" if transcript.content_type else ""
+    message = sentence(f"{model} answered something that is no answer{kind}: {words or type(error).__name__}")
+    if said is not None and overflows(_with_names(said)):
+        return ModelError(FailureCode.CONTEXT_TOO_LONG, f"{message} {_PERMANENT[0][2]}", cut_off=True)
     return ModelError(FailureCode.PROVIDER_UNAVAILABLE, message, transient=True, cut_off=True)
 
 
 def broken_off(model: str) -> ModelError:
     """Return the failure of a call whose answer stopped without an end: nobody knows what is missing."""
+    if current().failure is not None:  # it has said why
+        return gibberish(model, EOFError())
     message = f"{model} broke off in the middle of its answer."
     return ModelError(FailureCode.PROVIDER_UNAVAILABLE, message, transient=True, cut_off=True)
 
@@ -96,7 +132,7 @@ def failure_of(model: str, error: exceptions.ModelAPIError) -> ModelError:
             FailureCode.TIMED_OUT, _message(model, error), transient=True, cut_off=_may_have_arrived(error)
         )
     if isinstance(error, exceptions.ModelConnectionError):
-        message = f"{model} could not be reached: {shown(error)}"
+        message = sentence(f"{model} could not be reached: {shown(error)}")
         return ModelError(FailureCode.PROVIDER_UNAVAILABLE, message, transient=True, cut_off=_may_have_arrived(error))
     if (permanent := _permanent(error)) is not None:
         code, advice = permanent
@@ -113,13 +149,23 @@ def failure_of(model: str, error: exceptions.ModelAPIError) -> ModelError:
 
 
 def _permanent(error: exceptions.ModelAPIError) -> tuple[FailureCode, str] | None:
-    found = next(((code, advice) for kind, code, advice in _PERMANENT if isinstance(error, kind)), None)
+    if _has_no_room(error):
+        return _PERMANENT[0][1:]
+    found = next(((code, advice) for kind, code, advice in _PERMANENT[1:] if isinstance(error, kind)), None)
     if found is None and isinstance(error, exceptions.ModelHTTPError):
         if error.status_code == _TOO_LARGE:
             return _PERMANENT[0][1:]
         if error.status_code < 500 and error.status_code not in _PASSING:
             return _PERMANENT[-1][1:]
     return found
+
+
+def _has_no_room(error: exceptions.ModelAPIError) -> bool:
+    """Whether the prompt is too long, by the words of the provider. Its library knows some of them, and too many."""
+    if getattr(error, "status_code", None) in _NO_OVERFLOW:
+        return False
+    said = _with_names(error.body) if error.body else str(error)
+    return overflows(f"{said} {error.provider_error_code} {error.provider_error_type}")
 
 
 def _may_have_arrived(error: exceptions.ModelAPIError) -> bool:
@@ -142,4 +188,4 @@ def _message(model: str, error: exceptions.ModelAPIError) -> str:
     status = getattr(error, "status_code", None)
     said = f" (HTTP {status})" if status else ""
     done = "broke off its answer" if error.in_stream else "could not be asked"
-    return f"{model} {done}{said}: {shown(error)}"
+    return sentence(f"{model} {done}{said}: {shown(error)}")

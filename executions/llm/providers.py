@@ -35,14 +35,15 @@ from pydantic_ai.settings import ModelSettings
 from executions.engine.calls import FinishReason, ModelReply, ModelRequest, ToolCall, Usage
 from executions.engine.errors import ModelError
 from executions.engine.ports import Heard
+from executions.engine.retries import sentence
 from executions.engine.states import FailureCode
-from executions.llm import failures, transport
+from executions.llm import failures, refusals, transport
 from executions.llm.endings import has_ended
 from executions.llm.extras import Extras
 from executions.llm.loading import loaded
 from executions.llm.names import is_known
 from executions.llm.options import Options
-from executions.llm.transcript import Transcript, begun, listening
+from executions.llm.transcript import Transcript, begin, current, listening
 from executions.llm.usage import bill
 from executions.llm.wording import messages, output_of, parameters
 from telemetry import prices
@@ -79,7 +80,8 @@ class ProviderModel:
             model = _ready.get(request.model)
             if model is None:
                 model = await loaded(_prepared, request.model)
-            began, asked_at, transcript = time.monotonic(), datetime.now(UTC), begun()
+            began, asked_at = time.monotonic(), datetime.now(UTC)
+            begin()
             async with asyncio.timeout(request.timeout_seconds):
                 response = await self._response(model, request, heard)
         except TimeoutError as error:
@@ -89,12 +91,11 @@ class ProviderModel:
         except exceptions.ModelAPIError as error:
             raise failures.failure_of(request.model, error) from error
         except (exceptions.UserError, ImportError) as error:  # no key, no such provider, none whose library is here
-            said = failures.shown(error)
-            message = f"{request.model} cannot be asked: {said} Check the step's model, and the provider's key."
+            said = sentence(f"{request.model} cannot be asked: {failures.shown(error)}")
+            message = f"{said} Check the step's model, and the provider's key."
             raise ModelError(FailureCode.PROVIDER_REJECTED, message) from error
-        transcript.close()
         latency_ms = round((time.monotonic() - began) * 1000)
-        return _reply(request, response, transcript, asked_at=asked_at, latency_ms=latency_ms)
+        return _reply(request, response, current(), asked_at=asked_at, latency_ms=latency_ms)
 
     async def _response(self, model: Model, request: ModelRequest, heard: Heard) -> ModelResponse:
         known = self._extras.refused(request.model)
@@ -259,6 +260,8 @@ def _reply(
     provider = response.provider_name or request.model.partition(":")[0]
     model = _named(response.model_name) or request.model.partition(":")[2]
     usage = billed.usage or Usage()
+    text, refused = refusals.written(response), refusals.is_refused(response)
+    raw = {"usage": billed.said, "details": response.provider_details, **({"text": text} if refused and text else {})}
     cost = prices.price(
         provider=provider,
         model=model,
@@ -276,26 +279,20 @@ def _reply(
             for part in response.parts
             if isinstance(part, ToolCallPart)
         ),
-        text=_words(response),
+        text=refusals.reason(response) if refused else text,
         finish_reason=_FINISH.get(response.finish_reason or "", FinishReason.STOP),
         usage=usage,
         billing=billed.billing,
         cost_usd=cost,
         provider_request_id=_named(response.provider_response_id),
         latency_ms=latency_ms,
-        raw=_JSON.dump_python({"usage": billed.said, "details": response.provider_details}, mode="json"),
+        raw=_JSON.dump_python(raw, mode="json"),
     )
 
 
 def _named(name: str | None) -> str:
     """Return a name that a provider has given, as far as it is kept."""
     return storable(name or "")[:_NAME]
-
-
-def _words(response: ModelResponse) -> str:
-    """Return what was written, or else why it was not: some providers refuse beside the text."""
-    written = "".join(part.content for part in response.parts if isinstance(part, TextPart))
-    return written or str((response.provider_details or {}).get("refusal") or "")
 
 
 def _plain(arguments: object) -> JsonValue:

@@ -75,8 +75,7 @@ class Transcript:
         self._on_line("")
         self._line = []
         text, self._rest = "\n".join(self._rest), []
-        if text.strip() and not self._on_message(text) and self.failure is None:
-            self.failure = text[:_SHOWN]
+        self._on_message(text)
 
     def _on_line(self, line: str) -> None:
         if line.startswith("data:"):
@@ -87,18 +86,23 @@ class Transcript:
         elif line and not line.startswith((":", "event:", "id:", "retry:")):
             self._rest.append(line)
 
-    def _on_message(self, text: str) -> bool:
-        """Take in a whole body, or an event of a stream. Return whether it can be read."""
+    def _on_message(self, text: str) -> None:
+        """Take in a whole body, or an event of a stream."""
         try:
             message = json.loads(text)
         except (ValueError, RecursionError):
-            return False
+            self._on_words(text.strip())
+            return
         for language, report in reports(message):
             self.count.add(language, report)
         self.terms.note(message)
         if _is_failure(message):
             self.failure = message
-        return True
+
+    def _on_words(self, text: str) -> None:
+        """Take in what is no JSON, and no part of any."""
+        if text and self.failure is None and text != "[DONE]" and not text.startswith(("{", "[")):
+            self.failure = text[:_SHOWN]
 
 
 def _is_failure(message: object) -> bool:
@@ -144,8 +148,13 @@ def listening(client: httpx2.AsyncClient) -> httpx2.AsyncClient:
     return client
 
 
-def begun() -> Transcript:
-    """Return the transcript of a call that begins in this task."""
-    transcript = Transcript()
-    _current.set(transcript)
+def current() -> Transcript:
+    """Return the transcript of this task's call, read to its end."""
+    transcript = _current.get() or Transcript()
+    transcript.close()
     return transcript
+
+
+def begin() -> None:
+    """Begin the transcript of a call, which is made by this task."""
+    _current.set(Transcript())

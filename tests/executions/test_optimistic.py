@@ -19,7 +19,7 @@ from psycopg.sql import SQL, Identifier
 from pydantic import JsonValue
 
 from documents import repository as documents
-from executions import line, models, repository
+from executions import line, models, optimistic, repository
 from executions.engine import changes, claiming
 from executions.engine.calls import Call
 from executions.engine.errors import IllegalTransition, Superseded, Unavailable
@@ -136,6 +136,61 @@ async def test_what_somebody_else_has_changed_meanwhile_is_decided_again(
         now = await in_thread(repository.get, each.id)
         assert await whole_log(each) == list(range(1, now.last_sequence + 1))
     assert await in_thread(lambda: ModelCall.objects.get(execution_id=cancelled.id).status) == "discarded"
+
+
+def reasons(told: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
+    """Return what was said of why locks were needed."""
+    return [record for record in told.records if LOCKS in record.getMessage()]
+
+
+async def test_a_conflict_is_no_news(journal: PostgresJournal, ann: User, told: pytest.LogCaptureFixture) -> None:
+    execution = await begin(journal, await claimed(journal, await in_thread(start, ann)))
+    await in_thread(cancel, ann, execution.id)
+    with pytest.raises(IllegalTransition):
+        await complete(journal, execution)
+    [reason] = reasons(told)
+    assert reason.levelno == logging.DEBUG
+    assert "another process has changed a row" in reason.getMessage()
+    assert "DivisionByZero" not in told.text
+
+
+async def test_a_bug_in_a_decision_is_told_with_its_traceback_and_to_whom_it_concerns(
+    journal: PostgresJournal, ann: User, told: pytest.LogCaptureFixture
+) -> None:
+    execution = await begin(journal, await claimed(journal, await in_thread(start, ann)))
+
+    def broken(*_: object) -> changes.Change:
+        raise TypeError("a bug of ours")
+
+    transition = Transition(execution_id=execution.id, epoch=execution.runner_epoch, decide=broken)
+    with pytest.raises(TypeError, match="a bug of ours"):
+        await journal.commit(transition)
+    [fault] = [record for record in told.records if record.levelno >= logging.ERROR]
+    assert "because of a bug" in fault.getMessage()
+    assert fault.exc_info is not None
+    assert (await complete(journal, execution)).steps["one"].status is StepStatus.COMPLETED
+
+
+@pytest.mark.parametrize(
+    ("why", "level"),
+    [
+        (psycopg.errors.DivisionByZero("division by zero"), logging.DEBUG),
+        (psycopg.errors.UniqueViolation("twice"), logging.DEBUG),
+        (psycopg.errors.DeadlockDetected("deadlock"), logging.DEBUG),
+        (psycopg.errors.DuplicatePreparedStatement("again"), logging.DEBUG),
+        (Unavailable("The connection was lost."), logging.DEBUG),
+        (psycopg.errors.UndefinedTable("no such table"), logging.ERROR),
+        (psycopg.errors.SyntaxError("near"), logging.ERROR),
+        (ZeroDivisionError("division by zero"), logging.ERROR),
+        (KeyError("x"), logging.ERROR),
+    ],
+    ids=repr,
+)
+def test_a_conflict_is_told_apart_from_a_bug(why: Exception, level: int, told: pytest.LogCaptureFixture) -> None:
+    optimistic.log_reason(why, doing="decided again under locks")
+    [record] = told.records
+    assert (record.levelno, bool(record.exc_info)) == (level, level == logging.ERROR)
+    assert "DivisionByZero" not in record.getMessage()
 
 
 async def test_a_runner_that_was_overtaken_stores_nothing_however_much_it_remembers(

@@ -20,6 +20,7 @@ from executions.wiring import ports
 from telemetry.models import ModelCall
 from tests.engine.world import definition
 from tests.executions.moves import start
+from tests.llm import wire
 from tests.llm.model_server import Answer, Line, Misbehaviour, model_server
 from tests.llm.models import forget_models
 
@@ -90,3 +91,35 @@ async def test_a_provider_that_does_not_recover_is_given_up(
     assert execution.failure is not None
     assert execution.failure.code is code
     assert "Tried 4 times" in execution.failure.message
+
+
+async def test_a_prompt_that_a_server_has_no_room_for_is_cut_once(monkeypatch: pytest.MonkeyPatch, alice: User) -> None:
+    body = {"error": {"code": 400, "message": "the request exceeds the available context size", "type": "invalid"}}
+    line = definition({"id": "one", "model": MODELS[0], "timeout_seconds": 20})
+    with model_server(Answer(status=400, body=body), Answer()) as server:
+        monkeypatch.setenv("OPENAI_BASE_URL", f"{server.url}/v1")
+        stored = await in_thread(start, alice, line)
+        execution = await ExecutionRunner(ports(), execution_id=stored.id, runner="tests").run()
+        assert execution.status is ExecutionStatus.COMPLETED, execution.failure
+        assert len(server.asked) == 2
+    calls = await in_thread(lambda: list(ModelCall.objects.order_by("ordinal").values_list("status", "cost_usd")))
+    assert [status for status, _ in calls] == ["failed", "committed"]
+
+
+@pytest.mark.parametrize("reviewed", [False, True], ids=["document", "review"])
+async def test_a_filter_in_mid_answer_is_the_reason_why_a_step_fails(
+    monkeypatch: pytest.MonkeyPatch, alice: User, reviewed: bool
+) -> None:
+    cut = {"index": 0, "finish_reason": "content_filter", "message": {"role": "assistant", "content": "Som"}}
+    filtered = Answer(streamed={**wire.completion("", {}), "choices": [cut]})
+    review = {"review": {"rubric": "It is short.", "model": MODELS[0]}} if reviewed else {}
+    line = definition({"id": "one", "model": MODELS[0], "timeout_seconds": 20, **review})
+    with model_server(*([Answer()] if reviewed else []), filtered) as server:
+        monkeypatch.setenv("OPENAI_BASE_URL", f"{server.url}/v1")
+        stored = await in_thread(start, alice, line)
+        execution = await ExecutionRunner(ports(), execution_id=stored.id, runner="tests").run()
+    failure = execution.steps["one"].failure
+    assert failure is not None
+    assert failure.code is FailureCode.MODEL_REFUSED
+    assert "The provider's content filter stopped the answer." in failure.message
+    assert "Som" not in failure.message

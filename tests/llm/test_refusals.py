@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -76,6 +77,7 @@ async def keys(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
     """Keys that no real provider knows, and clients that are made anew."""
     monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
     monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-test")
+    monkeypatch.setenv("GOOGLE_API_KEY", "sk-test")
     await forget_models()
     yield
     await forget_models()
@@ -85,6 +87,7 @@ async def _reply(monkeypatch: pytest.MonkeyPatch, model: str, answer: Answer, *,
     with model_server(answer) as server:
         monkeypatch.setenv("OPENAI_BASE_URL", f"{server.url}/v1")
         monkeypatch.setenv("ANTHROPIC_BASE_URL", server.url)
+        monkeypatch.setenv("GOOGLE_GEMINI_BASE_URL", server.url)
         return await providers.ProviderModel(Options(streaming=streaming)).complete(request_to(model), ignore)
 
 
@@ -106,3 +109,79 @@ async def test_a_refusal_is_told_with_its_reason_and_not_mended(
     outcome = parse_reply(reply, schema={"type": "object"}, max_questions=0)
     assert isinstance(outcome, Unusable)
     assert (outcome.failure.code, outcome.failure.message) == (FailureCode.MODEL_REFUSED, WHY)
+
+
+CUT = "Som"
+FILTER = "The provider's content filter stopped the answer"
+
+
+def _filtered(text: str) -> dict[str, Any]:
+    message = {"role": "assistant", "content": text or None}
+    choice = {"index": 0, "finish_reason": "content_filter", "message": message}
+    return {**wire.completion("", {}), "choices": [choice]}
+
+
+def _stopped(text: str) -> dict[str, Any]:
+    content = [{"type": "text", "text": text}] if text else []
+    return {**wire.message("", {}), "content": content, "stop_reason": "refusal"}
+
+
+def _unsafe(text: str, kind: str) -> dict[str, Any]:
+    content = {"role": "model", "parts": [{"text": text}] if text else []}
+    usage = {"promptTokenCount": 10, "candidatesTokenCount": 5 if text else 0}
+    candidate = {"index": 0, "content": content, "finishReason": kind}
+    return {"candidates": [candidate], "modelVersion": "gemini-2.5-pro", "usageMetadata": usage}
+
+
+def _incomplete(text: str) -> dict[str, Any]:
+    part = {"type": "output_text", "text": text, "annotations": []}
+    output = [{**RESPONSE["output"][0], "content": [part] if text else []}]
+    return {**RESPONSE, "status": "incomplete", "incomplete_details": {"reason": "content_filter"}, "output": output}
+
+
+def _as(body: dict[str, Any], *, streaming: bool) -> Answer:
+    if "candidates" in body and streaming:
+        return Answer(body=f"data: {json.dumps(body)}\n\n", type="text/event-stream")
+    return Answer(streamed=body) if streaming else Answer(body=body)
+
+
+FILTERS = {
+    "chat": ("openai:gpt-5", _filtered, f"{FILTER}."),
+    "messages": ("anthropic:claude-sonnet-5-5", _stopped, f"{FILTER} (refusal)."),
+    **{
+        f"Google, {kind}": ("google:gemini-2.5-pro", partial(_unsafe, kind=kind), f"{FILTER} ({kind}).")
+        for kind in ("SAFETY", "RECITATION", "PROHIBITED_CONTENT")
+    },
+}
+
+
+@pytest.mark.parametrize("text", [CUT, ""], ids=["after some text", "at once"])
+@pytest.mark.parametrize("streaming", [False, True], ids=["whole", "streamed"])
+@pytest.mark.parametrize(("model", "said", "why"), FILTERS.values(), ids=FILTERS)
+async def test_a_filter_is_the_reason_and_not_the_text_that_it_cut(
+    monkeypatch: pytest.MonkeyPatch,
+    model: str,
+    said: Callable[[str], dict[str, Any]],
+    why: str,
+    streaming: bool,
+    text: str,
+) -> None:
+    found = await _reply(monkeypatch, model, _as(said(text), streaming=streaming), streaming=streaming)
+    outcome = parse_reply(found, schema={"type": "object"}, max_questions=0)
+    assert isinstance(outcome, Unusable)
+    assert (outcome.failure.code, outcome.failure.message) == (FailureCode.MODEL_REFUSED, why)
+    assert isinstance(found.raw, dict)
+    assert found.raw.get("text", "") == text  # it was paid for, and is kept
+
+
+async def test_a_filter_of_responses_is_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = await _reply(monkeypatch, "openai-responses:gpt-5", Answer(body=_incomplete(CUT)), streaming=False)
+    assert (found.finish_reason, found.text) == (FinishReason.REFUSED, f"{FILTER}.")
+
+
+@pytest.mark.parametrize("streaming", [False, True], ids=["whole", "streamed"])
+async def test_a_prompt_that_is_blocked_is_told_as_one(monkeypatch: pytest.MonkeyPatch, streaming: bool) -> None:
+    blocked = {"promptFeedback": {"blockReason": "PROHIBITED_CONTENT"}, "modelVersion": "gemini-2.5-pro"}
+    body = {**blocked, "candidates": [], "usageMetadata": {"promptTokenCount": 10}}
+    found = await _reply(monkeypatch, "google:gemini-2.5-pro", _as(body, streaming=streaming), streaming=streaming)
+    assert found.text == "The provider's content filter stopped the prompt (PROHIBITED_CONTENT)."

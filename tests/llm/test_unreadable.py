@@ -146,6 +146,71 @@ async def test_the_newline_after_a_key_is_none_of_it(monkeypatch: pytest.MonkeyP
     assert (await complete(monkeypatch, OPENAI, Answer(), streaming=False)).tool_calls
 
 
+PAGE = "<!DOCTYPE html>\n<html><head><title>Sign in</title></head><body>Out of order</body></html>"
+LOADING = "The model is loading"
+INSTEAD = {
+    "an object": ({"error": {"message": LOADING, "code": 503}}, LOADING),
+    "a text": ({"error": LOADING}, LOADING),
+    "a message": ({"message": LOADING}, LOADING),
+    "a detail": ({"detail": LOADING}, LOADING),
+    "several details": ({"detail": [{"loc": ["body"], "msg": LOADING}]}, LOADING),
+    "no sentence": ({"error": {"code": 7}}, '{"error": {"code": 7}}'),
+    "plain words": (LOADING, LOADING),
+    "a page": (PAGE, "a page of HTML"),
+    "a page without a type": ("\n<html><body>Out of order</body></html>", "a page of HTML"),
+    "our key": ({"error": f"The key {KEY} is unknown"}, "The key ["),
+}
+
+
+def instead(model: str, body: object, *, form: str) -> Answer:
+    """Return what comes instead of an answer: as a body of its own, or as an event in a stream."""
+    if form == "event":
+        text = body if isinstance(body, str) else json.dumps(body)
+        ended = "data: [DONE]\n\n" if model == OPENAI else ""
+        return Answer(body=f"data: {text}\n\n{ended}", type="text/event-stream")
+    kind = "text/html" if isinstance(body, str) and "<" in body else "application/json"
+    return Answer(body=body, type=kind)
+
+
+@pytest.mark.parametrize(
+    ("model", "form"), [(OPENAI, "whole"), (OPENAI, "streamed"), (OPENAI, "event"), (ANTHROPIC, "streamed")]
+)
+@pytest.mark.parametrize(("body", "words"), INSTEAD.values(), ids=INSTEAD)
+async def test_what_came_instead_of_an_answer_is_told_in_its_own_words(
+    monkeypatch: pytest.MonkeyPatch, model: str, body: object, words: str, form: str
+) -> None:
+    with pytest.raises(ModelError) as failed:
+        await complete(monkeypatch, model, instead(model, body, form=form), streaming=form != "whole")
+    error = failed.value
+    assert (error.failure_code, error.transient) == (FailureCode.PROVIDER_UNAVAILABLE, True)
+    assert words in str(error)
+    assert str(error).endswith(".")
+    assert not any(secret in str(error) for secret in (KEY, "<", "Out of order"))
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+async def test_the_type_of_what_came_instead_is_told(monkeypatch: pytest.MonkeyPatch, streaming: bool) -> None:
+    with pytest.raises(ModelError) as failed:
+        await complete(monkeypatch, OPENAI, Answer(body=PAGE, type="text/html; charset=utf-8"), streaming=streaming)
+    assert str(failed.value) == "openai:gpt-5 answered something that is no answer (text/html): a page of HTML."
+
+
+@pytest.mark.parametrize("model", [OPENAI, ANTHROPIC])
+async def test_a_page_with_an_error_is_not_shown_either(monkeypatch: pytest.MonkeyPatch, model: str) -> None:
+    with pytest.raises(ModelError) as failed:
+        await complete(monkeypatch, model, Answer(status=502, body=PAGE, type="text/html"), streaming=True)
+    assert str(failed.value).endswith("could not be asked (HTTP 502): a page of HTML.")
+
+
+@pytest.mark.parametrize("words", ["Forbidden", "Forbidden."])
+async def test_advice_is_a_sentence_of_its_own(monkeypatch: pytest.MonkeyPatch, words: str) -> None:
+    with pytest.raises(ModelError) as failed:
+        await complete(monkeypatch, OPENAI, Answer(status=403, body={"error": words}), streaming=True)
+    assert str(failed.value).endswith(
+        ": Forbidden. Check the provider's key, its permissions, and that it may use this model."
+    )
+
+
 UNCOUNTED = [
     (OPENAI, {**COMPLETION, "usage": None}),
     (OPENAI, {**COMPLETION, "usage": {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}}),

@@ -89,7 +89,7 @@ class Migration(migrations.Migration):
     """A function and indexes on Procrastinate's table, of jobs that wait."""
 
     dependencies = [
-        ("executions", "0019_without_the_indexes_before"),
+        ("executions", "0021_optional_brief"),
         ("procrastinate", "0041_post_retry_failed_job"),
     ]
 

@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("access", "0002_session_names"),
+        ("access", "0003_kept_answers"),
     ]
 
     operations = [

@@ -27,7 +27,7 @@ class Migration(migrations.Migration):
     """A trigger on Django's table of users: admin, commands, code and people with psql all pass it."""
 
     dependencies = [
-        ("access", "0003_password_tries"),
+        ("access", "0004_password_tries"),
         ("auth", "0012_alter_user_first_name_max_length"),
         ("knox", "0009_extend_authtoken_field"),
     ]

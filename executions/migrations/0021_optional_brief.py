@@ -7,7 +7,7 @@ import access.json_text
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("executions", "0019_without_the_indexes_before"),
+        ("executions", "0020_index_for_the_inbox"),
     ]
 
     operations = [
