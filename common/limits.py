@@ -12,7 +12,7 @@ from typing import Any
 
 def _limit(setting: str, default: int, meaning: str, *, answer: str, minimum: int = 1) -> Any:
     """Return a field of `Limits`. `setting` is the environment variable; `minimum` is its least value."""
-    metadata = {"setting": setting, "meaning": meaning, "answer": answer, "minimum": minimum}
+    metadata = {"setting": setting, "default": default, "meaning": meaning, "answer": answer, "minimum": minimum}
     return field(default=default, metadata=metadata)
 
 
@@ -132,4 +132,4 @@ def configure(values: Limits) -> None:
 
 def settings_of_limits() -> list[tuple[str, str, int, int]]:
     """Return (field, setting, default, minimum) of each limit, in order."""
-    return [(f.name, f.metadata["setting"], f.default, f.metadata["minimum"]) for f in fields(Limits)]
+    return [(f.name, f.metadata["setting"], f.metadata["default"], f.metadata["minimum"]) for f in fields(Limits)]
