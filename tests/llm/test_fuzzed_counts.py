@@ -22,8 +22,10 @@ EXAMPLES = max(5, round(6 * SECONDS))
 fuzzed = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow], database=None)
 languages = pytest.mark.parametrize("language", Language, ids=lambda each: each.name.lower())
 
-counts = st.integers(0, 12) | st.integers(0, 2**60)
-odd = st.integers(-5, -1) | st.floats() | st.booleans() | st.text(max_size=3) | st.just([]) | st.just({})
+counts: st.SearchStrategy[Any] = st.integers(0, 12) | st.integers(0, 2**60)
+odd: st.SearchStrategy[Any] = (
+    st.integers(-5, -1) | st.floats() | st.booleans() | st.text(max_size=3) | st.just([]) | st.just({})
+)
 
 
 def report_of(language: Language, numbers: Mapping[str, Any]) -> dict[str, Any]:
