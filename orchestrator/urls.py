@@ -14,8 +14,8 @@ api: list[URLPattern | URLResolver] = [
     path("", include("documents.urls")),
     path("", include("telemetry.urls")),
     path("", include("executions.urls")),
-    re_path(r"^openapi\.json$", SpectacularJSONAPIView.as_view(), name="openapi"),
-    re_path(r"^docs/?$", SpectacularSwaggerView.as_view(url_name="openapi"), name="docs"),
+    re_path(r"^openapi\.json$", SpectacularJSONAPIView.as_view(metadata_class=None), name="openapi"),
+    re_path(r"^docs/?$", SpectacularSwaggerView.as_view(url_name="openapi", metadata_class=None), name="docs"),
 ]
 
 urlpatterns = [
