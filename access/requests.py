@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+import string
+from collections.abc import Mapping
+from typing import IO, Any
+from urllib.parse import quote_from_bytes
 
 from django.core.handlers.asgi import ASGIRequest
 
@@ -19,6 +22,12 @@ class Utf8Request(ASGIRequest):
     Django looks up the codec that a client names, and decodes forms with it. Some codecs are no text encodings, and
     some take time that grows with the square of the size.
     """
+
+    def __init__(self, scope: Mapping[str, Any], body_file: IO[bytes]) -> None:
+        query: bytes = scope.get("query_string", b"")
+        if not query.isascii():  # Django would not take it; as escapes it is read as all others
+            scope = {**scope, "query_string": quote_from_bytes(query, safe=string.printable).encode()}
+        super().__init__(scope, body_file)
 
     def _set_content_type_params(self, meta: dict[str, Any]) -> None:
         self.content_type = meta.get("CONTENT_TYPE", "").partition(";")[0].strip().lower()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from uuid import UUID
 
@@ -14,6 +15,8 @@ from rest_framework.exceptions import NotFound
 from access.names import spellings
 from access.selectors import Person, visible_scopes
 from documents.models import Document, DocumentStatus, DocumentVersion
+
+_MINUS_SIGNS = re.compile(r"-(?:[^\w\"]*-)+")
 
 
 class _Words(Func):
@@ -54,8 +57,13 @@ def documents(
         return rows
     title, content = SearchVector("title", config="simple"), _Words("content")
     text = CombinedExpression(title, "||", content, output_field=SearchVectorField())
-    found = newest.annotate(text=text).filter(text=SearchQuery(q, config="simple", search_type="websearch"))
+    found = newest.annotate(text=text).filter(text=SearchQuery(_searched(q), config="simple", search_type="websearch"))
     return rows.filter(id__in=found.values("document_id"))
+
+
+def _searched(q: str) -> str:
+    """Return a query without runs of minus signs: PostgreSQL reads each as one more `not`, up to 32 of them."""
+    return _MINUS_SIGNS.sub(" ", q)
 
 
 def version(*, user: Person, document_id: UUID, number: int | None = None) -> DocumentVersion:

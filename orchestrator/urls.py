@@ -16,7 +16,7 @@ api: list[URLPattern | URLResolver] = [
     path("", include("telemetry.urls")),
     path("", include("executions.urls")),
     re_path(r"^openapi\.json$", openapi, name="openapi"),
-    re_path(r"^docs/?$", SpectacularSwaggerSplitView.as_view(url_name="openapi"), name="docs"),
+    re_path(r"^docs/?$", SpectacularSwaggerSplitView.as_view(url_name="openapi", metadata_class=None), name="docs"),
 ]
 
 urlpatterns = [

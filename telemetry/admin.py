@@ -77,10 +77,33 @@ class VersionedAdmin(ModelAdmin):
             return super().changeform_view(*arguments, **options)
 
 
+class TiersField(forms.JSONField):
+    """JSON; what Python's reader cannot hold is a fault too."""
+
+    def to_python(self, value: Any) -> Any:
+        """Return what the JSON says.
+
+        Raises:
+            ValidationError: it is no JSON, is nested too deep, or has a number with too many digits.
+        """
+        try:
+            return super().to_python(value)
+        except (RecursionError, ValueError) as error:
+            raise ValidationError("Enter JSON with numbers of at most 4,300 digits, and not nested deep.") from error
+
+    def bound_data(self, data: Any, initial: Any) -> Any:
+        """Return what the form shows again: the text itself where it cannot be read."""
+        try:
+            return super().bound_data(data, initial)
+        except (RecursionError, ValueError):
+            return forms.fields.InvalidJSONInput(data)
+
+
 class PriceForm(VersionedForm):
     """A price."""
 
     what = "price"
+    tiers = TiersField(required=False, help_text=Price._meta.get_field("tiers").help_text)  # noqa: SLF001 - public
 
     class Meta:
         model = Price

@@ -17,6 +17,7 @@ FREE_PROVIDERS = frozenset({"rehearsal"})
 #: Runs on a machine of one's own, and costs nothing unless somebody has set a price.
 LOCAL_PROVIDERS = frozenset({"ollama"})
 MOST_RATE = 1_000_000  # US dollars per million tokens
+MOST_TOKENS = 10**12  # above which a tier may begin
 _MILLION = 1_000_000
 _ANY = "*"  # in a pattern: any characters, also none
 #: US dollars per million tokens.
@@ -89,7 +90,7 @@ class Rates(BaseModel):
 class Tier(Rates):
     """What the whole of a call costs whose input, cached or not, is longer than `above_input_tokens`."""
 
-    above_input_tokens: Annotated[int, Field(ge=1)]
+    above_input_tokens: Annotated[int, Field(ge=1, le=MOST_TOKENS)]
 
 
 _TIERS: TypeAdapter[list[Tier]] = TypeAdapter(list[Tier])

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 from channels.db import database_sync_to_async
 from django.conf import settings
-from django.core.exceptions import DisallowedHost
+from django.core.exceptions import DisallowedHost, TooManyFieldsSent
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import InterfaceError, OperationalError
 from rest_framework.exceptions import APIException, MethodNotAllowed
@@ -66,6 +66,14 @@ class BadHost(APIException):
     default_detail = "This server does not serve that host."
 
 
+class BadQuery(APIException):
+    """The query has more fields than are read."""
+
+    status_code = 400
+    default_code = "bad-request"
+    default_detail = "The query has too many fields."
+
+
 class StreamConsumer:
     """Serves events to each client that may read them.
 
@@ -112,15 +120,18 @@ async def let_in(request: Utf8Request, admit: Callable[[], Admitted]) -> Admitte
     """Return what `admit` says, which is asked in a thread.
 
     Raises:
-        MethodNotAllowed, BadHost: it is not asked. Unavailable: the database is away.
+        MethodNotAllowed, BadHost, BadQuery: it is not asked. Unavailable: the database is away.
         Broken: there is a bug, which the log has.
     """
     if request.method != "GET":
         raise MethodNotAllowed(str(request.method))
     try:
         request.get_host()
+        _ = request.GET
     except DisallowedHost as error:
         raise BadHost from error
+    except TooManyFieldsSent as error:
+        raise BadQuery from error
     try:
         with reading():
             return await database_sync_to_async(admit, thread_sensitive=False)()

@@ -66,3 +66,47 @@ def test_a_word_that_only_an_old_version_has_is_not_found(api: Callable[..., API
     store(scope, title="Lending tools")
     store(scope, version=2, title="Lending bicycles")
     assert (finds(api, alice, "tools"), finds(api, alice, "bicycles")) == (False, True)
+
+
+@pytest.mark.parametrize(
+    "q",
+    [
+        "-" * 33,
+        "-" * 500,
+        "- " * 200,
+        "-(" * 200,
+        "-\u00a0" * 200,
+        "-!:-*" * 90,
+        "lending " + "-" * 40,
+        '-"' * 200,
+        '-"a" ' * 90,
+        "-a" * 200,
+        "(" * 500,
+        "((" * 100 + "a" + "))" * 100,
+        '"' * 499,
+        "or " * 150,
+        "-or " * 120,
+        "a or " * 100,
+        "\\" * 500,
+        "' & ! | <-> :* \\",
+        "a:*" * 100,
+    ],
+    ids=lambda q: f"{q[:8]}… ({len(q)})",
+)
+def test_a_search_for_anything_is_answered(api: Callable[..., APIClient], alice: User, q: str) -> None:
+    store(scope_of(alice), title="Lending tools", content=CONTENT)
+    assert api(alice).get("/api/v1/documents/", {"q": q}).status_code == 200
+
+
+@pytest.mark.parametrize("q", ["x" * 501, "-" * 501, "a\x00", " "])
+def test_a_search_that_cannot_be_is_refused(api: Callable[..., APIClient], alice: User, q: str) -> None:
+    assert api(alice).get("/api/v1/documents/", {"q": q}).status_code == 422
+
+
+@pytest.mark.parametrize(
+    ("q", "found"),
+    [("lending -absent", True), ("lending -tools", False), ("lending --- tools", True), ("-tools", False)],
+)
+def test_a_minus_sign_leaves_a_word_out(api: Callable[..., APIClient], alice: User, q: str, found: bool) -> None:
+    store(scope_of(alice), title="Lending tools", content=CONTENT)
+    assert finds(api, alice, q) is found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import socket
 import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -177,3 +178,27 @@ def test_a_stream_is_found_by_every_spelling_of_its_scope(client: httpx.Client, 
     with client.stream("GET", f"/scopes/project/{name}/stream") as response:
         assert (response.status_code, response.headers["Content-Type"]) == (200, "text/event-stream")
     assert send(client, f"/scopes/project/{name}/stream-tickets", b"{}").status_code == 201
+
+
+def test_a_stream_with_very_many_query_fields_is_refused(client: httpx.Client, pending: str) -> None:
+    query = "&".join(f"a{number}=1" for number in range(1_100))
+    for path in (
+        f"/executions/{pending}/stream",
+        "/scopes/project/bodies/stream",
+        "/executions/",
+    ):
+        response = client.get(f"{path}?{query}")
+        assert (response.status_code, response.json()["code"]) == (400, "bad-request"), path
+        assert response.headers["Content-Type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize("query", [b"a=\xff", b"types=\xff\xfe", b"last_event_id=\xc3", b"ticket=\xff"])
+def test_a_stream_with_bytes_that_are_no_text_in_its_query_is_refused(
+    served: Machine, pending: str, query: bytes
+) -> None:
+    path = f"/api/v1/executions/{pending}/stream".encode()
+    request = b"GET %s?%s HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n" % (path, query)
+    with socket.create_connection(("127.0.0.1", served.port), timeout=20) as connection:
+        connection.sendall(request)
+        answer = connection.recv(65_536)
+    assert int(answer.split()[1]) in {400, 401, 422}, answer

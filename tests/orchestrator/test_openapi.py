@@ -68,3 +68,10 @@ def test_the_page_is_public_and_loads_nothing_from_elsewhere(path: str) -> None:
 def test_its_assets_are_served_here() -> None:
     response = Client().get("/static/drf_spectacular_sidecar/swagger-ui-dist/swagger-ui-bundle.js")
     assert response.status_code == 200
+
+
+@pytest.mark.parametrize("path", ["docs", "docs/", "openapi.json"])
+@pytest.mark.parametrize("method", ["OPTIONS", "POST", "DELETE", "PUT", "TRACE"])
+def test_the_documentation_is_read_alone(path: str, method: str) -> None:
+    client = Client(raise_request_exception=False)
+    assert client.generic(method, f"/api/v1/{path}").status_code == 405

@@ -57,6 +57,14 @@ def test_staff_set_a_price_by_which_calls_are_priced(admin_client: Client) -> No
         ({"output_usd": "1000001"}, "output_usd"),
         ({"tiers": "[{}]"}, "tiers"),
         ({"tiers": "no JSON"}, "tiers"),
+        ({"tiers": '[{"above_input_tokens": ' + "9" * 5_000 + ', "input": 1, "output": 1}]'}, "tiers"),
+        ({"tiers": '[{"above_input_tokens": ' + "9" * 4_000 + ', "input": 1, "output": 1}]'}, "tiers"),
+        ({"tiers": '[{"above_input_tokens": "' + "9" * 5_000 + '", "input": 1, "output": 1}]'}, "tiers"),
+        ({"tiers": '[{"above_input_tokens": 1, "input": ' + "9" * 5_000 + ', "output": 1}]'}, "tiers"),
+        ({"tiers": '[{"above_input_tokens": 1, "input": "' + "9" * 5_000 + '", "output": 1}]'}, "tiers"),
+        ({"tiers": '[{"above_input_tokens": 1, "input": 1e999, "output": 1}]'}, "tiers"),
+        ({"tiers": '[{"above_input_tokens": NaN, "input": 1, "output": 1}]'}, "tiers"),
+        ({"tiers": "[" * 100_000}, "tiers"),
     ],
 )
 def test_what_is_no_price_is_refused_beside_its_field(admin_client: Client, change: dict[str, str], field: str) -> None:
