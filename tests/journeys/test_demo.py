@@ -84,7 +84,8 @@ def test_a_demo_that_is_killed_takes_its_server_and_database_along(tmp_path: Pat
     }
     command = [sys.executable, "manage.py", "demo"]
     with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) as demo:
-        assert (output := demo.stdout) is not None
+        output = demo.stdout
+        assert output is not None
         wait_until(lambda: "a worker took it" in output.readline(), what="a model call that takes a minute")
         assert any("serve" in each for each in _users_of(tmp_path))
         demo.send_signal(number)
@@ -97,7 +98,8 @@ def test_a_server_ends_when_make_is_killed(tmp_path: Path) -> None:
     environment = {**os.environ, "DATA_DIR": str(tmp_path), "PORT": str(free_port()), "SERVE_FLAGS": "--no-worker"}
     command = ["make", "--no-print-directory", "serve"]
     with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) as make:
-        assert (output := make.stdout) is not None
+        output = make.stdout
+        assert output is not None
         wait_until(lambda: "ready" in output.readline(), what="a server that is ready")
         make.kill()
         wait_until(lambda: not _users_of(tmp_path), what="the end of the server")
