@@ -42,6 +42,7 @@ _PROBLEM_EXAMPLE: Json = {
     "instance": "/api/v1/executions/01a227e9-52c0-74a6-b1f4-e53f30d81941",
     "code": "not-found",
     "errors": [],
+    "error_count": 0,
     "request_id": "01a227e9-5c04-7119-93ac-348828f43650",
 }
 

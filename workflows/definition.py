@@ -288,7 +288,12 @@ def parse_definition(source: object) -> WorkflowDefinition:
         raise DefinitionError([fault for fault in found if not _follows(fault, found)]) from error
     if faults := [*limit_faults(definition), *schema_limit_faults(definition)]:
         raise DefinitionError(faults)  # nothing else may look at such schemas
-    if faults := [*schema_meaning_faults(definition), *reference_faults(definition)]:
+    foreign = list(schema_meaning_faults(definition))  # they say what to write; the dialect says only that it is wrong
+    named = {fault.pointer for fault in foreign}
+    others = (
+        each for each in reference_faults(definition) if each.code != "invalid_schema" or each.pointer not in named
+    )
+    if faults := [*foreign, *others]:
         raise DefinitionError(faults)
     return definition
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterator
 
@@ -12,6 +11,7 @@ from common.limits import limits
 from common.source import most_levels
 
 #: What PostgreSQL keeps in no text: U+0000, and halves of surrogate pairs.
+_LARGEST_NUMBER = 10**300
 UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 
@@ -60,8 +60,9 @@ def bound_faults(source: object) -> Iterator[Fault]:
     count = 0
     for _ in range(most_levels() + 1):
         for path, value in level:
-            if isinstance(value, float) and not math.isfinite(value):
-                yield Fault(pointer=pointer(*path), code="not_finite", detail="JSON has finite numbers alone.")
+            if isinstance(value, int | float) and not -_LARGEST_NUMBER <= value <= _LARGEST_NUMBER:  # nor is NaN
+                detail = "A number is finite, and has at most 300 digits."
+                yield Fault(pointer=pointer(*path), code="number_out_of_range", detail=detail)
         count += len(level)
         if count > limits().definition_bytes:
             detail = f"It has more than {limits().definition_bytes:,} values (MAX_DEFINITION_BYTES)."

@@ -12,7 +12,7 @@ import jsonschema_rs
 from pydantic import JsonValue
 
 from common.limits import limits
-from workflows.dialects import DIALECTS, UnknownDialect, dialect_of
+from workflows.dialects import DIALECTS, Dialect, UnknownDialect, dialect_of
 from workflows.faults import Fault, pointer
 from workflows.subschemas import Place, UnresolvableReference, alternatives, base_of, everywhere, kinds_of, root_of
 
@@ -24,7 +24,6 @@ _LARGEST = 10 * 1024 * 1024
 _LARGEST_FOR_LONG_TEXTS = 256 * 1024
 _LINEAR = jsonschema_rs.RegexOptions(size_limit=_LARGEST_FOR_LONG_TEXTS)
 _BACKTRACKING = jsonschema_rs.FancyRegexOptions(size_limit=_LARGEST, backtrack_limit=20_000)
-_LARGEST_NUMBER = 10**300
 _MOST_WAYS = 64  # of being valid that are looked at
 
 
@@ -134,12 +133,13 @@ def _patterns(schema: object) -> Iterator[object]:
 def schema_faults(schema: JsonSchema, *where: str | int) -> Iterator[Fault]:
     """Yield what keeps a schema from being one; `where` leads to it."""
     try:
-        root = root_of(schema)
+        dialect = dialect_of(schema)
     except UnknownDialect as error:
         yield _fault(pointer(*where, "$schema"), str(error))
         return
-    found = [*_number_faults(schema, *where)] or [*_meta_faults(root, *where)]
-    found = found or [fault for place in everywhere(root) for fault in _faults_of(place, pointer(*where))]
+    found = [*_meta_faults(schema, dialect, *where)]  # before anything follows its names and references
+    if not found:
+        found += [fault for place in everywhere(root_of(schema)) for fault in _faults_of(place, pointer(*where))]
     if not found:
         try:
             validator_of(schema)
@@ -168,27 +168,15 @@ def _fault(where: str, detail: str) -> Fault:
     return Fault(pointer=where, code="invalid_schema", detail=detail)
 
 
-def _number_faults(value: object, *where: str | int) -> Iterator[Fault]:
-    """Yield the numbers that JSON cannot carry everywhere."""
-    if isinstance(value, dict):
-        for name, inner in value.items():
-            yield from _number_faults(inner, *where, name)
-    elif isinstance(value, list):
-        for index, inner in enumerate(value):
-            yield from _number_faults(inner, *where, index)
-    elif isinstance(value, int | float) and not -_LARGEST_NUMBER <= value <= _LARGEST_NUMBER:
-        yield _fault(pointer(*where), "A number is finite, and has at most 300 digits.")
-
-
-def _meta_faults(root: Place, *where: str | int) -> Iterator[Fault]:
+def _meta_faults(schema: JsonSchema, dialect: Dialect, *where: str | int) -> Iterator[Fault]:
     """Yield where a schema is not as its dialect says, each place once."""
     seen: set[str] = set()
-    hint = _hint(root)
-    for error in _meta_validator(root.dialect.uri).iter_errors(root.schema):
+    hint = _hint(schema)
+    for error in _meta_validator(dialect.uri).iter_errors(schema):
         at = pointer(*where, *error.instance_path)
         if at not in seen:
             seen.add(at)
-            yield _fault(at, f"{_said(error)}, says {root.dialect.name}.{hint}")
+            yield _fault(at, f"{_said(error)}, says {dialect.name}.{hint}")
 
 
 def _said(error: jsonschema_rs.ValidationError) -> str:
@@ -197,11 +185,11 @@ def _said(error: jsonschema_rs.ValidationError) -> str:
     return error.message[:200]
 
 
-def _hint(root: Place) -> str:
+def _hint(schema: JsonSchema) -> str:
     """Return a word on older dialects, for a schema that names none and is right in one of them."""
-    if "$schema" not in root.schema:
+    if "$schema" not in schema:
         for dialect in reversed(DIALECTS):
-            if _meta_validator(dialect.uri).is_valid(root.schema):
+            if _meta_validator(dialect.uri).is_valid(schema):
                 return f" It is right in {dialect.name}: name that with `$schema`, as {dialect.uri!r}."
     return ""
 

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 import json
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
-from typing import Any
 
 import httpx
-import httpx2
 from pydantic import JsonValue, TypeAdapter
 from pydantic_ai import exceptions
 from pydantic_ai.direct import model_request, model_request_stream
@@ -29,7 +26,7 @@ from pydantic_ai.messages import (
     ToolCallPartDelta,
 )
 from pydantic_ai.models import Model, infer_model
-from pydantic_ai.providers import Provider, infer_provider, infer_provider_class
+from pydantic_ai.providers import infer_provider
 from pydantic_ai.settings import ModelSettings
 
 from executions.engine.calls import FinishReason, ModelReply, ModelRequest, ToolCall, Usage
@@ -38,6 +35,7 @@ from executions.engine.ports import Heard
 from executions.engine.retries import sentence
 from executions.engine.states import FailureCode
 from executions.llm import failures, refusals, transport
+from executions.llm.connections import provider_of
 from executions.llm.endings import has_ended
 from executions.llm.extras import Extras
 from executions.llm.loading import loaded
@@ -53,8 +51,6 @@ from workflows.faults import storable
 #: Their clients are made here, and never try again by themselves; others are told so with each request.
 _OWN_CLIENTS = frozenset({"anthropic", "openai", "openai-chat", "openai-responses"})
 _MOST_READY = 64  # models
-_LONGEST_SECONDS, _CONNECT_SECONDS = 1200.0, 5.0  # of a request to others, unless it says less
-_CONNECTIONS = httpx2.Limits(max_connections=1000, max_keepalive_connections=100)  # as the libraries have them
 _NAME = 200  # characters of a model's name and of a request's id, as a provider says them
 _JSON: TypeAdapter[object] = TypeAdapter(object)
 _FINISH = {"length": FinishReason.TRUNCATED, "content_filter": FinishReason.REFUSED}
@@ -199,17 +195,7 @@ def _model(name: str) -> Model:
         # Servers that only speak OpenAI's language speak its older half.
         is_chat = provider == "openai-chat" or (provider == "openai" and "OPENAI_BASE_URL" in os.environ)
         return _openai(model, is_chat=is_chat)
-    return infer_model(name, _provider_of if is_known(name) else infer_provider)
-
-
-def _provider_of(name: str) -> Provider[Any]:
-    """Return a provider of the library's, with a client whose answers are read here where it takes one."""
-    if not name.startswith("gateway/"):
-        kind: Callable[..., Provider[Any]] = infer_provider_class(name)
-        if "http_client" in inspect.signature(kind).parameters:
-            seconds = httpx2.Timeout(_LONGEST_SECONDS, connect=_CONNECT_SECONDS)
-            return kind(http_client=listening(httpx2.AsyncClient(timeout=seconds, limits=_CONNECTIONS)))
-    return infer_provider(name)
+    return infer_model(name, provider_of if is_known(name) else infer_provider)
 
 
 # A provider's library takes up to a second to import: whoever asks one provider does not wait for those of others.
@@ -220,19 +206,19 @@ def _anthropic(model: str) -> Model:
     from pydantic_ai.models.anthropic import AnthropicModel  # noqa: PLC0415
     from pydantic_ai.providers.anthropic import AnthropicProvider  # noqa: PLC0415
 
-    http = listening(DefaultAsyncHttpxClient(event_hooks={"response": [transport.on_response]}))
+    http = listening(DefaultAsyncHttpxClient, event_hooks={"response": [transport.on_response]})
     client = AsyncAnthropic(api_key=_key("ANTHROPIC"), max_retries=0, http_client=http)
     return AnthropicModel(model, provider=AnthropicProvider(anthropic_client=client))
 
 
 def _openai(model: str, *, is_chat: bool) -> Model:
-    from openai import AsyncOpenAI, DefaultAsyncHttpx2Client  # noqa: PLC0415
+    from openai import AsyncOpenAI, DefaultAsyncHttpxClient  # noqa: PLC0415
     from pydantic_ai.models.openai import OpenAIResponsesModel  # noqa: PLC0415
     from pydantic_ai.providers.openai import OpenAIProvider  # noqa: PLC0415
 
     from executions.llm.chat import ChatModel  # noqa: PLC0415
 
-    http = listening(DefaultAsyncHttpx2Client(event_hooks={"response": [transport.on_response]}))
+    http = listening(DefaultAsyncHttpxClient, event_hooks={"response": [transport.on_response]})
     client = AsyncOpenAI(api_key=_key("OPENAI"), max_retries=0, http_client=http)
     kind = ChatModel if is_chat else OpenAIResponsesModel
     return kind(model, provider=OpenAIProvider(openai_client=client))

@@ -7,13 +7,16 @@ proxies of the environment.
 
 from __future__ import annotations
 
+import asyncio
 import codecs
 import io
 import json
 import re
 import zlib
 from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
 from contextvars import ContextVar
+from typing import Any
 
 import httpx2
 
@@ -138,11 +141,26 @@ async def _listen(response: httpx2.Response) -> None:
         response.stream = _Heard(response.stream, transcript)
 
 
-def listening(client: httpx2.AsyncClient) -> httpx2.AsyncClient:
-    """Return the client, which has its answers read from now on by the transcript of the call that it is used in.
+_closing: set[asyncio.Task[None]] = set()
 
-    Other hooks come after this one, so that they wrap what passes here.
+
+class _Closing(httpx2.AsyncClient):
+    """A client that closes its connections when it goes, as those do that the libraries make for themselves."""
+
+    def __del__(self) -> None:
+        if not self.is_closed:
+            with suppress(RuntimeError):  # no loop is running any more
+                task = asyncio.get_running_loop().create_task(self.aclose())
+                _closing.add(task)
+                task.add_done_callback(_closing.discard)
+
+
+def listening(kind: type[httpx2.AsyncClient], **options: Any) -> httpx2.AsyncClient:
+    """Return a client of a kind, whose answers are read by the transcript of the call that it is used in.
+
+    Hooks that are in the options come after this one, so that they wrap what passes here.
     """
+    client: httpx2.AsyncClient = type("Client", (_Closing, kind), {})(**options)
     client.event_hooks = {**client.event_hooks, "response": [_listen, *client.event_hooks["response"]]}
     client.headers["Accept-Encoding"] = _ENCODINGS
     return client

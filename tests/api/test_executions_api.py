@@ -71,7 +71,8 @@ def test_a_version_that_became_current_again_is_what_starts_and_reads_use(ada: C
     estimate = {"input": "Text."}
     assert ada.post("/workflows/report/estimate", estimate).json()["workflow_version"] == report
     shown = ada.get("/workflows/report")
-    assert (shown.json()["version"], shown.headers["ETag"]) == (report, f'"{report}"')
+    assert shown.json()["version"] == report
+    assert shown.headers["ETag"].startswith(f'"{report}.')
     assert shown.json()["description"] == shown.json()["definition"]["description"] == "Finds out, then sums up."
     assert shown.json()["definition"]["steps"][0]["acceptance"] is None
     assert [each["version"] for each in ada.get("/workflows/").json()["data"]] == [report]

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from playwright.sync_api import BrowserContext, Page, expect, sync_playwright
 
-from tests.journeys.processes import PASSWORD, Machine
+from tests.journeys.processes import PASSWORD, Machine, wait_until
 from tests.waiting import HANG_SECONDS
 
 expect.set_options(timeout=HANG_SECONDS * 1000)
@@ -46,3 +46,8 @@ def log_in(page: Page, machine: Machine, name: str) -> None:
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Log in").click()
     page.wait_for_url("**/executions/")
+
+
+def wait_in_page(page: Page, expression: str, argument: object = None) -> None:
+    """Wait until an expression is true in a page whose policy allows no script to evaluate texts."""
+    wait_until(lambda: page.evaluate(expression, argument), seconds=HANG_SECONDS, what=expression)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import ConsoleMessage, Page, expect
 
-from tests.journeys.browser import browsing, log_in
+from tests.journeys.browser import browsing, log_in, wait_in_page
 from tests.journeys.processes import PASSWORD, Machine
 
 pytestmark = [pytest.mark.journey, pytest.mark.browser]
@@ -47,7 +47,7 @@ def test_the_console_works_under_its_policy(shared: Machine, page: Page, refused
     expect(page.get_by_role("heading").first).to_be_visible()
     assert refused == []
     page.evaluate("document.body.insertAdjacentHTML('beforeend', '<img src=x onerror=\"document.title=1\">')")
-    page.wait_for_function("document.images.length > 0")
+    wait_in_page(page, "document.images.length > 0")
     for _ in range(100):
         if refused:
             break

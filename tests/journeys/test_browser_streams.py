@@ -12,7 +12,7 @@ import httpx
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
-from tests.journeys.browser import browsing, log_in
+from tests.journeys.browser import browsing, log_in, wait_in_page
 from tests.journeys.processes import CLOSED_BRIEF, Machine, start_execution, wait_for_status
 from tests.journeys.test_providers import asking
 from tests.llm import wire
@@ -153,8 +153,8 @@ def test_the_text_of_a_step_is_shown_while_it_is_written_and_is_only_text(
             context.set_offline(False)
             expect(page.locator("#connection")).to_be_hidden()
             length = len(draft.text_content() or "")
-            page.wait_for_function(
-                "length => document.querySelector('.draft')?.textContent.length > length", arg=length
+            wait_in_page(
+                page, "length => document.querySelector('.draft')?.textContent.length > length", argument=length
             )
             client.post(f"/executions/{execution_id}/cancel")
             expect(page.locator("#status")).to_have_text("cancelled")
@@ -172,17 +172,17 @@ def test_a_page_of_somebody_else_follows_with_the_module(fresh: Machine, context
         page = context.new_page()  # without a session
         page.goto(f"{fresh.url}/healthz")
         page.evaluate(FOLLOW, {"path": path, "options": options})
-        page.wait_for_function("told.states.at(-1) === 'open'")
+        wait_in_page(page, "told.states.at(-1) === 'open'")
         server.send_signal(signal.SIGKILL)
         server.wait()
-        page.wait_for_function("told.states.at(-1) === 'cut'")
+        wait_in_page(page, "told.states.at(-1) === 'cut'")
         fresh.start("worker")
         fresh.serve("--no-worker")
         wait_for_status(client, execution_id, "completed")
         last = client.get(f"/executions/{execution_id}/events", params={"limit": 200}).json()["data"][-1]["sequence"]
-        page.wait_for_function("last => told.ids.at(-1) === last", arg=last)
+        wait_in_page(page, "last => told.ids.at(-1) === last", argument=last)
         if way != "feed":
-            page.wait_for_function("stream.state === 'closed'")
+            wait_in_page(page, "stream.state === 'closed'")
             assert page.evaluate("told.states.at(-1)") == "ended"
         first = 2 if way == "feed" else 1  # a feed begins with what happens from then on
         assert page.evaluate("told.ids") == list(range(first, last + 1))

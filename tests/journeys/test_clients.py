@@ -17,7 +17,7 @@ import httpx
 import pytest
 from django.contrib.staticfiles import finders
 
-from tests.journeys.browser import browsing, log_in
+from tests.journeys.browser import browsing, log_in, wait_in_page
 from tests.journeys.processes import ROOT, Machine, start_execution, wait_for_status, wait_until
 
 pytestmark = pytest.mark.journey
@@ -158,10 +158,10 @@ def test_the_code_for_pages_shows_each_event_once_in_chromium(case: Case, page_o
         page.evaluate("given => Object.assign(document.body.dataset, given)", given)
         page.add_script_tag(content=code, type="module")
         told = page.locator("body > pre").last
-        page.wait_for_function("document.body.lastElementChild.textContent.includes('1 execution_created')")
+        wait_in_page(page, "document.body.lastElementChild.textContent.includes('1 execution_created')")
         case.interrupt()
         wanted = case.ended(*listened(code))
-        page.wait_for_function("['closed', 'ended'].includes(document.body.dataset.stream)", timeout=END_SECONDS * 1000)
+        wait_in_page(page, "['closed', 'ended'].includes(document.body.dataset.stream)")
         lines = [" ".join(line.split()[:2]) for line in (told.text_content() or "").splitlines()]
     assert lines == wanted
 
@@ -182,10 +182,10 @@ def test_the_script_that_comes_with_django_eventstream_works_unchanged(case: Cas
             }""",
             [case.execution_id, ["execution_created", "step_completed", "complete"]],
         )
-        page.wait_for_function("told.length === 1")
+        wait_in_page(page, "told.length === 1")
         case.interrupt()
         wanted = case.ended("execution_created", "step_completed", "complete")
-        page.wait_for_function("told.at(-1)?.endsWith('complete')", timeout=END_SECONDS * 1000)
+        wait_in_page(page, "told.at(-1)?.endsWith('complete')")
         # It takes the 204 for a failure, and asks again with its last id: nothing is told twice.
         for _ in range(2):
             with page.expect_response(lambda answer: answer.status == 204 and "lastEventId=" in answer.url):

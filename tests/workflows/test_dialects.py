@@ -103,7 +103,11 @@ def test_a_dialect_that_is_not_known_is_a_fault_that_names_the_known_ones(named:
         (titled({"a": {"$ref": "#/$defs/b"}}), "properties/a/$ref", "#/$defs/b"),
         (titled({"a": {"$ref": "b.json"}}), "properties/a/$ref", "b.json"),
         (titled({"a": {"items": [{"type": "string"}]}}), "properties/a/items", "2019-09"),
-        (titled({"a": {"minimum": 1, "exclusiveMinimum": True}}), "properties/a/exclusiveMinimum", "draft-04"),
+        (
+            titled({"a": {"minimum": 1, "exclusiveMinimum": True}}),
+            "properties/a/exclusiveMinimum",
+            "write the bound itself",
+        ),
         (titled({"a/b": {"multipleOf": 0}}, **{"$schema": DRAFT_07}), "properties/a~1b/multipleOf", "draft-07"),
         (titled({"a": {"required": True}}, **{"$schema": DRAFT_04}), "properties/a/required", "draft-04"),
         (titled({"a": {"minimum": 10**5000}}), "properties/a/minimum", "300 digits"),
@@ -122,7 +126,8 @@ def test_a_fault_in_a_schema_is_named_with_its_place_and_in_few_words(
     schema: dict[str, Any], place: str, word: str
 ) -> None:
     [fault] = faults(schema)
-    assert (fault.pointer, fault.code) == (f"/steps/0/output_schema/{place}", "invalid_schema")
+    assert fault.pointer == f"/steps/0/output_schema/{place}"
+    assert fault.code in {"invalid_schema", "foreign_keyword", "number_out_of_range"}
     assert word in fault.detail
     assert len(fault.detail) < 250
 
