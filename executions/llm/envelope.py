@@ -14,8 +14,7 @@ from pydantic import JsonValue
 from executions.engine.clarification import AnswerType
 from executions.engine.submissions import ANSWER, ASK_CLARIFICATION, QUESTIONS, SUBMIT_DOCUMENT
 
-_CHOSEN = (AnswerType.SINGLE_CHOICE, AnswerType.MULTI_CHOICE)
-_PLAIN = tuple(each for each in AnswerType if each not in _CHOSEN)
+_PLAIN = tuple(each.value for each in AnswerType if "choice" not in each)
 _DOCUMENT = "document"  # the name of the document's schema among the definitions
 _NO_NAME = re.compile(r"[^A-Za-z0-9_-]+")
 _MAPS = frozenset({"properties", "patternProperties", "dependentSchemas", "$defs", "definitions"})  # names to schemas
@@ -39,21 +38,19 @@ def envelope(schema: Mapping[str, JsonValue], *, max_questions: int) -> dict[str
 
 
 def _questions(most: int) -> JsonValue:
-    """Return the schema of questions: the fields that a question needs, short, as small models find no end.
+    """Return the schema of questions: short ones, as small models find no end, and each of them can be answered.
 
-    Those with choices begin with another field than those without: OpenAI tells alternatives apart by it.
+    They offer no choices: small models offer the same one twice, which no grammar can keep them from.
     """
-    words: dict[str, JsonValue] = {"text": _text(3, 400), "why": _text(0, 400)}
-    required: dict[str, JsonValue] = {"required": {"type": "boolean"}}
-    choice = _object({"value": _text(1, 60), "label": _text(1, 160)})
-    choices: JsonValue = {"type": "array", "items": choice, "minItems": 2, "maxItems": 6}
-    plain = _object({**words, "answer_type": _one_of(_PLAIN), **required})
-    chosen = _object({"answer_type": _one_of(_CHOSEN), **words, "choices": choices, **required})
-    return {"type": "array", "items": {"anyOf": [plain, chosen]}, "minItems": 1, "maxItems": most}
-
-
-def _one_of(types: tuple[AnswerType, ...]) -> JsonValue:
-    return {"type": "string", "enum": [each.value for each in types]}
+    question = _object(
+        {
+            "text": _text(3, 400),
+            "why": _text(0, 400),
+            "answer_type": {"type": "string", "enum": list(_PLAIN)},
+            "required": {"type": "boolean"},
+        }
+    )
+    return {"type": "array", "items": question, "minItems": 1, "maxItems": most}
 
 
 def _text(least: int, most: int) -> dict[str, JsonValue]:
