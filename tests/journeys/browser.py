@@ -25,12 +25,15 @@ ARGUMENTS = [
 
 
 @contextmanager
-def browsing() -> Iterator[BrowserContext]:
-    """Provide a browser of its own; a script that fails in one of its pages fails the test."""
+def browsing(*, bypass_csp: bool = False) -> Iterator[BrowserContext]:
+    """Provide a browser of its own; a script that fails in one of its pages fails the test.
+
+    With `bypass_csp` pages take scripts of the test, as those of another site would.
+    """
     faults: list[str] = []
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=ARGUMENTS)
-        context = browser.new_context(viewport={"width": 1280, "height": 900})
+        context = browser.new_context(viewport={"width": 1280, "height": 900}, bypass_csp=bypass_csp)
         context.set_default_timeout(HANG_SECONDS * 1000)
         context.on("weberror", lambda fault: faults.append(str(fault.error)))
         yield context

@@ -148,7 +148,7 @@ def test_the_eventsource_of_npm_tells_each_event_once(case: Case, packages: Path
 @pytest.mark.parametrize("page_of", ["browser.md", "eventsource.md"])
 def test_the_code_for_pages_shows_each_event_once_in_chromium(case: Case, page_of: str) -> None:
     code = shown(page_of, "js")[0]
-    with browsing() as context:
+    with browsing(bypass_csp=True) as context:
         page = context.new_page()
         if page_of == "browser.md":
             log_in(page, case.machine, "ada")
@@ -169,7 +169,7 @@ def test_the_code_for_pages_shows_each_event_once_in_chromium(case: Case, page_o
 @pytest.mark.browser
 def test_the_script_that_comes_with_django_eventstream_works_unchanged(case: Case) -> None:
     script = finders.find("django_eventstream/reconnecting-eventsource.js")
-    with browsing() as context:
+    with browsing(bypass_csp=True) as context:
         page = context.new_page()
         log_in(page, case.machine, "ada")
         page.add_script_tag(path=script)
