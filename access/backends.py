@@ -14,7 +14,9 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from access import selectors, services
-from access.password_tries import count_try, forget_try
+from access.errors import Busy
+from access.hashers import hashing_for
+from access.password_tries import count_try, forget_try, take_back_try
 from common.addresses import client_network
 
 
@@ -34,8 +36,14 @@ class PasswordBackend(ModelBackend):
             return None
         if request is None:  # a command on this machine
             return self._checked(name, password)
-        counted = count_try(network=network_of(request), name=name, now=timezone.now())
-        user = self._checked(name, password)
+        network = network_of(request)
+        counted = count_try(network=network, name=name, now=timezone.now())
+        try:
+            with hashing_for(network):
+                user = self._checked(name, password)
+        except Busy:
+            take_back_try(counted)  # the password was not looked at
+            raise
         if user is not None:
             forget_try(counted)
         return user
@@ -60,9 +68,10 @@ class PasswordBackend(ModelBackend):
         is_right, is_outdated = verify_password(password, user.password)
         if not is_right or not self.user_can_authenticate(user):
             return None
-        if is_outdated:
-            services.hash_password_anew(user=user, password=password)
-        return user
+        if is_outdated and not services.hash_password_anew(user=user, password=password):
+            user.refresh_from_db(fields=["password"])  # another login was first, or the password was changed
+            is_right, _ = verify_password(password, user.password)
+        return user if is_right else None
 
 
 def network_of(request: HttpRequest) -> str:

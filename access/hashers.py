@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -13,10 +14,32 @@ from common.limits import limits
 
 PATIENCE_SECONDS = 5.0  # that a hash waits for its turn
 MOST_WAITING = 32  # hashes; one more is refused at once
+MOST_OF_A_NETWORK = 3  # hashes that wait or are computed
 
 _turns = threading.Condition()
 _at_work = 0
-_waiting = 0
+_waiting: list[object] = []  # in order of arrival
+_of_networks: Counter[str] = Counter()
+
+
+@contextmanager
+def hashing_for(network: str) -> Iterator[None]:
+    """Count the hashes of the block for a network: a few networks cannot keep the others waiting.
+
+    Raises:
+        Busy: as many as one network may have wait or are computed.
+    """
+    with _turns:
+        if _of_networks[network] >= MOST_OF_A_NETWORK:
+            raise Busy
+        _of_networks[network] += 1
+    try:
+        yield
+    finally:
+        with _turns:
+            _of_networks[network] -= 1
+            if not _of_networks[network]:
+                del _of_networks[network]
 
 
 class BoundedPBKDF2PasswordHasher(PBKDF2PasswordHasher):
@@ -43,17 +66,20 @@ def _turn() -> Iterator[None]:
     finally:
         with _turns:
             _at_work -= 1
-            _turns.notify()
+            _turns.notify_all()
 
 
 def _wait() -> None:
-    """Wait until fewer hashes than the limit are computed."""
-    global _waiting
-    if _waiting >= MOST_WAITING:
+    """Wait until fewer hashes than the limit are computed, first come, first served."""
+    if len(_waiting) >= MOST_WAITING:
         raise Busy
-    _waiting += 1
+    turn = object()
+    _waiting.append(turn)
     try:
-        if not _turns.wait_for(lambda: _at_work < limits().password_hashes_at_once, PATIENCE_SECONDS):
+        if not _turns.wait_for(
+            lambda: _waiting[0] is turn and _at_work < limits().password_hashes_at_once, PATIENCE_SECONDS
+        ):
             raise Busy
     finally:
-        _waiting -= 1
+        _waiting.remove(turn)
+        _turns.notify_all()

@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import IO, Any, NoReturn
 
 from rest_framework.exceptions import ErrorDetail, ParseError, ValidationError
 from rest_framework.parsers import JSONParser
 
+from access.serializers import MAX_ERRORS
 from common.limits import limits
 
 _LARGEST = int(sys.float_info.max)
 _MOST_DIGITS = len(str(_LARGEST))
+_MOST_OF_A_NAME = 200  # characters that a pointer shows of it
 
 #: How a value is reached: the way to what holds it, and its own name or index there.
 Way = tuple[Any, str] | None
@@ -38,12 +40,12 @@ class DuplicateKeys(ParseError):
     default_code = "duplicate-key"
     default_detail = "A name stands twice in the same object."
 
-    def __init__(self, ways: Iterable[Way]) -> None:
+    def __init__(self, ways: Sequence[tuple[Way, str]]) -> None:
         super().__init__()
-        self.errors = [
-            {"pointer": _pointer(way), "code": "duplicate_key", "detail": f"The name {way[1]!r} stands twice."}
-            for way in ways
-            if way is not None
+        self.error_count = len(ways)
+        self.errors = [  # the first alone: a pointer may be as long as the body, and there may be one for each name
+            {"pointer": _pointer(way), "code": "duplicate_key", "detail": f"The name {_cut(way[1])!r} stands twice."}
+            for way in ways[:MAX_ERRORS]
         ]
 
 
@@ -101,7 +103,7 @@ def _too_deep() -> TooDeep:
     return TooDeep(f"JSON parse error: nested more than {limits().request_depth} levels deep.")
 
 
-def _walk(value: object, repeated: Mapping[int, list[str]], *, has_surrogates: bool) -> list[Way]:
+def _walk(value: object, repeated: Mapping[int, list[str]], *, has_surrogates: bool) -> list[tuple[Way, str]]:
     """Return the ways to members that were named twice, after a look at all values.
 
     Raises:
@@ -109,7 +111,7 @@ def _walk(value: object, repeated: Mapping[int, list[str]], *, has_surrogates: b
         ValidationError: a number is beyond what can be stored.
     """
     most, depth, count = limits(), 0, 0
-    ways: list[Way] = []
+    ways: list[tuple[Way, str]] = []
     _check_scalar(value, None, has_surrogates=has_surrogates)
     level: list[tuple[Any, Way]] = [(value, None)] if isinstance(value, dict | list) else []
     while level:
@@ -169,12 +171,16 @@ def _steps(way: Way) -> list[str]:
 
 
 def _pointer(way: Way) -> str:
-    return "".join("/" + step.replace("~", "~0").replace("/", "~1") for step in _steps(way))
+    return "".join("/" + _cut(step).replace("~", "~0").replace("/", "~1") for step in _steps(way))
+
+
+def _cut(name: str) -> str:
+    return name if len(name) <= _MOST_OF_A_NAME else f"{name[:_MOST_OF_A_NAME]}…"
 
 
 def _nested(way: Way, message: str) -> Any:
     """Return a fault under the names that lead to it."""
     fault: Any = [ErrorDetail(message, code="not_storable")]
-    for name in reversed(_steps(way)):
+    for name in map(_cut, reversed(_steps(way))):
         fault = {name: fault}
     return fault

@@ -42,6 +42,7 @@ class Try:
     """A try that was counted."""
 
     pair: str
+    pair_began_at: datetime  # the span in which it was counted for the pair
     network: str
     network_began_at: datetime  # the span in which it was counted for the network
 
@@ -54,10 +55,10 @@ def count_try(*, network: str, name: str, now: datetime) -> Try:
     """
     pair, whole = _key(network, name), _key(network)
     with transaction.atomic():
-        _count(pair, most=limits().password_tries, now=now)
+        pair_began_at = _count(pair, most=limits().password_tries, now=now)
         began_at = _count(whole, most=limits().password_tries_per_address, now=now)
         multirow.execute(_REMOVE_OLD, [now - timedelta(seconds=WINDOW_SECONDS), _REMOVED_AT_ONCE])
-    return Try(pair=pair, network=whole, network_began_at=began_at)
+    return Try(pair=pair, pair_began_at=pair_began_at, network=whole, network_began_at=began_at)
 
 
 @transaction.atomic
@@ -67,6 +68,13 @@ def forget_try(counted: Try) -> None:
     All of the network's other tries stay: a right password of one's own opens no way to try more wrong ones of others.
     """
     multirow.execute(_FORGET, [counted.pair])
+    multirow.execute(_TAKE_BACK, [counted.network, counted.network_began_at])
+
+
+@transaction.atomic
+def take_back_try(counted: Try) -> None:
+    """Note that the password was not looked at: the pair and the network have made one try less."""
+    multirow.execute(_TAKE_BACK, [counted.pair, counted.pair_began_at])
     multirow.execute(_TAKE_BACK, [counted.network, counted.network_began_at])
 
 

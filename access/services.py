@@ -25,7 +25,7 @@ from access.tickets import Ticket, sign
 
 ANSWER_KEPT = timedelta(hours=24)  # for a request that is sent again with its `Idempotency-Key`
 #: A change of the password waits until the token is there, and ends it.
-_STILL_THE_SAME = "SELECT id FROM auth_user WHERE id = %s AND password = %s FOR SHARE"
+_STILL_THE_SAME = "SELECT id FROM auth_user WHERE id = %s AND password = %s AND is_active FOR SHARE"
 #: For the rest of the transaction; migration 0005 asks.
 _HASHED_ANEW = "SELECT set_config('scriptorium.same_password_of', %s, true)"
 _NAME_LENGTH = 32  # of a digest: enough to tell one token from all others
@@ -134,14 +134,14 @@ def _check_password(password: str, *, name: str) -> None:
 
 
 @transaction.atomic
-def hash_password_anew(*, user: User, password: str) -> None:
-    """Store the hash of the same password as new passwords are hashed; nothing when it was changed meanwhile.
+def hash_password_anew(*, user: User, password: str) -> bool:
+    """Store the hash of the same password as new passwords are hashed; False, and nothing, when it changed meanwhile.
 
     It ends no token.
     """
     multirow.execute(_HASHED_ANEW, [str(user.pk)])
     before, user.password = user.password, make_password(password)
-    get_user_model().objects.filter(pk=user.pk, password=before).update(password=user.password)
+    return get_user_model().objects.filter(pk=user.pk, password=before).update(password=user.password) == 1
 
 
 @transaction.atomic

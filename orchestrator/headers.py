@@ -8,11 +8,11 @@ from typing import Any
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.core.exceptions import DisallowedHost
-from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.middleware.security import SecurityMiddleware
 
+from access.requests import Utf8Request
 from access.tickets import with_ticket
 
 Receive = Callable[[], Awaitable[Any]]
@@ -99,7 +99,7 @@ class SecuredStreams:
     def _look(self, scope: dict[str, Any]) -> tuple[str | None, Headers]:
         """Return where a request has to go instead, None for nowhere, and the headers of its answer."""
         # Not held on to: a stream may last for hours.
-        request = ASGIRequest({**scope, "query_string": with_ticket(scope)}, BytesIO())
+        request = Utf8Request({**scope, "query_string": with_ticket(scope)}, BytesIO())
         is_secure = request.is_secure()
         if is_secure not in self._headers:
             answer = HttpResponse(headers={"Content-Security-Policy": policy_of("/api/"), "X-Frame-Options": "DENY"})

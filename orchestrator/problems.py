@@ -82,7 +82,12 @@ def problem_handler(exc: Exception, context: Mapping[str, object]) -> Response |
         return _respond(request, 422, code="invalid", detail=detail, errors=found, error_count=count)
     errors = getattr(exc, "errors", [])
     response = _respond(
-        request, exc.status_code, code=_code(exc), detail=str(exc.detail), errors=errors, error_count=len(errors)
+        request,
+        exc.status_code,
+        code=_code(exc),
+        detail=str(exc.detail),
+        errors=errors,
+        error_count=getattr(exc, "error_count", len(errors)),
     )
     return _with_headers(response, exc)
 

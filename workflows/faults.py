@@ -12,6 +12,7 @@ from common.source import most_levels
 
 #: What PostgreSQL keeps in no text: U+0000, and halves of surrogate pairs.
 _LARGEST_NUMBER = 10**300
+_LONGEST_NAME = 500  # characters; faults repeat the names that lead to them
 UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 
@@ -63,6 +64,10 @@ def bound_faults(source: object) -> Iterator[Fault]:
             if isinstance(value, int | float) and not -_LARGEST_NUMBER <= value <= _LARGEST_NUMBER:  # nor is NaN
                 detail = "A number is finite, and has at most 300 digits."
                 yield Fault(pointer=pointer(*path), code="number_out_of_range", detail=detail)
+            if path and isinstance(path[-1], str) and len(path[-1]) > _LONGEST_NAME:
+                cut = (*path[:-1], f"{path[-1][:_LONGEST_NAME]}…")
+                detail = f"A name has at most {_LONGEST_NAME} characters."
+                yield Fault(pointer=pointer(*cut), code="name_too_long", detail=detail)
         count += len(level)
         if count > limits().definition_bytes:
             detail = f"It has more than {limits().definition_bytes:,} values (MAX_DEFINITION_BYTES)."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from executions.engine.clarification import QuestionDraft
 from executions.engine.states import FailureCode
@@ -15,6 +15,7 @@ Verdict = Literal["satisfied", "needs_revision", "failed"]
 TRANSIENT = frozenset({FailureCode.PROVIDER_UNAVAILABLE, FailureCode.TIMED_OUT})
 FATAL: frozenset[Fault] = frozenset({"provider_rejected", "model_refused"})
 MOST_SECONDS = 60.0
+MAX_NAME = 200  # characters of a step's id
 
 
 class StepScript(BaseModel):
@@ -53,6 +54,15 @@ class Script(BaseModel):
 
     steps: dict[str, StepScript] = Field(default_factory=dict, max_length=200)
     latency_seconds: float | None = Field(strict=True, default=None, ge=0, le=MOST_SECONDS, allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _names_are_short(cls, value: object) -> object:
+        """Refuse long names of steps before their values are looked at: each fault there would repeat the name."""
+        steps = value.get("steps") if isinstance(value, dict) else None
+        if isinstance(steps, dict) and any(len(str(name)) > MAX_NAME for name in steps):
+            raise ValueError(f"The name of a step has at most {MAX_NAME} characters.")
+        return value
 
     def of(self, step_id: str) -> StepScript:
         """Return what happens in a step, or in one for an item."""

@@ -63,8 +63,13 @@ BEGIN
     IF chosen.priority <> first.priority THEN  -- the turn is the user's: the other job has the next one
       UPDATE procrastinate_jobs SET priority = chosen.priority WHERE id = first.id AND status = 'todo';
     END IF;
-    UPDATE procrastinate_jobs SET status = 'doing', worker_id = worker, priority = first.priority
-    WHERE id = chosen.id RETURNING * INTO chosen;
+    BEGIN
+      UPDATE procrastinate_jobs SET status = 'doing', worker_id = worker, priority = first.priority
+      WHERE id = chosen.id RETURNING * INTO chosen;
+    EXCEPTION WHEN unique_violation THEN  -- a worker of an earlier release has just taken a job with the same lock
+      passed := passed || owner;
+      CONTINUE;
+    END;
     taken := taken + 1;
     IF owner <> '' THEN
       at_work := at_work || jsonb_build_object(owner, coalesce((at_work ->> owner)::integer, 0) + 1);
