@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from datetime import timedelta
 from ipaddress import ip_network
 from typing import Any
@@ -17,8 +18,8 @@ from django.test import Client
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from access import hashers
-from access.errors import Busy, TooManyTries
+from access import hashers, services
+from access.errors import BadCredentials, Busy, TooManyTries
 from access.models import PasswordTries
 from access.password_tries import WINDOW_SECONDS, count_try, forget_try
 
@@ -237,3 +238,48 @@ def test_a_busy_server_says_so_on_each_way(carol: User, monkeypatch: pytest.Monk
         assert refused.status_code == 503
         assert int(refused["Retry-After"]) >= 1
         assert "Too many passwords are being checked now." in refused.content.decode()
+
+
+@pytest.mark.django_db
+def test_a_try_whose_password_was_not_looked_at_does_not_count(
+    carol: User, monkeypatch: pytest.MonkeyPatch, restrict: Restrict
+) -> None:
+    restrict(password_tries=2)
+    monkeypatch.setattr(hashers, "MOST_WAITING", 0)
+    assert [by_token("carol", PASSWORD, **HERE).status_code for _ in range(5)] == [503] * 5
+    monkeypatch.undo()
+    assert by_token("carol", PASSWORD, **HERE).status_code == 201
+
+
+def test_a_network_has_a_share_of_the_hashes_that_wait() -> None:
+    with ExitStack() as stack:
+        for _ in range(hashers.MOST_OF_A_NETWORK):
+            stack.enter_context(hashers.hashing_for("203.0.113.7"))
+        with pytest.raises(Busy), hashers.hashing_for("203.0.113.7"):
+            pass
+        with hashers.hashing_for("203.0.113.8"):
+            assert hashers.BoundedPBKDF2PasswordHasher().encode("password", "salt")
+    with hashers.hashing_for("203.0.113.7"):
+        pass  # they have ended
+    assert not hashers._of_networks
+
+
+@pytest.mark.django_db
+def test_of_two_logins_that_hash_anew_both_are_right(carol: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    anew = services.hash_password_anew
+
+    def another_was_first(*, user: User, password: str) -> bool:
+        anew(user=User.objects.get(pk=user.pk), password=password)
+        return anew(user=user, password=password)
+
+    monkeypatch.setattr(hashers.BoundedPBKDF2PasswordHasher, "iterations", 2)
+    monkeypatch.setattr(services, "hash_password_anew", another_was_first)
+    assert by_token("carol", PASSWORD, **HERE).status_code == 201
+
+
+@pytest.mark.django_db
+def test_a_user_who_is_deactivated_meanwhile_gets_no_token(carol: User) -> None:
+    stale = User.objects.get(pk=carol.pk)
+    User.objects.filter(pk=carol.pk).update(is_active=False)
+    with pytest.raises(BadCredentials):
+        services.issue_token(stale)

@@ -126,6 +126,11 @@ async def test_a_host_that_is_not_served_is_led_nowhere() -> None:
     assert "location" not in headers
 
 
+@pytest.mark.parametrize("query", [b"last_event_id=\xff", b"\xff=1", b"types=\xc3"])
+async def test_a_query_with_bytes_that_are_no_text_reaches_the_stream(query: bytes) -> None:
+    assert (await asked(EXECUTION, query))[0] == 200
+
+
 async def test_without_https_nothing_is_redirected() -> None:
     status, headers = await asked(EXECUTION)
     assert (status, headers["x-content-type-options"]) == (200, "nosniff")

@@ -100,6 +100,14 @@ def test_a_number_that_json_does_not_have_is_a_fault_with_its_place() -> None:
     assert found(field(examples=[1, float("-inf")])) == {("/properties/x/examples/1", "number_out_of_range")}
 
 
+def test_a_name_that_each_fault_below_it_would_repeat_is_a_fault_and_cut() -> None:
+    many = {f"x{number}": number for number in range(2_000)}
+    source = plan(roles={"r" * 100_000: many})
+    [(where, code)] = faults(source)
+    assert code == "name_too_long"
+    assert len(where) < 600
+
+
 def test_plain_data_that_holds_itself_is_too_deep() -> None:
     circle: dict[str, Any] = field(enum=[1])
     circle["properties"]["x"]["default"] = circle
