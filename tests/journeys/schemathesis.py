@@ -9,8 +9,10 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.fuzzing import share_of_30
+
 #: For all runs together.
-SECONDS = float(os.environ.get("FUZZ_SECONDS", "15"))
+SECONDS = share_of_30(12)
 SEED = int(os.environ.get("FUZZ_SEED", "1703"))
 
 #: Their values obey rules that a schema cannot say, such as that a cursor is one of this list: 422 is no fault there.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import os
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
@@ -15,8 +14,9 @@ from hypothesis import strategies as st
 
 from executions.llm.counts import _PLACES, Contradiction, Count, Language
 from executions.llm.transcript import Transcript
+from tests.fuzzing import share_of_30
 
-SECONDS = float(os.environ.get("FUZZ_SECONDS", "4"))
+SECONDS = share_of_30(4)
 #: An example takes about 20 ms on a busy machine, and there are nine tests.
 EXAMPLES = max(5, round(6 * SECONDS))
 fuzzed = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow], database=None)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import re
 import time
 from typing import Any
@@ -16,6 +15,7 @@ from executions.engine.calls import FinishReason, ModelReply
 from executions.engine.prompts import Given, build_request
 from executions.engine.replies import ValidDocument, parse_reply
 from executions.llm.rehearsal import RehearsalModel
+from tests.fuzzing import share_of_30
 from tests.llm.heard import ignore
 from tests.llm.schemas import DOCUMENTS
 from tests.workflows.plans import definition, step
@@ -23,7 +23,7 @@ from workflows.definition import JsonSchema
 from workflows.faults import parts_of
 from workflows.schemas import schema_faults
 
-SECONDS = float(os.environ.get("FUZZ_SECONDS", "6"))
+SECONDS = share_of_30(6)
 BRIEF = f"# Tools\n\nThe city lends 400 tools. The budget is 20,000 EUR, and Ms Ode decides. {'a' * 27}b {'a' * 27}!"
 _PLACE = re.compile(r"^The rehearsal cannot write what the schema asks for at (.*?): .*\.$", re.DOTALL)
 

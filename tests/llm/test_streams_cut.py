@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
@@ -22,13 +21,14 @@ from executions.engine.replies import Outcome, ValidDocument, parse_reply
 from executions.llm import providers, transport
 from executions.llm.chat import ChatModel
 from executions.llm.options import Options, Output
+from tests.fuzzing import share_of_30
 from tests.llm import local_servers as local
 from tests.llm.heard import ignore
 from tests.llm.local_servers import call
 from tests.llm.test_output import asked_of
 
 #: What a property may take on a machine that does nothing else; there are two of them.
-SECONDS = float(os.environ.get("FUZZ_SECONDS", "2"))
+SECONDS = share_of_30(2)
 EXAMPLES = max(int(SECONDS * 50), 1)
 MODEL, NAME = "openai:local", "submit_document"
 OPEN: dict[str, Any] = {"type": "object"}

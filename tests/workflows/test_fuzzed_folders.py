@@ -6,7 +6,6 @@ FUZZ_SECONDS lengthens the search.
 from __future__ import annotations
 
 import json
-import os
 import tempfile
 import time
 from pathlib import Path
@@ -15,12 +14,13 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.fuzzing import share_of_30
 from tests.workflows.plans import plan, step
 from tests.workflows.test_definition import ITEMS, over
 from workflows.definition import DefinitionError, WorkflowDefinition
 from workflows.loader import load_catalog, load_folder
 
-SECONDS = float(os.environ.get("FUZZ_SECONDS", "4"))
+SECONDS = share_of_30(4)
 LONGEST_SECONDS = 2  # of this thread's time, for one folder
 EXAMPLES = max(int(SECONDS * 12), 1)
 fuzzed = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
