@@ -11,8 +11,7 @@ from typing import IO, Any, NoReturn
 from rest_framework.exceptions import ErrorDetail, ParseError, ValidationError
 from rest_framework.parsers import JSONParser
 
-from access.serializers import MAX_ERRORS
-from common.limits import limits
+from common.limits import MAX_ERRORS, limits
 
 _LARGEST = int(sys.float_info.max)
 _MOST_DIGITS = len(str(_LARGEST))

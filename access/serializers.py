@@ -11,8 +11,8 @@ from rest_framework import serializers
 
 from access.fields import TimestampField
 from access.tickets import DEFAULT_SECONDS, MAX_SECONDS
+from common.limits import MAX_ERRORS
 
-MAX_ERRORS = 20  # that a problem lists; it counts all
 PAGE_PARAMETERS = frozenset({"limit", "cursor"})
 
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+MAX_ERRORS = 20  # faults that a problem lists; it counts all
+
 
 def _limit(setting: str, default: int, meaning: str, *, answer: str, minimum: int = 1) -> Any:
     """Return a field of `Limits`. `setting` is the environment variable; `minimum` is its least value."""

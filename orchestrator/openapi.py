@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from access.serializers import MAX_ERRORS
+from common.limits import MAX_ERRORS
 from executions.engine.events import EventType
 from executions.progress.wire import DELTA
 from orchestrator.problems import MAX_CHARACTERS

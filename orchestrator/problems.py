@@ -18,7 +18,7 @@ from rest_framework import exceptions
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from access.serializers import MAX_ERRORS
+from common.limits import MAX_ERRORS
 from executions.engine.errors import BudgetExceeded, Conflict, EngineError, Invalid, NotFound, Superseded, Unavailable
 
 CONTENT_TYPE = "application/problem+json"

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import cached_property
-from typing import Any
 
 from pydantic import Field, ValidationError
 
@@ -28,7 +27,8 @@ from workflows.policies import (
 )
 from workflows.references import reference_faults
 from workflows.schema_checks import schema_limit_faults, schema_meaning_faults
-from workflows.schemas import JsonSchema, json_faults, validator_of
+from workflows.schemas import JsonSchema, validator_of
+from workflows.shape_faults import follows, shape_faults
 
 __all__ = [
     "AcceptancePolicy",
@@ -283,9 +283,9 @@ def parse_definition(source: object) -> WorkflowDefinition:
     try:
         definition = WorkflowDefinition.model_validate(source)
     except ValidationError as error:
-        found = [fault for each in error.errors() for fault in _shape_faults(dict(each), source)]
+        found = [fault for each in error.errors() for fault in shape_faults(dict(each), source)]
         found = list(dict.fromkeys(found))
-        raise DefinitionError([fault for fault in found if not _follows(fault, found)]) from error
+        raise DefinitionError([fault for fault in found if not follows(fault, found)]) from error
     if faults := [*limit_faults(definition), *schema_limit_faults(definition)]:
         raise DefinitionError(faults)  # nothing else may look at such schemas
     foreign = list(schema_meaning_faults(definition))  # they say what to write; the dialect says only that it is wrong
@@ -296,17 +296,3 @@ def parse_definition(source: object) -> WorkflowDefinition:
     if faults := [*foreign, *others]:
         raise DefinitionError(faults)
     return definition
-
-
-def _follows(fault: Fault, found: list[Fault]) -> bool:
-    """Whether a list is said to be too short because of what is wrong with its elements: they were not counted."""
-    return fault.code == "too_short" and any(each.pointer.startswith(f"{fault.pointer}/") for each in found)
-
-
-def _shape_faults(error: dict[str, Any], source: Any) -> Iterator[Fault]:
-    """Yield a fault of pydantic's; the places in a schema are named as they are in the source."""
-    match error["loc"]:
-        case ("steps", int() as index, "output_schema", _, *_):
-            yield from json_faults(source["steps"][index]["output_schema"], "steps", index, "output_schema")
-        case loc:
-            yield Fault(pointer=pointer(*loc), code=error["type"], detail=error["msg"])

@@ -218,6 +218,10 @@ def _openai(model: str, *, is_chat: bool) -> Model:
 
     from executions.llm.chat import ChatModel  # noqa: PLC0415
 
+    if not is_chat:
+        from openai.types.responses import Response  # noqa: PLC0415
+
+        Response.model_rebuild()  # here, in the loading thread: the first answer would build it on the event loop
     http = listening(DefaultAsyncHttpxClient, event_hooks={"response": [transport.on_response]})
     client = AsyncOpenAI(api_key=_key("OPENAI"), max_retries=0, http_client=http)
     kind = ChatModel if is_chat else OpenAIResponsesModel

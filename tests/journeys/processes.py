@@ -198,7 +198,8 @@ def machine(data_dir: Path, *, server: str = Machine.server, **environment: str)
         yield installed
     finally:
         installed.stop()
-    assert not installed.standstills()
+    found = installed.standstills()
+    assert not found, "\n".join(found)
 
 
 def start_execution(

@@ -25,7 +25,7 @@ SCHEMA = {
     "additionalProperties": False,
 }
 GOOD = reply(DOCUMENT)
-FIRST_TOKEN_SECONDS, TIMEOUT_SECONDS = 2, 4  # more than a busy machine keeps an answer waiting that is there
+FIRST_TOKEN_SECONDS, TIMEOUT_SECONDS = 4, 8  # more than a busy machine keeps an answer waiting that is there
 TOO_LONG = 30.0  # seconds
 
 
@@ -87,7 +87,7 @@ CASES = {
     ),
     "slow once": Case(does=[SLOW], calls=["unknown", "committed"]),
     "truncated": Case(does=[TRUNCATED], calls=["committed"], code="output_truncated", says="max_output_tokens"),
-    "refused": Case(does=[REFUSED], calls=["committed"], code="model_refused", says="I cannot help"),
+    "refused": Case(does=[REFUSED], calls=["committed"], code="model_refused", says="content filter stopped"),
     "invalid JSON": Case(
         does=[always(NO_JSON)],
         calls=["committed"] * 2,
