@@ -138,14 +138,21 @@ def _text(text: str, schema: Mapping[str, JsonValue], max_questions: int) -> Out
     try:
         whole = loose_json.parse(text)
     except loose_json.NotJson:
-        outcomes = [_written(each, schema, max_questions) for each in loose_json.objects_in(text)]
-        useful = [outcome for outcome in outcomes if isinstance(outcome, ValidDocument | Questions)]
-        if len(useful) == 1:
-            return useful[0]
-        if len(outcomes) == 1:
-            return outcomes[0]
-        return _violation("", "no_document", f"The answer is no document: {loose_json.fault_in(text)}. {_HAND_IN}")
+        return _amid_prose(text, schema, max_questions)
     return _written(whole, schema, max_questions)
+
+
+def _amid_prose(text: str, schema: Mapping[str, JsonValue], max_questions: int) -> Outcome:
+    """Return what the one object in a text is that is something. What stands before an object may be an example."""
+    try:
+        outcomes = [_written(each, schema, max_questions) for each in loose_json.objects_in(text)]
+    except loose_json.NotJson as error:
+        why = f"an object in it is no JSON, and another stands before it: {error}"
+        return _violation("", "no_document", f"The answer is no document: {why}. {_HAND_IN}")
+    useful = [outcome for outcome in outcomes if isinstance(outcome, ValidDocument | Questions)]
+    if len(outcomes) == 1 or (len(useful) == 1 and outcomes[-1] is useful[0]):
+        return outcomes[-1]
+    return _violation("", "no_document", f"The answer is no document: {loose_json.fault_in(text)}. {_HAND_IN}")
 
 
 def _written(value: JsonValue, schema: Mapping[str, JsonValue], max_questions: int) -> Outcome:
