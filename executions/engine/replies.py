@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import assert_never
 
-import jsonschema_rs
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
 from executions.engine import loose_json
@@ -18,13 +17,14 @@ from executions.engine.calls import FinishReason, ModelReply, ToolCall
 from executions.engine.clarification import QuestionDraft
 from executions.engine.errors import FieldError
 from executions.engine.execution import Failure
+from executions.engine.schema_faults import DocumentValidator
 from executions.engine.states import FailureCode
 from executions.engine.submissions import ASK_CLARIFICATION as ASK_CLARIFICATION
 from executions.engine.submissions import DOCUMENT as DOCUMENT
 from executions.engine.submissions import SUBMIT_DOCUMENT as SUBMIT_DOCUMENT
 from executions.engine.submissions import asked, decoded, field_names, is_nameless, tool_meant, wrapped
 from executions.engine.values import Same
-from workflows.definition import pointer, validator_of
+from workflows.definition import pointer
 from workflows.faults import UNSTORABLE, storable
 
 MAX_VIOLATIONS = 20
@@ -191,14 +191,8 @@ def _no_json(error: loose_json.NotJson) -> Violations:
 def _checked(content: JsonValue, schema: Mapping[str, JsonValue]) -> Outcome:
     if not isinstance(content, dict):
         return _violation("", "type", f"The document must be one JSON object. {_HAND_IN}")
-    found = [
-        FieldError(pointer=pointer(*error.instance_path), code=error.kind.name, detail=error.message[:500])
-        for error in _validator(Same(schema)).iter_errors(content)
-    ]
-    if found:
-        found.sort(key=lambda error: (error.pointer, error.code, error.detail))
-        return Violations(errors=tuple(found[:MAX_VIOLATIONS]))
-    return ValidDocument(content=content)
+    found = _validator(Same(schema)).faults(content, MAX_VIOLATIONS)
+    return Violations(errors=tuple(found)) if found else ValidDocument(content=content)
 
 
 def _flaw(value: JsonValue) -> Violations | None:
@@ -225,8 +219,8 @@ def _inside(value: JsonValue) -> Iterator[JsonValue]:
 
 
 @lru_cache(maxsize=1_000)
-def _validator(schema: Same[Mapping[str, JsonValue]]) -> jsonschema_rs.Validator:
-    return validator_of(dict(schema.value))
+def _validator(schema: Same[Mapping[str, JsonValue]]) -> DocumentValidator:
+    return DocumentValidator(schema.value)
 
 
 def _questions(arguments: JsonValue, max_questions: int) -> Outcome:
