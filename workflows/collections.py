@@ -11,14 +11,10 @@ from itertools import islice
 
 from workflows.faults import parts_of
 from workflows.schemas import JsonSchema, matches
-from workflows.subschemas import Place, alternatives, kinds_of, root_of
+from workflows.subschemas import Place, Undecided, alternatives, kinds_of, root_of
 
 MOST_WAYS = 64  # of being valid that are looked at
 Way = tuple[Place, ...]  # places that apply together
-
-
-class Undecided(Exception):
-    """A schema lets values be valid in more ways than are looked at."""
 
 
 def items_at(schema: JsonSchema, items: str) -> list[Way]:

@@ -9,8 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from common.limits import limits
 from workflows.budget import MOST
-from workflows.collections import Undecided, has_key, items_at
+from workflows.collections import has_key, items_at
 from workflows.faults import Fault, pointer
+from workflows.subschemas import Undecided
 
 if TYPE_CHECKING:
     from workflows.definition import StepDefinition, WorkflowDefinition

@@ -14,7 +14,16 @@ from pydantic import JsonValue
 from common.limits import limits
 from workflows.dialects import DIALECTS, Dialect, UnknownDialect, dialect_of
 from workflows.faults import Fault, pointer
-from workflows.subschemas import Place, UnresolvableReference, alternatives, base_of, everywhere, kinds_of, root_of
+from workflows.subschemas import (
+    Place,
+    Undecided,
+    UnresolvableReference,
+    alternatives,
+    base_of,
+    everywhere,
+    kinds_of,
+    root_of,
+)
 
 JsonSchema = dict[str, JsonValue]
 
@@ -54,6 +63,7 @@ class PartValidators:
 
     def __init__(self, schema: JsonSchema) -> None:
         self._base = base_of(schema)
+        self._dialect = dialect_of(schema)
         self._options = _options(schema)
         self._registry = jsonschema_rs.Registry([(self._base, schema)], retriever=_refuse_to_fetch)
         self._known: dict[str, jsonschema_rs.Validator] = {}
@@ -62,12 +72,16 @@ class PartValidators:
         """Return one thing that is wrong with a value at a place of the schema, None when nothing is."""
         if place.schema is True or not place.is_own:
             return None
-        validator = self._known.get(place.pointer)
+        return next(iter(self.validator(place.pointer, place.dialect).iter_errors(value)), None)
+
+    def validator(self, pointer: str, dialect: Dialect | None = None) -> jsonschema_rs.Validator:
+        """Return the validator of a part, in the dialect of the whole schema unless another one is given."""
+        validator = self._known.get(pointer)
         if validator is None:
-            part = {"$ref": f"{self._base}#{quote(place.pointer)}"}
-            validator = place.dialect.validator(part, registry=self._registry, **self._options)
-            self._known[place.pointer] = validator
-        return next(iter(validator.iter_errors(value)), None)
+            part = {"$ref": f"{self._base}#{quote(pointer)}"}
+            validator = (dialect or self._dialect).validator(part, registry=self._registry, **self._options)
+            self._known[pointer] = validator
+        return validator
 
 
 class _Pattern:
@@ -228,10 +242,13 @@ def has_title(schema: JsonSchema) -> bool:
 
     What a reference, `allOf` or each of `anyOf` says of the title counts.
     """
-    ways = list(islice(alternatives([root_of(schema)]), _MOST_WAYS + 1))
-    if schema.get("type") != "object" or len(ways) > _MOST_WAYS:
+    try:
+        ways = list(islice(alternatives([root_of(schema)]), _MOST_WAYS + 1))
+        if schema.get("type") != "object" or len(ways) > _MOST_WAYS:
+            return False
+        return all(_is_titled(way) for way in ways)
+    except Undecided:
         return False
-    return all(_is_titled(way) for way in ways)
 
 
 def _is_titled(way: tuple[Place, ...]) -> bool:

@@ -31,6 +31,13 @@ _State: TypeAlias = "tuple[tuple[Place, ...], tuple[Place, ...], frozenset[int]]
 _Choices: TypeAlias = "list[list[tuple[Place, ...]]]"
 
 
+_MOST_TRIES = 2_000  # to find the ways of being valid
+
+
+class Undecided(Exception):
+    """It cannot be told from the schema: there are too many ways to look at."""
+
+
 class UnresolvableReference(LookupError):
     """A reference that leads nowhere, or out of the schema; `pointer` is where it stands."""
 
@@ -204,14 +211,19 @@ def alternatives(places: Sequence[Place]) -> Iterator[tuple[Place, ...]]:
     There may be very many: take as many as are needed.
 
     Raises:
+        Undecided: so many choices were tried that the rest cannot be looked at.
         UnresolvableReference: a reference leads nowhere.
     """
     stack: list[Iterator[_State]] = [iter([(tuple(places), (), frozenset())])]
+    tries = 0
     while stack:
         following = next(stack[-1], None)
         if following is None:
             stack.pop()
             continue
+        tries += 1
+        if tries > _MOST_TRIES:
+            raise Undecided
         todo, done, seen = list(following[0]), following[1], following[2]
         while todo:
             place = todo.pop(0)
@@ -244,7 +256,7 @@ def _choices(place: Place) -> _Choices:
     if condition is not None and (then is not None or otherwise is not None):
         choices.append([(condition, *([then] if then else [])), (otherwise,) if otherwise else ()])
     choices += [[(each,), ()] for each in place.named("dependentSchemas").values()]
-    return choices
+    return [[chosen for chosen in each if all(inner.schema is not False for inner in chosen)] for each in choices]
 
 
 KINDS = frozenset({"object", "array", "string", "number", "boolean", "null"})
@@ -276,6 +288,7 @@ def kind_of(value: object) -> str:
 __all__ = [
     "KINDS",
     "Place",
+    "Undecided",
     "UnknownDialect",
     "UnresolvableReference",
     "alternatives",

@@ -9,19 +9,24 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections import Counter
 
 from pydantic import JsonValue
 
 from workflows.faults import storable
 
-_STRING = r'"(?:[^"\\]|\\.)*"'
+#: A string, or all that follows where it has no end: no scan begins within one, and each takes linear time.
+_STRING = r'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)'
 _BRACKET_OR_STRING = re.compile(rf"{_STRING}|[{{}}\[\]]", re.DOTALL)
 _STRING_OR_LAST_COMMA = re.compile(rf"({_STRING})|,(?=\s*[}}\]])", re.DOTALL)
 _STRING_OR_CONSTANT = re.compile(rf"{_STRING}|(?P<constant>-?Infinity|NaN)", re.DOTALL)
-_FENCE = re.compile(r"\A```[\w-]*[ \t]*\n(.*?)\n?[ \t]*```\Z", re.DOTALL)
+_FENCE_START = re.compile(r"```[\w-]*[ \t]*\n")
+_FENCE_END = "```"
 _MARK = "\ufeff"
 _AROUND = 20  # characters that are shown on either side of a fault
+_OBJECT = re.compile(r"\{\s*[\"}]")
+#: Where an object may begin, as JSON or as other languages write it, or end with the text.
+_LIKE_AN_OBJECT = re.compile(r"\{\s*(?:[\"'}\u2018\u2019\u201c\u201d#]|//|/\*|[\w$-]+\s*:|\Z)")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _NO_CONSTANT = "JSON has no NaN and no infinite numbers"
 _NO_COMMA = "a comma is missing here, or a double quote within the string before lacks its backslash"
@@ -39,7 +44,17 @@ _REASONS: tuple[tuple[re.Pattern[str], str], ...] = (
 
 
 class NotJson(ValueError):
-    """A text that is no JSON, however it is looked at; it says why, and where."""
+    """A text that is no JSON, however it is looked at; it says why, and where.
+
+    The place is counted when it is told: many stretches of a text may be none.
+    """
+
+    def __init__(self, text: str, reason: str, position: int) -> None:
+        super().__init__(reason)
+        self._text, self._reason, self._position = text, reason, position
+
+    def __str__(self) -> str:
+        return _told(self._text, self._reason, self._position)
 
 
 def parse(text: str) -> JsonValue:
@@ -51,23 +66,52 @@ def parse(text: str) -> JsonValue:
     start, end = _trimmed(text, 0, len(text))
     if text.startswith(_MARK, start):
         start, end = _trimmed(text, start + len(_MARK), end)
-    fenced = _FENCE.match(text[start:end])
-    if fenced is not None:
-        start, end = start + fenced.start(1), start + fenced.end(1)
+    fence = _FENCE_START.match(text, start, end)
+    if fence is not None and text.endswith(_FENCE_END, fence.end(), end):
+        start = fence.end()
+        end = start + len(text[start : end - len(_FENCE_END)].rstrip(" \t").removesuffix("\n"))
     return _value(text, start, end)
 
 
-def objects_in(text: str) -> Iterator[dict[str, JsonValue]]:
-    """Yield the JSON objects in a text, outermost ones alone. After one that has no end nothing is looked at."""
+def objects_in(text: str) -> list[dict[str, JsonValue]]:
+    """Return the JSON objects in a text, outermost ones alone. After one that has no end nothing is looked at.
+
+    Raises:
+        NotJson: one is found, and behind the last of them stands what looks like an object and is none. Which of them
+            is meant cannot be told: the first may be an example.
+    """
+    found: list[dict[str, JsonValue]] = []
+    broken: NotJson | None = None
     start = text.find("{")
-    while start >= 0 and (end := _end_of(text, start)) is not None:
+    while start >= 0:
+        ended = _end_of(text, start)
+        end = len(text) if ended is None else ended
         try:
-            found = _value(text, start, end)
-        except NotJson:
-            found = None
-        if isinstance(found, dict):
-            yield found
+            value = _object(text, start, end)
+        except NotJson as error:
+            broken = error
+        else:
+            if value is not None:
+                found.append(value)
+                broken = None
         start = text.find("{", end)
+    if found and broken is not None:
+        raise broken
+    return found
+
+
+def _object(text: str, start: int, end: int) -> dict[str, JsonValue] | None:
+    """Return the object that stands in braces; None: they hold something else.
+
+    Raises:
+        NotJson: it looks like an object, and is no JSON.
+    """
+    if _OBJECT.match(text, start, end):
+        value = _value(text, start, end)
+        return value if isinstance(value, dict) else None
+    if likely := _LIKE_AN_OBJECT.search(text, start, end):
+        _value(text, likely.start(), end)
+    return None
 
 
 def fault_in(text: str) -> str:
@@ -99,27 +143,43 @@ def _value(text: str, start: int, end: int) -> JsonValue:
     fault = ("", start)
     for candidate in (written, _STRING_OR_LAST_COMMA.sub(lambda found: found[1] or " ", written)):
         try:
-            # Not strict: characters below U+0020 may stand in strings.
-            value: JsonValue = json.loads(candidate, strict=False, parse_constant=_refuse)
+            value: JsonValue = _DECODER.decode(candidate)
         except json.JSONDecodeError as error:
             fault = (_reason(error), start + error.pos)
         except _Constant:
             fault = (_NO_CONSTANT, start + _first_constant(candidate))
+        except _Twice as error:
+            fault = (f"the name {str(error)!r:.100} stands twice in one object", start)
         except RecursionError:
             fault = ("it is nested too deep", start)
         except ValueError:
             fault = ("a number has more digits than can be read", start)
         else:
             return value
-    raise NotJson(_told(text, *fault))
+    raise NotJson(text, *fault)
 
 
 class _Constant(ValueError):
     """A number that JSON does not have."""
 
 
+class _Twice(ValueError):
+    """A name that an object has twice."""
+
+
+def _members(pairs: list[tuple[str, JsonValue]]) -> dict[str, JsonValue]:
+    members = dict(pairs)
+    if len(members) < len(pairs):
+        raise _Twice(Counter(name for name, _ in pairs).most_common(1)[0][0])
+    return members
+
+
 def _refuse(constant: str) -> None:
     raise _Constant(constant)
+
+
+#: Not strict: characters below U+0020 may stand in strings.
+_DECODER = json.JSONDecoder(strict=False, parse_constant=_refuse, object_pairs_hook=_members)
 
 
 def _first_constant(text: str) -> int:

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import assert_never
 
-import jsonschema_rs
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
 from executions.engine import loose_json
@@ -18,13 +17,14 @@ from executions.engine.calls import FinishReason, ModelReply, ToolCall
 from executions.engine.clarification import QuestionDraft
 from executions.engine.errors import FieldError
 from executions.engine.execution import Failure
+from executions.engine.schema_faults import DocumentValidator
 from executions.engine.states import FailureCode
 from executions.engine.submissions import ASK_CLARIFICATION as ASK_CLARIFICATION
 from executions.engine.submissions import DOCUMENT as DOCUMENT
 from executions.engine.submissions import SUBMIT_DOCUMENT as SUBMIT_DOCUMENT
 from executions.engine.submissions import asked, decoded, field_names, is_nameless, tool_meant, wrapped
 from executions.engine.values import Same
-from workflows.definition import pointer, validator_of
+from workflows.definition import pointer
 from workflows.faults import UNSTORABLE, storable
 
 MAX_VIOLATIONS = 20
@@ -138,14 +138,21 @@ def _text(text: str, schema: Mapping[str, JsonValue], max_questions: int) -> Out
     try:
         whole = loose_json.parse(text)
     except loose_json.NotJson:
-        outcomes = [_written(each, schema, max_questions) for each in loose_json.objects_in(text)]
-        useful = [outcome for outcome in outcomes if isinstance(outcome, ValidDocument | Questions)]
-        if len(useful) == 1:
-            return useful[0]
-        if len(outcomes) == 1:
-            return outcomes[0]
-        return _violation("", "no_document", f"The answer is no document: {loose_json.fault_in(text)}. {_HAND_IN}")
+        return _amid_prose(text, schema, max_questions)
     return _written(whole, schema, max_questions)
+
+
+def _amid_prose(text: str, schema: Mapping[str, JsonValue], max_questions: int) -> Outcome:
+    """Return what the one object in a text is that is something. What stands before an object may be an example."""
+    try:
+        outcomes = [_written(each, schema, max_questions) for each in loose_json.objects_in(text)]
+    except loose_json.NotJson as error:
+        why = f"an object in it is no JSON, and another stands before it: {error}"
+        return _violation("", "no_document", f"The answer is no document: {why}. {_HAND_IN}")
+    useful = [outcome for outcome in outcomes if isinstance(outcome, ValidDocument | Questions)]
+    if len(outcomes) == 1 or (len(useful) == 1 and outcomes[-1] is useful[0]):
+        return outcomes[-1]
+    return _violation("", "no_document", f"The answer is no document: {loose_json.fault_in(text)}. {_HAND_IN}")
 
 
 def _written(value: JsonValue, schema: Mapping[str, JsonValue], max_questions: int) -> Outcome:
@@ -184,14 +191,8 @@ def _no_json(error: loose_json.NotJson) -> Violations:
 def _checked(content: JsonValue, schema: Mapping[str, JsonValue]) -> Outcome:
     if not isinstance(content, dict):
         return _violation("", "type", f"The document must be one JSON object. {_HAND_IN}")
-    found = [
-        FieldError(pointer=pointer(*error.instance_path), code=error.kind.name, detail=error.message[:500])
-        for error in _validator(Same(schema)).iter_errors(content)
-    ]
-    if found:
-        found.sort(key=lambda error: (error.pointer, error.code, error.detail))
-        return Violations(errors=tuple(found[:MAX_VIOLATIONS]))
-    return ValidDocument(content=content)
+    found = _validator(Same(schema)).faults(content, MAX_VIOLATIONS)
+    return Violations(errors=tuple(found)) if found else ValidDocument(content=content)
 
 
 def _flaw(value: JsonValue) -> Violations | None:
@@ -218,8 +219,8 @@ def _inside(value: JsonValue) -> Iterator[JsonValue]:
 
 
 @lru_cache(maxsize=1_000)
-def _validator(schema: Same[Mapping[str, JsonValue]]) -> jsonschema_rs.Validator:
-    return validator_of(dict(schema.value))
+def _validator(schema: Same[Mapping[str, JsonValue]]) -> DocumentValidator:
+    return DocumentValidator(schema.value)
 
 
 def _questions(arguments: JsonValue, max_questions: int) -> Outcome:

@@ -24,7 +24,7 @@ from executions.llm.unwritable import Exhausted, Unwritable
 from workflows.collections import Way
 from workflows.faults import pointer
 from workflows.schemas import JsonSchema, PartValidators, validator_of
-from workflows.subschemas import UnresolvableReference, alternatives, kinds_of, root_of
+from workflows.subschemas import Undecided, UnresolvableReference, alternatives, kinds_of, root_of
 
 _USUAL_ITEMS = 4  # of a list whose bounds allow it
 _MOST_ITEMS = 2_000
@@ -93,8 +93,17 @@ class Writer:
             raise failed or Unwritable(where, "nothing is valid there")
 
     def _ways(self, places: Way, spot: Spot) -> list[Way]:
-        """Return the ways to be valid; within a schema that refers to itself those that end come first."""
-        ways = list(islice(alternatives(places), _MOST_WAYS))
+        """Return the ways to be valid; within a schema that refers to itself those that end come first.
+
+        Raises:
+            Unwritable: none is found among those that can be tried.
+        """
+        ways: list[Way] = []
+        try:
+            ways.extend(islice(alternatives(places), _MOST_WAYS))
+        except Undecided as error:
+            if not ways:
+                raise Unwritable(places[0].pointer, "there are too many ways in which it may be valid") from error
         if any(spot.is_within(place) for way in ways for place in way):
             ways.sort(key=lambda way: kinds_of(way) <= {"object", "array"})
         return ways

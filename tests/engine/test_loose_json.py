@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -198,15 +199,91 @@ def test_every_value_comes_back_as_it_was_written(value: Any, ahead: str) -> Non
 def test_an_object_is_found_amid_prose_that_has_no_braces_and_with_a_comma_too_many(value: Any, prose: str) -> None:
     prose = prose.replace("{", "(")
     written = json.dumps(value)
-    assert list(objects_in(f"{prose}{written}{prose}")) == [value]
-    assert list(objects_in(f"{prose}{written[:-1]} , }}")) == [value]
+    assert objects_in(f"{prose}{written}{prose}") == [value]
+    assert objects_in(f"{prose}{written[:-1]} , }}") == [value]
 
 
 @given(text=st.text(alphabet='{}[]",:\\ \nab1`', max_size=60) | st.text(max_size=60))
 def test_no_text_crashes_it_and_what_is_found_stands_in_the_text(text: str) -> None:
-    found = list(objects_in(text))
-    assert len(found) <= text.count("{")
+    try:
+        assert len(objects_in(text)) <= text.count("{")
+    except NotJson as error:
+        assert str(error).startswith("line ")
     try:
         parse(text)
     except NotJson:
         assert isinstance(said(text), Violations)
+
+
+AMBIGUOUS = {
+    "cut in a string": (f'For example {TEXT}. My document:\n{{"title": "Real", "points": ["a', "line 2, column 30"),
+    "cut after a name": (f'{TEXT}\n\n{{"title"', "line 3, column 9"),
+    "cut at its start": (f"{TEXT}\n\n{{", "line 3, column 2"),
+    "quotes": (f'{TEXT}\n\n```json\n{{"title": "he said "hi""}}\n```', "line 4, column 21"),
+    "no value": (f'{TEXT} \n{{"title": "Real", "points":}}', "line 2, column 28"),
+    "one after the other": (f'{TEXT}{{"title": "Real", "points": ["cut', "a string that begins here has no end"),
+    "single quotes": (f"{TEXT}\n{{ 'title': 'Real' }}", "line 2, column 3"),
+    "no quotes": (f"{TEXT}\n{{title: 'Real'}}", "line 2, column 2"),
+    "in other braces": (f'{TEXT}\n{{{{"title": "Real"}}}}', "line 2"),
+    "a comment": (f'{TEXT}\n{{ // mine\n"title": "Real"}}', "no comments"),
+    "a name twice": (
+        f'{TEXT}\n{{"title": "Real", "title": "Other"}}',
+        "line 2, column 1: the name 'title' stands twice",
+    ),
+}
+
+
+@pytest.mark.parametrize(("text", "told"), AMBIGUOUS.values(), ids=AMBIGUOUS)
+def test_an_object_before_one_that_is_broken_is_not_taken_for_the_document(text: str, told: str) -> None:
+    for outcome in (said(text), handed_in(text)):
+        assert isinstance(outcome, Violations)
+        assert told in outcome.errors[0].detail
+
+
+def test_an_object_before_one_that_is_invalid_is_not_taken_for_the_document() -> None:
+    outcome = said(f"For example {TEXT}. My document: {json.dumps(INVALID)}")
+    assert isinstance(outcome, Violations)
+    assert "more than one JSON object" in outcome.errors[0].detail
+
+
+@pytest.mark.parametrize("after", ["Fill in {name}.", "A set {1, 2}, as said.", "Write { x } or {{ x }}.", "}"])
+@pytest.mark.parametrize("before", ["", "Not {'title': 'T'}, but: ", 'Not {"title": }, but: '])
+def test_braces_in_prose_behind_a_document_do_not_matter(before: str, after: str) -> None:
+    assert said(f"{before}{TEXT}\n{after}") == ValidDocument(content=GOOD)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ['{"title": "a", "title": "b", "points": ["p"]}', '{"title": "a", "points": ["p"], "x": [{"y": 1, "y": 1}]}'],
+)
+def test_a_document_that_has_a_name_twice_is_refused(text: str) -> None:
+    for outcome in (said(text), handed_in(text), said(f"Here: {text}")):
+        assert isinstance(outcome, Violations)
+        assert "stands twice in one object" in outcome.errors[0].detail
+
+
+LONG = 240_000
+SLOW = {
+    "escaped quotes in an open string": '{"' + '\\"' * (LONG // 2),
+    "escaped quotes and one backslash": '{"' + '\\"' * (LONG // 2) + "\\",
+    "escaped quotes without a string": "{" + '\\"' * (LONG // 2),
+    "quotes": "{" + '"' * LONG,
+    "backslashes": '{"' + "\\" * (LONG - 1),
+    "braces": "{ x } " * (LONG // 6),
+    "braces on lines": "{\n x }\n" * (LONG // 7),
+    "braces in braces": "{" * (LONG // 2) + "}" * (LONG // 2),
+    "commas": "{" + "," * LONG + "}",
+    "commas and spaces": "{" + " , " * (LONG // 3) + "}",
+    "a fence and spaces": "```\n" + " " * LONG + "x",
+    "a fence and lines": "```\n" + "\n" * LONG + "x",
+    "fences": "```\n" * (LONG // 4),
+    "constants": "{" + "-Infinity " * (LONG // 10) + "}",
+}
+
+
+@pytest.mark.parametrize("text", SLOW.values(), ids=SLOW)
+def test_the_time_that_a_text_takes_grows_with_its_length_alone(text: str) -> None:
+    begun = time.thread_time()
+    for outcome in (said(text), handed_in(text)):
+        assert isinstance(outcome, Violations)
+    assert time.thread_time() - begun < 2

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
 
+from executions.llm.facts import Facts
+from executions.llm.unwritable import Unwritable
+from executions.llm.writer import Writer
 from tests.workflows.plans import definition, plan, step
 from tests.workflows.test_definition import ITEMS, faults, over
+from workflows.collections import items_at
 from workflows.definition import DefinitionError, parse_definition
+from workflows.schemas import has_title
+from workflows.subschemas import Undecided
 
 ROOT = "/steps/0/output_schema"
 
@@ -300,3 +307,33 @@ def test_a_limit_of_items_above_the_servers_is_a_fault(restrict: Callable[..., N
     assert for_each is not None and (for_each.limit, for_each.most_items) == (1000, 20)
     restrict(collection_items=20_000)
     assert parse_definition(plan(steps=steps(limit=15_000))).steps[1].for_each is not None
+
+
+EXCLUSIVE = {f"k{at}": False for at in range(24)}
+PAIRS = [{"anyOf": [{"minProperties": 1}, {"maxProperties": at}]} for at in range(24)]
+TITLED = {"type": "object", "properties": {"title": {"type": "string"}}, "required": ["title"]}
+MANY_WAYS: dict[str, tuple[dict[str, Any], bool]] = {
+    "mutual exclusion": ({**TITLED, "dependentSchemas": EXCLUSIVE}, True),
+    "mutual exclusion by reference": (
+        {**TITLED, "dependentSchemas": {name: {"$ref": "#/$defs/no"} for name in EXCLUSIVE}, "$defs": {"no": False}},
+        False,
+    ),
+    "a dead end": ({**TITLED, "anyOf": [{"allOf": [*PAIRS, {"allOf": [False]}]}, {}]}, False),
+    "a dead end at the end": ({**TITLED, "anyOf": [{}, {"allOf": [*PAIRS, {"allOf": [False]}]}]}, False),
+    "many ways": ({**TITLED, "allOf": PAIRS}, False),
+    "draft-07": (
+        {**TITLED, "dependencies": EXCLUSIVE, "$schema": "http://json-schema.org/draft-07/schema#"},
+        True,
+    ),
+}
+
+
+@pytest.mark.parametrize(("schema", "titled"), MANY_WAYS.values(), ids=MANY_WAYS)
+def test_the_ways_of_being_valid_are_looked_at_in_a_bounded_time(schema: dict[str, Any], titled: bool) -> None:
+    begun = time.thread_time()
+    assert has_title(schema) is titled
+    with suppress(Undecided):
+        items_at(schema, "title")
+    with suppress(Unwritable):
+        Writer(Facts(()), root=schema, document_type="report").write()
+    assert time.thread_time() - begun < 1
