@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from executions.engine.calls import ModelReply
+from executions.engine.errors import ModelError
 from executions.engine.replies import Outcome, Questions, ValidDocument, Violations, parse_reply
+from executions.engine.states import FailureCode
 from executions.llm import providers
 from executions.llm.options import Options, Output
 from tests.llm import local_servers as local
@@ -201,6 +203,32 @@ async def test_a_server_that_refuses_a_parameter_is_asked_without_it_from_then_o
             assert taken(await model.complete(asked_of(OPENAI), ignore)) == ValidDocument(content=DOCUMENT)
     assert [parameter in asked for asked in server.asked] == [True, False, False]
     assert all(asked["max_completion_tokens"] == 500 for asked in server.asked)
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+@pytest.mark.parametrize("order", [[*REFUSALS], [*REFUSALS][::-1]], ids=", ".join)
+async def test_a_server_that_refuses_one_parameter_after_the_other_is_asked_without_both(
+    monkeypatch: pytest.MonkeyPatch, order: list[str], streaming: bool
+) -> None:
+    refusals = [Answer(status=400, body={"error": {"message": REFUSALS[each], "param": each}}) for each in order]
+    with model_server(*refusals, Answer()) as server:
+        monkeypatch.setenv("OPENAI_BASE_URL", f"{server.url}/v1")
+        model = providers.ProviderModel(Options(streaming=streaming))
+        for _ in range(2):
+            assert taken(await model.complete(asked_of(OPENAI), ignore)) == ValidDocument(content=DOCUMENT)
+    refused = [[each for each in order if each in asked] for asked in server.asked]
+    assert refused == [order, order[1:], [], []]
+
+
+async def test_a_server_that_goes_on_refusing_a_parameter_is_not_asked_for_ever(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    refusals = [Answer(status=400, body={"error": {"message": said}}) for said in REFUSALS.values()]
+    with model_server(*refusals) as server:
+        monkeypatch.setenv("OPENAI_BASE_URL", f"{server.url}/v1")
+        with pytest.raises(ModelError) as caught:
+            await providers.ProviderModel(Options()).complete(asked_of(OPENAI), ignore)
+    assert (caught.value.failure_code, len(server.asked)) == (FailureCode.PROVIDER_REJECTED, 3)
 
 
 async def test_a_server_that_knows_the_older_name_alone_is_told_how_long_an_answer_may_be(
