@@ -68,6 +68,25 @@ STREAMS: dict[str, list[dict[str, Any]]] = {
     "an object": [call(index=0, id="c", name=NAME, arguments=DOCUMENT)],
     "an object, then nothing": [call(index=0, name=NAME, arguments=DOCUMENT), call(index=0, arguments="")],
     "an empty object first": [call(index=0, name=NAME, arguments={}), *(call(index=0, arguments=p) for p in PIECES)],
+    "an empty object as text first": [
+        call(index=0, id="c", name=NAME, arguments="{}"),
+        *(call(index=0, arguments=each) for each in PIECES),
+    ],
+    "an empty object with spaces first": [
+        call(index=0, id="c", name=NAME, arguments=each) for each in ["", "{ }\n", *PIECES]
+    ],
+    "an empty object first, then all at once": [call(index=0, name=NAME, arguments=each) for each in ["{}", TEXT]],
+    "an empty object first, then an object": [call(index=0, name=NAME, arguments=each) for each in ["{}", DOCUMENT]],
+    "an empty object in two pieces first": [
+        call(index=0, id="c", name=NAME, arguments=each) for each in ["{", "}", *PIECES]
+    ],
+    "an empty object first, all so far with each piece": [
+        call(index=0, name=NAME, arguments=each) for each in ["{}", *local.grown(PIECES)]
+    ],
+    "an empty object first, then nothing, then another id": [
+        call(index=0, id=f"c{n}", name=NAME, arguments=each) for n, each in enumerate(["{}", "", TEXT])
+    ],
+    "no index, an empty object first": [call(name=NAME, arguments="{}"), *(call(arguments=each) for each in PIECES)],
     "no index": [call(name=NAME, arguments=""), *(call(arguments=each) for each in PIECES)],
     "no index, a name with each piece": [call(name=NAME, arguments=each) for each in PIECES],
     "no index, an id with each piece": [call(id=f"c{n}", name=NAME, arguments=p) for n, p in enumerate(PIECES)],
