@@ -111,7 +111,17 @@ async def test_what_can_only_mean_the_document_is_taken(
     assert taken(reply) == ValidDocument(content=DOCUMENT)
 
 
-@pytest.mark.parametrize("name", ["the name with each piece", "all so far with each piece", "no index"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "the name with each piece",
+        "all so far with each piece",
+        "no index",
+        "an empty object as text first",
+        "an empty object with spaces first",
+        "no index, an empty object first",
+    ],
+)
 async def test_what_is_heard_meanwhile_is_the_document_once(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     heard: list[str] = []
     answer = local.streamed([*local.calls(STREAMS[name]), *local.ended()])
@@ -126,6 +136,27 @@ async def test_an_object_in_an_object_of_the_same_name_is_not_taken_for_a_repeti
     pieces = [call(index=0, name=NAME, arguments=each) for each in ('{"a":', '{"a":', "1}}")]
     reply = await reply_to(monkeypatch, local.streamed([*local.calls(pieces), *local.ended()]))
     assert [json.loads(str(each.arguments)) for each in reply.tool_calls] == [{"a": {"a": 1}}]
+
+
+@pytest.mark.parametrize("index", [0, None])
+async def test_an_empty_object_is_not_replaced_by_a_call_of_another_tool(
+    monkeypatch: pytest.MonkeyPatch, index: int | None
+) -> None:
+    pieces = [call(index=index, name="ask_clarification", arguments="{}"), call(index=index, name=NAME, arguments=TEXT)]
+    reply = await reply_to(monkeypatch, local.streamed([*local.calls(pieces), *local.ended()]))
+    assert [(each.name, json.loads(str(each.arguments))) for each in reply.tool_calls] == [
+        ("ask_clarification", {}),
+        (NAME, DOCUMENT),
+    ]
+
+
+@pytest.mark.parametrize("pieces", [["{}"], ["{", "}"], ["{}", ""], ["{}", "{}"]])
+async def test_an_empty_object_with_nothing_after_it_is_what_was_sent(
+    monkeypatch: pytest.MonkeyPatch, pieces: list[str]
+) -> None:
+    said = [call(index=0, id="c", name=NAME, arguments=each) for each in pieces]
+    reply = await reply_to(monkeypatch, local.streamed([*local.calls(said), *local.ended()]))
+    assert [json.loads(str(each.arguments)) for each in reply.tool_calls] == [{}]
 
 
 def whole(*functions: dict[str, Any], **more: Any) -> Answer:
