@@ -36,6 +36,7 @@ DIALECTS = (
     LATEST,
 )
 _BY_URI = {dialect.uri: dialect for dialect in DIALECTS}
+_BY_ADDRESS = {uri.partition(":")[2]: dialect for uri, dialect in _BY_URI.items()}  # with https or http: both are met
 
 
 class UnknownDialect(ValueError):
@@ -49,7 +50,8 @@ def dialect_of(schema: Mapping[str, Any]) -> Dialect:
         UnknownDialect: there is none of that name.
     """
     named = schema.get("$schema", LATEST.uri)
-    found = _BY_URI.get(named.removesuffix("#")) if isinstance(named, str) else None
+    scheme, _, address = named.removesuffix("#").partition(":") if isinstance(named, str) else ("", "", "")
+    found = _BY_ADDRESS.get(address) if scheme in {"http", "https"} else None
     if found is None:
         raise UnknownDialect(f"No dialect {named!r:.100} is known; there are {', '.join(_BY_URI)}.")
     return found

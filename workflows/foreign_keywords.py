@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from workflows.faults import Fault, pointer
@@ -43,7 +43,7 @@ def keyword_faults(graph: SchemaGraph, *where: str | int) -> Iterator[Fault]:
 def _foreign(part: Part, *, is_latest: bool) -> Iterator[tuple[str, str]]:
     said = part.keywords
     for keyword, advice in _OF_NO_DIALECT.items():
-        if keyword in said and said[keyword] is not False:
+        if keyword in said and not _is_needless(keyword, said):
             yield keyword, advice.format(type=_type(said.get("type")))
     if not is_latest:
         return
@@ -52,6 +52,16 @@ def _foreign(part: Part, *, is_latest: bool) -> Iterator[tuple[str, str]]:
         if isinstance(said.get(keyword), bool):
             bounds = {name: said.get(name, 0) for name in ("minimum", "maximum")}
             yield keyword, advice.format(**bounds)
+
+
+def _is_needless(keyword: str, said: Mapping[str, Any]) -> bool:
+    """Whether a keyword says nothing that keywords of JSON Schema beside it do not say as well."""
+    if keyword == "discriminator":
+        return said[keyword] is False or isinstance(said.get("oneOf", said.get("anyOf")), list)
+    kinds, values = said.get("type"), said.get("enum")
+    if "type" not in said and isinstance(values, list):
+        return said[keyword] is False or None in values
+    return said[keyword] is False or kinds == "null" or (isinstance(kinds, list) and "null" in kinds)
 
 
 def _type(kind: Any) -> str:

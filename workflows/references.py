@@ -10,7 +10,7 @@ from workflows.faults import Fault, pointer
 from workflows.iteration import iteration_faults
 from workflows.placeholders import ITEM_NAMES, NAMES, broken, placeholders
 from workflows.policies import ALIASES, OnExhausted, is_model
-from workflows.schemas import has_title, schema_faults
+from workflows.schemas import JsonSchema, has_title, schema_faults
 
 if TYPE_CHECKING:
     from workflows.definition import StepDefinition, WorkflowDefinition
@@ -41,10 +41,18 @@ def reference_faults(definition: WorkflowDefinition) -> Iterator[Fault]:
             unreadable.add(step.produces)
             yield from found
         elif not has_title(step.output_schema):
-            detail = "A document is an object with a required string `title`."
+            detail = _untitled(step.output_schema)
             yield Fault(pointer=pointer("steps", index, "output_schema"), code="untitled_document", detail=detail)
     yield from iteration_faults(definition, unreadable=unreadable)
     yield from _cycle_faults(definition)
+
+
+def _untitled(schema: JsonSchema) -> str:
+    """Return what is missing, or what the root has to say where what it refers to has all of it."""
+    detail = "A document is an object with a required string `title`."
+    if "type" not in schema and has_title({**schema, "type": "object"}):
+        return f"{detail} What the root refers to is one: write `type: object` beside the reference, at the root."
+    return detail
 
 
 def _no_role(definition: WorkflowDefinition, step: StepDefinition) -> str:

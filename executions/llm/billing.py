@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import JsonValue
 
 from executions.llm.counts import reports
+from workflows.faults import storable
 
 #: Names of the tier that the plain price is for. Servers say any of them, or none.
 _PLAIN = frozenset({"", "auto", "default", "standard", "on_demand", "none", "unspecified", "traffic_type_unspecified"})
@@ -29,7 +30,7 @@ class Terms:
     def note_tier(self, where: str, name: object) -> None:
         """Note a tier, by the name that the provider has for it."""
         if name is not None:
-            tier = str(name).strip().lower()[:_NAME]
+            tier = _name(str(name).strip().lower())
             self._tiers[where] = _RENAMED.get(tier, tier)
 
     def note_searches(self, number: object) -> None:
@@ -53,10 +54,10 @@ class Terms:
         for name in ("service_tier", "serviceTier", "trafficType"):
             self.note_tier(name, report.get(name))
         if (speed := report.get("speed")) is not None:
-            self._tiers["speed"] = "" if speed == "standard" else f"speed={speed}"[:_NAME]
+            self._tiers["speed"] = "" if speed == "standard" else _name(f"speed={speed}")
         geography = report.get("inference_geo")
         if geography is not None and str(geography) not in _ANYWHERE:
-            self._unpriced[f"inference_geo={geography}"[:_NAME]] = None
+            self._unpriced[_name(f"inference_geo={geography}")] = None
         for name in ("num_search_queries", "num_sources_used"):
             self._note_tool(name, report.get(name))
         for tool in _tools(report.get("server_tool_use")):
@@ -66,7 +67,7 @@ class Terms:
         if name in _SEARCHES:
             self.note_searches(number)
         elif name not in _FREE_TOOLS and isinstance(number, int | float) and number > 0:
-            self._unpriced[name[:_NAME]] = None
+            self._unpriced[_name(name)] = None
 
     def said(self, *, written_1h: int = 0) -> dict[str, JsonValue]:
         """Return the terms as the price list reads them; without any the plain price holds.
@@ -82,6 +83,11 @@ class Terms:
             "unpriced": [*self._unpriced],
         }
         return {name: value for name, value in terms.items() if value}
+
+
+def _name(said: str) -> str:
+    """Return a provider's word as it is kept: the ledger refuses some characters."""
+    return storable(said[:_NAME])
 
 
 def _tools(used: object) -> Iterator[tuple[str, object]]:

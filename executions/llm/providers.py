@@ -77,7 +77,6 @@ class ProviderModel:
             if model is None:
                 model = await loaded(_prepared, request.model)
             began, asked_at = time.monotonic(), datetime.now(UTC)
-            begin()
             async with asyncio.timeout(request.timeout_seconds):
                 response = await self._response(model, request, heard)
         except TimeoutError as error:
@@ -94,14 +93,15 @@ class ProviderModel:
         return _reply(request, response, current(), asked_at=asked_at, latency_ms=latency_ms)
 
     async def _response(self, model: Model, request: ModelRequest, heard: Heard) -> ModelResponse:
-        known = self._extras.refused(request.model)
-        try:
-            return await self._asked(model, request, heard)
-        except exceptions.ModelHTTPError as error:
-            self._extras.note(request.model, error)
-            if self._extras.refused(request.model) == known:
-                raise
-        return await self._asked(model, request, heard)  # what was refused has cost nothing
+        while True:
+            known = self._extras.refused(request.model)
+            begin()  # what came with a refused request says nothing of the next one
+            try:
+                return await self._asked(model, request, heard)
+            except exceptions.ModelHTTPError as error:
+                self._extras.note(request.model, error)
+                if self._extras.refused(request.model) == known:
+                    raise  # otherwise it is asked without what was refused, which has cost nothing
 
     async def _asked(self, model: Model, request: ModelRequest, heard: Heard) -> ModelResponse:
         output = output_of(request, model, wanted=self._options.output)

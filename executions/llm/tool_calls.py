@@ -1,7 +1,7 @@
 """Calls of tools as a stream brings them, piece by piece: as OpenAI defines it, and as compatible servers are known to.
 
 Some repeat the name with each piece, or all of the arguments so far. Some leave out the index, or give each piece an id
-of its own. Some send the arguments as an object.
+of its own. Some send the arguments as an object. Some begin with an empty object, which the arguments then replace.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 from collections.abc import Hashable
 from dataclasses import dataclass, field
+
+_LONGEST_EMPTY = 20  # characters of an empty object, with its blanks
 
 
 @dataclass
@@ -30,7 +32,9 @@ class StreamedCall:
         return new
 
     def add(self, arguments: object) -> str:
-        """Take a piece of the arguments, and return what is new in it."""
+        """Take a piece of the arguments, and return what is new in it; an empty object is held back."""
+        if self.is_empty and (not isinstance(arguments, str) or arguments.lstrip().startswith("{")):
+            self._pieces, self._grown, self._length = [], [], 0
         if isinstance(arguments, str):
             text, so_far = arguments, "".join(self._grown) if 0 < self._length <= len(arguments) else None
         else:  # an object is all of them
@@ -44,8 +48,14 @@ class StreamedCall:
             new, self._grown, self._length = "" if self._length else text, [text], 0
         self._length += len(text)
         self._pieces.append(text)
+        new = "" if self.is_empty else new
         self.sent_on.append(new)
         return new
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether the arguments are an empty object so far: another one under the same index replaces it."""
+        return self._length <= _LONGEST_EMPTY and "".join("".join(self._grown).split()) == "{}"
 
     @property
     def arguments(self) -> str:
@@ -60,7 +70,7 @@ class StreamedCall:
         if not self._grown or not self._grown[-1].rstrip().endswith("}"):
             return False
         grown = "".join(self._grown)
-        return not arguments.startswith(grown) and is_object(grown)
+        return not arguments.startswith(grown) and not self.is_empty and is_object(grown)
 
 
 class StreamedCalls:
@@ -74,7 +84,8 @@ class StreamedCalls:
         """Return the call that a piece belongs to."""
         latest = self.all[-1] if self.all else None
         call = latest if index is None else self._by_index.get(index)
-        if call is None or call.is_followed_by(arguments) or (index is None and _is_another(call, name)):
+        by_name = index is None or (call is not None and call.is_empty)
+        if call is None or call.is_followed_by(arguments) or (by_name and _is_another(call, name)):
             call = StreamedCall(number=len(self.all))
             self.all.append(call)
         if index is not None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import pydantic_ai.models.anthropic
@@ -20,9 +22,10 @@ from executions.wiring import ports
 from telemetry.models import ModelCall
 from tests.engine.world import definition
 from tests.executions.moves import start
-from tests.llm import wire
+from tests.llm import counted, wire
 from tests.llm.model_server import Answer, Line, Misbehaviour, model_server
 from tests.llm.models import forget_models
+from workflows.faults import UNSTORABLE
 
 #: Imported here, as to import them for the first time takes longer than these steps may take.
 LIBRARIES = (pydantic_ai.models.anthropic, pydantic_ai.models.openai)
@@ -47,11 +50,11 @@ async def keys(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
 
 
 async def run(
-    monkeypatch: pytest.MonkeyPatch, user: User, model: str, *script: Line
+    monkeypatch: pytest.MonkeyPatch, user: User, model: str, *script: Line, timeout_seconds: int = 1
 ) -> tuple[Execution, list[dict[str, Any]]]:
     """Run a step that asks a server which says these lines; return the execution and its calls."""
     policy = {"max_tries": 4, "base_seconds": 0.01}
-    line = definition({"id": "one", "model": model, "retries": policy, "timeout_seconds": 1})
+    line = definition({"id": "one", "model": model, "retries": policy, "timeout_seconds": timeout_seconds})
     with model_server(*script) as server:
         monkeypatch.setenv("OPENAI_BASE_URL", f"{server.url}/v1")
         monkeypatch.setenv("ANTHROPIC_BASE_URL", server.url)
@@ -123,3 +126,50 @@ async def test_a_filter_in_mid_answer_is_the_reason_why_a_step_fails(
     assert failure.code is FailureCode.MODEL_REFUSED
     assert "The provider's content filter stopped the answer." in failure.message
     assert "Som" not in failure.message
+
+
+COUNT = {"prompt_tokens": 1000, "completion_tokens": 200, "total_tokens": 1200}
+MESSAGE = {"input_tokens": 1000, "output_tokens": 200}
+WORDS = {
+    "a tier": (counted.OPENAI, COUNT, {"service_tier": "@@"}),
+    "a tool": (counted.OPENAI, COUNT, {"tool_usage": {"@@": 1}}),
+    "the model": (counted.OPENAI, COUNT, {}),
+    "the request": (counted.OPENAI, COUNT, {"id": "chatcmpl-@@"}),
+    "a fingerprint": (counted.OPENAI, COUNT, {"system_fingerprint": "@@"}),
+    "a count": (counted.OPENAI, {**COUNT, "prompt_tokens": "@@"}, {}),
+    "Anthropic, a tier": (counted.ANTHROPIC, {**MESSAGE, "service_tier": "@@"}, {}),
+    "Anthropic, the speed": (counted.ANTHROPIC, {**MESSAGE, "speed": "@@"}, {}),
+    "Anthropic, the place": (counted.ANTHROPIC, {**MESSAGE, "inference_geo": "@@"}, {}),
+    "Anthropic, a tool": (counted.ANTHROPIC, {**MESSAGE, "server_tool_use": {"@@": 1}}, {}),
+    "Anthropic, more searches than cost can be kept for": (
+        counted.ANTHROPIC,
+        {**MESSAGE, "server_tool_use": {"web_search_requests": 10**30}},
+        {},
+    ),
+}
+
+
+@pytest.mark.parametrize("text", ["\0", "x\ud800" * 300], ids=["zero", "halves"])
+@pytest.mark.parametrize(("model", "report", "more"), WORDS.values(), ids=WORDS)
+async def test_a_reply_is_kept_whatever_a_provider_says_of_it(
+    monkeypatch: pytest.MonkeyPatch, alice: User, model: str, report: Any, more: Any, text: str
+) -> None:
+    said = counted.answer(model, report, streaming=True, **more)
+    body = str(said.body).replace('"gpt-5"', '"gpt-5@@"').replace("@@", json.dumps(text)[1:-1])
+    execution, [call] = await run(monkeypatch, alice, model, replace(said, body=body), timeout_seconds=20)
+    assert execution.status is ExecutionStatus.COMPLETED, execution.failure
+    assert call["status"] == "committed"
+    kept = json.dumps(call["billing"], ensure_ascii=False)
+    assert not UNSTORABLE.search(kept)
+    assert len(kept) < 200
+
+
+@pytest.mark.parametrize("text", ["\0", "\ud800"], ids=["zero", "half"])
+@pytest.mark.parametrize("status", [400, 404, 529])
+async def test_a_failure_is_kept_whatever_characters_a_provider_sends(
+    monkeypatch: pytest.MonkeyPatch, alice: User, status: int, text: str
+) -> None:
+    refusal = Answer(status=status, body={"error": {"message": f"It{text}s so", "type": text, "code": text}})
+    execution, calls = await run(monkeypatch, alice, MODELS[0], refusal, timeout_seconds=20)
+    assert execution.status is ExecutionStatus.FAILED
+    assert "It\ufffds so" in calls[0]["error"]

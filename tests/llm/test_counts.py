@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from decimal import Decimal
 from typing import Any
@@ -9,11 +10,12 @@ from typing import Any
 import pytest
 
 from executions.engine.calls import ModelReply, Usage
+from executions.engine.errors import ModelError
 from executions.llm import providers
 from executions.llm.options import Options
 from tests.llm.counted import ANTHROPIC, GOOGLE, OPENAI, RESPONSES, answer
 from tests.llm.heard import ignore
-from tests.llm.model_server import Answer, model_server
+from tests.llm.model_server import Answer, Line, Misbehaviour, model_server
 from tests.llm.models import forget_models
 from tests.llm.test_failures import request_to
 
@@ -30,14 +32,15 @@ async def keys(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
     await forget_models()
 
 
-async def reply(monkeypatch: pytest.MonkeyPatch, model: str, said: Answer) -> ModelReply:
-    """Return the reply of a model that says this."""
-    with model_server(said) as server:
+async def reply(monkeypatch: pytest.MonkeyPatch, model: str, *said: Line, streaming: bool | None = None) -> ModelReply:
+    """Return the reply of a model that says this, one line for each request."""
+    if streaming is None:
+        streaming = isinstance(said[-1], Answer) and said[-1].type == "text/event-stream"
+    with model_server(*said) as server:
         monkeypatch.setenv("OPENAI_BASE_URL", f"{server.url}/v1")
         monkeypatch.setenv("ANTHROPIC_BASE_URL", server.url)
         monkeypatch.setenv("GOOGLE_GEMINI_BASE_URL", server.url)
-        options = Options(streaming=said.type == "text/event-stream")
-        return await providers.ProviderModel(options).complete(request_to(model), ignore)
+        return await providers.ProviderModel(Options(streaming=streaming)).complete(request_to(model), ignore)
 
 
 def numbers(found: ModelReply) -> tuple[int, ...]:
@@ -360,3 +363,32 @@ async def test_a_tier_in_a_header_counts_as_well(monkeypatch: pytest.MonkeyPatch
     said = answer(GOOGLE, sent_and(candidatesTokenCount=200), streaming=streaming, headers=headers)
     found = await reply(monkeypatch, GOOGLE, said)
     assert (found.cost_usd, found.billing) == (None, {"tiers": ["priority"]})
+
+
+REFUSED: dict[str, Any] = {"error": {"message": "Unsupported parameter: 'parallel_tool_calls'."}}
+BEFORE = {
+    "a tier in a header": Answer(status=400, body=REFUSED, headers={"x-gemini-service-tier": "flex"}),
+    "a tier": Answer(status=400, body={**REFUSED, "service_tier": "flex"}),
+    "a count": Answer(status=400, body={**REFUSED, "usage": chat(5000, 9)}),
+    "a count in a stream": Answer(
+        status=400,
+        body=f"data: {json.dumps({**REFUSED, 'usage': chat(5000, 9), 'service_tier': 'flex'})}\n\n",
+        type="text/event-stream",
+    ),
+}
+
+
+@STREAMING
+@pytest.mark.parametrize("refusal", BEFORE.values(), ids=BEFORE)
+async def test_what_came_with_a_refused_request_does_not_count(
+    monkeypatch: pytest.MonkeyPatch, refusal: Answer, streaming: bool
+) -> None:
+    said = answer(OPENAI, chat(1000, 200), streaming=streaming)
+    found = await reply(monkeypatch, OPENAI, refusal, said)
+    assert (found.usage_known, numbers(found), found.billing) == (True, (1000, 0, 0, 200, 0), {})
+    assert found.cost_usd == Decimal("0.0032500000")
+
+
+async def test_the_reason_of_a_refusal_is_not_that_of_an_answer_that_broke_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ModelError, match="broke off in the middle"):
+        await reply(monkeypatch, OPENAI, BEFORE["a count in a stream"], Misbehaviour.BREAK_OFF, streaming=True)

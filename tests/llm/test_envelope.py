@@ -74,6 +74,35 @@ SCHEMAS: dict[str, tuple[dict[str, Any], Any, Any]] = {
         {"t": "T"},
         {"t": ""},
     ),
+    "names in percent signs": (
+        {
+            "type": "object",
+            "properties": {
+                "a": {"$ref": "#/definitions/Partial%3CFoo%3E"},
+                "b": {"$ref": "#/%24defs/gr%C3%B6%C3%9Fe/properties/x%20y"},
+                "c": {"$ref": "#/properties/100%25"},
+                "d": {"$ref": "#/definitions%2Fa~1b"},
+                "100%": {"type": "boolean"},
+            },
+            "required": ["a", "b", "c", "d"],
+            "definitions": {"Partial<Foo>": TITLE, "a/b": {"const": 4}},
+            "$defs": {"größe": {"properties": {"x y": {"type": "integer"}}}},
+        },
+        {"a": "T", "b": 1, "c": True, "d": 4},
+        {"a": "T", "b": 1, "c": 1, "d": 4},
+    ),
+    "an address of its own that nothing refers to": (
+        {
+            "$id": "https://example.org/a.json",
+            "$schema": "https://json-schema.org/draft/2020-12/schema",
+            "type": "object",
+            "properties": {"title": {"$ref": "#/$defs/t"}, "$id": {"const": 1}},
+            "required": ["title"],
+            "$defs": {"t": TITLE},
+        },
+        {"title": "T", "$id": 1},
+        {"title": ""},
+    ),
     "references that are data": (
         {
             "type": "object",
@@ -125,6 +154,45 @@ def test_its_root_is_an_object_and_its_definitions_stand_at_the_top(
     assert text.count('"$defs":') == bool(both.get("$defs"))
     assert '"definitions":' not in text
     assert schema == json.loads(json.dumps(schema))
+
+
+def _of(part: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {"type": "object", "properties": {"title": TITLE, "part": part}, "required": ["title"], **more}
+
+
+DRAFT = "http://json-schema.org/draft-07/schema#"
+FIXED = {
+    "a reference by the address of the whole": _of(
+        {"$ref": "a.json#/$defs/k"}, **{"$id": "https://example.org/a.json", "$defs": {"k": {"type": "integer"}}}
+    ),
+    "an absolute reference": _of({"$ref": "https://example.org/a.json"}, **{"$id": "https://example.org/a.json"}),
+    "a part with an address": _of({"$id": "b.json", "items": {"$ref": "#/$defs/k"}, "$defs": {"k": {"const": 1}}}),
+    "an anchor": _of({"$ref": "#k"}, **{"$defs": {"k": {"$anchor": "k", "type": "integer"}}}),
+    "a dynamic reference": _of({"$dynamicRef": "#k"}, **{"$dynamicAnchor": "k"}),
+    "a recursive reference": _of(
+        {"$recursiveRef": "#"}, **{"$schema": "https://json-schema.org/draft/2019-09/schema", "$recursiveAnchor": True}
+    ),
+    "dependencies": _of(
+        {"dependencies": {"enum": {"$ref": "#/definitions/k"}}}, **{"$schema": DRAFT, "definitions": {"k": {}}}
+    ),
+    "an anchor of draft-07": _of({"$ref": "#k"}, **{"$schema": DRAFT, "definitions": {"k": {"$id": "#k"}}}),
+    "a bound of draft-04": _of(
+        {"minimum": 3, "exclusiveMinimum": True}, **{"$schema": "http://json-schema.org/draft-04/schema#"}
+    ),
+    "a dialect within": _of({"$schema": DRAFT, "$id": "c.json", "items": [{}]}),
+}
+
+
+@pytest.mark.parametrize("schema", FIXED.values(), ids=FIXED)
+def test_a_schema_that_means_something_else_at_another_place_is_left_to_the_prompt(schema: dict[str, Any]) -> None:
+    jsonschema_rs.validator_for(schema)
+    both = envelope(schema, max_questions=2)
+    jsonschema_rs.meta.validate(both)
+    assert "$ref" not in json.dumps(both)
+    held = jsonschema_rs.Draft202012Validator(both)
+    assert held.is_valid({"answer": {"submit_document": {"title": "T", "part": 4}}})
+    assert held.is_valid({"answer": {"ask_clarification": {"questions": [QUESTION]}}})
+    assert not held.is_valid({"answer": {"submit_document": "T"}})
 
 
 def _said(content: object) -> dict[str, Any]:

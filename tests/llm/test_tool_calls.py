@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from executions.engine.calls import ModelReply
+from executions.engine.errors import ModelError
 from executions.engine.replies import Outcome, Questions, ValidDocument, Violations, parse_reply
+from executions.engine.states import FailureCode
 from executions.llm import providers
 from executions.llm.options import Options, Output
 from tests.llm import local_servers as local
@@ -66,6 +68,25 @@ STREAMS: dict[str, list[dict[str, Any]]] = {
     "an object": [call(index=0, id="c", name=NAME, arguments=DOCUMENT)],
     "an object, then nothing": [call(index=0, name=NAME, arguments=DOCUMENT), call(index=0, arguments="")],
     "an empty object first": [call(index=0, name=NAME, arguments={}), *(call(index=0, arguments=p) for p in PIECES)],
+    "an empty object as text first": [
+        call(index=0, id="c", name=NAME, arguments="{}"),
+        *(call(index=0, arguments=each) for each in PIECES),
+    ],
+    "an empty object with spaces first": [
+        call(index=0, id="c", name=NAME, arguments=each) for each in ["", "{ }\n", *PIECES]
+    ],
+    "an empty object first, then all at once": [call(index=0, name=NAME, arguments=each) for each in ["{}", TEXT]],
+    "an empty object first, then an object": [call(index=0, name=NAME, arguments=each) for each in ["{}", DOCUMENT]],
+    "an empty object in two pieces first": [
+        call(index=0, id="c", name=NAME, arguments=each) for each in ["{", "}", *PIECES]
+    ],
+    "an empty object first, all so far with each piece": [
+        call(index=0, name=NAME, arguments=each) for each in ["{}", *local.grown(PIECES)]
+    ],
+    "an empty object first, then nothing, then another id": [
+        call(index=0, id=f"c{n}", name=NAME, arguments=each) for n, each in enumerate(["{}", "", TEXT])
+    ],
+    "no index, an empty object first": [call(name=NAME, arguments="{}"), *(call(arguments=each) for each in PIECES)],
     "no index": [call(name=NAME, arguments=""), *(call(arguments=each) for each in PIECES)],
     "no index, a name with each piece": [call(name=NAME, arguments=each) for each in PIECES],
     "no index, an id with each piece": [call(id=f"c{n}", name=NAME, arguments=p) for n, p in enumerate(PIECES)],
@@ -90,7 +111,17 @@ async def test_what_can_only_mean_the_document_is_taken(
     assert taken(reply) == ValidDocument(content=DOCUMENT)
 
 
-@pytest.mark.parametrize("name", ["the name with each piece", "all so far with each piece", "no index"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "the name with each piece",
+        "all so far with each piece",
+        "no index",
+        "an empty object as text first",
+        "an empty object with spaces first",
+        "no index, an empty object first",
+    ],
+)
 async def test_what_is_heard_meanwhile_is_the_document_once(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     heard: list[str] = []
     answer = local.streamed([*local.calls(STREAMS[name]), *local.ended()])
@@ -105,6 +136,27 @@ async def test_an_object_in_an_object_of_the_same_name_is_not_taken_for_a_repeti
     pieces = [call(index=0, name=NAME, arguments=each) for each in ('{"a":', '{"a":', "1}}")]
     reply = await reply_to(monkeypatch, local.streamed([*local.calls(pieces), *local.ended()]))
     assert [json.loads(str(each.arguments)) for each in reply.tool_calls] == [{"a": {"a": 1}}]
+
+
+@pytest.mark.parametrize("index", [0, None])
+async def test_an_empty_object_is_not_replaced_by_a_call_of_another_tool(
+    monkeypatch: pytest.MonkeyPatch, index: int | None
+) -> None:
+    pieces = [call(index=index, name="ask_clarification", arguments="{}"), call(index=index, name=NAME, arguments=TEXT)]
+    reply = await reply_to(monkeypatch, local.streamed([*local.calls(pieces), *local.ended()]))
+    assert [(each.name, json.loads(str(each.arguments))) for each in reply.tool_calls] == [
+        ("ask_clarification", {}),
+        (NAME, DOCUMENT),
+    ]
+
+
+@pytest.mark.parametrize("pieces", [["{}"], ["{", "}"], ["{}", ""], ["{}", "{}"]])
+async def test_an_empty_object_with_nothing_after_it_is_what_was_sent(
+    monkeypatch: pytest.MonkeyPatch, pieces: list[str]
+) -> None:
+    said = [call(index=0, id="c", name=NAME, arguments=each) for each in pieces]
+    reply = await reply_to(monkeypatch, local.streamed([*local.calls(said), *local.ended()]))
+    assert [json.loads(str(each.arguments)) for each in reply.tool_calls] == [{}]
 
 
 def whole(*functions: dict[str, Any], **more: Any) -> Answer:
@@ -201,6 +253,32 @@ async def test_a_server_that_refuses_a_parameter_is_asked_without_it_from_then_o
             assert taken(await model.complete(asked_of(OPENAI), ignore)) == ValidDocument(content=DOCUMENT)
     assert [parameter in asked for asked in server.asked] == [True, False, False]
     assert all(asked["max_completion_tokens"] == 500 for asked in server.asked)
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+@pytest.mark.parametrize("order", [[*REFUSALS], [*REFUSALS][::-1]], ids=", ".join)
+async def test_a_server_that_refuses_one_parameter_after_the_other_is_asked_without_both(
+    monkeypatch: pytest.MonkeyPatch, order: list[str], streaming: bool
+) -> None:
+    refusals = [Answer(status=400, body={"error": {"message": REFUSALS[each], "param": each}}) for each in order]
+    with model_server(*refusals, Answer()) as server:
+        monkeypatch.setenv("OPENAI_BASE_URL", f"{server.url}/v1")
+        model = providers.ProviderModel(Options(streaming=streaming))
+        for _ in range(2):
+            assert taken(await model.complete(asked_of(OPENAI), ignore)) == ValidDocument(content=DOCUMENT)
+    refused = [[each for each in order if each in asked] for asked in server.asked]
+    assert refused == [order, order[1:], [], []]
+
+
+async def test_a_server_that_goes_on_refusing_a_parameter_is_not_asked_for_ever(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    refusals = [Answer(status=400, body={"error": {"message": said}}) for said in REFUSALS.values()]
+    with model_server(*refusals) as server:
+        monkeypatch.setenv("OPENAI_BASE_URL", f"{server.url}/v1")
+        with pytest.raises(ModelError) as caught:
+            await providers.ProviderModel(Options()).complete(asked_of(OPENAI), ignore)
+    assert (caught.value.failure_code, len(server.asked)) == (FailureCode.PROVIDER_REJECTED, 3)
 
 
 async def test_a_server_that_knows_the_older_name_alone_is_told_how_long_an_answer_may_be(

@@ -6,6 +6,7 @@ import datetime
 from typing import Any
 
 import pytest
+from pydantic import BaseModel
 
 from executions.engine.calls import ModelReply, ToolCall
 from executions.engine.replies import ValidDocument, Violations, parse_reply
@@ -79,12 +80,34 @@ def test_what_is_defined_may_stand_anywhere(dialect: str, name: str) -> None:
     assert not is_valid(said, part="1")
 
 
+@pytest.mark.parametrize("ending", ["", "#"])
+@pytest.mark.parametrize("scheme", ["http", "https"])
+@pytest.mark.parametrize("dialect", [dialect.uri for dialect in DIALECTS])
+def test_a_dialect_is_known_by_each_spelling_of_its_address(dialect: str, scheme: str, ending: str) -> None:
+    said = titled({"part": {"type": "integer"}}, **{"$schema": f"{scheme}:{dialect.partition(':')[2]}{ending}"})
+    assert is_valid(said, part=1)
+    assert not is_valid(said, part="1")
+
+
+@pytest.mark.parametrize(
+    "named", ["https://json-schema.org/draft-07/schema#", "http://json-schema.org/draft-07/schema"]
+)
+def test_a_dialect_means_the_same_in_each_spelling(named: str) -> None:
+    tuple_of_one = {"type": "array", "items": [{"type": "string"}], "additionalItems": False}
+    aside = {"$ref": "#/definitions/k", "minLength": 5}  # what stands beside $ref is not read
+    said = titled({"a": tuple_of_one, "b": aside}, **{"$schema": named, "definitions": {"k": {"$id": "#k"}}})
+    assert is_valid(said, a=["a"], b="ab")
+    assert not is_valid(said, a=["a", "b"])
+
+
 @pytest.mark.parametrize(
     "named",
     [
         "https://example.org/schema",
         "http://json-schema.org/schema#",
-        "https://json-schema.org/draft-07/schema#",
+        "https://json-schema.org/draft-08/schema#",
+        "http://json-schema.org/draft-07/schema##",
+        "ftp://json-schema.org/draft-07/schema",
         "draft-07",
     ],
 )
@@ -166,6 +189,28 @@ def test_a_title_is_found_wherever_the_schema_says_it(schema: dict[str, Any]) ->
 )
 def test_a_title_that_may_be_missing_is_a_fault(schema: dict[str, Any]) -> None:
     assert [fault.code for fault in faults(schema)] == ["untitled_document"]
+
+
+class Tree(BaseModel):
+    """A document that has others of its kind: pydantic writes a root that is a reference alone."""
+
+    title: str
+    parts: list[Tree] = []
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        Tree.model_json_schema(),
+        {"$ref": "#/$defs/d", "$defs": {"d": titled({})}},
+        {"allOf": [{"$ref": "#/$defs/d"}], "$defs": {"d": titled({})}},
+    ],
+)
+def test_a_root_that_leads_to_an_object_is_told_to_say_so_itself(schema: dict[str, Any]) -> None:
+    [fault] = faults(schema)
+    assert (fault.pointer, fault.code) == ("/steps/0/output_schema", "untitled_document")
+    assert "write `type: object` beside the reference, at the root" in fault.detail.lower()
+    assert definition(steps=[step(output_schema={**schema, "type": "object"})])
 
 
 @pytest.mark.parametrize("pattern", ["(?<=a)(a+)+$", "^(?=a)(a|a)*$", r"^(a|a)*\1$", "(a{100}){100}"])

@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from typing import Any, Literal
 
 import pytest
+from pydantic import BaseModel, Field
 
 from executions.llm.facts import Facts
 from executions.llm.unwritable import Unwritable
@@ -203,6 +204,28 @@ TREE: dict[str, Any] = {
     "oneOf": [node(kind={"const": kind}, left={"$ref": "#/$defs/tree"}) for kind in ("plus", "minus")]
     + [{"type": "number"}]
 }
+
+
+class Circle(BaseModel):
+    """One kind of shape."""
+
+    kind: Literal["circle"]
+    radius: float
+
+
+class Line(BaseModel):
+    """Another kind of shape."""
+
+    kind: Literal["line"]
+
+
+class Drawing(BaseModel):
+    """A document whose schema pydantic writes, with a discriminator beside `oneOf`."""
+
+    title: str
+    shape: Circle | Line = Field(discriminator="kind")
+
+
 EACH_OTHER = {f"d{at}": {"properties": {f"p{to}": {"$ref": f"#/$defs/d{to}"} for to in range(30)}} for at in range(30)}
 
 
@@ -230,6 +253,11 @@ EACH_OTHER = {f"d{at}": {"properties": {f"p{to}": {"$ref": f"#/$defs/d{to}"} for
         field(**{"not": {}}),
         field(properties={"nullable": {"type": "boolean"}, "discriminator": True, "dependencies": {}}),
         field(type="string", nullable=False),
+        field(type=["string", "null"], nullable=True),
+        field(type="null", nullable=True),
+        field(enum=["a", None], nullable=True),
+        Drawing.model_json_schema(),
+        field(anyOf=[node(k={"const": "a"}), node(k={"const": "b"})], discriminator={"propertyName": "k"}),
         field(enum=["value"], default=1),
         schema(properties={"x": {"$ref": "#/$defs/d0"}}, **{"$defs": EACH_OTHER}),
     ],
@@ -244,6 +272,8 @@ def test_what_documents_can_fulfil_is_no_fault(source: dict[str, Any]) -> None:
         ({"type": "integer", "nullable": True}, "nullable", 'type: ["integer", "null"]'),
         ({"enum": ["a"], "nullable": True}, "nullable", 'type: ["string", "null"]'),
         ({"type": "object", "discriminator": {"propertyName": "kind"}}, "discriminator", "const"),
+        ({"allOf": [{"type": "object"}], "discriminator": {"propertyName": "kind"}}, "discriminator", "const"),
+        ({"type": ["integer", "string"], "nullable": True}, "nullable", "null"),
         ({"type": "object", "dependencies": {"a": ["b"]}}, "dependencies", "dependentRequired"),
         ({"type": "array", "additionalItems": False}, "additionalItems", "items"),
         ({"type": "number", "divisibleBy": 2}, "divisibleBy", "multipleOf"),
