@@ -16,7 +16,9 @@ def has_ended(response: ModelResponse) -> bool:
     Many servers leave the reason out. One complete JSON object is a whole answer, as no part of one is complete.
     """
     details = response.provider_details or {}
-    if details.get("finish_reason") or details.get(DONE) or response.finish_reason not in {None, "stop"}:
+    if details.get("finish_reason") or response.finish_reason not in {None, "stop"}:
+        return True
+    if details.get(DONE) and response.parts:  # an end alone answers nothing
         return True
     calls = [part for part in response.parts if isinstance(part, ToolCallPart)]
     if calls:

@@ -184,7 +184,11 @@ def test_a_schema_that_leads_outside_is_refused_without_a_look() -> None:
                 "role": "writer",
                 "task": "Write.",
                 "produces": "one",
-                "output_schema": {**SCHEMA, "properties": {"title": {"$ref": "http://127.0.0.1:9/title.json"}}},
+                "output_schema": {
+                    **SCHEMA,
+                    "required": ["title"],
+                    "properties": {"title": {"$ref": "http://127.0.0.1:9/title.json"}},
+                },
             }
         ],
     }

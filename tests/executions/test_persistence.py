@@ -182,4 +182,5 @@ def test_a_start_leaves_one_job_under_the_lock_of_its_execution(ann: User) -> No
     [job] = ProcrastinateJob.objects.all()
     assert job.lock == str(stored.id)
     assert job.queueing_lock is None
-    assert job.args == {"execution_id": str(stored.id), "scope": str(stored.scope.id)}
+    named = {"execution_id": str(stored.id), "scope": str(stored.scope.id), "user": str(ann.pk)}
+    assert job.args == {**named, "turn": 0}

@@ -130,7 +130,7 @@ REJECTED = {
     "Groq": "`max_tokens` must be less than or equal to `8192`, the maximum value for `max_tokens` is less than the "
     "`context_window` for this model",
     "a schema": "Invalid schema for function 'submit_document': the description is longer than 1024 characters.",
-    "a parameter": "Unsupported parameter: 'max_tokens' is not supported with this model.",
+    "a parameter": "Unsupported parameter: 'max_completion_tokens' is not supported with this model.",
 }
 
 
