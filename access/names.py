@@ -29,7 +29,7 @@ def spellings(name: str) -> list[str]:
 
 
 def has_hidden_characters(name: str) -> bool:
-    """Return whether a name has characters that nobody sees: two names would look the same."""
+    """Return whether a name has invisible characters: two names would look the same."""
     if name.isascii():
         return not name.isprintable()
     return bool(_IGNORABLE.search(name)) or any(unicodedata.category(each) in _HIDDEN_CATEGORIES for each in name)

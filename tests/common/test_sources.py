@@ -111,7 +111,7 @@ def test_merge_keys_give_names_that_do_not_stand_there() -> None:
 @pytest.mark.parametrize(
     ("text", "path", "kept"),
     [
-        ("task: Use issue #5", ("task",), "Use issue"),
+        ("task: Use ticket #5", ("task",), "Use ticket"),
         ("a:\n  - b: x  # y", ("a", 0, "b"), "x"),
         ("a: x\n  y\t#z", ("a",), "x y"),
         ("ü: é 😀 é #5", ("ü",), "é 😀 é"),

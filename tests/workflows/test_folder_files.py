@@ -96,7 +96,7 @@ def test_every_file_with_faults_is_named(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "where"),
     [
-        ("task: Write.", "task: Use issue #5", "/steps/0/task"),
+        ("task: Write.", "task: Use ticket #5", "/steps/0/task"),
         ("task: Write.", "task: Write.  # for now", "/steps/0/task"),
         ("Writes a note.", "Writes note #1 first.", "/description"),
         ("{file: role.md}}", "You like\n    the colour #ff0000\n  }", "/roles/writer/instructions"),
@@ -118,7 +118,7 @@ def test_a_text_that_yaml_cuts_at_a_comment_is_a_fault_with_its_line(
     assert found is not None and line - 1 <= found <= line  # a text is named by the line in which it begins
 
 
-@pytest.mark.parametrize("new", ['task: "Use issue #5"', "task: >-\n      Use issue #5", "task: Use #5"])
+@pytest.mark.parametrize("new", ['task: "Use ticket #5"', "task: >-\n      Use ticket #5", "task: Use #5"])
 def test_a_text_between_quotes_keeps_what_looks_like_a_comment(folder: Path, new: str) -> None:
     change(folder, "task: Write.", new.replace("Use #5", "Use#5"))
     assert "#5" in loader.load_folder(folder).steps[0].task
