@@ -6,7 +6,6 @@ from collections.abc import Awaitable, Callable, Iterable
 from io import BytesIO
 from typing import Any
 
-from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.core.exceptions import DisallowedHost
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
@@ -14,6 +13,7 @@ from django.middleware.security import SecurityMiddleware
 
 from access.requests import Utf8Request
 from access.tickets import with_ticket
+from orchestrator.middleware import AsyncMiddleware
 
 Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
@@ -44,16 +44,8 @@ def policy_of(path: str) -> str:
     return next((policy for prefix, policy in POLICIES if path.startswith(prefix)), POLICIES[-1][1])
 
 
-class HeadersMiddleware:
+class HeadersMiddleware(AsyncMiddleware):
     """Sends the policy of each path, and lets no cache keep what belongs to a user."""
-
-    sync_capable = False
-    async_capable = True
-
-    def __init__(self, get_response: Callable[[HttpRequest], Awaitable[HttpResponseBase]]) -> None:
-        self.get_response = get_response
-        if iscoroutinefunction(get_response):
-            markcoroutinefunction(self)
 
     async def __call__(self, request: HttpRequest) -> HttpResponseBase:
         """Answer the request. A view that says itself what may be cached is obeyed.

@@ -28,8 +28,8 @@ def request_id(given: str | None) -> str:
     return given if given and _SANE.fullmatch(given) else str(uuid7())
 
 
-class NamesMiddleware:
-    """Finds nothing at a path with a NUL in it: no name has one, and PostgreSQL refuses to look for it."""
+class AsyncMiddleware:
+    """What all middleware of ours has in common: it runs on the event loop alone."""
 
     sync_capable = False
     async_capable = True
@@ -38,6 +38,14 @@ class NamesMiddleware:
         self.get_response = get_response
         if iscoroutinefunction(get_response):
             markcoroutinefunction(self)
+
+    async def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        """Answer the request; each kind does its part before and after."""
+        return await self.get_response(request)
+
+
+class NamesMiddleware(AsyncMiddleware):
+    """Finds nothing at a path with a NUL in it: no name has one, and PostgreSQL refuses to look for it."""
 
     async def __call__(self, request: HttpRequest) -> HttpResponseBase:
         """Answer the request.
@@ -50,16 +58,8 @@ class NamesMiddleware:
         return await self.get_response(request)
 
 
-class DatabaseMiddleware:
+class DatabaseMiddleware(AsyncMiddleware):
     """Gives requests that only read the time limit of reads, and answers those that the database has no time for."""
-
-    sync_capable = False
-    async_capable = True
-
-    def __init__(self, get_response: Callable[[HttpRequest], Awaitable[HttpResponseBase]]) -> None:
-        self.get_response = get_response
-        if iscoroutinefunction(get_response):
-            markcoroutinefunction(self)
 
     async def __call__(self, request: HttpRequest) -> HttpResponseBase:
         """Answer the request."""
@@ -71,16 +71,8 @@ class DatabaseMiddleware:
         return refusal(request, exception)
 
 
-class BodyMiddleware:
+class BodyMiddleware(AsyncMiddleware):
     """Refuses a body that is not in UTF-8, or that is compressed, with 415, on every path."""
-
-    sync_capable = False
-    async_capable = True
-
-    def __init__(self, get_response: Callable[[HttpRequest], Awaitable[HttpResponseBase]]) -> None:
-        self.get_response = get_response
-        if iscoroutinefunction(get_response):
-            markcoroutinefunction(self)
 
     async def __call__(self, request: HttpRequest) -> HttpResponseBase:
         """Answer the request."""
@@ -94,16 +86,8 @@ class BodyMiddleware:
         return await self.get_response(request)
 
 
-class RequestIdMiddleware:
+class RequestIdMiddleware(AsyncMiddleware):
     """Puts `request.request_id` on the way in and `X-Request-ID` on the way out."""
-
-    sync_capable = False
-    async_capable = True
-
-    def __init__(self, get_response: Callable[[HttpRequest], Awaitable[HttpResponseBase]]) -> None:
-        self.get_response = get_response
-        if iscoroutinefunction(get_response):
-            markcoroutinefunction(self)
 
     async def __call__(self, request: HttpRequest) -> HttpResponseBase:
         """Answer the request, with its id bound to whatever is logged meanwhile."""
