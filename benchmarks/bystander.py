@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import subprocess
+import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
@@ -55,39 +55,27 @@ SCHEMA = {
 }
 
 
-@dataclass
-class Probe:
-    """Asks for one path again and again, and keeps how long each answer took."""
-
-    client: httpx.Client
-    path: str
-    seconds: list[float] = field(default_factory=list)
-
-    def ask(self, stop: threading.Event) -> None:
-        """Ask until told to stop."""
-        while not stop.wait(0.02):
-            began = time.perf_counter()
-            answer = self.client.get(self.path)
-            self.seconds.append(time.perf_counter() - began)
-            assert answer.status_code == 200, answer.text
-
-
 @contextmanager
-def probing(*probes: Probe) -> Iterator[None]:
-    """Let probes ask meanwhile.
+def probing(headers: dict[str, str], *urls: str) -> Iterator[list[list[float]]]:
+    """Ask for URLs meanwhile; afterwards the list holds how long each answer took, in seconds, by URL.
 
     Raises:
-        AssertionError, httpx.HTTPError: a probe was answered with an error.
+        subprocess.CalledProcessError: a URL was answered with an error.
     """
-    stop = threading.Event()
-    with ThreadPoolExecutor(len(probes)) as threads:
-        asking = [threads.submit(probe.ask, stop) for probe in probes]
+    found: list[list[float]] = []
+    command = [sys.executable, "-m", "benchmarks.probe"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin is not None and process.stdout is not None
+        process.stdin.write(json.dumps({"urls": urls, "headers": headers}) + "\n")
+        process.stdin.flush()
+        process.stdout.readline()  # it has begun
         try:
-            yield
+            yield found
         finally:
-            stop.set()
-        for each in asking:
-            each.result()
+            answer, _ = process.communicate(timeout=120)  # closes its input, which ends it
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, command)
+    found += json.loads(answer)
 
 
 def odd_charset(place: Machine, attacker: httpx.Client) -> None:
@@ -155,22 +143,21 @@ def measure(place: Machine, attack: Callable[[Machine, httpx.Client], None]) -> 
     with place.client("alice") as attacker, place.client("ada") as other, place.client("ada") as starter:
         known = start_execution(other, CLOSED_BRIEF, workflow_id="meeting-minutes", key="others")
         wait_for_status(other, known, "completed")
-        health, read = (
-            Probe(httpx.Client(base_url=place.url, timeout=60), "/healthz"),
-            Probe(other, f"/executions/{known}"),
-        )
-        with health.client, probing(health, read), ThreadPoolExecutor(1) as threads:
+        urls = (f"{place.url}/healthz", str(other.base_url.join(f"executions/{known}")))
+        authorization = {"Authorization": other.headers["Authorization"]}
+        with probing(authorization, *urls) as found, ThreadPoolExecutor(1) as threads:
             attacking = threads.submit(attack, place, attacker)
             began = time.perf_counter()
             started = start_execution(starter, CLOSED_BRIEF, workflow_id="meeting-minutes", key="others")
             wait_for_status(starter, started, "completed")
             took = time.perf_counter() - began
             attacking.result()
+    health, read = found
     return {
         "attack": attack.__name__,
-        "healthz_worst_ms": max(health.seconds) * 1000,
-        "read_worst_ms": max(read.seconds) * 1000,
-        "answers": len(health.seconds) + len(read.seconds),
+        "healthz_worst_ms": max(health) * 1000,
+        "read_worst_ms": max(read) * 1000,
+        "answers": len(health) + len(read),
         "start_to_end_seconds": took,
     }
 

@@ -59,6 +59,7 @@ startup.prepare()
 django.setup()
 
 from django.contrib.auth.models import User  # noqa: E402
+from django.db import connections  # noqa: E402
 from rest_framework.test import APIClient  # noqa: E402
 
 from access import services as access  # noqa: E402
@@ -82,6 +83,14 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         if item.get_closest_marker(mark) is not None:
             leave = pytest.fail if os.environ.get("REQUIRE_ALL") == "1" else pytest.skip
             leave(f"the {mark} journeys need {program}, which is not installed")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_teardown() -> None:
+    """Give this thread's connection back before the tables are emptied: the test may have had the server end it."""
+    for each in connections.all(initialized_only=True):
+        if not each.in_atomic_block:
+            each.close()
 
 
 def pytest_report_header() -> list[str]:

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import connections
 
 from access.services import ensure_user
 from executions import line
@@ -21,7 +20,6 @@ def quiet(transactional_db: None) -> Iterator[None]:
     yield
     notifier.stop()
     line.close()
-    connections.close_all()  # an outage may have lost this thread's
 
 
 @pytest.fixture

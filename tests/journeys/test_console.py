@@ -263,13 +263,13 @@ def refreshed(page: Page, times: int = 2) -> None:
 
 
 def test_the_focus_stays_on_a_row_of_the_list(shared: Machine, page: Page) -> None:
-    with shared.client("fay") as client:
-        first = start_execution(client, CLOSED_BRIEF, workflow_id="meeting-minutes", key="of-fay")
-        log_in(page, shared, "fay")
+    with shared.client("flora") as client:
+        first = start_execution(client, CLOSED_BRIEF, workflow_id="meeting-minutes", key="of-flora")
+        log_in(page, shared, "flora")
         page.locator("#rows a").focus()
         refreshed(page)
         assert focus(page) == f"open-{first}"
-        start_execution(client, CLOSED_BRIEF, workflow_id="meeting-minutes", key="of-fay")
+        start_execution(client, CLOSED_BRIEF, workflow_id="meeting-minutes", key="of-flora")
         expect(page.locator("#rows tr")).to_have_count(2, timeout=10_000)
         refreshed(page, 1)
         assert focus(page) == f"open-{first}"  # a row has come above it
@@ -412,6 +412,7 @@ def test_answers_and_files_are_kept_too(shared: Machine, page: Page, tmp_path: P
     file = tmp_path / "brief.md"
     file.write_text("# From a file", encoding="utf-8")
     page.get_by_role("button", name="Start an execution").click()
+    expect(page.get_by_role("dialog")).to_be_visible()  # a file can be set in a hidden form, too
     page.get_by_label("Load the brief from a file").set_input_files(file)
     expect(page.get_by_label("Brief", exact=True)).to_have_value("# From a file")
     page.get_by_role("button", name="Not now").click()
