@@ -19,6 +19,7 @@ import psycopg
 from orchestrator import postgres
 from tests.chaos.model_server import CountingModel
 from tests.journeys.processes import Machine, free_port, wait_until
+from tests.waiting import HANG_SECONDS
 
 SETTINGS = {
     "RUNNER_SILENT_SECONDS": "3",
@@ -67,13 +68,22 @@ class Chaos:
 
     # --- the run --------------------------------------------------------------------------------------------------
 
-    def run(self, seconds: float, *, kills_every: tuple[float, float] = (1.0, 4.0), patience: float = 120.0) -> None:
-        """Kill for so many seconds, then let everything end, and check it."""
+    def run(
+        self,
+        seconds: float,
+        *,
+        kills: int = 0,
+        executions: int = 0,
+        kills_every: tuple[float, float] = (1.0, 4.0),
+        patience: float = HANG_SECONDS,
+    ) -> None:
+        """Kill for so many seconds, and until there were so many kills and executions; let all end, and check it."""
         try:
             self._start()
             end = time.monotonic() + seconds
             next_kill = time.monotonic() + 2.0
-            while time.monotonic() < end:
+            while time.monotonic() < end or self.kills.total() < kills or len(self.accepted) < executions:
+                assert time.monotonic() < end + patience, "too little happened"
                 self._keep_going()
                 if time.monotonic() >= next_kill:
                     self._kill()

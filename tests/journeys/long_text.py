@@ -15,7 +15,6 @@ from tests.llm import wire
 from tests.llm.model_server import ModelServer
 
 TOKENS = 4_000
-WINDOW_SECONDS = 1.0
 
 
 def long_reply() -> dict[str, Any]:
@@ -82,8 +81,3 @@ def delays_of(server: ModelServer, watcher: Watcher, text: str) -> list[float]:
             moment, had = next(growth)
         delays.append(moment - said[number])
     return sorted(delays)
-
-
-def most_within_a_second(moments: list[float]) -> int:
-    """Return how many of the moments lie within one second, at most."""
-    return max(sum(begin <= each < begin + WINDOW_SECONDS for each in moments) for begin in moments)

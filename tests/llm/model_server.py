@@ -39,6 +39,7 @@ class Answer:
     type: str = "application/json"
     pause: float = 0.0  # seconds after each piece, when it is streamed
     rest: float = 0.0  # seconds between the last of its text and the end, when it is streamed
+    hold: threading.Event | None = None  # what the end waits for after the last of its text, when it is streamed
     streamed: Mapping[str, Any] | None = None  # what is streamed, or comes whole, instead of that document
 
 
@@ -102,12 +103,18 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self, answer: Answer, *, streamed: bool) -> None:
         if streamed and answer.body is None:
             whole = list(wire.pieces(answer.streamed or _document(self.path)))
-            self._stream(whole, pause=answer.pause, rest=answer.rest)
+            self._stream(whole, pause=answer.pause, rest=answer.rest, hold=answer.hold)
         else:
             self._say(answer)
 
     def _stream(
-        self, pieces: Sequence[bytes], *, pause: float = 0.0, rest: float = 0.0, length: int | None = None
+        self,
+        pieces: Sequence[bytes],
+        *,
+        pause: float = 0.0,
+        rest: float = 0.0,
+        hold: threading.Event | None = None,
+        length: int | None = None,
     ) -> None:
         self.close_connection = True
         self.send_response(200)
@@ -119,7 +126,10 @@ class _Handler(BaseHTTPRequestHandler):
         self.model.said.append(said)
         try:
             for number, piece in enumerate(pieces):
-                self.model.closing.wait(rest if number == len(pieces) - wire.ENDING else 0.0)
+                if number == len(pieces) - wire.ENDING:
+                    self.model.closing.wait(rest)
+                    while hold is not None and not (hold.is_set() or self.model.closing.is_set()):
+                        hold.wait(0.05)
                 self.wfile.write(piece)
                 said.append(time.monotonic())
                 self.model.closing.wait(pause)
