@@ -11,13 +11,13 @@ from django.contrib.auth.hashers import make_password, verify_password
 from django.contrib.auth.models import User
 from django.db import connection
 from django.http import HttpRequest
-from django.utils import timezone
 
 from access import selectors, services
 from access.errors import Busy
 from access.hashers import hashing_for
 from access.password_tries import count_try, forget_try, take_back_try
 from common.addresses import client_network
+from common.database_server import database_now
 
 
 class PasswordBackend(ModelBackend):
@@ -37,7 +37,7 @@ class PasswordBackend(ModelBackend):
         if request is None:  # a command on this machine
             return self._checked(name, password)
         network = network_of(request)
-        counted = count_try(network=network, name=name, now=timezone.now())
+        counted = count_try(network=network, name=name, now=database_now())
         try:
             with hashing_for(network):
                 user = self._checked(name, password)

@@ -13,7 +13,6 @@ from collections.abc import Callable
 from typing import Any
 
 from django.db import transaction
-from django.utils import timezone
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -21,6 +20,7 @@ from access import multirow
 from access.errors import BadIdempotencyKey, IdempotencyKeyBusy, IdempotencyKeyReused
 from access.selectors import kept_answer
 from access.services import ANSWER_KEPT, keep_answer
+from common.database_server import database_now
 
 HEADER = "Idempotency-Key"
 REPLAYED = "Idempotency-Replayed"
@@ -53,7 +53,7 @@ def once(request: Request, act: Callable[[], Response], *, recheck: Callable[[An
     body_hash = _hash(_plain(request.data)).hexdigest()
     with transaction.atomic():
         _lock(owner)
-        now = timezone.now()
+        now = database_now()
         if (kept := kept_answer(**owner, since=now - ANSWER_KEPT)) is not None:
             return _again(kept, body_hash=body_hash, recheck=recheck)
         response = act()

@@ -13,7 +13,6 @@ from django.contrib.auth.models import User
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.db import transaction
-from django.utils import timezone
 from knox.models import AuthToken
 
 from access import multirow
@@ -22,6 +21,7 @@ from access.grants import Credential
 from access.models import KeptAnswer, Role, Scope, ScopeRole, SessionName
 from access.selectors import allows, named_root_scope, role_of
 from access.tickets import Ticket, sign
+from common.database_server import database_now
 
 ANSWER_KEPT = timedelta(hours=24)  # for a request that is sent again with its `Idempotency-Key`
 #: A change of the password waits until the token is there, and ends it.
@@ -69,7 +69,7 @@ class ChildScope:
 
 def make_child_scopes(scopes: Iterable[ChildScope]) -> None:
     """Store those that are not there yet, in one order for all who do. Their parents are there."""
-    now = timezone.now()
+    now = database_now()
     rows = {scope.id: {**asdict(scope), "created_at": now} for scope in scopes}
     multirow.insert(Scope, [rows[each] for each in sorted(rows)], or_ignore=True)
 

@@ -10,11 +10,11 @@ from django.contrib.auth.models import User
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
-from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from unfold.decorators import display
 
 from access.read_only_admin import ReadOnlyAdmin, ReadOnlyInline, pretty
+from common.database_server import database_now
 from documents import selectors as documents
 from executions import services
 from executions.engine.errors import EngineError
@@ -225,7 +225,7 @@ class ExecutionAdmin(ReadOnlyAdmin):
         user = cast(User, request.user)  # the admin lets nobody else in
         for execution_id in queryset.order_by("created_at", "id").values_list("id", flat=True):
             try:
-                services.cancel_execution(user=user, execution_id=execution_id, now=timezone.now())
+                services.cancel_execution(user=user, execution_id=execution_id, now=database_now())
             except EngineError as error:
                 self.message_user(request, f"{execution_id}: {error}", messages.ERROR)
             else:

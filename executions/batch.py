@@ -14,6 +14,7 @@ from uuid import UUID
 from django.db import transaction
 
 from access import multirow
+from common.database_server import server
 from documents import repository as documents
 from executions import ledger, repository
 from executions.deciding import Decisions, Item, Outcome, execution_of, papers_of
@@ -47,6 +48,7 @@ class Batch:
         self._now = now
         self._known = known
         self._lost = lost
+        self.server_changes = server.changes
         self.known_by_calls: Sequence[Item] = ()  # if it was stored, and nobody is told
         self.heads: Mapping[documents.Key, documents.Head] = {}  # of the documents, as they were found
 
@@ -62,7 +64,8 @@ class Batch:
 
     def _lock(self) -> Decisions:
         multirow.prefer_indexes()
-        executions = repository.lock_all({execution_of(item) for item in self._items}, known=self._known)
+        known = self._known if server.changes == self.server_changes else {}  # this connection's may be another
+        executions = repository.lock_all({execution_of(item) for item in self._items}, known=known)
         budgets = scope_budgets.lock({each.scope.id for each in executions.values()})
         page = ledger.Page()
         page.load({step for item in self._items for step in _steps(item)})

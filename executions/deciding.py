@@ -16,7 +16,7 @@ from executions.engine.changes import Change, Context
 from executions.engine.errors import NotFound, Superseded
 from executions.engine.events import ProgressEvent
 from executions.engine.execution import Document, Execution
-from executions.engine.ports import Transition
+from executions.engine.ports import Transition, is_superseded
 from executions.engine.stamping import stamp
 from executions.engine.states import CallStatus
 from executions.engine.values import replace
@@ -66,7 +66,7 @@ class Decisions:
 
         Raises:
             NotFound: there is no such execution.
-            Superseded: the epoch is not the row's.
+            Superseded: the epoch is not the row's, or the row is older than what the runner has met.
             EngineError: what a transition's own `decide` raises. Nothing of the item is kept then.
         """
         with self._whole_or_not():
@@ -104,7 +104,7 @@ class Decisions:
         self.page.keep()
 
     def _decide(self, item: Transition, current: Execution) -> Execution:
-        if item.epoch is not None and item.epoch != current.runner_epoch:
+        if is_superseded(item, current):
             raise Superseded(current.id, epoch=item.epoch)  # whoever took over may have announced the same calls
         if self._was_stored(item):
             return current  # and the connection was lost before we were told

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from asgiref.sync import sync_to_async
-from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
@@ -11,6 +10,7 @@ from rest_framework.response import Response
 
 from access.base_views import ApiView
 from access.serializers import checked
+from common.database_server import database_now
 from executions import estimating
 from executions.estimate_serializers import EstimateRequest, EstimateResponse
 from executions.problem_docs import problems
@@ -31,7 +31,7 @@ class EstimateView(ApiView):
 
         def read() -> Response:
             values = checked(EstimateRequest, request.data)
-            found = estimating.estimate(user=request.user, workflow_id=workflow_id, now=timezone.now(), **values)
+            found = estimating.estimate(user=request.user, workflow_id=workflow_id, now=database_now(), **values)
             return Response(EstimateResponse(found).data)
 
         return await sync_to_async(read)()

@@ -20,9 +20,9 @@ from uuid import UUID
 
 from procrastinate.contrib.django import app
 from procrastinate.exceptions import AlreadyEnqueued, ConnectorException
-from psycopg import InterfaceError, OperationalError
 
 from access import multirow
+from common.database_errors import is_passing
 from executions.engine.errors import Unavailable
 
 ADVANCE = "executions.advance"
@@ -86,6 +86,6 @@ def _told_apart() -> Iterator[None]:
     try:
         yield
     except ConnectorException as error:
-        if isinstance(error.__cause__, OperationalError | InterfaceError):
-            raise Unavailable("The database cannot be reached.") from error
+        if is_passing(error):
+            raise Unavailable("The database cannot be used now.") from error
         raise

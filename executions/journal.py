@@ -12,15 +12,15 @@ import asyncio
 import time
 from collections.abc import Sequence
 from datetime import datetime
-from uuid import UUID
 
 from django.db import transaction
-from django.utils import timezone
 
 from access import multirow
-from executions import eventlog, ledger, line, optimistic, repository
+from common.database_errors import Trouble, trouble_of
+from common.database_server import database_now, server
+from executions import eventlog, line, optimistic, repository
 from executions.batch import Batch
-from executions.deciding import Item, execution_of
+from executions.deciding import Item, Outcome, execution_of
 from executions.engine.calls import Call
 from executions.engine.changes import Change
 from executions.engine.errors import Unavailable
@@ -53,6 +53,7 @@ class PostgresJournal:
         self._queue: list[Waiting] = []
         self._writer: asyncio.Task[None] | None = None
         self._memory = Memory()
+        self._server_changes = server.changes  # as they were when something was remembered first
         self._crowd: tuple[int, asyncio.Future[None]] | None = None  # told when as many are queued up
         self._strangers: list[Waiting] = []  # to be looked up before they can be written
         self._reader: asyncio.Task[None] | None = None
@@ -72,6 +73,7 @@ class PostgresJournal:
     async def _submit(self, item: Item) -> Execution:
         loop = asyncio.get_running_loop()
         waiting = Waiting(item, loop.create_future())
+        self._see_server()
         if self._memory.knows(item):
             self._enqueue(waiting)
         else:
@@ -79,6 +81,12 @@ class PostgresJournal:
             if self._reader is None or self._reader.done() or self._reader.get_loop() is not loop:
                 self._reader = loop.create_task(self._read_all(), name="journal reads")
         return await waiting.outcome
+
+    def _see_server(self) -> None:
+        """Remember nothing of another server than the one that is there now."""
+        if self._server_changes != server.changes:
+            self._server_changes = server.changes
+            self._memory.forget_all()
 
     def _enqueue(self, *waiting: Waiting) -> None:
         loop = asyncio.get_running_loop()
@@ -93,8 +101,11 @@ class PostgresJournal:
         while self._strangers:
             batch, self._strangers = self._strangers[:BATCH_SIZE], self._strangers[BATCH_SIZE:]
             try:
-                lacking = self._memory.lacking([waiting.item for waiting in batch])
-                self._memory.learn(await optimistic.read(lacking, self._memory, self._reading))
+                self._see_server()
+                before, lacking = server.changes, self._memory.lacking([waiting.item for waiting in batch])
+                found = await optimistic.read(lacking, self._memory, self._reading)
+                if server.changes == before:
+                    self._memory.learn(found)
             except Exception as error:  # noqa: BLE001 - whoever writes under locks meets it again, and tells
                 optimistic.log_reason(error, doing="nothing could be looked up")
             self._enqueue(*batch)
@@ -163,11 +174,12 @@ class PostgresJournal:
         """Decide what needs no locks."""
         if not taken:
             return None
+        self._see_server()
         batch = Group(taken)
         try:
             limited = scope_budgets.remembered()
             self._memory.know_limited(await in_thread(scope_budgets.look) if limited is None else limited)
-            batch.decided = optimistic.decide(batch.items, self._memory, now=timezone.now())
+            batch.decided = optimistic.decide(batch.items, self._memory, now=database_now())
             if writes := batch.decided.writes():
                 batch.statement = multirow.as_one(writes)
         except Exception as error:  # noqa: BLE001 - under locks it is told apart from what is only out of date
@@ -178,7 +190,7 @@ class PostgresJournal:
         if batch.error is None and batch.statement is not None:
             batch.sent = True
             try:
-                await self._writing.send(*batch.statement)
+                await self._writing.send(*batch.statement, server_changes=batch.server_changes)
                 batch.answer = asyncio.get_running_loop().create_task(self._writing.done(), name="journal's answer")
             except Exception as error:  # noqa: BLE001 - as above
                 batch.error = error
@@ -203,7 +215,8 @@ class PostgresJournal:
             for waiting, outcome in told:
                 if outcome is not None:
                     waiting.tell(outcome)
-            batch.decided.remember(self._memory)
+            if batch.server_changes == server.changes:
+                batch.decided.remember(self._memory)
             announce(*(stored.id for _, stored in batch.decided.pairs))
             left = [waiting for waiting, outcome in told if outcome is None]
         await self._write_left(left, lost)
@@ -235,37 +248,34 @@ class PostgresJournal:
         """
         if not left:
             return
-        items, waits = [waiting.item for waiting in left], outage_waits("the journal")
-        while True:
-            known = self._memory.executions(map(execution_of, items))
-            batch = Batch(items, now=timezone.now(), known=known, lost=lost)
-            try:
-                outcomes = await in_journal_thread(batch.commit)
-                break
-            except Unavailable:
-                lost += batch.known_by_calls  # whether they were committed is not known
-                await asyncio.sleep(next(waits))
+        items = [waiting.item for waiting in left]
+        batch, outcomes = await self._commit_batch(items, lost)
         self._memory.forget(items)
         self._memory.judge(batch.heads)
         for waiting, outcome in zip(left, outcomes, strict=True):
-            if isinstance(outcome, Execution):
+            if isinstance(outcome, Execution) and batch.server_changes == server.changes:
                 self._memory.remember(outcome, None)
             waiting.tell(outcome)
 
-
-class PostgresLedger:
-    """The record of every paid call."""
-
-    def __init__(self, journal: PostgresJournal) -> None:
-        self._journal = journal
-
-    async def calls(self, execution_id: UUID, step_id: str) -> list[Call]:
-        """Return the step's calls, oldest first."""
-        return await ledger.calls_of(execution_id, step_id)
-
-    async def settle(self, call: Call) -> None:
-        """Keep what became of a call."""
-        await self._journal.book(call)
+    async def _commit_batch(self, items: Sequence[Item], lost: list[Item]) -> tuple[Batch, list[Outcome]]:
+        """Commit a transaction's worth of items; return it, and the outcome of each."""
+        waits, has_forgotten = outage_waits("the journal"), False
+        while True:
+            self._see_server()
+            known = self._memory.executions(map(execution_of, items))
+            batch = Batch(items, now=database_now(), known=known, lost=lost)
+            try:
+                return batch, await in_journal_thread(batch.commit)
+            except Unavailable:
+                lost += batch.known_by_calls  # whether they were committed is not known
+                await asyncio.sleep(next(waits))
+            except Exception as error:
+                # A row that was relied on may be gone: remembered, and lost by the database since.
+                if trouble_of(error) is not Trouble.INTEGRITY or has_forgotten:
+                    raise
+                has_forgotten = True
+                server.forget()
+                self._memory.forget_all()
 
 
 def apply(change_of: Transition, *, now: datetime) -> Execution:

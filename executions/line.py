@@ -20,6 +20,9 @@ from psycopg.adapt import Transformer
 from psycopg.pq import DiagnosticField, ExecStatus, TransactionStatus
 from psycopg.pq.abc import PGconn, PGresult
 
+from common.database_connections import Connection, NoAnswer, wait_seconds
+from common.database_errors import Trouble, trouble_of
+from common.database_server import look, server
 from executions.engine.errors import Unavailable
 from executions.progress.database import connection_parameters
 from executions.threads import in_thread
@@ -50,17 +53,22 @@ class Line:
         self._connection: psycopg.Connection[Any] | None = None
         self._prepared: dict[str, bytes] = {}
 
-    async def send(self, statement: str, parameters: Sequence[bytes]) -> None:
+    async def send(self, statement: str, parameters: Sequence[bytes], *, server_changes: int | None = None) -> None:
         """Send a statement whose parameters are texts ($1, $2, …), as a transaction of its own; `done` awaits its end.
 
+        `server_changes` is `server.changes` as it was when the statement was made; None: that does not matter.
+
         Raises:
-            Unavailable: the connection was lost, or there is none; what was sent may be carried out.
+            Unavailable: the connection was lost, or there is none; what was sent may be carried out. Or the server is
+                another one than before: nothing was sent.
             psycopg.Error: the server refuses; nothing is stored.
         """
         if self._connection is not None and self._connection.pgconn.transaction_status == TransactionStatus.ACTIVE:
             self.close()  # whoever has sent something does not wait for its end any more
         async with self._connected() as connection:
             name = self._prepared.get(statement) or await self._prepare(connection.pgconn, statement)
+            if server_changes not in {None, server.changes}:
+                raise Unavailable("The database is another server than before.")
             connection.pgconn.send_query_prepared(name, parameters)
             connection.pgconn.flush()
 
@@ -126,8 +134,9 @@ class Line:
             self.close()  # it was made anew behind us, or the tables were
             raise
         except psycopg.Error as error:
-            if connection.closed:
-                raise Unavailable("The database cannot be reached.") from error
+            if connection.closed or trouble_of(error) in {Trouble.AWAY, Trouble.READ_ONLY}:
+                self.close()
+                raise Unavailable("The database cannot be used now.") from error
             raise  # of what the server says, some errors are operational, too
         except BaseException:
             self.close()  # cancelled, above all: what it would answer to the next one belongs to this one
@@ -149,7 +158,7 @@ async def _results(pgconn: PGconn) -> list[PGresult]:
     """Wait for what the server answers to a statement.
 
     Raises:
-        psycopg.OperationalError: the connection was lost.
+        psycopg.OperationalError: the connection was lost, or the server does not answer in time.
     """
     while pgconn.flush():  # more than the socket takes at once
         await _ready(pgconn, writing=True)
@@ -191,7 +200,11 @@ def _rows(connection: psycopg.Connection[Any], result: PGresult) -> list[Row]:
 
 
 async def _ready(pgconn: PGconn, *, writing: bool = False) -> None:
-    """Wait until the socket has something to read, or takes something."""
+    """Wait until the socket has something to read, or takes something.
+
+    Raises:
+        NoAnswer: that takes too long.
+    """
     loop, socket = asyncio.get_running_loop(), pgconn.socket
     ready: asyncio.Future[None] = loop.create_future()
 
@@ -203,7 +216,10 @@ async def _ready(pgconn: PGconn, *, writing: bool = False) -> None:
     if writing:
         loop.add_writer(socket, wake)
     try:
-        await ready
+        async with asyncio.timeout(wait_seconds()):
+            await ready
+    except TimeoutError as error:
+        raise NoAnswer("The database has not answered in time.") from error
     finally:
         loop.remove_reader(socket)
         if writing:
@@ -214,15 +230,16 @@ def _connect() -> psycopg.Connection[Any]:
     # Django's own adapters, so that values are those that its connections return.
     adapters = connection.get_connection_params()["context"]
     try:
-        made: psycopg.Connection[Any] = psycopg.connect(
+        made: Connection[Any] = Connection.connect(
             **connection_parameters(), context=adapters, autocommit=True, application_name="scriptorium-journal"
         )
+        # Those adapters take every moment for one in the zone that Django has set for its own connections.
+        made.execute("SELECT set_config('TimeZone', %s, false)", [connection.timezone_name])
+        for name, value in _SETTINGS.items():
+            made.execute(f"SET {name} = {value}")
+        look(made)
     except psycopg.OperationalError as error:
         raise Unavailable("The database cannot be reached.") from error
-    # Those adapters take every moment for one in the zone that Django has set for its own connections.
-    made.execute("SELECT set_config('TimeZone', %s, false)", [connection.timezone_name])
-    for name, value in _SETTINGS.items():
-        made.execute(f"SET {name} = {value}")
     made.pgconn.nonblocking = 1
     return made
 

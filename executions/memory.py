@@ -127,6 +127,11 @@ class Memory:
             if (scope_id := scope_of(item)) is not None:
                 self._heads.pop(scope_id, None)
 
+    def forget_all(self) -> None:
+        """Remember nothing: the database is another one than before."""
+        for remembered in (self._known, self._heads, self._doubted, self._contended):
+            remembered.clear()
+
     def doubt(self, items: Sequence[Item]) -> None:
         """Remember nothing of what the items are about, as something of it was out of date; `judge` hears what."""
         self._doubted |= self.heads(each for each in map(scope_of, items) if each is not None)

@@ -14,10 +14,10 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
-import django.db
 import psycopg
 
 from access import multirow
+from common.database_errors import Trouble, trouble_of
 from documents import repository as documents
 from executions import repository
 from executions.deciding import Decisions, Item, execution_of, papers_of
@@ -25,7 +25,7 @@ from executions.engine.changes import Change
 from executions.engine.errors import EngineError
 from executions.engine.execution import Document, Execution
 from executions.ledger import Book, Page, as_kept, entry
-from executions.line import FORGOTTEN, Line
+from executions.line import Line
 from executions.memory import Found, Heads, Known, Lacking, Memory
 from executions.reading import QUESTIONS, assembled
 from telemetry import recorder
@@ -43,12 +43,7 @@ _FORESEEN = (
     EngineError,
     documents.StaleVersion,
     recorder.StaleCall,
-    psycopg.OperationalError,
-    psycopg.IntegrityError,
     psycopg.DataError,
-    django.db.OperationalError,
-    django.db.InterfaceError,
-    *FORGOTTEN,
 )
 
 
@@ -59,7 +54,7 @@ def log_reason(why: BaseException | None, *, doing: str) -> None:
     """
     if isinstance(why, psycopg.errors.DivisionByZero):
         logger.debug("%s: another process has changed a row", doing)
-    elif why is None or isinstance(why, _FORESEEN):
+    elif why is None or isinstance(why, _FORESEEN) or trouble_of(why) is not Trouble.BUG:
         logger.debug("%s: %r", doing, why)
     else:
         logger.error("%s, because of a bug", doing, exc_info=why)

@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from common.database_server import server
 from executions.deciding import Item, Outcome, execution_of, scope_of
 from executions.engine.execution import Execution
 from executions.optimistic import Decided
@@ -37,6 +38,7 @@ class Group:
         self.items = [each.item for each in waiting]
         self.decided: Decided | None = None
         self.decided_at = time.monotonic()
+        self.server_changes = server.changes  # as it was decided
         self.statement: tuple[str, list[bytes]] | None = None  # None: nothing is to be written
         self.sent = False
         self.answer: asyncio.Task[None] | None = None  # the server's

@@ -10,10 +10,10 @@ from operator import or_
 from uuid import UUID
 
 from django.db.models import Count, Max, Q, QuerySet
-from django.utils import timezone
 
 from access.names import spellings
 from access.selectors import Person, root_scope, visible_scopes
+from common.database_server import database_now
 from documents import selectors as documents
 from executions import models
 from executions.budget_use import BudgetUse, uses
@@ -156,7 +156,7 @@ def described(rows: Iterable[models.Execution]) -> list[ExecutionDetails]:
             done=Count("id", filter=Q(status=StepStatus.COMPLETED.value)), total=Count("id")
         )
     }
-    near = uses(page, now=timezone.now())
+    near = uses(page, now=database_now())
     spent, providers = telemetry.totals_by_execution(ids), telemetry.models_of(ids)
     return [
         ExecutionDetails(
@@ -185,7 +185,7 @@ def described_value(value: Execution) -> ExecutionDetails:
         failure_message=value.failure.message if value.failure else "",
         spent=telemetry.execution_totals(value.id),
         rehearsal=REHEARSAL in telemetry.models_of([value.id]).get(value.id, ()),
-        use=uses([value], now=timezone.now()).get(value.id),
+        use=uses([value], now=database_now()).get(value.id),
     )
 
 

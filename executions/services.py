@@ -209,10 +209,7 @@ async def advance_execution(*, execution_id: UUID, runner: str) -> None:
     """Carry an execution on until nothing in it can go on. One that has nothing to run costs one look.
 
     One that another worker runs is left to it: that worker sees for itself what has changed. While the database is
-    away this waits. Cancelled, it goes on all the same (`running.stop` ends it).
-
-    Raises:
-        NotFound: there is no such execution.
+    away this waits. Cancelled, it goes on all the same (`running.stop` ends it). One that is gone is left.
     """
     await supervise(execution_id, lambda: _advance(execution_id, runner))
 
@@ -224,16 +221,29 @@ async def _know_prices_and_limits() -> None:
 
 
 async def _advance(execution_id: UUID, runner: str) -> None:
+    """Carry an execution on; again, if the database has lost what this runner had done of it."""
+    try:
+        left = await _carry_on(execution_id, runner)
+        while left is not None and left.status is ExecutionStatus.RUNNING and left.runner == runner:
+            logger.warning("the database has lost a part of %s; it is run again from there", execution_id)
+            left = await _carry_on(execution_id, runner)
+    except NotFound:
+        logger.warning("%s is gone; the database has lost it, or somebody has removed it", execution_id)
+
+
+async def _carry_on(execution_id: UUID, runner: str) -> Execution | None:
+    """Return the execution as its runner has left it; None when another worker runs it."""
     running = ExecutionRunner(ports(), execution_id=execution_id, runner=runner)
     silent = settings.RUNNER_SILENT_SECONDS
     with watched(running, execution_id):
         try:
             await _know_prices_and_limits()
             try:
-                await running.run(take_over=False)
+                return await running.run(take_over=False)
             except Occupied:
                 if not await patiently(sweep.runs_elsewhere, execution_id, runner, silent_seconds=silent):
-                    await running.run()
+                    return await running.run()
+            return None
         except asyncio.CancelledError:
             # This worker stops. What it handed back goes on at once elsewhere, not only after a sweep.
             try:

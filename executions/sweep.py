@@ -10,9 +10,9 @@ from uuid import UUID
 from django.db import connection, transaction
 from django.db.models import Exists, Min, OuterRef, Q, TextField
 from django.db.models.functions import Cast
-from django.utils import timezone
 from procrastinate.contrib.django.models import ProcrastinateJob
 
+from common.database_server import database_now
 from executions import drafts, models
 from executions.engine.states import ExecutionStatus, Limit, StepStatus
 from executions.jobs import QUEUE, enqueue_advance
@@ -125,7 +125,7 @@ def unregister(*, name: str) -> None:
 
 def runs_elsewhere(execution_id: UUID, runner: str, *, silent_seconds: float) -> bool:
     """Return whether another worker, that is not silent, runs the execution."""
-    alive = models.Runner.objects.filter(heartbeat_at__gte=timezone.now() - timedelta(seconds=silent_seconds))
+    alive = models.Runner.objects.filter(heartbeat_at__gte=database_now() - timedelta(seconds=silent_seconds))
     rows = models.Execution.objects.filter(id=execution_id, runner__in=alive.values("name"))
     return rows.exclude(runner=runner).exists()
 

@@ -7,17 +7,20 @@ import logging
 import time
 from collections import deque
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary
 
 from procrastinate import PsycopgConnector, sql
 from procrastinate.connector import Notify
-from procrastinate.contrib.django.utils import connector_params
 from procrastinate.exceptions import ConnectorException
-from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
+from common.database_connections import AsyncConnection
+from common.database_server import look_async
 from common.limits import limits
+from executions.progress.database import connection_parameters
+from executions.progress.listener import listen
 
 TRUST_SECONDS = 1.0  # a connection that was used a moment ago is not looked at before it is used again
 AT_ONCE = 32  # jobs that are taken together, at most
@@ -109,10 +112,14 @@ class Taker(PsycopgConnector):
             self._ending = asyncio.create_task(self._end_all(), name="jobs end")
 
     async def listen_notify(self, on_notification: Notify, channels: Iterable[str]) -> None:
-        """Listen, and know who listens."""
+        """Listen, know who listens, and have jobs looked for after a time without a connection."""
         names = list(channels)
         self._listener = (on_notification, names[0])
-        await super().listen_notify(on_notification, names)
+
+        async def hear(payload: str, *, channel: str) -> None:
+            await on_notification(channel=channel, payload=payload)
+
+        await listen(*names, connected=partial(on_notification, channel=names[0], payload=_NEW_JOB), hear=hear)
 
     async def leave(self) -> None:
         """End what has to be ended, and let others take what was taken and not handed out.
@@ -182,7 +189,7 @@ def connector(*, room: int) -> Taker:
     Everything that Procrastinate asks for is one call of one function. With a transaction around it, and a look at the
     connection before it, a worker would wait for the server four times instead of once, for every job twice.
     """
-    return Taker(room=room, kwargs=connector_params(), pool_factory=_pool)
+    return Taker(room=room, kwargs=connection_parameters(), pool_factory=_pool)
 
 
 def _pool(**arguments: Any) -> AsyncConnectionPool[Connection]:
@@ -193,7 +200,13 @@ def _pool(**arguments: Any) -> AsyncConnectionPool[Connection]:
             await AsyncConnectionPool.check_connection(connection)
         used[connection] = time.monotonic()
 
-    own = {"check": check, "configure": _configure, "timeout": POOL_SECONDS, "reconnect_timeout": RECONNECT_SECONDS}
+    own = {
+        "connection_class": AsyncConnection,
+        "check": check,
+        "configure": _configure,
+        "timeout": POOL_SECONDS,
+        "reconnect_timeout": RECONNECT_SECONDS,
+    }
     return AsyncConnectionPool(**{**arguments, **own})
 
 
@@ -203,5 +216,6 @@ async def _configure(connection: Connection) -> None:
     The planner goes by statistics that are always old for a queue, and then joins all jobs with all to take one.
     """
     await connection.set_autocommit(True)
+    await look_async(connection)
     for option in ("seqscan", "bitmapscan", "hashjoin", "mergejoin", "sort"):
         await connection.execute(f"SET enable_{option} = off")

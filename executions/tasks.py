@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from django.utils import timezone
 from procrastinate import JobContext
 from procrastinate.contrib.django import app
 
+from common.database_server import database_now
 from executions import services
 from executions.jobs import ADVANCE, PRUNE, QUEUE
 
@@ -21,4 +21,4 @@ async def advance(context: JobContext, *, execution_id: str, **_more: object) ->
 @app.task(name=PRUNE, queue=QUEUE)
 async def prune(**_more: object) -> None:
     """Remove what has been kept of old logs for long enough. Workers enqueue it now and then."""
-    await services.prune_events(now=timezone.now())
+    await services.prune_events(now=database_now())

@@ -10,9 +10,11 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import ParamSpec, TypeVar
 
+import psycopg
 from django.conf import settings
-from django.db import InterfaceError, OperationalError, connections
+from django.db import Error, connections
 
+from common.database_errors import is_passing
 from common.database_use import mark_background_thread
 from executions.engine.errors import Unavailable
 
@@ -75,8 +77,10 @@ async def _run(pool: ThreadPoolExecutor, function: Callable[[], T]) -> T:
 def _call(function: Callable[[], T]) -> T:
     try:
         return function()
-    except (OperationalError, InterfaceError) as error:
-        raise Unavailable("The database cannot be reached.") from error
+    except (Error, psycopg.Error) as error:
+        if is_passing(error):
+            raise Unavailable("The database cannot be used now.") from error
+        raise
     finally:
         # Back to the pool, which checks it before anyone uses it again.
         connections.close_all()

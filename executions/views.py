@@ -11,7 +11,6 @@ from uuid import UUID
 from asgiref.sync import sync_to_async
 from django.contrib.auth.models import User
 from django.urls import reverse
-from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.decorators import action
@@ -26,6 +25,7 @@ from access.pages import UUID_PATTERN, PagedViewSet
 from access.preconditions import entity_tags
 from access.selectors import require_start
 from access.serializers import StrictSerializer, TicketRequest, TicketResponse, checked
+from common.database_server import database_now
 from executions import budgeting, reviewing, selectors, services
 from executions.budget_serializers import BudgetRequest
 from executions.engine.errors import VersionConflict
@@ -105,7 +105,7 @@ async def act(
             execution = use_case(
                 user=caller(request),
                 execution_id=UUID(execution_id),
-                now=timezone.now(),
+                now=database_now(),
                 expected_versions=expected,
                 **values,
                 **said,
@@ -135,7 +135,7 @@ async def ticketed(request: Request, issue: Callable[..., tuple[str, datetime]])
             user=caller(request),
             token=request.auth,
             session_key=request.session.session_key,
-            now=timezone.now(),
+            now=database_now(),
             **checked(TicketRequest, request.data),
         )
         shown = TicketResponse({"ticket": ticket, "expires_at": expires_at}).data
@@ -174,7 +174,7 @@ class ExecutionViewSet(PagedViewSet):
         """
 
         def start(values: Mapping[str, Any]) -> Response:
-            execution = services.start_execution(user=caller(request), now=timezone.now(), **values)
+            execution = services.start_execution(user=caller(request), now=database_now(), **values)
             location = reverse("execution-detail", kwargs={"execution_id": execution.id})
             return shown(selectors.described_value(execution), 201, location)
 

@@ -6,15 +6,18 @@ import asyncio
 from datetime import datetime
 from functools import cache
 from random import SystemRandom
+from uuid import UUID
 
 from django.conf import settings
 from django.core.exceptions import ObjectDoesNotExist
-from django.utils import timezone
 
+from common.database_server import database_now
+from executions import ledger
 from executions.drafts import DraftBook
+from executions.engine.calls import Call
 from executions.engine.errors import NotFound
 from executions.engine.ports import Ports
-from executions.journal import PostgresJournal, PostgresLedger
+from executions.journal import PostgresJournal
 from executions.llm.client import model_client
 from executions.repository import create_repositories
 from executions.threads import patiently
@@ -35,12 +38,27 @@ class PublishedDefinitions:
             raise NotFound("There is no such workflow version.") from error
 
 
-class SystemClock:
-    """The machine's clock."""
+class PostgresLedger:
+    """The record of every paid call."""
+
+    def __init__(self, journal: PostgresJournal) -> None:
+        self._journal = journal
+
+    async def calls(self, execution_id: UUID, step_id: str) -> list[Call]:
+        """Return the step's calls, oldest first."""
+        return await ledger.calls_of(execution_id, step_id)
+
+    async def settle(self, call: Call) -> None:
+        """Keep what became of a call."""
+        await self._journal.book(call)
+
+
+class DatabaseClock:
+    """The database's clock, which all workers share; waits go by the machine's."""
 
     def now(self) -> datetime:
         """Return the present moment in UTC."""
-        return timezone.now()
+        return database_now()
 
     async def sleep(self, seconds: float) -> None:
         """Return once so much time has passed."""
@@ -58,7 +76,7 @@ def ports() -> Ports:
         definitions=PublishedDefinitions(),
         models=model_client(),
         drafts=DraftBook(),
-        clock=SystemClock(),
+        clock=DatabaseClock(),
         chance=SystemRandom(),
         max_recoveries=settings.MAX_RECOVERIES,
         park_after_seconds=settings.PARK_AFTER_SECONDS,

@@ -11,11 +11,11 @@ from collections.abc import Awaitable, Callable
 
 import psycopg
 from django.conf import settings
-from django.utils import timezone
 from procrastinate.contrib.django import app
 from procrastinate.exceptions import ConnectorException
 
 from access.services import forget_answers
+from common.database_server import database_now
 from executions import budgeting, running, services, sweep
 from executions.engine.errors import NotFound, Unavailable
 from executions.engine.finishing import to_the_end
@@ -48,7 +48,7 @@ class Worker:
         """Work until `stop` is set; then let jobs finish for the grace period, hand back the rest, and return."""
         gc.collect()
         gc.freeze()  # what was imported stays: to walk it again and again would stop everybody for a moment each time
-        await in_thread(sweep.register, name=self.name, now=timezone.now())
+        await in_thread(sweep.register, name=self.name, now=database_now())
         duties = [
             asyncio.create_task(self._repeat(settings.HEARTBEAT_SECONDS, self._beat), name="heartbeat"),
             asyncio.create_task(self._repeat(settings.SWEEP_SECONDS, self._sweep), name="sweep"),
@@ -103,12 +103,12 @@ class Worker:
 
     async def _beat(self) -> None:
         # To the end: a beat that is still under way as the worker leaves would announce it again.
-        await to_the_end(in_thread(sweep.beat, name=self.name, now=timezone.now()))
+        await to_the_end(in_thread(sweep.beat, name=self.name, now=database_now()))
 
     async def _sweep(self) -> None:
         found = await in_thread(
             sweep.sweep,
-            now=timezone.now(),
+            now=database_now(),
             runner=self.name,
             running=set(RUNNING.values()),
             silent_seconds=settings.RUNNER_SILENT_SECONDS,
@@ -119,16 +119,16 @@ class Worker:
             logger.warning("%d executions were abandoned; they are enqueued again", found)
 
     async def _wake(self) -> None:
-        await in_thread(services.resume_parked, now=timezone.now())
-        await in_thread(budgeting.release_scopes, now=timezone.now())
-        await in_thread(services.expire_questions, now=timezone.now())
+        await in_thread(services.resume_parked, now=database_now())
+        await in_thread(budgeting.release_scopes, now=database_now())
+        await in_thread(services.expire_questions, now=database_now())
 
     async def _look_at_prices(self) -> None:
         await in_thread(prices.refresh, older_than_seconds=PRICES_SECONDS / 2)
         await in_thread(turns.refresh, older_than_seconds=PRICES_SECONDS / 2)
 
     async def _prune(self) -> None:
-        await in_thread(forget_answers, now=timezone.now())
+        await in_thread(forget_answers, now=database_now())
         if settings.EVENT_RETENTION_DAYS:
             await in_thread(enqueue_prune)
 

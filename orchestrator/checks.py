@@ -13,9 +13,9 @@ from typing import Any
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Info, Tags, Warning, register
-from django.utils import timezone
 from gripcontrol import parse_grip_uri
 
+from common.database_server import database_now
 from executions.llm.names import is_known
 from telemetry import prices
 
@@ -40,7 +40,7 @@ def unpriced_aliases(**_: Any) -> list[CheckMessage]:
     """Find aliases that starts may be refused for; whether people have set a price, the database alone knows."""
     if not settings.REQUIRE_PRICED:
         return []
-    now = timezone.now()
+    now = database_now()
     return [
         Info(
             f"The model alias {alias!r} stands for {model!r}, which is not on the price list that ships.",

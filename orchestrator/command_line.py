@@ -6,11 +6,15 @@ import os
 import shlex
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 import psycopg
 from django.core.management import execute_from_command_line
-from django.db import OperationalError, ProgrammingError
+from django.db import Error, ProgrammingError
+
+from common.database_connections import waiting_for_ever
+from common.database_errors import is_passing
 
 _MANAGE = Path(__file__).resolve().parents[1] / "manage.py"
 
@@ -24,13 +28,17 @@ def run(arguments: Sequence[str]) -> None:
     Raises:
         SystemExit: the command failed, or the database has no tables or cannot be reached; the message says which.
     """
+    unlimited = waiting_for_ever() if arguments[1:2] == ["migrate"] else nullcontext()
     try:
-        execute_from_command_line([*arguments])
+        with unlimited:
+            execute_from_command_line([*arguments])
     except ProgrammingError as error:
         if not isinstance(error.__cause__, psycopg.errors.UndefinedTable | psycopg.errors.UndefinedColumn):
             raise
         sys.exit(f"The database is not up to date: {_first_line(error)}. Run `{_advice()}` first.")
-    except (OperationalError, psycopg.OperationalError) as error:
+    except (Error, psycopg.Error) as error:
+        if not is_passing(error):
+            raise
         sys.exit(f"The database cannot be used: {_first_line(error)}")
 
 

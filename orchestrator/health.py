@@ -7,8 +7,8 @@ from django.conf import settings
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, JsonResponse
-from django.utils import timezone
 
+from common.database_server import database_now
 from executions import selectors
 
 
@@ -30,11 +30,14 @@ def _checks() -> dict[str, str]:
         executor = MigrationExecutor(connection)
         pending = executor.migration_plan(executor.loader.graph.leaf_nodes())
         heartbeat = None if pending else selectors.newest_heartbeat()
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT current_setting('transaction_read_only')::boolean")
+            is_read_only = cursor.fetchone()[0]
     except DatabaseError:
         return {"database": "unreachable", "migrations": "unknown", "worker": "unknown"}
-    silent = heartbeat is None or (timezone.now() - heartbeat).total_seconds() > settings.RUNNER_SILENT_SECONDS
+    silent = heartbeat is None or (database_now() - heartbeat).total_seconds() > settings.RUNNER_SILENT_SECONDS
     return {
-        "database": "ok",
+        "database": "takes no changes now" if is_read_only else "ok",
         "migrations": f"{len(pending)} to apply" if pending else "ok",
         "worker": "none is running" if silent else "ok",
     }

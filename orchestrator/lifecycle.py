@@ -17,8 +17,10 @@ from uuid import uuid4
 import psycopg
 from django.conf import settings
 from django.core.management import call_command
-from django.db import InterfaceError, OperationalError, connections
+from django.db import Error, connections
 
+from common.database_connections import waiting_for_ever
+from common.database_errors import is_passing
 from executions.progress.database import connection_parameters
 from executions.threads import outage_waits
 from orchestrator.process_tree import end_with_parent
@@ -68,7 +70,7 @@ def prepare_embedded_database() -> None:
     A server that is lost meanwhile comes back by its watchdog, and is waited for.
 
     Raises:
-        psycopg.OperationalError, django.db.OperationalError: it has not come back within `AWAY_SECONDS`.
+        psycopg.Error, django.db.Error: it has not come back within `AWAY_SECONDS`.
     """
     if settings.DATABASE_URL:
         return
@@ -77,8 +79,8 @@ def prepare_embedded_database() -> None:
         try:
             _prepare()
             return
-        except (psycopg.OperationalError, OperationalError, InterfaceError):
-            if time.monotonic() > deadline:
+        except (psycopg.Error, Error) as error:
+            if not is_passing(error) or time.monotonic() > deadline:
                 raise
             connections.close_all()
             time.sleep(next(waits))
@@ -87,7 +89,8 @@ def prepare_embedded_database() -> None:
 def _prepare() -> None:
     with psycopg.connect(**connection_parameters(), autocommit=True) as connection:
         connection.execute("SELECT pg_advisory_lock(%s)", (_PREPARING,))
-        call_command("migrate", interactive=False, verbosity=0)
+        with waiting_for_ever():
+            call_command("migrate", interactive=False, verbosity=0)
         call_command("load_catalog", skip_faulty=True, stdout=io.StringIO())
 
 

@@ -8,7 +8,6 @@ from http import HTTPStatus
 from typing import TypeVar
 
 from django.core.exceptions import PermissionDenied, RequestDataTooBig
-from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
 from django.template.loader import render_to_string
@@ -18,6 +17,7 @@ from rest_framework import exceptions
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from common.database_errors import Trouble, is_passing, trouble_of
 from common.limits import MAX_ERRORS
 from executions.engine.errors import BudgetExceeded, Conflict, EngineError, Invalid, NotFound, Superseded, Unavailable
 
@@ -101,16 +101,22 @@ def _with_headers(response: Answer, exc: exceptions.APIException) -> Answer:
 
 def _as_api_exception(exc: Exception) -> Exception:
     """Return refusals of Django and the database as those of Django REST framework; others as they are."""
-    if isinstance(exc, OperationalError) and isinstance(exc.__cause__, QueryCanceled):
-        return ReadTooSlow()
+    if is_passing(exc):
+        return _as_outage(exc)
     meant: dict[type[Exception], type[exceptions.APIException]] = {
         Http404: exceptions.NotFound,
         PermissionDenied: exceptions.PermissionDenied,
         RequestDataTooBig: TooLarge,
-        OperationalError: DatabaseAway,
-        InterfaceError: DatabaseAway,
     }
     return next((to() for kind, to in meant.items() if isinstance(exc, kind)), exc)
+
+
+def _as_outage(exc: Exception) -> exceptions.APIException:
+    if isinstance(exc.__cause__, QueryCanceled):
+        return ReadTooSlow()
+    if trouble_of(exc) is Trouble.READ_ONLY:
+        return DatabaseAway("The database takes no changes now; try again.")
+    return DatabaseAway()
 
 
 def _code(exc: exceptions.APIException) -> str:

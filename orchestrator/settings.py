@@ -92,6 +92,8 @@ _IDLE_MS = env.integer("DATABASE_IDLE_TRANSACTION_SECONDS", 10, minimum=1) * 100
 _OPTIONS = f"{_DATABASE['OPTIONS'].get('options', '')} -c idle_in_transaction_session_timeout={_IDLE_MS}".strip()
 # Over TCP: a database host that has vanished without a word is noticed within half a minute, and not after hours.
 _ALIVE = {"keepalives_idle": 15, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 30_000}
+# For an answer. Then the connection is closed, and who asked is told of an outage; migrations have no limit.
+DATABASE_WAIT_SECONDS = env.number("DATABASE_WAIT_SECONDS", 30.0, minimum=1.0)
 DATABASES = {
     "default": {
         **_DATABASE,

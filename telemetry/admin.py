@@ -9,10 +9,10 @@ from django.contrib import admin, messages
 from django.core.exceptions import ValidationError
 from django.db import models, transaction
 from django.http import HttpRequest
-from django.utils import timezone
 from unfold.admin import ModelAdmin
 
 from access.read_only_admin import ReadOnlyAdmin, pretty
+from common.database_server import database_now
 from telemetry.models import ModelCall, ModelLimit, Price, ScopeBudget
 from telemetry.scope_budgets import with_spent
 
@@ -196,7 +196,7 @@ class ScopeBudgetAdmin(VersionedAdmin):
     def get_queryset(self, request: HttpRequest) -> models.QuerySet[ScopeBudget]:
         """Return all budgets, with what was spent this month."""
         rows: models.QuerySet[ScopeBudget] = super().get_queryset(request)
-        return with_spent(rows.select_related("scope"), now=timezone.now())
+        return with_spent(rows.select_related("scope"), now=database_now())
 
     @admin.display(description="spent or reserved this month")
     def this_month(self, row: ScopeBudget) -> str:

@@ -64,12 +64,11 @@ from rest_framework.test import APIClient  # noqa: E402
 
 from access import services as access  # noqa: E402
 from common import limits as common_limits  # noqa: E402
-from documents.repository import KNOWN_SCHEMAS  # noqa: E402
+from common.database_server import server  # noqa: E402
 from executions import line  # noqa: E402
 from executions.progress import notifier  # noqa: E402
-from telemetry import prices, scope_budgets, turns  # noqa: E402
+from telemetry import prices, turns  # noqa: E402
 from tests import promises  # noqa: E402
-from workflows.repository import forget_definitions  # noqa: E402
 
 
 def _missing() -> dict[str, str]:
@@ -110,10 +109,8 @@ def django_db_setup(django_db_setup: None) -> Iterator[None]:
 def forgotten() -> Iterator[None]:
     """What a process keeps of the tables, which are emptied after a test: definitions, schemas, prices."""
     yield
-    forget_definitions()
-    KNOWN_SCHEMAS.clear()
+    server.forget()
     prices.forget()
-    scope_budgets.forget()
     turns.forget()
 
 

@@ -66,7 +66,7 @@ class Timed(Protocol):
 def running_seconds(execution: Timed, now: datetime) -> float:
     """Return for how long the execution has been running; waiting does not count."""
     since = execution.running_since
-    return execution.ran_seconds + (0.0 if since is None else (now - since).total_seconds())
+    return execution.ran_seconds + (0.0 if since is None else max(0.0, (now - since).total_seconds()))
 
 
 def seconds_for_a_call(execution: Execution, wanted: int, now: datetime) -> int:

@@ -122,11 +122,14 @@ class BudgetExceeded(EngineError):
 
 
 class Superseded(EngineError):
-    """Another runner has taken the execution over; whoever sees this stops without a trace."""
+    """The execution is not its runner's any more: another one has it, or it is older than the runner knows it.
+
+    The runner stops without a trace.
+    """
 
     code = "superseded"
 
-    def __init__(self, execution_id: UUID, *, epoch: int) -> None:
+    def __init__(self, execution_id: UUID, *, epoch: int | None) -> None:
         super().__init__("Another runner has taken this execution over.", execution_id=str(execution_id), epoch=epoch)
 
 

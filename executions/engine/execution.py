@@ -237,7 +237,7 @@ def transition(execution: Execution, to: ExecutionStatus, *, now: datetime) -> E
     started = now if runs and execution.started_at is None else execution.started_at
     return replace(
         execution,
-        ran_seconds=execution.ran_seconds + (0.0 if since is None else (now - since).total_seconds()),
+        ran_seconds=execution.ran_seconds + (0.0 if since is None else max(0.0, (now - since).total_seconds())),
         running_since=now if runs else None,
         status=to,
         updated_at=now,

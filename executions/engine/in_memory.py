@@ -14,7 +14,7 @@ from executions.engine.errors import NotFound, Superseded, VersionConflict
 from executions.engine.events import ProgressEvent
 from executions.engine.execution import Document, Execution
 from executions.engine.in_memory_models import InMemoryDrafts, Script, ScriptedModelClient
-from executions.engine.ports import Ports, Repositories, Transition
+from executions.engine.ports import Ports, Repositories, Transition, is_superseded
 from executions.engine.spending import spent_by
 from executions.engine.stamping import stamp
 from executions.engine.states import CallStatus
@@ -182,7 +182,7 @@ class InMemoryJournal:
     async def commit(self, transition: Transition) -> Execution:
         """Store all of it, or nothing."""
         current = await self.executions.get(transition.execution_id)
-        if transition.epoch is not None and transition.epoch != current.runner_epoch:
+        if is_superseded(transition, current):
             raise Superseded(current.id, epoch=transition.epoch)
         now, document = self.clock.now(), transition.document
         before = dict(self.ledger.rows)

@@ -31,9 +31,21 @@ class Transition:
 
     execution_id: UUID
     epoch: int | None  # the runner's fence; None for what people do
+    seen: int = 0  # the newest version that the runner has met: a row with an older one has lost what it confirmed
     decide: Decide
     calls: tuple[Call, ...] = ()  # ledger rows to settle (known key) or to announce (new key)
     document: Document | None = None  # its id and version are assigned as it is stored
+
+
+def is_superseded(transition: Transition, current: Execution) -> bool:
+    """Return whether a transition's runner may not go on with an execution as it is now.
+
+    Another runner has taken over; or the database has lost what it had confirmed, as after a failover, so that the
+    execution is older than the runner knows it.
+    """
+    if transition.epoch is None:
+        return False
+    return transition.epoch != current.runner_epoch or transition.seen > current.version
 
 
 class Journal(Protocol):
@@ -44,7 +56,7 @@ class Journal(Protocol):
 
         Raises:
             NotFound: there is no such execution.
-            Superseded: another runner has taken it over (the epoch is not the row's).
+            Superseded: another runner has taken it over (the epoch is not the row's), or the row is older than `seen`.
             EngineError: whatever `decide` raises; nothing is stored then.
         """
 

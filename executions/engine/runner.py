@@ -15,6 +15,7 @@ from executions.engine.errors import (
     EngineError,
     IllegalTransition,
     Invalid,
+    NotFound,
     Occupied,
     Superseded,
     Unavailable,
@@ -92,15 +93,25 @@ class ExecutionRunner:
 
         Raises:
             Unavailable: the database is away.
+            NotFound: the execution is gone: the database has lost it. The runner stops.
         """
-        stored = await self._ports.repositories.executions.get(self._id)
+        try:
+            stored = await self._ports.repositories.executions.get(self._id)
+        except NotFound:
+            self._fenced = True
+            self._cancel_tasks()
+            raise
         if self._execution is None:
             return
         self._fenced = stored.runner_epoch > self._execution.runner_epoch
         self._see(stored)
         if stored.ended or self._fenced:
-            for task in self._tasks.values():
-                task.cancel()
+            self._cancel_tasks()
+        self._moved.set()
+
+    def _cancel_tasks(self) -> None:
+        for task in self._tasks.values():
+            task.cancel()
         self._moved.set()
 
     async def _run(self, *, whole: bool, take_over: bool) -> Execution:
@@ -284,7 +295,10 @@ class ExecutionRunner:
             return  # somebody else has it, or has ended it, or the sweep will find it
 
     async def _commit(self, decide: Decide, calls: tuple[Call, ...] = ()) -> None:
-        transition = Transition(execution_id=self._id, epoch=self._now.runner_epoch, decide=decide, calls=calls)
+        now = self._now
+        transition = Transition(
+            execution_id=self._id, epoch=now.runner_epoch, seen=now.version, decide=decide, calls=calls
+        )
         self._see(await self._ports.journal.commit(transition))
 
     @property

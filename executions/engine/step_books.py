@@ -110,7 +110,12 @@ class StepBooks:
 
     def _transition(self, decide: Decide, *, calls: tuple[Call, ...], document: Document | None = None) -> Transition:
         return Transition(
-            execution_id=self._execution.id, epoch=self._epoch, decide=decide, calls=calls, document=document
+            execution_id=self._execution.id,
+            epoch=self._epoch,
+            seen=self._execution.version,
+            decide=decide,
+            calls=calls,
+            document=document,
         )
 
     async def _store(self, transition: Transition) -> None:

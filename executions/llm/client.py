@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cache
 from typing import TYPE_CHECKING
 
 from django.conf import settings
 
+from common.database_server import database_now
 from executions.engine.calls import ModelReply, ModelRequest, most_input_tokens
 from executions.engine.ports import Heard, Turn
 from executions.llm import rehearsal
@@ -58,7 +58,7 @@ class RoutingModelClient:
             request.model,
             input_tokens=most_input_tokens(request),
             output_tokens=request.max_output_tokens,
-            at=datetime.now(UTC),
+            at=database_now(),
         )
 
     @asynccontextmanager

@@ -8,7 +8,7 @@ import os
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 
 import httpx
 from pydantic import JsonValue, TypeAdapter
@@ -29,6 +29,7 @@ from pydantic_ai.models import Model, infer_model
 from pydantic_ai.providers import infer_provider
 from pydantic_ai.settings import ModelSettings
 
+from common.database_server import database_now
 from executions.engine.calls import FinishReason, ModelReply, ModelRequest, ToolCall, Usage
 from executions.engine.errors import ModelError
 from executions.engine.ports import Heard
@@ -76,7 +77,7 @@ class ProviderModel:
             model = _ready.get(request.model)
             if model is None:
                 model = await loaded(_prepared, request.model)
-            began, asked_at = time.monotonic(), datetime.now(UTC)
+            began, asked_at = time.monotonic(), database_now()
             async with asyncio.timeout(request.timeout_seconds):
                 response = await self._response(model, request, heard)
         except TimeoutError as error:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from django.http import HttpRequest
-from django.utils import timezone
 from django_eventstream.utils import get_channelmanager
 from rest_framework.exceptions import APIException, NotFound
 
@@ -16,6 +15,7 @@ from access.grants import Grant
 from access.selectors import root_scope_id
 from access.serializers import checked
 from access.tickets import Shown, opening
+from common.database_server import database_now
 from executions import selectors
 from executions.progress.eventstream import channel_of
 from executions.serializers import StreamFilters
@@ -24,7 +24,7 @@ MAX_DIGITS = 18  # of a position
 
 
 class BadLastEventId(APIException):
-    """The client names an event that this log does not have."""
+    """The client names no event."""
 
     status_code = 400
     default_code = "bad-last-event-id"
@@ -49,23 +49,22 @@ def admit(request: HttpRequest, ticket: Shown, *, execution_id: UUID) -> Admissi
     Raises:
         AuthenticationFailed: the token or the ticket is wrong. NotAuthenticated: there is neither, and no session.
         NotFound: there is no such execution, or this user may not see it.
-        BadLastEventId: the last id is no number, or lies beyond the log.
+        BadLastEventId: the last id is no number.
         ValidationError: it asks for types of events that do not exist.
     """
     opens = opening("execution", execution_id)
-    user, credential = identify(request, ticket=ticket, opens=opens, now=timezone.now())
+    user, credential = identify(request, ticket=ticket, opens=opens, now=database_now())
     if not get_channelmanager().can_read_channel(user, channel_of(execution_id)):
         raise NotFound("There is no such execution.")
     log = selectors.log_of(user=user, execution_id=execution_id)
     after, types = last_event_id(request) or 0, wanted_types(request)
-    if after > log.last:
-        raise BadLastEventId(f"The log of this execution does not have an event {after} yet.")
     return Admission(
         grant=Grant(credential=credential, root_id=log.root_id),
         channel=execution_id,
         after=after,
         types=types,
-        over=selectors.nothing_follows(log, after=after, types=types),
+        # A client that has more than the log was sent what the database has lost: the stream tells it.
+        over=after <= log.last and selectors.nothing_follows(log, after=after, types=types),
     )
 
 
@@ -75,16 +74,14 @@ def admit_to_feed(request: HttpRequest, ticket: Shown, *, scope_type: str, scope
     Raises:
         AuthenticationFailed: the token or the ticket is wrong. NotAuthenticated: there is neither, and no session.
         NotFound: there is no such scope, or this user may not see it.
-        BadLastEventId: the last id is no number, or lies beyond the feed.
+        BadLastEventId: the last id is no number.
         ValidationError: it asks for types of events that do not exist.
     """
     opens = opening("scope", root_scope_id(scope_type=scope_type, scope_key=scope_id))
-    user, credential = identify(request, ticket=ticket, opens=opens, now=timezone.now())
+    user, credential = identify(request, ticket=ticket, opens=opens, now=database_now())
     feed = selectors.feed_of(user=user, scope_type=scope_type, scope_key=scope_id)
     given, types = last_event_id(request), wanted_types(request)
     after = feed.last if given is None else given
-    if after > feed.last:
-        raise BadLastEventId(f"The feed of this scope does not have an event {after} yet.")
     grant = Grant(credential=credential, root_id=feed.root_id)
     return Admission(grant=grant, channel=feed.root_id, after=after, types=types, is_feed=True, is_new=given is None)
 

@@ -19,12 +19,12 @@ from channels.db import database_sync_to_async
 from django.conf import settings
 from django.core.exceptions import DisallowedHost, TooManyFieldsSent
 from django.core.serializers.json import DjangoJSONEncoder
-from django.db import InterfaceError, OperationalError
 from rest_framework.exceptions import APIException, MethodNotAllowed
 from rest_framework.settings import api_settings
 
 from access.requests import Utf8Request
 from access.tickets import take
+from common.database_errors import is_passing
 from common.database_use import reading
 from executions.engine.errors import EngineError, Unavailable
 from executions.progress.admission import Admission
@@ -135,11 +135,11 @@ async def let_in(request: Utf8Request, admit: Callable[[], Admitted]) -> Admitte
     try:
         with reading():
             return await database_sync_to_async(admit, thread_sensitive=False)()
-    except (OperationalError, InterfaceError) as error:
-        raise Unavailable("The database cannot be reached.") from error
     except (APIException, EngineError):
         raise
     except Exception as error:
+        if is_passing(error):
+            raise Unavailable("The database cannot be used now.") from error
         logger.exception("Nobody can be let in to %s.", request.path)
         raise Broken from error
 

@@ -40,7 +40,7 @@ class EventLog(Protocol):
         """
 
     def reset(self, channel_id: UUID, /, *, asked: int, oldest: int) -> Message:
-        """Return what tells that events between the two are pruned."""
+        """Return what tells a client that has the events up to `asked` that `oldest` is the next one."""
 
 
 class Beside(Protocol):
@@ -92,6 +92,7 @@ class Cursor:
     ) -> None:
         self._channel_id = channel_id
         self._last = after
+        self._last_hash: int | None = None  # of that event's bytes, if it was handed out here
         self._types = types
         self._beside = beside if types is None or DELTA in types else None
         self._sent: Sent = {}
@@ -103,8 +104,9 @@ class Cursor:
     async def follow(self, *, keepalive_seconds: float) -> AsyncGenerator[list[Message], None]:
         """Yield the events after the last one, in order, as many as are there at once.
 
-        Where events were pruned it yields what says so. An empty list means that nothing was handed out for
-        `keepalive_seconds`. Ends after the last event of an execution that has ended, and when this process ends.
+        Where events were pruned, or the database has lost them, it yields what says so. An empty list means that
+        nothing was handed out for `keepalive_seconds`. Ends after the last event of an execution that has ended, and
+        when this process ends.
         """
         subscription = self._publisher.subscribe(self._channel_id)
         silence = Silence(keepalive_seconds)
@@ -142,7 +144,9 @@ class Cursor:
 
     async def _next(self, subscription: Subscription, seconds: float) -> list[Message]:
         """Return new messages; none when there is nothing to tell, after so many seconds at the latest."""
-        if self._uncertain:
+        if subscription.doubtful:
+            messages = await self._look_back(subscription)
+        elif self._uncertain:
             messages = await self._look(subscription)
         elif subscription.behind:
             messages = await self._read(subscription)
@@ -162,21 +166,40 @@ class Cursor:
         return self._beside.since(self._channel_id, self._last, self._sent)
 
     async def _look(self, subscription: Subscription) -> list[Message]:
-        """See how far the log goes; return what tells of pruned events, if these are the next."""
+        """See how far the log goes; return what tells of events that are pruned, if these are the next, or lost."""
         extent = await self._log.extent(self._channel_id)
         self._uncertain = False
-        messages = self._skip_to(extent.oldest)
+        messages = self._skip_to(extent.oldest) if extent.last >= self._last else [self._go_on_after(extent.last)]
         if extent.last > self._last:
             subscription.mark_behind()
         self._over = extent.ends_at(self._last)
         return messages
+
+    async def _look_back(self, subscription: Subscription) -> list[Message]:
+        """See whether the database still has what was handed out; return what tells if it has lost it.
+
+        It may have another event of the same number by now.
+        """
+        messages = await self._look(subscription)
+        if self._last_hash is not None and not messages:
+            [*found] = await self._log.read({self._channel_id: self._last - 1}, limit=1)
+            if [hash(each.payload) for each in found] != [self._last_hash]:
+                extent = await self._log.extent(self._channel_id)
+                messages = [self._go_on_after(extent.last)]
+        subscription.doubtful = False
+        return messages
+
+    def _go_on_after(self, last: int) -> Message:
+        """Go on after this event, the last that the database has; return what tells so."""
+        asked, self._last, self._last_hash = self._last, last, None
+        return self._log.reset(self._channel_id, asked=asked, oldest=last + 1)
 
     def _skip_to(self, oldest: int) -> list[Message]:
         """Go on at this event; return what tells so, nothing when it is the next one anyway."""
         asked = self._last
         if oldest <= asked + 1:
             return []
-        self._last = oldest - 1
+        self._last, self._last_hash = oldest - 1, None
         return [self._log.reset(self._channel_id, asked=asked, oldest=oldest)]
 
     async def _read(self, subscription: Subscription) -> list[Message]:
@@ -188,7 +211,7 @@ class Cursor:
             if not any(each.kind == RESET for each in messages):  # to be told once is enough
                 messages += skipped
             messages.append(message)
-            self._last = message.number
+            self._last, self._last_hash = message.number, hash(message.payload)
         if len(found) == PAGE_SIZE:
             subscription.mark_behind()
         else:
@@ -216,5 +239,5 @@ class Cursor:
                 subscription.mark_behind()
                 break
             messages.append(message)
-            self._last = message.number
+            self._last, self._last_hash = message.number, hash(message.payload)
         return messages

@@ -12,12 +12,12 @@ from urllib.parse import quote
 
 from django.conf import settings
 from django.core.exceptions import TooManyFieldsSent
-from django.utils import timezone
 from rest_framework.exceptions import APIException
 
 from access.requests import Utf8Request
 from access.services import sign_ticket
 from access.tickets import Shown, opening, take
+from common.database_server import database_now
 from executions.engine.errors import EngineError, Unavailable
 from executions.progress import grip, wire
 from executions.progress.admission import Admission, admit_to_feed
@@ -87,7 +87,7 @@ def _let_in(request: Utf8Request, ticket: Shown, **route: str) -> tuple[Admissio
     """Return what a client is let in to, and a ticket with which Pushpin asks again on its behalf."""
     admission = admit_to_feed(request, ticket, **route)
     age = settings.STREAM_MAX_AGE_SECONDS * (1.0 - 0.2 * (admission.grant.credential.user_id * _SPREAD % 1.0))
-    ends_at = (timezone.now() + timedelta(seconds=age)).timestamp()
+    ends_at = (database_now() + timedelta(seconds=age)).timestamp()
     rounded = datetime.fromtimestamp(-(-ends_at // TICKET_ROUND_SECONDS) * TICKET_ROUND_SECONDS, UTC)
     opens = opening("scope", admission.channel)
     return admission, sign_ticket(credential=admission.grant.credential, opens=opens, expires_at=rounded)

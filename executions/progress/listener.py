@@ -7,8 +7,11 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from uuid import UUID
 
-import psycopg
+from psycopg.sql import SQL, Identifier
 
+from common.database_connections import AsyncConnection
+from common.database_errors import is_passing
+from common.database_server import look_async, server
 from executions.drafts import CHANNEL as DRAFTS
 from executions.engine.errors import Unavailable
 from executions.progress.cursor import EventLog
@@ -20,6 +23,7 @@ from executions.progress.publisher import ProgressPublisher
 
 FIRST_RETRY_SECONDS = 0.1
 LAST_RETRY_SECONDS = 5.0
+PROBE_SECONDS = 10.0  # of silence, until it is seen whether the server still answers
 READ_LIMIT = 1_000  # events read at once
 
 logger = logging.getLogger(__name__)
@@ -46,19 +50,23 @@ async def listen(
     pause = FIRST_RETRY_SECONDS
     while True:
         try:
-            async with await psycopg.AsyncConnection.connect(
+            async with await AsyncConnection.connect(
                 **connection_parameters(), autocommit=True, application_name="scriptorium-listener"
             ) as connection:
                 for each in channels:
-                    await connection.execute(f"LISTEN {each}".encode())
+                    await connection.execute(SQL("LISTEN {}").format(Identifier(each)))
+                await look_async(connection)
                 pause = FIRST_RETRY_SECONDS
                 await connected()
-                async for notification in connection.notifies():
-                    await hear(notification.payload, channel=notification.channel)
-        except psycopg.OperationalError as error:
-            logger.warning("The listener has no connection; trying again in %.1f s: %s", pause, error)
-        except Exception:
-            logger.exception("The listener failed; trying again in %.1f s.", pause)
+                while True:
+                    async for notification in connection.notifies(timeout=PROBE_SECONDS):
+                        await hear(notification.payload, channel=notification.channel)
+                    await look_async(connection)
+        except Exception as error:
+            if is_passing(error):
+                logger.warning("The listener has no connection; trying again in %.1f s: %s", pause, error)
+            else:
+                logger.exception("The listener failed; trying again in %.1f s.", pause)
         await asyncio.sleep(pause)
         pause = min(pause * 2, LAST_RETRY_SECONDS)
 
@@ -76,6 +84,7 @@ class Listener:
         self._events = events
         self._feeds = feeds
         self._drafts = drafts
+        self._server_changes = server.changes
 
     async def run(self) -> None:
         """Listen until cancelled."""
@@ -84,8 +93,12 @@ class Listener:
     async def _connected(self) -> None:
         # What happened while nobody listened is in the tables.
         self._drafts.forget()
+        is_other, self._server_changes = server.changes != self._server_changes, server.changes
         for _, publisher in (self._events, self._feeds):
-            publisher.mark_all_behind()
+            if is_other:
+                publisher.doubt_all()
+            else:
+                publisher.mark_all_behind()
 
     async def hear(self, payload: str, *, channel: str = CHANNEL) -> None:
         """Publish what is new of the executions that a notification names: their events and texts, or texts alone."""

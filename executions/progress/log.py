@@ -12,6 +12,9 @@ from uuid import UUID
 import psycopg
 from psycopg_pool import AsyncConnectionPool
 
+from common.database_connections import AsyncConnection
+from common.database_errors import is_passing
+from common.database_server import look_async
 from executions.engine.errors import Unavailable
 from executions.engine.events import ProgressEvent
 from executions.engine.states import ENDED
@@ -163,8 +166,10 @@ class Reader:
             async with (await self._opened()).connection() as connection:
                 begin()
                 return await (await connection.execute(query.encode(), parameters)).fetchall()
-        except (psycopg.OperationalError, psycopg.InterfaceError) as error:
-            raise Unavailable("The database cannot be reached.") from error
+        except psycopg.Error as error:
+            if is_passing(error):
+                raise Unavailable("The database cannot be used now.") from error
+            raise
 
     async def close(self) -> None:
         """End what is asked, and close the pool; a later query opens another."""
@@ -182,6 +187,8 @@ class Reader:
                 max_size=POOL_SIZE,
                 timeout=POOL_TIMEOUT_SECONDS,
                 reconnect_timeout=POOL_RECONNECT_SECONDS,
+                connection_class=AsyncConnection,
+                configure=look_async,
                 check=AsyncConnectionPool.check_connection,
                 open=False,
             )
@@ -215,7 +222,7 @@ class EventTable:
         return await self._reader.once(EXTENT, {"id": execution_id}, key=(EXTENT, execution_id), made=extent_of)
 
     def reset(self, execution_id: UUID, *, asked: int, oldest: int) -> Message:
-        """Return what tells that the events between the two are pruned."""
+        """Return what tells a client that has the events up to `asked` that `oldest` is the next one."""
         return encode_reset(execution_id, asked=asked, oldest=oldest, execution_id=execution_id)
 
 
@@ -247,7 +254,7 @@ class FeedTable:
         )
 
     def reset(self, scope_id: UUID, *, asked: int, oldest: int) -> Message:
-        """Return what tells that events between the two are pruned."""
+        """Return what tells a client that has the events up to `asked` that `oldest` is the next one."""
         return encode_reset(scope_id, asked=asked, oldest=oldest, execution_id=None)
 
     async def among(self, scope_ids: Collection[UUID], execution_ids: Collection[UUID]) -> list[UUID]:

@@ -14,8 +14,10 @@ from collections.abc import Callable, Iterable, Iterator
 from uuid import UUID
 
 import psycopg
+from psycopg import generators
 from psycopg.pq import ExecStatus
 
+from common.database_connections import Connection
 from executions.progress.database import connection_parameters
 
 CHANNEL = "scriptorium_events"
@@ -126,7 +128,8 @@ class Notifier:
     def _notify(self, connection: psycopg.Connection, batch: dict[UUID, None]) -> None:
         # As libpq has it: the event loop does not get on while this thread is at work on statements and rows.
         for payload in payloads(batch):
-            result = connection.pgconn.exec_params(_NOTIFY, [CHANNEL.encode(), payload.encode()])
+            connection.pgconn.send_query_params(_NOTIFY, [CHANNEL.encode(), payload.encode()])
+            [result] = connection.wait(generators.execute(connection.pgconn))
             if result.status != ExecStatus.TUPLES_OK:
                 raise psycopg.OperationalError(result.get_error_message())
 
@@ -137,7 +140,7 @@ class Notifier:
 
 
 def _connect() -> psycopg.Connection:
-    return psycopg.connect(**connection_parameters(), autocommit=True, application_name="scriptorium-notifier")
+    return Connection.connect(**connection_parameters(), autocommit=True, application_name="scriptorium-notifier")
 
 
 _notifier = Notifier(_connect)

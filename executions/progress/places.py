@@ -8,11 +8,11 @@ from collections import Counter
 from types import TracebackType
 
 from django.conf import settings
-from django.utils import timezone
 from rest_framework.exceptions import APIException
 
 from access import selectors as access
 from access.grants import Grant
+from common.database_server import database_now
 from common.limits import limits
 from executions.engine.errors import Unavailable
 from executions.progress.cancel import end
@@ -93,7 +93,7 @@ class Places:
             Unavailable: the database is away.
         """
         asked = {place.grant for place in self._taken}
-        fallen = asked - await in_thread(access.standing, asked, now=timezone.now())
+        fallen = asked - await in_thread(access.standing, asked, now=database_now())
         for place in self._taken:
             if place.grant in fallen:
                 place.end()

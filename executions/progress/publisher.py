@@ -17,6 +17,7 @@ class Subscription:
         self.channel_id = channel_id
         self.behind = True
         self.closed = False
+        self.doubtful = False  # the database may have lost what the follower was sent
         self._size = size
         self._messages: list[Message] = []
         self._nudged = False  # something happened that the follower has not been told of
@@ -191,6 +192,14 @@ class ProgressPublisher:
         """Have all followers read the table: notifications may have been lost."""
         for channel_id in self._channels:
             self.mark_behind(channel_id)
+
+    def doubt_all(self) -> None:
+        """Have all followers see how far the table goes: the database may have lost the end of it."""
+        for channel in self._channels.values():
+            channel.position = None
+            for subscription in channel.subscriptions:
+                subscription.doubtful = True
+                subscription.mark_behind()
 
     def close(self) -> None:
         """End every stream of this process, and each that is opened from now on."""

@@ -13,6 +13,7 @@ from uuid import UUID
 
 import httpx
 
+from common.database_server import server
 from executions.engine.errors import Unavailable
 from executions.progress.grip import control_uri, item
 from executions.progress.listener import READ_LIMIT, listen, named
@@ -45,6 +46,7 @@ class Relay:
         self._positions: dict[UUID, int] = {}  # of the last event of each feed that Pushpin has
         self._named: set[UUID] = set()  # executions in whose feeds there may be more
         self._look_back = True
+        self._server_changes = server.changes
         self._woken = asyncio.Event()
 
     async def run(self) -> None:
@@ -58,6 +60,8 @@ class Relay:
             await self._reader.close()
 
     async def _connected(self) -> None:
+        if self._server_changes != server.changes:  # the database may have lost what Pushpin has
+            self._server_changes, self._positions = server.changes, {}
         self._look_back = True
         self._woken.set()
 

@@ -14,7 +14,7 @@ from executions.engine.events import ProgressEvent
 
 KEEPALIVE = b": keep-alive\n\n"
 DELTA = "step_delta"  # text of a step as it is written; no part of the log
-RESET = "stream-reset"  # events were pruned; no part of the log
+RESET = "stream-reset"  # events were pruned, or lost by the database; no part of the log
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +51,10 @@ def encode_in_feed(event: ProgressEvent, *, scope_id: UUID, number: int) -> Mess
 
 
 def encode_reset(channel: UUID, *, asked: int, oldest: int, execution_id: UUID | None) -> Message:
-    """Return what tells a client that has the events up to `asked` that those before `oldest` are pruned.
+    """Return what tells a client that has the events up to `asked` that the next one is `oldest`.
 
-    Its id is that of the last one pruned: a client that comes back goes on from there.
+    Those between are pruned; or, where `oldest` is not beyond `asked`, the database has lost what the client has.
+    Its id is the one before `oldest`: a client that comes back goes on from there.
     """
     shown = {
         "event_type": RESET,

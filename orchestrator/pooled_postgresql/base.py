@@ -12,9 +12,10 @@ from weakref import WeakKeyDictionary
 from django.conf import settings
 from django.db.backends.base.base import NO_DB_ALIAS
 from django.db.backends.postgresql import base
-from psycopg import Connection
 from psycopg_pool import ConnectionPool
 
+from common.database_connections import Connection
+from common.database_server import look, server
 from common.database_use import is_background_thread, is_reading
 from common.limits import limits
 
@@ -28,14 +29,17 @@ def check(connection: Connection[Any]) -> None:
     """See that a connection works as it leaves its pool, and give it the time limit of what it is taken for.
 
     A limit is set only when it changes, and then in place of the empty query that would show that the connection works:
-    neither kind of request waits for the server once more.
+    neither kind of request waits for the server once more. Now and then a look at the server takes that place.
 
     Raises:
         psycopg.Error: the connection is lost.
     """
     wanted = limits().read_statement_seconds if is_reading() else 0
-    if _timeouts.get(connection, 0) == wanted:
+    if server.is_due():
+        look(connection)
+    elif _timeouts.get(connection, 0) == wanted:
         ConnectionPool.check_connection(connection)
+    if _timeouts.get(connection, 0) == wanted:
         return
     connection.execute(f"SET statement_timeout = {wanted * 1000:d}" if wanted else "RESET statement_timeout")
     if not connection.autocommit:
@@ -62,13 +66,18 @@ class DatabaseWrapper(base.DatabaseWrapper):
             pool: _Pool = ConnectionPool(
                 kwargs={**self.get_connection_params(), "autocommit": True},  # Django sets it as it needs it
                 open=False,
-                configure=self._configure_connection,  # type: ignore[attr-defined]  # newer than its stubs
+                connection_class=Connection,
+                configure=self._configure,
                 check=check,
                 name=name,
                 **{**options, **own},
             )
             _pools.setdefault(name, pool)  # of two threads that come first, one makes it
         return _pools[name]
+
+    def _configure(self, connection: Connection[Any]) -> None:
+        self._configure_connection(connection)  # type: ignore[attr-defined]  # newer than its stubs
+        look(connection)
 
     def close_pool(self) -> None:
         """Close both pools; they are made anew when they are asked for."""

@@ -19,10 +19,10 @@ from executions.engine.in_memory import FixedChance
 from executions.engine.in_memory_models import InMemoryDrafts, ScriptedModelClient
 from executions.engine.planner import new_execution
 from executions.engine.ports import Ports, Transition
-from executions.journal import PostgresJournal, PostgresLedger
+from executions.journal import PostgresJournal
 from executions.repository import create_repositories
 from executions.threads import in_thread
-from executions.wiring import PublishedDefinitions, SystemClock
+from executions.wiring import DatabaseClock, PostgresLedger, PublishedDefinitions
 from telemetry.models import ModelCall
 from tests.engine.world import World
 from workflows import repository as workflows
@@ -57,7 +57,7 @@ class PostgresWorld(World):
             definitions=PublishedDefinitions(),
             models=ScriptedModelClient(self._reply),
             drafts=InMemoryDrafts(),
-            clock=SystemClock(),
+            clock=DatabaseClock(),
             chance=FixedChance(),
         )
 

@@ -22,8 +22,9 @@ from executions.engine.errors import NotWaiting, Superseded, VersionConflict
 from executions.engine.execution import Execution
 from executions.engine.ports import Transition
 from executions.engine.states import CallStatus
-from executions.journal import PostgresJournal, PostgresLedger
+from executions.journal import PostgresJournal
 from executions.threads import in_thread
+from executions.wiring import PostgresLedger
 from telemetry.models import ModelCall
 from tests.api import scenario
 from tests.engine.world import ASKING, document

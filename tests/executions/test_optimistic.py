@@ -26,10 +26,11 @@ from executions.engine.errors import IllegalTransition, Superseded, Unavailable
 from executions.engine.execution import Execution
 from executions.engine.ports import Transition
 from executions.engine.states import CallStatus, ExecutionStatus, StepStatus
-from executions.journal import PostgresJournal, PostgresLedger
+from executions.journal import PostgresJournal
 from executions.memory import MOST_STEPS, Found, Known, Memory
 from executions.progress.database import connection_parameters
 from executions.threads import in_thread
+from executions.wiring import PostgresLedger
 from telemetry.models import ModelCall
 from tests.engine.world import ASKING, LINE, document
 from tests.executions.moves import call, cancel, claim, paper, start

@@ -23,9 +23,10 @@ from executions.engine.execution import Execution
 from executions.engine.in_memory_models import ScriptedModelClient
 from executions.engine.ports import Ports, Transition
 from executions.engine.runner import ExecutionRunner
-from executions.journal import PostgresJournal, PostgresLedger
+from executions.journal import PostgresJournal
 from executions.line import Line, Row
 from executions.threads import in_thread
+from executions.wiring import PostgresLedger
 from telemetry.models import ModelCall
 from tests.engine.world import FORK, document
 from tests.executions.moves import start
@@ -48,10 +49,10 @@ class Shaky(Line):
         """Have no connection yet."""
         super().__init__()
 
-    async def send(self, statement: str, parameters: Sequence[bytes]) -> None:
+    async def send(self, statement: str, parameters: Sequence[bytes], *, server_changes: int | None = None) -> None:
         """Send it, or break before."""
         self._break("before", BEFORE)
-        await super().send(statement, parameters)
+        await super().send(statement, parameters, server_changes=server_changes)
 
     async def done(self) -> None:
         """Hear of its end, or break then."""

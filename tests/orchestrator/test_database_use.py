@@ -14,6 +14,7 @@ from django.db import connection
 from django.test import Client
 from rest_framework.test import APIClient
 
+from common.database_connections import Connection
 from common.database_use import reading
 from executions.progress.database import connection_parameters
 from orchestrator.pooled_postgresql.base import DatabaseWrapper, check
@@ -97,7 +98,10 @@ def test_the_time_limit_is_set_when_it_changes_and_costs_no_statement_more(
     restrict: Callable[..., None], tmp_path: Path
 ) -> None:
     restrict(read_statement_seconds=7)
-    with psycopg.connect(**connection_parameters(), autocommit=True) as own, (tmp_path / "trace").open("wb") as trace:
+    with (
+        Connection.connect(**connection_parameters(), autocommit=True) as own,
+        (tmp_path / "trace").open("wb") as trace,
+    ):
         own.pgconn.trace(trace.fileno())
         for is_read in (True, True, True, False, False, True):
             with reading() if is_read else nullcontext():

@@ -118,14 +118,33 @@ async def test_a_client_goes_on_after_the_last_event_it_names(
         assert ids(await answer.rest()) == ["3", "4"]
 
 
-@pytest.mark.parametrize("last", ["4", "99999999999", "x", "-1", "1.5", "", "channel:", "\xb2", "1 "])
-async def test_a_last_id_that_the_log_does_not_have_is_refused(browser: Browser, last: str) -> None:
+@pytest.mark.parametrize("last", ["x", "-1", "1.5", "", "channel:", "\xb2", "1 ", "9" * 19])
+async def test_a_last_id_that_is_no_number_is_refused(browser: Browser, last: str) -> None:
     execution_id, token = await prepared(STARTED, ASKED, SKIPPED)
     async with browser.get(execution_id, token=token, headers={"Last-Event-ID": f"c:{last}"}) as answer:
         await answer.rest()
         assert answer.status == 400
         assert answer.headers["content-type"] == "application/problem+json"
         assert answer.json()["code"] == "bad-last-event-id"
+
+
+@pytest.mark.parametrize("ended", [False, True])
+@pytest.mark.parametrize("last", [4, 99_999_999_999])
+async def test_a_client_that_has_more_than_the_log_is_told_to_begin_anew(
+    browser: Browser, last: int, ended: bool
+) -> None:
+    """The database has lost what it was sent: its numbers are given to other events."""
+    execution_id, token = await prepared(STARTED, ASKED, *([COMPLETE] if ended else [SKIPPED]))
+    async with browser.get(execution_id, token=token, headers={"Last-Event-ID": str(last)}) as answer:
+        text = await answer.until("id: 3\n")
+        assert "event: stream-reset" in text
+        assert f'"data": {{"oldest": 4, "asked": {last}}}' in text
+        if not ended:
+            await happen(execution_id, COMPLETE)
+            text = await answer.rest()
+            assert ids(text)[-1:] == ["4"]
+        await answer.rest()
+        assert answer.ended
 
 
 async def test_after_the_last_event_of_an_ended_execution_there_is_nothing(browser: Browser) -> None:

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from django.core.management.base import BaseCommand, CommandError
-from django.utils import timezone
 
+from common.database_server import database_now
 from telemetry.moments import moment
 from telemetry.repricing import Repricing, reprice
 
@@ -27,7 +27,7 @@ class Command(BaseCommand):
 
     def handle(self, *, since: datetime, until: datetime | None, dry_run: bool, **_: object) -> None:
         """Price the calls."""
-        until = until or timezone.now()
+        until = until or database_now()
         if until < since:
             raise CommandError("The span ends before it begins.")
         result = reprice(since=since, until=until, dry_run=dry_run)

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
-from django.utils import timezone
 from django.utils.module_loading import import_string
 
+from common.database_server import database_now
 from workflows import loader, repository
 
 _SAID = {
@@ -42,7 +42,7 @@ class Command(BaseCommand):
         read = loader.load_catalog(catalog)
         advice = import_string(settings.WORKFLOW_ADVICE)
         for definition in read.definitions:
-            version, outcome = repository.publish(definition, now=timezone.now())
+            version, outcome = repository.publish(definition, now=database_now())
             self.stdout.write(f"{definition.id} {version}{_SAID[outcome]}")
             for fault in advice(definition) if outcome is repository.Publication.NEW else ():
                 self.stderr.write(f"{definition.id} {fault.pointer}: {fault.detail}")

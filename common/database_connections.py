@@ -1,0 +1,95 @@
+"""psycopg's connections, with a limit on how long they wait for an answer.
+
+TCP tells of a host that has vanished. It does not tell of a proxy or a server that keeps connections open and never
+answers, so every wait has a limit. A connection whose answer is late is closed, and its caller hears of an outage.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TypeVar
+
+import psycopg
+from django.conf import settings
+from psycopg.abc import PQGen
+from psycopg.errors import ReadOnlySqlTransaction
+
+Result = TypeVar("Result")
+Row = TypeVar("Row")
+
+_unlimited: ContextVar[bool] = ContextVar("unlimited", default=False)
+_INTERVAL_SECONDS = 0.1  # between two looks whether the process is interrupted: psycopg's default
+
+
+class NoAnswer(psycopg.OperationalError):
+    """The server has not answered in time; the connection is closed."""
+
+
+@contextmanager
+def waiting_for_ever() -> Iterator[None]:
+    """Have no limit meanwhile: for statements that may take hours, such as those of migrations."""
+    token = _unlimited.set(True)
+    try:
+        yield
+    finally:
+        _unlimited.reset(token)
+
+
+def wait_seconds() -> float | None:
+    """Return for how long an answer is waited for, in seconds; None: without limit."""
+    return None if _unlimited.get() else settings.DATABASE_WAIT_SECONDS
+
+
+class Connection(psycopg.Connection[Row]):
+    """A connection that does not wait for ever, and closes when its server takes no writes.
+
+    After a switch-over, the next connection may lead to the server that does.
+    """
+
+    def wait(self, gen: PQGen[Result], interval: float = _INTERVAL_SECONDS, timeout: float | None = None) -> Result:
+        """Wait for the end of an operation.
+
+        Raises:
+            NoAnswer: it has not ended within the limit.
+        """
+        limit = wait_seconds() if timeout is None else timeout
+        try:
+            return super().wait(gen, interval, limit)
+        except ReadOnlySqlTransaction:
+            self.pgconn.finish()
+            raise
+        except psycopg.errors._WaitTimeout as error:  # noqa: SLF001 - the only name that it has
+            if timeout is not None:
+                raise
+            self.pgconn.finish()
+            raise _no_answer(limit) from error
+
+
+class AsyncConnection(psycopg.AsyncConnection[Row]):
+    """The same for asyncio."""
+
+    async def wait(
+        self, gen: PQGen[Result], interval: float = _INTERVAL_SECONDS, timeout: float | None = None
+    ) -> Result:
+        """Wait for the end of an operation.
+
+        Raises:
+            NoAnswer: it has not ended within the limit.
+        """
+        limit = wait_seconds() if timeout is None else timeout
+        try:
+            return await super().wait(gen, interval, limit)
+        except ReadOnlySqlTransaction:
+            self.pgconn.finish()
+            raise
+        except psycopg.errors._WaitTimeout as error:  # noqa: SLF001 - the only name that it has
+            if timeout is not None:
+                raise
+            self.pgconn.finish()
+            raise _no_answer(limit) from error
+
+
+def _no_answer(seconds: float | None) -> NoAnswer:
+    return NoAnswer(f"The database has not answered within {seconds:g} seconds.")
