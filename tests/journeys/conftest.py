@@ -16,6 +16,7 @@ import pytest
 
 from orchestrator import postgres
 from tests.journeys.processes import ROOT, SERVERS, STOP_SECONDS, Machine, machine
+from tests.tcp_proxy import TcpProxy, tcp_proxy
 
 
 @pytest.fixture(scope="session")
@@ -67,4 +68,23 @@ def fresh(data_dir: Path) -> Iterator[Machine]:
 def either(request: pytest.FixtureRequest, data_dir: Path) -> Iterator[Machine]:
     """An installation of one's own on each of the servers that run the application, nothing started."""
     with machine(data_dir, server=request.param) as installed:
+        yield installed
+
+
+@pytest.fixture
+def link(data_dir: Path) -> Iterator[TcpProxy]:
+    """A proxy before the database of an installation of one's own."""
+    postgres.ensure_running(data_dir)
+    try:
+        with tcp_proxy(postgres.socket_dir(data_dir) / postgres.SOCKET) as made:
+            yield made
+    finally:
+        postgres.release(data_dir)
+
+
+@pytest.fixture
+def linked(data_dir: Path, link: TcpProxy) -> Iterator[Machine]:
+    """An installation whose processes reach their database through `link`, nothing started."""
+    url = f"postgresql://{postgres.USER}@127.0.0.1:{link.port}/{postgres.DATABASE}"
+    with machine(data_dir, LOCAL="1", DATABASE_URL=url) as installed:
         yield installed
