@@ -1,4 +1,4 @@
-# make demo | serve | worker | test | test-uvicorn | test-npm | test-llama | chaos | bench | check | format | migrate | clean
+# make demo | serve | worker | test | test-all | test-uvicorn | test-npm | test-llama | chaos | bench | check | format | migrate | clean
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -7,7 +7,7 @@ MANAGE := $(BIN)/python manage.py
 WORKERS ?= $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 1) + 1)')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve worker test test-uvicorn test-npm test-llama chaos bench bench-inflight bench-waiting bench-workers bench-stream bench-tokens bench-bystander bench-pushpin check format migrate clean
+.PHONY: help demo serve worker test test-all test-uvicorn test-npm test-llama chaos bench bench-inflight bench-waiting bench-workers bench-stream bench-tokens bench-bystander bench-pushpin check format migrate clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -45,6 +45,9 @@ migrate: $(RUN) ## bring a database of your own up to date
 
 test: check ## everything that must hold
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
+
+test-all: check ## the same, and what takes minutes more: PostgreSQL as it is installed here, replicas, PgBouncer
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not npm and not llama"
 
 test-uvicorn: $(DEV) ## the journeys with uvicorn as the web server
 	@JOURNEY_SERVER=uvicorn $(BIN)/python -m pytest -n $(WORKERS) tests/journeys $(patsubst %,--ignore=tests/journeys/test_%.py,serve server demo chaos)

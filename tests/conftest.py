@@ -19,7 +19,13 @@ import hypothesis
 import pytest
 
 #: Programs that journeys with a mark need; a mark needs one of its programs.
-PROGRAMS = {"browser": ("chromium", "chromium-browser", "google-chrome"), "node": ("node",), "redis": ("redis-server",)}
+PROGRAMS = {
+    "browser": ("chromium", "chromium-browser", "google-chrome"),
+    "node": ("node",),
+    "redis": ("redis-server",),
+    "postgresql": ("initdb",),
+    "pgbouncer": ("pgbouncer",),
+}
 STOP_SECONDS = 180.0
 _DATA_DIR_PREFIX = "scriptorium-test-"
 
@@ -68,12 +74,15 @@ from common.database_server import server  # noqa: E402
 from executions import line  # noqa: E402
 from executions.progress import notifier  # noqa: E402
 from telemetry import prices, turns  # noqa: E402
-from tests import promises  # noqa: E402
+from tests import postgresql_servers, promises  # noqa: E402
 
 
 def _missing() -> dict[str, str]:
     """Return what marked tests need and this machine lacks, by mark."""
-    return {mark: names[0] for mark, names in PROGRAMS.items() if not any(map(shutil.which, names))}
+    there = {mark for mark, names in PROGRAMS.items() if any(map(shutil.which, names))}
+    if postgresql_servers.programs() is not None:  # Debian's are on nobody's path
+        there.add("postgresql")
+    return {mark: names[0] for mark, names in PROGRAMS.items() if mark not in there}
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -124,6 +133,13 @@ def restrict() -> Iterator[Callable[..., None]]:
 
     yield change
     common_limits.configure(before)
+
+
+@pytest.fixture
+def postgresql() -> Iterator[postgresql_servers.Servers]:
+    """What makes servers of an installed PostgreSQL; mark a test that uses it with `postgresql`."""
+    with postgresql_servers.servers() as made:
+        yield made
 
 
 @pytest.fixture
