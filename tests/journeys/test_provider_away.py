@@ -15,7 +15,7 @@ import yaml
 
 from tests.engine.world import SCHEMA
 from tests.journeys.processes import Machine, free_port, machine, wait_for_status, wait_until
-from tests.llm.model_server import Answer, Misbehaviour, model_server
+from tests.llm.model_server import Answer, Line, Misbehaviour, model_server
 
 pytestmark = pytest.mark.journey
 
@@ -23,7 +23,7 @@ BUDGET = {"max_calls": 1000, "max_cost_usd": "1000.00", "max_tokens": 100_000_00
 TRIES = 6  # more than a step made before there was a patience
 BUSY = {"error": {"message": "Slow down."}}
 #: What a provider does while it is away, by a word in the brief.
-AWAY = {
+AWAY: dict[str, list[Line]] = {
     "busy": [Answer(status=429, body=BUSY)],
     "hurried": [Answer(status=429, headers={"Retry-After": "1"}, body=BUSY)],
     "broken": [Answer(status=503, body={"error": {"message": "Down for a moment."}})],
