@@ -53,7 +53,7 @@ async def by_itself(world: World, look: Callable[[Execution], None] = lambda _: 
 
 
 def reserved(world: World) -> Decimal:
-    """Return what calls may still cost that nobody has an answer of."""
+    """Return what calls without an answer may still cost."""
     return spent_by(call for call in world.ledger.rows.values() if call.reply is None).cost_usd
 
 

@@ -26,7 +26,7 @@ def act(user: User, action: BulkAction, ids: list[UUID]) -> dict[UUID, Outcome]:
 
 
 @pytest.mark.parametrize("turned", [False, True])
-def test_many_are_cancelled_once_by_whoever_comes_first_and_nobody_waits_for_ever(ann: User, turned: bool) -> None:
+def test_requests_for_the_same_executions_cancel_each_once_and_none_deadlocks(ann: User, turned: bool) -> None:
     ids = [start(ann, scope=f"p{number % 2}").id for number in range(MANY)]
     others = ids[::-1] if turned else ids
     results = together(

@@ -62,7 +62,7 @@ def publish(installed: Machine, folder: Path) -> None:
 @contextmanager
 def without_providers(data_dir: Path) -> Iterator[tuple[Machine, Any]]:
     """Provide an installation whose providers are away, and what brings them back."""
-    port = free_port()  # nobody listens there yet
+    port = free_port()  # no server listens there yet
     with ExitStack() as stack:
         server = stack.enter_context(model_server(Answer(), scripts=AWAY))
         installed = stack.enter_context(machine(data_dir))
