@@ -36,6 +36,12 @@ class Limits:
     )
     query_fields: int = _limit("MAX_QUERY_FIELDS", 1_000, "Fields of a query, or of a form", answer="400 `bad-request`")
     tags: int = _limit("MAX_TAGS", 20, "Tags of an execution", answer="422 with a pointer")
+    bulk_executions: int = _limit(
+        "MAX_BULK_EXECUTIONS",
+        200,
+        "Executions that one request cancels or retries, each counted as often as it is named",
+        answer="422 with a pointer",
+    )
     steps: int = _limit(
         "MAX_STEPS",
         10_000,

@@ -27,15 +27,15 @@ IDEMPOTENCY_KEY = OpenApiParameter(
     HEADER,
     {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[\\x21-\\x7e]+$"},
     OpenApiParameter.HEADER,
-    description="A key of the caller's own, new for each start. For 24 hours the same request with it gets the first "
-    "answer again, and starts nothing; only answers of success are kept. 409: the first one is under way.",
+    description="A key of the caller's own, new for each request. For 24 hours the same request with it gets the first "
+    "answer again, and does nothing more; only answers of success are kept. 409: the first one is under way.",
 )
 IDEMPOTENCY_REPLAYED = OpenApiParameter(
     REPLAYED,
     {"type": "string", "enum": ["true"]},
     OpenApiParameter.HEADER,
     description="Present when this is the first answer to the key, told again.",
-    response=[201],
+    response=[200, 201],
 )
 
 

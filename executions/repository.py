@@ -132,6 +132,11 @@ def lock_all(execution_ids: Collection[UUID], *, known: Mapping[UUID, Execution]
     return found
 
 
+def scopes_of(execution_ids: Collection[UUID]) -> dict[UUID, UUID]:
+    """Return the scope of each of those executions that exist, by the execution's id."""
+    return dict(models.Execution.objects.filter(id__in=execution_ids).values_list("id", "scope_id"))
+
+
 def list_by_scope(scope_id: UUID) -> list[Execution]:
     """Return the scope's executions, newest first."""
     return _values(models.Execution.objects.filter(scope_id=scope_id).order_by("-created_at", "-id"))

@@ -42,7 +42,6 @@ class ExecutionDetails:
     failure_message: str
     spent: telemetry.Totals
     rehearsal: bool  # the model that only rehearses has worked on it
-
     use: BudgetUse | None  # of its budget; None: it has none
 
 
@@ -54,6 +53,7 @@ class StepDetails:
     title: str
     round: ClarificationRound | None
     acceptance: AcceptancePolicy | None  # None: nobody has to accept its document
+    parked_because: str | None  # how its last call failed; None: it is not parked
 
     @property
     def earlier_rounds(self) -> list[ClarificationRound]:
@@ -68,7 +68,7 @@ class StepDetails:
     @property
     def parked_until(self) -> datetime | None:
         """When it goes on by itself; None: it is not parked."""
-        return None if self.step.short_of else self.step.resume_at
+        return self.step.resume_at if _is_parked(self.step) else None
 
     @property
     def needs_decision(self) -> bool:
@@ -119,9 +119,8 @@ def executions(
         "created_at__lt": created_before,
     }
     rows = models.Execution.objects.select_related("workflow_version", "scope").defer("workflow_version__definition")
-    given = {name: value for name, value in wanted.items() if value is not None}
     tagged = Q() if tag is None else reduce(or_, [Q(tags__contains=[each]) for each in spellings(tag)])
-    return rows.filter(tagged, scope__in=visible_scopes(user), **given)
+    return rows.filter(tagged, scope__in=visible_scopes(user), **{k: v for k, v in wanted.items() if v is not None})
 
 
 def execution(*, user: Person, execution_id: UUID) -> models.Execution:
@@ -195,18 +194,15 @@ def steps(*, user: Person, execution_id: UUID) -> QuerySet[models.ExecutionStep]
     Raises:
         NotFound: there is no such execution, or none that the user may see.
     """
-    row = execution(user=user, execution_id=execution_id)
-    rows = (
-        models.ExecutionStep.objects.filter(execution=row)
-        .select_related("scope", "execution__scope", "execution__workflow_version")
-        .defer("execution__workflow_version__definition")
-    )
-    return rows.order_by("position", "place", "id")
+    rows = models.ExecutionStep.objects.filter(execution=execution(user=user, execution_id=execution_id))
+    rows = rows.select_related("scope", "execution__scope", "execution__workflow_version")
+    return rows.defer("execution__workflow_version__definition").order_by("position", "place", "id")
 
 
 def described_steps(rows: Iterable[models.ExecutionStep]) -> list[StepDetails]:
-    """Return steps with the titles of their documents, which takes one query for all of them."""
+    """Return steps with the titles of their documents and why they are parked: two queries for all of them."""
     page = list(rows)
+    reasons = telemetry.newest_errors((row.execution_id, row.step_id) for row in page if _is_parked(row))
     policies = {row.execution_id: _policies(row.execution) for row in {row.execution_id: row for row in page}.values()}
     made = [(row.document_id, row.document_version) for row in page]
     titles = documents.titles((each, number) for each, number in made if each is not None and number is not None)
@@ -216,9 +212,14 @@ def described_steps(rows: Iterable[models.ExecutionStep]) -> list[StepDetails]:
             title=titles.get(pair, ""),  # type: ignore[arg-type]
             round=ClarificationRound.model_validate(row.rounds[-1]) if row.rounds else None,
             acceptance=policies[row.execution_id].get(slug_of(row.step_id)),
+            parked_because=reasons.get((row.execution_id, row.step_id)),
         )
         for row, pair in zip(page, made, strict=True)
     ]
+
+
+def _is_parked(row: models.ExecutionStep) -> bool:
+    return row.resume_at is not None and not row.short_of
 
 
 def _policies(row: models.Execution) -> dict[str, AcceptancePolicy | None]:
@@ -296,5 +297,4 @@ def progress_event(row: models.ExecutionEvent) -> ProgressEvent:
 
 def newest_heartbeat() -> datetime | None:
     """Return when a worker was last heard of; None when there is none."""
-    newest: datetime | None = models.Runner.objects.aggregate(newest=Max("heartbeat_at"))["newest"]
-    return newest
+    return models.Runner.objects.aggregate(newest=Max("heartbeat_at"))["newest"]

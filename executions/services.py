@@ -159,7 +159,7 @@ def retry_execution(
         VersionConflict: the present version is none of `expected_versions`.
     """
     held = hold(user, execution_id, Role.OPERATOR, expected_versions=expected_versions)
-    titles = _titles(step for step in held.steps.values() if reopening.undecided(step))
+    titles = titles_of(step for step in held.steps.values() if reopening.undecided(step))
 
     def decide(execution: Execution, context: changes.Context) -> changes.Change:
         name = user.get_username()
@@ -170,7 +170,8 @@ def retry_execution(
     return stored
 
 
-def _titles(steps: Iterable[Step]) -> dict[UUID, str]:
+def titles_of(steps: Iterable[Step]) -> dict[UUID, str]:
+    """Return the titles of the documents that steps have made, by the documents' ids."""
     pairs = ((step.document_id, step.document_version) for step in steps)
     found = documents_read.titles((each, number) for each, number in pairs if each is not None and number is not None)
     return {document_id: title for (document_id, _), title in found.items()}

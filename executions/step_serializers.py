@@ -87,7 +87,10 @@ class StepStatusResponse(serializers.Serializer[Any]):
     item = serializers.SerializerMethodField()
     short_of = serializers.SerializerMethodField()
     resume_at = TimestampField(
-        source="parked_until", allow_null=True, help_text="Parked until then, as the provider asked; null: it is not."
+        source="parked_until", allow_null=True, help_text="Parked until then, its next try; null: it is not parked."
+    )
+    parked_because = serializers.CharField(
+        allow_null=True, help_text="Why it is parked: how its last call failed; null: it is not parked."
     )
     started_at = TimestampField(source="step.started_at", allow_null=True)
     finished_at = TimestampField(source="step.finished_at", allow_null=True)

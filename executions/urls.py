@@ -6,6 +6,7 @@ from django.urls import re_path
 from rest_framework.routers import DefaultRouter
 
 from access.pages import UUID_PATTERN
+from executions.bulk_views import BulkView
 from executions.estimate_views import EstimateView
 from executions.question_views import ClarificationViewSet
 from executions.scope_views import ScopeTicketView
@@ -20,6 +21,7 @@ router.register("executions", ExecutionViewSet, basename="execution")
 router.register("clarifications", ClarificationViewSet, basename="clarification")
 urlpatterns = [
     *router.urls,
+    re_path(r"^executions/bulk/?$", BulkView.as_view(), name="execution-bulk"),
     re_path(
         rf"^telemetry/executions/(?P<execution_id>{UUID_PATTERN})/costs/?$",
         ExecutionCostsView.as_view(),

@@ -80,4 +80,5 @@ def ports() -> Ports:
         chance=SystemRandom(),
         max_recoveries=settings.MAX_RECOVERIES,
         park_after_seconds=settings.PARK_AFTER_SECONDS,
+        patience_seconds=settings.MODEL_PATIENCE_SECONDS,
     )

@@ -235,6 +235,7 @@ MODEL_OUTPUT = env.choice(
 MODEL_CONNECT_SECONDS = env.number("MODEL_CONNECT_SECONDS", 10.0, minimum=0.1)
 MODEL_FIRST_TOKEN_SECONDS = env.number("MODEL_FIRST_TOKEN_SECONDS", 120.0, minimum=0.1)  # of a streamed reply
 REQUIRE_PRICED = env.flag("REQUIRE_PRICED", default=False)  # nothing starts with a model whose price is not known
+MODEL_PATIENCE_SECONDS = env.number("MODEL_PATIENCE_SECONDS", 300.0)  # with a provider that cannot answer for now
 PARK_AFTER_SECONDS = env.number("PARK_AFTER_SECONDS", 5.0)  # a step that has to wait longer for a provider is parked
 
 # --- pages, logs, language ------------------------------------------------------------------------------------------

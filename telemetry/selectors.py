@@ -95,6 +95,19 @@ def calls_of(execution_id: UUID) -> QuerySet[ModelCall]:
     return ModelCall.objects.filter(execution_id=execution_id).order_by("started_at", "id")
 
 
+def newest_errors(steps: Iterable[tuple[UUID, str]]) -> dict[tuple[UUID, str], str]:
+    """Return for steps (execution, step) how the newest call of each failed, which takes one query for all of them."""
+    wanted = set(steps)
+    if not wanted:
+        return {}
+    rows = ModelCall.objects.filter(
+        execution_id__in={each for each, _ in wanted}, step_id__in={each for _, each in wanted}
+    )
+    columns = ("execution_id", "step_id")
+    newest = rows.order_by(*columns, "-id").distinct(*columns).values_list(*columns, "error")
+    return {(execution_id, step_id): error for execution_id, step_id, error in newest if error}
+
+
 def calls_of_workflow(*, user: Person, workflow_id: str) -> QuerySet[ModelCall]:
     """Return the calls of a workflow's executions, as far as the user may read them; those of dry runs left out."""
     return ModelCall.objects.filter(workflow_id=workflow_id, scope__in=visible_scopes(user), dry_run=False)

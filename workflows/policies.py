@@ -67,8 +67,23 @@ class ClarificationPolicy(Part):
 class RetryPolicy(Part):
     """How a step meets a provider that cannot answer for now: overloaded, out of reach, or too slow."""
 
-    max_tries: int = Field(
-        strict=True, default=5, ge=1, le=20, description="Calls made for one attempt; 1: never again."
+    max_tries: int | None = Field(
+        strict=True,
+        default=None,
+        ge=1,
+        le=20,
+        description="Calls made for one attempt, of each model; 1: never again. Without it `patience_seconds` decides.",
+    )
+    patience_seconds: float | None = Field(
+        strict=True,
+        default=None,
+        ge=0,
+        le=86_400,
+        allow_inf_nan=False,
+        description=(
+            "Time from the first failure in which it is asked again, and at least five times in all. "
+            "Without it: the server's `MODEL_PATIENCE_SECONDS`; with `max_tries` alone: any time."
+        ),
     )
     base_seconds: float = Field(
         strict=True,
@@ -80,7 +95,7 @@ class RetryPolicy(Part):
     )
     cap_seconds: float = Field(
         strict=True,
-        default=60.0,
+        default=30.0,
         ge=0,
         le=86_400,
         allow_inf_nan=False,

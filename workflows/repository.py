@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
 
@@ -64,11 +65,23 @@ def _versions_like(definition: WorkflowDefinition) -> set[int]:
     """Return the versions of a workflow with this content, in this order."""
     wanted, before = definition.content_hash(), definition.unordered_hash()
     rows = WorkflowVersion.objects.filter(workflow_id=definition.id, content_hash__in=(wanted, before))
-    return {
-        row.version
-        for row in rows
-        if row.content_hash == wanted or WorkflowDefinition.model_validate(row.definition).content_hash() == wanted
-    }
+    return {row.version for row in rows if row.content_hash == wanted or _stored(row).content_hash() == wanted}
+
+
+#: What earlier releases stored for a step that said nothing of its own. They had no `patience_seconds`.
+_EARLIER_RETRIES = {"max_tries": 5, "cap_seconds": 60.0}
+
+
+def _stored(row: WorkflowVersion) -> WorkflowDefinition:
+    """Return the definition of a row. What an earlier release filled in by itself takes the present default."""
+    steps = [{**step, "retries": _as_written(step.get("retries", {}))} for step in row.definition["steps"]]
+    return WorkflowDefinition.model_validate({**row.definition, "steps": steps})
+
+
+def _as_written(retries: Mapping[str, object]) -> dict[str, object]:
+    if "patience_seconds" in retries:
+        return dict(retries)
+    return {name: value for name, value in retries.items() if _EARLIER_RETRIES.get(name) != value}
 
 
 def _newest_version(workflow_id: str) -> int:
@@ -113,7 +126,7 @@ def get_definition(workflow_id: str, version: int) -> WorkflowDefinition:
     row = WorkflowVersion.objects.get(workflow_id=workflow_id, version=version)
     if len(_definitions) >= _MOST_DEFINITIONS:
         _definitions.clear()
-    read = _definitions[workflow_id, version] = WorkflowDefinition.model_validate(row.definition)
+    read = _definitions[workflow_id, version] = _stored(row)
     return read
 
 

@@ -16,7 +16,7 @@ from executions.engine.ports import Ports
 from executions.engine.pretty import pretty
 from executions.engine.prompts import Given, Rejected, build_request
 from executions.engine.results import rejected_output
-from executions.engine.retries import failed_tries, has_waited
+from executions.engine.retries import NO_TRIES, Tries, failed_tries, has_waited
 from executions.engine.reviews import Candidate, build_review, review_of
 from executions.engine.states import CallKind, CallStatus
 from executions.engine.stations import station
@@ -46,7 +46,7 @@ class Attempt:
     plan: Plan
     request: ModelRequest
     call: Call
-    failed_tries: int = 0  # calls with this very request that were made before, and failed
+    failed: Tries = NO_TRIES  # those before it
 
 
 class Attempts:
@@ -171,9 +171,9 @@ class Attempts:
         plan = replace(plan, ordinal=last.key.ordinal + 1, model=last.model)
         cut = self.build(execution, replace(plan, condensed=True))
         attempt = cut if cut.call.request_hash == last.request_hash else self.build(execution, plan)
-        same = [call for call in tries if call.request_hash == attempt.call.request_hash]
         request = replace(attempt.request, has_waited=any(map(has_waited, tries)))
-        return replace(attempt, request=request, failed_tries=failed_tries(same))
+        failed = failed_tries(tries, request_hash=attempt.call.request_hash)
+        return replace(attempt, request=request, failed=failed)
 
     def next_model(self, plan: Plan) -> str | None:
         """Return whom to ask when the plan's model cannot do it; None: there is nobody else."""

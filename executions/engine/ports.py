@@ -221,3 +221,4 @@ class Ports:
     chance: Chance
     max_recoveries: int = 5  # in a row without a step that moved; one more fails the execution
     park_after_seconds: float = 5.0  # a longer wait for a provider is not slept: the step is parked
+    patience_seconds: float = 300.0  # with a provider that cannot answer for now, where a step does not say

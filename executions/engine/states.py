@@ -71,7 +71,7 @@ class WaitingOn(StrEnum):
     ACCEPTANCE = "acceptance"
     #: The next call might pass a limit; somebody has to raise it.
     BUDGET = "budget"
-    #: The provider has asked to be left alone until a moment that is known.
+    #: The provider cannot answer for now, or has asked to be left alone; the next try is at a moment that is known.
     RATE_LIMIT = "rate_limit"
 
 

@@ -11,7 +11,7 @@ from executions.engine.errors import FieldError, ModelError, NotItsTurn, Scripte
 from executions.engine.execution import Execution, Failure
 from executions.engine.papers import Papers
 from executions.engine.ports import Decide, Ports
-from executions.engine.retries import given_up, seconds_to_wait
+from executions.engine.retries import Backoff, Tries, given_up, patience_of, prefers_another
 from executions.engine.states import CallStatus, FailureCode
 from executions.engine.step_books import StepBooks
 from executions.engine.values import replace
@@ -74,27 +74,46 @@ class StepCalls(StepBooks):
 
     async def _after_failure(self, attempt: Attempt, error: ModelError) -> Attempt | None:
         """Try again after a wait, ask for less or somebody else, park the step when the wait is long, or give up."""
-        failed, tries, ports = self._failed(attempt.call, error), attempt.failed_tries + 1, self._ports
-        seconds = seconds_to_wait(self._attempts.step.retries, error, tries=tries, chance=ports.chance)
+        ports = self._ports
         if isinstance(error, NotItsTurn):
-            failed, seconds = self._withdrawn(attempt.call, error), error.retry_after
-        if seconds is None or seconds > ports.park_after_seconds:
+            call, failed, seconds = self._withdrawn(attempt.call, error), attempt.failed, error.retry_after
+            asks_another = False
+        else:
+            call = self._failed(attempt.call, error)
+            failed = attempt.failed.with_failure(call)
+            seconds, asks_another = self._backoff(failed, call, error)
+        if seconds is None or asks_another or seconds > ports.park_after_seconds:
             other = self._another_way(attempt, error)
             if other is not None:
-                return await self._go_on_with(other, failed)
+                return await self._go_on_with(replace(other, failed=replace(failed, of_model=0)), call)
         if seconds is None:
-            await self._settle_with(failed, self._fail(given_up(error, failed.error, tries=tries)))
+            await self._settle_with(call, self._fail(self._given_up(failed, call, error)))
             return None
         if seconds > ports.park_after_seconds:
-            resume_at = ports.clock.now() + timedelta(seconds=seconds)
-            await self._settle_with(
-                failed,
-                lambda execution, context: parking.park(execution, self._step_id, resume_at=resume_at, context=context),
-            )
+            await self._park(call, seconds)
             return None
         await ports.clock.sleep(seconds)
         again = self._attempts.build(self._execution, replace(attempt.plan, ordinal=attempt.plan.ordinal + 1))
-        return await self._go_on_with(replace(again, failed_tries=tries), failed)
+        return await self._go_on_with(replace(again, failed=failed), call)
+
+    def _backoff(self, failed: Tries, call: Call, error: ModelError) -> tuple[float | None, bool]:
+        """Return how long to wait for the next try (None: give up), and whether a stand-in model comes first."""
+        policy, ports = self._attempts.step.retries, self._ports
+        patience = patience_of(policy, ports.patience_seconds)
+        backoff = Backoff(policy=policy, patience_seconds=patience, chance=ports.chance)
+        seconds = backoff.seconds_to_wait(error, tries=failed.of_model, failing_seconds=failed.seconds(call))
+        return seconds, prefers_another(policy, tries=failed.of_model)
+
+    def _given_up(self, failed: Tries, call: Call, error: ModelError) -> Failure:
+        policy, seconds = self._attempts.step.retries, failed.seconds(call)
+        return given_up(error, call.error, tries=failed.of_model, failing_seconds=seconds, policy=policy)
+
+    async def _park(self, call: Call, seconds: float) -> None:
+        resume_at = self._ports.clock.now() + timedelta(seconds=seconds)
+        await self._settle_with(
+            call,
+            lambda execution, context: parking.park(execution, self._step_id, resume_at=resume_at, context=context),
+        )
 
     def _another_way(self, attempt: Attempt, error: ModelError) -> Attempt | None:
         """Return what to ask instead: less, of a model that cannot read so much; or the next model."""

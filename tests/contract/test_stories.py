@@ -30,8 +30,10 @@ from tests.engine.world import definition as define
 from workflows.definition import WorkflowDefinition
 
 BUSY = ModelError(FailureCode.PROVIDER_UNAVAILABLE, "Busy.", transient=True)
+RESET = ModelError(FailureCode.PROVIDER_UNAVAILABLE, "Broke off.", transient=True, cut_off=True)
 MUCH_TOO_BUSY = ModelError(FailureCode.PROVIDER_UNAVAILABLE, "Busy.", transient=True, retry_after=0.1)
 HASTY = define({"id": "one", "retries": {"max_tries": 3, "base_seconds": 0.01}}, {"id": "two", "inputs": ["one"]})
+PATIENT = define({"id": "one", "retries": {"base_seconds": 0.01}}, {"id": "two", "inputs": ["one"]})
 IMPATIENT = define({"id": "one", "clarification": {"deadline_seconds": 0.1}}, {"id": "two", "inputs": ["one"]})
 
 OVER = over("epics", "epic", on_item_failure="skip")
@@ -173,6 +175,32 @@ async def parked(world: AnyWorld) -> None:
     await world.runner("c").run()
 
 
+async def outlived(world: AnyWorld) -> None:
+    """The provider is away for longer than five tries last; each time another worker takes the step up."""
+    world.script = {"one": [BUSY, RESET, BUSY, BUSY, RESET, RESET, BUSY, document()]}
+    world.ports = replace(world.ports, park_after_seconds=0.5)
+    for name in "abc":
+        waiting = await world.runner(name).run()
+        assert (waiting.status, waiting.runner) == (ExecutionStatus.WAITING, None)
+        assert waiting.resume_at is not None
+        left = (waiting.resume_at - world.ports.clock.now()).total_seconds()
+        await world.ports.clock.sleep(max(left, 0) + 0.01)
+        await world.decide(lambda execution, context: parking.resume(execution, context=context))
+    await world.runner("d").run()
+    calls = await world.ports.ledger.calls(world.execution_id, "one")
+    assert [call.status.value for call in calls] == [
+        *("failed", "unknown", "failed", "failed", "unknown", "unknown", "failed", "committed")
+    ]
+
+
+async def given_up(world: AnyWorld) -> None:
+    """The provider stays away, and the step has no patience beyond its five tries."""
+    world.script = {"one": [BUSY] * 9}
+    world.ports = replace(world.ports, patience_seconds=0.0)
+    await world.runner("a").run()
+    assert len(world.asked) == 5
+
+
 async def unanswered(world: AnyWorld) -> None:
     """Nobody answers in time: defaults stand in, then the step fails; after a retry somebody does answer."""
     world.script = {"one": [question(default="ten"), question("Who?"), document()]}
@@ -256,6 +284,8 @@ async def reviewed(world: AnyWorld) -> None:
         (HASTY, busy_for_a_moment, ExecutionStatus.COMPLETED),
         (HASTY, out_of_order, ExecutionStatus.FAILED),
         (HASTY, parked, ExecutionStatus.COMPLETED),
+        (PATIENT, outlived, ExecutionStatus.COMPLETED),
+        (PATIENT, given_up, ExecutionStatus.FAILED),
         (IMPATIENT, unanswered, ExecutionStatus.COMPLETED),
     ],
 )

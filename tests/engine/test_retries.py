@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
@@ -14,7 +15,15 @@ from executions.engine.calls import ModelReply, ModelRequest, sum_calls
 from executions.engine.errors import ModelError, Unavailable
 from executions.engine.in_memory import FixedChance
 from executions.engine.in_memory_models import ScriptedModelClient
-from executions.engine.retries import LONGEST_SECONDS, NOT_SENT, failed_tries, seconds_to_wait
+from executions.engine.retries import (
+    LEAST_SECONDS,
+    LEAST_TRIES,
+    LONGEST_SECONDS,
+    NOT_SENT,
+    Backoff,
+    failed_tries,
+    patience_of,
+)
 from executions.engine.states import CallStatus, ExecutionStatus, FailureCode
 from tests.engine.failing import busy, clock, late, tries
 from tests.engine.hindrance import hinder
@@ -23,6 +32,12 @@ from tests.engine.world import Gate, World, definition, document, invalid
 from workflows.definition import RetryPolicy
 
 SECONDS = st.floats(min_value=0, max_value=3600)
+SHARE = st.floats(0, 1, exclude_max=True)
+
+
+def backoff(policy: RetryPolicy, *, patience: float = 300, share: float = 0.5) -> Backoff:
+    """Return when a step tries again whose server is patient for so long."""
+    return Backoff(policy=policy, patience_seconds=patience_of(policy, patience), chance=FixedChance(share))
 
 
 # --- how long --------------------------------------------------------------------------------------------------------
@@ -32,12 +47,13 @@ SECONDS = st.floats(min_value=0, max_value=3600)
     base=SECONDS,
     cap=SECONDS,
     tried=st.integers(1, 19),
-    share=st.floats(0, 1, exclude_max=True),
+    share=SHARE,
     asked=st.none() | st.floats(min_value=0, allow_infinity=True, allow_nan=False),
 )
 def test_a_wait_stays_within_its_bounds(base: float, cap: float, tried: int, share: float, asked: float | None) -> None:
     policy = RetryPolicy(max_tries=20, base_seconds=base, cap_seconds=cap)
-    seconds = seconds_to_wait(policy, busy(asked), tries=tried, chance=FixedChance(share))
+    found = backoff(policy, share=share)
+    seconds = found.seconds_to_wait(busy(asked), tries=tried, failing_seconds=1e9)
     assert seconds is not None
     least = 0.0 if asked is None else min(asked, LONGEST_SECONDS)
     assert least <= seconds <= max(cap, least + base)
@@ -45,11 +61,61 @@ def test_a_wait_stays_within_its_bounds(base: float, cap: float, tried: int, sha
         assert seconds <= base * 2 ** (tried - 1)
 
 
-@given(tried=st.integers(1, 30), most=st.integers(1, 20), transient=st.booleans())
-def test_it_is_given_up_after_the_last_try_or_at_once(tried: int, most: int, transient: bool) -> None:
+@given(tried=st.integers(1, 30), most=st.integers(1, 20), transient=st.booleans(), failing=SECONDS)
+def test_a_number_of_tries_counts_whatever_time_has_passed(
+    tried: int, most: int, transient: bool, failing: float
+) -> None:
     error = ModelError(FailureCode.PROVIDER_UNAVAILABLE, "No.", transient=transient)
-    seconds = seconds_to_wait(RetryPolicy(max_tries=most), error, tries=tried, chance=FixedChance())
+    found = backoff(RetryPolicy(max_tries=most))
+    seconds = found.seconds_to_wait(error, tries=tried, failing_seconds=failing)
     assert (seconds is None) is (tried >= most or not transient)
+
+
+@given(tried=st.integers(1, 400), failing=SECONDS, patience=SECONDS, own=st.booleans(), transient=st.booleans())
+def test_without_a_number_a_step_goes_on_until_its_patience_has_run_out(
+    tried: int, failing: float, patience: float, own: bool, transient: bool
+) -> None:
+    error = ModelError(FailureCode.PROVIDER_UNAVAILABLE, "No.", transient=transient)
+    found = backoff(RetryPolicy(patience_seconds=patience)) if own else backoff(RetryPolicy(), patience=patience)
+    seconds = found.seconds_to_wait(error, tries=tried, failing_seconds=failing)
+    assert (seconds is None) is (not transient or (tried >= LEAST_TRIES and failing >= patience))
+
+
+@pytest.mark.parametrize(
+    ("policy", "tried", "failing", "goes_on"),
+    [
+        ({"max_tries": 8, "patience_seconds": 60}, 7, 59.9, True),
+        ({"max_tries": 8, "patience_seconds": 60}, 8, 1.0, False),
+        ({"max_tries": 8, "patience_seconds": 60}, 7, 60.0, False),
+        ({"max_tries": 8, "patience_seconds": 60}, 4, 60.0, True),
+        ({"max_tries": 3, "patience_seconds": 60}, 3, 1.0, False),
+        ({"patience_seconds": 0}, 4, 0.0, True),
+        ({"patience_seconds": 0}, 5, 0.0, False),
+        ({}, 5, 299.9, True),
+        ({}, 5, 300.0, False),
+    ],
+)
+def test_what_a_step_says_of_tries_and_of_time_holds_together(
+    policy: dict[str, float], tried: int, failing: float, goes_on: bool
+) -> None:
+    found = backoff(RetryPolicy.model_validate(policy))
+    assert (found.seconds_to_wait(busy(), tries=tried, failing_seconds=failing) is not None) is goes_on
+
+
+@given(base=SECONDS, cap=SECONDS, tried=st.integers(LEAST_TRIES, 5_000), share=SHARE, failing=st.floats(0, 299))
+def test_a_patient_step_calls_no_more_than_once_in_a_second_and_makes_its_last_try_in_time(
+    base: float, cap: float, tried: int, share: float, failing: float
+) -> None:
+    found = backoff(RetryPolicy(base_seconds=base, cap_seconds=cap), share=share)
+    seconds = found.seconds_to_wait(busy(), tries=tried, failing_seconds=failing)
+    assert seconds is not None
+    assert LEAST_SECONDS <= seconds <= max(LEAST_SECONDS, 300 - failing)
+
+
+def test_a_wait_that_the_provider_asked_for_may_pass_the_patience() -> None:
+    seconds = backoff(RetryPolicy()).seconds_to_wait(busy(3600), tries=7, failing_seconds=299)
+    assert seconds is not None
+    assert seconds >= 3600
 
 
 async def test_waits_double_up_to_the_cap() -> None:
@@ -99,16 +165,19 @@ async def test_the_times_of_a_try_leave_out_the_wait() -> None:
 
 @pytest.mark.parametrize(
     ("error", "code", "advice"),
-    [(busy(), FailureCode.PROVIDER_UNAVAILABLE, "status page"), (late(), FailureCode.TIMED_OUT, "timeout_seconds")],
+    [
+        (busy(), FailureCode.PROVIDER_UNAVAILABLE, "status page"),
+        (late(), FailureCode.TIMED_OUT, "timeout_seconds or retries.max_tries"),
+    ],
 )
 async def test_after_the_last_try_the_step_fails_and_says_how_often_it_was_tried(
     error: ModelError, code: FailureCode, advice: str
 ) -> None:
-    world = await World(script={"one": [error] * 9}).start()
+    world = await World(definition({"id": "one", "retries": {"max_tries": 5}}), {"one": [error] * 9}).start()
     execution = await world.run()
     assert execution.failure is not None
     assert execution.failure.code is code
-    assert "Tried 5 times" in execution.failure.message
+    assert "Tried 5 times in 8 s" in execution.failure.message
     assert advice in execution.failure.message
     assert len(world.asked) == 5
 
@@ -185,7 +254,23 @@ async def test_the_next_runner_counts_the_tries_of_the_last_one() -> None:
     ],
 )
 def test_what_a_worker_left_undone_is_no_failed_try(status: CallStatus, error: str, counts: bool) -> None:
-    assert failed_tries([replace(CALL, status=status, error=error)]) == counts
+    moment = CALL.started_at + timedelta(seconds=1)
+    call = replace(CALL, status=status, error=error, finished_at=moment)
+    found = failed_tries([call], request_hash=CALL.request_hash)
+    assert (found.of_model, found.since) == (counts, moment if counts else None)
+
+
+def test_tries_are_those_of_the_model_and_their_time_is_that_of_the_step() -> None:
+    begin = CALL.started_at
+    failed = replace(CALL, status=CallStatus.FAILED, error="Busy.")
+    calls = [
+        replace(failed, request_hash="another model", finished_at=begin + timedelta(seconds=1)),
+        replace(failed, finished_at=begin + timedelta(seconds=5)),
+        replace(failed, finished_at=begin + timedelta(seconds=9)),
+    ]
+    found = failed_tries(calls, request_hash=CALL.request_hash)
+    assert (found.of_model, found.since) == (2, begin + timedelta(seconds=1))
+    assert found.seconds(calls[-1]) == 8
 
 
 # --- what it may have cost -------------------------------------------------------------------------------------------

@@ -187,6 +187,24 @@ def test_the_inbox_holds_decisions_and_budgets_and_is_counted(shared: Machine, p
 # --- what went wrong --------------------------------------------------------------------------------------------------
 
 
+def test_a_parked_step_says_when_it_goes_on_and_why_it_waits(shared: Machine, page: Page) -> None:
+    with shared.client("pia") as client:
+        body = {"workflow_id": "meeting-minutes", "scope_type": "project", "scope_id": "parked", "input": CLOSED_BRIEF}
+        script = {"dry_run": True, "rehearsal": {"latency_seconds": 60}}
+        execution_id = client.post("/executions/", json={**body, **script}).json()["execution_id"]
+        execution = wait_for_status(client, execution_id, "waiting")
+        [step, *_] = client.get(f"/executions/{execution_id}/steps").json()["data"]
+        assert step["resume_at"] == execution["resume_at"]
+        log_in(page, shared, "pia")
+        opened(page, shared, execution_id)
+        card = page.locator(f"#step-{step['step_id']}")
+        expect(card).to_contain_text("goes on at")
+        expect(card).to_contain_text("the script of this dry run has it wait")
+        client.post(f"/executions/{execution_id}/cancel")
+        expect(card).not_to_contain_text("goes on at")
+        expect(card).not_to_contain_text("has it wait")
+
+
 def test_a_refusal_stays_until_it_is_read(shared: Machine, page: Page) -> None:
     with shared.client("vera") as client:
         execution_id = waiting(client, "of-vera")

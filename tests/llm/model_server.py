@@ -156,10 +156,12 @@ class _Server(ThreadingHTTPServer):
 
 
 @contextmanager
-def model_server(*script: Line, scripts: Mapping[str, Sequence[Line]] | None = None) -> Iterator[ModelServer]:
-    """Provide a running server."""
+def model_server(
+    *script: Line, scripts: Mapping[str, Sequence[Line]] | None = None, port: int = 0
+) -> Iterator[ModelServer]:
+    """Provide a running server; port 0: one that is free."""
     model = ModelServer(script, scripts or {})
-    server = _Server(("127.0.0.1", 0), type("Handler", (_Handler,), {"model": model}))
+    server = _Server(("127.0.0.1", port), type("Handler", (_Handler,), {"model": model}))
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
     model.url = f"http://127.0.0.1:{server.server_port}"

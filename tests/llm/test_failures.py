@@ -6,6 +6,7 @@ import asyncio
 import socket
 import sys
 from collections.abc import AsyncIterator
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
@@ -57,12 +58,15 @@ def request_to(model: str, timeout_seconds: int = 20) -> ModelRequest:
     )
 
 
-async def ask(monkeypatch: pytest.MonkeyPatch, url: str, model: str, timeout_seconds: int = 20) -> ModelError:
+async def ask(
+    monkeypatch: pytest.MonkeyPatch, url: str, model: str, timeout_seconds: int = 20, *, connect_seconds: float = 10.0
+) -> ModelError:
     """Return what asking a server fails with."""
     monkeypatch.setenv("OPENAI_BASE_URL", f"{url}/v1")
     monkeypatch.setenv("ANTHROPIC_BASE_URL", url)
     with pytest.raises(ModelError) as failed:
-        await providers.ProviderModel(Options(streaming=STREAMING)).complete(request_to(model, timeout_seconds), ignore)
+        asked = providers.ProviderModel(Options(streaming=STREAMING, connect_seconds=connect_seconds))
+        await asked.complete(request_to(model, timeout_seconds), ignore)
     return failed.value
 
 
@@ -162,6 +166,32 @@ async def test_nobody_listens_there(monkeypatch: pytest.MonkeyPatch, model: str)
         error = await ask(monkeypatch, f"http://127.0.0.1:{taken.getsockname()[1]}", model)
     assert (error.failure_code, error.transient, error.cut_off) == (FailureCode.PROVIDER_UNAVAILABLE, True, False)
     assert "could not be reached" in str(error)
+
+
+async def test_a_name_that_is_not_known_now_may_be_known_later(monkeypatch: pytest.MonkeyPatch, model: str) -> None:
+    error = await ask(monkeypatch, "http://model-server.invalid", model)
+    assert (error.failure_code, error.transient, error.cut_off) == (FailureCode.PROVIDER_UNAVAILABLE, True, False)
+
+
+async def test_a_server_that_does_not_speak_tls_now_may_do_so_later(
+    monkeypatch: pytest.MonkeyPatch, model: str
+) -> None:
+    with model_server(Answer()) as server:
+        error = await ask(monkeypatch, server.url.replace("http:", "https:"), model)
+        assert server.asked == []
+    assert (error.failure_code, error.transient, error.cut_off) == (FailureCode.PROVIDER_UNAVAILABLE, True, False)
+
+
+async def test_a_server_that_takes_no_connection_may_take_one_later(
+    monkeypatch: pytest.MonkeyPatch, model: str
+) -> None:
+    with ExitStack() as stack:
+        full = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        waiting = stack.enter_context(socket.create_connection(full.getsockname()))  # it fills the backlog
+        assert waiting.getpeername() == full.getsockname()
+        url = f"http://127.0.0.1:{full.getsockname()[1]}"
+        error = await ask(monkeypatch, url, model, connect_seconds=0.3)
+    assert (error.failure_code, error.transient, error.cut_off) == (FailureCode.TIMED_OUT, True, False)
 
 
 async def test_a_connection_that_breaks_after_the_request_was_sent_may_have_cost_something(

@@ -12,7 +12,7 @@ from django.db import transaction
 from tests.access.together import DEADLINE_SECONDS, blocked, elsewhere
 from tests.workflows.plans import SCHEMA, definition, plan, step
 from workflows import repository, selectors
-from workflows.definition import parse_definition
+from workflows.definition import RetryPolicy, parse_definition
 from workflows.models import Workflow, WorkflowVersion
 from workflows.repository import Publication
 
@@ -69,6 +69,37 @@ def test_content_of_an_older_version_makes_that_one_current_again() -> None:
     assert publish("Third.") == (3, Publication.NEW), "a number is never given twice"
     assert versions() == [(1, "First."), (2, "Second."), (3, "Third.")]
     assert shown() == (3, "Third.")
+
+
+# --- what earlier releases stored -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ({}, RetryPolicy()),
+        ({"max_tries": 3}, RetryPolicy(max_tries=3)),
+        ({"max_tries": 1, "base_seconds": 0.5}, RetryPolicy(max_tries=1, base_seconds=0.5)),
+        ({"cap_seconds": 10.0}, RetryPolicy(cap_seconds=10)),
+        ({"max_tries": 20, "cap_seconds": 600.0}, RetryPolicy(max_tries=20, cap_seconds=600)),
+    ],
+)
+def test_a_number_of_tries_that_was_published_before_there_was_a_patience_is_kept(
+    written: dict[str, Any], meant: RetryPolicy
+) -> None:
+    wanted = definition(steps=[step(retries=written)])
+    repository.publish(wanted, now=NOW)
+    row = WorkflowVersion.objects.get()
+    row.definition["steps"][0]["retries"] = {"max_tries": 5, "base_seconds": 1.0, "cap_seconds": 60.0, **written}
+    row.save()
+    assert repository.get_definition("note", 1).steps[0].retries == meant
+    assert repository.publish(wanted, now=NOW) == (1, Publication.UNCHANGED)
+
+
+def test_what_is_published_now_is_what_is_run() -> None:
+    written = {"max_tries": 5, "cap_seconds": 60.0}
+    repository.publish(definition(steps=[step(retries=written)]), now=NOW)
+    assert repository.get_definition("note", 1).steps[0].retries == RetryPolicy(max_tries=5, cap_seconds=60)
 
 
 # --- the order of names ---------------------------------------------------------------------------------------------

@@ -33,8 +33,8 @@ export const spent = (sums) => sums.cost_complete
   ? money(sums.cost_usd)
   : `${money(sums.known_cost_usd)}, and ${sums.unpriced_calls} ${sums.unpriced_calls === 1 ? "call" : "calls"} of unknown cost`;
 
-export const moment = (text) =>
-  text ? new Date(text).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" }) : "";
+export const moment = (text, timeStyle = "short") =>
+  text ? new Date(text).toLocaleString(undefined, { dateStyle: "medium", timeStyle }) : "";
 
 export const words = (name) => name.replaceAll("_", " ").replaceAll("-", " ").replace(/^./, (letter) => letter.toUpperCase());
 

@@ -23,7 +23,7 @@ const ENDED = new Set(["completed", "failed", "cancelled"]);
 const WRITING = new Set(["running", "remediating"]);
 const MOST_VIOLATIONS = 5; // on a card
 const RETRY_MS = 2000;
-const HIDDEN_SECONDS = 30; // between two readings of a page that nobody looks at
+const REREAD_SECONDS = 30; // between two readings for which no event asks
 
 function showExecution(execution) {
   document.title = `${execution.dry_run ? "Dry run · " : ""}${execution.status} · ${execution.workflow_id} · Scriptorium`;
@@ -48,7 +48,8 @@ function stepCard(step) {
     make("p", {}, step.role, step.attempt > 1 ? ` · attempt ${step.attempt}` : ""),
     inputs ? make("p", {}, `reads ${inputs}`) : null,
     step.document ? make("p", {}, make("a", { id: `to-document-${step.document.id}`, href: `#document-${step.document.id}` }, `${words(step.produces)} v${step.document.version}`)) : null,
-    step.status === "waiting" && step.resume_at ? make("p", {}, `goes on at ${moment(step.resume_at)}`) : null,
+    step.status === "waiting" && step.resume_at ? make("p", {}, `goes on at ${moment(step.resume_at, "medium")}`) : null,
+    step.status === "waiting" && step.parked_because ? make("p", { class: "hint" }, step.parked_because) : null,
     step.short_of ? make("p", {}, `waits for a bigger budget: ${words(step.short_of)}`) : null,
     step.error ? make("p", { class: "fault" }, step.error.message) : null,
     violationsOf(step),
@@ -241,9 +242,10 @@ function follow() {
     },
   });
   // A hidden page leaves its connection to those that are looked at; its title goes on telling how things stand.
+  // And a step that is parked while others are at work has no event.
   setInterval(() => {
-    if (document.hidden && stream.state !== "closed") update();
-  }, HIDDEN_SECONDS * 1000);
+    if (stream.state !== "closed") update();
+  }, REREAD_SECONDS * 1000);
 }
 
 at("cancel").addEventListener("click", () => attempt("Cancel", async () => {
