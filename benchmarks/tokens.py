@@ -11,12 +11,17 @@ from pathlib import Path
 
 from benchmarks import database, report
 from benchmarks.meter import percentile
-from tests.journeys.long_text import Watcher, delays_of, long_reply, most_within_a_second, text_of
+from tests.journeys.long_text import Watcher, delays_of, long_reply, text_of
 from tests.journeys.processes import CLOSED_BRIEF, machine, start_execution
 from tests.journeys.test_providers import asking
 from tests.llm.model_server import Answer
 
 REST = 0.6  # seconds before the reply ends, in which the last of the text is shown
+
+
+def most_within_a_second(moments: list[float]) -> int:
+    """Return how many of the moments lie within one second, at most."""
+    return max(sum(begin <= each < begin + 1.0 for each in moments) for begin in moments)
 
 
 def measure(tokens_per_second: float, *, clients: int) -> dict[str, float]:

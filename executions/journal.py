@@ -43,12 +43,7 @@ class PostgresJournal:
     """Stores the transitions of all runners of this process. One task writes; the runners wait for their own only."""
 
     def __init__(self, *, writing: line.Line = line.writing, reading: line.Line = line.reading) -> None:
-        """Begin with nothing remembered.
-
-        Args:
-            writing: The connection that it writes over without locks. Nobody else uses it.
-            reading: The one that it reads over meanwhile.
-        """
+        """Begin with nothing remembered; write over one connection without locks, and read over the other meanwhile."""
         self._writing, self._reading = writing, reading
         self._queue: list[Waiting] = []
         self._writer: asyncio.Task[None] | None = None
@@ -248,8 +243,7 @@ class PostgresJournal:
         """
         if not left:
             return
-        items = [waiting.item for waiting in left]
-        batch, outcomes = await self._commit_batch(items, lost)
+        batch, outcomes = await self._commit_batch(items := [waiting.item for waiting in left], lost)
         self._memory.forget(items)
         self._memory.judge(batch.heads)
         for waiting, outcome in zip(left, outcomes, strict=True):
@@ -262,8 +256,7 @@ class PostgresJournal:
         waits, has_forgotten = outage_waits("the journal"), False
         while True:
             self._see_server()
-            known = self._memory.executions(map(execution_of, items))
-            batch = Batch(items, now=database_now(), known=known, lost=lost)
+            batch = Batch(items, now=database_now(), known=self._memory.executions(map(execution_of, items)), lost=lost)
             try:
                 return batch, await in_journal_thread(batch.commit)
             except Unavailable:

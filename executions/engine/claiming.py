@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from executions.engine.changes import Change, Context, end_in_failure, failed
-from executions.engine.errors import IllegalTransition
+from executions.engine.errors import IllegalTransition, Occupied
 from executions.engine.events import Event, ExecutionStarted
 from executions.engine.execution import Execution, Failure, transition
 from executions.engine.states import WORKING, ExecutionStatus, FailureCode
 from executions.engine.values import replace
 
 
-def claim(execution: Execution, *, runner: str, max_recoveries: int, context: Context) -> Change:
+def claim(
+    execution: Execution, *, runner: str, max_recoveries: int, context: Context, take_over: bool = True
+) -> Change:
     """Let a runner take the execution over: its epoch rises, and every earlier runner is fenced off.
 
     Taking it from another runner that has not handed it back is a recovery. After `max_recoveries` in a row in which no
@@ -18,7 +20,10 @@ def claim(execution: Execution, *, runner: str, max_recoveries: int, context: Co
 
     Raises:
         IllegalTransition: there is nothing to run (waiting or ended).
+        Occupied: another runner has it, and it shall not be taken over.
     """
+    if execution.runner not in {None, runner} and not take_over:
+        raise Occupied(execution.id)
     events: tuple[Event, ...] = ()
     recoveries = execution.recoveries + (execution.runner not in {None, runner})
     if execution.status is ExecutionStatus.PENDING:

@@ -15,8 +15,6 @@ from executions.engine.errors import (
     EngineError,
     IllegalTransition,
     Invalid,
-    NotFound,
-    Occupied,
     Superseded,
     Unavailable,
 )
@@ -93,25 +91,15 @@ class ExecutionRunner:
 
         Raises:
             Unavailable: the database is away.
-            NotFound: the execution is gone: the database has lost it. The runner stops.
         """
-        try:
-            stored = await self._ports.repositories.executions.get(self._id)
-        except NotFound:
-            self._fenced = True
-            self._cancel_tasks()
-            raise
+        stored = await self._ports.repositories.executions.get(self._id)
         if self._execution is None:
             return
         self._fenced = stored.runner_epoch > self._execution.runner_epoch
         self._see(stored)
         if stored.ended or self._fenced:
-            self._cancel_tasks()
-        self._moved.set()
-
-    def _cancel_tasks(self) -> None:
-        for task in self._tasks.values():
-            task.cancel()
+            for task in self._tasks.values():
+                task.cancel()
         self._moved.set()
 
     async def _run(self, *, whole: bool, take_over: bool) -> Execution:
@@ -132,10 +120,10 @@ class ExecutionRunner:
 
     async def _claim(self, take_over: bool) -> None:
         def claim(execution: Execution, context: changes.Context) -> changes.Change:
-            if execution.runner not in {None, self._runner} and not take_over:
-                raise Occupied(self._id)
             most = self._ports.max_recoveries
-            return claiming.claim(execution, runner=self._runner, max_recoveries=most, context=context)
+            return claiming.claim(
+                execution, runner=self._runner, max_recoveries=most, take_over=take_over, context=context
+            )
 
         transition = Transition(execution_id=self._id, epoch=None, decide=claim)
         self._execution = await self._ports.journal.commit(transition)
@@ -295,10 +283,8 @@ class ExecutionRunner:
             return  # somebody else has it, or has ended it, or the sweep will find it
 
     async def _commit(self, decide: Decide, calls: tuple[Call, ...] = ()) -> None:
-        now = self._now
-        transition = Transition(
-            execution_id=self._id, epoch=now.runner_epoch, seen=now.version, decide=decide, calls=calls
-        )
+        epoch, seen = self._now.runner_epoch, self._now.version
+        transition = Transition(execution_id=self._id, epoch=epoch, seen=seen, decide=decide, calls=calls)
         self._see(await self._ports.journal.commit(transition))
 
     @property
