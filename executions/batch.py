@@ -68,7 +68,7 @@ class Batch:
         executions = repository.lock_all({execution_of(item) for item in self._items}, known=known)
         budgets = scope_budgets.lock({each.scope.id for each in executions.values()})
         page = ledger.Page()
-        page.load({step for item in self._items for step in _steps(item)})
+        page.load({step for item in self._items for step in _steps(item, executions)})
         papers = papers_of(self._items)
         self.heads = documents.lock_heads({(paper.scope_id, paper.type) for paper in papers}) if papers else {}
         return Decisions(executions, page=page, heads=self.heads, now=self._now, scope_budgets=budgets, lost=self._lost)
@@ -90,9 +90,13 @@ def _outcome(decisions: Decisions, item: Item) -> Outcome:
         return error
 
 
-def _steps(item: Item) -> Iterator[tuple[UUID, str]]:
-    """Yield the steps, by execution and step id, whose calls the item looks at."""
+def _steps(item: Item, executions: Mapping[UUID, Execution]) -> Iterator[tuple[UUID, str]]:
+    """Yield the steps, by execution and step id, whose calls the item looks at: also those that its document starts."""
     for call in (item,) if isinstance(item, Call) else item.calls:
         yield call.key.execution_id, call.key.step_id
     if isinstance(item, Transition) and item.document is not None and item.document.step_id is not None:
-        yield item.execution_id, item.document.step_id
+        made = item.document.step_id
+        yield item.execution_id, made
+        if item.execution_id in executions:
+            following = executions[item.execution_id].steps.values()
+            yield from ((item.execution_id, each.step_id) for each in following if made in each.depends_on)

@@ -68,8 +68,23 @@ class Page:
         found = self._find(key)
         return found is not None and found.call.reply is not None
 
+    def has_reply(self, key: CallKey) -> bool:
+        """Whether a call that is not announced yet has its reply: the database has lost the start of its step.
+
+        Unlike `replied` this needs no second look as it is written: a call is announced once.
+        """
+        self._look_up(key)
+        found = self._find(key)
+        return found is not None and found.call.reply is not None
+
+    def _look_up(self, key: CallKey) -> None:
+        step = (key.execution_id, key.step_id)
+        if key.execution_id not in self._books and step not in self._steps:
+            self.load({step})
+
     def record(self, call: Call) -> None:
         """Announce a new call, or settle a known one; what was settled for good stays."""
+        self._look_up(call.key)
         found = self._find(call.key)
         if found is None:
             self._tried[call.key] = Entry(call=call, row=recorder.new_row(), is_new=True, changed=True)

@@ -198,6 +198,7 @@ class InMemoryJournal:
                 step_totals=lambda step_id: self._totals(current.id, step_id),
                 totals=lambda: self._totals(current.id, None),
                 replied=lambda key: self.ledger.rows[key].reply is not None,
+                is_bought=lambda key: key in self.ledger.rows and self.ledger.rows[key].reply is not None,
                 spent=lambda: spent_by(self.ledger.of(current.id)),
             )
             change = transition.decide(current, context)

@@ -32,10 +32,10 @@ class Pulled:
         `also` are calls that the same transition announces already.
         """
         placed = context.document
-        if placed is None or not can_start(execution, self.step_id):
+        call = self.attempt.call
+        if placed is None or not can_start(execution, self.step_id) or context.is_bought(call.key):
             return None
         pins = tuple(pin_of(placed if each.type == placed.type else each) for each in self.attempt.plan.inputs)
-        call = self.attempt.call
         started = changes.start_step(execution, self.step_id, model=call.model, pins=pins, context=context)
         started = replace(started, calls=(call,))
         return budgets.within(started, self.step_id, call, context=context, also=also)

@@ -113,11 +113,18 @@ class LLMStepExecutor(StepEnds):
             return None
         model, pins = attempt.call.model, tuple(pin_of(each) for each in inputs)
 
+        bought = False
+
         def start(execution: Execution, context: changes.Context) -> changes.Change:
+            nonlocal bought
+            bought = context.is_bought(attempt.call.key)
             started = changes.start_step(execution, self._step_id, model=model, pins=pins, context=context)
             return budgets.within(started, self._step_id, attempt.call, context=context)
 
         await self._commit(start, calls=(attempt.call,))
+        if bought and self._open is not None:  # by a runner whose start of the step the database has lost
+            self._open = None
+            return await self._resume()
         return self._if_announced(attempt)
 
     async def _refuse_start(self, failure: Failure) -> None:

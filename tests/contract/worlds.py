@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import replace
 from typing import Any
 from uuid import UUID
@@ -15,7 +16,7 @@ from executions import journal, models
 from executions.engine import changes
 from executions.engine.calls import Call
 from executions.engine.execution import Brief, Execution, ScopeRef
-from executions.engine.in_memory import FixedChance
+from executions.engine.in_memory import FixedChance, InMemoryExecutionRepository
 from executions.engine.in_memory_models import InMemoryDrafts, ScriptedModelClient
 from executions.engine.planner import new_execution
 from executions.engine.ports import Ports, Transition
@@ -25,6 +26,7 @@ from executions.threads import in_thread
 from executions.wiring import DatabaseClock, PostgresLedger, PublishedDefinitions
 from telemetry.models import ModelCall
 from tests.engine.world import World
+from tests.executions.going_back import keep_tables, restore_tables
 from workflows import repository as workflows
 
 
@@ -42,6 +44,21 @@ class MemoryWorld(World):
     async def settle(self, call: Call) -> None:
         """Keep a call apart from any decision."""
         await self.ports.ledger.settle(call)
+
+    async def keep(self) -> None:
+        """Keep everything as it is now, for `go_back`."""
+        self._kept = deepcopy(self._tables())
+
+    async def go_back(self) -> None:
+        """Lose all that was stored since `keep`, as a failover may."""
+        for table, kept in zip(self._tables(), deepcopy(self._kept), strict=True):
+            table.clear()
+            table.update(kept)
+
+    def _tables(self) -> list[dict[Any, Any]]:
+        executions = self.ports.repositories.executions
+        assert isinstance(executions, InMemoryExecutionRepository)
+        return [executions.rows, self.journal.log, self.ledger.rows, self.documents.versions]
 
 
 class PostgresWorld(World):
@@ -101,6 +118,14 @@ class PostgresWorld(World):
     async def settle(self, call: Call) -> None:
         """Keep a call apart from any decision."""
         await self.ports.ledger.settle(call)
+
+    async def keep(self) -> None:
+        """Keep everything as it is now, for `go_back`."""
+        await in_thread(keep_tables)
+
+    async def go_back(self) -> None:
+        """Lose all that was stored since `keep`, as a failover may: the server that is there now is another one."""
+        await in_thread(restore_tables)
 
 
 async def _all(rows: Any) -> list[Any]:

@@ -20,6 +20,7 @@ from executions.engine.in_memory_models import ScriptedModelClient
 from executions.engine.planner import new_execution
 from executions.engine.ports import Ports, Transition
 from executions.engine.runner import ExecutionRunner
+from tests.waiting import HANG_SECONDS
 from workflows.definition import WorkflowDefinition, parse_definition
 
 SCHEMA: dict[str, Any] = {
@@ -236,7 +237,7 @@ class Gate:
 
     async def under_way(self) -> None:
         """Wait until the call is under way; one that never comes is a failure, and no hanging test."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(HANG_SECONDS):
             await self.reached.wait()
 
     async def __call__(self, _request: ModelRequest) -> ModelReply:
