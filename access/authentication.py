@@ -10,6 +10,7 @@ from django.conf import settings
 from django.contrib.auth import get_user
 from django.contrib.auth.models import User
 from django.http import HttpRequest
+from django.utils import timezone
 from knox.auth import TokenAuthentication as KnoxTokenAuthentication
 from knox.models import AuthToken
 from rest_framework.exceptions import AuthenticationFailed, NotAuthenticated
@@ -35,6 +36,13 @@ class TokenAuthentication(KnoxTokenAuthentication):
             return super().authenticate(request)
         except UnicodeDecodeError as error:
             raise AuthenticationFailed from error  # knox lets it through: no token has such bytes
+
+    def _cleanup_token(self, auth_token: AuthToken) -> bool:
+        """Remove a token that has expired, and return whether it has. Others are removed by workers, now and then."""
+        if auth_token.expiry is None or auth_token.expiry >= timezone.now():
+            return False
+        auth_token.delete()
+        return True
 
     def authenticate_header(self, request: Request | HttpRequest) -> str:
         """Return the scheme; also what `WWW-Authenticate` says."""

@@ -15,7 +15,7 @@ from django.utils import timezone
 from procrastinate.contrib.django import app
 from procrastinate.exceptions import ConnectorException
 
-from access.services import forget_answers
+from access.services import forget_answers, remove_expired_tokens
 from executions import budgeting, running, services, sweep
 from executions.engine.errors import NotFound, Unavailable
 from executions.engine.finishing import to_the_end
@@ -129,6 +129,7 @@ class Worker:
 
     async def _prune(self) -> None:
         await in_thread(forget_answers, now=timezone.now())
+        await in_thread(remove_expired_tokens, now=timezone.now())
         if settings.EVENT_RETENTION_DAYS:
             await in_thread(enqueue_prune)
 
