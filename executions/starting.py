@@ -6,13 +6,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
 from django.conf import settings
 from django.contrib.auth.models import User
 
 from access.joint_queries import ask_together
-from access.models import Scope
 from access.selectors import named_root_scopes
 from documents import repository as documents
 from executions.engine.answers import question_faults
@@ -40,7 +40,7 @@ class Ground:
     """What a start is decided on, looked up together."""
 
     versions: Iterable[tuple[int, int | None]]
-    scopes: Iterable[Scope]
+    scopes: Iterable[Any]  # as `named_root_scopes` has them
     budgets: Iterable[tuple[UUID, Decimal]]
 
 
