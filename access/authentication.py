@@ -19,6 +19,7 @@ from access import selectors, tickets
 from access.errors import BadTicket
 from access.grants import Credential
 from access.tickets import Shown
+from common.database_server import database_now
 
 
 class TokenAuthentication(KnoxTokenAuthentication):
@@ -35,6 +36,13 @@ class TokenAuthentication(KnoxTokenAuthentication):
             return super().authenticate(request)
         except UnicodeDecodeError as error:
             raise AuthenticationFailed from error  # knox lets it through: no token has such bytes
+
+    def _cleanup_token(self, auth_token: AuthToken) -> bool:
+        """Remove a token that has expired, and return whether it has. Others are removed by workers, now and then."""
+        if auth_token.expiry is None or auth_token.expiry >= database_now():
+            return False
+        auth_token.delete()
+        return True
 
     def authenticate_header(self, request: Request | HttpRequest) -> str:
         """Return the scheme; also what `WWW-Authenticate` says."""

@@ -13,12 +13,13 @@ from collections.abc import Callable
 from typing import Any
 
 from django.db import transaction
+from django.db.models import QuerySet
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from access import multirow
 from access.errors import BadIdempotencyKey, IdempotencyKeyBusy, IdempotencyKeyReused
-from access.selectors import kept_answer
+from access.joint_queries import Question, ask_together
+from access.selectors import kept_answers
 from access.services import ANSWER_KEPT, keep_answer
 from common.database_server import database_now
 
@@ -52,10 +53,11 @@ def once(request: Request, act: Callable[[], Response], *, recheck: Callable[[An
     }
     body_hash = _hash(_plain(request.data)).hexdigest()
     with transaction.atomic():
-        _lock(owner)
         now = database_now()
-        if (kept := kept_answer(**owner, since=now - ANSWER_KEPT)) is not None:
-            return _again(kept, body_hash=body_hash, recheck=recheck)
+        kept = kept_answers(**owner, since=now - ANSWER_KEPT)
+        _lock(owner, kept)
+        for first in kept:
+            return _again(first, body_hash=body_hash, recheck=recheck)
         response = act()
         if 200 <= response.status_code < 300:
             headers = {name: value for name, value in response.headers.items() if name != "Content-Type"}
@@ -72,14 +74,16 @@ def _again(kept: tuple[str, int, dict[str, str], Any], *, body_hash: str, rechec
     return Response(answer, status=status, headers={**headers, REPLAYED: "true"})
 
 
-def _lock(owner: dict[str, Any]) -> None:
-    """Keep others from the same key until the transaction ends.
+def _lock(owner: dict[str, Any], kept: QuerySet[Any, Any]) -> None:
+    """Keep others from the same key until the transaction ends, and look, once they are kept, for what it has.
 
     Raises:
         IdempotencyKeyBusy: another transaction has it.
     """
     number = int.from_bytes(_hash(list(owner.values())).digest()[:8], signed=True)
-    (is_ours,) = multirow.execute("SELECT pg_try_advisory_xact_lock(%s::bigint)", [number]).fetchone() or (False,)
+    lock = Question("SELECT pg_try_advisory_xact_lock(%s::bigint)", [number])
+    ask_together(lock, kept)
+    [(is_ours,)] = lock.rows
     if not is_ours:
         raise IdempotencyKeyBusy
 

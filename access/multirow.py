@@ -7,7 +7,6 @@ its columns alone (the rows travel as one JSON array), so that PostgreSQL prepar
 from __future__ import annotations
 
 import json
-import select
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -21,6 +20,8 @@ from uuid import UUID
 import psycopg
 from django.db import connection, models
 from pydantic_core import to_json
+
+from common import pipelining
 
 _PREFER_INDEXES = (
     "SELECT set_config('enable_seqscan', 'off', true), "
@@ -38,24 +39,18 @@ def execute(statement: str, parameters: Sequence[object]) -> psycopg.Cursor[tupl
     """
     connection.ensure_connection()
     with connection.wrap_database_errors:
-        cursor = psycopg.Cursor(connection.connection)
-        cursor.execute(statement, parameters)
-        if _guards.get() is not None:
-            _send_all(connection.connection)
-        return cursor
+        return pipelining.Cursor(connection.connection).execute(statement, parameters)
 
 
-def _send_all(to: psycopg.Connection[Any]) -> None:
-    """Wait until the server has been sent what was said so far.
+def execute_later(statement: str, parameters: Sequence[object]) -> None:
+    """Have a statement that needs no answer travel with the next one of the transaction, at the latest with its COMMIT.
 
-    In pipeline mode psycopg 3.3 leaves the rest of what a socket does not take at once (more than a few 100 kB) to the
-    next statement, and waits for an answer if there is none: for ever, as the server waits for the rest.
+    What is wrong with it is raised there.
     """
-    ready = select.poll()
-    ready.register(to.pgconn.socket, select.POLLIN | select.POLLOUT)
-    while to.pgconn.flush():
-        if any(event & select.POLLIN for _, event in ready.poll()):
-            to.pgconn.consume_input()  # a server that cannot say what it has to does not listen
+    if connection.in_atomic_block:
+        pipelining.later(connection.connection, statement, parameters)
+    else:
+        execute(statement, parameters)
 
 
 def prefer_indexes() -> None:
@@ -108,11 +103,10 @@ def together() -> Iterator[None]:
     guards: list[tuple[Write, psycopg.Cursor[Any]]] = []
     before = _guards.set(guards)
     try:
-        with connection.wrap_database_errors, connection.connection.pipeline() as pipeline:
+        with connection.wrap_database_errors, connection.connection.pipeline():
             yield
-            pipeline.sync()
-            for write, cursor in guards:
-                write.check(cursor)
+        for write, cursor in guards:
+            write.check(cursor)
     finally:
         _guards.reset(before)
 
@@ -130,6 +124,15 @@ def write(writes: Iterable[Write]) -> None:
             each.check(cursor)
         else:
             guards.append((each, cursor))
+
+
+def write_later(writes: Iterable[Write]) -> None:
+    """Have writes travel with the next statement of the transaction, at the latest with its COMMIT.
+
+    Their rows are not counted: they are insertions, which store all rows or fail.
+    """
+    for each in writes:
+        execute_later(each.statement, [each.rows])
 
 
 def as_one(writes: Sequence[Write]) -> tuple[str, list[bytes]]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from django.contrib.auth.models import AnonymousUser, User
-from django.db.models import Q, QuerySet
+from django.db.models import OuterRef, Q, QuerySet, Subquery
 from knox.models import AuthToken
 from rest_framework.exceptions import NotFound
 
@@ -66,15 +66,21 @@ def root_scope_id(*, scope_type: str, scope_key: str) -> UUID:
     return UUID(int=0) if found is None else found.id
 
 
-def named_root_scope(*, scope_type: str, scope_key: str) -> Scope | None:
-    """Return the root scope that a name means, also one from before names had one form; None when there is none."""
-    return _called(Scope.objects.filter(parent=None, type=scope_type), scope_key)
+def named_root_scopes(user: Person, *, scope_type: str, scope_key: str) -> QuerySet[Scope]:
+    """Return the root scopes that a name may mean, with the user's own role in each as `role_there`: see `meant`."""
+    roles = ScopeRole.objects.filter(scope_id=OuterRef("id"), user_id=user.pk or 0).values("role")[:1]
+    rows = Scope.objects.filter(parent=None, type=scope_type, key__in=spellings(scope_key))
+    return rows.annotate(role_there=Subquery(roles)).order_by("id")
+
+
+def meant(scopes: Iterable[Scope], scope_key: str) -> Scope | None:
+    """Return that of the scopes which a name means, also one from before names had one form; None when none is."""
+    found = {scope.key: scope for scope in scopes}
+    return next((found[each] for each in spellings(scope_key) if each in found), None)
 
 
 def _called(scopes: QuerySet[Scope], key: str) -> Scope | None:
-    wanted = spellings(key)
-    found = {scope.key: scope for scope in scopes.filter(key__in=wanted)}
-    return next((found[each] for each in wanted if each in found), None)
+    return meant(scopes.filter(key__in=spellings(key)), key)
 
 
 def role_of(user: Person, scope: Scope) -> Role | None:
@@ -129,12 +135,10 @@ def require_start(user: Person, *, scope_type: str, scope_key: str) -> None:
         raise ScopeForbidden
 
 
-def kept_answer(
-    *, user_id: int, method: str, path: str, key: str, since: datetime
-) -> tuple[str, int, dict[str, str], Any] | None:
-    """Return the hash of a request, and its answer's status, headers and body; None: none is kept since then."""
+def kept_answers(*, user_id: int, method: str, path: str, key: str, since: datetime) -> QuerySet[KeptAnswer, Any]:
+    """Return the hash of a request, and its answer's status, headers and body; no row: none is kept since then."""
     rows = KeptAnswer.objects.filter(user_id=user_id, method=method, path=path, key=key, kept_at__gt=since)
-    return rows.values_list("body_hash", "status", "headers", "answer").first()
+    return rows.values_list("body_hash", "status", "headers", "answer").order_by("id")
 
 
 def standing(grants: Collection[Grant], *, now: datetime) -> set[Grant]:

@@ -14,12 +14,13 @@ from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.db import transaction
 from knox.models import AuthToken
+from psycopg.types.json import Json, Jsonb
 
 from access import multirow
 from access.errors import BadCredentials, Forbidden, ScopeForbidden
 from access.grants import Credential
 from access.models import KeptAnswer, Role, Scope, ScopeRole, SessionName
-from access.selectors import allows, named_root_scope, role_of
+from access.selectors import allows, meant, named_root_scopes, role_of
 from access.tickets import Ticket, sign
 from common.database_server import database_now
 
@@ -28,6 +29,11 @@ ANSWER_KEPT = timedelta(hours=24)  # for a request that is sent again with its `
 _STILL_THE_SAME = "SELECT id FROM auth_user WHERE id = %s AND password = %s AND is_active FOR SHARE"
 #: For the rest of the transaction; migration 0005 asks.
 _HASHED_ANEW = "SELECT set_config('scriptorium.same_password_of', %s, true)"
+_KEEP_ANSWER = """
+INSERT INTO access_keptanswer (user_id, method, path, key, body_hash, status, headers, answer, kept_at)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)
+ON CONFLICT (user_id, method, path, key) DO UPDATE SET (body_hash, status, headers, answer, kept_at)
+  = (excluded.body_hash, excluded.status, excluded.headers, excluded.answer, excluded.kept_at)"""
 _NAME_LENGTH = 32  # of a digest: enough to tell one token from all others
 
 
@@ -40,15 +46,25 @@ class BadPassword(ValueError):
 
 
 @transaction.atomic
-def claim_root_scope(*, user: User, scope_type: str, scope_key: str) -> Scope:
+def claim_root_scope(*, user: User, scope_type: str, scope_key: str, there: Iterable[Scope] | None = None) -> Scope:
     """Return the root scope; who first uses it owns it, and others need to be operators there.
+
+    Args:
+        user: Who uses it.
+        scope_type: Its type.
+        scope_key: Its name.
+        there: What `named_root_scopes` has found a moment ago; looked up if it is not given.
 
     Raises:
         ScopeForbidden: it belongs to somebody else.
     """
-    known = None if scope_key.isascii() else named_root_scope(scope_type=scope_type, scope_key=scope_key)
-    key = scope_key if known is None else known.key
-    scope, created = Scope.objects.get_or_create(parent=None, type=scope_type, key=key)
+    rows = named_root_scopes(user, scope_type=scope_type, scope_key=scope_key) if there is None else there
+    if (known := meant(rows, scope_key)) is not None:
+        own: Role | None = known.role_there  # type: ignore[attr-defined]  # annotated
+        if not allows(Role.OWNER if user.is_staff else own, Role.OPERATOR):
+            raise ScopeForbidden
+        return known
+    scope, created = Scope.objects.get_or_create(parent=None, type=scope_type, key=scope_key)
     if created:
         ScopeRole.objects.create(scope=scope, user=user, role=Role.OWNER)
     elif not allows(role_of(user, scope), Role.OPERATOR):
@@ -192,14 +208,17 @@ def keep_answer(
     answer: object,
     now: datetime,
 ) -> None:
-    """Keep the answer to a request with an `Idempotency-Key`, in place of one that is too old to be told again."""
-    KeptAnswer.objects.update_or_create(
-        user_id=user_id,
-        method=method,
-        path=path,
-        key=key,
-        defaults={"body_hash": body_hash, "status": status, "headers": headers, "answer": answer, "kept_at": now},
-    )
+    """Keep the answer to a request with an `Idempotency-Key`, in place of one that is too old to be told again.
+
+    It is stored with the next statement of the transaction, at the latest with its COMMIT.
+    """
+    values = [user_id, method, path, key, body_hash, status, Jsonb(dict(headers)), Json(answer), now]
+    multirow.execute_later(_KEEP_ANSWER, values)
+
+
+def remove_expired_tokens(*, now: datetime) -> None:
+    """Remove the tokens that open nothing any more."""
+    AuthToken.objects.filter(expiry__lt=now).delete()
 
 
 def forget_answers(*, now: datetime) -> None:

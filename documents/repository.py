@@ -209,6 +209,12 @@ def head_of(scope_id: UUID, document_type: str) -> StoredDocument | None:
     return None if row is None else _stored(row)
 
 
+def types_of(scope_id: UUID, types: Collection[str]) -> frozenset[str]:
+    """Return those of the types of which the scope has a document."""
+    rows = Document.objects.filter(scope_id=scope_id, type__in=types)
+    return frozenset(rows.values_list("type", flat=True))
+
+
 def heads_of_scope(scope_id: UUID) -> list[StoredDocument]:
     """Return the newest version of every document of the scope, by type."""
     rows = _versions().filter(document__scope_id=scope_id).order_by("document__type", "-version")

@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any, Protocol
 from uuid import UUID
 
+from access.joint_queries import Question
 from executions.engine import budgets
 from executions.engine.retries import NOT_SENT
 from telemetry import spending
@@ -61,10 +62,17 @@ class BudgetUse:
         return self.spent.cost_usd if self.cost_complete else None
 
 
-def uses(executions: Iterable[Limited], *, now: datetime) -> dict[UUID, BudgetUse]:
+def spent_of(execution_ids: Iterable[UUID]) -> Question:
+    """Return the question for what executions have used of their budgets; its rows are to be given to `uses`."""
+    return spending.spent_of(execution_ids, withdrawn=NOT_SENT)
+
+
+def uses(
+    executions: Iterable[Limited], spent_rows: Iterable[tuple[Any, ...]], *, now: datetime
+) -> dict[UUID, BudgetUse]:
     """Return how near executions are to their budgets, by id; those without one are left out."""
     limited = {each.id: each for each in executions if each.budget is not None}
-    spent = spending.spent_by_execution(limited, withdrawn=NOT_SENT) if limited else {}
+    spent = spending.spent_by_execution(spent_rows)
     return {
         identity: BudgetUse(
             budget=Budget.model_validate(each.budget),

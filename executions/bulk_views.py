@@ -8,7 +8,6 @@ from uuid import UUID
 
 from asgiref.sync import sync_to_async
 from django.urls import reverse
-from django.utils import timezone
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -16,6 +15,7 @@ from rest_framework.response import Response
 from access.base_views import ApiView
 from access.idempotency import once
 from access.serializers import checked
+from common.database_server import database_now
 from executions import bulk_actions
 from executions.bulk_actions import BulkAction, Outcome
 from executions.bulk_serializers import BulkRequest, BulkResponse
@@ -46,7 +46,7 @@ class BulkView(ApiView):
 
     def _act(self, action: BulkAction, ids: list[UUID]) -> Response:
         user = caller(self.request)
-        found = bulk_actions.act_on_many(user=user, action=action, execution_ids=ids, now=timezone.now())
+        found = bulk_actions.act_on_many(user=user, action=action, execution_ids=ids, now=database_now())
         told = {each: self._told(action, each, outcome) for each, outcome in found.items()}
         return Response(BulkResponse({"data": [told[each] for each in ids]}).data)
 

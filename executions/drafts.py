@@ -156,10 +156,10 @@ def store(grown: Sequence[tuple[StepDraft, str]], over: Iterable[CallKey]) -> Co
     if rows:
         kept.update(multirow.execute(_WRITE, [json.dumps(rows)]))
     if removed := [_named(call) for call in over]:
-        multirow.execute(_REMOVE, [json.dumps(removed)])
+        multirow.execute_later(_REMOVE, [json.dumps(removed)])
     told = sorted({draft.call.execution_id for draft, _ in grown})
     for start in range(0, len(told), _TOLD_AT_ONCE):
-        multirow.execute(_TELL, [CHANNEL, told[start : start + _TOLD_AT_ONCE]])
+        multirow.execute_later(_TELL, [CHANNEL, told[start : start + _TOLD_AT_ONCE]])
     return kept
 
 

@@ -54,7 +54,8 @@ def estimate(
         NotFound: there is no such workflow or version.
         Invalid: the workflow needs a brief, or takes none.
     """
-    definition, version = published(workflow_id, workflow_version)
+    found = published(workflow_id, workflow_version)
+    definition, version = found.definition, found.version
     require_brief(definition, input)
     prices.refresh(older_than_seconds=prices.FRESH_SECONDS)
     resolve = ports().models.resolve

@@ -286,11 +286,17 @@ def apply(change_of: Transition, *, now: datetime) -> Execution:
 
 
 @transaction.atomic
-def create(change: Change) -> Execution:
-    """Store a new execution with its first events."""
+def create(change: Change, *, version_id: int | None = None) -> Execution:
+    """Store a new execution with its first events, at the latest as the transaction is committed.
+
+    The key of its workflow's version, which has to be there, is looked up if it is not given.
+    """
     new = change.execution
     stored, events = stamp(change, current=replace(new, version=0), now=new.created_at)
-    repository.save(stored)
-    eventlog.append(events)
+    if version_id is None:
+        repository.save(stored)
+    else:
+        repository.insert(stored, version_id=version_id)
+    multirow.write_later(eventlog.lines(events))
     transaction.on_commit(lambda: announce(stored.id))
     return stored

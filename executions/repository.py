@@ -21,7 +21,7 @@ from executions.engine.iteration import parent_scope
 from executions.engine.ports import Repositories
 from executions.engine.states import ACTIVE
 from executions.reading import load
-from executions.rows import execution_columns, new_step_columns, step_columns
+from executions.rows import execution_columns, new_execution_columns, new_step_columns, step_columns
 from executions.threads import in_thread, patiently
 from workflows import repository as workflows
 
@@ -172,7 +172,7 @@ def replace_all(pairs: Sequence[tuple[Execution, Execution]]) -> None:
         VersionConflict: a stored one, or a stored step of it, is not what it was made from.
     """
     multirow.write(replaced_executions(pairs))
-    _insert_steps((new, step) for old, new in pairs for step in added_steps(old, new))
+    multirow.write(_new_steps((new, step) for old, new in pairs for step in added_steps(old, new)))
     multirow.write(replaced_steps(pairs))
 
 
@@ -222,28 +222,21 @@ def _insert(execution: Execution) -> None:
     version_id = workflows.version_row_id(execution.workflow_id, execution.workflow_version)
     if version_id is None:
         raise NotFound("There is no such workflow version.")
-    models.Execution.objects.create(
-        id=execution.id,
-        workflow_id=execution.workflow_id,
-        workflow_version_id=version_id,
-        scope_id=execution.scope.id,
-        input=execution.input,
-        tags=list(execution.tags),
-        requested_by_id=execution.requested_by,
-        requested_by_name=execution.requested_by_name,
-        script=None if execution.script is None else execution.script.model_dump(mode="json"),
-        created_at=execution.created_at,
-        **execution_columns(execution),
-    )
-    _insert_steps((execution, step) for step in execution.steps.values())
+    insert(execution, version_id=version_id)
 
 
-def _insert_steps(steps: Iterable[tuple[Execution, Step]]) -> None:
-    """Store new steps, after the scopes of their items: outer ones first, as inner ones name them."""
+def insert(execution: Execution, *, version_id: int) -> None:
+    """Store a new execution, of the version with this key: with what is asked next, at the latest with the COMMIT."""
+    multirow.write_later(multirow.insertion(models.Execution, [new_execution_columns(execution, version_id)]))
+    multirow.write_later(_new_steps((execution, step) for step in execution.steps.values()))
+
+
+def _new_steps(steps: Iterable[tuple[Execution, Step]]) -> Iterator[multirow.Write]:
+    """Yield the write of new steps, once the scopes of their items are stored: outer ones first, as inner name them."""
     new = sorted(steps, key=lambda each: len(each[1].keys))
     for _, inner in groupby(new, key=lambda each: len(each[1].keys)):
         access.make_child_scopes(_child_scope(*each) for each in inner if each[1].scope != each[0].scope)
-    multirow.insert(models.ExecutionStep, [new_step_columns(execution, step) for execution, step in new])
+    yield from multirow.insertion(models.ExecutionStep, [new_step_columns(execution, step) for execution, step in new])
 
 
 def _child_scope(execution: Execution, step: Step) -> access.ChildScope:

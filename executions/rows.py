@@ -30,6 +30,23 @@ def execution_columns(execution: Execution) -> dict[str, object]:
     }
 
 
+def new_execution_columns(execution: Execution, version_id: int) -> dict[str, object]:
+    """Return all of a new execution, by column; its workflow's version has this key."""
+    return {
+        "id": execution.id,
+        "workflow_id": execution.workflow_id,
+        "workflow_version_id": version_id,
+        "scope_id": execution.scope.id,
+        "input": execution.input,
+        "tags": list(execution.tags),
+        "requested_by_id": execution.requested_by,
+        "requested_by_name": execution.requested_by_name,
+        "script": None if execution.script is None else execution.script.model_dump(mode="json"),
+        "created_at": execution.created_at,
+        **execution_columns(execution),
+    }
+
+
 def step_columns(step: Step) -> dict[str, object]:
     """Return what may change of a step, by column."""
     asked = step.open_round

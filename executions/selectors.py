@@ -9,14 +9,14 @@ from functools import reduce
 from operator import or_
 from uuid import UUID
 
-from django.db.models import Count, Max, Q, QuerySet
+from django.db.models import Max, Q, QuerySet
 
+from access.joint_queries import ask_together
 from access.names import spellings
 from access.selectors import Person, root_scope, visible_scopes
-from common.database_server import database_now
 from documents import selectors as documents
 from executions import models
-from executions.budget_use import BudgetUse, uses
+from executions.details import ExecutionDetails, Facts
 from executions.engine.acceptance import AcceptanceDecision
 from executions.engine.clarification import ClarificationRound
 from executions.engine.errors import NotFound
@@ -26,23 +26,6 @@ from executions.engine.states import ENDED, StepStatus
 from telemetry import selectors as telemetry
 from workflows import repository as workflows
 from workflows.definition import AcceptancePolicy
-
-REHEARSAL = "rehearsal"  # the provider of models that cost nothing and need no network
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExecutionDetails:
-    """An execution with its progress and what it has cost so far."""
-
-    execution: models.Execution | Execution  # the row, or the engine's value just stored
-    workflow_version: int
-    done_steps: int
-    total_steps: int
-    failure_code: str
-    failure_message: str
-    spent: telemetry.Totals
-    rehearsal: bool  # the model that only rehearses has worked on it
-    use: BudgetUse | None  # of its budget; None: it has none
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,56 +119,35 @@ def execution(*, user: Person, execution_id: UUID) -> models.Execution:
 
 
 def details(*, user: Person, execution_id: UUID) -> ExecutionDetails:
-    """Return one execution with its progress and cost.
+    """Return one execution with its progress and cost, asked together.
 
     Raises:
         NotFound: there is none, or none that the user may see.
     """
-    return described([execution(user=user, execution_id=execution_id)])[0]
+    rows = executions(user=user).filter(id=execution_id)
+    facts = Facts([execution_id], limited=[execution_id])
+    ask_together(rows, *facts.questions)
+    if not (found := list(rows)):
+        raise NotFound("There is no such execution.")
+    return facts.of(found)[0]
 
 
 def described(rows: Iterable[models.Execution]) -> list[ExecutionDetails]:
-    """Return executions with their progress and cost, which takes a query each for all of them."""
+    """Return executions with their progress and cost, asked together for all of them."""
     page = list(rows)
-    ids = [row.id for row in page]
-    counted = models.ExecutionStep.objects.filter(execution_id__in=ids).values_list("execution_id")
-    counts = {
-        execution_id: (done, total)
-        for execution_id, done, total in counted.annotate(
-            done=Count("id", filter=Q(status=StepStatus.COMPLETED.value)), total=Count("id")
-        )
-    }
-    near = uses(page, now=database_now())
-    spent, providers = telemetry.totals_by_execution(ids), telemetry.models_of(ids)
-    return [
-        ExecutionDetails(
-            execution=row,
-            workflow_version=row.workflow_version.version,
-            done_steps=counts[row.id][0],
-            total_steps=counts[row.id][1],
-            failure_code=row.failure_code,
-            failure_message=row.failure_message,
-            spent=spent.get(row.id, telemetry.Totals()),
-            rehearsal=REHEARSAL in providers.get(row.id, ()),
-            use=near.get(row.id),
-        )
-        for row in page
-    ]
+    facts = Facts([row.id for row in page], limited=[row.id for row in page if row.budget is not None])
+    if page:
+        ask_together(*facts.questions)
+    return facts.of(page)
 
 
 def described_value(value: Execution) -> ExecutionDetails:
-    """Return an execution as it was just stored, with its progress and cost."""
-    return ExecutionDetails(
-        execution=value,
-        workflow_version=value.workflow_version,
-        done_steps=value.done_steps,
-        total_steps=len(value.steps),
-        failure_code=value.failure.code if value.failure else "",
-        failure_message=value.failure.message if value.failure else "",
-        spent=telemetry.execution_totals(value.id),
-        rehearsal=REHEARSAL in telemetry.models_of([value.id]).get(value.id, ()),
-        use=uses([value], now=database_now()).get(value.id),
-    )
+    """Return an execution as it was just stored, with its progress and cost. A new one has no calls."""
+    ids = [] if value.version == 1 else [value.id]
+    facts = Facts(ids, limited=ids if value.budget is not None else [])
+    if ids:
+        ask_together(*facts.questions)
+    return facts.of_value(value)
 
 
 def steps(*, user: Person, execution_id: UUID) -> QuerySet[models.ExecutionStep]:

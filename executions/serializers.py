@@ -13,13 +13,13 @@ from access.fields import MoneyField, TimestampField, WordField, WordsField
 from access.names import NameField
 from access.serializers import StrictSerializer
 from executions.budget_serializers import BudgetRequest, BudgetResponse
+from executions.details import ExecutionDetails
 from executions.engine.acceptance import Verdict
 from executions.engine.dry_run import Script
 from executions.engine.events import EventType
 from executions.engine.states import ExecutionStatus, FailureCode, WaitingOn
 from executions.fields import AnswersField, BriefField, ScriptField, TagsField
 from executions.progress.wire import DELTA
-from executions.selectors import ExecutionDetails
 from telemetry.serializers import UNPRICED
 
 SLUG = r"^[a-z0-9]+(-[a-z0-9]+)*$"

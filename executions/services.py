@@ -36,7 +36,7 @@ from executions.engine.values import replace
 from executions.holding import apply, hold
 from executions.jobs import enqueue_advance
 from executions.running import supervise, watched
-from executions.starting import published, require_all
+from executions.starting import ground, published, require_all
 from executions.threads import in_thread, patiently
 from executions.wiring import ports
 from telemetry import prices, turns
@@ -68,24 +68,24 @@ def start_execution(
         ScopeForbidden: the scope belongs to somebody else.
         BudgetExceeded: the scope has spent what it may spend this month.
         UnpricedModel: a step's model has no known price, and REQUIRE_PRICED is on.
-        Invalid: the workflow needs a brief or takes none, the scope lacks a document that it starts from, or a step
-            names a model of no provider.
+        Invalid: a brief is missing or not taken, a document that it starts from is missing, or a model's provider.
     """
-    definition, version = published(workflow_id, workflow_version)
-    scope = claim_root_scope(user=user, scope_type=scope_type, scope_key=scope_id)
-    require_all(definition, scope.id, brief=input, script=script, now=now)
+    there = ground(user, (workflow_id, workflow_version), scope_type=scope_type, scope_key=scope_id)
+    wanted = published(workflow_id, workflow_version, versions=there.versions)
+    scope = claim_root_scope(user=user, scope_type=scope_type, scope_key=scope_id, there=there.scopes)
+    require_all(wanted.definition, scope.id, budgets=there.budgets, brief=input, script=script, now=now)
     execution = new_execution(
-        definition,
+        wanted.definition,
         execution_id=uuid7(),
-        workflow_version=version,
+        workflow_version=wanted.version,
         scope=ScopeRef(id=scope.id, type=scope.type, key=scope.key),
         brief=input,
         script=script,
         now=now,
     )
     execution = replace(execution, requested_by=user.pk, requested_by_name=user.get_username(), tags=tuple(tags))
-    execution = replace(execution, budget=with_limits(definition.budget, budget))
-    stored = journal.create(changes.create(execution))
+    execution = replace(execution, budget=with_limits(wanted.definition.budget, budget))
+    stored = journal.create(changes.create(execution), version_id=wanted.row_id)
     enqueue_advance(stored.id)
     return stored
 

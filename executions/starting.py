@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
 from django.conf import settings
+from django.contrib.auth.models import User
 
+from access.joint_queries import ask_together
+from access.selectors import named_root_scopes
 from documents import repository as documents
 from executions.engine.answers import question_faults
 from executions.engine.dry_run import Script
@@ -20,19 +26,62 @@ from workflows.definition import BriefPolicy, WorkflowDefinition, pointer
 from workflows.selectors import no_step, no_version, no_workflow
 
 
-def published(workflow_id: str, version: int | None) -> tuple[WorkflowDefinition, int]:
-    """Return a workflow in a version, by default the current one, and the number of that.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Published:
+    """A version of a workflow."""
+
+    definition: WorkflowDefinition
+    version: int
+    row_id: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ground:
+    """What a start is decided on, looked up together."""
+
+    versions: Iterable[tuple[int, int | None]]
+    scopes: Iterable[Any]  # as `named_root_scopes` has them
+    budgets: Iterable[tuple[UUID, Decimal]]
+
+
+def ground(user: User, workflow: tuple[str, int | None], *, scope_type: str, scope_key: str) -> Ground:
+    """Look up what a start is decided on; whether it is there, and may be used, is not asked yet.
+
+    Args:
+        user: Who starts.
+        workflow: Its id, and the version; None: the current one.
+        scope_type: Type of the root scope.
+        scope_key: Name of the root scope.
+    """
+    scopes = named_root_scopes(user, scope_type=scope_type, scope_key=scope_key)
+    found = Ground(
+        versions=(versions := workflows.wanted_versions(*workflow)),
+        scopes=scopes,
+        budgets=(budgets := scope_budgets.of_scopes(scopes.order_by().values("id"))),
+    )
+    ask_together(versions, scopes, budgets)
+    return found
+
+
+def published(
+    workflow_id: str, version: int | None, *, versions: Iterable[tuple[int, int | None]] | None = None
+) -> Published:
+    """Return a workflow in a version, by default the current one.
+
+    Args:
+        workflow_id: The workflow.
+        version: Its version.
+        versions: What `wanted_versions` has found a moment ago; looked up if it is not given.
 
     Raises:
         NotFound: there is no such workflow or version.
     """
-    current = workflows.current_version(workflow_id)
-    if current is None:
-        raise NotFound(no_workflow(workflow_id))
-    number = version or current
-    if workflows.version_row_id(workflow_id, number) is None:
-        raise NotFound(no_version(workflow_id, number))
-    return workflows.get_definition(workflow_id, number), number
+    for number, row_id in workflows.wanted_versions(workflow_id, version) if versions is None else versions:
+        if row_id is None:
+            raise NotFound(no_version(workflow_id, number))
+        definition = workflows.get_definition(workflow_id, number)
+        return Published(definition=definition, version=number, row_id=row_id)
+    raise NotFound(no_workflow(workflow_id))
 
 
 def require_brief(definition: WorkflowDefinition, brief: Brief | None) -> None:
@@ -52,9 +101,15 @@ def _brief_error(code: str, detail: str) -> Invalid:
 
 
 def require_all(
-    definition: WorkflowDefinition, scope_id: UUID, *, brief: Brief | None, script: Script | None, now: datetime
+    definition: WorkflowDefinition,
+    scope_id: UUID,
+    *,
+    budgets: Iterable[tuple[UUID, Decimal]],
+    brief: Brief | None,
+    script: Script | None,
+    now: datetime,
 ) -> None:
-    """Refuse a start that cannot lead anywhere.
+    """Refuse a start that cannot lead anywhere. What scopes may spend in a month is in `budgets`.
 
     Raises:
         BudgetExceeded: the scope has spent its month, and not all models of the workflow are free.
@@ -65,7 +120,8 @@ def require_all(
     require_brief(definition, brief)
     if script is None:
         _require_providers(definition)
-        _require_room(definition, scope_id, now)
+        if (budget := dict(budgets).get(scope_id)) is not None:
+            _require_room(definition, budget - scope_budgets.spent(scope_id, now=now), now)
         _require_prices(definition, now)
     elif faults := list(_script_faults(script, definition)):
         raise Invalid("The rehearsal cannot be as it is written.", faults)
@@ -87,9 +143,8 @@ def _require_providers(definition: WorkflowDefinition) -> None:
         raise Invalid("A step could never ask its model.", unknown)
 
 
-def _require_room(definition: WorkflowDefinition, scope_id: UUID, now: datetime) -> None:
-    room = scope_budgets.room(scope_id, now=now)
-    if room is None or room > 0:
+def _require_room(definition: WorkflowDefinition, room: Decimal, now: datetime) -> None:
+    if room > 0:
         return
     prices.refresh(older_than_seconds=prices.FRESH_SECONDS)
     if not all(prices.is_free(model, at=now) for _, model in _models(definition)):
@@ -114,8 +169,9 @@ def _require_prices(definition: WorkflowDefinition, now: datetime) -> None:
 
 
 def _require_documents(definition: WorkflowDefinition, scope_id: UUID) -> None:
-    missing = [kind for kind in definition.scope_documents if documents.head_of(scope_id, kind) is None]
-    if missing:
+    wanted = definition.scope_documents
+    there = documents.types_of(scope_id, wanted) if wanted else frozenset()
+    if missing := [kind for kind in wanted if kind not in there]:
         detail = f"The scope needs these documents first: {', '.join(missing)}."
         error = FieldError(pointer="/scope_id", code="missing_document", detail=detail)
         raise Invalid("The workflow cannot start in this scope.", [error])

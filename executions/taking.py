@@ -27,6 +27,8 @@ AT_ONCE = 32  # jobs that are taken together, at most
 FULL = 0.75  # of its jobs that a worker runs when it is nearly full
 TOGETHER_SECONDS = 0.01  # that jobs of a worker that is nearly full wait for others, to be taken and ended with them
 POOL_SECONDS = 10.0  # that a connection is waited for
+CONNECTIONS = 2  # for jobs, at most: one takes them, as another one ends some
+IDLE_SECONDS = 60.0  # then a connection that was not needed is closed, but for one
 RECONNECT_SECONDS = 3.0  # the pool waits twice as long after each failed try, up to this; then it starts anew
 RETRY_SECONDS = 1.0  # before jobs are ended that could not be, as the database was away
 
@@ -200,7 +202,9 @@ def _pool(**arguments: Any) -> AsyncConnectionPool[Connection]:
             await AsyncConnectionPool.check_connection(connection)
         used[connection] = time.monotonic()
 
+    sizes = {"min_size": 1, "max_size": CONNECTIONS, "max_idle": IDLE_SECONDS}
     own = {
+        **sizes,
         "connection_class": AsyncConnection,
         "check": check,
         "configure": _configure,

@@ -28,6 +28,7 @@ from access.serializers import StrictSerializer, TicketRequest, TicketResponse, 
 from common.database_server import database_now
 from executions import budgeting, reviewing, selectors, services
 from executions.budget_serializers import BudgetRequest
+from executions.details import ExecutionDetails
 from executions.engine.errors import VersionConflict
 from executions.engine.execution import Execution
 from executions.problem_docs import IDEMPOTENCY_KEY, IDEMPOTENCY_REPLAYED, problems
@@ -119,7 +120,7 @@ async def act(
     return await sync_to_async(do)()
 
 
-def shown(details: selectors.ExecutionDetails, status: int = 200, location: str | None = None) -> Response:
+def shown(details: ExecutionDetails, status: int = 200, location: str | None = None) -> Response:
     """Return an execution as clients get it, with its version for the ETag."""
     headers = {"ETag": f'"{details.execution.version}"'}
     if location is not None:

@@ -14,7 +14,7 @@ from django.conf import settings
 from procrastinate.contrib.django import app
 from procrastinate.exceptions import ConnectorException
 
-from access.services import forget_answers
+from access.services import forget_answers, remove_expired_tokens
 from common.database_server import database_now
 from executions import budgeting, running, services, sweep
 from executions.engine.errors import NotFound, Unavailable
@@ -129,6 +129,7 @@ class Worker:
 
     async def _prune(self) -> None:
         await in_thread(forget_answers, now=database_now())
+        await in_thread(remove_expired_tokens, now=database_now())
         if settings.EVENT_RETENTION_DAYS:
             await in_thread(enqueue_prune)
 

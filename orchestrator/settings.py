@@ -83,6 +83,7 @@ _POOL = {
     "min_size": 1,
     "max_size": env.integer("DATABASE_POOL_SIZE", 16, minimum=1),
     "timeout": env.number("DATABASE_POOL_TIMEOUT_SECONDS", 3.0, minimum=0.1),  # then a request is answered with 503
+    "max_idle": 60.0,  # seconds; then a connection that was not needed is closed, but for one
     "max_waiting": 200,  # requests; one more is answered with 503 at once
     # The pool waits twice as long after each failed try, up to this; then it starts anew with the next caller.
     "reconnect_timeout": 3.0,
@@ -102,7 +103,7 @@ DATABASES = {
         "OPTIONS": {**_ALIVE, **_DATABASE["OPTIONS"], "options": _OPTIONS, "pool": _POOL, "prepare_threshold": 2},
     }
 }
-DATABASE_THREADS = env.integer("DATABASE_THREADS", 4, minimum=1)  # of a process, for what no request waits for
+DATABASE_THREADS = env.integer("DATABASE_THREADS", 2, minimum=1)  # of a process, for what no request waits for
 # Those threads and the journal's have a pool of their own, with a connection for each: requests cannot use it up.
 BACKGROUND_POOL = {"max_size": DATABASE_THREADS + 1, "timeout": 10.0, "max_waiting": 0}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"

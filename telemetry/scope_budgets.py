@@ -6,6 +6,7 @@ import time
 from collections.abc import Collection, Iterable
 from datetime import UTC, datetime
 from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
 from django.db.models import OuterRef, QuerySet, Subquery, Sum
@@ -77,7 +78,12 @@ def with_spent(rows: QuerySet[ScopeBudget], *, now: datetime) -> QuerySet[ScopeB
     return rows.annotate(spent_usd=Coalesce(Subquery(sums.values("usd")), Decimal(0)))
 
 
+def of_scopes(scopes: QuerySet[Any, Any] | Collection[UUID]) -> QuerySet[ScopeBudget, Any]:
+    """Return which of the scopes, named by their ids, may spend what in a month."""
+    return ScopeBudget.objects.filter(scope_id__in=scopes).order_by("scope_id").values_list("scope_id", "max_cost_usd")
+
+
 def room(scope_id: UUID, *, now: datetime) -> Decimal | None:
     """Return how many US dollars are left in this month, below 0 for too many; None: the scope has no budget."""
-    budget = ScopeBudget.objects.filter(scope_id=scope_id).values_list("max_cost_usd", flat=True).first()
+    budget = dict(of_scopes([scope_id])).get(scope_id)
     return None if budget is None else budget - spent(scope_id, now=now)

@@ -124,17 +124,27 @@ def step_totals(execution_id: UUID, step_id: str) -> Totals:
     return totals(ModelCall.objects.filter(execution_id=execution_id, step_id=step_id))
 
 
-def totals_by_execution(execution_ids: Iterable[UUID]) -> dict[UUID, Totals]:
-    """Return the sums of many executions in one query; those without calls are left out."""
+def sums_of(execution_ids: Iterable[UUID]) -> QuerySet[ModelCall, Any]:
+    """Return the sums of many executions, to be given to `totals_by_execution`."""
     rows = ModelCall.objects.filter(execution_id__in=list(execution_ids)).values("execution_id")
-    return {row["execution_id"]: _totals(row) for row in rows.annotate(**_SUMS).order_by("execution_id")}
+    return rows.annotate(**_SUMS).order_by("execution_id")
 
 
-def models_of(execution_ids: Iterable[UUID]) -> dict[UUID, set[str]]:
+def totals_by_execution(sums: Iterable[Mapping[str, Any]]) -> dict[UUID, Totals]:
+    """Return the sums by execution; those without calls are left out."""
+    return {row["execution_id"]: _totals(row) for row in sums}
+
+
+def models_asked(execution_ids: Iterable[UUID]) -> QuerySet[ModelCall, Any]:
+    """Return which models executions have asked, to be given to `providers_of`."""
+    rows = ModelCall.objects.filter(execution_id__in=list(execution_ids))
+    return rows.order_by().values_list("execution_id", "requested_model").distinct()
+
+
+def providers_of(models: Iterable[tuple[UUID, str]]) -> dict[UUID, set[str]]:
     """Return the providers that each execution has asked."""
     found: dict[UUID, set[str]] = {}
-    rows = ModelCall.objects.filter(execution_id__in=list(execution_ids))
-    for execution_id, requested in rows.values_list("execution_id", "requested_model").distinct():
+    for execution_id, requested in models:
         found.setdefault(execution_id, set()).add(requested.partition(":")[0])
     return found
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
 from access import multirow
+from access.joint_queries import Question
 
 _SPENT_SUMS = """coalesce(sum(coalesce(cost_usd, estimated_cost_usd)), 0),
   coalesce(sum(greatest(
@@ -40,9 +42,13 @@ def execution_spent(execution_id: UUID, *, withdrawn: str, but: Collection[UUID]
     return Spent(**dict(zip(Spent.__dataclass_fields__, found, strict=True)))
 
 
-def spent_by_execution(execution_ids: Iterable[UUID], *, withdrawn: str) -> dict[UUID, Spent]:
-    """Return the same of many executions in one query; those without calls are left out."""
-    rows = multirow.execute(_SPENT_BY_EXECUTION, [withdrawn, list(execution_ids)]).fetchall()
+def spent_of(execution_ids: Iterable[UUID], *, withdrawn: str) -> Question:
+    """Return the question for the same of many executions; its rows are to be given to `spent_by_execution`."""
+    return Question(_SPENT_BY_EXECUTION, [withdrawn, list(execution_ids)])
+
+
+def spent_by_execution(rows: Iterable[tuple[Any, ...]]) -> dict[UUID, Spent]:
+    """Return what executions have used, by their ids; those without calls are left out."""
     return {
         execution_id: Spent(**dict(zip(Spent.__dataclass_fields__, found, strict=True)))
         for execution_id, *found in rows

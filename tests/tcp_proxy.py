@@ -22,6 +22,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+from tests.postgres_messages import Statements
+
 Target = tuple[str, int] | Path
 _T = TypeVar("_T")
 
@@ -40,6 +42,8 @@ class Connection:
     silent: bool = False  # for good: what it was to pass on is lost
     answered: bool = True  # the client has had bytes since it last sent some
     trips: list[bytes] = field(default_factory=list)  # what the client sent in each round trip
+    statements: Statements = field(default_factory=Statements)
+    said: list[list[str]] = field(default_factory=list)  # the statements of each round trip; empty: they go on
 
 
 class TcpProxy:
@@ -116,6 +120,10 @@ class TcpProxy:
         """Return what clients sent since the counts were last reset, round trip by round trip."""
         return self._call(lambda: [trip for each in self._seen for trip in each.trips])
 
+    def said(self) -> list[list[str]]:
+        """Return the statements that clients sent to PostgreSQL since then, round trip by round trip."""
+        return self._call(lambda: [list(trip) for each in self._seen for trip in each.said])
+
     def reset_counts(self) -> None:
         """Count from here on: round trips from none, connections from those that are open."""
 
@@ -124,6 +132,7 @@ class TcpProxy:
             self.opened, self.most = 0, len(self._open)
             for each in self._seen:
                 each.trips.clear()
+                each.said.clear()
                 each.answered = True
 
         self._call(reset)
@@ -269,9 +278,11 @@ class TcpProxy:
 def _count(connection: Connection, data: bytes) -> None:
     if connection.answered or not connection.trips:
         connection.trips.append(data)
+        connection.said.append(connection.statements.feed(data))
         connection.answered = False
     else:
         connection.trips[-1] += data
+        connection.said[-1] += connection.statements.feed(data)
 
 
 def _reset(writer: asyncio.StreamWriter) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 from django.db import transaction
-from django.db.models import Max
+from django.db.models import F, Max, OuterRef, QuerySet, Subquery, Value
 
 from workflows.definition import WorkflowDefinition
 from workflows.models import Workflow, WorkflowVersion
@@ -101,15 +102,21 @@ def make_current(workflow_id: str, version: int, *, expected: int, **values: obj
         raise StaleWorkflow(workflow_id)
 
 
-def current_version(workflow_id: str) -> int | None:
-    """Return the version that starts use by default, None when there is no such workflow."""
-    return Workflow.objects.filter(id=workflow_id).values_list("version", flat=True).first()
-
-
 def version_row_id(workflow_id: str, version: int) -> int | None:
     """Return the key of a version's row, None when there is none."""
     rows = WorkflowVersion.objects.filter(workflow_id=workflow_id, version=version)
     return rows.values_list("id", flat=True).first()
+
+
+def wanted_versions(workflow_id: str, version: int | None) -> QuerySet[Workflow, Any]:
+    """Return the number of a version (None: the current one), and the key of its row, which is None if there is none.
+
+    No row: there is no such workflow.
+    """
+    number: Any = F("version") if version is None else Value(version)
+    rows = Workflow.objects.filter(id=workflow_id).order_by("id")
+    wanted = WorkflowVersion.objects.filter(workflow_id=OuterRef("id"), version=OuterRef("wanted")).values("id")[:1]
+    return rows.annotate(wanted=number, row_id=Subquery(wanted)).values_list("wanted", "row_id")
 
 
 _definitions: dict[tuple[str, int], WorkflowDefinition] = {}  # by workflow and version: none ever changes

@@ -23,6 +23,7 @@ from executions.progress.database import connection_parameters
 from executions.progress.wire import Message, encode, encode_in_feed, encode_reset
 
 POOL_SIZE = 4
+POOL_IDLE_SECONDS = 60.0  # then a connection that was not needed is closed, but for one
 POOL_TIMEOUT_SECONDS = 5.0
 POOL_RECONNECT_SECONDS = 2.0  # the pool waits twice as long after each failed try, up to this; then it starts anew
 
@@ -185,6 +186,7 @@ class Reader:
                 kwargs={**connection_parameters(), "autocommit": True, "application_name": "scriptorium-stream"},
                 min_size=1,
                 max_size=POOL_SIZE,
+                max_idle=POOL_IDLE_SECONDS,
                 timeout=POOL_TIMEOUT_SECONDS,
                 reconnect_timeout=POOL_RECONNECT_SECONDS,
                 connection_class=AsyncConnection,

@@ -6,22 +6,29 @@ use up their pool keep no worker waiting.
 
 from __future__ import annotations
 
+import time
 from typing import Any
 from weakref import WeakKeyDictionary
 
 from django.conf import settings
 from django.db.backends.base.base import NO_DB_ALIAS
 from django.db.backends.postgresql import base
+from django.db.backends.utils import debug_transaction
+from psycopg.pq import TransactionStatus
 from psycopg_pool import ConnectionPool
 
+from common import pipelining
 from common.database_connections import Connection
 from common.database_server import look, server
 from common.database_use import is_background_thread, is_reading
 from common.limits import limits
 
+TRUST_SECONDS = 1.0  # a connection that was used a moment ago is not looked at before it is used again
+
 _Pool = ConnectionPool[Connection[Any]]
 
 _pools: dict[str, _Pool] = {}
+_used: WeakKeyDictionary[Connection[Any], float] = WeakKeyDictionary()  # when it left its pool, on the monotonic clock
 _timeouts: WeakKeyDictionary[Connection[Any], int] = WeakKeyDictionary()  # of statements, in seconds; 0: none
 
 
@@ -29,15 +36,18 @@ def check(connection: Connection[Any]) -> None:
     """See that a connection works as it leaves its pool, and give it the time limit of what it is taken for.
 
     A limit is set only when it changes, and then in place of the empty query that would show that the connection works:
-    neither kind of request waits for the server once more. Now and then a look at the server takes that place.
+    neither kind of request waits for the server once more. Now and then a look at the server takes that place. A
+    connection that left its pool a moment ago is trusted: if it is lost all the same, the first statement says so.
 
     Raises:
         psycopg.Error: the connection is lost.
     """
     wanted = limits().read_statement_seconds if is_reading() else 0
+    trusted = time.monotonic() - _used.get(connection, 0.0) <= TRUST_SECONDS
+    _used[connection] = time.monotonic()
     if server.is_due():
         look(connection)
-    elif _timeouts.get(connection, 0) == wanted:
+    elif _timeouts.get(connection, 0) == wanted and not trusted:
         ConnectionPool.check_connection(connection)
     if _timeouts.get(connection, 0) == wanted:
         return
@@ -47,8 +57,60 @@ def check(connection: Connection[Any]) -> None:
     _timeouts[connection] = wanted
 
 
+class Cursor(pipelining.Cursor, base.Cursor):
+    """Django's cursor, with whose statements others travel."""
+
+
 class DatabaseWrapper(base.DatabaseWrapper):
-    """A connection of one thread, from the pool that fits the thread."""
+    """A connection of one thread, from the pool that fits the thread.
+
+    The server is not waited for at the beginning of a transaction, nor at the beginning and the end of a savepoint.
+    """
+
+    def get_connection_params(self) -> dict[str, Any]:
+        """Return psycopg's arguments."""
+        return {**super().get_connection_params(), "cursor_factory": Cursor}
+
+    def create_cursor(self, name: str | None = None) -> Any:
+        """Return a new cursor; one with a name lives on the server, and begins with what is kept."""
+        if name:
+            pipelining.send_kept(self.connection)
+        return super().create_cursor(name)
+
+    def _set_autocommit(self, autocommit: bool) -> None:
+        # psycopg would wait for its own BEGIN, also in pipeline mode.
+        pipelining.forget(self.connection)
+        super()._set_autocommit(True)  # type: ignore[misc]
+        if not autocommit:
+            pipelining.later(self.connection, "BEGIN")
+
+    def _savepoint(self, sid: str) -> None:
+        pipelining.later(self.connection, self.ops.savepoint_create_sql(sid))
+
+    def _savepoint_commit(self, sid: str) -> None:
+        if self.connection.pgconn.transaction_status == TransactionStatus.INERROR:
+            super()._savepoint_commit(sid)  # type: ignore[misc]  # it says so
+        elif not pipelining.take_back(self.connection, self.ops.savepoint_create_sql(sid)):
+            pipelining.later(self.connection, self.ops.savepoint_commit_sql(sid))
+
+    def _savepoint_rollback(self, sid: str) -> None:
+        if not pipelining.take_back_to(self.connection, self.ops.savepoint_create_sql(sid)):
+            super()._savepoint_rollback(sid)  # type: ignore[misc]
+
+    def _commit(self) -> None:
+        if self.connection is not None:
+            with debug_transaction(self, "COMMIT"), self.wrap_database_errors:
+                pipelining.commit(self.connection)
+
+    def _rollback(self) -> None:
+        if self.connection is not None:
+            pipelining.forget(self.connection)
+        super()._rollback()  # type: ignore[misc]
+
+    def _close(self) -> None:
+        if self.connection is not None:
+            pipelining.forget(self.connection)
+        super()._close()  # type: ignore[misc]
 
     @property
     def pool(self) -> _Pool | None:

@@ -12,7 +12,7 @@ from django.utils import timezone
 from knox.models import AuthToken
 from rest_framework.test import APIClient
 
-from access.services import issue_token
+from access.services import issue_token, remove_expired_tokens
 
 pytestmark = pytest.mark.django_db
 
@@ -143,3 +143,12 @@ def test_the_token_of_a_user_who_was_deactivated_is_no_token(alice: User) -> Non
     token = issue_token(alice)[1]
     User.objects.filter(pk=alice.pk).update(is_active=False)
     assert read(f"Bearer {token}").status_code == 401
+
+
+def test_workers_remove_tokens_that_have_expired_and_no_others(carol: User) -> None:
+    now = timezone.now()
+    rows = [issue_token(carol)[0] for _ in range(3)]
+    for row, expiry in zip(rows, (now - timedelta(seconds=1), now + timedelta(seconds=1), None), strict=True):
+        AuthToken.objects.filter(pk=row.pk).update(expiry=expiry)
+    remove_expired_tokens(now=now)
+    assert set(AuthToken.objects.values_list("pk", flat=True)) == {row.pk for row in rows[1:]}

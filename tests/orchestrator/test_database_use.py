@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from pathlib import Path
@@ -14,9 +15,11 @@ from django.db import connection
 from django.test import Client
 from rest_framework.test import APIClient
 
+from common import database_server
 from common.database_connections import Connection
 from common.database_use import reading
 from executions.progress.database import connection_parameters
+from orchestrator.pooled_postgresql import base
 from orchestrator.pooled_postgresql.base import DatabaseWrapper, check
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -95,8 +98,9 @@ def test_a_request_that_gets_no_connection_is_told_when_to_come_back(api: Api, s
 
 
 def test_the_time_limit_is_set_when_it_changes_and_costs_no_statement_more(
-    restrict: Callable[..., None], tmp_path: Path
+    restrict: Callable[..., None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(database_server, "LOOK_SECONDS", math.inf)
     restrict(read_statement_seconds=7)
     with (
         Connection.connect(**connection_parameters(), autocommit=True) as own,
@@ -108,4 +112,18 @@ def test_the_time_limit_is_set_when_it_changes_and_costs_no_statement_more(
                 check(own)
         own.pgconn.untrace()
     sent = [line for line in (tmp_path / "trace").read_text().splitlines() if "\tF\t" in line and "Query" in line]
-    assert ["RESET" in line or "SET" in line for line in sent] == [True, False, False, True, False, True]
+    assert ["SET" in line for line in sent] == [True] * 3  # in between the connection is trusted
+
+
+def test_a_connection_is_looked_at_unless_it_was_used_a_moment_ago(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(database_server, "LOOK_SECONDS", math.inf)
+    with Connection.connect(**connection_parameters(), autocommit=True) as own, own.cursor() as cursor:
+        check(own)
+        cursor.execute("SELECT pg_backend_pid()")
+        [pid] = cursor.fetchone() or [0]
+        with psycopg.connect(**connection_parameters(), autocommit=True) as other:
+            other.execute("SELECT pg_terminate_backend(%s, 10000)", [pid])
+        check(own)  # trusted: its first statement says that it is lost
+        monkeypatch.setattr(base, "TRUST_SECONDS", 0.0)
+        with pytest.raises(psycopg.OperationalError):
+            check(own)

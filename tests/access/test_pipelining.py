@@ -1,0 +1,132 @@
+"""Statements that need no answer travel with the next one, and mean what they meant without that."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from django.contrib.auth.models import User
+from django.db import DataError, IntegrityError, connection, transaction
+from django.db.models import Count
+
+from access import multirow
+from access.joint_queries import Question, ask_together
+from common import pipelining
+from orchestrator import postgres
+from tests.tcp_proxy import TcpProxy, tcp_proxy
+
+_NEW = "INSERT INTO auth_group (name) VALUES (%s)"
+
+
+@pytest.fixture
+def link() -> Iterator[TcpProxy]:
+    """A slow link to the suite's server."""
+    with tcp_proxy(postgres.socket_dir(Path(os.environ["DATA_DIR"])) / postgres.SOCKET) as made:
+        made.latency = 0.02
+        yield made
+
+
+def test_what_is_kept_is_waited_for_with_the_next_statement_and_the_last_with_commit(link: TcpProxy) -> None:
+    where = f"postgresql://{postgres.USER}@127.0.0.1:{link.port}/{postgres.DATABASE}"
+    with psycopg.connect(where, autocommit=True) as own:
+        link.reset_counts()
+        pipelining.later(own, "BEGIN")
+        pipelining.later(own, "CREATE TEMPORARY TABLE told (number int)")
+        pipelining.Cursor(own).execute("INSERT INTO told VALUES (%s)", [1])
+        assert link.trips == 1
+        pipelining.later(own, "INSERT INTO told VALUES (%s)", [2])
+        pipelining.commit(own)
+        assert link.trips == 2
+        found = pipelining.Cursor(own).execute("SELECT number FROM told ORDER BY 1").fetchall()
+        assert found == [(1,), (2,)]
+        pipelining.later(own, "BEGIN")
+        pipelining.later(own, "INSERT INTO told VALUES (1 / %s)", [0])
+        with pytest.raises(psycopg.errors.DivisionByZero):
+            pipelining.commit(own)
+        own.rollback()
+        pipelining.later(own, "BEGIN")
+        pipelining.commit(own)  # nothing was done
+        assert own.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("first", [False, True])
+@pytest.mark.parametrize("within", [False, True])
+def test_a_savepoint_takes_back_what_was_done_in_it_and_nothing_else(first: bool, within: bool) -> None:
+    with transaction.atomic():
+        if first:
+            User.objects.create(username="kept")
+        with pytest.raises(ZeroDivisionError), transaction.atomic():
+            if within:
+                User.objects.create(username="taken back")
+            with transaction.atomic():
+                multirow.execute_later("INSERT INTO auth_group (name) VALUES (%s)", ["taken back"])
+            raise ZeroDivisionError
+        with transaction.atomic():
+            User.objects.create(username="last")
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM auth_group")
+        assert cursor.fetchone() == (0,)
+    assert set(User.objects.values_list("username", flat=True)) == {"last"} | ({"kept"} if first else set())
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_error_of_the_next_statement_is_raised_there_and_the_savepoint_helps() -> None:
+    with transaction.atomic():
+        User.objects.create(username="ann")
+        with pytest.raises(IntegrityError), transaction.atomic():
+            User.objects.create(username="ann")
+        with pytest.raises(DataError), transaction.atomic():
+            multirow.execute("SELECT 1 / %s", [0])
+        User.objects.create(username="bob")
+    assert User.objects.count() == 2
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_error_of_what_is_kept_stores_nothing() -> None:
+    with pytest.raises(IntegrityError), transaction.atomic():
+        User.objects.create(username="ann")
+        multirow.execute_later(_NEW, ["same"])
+        multirow.execute_later(_NEW, ["same"])
+    assert not User.objects.exists()
+    multirow.execute_later(_NEW, ["outside of a transaction: at once"])
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM auth_group")
+        assert cursor.fetchone() == (1,)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_script_and_a_large_statement_take_what_is_kept_along() -> None:
+    with transaction.atomic(), connection.cursor() as cursor:
+        multirow.execute_later(_NEW, ["first"])
+        cursor.execute("SELECT 1; INSERT INTO auth_group (name) VALUES ('second')")
+        multirow.execute_later(_NEW, ["third"])
+        [(length,)] = multirow.execute("SELECT length(%s::text)", ["x" * 5_000_000]).fetchall()
+        assert length == 5_000_000
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT name FROM auth_group ORDER BY id")
+        assert cursor.fetchall() == [("first",), ("second",), ("third",)]
+
+
+@pytest.mark.django_db
+def test_questions_asked_together_find_what_each_finds_alone(alice: User, bob: User) -> None:
+    rows = User.objects.order_by("username")
+    names = rows.values_list("username", flat=True)
+    asked = (
+        rows.filter(username="bob"),
+        names.all(),
+        rows.values("username").annotate(groups=Count("groups")),
+        rows.filter(pk__in=[]),
+    )
+    number = Question("SELECT count(*) FROM auth_user WHERE id >= %s", [0])
+    ask_together(*asked, number)
+    before = len(connection.queries_log)
+    assert list(asked[0]) == [bob]
+    assert list(asked[1]) == ["alice", "bob"]
+    assert list(asked[2]) == [{"username": "alice", "groups": 0}, {"username": "bob", "groups": 0}]
+    assert list(asked[3]) == []
+    assert number.rows == [(2,)]
+    assert len(connection.queries_log) == before

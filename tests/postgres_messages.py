@@ -1,0 +1,47 @@
+"""What a client of PostgreSQL has sent, read from its bytes (manual, "Message Formats")."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+
+
+class Statements:
+    """Reads what one connection sends; feed it everything from the first byte on."""
+
+    def __init__(self) -> None:
+        self._unread = b""
+        self._begun = False  # past the messages without a type, which begin a connection
+        self._named: dict[bytes, str] = {}  # prepared statements
+
+    def feed(self, data: bytes) -> list[str]:
+        """Return the statements that `data` has carried out, and the kinds of what begins and ends a connection."""
+        self._unread += data
+        return [said for kind, body in self._messages() if (said := self._said(kind, body))]
+
+    def _messages(self) -> Iterator[tuple[bytes, bytes]]:
+        while True:
+            head = 1 if self._begun else 0
+            if len(self._unread) < head + 4:
+                return
+            (length,) = struct.unpack_from("!i", self._unread, head)
+            if len(self._unread) < head + length:
+                return
+            kind, body = self._unread[:head], self._unread[head + 4 : head + length]
+            self._unread = self._unread[head + length :]
+            if not self._begun:
+                self._begun = body[:2] == b"\0\3"  # protocol 3, and no request for encryption
+                kind = b"startup"
+            yield kind, body
+
+    def _said(self, kind: bytes, body: bytes) -> str:
+        if kind == b"startup":
+            return "(connect)"
+        if kind == b"Q":
+            return body.rstrip(b"\0").decode() or "(nothing)"  # a look whether the connection works
+        if kind == b"P":
+            name, text = body.split(b"\0")[:2]
+            self._named[name] = text.decode()
+        if kind == b"B":
+            return self._named.get(body.split(b"\0")[1], "(prepared before)")
+        return "(password)" if kind == b"p" else "(end)" if kind == b"X" else ""
