@@ -119,6 +119,8 @@ class Worker:
             logger.warning("%d executions were abandoned; they are enqueued again", found)
 
     async def _wake(self) -> None:
+        if not await in_thread(sweep.is_any_due, now=timezone.now()):
+            return
         await in_thread(services.resume_parked, now=timezone.now())
         await in_thread(budgeting.release_scopes, now=timezone.now())
         await in_thread(services.expire_questions, now=timezone.now())

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import sys
 import threading
 import time
@@ -20,7 +21,7 @@ from pathlib import Path
 PING_SECONDS = 0.1  # between two questions
 OWN_FAULT = "its own code ran or waited"
 _FRAMES = 12  # innermost ones of the stack that a line shows
-_PRESSURE = Path("/proc/pressure/cpu")
+_PRESSURE = "/proc/pressure/cpu"
 
 logger = logging.getLogger(__name__)
 
@@ -129,14 +130,25 @@ class _Monitor(threading.Thread):
         return Usage(time.monotonic(), cpu, time.process_time(), self._waited(), machine_waited())
 
     def _waited(self) -> float:
-        schedule = Path(f"/proc/self/task/{self._thread.native_id}/schedstat")
-        return int(schedule.read_text(encoding="ascii").split()[1]) / 1e9 if schedule.exists() else 0.0
+        counters = _content(f"/proc/self/task/{self._thread.native_id}/schedstat").split()
+        return int(counters[1]) / 1e9 if len(counters) > 1 else 0.0
 
 
 def machine_waited() -> float:
     """Return for how long any task of the machine has waited for a CPU (Linux with pressure stall information)."""
+    total = _content(_PRESSURE).partition(b"total=")[2].split()
+    return int(total[0]) / 1e6 if total else 0.0
+
+
+def _content(path: str) -> bytes:
+    """Return what a file of /proc holds, nothing if there is none: ten times a second, so without a layer between."""
     try:
-        total = _PRESSURE.read_text(encoding="ascii").partition("total=")[2].split()[0]
-    except (OSError, IndexError):
-        return 0.0
-    return int(total) / 1e6
+        file = os.open(path, os.O_RDONLY)
+    except OSError:
+        return b""
+    try:
+        return os.read(file, 1_000)
+    except OSError:
+        return b""
+    finally:
+        os.close(file)

@@ -87,9 +87,11 @@ _POOL = {
     # The pool waits twice as long after each failed try, up to this; then it starts anew with the next caller.
     "reconnect_timeout": 3.0,
 }
+# Our statements are short: to compile them (JIT) takes longer than to carry them out.
 # A process that is paused within a transaction would hold its locks for as long as it sleeps.
 _IDLE_MS = env.integer("DATABASE_IDLE_TRANSACTION_SECONDS", 10, minimum=1) * 1000
-_OPTIONS = f"{_DATABASE['OPTIONS'].get('options', '')} -c idle_in_transaction_session_timeout={_IDLE_MS}".strip()
+_SESSION = f"-c jit=off -c idle_in_transaction_session_timeout={_IDLE_MS}"
+_OPTIONS = f"{_SESSION} {_DATABASE['OPTIONS'].get('options', '')}".strip()  # what the URL says goes last, and holds
 # Over TCP: a database host that has vanished without a word is noticed within half a minute, and not after hours.
 _ALIVE = {"keepalives_idle": 15, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 30_000}
 DATABASES = {
@@ -213,7 +215,7 @@ PROCRASTINATE_WORKER_DEFAULTS = {
     "concurrency": WORKER_CONCURRENCY,
     "delete_jobs": "always",
     "fetch_job_polling_interval": 0.4,
-    "abort_job_polling_interval": 0.4,
+    "abort_job_polling_interval": 3600.0,  # our jobs are not aborted: the executions that they carry on are cancelled
     "shutdown_graceful_timeout": 0,  # the worker itself gives the executions their time
     "update_heartbeat_interval": HEARTBEAT_SECONDS,
     "stalled_worker_timeout": RUNNER_SILENT_SECONDS,

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from uuid import UUID
 
 import psycopg
+from psycopg import sql
 
 from executions.drafts import CHANNEL as DRAFTS
 from executions.engine.errors import Unavailable
@@ -15,6 +16,7 @@ from executions.progress.cursor import EventLog
 from executions.progress.database import connection_parameters
 from executions.progress.live import LiveDrafts
 from executions.progress.log import FeedTable
+from executions.progress.notifications import notifications
 from executions.progress.notifier import CHANNEL
 from executions.progress.publisher import ProgressPublisher
 
@@ -50,10 +52,10 @@ async def listen(
                 **connection_parameters(), autocommit=True, application_name="scriptorium-listener"
             ) as connection:
                 for each in channels:
-                    await connection.execute(f"LISTEN {each}".encode())
+                    await connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(each)))
                 pause = FIRST_RETRY_SECONDS
                 await connected()
-                async for notification in connection.notifies():
+                async for notification in notifications(connection):
                     await hear(notification.payload, channel=notification.channel)
         except psycopg.OperationalError as error:
             logger.warning("The listener has no connection; trying again in %.1f s: %s", pause, error)
