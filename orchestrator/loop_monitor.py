@@ -1,5 +1,7 @@
 """Notices when an event loop stands still: a thread asks the loop ten times a second to answer within a limit.
 
+A loop that waits for events in its selector does not stand still, and is asked once a second.
+
 The log line tells slow code from a slow machine by four times: how long the loop stood still, how much CPU its thread
 and the whole process used meanwhile, and how long the thread was ready to run but had no CPU. Linux counts the last in
 `/proc/<pid>/task/<tid>/schedstat`, field 2 (kernel documentation, scheduler/sched-stats); elsewhere it is 0.
@@ -10,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import selectors
 import sys
 import threading
 import time
@@ -19,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PING_SECONDS = 0.1  # between two questions
+IDLE_PINGS = 10  # one of so many is asked of a loop that waits for events: to wake it costs more than all else here
 OWN_FAULT = "its own code ran or waited"
 _FRAMES = 12  # innermost ones of the stack that a line shows
 _PRESSURE = "/proc/pressure/cpu"
@@ -89,7 +93,11 @@ class _Monitor(threading.Thread):
 
     def run(self) -> None:
         """Ask the loop again and again."""
+        idle = 0
         while not self._stopped.wait(PING_SECONDS):
+            idle = idle + 1 if self._is_idle() else 0
+            if idle % IDLE_PINGS:
+                continue
             before = self._usage()
             self._answered.clear()
             try:
@@ -98,6 +106,11 @@ class _Monitor(threading.Thread):
                 return  # the loop is closed
             if not self._answered.wait(self._limit):
                 self._report(before)
+
+    def _is_idle(self) -> bool:
+        """Return whether the loop waits for events, in its selector."""
+        frame = sys._current_frames().get(self._thread.ident or 0)  # noqa: SLF001 - documented, for debuggers
+        return frame is not None and frame.f_code.co_filename == selectors.__file__
 
     def _report(self, before: Usage) -> None:
         """Note what runs, wait until the loop answers, and log a line."""
