@@ -50,6 +50,11 @@ class Server:
         self.settings = settings
         self._process: subprocess.Popen[bytes] | None = None
 
+    @property
+    def pid(self) -> int | None:
+        """The number of its first process; None: it does not run."""
+        return self._process.pid if self._process is not None else None
+
     def url(self, user: str = OWNER, *, host: str = "127.0.0.1", **options: str) -> str:
         """Return the URL of the database for a user."""
         return url_of([self], user, host=host, **options)
