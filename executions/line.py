@@ -21,7 +21,7 @@ from psycopg.pq import DiagnosticField, ExecStatus, TransactionStatus
 from psycopg.pq.abc import PGconn, PGresult
 
 from executions.engine.errors import Unavailable
-from executions.progress.database import connection_parameters
+from executions.progress.database import direct_parameters
 from executions.threads import in_thread
 
 #: The planner does not know how few rows a JSON array holds: what is written is found by key, and so by index. That is
@@ -215,7 +215,7 @@ def _connect() -> psycopg.Connection[Any]:
     adapters = connection.get_connection_params()["context"]
     try:
         made: psycopg.Connection[Any] = psycopg.connect(
-            **connection_parameters(), context=adapters, autocommit=True, application_name="scriptorium-journal"
+            **direct_parameters(), context=adapters, autocommit=True, application_name="scriptorium-journal"
         )
     except psycopg.OperationalError as error:
         raise Unavailable("The database cannot be reached.") from error

@@ -78,6 +78,8 @@ TEMPLATES = [
 ]
 
 # --- database -------------------------------------------------------------------------------------------------------
+# Given, it leads to the server itself, and DATABASE_URL through a pooler in transaction mode: see docs/databases.md.
+DATABASE_DIRECT_URL = env.text("DATABASE_DIRECT_URL", "")
 _DATABASE = postgres.django_database(DATABASE_URL or postgres.url(DATA_DIR))
 _POOL = {
     "min_size": 1,
@@ -94,14 +96,22 @@ _SESSION = f"-c jit=off -c idle_in_transaction_session_timeout={_IDLE_MS}"
 _OPTIONS = f"{_SESSION} {_DATABASE['OPTIONS'].get('options', '')}".strip()  # what the URL says goes last, and holds
 # Over TCP: a database host that has vanished without a word is noticed within half a minute, and not after hours.
 _ALIVE = {"keepalives_idle": 15, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 30_000}
+# What comes again and again is prepared. A pooler gives each transaction another session: nothing is prepared or set.
+_OWN_SESSION = {"prepare_threshold": None} if DATABASE_DIRECT_URL else {"prepare_threshold": 2, "options": _OPTIONS}
 DATABASES = {
     "default": {
         **_DATABASE,
         "CONN_HEALTH_CHECKS": True,
-        # What comes again and again is prepared; a pooler in between has to follow (PgBouncer can from 1.21 on).
-        "OPTIONS": {**_ALIVE, **_DATABASE["OPTIONS"], "options": _OPTIONS, "pool": _POOL, "prepare_threshold": 2},
+        "DISABLE_SERVER_SIDE_CURSORS": bool(DATABASE_DIRECT_URL),
+        "OPTIONS": {**_ALIVE, **_DATABASE["OPTIONS"], **_OWN_SESSION, "pool": _POOL},
     }
 }
+# What needs a session of its own goes here: LISTEN, and the journal with its prepared statements.
+DIRECT_DATABASE: dict[str, object] = {}
+if DATABASE_DIRECT_URL:
+    _DIRECT = postgres.parameters(DATABASE_DIRECT_URL, variable="DATABASE_DIRECT_URL")
+    _DIRECT["options"] = f"{_SESSION} -c statement_timeout=0 {_DIRECT.get('options', '')}".strip()
+    DIRECT_DATABASE = {**_ALIVE, **_DIRECT}
 DATABASE_THREADS = env.integer("DATABASE_THREADS", 4, minimum=1)  # of a process, for what no request waits for
 # Those threads and the journal's have a pool of their own, with a connection for each: requests cannot use it up.
 BACKGROUND_POOL = {"max_size": DATABASE_THREADS + 1, "timeout": 10.0, "max_waiting": 0}

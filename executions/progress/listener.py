@@ -13,7 +13,7 @@ from psycopg import sql
 from executions.drafts import CHANNEL as DRAFTS
 from executions.engine.errors import Unavailable
 from executions.progress.cursor import EventLog
-from executions.progress.database import connection_parameters
+from executions.progress.database import direct_parameters
 from executions.progress.live import LiveDrafts
 from executions.progress.log import FeedTable
 from executions.progress.notifications import notifications
@@ -49,7 +49,7 @@ async def listen(
     while True:
         try:
             async with await psycopg.AsyncConnection.connect(
-                **connection_parameters(), autocommit=True, application_name="scriptorium-listener"
+                **direct_parameters(), autocommit=True, application_name="scriptorium-listener"
             ) as connection:
                 for each in channels:
                     await connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(each)))

@@ -28,12 +28,12 @@ def check(connection: Connection[Any]) -> None:
     """See that a connection works as it leaves its pool, and give it the time limit of what it is taken for.
 
     A limit is set only when it changes, and then in place of the empty query that would show that the connection works:
-    neither kind of request waits for the server once more.
+    neither kind of request waits for the server once more. Through a pooler there is no session to set it in.
 
     Raises:
         psycopg.Error: the connection is lost.
     """
-    wanted = limits().read_statement_seconds if is_reading() else 0
+    wanted = limits().read_statement_seconds if is_reading() and not settings.DATABASE_DIRECT_URL else 0
     if _timeouts.get(connection, 0) == wanted:
         ConnectionPool.check_connection(connection)
         return
