@@ -38,7 +38,12 @@ async def _readable(socket: int) -> None:
     """Wait until there is something to read."""
     loop = asyncio.get_running_loop()
     ready: asyncio.Future[None] = loop.create_future()
-    loop.add_reader(socket, lambda: ready.done() or ready.set_result(None))
+
+    def wake() -> None:
+        if not ready.done():
+            ready.set_result(None)
+
+    loop.add_reader(socket, wake)
     try:
         await ready
     finally:
