@@ -24,7 +24,7 @@ from common.database_connections import Connection, NoAnswer, wait_seconds
 from common.database_errors import Trouble, trouble_of
 from common.database_server import look, server
 from executions.engine.errors import Unavailable
-from executions.progress.database import connection_parameters
+from executions.progress.database import direct_parameters
 from executions.threads import in_thread
 
 #: The planner does not know how few rows a JSON array holds: what is written is found by key, and so by index. That is
@@ -231,7 +231,7 @@ def _connect() -> psycopg.Connection[Any]:
     adapters = connection.get_connection_params()["context"]
     try:
         made: Connection[Any] = Connection.connect(
-            **connection_parameters(), context=adapters, autocommit=True, application_name="scriptorium-journal"
+            **direct_parameters(), context=adapters, autocommit=True, application_name="scriptorium-journal"
         )
         # Those adapters take every moment for one in the zone that Django has set for its own connections.
         made.execute("SELECT set_config('TimeZone', %s, false)", [connection.timezone_name])

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -19,6 +19,7 @@ from psycopg_pool import AsyncConnectionPool
 from common.database_connections import AsyncConnection
 from common.database_server import look_async
 from common.limits import limits
+from executions.jobs import QUEUE
 from executions.progress.database import connection_parameters
 from executions.progress.listener import listen
 
@@ -26,6 +27,7 @@ TRUST_SECONDS = 1.0  # a connection that was used a moment ago is not looked at 
 AT_ONCE = 32  # jobs that are taken together, at most
 FULL = 0.75  # of its jobs that a worker runs when it is nearly full
 TOGETHER_SECONDS = 0.01  # that jobs of a worker that is nearly full wait for others, to be taken and ended with them
+QUIET_SECONDS = 5.0  # between two looks while no job waits, and none is told of
 POOL_SECONDS = 10.0  # that a connection is waited for
 CONNECTIONS = 2  # for jobs, at most: one takes them, as another one ends some
 IDLE_SECONDS = 60.0  # then a connection that was not needed is closed, but for one
@@ -36,6 +38,13 @@ _FETCH = sql.queries["fetch_job"]
 _FINISH = sql.queries["finish_job"]
 _RETRY = sql.queries["retry_job"]
 _NEW_JOB = '{"type": "job_inserted", "job_id": 0}'  # as its trigger tells it
+_CHANNEL = f"procrastinate_queue_v1#{QUEUE}"  # over which it tells
+_ANY_WAITS = """
+SELECT EXISTS (
+  SELECT FROM procrastinate_jobs WHERE status = 'todo' AND queue_name = ANY (%(queues)s::varchar[])
+) AS waits
+"""
+_TELL = "SELECT pg_notify(%(channel)s, %(payload)s)"  # its trigger tells of jobs that are new, not of those handed back
 
 #: Our own function, in place of Procrastinate's: see `jobs`.
 _FETCH_MANY = """
@@ -78,8 +87,9 @@ class Taker(PsycopgConnector):
         self._room = room  # for jobs that are not taken
         self._enough = room - int(FULL * room)  # room for several
         self._roomy = asyncio.Event()
-        self._listener: tuple[Notify, str] | None = None  # who is to hear of new jobs, and over which channel
-        self._found_nothing = False  # when it was looked for jobs last
+        self._tell: Callable[[], Awaitable[None]] | None = None  # whoever is to hear of new jobs
+        self._found_nothing = 0  # times in a row that it was looked for jobs
+        self._quiet_until = 0.0  # on the monotonic clock; no job waits, and whoever adds one tells of it
         self._taken: deque[Row] = deque()  # and not handed out yet
         self._ended: list[Row] = []  # and to be ended
         self._ending: asyncio.Task[None] | None = None
@@ -89,12 +99,9 @@ class Taker(PsycopgConnector):
         if query != _FETCH:
             return await super().execute_query_one_async(query, **arguments)
         if not self._taken:
-            await self._until_roomy()
-            many = max(1, min(AT_ONCE, self._room))
-            per_user = limits().executions_per_user
-            self._taken += await self.execute_query_all_async(_FETCH_MANY, many=many, per_user=per_user, **arguments)
-            self._room -= len(self._taken)
-            self._found_nothing = not self._taken
+            if time.monotonic() < self._quiet_until:
+                return {"id": None}
+            await self._look(**arguments)
         return self._taken.popleft() if self._taken else {"id": None}
 
     async def execute_query_async(self, query: Any, **arguments: Any) -> None:
@@ -104,6 +111,7 @@ class Taker(PsycopgConnector):
         """
         if query in {_RETRY, _FINISH}:
             self._room += 1
+            self._quiet_until = 0.0
             if self._room >= self._enough:
                 self._roomy.set()
         if query != _FINISH:
@@ -114,14 +122,18 @@ class Taker(PsycopgConnector):
             self._ending = asyncio.create_task(self._end_all(), name="jobs end")
 
     async def listen_notify(self, on_notification: Notify, channels: Iterable[str]) -> None:
-        """Listen, know who listens, and have jobs looked for after a time without a connection."""
+        """Listen until cancelled, over a connection that is made anew when it is lost; then a job may have been missed.
+
+        Procrastinate's own listener wakes ten times a second.
+        """
         names = list(channels)
-        self._listener = (on_notification, names[0])
 
         async def hear(payload: str, *, channel: str) -> None:
+            self._quiet_until = 0.0
             await on_notification(channel=channel, payload=payload)
 
-        await listen(*names, connected=partial(on_notification, channel=names[0], payload=_NEW_JOB), hear=hear)
+        self._tell = partial(hear, _NEW_JOB, channel=names[0])
+        await listen(*names, connected=self._tell, hear=hear)
 
     async def leave(self) -> None:
         """End what has to be ended, and let others take what was taken and not handed out.
@@ -135,9 +147,28 @@ class Taker(PsycopgConnector):
         try:
             if self._taken:
                 await super().execute_query_async(_HAND_BACK, ids=[row["id"] for row in self._taken])
+                await super().execute_query_async(_TELL, channel=_CHANNEL, payload=_NEW_JOB)
                 self._taken.clear()
         finally:
             await self._end(self._ended)
+
+    async def _look(self, **arguments: Any) -> None:
+        """Take as many jobs as there is room for. Where none waits, it is not looked again until one is told of.
+
+        Raises:
+            ConnectorException: the database is away.
+        """
+        await self._until_roomy()
+        many, per_user = max(1, min(AT_ONCE, self._room)), limits().executions_per_user
+        began = time.monotonic()
+        self._taken += await self.execute_query_all_async(_FETCH_MANY, many=many, per_user=per_user, **arguments)
+        self._room -= len(self._taken)
+        self._found_nothing = 0 if self._taken else self._found_nothing + 1
+        if self._tell is not None and self._found_nothing > 1:
+            self._quiet_until = began + QUIET_SECONDS  # before it is asked: whoever tells meanwhile puts an end to it
+            [row] = await self.execute_query_all_async(_ANY_WAITS, queues=arguments["queues"])
+            if row["waits"]:  # for a lock, or for its moment: nothing tells when that is
+                self._quiet_until = 0.0
 
     async def _until_roomy(self) -> None:
         """Wait for room for several jobs, if there is little, but no longer than a moment."""
@@ -169,9 +200,8 @@ class Taker(PsycopgConnector):
 
         Nobody else says so: of a new job the database tells once, when it is there. It would be found by and by.
         """
-        if self._found_nothing and self._listener is not None:
-            tell, channel = self._listener
-            await tell(channel=channel, payload=_NEW_JOB)
+        if self._found_nothing and self._tell is not None:
+            await self._tell()
 
     async def _end(self, jobs: list[Row]) -> None:
         """End jobs; those that somebody else has ended already are left.
@@ -215,11 +245,5 @@ def _pool(**arguments: Any) -> AsyncConnectionPool[Connection]:
 
 
 async def _configure(connection: Connection) -> None:
-    """Commit at once, and find the next job by index.
-
-    The planner goes by statistics that are always old for a queue, and then joins all jobs with all to take one.
-    """
     await connection.set_autocommit(True)
     await look_async(connection)
-    for option in ("seqscan", "bitmapscan", "hashjoin", "mergejoin", "sort"):
-        await connection.execute(f"SET enable_{option} = off")

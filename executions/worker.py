@@ -8,6 +8,7 @@ import logging
 import math
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 import psycopg
 from django.conf import settings
@@ -48,7 +49,8 @@ class Worker:
         """Work until `stop` is set; then let jobs finish for the grace period, hand back the rest, and return."""
         gc.collect()
         gc.freeze()  # what was imported stays: to walk it again and again would stop everybody for a moment each time
-        await in_thread(sweep.register, name=self.name, now=database_now())
+        if not await self._register(stop):
+            return
         duties = [
             asyncio.create_task(self._repeat(settings.HEARTBEAT_SECONDS, self._beat), name="heartbeat"),
             asyncio.create_task(self._repeat(settings.SWEEP_SECONDS, self._sweep), name="sweep"),
@@ -70,6 +72,18 @@ class Worker:
         for outcome in (*ended, *([] if jobs.cancelled() else [jobs.exception()])):
             if isinstance(outcome, Exception):
                 raise outcome
+
+    async def _register(self, stop: asyncio.Event) -> bool:
+        """Announce this worker, once the database is there; return False if it is told to stop before."""
+        while not stop.is_set():
+            try:
+                await in_thread(sweep.register, name=self.name, now=database_now())
+                return True
+            except Unavailable as error:
+                logger.warning("the worker waits for the database: %s", error.__cause__ or error)
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(stop.wait(), RESTART_SECONDS)
+        return False
 
     async def _end(self, jobs: asyncio.Task[None]) -> None:
         """Take no more jobs, let what is under way finish for the grace period, and hand back the rest."""
@@ -119,6 +133,8 @@ class Worker:
             logger.warning("%d executions were abandoned; they are enqueued again", found)
 
     async def _wake(self) -> None:
+        if not await in_thread(sweep.is_any_due, now=database_now()):
+            return
         await in_thread(services.resume_parked, now=database_now())
         await in_thread(budgeting.release_scopes, now=database_now())
         await in_thread(services.expire_questions, now=database_now())

@@ -47,11 +47,17 @@ register_converter(AnyUuid, "any-uuid")
 
 
 async def lifespan(_scope: dict[str, Any], receive: Receive, send: Send) -> None:
-    """End the streams when the server is told to stop, as it waits for that; then give their connections back."""
+    """End the streams when the server is told to stop, as it waits for that; then give their connections back.
+
+    A database that is away keeps no server from starting: requests are answered with 503 meanwhile.
+    """
+    waiting = asyncio.create_task(lifecycle.wait_for_database(), name="waiting for the database")
     stop_monitor = monitor_loop(asyncio.get_running_loop(), limit_ms=settings.LOOP_STALL_MS)
     while (await receive())["type"] != "lifespan.shutdown":
         lifecycle.when_told_to_end(streams.end)
         await send({"type": "lifespan.startup.complete"})
+    waiting.cancel()
+    await asyncio.wait({waiting})
     await streams.close()
     stop_monitor()
     await send({"type": "lifespan.shutdown.complete"})

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import io
+import logging
+import math
 import os
 import signal
 import socket
@@ -21,13 +23,17 @@ from django.db import Error, connections
 
 from common.database_connections import waiting_for_ever
 from common.database_errors import is_passing
-from executions.progress.database import connection_parameters
+from executions.progress.database import connection_parameters, direct_parameters
 from executions.threads import outage_waits
 from orchestrator.process_tree import end_with_parent
+
+logger = logging.getLogger(__name__)
 
 Handler = Callable[[int, FrameType | None], object]  # of a signal
 
 AWAY_SECONDS = 30.0  # that the embedded server may be away while it is prepared
+FIRST_PAUSE_SECONDS, LAST_PAUSE_SECONDS = 0.2, 2.0  # between two tries to reach a database of one's own
+REMIND_SECONDS = 30.0  # until the same is said again of a database that is waited for
 _PREPARING = 7_316_204_551  # key of the advisory lock: one process at a time migrates
 
 
@@ -84,6 +90,26 @@ def prepare_embedded_database() -> None:
                 raise
             connections.close_all()
             time.sleep(next(waits))
+
+
+async def wait_for_database() -> None:
+    """Return once a database of one's own answers; until then, say what is waited for, and why it does not answer.
+
+    Which faults end by themselves cannot be told from what libpq says, so that a wrong password is waited for as well.
+    """
+    said, said_at, pause = "", -math.inf, FIRST_PAUSE_SECONDS
+    while settings.DATABASE_URL:
+        try:
+            for parameters in (connection_parameters(), direct_parameters()):
+                async with await psycopg.AsyncConnection.connect(**parameters) as connection:
+                    await connection.execute("SELECT 1")
+            return
+        except psycopg.OperationalError as error:
+            if str(error) != said or time.monotonic() - said_at > REMIND_SECONDS:
+                said, said_at = str(error), time.monotonic()
+                logger.warning("waiting for the database, which cannot be used yet: %s", said)
+        await asyncio.sleep(pause)
+        pause = min(2 * pause, LAST_PAUSE_SECONDS)
 
 
 def _prepare() -> None:

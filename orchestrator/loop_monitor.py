@@ -1,5 +1,7 @@
 """Notices when an event loop stands still: a thread asks the loop ten times a second to answer within a limit.
 
+A loop that waits for events in its selector does not stand still, and is asked once a second.
+
 The log line tells slow code from a slow machine by four times: how long the loop stood still, how much CPU its thread
 and the whole process used meanwhile, and how long the thread was ready to run but had no CPU. Linux counts the last in
 `/proc/<pid>/task/<tid>/schedstat`, field 2 (kernel documentation, scheduler/sched-stats); elsewhere it is 0.
@@ -9,6 +11,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import selectors
 import sys
 import threading
 import time
@@ -18,9 +22,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PING_SECONDS = 0.1  # between two questions
+IDLE_PINGS = 10  # one of so many is asked of a loop that waits for events: to wake it costs more than all else here
 OWN_FAULT = "its own code ran or waited"
 _FRAMES = 12  # innermost ones of the stack that a line shows
-_PRESSURE = Path("/proc/pressure/cpu")
+_PRESSURE = "/proc/pressure/cpu"
 
 logger = logging.getLogger(__name__)
 
@@ -88,7 +93,11 @@ class _Monitor(threading.Thread):
 
     def run(self) -> None:
         """Ask the loop again and again."""
+        idle = 0
         while not self._stopped.wait(PING_SECONDS):
+            idle = idle + 1 if self._is_idle() else 0
+            if idle % IDLE_PINGS:
+                continue
             before = self._usage()
             self._answered.clear()
             try:
@@ -97,6 +106,11 @@ class _Monitor(threading.Thread):
                 return  # the loop is closed
             if not self._answered.wait(self._limit):
                 self._report(before)
+
+    def _is_idle(self) -> bool:
+        """Return whether the loop waits for events, in its selector."""
+        frame = sys._current_frames().get(self._thread.ident or 0)  # noqa: SLF001 - documented, for debuggers
+        return frame is not None and frame.f_code.co_filename == selectors.__file__
 
     def _report(self, before: Usage) -> None:
         """Note what runs, wait until the loop answers, and log a line."""
@@ -129,14 +143,25 @@ class _Monitor(threading.Thread):
         return Usage(time.monotonic(), cpu, time.process_time(), self._waited(), machine_waited())
 
     def _waited(self) -> float:
-        schedule = Path(f"/proc/self/task/{self._thread.native_id}/schedstat")
-        return int(schedule.read_text(encoding="ascii").split()[1]) / 1e9 if schedule.exists() else 0.0
+        counters = _content(f"/proc/self/task/{self._thread.native_id}/schedstat").split()
+        return int(counters[1]) / 1e9 if len(counters) > 1 else 0.0
 
 
 def machine_waited() -> float:
     """Return for how long any task of the machine has waited for a CPU (Linux with pressure stall information)."""
+    total = _content(_PRESSURE).partition(b"total=")[2].split()
+    return int(total[0]) / 1e6 if total else 0.0
+
+
+def _content(path: str) -> bytes:
+    """Return what a file of /proc holds, nothing if there is none: ten times a second, so without a layer between."""
     try:
-        total = _PRESSURE.read_text(encoding="ascii").partition("total=")[2].split()[0]
-    except (OSError, IndexError):
-        return 0.0
-    return int(total) / 1e6
+        file = os.open(path, os.O_RDONLY)
+    except OSError:
+        return b""
+    try:
+        return os.read(file, 1_000)
+    except OSError:
+        return b""
+    finally:
+        os.close(file)

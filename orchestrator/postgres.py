@@ -21,15 +21,19 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import IO, Any
-from urllib.parse import parse_qsl, quote, unquote, urlsplit
+from urllib.parse import quote
 
 import psycopg
+from psycopg.conninfo import conninfo_to_dict
+from psycopg.pq import Conninfo
 
 DATABASE = "scriptorium"
 USER = "postgres"
 START_SECONDS = 60.0  # after a crash the server may need a while to recover
 POLL_SECONDS = 0.05
 SOCKET = ".s.PGSQL.5432"
+_NAMES = {"NAME": "dbname", "USER": "user", "PASSWORD": "password", "HOST": "host", "PORT": "port"}  # Django's, libpq's
+_OPTIONS = frozenset(option.keyword.decode() for option in Conninfo.get_defaults())
 _SOCKET_PATH_LIMIT = 100  # bytes; the kernel's limit for a socket's whole path is 107
 _LOG_LINES = 8  # of the server's log, in an error
 
@@ -45,29 +49,45 @@ def url(data_dir: Path) -> str:
     return f"postgresql://{USER}@/{DATABASE}?host={quote(str(socket_dir(data_dir)), safe='')}"
 
 
+def parameters(database_url: str, *, variable: str = "DATABASE_URL") -> dict[str, str]:
+    """Return libpq's parameters of a URL like `postgresql://user:password@host:port,host:port/name?option=value`.
+
+    All of libpq's options may be used (PostgreSQL's manual, "Connection URIs").
+
+    Args:
+        database_url: The URL.
+        variable: Where it stands; an error names it, and shows no part of the URL but the name of an option.
+
+    Raises:
+        PostgresError: it is no such URL, or has an option that libpq does not know.
+    """
+    wrong = f"{variable} must look like postgresql://user:password@host:5432/name"
+    if not database_url.startswith(("postgresql://", "postgres://")):
+        raise PostgresError(wrong)
+    query = database_url.partition("?")[2]
+    for name in (option.partition("=")[0] for option in query.split("&") if option):
+        if name not in _OPTIONS:
+            raise PostgresError(f"{variable} has the option {name!r}, which libpq does not know")
+    try:
+        found = {name: str(value) for name, value in conninfo_to_dict(database_url).items()}
+    except psycopg.ProgrammingError:
+        raise PostgresError(wrong) from None  # the cause would show the password
+    ports = [port for port in found.get("port", "").split(",") if port]
+    if not all(port.isascii() and port.isdigit() for port in ports) or not {"dbname", "service"} & found.keys():
+        raise PostgresError(wrong)
+    return found
+
+
 def django_database(database_url: str) -> dict[str, Any]:
-    """Return Django's description of a `postgresql://user:password@host:port/name?option=value` URL.
+    """Return Django's description of a URL, which may name several hosts.
 
     Raises:
         PostgresError: it is no such URL.
     """
-    wrong = PostgresError("DATABASE_URL must look like postgresql://user:password@host:5432/name")
-    try:
-        parts = urlsplit(database_url)
-        port = parts.port
-    except ValueError:
-        raise wrong from None  # the cause would show the password
-    if parts.scheme not in {"postgresql", "postgres"} or not parts.path.strip("/"):
-        raise wrong
-    options = dict(parse_qsl(parts.query))
-    host = options.pop("host", None) or unquote(parts.hostname or "")
+    options = parameters(database_url)
     return {
         "ENGINE": "orchestrator.pooled_postgresql",
-        "NAME": unquote(parts.path.strip("/")),
-        "USER": unquote(parts.username or ""),
-        "PASSWORD": unquote(parts.password or ""),
-        "HOST": host,
-        "PORT": str(port or ""),
+        **{key: options.pop(name, "") for key, name in _NAMES.items()},
         "OPTIONS": options,
     }
 

@@ -78,6 +78,8 @@ TEMPLATES = [
 ]
 
 # --- database -------------------------------------------------------------------------------------------------------
+# Given, it leads to the server itself, and DATABASE_URL through a pooler in transaction mode: see docs/databases.md.
+DATABASE_DIRECT_URL = env.text("DATABASE_DIRECT_URL", "")
 _DATABASE = postgres.django_database(DATABASE_URL or postgres.url(DATA_DIR))
 _POOL = {
     "min_size": 1,
@@ -88,21 +90,31 @@ _POOL = {
     # The pool waits twice as long after each failed try, up to this; then it starts anew with the next caller.
     "reconnect_timeout": 3.0,
 }
+# Our statements are short: to compile them (JIT) takes longer than to carry them out.
 # A process that is paused within a transaction would hold its locks for as long as it sleeps.
 _IDLE_MS = env.integer("DATABASE_IDLE_TRANSACTION_SECONDS", 10, minimum=1) * 1000
-_OPTIONS = f"{_DATABASE['OPTIONS'].get('options', '')} -c idle_in_transaction_session_timeout={_IDLE_MS}".strip()
+_SESSION = f"-c jit=off -c idle_in_transaction_session_timeout={_IDLE_MS}"
+_OPTIONS = f"{_SESSION} {_DATABASE['OPTIONS'].get('options', '')}".strip()  # what the URL says goes last, and holds
 # Over TCP: a database host that has vanished without a word is noticed within half a minute, and not after hours.
 _ALIVE = {"keepalives_idle": 15, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 30_000}
 # For an answer. Then the connection is closed, and who asked is told of an outage; migrations have no limit.
 DATABASE_WAIT_SECONDS = env.number("DATABASE_WAIT_SECONDS", 30.0, minimum=1.0)
+# What comes again and again is prepared. A pooler gives each transaction another session: nothing is prepared or set.
+_OWN_SESSION = {"prepare_threshold": None} if DATABASE_DIRECT_URL else {"prepare_threshold": 2, "options": _OPTIONS}
 DATABASES = {
     "default": {
         **_DATABASE,
         "CONN_HEALTH_CHECKS": True,
-        # What comes again and again is prepared; a pooler in between has to follow (PgBouncer can from 1.21 on).
-        "OPTIONS": {**_ALIVE, **_DATABASE["OPTIONS"], "options": _OPTIONS, "pool": _POOL, "prepare_threshold": 2},
+        "DISABLE_SERVER_SIDE_CURSORS": bool(DATABASE_DIRECT_URL),
+        "OPTIONS": {**_ALIVE, **_DATABASE["OPTIONS"], **_OWN_SESSION, "pool": _POOL},
     }
 }
+# What needs a session of its own goes here: LISTEN, and the journal with its prepared statements.
+DIRECT_DATABASE: dict[str, object] = {}
+if DATABASE_DIRECT_URL:
+    _DIRECT = postgres.parameters(DATABASE_DIRECT_URL, variable="DATABASE_DIRECT_URL")
+    _DIRECT["options"] = f"{_SESSION} -c statement_timeout=0 {_DIRECT.get('options', '')}".strip()
+    DIRECT_DATABASE = {**_ALIVE, **_DIRECT}
 DATABASE_THREADS = env.integer("DATABASE_THREADS", 2, minimum=1)  # of a process, for what no request waits for
 # Those threads and the journal's have a pool of their own, with a connection for each: requests cannot use it up.
 BACKGROUND_POOL = {"max_size": DATABASE_THREADS + 1, "timeout": 10.0, "max_waiting": 0}
@@ -216,7 +228,7 @@ PROCRASTINATE_WORKER_DEFAULTS = {
     "concurrency": WORKER_CONCURRENCY,
     "delete_jobs": "always",
     "fetch_job_polling_interval": 0.4,
-    "abort_job_polling_interval": 0.4,
+    "abort_job_polling_interval": 3600.0,  # our jobs are not aborted: the executions that they carry on are cancelled
     "shutdown_graceful_timeout": 0,  # the worker itself gives the executions their time
     "update_heartbeat_interval": HEARTBEAT_SECONDS,
     "stalled_worker_timeout": RUNNER_SILENT_SECONDS,

@@ -8,10 +8,14 @@ from collections.abc import Sequence
 
 from django.apps import apps
 
+from orchestrator import env
+
 #: Commands that look at code alone.
 WITHOUT_DATABASE = frozenset(
     {"demo", "help", "version", "check", "spectacular", "collectstatic", "findstatic", "diffsettings"}
 )
+#: Commands that go through a pooler, where there is one; all others are short, or need a session (`migrate`).
+THROUGH_POOLER = frozenset({"serve", "worker", "relay", "doctor"})
 _QUESTIONS = frozenset({"-h", "--help", "--version"})
 
 
@@ -28,12 +32,21 @@ def prepare(arguments: Sequence[str] | None = None) -> None:
         gc.disable()  # what is imported stays: a third of a start went into looking for garbage in it
     if arguments is not None and not _needs_database(arguments):
         return
+    if arguments is not None and arguments[0] not in THROUGH_POOLER:
+        _go_past_the_pooler()
     from django.conf import settings  # noqa: PLC0415 - only now are they named
 
     from orchestrator import postgres  # noqa: PLC0415
 
     if not settings.DATABASE_URL:
         postgres.ensure_running(settings.DATA_DIR)
+
+
+def _go_past_the_pooler() -> None:
+    if direct := env.text("DATABASE_DIRECT_URL", ""):
+        os.environ["DATABASE_URL"] = direct
+        for name in ("DATABASE_DIRECT_URL", "DATABASE_DIRECT_URL_FILE"):
+            os.environ.pop(name, None)
 
 
 def complete() -> None:

@@ -50,6 +50,11 @@ class Server:
         self.settings = settings
         self._process: subprocess.Popen[bytes] | None = None
 
+    @property
+    def pid(self) -> int | None:
+        """The number of its first process; None: it does not run."""
+        return self._process.pid if self._process is not None else None
+
     def url(self, user: str = OWNER, *, host: str = "127.0.0.1", **options: str) -> str:
         """Return the URL of the database for a user."""
         return url_of([self], user, host=host, **options)
@@ -72,12 +77,12 @@ class Server:
         where = ["-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=", "-p", str(self.port)]
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                _as_server(["postgres", "-D", str(self.data), *where, *options]),
+                as_server([_program("postgres"), "-D", str(self.data), *where, *options]),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 cwd=self._folder,
-                preexec_fn=_end_with_us,
+                preexec_fn=end_with_us,
             )
         wait_until(self._answers, what=f"the start of {self.name}")
 
@@ -118,7 +123,7 @@ class Server:
             target = self.data / name
             shutil.copyfile(source, target)
             target.chmod(0o600)
-            _give(target)
+            give(target)
         self.change(ssl="on")
 
     def _answers(self) -> bool:
@@ -148,9 +153,9 @@ class Servers:
         """Return a new server that runs, with `owner` and its empty database."""
         folder = self._folder / str(len(self._made))
         folder.mkdir()
-        _give(folder)
+        give(folder)
         (password := folder / "password").write_text(PASSWORD, encoding="ascii")
-        _give(password)
+        give(password)
         server = Server(folder, name="primary", settings={"fsync": "off", **settings})
         _run("initdb", "-D", str(server.data), "-U", ADMIN, "-A", "scram-sha-256", f"--pwfile={password}",
              "-E", "UTF8", "--locale=C.UTF-8", "--no-sync")  # fmt: skip
@@ -187,7 +192,7 @@ class Servers:
 def servers() -> Iterator[Servers]:
     """Provide what makes servers, in a temporary folder; stop them and remove it afterwards."""
     folder = Path(tempfile.mkdtemp(prefix="scriptorium-postgresql-"))
-    _give(folder)
+    give(folder)
     made = Servers(folder)
     try:
         yield made
@@ -197,25 +202,31 @@ def servers() -> Iterator[Servers]:
 
 
 def _run(program: str, *arguments: str) -> None:
-    done = subprocess.run(_as_server([program, *arguments]), capture_output=True, text=True, check=False, cwd="/")
+    command = as_server([_program(program), *arguments])
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd="/")
     assert done.returncode == 0, done.stderr
 
 
-def _as_server(command: list[str]) -> list[str]:
+def as_server(command: list[str]) -> list[str]:
+    """Return a command as a user that such servers accept: they refuse to be root."""
+    if os.geteuid() != 0:
+        return command
+    return ["setpriv", f"--reuid={_NOBODY}", f"--regid={_NOBODY}", "--clear-groups", "--pdeathsig", "INT", *command]
+
+
+def _program(name: str) -> str:
     folder = programs()
     assert folder is not None, "no PostgreSQL is installed"
-    words = [str(folder / command[0]), *command[1:]]
-    if os.geteuid() != 0:
-        return words
-    return ["setpriv", f"--reuid={_NOBODY}", f"--regid={_NOBODY}", "--clear-groups", "--pdeathsig", "INT", *words]
+    return str(folder / name)
 
 
-def _give(path: Path) -> None:
+def give(path: Path) -> None:
+    """Have a file or folder belong to the user that the servers run as."""
     if os.geteuid() == 0:
         os.chown(path, _NOBODY, _NOBODY)
 
 
-def _end_with_us() -> None:
+def end_with_us() -> None:
     """Have the kernel stop the server when the tests are killed; Linux alone can."""
     if platform.system() == "Linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGINT)

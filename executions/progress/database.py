@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.conf import settings
 from django.db import connection
 
 CONNECT_SECONDS = 10
@@ -15,3 +16,10 @@ def connection_parameters() -> dict[str, Any]:
     for name in ("cursor_factory", "context"):  # these fit Django's own cursors only
         parameters.pop(name, None)
     return {"connect_timeout": CONNECT_SECONDS, **parameters}
+
+
+def direct_parameters() -> dict[str, Any]:
+    """Return those of a connection with a session of its own: past a pooler, where there is one."""
+    if settings.DIRECT_DATABASE:
+        return {"connect_timeout": CONNECT_SECONDS, **settings.DIRECT_DATABASE}
+    return connection_parameters()

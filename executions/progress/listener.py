@@ -15,9 +15,10 @@ from common.database_server import look_async, server
 from executions.drafts import CHANNEL as DRAFTS
 from executions.engine.errors import Unavailable
 from executions.progress.cursor import EventLog
-from executions.progress.database import connection_parameters
+from executions.progress.database import direct_parameters
 from executions.progress.live import LiveDrafts
 from executions.progress.log import FeedTable
+from executions.progress.notifications import notifications
 from executions.progress.notifier import CHANNEL
 from executions.progress.publisher import ProgressPublisher
 
@@ -51,17 +52,15 @@ async def listen(
     while True:
         try:
             async with await AsyncConnection.connect(
-                **connection_parameters(), autocommit=True, application_name="scriptorium-listener"
+                **direct_parameters(), autocommit=True, application_name="scriptorium-listener"
             ) as connection:
                 for each in channels:
                     await connection.execute(SQL("LISTEN {}").format(Identifier(each)))
                 await look_async(connection)
                 pause = FIRST_RETRY_SECONDS
                 await connected()
-                while True:
-                    async for notification in connection.notifies(timeout=PROBE_SECONDS):
-                        await hear(notification.payload, channel=notification.channel)
-                    await look_async(connection)
+                async for notification in notifications(connection, silent_seconds=PROBE_SECONDS):
+                    await hear(notification.payload, channel=notification.channel)
         except Exception as error:
             if is_passing(error):
                 logger.warning("The listener has no connection; trying again in %.1f s: %s", pause, error)

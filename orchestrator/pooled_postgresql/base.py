@@ -38,11 +38,12 @@ def check(connection: Connection[Any]) -> None:
     A limit is set only when it changes, and then in place of the empty query that would show that the connection works:
     neither kind of request waits for the server once more. Now and then a look at the server takes that place. A
     connection that left its pool a moment ago is trusted: if it is lost all the same, the first statement says so.
+    Through a pooler there is no session to set a limit in.
 
     Raises:
         psycopg.Error: the connection is lost.
     """
-    wanted = limits().read_statement_seconds if is_reading() else 0
+    wanted = limits().read_statement_seconds if is_reading() and not settings.DATABASE_DIRECT_URL else 0
     trusted = time.monotonic() - _used.get(connection, 0.0) <= TRUST_SECONDS
     _used[connection] = time.monotonic()
     if server.is_due():

@@ -9,17 +9,25 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import connection, transaction
 from procrastinate import App, sql
 from procrastinate.contrib.django import app
 from procrastinate.contrib.django.models import ProcrastinateJob
 from procrastinate.jobs import Job, Status
 
 import executions.taking
+from executions import line
 from executions.jobs import QUEUE, enqueue_prune
 from executions.taking import AT_ONCE, connector
 from executions.threads import in_thread
 from tests.executions.moves import outage, start
 from tests.waiting import HANG_SECONDS
+
+_JOBS = """
+INSERT INTO procrastinate_jobs (queue_name, task_name, lock, args, status, priority)
+SELECT 'executions', 'executions.advance', number::text, jsonb_build_object('user', mod(number, 20)), 'todo', -number
+FROM generate_series(1, %s) AS made (number)
+"""
 
 
 class Watched:
@@ -195,3 +203,136 @@ async def test_other_jobs_than_those_of_executions_are_taken_as_well(ann: User) 
         job = await worker.take()
         assert job is not None
         assert job.task_name == "executions.prune"
+
+
+@asynccontextmanager
+async def listening(worker: Watched) -> AsyncIterator[asyncio.Event]:
+    """Have the worker listen, and provide what is set whenever it is told of jobs."""
+    told = asyncio.Event()
+
+    async def hear(**_: Any) -> None:
+        told.set()
+
+    task = asyncio.create_task(worker.jobs.listen_for_jobs(on_notification=hear, queues=[QUEUE]))
+    async with asyncio.timeout(HANG_SECONDS):
+        await told.wait()
+    told.clear()
+    yield told
+    task.cancel()
+    await asyncio.wait({task})
+
+
+def looks(monkeypatch: pytest.MonkeyPatch, worker: Watched) -> list[str]:
+    """Return where each statement that looks for jobs is noted."""
+    sent: list[str] = []
+    ask = worker.taker.execute_query_all_async
+
+    async def note(query: str, **arguments: Any) -> Any:
+        sent.append(query)
+        return await ask(query, **arguments)
+
+    monkeypatch.setattr(worker.taker, "execute_query_all_async", note)
+    return sent
+
+
+def cut_listeners() -> None:
+    """Have the server end the connections that listen."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE application_name = 'scriptorium-listener' AND datname = current_database()"
+        )
+
+
+async def test_where_no_job_waits_it_is_not_looked_again_until_one_is_told_of(
+    ann: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(executions.taking, "QUIET_SECONDS", HANG_SECONDS)
+    async with taking(room=5) as worker, listening(worker) as told:
+        sent = looks(monkeypatch, worker)
+        assert [await worker.take() for _ in range(10)] == [None] * 10
+        assert len(sent) == 3  # two looks, and whether any waits
+        await in_thread(start, ann)
+        async with asyncio.timeout(HANG_SECONDS):
+            await told.wait()
+        assert await worker.take() is not None
+
+
+async def test_a_worker_that_does_not_listen_goes_on_looking(monkeypatch: pytest.MonkeyPatch, ann: User) -> None:
+    monkeypatch.setattr(executions.taking, "QUIET_SECONDS", HANG_SECONDS)
+    async with taking(room=5) as worker:
+        assert [await worker.take() for _ in range(5)] == [None] * 5
+        await in_thread(start, ann)
+        assert await worker.take() is not None
+
+
+async def test_where_a_job_waits_for_a_lock_it_is_looked_again(
+    jobs: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another worker holds the lock, and does not say when it lets go."""
+    monkeypatch.setattr(executions.taking, "QUIET_SECONDS", HANG_SECONDS)
+    same = await in_thread(lambda: ProcrastinateJob.objects.get(id=jobs[0]).lock)
+    await in_thread(ProcrastinateJob.objects.filter(id__in=jobs[1:]).update, lock=same)
+    async with taking(room=1) as other, taking(room=5) as worker:
+        assert await other.take() is not None
+        async with listening(worker):
+            assert [await worker.take() for _ in range(4)] == [None] * 4
+            await in_thread(ProcrastinateJob.objects.filter(id=jobs[0]).delete)
+            following = await worker.take()
+        assert following is not None
+        assert following.id == jobs[1]
+
+
+async def test_jobs_that_are_handed_back_are_told_of(jobs: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(executions.taking, "QUIET_SECONDS", HANG_SECONDS)
+    async with taking(room=5) as leaving, taking(room=5) as staying:
+        assert await leaving.take() is not None
+        async with listening(staying) as told:
+            await in_thread(ProcrastinateJob.objects.filter(status="todo").delete)
+            assert [await staying.take() for _ in range(4)] == [None] * 4
+            await leaving.taker.leave()
+            async with asyncio.timeout(HANG_SECONDS):
+                await told.wait()
+            assert await staying.take() is not None
+
+
+async def test_a_job_that_came_while_the_listener_was_cut_off_is_told_of_when_it_is_back(
+    ann: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(executions.taking, "QUIET_SECONDS", HANG_SECONDS)
+    async with taking(room=5) as worker, listening(worker) as told:
+        assert [await worker.take() for _ in range(4)] == [None] * 4
+        await in_thread(cut_listeners)
+        async with asyncio.timeout(HANG_SECONDS):
+            await told.wait()
+        await in_thread(start, ann)
+        assert await worker.take() is not None
+
+
+def test_the_first_job_is_found_by_index_whatever_statistics_say(ann: User) -> None:
+    """The planner believes that the table is empty, and would read and sort all jobs for each that is taken."""
+    many = 3000
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("ANALYZE procrastinate_jobs")
+        cursor.execute(_JOBS, [many])
+        cursor.execute("INSERT INTO procrastinate_workers DEFAULT VALUES RETURNING id")
+        worker_id = cursor.fetchone()[0]
+        read = (
+            "SELECT pg_stat_get_xact_tuples_returned(id) + pg_stat_get_xact_tuples_fetched(id) "
+            "FROM (SELECT 'procrastinate_jobs'::regclass) AS jobs (id)"
+        )
+        cursor.execute(read)
+        before = cursor.fetchone()[0]
+        cursor.execute("SELECT id FROM executions_take_jobs('{executions}', %s, 10, 1000)", [worker_id])
+        assert len(cursor.fetchall()) == 10
+        cursor.execute(read)
+        assert cursor.fetchone()[0] - before < many  # rows that were read
+        transaction.set_rollback(True)
+
+
+@pytest.mark.parametrize("room", [1, 5])
+async def test_no_connection_compiles_its_plans(room: int, ann: User) -> None:
+    async with taking(room=room) as worker:
+        found = await worker.taker.execute_query_one_async("SELECT current_setting('jit') AS jit")
+        assert found == {"jit": "off"}
+    assert await line.reading.fetch_all([("SELECT current_setting('jit')", [])]) == [[("off",)]]

@@ -41,7 +41,7 @@ def _answer(client: httpx.Client, execution_id: str, step: str, answers: dict[st
     return client.post(f"/executions/{execution_id}/steps/{step}/clarification", json={"answers": answers})
 
 
-def _answer_all(client: httpx.Client, execution_id: str) -> None:
+def answer_all(client: httpx.Client, execution_id: str) -> None:
     """Answer whatever is asked until the execution ends."""
     while wait_for_status(client, execution_id, "waiting", "completed")["status"] == "waiting":
         step, questions = _questions(client, execution_id)
@@ -65,7 +65,7 @@ def test_two_people_who_answer_differently_at_once_get_one_yes_one_no_and_one_co
             posts = [pool.submit(_answer, client, execution_id, step, answers) for answers in (first, second)]
             codes = sorted(post.result().status_code for post in posts)
         assert codes == [200, 409]
-        _answer_all(client, execution_id)
+        answer_all(client, execution_id)
         events = [(event, data["step_id"]) for _, event, data in stream(client, execution_id)]
         assert events.count(("clarification_answered", step)) == 1
         assert events.count(("step_completed", step)) == 1

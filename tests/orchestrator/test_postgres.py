@@ -229,6 +229,42 @@ def test_a_database_url_becomes_djangos_description_of_it() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        (
+            "postgresql://u@a:5432,b:5433,c/n?target_session_attrs=read-write",
+            {"HOST": "a,b,c", "PORT": "5432,5433,", "OPTIONS": {"target_session_attrs": "read-write"}},
+        ),
+        ("postgres://u@/n?host=a,b&port=1,2", {"HOST": "a,b", "PORT": "1,2", "OPTIONS": {}}),
+        ("postgresql://u@[2001:db8::1]:5433/n", {"HOST": "2001:db8::1", "PORT": "5433", "OPTIONS": {}}),
+        (
+            "postgresql://u@h/n?sslmode=verify-full&sslrootcert=/etc/ca%20s/ca.pem&channel_binding=require",
+            {"OPTIONS": {"sslmode": "verify-full", "sslrootcert": "/etc/ca s/ca.pem", "channel_binding": "require"}},
+        ),
+        ("postgresql://?service=ours", {"NAME": "", "OPTIONS": {"service": "ours"}}),
+        (
+            "postgresql://h/n?passfile=/run/secrets/pgpass",
+            {"PASSWORD": "", "OPTIONS": {"passfile": "/run/secrets/pgpass"}},
+        ),
+        (
+            "postgresql://h/n?options=-c%20work_mem%3D64MB%20-c%20lock_timeout%3D1s",
+            {"OPTIONS": {"options": "-c work_mem=64MB -c lock_timeout=1s"}},
+        ),
+    ],
+)
+def test_what_libpq_reads_in_a_url_is_read(url: str, expected: dict[str, object]) -> None:
+    described = postgres.django_database(url)
+    assert {name: described[name] for name in expected} == expected
+
+
+def test_an_option_that_libpq_does_not_know_is_named_and_nothing_else() -> None:
+    with pytest.raises(postgres.PostgresError, match="'sslmod'") as refused:
+        postgres.parameters("postgresql://u:secret@h/n?sslmod=require", variable="DATABASE_DIRECT_URL")
+    assert "secret" not in str(refused.value)
+    assert str(refused.value).startswith("DATABASE_DIRECT_URL ")
+
+
 def test_a_socket_directory_in_the_url_is_the_host(tmp_path: Path) -> None:
     described = postgres.django_database(postgres.url(tmp_path))
     assert described["HOST"] == str(postgres.socket_dir(tmp_path))
@@ -236,7 +272,17 @@ def test_a_socket_directory_in_the_url_is_the_host(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", ["mysql://u:secret@h/n", "postgresql://u:secret@h", "postgresql://u:secret@h:no/n", "secret"]
+    "wrong",
+    [
+        "mysql://u:secret@h/n",
+        "postgresql://u:secret@h",
+        "postgresql://u:secret@h:no/n",
+        "postgresql://u:secret@h:5432,i:no/n",
+        "postgresql://u:secret%@h/n",
+        "postgresql://u:secret@[::1/n",
+        "host=h dbname=n password=secret",
+        "secret",
+    ],
 )
 def test_a_wrong_database_url_is_refused_without_showing_it(wrong: str) -> None:
     with pytest.raises(postgres.PostgresError) as refused:

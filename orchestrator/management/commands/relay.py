@@ -28,6 +28,7 @@ class Command(BaseCommand):
         if not settings.GRIP_URL:
             raise CommandError("Set GRIP_URL to Pushpin's control endpoint, http://127.0.0.1:5561?verify-key=….")
         lifecycle.end_on_signals()
+        asyncio.run(lifecycle.wait_for_database())
         asyncio.run(self._relay())
 
     async def _relay(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from orchestrator.server import CannotListen, Server  # isort: skip  # before anything that touches Twisted's reactor
 
+import asyncio
 from argparse import ArgumentParser
 from typing import Any
 
@@ -38,6 +39,7 @@ class Command(BaseCommand):
         if not 1 <= options["port"] <= 65_535:
             raise CommandError(f"PORT={options['port']} is not a port to listen on; choose one from 1 to 65535.")
         lifecycle.prepare_embedded_database()
+        asyncio.run(lifecycle.wait_for_database())
         server = self._server(options)
         stop_keeping = None if settings.DATABASE_URL else postgres.keep_running(settings.DATA_DIR)
         try:

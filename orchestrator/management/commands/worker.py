@@ -23,6 +23,7 @@ class Command(BaseCommand):
         """Work until a signal says to stop."""
         lifecycle.end_on_signals()
         lifecycle.prepare_embedded_database()
+        asyncio.run(lifecycle.wait_for_database())
         stop_keeping = None if settings.DATABASE_URL else postgres.keep_running(settings.DATA_DIR)
         try:
             asyncio.run(self._work(lifecycle.worker_name()))

@@ -1,0 +1,165 @@
+"""What the doctor says of a database server, each sentence on a server that is so."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from orchestrator import diagnosis
+from orchestrator.diagnosis import Finding, Level
+from tests.journeys.processes import ROOT, Machine, free_port
+from tests.poolers import pgbouncer
+from tests.postgresql_servers import ADMIN, OWNER, Server, Servers, give, servers
+
+pytestmark = pytest.mark.postgresql
+
+Look = Callable[[psycopg.Connection[tuple[object, ...]]], Iterator[Finding]]
+
+
+@pytest.fixture(scope="module")
+def made() -> Iterator[Servers]:
+    """What makes the servers of this module."""
+    with servers() as every:
+        yield every
+
+
+@pytest.fixture(scope="module")
+def server(made: Servers) -> Server:
+    """A server that tests change and leave as it was."""
+    return made.make(fsync="on")
+
+
+def said(server: Server, look: Look, *, user: str = OWNER) -> list[tuple[Level, str]]:
+    """Return what a look at a server finds."""
+    with server.connect(user) as connection:
+        return [(finding.level, finding.text) for finding in look(connection)]
+
+
+@pytest.fixture
+def changed(server: Server) -> Iterator[Callable[..., None]]:
+    """Return what changes settings of the server until the test ends."""
+    yield server.change
+    server.execute("ALTER SYSTEM RESET ALL")
+    server.execute("SELECT pg_reload_conf()")
+    server.restart()
+
+
+@pytest.mark.parametrize("look", [diagnosis.encoding, diagnosis.rights, diagnosis.durability, diagnosis.clock])
+def test_of_a_server_as_it_should_be_nothing_is_said(server: Server, look: Look) -> None:
+    assert said(server, look) == []
+
+
+@pytest.mark.parametrize("look", [diagnosis.version, diagnosis.writable, diagnosis.connections])
+def test_what_is_as_it_should_be_is_named(server: Server, look: Look) -> None:
+    assert [level for level, _ in said(server, look)] == [Level.GOOD]
+
+
+@pytest.mark.parametrize(
+    ("look", "settings", "expected"),
+    [
+        (diagnosis.writable, {"default_transaction_read_only": "on"}, "read-only by default"),
+        (diagnosis.durability, {"full_page_writes": "off"}, "full_page_writes is off"),
+        (diagnosis.durability, {"synchronous_commit": "off"}, "synchronous_commit is off"),
+        (diagnosis.durability, {"synchronous_standby_names": "gone"}, "no replica is connected"),
+    ],
+)
+def test_what_must_be_mended_is_said(
+    server: Server, changed: Callable[..., None], look: Look, settings: dict[str, str], expected: str
+) -> None:
+    changed(**settings)
+    [(level, text)] = said(server, look)
+    assert level is Level.WRONG
+    assert expected in text
+
+
+@pytest.mark.parametrize(("limit", "level"), [(1, Level.WRONG), (39, Level.WRONG), (60, Level.GOOD)])
+def test_connections_are_counted_against_each_limit(server: Server, limit: int, level: Level) -> None:
+    server.execute(f"ALTER ROLE owner CONNECTION LIMIT {limit}")
+    try:
+        [(found, text)] = said(server, diagnosis.connections)
+    finally:
+        server.execute("ALTER ROLE owner CONNECTION LIMIT -1")
+    assert (found, f"gives {limit} connections" in text) == (level, True)
+
+
+def test_a_role_that_may_do_too_little_or_too_much_is_named(server: Server) -> None:
+    server.execute("CREATE TABLE strange (id serial)")
+    server.execute("REVOKE CREATE ON SCHEMA public FROM pg_database_owner")
+    try:
+        few, much = said(server, diagnosis.rights), said(server, diagnosis.rights, user=ADMIN)
+    finally:
+        server.execute("GRANT CREATE ON SCHEMA public TO pg_database_owner")
+        server.execute("DROP TABLE strange")
+    assert [level for level, _ in few] == [Level.NOTE, Level.WRONG]
+    assert "cannot migrate" in few[0][1]
+    assert "may not read and write strange, strange_id_seq" in few[1][1]
+    assert [level for level, _ in much] == [Level.NOTE]
+    assert "superuser" in much[0][1]
+
+
+def test_a_replica_is_no_server_to_write_to_and_may_lose_the_last_seconds(made: Servers) -> None:
+    primary = made.make()
+    replica = made.replica(primary)
+    assert [(level, "replica" in text) for level, text in said(replica, diagnosis.writable)] == [(Level.WRONG, True)]
+    assert (Level.NOTE, True) in [
+        (level, "asynchronously" in text) for level, text in said(primary, diagnosis.durability)
+    ]
+
+
+def test_a_database_in_another_encoding_is_refused(server: Server) -> None:
+    server.execute("CREATE DATABASE odd OWNER owner ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0")
+    with server.connect(database="odd") as connection:
+        [found] = diagnosis.encoding(connection)
+    assert found.level is Level.WRONG
+    assert "LATIN1" in found.text
+
+
+def doctor(folder: Path, **environment: str) -> tuple[int, str]:
+    """Return the exit code of `manage.py doctor`, and what it printed."""
+    installed = Machine(folder, environment={"LOCAL": "1", **environment})
+    words = [sys.executable, "manage.py", "doctor"]
+    done = subprocess.run(
+        words, cwd=ROOT, env=installed._env({}), capture_output=True, text=True, timeout=120, check=False
+    )
+    return done.returncode, done.stdout
+
+
+def test_it_ends_with_1_until_the_tables_are_there(server: Server, tmp_path: Path) -> None:
+    code, text = doctor(tmp_path, DATABASE_URL=server.url())
+    assert code == 1
+    assert "migrations are missing" in text
+    Machine(tmp_path, environment={"LOCAL": "1", "DATABASE_URL": server.url()}).manage("migrate", "--verbosity", "0")
+    code, text = doctor(tmp_path, DATABASE_URL=server.url())
+    assert (code, "WRONG" in text, "All migrations are applied." in text) == (0, False, True), text
+    server.execute("INSERT INTO django_migrations (app, name, applied) VALUES ('executions', '9999_later', now())")
+    code, text = doctor(tmp_path, DATABASE_URL=server.url())
+    assert (code, "executions.9999_later" in text) == (1, True)
+
+
+@pytest.mark.parametrize("url", ["postgresql://u:secret@127.0.0.1:{}/n", "postgresql://u:secret@nowhere.invalid:{}/n"])
+def test_a_database_that_cannot_be_reached_is_said_without_its_password(tmp_path: Path, url: str) -> None:
+    code, text = doctor(tmp_path, DATABASE_URL=url.format(free_port()))
+    assert (code, "cannot be reached" in text, "secret" in text) == (1, True, False)
+
+
+@pytest.mark.pgbouncer
+def test_a_pooler_needs_the_url_of_the_server_as_well(made: Servers, tmp_path: Path) -> None:
+    server = made.make(fsync="on")
+    (folder := server.data.parent / "pooler").mkdir()
+    give(folder)
+    Machine(tmp_path, environment={"LOCAL": "1", "DATABASE_URL": server.url()}).manage("migrate", "--verbosity", "0")
+    with pgbouncer(server, folder) as url:
+        code, text = doctor(tmp_path, DATABASE_URL=url)
+        assert (code, "set DATABASE_DIRECT_URL" in text) == (1, True)
+        code, text = doctor(tmp_path, DATABASE_URL=url, DATABASE_DIRECT_URL=url)
+        assert (code, "cannot be reached" in text) == (1, True)
+        code, text = doctor(tmp_path, DATABASE_URL=url, DATABASE_DIRECT_URL=server.url())
+        assert code == 0, text
+        assert "through a pooler" in text
+        assert "SET statement_timeout" in text
+        assert "SET jit = off" in text
