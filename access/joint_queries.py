@@ -65,7 +65,9 @@ def _sent(compiler: Any) -> Any:
 def _fill(queryset: Any, compiler: Any, rows: Rows) -> None:
     """Give a QuerySet its rows: Django makes of them what it makes of those that it has asked for itself."""
     compiler.execute_sql = lambda *_args, **_named: [rows]
-    query = queryset.query.chain()
+    own = queryset.query
+    query = own.chain()
     query.get_compiler = lambda *_args, **_named: compiler
     queryset._query = query  # noqa: SLF001 - to set `query` would forget what its rows are made into
     bool(queryset)
+    queryset._query = own  # noqa: SLF001 - what is derived from it asks for itself

@@ -15,6 +15,8 @@ from weakref import WeakKeyDictionary
 import psycopg
 from psycopg.pq import PipelineStatus
 
+from common.database_connections import NoAnswer, wait_seconds
+
 Connection = psycopg.Connection[Any]
 
 
@@ -106,6 +108,16 @@ class Cursor(psycopg.Cursor[Any]):
         send_kept(self.connection)
         super().executemany(*given, **options)
 
+    def copy(self, *given: Any, **options: Any) -> Any:
+        """Begin a COPY, as psycopg does."""
+        send_kept(self.connection)
+        return super().copy(*given, **options)
+
+    def stream(self, *given: Any, **options: Any) -> Any:
+        """Yield rows as they come, as psycopg does."""
+        send_kept(self.connection)
+        return super().stream(*given, **options)
+
 
 def _send(connection: Connection, kept: Sequence[Kept]) -> None:
     for each in kept:
@@ -122,9 +134,17 @@ def send_all(connection: Connection) -> None:
 
     In pipeline mode psycopg 3.3 leaves the rest of what a socket does not take at once (more than a few 100 kB) to the
     next statement, and waits for an answer if there is none: for ever, as the server waits for the rest.
+
+    Raises:
+        NoAnswer: it takes nothing, and says nothing, for too long.
     """
     ready = select.poll()
     ready.register(connection.pgconn.socket, select.POLLIN | select.POLLOUT)
+    limit = wait_seconds()
     while connection.pgconn.flush():
-        if any(event & select.POLLIN for _, event in ready.poll()):
+        found = ready.poll(None if limit is None else limit * 1000)
+        if not found:
+            connection.close()
+            raise NoAnswer("The database has not answered in time.")
+        if any(event & select.POLLIN for _, event in found):
             connection.pgconn.consume_input()  # a server that cannot say what it has to does not listen

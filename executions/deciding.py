@@ -134,7 +134,7 @@ class Decisions:
             step_totals=lambda step_id: self.page.step_totals(current.id, step_id),
             totals=lambda: self.page.totals(current.id),
             replied=self.page.replied,
-            is_bought=self.page.has_reply,
+            bought=self.page.bought,
             spent=lambda: self.page.spent(current.id),
             scope_room=lambda: self._scope_room(current.scope.id),
         )

@@ -40,7 +40,7 @@ FEW, CROWD = 8, 0.8  # items that are never halved; the share of all executions 
 
 
 class PostgresJournal:
-    """Stores the transitions of all runners of this process. One task writes; the runners wait for their own only."""
+    """Stores the transitions of all runners of this process. One task writes; each runner waits for its own."""
 
     def __init__(self, *, writing: line.Line = line.writing, reading: line.Line = line.reading) -> None:
         """Begin with nothing remembered; write over one connection without locks, and read over the other meanwhile."""
@@ -287,10 +287,7 @@ def apply(change_of: Transition, *, now: datetime) -> Execution:
 
 @transaction.atomic
 def create(change: Change, *, version_id: int | None = None) -> Execution:
-    """Store a new execution with its first events, at the latest as the transaction is committed.
-
-    The key of its workflow's version, which has to be there, is looked up if it is not given.
-    """
+    """Store a new execution with its first events; `version_id` is the key of its workflow's version, if known."""
     new = change.execution
     stored, events = stamp(change, current=replace(new, version=0), now=new.created_at)
     if version_id is None:

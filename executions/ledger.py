@@ -68,14 +68,16 @@ class Page:
         found = self._find(key)
         return found is not None and found.call.reply is not None
 
-    def has_reply(self, key: CallKey) -> bool:
-        """Whether a call that is not announced yet has its reply: the database has lost the start of its step.
+    def bought(self, key: CallKey) -> str | None:
+        """Return the request hash of a call that has its reply before it is announced; None: it has none.
+
+        The database has lost the start of its step then.
 
         Unlike `replied` this needs no second look as it is written: a call is announced once.
         """
         self._look_up(key)
         found = self._find(key)
-        return found is not None and found.call.reply is not None
+        return None if found is None or found.call.reply is None else found.call.request_hash
 
     def _look_up(self, key: CallKey) -> None:
         step = (key.execution_id, key.step_id)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
 
-from django.db import connection, transaction
+from django.db import IntegrityError, connection, transaction
 from django.db.models import Exists, Min, OuterRef, Q, TextField
 from django.db.models.functions import Cast
 from procrastinate.contrib.django.models import ProcrastinateJob
@@ -119,15 +120,11 @@ def overdue(*, now: datetime) -> list[UUID]:
     return list(rows.values_list("id", flat=True)[:AT_ONCE])
 
 
-def register(*, name: str, now: datetime) -> None:
-    """Announce a worker."""
-    models.Runner.objects.create(name=name, started_at=now, heartbeat_at=now)
-
-
 def beat(*, name: str, now: datetime) -> None:
     """Say that a worker is alive; one that was taken for dead announces itself again."""
     if not models.Runner.objects.filter(name=name).update(heartbeat_at=now):
-        register(name=name, now=now)
+        with suppress(IntegrityError), transaction.atomic():  # it was announced, and the answer was lost
+            models.Runner.objects.create(name=name, started_at=now, heartbeat_at=now)
 
 
 def unregister(*, name: str) -> None:

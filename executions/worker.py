@@ -77,9 +77,10 @@ class Worker:
         """Announce this worker, once the database is there; return False if it is told to stop before."""
         while not stop.is_set():
             try:
-                await in_thread(sweep.register, name=self.name, now=database_now())
+                await in_thread(sweep.beat, name=self.name, now=database_now())
                 return True
             except Unavailable as error:
+                self._missed_at = time.monotonic()
                 logger.warning("the worker waits for the database: %s", error.__cause__ or error)
                 with suppress(TimeoutError):
                     await asyncio.wait_for(stop.wait(), RESTART_SECONDS)

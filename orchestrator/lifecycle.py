@@ -21,7 +21,7 @@ from django.conf import settings
 from django.core.management import call_command
 from django.db import Error, connections
 
-from common.database_connections import waiting_for_ever
+from common.database_connections import AsyncConnection, waiting_for_ever
 from common.database_errors import is_passing
 from executions.progress.database import connection_parameters, direct_parameters
 from executions.threads import outage_waits
@@ -101,7 +101,7 @@ async def wait_for_database() -> None:
     while settings.DATABASE_URL:
         try:
             for parameters in (connection_parameters(), direct_parameters()):
-                async with await psycopg.AsyncConnection.connect(**parameters) as connection:
+                async with await AsyncConnection.connect(**parameters) as connection:
                     await connection.execute("SELECT 1")
             return
         except psycopg.OperationalError as error:

@@ -41,6 +41,7 @@ def _prepare_environment() -> Path | None:
     os.environ.update(DJANGO_SETTINGS_MODULE="orchestrator.settings", DATA_DIR=str(data_dir), LOCAL="1", DEBUG="0")
     os.environ["POSTGRES_FSYNC"] = "0"
     os.environ["DATABASE_IDLE_TRANSACTION_SECONDS"] = "120"  # a busy machine pauses what is tested
+    os.environ["DATABASE_WAIT_SECONDS"] = "180"
     return data_dir
 
 

@@ -124,6 +124,7 @@ def test_silence_takes_bytes_and_never_answers(link: TcpProxy) -> None:
 
 def test_down_it_refuses_new_connections_and_comes_up_on_the_same_port(link: TcpProxy) -> None:
     with connect(link) as client:
+        echo(client, b"it is taken")
         link.go_down()
         with pytest.raises(ConnectionRefusedError):
             connect(link)

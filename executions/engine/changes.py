@@ -40,7 +40,8 @@ class Context:
     step_totals: Callable[[str], Totals] = field(default=lambda _: Totals())  # of one step
     totals: Callable[[], Totals] = field(default=Totals)  # of the whole execution
     replied: Callable[[CallKey], bool] = field(default=lambda _: False)  # whether one of its calls has its reply
-    is_bought: Callable[[CallKey], bool] = field(default=lambda _: False)  # the same of a call to be announced
+    #: The request hash of a call that is to be announced, and has its reply already; None: it has none.
+    bought: Callable[[CallKey], str | None] = field(default=lambda _: None)
     spent: Callable[[], Spent] = field(default=lambda: NOTHING_SPENT)  # of its budget, what is reserved included
     scope_room: Callable[[], Decimal | None] = field(default=lambda: None)  # US dollars; None: no limit
 

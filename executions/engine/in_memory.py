@@ -146,6 +146,11 @@ class InMemoryLedger:
         """Return the execution's calls, oldest first."""
         return [row for row in self.rows.values() if row.key.execution_id == execution_id]
 
+    def bought(self, key: CallKey) -> str | None:
+        """Return the request hash of a call that has its reply; None: it has none."""
+        row = self.rows.get(key)
+        return None if row is None or row.reply is None else row.request_hash
+
     async def settle(self, call: Call) -> None:
         """Keep what became of a call."""
         self.record(call)
@@ -198,7 +203,7 @@ class InMemoryJournal:
                 step_totals=lambda step_id: self._totals(current.id, step_id),
                 totals=lambda: self._totals(current.id, None),
                 replied=lambda key: self.ledger.rows[key].reply is not None,
-                is_bought=lambda key: key in self.ledger.rows and self.ledger.rows[key].reply is not None,
+                bought=self.ledger.bought,
                 spent=lambda: spent_by(self.ledger.of(current.id)),
             )
             change = transition.decide(current, context)

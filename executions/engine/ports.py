@@ -31,10 +31,31 @@ class Transition:
 
     execution_id: UUID
     epoch: int | None  # the runner's fence; None for what people do
+    runner: str | None = None  # who that is; epochs begin again where the database has lost a claim
     seen: int = 0  # the newest version that the runner has met: a row with an older one has lost what it confirmed
     decide: Decide
     calls: tuple[Call, ...] = ()  # ledger rows to settle (known key) or to announce (new key)
     document: Document | None = None  # its id and version are assigned as it is stored
+
+
+def by_runner(
+    runner: str | None,
+    seen: Execution,
+    decide: Decide,
+    *,
+    calls: tuple[Call, ...] = (),
+    document: Document | None = None,
+) -> Transition:
+    """Return what a runner stores of an execution, fenced by the execution as the runner has seen it last."""
+    return Transition(
+        execution_id=seen.id,
+        epoch=seen.runner_epoch,
+        runner=runner,
+        seen=seen.version,
+        decide=decide,
+        calls=calls,
+        document=document,
+    )
 
 
 def is_superseded(transition: Transition, current: Execution) -> bool:
@@ -45,6 +66,8 @@ def is_superseded(transition: Transition, current: Execution) -> bool:
     """
     if transition.epoch is None:
         return False
+    if transition.runner is not None and current.runner not in {None, transition.runner}:
+        return True
     return transition.epoch != current.runner_epoch or transition.seen > current.version
 
 

@@ -33,7 +33,7 @@ class Pulled:
         """
         placed = context.document
         call = self.attempt.call
-        if placed is None or not can_start(execution, self.step_id) or context.is_bought(call.key):
+        if placed is None or not can_start(execution, self.step_id) or context.bought(call.key) is not None:
             return None
         pins = tuple(pin_of(placed if each.type == placed.type else each) for each in self.attempt.plan.inputs)
         started = changes.start_step(execution, self.step_id, model=call.model, pins=pins, context=context)

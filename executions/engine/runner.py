@@ -22,7 +22,7 @@ from executions.engine.execution import Execution, Failure
 from executions.engine.finishing import to_the_end
 from executions.engine.papers import Papers
 from executions.engine.planner import ready_steps
-from executions.engine.ports import Decide, Ports, Transition
+from executions.engine.ports import Decide, Ports, Transition, by_runner
 from executions.engine.states import WORKING, FailureCode, StepStatus
 from executions.engine.step_executor import LLMStepExecutor
 from workflows.definition import WorkflowDefinition
@@ -95,7 +95,7 @@ class ExecutionRunner:
         stored = await self._ports.repositories.executions.get(self._id)
         if self._execution is None:
             return
-        self._fenced = stored.runner_epoch > self._execution.runner_epoch
+        self._fenced = stored.runner_epoch > self._execution.runner_epoch or stored.runner not in {None, self._runner}
         self._see(stored)
         if stored.ended or self._fenced:
             for task in self._tasks.values():
@@ -120,10 +120,8 @@ class ExecutionRunner:
 
     async def _claim(self, take_over: bool) -> None:
         def claim(execution: Execution, context: changes.Context) -> changes.Change:
-            most = self._ports.max_recoveries
-            return claiming.claim(
-                execution, runner=self._runner, max_recoveries=most, take_over=take_over, context=context
-            )
+            who, most = self._runner, self._ports.max_recoveries
+            return claiming.claim(execution, runner=who, max_recoveries=most, take_over=take_over, context=context)
 
         transition = Transition(execution_id=self._id, epoch=None, decide=claim)
         self._execution = await self._ports.journal.commit(transition)
@@ -283,9 +281,7 @@ class ExecutionRunner:
             return  # somebody else has it, or has ended it, or the sweep will find it
 
     async def _commit(self, decide: Decide, calls: tuple[Call, ...] = ()) -> None:
-        epoch, seen = self._now.runner_epoch, self._now.version
-        transition = Transition(execution_id=self._id, epoch=epoch, seen=seen, decide=decide, calls=calls)
-        self._see(await self._ports.journal.commit(transition))
+        self._see(await self._ports.journal.commit(by_runner(self._runner, self._now, decide, calls=calls)))
 
     @property
     def _now(self) -> Execution:

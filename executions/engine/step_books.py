@@ -7,7 +7,7 @@ from executions.engine.calls import Call, ModelReply
 from executions.engine.errors import Conflict, Invalid, ModelError, NotFound, NotItsTurn, Superseded
 from executions.engine.execution import Document, Execution, Step
 from executions.engine.finishing import to_the_end
-from executions.engine.ports import Decide, Ports, Transition
+from executions.engine.ports import Decide, Ports, Transition, by_runner
 from executions.engine.pulling import Pulled
 from executions.engine.retries import NOT_SENT
 from executions.engine.states import WORKING, CallStatus
@@ -21,7 +21,6 @@ class StepBooks:
     def __init__(self, ports: Ports, *, execution: Execution, step_id: str, open_call: Call | None) -> None:
         self._ports = ports
         self._execution = execution
-        self._epoch = execution.runner_epoch
         self._step_id = step_id
         self._open = open_call  # announced, and not settled in the ledger yet
         self._sent = False  # whether the open call may have reached the model
@@ -109,14 +108,7 @@ class StepBooks:
         await to_the_end(self._store(self._transition(decide, calls=calls)))
 
     def _transition(self, decide: Decide, *, calls: tuple[Call, ...], document: Document | None = None) -> Transition:
-        return Transition(
-            execution_id=self._execution.id,
-            epoch=self._epoch,
-            seen=self._execution.version,
-            decide=decide,
-            calls=calls,
-            document=document,
-        )
+        return by_runner(self._execution.runner, self._execution, decide, calls=calls, document=document)
 
     async def _store(self, transition: Transition) -> None:
         self._execution = await self._ports.journal.commit(transition)

@@ -113,19 +113,23 @@ class LLMStepExecutor(StepEnds):
             return None
         model, pins = attempt.call.model, tuple(pin_of(each) for each in inputs)
 
-        bought = False
+        bought: str | None = None
 
         def start(execution: Execution, context: changes.Context) -> changes.Change:
             nonlocal bought
-            bought = context.is_bought(attempt.call.key)
+            bought = context.bought(attempt.call.key)
             started = changes.start_step(execution, self._step_id, model=model, pins=pins, context=context)
             return budgets.within(started, self._step_id, attempt.call, context=context)
 
         await self._commit(start, calls=(attempt.call,))
-        if bought and self._open is not None:  # by a runner whose start of the step the database has lost
-            self._open = None
+        if bought is None or self._open is None:
+            return self._if_announced(attempt)
+        # By a runner whose start of the step the database has lost: of the same inputs, or of others.
+        self._open = None
+        if bought == attempt.call.request_hash:
             return await self._resume()
-        return self._if_announced(attempt)
+        plan = replace(attempt.plan, ordinal=attempt.plan.ordinal + 1)
+        return await self._take_up(self._attempts.build(self._execution, plan), [])
 
     async def _refuse_start(self, failure: Failure) -> None:
         model = self._attempts.model

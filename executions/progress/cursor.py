@@ -182,8 +182,9 @@ class Cursor:
         """
         messages = await self._look(subscription)
         if self._last_hash is not None and not messages:
-            [*found] = await self._log.read({self._channel_id: self._last - 1}, limit=1)
-            if [hash(each.payload) for each in found] != [self._last_hash]:
+            found = await self._log.read({self._channel_id: self._last - 1}, limit=1)
+            mine = [each for each in found if each.number == self._last]  # none: it was pruned
+            if mine and hash(mine[0].payload) != self._last_hash:
                 extent = await self._log.extent(self._channel_id)
                 messages = [self._go_on_after(extent.last)]
         subscription.doubtful = False

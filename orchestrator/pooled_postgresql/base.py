@@ -10,6 +10,7 @@ import time
 from typing import Any
 from weakref import WeakKeyDictionary
 
+import psycopg
 from django.conf import settings
 from django.db.backends.base.base import NO_DB_ALIAS
 from django.db.backends.postgresql import base
@@ -76,7 +77,11 @@ class DatabaseWrapper(base.DatabaseWrapper):
         """Return a new cursor; one with a name lives on the server, and begins with what is kept."""
         if name:
             pipelining.send_kept(self.connection)
-        return super().create_cursor(name)
+        made = super().create_cursor(name)
+        if name:
+            # psycopg takes every connection for one that commits by itself. Within a transaction a cursor ends with it.
+            made._withhold = self.get_autocommit()  # noqa: SLF001 - Django asks psycopg, and cannot be told
+        return made
 
     def _set_autocommit(self, autocommit: bool) -> None:
         # psycopg would wait for its own BEGIN, also in pipeline mode.
@@ -101,7 +106,16 @@ class DatabaseWrapper(base.DatabaseWrapper):
     def _commit(self) -> None:
         if self.connection is not None:
             with debug_transaction(self, "COMMIT"), self.wrap_database_errors:
-                pipelining.commit(self.connection)
+                self._commit_whole()
+
+    def _commit_whole(self) -> None:
+        try:
+            pipelining.commit(self.connection)
+        except psycopg.Error:
+            raise  # Django rolls back
+        except Exception:
+            self.connection.rollback()  # a parameter of what was kept cannot be sent
+            raise
 
     def _rollback(self) -> None:
         if self.connection is not None:

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Group, User
 from django.db import DataError, IntegrityError, connection, transaction
 from django.db.models import Count
+from psycopg.types.json import Json
 
 from access import multirow
 from access.joint_queries import Question, ask_together
@@ -130,3 +131,40 @@ def test_questions_asked_together_find_what_each_finds_alone(alice: User, bob: U
     assert list(asked[3]) == []
     assert number.rows == [(2,)]
     assert len(connection.queries_log) == before
+
+
+@pytest.mark.django_db(transaction=True)
+def test_rows_can_be_locked_as_they_are_read_one_after_the_other() -> None:
+    Group.objects.create(name="a")
+    with transaction.atomic():
+        assert [each.name for each in Group.objects.select_for_update().iterator()] == ["a"]
+    assert [each.name for each in Group.objects.iterator()] == ["a"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_after_a_parameter_that_cannot_be_sent_nothing_is_lost() -> None:
+    with pytest.raises(TypeError), transaction.atomic():
+        Group.objects.create(name="lost")
+        pipelining.later(connection.connection, _NEW, [Json(object())])
+    Group.objects.create(name="kept")
+    connection.close()
+    assert [each.name for each in Group.objects.all()] == ["kept"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_copy_is_a_part_of_its_transaction() -> None:
+    with pytest.raises(ZeroDivisionError), transaction.atomic(), connection.cursor() as cursor:
+        with cursor.copy("COPY auth_group (name) FROM STDIN") as copy:
+            copy.write_row(["copied"])
+        raise ZeroDivisionError
+    assert not Group.objects.exists()
+
+
+@pytest.mark.django_db
+def test_what_is_derived_from_a_question_asks_for_itself() -> None:
+    Group.objects.bulk_create([Group(name="x"), Group(name="y")])
+    groups = Group.objects.order_by("name")
+    ask_together(groups)
+    assert [each.name for each in groups] == ["x", "y"]
+    assert [each.name for each in groups.filter(name="y")] == ["y"]
+    assert (groups.count(), groups.filter(name="x").count()) == (2, 1)

@@ -21,7 +21,7 @@ async def test_what_was_lost_is_made_again_and_a_reply_under_way_is_used(world_o
         return document()
 
     second = Gate(document())
-    world.script = {"one": [keep_and_reply], "two": [second]}
+    world.script = {"one": [keep_and_reply, document()], "two": [second]}
     await world.start()
     running = asyncio.create_task(world.runner("a").run())
     await second.under_way()

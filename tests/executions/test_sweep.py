@@ -68,21 +68,21 @@ def test_one_whose_job_is_on_its_way_is_left_to_it(ann: User) -> None:
 
 
 def test_one_whose_runner_is_silent_is_taken_over(lost: UUID) -> None:
-    sweep.register(name="other", now=timezone.now())
+    sweep.beat(name="other", now=timezone.now())
     claim(lost, "other")
     assert _sweep(later_seconds=25) == 0
     assert _sweep(later_seconds=31) == 1
 
 
 def test_one_whose_runner_left_is_taken_over_at_once(lost: UUID) -> None:
-    sweep.register(name="other", now=timezone.now())
+    sweep.beat(name="other", now=timezone.now())
     claim(lost, "other")
     sweep.unregister(name="other")
     assert _sweep() == 1
 
 
 def test_one_that_this_worker_runs_is_left_alone_and_one_it_dropped_is_not(lost: UUID) -> None:
-    sweep.register(name="me", now=timezone.now())
+    sweep.beat(name="me", now=timezone.now())
     claim(lost, "me")
     assert _sweep(later_seconds=11, running={lost}) == 0
     assert _sweep(later_seconds=9) == 0  # it may have been claimed this very moment
@@ -90,7 +90,7 @@ def test_one_that_this_worker_runs_is_left_alone_and_one_it_dropped_is_not(lost:
 
 
 def test_what_another_living_worker_runs_is_none_of_our_business(lost: UUID) -> None:
-    sweep.register(name="other", now=timezone.now())
+    sweep.beat(name="other", now=timezone.now())
     claim(lost, "other")
     assert _sweep(later_seconds=11, runner="me") == 0
 
@@ -167,7 +167,7 @@ def test_two_who_sweep_at_once_enqueue_each_once(lost: UUID) -> None:
 
 
 def test_a_worker_that_was_taken_for_dead_announces_itself_again() -> None:
-    sweep.register(name="other", now=timezone.now())
+    sweep.beat(name="other", now=timezone.now())
     _sweep(later_seconds=31)
     assert not models.Runner.objects.exists()
     sweep.beat(name="other", now=timezone.now())
@@ -175,7 +175,7 @@ def test_a_worker_that_was_taken_for_dead_announces_itself_again() -> None:
 
 
 def test_a_beat_keeps_a_worker_alive(lost: UUID) -> None:
-    sweep.register(name="other", now=timezone.now() - timedelta(seconds=31))
+    sweep.beat(name="other", now=timezone.now() - timedelta(seconds=31))
     claim(lost, "other")
     sweep.beat(name="other", now=timezone.now())
     assert _sweep() == 0

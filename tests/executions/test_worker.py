@@ -210,7 +210,7 @@ async def test_a_second_job_waits_for_the_first_of_this_process_and_finds_nothin
 
 async def test_a_job_for_what_another_living_worker_runs_is_left_to_that_one(ann: User, gate: Gate) -> None:
     execution_id = (await in_thread(start, ann)).id
-    await in_thread(sweep.register, name="other", now=timezone.now())
+    await in_thread(sweep.beat, name="other", now=timezone.now())
     claimed = await in_thread(claim, execution_id, "other")
     await services.advance_execution(execution_id=execution_id, runner="me")
     assert await in_thread(repository.get, execution_id) == claimed

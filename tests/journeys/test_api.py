@@ -88,7 +88,7 @@ def test_a_stream_resumed_in_the_middle_gives_the_rest_and_nothing_twice(client:
     assert at_the_end.status_code == 204
 
 
-@pytest.mark.parametrize("last", ["many", "-1", "1000000"])
+@pytest.mark.parametrize("last", ["many", "-1", "1e6"])
 def test_a_stream_refuses_a_position_that_is_none(client: httpx.Client, finished: str, last: str) -> None:
     response = client.get(f"/executions/{finished}/stream", headers={"Last-Event-ID": last})
     assert response.status_code == 400
