@@ -20,8 +20,8 @@ def keep_tables() -> None:
             cursor.execute(f'CREATE TABLE "kept_{table}" AS TABLE "{table}"')
 
 
-def restore_tables() -> None:
-    """Lose what was stored since then, and have this process see another server than before."""
+def restore_tables(*, noticed: bool = True) -> None:
+    """Lose what was stored since then, and have this process see another server than before, if it is noticed."""
     with connection.cursor() as cursor:
         cursor.execute("SET session_replication_role = replica")  # no trigger, no foreign key
         for table in _tables():
@@ -29,7 +29,8 @@ def restore_tables() -> None:
             cursor.execute(f'INSERT INTO "{table}" SELECT * FROM "kept_{table}"')  # noqa: S608
             cursor.execute(f'DROP TABLE "kept_{table}"')
         cursor.execute("SET session_replication_role = DEFAULT")
-    server.see(time.time(), time.time(), asked_at=0.0)
+    if noticed:
+        server.see(time.time(), time.time(), asked_at=0.0)
 
 
 def _tables() -> list[str]:
