@@ -15,13 +15,13 @@ from django.conf import settings
 from django.db import connection as django_connection
 from django.db.migrations.executor import MigrationExecutor
 
+from executions import taking
 from executions.progress.database import connection_parameters, direct_parameters
 from executions.progress.log import POOL_SIZE as STREAM_CONNECTIONS
 
 OLDEST, NEWEST = 15, 18  # major versions of PostgreSQL that the product has been tried with
 CLOCK_SECONDS = 1.0  # that the clocks of the database and of this machine may differ
 LISTEN_SECONDS = 5.0  # within which a notification has to come
-TAKER_CONNECTIONS = 4  # of a worker, over which it takes jobs
 OWN_CONNECTIONS = 2  # one that listens, one that notifies
 JOURNAL_CONNECTIONS = 2
 
@@ -174,7 +174,7 @@ def connections(direct: Connection) -> Found:
     background = settings.BACKGROUND_POOL["max_size"]
     requests = settings.DATABASES["default"]["OPTIONS"]["pool"]["max_size"]
     web = requests + background + STREAM_CONNECTIONS + OWN_CONNECTIONS
-    worker = background + TAKER_CONNECTIONS + JOURNAL_CONNECTIONS + OWN_CONNECTIONS
+    worker = background + taking.CONNECTIONS + JOURNAL_CONNECTIONS + OWN_CONNECTIONS
     level = Level.GOOD if given >= web + worker else Level.WRONG
     text = f"The server gives {given} connections; a web process takes up to {web}, a worker up to {worker}."
     yield Finding(level, text if level is Level.GOOD else f"{text} Set max_connections higher, or use a pooler.")
