@@ -366,4 +366,4 @@ def test_the_ways_of_being_valid_are_looked_at_in_a_bounded_time(schema: dict[st
         items_at(schema, "title")
     with suppress(Unwritable):
         Writer(Facts(()), root=schema, document_type="report").write()
-    assert time.thread_time() - begun < 1
+    assert time.thread_time() - begun < 10  # seconds of CPU; without the bound they double with each pair
