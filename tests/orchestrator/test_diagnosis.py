@@ -77,7 +77,7 @@ def test_what_must_be_mended_is_said(
     assert expected in text
 
 
-@pytest.mark.parametrize(("limit", "level"), [(1, Level.WRONG), (39, Level.WRONG), (60, Level.GOOD)])
+@pytest.mark.parametrize(("limit", "level"), [(1, Level.WRONG), (33, Level.WRONG), (34, Level.GOOD)])
 def test_connections_are_counted_against_each_limit(server: Server, limit: int, level: Level) -> None:
     server.execute(f"ALTER ROLE owner CONNECTION LIMIT {limit}")
     try:
