@@ -15,6 +15,7 @@ import psycopg
 from django.conf import settings
 from psycopg.abc import PQGen
 from psycopg.errors import ReadOnlySqlTransaction
+from psycopg.pq.abc import PGconn
 
 Result = TypeVar("Result")
 Row = TypeVar("Row")
@@ -54,17 +55,8 @@ class Connection(psycopg.Connection[Row]):
         Raises:
             NoAnswer: it has not ended within the limit.
         """
-        limit = wait_seconds() if timeout is None else timeout
-        try:
-            return super().wait(gen, interval, limit)
-        except ReadOnlySqlTransaction:
-            self.pgconn.finish()
-            raise
-        except psycopg.errors._WaitTimeout as error:  # noqa: SLF001 - the only name that it has
-            if timeout is not None:
-                raise
-            self.pgconn.finish()
-            raise _no_answer(limit) from error
+        with _limited(self.pgconn, timeout) as seconds:
+            return super().wait(gen, interval, seconds)
 
 
 class AsyncConnection(psycopg.AsyncConnection[Row]):
@@ -78,18 +70,21 @@ class AsyncConnection(psycopg.AsyncConnection[Row]):
         Raises:
             NoAnswer: it has not ended within the limit.
         """
-        limit = wait_seconds() if timeout is None else timeout
-        try:
-            return await super().wait(gen, interval, limit)
-        except ReadOnlySqlTransaction:
-            self.pgconn.finish()
+        with _limited(self.pgconn, timeout) as seconds:
+            return await super().wait(gen, interval, seconds)
+
+
+@contextmanager
+def _limited(pgconn: PGconn, timeout: float | None) -> Iterator[float | None]:
+    """Yield for how long to wait: so long as is asked for, or the limit. Close what did not answer within the limit."""
+    seconds = wait_seconds() if timeout is None else timeout
+    try:
+        yield seconds
+    except ReadOnlySqlTransaction:
+        pgconn.finish()
+        raise
+    except psycopg.errors._WaitTimeout as error:  # noqa: SLF001 - the only name that it has
+        if timeout is not None:
             raise
-        except psycopg.errors._WaitTimeout as error:  # noqa: SLF001 - the only name that it has
-            if timeout is not None:
-                raise
-            self.pgconn.finish()
-            raise _no_answer(limit) from error
-
-
-def _no_answer(seconds: float | None) -> NoAnswer:
-    return NoAnswer(f"The database has not answered within {seconds:g} seconds.")
+        pgconn.finish()
+        raise NoAnswer(f"The database has not answered within {seconds:g} seconds.") from error

@@ -60,7 +60,7 @@ def trouble_of(error: BaseException) -> Trouble:
 
 
 def is_passing(error: BaseException) -> bool:
-    """Return whether an error is an outage that passes: whoever can wait does, and tries again."""
+    """Return whether an error is an outage that passes: a caller that can wait tries again."""
     return trouble_of(error) in _PASSING
 
 

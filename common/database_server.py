@@ -30,7 +30,7 @@ TOLERANCE = timedelta(seconds=1)  # of this machine's clock; what is more is tol
 logger = logging.getLogger(__name__)
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-#: Seconds of a clock that nobody sets; where there is one, of one that goes on while the machine sleeps.
+#: Seconds of a clock that cannot be set; where there is one, of one that goes on while the machine sleeps.
 _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
@@ -115,15 +115,13 @@ def database_now() -> datetime:
 
 
 def look(connection: psycopg.Connection[Any]) -> None:
-    """Look at the server over a connection that is in no transaction.
+    """Look at the server over a connection that commits by itself.
 
     Raises:
         psycopg.Error: the connection is lost.
     """
     asked_at = _ticks()
     row = connection.execute(LOOK).fetchone()
-    if not connection.autocommit:
-        connection.commit()
     if row is not None:
         server.see(row[0], row[1], asked_at=asked_at)
 

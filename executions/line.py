@@ -7,7 +7,6 @@ to 5 ms each time where the event loop is busy.
 
 from __future__ import annotations
 
-import asyncio
 import atexit
 import os
 from collections.abc import AsyncIterator, Sequence
@@ -23,6 +22,7 @@ from psycopg.pq.abc import PGconn, PGresult
 from common.database_connections import Connection, NoAnswer, wait_seconds
 from common.database_errors import Trouble, trouble_of
 from common.database_server import look, server
+from common.sockets import is_ready
 from executions.engine.errors import Unavailable
 from executions.progress.database import direct_parameters
 from executions.threads import in_thread
@@ -205,25 +205,8 @@ async def _ready(pgconn: PGconn, *, writing: bool = False) -> None:
     Raises:
         NoAnswer: that takes too long.
     """
-    loop, socket = asyncio.get_running_loop(), pgconn.socket
-    ready: asyncio.Future[None] = loop.create_future()
-
-    def wake() -> None:
-        if not ready.done():
-            ready.set_result(None)
-
-    loop.add_reader(socket, wake)
-    if writing:
-        loop.add_writer(socket, wake)
-    try:
-        async with asyncio.timeout(wait_seconds()):
-            await ready
-    except TimeoutError as error:
-        raise NoAnswer("The database has not answered in time.") from error
-    finally:
-        loop.remove_reader(socket)
-        if writing:
-            loop.remove_writer(socket)
+    if not await is_ready(pgconn.socket, seconds=wait_seconds(), writing=writing):
+        raise NoAnswer("The database has not answered in time.")
 
 
 def _connect() -> psycopg.Connection[Any]:

@@ -229,7 +229,7 @@ async def _advance(execution_id: UUID, runner: str) -> None:
             logger.warning("the database has lost a part of %s; it is run again from there", execution_id)
             left = await _carry_on(execution_id, runner)
     except NotFound:
-        logger.warning("%s is gone; the database has lost it, or somebody has removed it", execution_id)
+        logger.warning("%s is gone; the database has lost it, or it was removed", execution_id)
 
 
 async def _carry_on(execution_id: UUID, runner: str) -> Execution | None:

@@ -87,9 +87,9 @@ class Taker(PsycopgConnector):
         self._room = room  # for jobs that are not taken
         self._enough = room - int(FULL * room)  # room for several
         self._roomy = asyncio.Event()
-        self._tell: Callable[[], Awaitable[None]] | None = None  # whoever is to hear of new jobs
+        self._tell: Callable[[], Awaitable[None]] | None = None  # tells the worker of new jobs
         self._found_nothing = 0  # times in a row that it was looked for jobs
-        self._quiet_until = 0.0  # on the monotonic clock; no job waits, and whoever adds one tells of it
+        self._quiet_until = 0.0  # on the monotonic clock; no job waits, and a notification tells of a new one
         self._taken: deque[Row] = deque()  # and not handed out yet
         self._ended: list[Row] = []  # and to be ended
         self._ending: asyncio.Task[None] | None = None
@@ -165,7 +165,7 @@ class Taker(PsycopgConnector):
         self._room -= len(self._taken)
         self._found_nothing = 0 if self._taken else self._found_nothing + 1
         if self._tell is not None and self._found_nothing > 1:
-            self._quiet_until = began + QUIET_SECONDS  # before it is asked: whoever tells meanwhile puts an end to it
+            self._quiet_until = began + QUIET_SECONDS  # a notification that comes meanwhile ends it
             [row] = await self.execute_query_all_async(_ANY_WAITS, queues=arguments["queues"])
             if row["waits"]:  # for a lock, or for its moment: nothing tells when that is
                 self._quiet_until = 0.0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
 from collections.abc import AsyncIterator
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from psycopg import AsyncConnection, Notify
 
 from common.database_server import look_async
+from common.sockets import is_ready
 
 
 async def notifications(connection: AsyncConnection[Any], *, silent_seconds: float) -> AsyncIterator[Notify]:
@@ -27,7 +27,7 @@ async def notifications(connection: AsyncConnection[Any], *, silent_seconds: flo
             _take(connection, heard)
             while heard:
                 yield heard.popleft()
-            if await _is_readable(connection.fileno(), seconds=silent_seconds):
+            if await is_ready(connection.fileno(), seconds=silent_seconds):
                 connection.pgconn.consume_input()
             else:
                 await look_async(connection)
@@ -38,23 +38,3 @@ async def notifications(connection: AsyncConnection[Any], *, silent_seconds: flo
 def _take(connection: AsyncConnection[Any], heard: deque[Notify]) -> None:
     while (found := connection.pgconn.notifies()) is not None:
         heard.append(Notify(found.relname.decode(), found.extra.decode(), found.be_pid))
-
-
-async def _is_readable(socket: int, *, seconds: float) -> bool:
-    """Wait until there is something to read; return False if there is nothing for so long."""
-    loop = asyncio.get_running_loop()
-    ready: asyncio.Future[None] = loop.create_future()
-
-    def wake() -> None:
-        if not ready.done():
-            ready.set_result(None)
-
-    loop.add_reader(socket, wake)
-    try:
-        async with asyncio.timeout(seconds):
-            await ready
-    except TimeoutError:
-        return False
-    finally:
-        loop.remove_reader(socket)
-    return True

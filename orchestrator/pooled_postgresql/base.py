@@ -54,8 +54,6 @@ def check(connection: Connection[Any]) -> None:
     if _timeouts.get(connection, 0) == wanted:
         return
     connection.execute(f"SET statement_timeout = {wanted * 1000:d}" if wanted else "RESET statement_timeout")
-    if not connection.autocommit:
-        connection.commit()
     _timeouts[connection] = wanted
 
 

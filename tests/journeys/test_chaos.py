@@ -19,3 +19,5 @@ def test_nothing_is_lost_and_nothing_is_bought_twice(tmp_path: Path, workers_liv
     with counting_model(seed=1, seconds=(0.5, 2.0)) as model:
         chaos = Chaos(tmp_path, model, seed=1, at_once=12, workers_live=workers_live)
         chaos.run(SECONDS, kills=4, executions=12)
+    assert chaos.kills.total() >= 4
+    assert len(chaos.accepted) >= 12
