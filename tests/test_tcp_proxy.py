@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import socketserver
+import struct
 import threading
 import time
 from collections.abc import Iterator
@@ -34,7 +35,7 @@ def link() -> Iterator[TcpProxy]:
     """A proxy before a server that answers with what it is sent."""
     with socketserver.ThreadingTCPServer(("127.0.0.1", 0), _Echo) as server:
         server.daemon_threads = True
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         with tcp_proxy(("127.0.0.1", server.server_address[1])) as made:
             yield made
         server.shutdown()
@@ -71,6 +72,14 @@ def test_bytes_pass_unchanged_and_a_sender_that_has_ended_still_gets_its_answer(
         client.shutdown(socket.SHUT_WR)
         assert client.recv(10) == b"last"
         assert client.recv(10) == b""
+
+
+@pytest.mark.parametrize("length", [-(2**31), -4, 0, 3, 7, 8, 10_001, 2**31 - 1])
+def test_what_is_not_postgresqls_passes_whatever_length_its_first_bytes_would_be(link: TcpProxy, length: int) -> None:
+    with connect(link) as client:
+        echo(client, struct.pack("!i", length) + bytes(range(256)))
+        echo(client, b"more")
+    assert link.said() == [[], []]
 
 
 def test_latency_holds_in_both_directions_and_from_the_moment_it_is_set(link: TcpProxy) -> None:
