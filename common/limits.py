@@ -91,6 +91,12 @@ class Limits:
     streams_per_user: int = _limit(
         "STREAMS_PER_USER", 500, "Streams of one user, open at once in one web process", answer="429 `too-many-streams`"
     )
+    requests_per_caller: int = _limit(
+        "REQUESTS_PER_CALLER",
+        8,
+        "Requests of one token or session that one web process works at, at once",
+        answer="they wait for their turn",
+    )
     executions_per_user: int = _limit(
         "EXECUTIONS_PER_USER",
         15,

@@ -49,6 +49,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "orchestrator.middleware.RequestIdMiddleware",
     "orchestrator.headers.HeadersMiddleware",
+    "orchestrator.turns.TurnsMiddleware",
     "orchestrator.middleware.DatabaseMiddleware",
     "orchestrator.middleware.NamesMiddleware",
     "orchestrator.middleware.BodyMiddleware",

@@ -1,0 +1,66 @@
+"""Requests of one caller take turns in a process, so that many at once leave room for those of others."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponseBase
+
+from common.limits import limits
+from orchestrator.middleware import AsyncMiddleware
+
+
+class TurnsMiddleware(AsyncMiddleware):
+    """Answers a few requests of one caller at once; more wait for their turn.
+
+    A process has one event loop, and answers all of its requests a piece at a time: with a hundred of one caller under
+    way, each request of another would take a hundred times as long. A caller is a token or a session. Requests without
+    one wait for nothing. A stream has had its turn when it begins.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], Awaitable[HttpResponseBase]]) -> None:
+        super().__init__(get_response)
+        self._turns = Turns()
+
+    async def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        """Answer the request, in its turn."""
+        if (caller := caller_of(request)) is None:
+            return await self.get_response(request)
+        async with self._turns.of(caller):
+            return await self.get_response(request)
+
+
+class Turns:
+    """The callers that have a request: at work, or waiting. Nothing is kept about others."""
+
+    def __init__(self) -> None:
+        self._free: dict[str, asyncio.Semaphore] = {}
+        self._requests: Counter[str] = Counter()
+
+    @asynccontextmanager
+    async def of(self, caller: str) -> AsyncIterator[None]:
+        """Wait for a turn of this caller's, and have it; who came first is first."""
+        free = self._free.setdefault(caller, asyncio.Semaphore(limits().requests_per_caller))
+        self._requests[caller] += 1
+        try:
+            async with free:
+                yield
+        finally:
+            self._requests[caller] -= 1
+            if not self._requests[caller]:
+                del self._requests[caller], self._free[caller]
+
+    def __len__(self) -> int:
+        """Return how many callers have a request."""
+        return len(self._free)
+
+
+def caller_of(request: HttpRequest) -> str | None:
+    """Return what tells a caller from others: the token, else the session. They are not looked up."""
+    if words := request.headers.get("Authorization", "").split():
+        return words[-1]
+    return request.COOKIES.get(settings.SESSION_COOKIE_NAME)

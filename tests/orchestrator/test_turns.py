@@ -1,0 +1,91 @@
+"""Many requests of one caller leave room for those of others."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+
+import pytest
+from django.http import HttpRequest, HttpResponse
+from django.test import AsyncRequestFactory
+
+from orchestrator.turns import Turns, TurnsMiddleware
+
+TOKEN = {"Authorization": "Bearer one"}
+SAME_TOKEN = {"Authorization": "Token one"}
+OTHER_TOKEN = {"Authorization": "Bearer two"}
+
+
+class Views:
+    """Stands for all views: a request is at work until `end` lets it go."""
+
+    def __init__(self) -> None:
+        self.at_work: Counter[str] = Counter()
+        self.most: Counter[str] = Counter()
+        self.end = asyncio.Event()
+
+    async def __call__(self, request: HttpRequest) -> HttpResponse:
+        who = request.headers.get("Authorization", "").split()[-1:] or [*request.COOKIES.values(), "anonymous"]
+        await self.work(who[0])
+        return HttpResponse()
+
+    async def work(self, who: str) -> None:
+        self.at_work[who] += 1
+        self.most[who] = max(self.most[who], self.at_work[who])
+        await self.end.wait()
+        self.at_work[who] -= 1
+
+
+async def send(
+    middleware: TurnsMiddleware, headers: dict[str, str], times: int, *, session: str = ""
+) -> list[asyncio.Task[object]]:
+    """Send requests, and return once each is at work or waits."""
+    factory = AsyncRequestFactory()
+    if session:
+        factory.cookies["sessionid"] = session
+    requests = [factory.get("/api/v1/executions/", headers=headers) for _ in range(times)]
+    tasks: list[asyncio.Task[object]] = [asyncio.ensure_future(middleware(request)) for request in requests]
+    for _ in range(3):  # a task takes no more steps up to there
+        await asyncio.sleep(0)
+    return tasks
+
+
+async def test_a_caller_has_a_few_requests_at_work_and_others_have_theirs(restrict: Callable[..., None]) -> None:
+    restrict(requests_per_caller=3)
+    middleware = TurnsMiddleware(views := Views())
+    tasks = await send(middleware, TOKEN, 20) + await send(middleware, SAME_TOKEN, 5)
+    tasks += await send(middleware, OTHER_TOKEN, 2) + await send(middleware, {}, 4, session="three")
+    tasks += await send(middleware, {}, 30)
+    assert views.at_work == {"one": 3, "two": 2, "three": 3, "anonymous": 30}
+    views.end.set()
+    answers = await asyncio.gather(*tasks)
+    assert len(answers) == 61
+    assert views.most["one"] == 3
+
+
+async def test_a_request_that_is_given_up_gives_its_place_to_the_next(restrict: Callable[..., None]) -> None:
+    restrict(requests_per_caller=1)
+    middleware = TurnsMiddleware(views := Views())
+    at_work, waiting, next_one = await send(middleware, TOKEN, 3)
+    waiting.cancel()
+    at_work.cancel()
+    views.at_work.clear()
+    await asyncio.wait({at_work, waiting})
+    views.end.set()
+    await next_one
+    assert views.most["one"] == 1
+
+
+@pytest.mark.parametrize("end", [None, ValueError("the view failed")])
+async def test_nothing_is_kept_of_a_caller_without_requests(end: Exception | None) -> None:
+    turns = Turns()
+    for caller in ("one", "two", "one"):
+        try:
+            async with turns.of(caller):
+                assert len(turns) == 1
+                if end is not None:
+                    raise end
+        except ValueError as error:
+            assert error is end
+    assert len(turns) == 0
