@@ -11,12 +11,15 @@ from hypothesis import strategies as st
 from tests.engine.simulator import Simulation
 
 SCENARIOS = 2000
+PARTS = 8  # that processes share among them
+SEEDS = 2**37  # of each part
 
 
-@settings(max_examples=SCENARIOS, deadline=None, suppress_health_check=[HealthCheck.too_slow], database=None)
-@given(seed=st.integers(min_value=0, max_value=2**40))
-def test_what_must_hold_holds_in_every_scenario(seed: int) -> None:
-    replay(seed)
+@pytest.mark.parametrize("part", range(PARTS))
+@settings(max_examples=SCENARIOS // PARTS, deadline=None, suppress_health_check=[HealthCheck.too_slow], database=None)
+@given(seed=st.integers(min_value=0, max_value=SEEDS - 1))
+def test_what_must_hold_holds_in_every_scenario(part: int, seed: int) -> None:
+    replay(part * SEEDS + seed)
 
 
 @pytest.mark.parametrize("seed", range(5))
