@@ -9,7 +9,9 @@ from contextlib import asynccontextmanager
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponseBase
+from rest_framework.permissions import SAFE_METHODS
 
+from access.backends import network_of
 from common.limits import limits
 from orchestrator.middleware import AsyncMiddleware
 
@@ -18,8 +20,9 @@ class TurnsMiddleware(AsyncMiddleware):
     """Answers a few requests of one caller at once; more wait for their turn.
 
     A process has one event loop, and answers all of its requests a piece at a time: with a hundred of one caller under
-    way, each request of another would take a hundred times as long. A caller is a token or a session. Requests without
-    one wait for nothing. A stream has had its turn when it begins.
+    way, each request of another would take a hundred times as long. A caller is a token or a session. Without one it is
+    the network that a password comes from; what only reads then waits for nothing. A stream has had its turn when it
+    begins.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], Awaitable[HttpResponseBase]]) -> None:
@@ -60,7 +63,9 @@ class Turns:
 
 
 def caller_of(request: HttpRequest) -> str | None:
-    """Return what tells a caller from others: the token, else the session. They are not looked up."""
+    """Return what tells a caller from others: the token, else the session, else the network. They are not looked up."""
     if words := request.headers.get("Authorization", "").split():
         return words[-1]
-    return request.COOKIES.get(settings.SESSION_COOKIE_NAME)
+    if session := request.COOKIES.get(settings.SESSION_COOKIE_NAME):
+        return session
+    return None if request.method in SAFE_METHODS else network_of(request)

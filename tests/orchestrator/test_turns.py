@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable
+from ipaddress import ip_network
 
 import pytest
 from django.http import HttpRequest, HttpResponse
 from django.test import AsyncRequestFactory
+from pytest_django import Settings
 
 from orchestrator.turns import Turns, TurnsMiddleware
 
@@ -38,13 +40,13 @@ class Views:
 
 
 async def send(
-    middleware: TurnsMiddleware, headers: dict[str, str], times: int, *, session: str = ""
+    middleware: TurnsMiddleware, headers: dict[str, str], times: int, *, session: str = "", method: str = "GET"
 ) -> list[asyncio.Task[object]]:
     """Send requests, and return once each is at work or waits."""
     factory = AsyncRequestFactory()
     if session:
         factory.cookies["sessionid"] = session
-    requests = [factory.get("/api/v1/executions/", headers=headers) for _ in range(times)]
+    requests = [factory.generic(method, "/api/v1/executions/", headers=headers) for _ in range(times)]
     tasks: list[asyncio.Task[object]] = [asyncio.ensure_future(middleware(request)) for request in requests]
     for _ in range(3):  # a task takes no more steps up to there
         await asyncio.sleep(0)
@@ -62,6 +64,22 @@ async def test_a_caller_has_a_few_requests_at_work_and_others_have_theirs(restri
     answers = await asyncio.gather(*tasks)
     assert len(answers) == 61
     assert views.most["one"] == 3
+
+
+async def test_logins_from_one_address_take_turns_and_readers_without_a_name_do_not(
+    restrict: Callable[..., None], settings: Settings
+) -> None:
+    restrict(requests_per_caller=3)
+    settings.TRUSTED_PROXIES = [ip_network("127.0.0.1")]
+    middleware = TurnsMiddleware(views := Views())
+    tasks = []
+    for address in ("192.0.2.1", "192.0.2.2"):
+        tasks += await send(middleware, {"X-Forwarded-For": address}, 5, method="POST")
+    assert views.at_work == {"anonymous": 6}
+    tasks += await send(middleware, {"X-Forwarded-For": "192.0.2.1"}, 7)
+    assert views.at_work == {"anonymous": 13}
+    views.end.set()
+    assert len(await asyncio.gather(*tasks)) == 17
 
 
 async def test_a_request_that_is_given_up_gives_its_place_to_the_next(restrict: Callable[..., None]) -> None:
