@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django.http import HttpRequest, HttpResponse
 from whitenoise.middleware import WhiteNoiseMiddleware
 
 
 class StaticFilesMiddleware(WhiteNoiseMiddleware):
-    """WhiteNoise, answering with whole files: they are small, and Django cannot stream from a file without a thread."""
+    """WhiteNoise, answering with whole files: they are small, and Django cannot stream from a file without a thread.
+
+    A process looks for the files once, however many handlers of requests it makes.
+    """
+
+    _found: ClassVar[dict[str, Any]] = {}
+
+    def add_files_from_finders(self) -> None:
+        """Add the files of all apps; they do not change while a process runs."""
+        if not self._found:
+            super().add_files_from_finders()
+            self._found.update(self.files)
+        self.files.update(self._found)
 
     @staticmethod
     def serve(static_file: Any, request: HttpRequest) -> HttpResponse:
