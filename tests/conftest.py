@@ -75,7 +75,9 @@ from common.database_server import server  # noqa: E402
 from executions import line  # noqa: E402
 from executions.progress import notifier  # noqa: E402
 from telemetry import prices, turns  # noqa: E402
-from tests import postgresql_servers, promises  # noqa: E402
+from tests import database_reset, postgresql_servers, promises  # noqa: E402
+
+database_reset.install()
 
 
 def _missing() -> dict[str, str]:
