@@ -14,7 +14,7 @@ from common.limits import limits
 
 PATIENCE_SECONDS = 5.0  # that a hash waits for its turn
 MOST_WAITING = 32  # hashes; one more is refused at once
-MOST_OF_A_NETWORK = 3  # hashes that wait or are computed
+HASHES_OF_A_NETWORK = 3  # hashes that wait or are computed
 
 _turns = threading.Condition()
 _at_work = 0
@@ -30,7 +30,7 @@ def hashing_for(network: str) -> Iterator[None]:
         Busy: as many as one network may have wait or are computed.
     """
     with _turns:
-        if _of_networks[network] >= MOST_OF_A_NETWORK:
+        if _of_networks[network] >= HASHES_OF_A_NETWORK:
             raise Busy
         _of_networks[network] += 1
     try:

@@ -94,7 +94,7 @@ class Limits:
     requests_per_caller: int = _limit(
         "REQUESTS_PER_CALLER",
         8,
-        "Requests of one token or session, or logins from one address, that one web process works at at once",
+        "Requests of one token or session that one web process works at, at once; of logins from one address 3",
         answer="they wait for their turn",
     )
     executions_per_user: int = _limit(

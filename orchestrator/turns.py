@@ -12,6 +12,7 @@ from django.http import HttpRequest, HttpResponseBase
 from rest_framework.permissions import SAFE_METHODS
 
 from access.backends import network_of
+from access.hashers import HASHES_OF_A_NETWORK
 from common.limits import limits
 from orchestrator.middleware import AsyncMiddleware
 
@@ -33,7 +34,7 @@ class TurnsMiddleware(AsyncMiddleware):
         """Answer the request, in its turn."""
         if (caller := caller_of(request)) is None:
             return await self.get_response(request)
-        async with self._turns.of(caller):
+        async with self._turns.of(*caller):
             return await self.get_response(request)
 
 
@@ -45,9 +46,9 @@ class Turns:
         self._requests: Counter[str] = Counter()
 
     @asynccontextmanager
-    async def of(self, caller: str) -> AsyncIterator[None]:
-        """Wait for a turn of this caller's, and have it; who came first is first."""
-        free = self._free.setdefault(caller, asyncio.Semaphore(limits().requests_per_caller))
+    async def of(self, caller: str, most: int) -> AsyncIterator[None]:
+        """Wait for a turn of this caller's, who may have `most` at once; who came first is first."""
+        free = self._free.setdefault(caller, asyncio.Semaphore(most))
         self._requests[caller] += 1
         try:
             async with free:
@@ -62,10 +63,14 @@ class Turns:
         return len(self._free)
 
 
-def caller_of(request: HttpRequest) -> str | None:
-    """Return what tells a caller from others: the token, else the session, else the network. They are not looked up."""
+def caller_of(request: HttpRequest) -> tuple[str, int] | None:
+    """Return what tells a caller from others, and how many requests it may have at work at once.
+
+    It is the token, else the session, else the network. They are not looked up. As many passwords of a network are
+    looked at as one network may have hashed at once: more at once would be refused.
+    """
     if words := request.headers.get("Authorization", "").split():
-        return words[-1]
+        return words[-1], limits().requests_per_caller
     if session := request.COOKIES.get(settings.SESSION_COOKIE_NAME):
-        return session
-    return None if request.method in SAFE_METHODS else network_of(request)
+        return session, limits().requests_per_caller
+    return None if request.method in SAFE_METHODS else (network_of(request), HASHES_OF_A_NETWORK)

@@ -253,7 +253,7 @@ def test_a_try_whose_password_was_not_looked_at_does_not_count(
 
 def test_a_network_has_a_share_of_the_hashes_that_wait() -> None:
     with ExitStack() as stack:
-        for _ in range(hashers.MOST_OF_A_NETWORK):
+        for _ in range(hashers.HASHES_OF_A_NETWORK):
             stack.enter_context(hashers.hashing_for("203.0.113.7"))
         with pytest.raises(Busy), hashers.hashing_for("203.0.113.7"):
             pass

@@ -15,6 +15,7 @@ import httpx
 import pytest
 
 from tests.journeys.processes import PASSWORD, SERVERS, Machine, machine, start_execution
+from tests.waiting import HANG_SECONDS
 
 pytestmark = pytest.mark.journey
 
@@ -202,3 +203,14 @@ def test_a_stream_with_bytes_that_are_no_text_in_its_query_is_refused(
         connection.sendall(request)
         answer = connection.recv(65_536)
     assert int(answer.split()[1]) in {400, 401, 422}, answer
+
+
+def test_many_right_passwords_at_once_from_one_address_are_all_taken(served: Machine) -> None:
+    served.token("commuter")
+
+    def log_in(_: int) -> int:
+        body = {"username": "commuter", "password": PASSWORD}
+        return httpx.post(f"{served.url}/api/v1/auth/token", json=body, timeout=HANG_SECONDS).status_code
+
+    with ThreadPoolExecutor(9) as threads:
+        assert list(threads.map(log_in, range(9))) == [201] * 9

@@ -67,9 +67,8 @@ async def test_a_caller_has_a_few_requests_at_work_and_others_have_theirs(restri
 
 
 async def test_logins_from_one_address_take_turns_and_readers_without_a_name_do_not(
-    restrict: Callable[..., None], settings: Settings
+    settings: Settings,
 ) -> None:
-    restrict(requests_per_caller=3)
     settings.TRUSTED_PROXIES = [ip_network("127.0.0.1")]
     middleware = TurnsMiddleware(views := Views())
     tasks = []
@@ -100,7 +99,7 @@ async def test_nothing_is_kept_of_a_caller_without_requests(end: Exception | Non
     turns = Turns()
     for caller in ("one", "two", "one"):
         try:
-            async with turns.of(caller):
+            async with turns.of(caller, 2):
                 assert len(turns) == 1
                 if end is not None:
                     raise end
