@@ -37,6 +37,7 @@ def _prepare_environment() -> Path | None:
     for name in [*os.environ]:
         if name.endswith(("_API_KEY", "_API_KEY_FILE", "_BASE_URL")) or name.startswith("MODEL_"):
             del os.environ[name]  # no test asks a model that costs
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # each of several hundred processes would compile everything anew
     data_dir = Path(tempfile.mkdtemp(prefix=_DATA_DIR_PREFIX)).resolve()
     os.environ.update(DJANGO_SETTINGS_MODULE="orchestrator.settings", DATA_DIR=str(data_dir), LOCAL="1", DEBUG="0")
     os.environ["POSTGRES_FSYNC"] = "0"
