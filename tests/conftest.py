@@ -71,6 +71,7 @@ from django.db import connections  # noqa: E402
 from rest_framework.test import APIClient  # noqa: E402
 
 from access import services as access  # noqa: E402
+from access.hashers import BoundedPBKDF2PasswordHasher  # noqa: E402
 from common import limits as common_limits  # noqa: E402
 from common.database_server import server  # noqa: E402
 from executions import line  # noqa: E402
@@ -79,6 +80,7 @@ from telemetry import prices, turns  # noqa: E402
 from tests import database_reset, postgresql_servers, promises  # noqa: E402
 
 database_reset.install()
+BoundedPBKDF2PasswordHasher.iterations = 1_000  # of a million; processes of journeys keep theirs
 
 
 def _missing() -> dict[str, str]:
