@@ -23,6 +23,7 @@ from django.db import Error, connections
 
 from common.database_connections import AsyncConnection, waiting_for_ever
 from common.database_errors import is_passing
+from common.database_server import look_async
 from executions.progress.database import connection_parameters, direct_parameters
 from executions.threads import outage_waits
 from orchestrator.process_tree import end_with_parent
@@ -93,16 +94,17 @@ def prepare_embedded_database() -> None:
 
 
 async def wait_for_database() -> None:
-    """Return once a database of one's own answers; until then, say what is waited for, and why it does not answer.
+    """Return once a database of one's own answers, and its clock is known: this machine's may be wrong.
 
+    Until then, say what is waited for, and why it does not answer.
     Which faults end by themselves cannot be told from what libpq says, so that a wrong password is waited for as well.
     """
     said, said_at, pause = "", -math.inf, FIRST_PAUSE_SECONDS
     while settings.DATABASE_URL:
         try:
             for parameters in (connection_parameters(), direct_parameters()):
-                async with await AsyncConnection.connect(**parameters) as connection:
-                    await connection.execute("SELECT 1")
+                async with await AsyncConnection.connect(**parameters, autocommit=True) as connection:
+                    await look_async(connection)
             return
         except psycopg.OperationalError as error:
             if str(error) != said or time.monotonic() - said_at > REMIND_SECONDS:
