@@ -178,11 +178,11 @@ class Chaos:
         self._say(f"blows survived: {self.kills.total()} ({dict(self.kills)})")
         bought = self._model.bought.total()
         self._say(f"executions accepted and completed: {len(users.accepted)}; calls bought: {bought}")
-        self._say(f"calls bought again: {len(findings.again)}; ledger: {dict(findings.tries)}")
+        causes = Counter("none" if blow is None else blow.name for _, _, blow in findings.again)
+        self._say(f"calls bought again, by the blow on the one before: {dict(causes)}; ledger: {dict(findings.tries)}")
         for earlier, later, blow in findings.again:
-            self._say(
-                f"  {self._when(earlier)}, again {self._when(later)}: {'?' if blow is None else self._when(blow)}"
-            )
+            if blow is not None and not blow.target:  # no worker was hit: worth a look
+                self._say(f"  {self._when(earlier)}, again {self._when(later)}: {self._when(blow)}")
         if not self._is_short:
             faults += unexplained
         if findings.again and self._workers_live:
