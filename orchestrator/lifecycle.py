@@ -94,17 +94,16 @@ def prepare_embedded_database() -> None:
 
 
 async def wait_for_database() -> None:
-    """Return once a database of one's own answers, and its clock is known: this machine's may be wrong.
+    """Return once a database of one's own answers; until then, say what is waited for, and why it does not answer.
 
-    Until then, say what is waited for, and why it does not answer.
     Which faults end by themselves cannot be told from what libpq says, so that a wrong password is waited for as well.
     """
     said, said_at, pause = "", -math.inf, FIRST_PAUSE_SECONDS
     while settings.DATABASE_URL:
         try:
             for parameters in (connection_parameters(), direct_parameters()):
-                async with await AsyncConnection.connect(**parameters, autocommit=True) as connection:
-                    await look_async(connection)
+                async with await AsyncConnection.connect(**parameters) as connection:
+                    await look_async(connection)  # what begins now goes by the database's clock from the start
             return
         except psycopg.OperationalError as error:
             if str(error) != said or time.monotonic() - said_at > REMIND_SECONDS:
