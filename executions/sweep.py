@@ -57,8 +57,8 @@ def sweep(
     run and does not; and the runnable ones that nobody has touched for `idle_seconds`. None is judged by its job:
     jobs get lost. One that has a job all the same is left to it.
 
-    `after_outage` says that the caller has missed the database a moment ago. Others may have missed it too: who has
-    been silent for long tells nothing then, nor just after the server was started.
+    `after_outage` says that the caller has missed the database, or beats of its own, a moment ago. Others may have
+    missed them too: who has been silent for long tells nothing then, nor just after the server was started.
     """
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [_SWEEPING])

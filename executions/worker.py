@@ -44,6 +44,7 @@ class Worker:
         self.name = name
         self._ending = False
         self._missed_at = -math.inf  # when the database was last seen to be away, on the monotonic clock
+        self._beat_at = database_now()  # the moment of the last beat that was stored
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set; then let jobs finish for the grace period, hand back the rest, and return."""
@@ -77,7 +78,7 @@ class Worker:
         """Announce this worker, once the database is there; return False if it is told to stop before."""
         while not stop.is_set():
             try:
-                await in_thread(sweep.beat, name=self.name, now=database_now())
+                await self._beat()
                 return True
             except Unavailable as error:
                 self._missed_at = time.monotonic()
@@ -117,10 +118,19 @@ class Worker:
             await asyncio.sleep(seconds)
 
     async def _beat(self) -> None:
+        now = database_now()
         # To the end: a beat that is still under way as the worker leaves would announce it again.
-        await to_the_end(in_thread(sweep.beat, name=self.name, now=database_now()))
+        await to_the_end(in_thread(sweep.beat, name=self.name, now=now))
+        if self._is_silent():
+            self._missed_at = time.monotonic()
+        self._beat_at = now
+
+    def _is_silent(self) -> bool:
+        """Return whether this worker has missed beats itself. What kept it from them may have kept others, too."""
+        return (database_now() - self._beat_at).total_seconds() > settings.RUNNER_SILENT_SECONDS / 2
 
     async def _sweep(self) -> None:
+        missed = time.monotonic() - self._missed_at < settings.RUNNER_SILENT_SECONDS
         found = await in_thread(
             sweep.sweep,
             now=database_now(),
@@ -128,7 +138,7 @@ class Worker:
             running=set(RUNNING.values()),
             silent_seconds=settings.RUNNER_SILENT_SECONDS,
             idle_seconds=settings.SWEEP_SECONDS,
-            after_outage=time.monotonic() - self._missed_at < settings.RUNNER_SILENT_SECONDS,
+            after_outage=missed or self._is_silent(),
         )
         if found:
             logger.warning("%d executions were abandoned; they are enqueued again", found)

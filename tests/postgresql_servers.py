@@ -13,10 +13,10 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import psycopg
 from psycopg import sql
@@ -28,6 +28,15 @@ from tests.waiting import HANG_SECONDS
 ADMIN, OWNER, PASSWORD, DATABASE = "postgres", "owner", "correct horse", "scriptorium"
 _NOBODY = 65534  # PostgreSQL refuses to run as root
 _PR_SET_PDEATHSIG = 1  # of linux/prctl.h
+
+
+class HasPort(Protocol):
+    """Something that connections are made to: a server, or a proxy before one."""
+
+    @property
+    def port(self) -> int:
+        """Return its TCP port."""
+        ...
 
 
 def programs() -> Path | None:
@@ -93,6 +102,15 @@ class Server:
             self._process.wait(HANG_SECONDS)
             self._process = None
 
+    def kill(self) -> None:
+        """End its first process with SIGKILL, and return once the others have noticed: none is told."""
+        if self._process is not None:
+            children = _children(self._process.pid)
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+            wait_until(lambda: not _alive(children), what=f"the end of all processes of {self.name}")
+
     def restart(self, *, immediately: bool = False) -> None:
         """Stop it and start it again."""
         self.stop(immediately=immediately)
@@ -135,7 +153,7 @@ class Server:
         return True
 
 
-def url_of(servers: list[Server], user: str = OWNER, *, host: str = "127.0.0.1", **options: str) -> str:
+def url_of(servers: Sequence[HasPort], user: str = OWNER, *, host: str = "127.0.0.1", **options: str) -> str:
     """Return one URL of several servers, in the order in which they are tried."""
     hosts = ",".join(f"{host}:{server.port}" for server in servers)
     query = "&".join(f"{name}={value}" for name, value in options.items())
@@ -205,6 +223,20 @@ def _run(program: str, *arguments: str) -> None:
     command = as_server([_program(program), *arguments])
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd="/")
     assert done.returncode == 0, done.stderr
+
+
+def _children(pid: int) -> list[str]:
+    """Return the numbers of the processes that a process has started."""
+    return subprocess.run(["pgrep", "-P", str(pid)], capture_output=True, text=True, check=False).stdout.split()
+
+
+def _alive(pids: Sequence[str]) -> bool:
+    """Return whether one of these processes is more than an entry that its parent has not removed yet."""
+    if not pids:
+        return False
+    command = ["ps", "-o", "stat=", "-p", ",".join(pids)]
+    states = subprocess.run(command, capture_output=True, text=True, check=False).stdout.split()
+    return any(not state.startswith("Z") for state in states)
 
 
 def as_server(command: list[str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""`make chaos`: kill everything at random for a while, and see that nothing is lost."""
+"""`make chaos`: strike at everything at random for a while, and see that nothing is lost."""
 
 from __future__ import annotations
 
@@ -7,8 +7,12 @@ import shutil
 import sys
 import tempfile
 import time
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
+from tests import postgresql_servers
+from tests.chaos.clocks import Clocks
+from tests.chaos.databases import Embedded, Installed, installed
 from tests.chaos.driver import Chaos
 from tests.chaos.model_server import counting_model
 
@@ -19,15 +23,31 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=300.0)
     parser.add_argument("--seed", type=int, default=int(time.time()))
     parser.add_argument("--at-once", type=int, default=50, help="executions that are kept going")
-    parser.add_argument("--workers-live", action="store_true", help="kill everything but the workers")
+    parser.add_argument("--embedded", action="store_true", help="on the embedded PostgreSQL, not on an installed one")
+    parser.add_argument("--workers-live", action="store_true", help="hit everything but the workers")
+    parser.add_argument("--only", default="", help="kinds of blows, with commas between them: failover,clock")
     chosen = parser.parse_args()
-    sys.stdout.write(f"seed {chosen.seed}\n")
+    _say(f"seed {chosen.seed}")
     data_dir = Path(tempfile.mkdtemp(prefix="scriptorium-chaos-"))
-    with counting_model(seed=chosen.seed, seconds=(1.0, 4.0)) as model:
-        chaos = Chaos(data_dir, model, chosen.seed, chosen.at_once, workers_live=chosen.workers_live, say=_say)
-        chaos.run(chosen.seconds)
+    only = [name for name in chosen.only.split(",") if name]
+    with (
+        counting_model(seed=chosen.seed, seconds=(1.0, 4.0)) as model,
+        _database(data_dir, embedded=chosen.embedded) as database,
+    ):
+        flags = {"workers_live": chosen.workers_live, "only": only, "say": _say}
+        Chaos(data_dir, model, chosen.seed, chosen.at_once, database=database, **flags).run(chosen.seconds)
     shutil.rmtree(data_dir)
     return 0
+
+
+def _database(data_dir: Path, *, embedded: bool) -> AbstractContextManager[Embedded | Installed]:
+    """Provide an installed PostgreSQL, if there is one, and say what is left out."""
+    if embedded or postgresql_servers.programs() is None:
+        _say("left out, as they need an installed PostgreSQL: read-only, silence, failover, clock")
+        return nullcontext(Embedded(data_dir))
+    if not Clocks.can_be_set():
+        _say("left out, as it needs Linux and a C compiler: clock")
+    return installed()
 
 
 def _say(text: str) -> None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import random
 import re
 import threading
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -22,31 +24,43 @@ _NUMBERED = re.compile(r"\^([A-Za-z]+-)\[0-9\]\{1,3\}\$")  # the catalog's patte
 Key = tuple[str, str, str]  # the mark in the brief, the document asked for, and the hash of the whole prompt
 
 
+@dataclass
+class Call:
+    """One call, in seconds of `time.monotonic`."""
+
+    asked_by: str  # the key that it came with
+    began: float
+    ended: float = math.inf  # when all of the answer was sent, or nobody was there to take it
+
+
 class CountingModel:
     """Speaks OpenAI's chat: hands in a valid document, after asking a question where it may and the mark says so."""
 
     def __init__(self, *, seed: int, seconds: tuple[float, float]) -> None:
         self.bought: Counter[Key] = Counter()
+        self.calls: defaultdict[Key, list[Call]] = defaultdict(list)  # the same calls, oldest first
         self.url = ""
         self._seconds = seconds
         self._chance = random.Random(seed)  # noqa: S311 - it has to be repeatable
         self._lock = threading.Lock()
 
-    def answer(self, body: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the answer to a request, some time later."""
+    def answer(self, body: Mapping[str, Any], asked_by: str) -> tuple[dict[str, Any], Call]:
+        """Return the answer to a request, some time later, and the call that it belongs to."""
         prompt = json.dumps(body["messages"])
         tools = {tool["function"]["name"]: tool["function"] for tool in body["tools"]}
         mark = MARK.search(prompt)
         assert mark is not None, "a brief without its mark"
         document = str(tools["submit_document"]["description"])
         with self._lock:
-            self.bought[mark.group(), document, hashlib.sha256(prompt.encode()).hexdigest()] += 1
+            key = (mark.group(), document, hashlib.sha256(prompt.encode()).hexdigest())
+            self.bought[key] += 1
+            self.calls[key].append(call := Call(asked_by, time.monotonic()))
             seconds = self._chance.uniform(*self._seconds)
         time.sleep(seconds)
         asks = "ask_clarification" in tools and int(mark.group()[5:]) % 3 == 0 and 'kind=\\"answer\\"' not in prompt
         name = "ask_clarification" if asks else "submit_document"
         arguments = {"questions": [{"text": "How many?"}]} if asks else sample(tools[name]["parameters"])
-        return wire.completion(name, arguments, tokens=(100, 50))
+        return wire.completion(name, arguments, tokens=(100, 50)), call
 
 
 def sample(schema: Mapping[str, Any], number: int = 1) -> Any:
@@ -79,7 +93,8 @@ def counting_model(*, seed: int, seconds: tuple[float, float]) -> Iterator[Count
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            streamed, answer = bool(body.get("stream")), model.answer(body)
+            key = self.headers.get("Authorization", "").removeprefix("Bearer ")
+            streamed, (answer, call) = bool(body.get("stream")), model.answer(body, key)
             payload = b"".join(wire.pieces(answer)) if streamed else json.dumps(answer).encode()
             try:
                 self.send_response(200)
@@ -89,6 +104,8 @@ def counting_model(*, seed: int, seconds: tuple[float, float]) -> Iterator[Count
                 self.wfile.write(payload)
             except ConnectionError:
                 self.close_connection = True  # whoever asked was killed
+            finally:
+                call.ended = time.monotonic()
 
         def log_message(self, *_: object) -> None:
             """Say nothing."""

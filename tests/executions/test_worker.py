@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
+import psycopg
 import pytest
 from django.contrib.auth.models import User
 from django.db import connection
@@ -16,11 +17,13 @@ from django.utils import timezone
 from procrastinate.contrib.django.models import ProcrastinateJob, ProcrastinateWorker
 from pytest_django import Settings
 
+from common.database_server import database_now
 from executions import models, repository, services, sweep, wiring
 from executions.engine.calls import ModelReply, ModelRequest
 from executions.engine.errors import ModelError
 from executions.engine.in_memory_models import ScriptedModelClient
 from executions.engine.states import ExecutionStatus, FailureCode, StepStatus
+from executions.progress.database import connection_parameters
 from executions.running import RUNNING
 from executions.threads import in_thread
 from executions.worker import Worker
@@ -165,6 +168,34 @@ async def test_a_worker_goes_on_after_an_outage(ann: User, gate: Gate) -> None:
             await asyncio.sleep(0.5)  # its heartbeat, its sweep and its queue all meet it
         execution_id = (await in_thread(start, ann)).id
         await until(_has(execution_id, ExecutionStatus.COMPLETED))
+
+
+@contextmanager
+def _nobody_can_beat() -> Iterator[None]:
+    """Have every beat wait meanwhile, without an error: as on a connection that is silent for a while."""
+    with psycopg.connect(**connection_parameters()) as other:
+        other.execute("LOCK TABLE executions_runner IN SHARE MODE")
+        yield
+
+
+async def test_a_worker_whose_own_beats_came_late_takes_nobody_for_dead(
+    ann: User, gate: Gate, settings: Settings
+) -> None:
+    settings.RUNNER_SILENT_SECONDS = 4.0
+    execution_id = (await in_thread(start, ann)).id
+    await in_thread(claim, execution_id, "other")
+    await in_thread(empty_the_queue)
+    await in_thread(sweep.beat, name="other", now=database_now())
+    async with working():
+        await until(models.Runner.objects.filter(name="me").exists)
+        with _nobody_can_beat():
+            await asyncio.sleep(settings.RUNNER_SILENT_SECONDS + 0.5)
+        released = database_now()
+        await until(lambda: models.Runner.objects.filter(name="me", heartbeat_at__gt=released).exists())
+        await asyncio.sleep(5 * settings.SWEEP_SECONDS)  # the other one goes on a little later
+        await in_thread(sweep.beat, name="other", now=database_now())
+        stored = await in_thread(repository.get, execution_id)
+    assert (stored.runner, gate.reached.is_set()) == ("other", False)
 
 
 def _forget_the_queues_workers() -> None:
