@@ -23,6 +23,7 @@ from django.db import Error, connections
 
 from common.database_connections import AsyncConnection, waiting_for_ever
 from common.database_errors import is_passing
+from common.database_server import look_async
 from executions.progress.database import connection_parameters, direct_parameters
 from executions.threads import outage_waits
 from orchestrator.process_tree import end_with_parent
@@ -102,7 +103,7 @@ async def wait_for_database() -> None:
         try:
             for parameters in (connection_parameters(), direct_parameters()):
                 async with await AsyncConnection.connect(**parameters) as connection:
-                    await connection.execute("SELECT 1")
+                    await look_async(connection)  # what begins now goes by the database's clock from the start
             return
         except psycopg.OperationalError as error:
             if str(error) != said or time.monotonic() - said_at > REMIND_SECONDS:
