@@ -13,12 +13,13 @@ import pytest
 from django.contrib.auth.models import User
 from django.db import connection
 from django.test import Client
+from psycopg.conninfo import timeout_from_conninfo
 from rest_framework.test import APIClient
 
 from common import database_server
 from common.database_connections import Connection
 from common.database_use import reading
-from executions.progress.database import connection_parameters
+from executions.progress.database import connection_parameters, direct_parameters
 from orchestrator.pooled_postgresql import base
 from orchestrator.pooled_postgresql.base import DatabaseWrapper, check
 
@@ -113,6 +114,21 @@ def test_the_time_limit_is_set_when_it_changes_and_costs_no_statement_more(
         own.pgconn.untrace()
     sent = [line for line in (tmp_path / "trace").read_text().splitlines() if "\tF\t" in line and "Query" in line]
     assert ["SET" in line for line in sent] == [True] * 3  # in between the connection is trusted
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        pytest.param(lambda: connection.get_connection_params(), id="a request's, or a worker's"),
+        pytest.param(connection_parameters, id="a stream's, or a job's"),
+        pytest.param(direct_parameters, id="a listener's, or the journal's"),
+    ],
+)
+def test_a_connection_that_is_being_made_waits_for_seconds_not_for_minutes(
+    parameters: Callable[[], dict[str, object]],
+) -> None:
+    known = {name: value for name, value in parameters().items() if name == "connect_timeout"}
+    assert timeout_from_conninfo(known) == 10
 
 
 def test_a_connection_is_looked_at_unless_it_was_used_a_moment_ago(monkeypatch: pytest.MonkeyPatch) -> None:
