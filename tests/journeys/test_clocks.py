@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -73,6 +74,10 @@ class Work:
         """Return the calls of an execution, in their order."""
         costs = self.get(f"/telemetry/executions/{self.ids[word]}/costs")
         return [call for step in costs["steps"] for each in step["attempts"] for call in each["calls"]]
+
+    def has_asked(self, times: int) -> bool:
+        """Return whether the model was asked so often."""
+        return len(self.model.asked) >= times
 
     def bought(self) -> Counter[str]:
         """Return how often the model was asked, by the words of the briefs."""
@@ -256,7 +261,7 @@ def test_clocks_that_are_set_by_an_hour_both_ways_while_executions_run_change_no
 ) -> None:
     with working(installed, web=clocks["web"], workers=[clocks["first"], clocks["second"]]) as work:
         for asked, ways in ((9, (HOUR, HOUR, -HOUR)), (16, (-HOUR, -HOUR, HOUR))):
-            wait_until(lambda asked=asked: len(work.model.asked) >= asked, what=f"that {asked} calls are made")
+            wait_until(partial(work.has_asked, asked), what=f"that {asked} calls are made")
             for clock, seconds in zip(clocks.values(), ways, strict=True):
                 clock.jump_to(seconds)
         a_limit_on_running_time_ends_neither_early_nor_late(work)

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -121,6 +122,14 @@ class Reader(threading.Thread):
         """What was said of lost events."""
         return [data for _, name, data in self.seen if name == RESET]
 
+    def has_up_to(self, last: int) -> bool:
+        """Return whether the events from the first to this one came, each once."""
+        return self.numbers == [*range(1, last + 1)]
+
+    def is_told_the_end(self) -> bool:
+        """Return whether nothing more will come."""
+        return self.refused == 204
+
     def has(self, name: str) -> bool:
         """Return whether such an event came."""
         return name in {each for _, each, _ in self.seen}
@@ -158,6 +167,11 @@ def waits_on(client: httpx.Client, execution_id: str) -> list[str]:
     """Return what an execution waits for."""
     found: list[str] = client.get(f"/executions/{execution_id}").json().get("waiting_on", [])
     return found
+
+
+def wait_until_it_waits(client: httpx.Client, execution_id: str, on: str) -> None:
+    """Wait until an execution waits for this alone."""
+    wait_until(lambda: waits_on(client, execution_id) == [on], what=f"that {execution_id} waits for {on}")
 
 
 def cut_off(primary: Server, replica: Server) -> None:
@@ -215,19 +229,19 @@ def test_streams_are_told_what_an_asynchronous_failover_has_lost(postgresql: Ser
         ids = {number: start_asking(client, number) for number in (whole, short, left)}
         readers = {number: Reader(client, each) for number, each in ids.items()}
         for number, each in ids.items():
-            wait_until(lambda each=each: waits_on(client, each) == ["clarification"], what="a question")
-            wait_until(lambda number=number: readers[number].has("execution_waiting"), what="its event")
+            wait_until_it_waits(client, each, "clarification")
+            wait_until(partial(readers[number].has, "execution_waiting"), what="its event")
         kept = {number: len(numbers_of(client, each)) for number, each in ids.items()}
         cut_off(primary, replica)
         for number in (short, left):
             answer_questions(client, ids[number])
-            wait_until(lambda number=number: waits_on(client, ids[number]) == ["budget"], what="the end of a budget")
+            wait_until_it_waits(client, ids[number], "budget")
         ids[gone] = start_asking(client, gone)
         readers[gone] = Reader(client, ids[gone])
-        wait_until(lambda: waits_on(client, ids[gone]) == ["clarification"], what="a question that will be lost")
+        wait_until_it_waits(client, ids[gone], "clarification")
         sent = {number: len(numbers_of(client, each)) for number, each in ids.items()}
         for number, reader in readers.items():
-            wait_until(lambda n=number, r=reader: r.numbers == [*range(1, sent[n] + 1)], what="that all are sent")
+            wait_until(partial(reader.has_up_to, sent[number]), what="that all are sent")
         readers[left].left = True  # and does not look at what comes until it is back
         fail_over(primary, replica)
         wait_until(lambda: readers[gone].refused, what="that the stream of what is lost has ended")
@@ -239,10 +253,10 @@ def test_streams_are_told_what_an_asynchronous_failover_has_lost(postgresql: Ser
             assert reader.told == [{"oldest": kept[number] + 1, "asked": sent[number]}]
         for number, reader in ((whole, readers[whole]), (short, readers[short]), (left, back)):
             answer_questions(client, ids[number])
-            wait_until(lambda number=number: waits_on(client, ids[number]) == ["budget"], what="the end of a budget")
+            wait_until_it_waits(client, ids[number], "budget")
             assert client.patch(f"/executions/{ids[number]}/budget", json={"max_calls": 99}).status_code == 200
-            wait_until(lambda number=number: is_brought_to_its_end(client, ids[number]), what="its end")
-            wait_until(lambda reader=reader: reader.refused == 204, what="the end of a stream")
+            wait_until(partial(is_brought_to_its_end, client, ids[number]), what="its end")
+            wait_until(reader.is_told_the_end, what="the end of a stream")
             log = numbers_of(client, ids[number])
             assert log == [*range(1, len(log) + 1)]
         assert readers[whole].told == []

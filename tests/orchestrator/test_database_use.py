@@ -129,7 +129,7 @@ def test_the_time_limit_is_set_when_it_changes_and_costs_no_statement_more(
     ],
 )
 def test_a_connection_that_is_being_made_waits_for_seconds_not_for_minutes(
-    parameters: Callable[[], dict[str, object]],
+    parameters: Callable[[], dict[str, Any]],
 ) -> None:
     known = {name: value for name, value in parameters().items() if name == "connect_timeout"}
     assert timeout_from_conninfo(known) == 10

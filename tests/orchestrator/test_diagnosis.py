@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta, tzinfo
+from datetime import datetime, tzinfo
 from pathlib import Path
 
 import psycopg
 import pytest
+from psycopg.conninfo import make_conninfo
 
 from common import database_server
 from orchestrator import diagnosis
@@ -184,7 +186,7 @@ def test_tls_is_wanted_over_a_network(
     subprocess.run([*words, *own], check=True, capture_output=True)
     server.use_certificate(certificate, key)
     own_options = {"host": NAME, "hostaddr": "127.0.0.1", "sslrootcert": str(certificate), **options}
-    with psycopg.connect(server.url(), **own_options) as connection:
+    with psycopg.connect(make_conninfo(server.url(), **own_options)) as connection:
         found = [*diagnosis.encryption(connection)]
     assert [finding.level for finding in found] == [Level.NOTE] * bool(expected)
     assert all(expected in finding.text and "to DATABASE_URL." in finding.text for finding in found)
@@ -198,8 +200,8 @@ def test_a_clock_that_differs_is_told_with_what_to_do(
         """This machine's clock, when it is not set right."""
 
         @classmethod
-        def now(cls, tz: tzinfo | None = None) -> datetime:
-            return datetime.now(tz) + timedelta(seconds=ahead)
+        def now(cls, tz: tzinfo | None = None) -> Wrong:
+            return cls.fromtimestamp(time.time() + ahead, tz)
 
     monkeypatch.setattr(database_server, "datetime", Wrong)
     [(level, text)] = said(server, diagnosis.clock)
