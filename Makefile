@@ -46,7 +46,7 @@ migrate: $(RUN) ## bring a database of your own up to date
 test: check ## everything that must hold
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
-test-all: check ## the same, and what takes minutes more: PostgreSQL as it is installed here, replicas, PgBouncer
+test-all: check ## the same, and what takes minutes more: PostgreSQL as it is installed here, replicas, PgBouncer, wrong clocks
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not npm and not llama"
 
 test-uvicorn: $(DEV) ## the journeys with uvicorn as the web server

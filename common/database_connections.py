@@ -6,7 +6,8 @@ answers, so every wait has a limit. A connection whose answer is late is closed,
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TypeVar
@@ -21,6 +22,7 @@ Result = TypeVar("Result")
 Row = TypeVar("Row")
 
 _unlimited: ContextVar[bool] = ContextVar("unlimited", default=False)
+_on_silence: list[Callable[[float], None]] = []
 _INTERVAL_SECONDS = 0.1  # between two looks whether the process is interrupted: psycopg's default
 
 
@@ -41,6 +43,14 @@ def waiting_for_ever() -> Iterator[None]:
 def wait_seconds() -> float | None:
     """Return for how long an answer is waited for, in seconds; None: without limit."""
     return None if _unlimited.get() else settings.DATABASE_WAIT_SECONDS
+
+
+def on_silence(callback: Callable[[float], None]) -> None:
+    """Have a function called, in any thread, when an answer is late, with the moment since when it was waited for.
+
+    The moment is one of the monotonic clock. Connections that are older are likely to be as silent.
+    """
+    _on_silence.append(callback)
 
 
 class Connection(psycopg.Connection[Row]):
@@ -78,6 +88,7 @@ class AsyncConnection(psycopg.AsyncConnection[Row]):
 def _limited(pgconn: PGconn, timeout: float | None) -> Iterator[float | None]:
     """Yield for how long to wait: so long as is asked for, or the limit. Close what did not answer within the limit."""
     seconds = wait_seconds() if timeout is None else timeout
+    began = time.monotonic()
     try:
         yield seconds
     except ReadOnlySqlTransaction:
@@ -87,4 +98,6 @@ def _limited(pgconn: PGconn, timeout: float | None) -> Iterator[float | None]:
         if timeout is not None:
             raise
         pgconn.finish()
+        for callback in _on_silence:
+            callback(began)
         raise NoAnswer(f"The database has not answered within {seconds:g} seconds.") from error

@@ -45,6 +45,7 @@ class Server:
         self._lock = threading.Lock()
         self._offset: float | None = None  # of the server's clock against `_ticks`, in seconds
         self._looked_at = 0.0
+        self._took = timedelta()  # the last look
         self._started_at: float | None = None
         self._callbacks: list[Callable[[], None]] = []
         self._is_told = False  # that this machine's clock is wrong
@@ -87,23 +88,29 @@ class Server:
             before = lowest if self._offset is None or is_other else self._offset
             self._offset = min(max(before, lowest), highest)
             self._looked_at, self._started_at = answered_at, started_at
+            self._took = timedelta(seconds=answered_at - asked_at)
             self.changes += is_other
         if is_other:
             logger.warning("the database is another server than before, or was started again: nothing is remembered")
             self.forget()
-        self._compare(answered_at - asked_at)
+        self._compare()
 
-    def _compare(self, took: float) -> None:
-        """Tell once when the clock of this machine is wrong."""
+    def machine_ahead(self) -> timedelta:
+        """Return how far this machine's clock is ahead of the server's; zero when a look cannot tell, or little."""
         ahead = datetime.now(UTC) - self.now()
-        is_wrong = abs(ahead) > TOLERANCE + timedelta(seconds=took)
-        if is_wrong and not self._is_told:
-            logger.warning(
-                "this machine's clock is %.1f seconds %s the database's, which is the one that counts",
-                abs(ahead.total_seconds()),
-                "ahead of" if ahead > timedelta() else "behind",
-            )
-        self._is_told = is_wrong
+        return ahead if abs(ahead) > TOLERANCE + self._took else timedelta()
+
+    def _compare(self) -> None:
+        """Tell once when the clock of this machine is wrong."""
+        ahead = self.machine_ahead()
+        if ahead and not self._is_told:
+            logger.warning("this machine's clock is %s the database's, which is the one that counts", distance(ahead))
+        self._is_told = bool(ahead)
+
+
+def distance(ahead: timedelta) -> str:
+    """Return in words how far one clock is ahead of another."""
+    return f"{abs(ahead.total_seconds()):.1f} seconds {'ahead of' if ahead > timedelta() else 'behind'}"
 
 
 server = Server()

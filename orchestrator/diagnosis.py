@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import ipaddress
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
@@ -15,12 +13,12 @@ from django.conf import settings
 from django.db import connection as django_connection
 from django.db.migrations.executor import MigrationExecutor
 
+from common.database_server import distance, look, server
 from executions import taking
 from executions.progress.database import connection_parameters, direct_parameters
 from executions.progress.log import POOL_SIZE as STREAM_CONNECTIONS
 
 OLDEST, NEWEST = 15, 18  # major versions of PostgreSQL that the product has been tried with
-CLOCK_SECONDS = 1.0  # that the clocks of the database and of this machine may differ
 LISTEN_SECONDS = 5.0  # within which a notification has to come
 OWN_CONNECTIONS = 2  # one that listens, one that notifies
 JOURNAL_CONNECTIONS = 2
@@ -51,10 +49,9 @@ def examine() -> Found:
         with psycopg.connect(**connection_parameters(), autocommit=True) as usual:
             yield from pooler(usual)
             with psycopg.connect(**direct_parameters(), autocommit=True) as direct:
-                yield from notifications(usual, direct)
-                yield from same_database(usual, direct)
-                for look in LOOKS:
-                    yield from look(direct)
+                yield from together(usual, direct)
+                for each in LOOKS:
+                    yield from each(direct)
     except psycopg.OperationalError as error:
         yield from unreachable(" ".join(str(error).split()))
     else:
@@ -78,6 +75,10 @@ def pooler(usual: Connection) -> Found:
         )
     elif is_pooled:
         yield Finding(Level.GOOD, "DATABASE_URL leads through a pooler.")
+        if (zone := _one(usual, "SELECT current_setting('TimeZone')")) not in {"UTC", "Etc/UTC"}:
+            fix = f"ALTER ROLE {usual.info.user} SET TimeZone = 'UTC'"
+            text = f"Sessions of the pooler are in the time zone {zone}; some poolers mix it up with ours: {fix}."
+            yield Finding(Level.NOTE, text)
         for name in ("idle_in_transaction_session_timeout", "statement_timeout"):
             if _one(usual, "SELECT setting::bigint FROM pg_settings WHERE name = %s", name) == 0:
                 fix = f"ALTER ROLE {usual.info.user} SET {name} = '30s'"
@@ -89,21 +90,35 @@ def pooler(usual: Connection) -> Found:
         yield Finding(Level.NOTE, f"Statements are compiled (JIT), which takes longer than to carry them out: {fix}.")
 
 
+def together(usual: Connection, direct: Connection) -> Found:
+    """Look at what two URLs must have in common."""
+    different = [*same_database(usual, direct)]
+    yield from different or notifications(usual, direct)
+    if settings.DATABASE_DIRECT_URL:
+        yield from encryption(usual, "DATABASE_URL")
+
+
+def same_database(usual: Connection, direct: Connection) -> Found:
+    """Tell two URLs that lead to different databases, or to a server and its replica."""
+    which = "SELECT (SELECT system_identifier FROM pg_control_system()) || ' ' || current_database()"
+    since = "SELECT pg_postmaster_start_time()"
+    fix = "set DATABASE_DIRECT_URL to the one that DATABASE_URL leads to"
+    if _one(usual, which) != _one(direct, which):
+        yield Finding(Level.WRONG, f"DATABASE_URL and DATABASE_DIRECT_URL lead to different databases: {fix}.")
+    elif _one(usual, since) != _one(direct, since):
+        yield Finding(Level.WRONG, f"DATABASE_URL and DATABASE_DIRECT_URL lead to a server and its replica: {fix}.")
+
+
 def notifications(usual: Connection, direct: Connection) -> Found:
     """See whether a notification that is sent over the usual connection is heard over the direct one."""
+    if _one(direct, "SELECT pg_is_in_recovery()"):
+        return  # a replica takes neither; `writable` tells of it
     direct.execute("LISTEN scriptorium_doctor")
     usual.execute("NOTIFY scriptorium_doctor")
     if any(True for _ in direct.notifies(timeout=LISTEN_SECONDS, stop_after=1)):
         yield Finding(Level.GOOD, "Notifications are heard.")
     else:
         yield Finding(Level.WRONG, "LISTEN hears nothing: DATABASE_DIRECT_URL has to lead to the server itself.")
-
-
-def same_database(usual: Connection, direct: Connection) -> Found:
-    """Tell two URLs that lead to different databases."""
-    which = "SELECT (SELECT system_identifier FROM pg_control_system()) || ' ' || current_database()"
-    if _one(usual, which) != _one(direct, which):
-        yield Finding(Level.WRONG, "DATABASE_URL and DATABASE_DIRECT_URL lead to different databases.")
 
 
 def version(direct: Connection) -> Found:
@@ -182,25 +197,22 @@ def connections(direct: Connection) -> Found:
 
 def clock(direct: Connection) -> Found:
     """Compare the clocks."""
-    began = time.monotonic()
-    theirs = _one(direct, "SELECT clock_timestamp()")
-    ours, took = datetime.now(UTC), time.monotonic() - began
-    seconds = (ours - theirs).total_seconds() - took / 2
-    if abs(seconds) > CLOCK_SECONDS + took / 2:
-        which = "ahead of" if seconds > 0 else "behind"
-        yield Finding(
-            Level.WRONG, f"This machine's clock is {abs(seconds):.1f} s {which} the database's: set both by NTP."
-        )
+    look(direct)
+    if ahead := server.machine_ahead():
+        which = f"This machine's clock is {distance(ahead)} the database's"
+        yield Finding(Level.WRONG, f"{which}, which is the one that counts: set both by NTP.")
 
 
-def encryption(direct: Connection) -> Found:
+def encryption(connection: Connection, variable: str = "") -> Found:
     """Tell a connection over a network that others can read, or whose server has not proved who it is."""
-    if _is_local(direct.info.host):
+    if _is_local(connection.info.host):
         return
-    if not _one(direct, "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()"):
-        yield Finding(Level.NOTE, "The connection is not encrypted: add ?sslmode=verify-full&sslrootcert=… to the URL.")
-    elif direct.info.get_parameters().get("sslmode") != "verify-full":
-        yield Finding(Level.NOTE, "The server's certificate is not verified: add ?sslmode=verify-full&sslrootcert=….")
+    variable = variable or ("DATABASE_DIRECT_URL" if settings.DATABASE_DIRECT_URL else "DATABASE_URL")
+    fix = f"add ?sslmode=verify-full&sslrootcert=… to {variable}"
+    if not connection.pgconn.ssl_in_use:
+        yield Finding(Level.NOTE, f"The connection is not encrypted: {fix}.")
+    elif connection.info.get_parameters().get("sslmode") != "verify-full":
+        yield Finding(Level.NOTE, f"The connection is encrypted, and its server has not proved who it is: {fix}.")
 
 
 def migrations() -> Found:

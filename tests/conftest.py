@@ -25,6 +25,7 @@ PROGRAMS = {
     "redis": ("redis-server",),
     "postgresql": ("initdb",),
     "pgbouncer": ("pgbouncer",),
+    "faketime": ("faketime",),
 }
 STOP_SECONDS = 180.0
 _DATA_DIR_PREFIX = "scriptorium-test-"

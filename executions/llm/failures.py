@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 
 from pydantic_ai import exceptions
 
+from common.database_server import database_now
 from executions.engine.errors import ModelError
 from executions.engine.retries import sentence
 from executions.engine.states import FailureCode
@@ -175,13 +178,27 @@ def _may_have_arrived(error: exceptions.ModelAPIError) -> bool:
 
 def _retry_after(error: exceptions.ModelHTTPError) -> float | None:
     """Return the seconds that the provider asked for: `retry-after-ms`, or `Retry-After` as a number or a date."""
+    headers = error.headers or {}
+    if "retry-after-ms" not in headers and (until := _date(headers.get("retry-after", ""))) is not None:
+        # Its library compares the date with this machine's clock. The provider's own counts; ours may be wrong.
+        now = _date(headers.get("date", "")) or database_now()
+        return max(0.0, (until - now).total_seconds())
     if error.retry_after is not None:
         return error.retry_after
     try:  # some send fractions of a second, which the standard does not know
-        seconds = float((error.headers or {}).get("retry-after", ""))
+        seconds = float(headers.get("retry-after", ""))
     except ValueError:
         return None
     return seconds if 0 <= seconds < float("inf") else None
+
+
+def _date(text: str) -> datetime | None:
+    """Return the moment of an HTTP-date (RFC 9110, 5.6.7); None: it is none. One without a zone is in UTC."""
+    try:
+        found = parsedate_to_datetime(text)
+    except (ValueError, OverflowError):
+        return None
+    return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
 
 
 def _message(model: str, error: exceptions.ModelAPIError) -> str:

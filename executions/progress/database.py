@@ -7,19 +7,17 @@ from typing import Any
 from django.conf import settings
 from django.db import connection
 
-CONNECT_SECONDS = 10
-
 
 def connection_parameters() -> dict[str, Any]:
     """Return psycopg's keyword arguments for Django's default database (in a test: the test's)."""
     parameters = dict(connection.get_connection_params())
     for name in ("cursor_factory", "context"):  # these fit Django's own cursors only
         parameters.pop(name, None)
-    return {"connect_timeout": CONNECT_SECONDS, **parameters}
+    return parameters
 
 
 def direct_parameters() -> dict[str, Any]:
     """Return those of a connection with a session of its own: past a pooler, where there is one."""
     if settings.DIRECT_DATABASE:
-        return {"connect_timeout": CONNECT_SECONDS, **settings.DIRECT_DATABASE}
+        return dict(settings.DIRECT_DATABASE)
     return connection_parameters()

@@ -139,7 +139,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _say(self, answer: Answer) -> None:
         body = (answer.streamed or _document(self.path)) if answer.body is None else answer.body
         payload = body.encode() if isinstance(body, str) else json.dumps(body).encode()
-        self.send_response(answer.status)
+        # The second one sends the present moment as `Date`.
+        (self.send_response_only if "Date" in answer.headers else self.send_response)(answer.status)
         headers = {"Content-Type": answer.type, "Content-Length": str(len(payload)), **answer.headers}
         for name, value in headers.items():
             self.send_header(name, value)

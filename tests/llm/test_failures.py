@@ -12,6 +12,7 @@ from email.utils import format_datetime
 
 import pytest
 
+from common import database_server
 from executions.engine.calls import ModelRequest
 from executions.engine.errors import ModelError
 from executions.engine.states import FailureCode
@@ -157,6 +158,31 @@ async def test_the_provider_says_how_long_to_wait(
 async def test_the_provider_says_until_when_to_wait(monkeypatch: pytest.MonkeyPatch, model: str) -> None:
     until = format_datetime(datetime.now(UTC) + timedelta(seconds=90), usegmt=True)
     error = await failure(monkeypatch, model, Answer(status=429, body=ERROR, headers={"Retry-After": until}))
+    assert error.retry_after == pytest.approx(90, abs=10)
+
+
+def http_date(ahead: float) -> str:
+    """Return a moment that this machine's clock has so many seconds later."""
+    return format_datetime(datetime.now(UTC) + timedelta(seconds=ahead), usegmt=True)
+
+
+@pytest.mark.parametrize(("ahead", "seconds"), [(3600, 90), (-3600, 90), (600, 0), (0, 90_000), (-3600, -1)])
+async def test_a_moment_is_one_of_the_providers_clock(
+    monkeypatch: pytest.MonkeyPatch, model: str, ahead: int, seconds: int
+) -> None:
+    headers = {"Date": http_date(ahead), "Retry-After": http_date(ahead + seconds)}
+    error = await failure(monkeypatch, model, Answer(status=429, body=ERROR, headers=headers))
+    assert error.retry_after == pytest.approx(max(0, seconds), abs=1)
+
+
+@pytest.mark.parametrize("ahead", [3600, -3600])
+async def test_a_moment_without_the_providers_clock_is_one_of_the_databases(
+    monkeypatch: pytest.MonkeyPatch, model: str, ahead: int
+) -> None:
+    monkeypatch.setattr(database_server, "server", seen := database_server.Server())
+    seen.see(datetime.now(UTC).timestamp() + ahead, 1.0, asked_at=database_server._ticks())
+    headers = {"Date": "", "Retry-After": http_date(ahead + 90)}
+    error = await failure(monkeypatch, model, Answer(status=503, body=ERROR, headers=headers))
     assert error.retry_after == pytest.approx(90, abs=10)
 
 

@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import psycopg
 import pytest
 from django.contrib.auth.models import User
 from django.db import connection
 from django.test import Client
+from psycopg.conninfo import timeout_from_conninfo
+from psycopg_pool import PoolTimeout
 from rest_framework.test import APIClient
 
 from common import database_server
 from common.database_connections import Connection
 from common.database_use import reading
-from executions.progress.database import connection_parameters
+from executions.progress.database import connection_parameters, direct_parameters
+from orchestrator import postgres
 from orchestrator.pooled_postgresql import base
 from orchestrator.pooled_postgresql.base import DatabaseWrapper, check
+from tests.tcp_proxy import tcp_proxy
+from tests.waiting import HANG_SECONDS
 
 pytestmark = pytest.mark.django_db(transaction=True)
 Api = Callable[..., APIClient]
@@ -113,6 +118,47 @@ def test_the_time_limit_is_set_when_it_changes_and_costs_no_statement_more(
         own.pgconn.untrace()
     sent = [line for line in (tmp_path / "trace").read_text().splitlines() if "\tF\t" in line and "Query" in line]
     assert ["SET" in line for line in sent] == [True] * 3  # in between the connection is trusted
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        pytest.param(lambda: connection.get_connection_params(), id="a request's, or a worker's"),
+        pytest.param(connection_parameters, id="a stream's, or a job's"),
+        pytest.param(direct_parameters, id="a listener's, or the journal's"),
+    ],
+)
+def test_a_connection_that_is_being_made_waits_for_seconds_not_for_minutes(
+    parameters: Callable[[], dict[str, Any]],
+) -> None:
+    known = {name: value for name, value in parameters().items() if name == "connect_timeout"}
+    assert timeout_from_conninfo(known) == 10
+
+
+def test_when_one_connection_says_nothing_the_others_are_not_waited_for_in_turn(
+    monkeypatch: pytest.MonkeyPatch, settings: Any
+) -> None:
+    monkeypatch.setattr(base, "TRUST_SECONDS", 0.0)
+    with ExitStack() as stack:
+        link = stack.enter_context(tcp_proxy(postgres.socket_dir(settings.DATA_DIR) / postgres.SOCKET))
+        where = {**connection.settings_dict, "HOST": "127.0.0.1", "PORT": str(link.port)}
+        wrapper = DatabaseWrapper(where, alias="behind-a-proxy")
+        stack.callback(wrapper.close_pool)
+        pool = wrapper.pool_of(background=False)
+        assert pool is not None
+        pool.open()
+        held = [pool.getconn(timeout=HANG_SECONDS) for _ in range(4)]
+        for each in held:
+            pool.putconn(each)
+        settings.DATABASE_WAIT_SECONDS = 1.0
+        link.silence = True
+        with pytest.raises(PoolTimeout):
+            pool.getconn(timeout=0.1)
+        link.silence = False
+        settings.DATABASE_WAIT_SECONDS = HANG_SECONDS
+        assert [each.closed for each in held] == [True] * 4
+        with pool.connection(timeout=HANG_SECONDS) as new:
+            assert new.execute("SELECT 1").fetchone() == (1,)
 
 
 def test_a_connection_is_looked_at_unless_it_was_used_a_moment_ago(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
+from datetime import datetime, tzinfo
 from pathlib import Path
 
 import psycopg
 import pytest
+from psycopg.conninfo import make_conninfo
 
+from common import database_server
 from orchestrator import diagnosis
 from orchestrator.diagnosis import Finding, Level
 from tests.journeys.processes import ROOT, Machine, free_port
 from tests.poolers import pgbouncer
 from tests.postgresql_servers import ADMIN, OWNER, Server, Servers, give, servers
+from tests.wrong_clocks import WrongClock
 
 pytestmark = pytest.mark.postgresql
 
@@ -119,6 +125,93 @@ def test_a_database_in_another_encoding_is_refused(server: Server) -> None:
     assert "LATIN1" in found.text
 
 
+def test_two_urls_that_lead_to_one_database_hear_each_other(server: Server) -> None:
+    with server.connect() as usual, server.connect() as direct:
+        found = [*diagnosis.together(usual, direct)]
+    assert found == [Finding(Level.GOOD, "Notifications are heard.")]
+
+
+def test_two_urls_that_lead_to_different_databases_are_told_and_nothing_else(server: Server, made: Servers) -> None:
+    server.execute("CREATE DATABASE second OWNER owner")
+    elsewhere = made.make()
+    for other in (server.connect(database="second"), elsewhere.connect()):
+        with server.connect() as usual, other as direct:
+            [found] = diagnosis.together(usual, direct)
+        assert found.level is Level.WRONG
+        assert "lead to different databases: set DATABASE_DIRECT_URL to the one" in found.text
+
+
+def test_two_urls_that_lead_to_a_server_and_its_replica_are_told(made: Servers) -> None:
+    primary = made.make()
+    replica = made.replica(primary)
+    for first, second in ((primary, replica), (replica, primary)):
+        with first.connect() as usual, second.connect() as direct:
+            [found] = diagnosis.together(usual, direct)
+        assert found.level is Level.WRONG
+        assert "lead to a server and its replica: set DATABASE_DIRECT_URL" in found.text
+    with replica.connect() as usual, replica.connect() as direct:
+        assert [*diagnosis.together(usual, direct)] == []  # that it takes no writes is told apart
+
+
+NAME = "db.example"  # of a server that is no process of this machine, as far as its URL tells
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"sslmode": "disable"}, "is not encrypted: add ?sslmode=verify-full"),
+        ({"sslmode": "require"}, "has not proved who it is: add ?sslmode=verify-full"),
+        ({"sslmode": "verify-ca"}, "has not proved who it is: add ?sslmode=verify-full"),
+        ({"sslmode": "verify-full"}, ""),
+        ({"host": "127.0.0.1", "sslmode": "disable"}, ""),
+    ],
+)
+def test_tls_is_wanted_over_a_network(
+    server: Server, changed: Callable[..., None], tmp_path: Path, options: dict[str, str], expected: str
+) -> None:
+    certificate, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
+    words = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    own = [
+        "-days",
+        "2",
+        "-subj",
+        "/CN=ca",
+        "-addext",
+        f"subjectAltName=DNS:{NAME}",
+        "-keyout",
+        str(key),
+        "-out",
+        str(certificate),
+    ]
+    subprocess.run([*words, *own], check=True, capture_output=True)
+    server.use_certificate(certificate, key)
+    own_options = {"host": NAME, "hostaddr": "127.0.0.1", "sslrootcert": str(certificate), **options}
+    with psycopg.connect(make_conninfo(server.url(), **own_options)) as connection:
+        found = [*diagnosis.encryption(connection)]
+    assert [finding.level for finding in found] == [Level.NOTE] * bool(expected)
+    assert all(expected in finding.text and "to DATABASE_URL." in finding.text for finding in found)
+
+
+@pytest.mark.parametrize("ahead", [600, -600, 3, -3])
+def test_a_clock_that_differs_is_told_with_what_to_do(
+    server: Server, monkeypatch: pytest.MonkeyPatch, ahead: int
+) -> None:
+    class Wrong(datetime):
+        """This machine's clock, when it is not set right."""
+
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> Wrong:
+            return cls.fromtimestamp(time.time() + ahead, tz)
+
+    monkeypatch.setattr(database_server, "datetime", Wrong)
+    [(level, text)] = said(server, diagnosis.clock)
+    way = "ahead of" if ahead > 0 else "behind"
+    end = "the database's, which is the one that counts: set both by NTP."
+    assert level is Level.WRONG
+    assert re.fullmatch(rf"This machine's clock is \d+\.\d seconds {way} {end}", text)
+    assert float(text.split()[4]) == pytest.approx(abs(ahead), abs=1)
+
+
 def doctor(folder: Path, **environment: str) -> tuple[int, str]:
     """Return the exit code of `manage.py doctor`, and what it printed."""
     installed = Machine(folder, environment={"LOCAL": "1", **environment})
@@ -147,6 +240,13 @@ def test_a_database_that_cannot_be_reached_is_said_without_its_password(tmp_path
     assert (code, "cannot be reached" in text, "secret" in text) == (1, True, False)
 
 
+@pytest.mark.faketime
+def test_on_a_machine_whose_clock_is_wrong_it_says_so(server: Server, tmp_path: Path) -> None:
+    (clock := WrongClock(tmp_path / "clock")).jump_to(-3600)
+    _, text = doctor(tmp_path, DATABASE_URL=server.url(), **clock.environment)
+    assert re.search(r"WRONG  This machine's clock is 3(600|599)\.\d seconds behind the database's", text), text
+
+
 @pytest.mark.pgbouncer
 def test_a_pooler_needs_the_url_of_the_server_as_well(made: Servers, tmp_path: Path) -> None:
     server = made.make(fsync="on")
@@ -163,3 +263,8 @@ def test_a_pooler_needs_the_url_of_the_server_as_well(made: Servers, tmp_path: P
         assert "through a pooler" in text
         assert "SET statement_timeout" in text
         assert "SET jit = off" in text
+        assert "time zone" not in text
+        server.execute("ALTER ROLE owner SET TimeZone = 'Europe/Berlin'")
+    with pgbouncer(server, folder) as url:  # whose sessions are new
+        code, text = doctor(tmp_path, DATABASE_URL=url, DATABASE_DIRECT_URL=server.url())
+        assert (code, "are in the time zone Europe/Berlin" in text, "SET TimeZone = 'UTC'" in text) == (0, True, True)

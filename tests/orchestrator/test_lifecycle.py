@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
+from typing import Any
 
 import pytest
 from django.db import connection
 
+from common import database_server
 from orchestrator import lifecycle
 from tests.executions.moves import outage
 from workflows.models import Workflow
@@ -36,3 +39,12 @@ def test_a_database_that_does_not_come_back_ends_the_process(monkeypatch: pytest
     monkeypatch.setattr(lifecycle, "AWAY_SECONDS", 0.2)
     with outage(), pytest.raises(Exception, match=r"not currently accepting connections|connection"):
         lifecycle.prepare_embedded_database()
+
+
+def test_what_has_waited_for_its_database_knows_its_clock(monkeypatch: pytest.MonkeyPatch, settings: Any) -> None:
+    """The first heartbeat of a worker, and the first ticket that a web process reads, go by it."""
+    monkeypatch.setattr(database_server, "server", seen := database_server.Server())
+    settings.DATABASE_URL = "postgresql://of/ones/own"
+    assert seen.is_due()
+    asyncio.run(lifecycle.wait_for_database())
+    assert not seen.is_due()
