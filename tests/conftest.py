@@ -25,7 +25,7 @@ PROGRAMS = {
     "redis": ("redis-server",),
     "postgresql": ("initdb",),
     "pgbouncer": ("pgbouncer",),
-    "faketime": ("faketime",),
+    "compiler": ("cc",),
 }
 STOP_SECONDS = 180.0
 _DATA_DIR_PREFIX = "scriptorium-test-"

@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.chaos.blows import Blow, Blows
-from tests.chaos.clocks import Clocks
 from tests.chaos.databases import Database, Embedded
 from tests.chaos.findings import Findings
 from tests.chaos.installation import Installation
@@ -20,6 +19,7 @@ from tests.chaos.model_server import Call, CountingModel
 from tests.chaos.users import Users
 from tests.journeys.processes import wait_until
 from tests.waiting import HANG_SECONDS
+from tests.wall_clocks import Clocks
 
 SETTINGS = {
     "RUNNER_SILENT_SECONDS": "3",

@@ -7,9 +7,9 @@ import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.chaos.clocks import Clocks, WallClock
 from tests.chaos.databases import Database
 from tests.journeys.processes import Machine, free_port
+from tests.wall_clocks import Clocks, WallClock
 
 
 @dataclass(eq=False)

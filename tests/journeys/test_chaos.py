@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.clocks import Clocks
 from tests.chaos.databases import installed
 from tests.chaos.driver import Chaos
 from tests.chaos.model_server import counting_model
+from tests.wall_clocks import Clocks
 
 pytestmark = pytest.mark.journey
 

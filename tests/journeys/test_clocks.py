@@ -17,17 +17,18 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psycopg
 import pytest
 import yaml
 
 from orchestrator import postgres
 from orchestrator.loop_monitor import machine_waited
 from tests.engine.world import SCHEMA
-from tests.journeys.processes import Machine, wait_for_status, wait_until
+from tests.journeys.processes import Machine, machine, wait_for_status, wait_until
 from tests.llm.model_server import Answer, ModelServer, model_server
-from tests.wrong_clocks import WrongClock
+from tests.wall_clocks import Clocks, WallClock
 
-pytestmark = [pytest.mark.journey, pytest.mark.faketime]
+pytestmark = [pytest.mark.journey, pytest.mark.compiler]
 
 MINUTE, HOUR = 60, 3600
 STEPS = ("one", "two", "three")
@@ -37,6 +38,7 @@ SHORT_SECONDS = 2.5  # a limit on running time that ends within the second step
 SETTINGS = {"HEARTBEAT_SECONDS": "0.5", "SWEEP_SECONDS": "1", "PARK_AFTER_SECONDS": "0.3", "OPENAI_API_KEY": "sk-test"}
 PLAIN, AWAY, DATED, SHORT = [f"plain-{number}." for number in range(4)], "away-1.", "dated-1.", "short-1."
 SLOW, SORRY = Answer(rest=ANSWER_SECONDS), {"error": {"message": "Down for a moment."}}
+OFF_BY = "SELECT extract(epoch FROM started_at - clock_timestamp())::float8 FROM executions_runner"
 
 
 @dataclass
@@ -99,7 +101,7 @@ def publish(installed: Machine, folder: Path) -> None:
 
 
 @contextmanager
-def working(installed: Machine, *, web: WrongClock, workers: list[WrongClock]) -> Iterator[Work]:
+def working(installed: Machine, *, web: WallClock, workers: list[WallClock]) -> Iterator[Work]:
     """Provide executions under way on processes that have these clocks; for two of them the provider is away."""
     with model_server(SLOW) as model:
         installed.environment |= {**SETTINGS, "OPENAI_BASE_URL": f"{model.url}/v1"}
@@ -222,31 +224,39 @@ def runs_ended_by_no_mistake(installed: Machine) -> None:
 
 @pytest.fixture
 def installed(data_dir: Path) -> Iterator[Machine]:
-    """An installation whose database has this machine's clock, whichever process is started first.
-
-    libfaketime makes each look at a clock dear: an event loop that stands still here tells nothing of the product.
-    """
+    """An installation whose database has this machine's clock, whichever process is started first."""
     postgres.ensure_running(data_dir)
-    made = Machine(data_dir, environment={"LOCAL": "1", "DATABASE_URL": postgres.url(data_dir)})
     try:
-        yield made
+        with machine(data_dir, LOCAL="1", DATABASE_URL=postgres.url(data_dir)) as made:
+            yield made
     finally:
-        made.stop()
         postgres.release(data_dir)
 
 
 @pytest.fixture
-def clocks(tmp_path: Path) -> dict[str, WrongClock]:
+def clocks(tmp_path: Path) -> dict[str, WallClock]:
     """The clocks of three processes."""
-    return {name: WrongClock(tmp_path / name) for name in ("web", "first", "second")}
+    made = Clocks(tmp_path)
+    return {name: made.make() for name in ("web", "first", "second")}
+
+
+@pytest.mark.parametrize("seconds", [HOUR, -HOUR])
+def test_a_worker_announces_itself_by_the_databases_clock(
+    installed: Machine, clocks: dict[str, WallClock], seconds: int
+) -> None:
+    clocks["first"].set(seconds)
+    with psycopg.connect(postgres.url(installed.data_dir), autocommit=True) as connection:
+        installed.start("worker", **clocks["first"].environment)
+        [off_by] = wait_until(lambda: connection.execute(OFF_BY).fetchone(), what="that the worker announces itself")
+    assert abs(off_by) < HOUR / 2
 
 
 def test_processes_whose_clocks_are_minutes_off_buy_nothing_twice_and_tell_the_right_time(
-    installed: Machine, clocks: dict[str, WrongClock]
+    installed: Machine, clocks: dict[str, WallClock]
 ) -> None:
-    clocks["web"].jump_to(-3 * MINUTE)
-    clocks["first"].jump_to(10 * MINUTE)
-    clocks["second"].jump_to(-10 * MINUTE)
+    clocks["web"].set(-3 * MINUTE)
+    clocks["first"].set(10 * MINUTE)
+    clocks["second"].set(-10 * MINUTE)
     with working(installed, web=clocks["web"], workers=[clocks["first"], clocks["second"]]) as work:
         a_limit_on_running_time_ends_neither_early_nor_late(work)
         everything_is_right(work)
@@ -257,13 +267,13 @@ def test_processes_whose_clocks_are_minutes_off_buy_nothing_twice_and_tell_the_r
 
 
 def test_clocks_that_are_set_by_an_hour_both_ways_while_executions_run_change_nothing(
-    installed: Machine, clocks: dict[str, WrongClock]
+    installed: Machine, clocks: dict[str, WallClock]
 ) -> None:
     with working(installed, web=clocks["web"], workers=[clocks["first"], clocks["second"]]) as work:
         for asked, ways in ((9, (HOUR, HOUR, -HOUR)), (16, (-HOUR, -HOUR, HOUR))):
             wait_until(partial(work.has_asked, asked), what=f"that {asked} calls are made")
             for clock, seconds in zip(clocks.values(), ways, strict=True):
-                clock.jump_to(seconds)
+                clock.set(seconds)
         a_limit_on_running_time_ends_neither_early_nor_late(work)
         everything_is_right(work)
         tries_wait_as_long_as_the_provider_asks(work)

@@ -20,7 +20,7 @@ from orchestrator.diagnosis import Finding, Level
 from tests.journeys.processes import ROOT, Machine, free_port
 from tests.poolers import pgbouncer
 from tests.postgresql_servers import ADMIN, OWNER, Server, Servers, give, servers
-from tests.wrong_clocks import WrongClock
+from tests.wall_clocks import Clocks
 
 pytestmark = pytest.mark.postgresql
 
@@ -240,9 +240,9 @@ def test_a_database_that_cannot_be_reached_is_said_without_its_password(tmp_path
     assert (code, "cannot be reached" in text, "secret" in text) == (1, True, False)
 
 
-@pytest.mark.faketime
+@pytest.mark.compiler
 def test_on_a_machine_whose_clock_is_wrong_it_says_so(server: Server, tmp_path: Path) -> None:
-    (clock := WrongClock(tmp_path / "clock")).jump_to(-3600)
+    (clock := Clocks(tmp_path).make()).set(-3600)
     _, text = doctor(tmp_path, DATABASE_URL=server.url(), **clock.environment)
     assert re.search(r"WRONG  This machine's clock is 3(600|599)\.\d seconds behind the database's", text), text
 

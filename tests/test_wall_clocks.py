@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.clocks import Clocks, WallClock
+from tests.wall_clocks import Clocks, WallClock
 
-pytestmark = pytest.mark.skipif(not Clocks.can_be_set(), reason="needs Linux and a C compiler")
+pytestmark = pytest.mark.compiler
 
 #: Says by how much time.time has run ahead of the clock that cannot be set, whenever it is asked; it sleeps meanwhile.
 PROGRAM = """
