@@ -13,7 +13,9 @@ from django.contrib.auth.models import User
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.db import transaction
+from django.utils import timezone
 from knox.models import AuthToken
+from knox.settings import knox_settings
 from psycopg.types.json import Json, Jsonb
 
 from access import multirow
@@ -105,7 +107,10 @@ def issue_token(user: User) -> tuple[AuthToken, str]:
     same = multirow.execute(_STILL_THE_SAME, [user.pk, user.password]).fetchone()
     if same is None:
         raise BadCredentials
-    row, text = AuthToken.objects.create(user=user)
+    lifetime = knox_settings.TOKEN_TTL
+    if lifetime is not None:
+        lifetime += database_now() - timezone.now()  # knox counts from this machine's clock
+    row, text = AuthToken.objects.create(user=user, expiry=lifetime)
     return row, text
 
 

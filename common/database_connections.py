@@ -53,6 +53,12 @@ def on_silence(callback: Callable[[float], None]) -> None:
     _on_silence.append(callback)
 
 
+def tell_silence(since: float) -> None:
+    """Say that an answer is late which was waited for since a moment of the monotonic clock."""
+    for callback in _on_silence:
+        callback(since)
+
+
 class Connection(psycopg.Connection[Row]):
     """A connection that does not wait for ever, and closes when its server takes no writes.
 
@@ -98,6 +104,5 @@ def _limited(pgconn: PGconn, timeout: float | None) -> Iterator[float | None]:
         if timeout is not None:
             raise
         pgconn.finish()
-        for callback in _on_silence:
-            callback(began)
+        tell_silence(began)
         raise NoAnswer(f"The database has not answered within {seconds:g} seconds.") from error

@@ -8,7 +8,9 @@ to 5 ms each time where the event loop is busy.
 from __future__ import annotations
 
 import atexit
+import math
 import os
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -19,7 +21,7 @@ from psycopg.adapt import Transformer
 from psycopg.pq import DiagnosticField, ExecStatus, TransactionStatus
 from psycopg.pq.abc import PGconn, PGresult
 
-from common.database_connections import Connection, NoAnswer, wait_seconds
+from common.database_connections import Connection, NoAnswer, on_silence, tell_silence, wait_seconds
 from common.database_errors import Trouble, trouble_of
 from common.database_server import look, server
 from common.sockets import is_ready
@@ -51,6 +53,8 @@ class Line:
 
     def __init__(self) -> None:
         self._connection: psycopg.Connection[Any] | None = None
+        self._silent_since = -math.inf  # by the monotonic clock: an answer to somebody in this process is late
+        self._made_at = 0.0
         self._prepared: dict[str, bytes] = {}
 
     async def send(self, statement: str, parameters: Sequence[bytes], *, server_changes: int | None = None) -> None:
@@ -122,10 +126,15 @@ class Line:
         self._inherited = self._connection
         self._connection, self._prepared = None, {}
 
+    def doubt(self, silent_since: float) -> None:
+        """Trust no connection that was there when another one of this process began to wait in vain."""
+        self._silent_since = max(self._silent_since, silent_since)
+
     @asynccontextmanager
     async def _connected(self) -> AsyncIterator[psycopg.Connection[Any]]:
-        if self._connection is None or self._connection.closed:
+        if self._connection is None or self._is_lost(self._connection):
             self.close()
+            self._made_at = time.monotonic()
             self._connection = await in_thread(_connect)
         connection = self._connection
         try:
@@ -141,6 +150,10 @@ class Line:
         except BaseException:
             self.close()  # cancelled, above all: what it would answer to the next one belongs to this one
             raise
+
+    def _is_lost(self, connection: psycopg.Connection[Any]) -> bool:
+        is_unused = connection.pgconn.transaction_status == TransactionStatus.IDLE
+        return bool(connection.closed) or (is_unused and self._made_at <= self._silent_since)
 
     async def _prepare(self, pgconn: PGconn, statement: str) -> bytes:
         if len(self._prepared) >= MOST_PREPARED:
@@ -205,7 +218,9 @@ async def _ready(pgconn: PGconn, *, writing: bool = False) -> None:
     Raises:
         NoAnswer: that takes too long.
     """
+    began = time.monotonic()
     if not await is_ready(pgconn.socket, seconds=wait_seconds(), writing=writing):
+        tell_silence(began)
         raise NoAnswer("The database has not answered in time.")
 
 
@@ -232,6 +247,7 @@ writing, reading = Line(), Line()
 for _line in (writing, reading):
     atexit.register(_line.close)
     os.register_at_fork(after_in_child=_line.forget)
+    on_silence(_line.doubt)
 
 
 def close() -> None:

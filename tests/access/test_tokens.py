@@ -13,6 +13,7 @@ from knox.models import AuthToken
 from rest_framework.test import APIClient
 
 from access.services import issue_token, remove_expired_tokens
+from common.database_server import database_now, server
 
 pytestmark = pytest.mark.django_db
 
@@ -45,6 +46,18 @@ def test_name_and_password_give_a_token_that_is_shown_once_and_stored_hashed(api
     assert row.user == carol
     assert all(token not in str(value) for value in vars(row).values())
     assert read(f"Bearer {token}").status_code == 200
+
+
+def test_a_token_lives_as_long_by_the_databases_clock_wherever_it_is_made(
+    carol: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lifetimes = []
+    for ahead in (0, 10 * 24 * 3600, -10 * 24 * 3600):
+        monkeypatch.setattr(server, "now", lambda ahead=ahead: timezone.now() + timedelta(seconds=ahead))
+        row, _ = issue_token(carol)
+        assert row.expiry is not None
+        lifetimes.append(round((row.expiry - database_now()).total_seconds() / 60))
+    assert len(set(lifetimes)) == 1
 
 
 @pytest.mark.parametrize(
