@@ -77,6 +77,15 @@ class TooManyTries(APIException):
         self.wait = seconds
 
 
+class TooManyWaiting(APIException):
+    """A request has waited for long behind others of the same caller."""
+
+    status_code = 503
+    default_detail = "Other requests of yours are under way for a long time. Try again in a moment."
+    default_code = "busy"
+    wait = 5
+
+
 class Busy(APIException):
     """More passwords are to be checked than can be at once."""
 

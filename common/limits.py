@@ -95,7 +95,7 @@ class Limits:
         "REQUESTS_PER_CALLER",
         8,
         "Requests of one token or session that one web process works at, at once; of logins from one address 3",
-        answer="they wait for their turn",
+        answer="they wait for up to 30 seconds, then 503 `busy`",
     )
     executions_per_user: int = _limit(
         "EXECUTIONS_PER_USER",

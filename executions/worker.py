@@ -127,7 +127,9 @@ class Worker:
 
     def _is_silent(self) -> bool:
         """Return whether this worker has missed beats itself. What kept it from them may have kept others, too."""
-        return (database_now() - self._beat_at).total_seconds() > settings.RUNNER_SILENT_SECONDS / 2
+        # Between the moment of the next beat and the one at which others take this worker for dead.
+        late = (settings.HEARTBEAT_SECONDS + settings.RUNNER_SILENT_SECONDS) / 2
+        return (database_now() - self._beat_at).total_seconds() > late
 
     async def _sweep(self) -> None:
         missed = time.monotonic() - self._missed_at < settings.RUNNER_SILENT_SECONDS

@@ -210,6 +210,11 @@ def refusal(request: HttpRequest, exception: Exception) -> HttpResponse | None:
     exc = _as_api_exception(exception)
     if not isinstance(exc, exceptions.APIException) or exc.status_code not in {429, 503}:
         return None
+    return refused(request, exc)
+
+
+def refused(request: HttpRequest, exc: exceptions.APIException) -> HttpResponse:
+    """Answer that a request has to wait: of the API with a problem, of a page with a sentence."""
     if _is_api(request):
         return _with_headers(django_problem(request, exc.status_code, code=_code(exc), detail=str(exc.detail)), exc)
     said = {"title": HTTPStatus(exc.status_code).phrase, "detail": exc.detail, "path": request.path}

@@ -6,15 +6,20 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponseBase
 from rest_framework.permissions import SAFE_METHODS
 
 from access.backends import network_of
+from access.errors import TooManyWaiting
 from access.hashers import HASHES_OF_A_NETWORK
 from common.limits import limits
 from orchestrator.middleware import AsyncMiddleware
+from orchestrator.problems import refused
+
+PATIENCE_SECONDS = 30.0  # that a request waits for its turn
 
 
 class TurnsMiddleware(AsyncMiddleware):
@@ -34,25 +39,48 @@ class TurnsMiddleware(AsyncMiddleware):
         """Answer the request, in its turn."""
         if (caller := caller_of(request)) is None:
             return await self.get_response(request)
-        async with self._turns.of(*caller):
-            return await self.get_response(request)
+        try:
+            async with self._turns.of(caller):
+                return await self.get_response(request)
+        except TooManyWaiting as error:
+            return refused(request, error)
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """A token, a session or a network, and how many requests it may have at work at once."""
+
+    kind: str
+    name: str
+    most: int
 
 
 class Turns:
     """The callers that have a request: at work, or waiting. Nothing is kept about others."""
 
     def __init__(self) -> None:
-        self._free: dict[str, asyncio.Semaphore] = {}
-        self._requests: Counter[str] = Counter()
+        self._free: dict[Caller, asyncio.Semaphore] = {}
+        self._requests: Counter[Caller] = Counter()
 
     @asynccontextmanager
-    async def of(self, caller: str, most: int) -> AsyncIterator[None]:
-        """Wait for a turn of this caller's, who may have `most` at once; who came first is first."""
-        free = self._free.setdefault(caller, asyncio.Semaphore(most))
+    async def of(self, caller: Caller) -> AsyncIterator[None]:
+        """Wait for a turn of this caller's, and have it; who came first is first.
+
+        Raises:
+            TooManyWaiting: it did not come in time.
+        """
+        free = self._free.setdefault(caller, asyncio.Semaphore(caller.most))
         self._requests[caller] += 1
         try:
-            async with free:
+            try:
+                async with asyncio.timeout(PATIENCE_SECONDS):
+                    await free.acquire()
+            except TimeoutError:
+                raise TooManyWaiting from None
+            try:
                 yield
+            finally:
+                free.release()
         finally:
             self._requests[caller] -= 1
             if not self._requests[caller]:
@@ -63,14 +91,13 @@ class Turns:
         return len(self._free)
 
 
-def caller_of(request: HttpRequest) -> tuple[str, int] | None:
-    """Return what tells a caller from others, and how many requests it may have at work at once.
+def caller_of(request: HttpRequest) -> Caller | None:
+    """Return the caller: the token, else the session, else the network. They are not looked up.
 
-    It is the token, else the session, else the network. They are not looked up. As many passwords of a network are
-    looked at as one network may have hashed at once: more at once would be refused.
+    As many passwords of a network are looked at as one network may have hashed at once: more would be refused.
     """
     if words := request.headers.get("Authorization", "").split():
-        return words[-1], limits().requests_per_caller
+        return Caller("token", words[-1], limits().requests_per_caller)
     if session := request.COOKIES.get(settings.SESSION_COOKIE_NAME):
-        return session, limits().requests_per_caller
-    return None if request.method in SAFE_METHODS else (network_of(request), HASHES_OF_A_NETWORK)
+        return Caller("session", session, limits().requests_per_caller)
+    return None if request.method in SAFE_METHODS else Caller("network", network_of(request), HASHES_OF_A_NETWORK)

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -196,6 +197,19 @@ async def test_a_worker_whose_own_beats_came_late_takes_nobody_for_dead(
         await in_thread(sweep.beat, name="other", now=database_now())
         stored = await in_thread(repository.get, execution_id)
     assert (stored.runner, gate.reached.is_set()) == ("other", False)
+
+
+async def test_a_worker_whose_beats_are_as_rare_as_they_may_be_takes_over_from_the_dead(
+    ann: User, gate: Gate, settings: Settings
+) -> None:
+    settings.HEARTBEAT_SECONDS, settings.RUNNER_SILENT_SECONDS = 0.5, 1.0
+    execution_id = (await in_thread(start, ann)).id
+    await in_thread(claim, execution_id, "other")
+    await in_thread(empty_the_queue)
+    await in_thread(sweep.beat, name="other", now=database_now() - timedelta(seconds=60))
+    gate.opened.set()
+    async with working():
+        await until(_has(execution_id, ExecutionStatus.COMPLETED))
 
 
 def _forget_the_queues_workers() -> None:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections import Counter
 from collections.abc import Callable
 from ipaddress import ip_network
+from typing import Any
 
 import pytest
 from django.http import HttpRequest, HttpResponse
 from django.test import AsyncRequestFactory
 from pytest_django import Settings
 
-from orchestrator.turns import Turns, TurnsMiddleware
+from orchestrator import turns as module
+from orchestrator.turns import Caller, Turns, TurnsMiddleware
 
 TOKEN = {"Authorization": "Bearer one"}
 SAME_TOKEN = {"Authorization": "Token one"}
@@ -41,13 +44,13 @@ class Views:
 
 async def send(
     middleware: TurnsMiddleware, headers: dict[str, str], times: int, *, session: str = "", method: str = "GET"
-) -> list[asyncio.Task[object]]:
+) -> list[asyncio.Task[Any]]:
     """Send requests, and return once each is at work or waits."""
     factory = AsyncRequestFactory()
     if session:
         factory.cookies["sessionid"] = session
     requests = [factory.generic(method, "/api/v1/executions/", headers=headers) for _ in range(times)]
-    tasks: list[asyncio.Task[object]] = [asyncio.ensure_future(middleware(request)) for request in requests]
+    tasks: list[asyncio.Task[Any]] = [asyncio.ensure_future(middleware(request)) for request in requests]
     for _ in range(3):  # a task takes no more steps up to there
         await asyncio.sleep(0)
     return tasks
@@ -81,6 +84,30 @@ async def test_logins_from_one_address_take_turns_and_readers_without_a_name_do_
     assert len(await asyncio.gather(*tasks)) == 17
 
 
+async def test_who_waits_for_too_long_is_told_to_come_back(
+    restrict: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    restrict(requests_per_caller=1)
+    monkeypatch.setattr(module, "PATIENCE_SECONDS", 0.01)
+    middleware = TurnsMiddleware(views := Views())
+    at_work, waiting = await send(middleware, TOKEN, 2)
+    refused = await waiting
+    assert (refused.status_code, json.loads(refused.content)["code"]) == (503, "busy")
+    assert refused["Retry-After"] == "5"
+    views.end.set()
+    assert (await at_work).status_code == 200
+    assert views.most["one"] == 1
+
+
+async def test_a_token_that_is_called_like_a_network_takes_no_turn_of_it(settings: Settings) -> None:
+    middleware = TurnsMiddleware(views := Views())
+    tasks = await send(middleware, {"Authorization": "Bearer 127.0.0.1"}, 20)
+    tasks += await send(middleware, {}, 1, method="POST")
+    assert views.at_work["anonymous"] == 1
+    views.end.set()
+    assert len(await asyncio.gather(*tasks)) == 21
+
+
 async def test_a_request_that_is_given_up_gives_its_place_to_the_next(restrict: Callable[..., None]) -> None:
     restrict(requests_per_caller=1)
     middleware = TurnsMiddleware(views := Views())
@@ -99,7 +126,7 @@ async def test_nothing_is_kept_of_a_caller_without_requests(end: Exception | Non
     turns = Turns()
     for caller in ("one", "two", "one"):
         try:
-            async with turns.of(caller, 2):
+            async with turns.of(Caller("token", caller, 2)):
                 assert len(turns) == 1
                 if end is not None:
                     raise end
