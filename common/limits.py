@@ -94,8 +94,9 @@ class Limits:
     requests_per_caller: int = _limit(
         "REQUESTS_PER_CALLER",
         8,
-        "Requests of one token or session that one web process works at, at once; of logins from one address 3",
-        answer="they wait for up to 30 seconds, then 503 `busy`",
+        "Requests of one token or session that one web process works at, at once; "
+        "logins from one address go by `PASSWORD_HASHES_AT_ONCE`",
+        answer="100 of them wait for up to 30 seconds; then 503 `busy`",
     )
     executions_per_user: int = _limit(
         "EXECUTIONS_PER_USER",

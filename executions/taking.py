@@ -17,6 +17,7 @@ from procrastinate.exceptions import ConnectorException
 from psycopg_pool import AsyncConnectionPool
 
 from common.database_connections import AsyncConnection
+from common.database_pools import drain_when_silent
 from common.database_server import look_async
 from common.limits import limits
 from executions.jobs import QUEUE
@@ -241,7 +242,9 @@ def _pool(**arguments: Any) -> AsyncConnectionPool[Connection]:
         "timeout": POOL_SECONDS,
         "reconnect_timeout": RECONNECT_SECONDS,
     }
-    return AsyncConnectionPool(**{**arguments, **own})
+    pool = AsyncConnectionPool(**{**arguments, **own})
+    drain_when_silent(pool)
+    return pool
 
 
 async def _configure(connection: Connection) -> None:

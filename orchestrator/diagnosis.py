@@ -52,6 +52,10 @@ def examine() -> Found:
                 yield from together(usual, direct)
                 for each in LOOKS:
                     yield from each(direct)
+    except psycopg.ProgrammingError as error:
+        if error.sqlstate is not None:
+            raise
+        yield Finding(Level.WRONG, f"A URL has an option that cannot be read: {error}.")
     except psycopg.OperationalError as error:
         yield from unreachable(" ".join(str(error).split()))
     else:
@@ -81,7 +85,7 @@ def pooler(usual: Connection) -> Found:
             yield Finding(Level.NOTE, text)
         for name in ("idle_in_transaction_session_timeout", "statement_timeout"):
             if _one(usual, "SELECT setting::bigint FROM pg_settings WHERE name = %s", name) == 0:
-                fix = f"ALTER ROLE {usual.info.user} SET {name} = '30s'"
+                fix = f"ALTER ROLE {usual.info.user} SET {name} = '25s'"
                 yield Finding(Level.NOTE, f"Sessions of the pooler have no {name}: {fix}.")
     elif settings.DATABASE_DIRECT_URL:
         yield Finding(Level.NOTE, "DATABASE_DIRECT_URL is set, and DATABASE_URL leads through no pooler.")
@@ -101,11 +105,17 @@ def together(usual: Connection, direct: Connection) -> Found:
 def same_database(usual: Connection, direct: Connection) -> Found:
     """Tell two URLs that lead to different databases, or to a server and its replica."""
     which = "SELECT (SELECT system_identifier FROM pg_control_system()) || ' ' || current_database()"
-    since = "SELECT pg_postmaster_start_time()"
+    since = "SELECT extract(epoch FROM pg_postmaster_start_time())"
     fix = "set DATABASE_DIRECT_URL to the one that DATABASE_URL leads to"
-    if _one(usual, which) != _one(direct, which):
+    try:
+        is_other = _one(usual, which) != _one(direct, which)
+    except psycopg.errors.InsufficientPrivilege:
+        is_other = _one(usual, "SELECT current_database()") != _one(direct, "SELECT current_database()")
+    if is_other:
         yield Finding(Level.WRONG, f"DATABASE_URL and DATABASE_DIRECT_URL lead to different databases: {fix}.")
     elif _one(usual, since) != _one(direct, since):
+        if _one(usual, "SELECT pg_is_in_recovery()"):
+            fix = "set DATABASE_URL to the one that DATABASE_DIRECT_URL leads to, which takes writes"
         yield Finding(Level.WRONG, f"DATABASE_URL and DATABASE_DIRECT_URL lead to a server and its replica: {fix}.")
 
 

@@ -49,12 +49,12 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "orchestrator.middleware.RequestIdMiddleware",
     "orchestrator.headers.HeadersMiddleware",
-    "orchestrator.turns.TurnsMiddleware",
     "orchestrator.middleware.DatabaseMiddleware",
     "orchestrator.middleware.NamesMiddleware",
     "orchestrator.middleware.BodyMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "orchestrator.static_files.StaticFilesMiddleware",
+    "orchestrator.turns.TurnsMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",

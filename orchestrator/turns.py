@@ -20,6 +20,7 @@ from orchestrator.middleware import AsyncMiddleware
 from orchestrator.problems import refused
 
 PATIENCE_SECONDS = 30.0  # that a request waits for its turn
+MOST_WAITING = 100  # requests of a caller; one more is refused at once
 
 
 class TurnsMiddleware(AsyncMiddleware):
@@ -67,8 +68,10 @@ class Turns:
         """Wait for a turn of this caller's, and have it; who came first is first.
 
         Raises:
-            TooManyWaiting: it did not come in time.
+            TooManyWaiting: it did not come in time, or too many wait for theirs.
         """
+        if self._requests[caller] >= caller.most + MOST_WAITING:
+            raise TooManyWaiting
         free = self._free.setdefault(caller, asyncio.Semaphore(caller.most))
         self._requests[caller] += 1
         try:
@@ -94,10 +97,12 @@ class Turns:
 def caller_of(request: HttpRequest) -> Caller | None:
     """Return the caller: the token, else the session, else the network. They are not looked up.
 
-    As many passwords of a network are looked at as one network may have hashed at once: more would be refused.
+    As many passwords of a network are looked at as are hashed at once: more would be refused after a while.
     """
-    if words := request.headers.get("Authorization", "").split():
-        return Caller("token", words[-1], limits().requests_per_caller)
+    kind, _, token = request.headers.get("Authorization", "").partition(" ")
+    if kind.lower() in {"bearer", "token"} and token:
+        return Caller("token", token.strip(), limits().requests_per_caller)
     if session := request.COOKIES.get(settings.SESSION_COOKIE_NAME):
         return Caller("session", session, limits().requests_per_caller)
-    return None if request.method in SAFE_METHODS else Caller("network", network_of(request), HASHES_OF_A_NETWORK)
+    hashes = min(HASHES_OF_A_NETWORK, limits().password_hashes_at_once)
+    return None if request.method in SAFE_METHODS else Caller("network", network_of(request), hashes)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
 from pydantic_ai import exceptions
@@ -15,6 +15,8 @@ from executions.engine.retries import sentence
 from executions.engine.states import FailureCode
 from executions.llm.overflow import overflows
 from executions.llm.transcript import current, is_html
+
+MOST_OFF = timedelta(days=1)  # that a provider's clock is believed to be off
 
 _SAID = 500  # characters of what a provider says that are kept
 
@@ -181,8 +183,9 @@ def _retry_after(error: exceptions.ModelHTTPError) -> float | None:
     headers = error.headers or {}
     if "retry-after-ms" not in headers and (until := _date(headers.get("retry-after", ""))) is not None:
         # Its library compares the date with this machine's clock. The provider's own counts; ours may be wrong.
-        now = _date(headers.get("date", "")) or database_now()
-        return max(0.0, (until - now).total_seconds())
+        now = database_now()
+        theirs = _date(headers.get("date", "")) or now
+        return max(0.0, (until - (theirs if abs(theirs - now) < MOST_OFF else now)).total_seconds())
     if error.retry_after is not None:
         return error.retry_after
     try:  # some send fractions of a second, which the standard does not know

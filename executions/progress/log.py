@@ -14,6 +14,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from common.database_connections import AsyncConnection
 from common.database_errors import is_passing
+from common.database_pools import drain_when_silent
 from common.database_server import look_async
 from executions.engine.errors import Unavailable
 from executions.engine.events import ProgressEvent
@@ -194,6 +195,7 @@ class Reader:
                 check=AsyncConnectionPool.check_connection,
                 open=False,
             )
+            drain_when_silent(self._pool)
         await self._pool.open()  # nothing when it is open
         return self._pool
 

@@ -19,7 +19,8 @@ from psycopg.pq import TransactionStatus
 from psycopg_pool import ConnectionPool
 
 from common import pipelining
-from common.database_connections import Connection, on_silence
+from common.database_connections import Connection
+from common.database_pools import drain_when_silent
 from common.database_server import look, server
 from common.database_use import is_background_thread, is_reading
 from common.limits import limits
@@ -30,7 +31,6 @@ _Pool = ConnectionPool[Connection[Any]]
 
 _pools: dict[str, _Pool] = {}
 _used: WeakKeyDictionary[Connection[Any], float] = WeakKeyDictionary()  # when it left its pool, on the monotonic clock
-_drained_at = 0.0  # on the monotonic clock
 _timeouts: WeakKeyDictionary[Connection[Any], int] = WeakKeyDictionary()  # of statements, in seconds; 0: none
 
 
@@ -148,7 +148,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
                 name=name,
                 **{**options, **own},
             )
-            _pools.setdefault(name, pool)  # of two threads that come first, one makes it
+            drain_when_silent(_pools.setdefault(name, pool))  # of two threads that come first, one makes it
         return _pools[name]
 
     def _configure(self, connection: Connection[Any]) -> None:
@@ -161,18 +161,6 @@ class DatabaseWrapper(base.DatabaseWrapper):
             pool = _pools.pop(_pool_name(self.alias, background=background), None)
             if pool is not None:
                 pool.close()
-
-
-def _drain(silent_since: float) -> None:
-    """Close the connections of the pools that were made before: each would be waited for in turn."""
-    global _drained_at
-    if silent_since > _drained_at:
-        _drained_at = time.monotonic()
-        for pool in [*_pools.values()]:
-            pool.drain()
-
-
-on_silence(_drain)
 
 
 def _pool_name(alias: str, *, background: bool) -> str:

@@ -144,11 +144,14 @@ def test_two_urls_that_lead_to_different_databases_are_told_and_nothing_else(ser
 def test_two_urls_that_lead_to_a_server_and_its_replica_are_told(made: Servers) -> None:
     primary = made.make()
     replica = made.replica(primary)
-    for first, second in ((primary, replica), (replica, primary)):
+    for first, second, fix in (
+        (primary, replica, "set DATABASE_DIRECT_URL to the one that DATABASE_URL leads to"),
+        (replica, primary, "set DATABASE_URL to the one that DATABASE_DIRECT_URL leads to, which takes writes"),
+    ):
         with first.connect() as usual, second.connect() as direct:
             [found] = diagnosis.together(usual, direct)
         assert found.level is Level.WRONG
-        assert "lead to a server and its replica: set DATABASE_DIRECT_URL" in found.text
+        assert f"lead to a server and its replica: {fix}" in found.text
     with replica.connect() as usual, replica.connect() as direct:
         assert [*diagnosis.together(usual, direct)] == []  # that it takes no writes is told apart
 
@@ -238,6 +241,23 @@ def test_it_ends_with_1_until_the_tables_are_there(server: Server, tmp_path: Pat
 def test_a_database_that_cannot_be_reached_is_said_without_its_password(tmp_path: Path, url: str) -> None:
     code, text = doctor(tmp_path, DATABASE_URL=url.format(free_port()))
     assert (code, "cannot be reached" in text, "secret" in text) == (1, True, False)
+
+
+def test_what_a_role_is_given_or_denied_does_not_stop_it(server: Server, tmp_path: Path) -> None:
+    server.execute("ALTER ROLE owner SET DateStyle = 'German'")
+    server.execute("REVOKE EXECUTE ON FUNCTION pg_control_system() FROM PUBLIC")
+    try:
+        _, text = doctor(tmp_path, DATABASE_URL=server.url())
+    finally:
+        server.execute("ALTER ROLE owner RESET DateStyle")
+        server.execute("GRANT EXECUTE ON FUNCTION pg_control_system() TO PUBLIC")
+    assert "Notifications are heard." in text
+    assert "Traceback" not in text
+
+
+def test_an_option_that_cannot_be_read_is_named(server: Server, tmp_path: Path) -> None:
+    code, text = doctor(tmp_path, DATABASE_URL=server.url(connect_timeout="soon"))
+    assert (code, "connect_timeout" in text, "Traceback" in text) == (1, True, False), text
 
 
 @pytest.mark.compiler

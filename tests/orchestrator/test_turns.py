@@ -70,8 +70,9 @@ async def test_a_caller_has_a_few_requests_at_work_and_others_have_theirs(restri
 
 
 async def test_logins_from_one_address_take_turns_and_readers_without_a_name_do_not(
-    settings: Settings,
+    restrict: Callable[..., None], settings: Settings
 ) -> None:
+    restrict(password_hashes_at_once=3)
     settings.TRUSTED_PROXIES = [ip_network("127.0.0.1")]
     middleware = TurnsMiddleware(views := Views())
     tasks = []
@@ -119,6 +120,30 @@ async def test_a_request_that_is_given_up_gives_its_place_to_the_next(restrict: 
     views.end.set()
     await next_one
     assert views.most["one"] == 1
+
+
+async def test_what_is_no_token_makes_no_caller_of_all_who_send_it(restrict: Callable[..., None]) -> None:
+    restrict(requests_per_caller=1)
+    middleware = TurnsMiddleware(views := Views())
+    tasks = []
+    for header in ("Basic c2FtZTpmb3ItYWxs", "Bearer", "Bearer ", "Digest one"):
+        for session in ("ann", "bob"):
+            tasks += await send(
+                middleware, {"Authorization": header}, 1, session=f"{session} {header}".replace(" ", "-")
+            )
+    assert views.at_work.total() == 8
+    views.end.set()
+    await asyncio.gather(*tasks)
+
+
+async def test_more_than_may_wait_are_refused_at_once(restrict: Callable[..., None]) -> None:
+    restrict(requests_per_caller=2)
+    middleware = TurnsMiddleware(views := Views())
+    tasks = await send(middleware, TOKEN, 2 + module.MOST_WAITING)
+    [one_more] = await send(middleware, TOKEN, 1)
+    assert (await one_more).status_code == 503
+    views.end.set()
+    assert {answer.status_code for answer in await asyncio.gather(*tasks)} == {200}
 
 
 @pytest.mark.parametrize("end", [None, ValueError("the view failed")])
