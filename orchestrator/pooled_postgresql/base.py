@@ -25,7 +25,7 @@ from common.database_server import look, server
 from common.database_use import is_background_thread, is_reading
 from common.limits import limits
 
-TRUST_SECONDS = 1.0  # a connection that was used a moment ago is not looked at before it is used again
+TRUST_SECONDS = 1.5  # a connection that was used a moment ago, as by what comes every second, is not looked at again
 
 _Pool = ConnectionPool[Connection[Any]]
 
