@@ -31,7 +31,7 @@ def pictures(tmp_path: Path) -> Path:
 
 
 def test_a_person_starts_an_execution_watches_it_answers_and_reads(fresh: Machine, page: Page, pictures: Path) -> None:
-    fresh.serve(REHEARSAL_LATENCY_SECONDS="1")
+    fresh.serve("--no-worker")
     log_in(page, fresh, "ada")
     page.get_by_role("button", name="Start an execution").click()
     page.get_by_label("Workflow").select_option("strategy-document")
@@ -41,6 +41,8 @@ def test_a_person_starts_an_execution_watches_it_answers_and_reads(fresh: Machin
 
     # From here on nobody reloads the page: what it shows comes over the stream.
     discovery = page.locator(".step[data-step=discovery]")
+    expect(discovery).to_have_attribute("data-status", "pending")
+    fresh.start("worker", REHEARSAL_LATENCY_SECONDS="3")
     expect(discovery).to_have_attribute("data-status", "running")
     page.screenshot(path=pictures / "running.png", full_page=True)
     question = page.locator("form.questions")
