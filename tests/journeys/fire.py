@@ -24,6 +24,7 @@ import psycopg
 from orchestrator import postgres
 from tests.journeys.processes import ROOT, SERVERS, Machine, machine
 from tests.journeys.under_fire import Client
+from tests.waiting import HANG_SECONDS
 
 EXECUTIONS = 5
 CLIENTS = 20
@@ -144,7 +145,7 @@ class Fire:
             self._read_on(STALL * seconds),
         )
         try:
-            async with asyncio.timeout(30 + 3 * seconds):
+            async with asyncio.timeout(HANG_SECONDS + 3 * seconds):
                 await asyncio.gather(following, telling, breaking)
         except TimeoutError:
             missing = [(client.path, client.last) for client in clients if not client.over]

@@ -42,7 +42,7 @@ def test_the_console_works_under_its_policy(shared: Machine, page: Page, refused
     page.get_by_label("Its key").fill("policy")
     page.get_by_label("Brief", exact=True).fill("We met. We agreed to meet again.")
     page.get_by_role("button", name="Start", exact=True).click()
-    expect(page.locator("#status")).to_have_text("completed", timeout=30_000)
+    expect(page.locator("#status")).to_have_text("completed")
     page.goto(f"{shared.url}/questions/")
     expect(page.get_by_role("heading").first).to_be_visible()
     assert refused == []
@@ -73,7 +73,7 @@ def test_the_admin_works_under_its_policy(shared: Machine, page: Page, refused: 
 def test_the_page_of_the_api_works_under_its_policy(shared: Machine, page: Page, refused: Refusals) -> None:
     page.goto(f"{shared.url}/api/v1/docs")
     operation = page.locator(".opblock").first
-    expect(operation).to_be_visible(timeout=30_000)
+    expect(operation).to_be_visible()
     operation.locator("button").first.click()
     expect(operation.locator(".opblock-body")).to_be_visible()
     page.wait_for_load_state("networkidle")

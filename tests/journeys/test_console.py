@@ -74,7 +74,7 @@ def answer(client: httpx.Client, execution_id: str) -> None:
 
 def opened(page: Page, machine: Machine, execution_id: str) -> None:
     page.goto(f"{machine.url}/executions/{execution_id}/")
-    expect(page.locator("#name")).not_to_have_text("…", timeout=10_000)
+    expect(page.locator("#name")).not_to_have_text("…")
 
 
 # --- one start --------------------------------------------------------------------------------------------------------
@@ -173,13 +173,13 @@ def test_the_inbox_holds_decisions_and_budgets_and_is_counted(shared: Machine, p
         expect(page.locator("#empty")).to_be_hidden()
 
         client.patch(f"/executions/{short['execution_id']}/budget", json={"max_calls": 20})
-        expect(page.locator("#waiting article")).to_have_count(1, timeout=10_000)
+        expect(page.locator("#waiting article")).to_have_count(1)
         page.locator("#waiting").get_by_role("link").click()
         page.locator("form.acceptance").get_by_role("button", name="Accept").click()
-        expect(page.locator("form.acceptance")).not_to_have_count(1, timeout=20_000)  # of each epic a design follows
+        expect(page.locator("form.acceptance")).not_to_have_count(1)  # of each epic a design follows
         client.post(f"/executions/{decision}/cancel")
         client.post(f"/executions/{question}/cancel")
-        expect(count).to_have_text("", timeout=20_000)
+        expect(count).to_have_text("")
         page.get_by_role("link", name="Inbox").click()
         expect(page.get_by_text("Nothing waits for people.")).to_be_visible()
 
@@ -223,7 +223,7 @@ def test_a_refusal_stays_until_it_is_read(shared: Machine, page: Page) -> None:
         fault = page.locator("#faults")
         expect(fault).to_contain_text("Cancel failed. Your role in this scope does not allow it.")
         answer(client, execution_id)
-        expect(page.locator("#status")).to_have_text("completed", timeout=20_000)  # after many events
+        expect(page.locator("#status")).to_have_text("completed")  # after many events
         expect(fault).to_contain_text("Cancel failed.")
         fault.get_by_role("button", name="Dismiss").click()
         expect(fault).to_be_empty()
@@ -262,7 +262,7 @@ def test_what_fails_without_a_connection_says_so(shared: Machine, page: Page) ->
     page.context.set_offline(False)
     with shared.client("otto") as client:
         client.post(f"/executions/{execution_id}/cancel")
-    expect(page.locator("#status")).to_have_text("cancelled", timeout=20_000)
+    expect(page.locator("#status")).to_have_text("cancelled")
     expect(fault).to_contain_text("Cancel failed.")
 
 
@@ -288,7 +288,7 @@ def test_the_focus_stays_on_a_row_of_the_list(shared: Machine, page: Page) -> No
         refreshed(page)
         assert focus(page) == f"open-{first}"
         start_execution(client, CLOSED_BRIEF, workflow_id="meeting-minutes", key="of-flora")
-        expect(page.locator("#rows tr")).to_have_count(2, timeout=10_000)
+        expect(page.locator("#rows tr")).to_have_count(2)
         refreshed(page, 1)
         assert focus(page) == f"open-{first}"  # a row has come above it
 
@@ -310,7 +310,7 @@ def test_the_focus_stays_while_events_come(shared: Machine, page: Page, held: st
         ]  # fmt: skip
         path = f"/executions/{execution_id}/steps/{step['step_id']}/acceptance"
         client.post(path, json={"decision": "accept", "document_version": step["document"]["version"]})
-        expect(page.locator("form.acceptance")).not_to_have_count(1, timeout=20_000)
+        expect(page.locator("form.acceptance")).not_to_have_count(1)
         assert page.evaluate("window.held === document.activeElement && window.held.isConnected")
 
 
@@ -328,7 +328,7 @@ def test_half_a_text_stays_when_another_person_answers(shared: Machine, page: Pa
         text = "12" if field.get_attribute("type") == "number" else HALF
         field.fill(text)
         answer(client, execution_id)
-        expect(form).to_contain_text("What you wrote was not sent.", timeout=20_000)
+        expect(form).to_contain_text("What you wrote was not sent.")
         expect(field).to_have_value(text)
         assert field.evaluate("each => each === document.activeElement")
         expect(form.get_by_role("button", name="Answer")).to_be_disabled()
@@ -344,7 +344,7 @@ def test_a_comment_stays_when_another_person_decides(shared: Machine, page: Page
         opened(page, shared, execution_id)
         page.get_by_label("Comment").fill(HALF)
         client.post(f"/executions/{execution_id}/cancel")
-        expect(page.locator("form.acceptance")).to_contain_text("What you wrote was not sent.", timeout=20_000)
+        expect(page.locator("form.acceptance")).to_contain_text("What you wrote was not sent.")
         expect(page.get_by_label("Comment")).to_have_value(HALF)
 
 
@@ -357,7 +357,7 @@ def test_a_budget_that_is_being_written_stays_when_it_is_raised(shared: Machine,
         opened(page, shared, execution_id)
         page.locator("form.budget").get_by_label("Calls").fill("37")
         client.patch(f"/executions/{execution_id}/budget", json={"max_calls": 1})
-        expect(page.locator("form.budget")).to_have_count(2, timeout=20_000)  # one call later it is short again
+        expect(page.locator("form.budget")).to_have_count(2)  # one call later it is short again
         expect(page.locator("form.budget").first.locator("input")).to_have_value("37")
         expect(page.locator("form.budget").first).to_contain_text("What you wrote was not sent.")
 

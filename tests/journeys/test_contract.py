@@ -10,6 +10,7 @@ import pytest
 
 from tests.journeys.processes import CLOSED_BRIEF, Machine, machine, start_execution, wait_for_status
 from tests.journeys.schemathesis import Run
+from tests.waiting import HANG_SECONDS
 
 pytestmark = pytest.mark.journey
 
@@ -72,5 +73,5 @@ def test_another_user_is_answered_as_if_there_were_nothing(
 def test_without_a_token_nothing_is_answered(server: Machine, place: dict[str, str], tmp_path: Path) -> None:
     made = Run(server.url, 0.15, parameters=place).go(tmp_path)
     assert made > 0
-    with httpx.Client(timeout=60) as client:
+    with httpx.Client(timeout=HANG_SECONDS) as client:
         assert {status for _, status in answers(server, place, client)} == {401}

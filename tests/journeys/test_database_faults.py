@@ -38,7 +38,7 @@ def test_a_database_that_takes_no_changes_for_a_while_ends_nothing(fresh: Machin
         refused = wait_until(lambda: refusal_of_a_start(client), what="a refusal")
         assert (refused.status_code, refused.json()["code"]) == (503, "unavailable")
         assert "takes no changes" in refused.json()["detail"]
-        ready = httpx.get(f"{fresh.url}/readyz", timeout=30)
+        ready = httpx.get(f"{fresh.url}/readyz", timeout=HANG_SECONDS)
         assert (ready.status_code, ready.json()["checks"]["database"]) == (503, "takes no changes now")
         wait_until(lambda: "the database is away; the journal waits for it" in fresh.logs(), what="that a worker waits")
         take_changes(fresh, wanted=True)

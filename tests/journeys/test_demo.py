@@ -12,6 +12,7 @@ import pytest
 
 from orchestrator.postgres import wait_until_stopped
 from tests.journeys.processes import ROOT, free_port, wait_until
+from tests.waiting import HANG_SECONDS
 
 pytestmark = pytest.mark.journey
 
@@ -91,7 +92,7 @@ def test_a_demo_that_is_killed_takes_its_server_and_database_along(tmp_path: Pat
         demo.send_signal(number)
         output.read()
     wait_until(lambda: not _users_of(tmp_path), what="the end of the server")
-    assert wait_until_stopped(tmp_path / "demo", seconds=60)
+    assert wait_until_stopped(tmp_path / "demo", seconds=HANG_SECONDS)
 
 
 def test_a_server_ends_when_make_is_killed(tmp_path: Path) -> None:
@@ -103,7 +104,7 @@ def test_a_server_ends_when_make_is_killed(tmp_path: Path) -> None:
         wait_until(lambda: "ready" in output.readline(), what="a server that is ready")
         make.kill()
         wait_until(lambda: not _users_of(tmp_path), what="the end of the server")
-    assert wait_until_stopped(tmp_path, seconds=60)
+    assert wait_until_stopped(tmp_path, seconds=HANG_SECONDS)
 
 
 def test_a_brief_in_utf_16_is_refused_in_a_sentence(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from tests.journeys.processes import CLOSED_BRIEF, Machine, wait_for_status
+from tests.waiting import HANG_SECONDS
 
 pytestmark = pytest.mark.journey
 
@@ -73,7 +74,7 @@ class Pulse:
         with httpx.Client() as client:
             while not self._ended.is_set():
                 began = time.monotonic()
-                assert client.get(f"{self._url}/healthz", timeout=60).status_code == 200
+                assert client.get(f"{self._url}/healthz", timeout=HANG_SECONDS).status_code == 200
                 self.slowest = max(self.slowest, time.monotonic() - began)
                 self.answers += 1
                 self._ended.wait(0.02)

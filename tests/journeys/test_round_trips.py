@@ -12,6 +12,7 @@ import pytest
 from orchestrator import postgres
 from tests.journeys.processes import CLOSED_BRIEF, Machine, start_execution, wait_for_status, wait_until
 from tests.tcp_proxy import TcpProxy
+from tests.waiting import HANG_SECONDS
 
 pytestmark = pytest.mark.journey
 
@@ -46,7 +47,7 @@ def told(trips: list[list[str]]) -> str:
 
 def start(client: httpx.Client, *, key: str | None = None) -> str:
     headers = {} if key is None else {"Idempotency-Key": key}
-    with httpx.Client(base_url=client.base_url, headers={**client.headers, **headers}, timeout=60) as own:
+    with httpx.Client(base_url=client.base_url, headers={**client.headers, **headers}, timeout=HANG_SECONDS) as own:
         return start_execution(own, CLOSED_BRIEF, workflow_id=WORKFLOW)
 
 

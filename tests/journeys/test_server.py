@@ -38,7 +38,7 @@ class Running:
         return self._log.read_text()
 
     def get(self, path: str) -> httpx.Response:
-        return httpx.get(f"http://127.0.0.1:{self.port}{path}", timeout=30)
+        return httpx.get(f"http://127.0.0.1:{self.port}{path}", timeout=HANG_SECONDS)
 
     def ask(self, path: str) -> socket.socket:
         """Send a request, and read nothing."""
@@ -87,7 +87,7 @@ def test_a_client_that_does_not_read_stops_the_application_that_writes(start: St
 
 def test_small_parts_and_large_ones_arrive_in_order_however_late_a_client_reads(start: Start) -> None:
     server = start()
-    with httpx.stream("GET", f"http://127.0.0.1:{server.port}/parts", timeout=30) as answer:
+    with httpx.stream("GET", f"http://127.0.0.1:{server.port}/parts", timeout=HANG_SECONDS) as answer:
         assert 0 < settled(lambda: int(server.get("/").text)) < PARTS
         numbers = [int(line.rstrip("x")) for line in answer.iter_lines() if "x" in line]
     assert numbers == list(range(PARTS))

@@ -69,7 +69,7 @@ def reading(*asked: tuple[httpx.Client, str]) -> Iterator[list[Reader]]:
 
 
 def anonymous(machine: Machine) -> httpx.Client:
-    return httpx.Client(base_url=f"{machine.url}/api/v1", timeout=60)
+    return httpx.Client(base_url=f"{machine.url}/api/v1", timeout=HANG_SECONDS)
 
 
 @contextmanager

@@ -26,6 +26,7 @@ from tests.journeys.processes import (
     wait_for_status,
     wait_until,
 )
+from tests.waiting import HANG_SECONDS
 
 pytestmark = pytest.mark.journey
 
@@ -34,9 +35,9 @@ from django_eventstream import send_event
 from django_eventstream.eventstream import redis_client
 with redis_client.pubsub() as everybody:
     everybody.subscribe('events_channel')
-    everybody.get_message(timeout=10)
+    everybody.get_message(timeout=60)
     send_event('of-their-own', 'hello', {})
-    print('heard', everybody.get_message(timeout=10)['data'])
+    print('heard', everybody.get_message(timeout=60)['data'])
 """
 
 
@@ -71,7 +72,7 @@ def redis(tmp_path: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
 
 def _follow(client: httpx.Client, port: int, execution_id: str) -> list[tuple[int, str, dict[str, Any]]]:
     base = f"http://127.0.0.1:{port}/api/v1"
-    with httpx.Client(base_url=base, headers=client.headers, timeout=60) as follower:
+    with httpx.Client(base_url=base, headers=client.headers, timeout=HANG_SECONDS) as follower:
         return list(stream(follower, execution_id))
 
 
@@ -88,7 +89,7 @@ def _followed_through_both(first: Machine, second: Machine, meanwhile: Callable[
         assert [number for number, _, _ in here] == list(range(1, len(here) + 1))
         assert here[-1][1] == "complete"
         # On from anywhere, through the other one.
-        with httpx.Client(base_url=f"{second.url}/api/v1", headers=client.headers, timeout=60) as other:
+        with httpx.Client(base_url=f"{second.url}/api/v1", headers=client.headers, timeout=HANG_SECONDS) as other:
             assert [number for number, _, _ in islice(stream(other, execution_id, after=3), 2)] == [4, 5]
 
 

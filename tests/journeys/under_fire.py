@@ -11,8 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from tests.waiting import HANG_SECONDS
+
 RETRY_SECONDS = 0.1
-END_SECONDS = 60.0  # for a stream to end after its last event
+END_SECONDS = HANG_SECONDS  # for a stream to end after its last event
 SMALL_BUFFER, LARGE_BUFFER = 4_096, 1_000_000  # bytes that the kernel keeps for a client that does not read, or does
 _ALL_SORTS = 'Straße, "naïve"\n\nid: 7\ndata: 東京 🙂\r\n'
 

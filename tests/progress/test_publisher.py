@@ -7,6 +7,7 @@ from uuid import UUID, uuid4
 
 from executions.progress.publisher import ProgressPublisher, Subscription
 from tests.progress.events import make_message
+from tests.waiting import HANG_SECONDS
 
 
 def following(publisher: ProgressPublisher, execution_id: UUID) -> Subscription:
@@ -142,7 +143,7 @@ async def test_a_shorter_wait_is_not_held_up_by_a_longer_one_before() -> None:
     assert await subscription.wait(30) is True
     assert sequences(subscription) == [1]
 
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(HANG_SECONDS):
         assert await subscription.wait(0.01) is False
 
 
