@@ -28,7 +28,7 @@ def server(postgresql: Servers) -> Server:
     server = postgresql.make(jit="on")
     text = (ROOT / "docs" / "databases.md").read_text(encoding="utf-8")
     statements = re.findall(r"^ALTER ROLE scriptorium SET .*;", text, re.MULTILINE)
-    assert len(statements) == 3
+    assert len(statements) == 4
     for statement in statements:
         server.execute(statement.replace("scriptorium", "owner"))
     return server
