@@ -80,4 +80,4 @@ def test_no_session_of_the_pooler_keeps_what_a_client_has_set(pooled: Machine, s
     with ExitStack() as stack:
         for _ in range(SESSIONS):  # each in a transaction, and so in a session of the server of its own
             found = stack.enter_context(psycopg.connect(url)).execute(shown).fetchone()
-            assert found == ("30s", "on", "on", "auto", "off")
+            assert found == ("25s", "on", "on", "auto", "off")
