@@ -77,15 +77,6 @@ class TooManyTries(APIException):
         self.wait = seconds
 
 
-class TooManyWaiting(APIException):
-    """A request has waited for long behind others of the same caller."""
-
-    status_code = 503
-    default_detail = "Other requests of yours are under way for a long time. Try again in a moment."
-    default_code = "busy"
-    wait = 5
-
-
 class Busy(APIException):
     """More passwords are to be checked than can be at once."""
 
@@ -93,3 +84,9 @@ class Busy(APIException):
     default_detail = "Too many passwords are being checked now. Try again in a moment."
     default_code = "busy"
     wait = 5
+
+
+class TooManyWaiting(Busy):
+    """A request has waited for long behind others of the same caller."""
+
+    default_detail = "Other requests of yours are under way for a long time. Try again in a moment."

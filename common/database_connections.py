@@ -59,6 +59,12 @@ def tell_silence(since: float) -> None:
         callback(since)
 
 
+def no_answer(since: float, seconds: float | None) -> NoAnswer:
+    """Say that nothing has come for so many seconds since a moment of the monotonic clock; return the error of it."""
+    tell_silence(since)
+    return NoAnswer(f"The database has not answered within {seconds:g} seconds.")
+
+
 class Connection(psycopg.Connection[Row]):
     """A connection that does not wait for ever, and closes when its server takes no writes.
 
@@ -104,5 +110,4 @@ def _limited(pgconn: PGconn, timeout: float | None) -> Iterator[float | None]:
         if timeout is not None:
             raise
         pgconn.finish()
-        tell_silence(began)
-        raise NoAnswer(f"The database has not answered within {seconds:g} seconds.") from error
+        raise no_answer(began, seconds) from error

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import select
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +16,7 @@ from weakref import WeakKeyDictionary
 import psycopg
 from psycopg.pq import PipelineStatus
 
-from common.database_connections import NoAnswer, wait_seconds
+from common.database_connections import no_answer, wait_seconds
 
 Connection = psycopg.Connection[Any]
 
@@ -142,9 +143,10 @@ def send_all(connection: Connection) -> None:
     ready.register(connection.pgconn.socket, select.POLLIN | select.POLLOUT)
     limit = wait_seconds()
     while connection.pgconn.flush():
+        began = time.monotonic()
         found = ready.poll(None if limit is None else limit * 1000)
         if not found:
             connection.close()
-            raise NoAnswer("The database has not answered in time.")
+            raise no_answer(began, limit)
         if any(event & select.POLLIN for _, event in found):
             connection.pgconn.consume_input()  # a server that cannot say what it has to does not listen

@@ -21,7 +21,7 @@ from psycopg.adapt import Transformer
 from psycopg.pq import DiagnosticField, ExecStatus, TransactionStatus
 from psycopg.pq.abc import PGconn, PGresult
 
-from common.database_connections import Connection, NoAnswer, on_silence, tell_silence, wait_seconds
+from common.database_connections import Connection, no_answer, on_silence, wait_seconds
 from common.database_errors import Trouble, trouble_of
 from common.database_server import look, server
 from common.sockets import is_ready
@@ -53,7 +53,7 @@ class Line:
 
     def __init__(self) -> None:
         self._connection: psycopg.Connection[Any] | None = None
-        self._silent_since = -math.inf  # by the monotonic clock: an answer to somebody in this process is late
+        self._silent_since = -math.inf  # by the monotonic clock: the process has waited in vain since then
         self._made_at = 0.0
         self._prepared: dict[str, bytes] = {}
 
@@ -218,10 +218,9 @@ async def _ready(pgconn: PGconn, *, writing: bool = False) -> None:
     Raises:
         NoAnswer: that takes too long.
     """
-    began = time.monotonic()
-    if not await is_ready(pgconn.socket, seconds=wait_seconds(), writing=writing):
-        tell_silence(began)
-        raise NoAnswer("The database has not answered in time.")
+    began, limit = time.monotonic(), wait_seconds()
+    if not await is_ready(pgconn.socket, seconds=limit, writing=writing):
+        raise no_answer(began, limit)
 
 
 def _connect() -> psycopg.Connection[Any]:

@@ -102,7 +102,7 @@ async def wait_for_database() -> None:
     while settings.DATABASE_URL:
         try:
             for parameters in (connection_parameters(), direct_parameters()):
-                async with await AsyncConnection.connect(**parameters) as connection:
+                async with await AsyncConnection.connect(**parameters, autocommit=True) as connection:
                     await look_async(connection)  # what begins now goes by the database's clock from the start
             return
         except psycopg.OperationalError as error:

@@ -99,8 +99,11 @@ _OPTIONS = f"{_SESSION} {_DATABASE['OPTIONS'].get('options', '')}".strip()  # wh
 # Over TCP: a database host that has vanished without a word is noticed within half a minute, and not after hours.
 # A connection that is being made has ten seconds; psycopg would wait for 130 when a host takes it and says nothing.
 _ALIVE = {
-    **{"keepalives_idle": 15, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 30_000},
     "connect_timeout": 10,
+    "keepalives_idle": 15,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,
 }
 # For an answer. Then the connection is closed, and who asked is told of an outage; migrations have no limit.
 DATABASE_WAIT_SECONDS = env.number("DATABASE_WAIT_SECONDS", 30.0, minimum=1.0)

@@ -30,7 +30,7 @@ class Call:
 
     asked_by: str  # the key that it came with
     began: float
-    ended: float = math.inf  # when all of the answer was sent, or nobody was there to take it
+    ended: float = math.inf  # when all of the answer was sent, or the connection was lost
 
 
 class CountingModel:

@@ -53,9 +53,11 @@ async def test_a_connection_that_was_there_when_another_said_nothing_is_made_ane
 
 
 async def test_what_was_sent_before_is_heard_of(line: Line) -> None:
+    first = await session_of(line)
     await line.send(SESSION, [])
     tell_silence(time.monotonic())
-    await line.done()
+    await line.done()  # over the connection that it was sent over
+    assert await session_of(line) != first
 
 
 async def test_its_own_silence_is_told_and_ends_with_a_new_connection(
