@@ -7,16 +7,16 @@ its columns alone (the rows travel as one JSON array), so that PostgreSQL prepar
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from functools import lru_cache
-from typing import Any, cast
+from typing import Any, Generic, TypeVar, cast
 from uuid import UUID
 
+import django.db
 import psycopg
 from django.db import connection, models
 from pydantic_core import to_json
@@ -28,6 +28,7 @@ _PREFER_INDEXES = (
     "set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true)"
 )
 
+T = TypeVar("T")
 Row = Mapping[str, object]  # by name of a field, or of its column
 
 
@@ -84,46 +85,49 @@ class Write:
             raise self.otherwise
 
 
-_guards: ContextVar[list[tuple[Write, psycopg.Cursor[Any]]] | None] = ContextVar(
-    "guards", default=None
-)  # of the statements that travel together
-
-
 @contextmanager
 def together() -> Iterator[None]:
     """Have statements travel together (PostgreSQL's pipeline mode): the server is waited for once, not for each.
 
-    Reading a result waits for all that was sent so far. What guarded statements have written is looked at in the end.
+    Reading a result waits for all that was sent so far.
 
     Raises:
         django.db.Error: as Django raises it.
-        Exception: the `otherwise` of a guarded statement that did not find its rows.
     """
     connection.ensure_connection()
-    guards: list[tuple[Write, psycopg.Cursor[Any]]] = []
-    before = _guards.set(guards)
-    try:
-        with connection.wrap_database_errors, connection.connection.pipeline():
-            yield
-        for write, cursor in guards:
-            write.check(cursor)
-    finally:
-        _guards.reset(before)
+    with connection.wrap_database_errors, connection.connection.pipeline():
+        yield
+
+
+class Answer(Generic[T]):
+    """What a statement finds. Reading it waits for the server, where statements travel together, and else does not."""
+
+    def __init__(self, cursor: psycopg.Cursor[Any] | None, convert: Callable[[list[tuple[Any, ...]]], T]) -> None:
+        """Make `convert` return the value of the rows; without a cursor nothing was asked, and there are none."""
+        self._cursor, self._convert = cursor, convert
+        self._values: list[T] = []  # the one that was read; not a `cached_property`: Python 3.11 has one lock for all
+
+    @property
+    def value(self) -> T:
+        """What the rows come to.
+
+        Raises:
+            django.db.Error: as Django raises it.
+        """
+        if not self._values:
+            with connection.wrap_database_errors:
+                self._values.append(self._convert([] if self._cursor is None else self._cursor.fetchall()))
+        return self._values[0]
 
 
 def write(writes: Iterable[Write]) -> None:
     """Carry out writes, one after the other.
 
     Raises:
-        Exception: `otherwise` of one whose rows are not as it expects; of statements that travel together, in the end.
+        Exception: `otherwise` of one whose rows are not as it expects.
     """
-    guards = _guards.get()
     for each in writes:
-        cursor = execute(each.statement, [each.rows])
-        if guards is None:
-            each.check(cursor)
-        else:
-            guards.append((each, cursor))
+        each.check(execute(each.statement, [each.rows]))
 
 
 def write_later(writes: Iterable[Write]) -> None:
@@ -135,15 +139,31 @@ def write_later(writes: Iterable[Write]) -> None:
         execute_later(each.statement, [each.rows])
 
 
-def as_one(writes: Sequence[Write]) -> tuple[str, list[bytes]]:
-    """Return the one statement of all writes ($1, $2, …), and its parameters as texts: all of them or none.
+def write_as_one_later(writes: Sequence[Write]) -> None:
+    """Have the one statement of all writes travel with the next one of the transaction, at the latest with its COMMIT.
+
+    Where rows are not as one of the writes expects, what is raised there is a refusal (`is_refusal`).
+    """
+    if writes:
+        execute_later(*as_one(writes))
+
+
+def is_refusal(error: BaseException | None) -> bool:
+    """Whether an error says that rows were not as one of the writes of `as_one` expects."""
+    return isinstance(error, psycopg.errors.DivisionByZero) or (
+        isinstance(error, django.db.DataError) and is_refusal(error.__cause__)
+    )
+
+
+def as_one(writes: Sequence[Write]) -> tuple[str, list[str]]:
+    """Return the one statement of all writes (with %s), and its parameters: all of them or none.
 
     Their rows are those of different tables; each sees the tables as they were before. They lock their rows one after
-    the other, in this order. Where rows are not as one of them expects, the server says `division_by_zero`.
+    the other, in this order. Where rows are not as one of them expects, the server refuses all (`is_refusal`).
     """
     counts = [str(each.count) for each in writes if each.count is not None]
     parts = tuple((each.before, each.body, each.reads, each.count is not None) for each in writes)
-    return _as_one(parts), [text.encode() for text in (*(each.rows for each in writes), *counts)]
+    return _as_one(parts), [*(each.rows for each in writes), *counts]
 
 
 @lru_cache(maxsize=256)
@@ -157,8 +177,14 @@ def _as_one(parts: tuple[tuple[str, str, bool, bool], ...]) -> str:
         if guarded:
             checks.append(f"(SELECT count(*) FROM part_{number}) = %s::bigint")  # noqa: S608 - names of ours
     check = " AND ".join(checks) or "true"
-    pieces = f"WITH {', '.join(queries)} SELECT 1 / ({check})::integer".split("%s")
-    return "".join(f"{piece}${number}" for number, piece in enumerate(pieces[:-1], start=1)) + pieces[-1]
+    return f"WITH {', '.join(queries)} SELECT 1 / ({check})::integer"
+
+
+@lru_cache(maxsize=256)
+def numbered(statement: str) -> str:
+    """Return a statement with $1, $2, … in place of each %s, as libpq takes it."""
+    first, *others = statement.split("%s")
+    return first + "".join(f"${number}{piece}" for number, piece in enumerate(others, start=1))
 
 
 def insertion(model: type[models.Model], rows: Sequence[Row], *, or_ignore: bool = False) -> Iterator[Write]:
@@ -209,7 +235,7 @@ def update(
     """Write rows over others, as `replacement` says.
 
     Raises:
-        Exception: `otherwise`, when one of them is not as expected; of statements that travel together, in the end.
+        Exception: `otherwise`, when one of them is not as expected.
     """
     write(replacement(model, rows, key=key, expected=expected, otherwise=otherwise))
 

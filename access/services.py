@@ -86,10 +86,13 @@ class ChildScope:
 
 
 def make_child_scopes(scopes: Iterable[ChildScope]) -> None:
-    """Store those that are not there yet, in one order for all who do. Their parents are there."""
+    """Store those that are not there yet, in one order for all who do: at the latest with the COMMIT.
+
+    Their parents are there.
+    """
     now = database_now()
     rows = {scope.id: {**asdict(scope), "created_at": now} for scope in scopes}
-    multirow.insert(Scope, [rows[each] for each in sorted(rows)], or_ignore=True)
+    multirow.write_later(multirow.insertion(Scope, [rows[each] for each in sorted(rows)], or_ignore=True))
 
 
 def lock_scopes(scope_ids: Collection[UUID]) -> None:

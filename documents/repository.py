@@ -7,6 +7,7 @@ import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
@@ -87,7 +88,7 @@ def save_version(document: StoredDocument) -> StoredDocument:
         StaleVersion: `document.version` is not the head's version + 1.
     """
     key = (document.scope_id, document.type)
-    head = lock_heads({key})[key]
+    head = lock_heads({key}).value[key]
     if document.version != head.version + 1:
         raise StaleVersion(document.type)
     stored = replace(document, id=document.id if head.id is None else head.id)
@@ -106,23 +107,25 @@ class Head:
     version: int = 0
 
 
-def lock_heads(keys: Collection[Key]) -> dict[Key, Head]:
-    """Return the head of each (scope id, type), and keep others from writing to it until the transaction ends."""
+def lock_heads(keys: Collection[Key]) -> multirow.Answer[dict[Key, Head]]:
+    """Ask for the head of each (scope id, type), and keep others from writing to it until the transaction ends."""
+    if not keys:
+        return multirow.Answer(None, lambda _: {})
     # What does not exist cannot be locked: who comes here for a document, be it the first of its type, locks its scope.
     # Those who write without locks are told apart by the version of the head, and by there being one of each type.
     lock_scopes({scope_id for scope_id, _ in keys})
-    found = _locked(keys)
+    wanted = [[scope_id for scope_id, _ in keys], [kind for _, kind in keys]]
+    return multirow.Answer(multirow.execute(_LOCK_HEADS, wanted), partial(_by_key, keys))
+
+
+def _by_key(keys: Collection[Key], rows: Iterable[tuple[UUID, UUID, str, int]]) -> dict[Key, Head]:
+    found = {(scope_id, kind): head for scope_id, kind, head in heads(rows)}
     return {key: found.get(key, Head()) for key in keys}
 
 
 def heads(rows: Iterable[tuple[UUID, UUID, str, int]]) -> Iterator[tuple[UUID, str, Head]]:
     """Yield scope, type and head of the documents that `HEADS` has found."""
     return ((scope_id, kind, Head(head_id, version)) for head_id, scope_id, kind, version in rows)
-
-
-def _locked(keys: Collection[Key]) -> dict[Key, Head]:
-    cursor = multirow.execute(_LOCK_HEADS, [[scope_id for scope_id, _ in keys], [kind for _, kind in keys]])
-    return {(scope_id, kind): Head(head_id, version) for head_id, scope_id, kind, version in cursor.fetchall()}
 
 
 def store_versions(documents: Sequence[StoredDocument]) -> None:
@@ -162,7 +165,7 @@ def store_schemas(documents: Iterable[StoredDocument]) -> None:
     new = {key: schema for key, schema in schemas.items() if key not in KNOWN_SCHEMAS}
     if new:
         rows = [{"hash": key, "content": dict(schema)} for key, schema in sorted(new.items())]
-        multirow.insert(Schema, rows, or_ignore=True)
+        multirow.write_later(multirow.insertion(Schema, rows, or_ignore=True))
         transaction.on_commit(lambda: KNOWN_SCHEMAS.update(new))
 
 

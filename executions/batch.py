@@ -11,7 +11,7 @@ from datetime import datetime
 from functools import partial
 from uuid import UUID
 
-from django.db import transaction
+from django.db import DataError, transaction
 
 from access import multirow
 from common.database_server import server
@@ -19,8 +19,10 @@ from documents import repository as documents
 from executions import ledger, repository
 from executions.deciding import Decisions, Item, Outcome, execution_of, papers_of
 from executions.engine.calls import Call
+from executions.engine.errors import VersionConflict
 from executions.engine.execution import Execution
 from executions.engine.ports import Transition
+from executions.engine.states import CallStatus
 from executions.progress.notifier import announce
 from telemetry import recorder, scope_budgets
 
@@ -49,38 +51,90 @@ class Batch:
         self._known = known
         self._lost = lost
         self.server_changes = server.changes
+        self._before: Mapping[UUID, Execution] = {}  # the executions, as they were found
         self.known_by_calls: Sequence[Item] = ()  # if it was stored, and nobody is told
         self.heads: Mapping[documents.Key, documents.Head] = {}  # of the documents, as they were found
 
-    @transaction.atomic
     def commit(self) -> list[Outcome]:
-        """Store what can be stored; return for each item the execution as it left it, or why nothing was stored."""
-        with multirow.together():
-            decisions = self._lock()
-            outcomes = [_outcome(decisions, item) for item in self._items]
-            self.known_by_calls = decisions.known_by_calls
-            self._write(decisions)
+        """Store what can be stored; return for each item the execution as it left it, or why nothing was stored.
+
+        Raises:
+            VersionConflict: somebody who locks nothing has changed a row meanwhile; nothing of any item was stored.
+                Within a transaction of the caller its COMMIT is refused instead (`multirow.is_refusal`).
+        """
+        try:
+            return self._commit()
+        except DataError as error:
+            if not multirow.is_refusal(error):
+                raise
+            versions = (each.version for each in self._before.values())
+            raise VersionConflict("The execution", expected=max(versions, default=0)) from error
+
+    @transaction.atomic
+    def _commit(self) -> list[Outcome]:
+        decisions = self._lock()
+        self._before = decisions.before
+        outcomes = [_outcome(decisions, item) for item in self._items]
+        self.known_by_calls = decisions.known_by_calls
+        self._write(decisions)
         return outcomes
 
     def _lock(self) -> Decisions:
-        multirow.prefer_indexes()
+        """Lock the rows, and look up what is decided on; what is known beforehand to be needed is asked for at once."""
         known = self._known if server.changes == self.server_changes else {}  # this connection's may be another
-        executions = repository.lock_all({execution_of(item) for item in self._items}, known=known)
-        budgets = scope_budgets.lock({each.scope.id for each in executions.values()})
-        page = ledger.Page()
-        page.load({step for item in self._items for step in _steps(item, executions)})
-        papers = papers_of(self._items)
-        self.heads = documents.lock_heads({(paper.scope_id, paper.type) for paper in papers}) if papers else {}
-        return Decisions(executions, page=page, heads=self.heads, now=self._now, scope_budgets=budgets, lost=self._lost)
+        wanted = {execution_of(item) for item in self._items}
+        ask = partial(_Asked, self._items, now=self._now)
+        with multirow.together():
+            multirow.prefer_indexes()
+            versions = repository.lock_rows(wanted)
+            asked = ask(known) if wanted <= known.keys() else None
+        executions = repository.locked(versions, known=known)
+        if asked is None:
+            with multirow.together():
+                asked = ask(executions)
+        self.heads = asked.heads.value
+        return Decisions(
+            executions,
+            page=asked.page(),
+            heads=self.heads,
+            now=self._now,
+            scope_budgets=asked.budgets.value,
+            lost=self._lost,
+        )
 
     def _write(self, decisions: Decisions) -> None:
-        pairs = decisions.pairs
-        repository.replace_all(pairs)
+        """Have the one statement of all writes travel with the COMMIT."""
         documents.store_schemas(repository.stored_document(each) for each in decisions.documents)
-        multirow.write(decisions.writes_of_the_rest())
+        multirow.write_as_one_later([*decisions.writes()])
         for execution_id in decisions.discarded:
             recorder.discard_pending(execution_id, now=self._now)
-        transaction.on_commit(partial(announce, *(stored.id for _, stored in pairs)))
+        transaction.on_commit(partial(announce, *(stored.id for _, stored in decisions.pairs)))
+
+
+class _Asked:
+    """What was asked for about executions whose rows are locked: budgets and heads of documents are locked with it."""
+
+    def __init__(self, items: Sequence[Item], executions: Mapping[UUID, Execution], *, now: datetime) -> None:
+        """Ask for what items look at."""
+        self._steps = {step for item in items for step in _steps(item, executions)}
+        self._page = ledger.Page()
+        self.budgets = scope_budgets.lock({each.scope.id for each in executions.values()})
+        self._calls = recorder.known_of_steps(self._steps)
+        for scope_id in _spending_scopes(items, executions):
+            self._page.ask_scope(scope_id, now=now)
+        self.heads = documents.lock_heads({(paper.scope_id, paper.type) for paper in papers_of(items)})
+
+    def page(self) -> ledger.Page:
+        """Return the page with the calls that were found."""
+        self._page.take(self._steps, self._calls)
+        return self._page
+
+
+def _spending_scopes(items: Sequence[Item], executions: Mapping[UUID, Execution]) -> frozenset[UUID]:
+    """Return the scopes with a budget in which a call is to start."""
+    calls = (call for item in items if isinstance(item, Transition) for call in item.calls)
+    starting = {call.key.execution_id for call in calls if call.status is CallStatus.PENDING}
+    return scope_budgets.limited_of({executions[each].scope.id for each in starting & executions.keys()})
 
 
 def _outcome(decisions: Decisions, item: Item) -> Outcome:

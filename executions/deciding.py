@@ -88,8 +88,9 @@ class Decisions:
         changed = [(old, self.after[key]) for key, old in self.before.items() if self.after[key] is not old]
         return sorted(changed, key=lambda pair: pair[0].id)
 
-    def writes_of_the_rest(self) -> Iterator[multirow.Write]:
-        """Yield the writes of documents, whose schemas are stored, of events and of calls."""
+    def writes(self) -> Iterator[multirow.Write]:
+        """Yield the writes of executions and steps, of documents, whose schemas are stored, of events and of calls."""
+        yield from repository.replaced(self.pairs)
         yield from documents.versions([repository.stored_document(each) for each in self.documents])
         yield from eventlog.lines(self.events)
         yield from self.page.writes(self.after)

@@ -175,8 +175,9 @@ class PostgresJournal:
             limited = scope_budgets.remembered()
             self._memory.know_limited(await in_thread(scope_budgets.look) if limited is None else limited)
             batch.decided = optimistic.decide(batch.items, self._memory, now=database_now())
-            if writes := batch.decided.writes():
-                batch.statement = multirow.as_one(writes)
+            if writes := [*batch.decided.writes()]:
+                text, values = multirow.as_one(writes)
+                batch.statement = multirow.numbered(text), [each.encode() for each in values]
         except Exception as error:  # noqa: BLE001 - under locks it is told apart from what is only out of date
             batch.error = error
         return batch

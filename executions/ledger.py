@@ -43,6 +43,8 @@ class Page:
         self._steps: set[tuple[UUID, str]] = set()  # steps all of whose calls are here
         self._tried: dict[CallKey, Entry] = {}  # by the decision under way
         self._added_up: set[tuple[UUID, str | None]] = set()  # of books: a step, or the whole (None)
+        self._found: dict[UUID, list[recorder.CallRecord]] = {}  # as they were looked up, by execution
+        self._scope_sums: dict[UUID, multirow.Answer[Decimal]] = {}  # of the month, as they were looked up
 
     @property
     def books(self) -> Mapping[UUID, Book]:
@@ -51,10 +53,22 @@ class Page:
 
     def load(self, steps: Collection[tuple[UUID, str]]) -> None:
         """Bring in the calls of steps, named by execution and step id."""
-        for known in recorder.known_of_steps(steps) if steps else ():
+        self.take(steps, recorder.known_of_steps(steps))
+
+    def take(self, steps: Collection[tuple[UUID, str]], calls: multirow.Answer[list[recorder.KnownCall]]) -> None:
+        """Bring in what was asked for about steps, named by execution and step id; none of them is here yet."""
+        for known in calls.value:
             found = entry(known)
-            self._entries.setdefault(found.call.key.execution_id, {}).setdefault(found.call.key, found)
+            key = found.call.key
+            self._entries.setdefault(key.execution_id, {})[key] = found
+            self._found.setdefault(key.execution_id, []).append(known.record)
         self._steps |= set(steps)
+
+    def ask_scope(self, scope_id: UUID, *, now: datetime) -> multirow.Answer[Decimal]:
+        """Ask, once, what a scope has spent in this month."""
+        if scope_id not in self._scope_sums:
+            self._scope_sums[scope_id] = scope_budgets.spent(scope_id, now=now)
+        return self._scope_sums[scope_id]
 
     def has(self, call: Call) -> bool:
         """Whether the call is there already as it shall be, or further on."""
@@ -145,9 +159,15 @@ class Page:
 
     def scope_spent(self, scope_id: UUID, execution_ids: Collection[UUID], *, now: datetime) -> Decimal:
         """Return the US dollars of a scope in this month; `execution_ids` are those of it that are looked at here."""
-        mine = [entry for execution_id in execution_ids for entry in self._of(execution_id)]
-        month = [entry.call for entry in mine if entry.call.started_at >= scope_budgets.month_of(now)]
-        return scope_budgets.spent(scope_id, now=now, but=_rows(mine)) + spent_by(month).cost_usd
+        month = scope_budgets.month_of(now)
+        found = (record for execution_id in execution_ids for record in self._found.get(execution_id, ()))
+        before = sum((scope_budgets.counted(each) for each in found if each.started_at >= month), start=Decimal(0))
+        mine = (entry.call for execution_id in execution_ids for entry in self._of(execution_id))
+        return (
+            self.ask_scope(scope_id, now=now).value
+            - before
+            + spent_by(call for call in mine if call.started_at >= month).cost_usd
+        )
 
     def changed(self) -> list[Entry]:
         """Return what was recorded."""

@@ -52,7 +52,7 @@ def log_reason(why: BaseException | None, *, doing: str) -> None:
 
     What is left is decided under locks all the same, so that a bug in here costs time and no work.
     """
-    if isinstance(why, psycopg.errors.DivisionByZero):
+    if multirow.is_refusal(why):
         logger.debug("%s: another process has changed a row", doing)
     elif why is None or isinstance(why, _FORESEEN) or trouble_of(why) is not Trouble.BUG:
         logger.debug("%s: %r", doing, why)
@@ -83,15 +83,6 @@ class Decided(Decisions):
         if execution_id not in self.before or execution_id not in self.page.books:
             raise _NeedsLocks
         return super().decide(item)
-
-    def writes(self) -> list[multirow.Write]:
-        """Return what is to be written."""
-        pairs = self.pairs
-        return [
-            *repository.replaced_executions(pairs),
-            *repository.replaced_steps(pairs),
-            *self.writes_of_the_rest(),
-        ]
 
     def remember(self, memory: Memory) -> None:
         """Remember everything as it is now that it is stored."""

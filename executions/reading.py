@@ -113,7 +113,8 @@ QUESTIONS = tuple(statement.replace("%s", "$1::uuid[]") for statement in (_EXECU
 def load(execution_ids: Collection[UUID]) -> dict[UUID, Execution]:
     """Return those executions that there are, each with its steps in order."""
     wanted = [list(execution_ids)]
-    asked = multirow.execute(_EXECUTIONS, wanted), multirow.execute(_STEPS, wanted)
+    with multirow.together():
+        asked = multirow.execute(_EXECUTIONS, wanted), multirow.execute(_STEPS, wanted)
     return assembled(*(cursor.fetchall() for cursor in asked))
 
 

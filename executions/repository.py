@@ -121,13 +121,22 @@ def lock_all(execution_ids: Collection[UUID], *, known: Mapping[UUID, Execution]
 
     A value of `known` that is still the stored one is returned as it is.
     """
-    cursor = multirow.execute(_LOCK, [sorted(execution_ids)])
+    return locked(lock_rows(execution_ids), known=known)
+
+
+def lock_rows(execution_ids: Collection[UUID]) -> multirow.Answer[dict[UUID, int]]:
+    """Ask for the versions of executions, their rows locked in order of id until the transaction ends."""
+    return multirow.Answer(multirow.execute(_LOCK, [sorted(execution_ids)]), dict)
+
+
+def locked(versions: multirow.Answer[dict[UUID, int]], *, known: Mapping[UUID, Execution]) -> dict[UUID, Execution]:
+    """Return the executions whose rows are locked, as `lock_all` does."""
     found = {
-        identity: known[identity]
-        for identity, version in cursor.fetchall()
-        if (value := known.get(identity)) is not None and value.version == version
+        each: value
+        for each, version in versions.value.items()
+        if (value := known.get(each)) is not None and value.version == version
     }
-    if missing := set(execution_ids) - set(found):
+    if missing := versions.value.keys() - found.keys():
         found |= load(missing)
     return found
 
@@ -162,18 +171,17 @@ def save(execution: Execution) -> None:
     stored = get(execution.id)
     if stored.version != execution.version - 1:
         raise VersionConflict("The execution", expected=execution.version - 1)
-    replace_all([(stored, execution)])
+    multirow.write(replaced([(stored, execution)]))
 
 
-def replace_all(pairs: Sequence[tuple[Execution, Execution]]) -> None:
-    """Write executions over the values that they were made from; steps that moved are written with them.
+def replaced(pairs: Sequence[tuple[Execution, Execution]]) -> Iterator[multirow.Write]:
+    """Yield the writes of executions over the values that they were made from, with new steps and those that moved.
 
-    Raises:
-        VersionConflict: a stored one, or a stored step of it, is not what it was made from.
+    `VersionConflict` where a stored execution, or a stored step of it, is not what it was made from.
     """
-    multirow.write(replaced_executions(pairs))
-    multirow.write(_new_steps((new, step) for old, new in pairs for step in added_steps(old, new)))
-    multirow.write(replaced_steps(pairs))
+    yield from _replaced_executions(pairs)
+    yield from _new_steps((new, step) for old, new in pairs for step in added_steps(old, new))
+    yield from _replaced_steps(pairs)
 
 
 def added_steps(old: Execution, new: Execution) -> list[Step]:
@@ -183,7 +191,7 @@ def added_steps(old: Execution, new: Execution) -> list[Step]:
     return [step for step_id, step in new.steps.items() if step_id not in old.steps]
 
 
-def replaced_executions(pairs: Sequence[tuple[Execution, Execution]]) -> Iterator[multirow.Write]:
+def _replaced_executions(pairs: Sequence[tuple[Execution, Execution]]) -> Iterator[multirow.Write]:
     """Yield the write of executions over the values that they were made from; `VersionConflict` where they are not."""
     rows = [{"id": new.id, **execution_columns(new)} for _, new in pairs]
     expected = [old.version for old, _ in pairs]
@@ -191,7 +199,7 @@ def replaced_executions(pairs: Sequence[tuple[Execution, Execution]]) -> Iterato
     yield from multirow.replacement(models.Execution, rows, key=("id",), expected=expected, otherwise=stale)
 
 
-def replaced_steps(pairs: Sequence[tuple[Execution, Execution]]) -> Iterator[multirow.Write]:
+def _replaced_steps(pairs: Sequence[tuple[Execution, Execution]]) -> Iterator[multirow.Write]:
     """Yield the write of the steps that moved over the values that they were made from.
 
     Raises:

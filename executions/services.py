@@ -70,10 +70,10 @@ def start_execution(
         UnpricedModel: a step's model has no known price, and REQUIRE_PRICED is on.
         Invalid: a brief is missing or not taken, a document that it starts from is missing, or a model's provider.
     """
-    there = ground(user, (workflow_id, workflow_version), scope_type=scope_type, scope_key=scope_id)
+    there = ground(user, (workflow_id, workflow_version), scope_type=scope_type, scope_key=scope_id, now=now)
     wanted = published(workflow_id, workflow_version, versions=there.versions)
     scope = claim_root_scope(user=user, scope_type=scope_type, scope_key=scope_id, there=there.scopes)
-    require_all(wanted.definition, scope.id, budgets=there.budgets, brief=input, script=script, now=now)
+    require_all(wanted.definition, scope.id, rooms=there.rooms, brief=input, script=script, now=now)
     execution = new_execution(
         wanted.definition,
         execution_id=uuid7(),

@@ -41,10 +41,10 @@ class Ground:
 
     versions: Iterable[tuple[int, int | None]]
     scopes: Iterable[Any]  # as `named_root_scopes` has them
-    budgets: Iterable[tuple[UUID, Decimal]]
+    rooms: Iterable[tuple[UUID, Decimal]]  # as `scope_budgets.rooms` has them
 
 
-def ground(user: User, workflow: tuple[str, int | None], *, scope_type: str, scope_key: str) -> Ground:
+def ground(user: User, workflow: tuple[str, int | None], *, scope_type: str, scope_key: str, now: datetime) -> Ground:
     """Look up what a start is decided on; whether it is there, and may be used, is not asked yet.
 
     Args:
@@ -52,14 +52,15 @@ def ground(user: User, workflow: tuple[str, int | None], *, scope_type: str, sco
         workflow: Its id, and the version; None: the current one.
         scope_type: Type of the root scope.
         scope_key: Name of the root scope.
+        now: The present moment.
     """
     scopes = named_root_scopes(user, scope_type=scope_type, scope_key=scope_key)
     found = Ground(
         versions=(versions := workflows.wanted_versions(*workflow)),
         scopes=scopes,
-        budgets=(budgets := scope_budgets.of_scopes(scopes.order_by().values("id"))),
+        rooms=(rooms := scope_budgets.rooms(scopes.order_by().values("id"), now=now)),
     )
-    ask_together(versions, scopes, budgets)
+    ask_together(versions, scopes, rooms)
     return found
 
 
@@ -104,12 +105,12 @@ def require_all(
     definition: WorkflowDefinition,
     scope_id: UUID,
     *,
-    budgets: Iterable[tuple[UUID, Decimal]],
+    rooms: Iterable[tuple[UUID, Decimal]],
     brief: Brief | None,
     script: Script | None,
     now: datetime,
 ) -> None:
-    """Refuse a start that cannot lead anywhere. What scopes may spend in a month is in `budgets`.
+    """Refuse a start that cannot lead anywhere. What scopes have left of their month is in `rooms`.
 
     Raises:
         BudgetExceeded: the scope has spent its month, and not all models of the workflow are free.
@@ -120,8 +121,8 @@ def require_all(
     require_brief(definition, brief)
     if script is None:
         _require_providers(definition)
-        if (budget := dict(budgets).get(scope_id)) is not None:
-            _require_room(definition, budget - scope_budgets.spent(scope_id, now=now), now)
+        if (room := dict(rooms).get(scope_id)) is not None:
+            _require_room(definition, room, now)
         _require_prices(definition, now)
     elif faults := list(_script_faults(script, definition)):
         raise Invalid("The rehearsal cannot be as it is written.", faults)

@@ -106,10 +106,10 @@ _STEPS_UNCHANGED = f"{_UNCHANGED} call.execution_id = v.execution_id AND call.st
 OF_EXECUTIONS = f"{_LOAD} WHERE call.execution_id = ANY($1::uuid[]) ORDER BY call.started_at, call.id"
 
 
-def known_of_steps(steps: Collection[tuple[UUID, str]]) -> list[KnownCall]:
-    """Return what is known of the calls of steps, named by execution and step id, oldest first."""
+def known_of_steps(steps: Collection[tuple[UUID, str]]) -> multirow.Answer[list[KnownCall]]:
+    """Ask what is known of the calls of steps, named by execution and step id, oldest first."""
     wanted = [[execution_id for execution_id, _ in steps], [step_id for _, step_id in steps]]
-    return known(multirow.execute(_LOAD_STEPS, wanted).fetchall())
+    return multirow.Answer(multirow.execute(_LOAD_STEPS, wanted) if steps else None, known)
 
 
 def known(rows: Iterable[tuple[Any, ...]]) -> list[KnownCall]:

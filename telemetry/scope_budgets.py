@@ -9,11 +9,12 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from django.db.models import OuterRef, QuerySet, Subquery, Sum
+from django.db.models import F, OuterRef, QuerySet, Subquery, Sum
 from django.db.models.functions import Coalesce
 
 from access import multirow
 from telemetry.models import ModelCall, ScopeBudget
+from telemetry.recorder import CallRecord
 
 FRESH_SECONDS = 2.0  # that a new budget may be unknown to a process that spends
 
@@ -21,7 +22,7 @@ _LOCK = """
 SELECT scope_id, max_cost_usd FROM telemetry_scopebudget WHERE scope_id = ANY(%s) ORDER BY scope_id FOR UPDATE"""
 _SPENT = """
 SELECT coalesce(sum(coalesce(cost_usd, estimated_cost_usd)), 0) FROM telemetry_modelcall
-WHERE scope_id = %s AND started_at >= %s AND id <> ALL(%s)"""
+WHERE scope_id = %s AND started_at >= %s"""
 
 
 class _Limited:
@@ -53,11 +54,16 @@ def look() -> frozenset[UUID]:
     return _limited.ids
 
 
-def lock(scope_ids: Iterable[UUID]) -> dict[UUID, Decimal]:
-    """Return what those of the scopes that have a budget may spend in a month; they are locked, in order of id."""
+def limited_of(scope_ids: Iterable[UUID]) -> frozenset[UUID]:
+    """Return those of the scopes that have a budget, as it was a moment ago."""
     known = remembered()
-    found = sorted((look() if known is None else known).intersection(scope_ids))
-    return dict(multirow.execute(_LOCK, [found]).fetchall()) if found else {}
+    return (look() if known is None else known).intersection(scope_ids)
+
+
+def lock(scope_ids: Iterable[UUID]) -> multirow.Answer[dict[UUID, Decimal]]:
+    """Ask what those of the scopes that have a budget may spend in a month; they are locked, in order of id."""
+    found = sorted(limited_of(scope_ids))
+    return multirow.Answer(multirow.execute(_LOCK, [found]) if found else None, dict)
 
 
 def month_of(moment: datetime) -> datetime:
@@ -65,10 +71,14 @@ def month_of(moment: datetime) -> datetime:
     return moment.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
 
 
-def spent(scope_id: UUID, *, now: datetime, but: Collection[UUID] = ()) -> Decimal:
-    """Return the US dollars of this month's calls without these; of those whose outcome is not known, at most."""
-    [(amount,)] = multirow.execute(_SPENT, [scope_id, month_of(now), list(but)]).fetchall()
-    return Decimal(amount)
+def spent(scope_id: UUID, *, now: datetime) -> multirow.Answer[Decimal]:
+    """Ask for the US dollars of this month's calls; of those whose outcome is not known, at most."""
+    return multirow.Answer(multirow.execute(_SPENT, [scope_id, month_of(now)]), lambda rows: Decimal(rows[0][0]))
+
+
+def counted(call: CallRecord) -> Decimal:
+    """Return what `spent` counts a call for."""
+    return call.estimated_cost_usd or Decimal(0) if call.cost_usd is None else call.cost_usd
 
 
 def with_spent(rows: QuerySet[ScopeBudget], *, now: datetime) -> QuerySet[ScopeBudget]:
@@ -78,12 +88,12 @@ def with_spent(rows: QuerySet[ScopeBudget], *, now: datetime) -> QuerySet[ScopeB
     return rows.annotate(spent_usd=Coalesce(Subquery(sums.values("usd")), Decimal(0)))
 
 
-def of_scopes(scopes: QuerySet[Any, Any] | Collection[UUID]) -> QuerySet[ScopeBudget, Any]:
-    """Return which of the scopes, named by their ids, may spend what in a month."""
-    return ScopeBudget.objects.filter(scope_id__in=scopes).order_by("scope_id").values_list("scope_id", "max_cost_usd")
+def rooms(scopes: QuerySet[Any, Any] | Collection[UUID], *, now: datetime) -> QuerySet[ScopeBudget, Any]:
+    """Return how many US dollars those of the scopes (ids) that have a budget have left, below 0 for too many."""
+    rows = with_spent(ScopeBudget.objects.filter(scope_id__in=scopes).order_by("scope_id"), now=now)
+    return rows.values_list("scope_id", F("max_cost_usd") - F("spent_usd"))
 
 
 def room(scope_id: UUID, *, now: datetime) -> Decimal | None:
     """Return how many US dollars are left in this month, below 0 for too many; None: the scope has no budget."""
-    budget = dict(of_scopes([scope_id])).get(scope_id)
-    return None if budget is None else budget - spent(scope_id, now=now)
+    return dict(rooms([scope_id], now=now)).get(scope_id)

@@ -68,7 +68,7 @@ def test_what_was_never_saved_is_nowhere(alice: User) -> None:
     assert repository.head_of(scope.id, "risks") is None
     assert repository.heads_of_scope(scope_of(alice, "beta").id) == []
     with transaction.atomic():
-        assert repository.lock_heads({(scope.id, "risks")}) == {(scope.id, "risks"): repository.Head()}
+        assert repository.lock_heads({(scope.id, "risks")}).value == {(scope.id, "risks"): repository.Head()}
 
 
 @pytest.mark.parametrize("version", [1, 2, 4, 0])
@@ -143,7 +143,7 @@ def test_whoever_locks_the_head_decides_first(alice: User) -> None:
     store(scope)
     with ExitStack() as stack:
         with transaction.atomic():
-            assert repository.lock_heads({(scope.id, "plan")})[scope.id, "plan"].version == 1
+            assert repository.lock_heads({(scope.id, "plan")}).value[scope.id, "plan"].version == 1
             other = stack.enter_context(blocked(lambda: store(scope, version=2, title="Theirs")))
             store(scope, version=2, title="Mine")
         with pytest.raises(StaleVersion):

@@ -12,6 +12,7 @@ from django.utils import timezone
 from procrastinate.contrib.django.models import ProcrastinateJob
 from procrastinate.exceptions import ConnectorException
 
+from access import multirow
 from access.models import Scope
 from documents import repository as documents
 from executions import models, repository
@@ -50,7 +51,7 @@ def test_a_step_that_somebody_moved_meanwhile_is_not_overwritten(ann: User) -> N
     theirs = models.ExecutionStep.objects.filter(execution_id=stored.id, step_id="one")
     together(lambda: theirs.update(version=2, attempt=7))
     with pytest.raises(VersionConflict), transaction.atomic():
-        repository.replace_all([(stored, _moved(stored, by=1))])
+        multirow.write(repository.replaced([(stored, _moved(stored, by=1))]))
     assert repository.get(stored.id).version == stored.version
     assert theirs.get().attempt == 7
 

@@ -93,8 +93,8 @@ def test_nothing_that_costs_money_starts_in_a_scope_that_has_spent_its_month(ann
 
 def test_sums_are_made_for_scopes_with_a_budget_alone(ann: User) -> None:
     execution = started(ann, ONE)
-    assert scope_budgets.lock([execution.scope.id]) == {}
+    assert scope_budgets.lock([execution.scope.id]).value == {}
     give("3")
-    assert scope_budgets.lock([execution.scope.id]) == {execution.scope.id: Decimal(3)}
+    assert scope_budgets.lock([execution.scope.id]).value == {execution.scope.id: Decimal(3)}
     assert begin_paid(execution, "one").steps["one"].short_of is None
-    assert scope_budgets.spent(execution.scope.id, now=timezone.now()) == DIME
+    assert scope_budgets.spent(execution.scope.id, now=timezone.now()).value == DIME

@@ -158,13 +158,13 @@ def test_a_call_that_is_settled_meanwhile_is_not_lost(user: User) -> None:
     announced = call(user)
     announce(announced)
     answered(user)
-    [known] = recorder.known_of_steps({(announced.execution_id, "research")})
+    [known] = recorder.known_of_steps({(announced.execution_id, "research")}).value
     with transaction.atomic():
         settle(known, replace(announced, **REPLY))
         found = elsewhere(lambda: repricing.reprice(since=NOON, until=NOON + timedelta(days=1), dry_run=False))
     assert (found.calls, found.changed) == (1, 1)  # it does not see, and does not wait for, the other
     assert sorted(ModelCall.objects.values_list("status", "cost_usd")) == [("committed", COST), ("committed", NEW)]
-    [settled] = recorder.known_of_steps({(announced.execution_id, "research")})
+    [settled] = recorder.known_of_steps({(announced.execution_id, "research")}).value
     assert (settled.replied, settled.version) == (True, 2)
 
 

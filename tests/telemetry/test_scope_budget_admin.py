@@ -55,7 +55,7 @@ def test_the_list_and_the_page_tell_what_this_month_has_cost(
         execution = scenario.finish(scenario.start(admin_user, key=key), cost=cost)
     ScopeBudget.objects.create(scope_id=execution.scope.id, max_cost_usd=1)
     [row] = with_spent(ScopeBudget.objects.all(), now=timezone.now())
-    assert f"{spent(row.scope_id, now=timezone.now()):.10f}" == shown
+    assert f"{spent(row.scope_id, now=timezone.now()).value:.10f}" == shown
     for page in ("changelist", "change"):
         path = reverse(f"admin:telemetry_scopebudget_{page}", args=[row.pk] if page == "change" else [])
         assert shown in admin_client.get(path).content.decode()
