@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -12,14 +12,10 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from common.listings import listed
+from common.time import format_rfc3339
 
 #: What the cursor of a page looks like; an empty one is none.
 CURSOR_PATTERN = "^[A-Za-z0-9_-]*$"
-
-
-def timestamp(moment: datetime) -> str:
-    """Return a moment as RFC 3339 in UTC, with milliseconds and `Z`."""
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 class WordField(serializers.ChoiceField):
@@ -67,7 +63,7 @@ class TimestampField(serializers.Field):
 
     def to_representation(self, value: datetime) -> str:
         """Return the moment as text."""
-        return timestamp(value)
+        return format_rfc3339(value)
 
 
 @extend_schema_field({"type": ["string", "null"], "example": "0.0123000000"})

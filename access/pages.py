@@ -13,7 +13,7 @@ from rest_framework.response import Response
 from rest_framework.serializers import Serializer
 
 from access.base_views import ApiMixin
-from access.serializers import StrictSerializer, checked
+from common.api.serializers import StrictSerializer, checked
 
 #: What an id looks like in a path; anything else is no path of ours.
 UUID_PATTERN = "[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}"

@@ -14,7 +14,8 @@ from rest_framework.response import Response
 from access import services
 from access.base_views import ApiView
 from access.errors import BadCredentials, Forbidden
-from access.serializers import TokenRequest, TokenResponse, checked
+from access.serializers import TokenRequest, TokenResponse
+from common.api.serializers import checked
 
 
 class TokenView(ApiView):

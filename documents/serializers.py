@@ -8,7 +8,7 @@ from rest_framework import serializers
 
 from access.fields import TimestampField, WordField
 from access.names import NameField
-from access.serializers import StrictSerializer
+from common.api.serializers import StrictSerializer
 from documents.selectors import DocumentStatus
 
 

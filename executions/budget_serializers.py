@@ -9,7 +9,7 @@ from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 from rest_framework import serializers
 
 from access.fields import MoneyField
-from access.serializers import StrictSerializer
+from common.api.serializers import StrictSerializer
 from workflows.budget import MOST
 
 _NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")

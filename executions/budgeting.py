@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from datetime import datetime
-from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -12,13 +11,10 @@ from django.contrib.auth.models import User
 from django.db import transaction
 
 from access.selectors import Role
-from executions import sweep
 from executions.engine import budgets, changes
-from executions.engine.errors import NotFound, NotWaiting
 from executions.engine.execution import Execution
 from executions.holding import apply, hold
 from executions.jobs import enqueue_advance
-from telemetry import scope_budgets
 from workflows.budget import Budget
 
 
@@ -57,34 +53,3 @@ def change_budget(
     stored = apply(execution_id, decide, now)
     enqueue_advance(execution_id)
     return stored
-
-
-def release_scopes(*, now: datetime) -> int:
-    """Let the executions go on whose scopes have room again for what they wait to spend; return how many.
-
-    A month has begun, the scope's budget was raised or taken away, or calls have used less than was reserved for them.
-
-    Raises:
-        Unavailable: the connection was lost; those done so far are.
-    """
-    released, rooms = 0, dict[UUID, Decimal | None]()
-    for execution_id, scope_id, needs_usd in sweep.short_of_month():
-        if scope_id not in rooms:
-            rooms[scope_id] = scope_budgets.room(scope_id, now=now)
-        room = rooms[scope_id]
-        if room is not None:
-            if needs_usd is None or needs_usd > room:
-                continue
-            rooms[scope_id] = room - needs_usd
-        released += _release(execution_id, now)
-    return released
-
-
-@transaction.atomic
-def _release(execution_id: UUID, now: datetime) -> bool:
-    try:
-        apply(execution_id, lambda execution, context: budgets.scope_has_room(execution, context=context), now)
-    except (NotWaiting, NotFound):
-        return False  # another worker was quicker, or it has ended
-    enqueue_advance(execution_id)
-    return True

@@ -17,9 +17,10 @@ from access.selectors import Role
 from executions import repository
 from executions.batch import Batch
 from executions.engine import changes, reopening
+from executions.engine.changes import Decide
 from executions.engine.errors import EngineError, NotFound
 from executions.engine.execution import Execution
-from executions.engine.ports import Decide, Transition
+from executions.engine.ports import Transition
 from executions.engine.states import ExecutionStatus
 from executions.jobs import enqueue_advance
 from executions.services import titles_of

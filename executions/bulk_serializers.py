@@ -11,7 +11,7 @@ from rest_framework import serializers
 
 from access.fields import TimestampField, WordField
 from access.pages import UUID_PATTERN
-from access.serializers import StrictSerializer
+from common.api.serializers import StrictSerializer
 from common.limits import limits
 from executions.bulk_actions import BulkAction
 from executions.engine.states import ExecutionStatus, WaitingOn

@@ -14,7 +14,7 @@ from rest_framework.response import Response
 
 from access.base_views import ApiView
 from access.idempotency import once
-from access.serializers import checked
+from common.api.serializers import checked
 from common.database_server import database_now
 from executions import bulk_actions
 from executions.bulk_actions import BulkAction, Outcome

@@ -8,7 +8,7 @@ from rest_framework import serializers
 
 from access.fields import MoneyField
 from access.names import NameField
-from access.serializers import StrictSerializer
+from common.api.serializers import StrictSerializer
 from executions.fields import BriefField
 from executions.serializers import MAX_INTEGER, SLUG
 

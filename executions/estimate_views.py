@@ -9,7 +9,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from access.base_views import ApiView
-from access.serializers import checked
+from common.api.serializers import checked
 from common.database_server import database_now
 from executions import estimating
 from executions.estimate_serializers import EstimateRequest, EstimateResponse

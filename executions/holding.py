@@ -12,9 +12,10 @@ from rest_framework import exceptions
 from access import selectors as access
 from access.selectors import Role
 from executions import journal, repository
+from executions.engine.changes import Decide
 from executions.engine.errors import NotFound, VersionConflict
 from executions.engine.execution import Execution
-from executions.engine.ports import Decide, Transition
+from executions.engine.ports import Transition
 
 
 def hold(user: User, execution_id: UUID, need: Role, *, expected_versions: Collection[int] | None) -> Execution:

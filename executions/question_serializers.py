@@ -9,7 +9,7 @@ from rest_framework import serializers
 
 from access.fields import TimestampField
 from access.names import NameField
-from access.serializers import StrictSerializer
+from common.api.serializers import StrictSerializer
 from executions.engine.clarification import AnswerType
 from executions.engine.execution import keys_of
 from executions.fields import AnswersField

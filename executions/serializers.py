@@ -11,7 +11,7 @@ from rest_framework import serializers
 
 from access.fields import MoneyField, TimestampField, WordField, WordsField
 from access.names import NameField
-from access.serializers import StrictSerializer
+from common.api.serializers import StrictSerializer
 from executions.budget_serializers import BudgetRequest, BudgetResponse
 from executions.details import ExecutionDetails
 from executions.engine.acceptance import Verdict
@@ -19,7 +19,6 @@ from executions.engine.dry_run import Script
 from executions.engine.events import EventType
 from executions.engine.states import ExecutionStatus, FailureCode, WaitingOn
 from executions.fields import AnswersField, BriefField, ScriptField, TagsField
-from executions.progress.wire import DELTA
 from telemetry.serializers import UNPRICED
 
 SLUG = r"^[a-z0-9]+(-[a-z0-9]+)*$"
@@ -161,12 +160,6 @@ class EventFilters(StrictSerializer):
         min_value=0, max_value=MAX_INTEGER, required=False, help_text="Only events with a greater sequence."
     )
     types = WordsField(words=values(EventType), required=False, help_text="Only these; with commas, or repeated.")
-
-
-class StreamFilters(StrictSerializer):
-    """What of a stream to send."""
-
-    types = WordsField(words=[*values(EventType), (DELTA, DELTA.upper())], required=False)
 
 
 class FailureResponse(serializers.Serializer[Any]):

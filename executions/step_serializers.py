@@ -8,12 +8,11 @@ from drf_spectacular.utils import OpenApiParameter, extend_schema_field
 from rest_framework import serializers
 
 from access.fields import CURSOR_PATTERN, TimestampField, WordField
-from access.serializers import StrictSerializer
+from common.api.serializers import StrictSerializer
 from executions.engine.acceptance import Verdict
 from executions.engine.clarification import ClarificationRound
-from executions.engine.events import EventType
+from executions.engine.events import EventType, event_json
 from executions.engine.states import CallKind, Limit, StepStatus
-from executions.progress.wire import event_json
 from executions.question_serializers import ClarificationResponse, ItemResponse, item
 from executions.selectors import StepDetails, progress_event
 from executions.serializers import MAX_INTEGER, FailureResponse, failure, values

@@ -22,7 +22,7 @@ from common.database_server import look_async
 from common.limits import limits
 from executions.jobs import QUEUE
 from executions.progress.database import connection_parameters
-from executions.progress.listener import listen
+from executions.progress.notifications import listen
 
 TRUST_SECONDS = 1.0  # a connection that was used a moment ago is not looked at before it is used again
 AT_ONCE = 32  # jobs that are taken together, at most

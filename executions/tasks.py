@@ -8,17 +8,17 @@ from procrastinate import JobContext
 from procrastinate.contrib.django import app
 
 from common.database_server import database_now
-from executions import services
+from executions import advancing, duties
 from executions.jobs import ADVANCE, PRUNE, QUEUE
 
 
 @app.task(name=ADVANCE, queue=QUEUE, pass_context=True)
 async def advance(context: JobContext, *, execution_id: str, **_more: object) -> None:
     """Carry an execution on."""
-    await services.advance_execution(execution_id=UUID(execution_id), runner=context.worker_name or "worker")
+    await advancing.advance_execution(execution_id=UUID(execution_id), runner=context.worker_name or "worker")
 
 
 @app.task(name=PRUNE, queue=QUEUE)
 async def prune(**_more: object) -> None:
     """Remove what has been kept of old logs for long enough. Workers enqueue it now and then."""
-    await services.prune_events(now=database_now())
+    await duties.prune_events(now=database_now())

@@ -24,7 +24,8 @@ from access.openapi import IF_NONE_MATCH, NOT_MODIFIED
 from access.pages import UUID_PATTERN, PagedViewSet
 from access.preconditions import entity_tags
 from access.selectors import require_start
-from access.serializers import StrictSerializer, TicketRequest, TicketResponse, checked
+from access.serializers import TicketRequest, TicketResponse
+from common.api.serializers import StrictSerializer, checked
 from common.database_server import database_now
 from executions import budgeting, reviewing, selectors, services
 from executions.budget_serializers import BudgetRequest

@@ -17,7 +17,7 @@ from procrastinate.exceptions import ConnectorException
 
 from access.services import forget_answers, remove_expired_tokens
 from common.database_server import database_now
-from executions import budgeting, running, services, sweep
+from executions import duties, running, sweep
 from executions.engine.errors import NotFound, Unavailable
 from executions.engine.finishing import to_the_end
 from executions.jobs import QUEUE, enqueue_prune
@@ -148,9 +148,9 @@ class Worker:
     async def _wake(self) -> None:
         if not await in_thread(sweep.is_any_due, now=database_now()):
             return
-        await in_thread(services.resume_parked, now=database_now())
-        await in_thread(budgeting.release_scopes, now=database_now())
-        await in_thread(services.expire_questions, now=database_now())
+        await in_thread(duties.resume_parked, now=database_now())
+        await in_thread(duties.release_scopes, now=database_now())
+        await in_thread(duties.expire_questions, now=database_now())
 
     async def _look_at_prices(self) -> None:
         await in_thread(prices.refresh, older_than_seconds=PRICES_SECONDS / 2)

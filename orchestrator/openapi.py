@@ -6,8 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from common.limits import MAX_ERRORS
-from executions.engine.events import EventType
-from executions.progress.wire import DELTA
+from executions.engine.events import DELTA, EventType
 from orchestrator.problems import MAX_CHARACTERS
 
 Endpoint = tuple[str, str, str, Callable[..., Any]]

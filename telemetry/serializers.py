@@ -11,8 +11,8 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from access.fields import MoneyField, TimestampField, WordField, WordsField
-from access.serializers import StrictSerializer
-from telemetry.moments import moment
+from common.api.serializers import StrictSerializer
+from common.time import parse_datetime
 from telemetry.selectors import GROUPS
 
 _DRY_RUNS = {"exclude": False, "only": True, "include": None}
@@ -185,6 +185,6 @@ def _parse(value: str | None, tz: ZoneInfo, name: str) -> datetime | None:
     if value is None:
         return None
     try:
-        return moment(value, tz)
+        return parse_datetime(value, tz)
     except (ValueError, OverflowError) as error:  # OverflowError: a year that UTC does not have
         raise serializers.ValidationError({name: "Expected an RFC 3339 time or a date."}) from error

@@ -8,7 +8,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from access.base_views import ApiView
-from access.serializers import checked
+from common.api.serializers import checked
 from telemetry import selectors
 from telemetry.serializers import SummaryQuery, TelemetrySummary
 

@@ -20,9 +20,8 @@ from django.utils import timezone
 from access.services import issue_token
 from benchmarks.systems import line
 from executions import eventlog
-from executions.engine.events import EventType, ProgressEvent
+from executions.engine.events import EventType, ProgressEvent, event_json
 from executions.progress.notifier import announce
-from executions.progress.wire import event_json
 
 CHANNEL = "bench_events"
 

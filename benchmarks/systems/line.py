@@ -16,7 +16,7 @@ from pydantic import JsonValue
 from access.services import ensure_user
 from benchmarks.meter import Meter
 from benchmarks.workload import TEXT, USER, WORKFLOW, Size
-from executions import services, wiring
+from executions import advancing, services, wiring
 from executions.engine.calls import ModelReply, ModelRequest, ToolCall, Usage
 from executions.engine.in_memory_models import FreeTurn
 from executions.engine.ports import Heard, Ports
@@ -76,7 +76,7 @@ class QuietModel:
 def use(model: QuietModel) -> Ports:
     """Have this process ask the model for everything; return its ports."""
     ports = replace(wiring.ports(), models=model)
-    services.ports = lambda: ports  # type: ignore[assignment, attr-defined]
+    advancing.ports = lambda: ports  # type: ignore[assignment]
     return ports
 
 

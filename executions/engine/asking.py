@@ -7,11 +7,12 @@ from datetime import timedelta
 
 from pydantic import JsonValue
 
+from common.time import format_rfc3339
 from executions.engine.answers import check_answers, keys_of_questions
 from executions.engine.changes import Change, Context, failed, go_on, leave_out, settle
 from executions.engine.clarification import BY_DEADLINE, ClarificationRound, QuestionDraft, number_questions
 from executions.engine.errors import InvalidAnswers, NotFound, NotWaiting, no_step
-from executions.engine.events import ClarificationAnswered, ClarificationNeeded, moment
+from executions.engine.events import ClarificationAnswered, ClarificationNeeded
 from executions.engine.execution import Execution, Failure, Step, step_transition, with_moments
 from executions.engine.planner import in_order
 from executions.engine.states import FailureCode, StepStatus, WaitingOn
@@ -49,7 +50,7 @@ def ask(
 
 def needed(step_id: str, asked: ClarificationRound) -> ClarificationNeeded:
     """Return the event that tells of a step's open questions."""
-    expires_at = None if asked.expires_at is None else moment(asked.expires_at)
+    expires_at = None if asked.expires_at is None else format_rfc3339(asked.expires_at)
     return ClarificationNeeded(
         step_id=step_id, questions=asked.questions, expires_at=expires_at, on_deadline=asked.on_deadline
     )
@@ -113,7 +114,7 @@ def _expired(change: Change, step_id: str, context: Context) -> Change:
     asked = step.rounds[-1]
     if asked.expires_at is None:
         raise ValueError("what never expires has not expired")
-    message = f"Nobody answered the step's questions until {moment(asked.expires_at)}."
+    message = f"Nobody answered the step's questions until {format_rfc3339(asked.expires_at)}."
     if asked.on_deadline is OnDeadline.DEFAULTS:
         try:
             checked = check_answers(asked.questions, {})

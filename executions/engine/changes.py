@@ -60,6 +60,9 @@ class Change:
     discard_pending_calls: bool = False  # nobody waits for replies under way any more
 
 
+Decide = Callable[[Execution, Context], Change]
+
+
 def create(execution: Execution) -> Change:
     """Accept a new execution."""
     event = ExecutionCreated(

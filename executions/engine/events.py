@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
 from functools import cache
 from typing import Any, ClassVar
@@ -11,6 +11,7 @@ from uuid import UUID
 
 from pydantic import JsonValue, TypeAdapter
 
+from common.time import format_rfc3339
 from executions.engine.acceptance import Verdict
 from executions.engine.calls import Totals, Usage
 from executions.engine.clarification import Question
@@ -18,6 +19,9 @@ from executions.engine.errors import FieldError
 from executions.engine.execution import Pin, ScopeRef
 from executions.engine.states import ExecutionStatus, FailureCode, Limit, WaitingOn
 from workflows.definition import OnDeadline
+
+DELTA = "step_delta"  # text of a step while the model writes it: in streams alone, never in the log
+RESET = "stream-reset"  # events were pruned, or lost by the database: in streams alone, never in the log
 
 
 class EventType(StrEnum):
@@ -273,9 +277,16 @@ def money(amount: object) -> str | None:
     return None if amount is None else f"{amount:.10f}"
 
 
-def moment(at: datetime) -> str:
-    """Return a moment as clients get it: RFC 3339 in UTC, with milliseconds and `Z`."""
-    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+def event_json(event: ProgressEvent) -> dict[str, JsonValue]:
+    """Return the JSON object of an event, the same in streams and in pages of the log."""
+    return {
+        "event_type": str(event.event_type),
+        "execution_id": str(event.execution_id),
+        "step_id": event.step_id,
+        "sequence": event.sequence,
+        "timestamp": format_rfc3339(event.timestamp),
+        "data": event.data,
+    }
 
 
 def totals_data(totals: Totals) -> dict[str, JsonValue]:

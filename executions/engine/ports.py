@@ -11,12 +11,11 @@ from typing import Protocol
 from uuid import UUID
 
 from executions.engine.calls import Call, CallKey, ModelReply, ModelRequest
-from executions.engine.changes import Change, Context
+from executions.engine.changes import Decide
 from executions.engine.execution import Document, Execution
 from executions.engine.retries import Chance
 from workflows.definition import WorkflowDefinition
 
-Decide = Callable[[Execution, Context], Change]
 Heard = Callable[[str], None]
 
 

@@ -8,8 +8,8 @@ from datetime import datetime
 from pydantic import JsonValue
 from uuid_utils.compat import uuid7
 
+from common.time import format_rfc3339
 from executions.engine.calls import Call, ModelReply
-from executions.engine.events import moment
 from executions.engine.execution import Document, Execution, Step
 from executions.engine.pretty import pretty
 from executions.engine.prompts import Rejected
@@ -85,7 +85,7 @@ def _answers(step: Step) -> list[JsonValue]:
             "question": question.text,
             "answer": asked.answers[question.id],
             "answered_by": asked.answered_by,
-            "answered_at": None if asked.answered_at is None else moment(asked.answered_at),
+            "answered_at": None if asked.answered_at is None else format_rfc3339(asked.answered_at),
         }
         for asked in step.rounds
         if asked.answers is not None

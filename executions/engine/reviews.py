@@ -11,11 +11,10 @@ from typing import assert_never
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from executions.engine.calls import VERDICT, Call, Material, ModelRequest
-from executions.engine.changes import Change, Context
+from executions.engine.changes import Change, Context, Decide
 from executions.engine.errors import FieldError, IllegalTransition
 from executions.engine.events import ReviewCompleted, ReviewStarted
 from executions.engine.execution import Execution
-from executions.engine.ports import Decide
 from executions.engine.pretty import pretty
 from executions.engine.prompts import (
     FOUND_BY_REVIEW,

@@ -10,6 +10,7 @@ from uuid import UUID
 from executions.engine import changes, claiming
 from executions.engine.attempts import Attempt
 from executions.engine.calls import Call
+from executions.engine.changes import Decide
 from executions.engine.errors import (
     Conflict,
     EngineError,
@@ -22,7 +23,7 @@ from executions.engine.execution import Execution, Failure
 from executions.engine.finishing import to_the_end
 from executions.engine.papers import Papers
 from executions.engine.planner import ready_steps
-from executions.engine.ports import Decide, Ports, Transition, by_runner
+from executions.engine.ports import Ports, Transition, by_runner
 from executions.engine.states import WORKING, FailureCode, StepStatus
 from executions.engine.step_executor import LLMStepExecutor
 from workflows.definition import WorkflowDefinition

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from executions.engine.attempts import Attempt
 from executions.engine.calls import Call, ModelReply
+from executions.engine.changes import Decide
 from executions.engine.errors import Conflict, Invalid, ModelError, NotFound, NotItsTurn, Superseded
 from executions.engine.execution import Document, Execution, Step
 from executions.engine.finishing import to_the_end
-from executions.engine.ports import Decide, Ports, Transition, by_runner
+from executions.engine.ports import Ports, Transition, by_runner
 from executions.engine.pulling import Pulled
 from executions.engine.retries import NOT_SENT
 from executions.engine.states import WORKING, CallStatus

@@ -7,10 +7,11 @@ from datetime import timedelta
 from executions.engine import budgets, changes, parking
 from executions.engine.attempts import Attempt, Attempts
 from executions.engine.calls import Call, ModelReply
+from executions.engine.changes import Decide
 from executions.engine.errors import FieldError, ModelError, NotItsTurn, ScriptedWait
 from executions.engine.execution import Execution, Failure
 from executions.engine.papers import Papers
-from executions.engine.ports import Decide, Ports
+from executions.engine.ports import Ports
 from executions.engine.retries import Backoff, Tries, given_up, patience_of, prefers_another
 from executions.engine.states import CallStatus, FailureCode
 from executions.engine.step_books import StepBooks

@@ -16,7 +16,7 @@ from executions.engine.calls import ModelReply, ModelRequest, most_input_tokens
 from executions.engine.ports import Heard, Turn
 from executions.llm import rehearsal
 from executions.llm.loading import loaded
-from executions.llm.names import is_known
+from executions.llm.names import REHEARSAL, is_known
 from executions.llm.options import Options, Output
 from executions.llm.turns import Turns
 from telemetry import prices
@@ -83,7 +83,7 @@ class RoutingModelClient:
         Raises:
             ModelError: it could not be asked, or did not answer in time.
         """
-        if request.model.partition(":")[0] == rehearsal.PROVIDER:
+        if request.model.partition(":")[0] == REHEARSAL:
             return await self._rehearsal.complete(request, heard)
         if self._provider is None:
             self._provider = await loaded(_provider, self._options)

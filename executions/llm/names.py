@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from executions.llm.rehearsal import PROVIDER as REHEARSAL
+REHEARSAL = "rehearsal"
 
 #: As pydantic-ai knows them; they are listed as importing it takes longer than a web process has for an answer. Which
 #: of them can be asked depends on what is installed and which keys are there, where the workers are.

@@ -23,10 +23,10 @@ from executions.engine.replies import ASK_CLARIFICATION, SUBMIT_DOCUMENT
 from executions.engine.reviews import ReviewVerdict
 from executions.engine.states import FailureCode
 from executions.llm.facts import Facts
+from executions.llm.names import REHEARSAL
 from executions.llm.unwritable import Unwritable
 from executions.llm.writer import Writer
 
-PROVIDER = "rehearsal"
 _MOST_QUESTIONS = 3
 _MOST_OF_A_POINT = 600  # characters
 #: Where documents are written, beside the event loop. Each piece of the work is short, and all of it is bounded.
@@ -65,8 +65,8 @@ class RehearsalModel:
             output_tokens=-(-len(written) // CHARACTERS_PER_TOKEN),
         )
         return ModelReply(
-            provider=PROVIDER,
-            model=PROVIDER,
+            provider=REHEARSAL,
+            model=REHEARSAL,
             tool_calls=() if call is None else (call,),
             text=refusal,
             finish_reason=FinishReason.REFUSED if call is None else FinishReason.STOP,

@@ -11,14 +11,15 @@ from django_eventstream.utils import get_channelmanager
 from rest_framework.exceptions import APIException, NotFound
 
 from access.authentication import identify
+from access.fields import WordsField
 from access.grants import Grant
 from access.selectors import root_scope_id
-from access.serializers import checked
 from access.tickets import Shown, opening
+from common.api.serializers import StrictSerializer, checked
 from common.database_server import database_now
 from executions import selectors
+from executions.engine.events import DELTA, EventType
 from executions.progress.eventstream import channel_of
-from executions.serializers import StreamFilters
 
 MAX_DIGITS = 18  # of a position
 
@@ -28,6 +29,12 @@ class BadLastEventId(APIException):
 
     status_code = 400
     default_code = "bad-last-event-id"
+
+
+class StreamFilters(StrictSerializer):
+    """What of a stream to send."""
+
+    types = WordsField(words=[*((each.value, each.name) for each in EventType), (DELTA, DELTA.upper())], required=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,8 +13,8 @@ from django_eventstream.storage import StorageBase
 
 from access.selectors import Person
 from executions import selectors
+from executions.engine.events import event_json
 from executions.progress.log import EVENTS_AFTER, EXTENT, GONE, Extent, event_of, extent_of
-from executions.progress.wire import event_json
 
 PREFIX = "execution-"
 

@@ -2,29 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from uuid import UUID
 
-from psycopg.sql import SQL, Identifier
-
-from common.database_connections import AsyncConnection
-from common.database_errors import is_passing
-from common.database_server import look_async, server
+from common.database_server import server
 from executions.drafts import CHANNEL as DRAFTS
 from executions.engine.errors import Unavailable
 from executions.progress.cursor import EventLog
-from executions.progress.database import direct_parameters
 from executions.progress.live import LiveDrafts
 from executions.progress.log import FeedTable
-from executions.progress.notifications import notifications
+from executions.progress.notifications import listen
 from executions.progress.notifier import CHANNEL
 from executions.progress.publisher import ProgressPublisher
 
-FIRST_RETRY_SECONDS = 0.1
-LAST_RETRY_SECONDS = 5.0
-PROBE_SECONDS = 10.0  # of silence, until it is seen whether the server still answers
 READ_LIMIT = 1_000  # events read at once
 
 logger = logging.getLogger(__name__)
@@ -39,35 +30,6 @@ def named(payload: str) -> list[UUID]:
         except ValueError:
             logger.warning("A notification on %s names no execution: %.80r", CHANNEL, text)
     return ids
-
-
-async def listen(
-    *channels: str, connected: Callable[[], Awaitable[None]], hear: Callable[..., Awaitable[None]]
-) -> None:
-    """Listen until cancelled; after a lost connection, or a fault, anew, with a growing pause between the tries.
-
-    `connected` is awaited once it listens, and then `hear(payload, channel=…)` for each notification.
-    """
-    pause = FIRST_RETRY_SECONDS
-    while True:
-        try:
-            async with await AsyncConnection.connect(
-                **direct_parameters(), autocommit=True, application_name="scriptorium-listener"
-            ) as connection:
-                for each in channels:
-                    await connection.execute(SQL("LISTEN {}").format(Identifier(each)))
-                await look_async(connection)
-                pause = FIRST_RETRY_SECONDS
-                await connected()
-                async for notification in notifications(connection, silent_seconds=PROBE_SECONDS):
-                    await hear(notification.payload, channel=notification.channel)
-        except Exception as error:
-            if is_passing(error):
-                logger.warning("The listener has no connection; trying again in %.1f s: %s", pause, error)
-            else:
-                logger.exception("The listener failed; trying again in %.1f s.", pause)
-        await asyncio.sleep(pause)
-        pause = min(pause * 2, LAST_RETRY_SECONDS)
 
 
 class Listener:

@@ -16,8 +16,9 @@ import httpx
 from common.database_server import server
 from executions.engine.errors import Unavailable
 from executions.progress.grip import control_uri, item
-from executions.progress.listener import READ_LIMIT, listen, named
+from executions.progress.listener import READ_LIMIT, named
 from executions.progress.log import FeedTable, Reader
+from executions.progress.notifications import listen
 from executions.progress.notifier import CHANNEL
 
 REPEAT_SECONDS = 45.0  # what is published again at the start; Pushpin knows for 60 what it has had

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC
 from uuid import UUID
 
 from django_eventstream.utils import sse_encode_event
 from pydantic import JsonValue
 
-from executions.engine.events import ProgressEvent
+from executions.engine.events import DELTA, RESET, ProgressEvent, event_json
 
 KEEPALIVE = b": keep-alive\n\n"
-DELTA = "step_delta"  # text of a step as it is written; no part of the log
-RESET = "stream-reset"  # events were pruned, or lost by the database; no part of the log
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,19 +22,6 @@ class Message:
     number: int  # in the log of that; of what is in none, the event after which it comes
     kind: str
     payload: bytes
-
-
-def event_json(event: ProgressEvent) -> dict[str, JsonValue]:
-    """Return the JSON object of an event, the same in streams and in pages of the log."""
-    moment = event.timestamp.astimezone(UTC).isoformat(timespec="milliseconds")
-    return {
-        "event_type": str(event.event_type),
-        "execution_id": str(event.execution_id),
-        "step_id": event.step_id,
-        "sequence": event.sequence,
-        "timestamp": moment.replace("+00:00", "Z"),
-        "data": event.data,
-    }
 
 
 def encode(event: ProgressEvent) -> Message:

@@ -11,7 +11,7 @@ from django.http import QueryDict
 from rest_framework import serializers
 
 from access.fields import MoneyField, TimestampField
-from access.serializers import StrictSerializer, checked
+from common.api.serializers import StrictSerializer, checked
 
 
 class Form(StrictSerializer):

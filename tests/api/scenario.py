@@ -15,10 +15,11 @@ from uuid_utils.compat import uuid7
 from executions import journal, services
 from executions.engine import accepting, asking, changes, claiming
 from executions.engine.calls import Call, CallKey, ModelReply, Usage
+from executions.engine.changes import Decide
 from executions.engine.clarification import AnswerType, Choice, QuestionDraft
 from executions.engine.errors import FieldError
 from executions.engine.execution import Document, Execution, Failure
-from executions.engine.ports import Decide, Transition
+from executions.engine.ports import Transition
 from executions.engine.states import CallKind, CallStatus, FailureCode
 from workflows import repository as workflows
 from workflows.definition import ClarificationPolicy, WorkflowDefinition, parse_definition

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from executions import repository, services
+from executions import duties, repository
 from executions.engine.clarification import AnswerType, Choice, QuestionDraft
 from executions.engine.execution import Execution
 from tests.api import scenario
@@ -147,7 +147,7 @@ def test_a_deadline_is_shown_and_the_defaults_say_who_took_them(ada: Caller, rep
     assert (shown["expires_at"][-1], shown["on_deadline"]) == ("Z", "defaults")
     event = ada.get(f"/executions/{waiting.id}/events", {"types": "clarification_needed"}).json()["data"][0]
     assert (event["data"]["expires_at"], event["data"]["on_deadline"]) == (shown["expires_at"], "defaults")
-    assert services.expire_questions(now=timezone.now() + timedelta(seconds=3601)) == 1
+    assert duties.expire_questions(now=timezone.now() + timedelta(seconds=3601)) == 1
     shown = clarification(ada, waiting)
     assert (shown["answers"], shown["answered_by"]) == ({"research.1.1": 4}, "the deadline")
     assert answer(ada, waiting, {"research.1.1": 5}).status_code == 409
@@ -155,7 +155,7 @@ def test_a_deadline_is_shown_and_the_defaults_say_who_took_them(ada: Caller, rep
 
 def test_a_step_whose_questions_expired_says_so(ada: Caller, report: int) -> None:
     waiting = scenario.ask(scenario.start(ada.user), TYPED, policy=HOUR)
-    assert services.expire_questions(now=timezone.now() + timedelta(seconds=3601)) == 1
+    assert duties.expire_questions(now=timezone.now() + timedelta(seconds=3601)) == 1
     step = ada.get(f"/executions/{waiting.id}/steps").json()["data"][0]
     assert (step["status"], step["error"]["code"]) == ("failed", "question_expired")
     body = ada.get(f"/executions/{waiting.id}").json()

@@ -19,9 +19,10 @@ from uuid_utils.compat import uuid7
 from executions import journal, services
 from executions.engine import asking, changes, claiming
 from executions.engine.calls import Call, CallKey
+from executions.engine.changes import Decide
 from executions.engine.clarification import QuestionDraft
 from executions.engine.execution import Document, Execution
-from executions.engine.ports import Decide, Transition
+from executions.engine.ports import Transition
 from executions.engine.states import CallKind, CallStatus
 from executions.progress.database import connection_parameters
 from orchestrator.pooled_postgresql.base import DatabaseWrapper

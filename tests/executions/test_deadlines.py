@@ -12,7 +12,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 from procrastinate.contrib.django.models import ProcrastinateJob
 
-from executions import models, open_questions, repository, services, sweep
+from executions import duties, models, open_questions, repository, sweep
 from executions.engine.execution import Execution
 from executions.engine.states import ExecutionStatus, FailureCode, StepStatus
 from tests.engine.world import ASKING
@@ -32,7 +32,7 @@ def asked(user: User, on_deadline: OnDeadline, *, default: str | None = "Ten") -
 
 def expire(later_seconds: float = SECONDS + 1) -> int:
     """Do what every worker does every second."""
-    return services.expire_questions(now=timezone.now() + timedelta(seconds=later_seconds))
+    return duties.expire_questions(now=timezone.now() + timedelta(seconds=later_seconds))
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 from procrastinate.contrib.django.models import ProcrastinateJob
 
-from executions import models, repository, services
+from executions import duties, models, repository
 from executions.engine import parking
 from executions.engine.states import ExecutionStatus, StepStatus, WaitingOn
 from tests.executions.moves import begin, cancel, claim, decide, empty_the_queue, names, start, together
@@ -30,7 +30,7 @@ def park(user: User, *, seconds: float = PARKED_SECONDS) -> UUID:
 
 def resume(later_seconds: float = PARKED_SECONDS + 1) -> int:
     """Do what every worker does every second."""
-    return services.resume_parked(now=timezone.now() + timedelta(seconds=later_seconds))
+    return duties.resume_parked(now=timezone.now() + timedelta(seconds=later_seconds))
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from procrastinate.contrib.django.models import ProcrastinateJob
 
 from access import services as access
 from access.models import KeptAnswer
-from executions import costs, jobs, models, retention, services
+from executions import costs, duties, jobs, models, retention, services
 from executions.threads import in_thread
 from tests.api import scenario
 from tests.executions.moves import empty_the_queue, together
@@ -158,7 +158,7 @@ def test_that_logs_are_pruned_waits_in_the_queue_once_and_changes_nobodys_turn(a
 
 
 async def test_nothing_is_pruned_unless_that_is_asked_for(ann: User) -> None:
-    assert await services.prune_events(now=NOW + timedelta(days=100_000)) == 0
+    assert await duties.prune_events(now=NOW + timedelta(days=100_000)) == 0
 
 
 async def test_a_worker_removes_the_answers_that_are_too_old_to_be_told_again(ann: User) -> None:
@@ -183,7 +183,7 @@ async def test_a_worker_removes_the_answers_that_are_too_old_to_be_told_again(an
 @pytest.mark.parametrize("days", [0, 30])
 async def test_a_worker_prunes_when_it_is_told_to(ann: User, settings: Any, monkeypatch: Any, days: int) -> None:
     settings.EVENT_RETENTION_DAYS = days
-    monkeypatch.setattr(services, "PRUNED_AT_ONCE", 2)
+    monkeypatch.setattr(duties, "PRUNED_AT_ONCE", 2)
 
     def prepare() -> list[UUID]:
         found = [age(finished(ann, key)) for key in "abcde"]

@@ -18,7 +18,7 @@ from procrastinate.contrib.django.models import ProcrastinateJob, ProcrastinateW
 from pytest_django import Settings
 
 from common.database_server import database_now
-from executions import models, repository, services, sweep, wiring
+from executions import advancing, models, repository, sweep, wiring
 from executions.engine.calls import ModelReply, ModelRequest
 from executions.engine.errors import ModelError
 from executions.engine.in_memory_models import ScriptedModelClient
@@ -54,7 +54,7 @@ def plug(monkeypatch: pytest.MonkeyPatch) -> Plug:
 
     def with_model(reply: Callable[[ModelRequest], Awaitable[ModelReply]]) -> None:
         ports = replace(wiring.ports(), models=ScriptedModelClient(reply))
-        monkeypatch.setattr(services, "ports", lambda: ports)
+        monkeypatch.setattr(advancing, "ports", lambda: ports)
 
     return with_model
 
@@ -241,9 +241,9 @@ async def test_a_worker_that_meets_an_outage_while_it_stops_stops(ann: User, gat
 async def test_a_second_job_waits_for_the_first_of_this_process_and_finds_nothing_left(ann: User, gate: Gate) -> None:
     execution_id = (await in_thread(start, ann)).id
     await in_thread(empty_the_queue)
-    first = asyncio.create_task(services.advance_execution(execution_id=execution_id, runner="me"))
+    first = asyncio.create_task(advancing.advance_execution(execution_id=execution_id, runner="me"))
     await gate.under_way()
-    second = asyncio.create_task(services.advance_execution(execution_id=execution_id, runner="me"))
+    second = asyncio.create_task(advancing.advance_execution(execution_id=execution_id, runner="me"))
     gate.opened.set()
     async with asyncio.timeout(HANG_SECONDS):
         await asyncio.gather(first, second)
@@ -256,14 +256,14 @@ async def test_a_job_for_what_another_living_worker_runs_is_left_to_that_one(ann
     execution_id = (await in_thread(start, ann)).id
     await in_thread(sweep.beat, name="other", now=timezone.now())
     claimed = await in_thread(claim, execution_id, "other")
-    await services.advance_execution(execution_id=execution_id, runner="me")
+    await advancing.advance_execution(execution_id=execution_id, runner="me")
     assert await in_thread(repository.get, execution_id) == claimed
 
 
 async def test_a_job_that_the_queue_cancels_leaves_the_call_under_way_alone(ann: User, gate: Gate) -> None:
     execution_id = (await in_thread(start, ann)).id
     await in_thread(empty_the_queue)
-    job = asyncio.create_task(services.advance_execution(execution_id=execution_id, runner="me"))
+    job = asyncio.create_task(advancing.advance_execution(execution_id=execution_id, runner="me"))
     await gate.under_way()
     job.cancel()
     await asyncio.wait({job})
@@ -286,7 +286,7 @@ async def test_a_reply_that_comes_while_the_database_is_away_is_kept(ann: User, 
 async def test_the_next_step_is_run_alone(ann: User, gate: Gate) -> None:
     gate.opened.set()
     execution_id = (await in_thread(start, ann)).id
-    stored = await services.execute_next_step(execution_id=execution_id, runner="me")
+    stored = await advancing.execute_next_step(execution_id=execution_id, runner="me")
     assert [step.status for step in stored.steps.values()] == [StepStatus.COMPLETED, StepStatus.PENDING]
     assert (stored.status, stored.runner) == (ExecutionStatus.RUNNING, None)
 
@@ -294,7 +294,7 @@ async def test_the_next_step_is_run_alone(ann: User, gate: Gate) -> None:
 async def test_the_next_step_is_watched_while_it_runs(ann: User, gate: Gate) -> None:
     execution_id = (await in_thread(start, ann)).id
     await in_thread(empty_the_queue)
-    step = asyncio.create_task(services.execute_next_step(execution_id=execution_id, runner="me"))
+    step = asyncio.create_task(advancing.execute_next_step(execution_id=execution_id, runner="me"))
     await gate.under_way()
     async with working():
         await in_thread(cancel, ann, execution_id)

@@ -11,10 +11,10 @@ import pytest
 from django.db import connection
 
 from common.database_server import server
-from executions.engine.events import EventType
+from executions.engine.events import RESET, EventType
 from executions.models import Execution, ExecutionEvent
 from executions.progress.streams import Streams
-from executions.progress.wire import RESET, Message
+from executions.progress.wire import Message
 from executions.threads import in_thread
 from tests.progress.events import make_event
 from tests.progress.rows import ASKED, COMPLETE, SKIPPED, STARTED, append, make_execution, make_user

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from django.core.management.base import BaseCommand, CommandError
 
 from common.database_server import database_now
-from telemetry.moments import moment
+from common.time import parse_datetime
 from telemetry.repricing import Repricing, reprice
 
 
@@ -50,6 +50,6 @@ def _lines(result: Repricing, *, dry_run: bool) -> Iterator[str]:
 
 def _moment(value: str) -> datetime:
     try:
-        return moment(value, UTC)
+        return parse_datetime(value, UTC)
     except (ValueError, OverflowError) as error:
         raise ArgumentTypeError(f"{value!r} is neither an RFC 3339 time nor a date") from error

@@ -1,0 +1,75 @@
+"""The strict form that all rooms build on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.http import QueryDict
+from rest_framework import serializers
+
+from common.limits import MAX_ERRORS
+
+PAGE_PARAMETERS = frozenset({"limit", "cursor"})
+
+
+class StrictSerializer(serializers.Serializer[Any]):
+    """Input in which a name that is not known is an error: a typo must not be ignored.
+
+    For query parameters pass `request.query_params`: a parameter given several times is a list for a ListField, and
+    an error for any other field; `limit` and `cursor` belong to the page and are let through (where there are no
+    pages, say so: `page_parameters = frozenset()`).
+    """
+
+    page_parameters: frozenset[str] = PAGE_PARAMETERS
+
+    def to_internal_value(self, data: Any) -> Any:
+        """Return the checked values.
+
+        Raises:
+            ValidationError: with every field that is unknown or wrong.
+        """
+        is_query = isinstance(data, QueryDict)
+        names = dict.fromkeys(data) if isinstance(data, Mapping) else {}
+        known = self.fields.keys() | (self.page_parameters if is_query else frozenset())
+        unknown = [name for name in names if name not in known]
+        errors: dict[str, Any] = {
+            name: [serializers.ErrorDetail("This field is not known.", code="unknown_field")]
+            for name in unknown[:MAX_ERRORS]
+        }
+        self.root.omitted_errors = getattr(self.root, "omitted_errors", 0) + len(unknown) - len(errors)  # type: ignore[attr-defined]
+        if is_query:
+            lists = {name for name, field in self.fields.items() if isinstance(field, serializers.ListField)}
+            for name in names.keys() - lists - set(unknown):
+                if len(data.getlist(name)) > 1:
+                    errors[name] = [serializers.ErrorDetail("Given more than once.", code="repeated")]
+        try:
+            values = super().to_internal_value(data)
+        except serializers.ValidationError as error:
+            if not isinstance(error.detail, dict):
+                raise
+            raise serializers.ValidationError({**error.detail, **errors}) from error
+        if errors:
+            raise serializers.ValidationError(errors)
+        return values
+
+
+class InvalidForm(serializers.ValidationError):
+    """Values that cannot be right; `omitted` more than those in the detail are wrong."""
+
+    def __init__(self, detail: Any, *, omitted: int) -> None:
+        super().__init__(detail)
+        self.omitted = omitted
+
+
+def checked(form: type[serializers.Serializer[Any]], data: Any) -> dict[str, Any]:
+    """Return the form's values.
+
+    Raises:
+        InvalidForm: something in `data` is unknown or wrong.
+    """
+    serializer = form(data=data)
+    if not serializer.is_valid():
+        raise InvalidForm(serializer.errors, omitted=getattr(serializer, "omitted_errors", 0))
+    values: dict[str, Any] = serializer.validated_data
+    return values
