@@ -7,11 +7,11 @@ import json
 from collections.abc import Mapping
 from functools import cached_property
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from workflows.budget import Budget
-from workflows.faults import DefinitionError, Fault, bound_faults, character_faults, pointer
-from workflows.iteration import Chain, ForEach, Slug, limit_faults, loops_of
+from workflows.faults import DefinitionError, Fault, pointer
+from workflows.iteration import Chain, ForEach, Slug
 from workflows.placeholders import is_template, rendered
 from workflows.policies import (
     MAX_TOKENS,
@@ -25,10 +25,7 @@ from workflows.policies import (
     RetryPolicy,
     ReviewPolicy,
 )
-from workflows.references import reference_faults
-from workflows.schema_checks import schema_limit_faults, schema_meaning_faults
 from workflows.schemas import JsonSchema, validator_of
-from workflows.shape_faults import follows, shape_faults
 
 __all__ = [
     "AcceptancePolicy",
@@ -46,7 +43,6 @@ __all__ = [
     "Slug",
     "StepDefinition",
     "WorkflowDefinition",
-    "parse_definition",
     "pointer",
     "validator_of",
 ]
@@ -184,7 +180,7 @@ class WorkflowDefinition(Part):
     @cached_property
     def loops(self) -> dict[str, tuple[ForEach, ...]]:
         """For each step id how the step goes over its collections, outermost first."""
-        return {step.id: loops_of(self, step) for step in self.steps}
+        return {step.id: _loops_of(self, step) for step in self.steps}
 
     @cached_property
     def chains(self) -> dict[str, Chain]:
@@ -272,27 +268,13 @@ def _sha256(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def parse_definition(source: object) -> WorkflowDefinition:
-    """Parse plain data (as read from JSON or YAML) into a definition that can be run.
-
-    Raises:
-        DefinitionError: with every fault found; references are checked once the shape is right.
-    """
-    if faults := list(bound_faults(source)) or list(character_faults(source)):
-        raise DefinitionError(faults)
-    try:
-        definition = WorkflowDefinition.model_validate(source)
-    except ValidationError as error:
-        found = [fault for each in error.errors() for fault in shape_faults(dict(each), source)]
-        found = list(dict.fromkeys(found))
-        raise DefinitionError([fault for fault in found if not follows(fault, found)]) from error
-    if faults := [*limit_faults(definition), *schema_limit_faults(definition)]:
-        raise DefinitionError(faults)  # nothing else may look at such schemas
-    foreign = list(schema_meaning_faults(definition))  # they say what to write; the dialect says only that it is wrong
-    named = {fault.pointer for fault in foreign}
-    others = (
-        each for each in reference_faults(definition) if each.code != "invalid_schema" or each.pointer not in named
-    )
-    if faults := [*foreign, *others]:
-        raise DefinitionError(faults)
-    return definition
+def _loops_of(definition: WorkflowDefinition, step: StepDefinition) -> tuple[ForEach, ...]:
+    """Return how a step goes over its collections, outermost first; one that nobody makes ends the search."""
+    loops: tuple[ForEach, ...] = ()
+    seen: set[str] = set()
+    each: StepDefinition | None = step
+    while each is not None and each.for_each is not None and each.id not in seen:  # a cycle is a fault of its own
+        seen.add(each.id)
+        loops = (each.for_each, *loops)
+        each = definition.producers.get(each.for_each.document)
+    return loops

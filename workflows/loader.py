@@ -13,7 +13,8 @@ from common.json_source import read_json
 from common.limits import limits
 from common.source import SourceError, SourceFault, read_text
 from common.yaml_source import Cut, read_yaml
-from workflows.definition import DefinitionError, Fault, WorkflowDefinition, parse_definition, pointer
+from workflows.definition import DefinitionError, Fault, WorkflowDefinition, pointer
+from workflows.parser import parse_definition
 
 CATALOG = Path(__file__).resolve().parent / "catalog"
 _NAMES = ("workflow.yaml", "workflow.yml")

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from common.listings import listed
+from workflows.definition import StepDefinition, WorkflowDefinition
 from workflows.faults import Fault, pointer
-from workflows.iteration import iteration_faults
+from workflows.for_each_checks import iteration_faults
 from workflows.placeholders import ITEM_NAMES, NAMES, broken, placeholders
 from workflows.policies import ALIASES, OnExhausted, is_model
 from workflows.schemas import JsonSchema, has_title, schema_faults
-
-if TYPE_CHECKING:
-    from workflows.definition import StepDefinition, WorkflowDefinition
 
 
 def reference_faults(definition: WorkflowDefinition) -> Iterator[Fault]:

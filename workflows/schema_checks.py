@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from workflows.contradictions import contradiction_faults
+from workflows.definition import WorkflowDefinition
 from workflows.faults import Fault
 from workflows.foreign_keywords import keyword_faults
 from workflows.schema_graph import SchemaGraph
 from workflows.schema_limits import PatternTime, graph_faults, text_faults
-
-if TYPE_CHECKING:
-    from workflows.definition import WorkflowDefinition
 
 
 def schema_limit_faults(definition: WorkflowDefinition) -> Iterator[Fault]:

@@ -21,7 +21,7 @@ from executions.engine.calls import ModelReply, ModelRequest, ToolCall, Usage
 from executions.engine.in_memory_models import FreeTurn
 from executions.engine.ports import Heard, Ports
 from workflows import repository as workflows
-from workflows.definition import parse_definition
+from workflows.parser import parse_definition
 
 CONTENT = {"title": "T", "text": TEXT}
 SCHEMA: dict[str, JsonValue] = {
@@ -76,7 +76,7 @@ class QuietModel:
 def use(model: QuietModel) -> Ports:
     """Have this process ask the model for everything; return its ports."""
     ports = replace(wiring.ports(), models=model)
-    advancing.ports = lambda: ports  # type: ignore[assignment]
+    advancing.ports = lambda: ports  # type: ignore[assignment, attr-defined]
     return ports
 
 

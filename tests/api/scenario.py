@@ -22,7 +22,8 @@ from executions.engine.execution import Document, Execution, Failure
 from executions.engine.ports import Transition
 from executions.engine.states import CallKind, CallStatus, FailureCode
 from workflows import repository as workflows
-from workflows.definition import ClarificationPolicy, WorkflowDefinition, parse_definition
+from workflows.definition import ClarificationPolicy, WorkflowDefinition
+from workflows.parser import parse_definition
 
 SCHEMA: dict[str, JsonValue] = {
     "type": "object",

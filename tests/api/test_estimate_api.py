@@ -16,7 +16,7 @@ from tests.api import scenario
 from tests.api.checks import counts, pointers
 from tests.api.conftest import Caller
 from workflows import repository as workflows
-from workflows.definition import parse_definition
+from workflows.parser import parse_definition
 
 pytestmark = pytest.mark.django_db
 PATH = "/workflows/report/estimate"

@@ -12,7 +12,8 @@ from executions.engine.events import EventType
 from executions.engine.execution import Document
 from executions.engine.states import CallKind, CallStatus, ExecutionStatus, FailureCode, StepStatus
 from tests.engine.world import SCHEMA, World, definition, document, invalid, question, reply
-from workflows.definition import WorkflowDefinition, parse_definition
+from workflows.definition import WorkflowDefinition
+from workflows.parser import parse_definition
 
 
 def of_scope() -> WorkflowDefinition:

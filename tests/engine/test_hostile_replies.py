@@ -22,8 +22,9 @@ from executions.engine.replies import (
 )
 from executions.engine.states import ExecutionStatus, FailureCode
 from tests.engine.world import SCHEMA, World, document, question, reply
-from workflows.definition import DefinitionError, parse_definition
+from workflows.definition import DefinitionError
 from workflows.faults import storable
+from workflows.parser import parse_definition
 
 OPEN = {"type": "object"}  # a schema that lets everything through
 ANYTHING = st.recursive(

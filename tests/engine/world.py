@@ -21,7 +21,8 @@ from executions.engine.planner import new_execution
 from executions.engine.ports import Ports, Transition
 from executions.engine.runner import ExecutionRunner
 from tests.waiting import HANG_SECONDS
-from workflows.definition import WorkflowDefinition, parse_definition
+from workflows.definition import WorkflowDefinition
+from workflows.parser import parse_definition
 
 SCHEMA: dict[str, Any] = {
     "type": "object",

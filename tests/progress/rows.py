@@ -18,7 +18,7 @@ from executions.engine.ports import Transition
 from executions.engine.states import ExecutionStatus
 from executions.threads import in_thread
 from workflows import repository as workflows
-from workflows.definition import parse_definition
+from workflows.parser import parse_definition
 
 LETTERS = {
     "id": "letters",

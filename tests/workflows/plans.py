@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from workflows.definition import WorkflowDefinition, parse_definition
+from workflows.definition import WorkflowDefinition
+from workflows.parser import parse_definition
 
 SCHEMA: dict[str, Any] = {
     "type": "object",

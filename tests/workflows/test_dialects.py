@@ -12,8 +12,9 @@ from executions.engine.calls import ModelReply, ToolCall
 from executions.engine.replies import ValidDocument, Violations, parse_reply
 from tests.engine.world import reply
 from tests.workflows.plans import definition, plan, step
-from workflows.definition import DefinitionError, Fault, parse_definition
+from workflows.definition import DefinitionError, Fault
 from workflows.dialects import DIALECTS
+from workflows.parser import parse_definition
 
 DRAFT_04, DRAFT_06, DRAFT_07, DRAFT_2019, DRAFT_2020 = (dialect.uri for dialect in DIALECTS)
 

@@ -16,7 +16,8 @@ from executions.llm.writer import Writer
 from tests.workflows.plans import definition, plan, step
 from tests.workflows.test_definition import ITEMS, faults, over
 from workflows.collections import items_at
-from workflows.definition import DefinitionError, parse_definition
+from workflows.definition import DefinitionError
+from workflows.parser import parse_definition
 from workflows.schemas import has_title
 from workflows.subschemas import Undecided
 
