@@ -17,9 +17,9 @@ from rest_framework.request import Request
 
 from access import selectors, tickets
 from access.errors import BadTicket
-from access.grants import Credential
+from access.stream_grants import Credential
 from access.tickets import Shown
-from common.database_server import database_now
+from common.database.server import database_now
 
 
 class TokenAuthentication(KnoxTokenAuthentication):

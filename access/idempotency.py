@@ -18,10 +18,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from access.errors import BadIdempotencyKey, IdempotencyKeyBusy, IdempotencyKeyReused
-from access.joint_queries import Question, ask_together
 from access.selectors import kept_answers
 from access.services import ANSWER_KEPT, keep_answer
-from common.database_server import database_now
+from common.database.joint_queries import Question, ask_together
+from common.database.server import database_now
 
 HEADER = "Idempotency-Key"
 REPLAYED = "Idempotency-Replayed"

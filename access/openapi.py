@@ -33,7 +33,7 @@ class TokenScheme(OpenApiAuthenticationExtension):
 class StrictBody(OpenApiSerializerExtension):
     """A strict form refuses fields that it does not name."""
 
-    target_class = "access.serializers.StrictSerializer"
+    target_class = "common.api.serializers.StrictSerializer"
     match_subclasses = True
 
     def map_serializer(self, auto_schema: Any, direction: str) -> dict[str, Any]:

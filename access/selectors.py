@@ -12,11 +12,11 @@ from django.db.models import OuterRef, Q, QuerySet, Subquery
 from knox.models import AuthToken
 from rest_framework.exceptions import NotFound
 
-from access import multirow
 from access.errors import Forbidden, ScopeForbidden
-from access.grants import Grant
 from access.models import KeptAnswer, Role, Scope, ScopeRole, SessionName
-from access.names import spellings
+from access.stream_grants import Grant
+from common.database import bulk
+from common.names import spellings
 
 Person = User | AnonymousUser
 
@@ -154,7 +154,7 @@ def standing(grants: Collection[Grant], *, now: datetime) -> set[Grant]:
         [each.session for each in shown],
         [each.password for each in shown],
     )
-    return {wanted[number - 1] for (number,) in multirow.execute(_STANDING, [*columns, now, now])}
+    return {wanted[number - 1] for (number,) in bulk.execute(_STANDING, [*columns, now, now])}
 
 
 def token_called(name: str, *, user_id: int, now: datetime) -> AuthToken | None:

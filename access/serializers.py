@@ -7,8 +7,8 @@ from typing import Any
 from django.contrib.auth.models import User
 from rest_framework import serializers
 
-from access.fields import TimestampField
 from access.tickets import DEFAULT_SECONDS, MAX_SECONDS
+from common.api.fields import TimestampField
 from common.api.serializers import StrictSerializer
 
 

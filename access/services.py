@@ -18,13 +18,13 @@ from knox.models import AuthToken
 from knox.settings import knox_settings
 from psycopg.types.json import Json, Jsonb
 
-from access import multirow
 from access.errors import BadCredentials, Forbidden, ScopeForbidden
-from access.grants import Credential
 from access.models import KeptAnswer, Role, Scope, ScopeRole, SessionName
 from access.selectors import allows, meant, named_root_scopes, role_of
+from access.stream_grants import Credential
 from access.tickets import Ticket, sign
-from common.database_server import database_now
+from common.database import bulk
+from common.database.server import database_now
 
 ANSWER_KEPT = timedelta(hours=24)  # for a request that is sent again with its `Idempotency-Key`
 #: A change of the password waits until the token is there, and ends it.
@@ -92,12 +92,12 @@ def make_child_scopes(scopes: Iterable[ChildScope]) -> None:
     """
     now = database_now()
     rows = {scope.id: {**asdict(scope), "created_at": now} for scope in scopes}
-    multirow.write_later(multirow.insertion(Scope, [rows[each] for each in sorted(rows)], or_ignore=True))
+    bulk.write_later(bulk.insertion(Scope, [rows[each] for each in sorted(rows)], or_ignore=True))
 
 
 def lock_scopes(scope_ids: Collection[UUID]) -> None:
     """Have others who call this for one of the scopes wait until the transaction ends."""
-    multirow.execute("SELECT id FROM access_scope WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE", [list(scope_ids)])
+    bulk.execute("SELECT id FROM access_scope WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE", [list(scope_ids)])
 
 
 @transaction.atomic
@@ -107,7 +107,7 @@ def issue_token(user: User) -> tuple[AuthToken, str]:
     Raises:
         BadCredentials: the user's password was changed since `user` was read. The token would outlive that.
     """
-    same = multirow.execute(_STILL_THE_SAME, [user.pk, user.password]).fetchone()
+    same = bulk.execute(_STILL_THE_SAME, [user.pk, user.password]).fetchone()
     if same is None:
         raise BadCredentials
     lifetime = knox_settings.TOKEN_TTL
@@ -163,7 +163,7 @@ def hash_password_anew(*, user: User, password: str) -> bool:
 
     It ends no token.
     """
-    multirow.execute(_HASHED_ANEW, [str(user.pk)])
+    bulk.execute(_HASHED_ANEW, [str(user.pk)])
     before, user.password = user.password, make_password(password)
     return get_user_model().objects.filter(pk=user.pk, password=before).update(password=user.password) == 1
 
@@ -221,7 +221,7 @@ def keep_answer(
     It is stored with the next statement of the transaction, at the latest with its COMMIT.
     """
     values = [user_id, method, path, key, body_hash, status, Jsonb(dict(headers)), Json(answer), now]
-    multirow.execute_later(_KEEP_ANSWER, values)
+    bulk.execute_later(_KEEP_ANSWER, values)
 
 
 def remove_expired_tokens(*, now: datetime) -> None:

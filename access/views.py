@@ -12,9 +12,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from access import services
-from access.base_views import ApiView
 from access.errors import BadCredentials, Forbidden
 from access.serializers import TokenRequest, TokenResponse
+from common.api.base_views import ApiView
 from common.api.serializers import checked
 
 

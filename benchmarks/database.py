@@ -14,7 +14,7 @@ import psycopg
 from psycopg import sql
 
 from benchmarks.environments import DATA_DIR, ROOT
-from orchestrator import postgres
+from orchestrator.embedded_postgres import instance
 
 _TABLES = """
 SELECT schemaname, relname FROM pg_stat_user_tables WHERE relname NOT LIKE '%migration%' ORDER BY schemaname, relname
@@ -30,7 +30,7 @@ class Database:
     @property
     def url(self) -> str:
         """Where it is reached."""
-        return f"postgresql://{postgres.USER}@/{self.name}?host={quote(str(postgres.socket_dir(DATA_DIR)), safe='')}"
+        return f"postgresql://{instance.USER}@/{self.name}?host={quote(str(instance.socket_dir(DATA_DIR)), safe='')}"
 
     def environment(self) -> dict[str, str]:
         """Return the environment of a process that uses it."""
@@ -62,7 +62,7 @@ TEMPLATE = Database("bench_template")
 def start() -> None:
     """Start the server, with every commit flushed, and make the pattern of the product's databases anew."""
     os.environ.pop("POSTGRES_FSYNC", None)
-    postgres.ensure_running(DATA_DIR)
+    instance.ensure_running(DATA_DIR)
     with _admin() as admin:
         assert admin.execute("SHOW fsync").fetchone() == ("on",)
     _drop(TEMPLATE)
@@ -91,7 +91,7 @@ def settle() -> None:
 
 def postmaster() -> int:
     """Return the process id of the server."""
-    note = postgres.home_of(DATA_DIR) / "data" / "postmaster.pid"
+    note = instance.home_of(DATA_DIR) / "data" / "postmaster.pid"
     return int(note.read_text().splitlines()[0])
 
 

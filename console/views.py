@@ -13,14 +13,14 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.views.decorators.csrf import ensure_csrf_cookie
 
-from executions import open_questions
+from executions.selectors import clarifications
 
-MOST_COUNTED = open_questions.COUNTED - 1
+MOST_COUNTED = clarifications.COUNTED - 1
 
 
 def _page(request: HttpRequest, template: str, *, waiting: int | None = None, **context: Any) -> HttpResponse:
     """Return a page, with how many things wait for people beside the name of the inbox."""
-    count = open_questions.count_waiting(request.user) if waiting is None else waiting
+    count = clarifications.count_waiting(request.user) if waiting is None else waiting
     return render(request, template, {"waiting_count": _shown(count), **context})
 
 
@@ -42,14 +42,14 @@ def executions(request: HttpRequest) -> HttpResponse:
 @ensure_csrf_cookie
 def questions(request: HttpRequest) -> HttpResponse:
     """Show what waits for people: answers, decisions, budgets."""
-    found = open_questions.inbox(request.user)
+    found = clarifications.inbox(request.user)
     return _page(request, "console/questions.html", waiting=found.count, inbox=found)
 
 
 @login_required
 def waiting_count(request: HttpRequest) -> HttpResponse:
     """Return how many things wait for people, as pages show it."""
-    shown = _shown(open_questions.count_waiting(request.user))
+    shown = _shown(clarifications.count_waiting(request.user))
     return JsonResponse({"waiting": shown}, headers={"Cache-Control": "no-store"})
 
 

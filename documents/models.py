@@ -6,7 +6,7 @@ from django.db import models
 from django.db.models import Q
 from uuid_utils.compat import uuid7
 
-from access.json_text import JsonTextField
+from common.database.json_field import JsonTextField
 
 
 class DocumentStatus(models.TextChoices):

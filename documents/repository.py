@@ -14,8 +14,8 @@ from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 from pydantic import JsonValue
 
-from access import multirow
 from access.services import lock_scopes
+from common.database import bulk
 from documents.models import Document, DocumentStatus, DocumentVersion, Schema
 
 Key = tuple[UUID, str]  # scope id and type
@@ -107,15 +107,15 @@ class Head:
     version: int = 0
 
 
-def lock_heads(keys: Collection[Key]) -> multirow.Answer[dict[Key, Head]]:
+def lock_heads(keys: Collection[Key]) -> bulk.Answer[dict[Key, Head]]:
     """Ask for the head of each (scope id, type), and keep others from writing to it until the transaction ends."""
     if not keys:
-        return multirow.Answer(None, lambda _: {})
+        return bulk.Answer(None, lambda _: {})
     # What does not exist cannot be locked: who comes here for a document, be it the first of its type, locks its scope.
     # Those who write without locks are told apart by the version of the head, and by there being one of each type.
     lock_scopes({scope_id for scope_id, _ in keys})
     wanted = [[scope_id for scope_id, _ in keys], [kind for _, kind in keys]]
-    return multirow.Answer(multirow.execute(_LOCK_HEADS, wanted), partial(_by_key, keys))
+    return bulk.Answer(bulk.execute(_LOCK_HEADS, wanted), partial(_by_key, keys))
 
 
 def _by_key(keys: Collection[Key], rows: Iterable[tuple[UUID, UUID, str, int]]) -> dict[Key, Head]:
@@ -135,10 +135,10 @@ def store_versions(documents: Sequence[StoredDocument]) -> None:
         StaleVersion: a head is not the version before.
     """
     store_schemas(documents)
-    multirow.write(versions(documents))
+    bulk.write(versions(documents))
 
 
-def versions(documents: Sequence[StoredDocument]) -> Iterator[multirow.Write]:
+def versions(documents: Sequence[StoredDocument]) -> Iterator[bulk.Write]:
     """Yield the writes of the next versions of documents, those of the same document in order; schemas are stored.
 
     What is refused where a head is not the version before is `StaleVersion`.
@@ -150,13 +150,13 @@ def versions(documents: Sequence[StoredDocument]) -> Iterator[multirow.Write]:
         (last[each.id] for each in first.values() if each.version == 1), key=lambda each: (each.scope_id, each.type)
     )
     known = sorted((last[each.id] for each in first.values() if each.version > 1), key=lambda each: each.id)
-    yield from multirow.insertion(Document, [_new_head(each) for each in new])
+    yield from bulk.insertion(Document, [_new_head(each) for each in new])
     expected = [first[each.id].version - 1 for each in known]
     stale = StaleVersion("a head is not the version before")
-    yield from multirow.replacement(
+    yield from bulk.replacement(
         Document, [_head(each) for each in known], key=("id",), expected=expected, otherwise=stale
     )
-    yield from multirow.insertion(DocumentVersion, [_version(each) for each in documents])
+    yield from bulk.insertion(DocumentVersion, [_version(each) for each in documents])
 
 
 def store_schemas(documents: Iterable[StoredDocument]) -> None:
@@ -165,11 +165,11 @@ def store_schemas(documents: Iterable[StoredDocument]) -> None:
     new = {key: schema for key, schema in schemas.items() if key not in KNOWN_SCHEMAS}
     if new:
         rows = [{"hash": key, "content": dict(schema)} for key, schema in sorted(new.items())]
-        multirow.write_later(multirow.insertion(Schema, rows, or_ignore=True))
+        bulk.write_later(bulk.insertion(Schema, rows, or_ignore=True))
         transaction.on_commit(lambda: KNOWN_SCHEMAS.update(new))
 
 
-def _head(document: StoredDocument) -> multirow.Row:
+def _head(document: StoredDocument) -> bulk.Row:
     return {
         "id": document.id,
         "title": document.title,
@@ -179,12 +179,12 @@ def _head(document: StoredDocument) -> multirow.Row:
     }
 
 
-def _new_head(document: StoredDocument) -> multirow.Row:
+def _new_head(document: StoredDocument) -> bulk.Row:
     fixed = {"scope_id": document.scope_id, "type": document.type, "created_at": document.created_at}
     return {**_head(document), **fixed, "status": DocumentStatus.CURRENT.value}
 
 
-def _version(document: StoredDocument) -> multirow.Row:
+def _version(document: StoredDocument) -> bulk.Row:
     return {
         "document_id": document.id,
         "version": document.version,

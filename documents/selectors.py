@@ -12,8 +12,8 @@ from django.db.models.expressions import CombinedExpression
 from django.db.models.fields.json import KT
 from rest_framework.exceptions import NotFound
 
-from access.names import spellings
 from access.selectors import Person, visible_scopes
+from common.names import spellings
 from documents.models import Document, DocumentStatus, DocumentVersion
 
 _MINUS_SIGNS = re.compile(r"-(?:[^\w\"]*-)+")

@@ -6,9 +6,9 @@ from typing import Any
 
 from rest_framework import serializers
 
-from access.fields import TimestampField, WordField
-from access.names import NameField
+from common.api.fields import TimestampField, WordField
 from common.api.serializers import StrictSerializer
+from common.names import NameField
 from documents.selectors import DocumentStatus
 
 

@@ -13,7 +13,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from access.openapi import IF_NONE_MATCH, NOT_MODIFIED
-from access.pages import UUID_PATTERN, PagedViewSet
+from common.api.views import UUID_PATTERN, PagedViewSet
 from documents import selectors
 from documents.serializers import DocumentDetails, DocumentFilters, DocumentSummary, DocumentVersionSummary
 

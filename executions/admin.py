@@ -13,13 +13,13 @@ from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from unfold.decorators import display
 
-from access.read_only_admin import ReadOnlyAdmin, ReadOnlyInline, pretty
-from common.database_server import database_now
+from common.admin import ReadOnlyAdmin, ReadOnlyInline, pretty
+from common.database.server import database_now
 from documents import selectors as documents
-from executions import services
-from executions.engine.errors import EngineError
-from executions.engine.states import ExecutionStatus, StepStatus
+from executions.engine.domain.errors import EngineError
+from executions.engine.domain.states import ExecutionStatus, StepStatus
 from executions.models import Execution, ExecutionEvent, ExecutionStep, Runner
+from executions.services import executions
 from telemetry import selectors as telemetry
 
 _COLOURS = {
@@ -225,7 +225,7 @@ class ExecutionAdmin(ReadOnlyAdmin):
         user = cast(User, request.user)  # the admin lets nobody else in
         for execution_id in queryset.order_by("created_at", "id").values_list("id", flat=True):
             try:
-                services.cancel_execution(user=user, execution_id=execution_id, now=database_now())
+                executions.cancel_execution(user=user, execution_id=execution_id, now=database_now())
             except EngineError as error:
                 self.message_user(request, f"{execution_id}: {error}", messages.ERROR)
             else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.apps import AppConfig
 
-from common.database_server import server
+from common.database.server import server
 
 
 class ExecutionsConfig(AppConfig):
@@ -16,7 +16,7 @@ class ExecutionsConfig(AppConfig):
     def ready(self) -> None:
         """Have what is remembered of the tables forgotten when the database is another one than before."""
         from documents.repository import KNOWN_SCHEMAS  # noqa: PLC0415 - the apps are not ready before
-        from telemetry import scope_budgets  # noqa: PLC0415
+        from telemetry.budgets import scope_budgets  # noqa: PLC0415
         from workflows.repository import forget_definitions  # noqa: PLC0415
 
         for forget in (KNOWN_SCHEMAS.clear, scope_budgets.forget, forget_definitions):

@@ -8,8 +8,8 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 
-from access.json_text import JsonTextField
-from executions.engine.states import ExecutionStatus, StepStatus
+from common.database.json_field import JsonTextField
+from executions.engine.domain.states import ExecutionStatus, StepStatus
 
 
 class Execution(models.Model):

@@ -7,9 +7,10 @@ from uuid import UUID
 from procrastinate import JobContext
 from procrastinate.contrib.django import app
 
-from common.database_server import database_now
-from executions import advancing, duties
-from executions.jobs import ADVANCE, PRUNE, QUEUE
+from common.database.server import database_now
+from executions.queue.jobs import ADVANCE, PRUNE, QUEUE
+from executions.worker import advance as advancing
+from executions.worker import duties
 
 
 @app.task(name=ADVANCE, queue=QUEUE, pass_context=True)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from django.urls import re_path
 from rest_framework.routers import DefaultRouter
 
-from access.pages import UUID_PATTERN
-from executions.bulk_views import BulkView
-from executions.estimate_views import EstimateView
-from executions.question_views import ClarificationViewSet
-from executions.scope_views import ScopeTicketView
-from executions.telemetry_views import ExecutionCostsView, WorkflowStatsView
-from executions.views import ExecutionViewSet
+from common.api.views import UUID_PATTERN
+from executions.api.bulk_views import BulkView
+from executions.api.clarification_views import ClarificationViewSet
+from executions.api.cost_views import ExecutionCostsView, WorkflowStatsView
+from executions.api.estimate_views import EstimateView
+from executions.api.scope_views import ScopeTicketView
+from executions.api.views import ExecutionViewSet
 
 router = DefaultRouter()
 router.trailing_slash = "/?"

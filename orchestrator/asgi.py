@@ -17,15 +17,15 @@ startup.prepare()
 django.setup(set_prefix=False)  # before the imports below: they need the apps
 
 from access import tickets  # noqa: E402
-from executions.progress.admission import admit, admit_to_feed  # noqa: E402
+from executions.progress.authorization import admit, admit_to_feed  # noqa: E402
 from executions.progress.consumer import Receive, Send, StreamConsumer  # noqa: E402
-from executions.progress.held import HeldFeeds  # noqa: E402
-from executions.progress.streams import Streams  # noqa: E402
-from orchestrator import lifecycle  # noqa: E402
-from orchestrator.asgi_handler import Handler  # noqa: E402
-from orchestrator.headers import SecuredStreams  # noqa: E402
-from orchestrator.loop_monitor import monitor_loop  # noqa: E402
-from orchestrator.middleware import request_id  # noqa: E402
+from executions.progress.hub import Streams  # noqa: E402
+from executions.progress.pushpin.feed_consumer import HeldFeeds  # noqa: E402
+from orchestrator.web import lifecycle  # noqa: E402
+from orchestrator.web.asgi_handler import Handler  # noqa: E402
+from orchestrator.web.headers import SecuredStreams  # noqa: E402
+from orchestrator.web.loop_monitor import monitor_loop  # noqa: E402
+from orchestrator.web.middleware import request_id  # noqa: E402
 
 django_application = Handler()
 streams = Streams()

@@ -15,9 +15,9 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, Info, Tags, Warning, register
 from gripcontrol import parse_grip_uri
 
-from common.database_server import database_now
-from executions.llm.names import is_known
-from telemetry import prices
+from common.database.server import database_now
+from executions.llm.known_providers import is_known
+from telemetry.pricing import prices
 
 
 @register()

@@ -13,8 +13,8 @@ import psycopg
 from django.core.management import execute_from_command_line
 from django.db import Error, ProgrammingError
 
-from common.database_connections import waiting_for_ever
-from common.database_errors import is_passing
+from common.database.connections import waiting_for_ever
+from common.database.errors import is_passing
 
 _MANAGE = Path(__file__).resolve().parents[1] / "manage.py"
 

@@ -8,8 +8,8 @@ from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, JsonResponse
 
-from common.database_server import database_now
-from executions import selectors
+from common.database.server import database_now
+from executions.selectors import executions
 
 
 async def healthz(_request: HttpRequest) -> JsonResponse:
@@ -29,7 +29,7 @@ def _checks() -> dict[str, str]:
     try:
         executor = MigrationExecutor(connection)
         pending = executor.migration_plan(executor.loader.graph.leaf_nodes())
-        heartbeat = None if pending else selectors.newest_heartbeat()
+        heartbeat = None if pending else executions.newest_heartbeat()
         with connection.cursor() as cursor:
             cursor.execute("SELECT current_setting('transaction_read_only')::boolean")
             is_read_only = cursor.fetchone()[0]

@@ -17,9 +17,17 @@ from rest_framework import exceptions
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from common.database_errors import Trouble, is_passing, trouble_of
+from common.database.errors import Trouble, is_passing, trouble_of
 from common.limits import MAX_ERRORS
-from executions.engine.errors import BudgetExceeded, Conflict, EngineError, Invalid, NotFound, Superseded, Unavailable
+from executions.engine.domain.errors import (
+    BudgetExceeded,
+    Conflict,
+    EngineError,
+    Invalid,
+    NotFound,
+    Superseded,
+    Unavailable,
+)
 
 CONTENT_TYPE = "application/problem+json"
 MAX_CHARACTERS = 1_000  # of a text in a problem; the rest is cut off

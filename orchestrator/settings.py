@@ -6,7 +6,8 @@ from datetime import timedelta
 from pathlib import Path
 
 from common.limits import Limits, configure, settings_of_limits
-from orchestrator import env, logs, postgres
+from orchestrator import env, logs
+from orchestrator.embedded_postgres import instance
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 DATA_DIR = Path(env.text("DATA_DIR", str(BASE_DIR / ".data"))).resolve()
@@ -47,14 +48,14 @@ INSTALLED_APPS = [
     "orchestrator",
 ]
 MIDDLEWARE = [
-    "orchestrator.middleware.RequestIdMiddleware",
-    "orchestrator.headers.HeadersMiddleware",
-    "orchestrator.middleware.DatabaseMiddleware",
-    "orchestrator.middleware.NamesMiddleware",
-    "orchestrator.middleware.BodyMiddleware",
+    "orchestrator.web.middleware.RequestIdMiddleware",
+    "orchestrator.web.headers.HeadersMiddleware",
+    "orchestrator.web.middleware.DatabaseMiddleware",
+    "orchestrator.web.middleware.NamesMiddleware",
+    "orchestrator.web.middleware.BodyMiddleware",
     "django.middleware.security.SecurityMiddleware",
-    "orchestrator.static_files.StaticFilesMiddleware",
-    "orchestrator.turns.TurnsMiddleware",
+    "orchestrator.web.static_files.StaticFilesMiddleware",
+    "orchestrator.web.caller_queue.TurnsMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -81,7 +82,7 @@ TEMPLATES = [
 # --- database -------------------------------------------------------------------------------------------------------
 # Given, it leads to the server itself, and DATABASE_URL through a pooler in transaction mode: see docs/databases.md.
 DATABASE_DIRECT_URL = env.text("DATABASE_DIRECT_URL", "")
-_DATABASE = postgres.django_database(DATABASE_URL or postgres.url(DATA_DIR))
+_DATABASE = instance.django_database(DATABASE_URL or instance.url(DATA_DIR))
 _POOL = {
     "min_size": 1,
     "max_size": env.integer("DATABASE_POOL_SIZE", 16, minimum=1),
@@ -120,7 +121,7 @@ DATABASES = {
 # What needs a session of its own goes here: LISTEN, and the journal with its prepared statements.
 DIRECT_DATABASE: dict[str, object] = {}
 if DATABASE_DIRECT_URL:
-    _DIRECT = postgres.parameters(DATABASE_DIRECT_URL, variable="DATABASE_DIRECT_URL")
+    _DIRECT = instance.parameters(DATABASE_DIRECT_URL, variable="DATABASE_DIRECT_URL")
     _DIRECT["options"] = f"{_SESSION} -c statement_timeout=0 {_DIRECT.get('options', '')}".strip()
     DIRECT_DATABASE = {**_ALIVE, **_DIRECT}
 DATABASE_THREADS = env.integer("DATABASE_THREADS", 2, minimum=1)  # of a process, for what no request waits for
@@ -138,8 +139,8 @@ AUTH_PASSWORD_VALIDATORS = [
         "NumericPasswordValidator",
     )
 ]
-AUTHENTICATION_BACKENDS = ["access.backends.PasswordBackend"]
-PASSWORD_HASHERS = ["access.hashers.BoundedPBKDF2PasswordHasher"]
+AUTHENTICATION_BACKENDS = ["access.passwords.backend.PasswordBackend"]
+PASSWORD_HASHERS = ["access.passwords.hashers.BoundedPBKDF2PasswordHasher"]
 TRUSTED_PROXIES = env.networks("TRUSTED_PROXIES")  # whose X-Forwarded-For says where a request comes from
 LOGIN_URL = "console:login"
 LOGIN_REDIRECT_URL = "console:executions"
@@ -178,10 +179,10 @@ REST_FRAMEWORK = {
     ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["access.parsers.SaneJSONParser"],
+    "DEFAULT_PARSER_CLASSES": ["common.api.parsers.SaneJSONParser"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "orchestrator.problems.problem_handler",
-    "DEFAULT_PAGINATION_CLASS": "orchestrator.pagination.KeysetPagination",
+    "DEFAULT_PAGINATION_CLASS": "common.api.pagination.KeysetPagination",
     "DEFAULT_VERSIONING_CLASS": None,
     "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
 }
@@ -198,16 +199,16 @@ SPECTACULAR_SETTINGS = {
     "SCHEMA_PATH_PREFIX": r"/api/v1",
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
     "ENUM_NAME_OVERRIDES": {
-        "ExecutionStatus": "executions.engine.states.ExecutionStatus",
-        "StepStatus": "executions.engine.states.StepStatus",
-        "CallStatus": "executions.engine.states.CallStatus",
+        "ExecutionStatus": "executions.engine.domain.states.ExecutionStatus",
+        "StepStatus": "executions.engine.domain.states.StepStatus",
+        "CallStatus": "executions.engine.domain.states.CallStatus",
         "DocumentStatus": "documents.models.DocumentStatus",
     },
-    "PREPROCESSING_HOOKS": ["orchestrator.openapi.strip_optional_slashes"],
+    "PREPROCESSING_HOOKS": ["orchestrator.openapi.document.strip_optional_slashes"],
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
-        "orchestrator.openapi.add_stream",
-        "orchestrator.openapi_operations.describe_operations",
+        "orchestrator.openapi.document.add_stream",
+        "orchestrator.openapi.operations.describe_operations",
     ],
 }
 
@@ -247,7 +248,9 @@ PROCRASTINATE_WORKER_DEFAULTS = {
 REHEARSAL_LATENCY_SECONDS = env.number("REHEARSAL_LATENCY_SECONDS", 0.0)  # how long each rehearsal reply takes
 env.hand_on_keys()
 MODEL_ALIASES = env.model_aliases()
-WORKFLOW_ADVICE = "executions.llm.writable.unwritable"  # what an author is told of a workflow that is published
+WORKFLOW_ADVICE = (
+    "executions.llm.rehearsal.writable.unwritable"  # what an author is told of a workflow that is published
+)
 MODEL_CALLS = env.integer("MODEL_CALLS", 100, minimum=1)  # under way at once in one worker
 MODEL_STREAMING = env.flag("MODEL_STREAMING", default=True)  # replies come piece by piece, and can be watched
 MODEL_OUTPUT = env.choice(

@@ -36,10 +36,10 @@ def prepare(arguments: Sequence[str] | None = None) -> None:
         _go_past_the_pooler()
     from django.conf import settings  # noqa: PLC0415 - only now are they named
 
-    from orchestrator import postgres  # noqa: PLC0415
+    from orchestrator.embedded_postgres import instance  # noqa: PLC0415
 
     if not settings.DATABASE_URL:
-        postgres.ensure_running(settings.DATA_DIR)
+        instance.ensure_running(settings.DATA_DIR)
 
 
 def _go_past_the_pooler() -> None:

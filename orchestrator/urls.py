@@ -7,7 +7,7 @@ from django.urls import URLPattern, URLResolver, include, path, re_path
 from drf_spectacular.views import SpectacularSwaggerSplitView
 
 from orchestrator import health
-from orchestrator.openapi_view import openapi
+from orchestrator.openapi.view import openapi
 
 api: list[URLPattern | URLResolver] = [
     path("", include("access.urls")),

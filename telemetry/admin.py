@@ -11,10 +11,10 @@ from django.db import models, transaction
 from django.http import HttpRequest
 from unfold.admin import ModelAdmin
 
-from access.read_only_admin import ReadOnlyAdmin, pretty
-from common.database_server import database_now
+from common.admin import ReadOnlyAdmin, pretty
+from common.database.server import database_now
+from telemetry.budgets.scope_budgets import with_spent
 from telemetry.models import ModelCall, ModelLimit, Price, ScopeBudget
-from telemetry.scope_budgets import with_spent
 
 
 @admin.register(ModelCall)

@@ -12,12 +12,12 @@ from django.db import models
 from django.db.models import Q
 from uuid_utils.compat import uuid7
 
-from access.json_text import JsonTextField
+from common.database.json_field import JsonTextField
 from telemetry.price_list import FREE_PROVIDERS, MOST_RATE, BadTiers, parse_tiers
 
 
 class CallStatus(models.TextChoices):
-    """What became of a call (see `executions.engine.states.CallStatus`, the same words)."""
+    """What became of a call (see `executions.engine.domain.states.CallStatus`, the same words)."""
 
     PENDING = "pending"
     COMMITTED = "committed"

@@ -13,8 +13,8 @@ from zoneinfo import ZoneInfo
 from django.db.models import Avg, Count, F, Func, Q, QuerySet, Sum, TextField
 from django.db.models.functions import TruncDay
 
-from access import multirow
 from access.selectors import Person, visible_scopes
+from common.database import bulk
 from telemetry.models import CallStatus, ModelCall
 
 TOKENS = (
@@ -115,7 +115,7 @@ def calls_of_workflow(*, user: Person, workflow_id: str) -> QuerySet[ModelCall]:
 
 def execution_totals(execution_id: UUID, *, but: Collection[UUID] = ()) -> Totals:
     """Return the sum over an execution, without these rows; every execution is asked for it as it ends."""
-    [found] = multirow.execute(_OF_EXECUTION, [execution_id, list(but)]).fetchall()
+    [found] = bulk.execute(_OF_EXECUTION, [execution_id, list(but)]).fetchall()
     return _totals(dict(zip(_SUMS, found, strict=True)))
 
 

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo, available_timezones
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from access.fields import MoneyField, TimestampField, WordField, WordsField
+from common.api.fields import MoneyField, TimestampField, WordField, WordsField
 from common.api.serializers import StrictSerializer
 from common.time import parse_datetime
 from telemetry.selectors import GROUPS

@@ -7,7 +7,7 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from access.base_views import ApiView
+from common.api.base_views import ApiView
 from common.api.serializers import checked
 from telemetry import selectors
 from telemetry.serializers import SummaryQuery, TelemetrySummary

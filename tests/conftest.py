@@ -49,8 +49,8 @@ def _prepare_environment() -> Path | None:
 
 def _clean_up(data_dir: Path) -> None:
     """Let the session's server go, and remove what it wrote."""
-    postgres.release(data_dir)
-    if postgres.home_of(data_dir).exists() and not postgres.wait_until_stopped(data_dir, seconds=STOP_SECONDS):
+    instance.release(data_dir)
+    if instance.home_of(data_dir).exists() and not instance.wait_until_stopped(data_dir, seconds=STOP_SECONDS):
         raise RuntimeError(f"something still uses the server of {data_dir}")
     shutil.rmtree(data_dir)
 
@@ -60,7 +60,8 @@ hypothesis.settings.load_profile("suite")
 
 DATA_DIR = _prepare_environment()
 
-from orchestrator import postgres, startup  # noqa: E402
+from orchestrator import startup  # noqa: E402
+from orchestrator.embedded_postgres import instance  # noqa: E402
 
 if DATA_DIR is not None:
     atexit.register(_clean_up, DATA_DIR)
@@ -72,12 +73,13 @@ from django.db import connections  # noqa: E402
 from rest_framework.test import APIClient  # noqa: E402
 
 from access import services as access  # noqa: E402
-from access.hashers import BoundedPBKDF2PasswordHasher  # noqa: E402
+from access.passwords.hashers import BoundedPBKDF2PasswordHasher  # noqa: E402
 from common import limits as common_limits  # noqa: E402
-from common.database_server import server  # noqa: E402
-from executions import line  # noqa: E402
-from executions.progress import notifier  # noqa: E402
-from telemetry import prices, turns  # noqa: E402
+from common.database.server import server  # noqa: E402
+from executions.persistence import notifier  # noqa: E402
+from executions.persistence.journal import connection  # noqa: E402
+from telemetry.pricing import prices  # noqa: E402
+from telemetry.rate_limits import store  # noqa: E402
 from tests import database_reset, postgresql_servers, promises  # noqa: E402
 
 database_reset.install()
@@ -118,7 +120,7 @@ def django_db_setup(django_db_setup: None) -> Iterator[None]:
     """The test database, which can only be dropped once no thread of ours is connected to it."""
     yield
     notifier.stop()
-    line.close()
+    connection.close()
 
 
 @pytest.fixture(autouse=True)
@@ -127,7 +129,7 @@ def forgotten() -> Iterator[None]:
     yield
     server.forget()
     prices.forget()
-    turns.forget()
+    store.forget()
 
 
 @pytest.fixture

@@ -22,25 +22,25 @@ WRITERS = frozenset(
     {
         "access/services.py",
         "documents/repository.py",
-        "executions/journal.py",
-        "executions/ledger.py",
-        "executions/repository.py",
-        "executions/retention.py",
-        "executions/rows.py",
-        "executions/sweep.py",
-        "telemetry/recorder.py",
-        "telemetry/turns.py",
+        "executions/persistence/journal/journal.py",
+        "executions/persistence/call_ledger.py",
+        "executions/persistence/repositories.py",
+        "executions/persistence/retention.py",
+        "executions/persistence/to_columns.py",
+        "executions/worker/recovery.py",
+        "telemetry/ledger.py",
+        "telemetry/rate_limits/store.py",
         "workflows/repository.py",
     }
 )
 WRITES = frozenset({"create", "bulk_create", "bulk_update", "get_or_create", "update_or_create"})
 WRITES_OF_A_QUERYSET = frozenset({"update", "delete"})
 #: Where a state may change, by the one table of transitions.
-STATE_CHANGERS = frozenset({"executions/engine/execution.py", "executions/engine/changes.py"})
+STATE_CHANGERS = frozenset({"executions/engine/domain/execution.py", "executions/engine/transitions/core.py"})
 
 
 #: Kinds of field, which migrations have to name; what they store may never change.
-FIELDS = frozenset({"access.json_text"})
+FIELDS = frozenset({"common.database.json_field"})
 
 
 def name_of(path: Path) -> str:
@@ -113,7 +113,7 @@ def test_a_status_is_not_assigned() -> None:
                 )
 
     found = places(CODE, assigned)
-    assert not found, f"{found} assign a status; make a move of executions/engine/changes.py"
+    assert not found, f"{found} assign a status; make a move of executions/engine/transitions/core.py"
 
 
 def test_values_get_another_status_only_by_a_transition() -> None:
@@ -124,7 +124,7 @@ def test_values_get_another_status_only_by_a_transition() -> None:
                 yield from [node.lineno] if named & {"ExecutionStatus", "StepStatus"} else []
 
     found = places([path for path in CODE if name_of(path) not in STATE_CHANGERS], replaced)
-    assert not found, f"{found} replace a status; make a move of executions/engine/changes.py"
+    assert not found, f"{found} replace a status; make a move of executions/engine/transitions/core.py"
 
 
 def test_a_file_can_be_read_in_one_go() -> None:

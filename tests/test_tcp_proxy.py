@@ -16,7 +16,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from orchestrator import postgres
+from orchestrator.embedded_postgres import instance
 from tests.tcp_proxy import TcpProxy, tcp_proxy
 from tests.waiting import HANG_SECONDS
 
@@ -167,10 +167,10 @@ def test_a_server_that_cannot_be_reached_is_a_connection_that_breaks(tmp_path: P
 
 
 def test_round_trips_to_postgresql_are_counted_as_the_client_waits() -> None:
-    target = postgres.socket_dir(Path(os.environ["DATA_DIR"])) / postgres.SOCKET
+    target = instance.socket_dir(Path(os.environ["DATA_DIR"])) / instance.SOCKET
     with tcp_proxy(target) as link:
         link.latency = 0.01
-        where = f"postgresql://{postgres.USER}@127.0.0.1:{link.port}/{postgres.DATABASE}"
+        where = f"postgresql://{instance.USER}@127.0.0.1:{link.port}/{instance.DATABASE}"
         with closing(psycopg.connect(where, autocommit=True)) as connection:
             link.reset_counts()
             connection.execute("SELECT 1")

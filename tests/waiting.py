@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from orchestrator.loop_monitor import machine_waited
+from orchestrator.web.loop_monitor import machine_waited
 
 HANG_SECONDS = 180.0  # no condition takes so long, on a busy machine either
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.contrib import admin
 
-from access.read_only_admin import ReadOnlyAdmin, ReadOnlyInline, pretty
+from common.admin import ReadOnlyAdmin, ReadOnlyInline, pretty
 from workflows.models import Workflow, WorkflowVersion
 
 

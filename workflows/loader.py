@@ -9,12 +9,12 @@ from pathlib import Path
 
 from pydantic import JsonValue
 
-from common.json_source import read_json
 from common.limits import limits
-from common.source import SourceError, SourceFault, read_text
-from common.yaml_source import Cut, read_yaml
-from workflows.definition import DefinitionError, Fault, WorkflowDefinition, pointer
-from workflows.parser import parse_definition
+from common.sources.json_source import read_json
+from common.sources.text_source import SourceError, SourceFault, read_text
+from common.sources.yaml_source import Cut, read_yaml
+from workflows.definitions.definition import DefinitionError, Fault, WorkflowDefinition, pointer
+from workflows.definitions.parser import parse_definition
 
 CATALOG = Path(__file__).resolve().parent / "catalog"
 _NAMES = ("workflow.yaml", "workflow.yml")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.db import models
 
-from access.json_text import JsonTextField
+from common.database.json_field import JsonTextField
 
 
 class Workflow(models.Model):

@@ -10,7 +10,7 @@ from typing import Any
 from django.db import transaction
 from django.db.models import F, Max, OuterRef, QuerySet, Subquery, Value
 
-from workflows.definition import WorkflowDefinition
+from workflows.definitions.definition import WorkflowDefinition
 from workflows.models import Workflow, WorkflowVersion
 
 _MOST_DEFINITIONS = 256  # that are kept

@@ -8,7 +8,7 @@ from django.db.models import F, QuerySet
 from rest_framework.exceptions import NotFound
 
 from common.listings import MAX_NAMES, listed
-from workflows.definition import JsonSchema
+from workflows.definitions.definition import JsonSchema
 from workflows.models import Workflow, WorkflowVersion
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from access.fields import TimestampField
+from common.api.fields import TimestampField
 
 
 class WorkflowSummary(serializers.Serializer[Any]):

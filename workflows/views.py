@@ -10,7 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from access.openapi import IF_NONE_MATCH, NOT_MODIFIED
-from access.pages import PagedViewSet
+from common.api.views import PagedViewSet
 from workflows import selectors
 from workflows.serializers import WorkflowDetails, WorkflowSummary, WorkflowVersionSummary
 

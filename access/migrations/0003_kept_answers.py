@@ -4,7 +4,7 @@ import django.db.models.deletion
 from django.conf import settings
 from django.db import migrations, models
 
-import access.json_text
+import common.database.json_field
 
 
 class Migration(migrations.Migration):
@@ -24,7 +24,7 @@ class Migration(migrations.Migration):
                 ("body_hash", models.CharField(max_length=64)),
                 ("status", models.PositiveSmallIntegerField()),
                 ("headers", models.JSONField()),
-                ("answer", access.json_text.JsonTextField()),
+                ("answer", common.database.json_field.JsonTextField()),
                 ("kept_at", models.DateTimeField()),
                 (
                     "user",

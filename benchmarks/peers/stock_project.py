@@ -11,7 +11,7 @@ import psycopg
 from django.conf import settings
 
 from benchmarks.workload import database_url
-from orchestrator import postgres
+from orchestrator.embedded_postgres import instance
 
 TABLE = {"EVENTSTREAM_STORAGE_CLASS": "django_eventstream.storage.DjangoModelStorage"}
 
@@ -20,7 +20,7 @@ settings.configure(
     ALLOWED_HOSTS=["127.0.0.1"],
     ROOT_URLCONF=__name__,
     INSTALLED_APPS=["django_eventstream"],
-    DATABASES={"default": postgres.django_database(database_url())},
+    DATABASES={"default": instance.django_database(database_url())},
     USE_TZ=True,
     **(TABLE if "STORED" in os.environ else {}),
 )

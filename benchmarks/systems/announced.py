@@ -16,9 +16,9 @@ from django.db import connection
 from benchmarks.meter import Meter
 from benchmarks.systems import line, ours, transitions
 from benchmarks.workload import Size, size_from_arguments
-from executions import batch, journal
 from executions.engine.ports import Ports
-from executions.progress.notifier import announce
+from executions.persistence.journal import journal, locked_batch
+from executions.persistence.notifier import announce
 
 TURN = 40  # executions
 HEARD_SECONDS = 0.05  # until what a turn announced has been heard
@@ -45,7 +45,7 @@ async def compare(ports: Ports, prepared: list[Moves], size: Size) -> dict[str, 
     meters: dict[str, list[Meter]] = {"quiet": [], "announced": []}
     for number, start in enumerate(range(0, len(prepared), TURN)):
         announced = number % 4 in {0, 3}
-        for writer in (batch, journal):
+        for writer in (locked_batch, journal):
             writer.announce = announce if announced else _say_nothing  # type: ignore[attr-defined]
         with Meter() as meter:
             await turn(ports, prepared[start : start + TURN], size)

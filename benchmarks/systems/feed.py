@@ -19,9 +19,9 @@ from django.utils import timezone
 
 from access.services import issue_token
 from benchmarks.systems import line
-from executions import eventlog
-from executions.engine.events import EventType, ProgressEvent, event_json
-from executions.progress.notifier import announce
+from executions.engine.domain.events import EventType, ProgressEvent, event_json
+from executions.persistence import event_log
+from executions.persistence.notifier import announce
 
 CHANNEL = "bench_events"
 
@@ -60,7 +60,7 @@ class Feed:
         with transaction.atomic():
             with connection.cursor() as cursor:
                 cursor.execute(_SEQUENCES, [list(ids), [self._last[each] for each in ids]])
-                eventlog.append(events)
+                event_log.append(events)
                 if not self._announced:
                     texts = [json.dumps(event_json(event)) for event in events]
                     cursor.execute("SELECT pg_notify(%s, text) FROM unnest(%s::text[]) AS text", [CHANNEL, texts])

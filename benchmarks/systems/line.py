@@ -16,12 +16,14 @@ from pydantic import JsonValue
 from access.services import ensure_user
 from benchmarks.meter import Meter
 from benchmarks.workload import TEXT, USER, WORKFLOW, Size
-from executions import advancing, services, wiring
-from executions.engine.calls import ModelReply, ModelRequest, ToolCall, Usage
-from executions.engine.in_memory_models import FreeTurn
+from executions import composition
+from executions.engine.domain.calls import ModelReply, ModelRequest, ToolCall, Usage
 from executions.engine.ports import Heard, Ports
+from executions.engine.testing.in_memory_models import FreeTurn
+from executions.services import executions
+from executions.worker import advance
 from workflows import repository as workflows
-from workflows.parser import parse_definition
+from workflows.definitions.parser import parse_definition
 
 CONTENT = {"title": "T", "text": TEXT}
 SCHEMA: dict[str, JsonValue] = {
@@ -75,8 +77,8 @@ class QuietModel:
 
 def use(model: QuietModel) -> Ports:
     """Have this process ask the model for everything; return its ports."""
-    ports = replace(wiring.ports(), models=model)
-    advancing.ports = lambda: ports  # type: ignore[assignment, attr-defined]
+    ports = replace(composition.ports(), models=model)
+    advance.ports = lambda: ports  # type: ignore[assignment, attr-defined]
     return ports
 
 
@@ -105,7 +107,7 @@ def publish(steps: int, *, model: str = "openai:writer") -> User:
 
 def start(user: User, name: str) -> UUID:
     """Accept one execution, in a scope of its own."""
-    return services.start_execution(
+    return executions.start_execution(
         user=user, workflow_id=WORKFLOW, scope_type="project", scope_id=name, input="A brief.", now=timezone.now()
     ).id
 

@@ -14,9 +14,9 @@ from django.db import connection
 from benchmarks.meter import Meter
 from benchmarks.systems import line, transitions
 from benchmarks.workload import Size, size_from_arguments
-from executions.engine.runner import ExecutionRunner
-from executions.threads import in_thread
-from executions.worker import Worker
+from executions.db_threads import in_thread
+from executions.engine.runtime.runner import ExecutionRunner
+from executions.worker.worker import Worker
 
 T = TypeVar("T")
 POLL_SECONDS = 0.1

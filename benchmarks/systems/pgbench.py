@@ -18,7 +18,7 @@ from benchmarks.meter import Meter
 from benchmarks.systems import copies
 from benchmarks.workload import TEXT, Size, database_url, size_from_arguments
 from executions import models
-from orchestrator import watchdog
+from orchestrator.embedded_postgres import supervisor
 
 
 def run(which: str, size: Size, scope: UUID, *, meter: Meter) -> tuple[list[float], float]:
@@ -27,7 +27,7 @@ def run(which: str, size: Size, scope: UUID, *, meter: Meter) -> tuple[list[floa
     where = urlsplit(database_url())
     values = {"per_client": each, "steps": size.steps, "step": 0, "scope": scope, "payload": TEXT}
     command: list[object] = [
-        watchdog._programs() / "pgbench",
+        supervisor._programs() / "pgbench",
         *("--host", parse_qs(where.query)["host"][0], "--username", where.username, "--no-vacuum"),
         *("--protocol", "prepared", "--client", size.in_flight, "--transactions", each * size.steps, "--log"),
         *(

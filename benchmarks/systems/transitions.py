@@ -9,12 +9,12 @@ from django.utils import timezone
 from uuid_utils.compat import uuid7
 
 from benchmarks.systems.line import CONTENT, REPLY, SCHEMA
-from executions import journal
-from executions.engine import changes, claiming
-from executions.engine.calls import Call, CallKey
-from executions.engine.execution import Document, Execution
+from executions.engine.domain.calls import Call, CallKey
+from executions.engine.domain.execution import Document, Execution
+from executions.engine.domain.states import CallKind, CallStatus
 from executions.engine.ports import Transition
-from executions.engine.states import CallKind, CallStatus
+from executions.engine.transitions import claims, core
+from executions.persistence.journal import journal
 
 __all__ = ["Transition", "of"]
 
@@ -26,15 +26,15 @@ def of(execution_id: UUID, steps: int) -> list[Transition]:
 
 
 def _claim(execution_id: UUID) -> Execution:
-    def claim(execution: Execution, context: changes.Context) -> changes.Change:
-        return claiming.claim(execution, runner="me", max_recoveries=5, context=context)
+    def claim(execution: Execution, context: core.Context) -> core.Change:
+        return claims.claim(execution, runner="me", max_recoveries=5, context=context)
 
     return journal.apply(Transition(execution_id=execution_id, epoch=None, decide=claim), now=timezone.now())
 
 
 def _begin(execution: Execution, number: int) -> Transition:
-    def start(now: Execution, context: changes.Context) -> changes.Change:
-        return changes.start_step(now, f"s{number}", model="openai:writer", pins=(), context=context)
+    def start(now: Execution, context: core.Context) -> core.Change:
+        return core.start_step(now, f"s{number}", model="openai:writer", pins=(), context=context)
 
     return Transition(
         execution_id=execution.id, epoch=execution.runner_epoch, decide=start, calls=(_call(execution, number),)
@@ -45,13 +45,11 @@ def _next(execution: Execution, number: int, *, last: bool) -> Transition:
     settled = replace(_call(execution, number), status=CallStatus.COMMITTED, reply=REPLY, finished_at=timezone.now())
     following = None if last else _call(execution, number + 1)
 
-    def complete(now: Execution, context: changes.Context) -> changes.Change:
-        done = changes.complete_step(now, f"s{number}", context=context)
+    def complete(now: Execution, context: core.Context) -> core.Change:
+        done = core.complete_step(now, f"s{number}", context=context)
         if following is None:
             return done
-        begun = changes.start_step(
-            done.execution, following.key.step_id, model=following.model, pins=(), context=context
-        )
+        begun = core.start_step(done.execution, following.key.step_id, model=following.model, pins=(), context=context)
         return replace(begun, events=(*done.events, *begun.events), calls=(following,))
 
     return Transition(

@@ -7,19 +7,19 @@ from django.utils import timezone
 
 from benchmarks.systems import copies, line, transitions
 from benchmarks.workload import size_from_arguments
-from executions import journal
-from executions.engine import asking, changes
-from executions.engine.clarification import QuestionDraft
-from executions.engine.execution import Execution
+from executions.engine.domain.clarification import QuestionDraft
+from executions.engine.domain.execution import Execution
 from executions.engine.ports import Transition
+from executions.engine.transitions import clarification, core
+from executions.persistence.journal import journal
 
 TABLES = ("executions_executionstep", "executions_executionevent", "telemetry_modelcall")
 QUESTION = QuestionDraft(text="How many tools does the library lend in its first year?")
 
 
-def ask(now: Execution, context: changes.Context) -> changes.Change:
+def ask(now: Execution, context: core.Context) -> core.Change:
     """Have the first step wait for an answer."""
-    return asking.ask(now, "s0", questions=(QUESTION,), context=context)
+    return clarification.ask(now, "s0", questions=(QUESTION,), context=context)
 
 
 if __name__ == "__main__":

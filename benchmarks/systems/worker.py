@@ -12,8 +12,8 @@ import sys
 from django.conf import settings
 
 from benchmarks.systems import line
-from executions.worker import Worker
-from orchestrator import lifecycle
+from executions.worker.worker import Worker
+from orchestrator.web import lifecycle
 
 
 async def work() -> None:

@@ -4,7 +4,7 @@ import django.db.models.deletion
 import uuid_utils.compat
 from django.db import migrations, models
 
-import access.json_text
+import common.database.json_field
 
 
 class Migration(migrations.Migration):
@@ -19,7 +19,7 @@ class Migration(migrations.Migration):
             name="Schema",
             fields=[
                 ("hash", models.CharField(max_length=64, primary_key=True, serialize=False)),
-                ("content", access.json_text.JsonTextField()),
+                ("content", common.database.json_field.JsonTextField()),
             ],
         ),
         migrations.CreateModel(
@@ -50,10 +50,10 @@ class Migration(migrations.Migration):
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
                 ("version", models.PositiveIntegerField()),
                 ("title", models.CharField(max_length=500)),
-                ("content", access.json_text.JsonTextField()),
+                ("content", common.database.json_field.JsonTextField()),
                 ("execution_id", models.UUIDField(null=True)),
                 ("step_id", models.CharField(max_length=200, null=True)),
-                ("provenance", access.json_text.JsonTextField(default=dict)),
+                ("provenance", common.database.json_field.JsonTextField(default=dict)),
                 ("created_at", models.DateTimeField()),
                 (
                     "document",

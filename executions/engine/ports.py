@@ -10,11 +10,11 @@ from decimal import Decimal
 from typing import Protocol
 from uuid import UUID
 
-from executions.engine.calls import Call, CallKey, ModelReply, ModelRequest
-from executions.engine.changes import Decide
-from executions.engine.execution import Document, Execution
-from executions.engine.retries import Chance
-from workflows.definition import WorkflowDefinition
+from executions.engine.domain.calls import Call, CallKey, ModelReply, ModelRequest
+from executions.engine.domain.execution import Document, Execution
+from executions.engine.domain.retries import Chance
+from executions.engine.transitions.core import Decide
+from workflows.definitions.definition import WorkflowDefinition
 
 Heard = Callable[[str], None]
 

@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING
 
 from django.conf import settings
 
-from common.database_server import database_now
-from executions.engine.calls import ModelReply, ModelRequest, most_input_tokens
+from common.database.server import database_now
+from executions.engine.domain.calls import ModelReply, ModelRequest, most_input_tokens
 from executions.engine.ports import Heard, Turn
-from executions.llm import rehearsal
-from executions.llm.loading import loaded
-from executions.llm.names import REHEARSAL, is_known
-from executions.llm.options import Options, Output
-from executions.llm.turns import Turns
-from telemetry import prices
+from executions.llm.known_providers import REHEARSAL, is_known
+from executions.llm.lazy_import import loaded
+from executions.llm.pydantic_ai.options import Options, Output
+from executions.llm.rate_limiter import Turns
+from executions.llm.rehearsal import model as rehearsal
+from telemetry.pricing import prices
 
 if TYPE_CHECKING:
-    from executions.llm.providers import ProviderModel
+    from executions.llm.pydantic_ai.providers import ProviderModel
 
 
 class RoutingModelClient:
@@ -92,7 +92,7 @@ class RoutingModelClient:
 
 def _provider(options: Options) -> ProviderModel:
     # Its libraries take more than a second to import: every command would pay for what a worker alone needs.
-    from executions.llm.providers import ProviderModel  # noqa: PLC0415
+    from executions.llm.pydantic_ai.providers import ProviderModel  # noqa: PLC0415
 
     return ProviderModel(options)
 

@@ -4,7 +4,7 @@ import django.db.models.deletion
 from django.conf import settings
 from django.db import migrations, models
 
-import access.json_text
+import common.database.json_field
 
 
 class Migration(migrations.Migration):
@@ -51,7 +51,7 @@ class Migration(migrations.Migration):
                 ("waiting_on", models.JSONField(default=list)),
                 ("failure_code", models.CharField(blank=True, max_length=40)),
                 ("failure_message", models.TextField(blank=True)),
-                ("input", access.json_text.JsonTextField()),
+                ("input", common.database.json_field.JsonTextField()),
                 ("tags", models.JSONField(default=list)),
                 ("requested_by_name", models.CharField(blank=True, max_length=150)),
                 ("created_at", models.DateTimeField()),
@@ -88,7 +88,7 @@ class Migration(migrations.Migration):
                 ("sequence", models.PositiveIntegerField()),
                 ("event_type", models.CharField(max_length=40)),
                 ("step_id", models.CharField(max_length=200, null=True)),
-                ("data", access.json_text.JsonTextField(default=dict)),
+                ("data", common.database.json_field.JsonTextField(default=dict)),
                 ("timestamp", models.DateTimeField()),
                 (
                     "execution",

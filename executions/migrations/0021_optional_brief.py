@@ -2,7 +2,7 @@
 
 from django.db import migrations
 
-import access.json_text
+import common.database.json_field
 
 
 class Migration(migrations.Migration):
@@ -14,6 +14,6 @@ class Migration(migrations.Migration):
         migrations.AlterField(
             model_name="execution",
             name="input",
-            field=access.json_text.JsonTextField(null=True),
+            field=common.database.json_field.JsonTextField(null=True),
         ),
     ]

@@ -22,16 +22,16 @@ from django.core.serializers.json import DjangoJSONEncoder
 from rest_framework.exceptions import APIException, MethodNotAllowed
 from rest_framework.settings import api_settings
 
-from access.requests import Utf8Request
 from access.tickets import take
-from common.database_errors import is_passing
-from common.database_use import reading
-from executions.engine.errors import EngineError, Unavailable
-from executions.progress.admission import Admission
-from executions.progress.cancel import end
-from executions.progress.places import Place
-from executions.progress.streams import Streams
-from executions.progress.wire import KEEPALIVE, Message, opening
+from common.api.requests import Utf8Request
+from common.database.errors import is_passing
+from common.database.usage import reading
+from executions.engine.domain.errors import EngineError, Unavailable
+from executions.engine.runtime.cancel import end
+from executions.progress.authorization import Admission
+from executions.progress.hub import Streams
+from executions.progress.sse import KEEPALIVE, Message, opening
+from executions.progress.stream_limits import Place
 
 Headers = Iterable[tuple[str, str]]
 Receive = Callable[[], Awaitable[Any]]

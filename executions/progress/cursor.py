@@ -9,12 +9,12 @@ from collections.abc import AsyncGenerator, Collection, Mapping
 from typing import Protocol
 from uuid import UUID
 
-from executions.engine.errors import Unavailable
-from executions.engine.events import DELTA, RESET, EventType
-from executions.progress.live import Sent
-from executions.progress.log import Extent
+from executions.engine.domain.errors import Unavailable
+from executions.engine.domain.events import DELTA, RESET, EventType
+from executions.progress.event_reader import Extent
+from executions.progress.live_drafts import Sent
 from executions.progress.publisher import ProgressPublisher, Subscription
-from executions.progress.wire import Message
+from executions.progress.sse import Message
 
 PAGE_SIZE = 100  # events read at once: what a slow client can make this process hold
 RETRY_SECONDS = 1.0  # until the table is read again, after it could not be

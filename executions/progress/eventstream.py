@@ -12,9 +12,9 @@ from django_eventstream.event import Event
 from django_eventstream.storage import StorageBase
 
 from access.selectors import Person
-from executions import selectors
-from executions.engine.events import event_json
-from executions.progress.log import EVENTS_AFTER, EXTENT, GONE, Extent, event_of, extent_of
+from executions.engine.domain.events import event_json
+from executions.progress.event_reader import EVENTS_AFTER, EXTENT, GONE, Extent, event_of, extent_of
+from executions.selectors import executions
 
 PREFIX = "execution-"
 
@@ -80,7 +80,7 @@ class ExecutionChannelManager(ChannelManagerBase):
         execution_id = execution_of(channel)
         if user is None or execution_id is None:
             return False
-        return selectors.executions(user=user).filter(id=execution_id).exists()
+        return executions.executions(user=user).filter(id=execution_id).exists()
 
     def is_channel_reliable(self, channel: str) -> bool:
         """Whether clients may go on from a last id: in executions; other channels are of others, and have no log."""

@@ -6,14 +6,14 @@ import logging
 from collections.abc import Sequence
 from uuid import UUID
 
-from common.database_server import server
-from executions.drafts import CHANNEL as DRAFTS
-from executions.engine.errors import Unavailable
+from common.database.notifications import listen
+from common.database.server import server
+from executions.engine.domain.errors import Unavailable
+from executions.persistence.drafts import CHANNEL as DRAFTS
+from executions.persistence.notifier import CHANNEL
 from executions.progress.cursor import EventLog
-from executions.progress.live import LiveDrafts
-from executions.progress.log import FeedTable
-from executions.progress.notifications import listen
-from executions.progress.notifier import CHANNEL
+from executions.progress.event_reader import FeedTable
+from executions.progress.live_drafts import LiveDrafts
 from executions.progress.publisher import ProgressPublisher
 
 READ_LIMIT = 1_000  # events read at once

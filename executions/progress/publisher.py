@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from executions.progress.wire import Message
+from executions.progress.sse import Message
 
 
 class Subscription:

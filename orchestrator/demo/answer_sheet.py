@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from common.source import SourceError, read_text
-from common.yaml_source import read_yaml
+from common.sources.text_source import SourceError, read_text
+from common.sources.yaml_source import read_yaml
 from orchestrator.demo.answers import Question, contains_words, fit, words_of
 from orchestrator.demo.server import DemoError
 

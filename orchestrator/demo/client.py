@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 from httpx_sse import connect_sse
 
-from executions.engine.events import EventType
+from executions.engine.domain.events import EventType
 from orchestrator.demo.server import DemoError
 
 _TOLD = frozenset(EventType)

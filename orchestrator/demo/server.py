@@ -14,7 +14,8 @@ from pathlib import Path
 
 import httpx
 
-from orchestrator import postgres, process_tree
+from orchestrator.embedded_postgres import instance
+from orchestrator.web import process_tree
 
 ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 60.0
@@ -51,7 +52,7 @@ def running_server(data_dir: Path) -> Iterator[str]:
         yield url
     finally:
         _stop(process)
-        postgres.wait_until_stopped(data_dir, seconds=STOP_SECONDS)
+        instance.wait_until_stopped(data_dir, seconds=STOP_SECONDS)
 
 
 def environment(data_dir: Path) -> dict[str, str]:

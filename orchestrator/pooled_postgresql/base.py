@@ -1,7 +1,7 @@
 """Django's PostgreSQL backend with two pools for each process, and a time limit on the statements of reads.
 
-Requests share one pool. The few threads of `executions/threads.py`, and so the worker, share the other: requests that
-use up their pool keep no worker waiting.
+Requests share one pool. The few threads of `executions/db_threads.py`, and so the worker, share the other: requests
+that use up their pool keep no worker waiting.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from django.db.backends.utils import debug_transaction
 from psycopg.pq import TransactionStatus
 from psycopg_pool import ConnectionPool
 
-from common import pipelining
-from common.database_connections import Connection
-from common.database_pools import drain_when_silent
-from common.database_server import look, server
-from common.database_use import is_background_thread, is_reading
+from common.database import pipeline
+from common.database.connections import Connection
+from common.database.pools import drain_when_silent
+from common.database.server import look, server
+from common.database.usage import is_background_thread, is_reading
 from common.limits import limits
 
 TRUST_SECONDS = 1.5  # a connection that was used a moment ago, as by what comes every second, is not looked at again
@@ -58,7 +58,7 @@ def check(connection: Connection[Any]) -> None:
     _timeouts[connection] = wanted
 
 
-class Cursor(pipelining.Cursor, base.Cursor):
+class Cursor(pipeline.Cursor, base.Cursor):
     """Django's cursor, with whose statements others travel."""
 
 
@@ -75,7 +75,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
     def create_cursor(self, name: str | None = None) -> Any:
         """Return a new cursor; one with a name lives on the server, and begins with what is kept."""
         if name:
-            pipelining.send_kept(self.connection)
+            pipeline.send_kept(self.connection)
         made = super().create_cursor(name)
         if name:
             # psycopg takes every connection for one that commits by itself. Within a transaction a cursor ends with it.
@@ -84,22 +84,22 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
     def _set_autocommit(self, autocommit: bool) -> None:
         # psycopg would wait for its own BEGIN, also in pipeline mode.
-        pipelining.forget(self.connection)
+        pipeline.forget(self.connection)
         super()._set_autocommit(True)  # type: ignore[misc]
         if not autocommit:
-            pipelining.later(self.connection, "BEGIN")
+            pipeline.later(self.connection, "BEGIN")
 
     def _savepoint(self, sid: str) -> None:
-        pipelining.later(self.connection, self.ops.savepoint_create_sql(sid))
+        pipeline.later(self.connection, self.ops.savepoint_create_sql(sid))
 
     def _savepoint_commit(self, sid: str) -> None:
         if self.connection.pgconn.transaction_status == TransactionStatus.INERROR:
             super()._savepoint_commit(sid)  # type: ignore[misc]  # it says so
-        elif not pipelining.take_back(self.connection, self.ops.savepoint_create_sql(sid)):
-            pipelining.later(self.connection, self.ops.savepoint_commit_sql(sid))
+        elif not pipeline.take_back(self.connection, self.ops.savepoint_create_sql(sid)):
+            pipeline.later(self.connection, self.ops.savepoint_commit_sql(sid))
 
     def _savepoint_rollback(self, sid: str) -> None:
-        if not pipelining.take_back_to(self.connection, self.ops.savepoint_create_sql(sid)):
+        if not pipeline.take_back_to(self.connection, self.ops.savepoint_create_sql(sid)):
             super()._savepoint_rollback(sid)  # type: ignore[misc]
 
     def _commit(self) -> None:
@@ -109,7 +109,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
     def _commit_whole(self) -> None:
         try:
-            pipelining.commit(self.connection)
+            pipeline.commit(self.connection)
         except psycopg.Error:
             raise  # Django rolls back
         except Exception:
@@ -118,12 +118,12 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
     def _rollback(self) -> None:
         if self.connection is not None:
-            pipelining.forget(self.connection)
+            pipeline.forget(self.connection)
         super()._rollback()  # type: ignore[misc]
 
     def _close(self) -> None:
         if self.connection is not None:
-            pipelining.forget(self.connection)
+            pipeline.forget(self.connection)
         super()._close()  # type: ignore[misc]
 
     @property

@@ -5,7 +5,7 @@ import uuid_utils.compat
 from django.conf import settings
 from django.db import migrations, models
 
-import access.json_text
+import common.database.json_field
 
 
 class Migration(migrations.Migration):
@@ -51,7 +51,7 @@ class Migration(migrations.Migration):
                 ("provider", models.CharField(blank=True, max_length=100)),
                 ("model", models.CharField(blank=True, max_length=200)),
                 ("provider_request_id", models.CharField(blank=True, max_length=200)),
-                ("reply", access.json_text.JsonTextField(null=True)),
+                ("reply", common.database.json_field.JsonTextField(null=True)),
                 ("input_tokens", models.PositiveBigIntegerField(default=0)),
                 ("cache_read_input_tokens", models.PositiveBigIntegerField(default=0)),
                 ("cache_write_input_tokens", models.PositiveBigIntegerField(default=0)),

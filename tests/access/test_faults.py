@@ -11,7 +11,7 @@ import pytest
 from django.contrib.auth.models import User
 from rest_framework.test import APIClient
 
-from executions.engine.errors import FieldError, InvalidAnswers
+from executions.engine.domain.errors import FieldError, InvalidAnswers
 from orchestrator.problems import problem_handler
 
 Api = Callable[..., APIClient]

@@ -10,7 +10,7 @@ import pytest
 from django.http import QueryDict
 from rest_framework import serializers
 
-from access.fields import MoneyField, TimestampField
+from common.api.fields import MoneyField, TimestampField
 from common.api.serializers import StrictSerializer, checked
 
 

@@ -12,7 +12,7 @@ from django.contrib.auth.models import User
 from rest_framework.exceptions import APIException
 from rest_framework.test import APIClient
 
-from access.parsers import SaneJSONParser
+from common.api.parsers import SaneJSONParser
 from common.limits import limits
 
 Api = Callable[..., APIClient]

@@ -18,10 +18,11 @@ from django.test import Client
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from access import hashers, services
+from access import services
 from access.errors import BadCredentials, Busy, TooManyTries
 from access.models import PasswordTries
-from access.password_tries import WINDOW_SECONDS, count_try, forget_try
+from access.passwords import hashers
+from access.passwords.attempts import WINDOW_SECONDS, count_try, forget_try
 
 PASSWORD = "correct horse battery staple"
 HERE = {"REMOTE_ADDR": "203.0.113.7"}

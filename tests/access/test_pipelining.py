@@ -13,10 +13,9 @@ from django.db import DataError, IntegrityError, connection, transaction
 from django.db.models import Count
 from psycopg.types.json import Json
 
-from access import multirow
-from access.joint_queries import Question, ask_together
-from common import pipelining
-from orchestrator import postgres
+from common.database import bulk, pipeline
+from common.database.joint_queries import Question, ask_together
+from orchestrator.embedded_postgres import instance
 from tests.tcp_proxy import TcpProxy, tcp_proxy
 
 _NEW = "INSERT INTO auth_group (name) VALUES (%s)"
@@ -25,31 +24,31 @@ _NEW = "INSERT INTO auth_group (name) VALUES (%s)"
 @pytest.fixture
 def link() -> Iterator[TcpProxy]:
     """A slow link to the suite's server."""
-    with tcp_proxy(postgres.socket_dir(Path(os.environ["DATA_DIR"])) / postgres.SOCKET) as made:
+    with tcp_proxy(instance.socket_dir(Path(os.environ["DATA_DIR"])) / instance.SOCKET) as made:
         made.latency = 0.02
         yield made
 
 
 def test_what_is_kept_is_waited_for_with_the_next_statement_and_the_last_with_commit(link: TcpProxy) -> None:
-    where = f"postgresql://{postgres.USER}@127.0.0.1:{link.port}/{postgres.DATABASE}"
+    where = f"postgresql://{instance.USER}@127.0.0.1:{link.port}/{instance.DATABASE}"
     with psycopg.connect(where, autocommit=True) as own:
         link.reset_counts()
-        pipelining.later(own, "BEGIN")
-        pipelining.later(own, "CREATE TEMPORARY TABLE told (number int)")
-        pipelining.Cursor(own).execute("INSERT INTO told VALUES (%s)", [1])
+        pipeline.later(own, "BEGIN")
+        pipeline.later(own, "CREATE TEMPORARY TABLE told (number int)")
+        pipeline.Cursor(own).execute("INSERT INTO told VALUES (%s)", [1])
         assert link.trips == 1
-        pipelining.later(own, "INSERT INTO told VALUES (%s)", [2])
-        pipelining.commit(own)
+        pipeline.later(own, "INSERT INTO told VALUES (%s)", [2])
+        pipeline.commit(own)
         assert link.trips == 2
-        found = pipelining.Cursor(own).execute("SELECT number FROM told ORDER BY 1").fetchall()
+        found = pipeline.Cursor(own).execute("SELECT number FROM told ORDER BY 1").fetchall()
         assert found == [(1,), (2,)]
-        pipelining.later(own, "BEGIN")
-        pipelining.later(own, "INSERT INTO told VALUES (1 / %s)", [0])
+        pipeline.later(own, "BEGIN")
+        pipeline.later(own, "INSERT INTO told VALUES (1 / %s)", [0])
         with pytest.raises(psycopg.errors.DivisionByZero):
-            pipelining.commit(own)
+            pipeline.commit(own)
         own.rollback()
-        pipelining.later(own, "BEGIN")
-        pipelining.commit(own)  # nothing was done
+        pipeline.later(own, "BEGIN")
+        pipeline.commit(own)  # nothing was done
         assert own.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
 
 
@@ -64,7 +63,7 @@ def test_a_savepoint_takes_back_what_was_done_in_it_and_nothing_else(first: bool
             if within:
                 User.objects.create(username="taken back")
             with transaction.atomic():
-                multirow.execute_later("INSERT INTO auth_group (name) VALUES (%s)", ["taken back"])
+                bulk.execute_later("INSERT INTO auth_group (name) VALUES (%s)", ["taken back"])
             raise ZeroDivisionError
         with transaction.atomic():
             User.objects.create(username="last")
@@ -81,7 +80,7 @@ def test_an_error_of_the_next_statement_is_raised_there_and_the_savepoint_helps(
         with pytest.raises(IntegrityError), transaction.atomic():
             User.objects.create(username="ann")
         with pytest.raises(DataError), transaction.atomic():
-            multirow.execute("SELECT 1 / %s", [0])
+            bulk.execute("SELECT 1 / %s", [0])
         User.objects.create(username="bob")
     assert User.objects.count() == 2
 
@@ -90,10 +89,10 @@ def test_an_error_of_the_next_statement_is_raised_there_and_the_savepoint_helps(
 def test_an_error_of_what_is_kept_stores_nothing() -> None:
     with pytest.raises(IntegrityError), transaction.atomic():
         User.objects.create(username="ann")
-        multirow.execute_later(_NEW, ["same"])
-        multirow.execute_later(_NEW, ["same"])
+        bulk.execute_later(_NEW, ["same"])
+        bulk.execute_later(_NEW, ["same"])
     assert not User.objects.exists()
-    multirow.execute_later(_NEW, ["outside of a transaction: at once"])
+    bulk.execute_later(_NEW, ["outside of a transaction: at once"])
     with connection.cursor() as cursor:
         cursor.execute("SELECT count(*) FROM auth_group")
         assert cursor.fetchone() == (1,)
@@ -102,10 +101,10 @@ def test_an_error_of_what_is_kept_stores_nothing() -> None:
 @pytest.mark.django_db(transaction=True)
 def test_a_script_and_a_large_statement_take_what_is_kept_along() -> None:
     with transaction.atomic(), connection.cursor() as cursor:
-        multirow.execute_later(_NEW, ["first"])
+        bulk.execute_later(_NEW, ["first"])
         cursor.execute("SELECT 1; INSERT INTO auth_group (name) VALUES ('second')")
-        multirow.execute_later(_NEW, ["third"])
-        [(length,)] = multirow.execute("SELECT length(%s::text)", ["x" * 5_000_000]).fetchall()
+        bulk.execute_later(_NEW, ["third"])
+        [(length,)] = bulk.execute("SELECT length(%s::text)", ["x" * 5_000_000]).fetchall()
         assert length == 5_000_000
     with connection.cursor() as cursor:
         cursor.execute("SELECT name FROM auth_group ORDER BY id")
@@ -145,7 +144,7 @@ def test_rows_can_be_locked_as_they_are_read_one_after_the_other() -> None:
 def test_after_a_parameter_that_cannot_be_sent_nothing_is_lost() -> None:
     with pytest.raises(TypeError), transaction.atomic():
         Group.objects.create(name="lost")
-        pipelining.later(connection.connection, _NEW, [Json(object())])
+        pipeline.later(connection.connection, _NEW, [Json(object())])
     Group.objects.create(name="kept")
     connection.close()
     assert [each.name for each in Group.objects.all()] == ["kept"]

@@ -14,10 +14,10 @@ from django.contrib.sessions.models import Session
 from django.utils import timezone
 from knox.models import AuthToken
 
-from access.grants import Credential, Grant
 from access.models import Role, ScopeRole
 from access.selectors import standing
 from access.services import claim_root_scope, issue_token
+from access.stream_grants import Credential, Grant
 
 pytestmark = pytest.mark.django_db
 

@@ -13,7 +13,7 @@ from knox.models import AuthToken
 from rest_framework.test import APIClient
 
 from access.services import issue_token, remove_expired_tokens
-from common.database_server import database_now, server
+from common.database.server import database_now, server
 
 pytestmark = pytest.mark.django_db
 

@@ -19,10 +19,11 @@ from django.utils import timezone
 from knox.models import AuthToken
 from rest_framework.test import APIClient
 
-from access import hashers, selectors, services
+from access import selectors, services
 from access.errors import BadCredentials, BadTicket
-from access.grants import Credential, Grant
 from access.models import Role, Scope, ScopeRole
+from access.passwords import hashers
+from access.stream_grants import Credential, Grant
 
 PASSWORD = "correct horse battery staple"
 ANOTHER = "another Horse, with a battery"

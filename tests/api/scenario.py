@@ -12,18 +12,19 @@ from django.utils import timezone
 from pydantic import JsonValue
 from uuid_utils.compat import uuid7
 
-from executions import journal, services
-from executions.engine import accepting, asking, changes, claiming
-from executions.engine.calls import Call, CallKey, ModelReply, Usage
-from executions.engine.changes import Decide
-from executions.engine.clarification import AnswerType, Choice, QuestionDraft
-from executions.engine.errors import FieldError
-from executions.engine.execution import Document, Execution, Failure
+from executions.engine.domain.calls import Call, CallKey, ModelReply, Usage
+from executions.engine.domain.clarification import AnswerType, Choice, QuestionDraft
+from executions.engine.domain.errors import FieldError
+from executions.engine.domain.execution import Document, Execution, Failure
+from executions.engine.domain.states import CallKind, CallStatus, FailureCode
 from executions.engine.ports import Transition
-from executions.engine.states import CallKind, CallStatus, FailureCode
+from executions.engine.transitions import acceptance, claims, clarification, core
+from executions.engine.transitions.core import Decide
+from executions.persistence.journal import journal
+from executions.services import executions
 from workflows import repository as workflows
-from workflows.definition import ClarificationPolicy, WorkflowDefinition
-from workflows.parser import parse_definition
+from workflows.definitions.definition import ClarificationPolicy, WorkflowDefinition
+from workflows.definitions.parser import parse_definition
 
 SCHEMA: dict[str, JsonValue] = {
     "type": "object",
@@ -85,7 +86,7 @@ def publish(description: str = "Finds out, then sums up.", *, gated: bool = Fals
 def start(user: User, key: str = "alpha", **options: Any) -> Execution:
     """Start the workflow in a project of the user's."""
     given = {"workflow_id": "report", "scope_type": "project", "input": "A tool library for the city.", **options}
-    return services.start_execution(user=user, scope_id=key, now=timezone.now(), **given)
+    return executions.start_execution(user=user, scope_id=key, now=timezone.now(), **given)
 
 
 def move(execution: Execution, decide: Decide, **parts: Any) -> Execution:
@@ -99,8 +100,8 @@ def claim(execution: Execution) -> Execution:
     return journal.apply(Transition(execution_id=execution.id, epoch=None, decide=_claim), now=timezone.now())
 
 
-def _claim(execution: Execution, context: changes.Context) -> changes.Change:
-    return claiming.claim(execution, runner="tests", max_recoveries=5, context=context)
+def _claim(execution: Execution, context: core.Context) -> core.Change:
+    return claims.claim(execution, runner="tests", max_recoveries=5, context=context)
 
 
 def begin(execution: Execution, step_id: str = "research", *, attempt: int = 1) -> tuple[Execution, Call]:
@@ -114,7 +115,7 @@ def begin(execution: Execution, step_id: str = "research", *, attempt: int = 1) 
     )
     begun = move(
         execution,
-        lambda now, context: changes.start_step(now, step_id, model="scripted:writer", pins=(), context=context),
+        lambda now, context: core.start_step(now, step_id, model="scripted:writer", pins=(), context=context),
         calls=(call,),
     )
     return begun, call
@@ -143,7 +144,7 @@ def ask(
     execution, call = begin(claim(execution), attempt=2 if again else 1)
     return move(
         execution,
-        lambda now, context: asking.ask(now, "research", questions=questions, policy=policy, context=context),
+        lambda now, context: clarification.ask(now, "research", questions=questions, policy=policy, context=context),
         calls=(answered(call),),
     )
 
@@ -153,7 +154,7 @@ def finish_step(execution: Execution, step_id: str, *, cost: str | None = "0.001
     execution, call = begin(execution, step_id)
     return move(
         execution,
-        lambda now, context: changes.complete_step(now, step_id, context=context),
+        lambda now, context: core.complete_step(now, step_id, context=context),
         calls=(answered(call, cost),),
         document=paper(execution, step_id),
     )
@@ -164,7 +165,7 @@ def hand_in(execution: Execution) -> Execution:
     execution, call = begin(claim(execution))
     return move(
         execution,
-        lambda now, context: accepting.hand_in(now, "research", context=context),
+        lambda now, context: acceptance.hand_in(now, "research", context=context),
         calls=(answered(call),),
         document=paper(execution, "research"),
     )
@@ -200,7 +201,7 @@ def repair(execution: Execution) -> Execution:
     again = replace(call, key=replace(call.key, attempt=2, kind=CallKind.REMEDIATE))
     return move(
         execution,
-        lambda now, context: changes.remediate(now, "research", violations=(violation,), context=context),
+        lambda now, context: core.remediate(now, "research", violations=(violation,), context=context),
         calls=(answered(call), again),
     )
 
@@ -211,11 +212,11 @@ def fail(execution: Execution) -> Execution:
     failure = Failure(code=FailureCode.MODEL_REFUSED, message="The model refused.")
     return move(
         execution,
-        lambda now, context: changes.fail_step(now, "research", failure, context=context),
+        lambda now, context: core.fail_step(now, "research", failure, context=context),
         calls=(answered(call),),
     )
 
 
 def cancel(user: User, execution_id: UUID) -> Execution:
     """Cancel it."""
-    return services.cancel_execution(user=user, execution_id=execution_id, now=timezone.now())
+    return executions.cancel_execution(user=user, execution_id=execution_id, now=timezone.now())

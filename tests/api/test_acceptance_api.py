@@ -8,7 +8,7 @@ import pytest
 from procrastinate.contrib.django.models import ProcrastinateJob
 
 from access.models import Role
-from executions.engine.execution import Execution
+from executions.engine.domain.execution import Execution
 from executions.models import Execution as ExecutionRow
 from executions.models import ExecutionEvent
 from tests.api import scenario

@@ -11,12 +11,12 @@ from django.test import override_settings
 from procrastinate.contrib.django.models import ProcrastinateJob
 
 from access.models import Role
-from executions import repository
-from executions.engine import budgets, changes
-from executions.engine.execution import Execution
+from executions.composition import ports
+from executions.engine.domain.execution import Execution
+from executions.engine.transitions import budgets, core
 from executions.llm.client import model_client
 from executions.models import Execution as ExecutionRow
-from executions.wiring import ports
+from executions.persistence import repositories
 from telemetry.models import ScopeBudget
 from tests.api import scenario
 from tests.api.checks import counts, grant, pointers
@@ -33,8 +33,8 @@ def begin_paid(execution: Execution, at_most: str | None) -> Execution:
     most = None if at_most is None else Decimal(at_most)
     paid = replace(call(execution.id, "research"), estimated_cost_usd=most, reserved_tokens=500)
 
-    def start(now: Execution, context: changes.Context) -> changes.Change:
-        begun = changes.start_step(now, "research", model="m", pins=(), context=context)
+    def start(now: Execution, context: core.Context) -> core.Change:
+        begun = core.start_step(now, "research", model="m", pins=(), context=context)
         return budgets.within(begun, "research", paid, context=context)
 
     return scenario.move(execution, start, calls=(paid,))
@@ -66,7 +66,7 @@ def test_a_start_takes_limits_and_the_execution_shows_how_near_it_is(ada: Caller
     nothing = {"cost_usd": none, "known_cost_usd": none, "cost_complete": True, "tokens": 0, "calls": 0, "seconds": 0.0}
     assert body["budget"] == {**budget, "max_cost_usd": "0.5000000000", "used": nothing}
     row = ExecutionRow.objects.get(id=body["execution_id"])
-    begin_paid(scenario.claim(repository.get(row.id)), "0.10")
+    begin_paid(scenario.claim(repositories.get(row.id)), "0.10")
     for shown in (ada.get(f"/executions/{row.id}").json(), ada.get("/executions/").json()["data"][0]):
         used = shown["budget"]["used"]
         assert (used["cost_usd"], used["tokens"], used["calls"]) == ("0.1000000000", 500, 1)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from documents.models import Document
-from executions.engine.execution import Execution
+from executions.engine.domain.execution import Execution
 from tests.api.conftest import Caller
 from tests.api.scenario import ask, claim, finish, start
 

@@ -8,8 +8,8 @@ from decimal import Decimal
 
 import pytest
 
-from executions.engine.changes import Change
-from executions.engine.states import CallStatus
+from executions.engine.domain.states import CallStatus
+from executions.engine.transitions.core import Change
 from executions.models import Execution, ExecutionEvent
 from tests.api import scenario
 from tests.api.conftest import Caller

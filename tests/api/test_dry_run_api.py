@@ -7,15 +7,15 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from executions.engine.dry_run import Script
-from executions.engine.states import ExecutionStatus
+from executions.engine.domain.dry_run import Script
+from executions.engine.domain.states import ExecutionStatus
 from executions.models import Execution
 from telemetry.models import ScopeBudget
 from tests.api import scenario
 from tests.api.checks import counts, ids, pointers
 from tests.api.conftest import Caller
 from workflows import repository as workflows
-from workflows.parser import parse_definition
+from workflows.definitions.parser import parse_definition
 
 pytestmark = pytest.mark.django_db
 BODY: dict[str, Any] = {

@@ -9,14 +9,14 @@ import pytest
 from django.test import override_settings
 from django.utils import timezone
 
+from executions.composition import ports
 from executions.llm.client import model_client
-from executions.wiring import ports
 from telemetry.models import ModelCall
 from tests.api import scenario
 from tests.api.checks import counts, pointers
 from tests.api.conftest import Caller
 from workflows import repository as workflows
-from workflows.parser import parse_definition
+from workflows.definitions.parser import parse_definition
 
 pytestmark = pytest.mark.django_db
 PATH = "/workflows/report/estimate"

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from executions import retention
 from executions.models import Execution, ExecutionEvent
+from executions.persistence import retention
 from tests.api import scenario
 from tests.api.checks import pointers
 from tests.api.conftest import Caller

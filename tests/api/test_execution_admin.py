@@ -11,7 +11,7 @@ from django.contrib.auth.models import Permission
 from django.test import Client
 
 from access.services import ensure_user
-from executions.engine.dry_run import Script
+from executions.engine.domain.dry_run import Script
 from executions.models import Execution
 from telemetry.models import ModelCall
 from tests.api import scenario

@@ -9,7 +9,7 @@ import pytest
 from django.utils import timezone
 
 from access.models import Role
-from executions import services
+from executions.services import executions
 from tests.api import scenario
 from tests.api.checks import grant, pointers
 from tests.api.conftest import Caller
@@ -95,5 +95,5 @@ def test_what_is_answered_stopped_or_waits_for_something_else_is_not_listed(
     scenario.publish(gated=True)
     scenario.hand_in(scenario.start(ada.user))
     assert inbox(ada) == []
-    services.retry_execution(user=ada.user, execution_id=stopped.id, now=timezone.now())
+    executions.retry_execution(user=ada.user, execution_id=stopped.id, now=timezone.now())
     assert inbox(ada) == [str(stopped.id)]  # asked again

@@ -8,7 +8,7 @@ from urllib.parse import quote
 import pytest
 
 from access.models import Role, Scope, ScopeRole
-from access.names import normalized
+from common.names import normalized
 from tests.api import scenario
 from tests.api.checks import pointers
 from tests.api.conftest import Caller

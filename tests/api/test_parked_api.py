@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from executions.engine import parking
-from executions.engine.calls import Call
-from executions.engine.execution import Execution
-from executions.engine.states import CallStatus
-from executions.engine.values import replace
+from executions.engine.domain.calls import Call
+from executions.engine.domain.copying import replace
+from executions.engine.domain.execution import Execution
+from executions.engine.domain.states import CallStatus
+from executions.engine.transitions import backoff
 from tests.api import scenario
 from tests.api.conftest import Caller
 
@@ -24,7 +24,7 @@ def park(execution: Execution, call: Call, error: str, status: CallStatus = Call
     settled = replace(call, status=status, error=error, finished_at=call.started_at + timedelta(seconds=1))
     return scenario.move(
         execution,
-        lambda now, context: parking.park(now, call.key.step_id, resume_at=RESUME_AT, context=context),
+        lambda now, context: backoff.park(now, call.key.step_id, resume_at=RESUME_AT, context=context),
         calls=(settled,),
     )
 
@@ -70,7 +70,7 @@ def test_what_is_said_is_how_the_newest_call_failed_and_only_while_the_step_is_p
     failed = replace(first, status=CallStatus.FAILED, error="First.", finished_at=first.started_at)
     again = scenario.move(
         started,
-        lambda now, context: parking.try_again(now, "research", lost=(), context=context),
+        lambda now, context: backoff.try_again(now, "research", lost=(), context=context),
         calls=(failed, second),
     )
     [between, _] = steps(ada, again)

@@ -8,14 +8,15 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from executions import duties, repository
-from executions.engine.clarification import AnswerType, Choice, QuestionDraft
-from executions.engine.execution import Execution
+from executions.engine.domain.clarification import AnswerType, Choice, QuestionDraft
+from executions.engine.domain.execution import Execution
+from executions.persistence import repositories
+from executions.worker import duties
 from tests.api import scenario
 from tests.api.checks import pointers
 from tests.api.conftest import Caller
 from tests.api.test_decisions_api import answer, state
-from workflows.definition import ClarificationPolicy, OnDeadline
+from workflows.definitions.definition import ClarificationPolicy, OnDeadline
 
 pytestmark = pytest.mark.django_db
 
@@ -124,7 +125,7 @@ def test_others_after_it_was_answered_are_a_conflict(ada: Caller, waiting: Execu
 
 def test_answers_to_an_earlier_round_are_no_answers_to_the_open_one(ada: Caller, waiting: Execution) -> None:
     assert answer(ada, waiting, GOOD).status_code == 200
-    again = scenario.ask(repository.get(waiting.id), (QuestionDraft(text="Really?"),), again=True)
+    again = scenario.ask(repositories.get(waiting.id), (QuestionDraft(text="Really?"),), again=True)
     before = state(again)
     assert answer(ada, again, GOOD).status_code == 200  # a client that had not heard of its success
     assert answer(ada, again, {**GOOD, "research.1.1": "Mr Ode"}).status_code == 409

@@ -10,7 +10,7 @@ from django.utils import timezone
 from tests.api import scenario
 from tests.api.conftest import Caller
 from workflows import repository as workflows
-from workflows.parser import parse_definition
+from workflows.definitions.parser import parse_definition
 
 pytestmark = pytest.mark.django_db
 

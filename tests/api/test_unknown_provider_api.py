@@ -11,7 +11,7 @@ from tests.api import scenario
 from tests.api.checks import counts
 from tests.api.conftest import Caller
 from workflows import repository as workflows
-from workflows.parser import parse_definition
+from workflows.definitions.parser import parse_definition
 
 pytestmark = pytest.mark.django_db
 

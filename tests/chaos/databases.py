@@ -13,7 +13,7 @@ from typing import Protocol
 
 import psycopg
 
-from orchestrator import postgres
+from orchestrator.embedded_postgres import instance
 from tests.journeys.processes import wait_until
 from tests.postgresql_servers import Server, Servers, servers, url_of
 from tests.tcp_proxy import TcpProxy, tcp_proxy
@@ -59,14 +59,14 @@ class Embedded:
     def is_whole(self) -> bool:
         """Return whether it answers."""
         try:
-            psycopg.connect(postgres.url(self._data_dir), connect_timeout=2).close()
+            psycopg.connect(instance.url(self._data_dir), connect_timeout=2).close()
         except psycopg.OperationalError:
             return False
         return True
 
     def end(self, number: signal.Signals) -> Heal | None:
         """Send its first process a signal."""
-        note = postgres.home_of(self._data_dir) / "data" / "postmaster.pid"
+        note = instance.home_of(self._data_dir) / "data" / "postmaster.pid"
         try:
             os.kill(int(note.read_text().splitlines()[0]), number)
         except (FileNotFoundError, ProcessLookupError, IndexError, ValueError):
@@ -76,7 +76,7 @@ class Embedded:
     def drop_connections(self) -> Heal | None:
         """End every connection of a client."""
         try:
-            with psycopg.connect(postgres.url(self._data_dir), connect_timeout=2) as connection:
+            with psycopg.connect(instance.url(self._data_dir), connect_timeout=2) as connection:
                 connection.execute(DROP_CONNECTIONS)
         except psycopg.OperationalError:
             return None

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from executions.engine.events import EventType
+from executions.engine.domain.events import EventType
 from tests.journeys.processes import ROOT
 
 pytestmark = pytest.mark.node

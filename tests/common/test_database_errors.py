@@ -8,7 +8,7 @@ import pytest
 from procrastinate.exceptions import ConnectorException
 from psycopg_pool import PoolTimeout
 
-from common.database_errors import Trouble, is_passing, trouble_of
+from common.database.errors import Trouble, is_passing, trouble_of
 
 
 def raised(error: Exception, by: Exception | None = None) -> Exception:

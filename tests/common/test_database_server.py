@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from common import database_server
-from common.database_server import Server
+from common.database import server as database_server
+from common.database.server import Server
 
 STARTED = 1_000.0
 NOON = datetime(2030, 6, 1, 12, tzinfo=UTC)

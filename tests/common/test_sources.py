@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.json_source import read_json
 from common.limits import limits
-from common.source import SourceError, read_text
-from common.yaml_source import read_yaml
+from common.sources.json_source import read_json
+from common.sources.text_source import SourceError, read_text
+from common.sources.yaml_source import read_yaml
 
 CIRCLE = "a: &a [*a]"
 LAUGHS = "\n".join(["a0: &a0 [x]", *(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 10))])

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from executions import line
-from executions.progress import notifier
+from executions.persistence import notifier
+from executions.persistence.journal import connection
 from tests.contract.worlds import MemoryWorld, PostgresWorld
 
 
@@ -28,4 +28,4 @@ def quiet() -> Iterator[None]:
     """Let the notifier's connection go, so that the database can be emptied."""
     yield
     notifier.stop()
-    line.close()
+    connection.close()

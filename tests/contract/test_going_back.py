@@ -6,10 +6,10 @@ import asyncio
 
 import pytest
 
-from executions.engine.calls import ModelReply, ModelRequest
-from executions.engine.errors import NotFound
-from executions.engine.states import ExecutionStatus, StepStatus
-from executions.threads import in_thread
+from executions.db_threads import in_thread
+from executions.engine.domain.calls import ModelReply, ModelRequest
+from executions.engine.domain.errors import NotFound
+from executions.engine.domain.states import ExecutionStatus, StepStatus
 from tests.contract.worlds import AnyWorld, PostgresWorld
 from tests.engine.world import Gate, document
 from tests.executions.going_back import keep_tables, restore_tables

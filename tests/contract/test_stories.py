@@ -10,24 +10,24 @@ from decimal import Decimal
 import pytest
 from pydantic import JsonValue
 
-from executions.engine import asking, parking
-from executions.engine.acceptance import Verdict
-from executions.engine.calls import ModelReply, ToolCall
-from executions.engine.errors import ModelError, NotWaiting, Superseded, Unavailable, VersionConflict
-from executions.engine.execution import Execution
-from executions.engine.in_memory_models import ScriptedModelClient
-from executions.engine.planner import in_order
+from executions.engine.domain.acceptance import Verdict
+from executions.engine.domain.calls import ModelReply, ToolCall
+from executions.engine.domain.errors import ModelError, NotWaiting, Superseded, Unavailable, VersionConflict
+from executions.engine.domain.execution import Execution
+from executions.engine.domain.states import CallStatus, ExecutionStatus, FailureCode
 from executions.engine.ports import Journal, Transition
-from executions.engine.reopening import retry
-from executions.engine.runner import ExecutionRunner
-from executions.engine.states import CallStatus, ExecutionStatus, FailureCode
+from executions.engine.runtime.runner import ExecutionRunner
+from executions.engine.testing.in_memory_models import ScriptedModelClient
+from executions.engine.transitions import backoff, clarification
+from executions.engine.transitions.planner import in_order
+from executions.engine.transitions.retry import retry
 from tests.contract.worlds import AnyWorld, MemoryWorld, PostgresWorld, without_ids
 from tests.engine.collections import collection, delivery, items, over
 from tests.engine.failing import too_long
 from tests.engine.verdicts import GIVEN_UP, NEEDS_REVISION, SATISFIED
 from tests.engine.world import LINE, Gate, document, invalid, question, reply
 from tests.engine.world import definition as define
-from workflows.definition import WorkflowDefinition
+from workflows.definitions.definition import WorkflowDefinition
 
 BUSY = ModelError(FailureCode.PROVIDER_UNAVAILABLE, "Busy.", transient=True)
 RESET = ModelError(FailureCode.PROVIDER_UNAVAILABLE, "Broke off.", transient=True, cut_off=True)
@@ -171,7 +171,7 @@ async def parked(world: AnyWorld) -> None:
         assert waiting.resume_at is not None
         assert waiting == await world.now()
         await world.ports.clock.sleep(0.2)
-        await world.decide(lambda execution, context: parking.resume(execution, context=context))
+        await world.decide(lambda execution, context: backoff.resume(execution, context=context))
     await world.runner("c").run()
 
 
@@ -185,7 +185,7 @@ async def outlived(world: AnyWorld) -> None:
         assert waiting.resume_at is not None
         left = (waiting.resume_at - world.ports.clock.now()).total_seconds()
         await world.ports.clock.sleep(max(left, 0) + 0.01)
-        await world.decide(lambda execution, context: parking.resume(execution, context=context))
+        await world.decide(lambda execution, context: backoff.resume(execution, context=context))
     await world.runner("d").run()
     calls = await world.ports.ledger.calls(world.execution_id, "one")
     assert [call.status.value for call in calls] == [
@@ -210,9 +210,9 @@ async def unanswered(world: AnyWorld) -> None:
         assert waiting == await world.now()
         assert waiting.deadline_at is not None
         await world.ports.clock.sleep(0.2)
-        await world.decide(lambda execution, context: asking.expire(execution, context=context))
+        await world.decide(lambda execution, context: clarification.expire(execution, context=context))
         with pytest.raises(NotWaiting):
-            await world.decide(lambda execution, context: asking.expire(execution, context=context))
+            await world.decide(lambda execution, context: clarification.expire(execution, context=context))
     failed = await world.now()
     assert failed.failure is not None
     assert failed.failure.code is FailureCode.QUESTION_EXPIRED

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from executions.engine.calls import Usage
-from executions.engine.changes import Change, Context
-from executions.engine.execution import Execution
-from executions.engine.in_memory_models import ScriptedModelClient
-from executions.engine.spending import Spent
-from executions.engine.states import ExecutionStatus
+from executions.engine.domain.budget_usage import Spent
+from executions.engine.domain.calls import Usage
+from executions.engine.domain.execution import Execution
+from executions.engine.domain.states import ExecutionStatus
+from executions.engine.testing.in_memory_models import ScriptedModelClient
+from executions.engine.transitions.core import Change, Context
 from tests.contract.worlds import AnyWorld, MemoryWorld, PostgresWorld
 from tests.engine.world import LINE, document
 

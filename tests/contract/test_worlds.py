@@ -11,12 +11,12 @@ from decimal import Decimal
 import pytest
 from uuid_utils.compat import uuid7
 
-from executions.engine import changes, claiming
-from executions.engine.calls import Call, CallKey
-from executions.engine.errors import IllegalTransition, NotFound, Superseded, VersionConflict
-from executions.engine.execution import Document, Execution, Pin
+from executions.engine.domain.calls import Call, CallKey
+from executions.engine.domain.errors import IllegalTransition, NotFound, Superseded, VersionConflict
+from executions.engine.domain.execution import Document, Execution, Pin
+from executions.engine.domain.states import CallKind, CallStatus, ExecutionStatus
 from executions.engine.ports import Transition
-from executions.engine.states import CallKind, CallStatus, ExecutionStatus
+from executions.engine.transitions import claims, core
 from tests.contract.worlds import AnyWorld, MemoryWorld, Nobody, PostgresWorld, without_ids
 from tests.engine.world import ASKING, FORK, LINE, SCHEMA, Gate, document, invalid, question
 
@@ -85,7 +85,7 @@ async def test_what_is_not_there_is_not_found(world_of: WorldOf) -> None:
         await world.ports.definitions.get("no-such", 1)
     with pytest.raises(NotFound):
         await world.ports.journal.commit(
-            Transition(execution_id=Nobody, epoch=None, decide=lambda execution, _: changes.Change(execution=execution))
+            Transition(execution_id=Nobody, epoch=None, decide=lambda execution, _: core.Change(execution=execution))
         )
 
 
@@ -119,8 +119,8 @@ async def test_a_refused_transition_leaves_nothing_behind(world_of: WorldOf) -> 
     key = CallKey(execution_id=world.execution_id, step_id="one", attempt=1, kind=CallKind.GENERATE)
     call = Call(key=key, model="p:m", request_hash="h", status=CallStatus.PENDING, started_at=datetime.now(UTC))
 
-    def refuse(execution: Execution, context: changes.Context) -> changes.Change:
-        return changes.complete_step(execution, "one", context=context)  # it has not begun
+    def refuse(execution: Execution, context: core.Context) -> core.Change:
+        return core.complete_step(execution, "one", context=context)  # it has not begun
 
     with pytest.raises(IllegalTransition):
         await world.ports.journal.commit(
@@ -141,8 +141,8 @@ async def test_a_refused_transition_leaves_nothing_behind(world_of: WorldOf) -> 
 async def test_a_runner_that_was_overtaken_is_refused(world_of: WorldOf) -> None:
     world = await _started(world_of)
 
-    def claimed_by(name: str) -> Callable[[Execution, changes.Context], changes.Change]:
-        return lambda execution, context: claiming.claim(execution, runner=name, max_recoveries=5, context=context)
+    def claimed_by(name: str) -> Callable[[Execution, core.Context], core.Change]:
+        return lambda execution, context: claims.claim(execution, runner=name, max_recoveries=5, context=context)
 
     first = await world.decide(claimed_by("a"))
     await world.decide(claimed_by("b"))
@@ -152,7 +152,7 @@ async def test_a_runner_that_was_overtaken_is_refused(world_of: WorldOf) -> None
             Transition(
                 execution_id=world.execution_id,
                 epoch=first.runner_epoch,
-                decide=lambda execution, context: changes.start_step(
+                decide=lambda execution, context: core.start_step(
                     execution, "one", model="m", pins=pins, context=context
                 ),
             )

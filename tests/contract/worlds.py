@@ -12,18 +12,19 @@ from django.contrib.auth.models import User
 from django.utils import timezone
 
 from access.services import claim_root_scope, ensure_user
-from executions import journal, models
-from executions.engine import changes
-from executions.engine.calls import Call
-from executions.engine.execution import Brief, Execution, ScopeRef
-from executions.engine.in_memory import FixedChance, InMemoryExecutionRepository
-from executions.engine.in_memory_models import InMemoryDrafts, ScriptedModelClient
-from executions.engine.planner import new_execution
+from executions import models
+from executions.composition import DatabaseClock, PostgresLedger, PublishedDefinitions
+from executions.db_threads import in_thread
+from executions.engine.domain.calls import Call
+from executions.engine.domain.execution import Brief, Execution, ScopeRef
 from executions.engine.ports import Ports, Transition
-from executions.journal import PostgresJournal
-from executions.repository import create_repositories
-from executions.threads import in_thread
-from executions.wiring import DatabaseClock, PostgresLedger, PublishedDefinitions
+from executions.engine.testing.in_memory import FixedChance, InMemoryExecutionRepository
+from executions.engine.testing.in_memory_models import InMemoryDrafts, ScriptedModelClient
+from executions.engine.transitions import core
+from executions.engine.transitions.planner import new_execution
+from executions.persistence.journal import journal
+from executions.persistence.journal.journal import PostgresJournal
+from executions.persistence.repositories import create_repositories
 from telemetry.models import ModelCall
 from tests.engine.world import World
 from tests.executions.going_back import keep_tables, restore_tables
@@ -96,9 +97,9 @@ class PostgresWorld(World):
             brief=brief,
             now=timezone.now(),
         )
-        journal.create(changes.create(replace(execution, requested_by=user.pk, requested_by_name="ann")))
+        journal.create(core.create(replace(execution, requested_by=user.pk, requested_by_name="ann")))
 
-    async def decide(self, decide: Callable[[Execution, changes.Context], changes.Change]) -> Execution:
+    async def decide(self, decide: Callable[[Execution, core.Context], core.Change]) -> Execution:
         """Do what a person does."""
         return await self.ports.journal.commit(Transition(execution_id=self.execution_id, epoch=None, decide=decide))
 

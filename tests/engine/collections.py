@@ -6,9 +6,9 @@ from typing import Any
 
 from pydantic import JsonValue
 
-from executions.engine.calls import ModelReply, ToolCall
+from executions.engine.domain.calls import ModelReply, ToolCall
 from tests.engine.world import definition, reply
-from workflows.definition import WorkflowDefinition
+from workflows.definitions.definition import WorkflowDefinition
 
 
 def collection(name: str, **item: Any) -> dict[str, Any]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from executions.engine import parking
-from executions.engine.errors import ModelError
-from executions.engine.execution import Execution
-from executions.engine.in_memory import ManualClock
-from executions.engine.states import FailureCode
+from executions.engine.domain.errors import ModelError
+from executions.engine.domain.execution import Execution
+from executions.engine.domain.states import FailureCode
+from executions.engine.testing.in_memory import ManualClock
+from executions.engine.transitions import backoff
 from tests.engine.world import World
 
 
@@ -35,7 +35,7 @@ def clock(world: World) -> ManualClock:
 
 async def resume(world: World) -> Execution:
     """Do what the sweep does."""
-    return await world.decide(lambda execution, context: parking.resume(execution, context=context))
+    return await world.decide(lambda execution, context: backoff.resume(execution, context=context))
 
 
 def tries(world: World) -> list[tuple[int, int, str]]:

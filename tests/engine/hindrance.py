@@ -7,11 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from uuid import UUID
 
-from executions.engine.calls import Call
-from executions.engine.execution import Execution
-from executions.engine.in_memory import InMemoryJournal, InMemoryLedger
+from executions.engine.domain.calls import Call
+from executions.engine.domain.execution import Execution
+from executions.engine.domain.states import CallStatus
 from executions.engine.ports import Transition
-from executions.engine.states import CallStatus
+from executions.engine.testing.in_memory import InMemoryJournal, InMemoryLedger
 from tests.engine.world import World
 
 

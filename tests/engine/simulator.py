@@ -17,23 +17,23 @@ from random import Random
 from typing import Any
 from uuid import UUID
 
-from executions.engine import asking, budgets, parking
-from executions.engine.acceptance import Verdict
-from executions.engine.calls import VERDICT, Call, ModelReply, ModelRequest, Usage
-from executions.engine.errors import Conflict, ModelError, NotItsTurn, Superseded
-from executions.engine.events import ProgressEvent
-from executions.engine.execution import Document, Execution, Step
-from executions.engine.in_memory_models import FreeTurn, ScriptedModelClient
+from executions.engine.domain.acceptance import Verdict
+from executions.engine.domain.budget_usage import spent_by
+from executions.engine.domain.calls import VERDICT, Call, ModelReply, ModelRequest, Usage
+from executions.engine.domain.errors import Conflict, ModelError, NotItsTurn, Superseded
+from executions.engine.domain.events import ProgressEvent
+from executions.engine.domain.execution import Document, Execution, Step
+from executions.engine.domain.states import ENDED, CallStatus, ExecutionStatus, FailureCode, StepStatus, WaitingOn
 from executions.engine.ports import Heard, Ports, Repositories, Transition
-from executions.engine.runner import ExecutionRunner
-from executions.engine.spending import spent_by
-from executions.engine.states import ENDED, CallStatus, ExecutionStatus, FailureCode, StepStatus, WaitingOn
+from executions.engine.runtime.runner import ExecutionRunner
+from executions.engine.testing.in_memory_models import FreeTurn, ScriptedModelClient
+from executions.engine.transitions import backoff, budgets, clarification
 from tests.engine.collections import collection, items, over
 from tests.engine.test_hindsight import shown
 from tests.engine.verdicts import GIVEN_UP, NEEDS_REVISION, SATISFIED
 from tests.engine.world import ASKING, FORK, LINE, World, definition, document, invalid, question, reply
-from workflows.budget import Budget
-from workflows.definition import WorkflowDefinition
+from workflows.definitions.budget import Budget
+from workflows.definitions.definition import WorkflowDefinition
 
 AT_MOST = Decimal("0.10")  # that a call costs
 MOST_DECISIONS = 3  # about one step
@@ -440,9 +440,9 @@ class Simulation:
         self.world.journal.clock.advance(61.0)
         now = self.world.journal.clock.now()
         if self.stored.resume_at is not None and self.stored.resume_at <= now:
-            await self.world.decide(lambda execution, context: parking.resume(execution, context=context))
+            await self.world.decide(lambda execution, context: backoff.resume(execution, context=context))
         if self.stored.deadline_at is not None and self.stored.deadline_at <= now:
-            await self.world.decide(lambda execution, context: asking.expire(execution, context=context))
+            await self.world.decide(lambda execution, context: clarification.expire(execution, context=context))
 
     async def _cancel(self) -> None:
         self.told.append("somebody cancels")

@@ -6,10 +6,10 @@ import asyncio
 
 import pytest
 
-from executions.engine import changes
-from executions.engine.acceptance import Verdict
-from executions.engine.errors import NotFound, NotWaiting, VersionConflict
-from executions.engine.states import CallKind, ExecutionStatus, FailureCode, StepStatus, WaitingOn
+from executions.engine.domain.acceptance import Verdict
+from executions.engine.domain.errors import NotFound, NotWaiting, VersionConflict
+from executions.engine.domain.states import CallKind, ExecutionStatus, FailureCode, StepStatus, WaitingOn
+from executions.engine.transitions import core
 from tests.engine.collections import collection, items, over
 from tests.engine.world import Gate, Reply, World, definition, document, invalid
 
@@ -178,7 +178,7 @@ async def test_a_retry_waits_for_an_open_decision_again_and_buys_nothing() -> No
     world = await World(GATED).start()
     await world.run()
     for _ in range(2):
-        await world.decide(lambda execution, context: changes.cancel(execution, context=context))
+        await world.decide(lambda execution, context: core.cancel(execution, context=context))
         again = await world.retry()
         assert (again.status, again.waiting_on) == (ExecutionStatus.WAITING, (WaitingOn.ACCEPTANCE,))
         retried, needed, waiting = world.journal.log[world.execution_id][-3:]

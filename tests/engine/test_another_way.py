@@ -6,11 +6,11 @@ import asyncio
 
 import pytest
 
-from executions.engine.errors import ModelError
-from executions.engine.states import CallStatus, ExecutionStatus, FailureCode, StepStatus
+from executions.engine.domain.errors import ModelError
+from executions.engine.domain.states import CallStatus, ExecutionStatus, FailureCode, StepStatus
 from tests.engine.failing import busy, clock, resume, too_long
 from tests.engine.world import Gate, Reply, World, definition, document, invalid
-from workflows.definition import WorkflowDefinition
+from workflows.definitions.definition import WorkflowDefinition
 
 LONG = "The brief says so. " * 500
 

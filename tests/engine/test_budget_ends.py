@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 
-from executions.engine.errors import ModelError
-from executions.engine.states import ExecutionStatus, FailureCode, StepStatus
+from executions.engine.domain.errors import ModelError
+from executions.engine.domain.states import ExecutionStatus, FailureCode, StepStatus
 from tests.engine.world import FORK, Gate, World, invalid
-from workflows.budget import Budget
+from workflows.definitions.budget import Budget
 
 
 async def test_a_call_that_fits_no_budget_is_not_made_when_the_execution_ends_with_that() -> None:

@@ -12,17 +12,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from executions.engine import budgets, changes
-from executions.engine.calls import ModelReply, ModelRequest, Usage, most_tokens
-from executions.engine.errors import IllegalTransition, ModelError
-from executions.engine.execution import Execution
-from executions.engine.in_memory_models import ScriptedModelClient
-from executions.engine.spending import spent_by
-from executions.engine.states import ExecutionStatus, FailureCode, StepStatus, WaitingOn
+from executions.engine.domain.budget_usage import spent_by
+from executions.engine.domain.calls import ModelReply, ModelRequest, Usage, most_tokens
+from executions.engine.domain.errors import IllegalTransition, ModelError
+from executions.engine.domain.execution import Execution
+from executions.engine.domain.states import ExecutionStatus, FailureCode, StepStatus, WaitingOn
+from executions.engine.testing.in_memory_models import ScriptedModelClient
+from executions.engine.transitions import budgets, core
 from tests.engine.failing import busy, clock, resume
 from tests.engine.world import FORK, LINE, Gate, Reply, World, definition, document, invalid
-from workflows.budget import Budget
-from workflows.definition import WorkflowDefinition
+from workflows.definitions.budget import Budget
+from workflows.definitions.definition import WorkflowDefinition
 
 WIDE = definition(*({"id": f"s{number}"} for number in range(12)))
 
@@ -280,8 +280,8 @@ async def test_a_change_without_a_budget_asks_for_no_sums() -> None:
         raise AssertionError("it summed up")
 
     execution = await world.now()
-    started = changes.Change(execution=execution)
-    context = changes.Context(now=clock(world).now(), spent=asked)
+    started = core.Change(execution=execution)
+    context = core.Context(now=clock(world).now(), spent=asked)
     await world.run()
     call = next(iter(world.ledger.rows.values()))
     assert budgets.within(started, "one", call, context=context) is started

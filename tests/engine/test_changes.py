@@ -10,15 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from uuid_utils.compat import uuid7
 
-from executions.engine import asking, changes, claiming
-from executions.engine.changes import Change, Context
-from executions.engine.clarification import QuestionDraft
-from executions.engine.errors import EngineError, FieldError
-from executions.engine.events import Event, EventType, ProgressEvent
-from executions.engine.execution import Document, Execution, Failure, ScopeRef
-from executions.engine.planner import new_execution, ready_steps
-from executions.engine.stamping import stamp
-from executions.engine.states import (
+from executions.engine.domain.clarification import QuestionDraft
+from executions.engine.domain.errors import EngineError, FieldError
+from executions.engine.domain.events import Event, EventType, ProgressEvent
+from executions.engine.domain.execution import Document, Execution, Failure, ScopeRef
+from executions.engine.domain.states import (
     ENDED,
     EXECUTION_TRANSITIONS,
     STEP_TRANSITIONS,
@@ -28,6 +24,10 @@ from executions.engine.states import (
     FailureCode,
     StepStatus,
 )
+from executions.engine.transitions import claims, clarification, core
+from executions.engine.transitions.core import Change, Context
+from executions.engine.transitions.numbering import stamp
+from executions.engine.transitions.planner import new_execution, ready_steps
 from tests.engine.world import FORK, SCHEMA
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -50,17 +50,17 @@ CONTEXT = Context(now=NOW, document=DOCUMENT)
 
 Happening = Callable[[Execution, str], Change]
 HAPPENINGS: dict[str, Happening] = {
-    "claim": lambda execution, _: claiming.claim(execution, runner="a", max_recoveries=5, context=CONTEXT),
-    "release": lambda execution, _: claiming.release(execution, context=CONTEXT),
-    "start": lambda execution, step: changes.start_step(execution, step, model="m", pins=(), context=CONTEXT),
-    "remediate": lambda execution, step: changes.remediate(execution, step, violations=FAULTS, context=CONTEXT),
-    "complete": lambda execution, step: changes.complete_step(execution, step, context=CONTEXT),
-    "fail": lambda execution, step: changes.fail_step(execution, step, FAILURE, context=CONTEXT),
-    "ask": lambda execution, step: asking.ask(execution, step, questions=ASKED, context=CONTEXT),
-    "answer": lambda execution, step: asking.answer(
+    "claim": lambda execution, _: claims.claim(execution, runner="a", max_recoveries=5, context=CONTEXT),
+    "release": lambda execution, _: claims.release(execution, context=CONTEXT),
+    "start": lambda execution, step: core.start_step(execution, step, model="m", pins=(), context=CONTEXT),
+    "remediate": lambda execution, step: core.remediate(execution, step, violations=FAULTS, context=CONTEXT),
+    "complete": lambda execution, step: core.complete_step(execution, step, context=CONTEXT),
+    "fail": lambda execution, step: core.fail_step(execution, step, FAILURE, context=CONTEXT),
+    "ask": lambda execution, step: clarification.ask(execution, step, questions=ASKED, context=CONTEXT),
+    "answer": lambda execution, step: clarification.answer(
         execution, step, {"How many?": "Twelve"}, answered_by="ann", context=CONTEXT
     ),
-    "cancel": lambda execution, _: changes.cancel(execution, context=CONTEXT),
+    "cancel": lambda execution, _: core.cancel(execution, context=CONTEXT),
 }
 #: Cancels are rare, or few stories would get far.
 STORIES = st.lists(
@@ -88,7 +88,7 @@ def may_happen(execution: Execution, name: str, step_id: str) -> bool:
 @given(story=STORIES)
 def test_every_story_keeps_the_tables_the_numbers_and_the_sense(story: list[tuple[str, str]]) -> None:
     accepted = fresh()
-    execution, log = stamp(changes.create(accepted), current=replace(accepted, version=0), now=NOW)
+    execution, log = stamp(core.create(accepted), current=replace(accepted, version=0), now=NOW)
     for name, letter in [("claim", "l"), *story]:
         if not may_happen(execution, name, STEPS[letter]):
             continue
@@ -149,52 +149,52 @@ def check_log(execution: Execution, log: tuple[ProgressEvent, ...]) -> None:
 
 
 def _waiting() -> Execution:
-    execution = claiming.claim(fresh(), runner="a", max_recoveries=5, context=CONTEXT).execution
+    execution = claims.claim(fresh(), runner="a", max_recoveries=5, context=CONTEXT).execution
     for step in ("left", "right"):
-        execution = changes.start_step(execution, step, model="m", pins=(), context=CONTEXT).execution
-        execution = asking.ask(execution, step, questions=ASKED, context=CONTEXT).execution
+        execution = core.start_step(execution, step, model="m", pins=(), context=CONTEXT).execution
+        execution = clarification.ask(execution, step, questions=ASKED, context=CONTEXT).execution
     return execution
 
 
 def test_an_execution_waits_only_when_nothing_else_goes_on() -> None:
     execution = _waiting()
     assert execution.status is ExecutionStatus.WAITING
-    answered = asking.answer(execution, "left", {"left.1.1": "x"}, answered_by="ann", context=CONTEXT)
+    answered = clarification.answer(execution, "left", {"left.1.1": "x"}, answered_by="ann", context=CONTEXT)
     assert [event.event_type.value for event in answered.events] == ["clarification_answered", "execution_resumed"]
-    again = asking.answer(answered.execution, "right", {"right.1.1": "x"}, answered_by="ann", context=CONTEXT)
+    again = clarification.answer(answered.execution, "right", {"right.1.1": "x"}, answered_by="ann", context=CONTEXT)
     assert [event.event_type.value for event in again.events] == ["clarification_answered"]
 
 
 def test_nothing_starts_after_a_failure() -> None:
-    execution = claiming.claim(fresh(), runner="a", max_recoveries=5, context=CONTEXT).execution
+    execution = claims.claim(fresh(), runner="a", max_recoveries=5, context=CONTEXT).execution
     assert [step.step_id for step in ready_steps(execution)] == ["left", "right"]
-    execution = changes.start_step(execution, "left", model="m", pins=(), context=CONTEXT).execution
+    execution = core.start_step(execution, "left", model="m", pins=(), context=CONTEXT).execution
     failed = StepStatus.FAILED
     execution = execution.with_step(replace(execution.steps["left"], status=failed, failure=FAILURE))
     assert ready_steps(execution) == ()
 
 
 def test_a_step_that_asks_after_another_has_failed_is_skipped() -> None:
-    execution = claiming.claim(fresh(), runner="a", max_recoveries=5, context=CONTEXT).execution
+    execution = claims.claim(fresh(), runner="a", max_recoveries=5, context=CONTEXT).execution
     for step in ("left", "right"):
-        execution = changes.start_step(execution, step, model="m", pins=(), context=CONTEXT).execution
-    execution = changes.fail_step(execution, "left", FAILURE, context=CONTEXT).execution
+        execution = core.start_step(execution, step, model="m", pins=(), context=CONTEXT).execution
+    execution = core.fail_step(execution, "left", FAILURE, context=CONTEXT).execution
     assert execution.status is ExecutionStatus.RUNNING  # the other is still at work
-    ended = asking.ask(execution, "right", questions=ASKED, context=CONTEXT).execution
+    ended = clarification.ask(execution, "right", questions=ASKED, context=CONTEXT).execution
     assert ended.status is ExecutionStatus.FAILED
     assert ended.steps["right"].status is StepStatus.SKIPPED
 
 
 def test_a_cancel_stops_every_step_and_gives_up_every_call() -> None:
-    change = changes.cancel(_waiting(), context=CONTEXT)
+    change = core.cancel(_waiting(), context=CONTEXT)
     assert change.discard_pending_calls
     assert {step.status for step in change.execution.steps.values()} == {StepStatus.CANCELLED}
     assert [event.event_type.value for event in change.events] == [*["step_cancelled"] * 3, "complete"]
 
 
 def test_a_claim_raises_the_epoch_every_time() -> None:
-    first = claiming.claim(fresh(), runner="a", max_recoveries=5, context=CONTEXT)
-    second = claiming.claim(first.execution, runner="b", max_recoveries=5, context=CONTEXT)
+    first = claims.claim(fresh(), runner="a", max_recoveries=5, context=CONTEXT)
+    second = claims.claim(first.execution, runner="b", max_recoveries=5, context=CONTEXT)
     assert (first.execution.runner_epoch, second.execution.runner_epoch) == (1, 2)
     assert [event.event_type.value for event in first.events] == ["execution_started"]
     assert second.events == ()

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import JsonValue
 
-from executions.engine.answers import NOTHING, check_answers, misfit, question_faults
-from executions.engine.clarification import (
+from executions.engine.domain.answer_validation import NOTHING, check_answers, misfit, question_faults
+from executions.engine.domain.clarification import (
     MAX_NUMBER,
     MAX_TEXT,
     AnswerType,
@@ -21,7 +21,7 @@ from executions.engine.clarification import (
     QuestionDraft,
     number_questions,
 )
-from executions.engine.errors import InvalidAnswers
+from executions.engine.domain.errors import InvalidAnswers
 from tests.engine.test_replies import JSON
 
 CHOICES = ({"value": "a", "label": "Alpha"}, {"value": "b", "label": "Beta"}, {"value": "c", "label": "Gamma"})

@@ -12,15 +12,15 @@ from django.contrib.auth.validators import UnicodeUsernameValidator
 from django.core.exceptions import ValidationError
 from pydantic import JsonValue
 
-from executions.engine import asking, changes
-from executions.engine.clarification import BY_DEADLINE
-from executions.engine.errors import IllegalTransition, NotWaiting
-from executions.engine.execution import Execution, step_transition, with_moments
-from executions.engine.states import ExecutionStatus, FailureCode, Limit, StepStatus
+from executions.engine.domain.clarification import BY_DEADLINE
+from executions.engine.domain.errors import IllegalTransition, NotWaiting
+from executions.engine.domain.execution import Execution, step_transition, with_moments
+from executions.engine.domain.states import ExecutionStatus, FailureCode, Limit, StepStatus
+from executions.engine.transitions import clarification, core
 from tests.engine.collections import collection, items, over
 from tests.engine.failing import clock
 from tests.engine.world import Gate, World, definition, document, question, reply
-from workflows.definition import WorkflowDefinition
+from workflows.definitions.definition import WorkflowDefinition
 
 SECONDS = 60
 
@@ -33,7 +33,7 @@ def asking_until(on_deadline: str, **more: Any) -> WorkflowDefinition:
 
 async def expire(world: World) -> Execution:
     """Do what the sweep does."""
-    return await world.decide(lambda execution, context: asking.expire(execution, context=context))
+    return await world.decide(lambda execution, context: clarification.expire(execution, context=context))
 
 
 async def waiting(on_deadline: str, **asked: Any) -> World:
@@ -250,7 +250,7 @@ async def test_an_item_whose_question_expires_is_left_out_where_the_workflow_goe
 
 async def test_nothing_else_fails_a_step_that_waits_for_answers() -> None:
     world = await waiting("fail")
-    execution = changes.go_on(changes.Change(execution=await world.now()), changes.Context(now=clock(world).now()))
+    execution = core.go_on(core.Change(execution=await world.now()), core.Context(now=clock(world).now()))
     for status in (StepStatus.FAILED, StepStatus.COMPLETED, StepStatus.REMEDIATING):
         with pytest.raises(IllegalTransition):
             step_transition(execution.execution, "one", status, now=clock(world).now())
@@ -282,13 +282,13 @@ async def test_answers_are_about_the_round_that_they_name() -> None:
     await world.answer("one", {"one.1.1": "Ann"})
     step = (await world.run("b")).steps["one"]
     for again in ({"one.1.1": "Ann"}, {"Who?": "Ann"}):
-        assert asking.is_answered_so(step, again)
+        assert clarification.is_answered_so(step, again)
     for other in ({"one.1.1": "Bob"}, {"Who?": "Bob"}):
-        assert not asking.is_answered_so(step, other)
+        assert not clarification.is_answered_so(step, other)
         with pytest.raises(NotWaiting):
             await world.answer("one", other)
     for open_one in ({"one.2.1": "Monday"}, {"When?": "Monday"}, {}):
-        assert not asking.is_answered_so(step, open_one)
+        assert not clarification.is_answered_so(step, open_one)
     assert (await world.answer("one", {"When?": "Monday"})).steps["one"].rounds[1].answers == {"one.2.1": "Monday"}
 
 
@@ -309,7 +309,7 @@ async def test_the_same_answers_are_the_same_however_they_are_said() -> None:
         {"one.1.1": ["a", "c"], "How many?": None},
     )
     for again in same:
-        assert asking.is_answered_so(step, again)
+        assert clarification.is_answered_so(step, again)
     others: tuple[dict[str, JsonValue], ...] = (
         {},
         {"one.1.1": ["a"]},
@@ -317,4 +317,4 @@ async def test_the_same_answers_are_the_same_however_they_are_said() -> None:
         {"one.1.1": ["a", "c"], "x": 1},
     )
     for other in others:
-        assert not asking.is_answered_so(step, other)
+        assert not clarification.is_answered_so(step, other)

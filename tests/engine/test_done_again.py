@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from executions.engine import changes
-from executions.engine.acceptance import Verdict
-from executions.engine.errors import IllegalTransition, ModelError
-from executions.engine.execution import Execution
-from executions.engine.states import ExecutionStatus, FailureCode, StepStatus
+from executions.engine.domain.acceptance import Verdict
+from executions.engine.domain.errors import IllegalTransition, ModelError
+from executions.engine.domain.execution import Execution
+from executions.engine.domain.states import ExecutionStatus, FailureCode, StepStatus
+from executions.engine.transitions import core
 from tests.engine.collections import collection, items, over
 from tests.engine.world import Gate, World, definition, document, question
 
@@ -107,7 +107,7 @@ async def test_a_step_whose_dependent_is_at_work_fails_once() -> None:
     running = asyncio.create_task(world.run())
     await gate.under_way()
     left_out = await world.decide(
-        lambda execution, context: changes.leave_out(changes.Change(execution=execution), "design@pay", context=context)
+        lambda execution, context: core.leave_out(core.Change(execution=execution), "design@pay", context=context)
     )
     assert left_out.steps["check@pay"].status is StepStatus.RUNNING
     gate.opened.set()

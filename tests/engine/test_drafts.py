@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from executions.engine.in_memory_models import InMemoryDrafts
+from executions.engine.testing.in_memory_models import InMemoryDrafts
 from tests.engine.world import World, definition, document, invalid
 
 

@@ -8,19 +8,19 @@ from typing import Any
 
 import pytest
 
-from executions.engine.acceptance import Verdict
-from executions.engine.calls import ModelReply, ModelRequest
-from executions.engine.dry_run import Script
-from executions.engine.execution import Execution
-from executions.engine.in_memory_models import ScriptedModelClient
-from executions.engine.planner import DRY_RUN, new_execution
-from executions.engine.states import ExecutionStatus, FailureCode, WaitingOn
-from executions.llm.rehearsal import RehearsalModel
+from executions.engine.domain.acceptance import Verdict
+from executions.engine.domain.calls import ModelReply, ModelRequest
+from executions.engine.domain.dry_run import Script
+from executions.engine.domain.execution import Execution
+from executions.engine.domain.states import ExecutionStatus, FailureCode, WaitingOn
+from executions.engine.testing.in_memory_models import ScriptedModelClient
+from executions.engine.transitions.planner import DRY_RUN, new_execution
+from executions.llm.rehearsal.model import RehearsalModel
 from tests.engine.collections import collection, items, over
 from tests.engine.failing import clock, resume
 from tests.engine.world import LINE, Gate, World, definition, document
 from tests.llm.heard import ignore
-from workflows.definition import WorkflowDefinition
+from workflows.definitions.definition import WorkflowDefinition
 
 
 async def dry(flow: WorkflowDefinition, **script: Any) -> World:

@@ -7,13 +7,13 @@ from dataclasses import replace
 import pytest
 from uuid_utils.compat import uuid7
 
-from executions.engine.errors import ModelError
-from executions.engine.events import EventType
-from executions.engine.execution import Document
-from executions.engine.states import CallKind, CallStatus, ExecutionStatus, FailureCode, StepStatus
+from executions.engine.domain.errors import ModelError
+from executions.engine.domain.events import EventType
+from executions.engine.domain.execution import Document
+from executions.engine.domain.states import CallKind, CallStatus, ExecutionStatus, FailureCode, StepStatus
 from tests.engine.world import SCHEMA, World, definition, document, invalid, question, reply
-from workflows.definition import WorkflowDefinition
-from workflows.parser import parse_definition
+from workflows.definitions.definition import WorkflowDefinition
+from workflows.definitions.parser import parse_definition
 
 
 def of_scope() -> WorkflowDefinition:

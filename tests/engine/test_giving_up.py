@@ -6,17 +6,17 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from executions.engine import claiming
-from executions.engine.changes import Change, Context
-from executions.engine.execution import Execution
-from executions.engine.states import CallStatus, ExecutionStatus, FailureCode, StepStatus
+from executions.engine.domain.execution import Execution
+from executions.engine.domain.states import CallStatus, ExecutionStatus, FailureCode, StepStatus
+from executions.engine.transitions import claims
+from executions.engine.transitions.core import Change, Context
 from tests.engine.world import FORK, LINE, Gate, World, document
 
 
 async def lost(world: World, *names: str) -> Execution:
     """Have runners claim the execution one after the other, and be lost at once."""
     for name in names:
-        await world.decide(decision(claiming.claim, runner=name, max_recoveries=5))
+        await world.decide(decision(claims.claim, runner=name, max_recoveries=5))
     return await world.now()
 
 
@@ -64,5 +64,5 @@ async def test_handing_back_is_no_loss() -> None:
     world = await World(LINE).start()
     for name in "abcdefgh":
         await lost(world, name)
-        execution = await world.decide(lambda execution, context: claiming.release(execution, context=context))
+        execution = await world.decide(lambda execution, context: claims.release(execution, context=context))
     assert (execution.status, execution.recoveries) == (ExecutionStatus.RUNNING, 0)

@@ -7,13 +7,13 @@ from datetime import timedelta
 
 import pytest
 
-from executions.engine.acceptance import Verdict
-from executions.engine.attempts import Attempts
-from executions.engine.errors import FieldError, ModelError
-from executions.engine.execution import Pin
-from executions.engine.hindsight import Began, Sent, sent_in
-from executions.engine.papers import Papers
-from executions.engine.states import FailureCode
+from executions.engine.domain.acceptance import Verdict
+from executions.engine.domain.errors import FieldError, ModelError
+from executions.engine.domain.execution import Pin
+from executions.engine.domain.states import FailureCode
+from executions.engine.runtime.attempts import Attempts
+from executions.engine.runtime.document_cache import Papers
+from executions.engine.runtime.prompt_replay import Began, Sent, sent_in
 from tests.engine.failing import busy, clock, too_long
 from tests.engine.verdicts import GIVEN_UP, NEEDS_REVISION, SATISFIED
 from tests.engine.world import Reply, World, definition, document, invalid, question, reply

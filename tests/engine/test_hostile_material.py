@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from uuid_utils.compat import uuid7
 
-from executions.engine.calls import ModelRequest
-from executions.engine.clarification import ClarificationRound, Question
-from executions.engine.errors import FieldError
-from executions.engine.execution import Document
-from executions.engine.prompts import CHARACTERS_PER_TOKEN, Given, Rejected, build_request
+from executions.engine.domain.calls import ModelRequest
+from executions.engine.domain.clarification import ClarificationRound, Question
+from executions.engine.domain.errors import FieldError
+from executions.engine.domain.execution import Document
+from executions.engine.prompting.prompts import CHARACTERS_PER_TOKEN, Given, Rejected, build_request
 from tests.engine.world import LINE
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

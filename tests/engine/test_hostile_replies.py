@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import JsonValue
 
-from executions.engine.calls import FinishReason, ModelReply, ToolCall
-from executions.engine.replies import (
+from executions.engine.domain.calls import FinishReason, ModelReply, ToolCall
+from executions.engine.domain.states import ExecutionStatus, FailureCode
+from executions.engine.prompting.replies import (
     MAX_DEPTH,
     MAX_VIOLATIONS,
     Questions,
@@ -20,11 +21,10 @@ from executions.engine.replies import (
     Violations,
     parse_reply,
 )
-from executions.engine.states import ExecutionStatus, FailureCode
 from tests.engine.world import SCHEMA, World, document, question, reply
-from workflows.definition import DefinitionError
-from workflows.faults import storable
-from workflows.parser import parse_definition
+from workflows.definitions.definition import DefinitionError
+from workflows.definitions.parser import parse_definition
+from workflows.errors import storable
 
 OPEN = {"type": "object"}  # a schema that lets everything through
 ANYTHING = st.recursive(

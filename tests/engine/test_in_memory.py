@@ -8,13 +8,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from uuid_utils.compat import uuid7
 
-from executions.engine import changes
-from executions.engine.calls import Call, CallKey, sum_calls
-from executions.engine.errors import IllegalTransition, NotFound, VersionConflict
-from executions.engine.execution import Document, Execution
-from executions.engine.in_memory import InMemoryDocumentRepository, InMemoryLedger, ManualClock
+from executions.engine.domain.calls import Call, CallKey, sum_calls
+from executions.engine.domain.errors import IllegalTransition, NotFound, VersionConflict
+from executions.engine.domain.execution import Document, Execution
+from executions.engine.domain.states import CallKind, CallStatus
 from executions.engine.ports import Transition
-from executions.engine.states import CallKind, CallStatus
+from executions.engine.testing.in_memory import InMemoryDocumentRepository, InMemoryLedger, ManualClock
+from executions.engine.transitions import core
 from tests.engine.world import SCHEMA, World, document
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -45,8 +45,8 @@ async def test_a_refused_transition_leaves_neither_call_nor_event_nor_version() 
     before = await world.now()
     key = replace(CALL.key, execution_id=world.execution_id)
 
-    def refuse(execution: Execution, context: changes.Context) -> changes.Change:
-        return changes.remediate(execution, "one", violations=(), context=context)  # it has not begun
+    def refuse(execution: Execution, context: core.Context) -> core.Change:
+        return core.remediate(execution, "one", violations=(), context=context)  # it has not begun
 
     with pytest.raises(IllegalTransition):
         await world.journal.commit(

@@ -9,9 +9,9 @@ from uuid import uuid5
 
 import pytest
 
-from executions.engine.calls import ModelReply, ModelRequest
-from executions.engine.errors import ModelError
-from executions.engine.states import ExecutionStatus, FailureCode, StepStatus
+from executions.engine.domain.calls import ModelReply, ModelRequest
+from executions.engine.domain.errors import ModelError
+from executions.engine.domain.states import ExecutionStatus, FailureCode, StepStatus
 from tests.engine.collections import collection, delivery, items, over
 from tests.engine.world import Reply, World, definition, document
 

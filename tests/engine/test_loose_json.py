@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from executions.engine.calls import ToolCall
-from executions.engine.loose_json import NotJson, objects_in, parse
-from executions.engine.replies import Outcome, ValidDocument, Violations, parse_reply
+from executions.engine.domain.calls import ToolCall
+from executions.engine.prompting.lenient_json import NotJson, objects_in, parse
+from executions.engine.prompting.replies import Outcome, ValidDocument, Violations, parse_reply
 from tests.engine.world import SCHEMA, reply
 
 GOOD: dict[str, Any] = {"title": "T", "points": ["a, }", 'b ] " ```json {', "c\\"]}

@@ -7,12 +7,12 @@ from datetime import timedelta
 
 import pytest
 
-from executions.engine import parking
-from executions.engine.errors import IllegalTransition, ModelError, NotWaiting
-from executions.engine.in_memory_models import ScriptedModelClient
-from executions.engine.retries import was_withdrawn
-from executions.engine.spending import spent_by
-from executions.engine.states import ExecutionStatus, FailureCode, StepStatus, WaitingOn
+from executions.engine.domain.budget_usage import spent_by
+from executions.engine.domain.errors import IllegalTransition, ModelError, NotWaiting
+from executions.engine.domain.retries import was_withdrawn
+from executions.engine.domain.states import ExecutionStatus, FailureCode, StepStatus, WaitingOn
+from executions.engine.testing.in_memory_models import ScriptedModelClient
+from executions.engine.transitions import backoff
 from tests.engine.failing import busy, clock, resume, tries
 from tests.engine.world import FORK, Gate, World, definition, document, invalid, question
 
@@ -152,7 +152,7 @@ async def test_a_parked_step_is_skipped_when_another_fails() -> None:
 async def test_a_call_may_be_tried_again_only_by_a_step_that_is_at_work() -> None:
     world = await World().start()
     with pytest.raises(IllegalTransition):
-        await world.decide(lambda execution, context: parking.try_again(execution, "one", lost=(), context=context))
+        await world.decide(lambda execution, context: backoff.try_again(execution, "one", lost=(), context=context))
 
 
 async def test_a_call_whose_turn_is_far_off_is_withdrawn_and_counts_for_nothing() -> None:

@@ -9,15 +9,15 @@ from typing import Any
 
 import pytest
 
-from executions.engine.calls import ModelReply, ModelRequest
-from executions.engine.errors import ModelError
-from executions.engine.execution import Execution
-from executions.engine.in_memory_models import ScriptedModelClient
-from executions.engine.spending import spent_by
-from executions.engine.states import CallStatus, ExecutionStatus, FailureCode, WaitingOn
+from executions.engine.domain.budget_usage import spent_by
+from executions.engine.domain.calls import ModelReply, ModelRequest
+from executions.engine.domain.errors import ModelError
+from executions.engine.domain.execution import Execution
+from executions.engine.domain.states import CallStatus, ExecutionStatus, FailureCode, WaitingOn
+from executions.engine.testing.in_memory_models import ScriptedModelClient
 from tests.engine.failing import busy, clock, late, resume
 from tests.engine.world import LINE, Reply, World, definition, document, invalid
-from workflows.definition import WorkflowDefinition
+from workflows.definitions.definition import WorkflowDefinition
 
 REFUSED = ModelError(FailureCode.PROVIDER_UNAVAILABLE, "Could not be reached.", transient=True)
 RESET = ModelError(FailureCode.PROVIDER_UNAVAILABLE, "Broke off.", transient=True, cut_off=True)

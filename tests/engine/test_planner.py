@@ -8,8 +8,8 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from executions.engine.calls import ModelReply, ModelRequest
-from executions.engine.states import ExecutionStatus, StepStatus
+from executions.engine.domain.calls import ModelReply, ModelRequest
+from executions.engine.domain.states import ExecutionStatus, StepStatus
 from tests.engine.world import World, definition, document
 
 

@@ -7,13 +7,13 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
-from executions.engine.calls import Material, ModelRequest
-from executions.engine.execution import Document
-from executions.engine.prompts import Given, build_request
-from executions.engine.states import ExecutionStatus
+from executions.engine.domain.calls import Material, ModelRequest
+from executions.engine.domain.execution import Document
+from executions.engine.domain.states import ExecutionStatus
+from executions.engine.prompting.prompts import Given, build_request
 from tests.engine.verdicts import SATISFIED
 from tests.engine.world import ASKING, LINE, World, definition, document
-from workflows.definition import StepDefinition
+from workflows.definitions.definition import StepDefinition
 
 
 def _request(brief: str = "The brief.", **more: Any) -> ModelRequest:

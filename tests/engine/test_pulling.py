@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from executions.engine.domain.states import ExecutionStatus, StepStatus
 from executions.engine.ports import Transition
-from executions.engine.states import ExecutionStatus, StepStatus
 from tests.engine.hindrance import hinder
 from tests.engine.test_changes import DOCUMENT as PAPER
 from tests.engine.world import FORK, LINE, World

@@ -9,10 +9,10 @@ from uuid import UUID
 import pytest
 from pydantic import JsonValue
 
-from executions.engine.errors import Superseded, Unavailable, VersionConflict
-from executions.engine.execution import Execution
-from executions.engine.runner import ExecutionRunner
-from executions.engine.states import CallStatus, ExecutionStatus, FailureCode, StepStatus
+from executions.engine.domain.errors import Superseded, Unavailable, VersionConflict
+from executions.engine.domain.execution import Execution
+from executions.engine.domain.states import CallStatus, ExecutionStatus, FailureCode, StepStatus
+from executions.engine.runtime.runner import ExecutionRunner
 from tests.engine.hindrance import LateLedger, announces, has_document, hinder
 from tests.engine.world import FORK, Gate, World, document, invalid
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from executions.engine.calls import ModelReply, ToolCall
-from executions.engine.replies import Questions, Unusable, ValidDocument, Violations, parse_reply
+from executions.engine.domain.calls import ModelReply, ToolCall
+from executions.engine.prompting.replies import Questions, Unusable, ValidDocument, Violations, parse_reply
 from tests.engine.world import SCHEMA, document, invalid, question, reply
 
 JSON = st.recursive(

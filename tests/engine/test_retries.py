@@ -11,11 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from executions.engine.calls import ModelReply, ModelRequest, sum_calls
-from executions.engine.errors import ModelError, Unavailable
-from executions.engine.in_memory import FixedChance
-from executions.engine.in_memory_models import ScriptedModelClient
-from executions.engine.retries import (
+from executions.engine.domain.calls import ModelReply, ModelRequest, sum_calls
+from executions.engine.domain.errors import ModelError, Unavailable
+from executions.engine.domain.retries import (
     LEAST_SECONDS,
     LEAST_TRIES,
     LONGEST_SECONDS,
@@ -24,12 +22,14 @@ from executions.engine.retries import (
     failed_tries,
     patience_of,
 )
-from executions.engine.states import CallStatus, ExecutionStatus, FailureCode
+from executions.engine.domain.states import CallStatus, ExecutionStatus, FailureCode
+from executions.engine.testing.in_memory import FixedChance
+from executions.engine.testing.in_memory_models import ScriptedModelClient
 from tests.engine.failing import busy, clock, late, tries
 from tests.engine.hindrance import hinder
 from tests.engine.test_in_memory import CALL
 from tests.engine.world import Gate, World, definition, document, invalid
-from workflows.definition import RetryPolicy
+from workflows.definitions.definition import RetryPolicy
 
 SECONDS = st.floats(min_value=0, max_value=3600)
 SHARE = st.floats(0, 1, exclude_max=True)

@@ -6,17 +6,17 @@ from typing import Any
 
 import pytest
 
-from executions.engine.acceptance import Verdict
-from executions.engine.calls import VERDICT, FinishReason, ModelReply, ToolCall
-from executions.engine.execution import Execution
-from executions.engine.in_memory_models import InMemoryDrafts
-from executions.engine.reviews import MOST_REVIEWS
-from executions.engine.states import CallKind, ExecutionStatus, FailureCode, StepStatus, WaitingOn
+from executions.engine.domain.acceptance import Verdict
+from executions.engine.domain.calls import VERDICT, FinishReason, ModelReply, ToolCall
+from executions.engine.domain.execution import Execution
+from executions.engine.domain.states import CallKind, ExecutionStatus, FailureCode, StepStatus, WaitingOn
+from executions.engine.testing.in_memory_models import InMemoryDrafts
+from executions.engine.transitions.reviews import MOST_REVIEWS
 from tests.engine.failing import busy, clock, resume, too_long
 from tests.engine.test_budgets import begun, give
 from tests.engine.verdicts import GIVEN_UP, NEEDS_REVISION, SATISFIED, verdict
 from tests.engine.world import Reply, World, definition, document, invalid, question, reply
-from workflows.definition import DefinitionError, WorkflowDefinition
+from workflows.definitions.definition import DefinitionError, WorkflowDefinition
 
 REVIEW = {"rubric": "Every point names who does it by when.", "model": "strong"}
 

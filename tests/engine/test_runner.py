@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from executions.engine.calls import ModelReply, ModelRequest
-from executions.engine.errors import ModelError, NotWaiting, Occupied
-from executions.engine.states import CallStatus, ExecutionStatus, FailureCode, StepStatus
+from executions.engine.domain.calls import ModelReply, ModelRequest
+from executions.engine.domain.errors import ModelError, NotWaiting, Occupied
+from executions.engine.domain.states import CallStatus, ExecutionStatus, FailureCode, StepStatus
 from tests.engine.world import ASKING, FORK, LINE, Gate, World, definition, document, invalid, question, reply
 
 

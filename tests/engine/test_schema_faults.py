@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from executions.engine.replies import ValidDocument, Violations, parse_reply
+from executions.engine.prompting.replies import ValidDocument, Violations, parse_reply
 from tests.engine.world import reply
 
 LEFT = {"$ref": "#/$defs/e"}

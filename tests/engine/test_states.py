@@ -9,10 +9,10 @@ from datetime import UTC, datetime
 import pytest
 from uuid_utils.compat import uuid7
 
-from executions.engine.errors import IllegalTransition
-from executions.engine.execution import Execution, ScopeRef, step_transition, transition
-from executions.engine.planner import new_execution, ready_steps
-from executions.engine.states import ENDED, EXECUTION_TRANSITIONS, STEP_TRANSITIONS, ExecutionStatus, StepStatus
+from executions.engine.domain.errors import IllegalTransition
+from executions.engine.domain.execution import Execution, ScopeRef, step_transition, transition
+from executions.engine.domain.states import ENDED, EXECUTION_TRANSITIONS, STEP_TRANSITIONS, ExecutionStatus, StepStatus
+from executions.engine.transitions.planner import new_execution, ready_steps
 from tests.engine.world import FORK, LINE
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from executions.engine.calls import ModelReply, ToolCall
+from executions.engine.domain.calls import ModelReply, ToolCall
 from tests.engine.world import reply
 
 FINDING = {"pointer": "/points/0", "detail": "Nobody is named."}

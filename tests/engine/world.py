@@ -11,18 +11,24 @@ from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
-from executions.engine import accepting, asking, changes, reopening
-from executions.engine.acceptance import AcceptanceDecision, Verdict
-from executions.engine.calls import FinishReason, ModelReply, ModelRequest, ToolCall, Usage
-from executions.engine.execution import Brief, Execution, ScopeRef
-from executions.engine.in_memory import InMemoryDocumentRepository, InMemoryJournal, InMemoryLedger, in_memory_ports
-from executions.engine.in_memory_models import ScriptedModelClient
-from executions.engine.planner import new_execution
+from executions.engine.domain.acceptance import AcceptanceDecision, Verdict
+from executions.engine.domain.calls import FinishReason, ModelReply, ModelRequest, ToolCall, Usage
+from executions.engine.domain.execution import Brief, Execution, ScopeRef
 from executions.engine.ports import Ports, Transition
-from executions.engine.runner import ExecutionRunner
+from executions.engine.runtime.runner import ExecutionRunner
+from executions.engine.testing.in_memory import (
+    InMemoryDocumentRepository,
+    InMemoryJournal,
+    InMemoryLedger,
+    in_memory_ports,
+)
+from executions.engine.testing.in_memory_models import ScriptedModelClient
+from executions.engine.transitions import acceptance, clarification, core
+from executions.engine.transitions import retry as reopening
+from executions.engine.transitions.planner import new_execution
 from tests.waiting import HANG_SECONDS
-from workflows.definition import WorkflowDefinition
-from workflows.parser import parse_definition
+from workflows.definitions.definition import WorkflowDefinition
+from workflows.definitions.parser import parse_definition
 
 SCHEMA: dict[str, Any] = {
     "type": "object",
@@ -128,7 +134,7 @@ class World:
             brief=brief,
             now=self.ports.clock.now(),
         )
-        await self.journal.create(changes.create(execution))
+        await self.journal.create(core.create(execution))
         return self
 
     def runner(self, name: str = "a") -> ExecutionRunner:
@@ -141,14 +147,14 @@ class World:
         self.check()
         return execution
 
-    async def decide(self, decide: Callable[[Execution, changes.Context], changes.Change]) -> Execution:
+    async def decide(self, decide: Callable[[Execution, core.Context], core.Change]) -> Execution:
         """Do what a person does."""
         return await self.journal.commit(Transition(execution_id=self.execution_id, epoch=None, decide=decide))
 
     async def review(self, verdict: Verdict, *, version: int = 1, comment: str = "", step_id: str = "one") -> Execution:
         """Decide about a step's document, as a person does."""
-        pin = accepting.waiting_document(await self.now(), step_id, version=version)
-        handed = accepting.Handed(
+        pin = acceptance.waiting_document(await self.now(), step_id, version=version)
+        handed = acceptance.Handed(
             document=await self.ports.repositories.documents.get(pin.document_id, version), definition=self.definition
         )
         said = AcceptanceDecision(
@@ -159,13 +165,15 @@ class World:
             decided_at=self.ports.clock.now(),
         )
         return await self.decide(
-            lambda execution, context: accepting.decide(execution, step_id, said, handed=handed, context=context)
+            lambda execution, context: acceptance.decide(execution, step_id, said, handed=handed, context=context)
         )
 
     async def answer(self, step_id: str, answers: Mapping[str, Any]) -> Execution:
         """Answer a step's questions."""
         return await self.decide(
-            lambda execution, context: asking.answer(execution, step_id, answers, answered_by="ann", context=context)
+            lambda execution, context: clarification.answer(
+                execution, step_id, answers, answered_by="ann", context=context
+            )
         )
 
     async def retry(self, from_step: str | None = None) -> Execution:
@@ -181,7 +189,7 @@ class World:
 
     async def cancel(self) -> Execution:
         """Stop it."""
-        return await self.decide(lambda execution, context: changes.cancel(execution, context=context))
+        return await self.decide(lambda execution, context: core.cancel(execution, context=context))
 
     async def now(self) -> Execution:
         """Return the execution as it is stored."""

@@ -8,8 +8,8 @@ import pytest
 from django.contrib.auth.models import User
 
 from access.services import ensure_user
-from executions import line
-from executions.progress import notifier
+from executions.persistence import notifier
+from executions.persistence.journal import connection
 from tests.executions.moves import empty_the_queue
 
 
@@ -19,7 +19,7 @@ def quiet(transactional_db: None) -> Iterator[None]:
     empty_the_queue()
     yield
     notifier.stop()
-    line.close()
+    connection.close()
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import time
 from django.apps import apps
 from django.db import connection
 
-from common.database_server import server
+from common.database.server import server
 
 APPS = ("executions", "documents", "telemetry")
 

@@ -16,20 +16,21 @@ from django.utils import timezone
 from psycopg.sql import SQL, Identifier
 from uuid_utils.compat import uuid7
 
-from executions import journal, services
-from executions.engine import asking, changes, claiming
-from executions.engine.calls import Call, CallKey
-from executions.engine.changes import Decide
-from executions.engine.clarification import QuestionDraft
-from executions.engine.execution import Document, Execution
+from common.database.parameters import connection_parameters
+from executions.engine.domain.calls import Call, CallKey
+from executions.engine.domain.clarification import QuestionDraft
+from executions.engine.domain.execution import Document, Execution
+from executions.engine.domain.states import CallKind, CallStatus
 from executions.engine.ports import Transition
-from executions.engine.states import CallKind, CallStatus
-from executions.progress.database import connection_parameters
+from executions.engine.transitions import claims, clarification, core
+from executions.engine.transitions.core import Decide
+from executions.persistence.journal import journal
+from executions.services import executions
 from orchestrator.pooled_postgresql.base import DatabaseWrapper
 from tests.engine.world import LINE, SCHEMA
 from tests.waiting import HANG_SECONDS
 from workflows import repository as workflows
-from workflows.definition import ClarificationPolicy, WorkflowDefinition
+from workflows.definitions.definition import ClarificationPolicy, WorkflowDefinition
 
 DEADLINE_SECONDS = HANG_SECONDS
 
@@ -38,7 +39,7 @@ def start(user: User, definition: WorkflowDefinition = LINE, *, scope: str = "p"
     """Publish the workflow, and start it in a project of the user's."""
     workflows.forget_definitions()  # the table was emptied since
     workflows.publish(definition, now=timezone.now())
-    return services.start_execution(
+    return executions.start_execution(
         user=user, workflow_id="report", scope_type="project", scope_id=scope, input="A brief.", now=timezone.now()
     )
 
@@ -53,7 +54,7 @@ def claim(execution_id: UUID, runner: str = "a") -> Execution:
     """Let a runner take the execution."""
     return decide(
         execution_id,
-        lambda execution, context: claiming.claim(execution, runner=runner, max_recoveries=5, context=context),
+        lambda execution, context: claims.claim(execution, runner=runner, max_recoveries=5, context=context),
     )
 
 
@@ -61,7 +62,7 @@ def begin(execution: Execution, step_id: str = "one") -> Execution:
     """Begin a step, its call under way."""
     return decide(
         execution.id,
-        lambda now, context: changes.start_step(now, step_id, model="m", pins=(), context=context),
+        lambda now, context: core.start_step(now, step_id, model="m", pins=(), context=context),
         epoch=execution.runner_epoch,
         calls=(call(execution.id, step_id),),
     )
@@ -72,22 +73,22 @@ def ask(execution_id: UUID, *, policy: ClarificationPolicy | None = None, defaul
     questions = (QuestionDraft(text="How many?", default=default),)
     begun = begin(claim(execution_id))
 
-    def put(now: Execution, context: changes.Context) -> changes.Change:
-        return asking.ask(now, "one", questions=questions, policy=policy, context=context)
+    def put(now: Execution, context: core.Context) -> core.Change:
+        return clarification.ask(now, "one", questions=questions, policy=policy, context=context)
 
     return decide(begun.id, put)
 
 
 def answer(user: User, execution_id: UUID, text: str) -> Execution:
     """Answer the question."""
-    return services.submit_clarification(
+    return executions.submit_clarification(
         user=user, execution_id=execution_id, step_id="one", answers={"one.1.1": text}, now=timezone.now()
     )
 
 
 def cancel(user: User, execution_id: UUID) -> Execution:
     """Stop the execution."""
-    return services.cancel_execution(user=user, execution_id=execution_id, now=timezone.now())
+    return executions.cancel_execution(user=user, execution_id=execution_id, now=timezone.now())
 
 
 def call(execution_id: UUID, step_id: str = "one") -> Call:

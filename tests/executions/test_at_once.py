@@ -14,17 +14,19 @@ from django.utils import timezone
 from procrastinate.contrib.django.models import ProcrastinateJob
 
 from documents import repository as documents
-from executions import models, repository, reviewing
-from executions.batch import Batch
-from executions.engine import changes
-from executions.engine.acceptance import Verdict
-from executions.engine.errors import NotWaiting, Superseded, VersionConflict
-from executions.engine.execution import Execution
+from executions import models
+from executions.composition import PostgresLedger
+from executions.db_threads import in_thread
+from executions.engine.domain.acceptance import Verdict
+from executions.engine.domain.errors import NotWaiting, Superseded, VersionConflict
+from executions.engine.domain.execution import Execution
+from executions.engine.domain.states import CallStatus
 from executions.engine.ports import Transition
-from executions.engine.states import CallStatus
-from executions.journal import PostgresJournal
-from executions.threads import in_thread
-from executions.wiring import PostgresLedger
+from executions.engine.transitions import core
+from executions.persistence import repositories
+from executions.persistence.journal.journal import PostgresJournal
+from executions.persistence.journal.locked_batch import Batch
+from executions.services import acceptance
 from telemetry.models import ModelCall
 from tests.api import scenario
 from tests.engine.world import ASKING, document
@@ -61,7 +63,7 @@ def test_of_two_different_decisions_at_once_one_counts(ann: User) -> None:
     execution_id = scenario.hand_in(scenario.start(ann)).id
 
     def say(verdict: Verdict) -> Callable[[], Execution]:
-        return lambda: reviewing.decide_acceptance(
+        return lambda: acceptance.decide_acceptance(
             user=ann,
             execution_id=execution_id,
             step_id="research",
@@ -75,7 +77,7 @@ def test_of_two_different_decisions_at_once_one_counts(ann: User) -> None:
     assert names(outcomes) == ["Execution", "NotWaiting"]
     events = models.ExecutionEvent.objects.filter(execution_id=execution_id, event_type="acceptance_decided")
     assert events.count() == 1
-    [step] = [each for each in repository.get(execution_id).steps.values() if each.decisions]
+    [step] = [each for each in repositories.get(execution_id).steps.values() if each.decisions]
     assert len(step.decisions) == 1
 
 
@@ -84,7 +86,7 @@ def test_an_answer_and_a_cancel_at_once_come_one_after_the_other(ann: User) -> N
     answered, cancelled = together(lambda: answer(ann, execution_id, "Twelve"), lambda: cancel(ann, execution_id))
     assert isinstance(cancelled, Execution)
     assert isinstance(answered, Execution | NotWaiting)
-    assert repository.get(execution_id) == cancelled
+    assert repositories.get(execution_id) == cancelled
     assert _numbered(execution_id) == list(range(1, cancelled.last_sequence + 1))
 
 
@@ -101,7 +103,7 @@ def test_two_executions_that_make_the_same_new_document_at_once_make_one_version
     def complete(execution: Execution) -> Execution:
         return decide(
             execution.id,
-            lambda now, context: changes.complete_step(now, "one", context=context),
+            lambda now, context: core.complete_step(now, "one", context=context),
             epoch=execution.runner_epoch,
             document=paper(execution),
         )
@@ -126,7 +128,7 @@ async def test_a_reply_that_comes_after_a_cancel_is_booked_and_changes_nothing(a
     await PostgresLedger(PostgresJournal()).settle(late)
     kept = await in_thread(ModelCall.objects.get)
     assert (kept.status, str(kept.cost_usd)) == ("discarded", "0.0100000000")
-    assert await in_thread(repository.get, begun.id) == cancelled
+    assert await in_thread(repositories.get, begun.id) == cancelled
 
 
 def test_a_cancel_again_changes_nothing(ann: User) -> None:
@@ -138,20 +140,20 @@ def test_a_cancel_again_changes_nothing(ann: User) -> None:
 def test_the_active_ones_are_listed_oldest_first_and_the_scopes_newest_first(ann: User) -> None:
     first, second, other = start(ann), start(ann), start(ann, scope="q")
     cancel(ann, first.id)
-    assert repository.list_active() == [second, other]
-    assert [each.id for each in repository.list_by_scope(first.scope.id)] == [second.id, first.id]
+    assert repositories.list_active() == [second, other]
+    assert [each.id for each in repositories.list_by_scope(first.scope.id)] == [second.id, first.id]
 
 
 async def test_a_transition_that_was_overtaken_beside_the_journal_fails_alone(ann: User) -> None:
     overtaken, other = await in_thread(lambda: (claim(start(ann, scope="a").id), claim(start(ann, scope="b").id)))
     theirs = models.ExecutionStep.objects.filter(execution_id=overtaken.id, step_id="one")
 
-    def begin_late(execution: Execution, context: changes.Context) -> changes.Change:
+    def begin_late(execution: Execution, context: core.Context) -> core.Change:
         together(lambda: theirs.update(version=F("version") + 1))
         return begin_one(execution, context)
 
-    def begin_one(execution: Execution, context: changes.Context) -> changes.Change:
-        return changes.start_step(execution, "one", model="m", pins=(), context=context)
+    def begin_one(execution: Execution, context: core.Context) -> core.Change:
+        return core.start_step(execution, "one", model="m", pins=(), context=context)
 
     journal = PostgresJournal()
     outcomes = await asyncio.gather(
@@ -160,8 +162,8 @@ async def test_a_transition_that_was_overtaken_beside_the_journal_fails_alone(an
         return_exceptions=True,
     )
     assert [type(each) for each in outcomes] == [VersionConflict, Execution]
-    assert (await in_thread(repository.get, overtaken.id)).version == overtaken.version
-    assert (await in_thread(repository.get, other.id)).version == other.version + 1
+    assert (await in_thread(repositories.get, overtaken.id)).version == overtaken.version
+    assert (await in_thread(repositories.get, other.id)).version == other.version + 1
 
 
 def test_a_runner_that_was_overtaken_in_an_outage_does_not_take_the_calls_of_another_for_its_own(ann: User) -> None:
@@ -169,8 +171,8 @@ def test_a_runner_that_was_overtaken_in_an_outage_does_not_take_the_calls_of_ano
     second = claim(first.id, "b")
     begin(second)  # announces the call that the first would have announced
 
-    def start_one(execution: Execution, context: changes.Context) -> changes.Change:
-        return changes.start_step(execution, "one", model="m", pins=(), context=context)
+    def start_one(execution: Execution, context: core.Context) -> core.Change:
+        return core.start_step(execution, "one", model="m", pins=(), context=context)
 
     mine = Transition(execution_id=first.id, epoch=first.runner_epoch, decide=start_one, calls=(call(first.id, "one"),))
     [outcome] = Batch([mine], now=timezone.now(), known={}, lost=[mine]).commit()
@@ -179,4 +181,4 @@ def test_a_runner_that_was_overtaken_in_an_outage_does_not_take_the_calls_of_ano
         execution_id=first.id, epoch=second.runner_epoch, decide=start_one, calls=(call(first.id, "one"),)
     )
     [outcome] = Batch([theirs], now=timezone.now(), known={}, lost=[theirs]).commit()
-    assert outcome == repository.get(first.id)  # it was stored, and whoever stored it had not been told
+    assert outcome == repositories.get(first.id)  # it was stored, and whoever stored it had not been told

@@ -10,18 +10,20 @@ from functools import partial
 from django.contrib.auth.models import User
 from django.utils import timezone
 
-from executions import budgeting, repository, services
-from executions.engine import budgets, changes
-from executions.engine.calls import ModelReply
-from executions.engine.execution import Execution, step_transition
-from executions.engine.retries import NOT_SENT
-from executions.engine.states import CallStatus, ExecutionStatus, StepStatus, WaitingOn
+from executions.engine.domain.calls import ModelReply
+from executions.engine.domain.execution import Execution, step_transition
+from executions.engine.domain.retries import NOT_SENT
+from executions.engine.domain.states import CallStatus, ExecutionStatus, StepStatus, WaitingOn
+from executions.engine.transitions import budgets, core
+from executions.persistence import repositories
+from executions.services import budgets as budgeting
+from executions.services import executions
+from telemetry.budgets.spending import Spent, execution_spent
 from telemetry.models import ModelCall
-from telemetry.spending import Spent, execution_spent
 from tests.engine.world import definition
 from tests.executions.moves import call, claim, decide, together
 from workflows import repository as workflows
-from workflows.definition import WorkflowDefinition
+from workflows.definitions.definition import WorkflowDefinition
 
 WORKERS = 20
 WIDE = definition(*({"id": f"s{number}"} for number in range(WORKERS)))
@@ -31,7 +33,7 @@ DIME = Decimal("0.10")
 def started(user: User, of: WorkflowDefinition, **limits: object) -> Execution:
     workflows.forget_definitions()
     workflows.publish(of, now=timezone.now())
-    execution = services.start_execution(
+    execution = executions.start_execution(
         user=user,
         workflow_id=of.id,
         scope_type="project",
@@ -47,8 +49,8 @@ def begin_paid(execution: Execution, step_id: str) -> Execution:
     """Begin a step, or go on with it, with a call that may cost a dime."""
     paid = replace(call(execution.id, step_id), estimated_cost_usd=DIME)
 
-    def start(now: Execution, context: changes.Context) -> changes.Change:
-        begun = changes.start_step(now, step_id, model="m", pins=(), context=context)
+    def start(now: Execution, context: core.Context) -> core.Change:
+        begun = core.start_step(now, step_id, model="m", pins=(), context=context)
         return budgets.within(begun, step_id, paid, context=context)
 
     return decide(execution.id, start, epoch=execution.runner_epoch, calls=(paid,))
@@ -63,7 +65,7 @@ def test_twenty_calls_of_a_dime_at_once_never_pass_a_dollar(ann: User) -> None:
     execution = started(ann, WIDE, max_cost_usd=Decimal("1.00"))
     asked: list[Callable[[], object]] = [partial(begin_paid, execution, f"s{number}") for number in range(WORKERS)]
     assert all(isinstance(outcome, Execution) for outcome in together(*asked))
-    stored = repository.get(execution.id)
+    stored = repositories.get(execution.id)
     assert by_status(stored) == {"running": 10, "waiting": 10}
     assert ModelCall.objects.count() == 10
     assert execution_spent(execution.id, withdrawn=NOT_SENT) == Spent(cost_usd=Decimal("1.00"), calls=10)
@@ -77,7 +79,7 @@ def test_twenty_calls_of_a_dime_at_once_never_pass_a_dollar(ann: User) -> None:
     assert stored.status is ExecutionStatus.RUNNING  # what was reserved might be free again: they ask once more
     again = [partial(begin_paid_again, stored, step.step_id) for step in stored.steps.values() if not step.finished_at]
     together(*again)
-    stored = repository.get(execution.id)
+    stored = repositories.get(execution.id)
     assert (stored.status, stored.waiting_on) == (ExecutionStatus.WAITING, (WaitingOn.BUDGET,))
     raised = budgeting.change_budget(
         user=ann, execution_id=execution.id, limits={"max_cost_usd": Decimal(2)}, now=timezone.now()
@@ -92,16 +94,16 @@ def begin_paid_again(execution: Execution, step_id: str) -> Execution:
     """Go on with a step that has waited for a budget."""
     paid = replace(call(execution.id, step_id), estimated_cost_usd=DIME)
 
-    def start(now: Execution, context: changes.Context) -> changes.Change:
+    def start(now: Execution, context: core.Context) -> core.Change:
         running = step_transition(now, step_id, StepStatus.RUNNING, now=context.now)
-        return budgets.within(changes.Change(execution=running), step_id, paid, context=context)
+        return budgets.within(core.Change(execution=running), step_id, paid, context=context)
 
     return decide(execution.id, start, epoch=execution.runner_epoch, calls=(paid,))
 
 
-def _end(execution: Execution, context: changes.Context, *, step_id: str) -> changes.Change:
+def _end(execution: Execution, context: core.Context, *, step_id: str) -> core.Change:
     ended = step_transition(execution, step_id, StepStatus.COMPLETED, now=context.now)
-    return changes.settle(changes.Change(execution=ended), context)
+    return core.settle(core.Change(execution=ended), context)
 
 
 def test_what_a_budget_is_is_stored_with_its_warnings_and_the_time_that_was_run(ann: User) -> None:
@@ -109,11 +111,11 @@ def test_what_a_budget_is_is_stored_with_its_warnings_and_the_time_that_was_run(
     begun = begin_paid(execution, "s0")
     assert begun.budget is not None
     assert (begun.budget.max_cost_usd, begun.budget.max_seconds, begun.warned) == (DIME, 60, ("max_cost_usd",))
-    stored = repository.get(execution.id)
+    stored = repositories.get(execution.id)
     assert stored == begun
     assert stored.running_since is not None
     held = begin_paid(stored, "s1")
-    assert repository.get(execution.id).steps["s1"] == held.steps["s1"]
+    assert repositories.get(execution.id).steps["s1"] == held.steps["s1"]
     assert held.steps["s1"].short_of == "max_cost_usd"
 
 

@@ -11,11 +11,12 @@ from django.contrib.auth.models import User
 from django.utils import timezone
 from procrastinate.contrib.django.models import ProcrastinateJob
 
-from executions import bulk_actions, models
-from executions.bulk_actions import BulkAction, Outcome
-from executions.engine.errors import IllegalTransition
-from executions.engine.execution import Execution
-from executions.engine.states import ExecutionStatus
+from executions import models
+from executions.engine.domain.errors import IllegalTransition
+from executions.engine.domain.execution import Execution
+from executions.engine.domain.states import ExecutionStatus
+from executions.services import bulk_actions
+from executions.services.bulk_actions import BulkAction, Outcome
 from tests.executions.moves import cancel, empty_the_queue, start, together
 
 MANY = 12

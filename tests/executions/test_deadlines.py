@@ -12,12 +12,15 @@ from django.db import connection, transaction
 from django.utils import timezone
 from procrastinate.contrib.django.models import ProcrastinateJob
 
-from executions import duties, models, open_questions, repository, sweep
-from executions.engine.execution import Execution
-from executions.engine.states import ExecutionStatus, FailureCode, StepStatus
+from executions import models
+from executions.engine.domain.execution import Execution
+from executions.engine.domain.states import ExecutionStatus, FailureCode, StepStatus
+from executions.persistence import repositories
+from executions.selectors import clarifications
+from executions.worker import duties, recovery
 from tests.engine.world import ASKING
 from tests.executions.moves import answer, ask, cancel, empty_the_queue, names, start, together
-from workflows.definition import ClarificationPolicy, OnDeadline
+from workflows.definitions.definition import ClarificationPolicy, OnDeadline
 
 SECONDS = 60
 
@@ -42,10 +45,10 @@ def waiting(ann: User) -> UUID:
 
 
 def test_nothing_happens_before_the_moment(waiting: UUID) -> None:
-    before = repository.get(waiting)
-    assert sweep.overdue(now=timezone.now()) == []
+    before = repositories.get(waiting)
+    assert recovery.overdue(now=timezone.now()) == []
     assert expire(SECONDS - 1) == 0
-    assert repository.get(waiting) == before
+    assert repositories.get(waiting) == before
     assert not ProcrastinateJob.objects.exists()
 
 
@@ -53,7 +56,7 @@ def test_the_defaults_stand_in_and_it_is_enqueued_once(waiting: UUID) -> None:
     assert expire() == 1
     assert expire() == 0
     assert ProcrastinateJob.objects.get().lock == str(waiting)
-    execution = repository.get(waiting)
+    execution = repositories.get(waiting)
     assert (execution.status, execution.deadline_at) == (ExecutionStatus.RUNNING, None)
     assert execution.steps["one"].rounds[0].answers == {"one.1.1": "Ten"}
 
@@ -61,7 +64,7 @@ def test_the_defaults_stand_in_and_it_is_enqueued_once(waiting: UUID) -> None:
 def test_one_that_fails_is_not_enqueued(ann: User) -> None:
     execution_id = asked(ann, OnDeadline.FAIL)
     assert expire() == 1
-    execution = repository.get(execution_id)
+    execution = repositories.get(execution_id)
     assert execution.failure is not None
     assert execution.failure.code is FailureCode.QUESTION_EXPIRED
     assert (execution.status, execution.deadline_at) == (ExecutionStatus.FAILED, None)
@@ -70,20 +73,20 @@ def test_one_that_fails_is_not_enqueued(ann: User) -> None:
 
 def test_one_that_waits_all_the_same_costs_no_look(ann: User) -> None:
     execution_id = asked(ann, OnDeadline.WAIT)
-    assert sweep.overdue(now=timezone.now() + timedelta(days=400)) == []
-    assert repository.get(execution_id).steps["one"].status is StepStatus.WAITING
+    assert recovery.overdue(now=timezone.now() + timedelta(days=400)) == []
+    assert repositories.get(execution_id).steps["one"].status is StepStatus.WAITING
 
 
 def test_one_that_was_cancelled_stays_cancelled(ann: User, waiting: UUID) -> None:
     cancel(ann, waiting)
-    assert sweep.overdue(now=timezone.now() + timedelta(days=1)) == []
+    assert recovery.overdue(now=timezone.now() + timedelta(days=1)) == []
     assert expire() == 0
 
 
 def test_each_expires_at_its_own_moment(ann: User, waiting: UUID) -> None:
     later = ask(start(ann, ASKING).id, policy=ClarificationPolicy(deadline_seconds=90), default="Ten").id
     assert expire() == 1
-    assert repository.get(later).status is ExecutionStatus.WAITING
+    assert repositories.get(later).status is ExecutionStatus.WAITING
     assert expire(91) == 1
 
 
@@ -104,7 +107,7 @@ def test_two_workers_that_look_at_once_do_it_once(ann: User, on_deadline: OnDead
 def test_of_an_answer_and_the_deadline_at_once_one_counts(ann: User, on_deadline: OnDeadline, turn: int) -> None:
     execution_id = asked(ann, on_deadline)
     said, expired = together(lambda: answer(ann, execution_id, "Twelve"), expire)
-    stored = repository.get(execution_id)
+    stored = repositories.get(execution_id)
     by = stored.steps["one"].rounds[0].answered_by
     if isinstance(said, Execution):
         assert (expired, by, stored.status) == (0, "ann", ExecutionStatus.RUNNING)
@@ -131,7 +134,7 @@ def test_looking_for_them_reads_only_those_that_expire(waiting: UUID) -> None:
 
 
 def test_the_inbox_reads_only_open_questions(ann: User, waiting: UUID) -> None:
-    rows = open_questions.open_clarifications(user=ann).order_by("asked_at", "id")[:51]
+    rows = clarifications.open_clarifications(user=ann).order_by("asked_at", "id")[:51]
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SET LOCAL enable_seqscan = off")
         cursor.execute("SET LOCAL enable_hashjoin = off")
@@ -147,4 +150,4 @@ def test_what_waited_before_the_inbox_was_there_is_in_it(ann: User, waiting: UUI
     with connection.cursor() as cursor:
         cursor.execute(migration._OPEN)
     assert list(models.ExecutionStep.objects.order_by("id").values_list("step_id", "asked_at")) == before
-    assert repository.get(fresh.id).steps["one"].status is StepStatus.PENDING
+    assert repositories.get(fresh.id).steps["one"].status is StepStatus.PENDING

@@ -13,13 +13,13 @@ from django.contrib.auth.models import User
 from django.db import connection
 from uuid_utils.compat import uuid7
 
-from executions import drafts
-from executions.drafts import CHANNEL, DraftBook
-from executions.engine.calls import CallKey
-from executions.engine.states import CallKind
+from common.database.parameters import connection_parameters
+from executions.db_threads import in_thread
+from executions.engine.domain.calls import CallKey
+from executions.engine.domain.states import CallKind
 from executions.models import StepDraft
-from executions.progress.database import connection_parameters
-from executions.threads import in_thread
+from executions.persistence import drafts
+from executions.persistence.drafts import CHANNEL, DraftBook
 from tests.executions.moves import begin, claim, start
 from tests.waiting import HANG_SECONDS
 

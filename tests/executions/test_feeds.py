@@ -13,10 +13,10 @@ from django.db.migrations.executor import MigrationExecutor
 from django.utils import timezone
 
 from executions import models
-from executions.batch import Batch
-from executions.engine import changes
-from executions.engine.execution import Execution
+from executions.engine.domain.execution import Execution
 from executions.engine.ports import Transition
+from executions.engine.transitions import core
+from executions.persistence.journal.locked_batch import Batch
 from tests.executions.moves import begin, cancel, claim, start, together
 
 
@@ -50,8 +50,8 @@ def test_the_events_of_a_scope_are_numbered_together_and_those_of_another_apart(
 def test_a_batch_numbers_the_events_of_many_executions_in_the_order_in_which_they_were_decided(ann: User) -> None:
     ours, other = [claim(start(ann).id) for _ in range(3)], claim(start(ann, scope="q").id)
 
-    def stop(now: Execution, context: changes.Context) -> changes.Change:
-        return changes.cancel(now, context=context)
+    def stop(now: Execution, context: core.Context) -> core.Change:
+        return core.cancel(now, context=context)
 
     items = [Transition(execution_id=each.id, epoch=None, decide=stop) for each in (ours[2], other, ours[0])]
     Batch(items, now=timezone.now(), known={}).commit()

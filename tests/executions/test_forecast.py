@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from executions.forecast import Basis, Past, Span, StepForecast, forecast, span, total
+from executions.engine.estimation import Basis, Past, Span, StepForecast, forecast, span, total
 from tests.engine.collections import collection, delivery, over
 from tests.engine.world import LINE, definition
-from workflows.definition import WorkflowDefinition
+from workflows.definitions.definition import WorkflowDefinition
 
 
 def dollars(model: str, sent: int, written: int, dearest: bool) -> Decimal | None:

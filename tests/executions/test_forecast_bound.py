@@ -10,9 +10,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pydantic import JsonValue
 
-from executions.engine.calls import ModelReply, ToolCall, most_input_tokens
-from executions.engine.execution import Execution
-from executions.engine.states import ExecutionStatus, WaitingOn
+from executions.engine.domain.calls import ModelReply, ToolCall, most_input_tokens
+from executions.engine.domain.execution import Execution
+from executions.engine.domain.states import ExecutionStatus, WaitingOn
 from tests.engine.world import World, definition, question, reply
 from tests.executions.test_forecast import dollars, of
 

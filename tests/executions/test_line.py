@@ -8,12 +8,12 @@ from collections.abc import AsyncIterator
 import pytest
 from pytest_django import Settings
 
-from common import database_connections
-from common.database_connections import on_silence, tell_silence
-from executions.engine.errors import Unavailable
-from executions.line import Line
-from executions.progress.database import connection_parameters
-from orchestrator import postgres
+from common.database import connections
+from common.database.connections import on_silence, tell_silence
+from common.database.parameters import connection_parameters
+from executions.engine.domain.errors import Unavailable
+from executions.persistence.journal.connection import Line
+from orchestrator.embedded_postgres import instance
 from tests.tcp_proxy import tcp_proxy
 from tests.waiting import HANG_SECONDS
 
@@ -26,7 +26,7 @@ SESSION = "SELECT pg_backend_pid()"
 def told(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The moments since when answers were waited for in vain."""
     made: list[float] = []
-    monkeypatch.setattr(database_connections, "_on_silence", [made.append])
+    monkeypatch.setattr(connections, "_on_silence", [made.append])
     return made
 
 
@@ -63,7 +63,7 @@ async def test_what_was_sent_before_is_heard_of(line: Line) -> None:
 async def test_its_own_silence_is_told_and_ends_with_a_new_connection(
     line: Line, told: list[float], settings: Settings
 ) -> None:
-    with tcp_proxy(postgres.socket_dir(settings.DATA_DIR) / postgres.SOCKET) as link:
+    with tcp_proxy(instance.socket_dir(settings.DATA_DIR) / instance.SOCKET) as link:
         settings.DIRECT_DATABASE = {**connection_parameters(), "host": "127.0.0.1", "port": link.port}
         first = await session_of(line)
         settings.DATABASE_WAIT_SECONDS = 0.5

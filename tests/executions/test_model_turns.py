@@ -8,11 +8,11 @@ from dataclasses import replace
 
 import pytest
 
-from executions.engine.errors import NotItsTurn
-from executions.llm.turns import Turns
-from executions.threads import in_thread
-from telemetry import turns
+from executions.db_threads import in_thread
+from executions.engine.domain.errors import NotItsTurn
+from executions.llm.rate_limiter import Turns
 from telemetry.models import CallTurn, ModelLimit
+from telemetry.rate_limits import store
 from tests.llm.test_client import REQUEST
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -36,7 +36,7 @@ async def process() -> AsyncIterator[Callable[..., Turns]]:
 async def limited(**limits: int) -> None:
     """Limit the model."""
     await in_thread(lambda: ModelLimit.objects.create(provider="openai", model="*", **limits))
-    await in_thread(turns.refresh)
+    await in_thread(store.refresh)
 
 
 async def test_two_processes_together_hold_no_more_than_may_be_at_once(process: Callable[..., Turns]) -> None:

@@ -18,19 +18,22 @@ from django.utils import timezone
 from psycopg.sql import SQL, Identifier
 from pydantic import JsonValue
 
+from common.database.parameters import connection_parameters
 from documents import repository as documents
-from executions import line, models, optimistic, repository
-from executions.engine import changes, claiming
-from executions.engine.calls import Call
-from executions.engine.errors import IllegalTransition, Superseded, Unavailable
-from executions.engine.execution import Execution
+from executions import models
+from executions.composition import PostgresLedger
+from executions.db_threads import in_thread
+from executions.engine.domain.calls import Call
+from executions.engine.domain.errors import IllegalTransition, Superseded, Unavailable
+from executions.engine.domain.execution import Execution
+from executions.engine.domain.states import CallStatus, ExecutionStatus, StepStatus
 from executions.engine.ports import Transition
-from executions.engine.states import CallStatus, ExecutionStatus, StepStatus
-from executions.journal import PostgresJournal
-from executions.memory import MOST_STEPS, Found, Known, Memory
-from executions.progress.database import connection_parameters
-from executions.threads import in_thread
-from executions.wiring import PostgresLedger
+from executions.engine.transitions import claims, core
+from executions.persistence import repositories
+from executions.persistence.journal import connection as line
+from executions.persistence.journal import optimistic
+from executions.persistence.journal.cache import MOST_STEPS, Found, Known, Memory
+from executions.persistence.journal.journal import PostgresJournal
 from telemetry.models import ModelCall
 from tests.engine.world import ASKING, LINE, document
 from tests.executions.moves import call, cancel, claim, paper, start
@@ -64,7 +67,7 @@ async def claimed(journal: PostgresJournal, execution: Execution, runner: str = 
         Transition(
             execution_id=execution.id,
             epoch=None,
-            decide=lambda now, context: claiming.claim(now, runner=runner, max_recoveries=5, context=context),
+            decide=lambda now, context: claims.claim(now, runner=runner, max_recoveries=5, context=context),
         )
     )
 
@@ -75,7 +78,7 @@ async def begin(journal: PostgresJournal, execution: Execution, step_id: str = "
         Transition(
             execution_id=execution.id,
             epoch=execution.runner_epoch,
-            decide=lambda now, context: changes.start_step(now, step_id, model="m", pins=(), context=context),
+            decide=lambda now, context: core.start_step(now, step_id, model="m", pins=(), context=context),
             calls=(call(execution.id, step_id),),
         )
     )
@@ -86,7 +89,7 @@ def completion(execution: Execution, step_id: str = "one") -> Transition:
     return Transition(
         execution_id=execution.id,
         epoch=execution.runner_epoch,
-        decide=lambda now, context: changes.complete_step(now, step_id, context=context),
+        decide=lambda now, context: core.complete_step(now, step_id, context=context),
         calls=(settled(call(execution.id, step_id)),),
         document=paper(execution, step_id),
     )
@@ -114,7 +117,7 @@ async def test_what_a_process_has_written_itself_it_writes_on_without_locks(
     execution = await in_thread(start, ann, ASKING)
     done = await complete(journal, await begin(journal, await claimed(journal, execution)))
     assert done.steps["one"].status is StepStatus.COMPLETED
-    assert done == await in_thread(repository.get, execution.id)
+    assert done == await in_thread(repositories.get, execution.id)
     assert await whole_log(done) == list(range(1, done.last_sequence + 1))
     assert LOCKS not in told.text
     assert LEFT not in told.text
@@ -134,7 +137,7 @@ async def test_what_somebody_else_has_changed_meanwhile_is_decided_again(
     assert LOCKS in told.text
     assert await in_thread(documents.head_of, cancelled.scope.id, "one") is None
     for each in (cancelled, other):
-        now = await in_thread(repository.get, each.id)
+        now = await in_thread(repositories.get, each.id)
         assert await whole_log(each) == list(range(1, now.last_sequence + 1))
     assert await in_thread(lambda: ModelCall.objects.get(execution_id=cancelled.id).status) == "discarded"
 
@@ -160,7 +163,7 @@ async def test_a_bug_in_a_decision_is_told_with_its_traceback_and_to_whom_it_con
 ) -> None:
     execution = await begin(journal, await claimed(journal, await in_thread(start, ann)))
 
-    def broken(*_: object) -> changes.Change:
+    def broken(*_: object) -> core.Change:
         raise TypeError("a bug of ours")
 
     transition = Transition(execution_id=execution.id, epoch=execution.runner_epoch, decide=broken)
@@ -201,14 +204,14 @@ async def test_a_runner_that_was_overtaken_stores_nothing_however_much_it_rememb
     theirs = await in_thread(claim, mine.id, "b")
     with pytest.raises(Superseded):
         await complete(journal, mine)
-    assert await in_thread(repository.get, mine.id) == theirs
+    assert await in_thread(repositories.get, mine.id) == theirs
 
 
 async def test_a_document_that_a_person_has_made_meanwhile_keeps_its_version(
     journal: PostgresJournal, ann: User, told: pytest.LogCaptureFixture
 ) -> None:
     execution = await begin(journal, await claimed(journal, await in_thread(start, ann)))
-    theirs = repository.stored_document(replace(paper(execution), version=1, title="Mine"))
+    theirs = repositories.stored_document(replace(paper(execution), version=1, title="Mine"))
     await in_thread(documents.save_version, theirs)
     done = await complete(journal, execution)
     assert LOCKS in told.text
@@ -223,7 +226,7 @@ async def test_where_others_write_documents_it_is_not_tried_for_a_while(
 ) -> None:
     first, second = [await begin(journal, await claimed(journal, await in_thread(start, ann))) for _ in range(2)]
     await in_thread(
-        documents.save_version, repository.stored_document(replace(paper(first), version=1, title="Theirs"))
+        documents.save_version, repositories.stored_document(replace(paper(first), version=1, title="Theirs"))
     )
     assert (await complete(journal, first)).steps["one"].document_version == 2
     assert told.text.count(LOCKS) == 1
@@ -240,7 +243,7 @@ async def test_a_late_booking_elsewhere_is_part_of_the_totals(journal: PostgresJ
         Transition(
             execution_id=execution.id,
             epoch=execution.runner_epoch,
-            decide=lambda now, _: changes.Change(execution=now),
+            decide=lambda now, _: core.Change(execution=now),
             calls=(lost, retried),
         )
     )
@@ -265,7 +268,7 @@ async def test_a_lost_connection_loses_and_doubles_nothing(
     assert await whole_log(done) == list(range(1, done.last_sequence + 1))
     assert await in_thread(ModelCall.objects.filter(execution_id=done.id).count) == 1
     following = await begin(journal, done, "two")
-    assert following == await in_thread(repository.get, done.id)
+    assert following == await in_thread(repositories.get, done.id)
 
 
 async def test_what_was_not_stored_before_the_connection_broke_is_not_taken_for_stored(
@@ -291,7 +294,7 @@ async def test_moments_are_the_same_whatever_zone_the_database_is_in(journal: Po
         finally:
             admin.execute(SQL("ALTER DATABASE {} RESET timezone").format(Identifier(name)))
             line.close()
-    stored = await in_thread(repository.get, execution.id)
+    stored = await in_thread(repositories.get, execution.id)
     assert (begun.started_at, begun.running_since) == (execution.started_at, execution.running_since)
     assert (stored.started_at, stored.running_since) == (execution.started_at, execution.running_since)
 
@@ -461,9 +464,9 @@ async def test_a_batch_is_decided_before_the_last_one_is_answered_once_nearly_al
     decided: list[str] = []
 
     def beginning(execution: Execution) -> Transition:
-        def decide(now: Execution, context: changes.Context) -> changes.Change:
+        def decide(now: Execution, context: core.Context) -> core.Change:
             decided.append(now.scope.key)
-            return changes.start_step(now, "one", model="m", pins=(), context=context)
+            return core.start_step(now, "one", model="m", pins=(), context=context)
 
         return Transition(execution_id=execution.id, epoch=execution.runner_epoch, decide=decide)
 

@@ -11,9 +11,11 @@ from django.db import connection, transaction
 from django.utils import timezone
 from procrastinate.contrib.django.models import ProcrastinateJob
 
-from executions import duties, models, repository
-from executions.engine import parking
-from executions.engine.states import ExecutionStatus, StepStatus, WaitingOn
+from executions import models
+from executions.engine.domain.states import ExecutionStatus, StepStatus, WaitingOn
+from executions.engine.transitions import backoff
+from executions.persistence import repositories
+from executions.worker import duties
 from tests.executions.moves import begin, cancel, claim, decide, empty_the_queue, names, start, together
 
 PARKED_SECONDS = 20.0
@@ -23,7 +25,7 @@ def park(user: User, *, seconds: float = PARKED_SECONDS) -> UUID:
     """Park a new execution's first step."""
     begun = begin(claim(start(user).id))
     resume_at = timezone.now() + timedelta(seconds=seconds)
-    decide(begun.id, lambda now, context: parking.park(now, "one", resume_at=resume_at, context=context))
+    decide(begun.id, lambda now, context: backoff.park(now, "one", resume_at=resume_at, context=context))
     empty_the_queue()
     return begun.id
 
@@ -40,7 +42,7 @@ def parked(ann: User) -> UUID:
 
 
 def test_a_parked_execution_waits_for_the_provider(parked: UUID) -> None:
-    execution = repository.get(parked)
+    execution = repositories.get(parked)
     assert (execution.status, execution.runner) == (ExecutionStatus.WAITING, None)
     assert execution.waiting_on == (WaitingOn.RATE_LIMIT,)
     assert execution.resume_at is not None
@@ -50,14 +52,14 @@ def test_a_parked_execution_waits_for_the_provider(parked: UUID) -> None:
 def test_nobody_is_woken_before_the_moment(parked: UUID) -> None:
     assert resume(PARKED_SECONDS - 1) == 0
     assert not ProcrastinateJob.objects.exists()
-    assert repository.get(parked).status is ExecutionStatus.WAITING
+    assert repositories.get(parked).status is ExecutionStatus.WAITING
 
 
 def test_it_is_woken_and_enqueued_once(parked: UUID) -> None:
     assert resume() == 1
     assert resume() == 0
     assert ProcrastinateJob.objects.get().lock == str(parked)
-    execution = repository.get(parked)
+    execution = repositories.get(parked)
     assert (execution.status, execution.resume_at) == (ExecutionStatus.RUNNING, None)
     assert execution.steps["one"].status is StepStatus.PENDING
 
@@ -72,13 +74,13 @@ def test_two_workers_that_wake_at_once_enqueue_it_once(parked: UUID) -> None:
 def test_one_that_was_cancelled_stays_cancelled(ann: User, parked: UUID) -> None:
     cancel(ann, parked)
     assert resume() == 0
-    assert repository.get(parked).status is ExecutionStatus.CANCELLED
+    assert repositories.get(parked).status is ExecutionStatus.CANCELLED
 
 
 def test_each_is_woken_at_its_own_moment(ann: User, parked: UUID) -> None:
     later = park(ann, seconds=60)
     assert resume() == 1
-    assert repository.get(later).status is ExecutionStatus.WAITING
+    assert repositories.get(later).status is ExecutionStatus.WAITING
     assert resume(61) == 1
 
 
@@ -86,7 +88,7 @@ def test_a_step_is_made_ready_beside_others_that_are_at_work(ann: User) -> None:
     begun = begin(claim(start(ann).id))
     models.Execution.objects.filter(id=begun.id).update(resume_at=timezone.now())
     assert resume() == 0  # the column alone is no reason
-    assert repository.get(begun.id).steps["one"].status is StepStatus.RUNNING
+    assert repositories.get(begun.id).steps["one"].status is StepStatus.RUNNING
 
 
 def test_looking_for_them_reads_only_those_that_are_parked(parked: UUID) -> None:

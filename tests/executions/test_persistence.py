@@ -12,14 +12,15 @@ from django.utils import timezone
 from procrastinate.contrib.django.models import ProcrastinateJob
 from procrastinate.exceptions import ConnectorException
 
-from access import multirow
 from access.models import Scope
+from common.database import bulk
 from documents import repository as documents
-from executions import models, repository
-from executions.engine import changes
-from executions.engine.errors import IllegalTransition, Invalid, Superseded, VersionConflict
-from executions.engine.execution import Execution
-from executions.engine.states import CallStatus
+from executions import models
+from executions.engine.domain.errors import IllegalTransition, Invalid, Superseded, VersionConflict
+from executions.engine.domain.execution import Execution
+from executions.engine.domain.states import CallStatus
+from executions.engine.transitions import core
+from executions.persistence import repositories
 from telemetry.models import ModelCall
 from tests.engine.world import ASKING, LINE, document
 from tests.executions.moves import answer, ask, begin, call, claim, decide, names, paper, start, together
@@ -36,9 +37,9 @@ def _numbered(execution_id: UUID) -> list[int]:
 def test_of_two_who_write_over_the_same_version_one_is_refused(ann: User) -> None:
     stored = start(ann)
     following = replace(stored, version=stored.version + 1)
-    outcomes = together(lambda: repository.save(following), lambda: repository.save(following))
+    outcomes = together(lambda: repositories.save(following), lambda: repositories.save(following))
     assert names(outcomes) == ["NoneType", "VersionConflict"]
-    assert repository.get(stored.id).version == stored.version + 1
+    assert repositories.get(stored.id).version == stored.version + 1
 
 
 def _moved(execution: Execution, *, by: int) -> Execution:
@@ -51,8 +52,8 @@ def test_a_step_that_somebody_moved_meanwhile_is_not_overwritten(ann: User) -> N
     theirs = models.ExecutionStep.objects.filter(execution_id=stored.id, step_id="one")
     together(lambda: theirs.update(version=2, attempt=7))
     with pytest.raises(VersionConflict), transaction.atomic():
-        multirow.write(repository.replaced([(stored, _moved(stored, by=1))]))
-    assert repository.get(stored.id).version == stored.version
+        bulk.write(repositories.replaced([(stored, _moved(stored, by=1))]))
+    assert repositories.get(stored.id).version == stored.version
     assert theirs.get().attempt == 7
 
 
@@ -60,9 +61,9 @@ def test_a_decision_about_a_step_that_was_moved_beside_the_journal_is_refused(an
     claimed = claim(start(ann).id)
     theirs = models.ExecutionStep.objects.filter(execution_id=claimed.id, step_id="one")
 
-    def overtaken(execution: Execution, context: changes.Context) -> changes.Change:
+    def overtaken(execution: Execution, context: core.Context) -> core.Change:
         together(lambda: theirs.update(version=2, attempt=7))
-        changed = changes.start_step(execution, "one", model="m", pins=(), context=context)
+        changed = core.start_step(execution, "one", model="m", pins=(), context=context)
         return replace(
             changed, execution=changed.execution.with_step(replace(changed.execution.steps["one"], version=3))
         )
@@ -74,12 +75,12 @@ def test_a_decision_about_a_step_that_was_moved_beside_the_journal_is_refused(an
 
 def test_a_step_is_not_put_back_to_an_earlier_version(ann: User) -> None:
     stored = start(ann)
-    repository.save(_moved(stored, by=2))
-    ahead = repository.get(stored.id)
+    repositories.save(_moved(stored, by=2))
+    ahead = repositories.get(stored.id)
     behind = replace(stored, version=ahead.version + 1)
     with pytest.raises(VersionConflict):
-        repository.save(behind)
-    assert repository.get(stored.id) == ahead
+        repositories.save(behind)
+    assert repositories.get(stored.id) == ahead
 
 
 def test_a_runner_that_was_overtaken_writes_nothing(ann: User) -> None:
@@ -89,7 +90,7 @@ def test_a_runner_that_was_overtaken_writes_nothing(ann: User) -> None:
     log = _numbered(execution_id)
     with pytest.raises(Superseded):
         begin(first)
-    assert repository.get(execution_id) == second
+    assert repositories.get(execution_id) == second
     assert _numbered(execution_id) == log
     assert not ModelCall.objects.exists()
 
@@ -109,14 +110,14 @@ def test_a_decision_that_fails_takes_everything_with_it(ann: User) -> None:
     begun = begin(claim(start(ann).id))
     log = _numbered(begun.id)
 
-    def fail(execution: Execution, context: changes.Context) -> changes.Change:
-        changes.complete_step(execution, "one", context=context)
+    def fail(execution: Execution, context: core.Context) -> core.Change:
+        core.complete_step(execution, "one", context=context)
         raise IllegalTransition("The execution", current="a", wanted="b")
 
     settled = replace(call(begun.id), status=CallStatus.COMMITTED, reply=document())
     with pytest.raises(IllegalTransition):
         decide(begun.id, fail, epoch=begun.runner_epoch, calls=(settled,), document=paper(begun))
-    assert repository.get(begun.id) == begun
+    assert repositories.get(begun.id) == begun
     assert _numbered(begun.id) == log
     assert ModelCall.objects.get().status == "pending"
     assert documents.head_of(begun.scope.id, "one") is None
@@ -134,7 +135,7 @@ def test_a_log_that_cannot_be_written_takes_everything_with_it(ann: User) -> Non
     )
     outcomes = together(lambda: begin(claimed))
     assert names(outcomes) == ["IntegrityError"]
-    assert repository.get(claimed.id) == claimed
+    assert repositories.get(claimed.id) == claimed
     assert not ModelCall.objects.exists()
 
 
@@ -174,7 +175,7 @@ def test_an_answer_that_is_rolled_back_leaves_no_job(ann: User) -> None:
     with pytest.raises(RuntimeError), transaction.atomic():
         answer(ann, waiting.id, "Twelve")
         raise RuntimeError
-    assert repository.get(waiting.id) == waiting
+    assert repositories.get(waiting.id) == waiting
     assert ProcrastinateJob.objects.count() == jobs
 
 

@@ -14,8 +14,13 @@ from procrastinate.contrib.django.models import ProcrastinateJob
 
 from access import services as access
 from access.models import KeptAnswer
-from executions import costs, duties, jobs, models, retention, services
-from executions.threads import in_thread
+from executions import models
+from executions.db_threads import in_thread
+from executions.persistence import retention
+from executions.queue import jobs
+from executions.selectors import costs
+from executions.services import executions
+from executions.worker import duties
 from tests.api import scenario
 from tests.executions.moves import empty_the_queue, together
 from tests.executions.test_worker import until, working
@@ -79,7 +84,7 @@ def test_a_failed_one_whose_log_was_pruned_goes_on_after_a_retry_and_is_pruned_a
     execution_id = age(scenario.fail(scenario.start(ann)).id)
     assert prune() == 1
     ((last, _),) = log(execution_id)
-    services.retry_execution(user=ann, execution_id=execution_id, now=timezone.now())
+    executions.retry_execution(user=ann, execution_id=execution_id, now=timezone.now())
     assert [sequence for sequence, _ in log(execution_id)] == [last, last + 1]
     assert prune() == 0
 

@@ -11,11 +11,12 @@ from django.contrib.auth.models import User
 from django.utils import timezone
 
 from access.models import Scope
-from executions import duties, repository
-from executions.engine.errors import BudgetExceeded
-from executions.engine.execution import Execution
-from executions.engine.states import ExecutionStatus, Limit, WaitingOn
-from telemetry import scope_budgets
+from executions.engine.domain.errors import BudgetExceeded
+from executions.engine.domain.execution import Execution
+from executions.engine.domain.states import ExecutionStatus, Limit, WaitingOn
+from executions.persistence import repositories
+from executions.worker import duties
+from telemetry.budgets import scope_budgets
 from telemetry.models import ModelCall, ScopeBudget
 from tests.engine.world import definition
 from tests.executions.moves import start, together
@@ -44,7 +45,7 @@ def test_executions_that_begin_at_once_share_their_scopes_month(ann: User) -> No
     give("0.50")
     outcomes = together(*(partial(begin_paid, each, "one") for each in executions))
     assert all(isinstance(outcome, Execution) for outcome in outcomes), outcomes
-    stored = [repository.get(each.id) for each in executions]
+    stored = [repositories.get(each.id) for each in executions]
     waiting = [each for each in stored if each.status is ExecutionStatus.WAITING]
     assert len(waiting) == COUNT - 5
     assert {each.steps["one"].short_of for each in waiting} == {Limit.SCOPE_MONTH}
@@ -62,7 +63,7 @@ def test_what_waits_for_its_scope_goes_on_as_far_as_there_is_room_and_no_further
     assert duties.release_scopes(now=timezone.now()) == 0
     give("0.25")
     assert duties.release_scopes(now=timezone.now()) == 2
-    statuses = [repository.get(each.id).status for each in executions]
+    statuses = [repositories.get(each.id).status for each in executions]
     assert statuses == [ExecutionStatus.RUNNING, ExecutionStatus.RUNNING, ExecutionStatus.WAITING]
     assert duties.release_scopes(now=timezone.now()) == 1  # those two have not spent it yet
     ScopeBudget.objects.all().delete()

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from psycopg_pool import AsyncConnectionPool
 
-from common.database_connections import tell_silence
-from executions import taking
-from executions.progress.database import connection_parameters
-from executions.progress.log import Reader
+from common.database.connections import tell_silence
+from common.database.parameters import connection_parameters
+from executions.progress.event_reader import Reader
+from executions.queue import connector
 from tests.waiting import HANG_SECONDS
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -23,7 +23,7 @@ async def streams_pool() -> AsyncConnectionPool[Any]:
 
 
 async def queues_pool() -> AsyncConnectionPool[Any]:
-    made = taking._pool(kwargs=connection_parameters(), open=False)
+    made = connector._pool(kwargs=connection_parameters(), open=False)
     await made.open()
     return made
 

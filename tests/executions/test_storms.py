@@ -15,18 +15,19 @@ from django.contrib.auth.models import User
 from django.utils import timezone
 
 from documents.models import Document, DocumentVersion
-from executions import journal, models, wiring
-from executions.engine import changes
-from executions.engine.calls import ModelReply, ModelRequest
-from executions.engine.errors import EngineError, Unavailable
-from executions.engine.execution import Execution
-from executions.engine.in_memory_models import ScriptedModelClient
+from executions import composition, models
+from executions.composition import PostgresLedger
+from executions.db_threads import in_thread
+from executions.engine.domain.calls import ModelReply, ModelRequest
+from executions.engine.domain.errors import EngineError, Unavailable
+from executions.engine.domain.execution import Execution
 from executions.engine.ports import Ports, Transition
-from executions.engine.runner import ExecutionRunner
-from executions.journal import PostgresJournal
-from executions.line import Line, Row
-from executions.threads import in_thread
-from executions.wiring import PostgresLedger
+from executions.engine.runtime.runner import ExecutionRunner
+from executions.engine.testing.in_memory_models import ScriptedModelClient
+from executions.engine.transitions import core
+from executions.persistence.journal import journal
+from executions.persistence.journal.connection import Line, Row
+from executions.persistence.journal.journal import PostgresJournal
 from telemetry.models import ModelCall
 from tests.engine.world import FORK, document
 from tests.executions.moves import start
@@ -87,7 +88,9 @@ class Storm:
         writing, reading = Shaky(self.chance), Shaky(self.chance)
         self.lines += [writing, reading]
         own = PostgresJournal(writing=writing, reading=reading)
-        return replace(wiring.ports(), models=ScriptedModelClient(self._reply), journal=own, ledger=PostgresLedger(own))
+        return replace(
+            composition.ports(), models=ScriptedModelClient(self._reply), journal=own, ledger=PostgresLedger(own)
+        )
 
     async def _reply(self, request: ModelRequest) -> ModelReply:
         self.asked[request.scope_id, request.step_id] += 1
@@ -111,7 +114,7 @@ def touch(execution_id: UUID) -> None:
     """Change an execution from outside."""
     try:
         journal.apply(
-            Transition(execution_id=execution_id, epoch=None, decide=lambda now, _: changes.Change(execution=now)),
+            Transition(execution_id=execution_id, epoch=None, decide=lambda now, _: core.Change(execution=now)),
             now=timezone.now(),
         )
     except EngineError:

@@ -13,8 +13,10 @@ from django.db import connection, transaction
 from django.utils import timezone
 from procrastinate.contrib.django.models import ProcrastinateJob
 
-from executions import models, repository, sweep
-from executions.engine.states import ExecutionStatus
+from executions import models
+from executions.engine.domain.states import ExecutionStatus
+from executions.persistence import repositories
+from executions.worker import recovery
 from tests.engine.world import ASKING
 from tests.executions.moves import ask, cancel, claim, empty_the_queue, names, start, together
 
@@ -22,7 +24,7 @@ SILENT_SECONDS, IDLE_SECONDS = 30, 10
 
 
 def _sweep(*, later_seconds: float = 0, running: set[UUID] | None = None, runner: str = "me") -> int:
-    return sweep.sweep(
+    return recovery.sweep(
         now=timezone.now() + timedelta(seconds=later_seconds),
         runner=runner,
         running=running or set(),
@@ -68,21 +70,21 @@ def test_one_whose_job_is_on_its_way_is_left_to_it(ann: User) -> None:
 
 
 def test_one_whose_runner_is_silent_is_taken_over(lost: UUID) -> None:
-    sweep.beat(name="other", now=timezone.now())
+    recovery.beat(name="other", now=timezone.now())
     claim(lost, "other")
     assert _sweep(later_seconds=25) == 0
     assert _sweep(later_seconds=31) == 1
 
 
 def test_one_whose_runner_left_is_taken_over_at_once(lost: UUID) -> None:
-    sweep.beat(name="other", now=timezone.now())
+    recovery.beat(name="other", now=timezone.now())
     claim(lost, "other")
-    sweep.unregister(name="other")
+    recovery.unregister(name="other")
     assert _sweep() == 1
 
 
 def test_one_that_this_worker_runs_is_left_alone_and_one_it_dropped_is_not(lost: UUID) -> None:
-    sweep.beat(name="me", now=timezone.now())
+    recovery.beat(name="me", now=timezone.now())
     claim(lost, "me")
     assert _sweep(later_seconds=11, running={lost}) == 0
     assert _sweep(later_seconds=9) == 0  # it may have been claimed this very moment
@@ -90,7 +92,7 @@ def test_one_that_this_worker_runs_is_left_alone_and_one_it_dropped_is_not(lost:
 
 
 def test_what_another_living_worker_runs_is_none_of_our_business(lost: UUID) -> None:
-    sweep.beat(name="other", now=timezone.now())
+    recovery.beat(name="other", now=timezone.now())
     claim(lost, "other")
     assert _sweep(later_seconds=11, runner="me") == 0
 
@@ -99,7 +101,7 @@ def test_one_that_waits_or_has_ended_costs_nothing(ann: User) -> None:
     waiting, ended = ask(start(ann, ASKING).id), start(ann, ASKING)
     cancel(ann, ended.id)
     empty_the_queue()
-    assert repository.get(waiting.id).status is ExecutionStatus.WAITING
+    assert repositories.get(waiting.id).status is ExecutionStatus.WAITING
     assert _sweep(later_seconds=10_000) == 0
 
 
@@ -153,7 +155,7 @@ def test_many_that_wait_for_their_turn_do_not_hide_one_that_was_abandoned(ann: U
             "  FROM executions_execution AS e, generate_series(1, %s) WHERE e.id = %s) AS rows RETURNING id)"
             " INSERT INTO procrastinate_jobs (queue_name, task_name, lock, args)"
             " SELECT 'executions', 'executions.advance', id::text, '{}' FROM many",
-            [sweep.AT_ONCE, row.id],
+            [recovery.AT_ONCE, row.id],
         )
     assert _sweep(later_seconds=11) == 1
     assert ProcrastinateJob.objects.filter(lock=str(abandoned)).exists()
@@ -167,15 +169,15 @@ def test_two_who_sweep_at_once_enqueue_each_once(lost: UUID) -> None:
 
 
 def test_a_worker_that_was_taken_for_dead_announces_itself_again() -> None:
-    sweep.beat(name="other", now=timezone.now())
+    recovery.beat(name="other", now=timezone.now())
     _sweep(later_seconds=31)
     assert not models.Runner.objects.exists()
-    sweep.beat(name="other", now=timezone.now())
+    recovery.beat(name="other", now=timezone.now())
     assert models.Runner.objects.get().name == "other"
 
 
 def test_a_beat_keeps_a_worker_alive(lost: UUID) -> None:
-    sweep.beat(name="other", now=timezone.now() - timedelta(seconds=31))
+    recovery.beat(name="other", now=timezone.now() - timedelta(seconds=31))
     claim(lost, "other")
-    sweep.beat(name="other", now=timezone.now())
+    recovery.beat(name="other", now=timezone.now())
     assert _sweep() == 0

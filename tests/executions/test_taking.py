@@ -15,11 +15,11 @@ from procrastinate.contrib.django import app
 from procrastinate.contrib.django.models import ProcrastinateJob
 from procrastinate.jobs import Job, Status
 
-import executions.taking
-from executions import line
-from executions.jobs import QUEUE, enqueue_prune
-from executions.taking import AT_ONCE, connector
-from executions.threads import in_thread
+import executions.queue.connector
+from executions.db_threads import in_thread
+from executions.persistence.journal import connection as line
+from executions.queue.connector import AT_ONCE, connector
+from executions.queue.jobs import QUEUE, enqueue_prune
 from tests.executions.moves import outage, start
 from tests.waiting import HANG_SECONDS
 
@@ -83,7 +83,7 @@ async def test_as_many_are_taken_together_as_there_is_room_for_and_handed_out_in
 async def test_a_worker_that_is_nearly_full_waits_a_moment_for_room_for_several(
     jobs: list[int], ann: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(executions.taking, "TOGETHER_SECONDS", HANG_SECONDS)
+    monkeypatch.setattr(executions.queue.connector, "TOGETHER_SECONDS", HANG_SECONDS)
     for number in range(6):
         await in_thread(start, ann, scope=f"q{number}")
     async with taking(room=8) as worker:
@@ -247,7 +247,7 @@ def cut_listeners() -> None:
 async def test_where_no_job_waits_it_is_not_looked_again_until_one_is_told_of(
     ann: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(executions.taking, "QUIET_SECONDS", HANG_SECONDS)
+    monkeypatch.setattr(executions.queue.connector, "QUIET_SECONDS", HANG_SECONDS)
     async with taking(room=5) as worker, listening(worker) as told:
         sent = looks(monkeypatch, worker)
         assert [await worker.take() for _ in range(10)] == [None] * 10
@@ -259,7 +259,7 @@ async def test_where_no_job_waits_it_is_not_looked_again_until_one_is_told_of(
 
 
 async def test_a_worker_that_does_not_listen_goes_on_looking(monkeypatch: pytest.MonkeyPatch, ann: User) -> None:
-    monkeypatch.setattr(executions.taking, "QUIET_SECONDS", HANG_SECONDS)
+    monkeypatch.setattr(executions.queue.connector, "QUIET_SECONDS", HANG_SECONDS)
     async with taking(room=5) as worker:
         assert [await worker.take() for _ in range(5)] == [None] * 5
         await in_thread(start, ann)
@@ -270,7 +270,7 @@ async def test_where_a_job_waits_for_a_lock_it_is_looked_again(
     jobs: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another worker holds the lock, and does not say when it lets go."""
-    monkeypatch.setattr(executions.taking, "QUIET_SECONDS", HANG_SECONDS)
+    monkeypatch.setattr(executions.queue.connector, "QUIET_SECONDS", HANG_SECONDS)
     same = await in_thread(lambda: ProcrastinateJob.objects.get(id=jobs[0]).lock)
     await in_thread(ProcrastinateJob.objects.filter(id__in=jobs[1:]).update, lock=same)
     async with taking(room=1) as other, taking(room=5) as worker:
@@ -284,7 +284,7 @@ async def test_where_a_job_waits_for_a_lock_it_is_looked_again(
 
 
 async def test_jobs_that_are_handed_back_are_told_of(jobs: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(executions.taking, "QUIET_SECONDS", HANG_SECONDS)
+    monkeypatch.setattr(executions.queue.connector, "QUIET_SECONDS", HANG_SECONDS)
     async with taking(room=5) as leaving, taking(room=5) as staying:
         assert await leaving.take() is not None
         async with listening(staying) as told:
@@ -299,7 +299,7 @@ async def test_jobs_that_are_handed_back_are_told_of(jobs: list[int], monkeypatc
 async def test_a_job_that_came_while_the_listener_was_cut_off_is_told_of_when_it_is_back(
     ann: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(executions.taking, "QUIET_SECONDS", HANG_SECONDS)
+    monkeypatch.setattr(executions.queue.connector, "QUIET_SECONDS", HANG_SECONDS)
     async with taking(room=5) as worker, listening(worker) as told:
         assert [await worker.take() for _ in range(4)] == [None] * 4
         await in_thread(cut_listeners)

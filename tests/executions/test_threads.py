@@ -13,9 +13,9 @@ from django.db import IntegrityError, connection, connections, transaction
 from psycopg_pool import PoolTimeout
 
 from executions import models
-from executions.engine.errors import Unavailable
-from executions.jobs import enqueue_advance
-from executions.threads import in_thread
+from executions.db_threads import in_thread
+from executions.engine.domain.errors import Unavailable
+from executions.queue.jobs import enqueue_advance
 from orchestrator.pooled_postgresql.base import DatabaseWrapper
 from tests.executions.moves import outage
 from tests.waiting import HANG_SECONDS

@@ -10,7 +10,7 @@ from django.db import connection
 from procrastinate.contrib.django.models import ProcrastinateJob
 
 from executions import models
-from executions.jobs import ADVANCE, PRUNE, QUEUE, enqueue_advance, enqueue_prune
+from executions.queue.jobs import ADVANCE, PRUNE, QUEUE, enqueue_advance, enqueue_prune
 from tests.engine.world import LINE
 from tests.executions.moves import start
 

@@ -15,10 +15,11 @@ from django.utils import timezone
 from procrastinate.contrib.django.models import ProcrastinateJob
 from pytest_django import Settings
 
-from executions import models, sweep
-from executions.engine.states import ExecutionStatus
-from executions.jobs import QUEUE
-from executions.threads import in_thread
+from executions import models
+from executions.db_threads import in_thread
+from executions.engine.domain.states import ExecutionStatus
+from executions.queue.jobs import QUEUE
+from executions.worker import recovery
 from tests.engine.world import Gate, document
 from tests.executions.moves import cancel, start, together
 from tests.executions.test_worker import Plug, plug, until, working
@@ -102,7 +103,7 @@ def test_places_of_a_worker_that_is_gone_are_free_after_the_sweep(ann: User) -> 
     assert len(lost) == 2
     assert take() == []
     later = timezone.now() + LATER
-    sweep.sweep(now=later, runner="me", running=[], silent_seconds=30, idle_seconds=10, after_outage=False)
+    recovery.sweep(now=later, runner="me", running=[], silent_seconds=30, idle_seconds=10, after_outage=False)
     assert len(take()) == 2
     assert not ProcrastinateJob.objects.filter(id__in=lost).exists()
 

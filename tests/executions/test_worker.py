@@ -17,18 +17,20 @@ from django.utils import timezone
 from procrastinate.contrib.django.models import ProcrastinateJob, ProcrastinateWorker
 from pytest_django import Settings
 
-from common.database_server import database_now
-from executions import advancing, models, repository, sweep, wiring
-from executions.engine.calls import ModelReply, ModelRequest
-from executions.engine.errors import ModelError
-from executions.engine.in_memory_models import ScriptedModelClient
-from executions.engine.states import ExecutionStatus, FailureCode, StepStatus
-from executions.progress.database import connection_parameters
-from executions.running import RUNNING
-from executions.threads import in_thread
-from executions.worker import Worker
-from telemetry import prices
+from common.database.parameters import connection_parameters
+from common.database.server import database_now
+from executions import composition, models
+from executions.db_threads import in_thread
+from executions.engine.domain.calls import ModelReply, ModelRequest
+from executions.engine.domain.errors import ModelError
+from executions.engine.domain.states import ExecutionStatus, FailureCode, StepStatus
+from executions.engine.testing.in_memory_models import ScriptedModelClient
+from executions.persistence import repositories
+from executions.worker import advance, recovery
+from executions.worker.active_runs import RUNNING
+from executions.worker.worker import Worker
 from telemetry.models import ModelCall, Price
+from telemetry.pricing import prices
 from tests.engine.world import Gate, document
 from tests.executions.moves import cancel, claim, empty_the_queue, outage, start
 from tests.waiting import HANG_SECONDS
@@ -53,8 +55,8 @@ def plug(monkeypatch: pytest.MonkeyPatch) -> Plug:
     """Plug a model into the ports of this process."""
 
     def with_model(reply: Callable[[ModelRequest], Awaitable[ModelReply]]) -> None:
-        ports = replace(wiring.ports(), models=ScriptedModelClient(reply))
-        monkeypatch.setattr(advancing, "ports", lambda: ports)
+        ports = replace(composition.ports(), models=ScriptedModelClient(reply))
+        monkeypatch.setattr(advance, "ports", lambda: ports)
 
     return with_model
 
@@ -88,7 +90,7 @@ async def until(condition: Callable[[], Any]) -> None:
 
 
 def _has(execution_id: UUID, status: ExecutionStatus) -> Callable[[], bool]:
-    return lambda: repository.get(execution_id).status is status
+    return lambda: repositories.get(execution_id).status is status
 
 
 async def test_a_worker_carries_what_was_started_to_its_end_and_leaves_no_trace_of_itself(
@@ -128,7 +130,7 @@ async def test_a_worker_that_stops_hands_its_work_back_with_a_job_for_the_next(a
     execution_id = (await in_thread(start, ann)).id
     async with working():
         await gate.under_way()
-    stored = await in_thread(repository.get, execution_id)
+    stored = await in_thread(repositories.get, execution_id)
     assert (stored.status, stored.runner) == (ExecutionStatus.RUNNING, None)
     job = await in_thread(ProcrastinateJob.objects.get)
     assert (job.lock, job.status) == (str(execution_id), "todo")
@@ -147,7 +149,7 @@ async def test_a_worker_that_stops_lets_what_ends_in_time_end(ann: User, gate: G
         stop.set()
         await asyncio.sleep(1.5)  # one that does not wait is gone by then
         gate.opened.set()
-    assert (await in_thread(repository.get, execution_id)).status is ExecutionStatus.COMPLETED
+    assert (await in_thread(repositories.get, execution_id)).status is ExecutionStatus.COMPLETED
     assert not await in_thread(ProcrastinateJob.objects.exists)
 
 
@@ -185,7 +187,7 @@ async def test_a_worker_whose_own_beats_came_late_takes_nobody_for_dead(
     execution_id = (await in_thread(start, ann)).id
     await in_thread(claim, execution_id, "other")
     await in_thread(empty_the_queue)
-    await in_thread(sweep.beat, name="other", now=database_now())
+    await in_thread(recovery.beat, name="other", now=database_now())
     async with working():
         await until(models.Runner.objects.filter(name="me").exists)
         with _nobody_can_beat():
@@ -193,8 +195,8 @@ async def test_a_worker_whose_own_beats_came_late_takes_nobody_for_dead(
         released = database_now()
         await until(lambda: models.Runner.objects.filter(name="me", heartbeat_at__gt=released).exists())
         await asyncio.sleep(5 * settings.SWEEP_SECONDS)  # the other one goes on a little later
-        await in_thread(sweep.beat, name="other", now=database_now())
-        stored = await in_thread(repository.get, execution_id)
+        await in_thread(recovery.beat, name="other", now=database_now())
+        stored = await in_thread(repositories.get, execution_id)
     assert (stored.runner, gate.reached.is_set()) == ("other", False)
 
 
@@ -205,7 +207,7 @@ async def test_a_worker_whose_beats_are_as_rare_as_they_may_be_takes_over_from_t
     execution_id = (await in_thread(start, ann)).id
     await in_thread(claim, execution_id, "other")
     await in_thread(empty_the_queue)
-    await in_thread(sweep.beat, name="other", now=database_now())  # its last; a few of ours come before it is missed
+    await in_thread(recovery.beat, name="other", now=database_now())  # its last; a few of ours come before it is missed
     gate.opened.set()
     async with working():
         await until(_has(execution_id, ExecutionStatus.COMPLETED))
@@ -241,29 +243,29 @@ async def test_a_worker_that_meets_an_outage_while_it_stops_stops(ann: User, gat
 async def test_a_second_job_waits_for_the_first_of_this_process_and_finds_nothing_left(ann: User, gate: Gate) -> None:
     execution_id = (await in_thread(start, ann)).id
     await in_thread(empty_the_queue)
-    first = asyncio.create_task(advancing.advance_execution(execution_id=execution_id, runner="me"))
+    first = asyncio.create_task(advance.advance_execution(execution_id=execution_id, runner="me"))
     await gate.under_way()
-    second = asyncio.create_task(advancing.advance_execution(execution_id=execution_id, runner="me"))
+    second = asyncio.create_task(advance.advance_execution(execution_id=execution_id, runner="me"))
     gate.opened.set()
     async with asyncio.timeout(HANG_SECONDS):
         await asyncio.gather(first, second)
-    stored = await in_thread(repository.get, execution_id)
+    stored = await in_thread(repositories.get, execution_id)
     assert (stored.status, stored.runner_epoch) == (ExecutionStatus.COMPLETED, 1)
     assert RUNNING == {}
 
 
 async def test_a_job_for_what_another_living_worker_runs_is_left_to_that_one(ann: User, gate: Gate) -> None:
     execution_id = (await in_thread(start, ann)).id
-    await in_thread(sweep.beat, name="other", now=timezone.now())
+    await in_thread(recovery.beat, name="other", now=timezone.now())
     claimed = await in_thread(claim, execution_id, "other")
-    await advancing.advance_execution(execution_id=execution_id, runner="me")
-    assert await in_thread(repository.get, execution_id) == claimed
+    await advance.advance_execution(execution_id=execution_id, runner="me")
+    assert await in_thread(repositories.get, execution_id) == claimed
 
 
 async def test_a_job_that_the_queue_cancels_leaves_the_call_under_way_alone(ann: User, gate: Gate) -> None:
     execution_id = (await in_thread(start, ann)).id
     await in_thread(empty_the_queue)
-    job = asyncio.create_task(advancing.advance_execution(execution_id=execution_id, runner="me"))
+    job = asyncio.create_task(advance.advance_execution(execution_id=execution_id, runner="me"))
     await gate.under_way()
     job.cancel()
     await asyncio.wait({job})
@@ -286,7 +288,7 @@ async def test_a_reply_that_comes_while_the_database_is_away_is_kept(ann: User, 
 async def test_the_next_step_is_run_alone(ann: User, gate: Gate) -> None:
     gate.opened.set()
     execution_id = (await in_thread(start, ann)).id
-    stored = await advancing.execute_next_step(execution_id=execution_id, runner="me")
+    stored = await advance.execute_next_step(execution_id=execution_id, runner="me")
     assert [step.status for step in stored.steps.values()] == [StepStatus.COMPLETED, StepStatus.PENDING]
     assert (stored.status, stored.runner) == (ExecutionStatus.RUNNING, None)
 
@@ -294,7 +296,7 @@ async def test_the_next_step_is_run_alone(ann: User, gate: Gate) -> None:
 async def test_the_next_step_is_watched_while_it_runs(ann: User, gate: Gate) -> None:
     execution_id = (await in_thread(start, ann)).id
     await in_thread(empty_the_queue)
-    step = asyncio.create_task(advancing.execute_next_step(execution_id=execution_id, runner="me"))
+    step = asyncio.create_task(advance.execute_next_step(execution_id=execution_id, runner="me"))
     await gate.under_way()
     async with working():
         await in_thread(cancel, ann, execution_id)

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from executions.progress.streams import Streams
+from executions.progress.hub import Streams
 from tests.progress.client import Browser
 
 

@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 
-from executions import line
-from executions.engine.runner import ExecutionRunner
-from executions.engine.states import ExecutionStatus
-from executions.progress import notifier
-from executions.threads import in_thread
-from executions.wiring import ports
-from telemetry import repricing
+from executions.composition import ports
+from executions.db_threads import in_thread
+from executions.engine.domain.states import ExecutionStatus
+from executions.engine.runtime.runner import ExecutionRunner
+from executions.persistence import notifier
+from executions.persistence.journal import connection
 from telemetry.models import ModelCall
+from telemetry.pricing import repricing
 from tests.engine.world import definition
 from tests.executions.moves import start
 from tests.llm.counted import ANTHROPIC, OPENAI, answer
@@ -38,7 +38,7 @@ async def keys(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
     yield
     await forget_models()
     notifier.stop()
-    line.close()
+    connection.close()
 
 
 async def booked(monkeypatch: pytest.MonkeyPatch, user: User, model: str, said: Answer) -> dict[str, Any]:

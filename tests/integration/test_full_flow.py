@@ -14,13 +14,13 @@ from django.utils import timezone
 from pydantic import JsonValue
 
 from access.services import ensure_user, issue_token
-from executions.engine.calls import ModelReply, ModelRequest, ToolCall, Usage
-from executions.engine.execution import Execution
-from executions.engine.in_memory_models import ScriptedModelClient
-from executions.engine.replies import ASK_CLARIFICATION, SUBMIT_DOCUMENT
-from executions.engine.runner import ExecutionRunner
-from executions.threads import in_thread
-from executions.wiring import ports
+from executions.composition import ports
+from executions.db_threads import in_thread
+from executions.engine.domain.calls import ModelReply, ModelRequest, ToolCall, Usage
+from executions.engine.domain.execution import Execution
+from executions.engine.prompting.replies import ASK_CLARIFICATION, SUBMIT_DOCUMENT
+from executions.engine.runtime.runner import ExecutionRunner
+from executions.engine.testing.in_memory_models import ScriptedModelClient
 from tests.api import scenario
 from tests.api.conftest import Caller
 from tests.progress.client import Browser

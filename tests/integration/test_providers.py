@@ -12,20 +12,20 @@ import pydantic_ai.models.openai
 import pytest
 from django.contrib.auth.models import User
 
-from executions import line
-from executions.engine.execution import Execution
-from executions.engine.runner import ExecutionRunner
-from executions.engine.states import ExecutionStatus, FailureCode
-from executions.progress import notifier
-from executions.threads import in_thread
-from executions.wiring import ports
+from executions.composition import ports
+from executions.db_threads import in_thread
+from executions.engine.domain.execution import Execution
+from executions.engine.domain.states import ExecutionStatus, FailureCode
+from executions.engine.runtime.runner import ExecutionRunner
+from executions.persistence import notifier
+from executions.persistence.journal import connection as line
 from telemetry.models import ModelCall
 from tests.engine.world import definition
 from tests.executions.moves import start
 from tests.llm import counted, wire
 from tests.llm.model_server import Answer, Line, Misbehaviour, model_server
 from tests.llm.models import forget_models
-from workflows.faults import UNSTORABLE
+from workflows.errors import UNSTORABLE
 
 #: Imported here, as to import them for the first time takes longer than these steps may take.
 LIBRARIES = (pydantic_ai.models.anthropic, pydantic_ai.models.openai)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator import postgres
+from orchestrator.embedded_postgres import instance
 from tests.journeys.processes import ROOT, SERVERS, STOP_SECONDS, Machine, machine
 from tests.tcp_proxy import TcpProxy, tcp_proxy
 
@@ -45,7 +45,7 @@ def prepared() -> Path:
                 installed.prepare()
                 for name in ("alice", "ada"):
                     installed.token(name)
-            assert postgres.wait_until_stopped(making, seconds=STOP_SECONDS)
+            assert instance.wait_until_stopped(making, seconds=STOP_SECONDS)
             making.rename(made)
     return made
 
@@ -74,17 +74,17 @@ def either(request: pytest.FixtureRequest, data_dir: Path) -> Iterator[Machine]:
 @pytest.fixture
 def link(data_dir: Path) -> Iterator[TcpProxy]:
     """A proxy before the database of an installation of one's own."""
-    postgres.ensure_running(data_dir)
+    instance.ensure_running(data_dir)
     try:
-        with tcp_proxy(postgres.socket_dir(data_dir) / postgres.SOCKET) as made:
+        with tcp_proxy(instance.socket_dir(data_dir) / instance.SOCKET) as made:
             yield made
     finally:
-        postgres.release(data_dir)
+        instance.release(data_dir)
 
 
 @pytest.fixture
 def linked(data_dir: Path, link: TcpProxy) -> Iterator[Machine]:
     """An installation whose processes reach their database through `link`, nothing started."""
-    url = f"postgresql://{postgres.USER}@127.0.0.1:{link.port}/{postgres.DATABASE}"
+    url = f"postgresql://{instance.USER}@127.0.0.1:{link.port}/{instance.DATABASE}"
     with machine(data_dir, LOCAL="1", DATABASE_URL=url) as installed:
         yield installed

@@ -21,7 +21,7 @@ from typing import Any
 
 import psycopg
 
-from orchestrator import postgres
+from orchestrator.embedded_postgres import instance
 from tests.journeys.processes import ROOT, SERVERS, Machine, machine
 from tests.journeys.under_fire import Client
 from tests.waiting import HANG_SECONDS
@@ -186,7 +186,7 @@ class Fire:
 
     def _cut_listeners(self) -> None:
         try:
-            with psycopg.connect(postgres.url(self.data_dir), connect_timeout=2) as connection:
+            with psycopg.connect(instance.url(self.data_dir), connect_timeout=2) as connection:
                 self.did["LISTEN connections cut"] += connection.execute(_CUT_LISTENERS).rowcount
         except psycopg.OperationalError:
             self.did["PostgreSQL away"] += 1
@@ -199,7 +199,7 @@ class Fire:
         self.did["web processes killed"] += 1
 
     def _restart_postgres(self) -> None:
-        note = postgres.home_of(self.data_dir) / "data" / "postmaster.pid"
+        note = instance.home_of(self.data_dir) / "data" / "postmaster.pid"
         number = self._chance.choice([signal.SIGQUIT, signal.SIGKILL, signal.SIGINT])
         os.kill(int(note.read_text(encoding="utf-8").split()[0]), number)
         self.did[f"PostgreSQL restarted ({number.name})"] += 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from orchestrator.server import Server  # isort: skip  # before anything that touches Twisted's reactor
+from orchestrator.web.server import Server  # isort: skip  # before anything that touches Twisted's reactor
 
 import asyncio
 import sys

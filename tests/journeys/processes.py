@@ -17,7 +17,7 @@ from typing import Any
 import httpx
 from httpx_sse import connect_sse
 
-from orchestrator.loop_monitor import OWN_FAULT
+from orchestrator.web.loop_monitor import OWN_FAULT
 from tests.waiting import HANG_SECONDS
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -22,9 +22,10 @@ django.setup()
 from django.db import InterfaceError, OperationalError, connections, transaction  # noqa: E402
 from django.utils import timezone  # noqa: E402
 
-from executions import eventlog, models  # noqa: E402
-from executions.engine.events import EventType, ProgressEvent  # noqa: E402
-from executions.progress.notifier import announce  # noqa: E402
+from executions import models  # noqa: E402
+from executions.engine.domain.events import EventType, ProgressEvent  # noqa: E402
+from executions.persistence import event_log  # noqa: E402
+from executions.persistence.notifier import announce  # noqa: E402
 from tests.journeys.under_fire import text_of  # noqa: E402
 from tests.progress.rows import make_execution, make_user  # noqa: E402
 
@@ -65,7 +66,7 @@ class Storyteller:
             if over and events:
                 row.status, row.finished_at = "completed", timezone.now()
             row.save(update_fields=["last_sequence", "status", "finished_at"])
-            eventlog.append(events)
+            event_log.append(events)
             transaction.on_commit(partial(announce, execution_id))
         if over:
             del self._left[execution_id]

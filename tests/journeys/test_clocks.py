@@ -21,8 +21,8 @@ import psycopg
 import pytest
 import yaml
 
-from orchestrator import postgres
-from orchestrator.loop_monitor import machine_waited
+from orchestrator.embedded_postgres import instance
+from orchestrator.web.loop_monitor import machine_waited
 from tests.engine.world import SCHEMA
 from tests.journeys.processes import Machine, machine, wait_for_status, wait_until
 from tests.llm.model_server import Answer, ModelServer, model_server
@@ -225,12 +225,12 @@ def runs_ended_by_no_mistake(installed: Machine) -> None:
 @pytest.fixture
 def installed(data_dir: Path) -> Iterator[Machine]:
     """An installation whose database has this machine's clock, whichever process is started first."""
-    postgres.ensure_running(data_dir)
+    instance.ensure_running(data_dir)
     try:
-        with machine(data_dir, LOCAL="1", DATABASE_URL=postgres.url(data_dir)) as made:
+        with machine(data_dir, LOCAL="1", DATABASE_URL=instance.url(data_dir)) as made:
             yield made
     finally:
-        postgres.release(data_dir)
+        instance.release(data_dir)
 
 
 @pytest.fixture
@@ -245,7 +245,7 @@ def test_a_worker_announces_itself_by_the_databases_clock(
     installed: Machine, clocks: dict[str, WallClock], seconds: int
 ) -> None:
     clocks["first"].set(seconds)
-    with psycopg.connect(postgres.url(installed.data_dir), autocommit=True) as connection:
+    with psycopg.connect(instance.url(installed.data_dir), autocommit=True) as connection:
         installed.start("worker", **clocks["first"].environment)
         [off_by] = wait_until(lambda: connection.execute(OFF_BY).fetchone(), what="that the worker announces itself")
     assert abs(off_by) < HOUR / 2

@@ -13,7 +13,7 @@ import psycopg
 import pytest
 from playwright.sync_api import BrowserContext, Locator, Page, Route, expect
 
-from orchestrator import postgres
+from orchestrator.embedded_postgres import instance
 from tests.journeys.browser import browsing, log_in
 from tests.journeys.processes import CLOSED_BRIEF, PASSWORD, Machine, start_execution, wait_for_status, wait_until
 
@@ -214,7 +214,7 @@ def test_a_refusal_stays_until_it_is_read(shared: Machine, page: Page) -> None:
             " SELECT scope.id, auth_user.id, 'viewer', now()"
             " FROM access_scope AS scope, auth_user WHERE scope.key = 'of-vera' AND username = 'will'"
         )
-        with psycopg.connect(postgres.url(shared.data_dir)) as connection:
+        with psycopg.connect(instance.url(shared.data_dir)) as connection:
             assert connection.execute(give).rowcount == 1
         log_in(page, shared, "will")
         opened(page, shared, execution_id)

@@ -8,7 +8,7 @@ import httpx
 import psycopg
 import pytest
 
-from orchestrator import postgres
+from orchestrator.embedded_postgres import instance
 from tests.journeys.processes import CLOSED_BRIEF, Machine, start_execution, stream, wait_for_status, wait_until
 from tests.tcp_proxy import TcpProxy
 from tests.waiting import HANG_SECONDS
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.journey
 
 def take_changes(machine: Machine, *, wanted: bool) -> None:
     """Have the database of an installation refuse all changes, or take them again; also from who is connected."""
-    with psycopg.connect(postgres.url(machine.data_dir), autocommit=True) as connection:
+    with psycopg.connect(instance.url(machine.data_dir), autocommit=True) as connection:
         connection.execute(f"ALTER SYSTEM SET default_transaction_read_only = {'off' if wanted else 'on'}")
         connection.execute("SELECT pg_reload_conf()")
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.postgres import wait_until_stopped
+from orchestrator.embedded_postgres.instance import wait_until_stopped
 from tests.journeys.processes import ROOT, free_port, wait_until
 from tests.waiting import HANG_SECONDS
 

@@ -12,7 +12,7 @@ import httpx
 import psycopg
 import pytest
 
-from orchestrator import postgres
+from orchestrator.embedded_postgres import instance
 from tests.journeys.followers import Follower, following
 from tests.journeys.processes import (
     CLOSED_BRIEF,
@@ -38,14 +38,14 @@ def nobody_starts_anything_in(scope: str, installed: Machine) -> Iterator[psycop
         "SELECT 1 FROM executions_feed AS feed JOIN access_scope AS scope ON scope.id = feed.scope_id"
         " WHERE scope.key = %s FOR UPDATE OF feed"
     )
-    with psycopg.connect(postgres.url(installed.data_dir)) as connection:
+    with psycopg.connect(instance.url(installed.data_dir)) as connection:
         assert connection.execute(held, [scope]).rowcount == 1
         yield connection
         connection.rollback()
 
 
 def somebody_waits_in(installed: Machine) -> bool:
-    with psycopg.connect(postgres.url(installed.data_dir)) as connection:
+    with psycopg.connect(instance.url(installed.data_dir)) as connection:
         waiting = connection.execute("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'").fetchone()
     return waiting is not None and waiting[0] > 0
 

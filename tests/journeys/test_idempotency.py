@@ -10,7 +10,7 @@ import httpx
 import psycopg
 import pytest
 
-from orchestrator import postgres
+from orchestrator.embedded_postgres import instance
 from tests.journeys.processes import CLOSED_BRIEF, Machine, wait_until
 from tests.journeys.test_drain import cancelled_one, nobody_starts_anything_in, somebody_waits_in
 
@@ -21,7 +21,7 @@ BODY = {"workflow_id": "meeting-minutes", "scope_type": "project", "scope_id": "
 
 
 def executions(installed: Machine) -> int:
-    with psycopg.connect(postgres.url(installed.data_dir)) as connection:
+    with psycopg.connect(instance.url(installed.data_dir)) as connection:
         found = connection.execute("SELECT count(*) FROM executions_execution WHERE status <> 'cancelled'").fetchone()
     assert found is not None
     return int(found[0])

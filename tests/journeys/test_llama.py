@@ -16,11 +16,11 @@ import jsonschema_rs
 import pytest
 import yaml
 
-from executions.engine.calls import ModelRequest
-from executions.engine.replies import Questions, ValidDocument, parse_reply
-from executions.llm import providers
-from executions.llm.envelope import envelope
-from executions.llm.options import Options, Output
+from executions.engine.domain.calls import ModelRequest
+from executions.engine.prompting.replies import Questions, ValidDocument, parse_reply
+from executions.llm.pydantic_ai import providers
+from executions.llm.pydantic_ai.envelope import envelope
+from executions.llm.pydantic_ai.options import Options, Output
 from tests.journeys.processes import (
     STOP_SECONDS,
     Machine,

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from orchestrator import postgres
+from orchestrator.embedded_postgres import instance
 from tests.journeys.long_text import Watcher, delays_of, events_of, long_reply, text_of
 from tests.journeys.processes import CLOSED_BRIEF, Machine, start_execution, wait_until
 from tests.journeys.test_providers import asking
@@ -66,7 +66,7 @@ def test_a_crash_of_the_database_in_the_middle_costs_nobody_a_character(fresh: M
             following = threads.submit(watcher.watch, client, execution_id)
             # So late that the ids of pieces, which begin anew, do not come as far once more.
             wait_until(lambda: len(watcher.text) > len(text) * 2 // 3, what="two thirds of the text")
-            note = postgres.home_of(fresh.data_dir) / "data" / "postmaster.pid"
+            note = instance.home_of(fresh.data_dir) / "data" / "postmaster.pid"
             os.kill(int(note.read_text().split()[0]), signal.SIGQUIT)  # unlogged tables are empty after that
             wait_until(lambda: watcher.text == text, what="the whole text")
             shown.set()

@@ -17,7 +17,7 @@ import psycopg
 import pytest
 from httpx_sse import connect_sse
 
-from orchestrator import postgres
+from orchestrator.embedded_postgres import instance
 from tests.journeys.fire import has_told, storyteller, tell
 from tests.journeys.processes import CLOSED_BRIEF, Machine, start_execution, stream
 from tests.journeys.pushpin import MISSING, Pushpin, pushpin
@@ -150,7 +150,7 @@ def test_whoever_may_not_see_it_any_more_is_let_go(fresh: Machine, behind: Pushp
         events = feed(behind.port, known["token"], after=0)
         seen = [number for number, _ in islice(events, 3 * per_second)]
         assert seen == list(range(1, 3 * per_second + 1))
-        with psycopg.connect(postgres.url(fresh.data_dir)) as connection:
+        with psycopg.connect(instance.url(fresh.data_dir)) as connection:
             connection.execute("DELETE FROM knox_authtoken")
         watch = Stopwatch()
         last = max((number for number, _ in events), default=0)

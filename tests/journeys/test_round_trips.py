@@ -9,7 +9,7 @@ import httpx
 import psycopg
 import pytest
 
-from orchestrator import postgres
+from orchestrator.embedded_postgres import instance
 from tests.journeys.processes import CLOSED_BRIEF, Machine, start_execution, wait_for_status, wait_until
 from tests.tcp_proxy import TcpProxy
 from tests.waiting import HANG_SECONDS
@@ -77,7 +77,7 @@ def test_a_start_and_a_read_take_few_round_trips(linked: Machine, link: TcpProxy
 
 def completed(machine: Machine, execution_id: str) -> bool:
     """Return whether an execution is completed; it is asked past the link."""
-    with psycopg.connect(postgres.url(machine.data_dir)) as connection:
+    with psycopg.connect(instance.url(machine.data_dir)) as connection:
         row = connection.execute("SELECT status FROM executions_execution WHERE id = %s", [execution_id]).fetchone()
     return row == ("completed",)
 

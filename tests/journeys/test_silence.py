@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from orchestrator.loop_monitor import machine_waited
+from orchestrator.web.loop_monitor import machine_waited
 from tests.chaos.driver import SETTINGS
 from tests.chaos.model_server import CountingModel, counting_model
 from tests.journeys.processes import Machine, start_execution, stream, wait_for_status, wait_until

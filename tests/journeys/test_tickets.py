@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
-from orchestrator import postgres
+from orchestrator.embedded_postgres import instance
 from tests.journeys.processes import (
     CLOSED_BRIEF,
     PASSWORD,
@@ -235,7 +235,7 @@ def test_a_ticket_is_in_no_log_whatever_goes_wrong_and_however_much_is_logged(ei
         assert get(f"/executions/{open_id}/stream", open_ticket) == 500
         assert get(f"/executions/{open_id}", open_ticket, headers=dict(alice.headers)) == 500
         sql(either, "ALTER TABLE gone RENAME TO access_scoperole")
-        note = postgres.home_of(either.data_dir) / "data" / "postmaster.pid"
+        note = instance.home_of(either.data_dir) / "data" / "postmaster.pid"
         with reading((nobody, f"/executions/{open_id}/stream?ticket={open_ticket}")):
             os.kill(int(note.read_text().split()[0]), signal.SIGKILL)
             get(f"/executions/{done}/stream", done_ticket)

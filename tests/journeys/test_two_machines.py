@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
-from orchestrator import postgres
+from orchestrator.embedded_postgres import instance
 from tests.journeys.processes import (
     CLOSED_BRIEF,
     STOP_SECONDS,
@@ -45,7 +45,7 @@ with redis_client.pubsub() as everybody:
 def second(fresh: Machine, tmp_path: Path) -> Iterator[Machine]:
     """Another machine, with the database's address and the secret of the first."""
     fresh.environment["SECRET_KEY"] = "of both of them"
-    shared = {"DATABASE_URL": postgres.url(fresh.data_dir), "LOCAL": "1", "SECRET_KEY": "of both of them"}
+    shared = {"DATABASE_URL": instance.url(fresh.data_dir), "LOCAL": "1", "SECRET_KEY": "of both of them"}
     with machine(tmp_path / "second", **shared) as other:
         yield other
 

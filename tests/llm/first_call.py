@@ -15,7 +15,7 @@ from types import ModuleType
 
 import django
 
-from executions.engine.calls import ModelRequest
+from executions.engine.domain.calls import ModelRequest
 from tests.llm.heard import ignore
 
 LOADING_SECONDS = 4.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic_ai.models.anthropic import AnthropicModel
 from pydantic_ai.models.openai import OpenAIChatModel, OpenAIResponsesModel
 
-from executions.llm import providers
+from executions.llm.pydantic_ai import providers
 
 
 async def forget_models() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from workflows.dialects import DIALECTS
+from workflows.json_schema.dialects import DIALECTS
 
 PATTERNS = (
     "^(a+)+$",

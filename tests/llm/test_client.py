@@ -8,13 +8,13 @@ from decimal import Decimal
 
 import pytest
 
-from executions.engine.calls import ModelReply, ModelRequest
-from executions.engine.errors import ModelError
-from executions.engine.states import FailureCode
+from executions.engine.domain.calls import ModelReply, ModelRequest
+from executions.engine.domain.errors import ModelError
+from executions.engine.domain.states import FailureCode
 from executions.llm.client import RoutingModelClient
-from executions.llm.options import Options
-from executions.llm.rehearsal import RehearsalModel
-from executions.llm.turns import Turns
+from executions.llm.pydantic_ai.options import Options
+from executions.llm.rate_limiter import Turns
+from executions.llm.rehearsal.model import RehearsalModel
 from tests.llm.heard import ignore
 
 REQUEST = ModelRequest(

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from executions.engine.calls import ModelReply, Usage
-from executions.engine.errors import ModelError
-from executions.llm import providers
-from executions.llm.options import Options
+from executions.engine.domain.calls import ModelReply, Usage
+from executions.engine.domain.errors import ModelError
+from executions.llm.pydantic_ai import providers
+from executions.llm.pydantic_ai.options import Options
 from tests.llm.counted import ANTHROPIC, GOOGLE, OPENAI, RESPONSES, answer
 from tests.llm.heard import ignore
 from tests.llm.model_server import Answer, Line, Misbehaviour, model_server

@@ -9,11 +9,11 @@ from typing import Any
 import jsonschema_rs
 import pytest
 
-from executions.engine.replies import Outcome, Questions, ValidDocument, Violations, parse_reply
-from executions.engine.reviews import VERDICT_SCHEMA
-from executions.llm import providers
-from executions.llm.envelope import envelope
-from executions.llm.options import Options, Output
+from executions.engine.prompting.replies import Outcome, Questions, ValidDocument, Violations, parse_reply
+from executions.engine.transitions.reviews import VERDICT_SCHEMA
+from executions.llm.pydantic_ai import providers
+from executions.llm.pydantic_ai.envelope import envelope
+from executions.llm.pydantic_ai.options import Options, Output
 from tests.engine.world import reply
 from tests.llm import wire
 from tests.llm.heard import ignore

@@ -12,12 +12,12 @@ from email.utils import format_datetime
 
 import pytest
 
-from common import database_server
-from executions.engine.calls import ModelRequest
-from executions.engine.errors import ModelError
-from executions.engine.states import FailureCode
-from executions.llm import providers
-from executions.llm.options import Options
+from common.database import server as database_server
+from executions.engine.domain.calls import ModelRequest
+from executions.engine.domain.errors import ModelError
+from executions.engine.domain.states import FailureCode
+from executions.llm.pydantic_ai import providers
+from executions.llm.pydantic_ai.options import Options
 from tests.llm.heard import ignore
 from tests.llm.model_server import Answer, Line, Misbehaviour, model_server
 from tests.llm.models import forget_models

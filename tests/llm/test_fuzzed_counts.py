@@ -12,8 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from executions.llm.counts import _PLACES, Contradiction, Count, Language
-from executions.llm.transcript import Transcript
+from executions.llm.usage.counts import _PLACES, Contradiction, Count, Language
+from executions.llm.usage.transcript import Transcript
 from tests.fuzzing import share_of_30
 
 SECONDS = share_of_30(4)

@@ -8,7 +8,7 @@ import re
 import pytest
 from pydantic_ai.providers import infer_provider_class
 
-from executions.llm.names import PROVIDERS, is_known
+from executions.llm.known_providers import PROVIDERS, is_known
 
 #: They make vectors or speech; none writes documents.
 OTHERS = {"elevenlabs", "sentence-transformers", "voyageai"}

@@ -14,11 +14,11 @@ from pydantic_ai.models import Model
 from pydantic_ai.models.test import TestModel
 from pydantic_ai.profiles import ModelProfile
 
-from executions.engine.calls import ModelReply, ModelRequest
-from executions.engine.replies import ValidDocument, parse_reply
-from executions.llm import providers
-from executions.llm.options import Options, Output
-from executions.llm.wording import output_of
+from executions.engine.domain.calls import ModelReply, ModelRequest
+from executions.engine.prompting.replies import ValidDocument, parse_reply
+from executions.llm.pydantic_ai import providers
+from executions.llm.pydantic_ai.options import Options, Output
+from executions.llm.pydantic_ai.requests import output_of
 from tests.llm import wire
 from tests.llm.heard import ignore
 from tests.llm.model_server import DOCUMENT, Answer, model_server

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from executions.engine.errors import ModelError
-from executions.engine.states import FailureCode
-from executions.llm import providers
-from executions.llm.options import Options
-from executions.llm.overflow import overflows
+from executions.engine.domain.errors import ModelError
+from executions.engine.domain.states import FailureCode
+from executions.llm.pydantic_ai import providers
+from executions.llm.pydantic_ai.options import Options
+from executions.llm.pydantic_ai.overflow import overflows
 from tests.llm.heard import ignore
 from tests.llm.model_server import Answer, model_server
 from tests.llm.test_failures import request_to

@@ -10,18 +10,18 @@ from typing import Any
 
 import pytest
 
-from executions.engine.calls import ModelReply, ModelRequest
-from executions.engine.in_memory_models import ScriptedModelClient
-from executions.engine.states import ExecutionStatus
-from executions.llm import providers
-from executions.llm.options import Options, Output
-from executions.llm.rehearsal import RehearsalModel
+from executions.engine.domain.calls import ModelReply, ModelRequest
+from executions.engine.domain.states import ExecutionStatus
+from executions.engine.testing.in_memory_models import ScriptedModelClient
+from executions.llm.pydantic_ai import providers
+from executions.llm.pydantic_ai.options import Options, Output
+from executions.llm.rehearsal.model import RehearsalModel
 from tests.engine.collections import collection, items, over
 from tests.engine.world import World, definition
 from tests.llm.heard import ignore
 from tests.llm.model_server import Answer, model_server
 from tests.llm.models import forget_models
-from workflows.definition import WorkflowDefinition
+from workflows.definitions.definition import WorkflowDefinition
 from workflows.loader import CATALOG, load_folder
 
 BRIEF = Path("examples/briefs/tool-library.md").read_text(encoding="utf-8")

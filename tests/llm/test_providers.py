@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
-from executions.engine.calls import FinishReason, ModelReply, ModelRequest
-from executions.engine.errors import ModelError
-from executions.engine.states import FailureCode
-from executions.llm import providers
-from executions.llm.options import Options
+from executions.engine.domain.calls import FinishReason, ModelReply, ModelRequest
+from executions.engine.domain.errors import ModelError
+from executions.engine.domain.states import FailureCode
+from executions.llm.pydantic_ai import providers
+from executions.llm.pydantic_ai.options import Options
 from tests.llm.heard import ignore
 from tests.llm.models import forget_models
 from tests.llm.test_failures import request_to

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from executions.engine.calls import FinishReason, ModelReply
-from executions.engine.replies import Unusable, parse_reply
-from executions.engine.states import FailureCode
-from executions.llm import providers
-from executions.llm.options import Options
+from executions.engine.domain.calls import FinishReason, ModelReply
+from executions.engine.domain.states import FailureCode
+from executions.engine.prompting.replies import Unusable, parse_reply
+from executions.llm.pydantic_ai import providers
+from executions.llm.pydantic_ai.options import Options
 from tests.llm import wire
 from tests.llm.heard import ignore
 from tests.llm.model_server import Answer, model_server

@@ -12,15 +12,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from executions.engine.calls import Material, ModelReply, ModelRequest
-from executions.engine.prompts import Given, build_request
-from executions.engine.replies import Questions, ValidDocument, parse_reply
-from executions.llm.facts import Facts
-from executions.llm.rehearsal import RehearsalModel
-from executions.llm.writer import Writer
+from executions.engine.domain.calls import Material, ModelReply, ModelRequest
+from executions.engine.prompting.prompts import Given, build_request
+from executions.engine.prompting.replies import Questions, ValidDocument, parse_reply
+from executions.llm.rehearsal.document_generator import Writer
+from executions.llm.rehearsal.extraction import Facts
+from executions.llm.rehearsal.model import RehearsalModel
 from tests.journeys.processes import ROOT
 from tests.llm.heard import ignore
-from workflows.definition import StepDefinition, WorkflowDefinition
+from workflows.definitions.definition import StepDefinition, WorkflowDefinition
 from workflows.loader import folders, load_folder
 
 CATALOG = [load_folder(folder) for folder in folders()]

@@ -11,17 +11,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from executions.engine.calls import FinishReason, ModelReply
-from executions.engine.prompts import Given, build_request
-from executions.engine.replies import ValidDocument, parse_reply
-from executions.llm.rehearsal import RehearsalModel
+from executions.engine.domain.calls import FinishReason, ModelReply
+from executions.engine.prompting.prompts import Given, build_request
+from executions.engine.prompting.replies import ValidDocument, parse_reply
+from executions.llm.rehearsal.model import RehearsalModel
 from tests.fuzzing import share_of_30
 from tests.llm.heard import ignore
 from tests.llm.schemas import DOCUMENTS
 from tests.workflows.plans import definition, step
-from workflows.definition import JsonSchema
-from workflows.faults import parts_of
-from workflows.schemas import schema_faults
+from workflows.definitions.definition import JsonSchema
+from workflows.errors import parts_of
+from workflows.json_schema.validation import schema_faults
 
 SECONDS = share_of_30(6)
 BRIEF = f"# Tools\n\nThe city lends 400 tools. The budget is 20,000 EUR, and Ms Ode decides. {'a' * 27}b {'a' * 27}!"

@@ -10,11 +10,11 @@ from dataclasses import replace
 
 import pytest
 
-from executions.engine.calls import FinishReason, ModelReply
-from executions.engine.errors import ModelError
-from executions.engine.states import FailureCode
-from executions.llm import providers
-from executions.llm.options import Options
+from executions.engine.domain.calls import FinishReason, ModelReply
+from executions.engine.domain.errors import ModelError
+from executions.engine.domain.states import FailureCode
+from executions.llm.pydantic_ai import providers
+from executions.llm.pydantic_ai.options import Options
 from tests.llm.heard import ignore
 from tests.llm.model_server import DOCUMENT, Answer, Line, Misbehaviour, model_server
 from tests.llm.models import forget_models

@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 from openai import AsyncOpenAI
 from pydantic_ai.providers.openai import OpenAIProvider
 
-from executions.engine.errors import ModelError
-from executions.engine.replies import Outcome, ValidDocument, parse_reply
-from executions.llm import providers, transport
-from executions.llm.chat import ChatModel
-from executions.llm.options import Options, Output
+from executions.engine.domain.errors import ModelError
+from executions.engine.prompting.replies import Outcome, ValidDocument, parse_reply
+from executions.llm.pydantic_ai import providers, transport
+from executions.llm.pydantic_ai.chat import ChatModel
+from executions.llm.pydantic_ai.options import Options, Output
 from tests.fuzzing import share_of_30
 from tests.llm import local_servers as local
 from tests.llm.heard import ignore

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from executions.engine.calls import ModelReply
-from executions.engine.errors import ModelError
-from executions.engine.replies import Outcome, Questions, ValidDocument, Violations, parse_reply
-from executions.engine.states import FailureCode
-from executions.llm import providers
-from executions.llm.options import Options, Output
+from executions.engine.domain.calls import ModelReply
+from executions.engine.domain.errors import ModelError
+from executions.engine.domain.states import FailureCode
+from executions.engine.prompting.replies import Outcome, Questions, ValidDocument, Violations, parse_reply
+from executions.llm.pydantic_ai import providers
+from executions.llm.pydantic_ai.options import Options, Output
 from tests.llm import local_servers as local
 from tests.llm import wire
 from tests.llm.heard import ignore

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from executions.engine.calls import ModelReply
-from executions.engine.errors import ModelError
-from executions.engine.states import FailureCode
-from executions.llm import providers
-from executions.llm.options import Options
+from executions.engine.domain.calls import ModelReply
+from executions.engine.domain.errors import ModelError
+from executions.engine.domain.states import FailureCode
+from executions.llm.pydantic_ai import providers
+from executions.llm.pydantic_ai.options import Options
 from tests.llm import wire
 from tests.llm.heard import ignore
 from tests.llm.model_server import DOCUMENT, Answer, model_server

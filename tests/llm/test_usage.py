@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic_ai.usage import RequestUsage
 
-from executions.engine.calls import Usage
-from executions.llm.counts import Contradiction
-from executions.llm.usage import as_counted, buckets
+from executions.engine.domain.calls import Usage
+from executions.llm.usage.counts import Contradiction
+from executions.llm.usage.usage import as_counted, buckets
 
 WANTED = Usage(
     input_tokens=600,

@@ -20,8 +20,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from access.base_views import ApiMixin, ApiView
-from orchestrator.asgi_handler import Handler
+from common.api.base_views import ApiMixin, ApiView
+from orchestrator.web.asgi_handler import Handler
 
 CHARSETS = [
     "punycode",

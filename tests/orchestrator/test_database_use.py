@@ -17,11 +17,11 @@ from psycopg.conninfo import timeout_from_conninfo
 from psycopg_pool import PoolTimeout
 from rest_framework.test import APIClient
 
-from common import database_server
-from common.database_connections import Connection
-from common.database_use import reading
-from executions.progress.database import connection_parameters, direct_parameters
-from orchestrator import postgres
+from common.database import server
+from common.database.connections import Connection
+from common.database.parameters import connection_parameters, direct_parameters
+from common.database.usage import reading
+from orchestrator.embedded_postgres import instance
 from orchestrator.pooled_postgresql import base
 from orchestrator.pooled_postgresql.base import DatabaseWrapper, check
 from tests.tcp_proxy import tcp_proxy
@@ -105,7 +105,7 @@ def test_a_request_that_gets_no_connection_is_told_when_to_come_back(api: Api, s
 def test_the_time_limit_is_set_when_it_changes_and_costs_no_statement_more(
     restrict: Callable[..., None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(database_server, "LOOK_SECONDS", math.inf)
+    monkeypatch.setattr(server, "LOOK_SECONDS", math.inf)
     restrict(read_statement_seconds=7)
     with (
         Connection.connect(**connection_parameters(), autocommit=True) as own,
@@ -140,7 +140,7 @@ def test_when_one_connection_says_nothing_the_others_are_not_waited_for_in_turn(
 ) -> None:
     monkeypatch.setattr(base, "TRUST_SECONDS", 0.0)
     with ExitStack() as stack:
-        link = stack.enter_context(tcp_proxy(postgres.socket_dir(settings.DATA_DIR) / postgres.SOCKET))
+        link = stack.enter_context(tcp_proxy(instance.socket_dir(settings.DATA_DIR) / instance.SOCKET))
         where = {**connection.settings_dict, "HOST": "127.0.0.1", "PORT": str(link.port)}
         wrapper = DatabaseWrapper(where, alias="behind-a-proxy")
         stack.callback(wrapper.close_pool)
@@ -162,7 +162,7 @@ def test_when_one_connection_says_nothing_the_others_are_not_waited_for_in_turn(
 
 
 def test_a_connection_is_looked_at_unless_it_was_used_a_moment_ago(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(database_server, "LOOK_SECONDS", math.inf)
+    monkeypatch.setattr(server, "LOOK_SECONDS", math.inf)
     with Connection.connect(**connection_parameters(), autocommit=True) as own, own.cursor() as cursor:
         check(own)
         cursor.execute("SELECT pg_backend_pid()")

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from executions.engine.clarification import Question
-from executions.question_serializers import QuestionResponse
+from executions.api.clarification_serializers import QuestionResponse
+from executions.engine.domain.clarification import Question
 from orchestrator.demo.answer_sheet import AnswerSheet
 from orchestrator.demo.answers import ask, fit, hint
 from orchestrator.demo.server import DemoError

@@ -14,7 +14,7 @@ import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
-from common import database_server
+from common.database import server as database_server
 from orchestrator import diagnosis
 from orchestrator.diagnosis import Finding, Level
 from tests.journeys.processes import ROOT, Machine, free_port

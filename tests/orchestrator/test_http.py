@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from orchestrator.http import BoundedRequest
+from orchestrator.web.daphne_protocol import BoundedRequest
 
 
 def test_a_request_shows_its_path_and_never_its_query() -> None:

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from common import database_server
-from orchestrator import lifecycle
+from common.database import server
+from orchestrator.web import lifecycle
 from tests.executions.moves import outage
 from workflows.models import Workflow
 
@@ -43,7 +43,7 @@ def test_a_database_that_does_not_come_back_ends_the_process(monkeypatch: pytest
 
 def test_what_has_waited_for_its_database_knows_its_clock(monkeypatch: pytest.MonkeyPatch, settings: Any) -> None:
     """The first heartbeat of a worker, and the first ticket that a web process reads, go by it."""
-    monkeypatch.setattr(database_server, "server", seen := database_server.Server())
+    monkeypatch.setattr(server, "server", seen := server.Server())
     settings.DATABASE_URL = "postgresql://of/ones/own"
     assert seen.is_due()
     asyncio.run(lifecycle.wait_for_database())

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import pytest
 
-from orchestrator.loop_monitor import OWN_FAULT, Usage, monitor_loop
+from orchestrator.web.loop_monitor import OWN_FAULT, Usage, monitor_loop
 
 LIMIT_MS = 250
 
@@ -54,7 +54,7 @@ async def told(blocks: Callable[[], None], caplog: pytest.LogCaptureFixture) -> 
 async def test_a_loop_that_computes_is_told_of_with_what_ran(
     blocks: Callable[[], None], caplog: pytest.LogCaptureFixture
 ) -> None:
-    with caplog.at_level(logging.WARNING, logger="orchestrator.loop_monitor"):
+    with caplog.at_level(logging.WARNING, logger="orchestrator.web.loop_monitor"):
         line = (await told(blocks, caplog))[0]
     assert OWN_FAULT in line
     assert f"{blocks.__name__} (" in line
@@ -62,7 +62,7 @@ async def test_a_loop_that_computes_is_told_of_with_what_ran(
 
 
 async def test_a_loop_that_waits_in_the_kernel_is_told_of(caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.WARNING, logger="orchestrator.loop_monitor"):
+    with caplog.at_level(logging.WARNING, logger="orchestrator.web.loop_monitor"):
         assert "sleeps (" in (await told(sleeps, caplog))[0]
 
 

@@ -11,7 +11,7 @@ import pytest
 from django.test import Client, override_settings
 from drf_spectacular.generators import SchemaGenerator
 
-from orchestrator.openapi_view import openapi_document
+from orchestrator.openapi.view import openapi_document
 
 PATH = "/api/v1/openapi.json"
 

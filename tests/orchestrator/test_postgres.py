@@ -16,7 +16,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from orchestrator import postgres, watchdog
+from orchestrator.embedded_postgres import instance, supervisor
 from tests.waiting import HANG_SECONDS, Stopwatch
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -60,7 +60,7 @@ def pid_of(data_dir: Path, word: str) -> int:
 
 def answers(data_dir: Path) -> bool:
     try:
-        with psycopg.connect(postgres.url(data_dir), connect_timeout=2) as connection:
+        with psycopg.connect(instance.url(data_dir), connect_timeout=2) as connection:
             return connection.execute("SELECT 1").fetchone() == (1,)
     except psycopg.OperationalError:
         return False
@@ -111,7 +111,7 @@ def test_two_processes_share_a_server_and_the_last_one_stops_it(users: Users) ->
     server = pid_of(users.data_dir, "bin/postgres")
     first.communicate("")
     # Longer than a watchdog waits for the next user: the second one alone keeps it.
-    time.sleep(watchdog.LINGER_SECONDS + 1)
+    time.sleep(supervisor.LINGER_SECONDS + 1)
     assert pid_of(users.data_dir, "bin/postgres") == server
     second.communicate("")
     eventually(lambda: not processes_of(users.data_dir), "the server's end")
@@ -125,12 +125,12 @@ def test_users_that_are_killed_leave_no_server_behind(users: Users) -> None:
 
 def test_a_killed_server_is_started_again_with_its_data(users: Users) -> None:
     users.start()
-    with psycopg.connect(postgres.url(users.data_dir), autocommit=True) as connection:
+    with psycopg.connect(instance.url(users.data_dir), autocommit=True) as connection:
         connection.execute("CREATE TABLE kept (number int)")
     killed = pid_of(users.data_dir, "bin/postgres")
     os.kill(killed, signal.SIGKILL)
     eventually(lambda: killed not in processes_of(users.data_dir) and answers(users.data_dir), "the server's return")
-    with psycopg.connect(postgres.url(users.data_dir)) as connection:
+    with psycopg.connect(instance.url(users.data_dir)) as connection:
         assert connection.execute("SELECT count(*) FROM kept").fetchone() == (0,)
 
 
@@ -167,11 +167,11 @@ def test_a_data_directory_with_a_very_long_path_works(tmp_path: Path) -> None:
     try:
         users.start()
         assert answers(deep)
-        assert postgres.socket_dir(deep).parent == Path("/tmp")  # noqa: S108
-        assert postgres.socket_dir(deep).stat().st_mode & 0o777 == 0o700
+        assert instance.socket_dir(deep).parent == Path("/tmp")  # noqa: S108
+        assert instance.socket_dir(deep).stat().st_mode & 0o777 == 0o700
     finally:
         users.end()
-        shutil.rmtree(postgres.socket_dir(deep))
+        shutil.rmtree(instance.socket_dir(deep))
 
 
 #: An ordinary user of every machine; the capability lets it read a checkout that lies in root's home.
@@ -201,8 +201,8 @@ def test_an_ordinary_user_has_a_server_too() -> None:
 def test_somebody_elses_directory_is_refused(tmp_path: Path) -> None:
     (tmp_path / "postgres").mkdir()
     shutil.chown(tmp_path / "postgres", ORDINARY)
-    with pytest.raises(postgres.PostgresError, match="belongs to somebody else"):
-        postgres.ensure_running(tmp_path)
+    with pytest.raises(instance.PostgresError, match="belongs to somebody else"):
+        instance.ensure_running(tmp_path)
 
 
 def test_a_server_that_cannot_start_is_told_at_once_with_the_end_of_its_log(tmp_path: Path) -> None:
@@ -210,14 +210,14 @@ def test_a_server_that_cannot_start_is_told_at_once_with_the_end_of_its_log(tmp_
     home.mkdir()
     (home / "data").touch()  # a file where a directory is needed
     watch = Stopwatch()
-    with pytest.raises(postgres.PostgresError, match=r"server\.log:\n(.*\n)*.*cannot be made|Error"):
-        postgres.ensure_running(tmp_path)
-    assert watch.seconds() < postgres.START_SECONDS / 2
-    postgres.release(tmp_path)
+    with pytest.raises(instance.PostgresError, match=r"server\.log:\n(.*\n)*.*cannot be made|Error"):
+        instance.ensure_running(tmp_path)
+    assert watch.seconds() < instance.START_SECONDS / 2
+    instance.release(tmp_path)
 
 
 def test_a_database_url_becomes_djangos_description_of_it() -> None:
-    described = postgres.django_database("postgresql://me%40work:p%2Fw@db.example:6432/our%20data?sslmode=require")
+    described = instance.django_database("postgresql://me%40work:p%2Fw@db.example:6432/our%20data?sslmode=require")
     assert described == {
         "ENGINE": "orchestrator.pooled_postgresql",
         "NAME": "our data",
@@ -254,20 +254,20 @@ def test_a_database_url_becomes_djangos_description_of_it() -> None:
     ],
 )
 def test_what_libpq_reads_in_a_url_is_read(url: str, expected: dict[str, object]) -> None:
-    described = postgres.django_database(url)
+    described = instance.django_database(url)
     assert {name: described[name] for name in expected} == expected
 
 
 def test_an_option_that_libpq_does_not_know_is_named_and_nothing_else() -> None:
-    with pytest.raises(postgres.PostgresError, match="'sslmod'") as refused:
-        postgres.parameters("postgresql://u:secret@h/n?sslmod=require", variable="DATABASE_DIRECT_URL")
+    with pytest.raises(instance.PostgresError, match="'sslmod'") as refused:
+        instance.parameters("postgresql://u:secret@h/n?sslmod=require", variable="DATABASE_DIRECT_URL")
     assert "secret" not in str(refused.value)
     assert str(refused.value).startswith("DATABASE_DIRECT_URL ")
 
 
 def test_a_socket_directory_in_the_url_is_the_host(tmp_path: Path) -> None:
-    described = postgres.django_database(postgres.url(tmp_path))
-    assert described["HOST"] == str(postgres.socket_dir(tmp_path))
+    described = instance.django_database(instance.url(tmp_path))
+    assert described["HOST"] == str(instance.socket_dir(tmp_path))
     assert described["OPTIONS"] == {}
 
 
@@ -285,7 +285,7 @@ def test_a_socket_directory_in_the_url_is_the_host(tmp_path: Path) -> None:
     ],
 )
 def test_a_wrong_database_url_is_refused_without_showing_it(wrong: str) -> None:
-    with pytest.raises(postgres.PostgresError) as refused:
-        postgres.django_database(wrong)
+    with pytest.raises(instance.PostgresError) as refused:
+        instance.django_database(wrong)
     assert "secret" not in str(refused.value)
     assert refused.value.__cause__ is None

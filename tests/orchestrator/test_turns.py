@@ -14,8 +14,8 @@ from django.http import HttpRequest, HttpResponse
 from django.test import AsyncRequestFactory
 from pytest_django import Settings
 
-from orchestrator import turns as module
-from orchestrator.turns import Caller, Turns, TurnsMiddleware
+from orchestrator.web import caller_queue as module
+from orchestrator.web.caller_queue import Caller, Turns, TurnsMiddleware
 
 TOKEN = {"Authorization": "Bearer one"}
 SAME_TOKEN = {"Authorization": "Token one"}

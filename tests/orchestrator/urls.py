@@ -20,9 +20,9 @@ from rest_framework.response import Response
 from rest_framework.throttling import BaseThrottle
 
 from access.errors import PreconditionFailed
-from access.pages import PagedViewSet
-from executions.engine import errors
-from orchestrator.pagination import KeysetPagination
+from common.api.pagination import KeysetPagination
+from common.api.views import PagedViewSet
+from executions.engine.domain import errors
 
 FAILURES: dict[str, Exception] = {
     "not-found": errors.NotFound("There is no such execution."),

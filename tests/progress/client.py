@@ -13,10 +13,10 @@ from uuid import UUID
 from channels.routing import URLRouter
 from django.urls import path
 
-from executions.progress.admission import admit, admit_to_feed
+from executions.progress.authorization import admit, admit_to_feed
 from executions.progress.consumer import StreamConsumer
-from executions.progress.held import HeldFeeds
-from executions.progress.streams import Streams
+from executions.progress.hub import Streams
+from executions.progress.pushpin.feed_consumer import HeldFeeds
 from tests.waiting import HANG_SECONDS
 
 

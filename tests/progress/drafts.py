@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID, uuid4
 
-from executions.engine.errors import Unavailable
-from executions.progress.live import Sent
-from executions.progress.wire import Message
+from executions.engine.domain.errors import Unavailable
+from executions.progress.live_drafts import Sent
+from executions.progress.sse import Message
 
 
 @dataclass

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from uuid import UUID
 
-from executions.engine.errors import Unavailable
-from executions.engine.events import EventType, ProgressEvent
-from executions.progress.log import Extent
-from executions.progress.wire import Message, encode, encode_reset
+from executions.engine.domain.errors import Unavailable
+from executions.engine.domain.events import EventType, ProgressEvent
+from executions.progress.event_reader import Extent
+from executions.progress.sse import Message, encode, encode_reset
 
 MOMENT = datetime(2026, 1, 2, 3, 4, 5, 678_901, tzinfo=UTC)
 

@@ -9,15 +9,15 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 from uuid import UUID
 
-from executions.engine.errors import Unavailable
-from executions.engine.events import EventType
-from executions.progress.cancel import end
+from executions.engine.domain.errors import Unavailable
+from executions.engine.domain.events import EventType
+from executions.engine.runtime.cancel import end
 from executions.progress.cursor import Cursor
+from executions.progress.event_reader import Extent, Reader
 from executions.progress.listener import Listener
-from executions.progress.live import LiveDrafts, Sent
-from executions.progress.log import Extent, Reader
+from executions.progress.live_drafts import LiveDrafts, Sent
 from executions.progress.publisher import ProgressPublisher
-from executions.progress.wire import Message, encode, encode_in_feed, encode_reset
+from executions.progress.sse import Message, encode, encode_in_feed, encode_reset
 from tests.progress.events import make_event
 
 T = TypeVar("T")

@@ -10,15 +10,15 @@ from django.utils import timezone
 from uuid_utils.compat import uuid7
 
 from access.services import claim_root_scope, ensure_user, issue_token
-from executions import journal
-from executions.engine.changes import Change, Context
-from executions.engine.events import ClarificationNeeded, Complete, Event, ExecutionStarted, StepSkipped
-from executions.engine.execution import Execution, ScopeRef
+from executions.db_threads import in_thread
+from executions.engine.domain.events import ClarificationNeeded, Complete, Event, ExecutionStarted, StepSkipped
+from executions.engine.domain.execution import Execution, ScopeRef
+from executions.engine.domain.states import ExecutionStatus
 from executions.engine.ports import Transition
-from executions.engine.states import ExecutionStatus
-from executions.threads import in_thread
+from executions.engine.transitions.core import Change, Context
+from executions.persistence.journal import journal
 from workflows import repository as workflows
-from workflows.parser import parse_definition
+from workflows.definitions.parser import parse_definition
 
 LETTERS = {
     "id": "letters",

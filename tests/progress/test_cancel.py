@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from executions.progress.cancel import end
+from executions.engine.runtime.cancel import end
 from tests.waiting import HANG_SECONDS
 
 

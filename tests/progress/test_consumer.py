@@ -13,9 +13,9 @@ from django.db import connection
 from django.test import Client
 
 from access.models import Role, Scope, ScopeRole
-from access.requests import Utf8Request
-from executions.progress.wire import Message
-from executions.threads import in_thread
+from common.api.requests import Utf8Request
+from executions.db_threads import in_thread
+from executions.progress.sse import Message
 from tests.progress.client import Browser, ids, parsed
 from tests.progress.rows import ASKED, COMPLETE, SKIPPED, STARTED, happen, make_user, prepared
 from tests.waiting import HANG_SECONDS
@@ -307,7 +307,7 @@ async def test_a_bug_is_a_problem_that_the_log_has(
         raise RuntimeError("hunter2")
 
     execution_id, token = await prepared(STARTED)
-    monkeypatch.setattr("executions.progress.admission.last_event_id", broken)
+    monkeypatch.setattr("executions.progress.authorization.last_event_id", broken)
     async with browser.get(execution_id, token=token) as answer:
         await answer.rest()
         assert (answer.status, answer.headers["content-type"]) == (500, "application/problem+json")

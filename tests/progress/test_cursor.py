@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from executions.engine.events import EventType
+from executions.engine.domain.events import EventType
 from executions.progress import cursor
 from executions.progress.cursor import PAGE_SIZE, Cursor
 from executions.progress.publisher import ProgressPublisher
-from executions.progress.wire import Message, encode
+from executions.progress.sse import Message, encode
 from tests.progress.events import ListLog, make_event
 from tests.waiting import HANG_SECONDS, Stopwatch
 

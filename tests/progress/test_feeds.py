@@ -10,8 +10,8 @@ import pytest
 from django.contrib.auth.models import User
 
 from access.services import claim_root_scope
-from executions.progress.streams import Streams
-from executions.threads import in_thread
+from executions.db_threads import in_thread
+from executions.progress.hub import Streams
 from tests.progress.client import Browser, parsed
 from tests.progress.rows import ASKED, COMPLETE, SKIPPED, STARTED, append, make_execution, make_user
 

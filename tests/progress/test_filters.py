@@ -9,8 +9,9 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from executions import models, retention
-from executions.threads import in_thread
+from executions import models
+from executions.db_threads import in_thread
+from executions.persistence import retention
 from tests.progress.client import Browser, ids, parsed
 from tests.progress.rows import ASKED, COMPLETE, SKIPPED, STARTED, append, happen, prepared
 

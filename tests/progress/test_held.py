@@ -9,8 +9,8 @@ import jwt
 import pytest
 from knox.models import AuthToken
 
-from executions.progress import held
-from executions.threads import in_thread
+from executions.db_threads import in_thread
+from executions.progress.pushpin import feed_consumer
 from tests.progress.client import Answer, Browser, ids
 from tests.progress.rows import ASKED, SKIPPED, STARTED, append, make_execution, make_user
 
@@ -28,7 +28,7 @@ def signed(key: str = KEY, *, issuer: str = "pushpin", seconds: int = 60) -> dic
 def pushpin(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """There is a Pushpin."""
     settings.GRIP_URL = f"http://127.0.0.1:5561?verify-key={KEY}&verify-iss=pushpin"
-    monkeypatch.setattr(held, "SETTLE_SECONDS", 0.0)
+    monkeypatch.setattr(feed_consumer, "SETTLE_SECONDS", 0.0)
 
 
 async def told(*events: Any) -> str:
@@ -99,8 +99,8 @@ async def test_a_link_for_somebody_who_may_not_see_it_any_more_ends_what_is_held
 async def test_a_client_that_lacks_too_much_is_let_go_and_served_directly(
     browser: Browser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(held, "LINK_BYTES", 300)
-    monkeypatch.setattr(held, "BODY_BYTES", 300)
+    monkeypatch.setattr(feed_consumer, "LINK_BYTES", 300)
+    monkeypatch.setattr(feed_consumer, "BODY_BYTES", 300)
     monkeypatch.setattr("executions.progress.cursor.PAGE_SIZE", 2)
     token = await told(STARTED)
     async with browser.get("project/p", token=token, headers=signed()) as first:

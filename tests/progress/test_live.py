@@ -9,7 +9,7 @@ from collections import Counter
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from executions.progress.live import LiveDrafts
+from executions.progress.live_drafts import LiveDrafts
 from executions.progress.publisher import ProgressPublisher
 from tests.progress.drafts import Client, Tables, Written
 

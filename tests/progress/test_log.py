@@ -8,9 +8,9 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from executions.engine.errors import Unavailable
-from executions.progress.log import POOL_SIZE, EventTable, Reader, Rows
-from executions.threads import in_thread
+from executions.db_threads import in_thread
+from executions.engine.domain.errors import Unavailable
+from executions.progress.event_reader import POOL_SIZE, EventTable, Reader, Rows
 from tests.executions.moves import outage
 from tests.progress.rows import ASKED, STARTED, append, make_execution, make_user
 from tests.waiting import HANG_SECONDS

@@ -10,12 +10,12 @@ from uuid import UUID
 import pytest
 from django.db import connection
 
-from common.database_server import server
-from executions.engine.events import RESET, EventType
+from common.database.server import server
+from executions.db_threads import in_thread
+from executions.engine.domain.events import RESET, EventType
 from executions.models import Execution, ExecutionEvent
-from executions.progress.streams import Streams
-from executions.progress.wire import Message
-from executions.threads import in_thread
+from executions.progress.hub import Streams
+from executions.progress.sse import Message
 from tests.progress.events import make_event
 from tests.progress.rows import ASKED, COMPLETE, SKIPPED, STARTED, append, make_execution, make_user
 from tests.progress.test_cursor import World, following, to_the_end

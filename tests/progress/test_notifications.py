@@ -16,11 +16,11 @@ import psycopg
 import pytest
 from django.db import connection
 
+from common.database.parameters import connection_parameters
+from executions.db_threads import in_thread
+from executions.persistence.notifier import CHANNEL, PAYLOAD_BYTES, Notifier, payloads
 from executions.progress import listener
-from executions.progress.database import connection_parameters
-from executions.progress.notifier import CHANNEL, PAYLOAD_BYTES, Notifier, payloads
-from executions.progress.streams import Streams
-from executions.threads import in_thread
+from executions.progress.hub import Streams
 from tests.executions.moves import outage
 from tests.progress.rows import ASKED, COMPLETE, SKIPPED, STARTED, append, make_execution, make_user
 from tests.waiting import HANG_SECONDS, Stopwatch

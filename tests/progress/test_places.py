@@ -17,7 +17,7 @@ from django.utils import timezone
 from knox.models import AuthToken
 
 from access.models import ScopeRole
-from executions.threads import in_thread
+from executions.db_threads import in_thread
 from tests.executions.moves import outage
 from tests.progress.client import Answer, Browser, ids
 from tests.progress.rows import ASKED, COMPLETE, SKIPPED, STARTED, append, happen, make_execution, make_user, prepared

@@ -15,11 +15,11 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from executions.engine.events import StepSkipped
+from executions.db_threads import in_thread
+from executions.engine.domain.events import StepSkipped
+from executions.engine.runtime.cancel import end
 from executions.models import ExecutionEvent
-from executions.progress import relay
-from executions.progress.cancel import end
-from executions.threads import in_thread
+from executions.progress.pushpin import relay
 from tests.executions.moves import outage
 from tests.progress.rows import ASKED, SKIPPED, STARTED, append, make_execution, make_user
 from tests.waiting import HANG_SECONDS

@@ -9,15 +9,15 @@ from typing import Any
 
 import pytest
 
-from executions.drafts import CHANNEL as DRAFTS
-from executions.engine.events import DELTA, EventType
+from executions.engine.domain.events import DELTA, EventType
+from executions.persistence.drafts import CHANNEL as DRAFTS
 from executions.progress import cursor
 from executions.progress.cursor import Cursor
+from executions.progress.event_reader import FeedTable, Reader
 from executions.progress.listener import Listener
-from executions.progress.live import LiveDrafts
-from executions.progress.log import FeedTable, Reader
+from executions.progress.live_drafts import LiveDrafts
 from executions.progress.publisher import ProgressPublisher
-from executions.progress.wire import Message
+from executions.progress.sse import Message
 from tests.progress.drafts import Tables, Written
 from tests.progress.events import ListLog, make_event
 from tests.waiting import HANG_SECONDS

@@ -17,7 +17,7 @@ from knox.models import AuthToken
 from access.models import ScopeRole
 from access.services import issue_ticket
 from access.tickets import opening
-from executions.threads import in_thread
+from executions.db_threads import in_thread
 from tests.progress.client import Browser, ids
 from tests.progress.rows import COMPLETE, STARTED, make_user, prepared
 

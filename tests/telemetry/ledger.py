@@ -10,12 +10,12 @@ from uuid import UUID
 from django.contrib.auth.models import User
 from uuid_utils.compat import uuid7
 
-from access import multirow
 from access.models import Scope
 from access.services import claim_root_scope
-from telemetry import recorder
+from common.database import bulk
+from telemetry import ledger
+from telemetry.ledger import CallRecord
 from telemetry.models import ModelCall
-from telemetry.recorder import CallRecord
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 REPLY: dict[str, Any] = {
@@ -61,16 +61,16 @@ def call(user: User, scope: Scope | None = None, **changes: Any) -> CallRecord:
 
 def announce(*calls: CallRecord) -> None:
     """Write new calls."""
-    multirow.write(recorder.announced([(recorder.new_row(), each) for each in calls]))
+    bulk.write(ledger.announced([(ledger.new_row(), each) for each in calls]))
 
 
-def settle(known: recorder.CallRow, becomes: CallRecord) -> None:
+def settle(known: ledger.CallRow, becomes: CallRecord) -> None:
     """Write what became of a call over what was known of it.
 
     Raises:
         StaleCall: somebody else has settled it.
     """
-    multirow.write(recorder.settled([(known, becomes)]))
+    bulk.write(ledger.settled([(known, becomes)]))
 
 
 def answered(user: User, scope: Scope | None = None, **changes: Any) -> UUID:

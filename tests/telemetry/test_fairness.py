@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from uuid_utils.compat import uuid7
 
-from telemetry.fairness import PATIENCE, WINDOW, Place, Rule, granted, seconds_until
+from telemetry.rate_limits.scheduler import PATIENCE, WINDOW, Place, Rule, granted, seconds_until
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 A, B = UUID(int=1), UUID(int=2)

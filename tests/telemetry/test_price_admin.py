@@ -11,8 +11,8 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
 
-from telemetry import prices
 from telemetry.models import Price
+from telemetry.pricing import prices
 
 pytestmark = pytest.mark.django_db
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from telemetry import prices
 from telemetry.models import Price
 from telemetry.price_list import Billing
-from telemetry.prices import price
+from telemetry.pricing import prices
+from telemetry.pricing.prices import price
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 

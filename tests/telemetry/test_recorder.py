@@ -11,7 +11,7 @@ from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 from uuid_utils.compat import uuid7
 
-from telemetry import recorder
+from telemetry import ledger
 from telemetry.models import ModelCall
 from tests.access.together import elsewhere
 from tests.telemetry.ledger import NOON, REPLY, announce, answered, call, row, settle
@@ -19,15 +19,15 @@ from tests.telemetry.ledger import NOON, REPLY, announce, answered, call, row, s
 pytestmark = pytest.mark.django_db
 
 
-def known(execution_id: UUID) -> recorder.KnownCall:
-    [found] = recorder.known_of_steps({(execution_id, "research")}).value
+def known(execution_id: UUID) -> ledger.KnownCall:
+    [found] = ledger.known_of_steps({(execution_id, "research")}).value
     return found
 
 
 def test_a_call_comes_back_as_it_was_recorded(alice: User) -> None:
     given = call(alice, **REPLY, provider_request_id="req-1", error="none")
     announce(given)
-    assert recorder.calls_of(given.execution_id, "research") == [given]
+    assert ledger.calls_of(given.execution_id, "research") == [given]
 
 
 def test_what_is_known_of_a_call_leaves_its_reply_out(alice: User) -> None:
@@ -36,7 +36,7 @@ def test_what_is_known_of_a_call_leaves_its_reply_out(alice: User) -> None:
     assert known(announced.execution_id).record == announced
     found = known(answered_call.execution_id)
     assert (found.replied, found.record) == (True, replace(answered_call, reply=None))
-    both = recorder.known_of_steps({(each.execution_id, "research") for each in (announced, answered_call)}).value
+    both = ledger.known_of_steps({(each.execution_id, "research") for each in (announced, answered_call)}).value
     assert [each.replied for each in both] == [False, True]
 
 
@@ -45,7 +45,7 @@ def test_a_call_is_announced_and_then_settled_in_the_same_row(alice: User) -> No
     announce(announced)
     settled = replace(announced, **REPLY)
     settle(known(announced.execution_id), settled)
-    assert recorder.calls_of(announced.execution_id, "research") == [settled]
+    assert ledger.calls_of(announced.execution_id, "research") == [settled]
     assert row().version == 2
 
 
@@ -70,7 +70,7 @@ def test_the_hash_of_the_request_is_no_part_of_its_identity(alice: User) -> None
 def test_discarding_touches_the_pending_calls_of_one_execution(alice: User) -> None:
     mine, other = call(alice), call(alice)
     announce(mine, other, replace(mine, attempt=2, **REPLY))
-    recorder.discard_pending(mine.execution_id, now=NOON)
+    ledger.discard_pending(mine.execution_id, now=NOON)
     found = ModelCall.objects.order_by("attempt", "id").values_list("execution_id", "status", "finished_at", "version")
     assert list(found) == [
         (mine.execution_id, "discarded", NOON, 2),
@@ -85,7 +85,7 @@ def test_a_call_that_was_read_before_another_settled_it_is_not_settled_again(ali
     announce(announced)
     read = known(announced.execution_id)
     elsewhere(lambda: settle(read, replace(announced, **REPLY)))
-    with pytest.raises(recorder.StaleCall):
+    with pytest.raises(ledger.StaleCall):
         settle(read, replace(announced, status="unknown"))
     assert (row().status, row().cost_usd, row().version) == ("committed", REPLY["cost_usd"], 2)
 

@@ -15,8 +15,9 @@ from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 from django.db import transaction
 
-from telemetry import recorder, repricing
+from telemetry import ledger
 from telemetry.models import ModelCall, Price
+from telemetry.pricing import repricing
 from tests.access.together import DEADLINE_SECONDS, blocked, elsewhere
 from tests.telemetry.ledger import NOON, REPLY, announce, answered, call, settle
 
@@ -158,13 +159,13 @@ def test_a_call_that_is_settled_meanwhile_is_not_lost(user: User) -> None:
     announced = call(user)
     announce(announced)
     answered(user)
-    [known] = recorder.known_of_steps({(announced.execution_id, "research")}).value
+    [known] = ledger.known_of_steps({(announced.execution_id, "research")}).value
     with transaction.atomic():
         settle(known, replace(announced, **REPLY))
         found = elsewhere(lambda: repricing.reprice(since=NOON, until=NOON + timedelta(days=1), dry_run=False))
     assert (found.calls, found.changed) == (1, 1)  # it does not see, and does not wait for, the other
     assert sorted(ModelCall.objects.values_list("status", "cost_usd")) == [("committed", COST), ("committed", NEW)]
-    [settled] = recorder.known_of_steps({(announced.execution_id, "research")}).value
+    [settled] = ledger.known_of_steps({(announced.execution_id, "research")}).value
     assert (settled.replied, settled.version) == (True, 2)
 
 
@@ -184,12 +185,12 @@ def test_two_at_once_do_not_write_over_each_other(user: User) -> None:
 
 def test_a_call_that_was_changed_since_it_was_read_is_not_written(user: User) -> None:
     answered(user)
-    [read] = recorder.replied(
+    [read] = ledger.replied(
         after=(NOON - timedelta(days=1), ModelCall.objects.get().id), until=NOON + timedelta(1), limit=9
     )
-    elsewhere(lambda: recorder.reprice([(read, Decimal(5))]))
-    with pytest.raises(recorder.StaleCall):
-        recorder.reprice([(read, Decimal(7))])
+    elsewhere(lambda: ledger.reprice([(read, Decimal(5))]))
+    with pytest.raises(ledger.StaleCall):
+        ledger.reprice([(read, Decimal(7))])
     assert costs() == [Decimal(5)]
 
 

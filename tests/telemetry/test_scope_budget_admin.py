@@ -12,8 +12,8 @@ from django.utils import timezone
 
 from access.models import Scope
 from access.services import claim_root_scope
+from telemetry.budgets.scope_budgets import spent, with_spent
 from telemetry.models import ScopeBudget
-from telemetry.scope_budgets import spent, with_spent
 from tests.api import scenario
 
 pytestmark = pytest.mark.django_db

@@ -10,9 +10,9 @@ from django.core.exceptions import ValidationError
 from django.utils import timezone
 from uuid_utils.compat import uuid7
 
-from telemetry import turns
 from telemetry.models import CallTurn, ModelLimit
-from telemetry.turns import SILENT, Asked
+from telemetry.rate_limits import store
+from telemetry.rate_limits.store import SILENT, Asked
 
 pytestmark = pytest.mark.django_db
 
@@ -22,7 +22,7 @@ def limit(**limits: int | None) -> ModelLimit:
     row = ModelLimit(provider="openai", model="gpt-*", **limits)
     row.full_clean()
     row.save()
-    turns.refresh()
+    store.refresh()
     return row
 
 
@@ -32,73 +32,73 @@ def asked(model: str = "openai:gpt-5", *, tokens: int = 100) -> Asked:
 
 
 def test_a_model_is_limited_by_the_name_that_fits() -> None:
-    assert not turns.is_limited("openai:gpt-5")
+    assert not store.is_limited("openai:gpt-5")
     limit(calls_at_once=1)
-    assert turns.is_limited("openai:gpt-5")
-    assert not turns.is_limited("openai:o9")
-    assert not turns.is_limited("azure:gpt-5")
+    assert store.is_limited("openai:gpt-5")
+    assert not store.is_limited("openai:o9")
+    assert not store.is_limited("azure:gpt-5")
 
 
 def test_what_one_process_holds_another_waits_for() -> None:
     limit(calls_at_once=1)
     mine, theirs = asked(), asked()
-    assert turns.tell(asked=[mine], held=[mine.id]) == {mine.id}
-    assert turns.tell(asked=[theirs], held=[theirs.id]) == set()
-    turns.tell(ended=[(mine.id, 50)])
-    assert turns.tell(held=[theirs.id]) == {theirs.id}
+    assert store.tell(asked=[mine], held=[mine.id]) == {mine.id}
+    assert store.tell(asked=[theirs], held=[theirs.id]) == set()
+    store.tell(ended=[(mine.id, 50)])
+    assert store.tell(held=[theirs.id]) == {theirs.id}
 
 
 def test_what_is_told_twice_counts_once() -> None:
     limit(calls_at_once=2)
     first, second = asked(), asked()
     for _ in range(2):
-        assert turns.tell(asked=[first], held=[first.id]) == {first.id}
-    assert turns.tell(asked=[second], held=[second.id]) == {second.id}
+        assert store.tell(asked=[first], held=[first.id]) == {first.id}
+    assert store.tell(asked=[second], held=[second.id]) == {second.id}
 
 
 def test_who_waits_no_more_leaves_nothing_behind() -> None:
     limit(calls_at_once=1)
     first, second = asked(), asked()
-    turns.tell(asked=[first, second], held=[first.id, second.id])
-    turns.tell(ended=[(second.id, None)])
+    store.tell(asked=[first, second], held=[first.id, second.id])
+    store.tell(ended=[(second.id, None)])
     assert [row.id for row in CallTurn.objects.all()] == [first.id]
 
 
 def test_what_was_used_counts_in_place_of_what_was_taken() -> None:
     limit(tokens_per_minute=1000)
     first, second = asked(tokens=900), asked(tokens=900)
-    assert turns.tell(asked=[first, second], held=[first.id, second.id]) == {first.id}
-    turns.tell(held=[second.id], ended=[(first.id, 100)])
-    assert turns.tell(held=[second.id]) == {second.id}
+    assert store.tell(asked=[first, second], held=[first.id, second.id]) == {first.id}
+    store.tell(held=[second.id], ended=[(first.id, 100)])
+    assert store.tell(held=[second.id]) == {second.id}
 
 
 def test_a_process_that_is_gone_keeps_nobody_out() -> None:
     limit(calls_at_once=1)
     lost, mine = asked(), asked()
-    turns.tell(asked=[lost], held=[lost.id])
-    assert turns.tell(asked=[mine], held=[mine.id]) == set()
+    store.tell(asked=[lost], held=[lost.id])
+    assert store.tell(asked=[mine], held=[mine.id]) == set()
     CallTurn.objects.filter(id=lost.id).update(seen_at=timezone.now() - SILENT - timedelta(seconds=1))
-    assert turns.tell(held=[mine.id]) == {mine.id}
+    assert store.tell(held=[mine.id]) == {mine.id}
 
 
 def test_what_was_more_than_a_minute_ago_is_forgotten() -> None:
     limit(requests_per_minute=1)
     old, mine = asked(), asked()
-    turns.tell(asked=[old], held=[old.id])
-    turns.tell(ended=[(old.id, 10)])
-    assert turns.tell(asked=[mine], held=[mine.id]) == set()
+    store.tell(asked=[old], held=[old.id])
+    store.tell(ended=[(old.id, 10)])
+    assert store.tell(asked=[mine], held=[mine.id]) == set()
     CallTurn.objects.filter(id=old.id).update(granted_at=timezone.now() - timedelta(seconds=61))
-    assert turns.tell(held=[mine.id]) == {mine.id}
+    assert store.tell(held=[mine.id]) == {mine.id}
     assert [row.id for row in CallTurn.objects.all()] == [mine.id]
 
 
 def test_a_limit_that_is_taken_away_lets_everybody_in() -> None:
     row = limit(calls_at_once=1)
     first, second = asked(), asked()
-    turns.tell(asked=[first, second], held=[first.id, second.id])
+    store.tell(asked=[first, second], held=[first.id, second.id])
     row.delete()
-    turns.refresh()
-    assert turns.tell(held=[first.id, second.id]) == {first.id, second.id}
+    store.refresh()
+    assert store.tell(held=[first.id, second.id]) == {first.id, second.id}
 
 
 def test_a_limit_lets_something_through() -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from workflows.definition import WorkflowDefinition
-from workflows.parser import parse_definition
+from workflows.definitions.definition import WorkflowDefinition
+from workflows.definitions.parser import parse_definition
 
 SCHEMA: dict[str, Any] = {
     "type": "object",

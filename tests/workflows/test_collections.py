@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from tests.workflows.plans import plan, step
-from workflows.definition import DefinitionError
-from workflows.dialects import DIALECTS
-from workflows.parser import parse_definition
+from workflows.definitions.definition import DefinitionError
+from workflows.definitions.parser import parse_definition
+from workflows.json_schema.dialects import DIALECTS
 
 DRAFT_04, _, DRAFT_07, _, _ = (dialect.uri for dialect in DIALECTS)
 ITEM: dict[str, Any] = {"type": "object", "required": ["id"], "properties": {"id": {"type": "string"}}}

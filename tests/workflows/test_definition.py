@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from tests.workflows.plans import SCHEMA, definition, plan, step
-from workflows.definition import DefinitionError
-from workflows.parser import parse_definition
+from workflows.definitions.definition import DefinitionError
+from workflows.definitions.parser import parse_definition
 
 
 def faults(source: object) -> set[tuple[str, str]]:

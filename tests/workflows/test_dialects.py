@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from executions.engine.calls import ModelReply, ToolCall
-from executions.engine.replies import ValidDocument, Violations, parse_reply
+from executions.engine.domain.calls import ModelReply, ToolCall
+from executions.engine.prompting.replies import ValidDocument, Violations, parse_reply
 from tests.engine.world import reply
 from tests.workflows.plans import definition, plan, step
-from workflows.definition import DefinitionError, Fault
-from workflows.dialects import DIALECTS
-from workflows.parser import parse_definition
+from workflows.definitions.definition import DefinitionError, Fault
+from workflows.definitions.parser import parse_definition
+from workflows.json_schema.dialects import DIALECTS
 
 DRAFT_04, DRAFT_06, DRAFT_07, DRAFT_2019, DRAFT_2020 = (dialect.uri for dialect in DIALECTS)
 

@@ -10,7 +10,7 @@ import pytest
 
 from tests.workflows.plans import SCHEMA, plan
 from workflows import loader
-from workflows.definition import DefinitionError
+from workflows.definitions.definition import DefinitionError
 
 TEXT = """\
 id: note

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from tests.fuzzing import share_of_30
 from tests.workflows.plans import plan, step
 from tests.workflows.test_definition import ITEMS, over
-from workflows.definition import DefinitionError, WorkflowDefinition
+from workflows.definitions.definition import DefinitionError, WorkflowDefinition
 from workflows.loader import load_catalog, load_folder
 
 SECONDS = share_of_30(4)

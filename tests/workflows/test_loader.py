@@ -12,7 +12,7 @@ from django.core.management import CommandError, call_command
 
 from tests.workflows.plans import SCHEMA, definition, plan, step
 from workflows import loader
-from workflows.definition import DefinitionError
+from workflows.definitions.definition import DefinitionError
 from workflows.models import Workflow, WorkflowVersion
 
 

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from executions.engine.states import ExecutionStatus
+from executions.engine.domain.states import ExecutionStatus
 from tests.engine.collections import collection, items, over
 from tests.engine.verdicts import SATISFIED
 from tests.engine.world import World, definition, document
-from workflows.definition import DefinitionError
-from workflows.placeholders import ITEM_NAMES, NAMES, broken, rendered
+from workflows.definitions.definition import DefinitionError
+from workflows.definitions.placeholders import ITEM_NAMES, NAMES, broken, rendered
 
 EVERY = " ".join(f"{{{{ {name} }}}}" for name in NAMES)
 

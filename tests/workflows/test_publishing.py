@@ -12,9 +12,9 @@ from django.db import transaction
 from tests.access.together import DEADLINE_SECONDS, blocked, elsewhere
 from tests.workflows.plans import SCHEMA, definition, plan, step
 from workflows import repository, selectors
-from workflows.definition import RetryPolicy
+from workflows.definitions.definition import RetryPolicy
+from workflows.definitions.parser import parse_definition
 from workflows.models import Workflow, WorkflowVersion
-from workflows.parser import parse_definition
 from workflows.repository import Publication
 
 pytestmark = pytest.mark.django_db

@@ -10,16 +10,16 @@ from typing import Any, Literal
 import pytest
 from pydantic import BaseModel, Field
 
-from executions.llm.facts import Facts
-from executions.llm.unwritable import Unwritable
-from executions.llm.writer import Writer
+from executions.llm.rehearsal.document_generator import Writer
+from executions.llm.rehearsal.extraction import Facts
+from executions.llm.rehearsal.unwritable import Unwritable
 from tests.workflows.plans import definition, plan, step
 from tests.workflows.test_definition import ITEMS, faults, over
-from workflows.collections import items_at
-from workflows.definition import DefinitionError
-from workflows.parser import parse_definition
-from workflows.schemas import has_title
-from workflows.subschemas import Undecided
+from workflows.definitions.definition import DefinitionError
+from workflows.definitions.parser import parse_definition
+from workflows.json_schema.collections import items_at
+from workflows.json_schema.subschemas import Undecided
+from workflows.json_schema.validation import has_title
 
 ROOT = "/steps/0/output_schema"
 

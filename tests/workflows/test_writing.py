@@ -5,17 +5,17 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from executions.engine.acceptance import Verdict
-from executions.engine.calls import ModelReply, ModelRequest
-from executions.engine.in_memory_models import ScriptedModelClient
-from executions.engine.states import ExecutionStatus, WaitingOn
-from executions.llm.rehearsal import RehearsalModel
+from executions.engine.domain.acceptance import Verdict
+from executions.engine.domain.calls import ModelReply, ModelRequest
+from executions.engine.domain.states import ExecutionStatus, WaitingOn
+from executions.engine.testing.in_memory_models import ScriptedModelClient
+from executions.llm.rehearsal.model import RehearsalModel
 from tests.engine.world import World
 from tests.llm.heard import ignore
-from workflows.definition import WorkflowDefinition
+from workflows.definitions.definition import WorkflowDefinition
+from workflows.definitions.docs import PARTS, reference
 from workflows.loader import load_folder
 from workflows.management.commands.workflow_reference import placed
-from workflows.reference import PARTS, reference
 
 PAGE = Path("docs/writing-workflows.md").read_text(encoding="utf-8")
 FOLDER = "workflows/catalog/press-release/"

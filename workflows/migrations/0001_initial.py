@@ -3,7 +3,7 @@
 import django.db.models.deletion
 from django.db import migrations, models
 
-import access.json_text
+import common.database.json_field
 
 
 class Migration(migrations.Migration):
@@ -28,7 +28,7 @@ class Migration(migrations.Migration):
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
                 ("version", models.PositiveIntegerField()),
-                ("definition", access.json_text.JsonTextField()),
+                ("definition", common.database.json_field.JsonTextField()),
                 ("content_hash", models.CharField(max_length=64)),
                 ("published_at", models.DateTimeField()),
                 (

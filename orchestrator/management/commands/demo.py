@@ -14,13 +14,13 @@ from django.core.management.base import BaseCommand, CommandError
 from rich.console import Console
 from rich.markup import escape
 
-from common.source import SourceError, read_text
-from orchestrator import process_tree
+from common.sources.text_source import SourceError, read_text
 from orchestrator.demo import show
 from orchestrator.demo.answer_sheet import AnswerSheet
 from orchestrator.demo.answers import ask, ask_decision
 from orchestrator.demo.client import ApiClient
 from orchestrator.demo.server import ROOT, DemoError, issue_token, running_server
+from orchestrator.web import process_tree
 
 BRIEFS, ANSWERS = ROOT / "examples" / "briefs", ROOT / "examples" / "answers"
 

@@ -9,9 +9,9 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from executions.progress.cancel import end
-from executions.progress.relay import Relay
-from orchestrator import lifecycle
+from executions.engine.runtime.cancel import end
+from executions.progress.pushpin.relay import Relay
+from orchestrator.web import lifecycle
 
 
 class Command(BaseCommand):

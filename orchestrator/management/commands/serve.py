@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from orchestrator.server import CannotListen, Server  # isort: skip  # before anything that touches Twisted's reactor
+from orchestrator.web.server import CannotListen, Server  # isort: skip  # before anything that touches Twisted's reactor
 
 import asyncio
 from argparse import ArgumentParser
@@ -11,10 +11,11 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from executions.worker import Worker
-from orchestrator import lifecycle, postgres
+from executions.worker.worker import Worker
 from orchestrator.asgi import application, streams
 from orchestrator.command_line import command_text
+from orchestrator.embedded_postgres import instance
+from orchestrator.web import lifecycle
 
 
 class Command(BaseCommand):
@@ -41,7 +42,7 @@ class Command(BaseCommand):
         lifecycle.prepare_embedded_database()
         asyncio.run(lifecycle.wait_for_database())
         server = self._server(options)
-        stop_keeping = None if settings.DATABASE_URL else postgres.keep_running(settings.DATA_DIR)
+        stop_keeping = None if settings.DATABASE_URL else instance.keep_running(settings.DATA_DIR)
         try:
             server.run()
         except CannotListen as error:

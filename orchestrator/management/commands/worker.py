@@ -9,9 +9,10 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand
 
-from executions.worker import Worker
-from orchestrator import lifecycle, postgres
-from orchestrator.loop_monitor import monitor_loop
+from executions.worker.worker import Worker
+from orchestrator.embedded_postgres import instance
+from orchestrator.web import lifecycle
+from orchestrator.web.loop_monitor import monitor_loop
 
 
 class Command(BaseCommand):
@@ -24,7 +25,7 @@ class Command(BaseCommand):
         lifecycle.end_on_signals()
         lifecycle.prepare_embedded_database()
         asyncio.run(lifecycle.wait_for_database())
-        stop_keeping = None if settings.DATABASE_URL else postgres.keep_running(settings.DATA_DIR)
+        stop_keeping = None if settings.DATABASE_URL else instance.keep_running(settings.DATA_DIR)
         try:
             asyncio.run(self._work(lifecycle.worker_name()))
         finally:

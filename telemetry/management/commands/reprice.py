@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 
 from django.core.management.base import BaseCommand, CommandError
 
-from common.database_server import database_now
+from common.database.server import database_now
 from common.time import parse_datetime
-from telemetry.repricing import Repricing, reprice
+from telemetry.pricing.repricing import Repricing, reprice
 
 
 class Command(BaseCommand):

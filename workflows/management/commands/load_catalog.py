@@ -9,7 +9,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.utils.module_loading import import_string
 
-from common.database_server import database_now
+from common.database.server import database_now
 from workflows import loader, repository
 
 _SAID = {

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from django.core.management.base import BaseCommand, CommandError
 
-from workflows.reference import reference
+from workflows.definitions.docs import reference
 
 BEGIN, END = "<!-- reference: begin -->\n", "<!-- reference: end -->\n"
 

@@ -1,0 +1,231 @@
+"""YAML that people write, read as what JSON can say: YAML 1.2 scalars, no name twice, aliases within bounds.
+
+Merge keys (`<<`) are taken, though YAML 1.2 has none: names that stand beside one win over its names.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import yaml
+from pydantic import JsonValue
+
+from common.limits import limits
+from common.sources.text_source import SourceError, SourceFault, most_levels, too_deep
+from common.sources.yaml_scalars import TEXT_TAGS, plain_value, tagged_value, unreadable_tag
+
+#: libyaml where PyYAML was built with it: ten times as fast, and the same events.
+_PARSER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_COLLECTION_TAGS = frozenset({None, "!", "tag:yaml.org,2002:map", "tag:yaml.org,2002:seq"})
+_COMMENT = re.compile(r"[ \t]+#")
+_MERGE = "<<"
+_SHOWN = 60  # characters
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """A text without quotes whose line goes on with ` #`, where YAML begins a comment."""
+
+    path: tuple[str | int, ...]
+    line: int | None
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class YamlSource:
+    """What a YAML text says, and its texts that a comment may have cut."""
+
+    value: JsonValue
+    cuts: tuple[Cut, ...]
+
+
+def read_yaml(text: str) -> YamlSource:
+    """Return what a YAML text says.
+
+    Raises:
+        SourceError: it is no YAML, says what JSON cannot, has a name twice in a mapping, is too deep or, with its
+            aliases replaced, too large.
+    """
+    builder = _Builder(text)
+    try:
+        for event in yaml.parse(text, Loader=_PARSER):
+            builder.take(event)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        said = " ".join(str(each) for each in (error.context, error.problem) if each)
+        line = None if mark is None else mark.line + 1
+        raise SourceError(SourceFault(f"It is no YAML: {said[:200]}.", line=line)) from error
+    except yaml.YAMLError as error:
+        raise SourceError(SourceFault(f"It is no YAML: {' '.join(str(error).split())[:200]}.")) from error
+    if builder.faults:
+        raise SourceError(*builder.faults)
+    return YamlSource(builder.value, tuple(builder.cuts))
+
+
+@dataclass(slots=True)
+class _Known:
+    """A value that is complete: how much it is, its aliases replaced, and how many levels it has."""
+
+    value: JsonValue
+    size: int = 1
+    levels: int = 0
+
+
+@dataclass(slots=True)
+class _Open:
+    """A mapping or sequence that is being read."""
+
+    values: dict[str, Any] | list[Any]
+    anchor: str | None
+    size: int = 1
+    levels: int = 1
+    name: str | None = None  # whose value comes next
+    is_merge: bool = False
+    names: set[str] = field(default_factory=set)
+    merged: list[dict[str, Any]] = field(default_factory=list)
+
+    def result(self) -> Any:
+        if not self.merged or isinstance(self.values, list):
+            return self.values
+        whole: dict[str, Any] = {}
+        for each in (*reversed(self.merged), self.values):  # of several the first wins
+            whole.update(each)
+        return whole
+
+
+class _Builder:
+    """Builds values from the events of a parser, without recursion."""
+
+    def __init__(self, text: str) -> None:
+        self.value: JsonValue = None
+        self.faults: list[SourceFault] = []
+        self.cuts: list[Cut] = []
+        self._text = text
+        self._open: list[_Open] = []
+        self._anchors: dict[str, _Known] = {}
+        self._documents = 0
+
+    def take(self, event: yaml.Event) -> None:
+        """Take the next event."""
+        match event:
+            case yaml.DocumentStartEvent():
+                self._documents += 1
+                if self._documents > 1:
+                    raise _error(event, "A second document begins (`---`); a file has one.")
+            case yaml.ScalarEvent():
+                self._scalar(event)
+            case yaml.AliasEvent():
+                self._alias(event)
+            case yaml.CollectionStartEvent():
+                self._start(event)
+            case yaml.CollectionEndEvent():
+                closed = self._open.pop()
+                known = _Known(closed.result(), closed.size, closed.levels)
+                self._name(closed.anchor, known)
+                self._add(known, event)
+
+    def _start(self, event: yaml.CollectionStartEvent) -> None:
+        if event.tag not in _COLLECTION_TAGS:
+            raise _error(event, unreadable_tag(event.tag))
+        if self._is_name():
+            raise _error(event, "A name is a text; it is no mapping and no sequence.")
+        self._open.append(_Open({} if isinstance(event, yaml.MappingStartEvent) else [], event.anchor))
+        if len(self._open) > most_levels():
+            raise SourceError(too_deep(_line(event)))
+
+    def _is_name(self) -> bool:
+        """Whether the next scalar names a value of a mapping."""
+        return bool(self._open) and isinstance(self._open[-1].values, dict) and self._open[-1].name is None
+
+    def _scalar(self, event: yaml.ScalarEvent) -> None:
+        plain = not event.style and event.implicit[0]
+        if self._is_name():
+            if event.tag not in {None, *TEXT_TAGS}:
+                raise _error(event, unreadable_tag(event.tag))
+            self._begin(event, is_merge=plain and event.value == _MERGE)
+            self._name(event.anchor, _Known(event.value, 1 + len(event.value)))
+            return
+        try:
+            if plain:
+                value = plain_value(event.value)
+            else:
+                value = event.value if event.tag is None else tagged_value(event.tag, event.value)
+        except ValueError as error:
+            raise _error(event, str(error)) from error
+        if isinstance(value, str) and not event.style and self._has_comment(event):
+            self.cuts.append(Cut(self._path(), _line(event), value))
+        known = _Known(value, 1 + len(event.value))
+        self._name(event.anchor, known)
+        self._add(known, event)
+
+    def _has_comment(self, event: yaml.ScalarEvent) -> bool:
+        return event.end_mark is not None and _COMMENT.match(self._text, event.end_mark.index) is not None
+
+    def _begin(self, event: yaml.ScalarEvent, *, is_merge: bool) -> None:
+        """Take the name of the next value of a mapping."""
+        mapping = self._open[-1]
+        mapping.name, mapping.is_merge = event.value, is_merge
+        if event.value in mapping.names:
+            detail = f"The name {event.value[:_SHOWN]!r} stands twice in one mapping; each name may stand once."
+            self.faults.append(SourceFault(detail, "duplicate_key", _line(event), self._path()))
+        mapping.names.add(event.value)
+        mapping.size += len(event.value)
+
+    def _alias(self, event: yaml.AliasEvent) -> None:
+        anchor = str(event.anchor)
+        if self._is_name():
+            raise _error(event, "A name is a text; it is no alias.")
+        if any(each.anchor == anchor for each in self._open):
+            raise _error(event, f"The alias *{anchor[:_SHOWN]} stands within what it is an alias of.")
+        if anchor not in self._anchors:
+            raise _error(event, f"There is no anchor &{anchor[:_SHOWN]} before this alias.")
+        self._add(self._anchors[anchor], event)
+
+    def _name(self, anchor: str | None, known: _Known) -> None:
+        if anchor is not None:
+            self._anchors[anchor] = known
+
+    def _add(self, known: _Known, event: yaml.Event) -> None:
+        """Put a value where it belongs."""
+        if not self._open:
+            self.value = known.value
+            return
+        if len(self._open) + known.levels > most_levels():
+            raise SourceError(too_deep(_line(event)))
+        into = self._open[-1]
+        into.size += known.size
+        into.levels = max(into.levels, 1 + known.levels)
+        most = limits().definition_bytes
+        if sum(each.size for each in self._open) > most:
+            detail = f"With its aliases replaced it is larger than {most:,} characters (MAX_DEFINITION_BYTES)."
+            raise _error(event, detail, "too_large")
+        if isinstance(into.values, list):
+            into.values.append(known.value)
+        elif into.is_merge:
+            into.merged += _mappings(known.value, event)
+            into.name = None
+        else:
+            into.values[str(into.name)] = known.value
+            into.name = None
+
+    def _path(self) -> tuple[str | int, ...]:
+        """Return the way to the value that comes next."""
+        return tuple(len(each.values) if isinstance(each.values, list) else str(each.name) for each in self._open)
+
+
+def _mappings(value: JsonValue, event: yaml.Event) -> Iterator[dict[str, Any]]:
+    for each in value if isinstance(value, list) else [value]:
+        if not isinstance(each, dict):
+            raise _error(event, "A merge key (`<<`) takes a mapping, or a sequence of mappings.")
+        yield each
+
+
+def _line(event: yaml.Event) -> int | None:
+    return None if event.start_mark is None else event.start_mark.line + 1
+
+
+def _error(event: yaml.Event, detail: str, code: str = "unreadable_file") -> SourceError:
+    return SourceError(SourceFault(detail, code, _line(event)))

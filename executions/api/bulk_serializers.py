@@ -1,0 +1,88 @@
+"""How one action for many executions looks to clients."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+from uuid import UUID
+
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from common.api.fields import TimestampField, WordField
+from common.api.serializers import StrictSerializer
+from common.api.views import UUID_PATTERN
+from common.limits import limits
+from executions.api.serializers import values
+from executions.engine.domain.states import ExecutionStatus, WaitingOn
+from executions.services.bulk_actions import BulkAction
+
+
+class ExecutionIdField(serializers.UUIDField):
+    """The id of an execution, written as in its path."""
+
+    def to_internal_value(self, data: Any) -> UUID:
+        """Return the id.
+
+        Raises:
+            ValidationError: it is none, or is written in another way.
+        """
+        if not isinstance(data, str) or not re.fullmatch(UUID_PATTERN, data):
+            self.fail("invalid", value=data)
+        return UUID(data)
+
+
+class ExecutionIdsField(serializers.ListField):
+    """Ids of executions."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(child=ExecutionIdField(), allow_empty=False, max_length=limits().bulk_executions, **options)
+
+    def to_internal_value(self, data: Any) -> list[UUID]:
+        """Return the ids.
+
+        Raises:
+            ValidationError: there are too many, which are not looked at one by one, or some cannot be right.
+        """
+        if isinstance(data, list) and len(data) > limits().bulk_executions:
+            detail = f"Ensure this field has no more than {limits().bulk_executions} elements."
+            raise serializers.ValidationError(detail, code="max_length")
+        ids: list[UUID] = super().to_internal_value(data)
+        return ids
+
+
+class BulkRequest(StrictSerializer):
+    """What to do, and about which executions."""
+
+    action = WordField(choices=values(BulkAction))
+    ids = ExecutionIdsField(help_text="Each is acted on once, however often it is named.")
+
+
+class BulkExecutionResponse(serializers.Serializer[Any]):
+    """How an execution stands after an action."""
+
+    status = serializers.ChoiceField(choices=values(ExecutionStatus))
+    waiting_on = serializers.ListField(child=serializers.ChoiceField(choices=values(WaitingOn)))
+    version = serializers.IntegerField(help_text="The ETag begins with it.")
+    updated_at = TimestampField()
+
+
+@extend_schema_field({"anyOf": [{"$ref": "#/components/schemas/Problem"}, {"type": "null"}]})
+class ProblemField(serializers.DictField):
+    """A problem, as an answer of its own would have it."""
+
+
+class BulkOutcomeResponse(serializers.Serializer[Any]):
+    """What came of the action for one execution: how it stands, or a problem."""
+
+    execution_id = serializers.UUIDField()
+    execution = BulkExecutionResponse(allow_null=True, help_text="null: it was refused.")
+    problem = ProblemField(
+        allow_null=True, help_text="What the request for this execution alone is answered with; null: it was done."
+    )
+
+
+class BulkResponse(serializers.Serializer[Any]):
+    """What came of an action for many executions."""
+
+    data = BulkOutcomeResponse(many=True, help_text="In the order of `ids`.")  # type: ignore[assignment]

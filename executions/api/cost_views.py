@@ -1,0 +1,53 @@
+"""Costs of executions and statistics of workflows over HTTP."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from asgiref.sync import sync_to_async
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from common.api.base_views import ApiView
+from executions.api.cost_serializers import ExecutionCosts, WorkflowStats
+from executions.api.openapi import problems
+from executions.selectors import costs
+
+
+class ExecutionCostsView(ApiView):
+    """What an execution cost."""
+
+    @extend_schema(
+        tags=["telemetry"],
+        operation_id="telemetry_execution_costs",
+        parameters=[OpenApiParameter("execution_id", OpenApiTypes.UUID, OpenApiParameter.PATH)],
+        responses={200: ExecutionCosts, **problems(401, 404)},
+    )
+    async def get(self, request: Request, execution_id: str) -> Response:
+        """Break an execution's cost down: the total, then step, attempt and call."""
+
+        def read() -> Response:
+            found = costs.execution_costs(user=request.user, execution_id=UUID(execution_id))
+            return Response(ExecutionCosts(found).data)
+
+        return await sync_to_async(read)()
+
+
+class WorkflowStatsView(ApiView):
+    """How a workflow fares."""
+
+    @extend_schema(
+        tags=["telemetry"],
+        operation_id="telemetry_workflow_stats",
+        parameters=[OpenApiParameter("workflow_id", OpenApiTypes.STR, OpenApiParameter.PATH)],
+        responses={200: WorkflowStats, **problems(401, 404)},
+    )
+    async def get(self, request: Request, workflow_id: str) -> Response:
+        """Tell how a workflow's executions fare: success, repairs, durations and costs."""
+
+        def read() -> Response:
+            return Response(WorkflowStats(costs.workflow_stats(user=request.user, workflow_id=workflow_id)).data)
+
+        return await sync_to_async(read)()

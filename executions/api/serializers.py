@@ -1,0 +1,240 @@
+"""How executions look to clients, and what clients may send."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import StrEnum
+from typing import Any
+
+from drf_spectacular.utils import OpenApiExample, extend_schema_field, extend_schema_serializer
+from rest_framework import serializers
+
+from common.api.fields import MoneyField, TimestampField, WordField, WordsField
+from common.api.serializers import StrictSerializer
+from common.names import NameField
+from executions.api.budget_serializers import BudgetRequest, BudgetResponse
+from executions.api.fields import AnswersField, BriefField, ScriptField, TagsField
+from executions.engine.domain.acceptance import Verdict
+from executions.engine.domain.dry_run import Script
+from executions.engine.domain.events import EventType
+from executions.engine.domain.states import ExecutionStatus, FailureCode, WaitingOn
+from executions.selectors.details import ExecutionDetails
+from telemetry.serializers import UNPRICED
+
+SLUG = r"^[a-z0-9]+(-[a-z0-9]+)*$"
+MAX_INTEGER = 2_147_483_647
+
+
+def values(members: Iterable[StrEnum]) -> list[tuple[str, str]]:
+    """Return the words of an enumeration as choices; with their names, the OpenAPI document knows them again."""
+    return [(member.value, member.name) for member in members]
+
+
+@extend_schema_serializer(
+    examples=[
+        OpenApiExample(
+            "A brief in a project",
+            request_only=True,
+            value={
+                "workflow_id": "strategy-document",
+                "scope_type": "project",
+                "scope_id": "tool-library",
+                "input": "The city wants to lend 400 tools from 3 branches. The budget is 20,000 EUR.",
+                "tags": ["pilot"],
+            },
+        )
+    ]
+)
+class StartExecutionRequest(StrictSerializer):
+    """What to run, where, and on what."""
+
+    workflow_id = serializers.RegexField(SLUG, max_length=63, help_text="Slug of a published workflow.")
+    scope_type = serializers.RegexField(SLUG, max_length=63, help_text="Kind of place, such as `project`.")
+    scope_id = NameField(max_length=200, help_text="Key of the place; who first uses it owns it.")
+    workflow_version = serializers.IntegerField(
+        min_value=1, max_value=MAX_INTEGER, required=False, help_text="The current one by default."
+    )
+    input = BriefField(
+        required=False,
+        allow_null=True,
+        help_text="The brief: a text or an object. null or left out: there is none, where the workflow allows that.",
+    )
+    tags = TagsField(required=False)
+    dry_run = serializers.BooleanField(
+        default=False, help_text="Every model is the rehearsal; costs nothing, and leaves the scope's documents alone."
+    )
+    rehearsal = ScriptField(required=False, help_text="What happens in a dry run; see Writing a workflow.")
+    budget = BudgetRequest(
+        required=False, help_text="Limits in place of the workflow's own; a null takes the workflow's away."
+    )
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """Return the values, with the script of a dry run.
+
+        Raises:
+            ValidationError: there is a script for an execution that is meant.
+        """
+        is_dry, script = attrs.pop("dry_run"), attrs.pop("rehearsal", None)
+        if script is not None and not is_dry:
+            raise serializers.ValidationError({"rehearsal": "Only a dry run can be scripted: say dry_run too."})
+        return {**attrs, "script": script or Script()} if is_dry else attrs
+
+
+class NoBody(StrictSerializer):
+    """A request that says everything by its path; an empty object is fine, a field is not."""
+
+
+@extend_schema_serializer(
+    examples=[
+        OpenApiExample(
+            "Answers of each type, by id and by text",
+            request_only=True,
+            value={
+                "answers": {
+                    "discovery.1.1": "Ms Ode, after the council has met",
+                    "discovery.1.2": "second-ferry",
+                    "discovery.1.3": ["weekends", "evenings"],
+                    "discovery.1.4": True,
+                    "discovery.1.5": 400,
+                    "When does it start?": "2027-04-01",
+                }
+            },
+        )
+    ]
+)
+class ClarificationAnswers(StrictSerializer):
+    """Answers by question: its id, or its text. A question left out is answered by its default, if it has one."""
+
+    answers = AnswersField()
+
+
+class AcceptanceRequest(StrictSerializer):
+    """What is decided about a document that waits for it, and which version of it was read."""
+
+    decision = WordField(choices=values(Verdict))
+    document_version = serializers.IntegerField(min_value=1, max_value=MAX_INTEGER)
+    comment = serializers.CharField(
+        required=False,
+        allow_blank=True,
+        max_length=10_000,
+        help_text="For the record, or for the model: what is to be changed. Needed to request changes.",
+    )
+
+    def validate_decision(self, value: str) -> Verdict:
+        """Return the decision as the engine knows it."""
+        return Verdict(value)
+
+
+class RetryRequest(StrictSerializer):
+    """Where to go on: by default with what failed, was cancelled or skipped."""
+
+    from_step = serializers.CharField(
+        required=False, max_length=200, help_text="This step is done again too, and everything that depends on it."
+    )
+
+
+class ExecutionFilters(StrictSerializer):
+    """What the list can be narrowed to."""
+
+    status = serializers.ListField(
+        child=WordField(choices=values(ExecutionStatus)), required=False, help_text="Repeatable."
+    )
+    workflow_id = serializers.CharField(required=False, help_text="Slug of the workflow.")
+    scope_type = serializers.CharField(required=False, help_text="Kind of the scope.")
+    scope_id = NameField(required=False, help_text="Key of the scope.")
+    tag = NameField(required=False, help_text="One of the tags that it was started with.")
+    created_after = serializers.DateTimeField(required=False, help_text="RFC 3339; included.")
+    created_before = serializers.DateTimeField(required=False, help_text="RFC 3339; not included.")
+    waiting_on = WordField(choices=values(WaitingOn), required=False, help_text="Among what it waits for.")
+    dry_run = serializers.BooleanField(allow_null=True, default=None, help_text="true: dry runs alone; false: none.")
+
+    def validate_status(self, value: list[str]) -> list[str]:
+        """Return the statuses, each once."""
+        return list(dict.fromkeys(value))
+
+
+class EventFilters(StrictSerializer):
+    """Where in the log to begin, and what of it to show."""
+
+    after = serializers.IntegerField(
+        min_value=0, max_value=MAX_INTEGER, required=False, help_text="Only events with a greater sequence."
+    )
+    types = WordsField(words=values(EventType), required=False, help_text="Only these; with commas, or repeated.")
+
+
+class FailureResponse(serializers.Serializer[Any]):
+    """Why something failed."""
+
+    code = serializers.ChoiceField(choices=values(FailureCode))
+    message = serializers.CharField()
+
+
+def failure(code: str, message: str) -> dict[str, str] | None:
+    """Return why something failed as clients get it, None when nothing has."""
+    return {"code": code, "message": message} if code else None
+
+
+class ProgressResponse(serializers.Serializer[Any]):
+    """How far an execution is."""
+
+    done_steps = serializers.IntegerField()
+    total_steps = serializers.IntegerField()
+
+
+class UsageResponse(serializers.Serializer[Any]):
+    """Calls and tokens so far. Buckets are disjoint; `reasoning_tokens` is a part of `output_tokens`."""
+
+    calls = serializers.IntegerField()
+    input_tokens = serializers.IntegerField(help_text="Without cached ones.")
+    cache_read_input_tokens = serializers.IntegerField()
+    cache_write_input_tokens = serializers.IntegerField()
+    output_tokens = serializers.IntegerField()
+    reasoning_tokens = serializers.IntegerField()
+    total_tokens = serializers.IntegerField()
+
+
+class ExecutionResponse(serializers.Serializer[Any]):
+    """An execution, with its progress and what it has cost so far."""
+
+    execution_id = serializers.UUIDField(source="execution.id")
+    workflow_id = serializers.CharField(source="execution.workflow_id")
+    workflow_version = serializers.IntegerField()
+    status = serializers.ChoiceField(source="execution.status", choices=values(ExecutionStatus))
+    waiting_on = serializers.ListField(
+        source="execution.waiting_on", child=serializers.ChoiceField(choices=values(WaitingOn))
+    )
+    scope_type = serializers.CharField(source="execution.scope.type")
+    scope_id = serializers.CharField(source="execution.scope.key")
+    version = serializers.IntegerField(source="execution.version", help_text="The ETag begins with it.")
+    input = BriefField(source="execution.input", allow_null=True, help_text="The brief; null: none was given.")
+    tags = serializers.ListField(source="execution.tags", child=serializers.CharField())
+    requested_by = serializers.CharField(source="execution.requested_by_name", help_text="Name of the user.")
+    rehearsal = serializers.BooleanField(help_text="A model that only rehearses has worked on it.")
+    dry_run = serializers.SerializerMethodField(
+        help_text="Nothing in it is meant; its documents live in a scope of their own."
+    )
+    resume_at = TimestampField(
+        source="execution.resume_at", allow_null=True, help_text="When a parked step goes on; null: none is parked."
+    )
+    created_at = TimestampField(source="execution.created_at")
+    started_at = TimestampField(source="execution.started_at", allow_null=True)
+    finished_at = TimestampField(source="execution.finished_at", allow_null=True)
+    updated_at = TimestampField(source="execution.updated_at")
+    progress = ProgressResponse(source="*")
+    usage = UsageResponse(source="spent")
+    cost_usd = MoneyField(source="spent.cost_usd", allow_null=True)
+    known_cost_usd = MoneyField(source="spent.known_cost_usd")
+    cost_complete = serializers.BooleanField(source="spent.cost_complete")
+    unpriced_calls = serializers.IntegerField(source="spent.unpriced_calls", help_text=UNPRICED)
+    cost_final = serializers.BooleanField(source="spent.cost_final")
+    budget = BudgetResponse(source="use", allow_null=True, help_text="null: nothing is limited.")
+    error = serializers.SerializerMethodField()
+
+    def get_dry_run(self, details: ExecutionDetails) -> bool:
+        """Return whether nothing in it is meant."""
+        return details.execution.script is not None
+
+    @extend_schema_field(FailureResponse(allow_null=True))
+    def get_error(self, details: ExecutionDetails) -> dict[str, str] | None:
+        """Return why it failed, null when it has not."""
+        return failure(details.failure_code, details.failure_message)

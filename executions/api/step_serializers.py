@@ -1,0 +1,221 @@
+"""How steps, their questions and the events of an execution look to clients."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from drf_spectacular.utils import OpenApiParameter, extend_schema_field
+from rest_framework import serializers
+
+from common.api.fields import CURSOR_PATTERN, TimestampField, WordField
+from common.api.serializers import StrictSerializer
+from executions.api.clarification_serializers import ClarificationResponse, ItemResponse, item
+from executions.api.serializers import MAX_INTEGER, FailureResponse, failure, values
+from executions.engine.domain.acceptance import Verdict
+from executions.engine.domain.clarification import ClarificationRound
+from executions.engine.domain.events import EventType, event_json
+from executions.engine.domain.states import CallKind, Limit, StepStatus
+from executions.selectors.executions import StepDetails, progress_event
+
+
+class PinResponse(serializers.Serializer[Any]):
+    """A document version that a step reads."""
+
+    type = serializers.CharField()
+    document_id = serializers.UUIDField()
+    version = serializers.IntegerField()
+
+
+class StepDocumentResponse(serializers.Serializer[Any]):
+    """The document that a step made."""
+
+    id = serializers.UUIDField()
+    type = serializers.CharField()
+    version = serializers.IntegerField()
+    title = serializers.CharField()
+
+
+class DecisionResponse(serializers.Serializer[Any]):
+    """What a person decided about a version of a step's document."""
+
+    decision = serializers.ChoiceField(choices=values(Verdict))
+    document_version = serializers.IntegerField()
+    comment = serializers.CharField(allow_blank=True)
+    decided_by = serializers.CharField(help_text="Name of the user.")
+    decided_at = TimestampField()
+
+
+class AcceptanceResponse(serializers.Serializer[Any]):
+    """The gate behind a step: what a person should look at, and what was decided."""
+
+    needed = serializers.BooleanField(help_text="The step's document waits for a decision.")
+    instructions = serializers.CharField(allow_blank=True)
+    decisions = DecisionResponse(many=True, help_text="Oldest first.")
+
+
+class ViolationResponse(serializers.Serializer[Any]):
+    """One thing that was wrong with a model's output."""
+
+    pointer = serializers.CharField(help_text="RFC 6901 pointer into the document.")
+    code = serializers.CharField()
+    detail = serializers.CharField()
+
+
+class ScopeResponse(serializers.Serializer[Any]):
+    """Where a step's document lives."""
+
+    id = serializers.UUIDField()
+    type = serializers.CharField()
+    key = serializers.CharField()
+
+
+class StepStatusResponse(serializers.Serializer[Any]):
+    """A step of an execution."""
+
+    step_id = serializers.CharField(source="step.step_id")
+    name = serializers.CharField(source="step.name")
+    role = serializers.CharField(source="step.role")
+    status = serializers.ChoiceField(source="step.status", choices=values(StepStatus))
+    attempt = serializers.IntegerField(source="step.attempt", help_text="Prompts begun; 0 before the first.")
+    position = serializers.IntegerField(source="step.position", help_text="Order of definition, from 0.")
+    level = serializers.IntegerField(source="step.level", help_text="Distance from the start, from 0.")
+    depends_on = serializers.ListField(source="step.depends_on", child=serializers.CharField())
+    produces = serializers.CharField(source="step.produces", help_text="Type of the document that it makes.")
+    inputs = PinResponse(source="step.pins", many=True)
+    scope = ScopeResponse(help_text="The execution's, or below it that of the item.")
+    item = serializers.SerializerMethodField()
+    short_of = serializers.SerializerMethodField()
+    resume_at = TimestampField(
+        source="parked_until", allow_null=True, help_text="Parked until then, its next try; null: it is not parked."
+    )
+    parked_because = serializers.CharField(
+        allow_null=True, help_text="Why it is parked: how its last call failed; null: it is not parked."
+    )
+    started_at = TimestampField(source="step.started_at", allow_null=True)
+    finished_at = TimestampField(source="step.finished_at", allow_null=True)
+    document = serializers.SerializerMethodField()
+    clarification = serializers.SerializerMethodField()
+    earlier_clarifications = ClarificationResponse(
+        source="earlier_rounds", many=True, help_text="The rounds before `clarification`, oldest first."
+    )
+    acceptance = serializers.SerializerMethodField()
+    violations = ViolationResponse(source="step.violations", many=True)
+    error = serializers.SerializerMethodField()
+
+    @extend_schema_field(serializers.ChoiceField(choices=values(Limit), allow_null=True))
+    def get_short_of(self, details: StepDetails) -> str | None:
+        """Return the limit of the budget that its next call might pass, null while it waits for none."""
+        return details.step.short_of or None
+
+    @extend_schema_field(ItemResponse(allow_null=True))
+    def get_item(self, details: StepDetails) -> dict[str, Any] | None:
+        """Return what the step is about, null for one that runs once."""
+        return item(details.step.step_id, details.step.label)
+
+    @extend_schema_field(StepDocumentResponse(allow_null=True))
+    def get_document(self, details: StepDetails) -> dict[str, Any] | None:
+        """Return the document, null until the step is completed."""
+        step = details.step
+        if step.document_id is None:
+            return None
+        made = {"id": step.document_id, "type": step.produces, "version": step.document_version}
+        return StepDocumentResponse({**made, "title": details.title}).data
+
+    @extend_schema_field(ClarificationResponse(allow_null=True))
+    def get_clarification(self, details: StepDetails) -> dict[str, Any] | None:
+        """Return the newest questions, null when the step never asked."""
+        newest: ClarificationRound | None = details.round
+        return None if newest is None else ClarificationResponse(newest).data
+
+    @extend_schema_field(AcceptanceResponse(allow_null=True))
+    def get_acceptance(self, details: StepDetails) -> dict[str, Any] | None:
+        """Return what is to be decided and was, null for a step whose document nobody has to accept."""
+        if details.acceptance is None:
+            return None
+        made = {"needed": details.needs_decision, "instructions": details.acceptance.instructions}
+        return AcceptanceResponse({**made, "decisions": details.decisions}).data
+
+    @extend_schema_field(FailureResponse(allow_null=True))
+    def get_error(self, details: StepDetails) -> dict[str, str] | None:
+        """Return why it failed, null when it has not."""
+        return failure(details.step.failure_code, details.step.failure_message)
+
+
+class PromptFilters(StrictSerializer):
+    """Which of a step's calls; without any of these its newest."""
+
+    attempt = serializers.IntegerField(
+        min_value=1, max_value=MAX_INTEGER, required=False, help_text="Number of the attempt, from 1."
+    )
+    kind = WordField(choices=values(CallKind), required=False, help_text="What the call was for.")
+    ordinal = serializers.IntegerField(
+        min_value=1, max_value=MAX_INTEGER, required=False, help_text="Of the try in its attempt, from 1."
+    )
+
+
+class PromptResponse(serializers.Serializer[Any]):
+    """What a model was asked in one call."""
+
+    step_id = serializers.CharField(source="call.key.step_id")
+    attempt = serializers.IntegerField(source="call.key.attempt")
+    kind = serializers.ChoiceField(choices=values(CallKind), source="call.key.kind")
+    ordinal = serializers.IntegerField(source="call.key.ordinal")
+    model = serializers.CharField(source="call.model", help_text="provider:model.")
+    started_at = TimestampField(source="call.started_at")
+    request_hash = serializers.CharField(source="call.request_hash", help_text="SHA-256 of what was sent, from then.")
+    exact = serializers.BooleanField(
+        source="is_exact",
+        help_text="What is shown has that hash. false: something that it was made from, or how, has changed since.",
+    )
+    instructions = serializers.CharField(source="request.instructions")
+    prompt = serializers.CharField(source="request.prompt")
+    output_schema = serializers.DictField(source="request.output_schema")
+    max_questions = serializers.IntegerField(source="request.max_questions", help_text="0: it could not ask.")
+    max_output_tokens = serializers.IntegerField(source="request.max_output_tokens")
+
+
+@extend_schema_field({"anyOf": [{"type": "string", "enum": [each.value for each in EventType]}, {"type": "string"}]})
+class EventTypeField(serializers.CharField):
+    """What has happened."""
+
+
+class EventResponse(serializers.Serializer[Any]):
+    """A line of the log, the same object as in the stream."""
+
+    event_type = EventTypeField(help_text="One of these, or one of a newer version: pass over what you do not know.")
+    execution_id = serializers.UUIDField()
+    step_id = serializers.CharField(allow_null=True)
+    sequence = serializers.IntegerField(help_text="1, 2, 3 … without gaps.")
+    timestamp = TimestampField()
+    data = serializers.DictField(  # type: ignore[assignment]
+        help_text="What the event tells beyond its type and step."
+    )
+
+    def to_representation(self, row: Any) -> dict[str, Any]:
+        """Return the event as the stream sends it."""
+        return {**event_json(progress_event(row))}
+
+
+class EventPage(serializers.Serializer[Any]):
+    """A page of the log."""
+
+    data = EventResponse(many=True)  # type: ignore[assignment]
+    next_cursor = serializers.CharField(allow_null=True, help_text="null: this is the last page.")
+    oldest = serializers.IntegerField(
+        help_text="Sequence of the oldest event that is kept; over 1: the ones before it were pruned."
+    )
+
+
+#: How a page of the log is asked for, where its form does not say so by itself.
+PAGE = [
+    OpenApiParameter(
+        "limit",
+        {"type": "integer", "minimum": 1, "maximum": 200, "default": 50},
+        description="Most rows of one page.",
+    ),
+    OpenApiParameter(
+        "cursor",
+        {"type": "string", "pattern": CURSOR_PATTERN},
+        description="`next_cursor` of the page before, as it is; without it the first page.",
+    ),
+]

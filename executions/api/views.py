@@ -1,0 +1,306 @@
+"""Executions over HTTP: form only, one call of a service or selector each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+from asgiref.sync import sync_to_async
+from django.contrib.auth.models import User
+from django.urls import reverse
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework.decorators import action
+from rest_framework.exceptions import NotAuthenticated
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from access.errors import PreconditionFailed
+from access.idempotency import once
+from access.openapi import IF_NONE_MATCH, NOT_MODIFIED
+from access.selectors import require_start
+from access.serializers import TicketRequest, TicketResponse
+from common.api.preconditions import entity_tags
+from common.api.serializers import StrictSerializer, checked
+from common.api.views import UUID_PATTERN, PagedViewSet
+from common.database.server import database_now
+from executions.api.budget_serializers import BudgetRequest
+from executions.api.openapi import IDEMPOTENCY_KEY, IDEMPOTENCY_REPLAYED, problems
+from executions.api.serializers import (
+    AcceptanceRequest,
+    ClarificationAnswers,
+    EventFilters,
+    ExecutionFilters,
+    ExecutionResponse,
+    NoBody,
+    RetryRequest,
+    StartExecutionRequest,
+)
+from executions.api.step_serializers import (
+    PAGE,
+    EventPage,
+    EventResponse,
+    PromptFilters,
+    PromptResponse,
+    StepStatusResponse,
+)
+from executions.engine.domain.errors import VersionConflict
+from executions.engine.domain.execution import Execution
+from executions.selectors import executions as selectors
+from executions.selectors.details import ExecutionDetails
+from executions.services import acceptance, budgets
+from executions.services import executions as services
+from executions.services.prompts import sent_prompt
+from executions.services.stream_tickets import issue_execution_ticket
+
+_ID = OpenApiParameter("execution_id", OpenApiTypes.UUID, OpenApiParameter.PATH)
+_STEP = OpenApiParameter("step_id", OpenApiTypes.STR, OpenApiParameter.PATH)
+_IF_MATCH = OpenApiParameter(
+    "If-Match",
+    OpenApiTypes.STR,
+    OpenApiParameter.HEADER,
+    description="ETags of the execution as it was read, with commas between them; or `*`.",
+)
+
+
+def caller(request: Request) -> User:
+    """Return who asks.
+
+    Raises:
+        NotAuthenticated: nobody has said so.
+    """
+    if not isinstance(request.user, User):
+        raise NotAuthenticated
+    return request.user
+
+
+def expected_versions(request: Request) -> frozenset[int] | None:
+    """Return the versions that `If-Match` names, None for any: where it is not sent, or is `*`.
+
+    Raises:
+        BadPrecondition: it names no entity tags.
+    """
+    return entity_tags("If-Match", request.headers.get("If-Match", "*")).versions
+
+
+async def act(
+    use_case: Callable[..., Execution],
+    request: Request,
+    execution_id: str,
+    *,
+    form: type[StrictSerializer],
+    names_version: bool = False,
+    **values: Any,
+) -> Response:
+    """Have the caller do something about an execution, and answer with the execution as it is then.
+
+    The body is checked by `form`; its values and `values` go to the use case.
+    A version that is not the expected one is answered with 412 when the client named it, by `If-Match` or in its
+    request (`names_version`), else with 409.
+    """
+    expected = expected_versions(request)
+
+    def do() -> Response:
+        said = checked(form, request.data)
+        try:
+            execution = use_case(
+                user=caller(request),
+                execution_id=UUID(execution_id),
+                now=database_now(),
+                expected_versions=expected,
+                **values,
+                **said,
+            )
+        except VersionConflict as error:
+            if expected is None and not names_version:
+                raise
+            raise PreconditionFailed from error
+        return shown(selectors.described_value(execution))
+
+    return await sync_to_async(do)()
+
+
+def shown(details: ExecutionDetails, status: int = 200, location: str | None = None) -> Response:
+    """Return an execution as clients get it, with its version for the ETag."""
+    headers = {"ETag": f'"{details.execution.version}"'}
+    if location is not None:
+        headers["Location"] = location
+    return Response(ExecutionResponse(details).data, status=status, headers=headers)
+
+
+async def ticketed(request: Request, issue: Callable[..., tuple[str, datetime]]) -> Response:
+    """Answer with the ticket that the caller gets."""
+
+    def do() -> Response:
+        ticket, expires_at = issue(
+            user=caller(request),
+            token=request.auth,
+            session_key=request.session.session_key,
+            now=database_now(),
+            **checked(TicketRequest, request.data),
+        )
+        shown = TicketResponse({"ticket": ticket, "expires_at": expires_at}).data
+        return Response(shown, status=201, headers={"Cache-Control": "no-store"})
+
+    return await sync_to_async(do)()
+
+
+def _change_budget(
+    *, user: User, execution_id: UUID, now: datetime, expected_versions: frozenset[int] | None, **limits: Any
+) -> Execution:
+    return budgets.change_budget(
+        user=user, execution_id=execution_id, now=now, expected_versions=expected_versions, limits=limits
+    )
+
+
+@extend_schema(tags=["executions"])
+class ExecutionViewSet(PagedViewSet):
+    """Workflows at work."""
+
+    serializer_class = ExecutionResponse
+    lookup_url_kwarg = "execution_id"
+    lookup_value_regex = UUID_PATTERN
+    ordering = ("-created_at", "-id")
+
+    @extend_schema(
+        request=StartExecutionRequest,
+        parameters=[IDEMPOTENCY_KEY, IDEMPOTENCY_REPLAYED],
+        responses={201: ExecutionResponse, **problems(400, 401, 402, 403, 404, 409, 413, 415, 422)},
+    )
+    async def create(self, request: Request) -> Response:
+        """Start a workflow. It runs in the background; follow it by its stream, or read it again.
+
+        With an `Idempotency-Key` it starts once, however often the request is sent: send the same key with it again
+        when no answer came.
+        """
+
+        def start(values: Mapping[str, Any]) -> Response:
+            execution = services.start_execution(user=caller(request), now=database_now(), **values)
+            location = reverse("execution-detail", kwargs={"execution_id": execution.id})
+            return shown(selectors.described_value(execution), 201, location)
+
+        def recheck(started: Mapping[str, str]) -> None:
+            require_start(request.user, scope_type=started["scope_type"], scope_key=started["scope_id"])
+
+        def answer() -> Response:
+            values = checked(StartExecutionRequest, request.data)
+            return once(request, partial(start, values), recheck=recheck)
+
+        return await sync_to_async(answer)()
+
+    @extend_schema(parameters=[ExecutionFilters], responses={200: ExecutionResponse(many=True), **problems(401, 422)})
+    async def list(self, request: Request) -> Response:
+        """List executions, newest first."""
+        select = partial(selectors.executions, user=request.user)
+        return await self.page(
+            request, select, ExecutionResponse, filters=ExecutionFilters, prepare=selectors.described
+        )
+
+    @extend_schema(
+        parameters=[_ID, IF_NONE_MATCH], responses={200: ExecutionResponse, **NOT_MODIFIED, **problems(400, 401, 404)}
+    )
+    async def retrieve(self, request: Request, execution_id: str) -> Response:
+        """Get an execution: its status, what it waits for, its progress and what it has cost so far."""
+
+        def read() -> Response:
+            return shown(selectors.details(user=request.user, execution_id=UUID(execution_id)))
+
+        return await sync_to_async(read)()
+
+    @extend_schema(parameters=[_ID], responses={200: StepStatusResponse(many=True), **problems(401, 404)})  # type: ignore[type-var]
+    @action(detail=True)
+    async def steps(self, request: Request, execution_id: str) -> Response:
+        """List an execution's steps in order of definition, with their documents and questions."""
+        select = partial(selectors.steps, user=request.user, execution_id=UUID(execution_id))
+        return await self.page(
+            request,
+            select,
+            StepStatusResponse,
+            ordering=("position", "place", "id"),
+            prepare=selectors.described_steps,
+        )
+
+    @extend_schema(  # type: ignore[type-var]
+        parameters=[_ID, _STEP, PromptFilters], responses={200: PromptResponse, **problems(401, 404, 422)}
+    )
+    @action(detail=True, url_path=r"steps/(?P<step_id>[^/]+)/prompt")
+    async def prompt(self, request: Request, execution_id: str, step_id: str) -> Response:
+        """Show what a step's model was asked: in its newest call, or in another one."""
+        wanted = dict.fromkeys(("attempt", "kind", "ordinal")) | checked(PromptFilters, request.query_params)
+        sent = await sent_prompt(user=request.user, execution_id=UUID(execution_id), step_id=step_id, **wanted)
+        return Response(PromptResponse(sent).data)
+
+    @extend_schema(parameters=[_ID, EventFilters, *PAGE], responses={200: EventPage, **problems(401, 404, 422)})  # type: ignore[type-var]
+    @action(detail=True)
+    async def events(self, request: Request, execution_id: str) -> Response:
+        """List an execution's events, oldest first: the same that its stream sends."""
+        select = partial(selectors.events, user=request.user, execution_id=UUID(execution_id))
+        page = await self.page(request, select, EventResponse, filters=EventFilters, ordering=("sequence",))
+        log = await sync_to_async(selectors.log_of)(user=request.user, execution_id=UUID(execution_id))
+        page.data["oldest"] = log.oldest
+        return page
+
+    @extend_schema(  # type: ignore[type-var]
+        parameters=[_ID],
+        request=TicketRequest,
+        responses={201: TicketResponse, **problems(400, 401, 403, 404, 413, 415, 422)},
+    )
+    @action(detail=True, methods=["post"], url_path="stream-tickets")
+    async def stream_tickets(self, request: Request, execution_id: str) -> Response:
+        """Get a ticket for this execution's stream, for a client that cannot send headers."""
+        return await ticketed(request, partial(issue_execution_ticket, execution_id=UUID(execution_id)))
+
+    @extend_schema(  # type: ignore[type-var]
+        parameters=[_ID, _STEP, _IF_MATCH],
+        request=ClarificationAnswers,
+        responses={200: ExecutionResponse, **problems(400, 401, 403, 404, 409, 412, 413, 415, 422)},
+    )
+    @action(detail=True, methods=["post"], url_path=r"steps/(?P<step_id>[^/]+)/clarification")
+    async def clarification(self, request: Request, execution_id: str, step_id: str) -> Response:
+        """Answer a step's questions; the execution goes on. Bad answers are named, and the questions stay open."""
+        answer = services.submit_clarification
+        return await act(answer, request, execution_id, form=ClarificationAnswers, step_id=step_id)
+
+    @extend_schema(  # type: ignore[type-var]
+        parameters=[_ID, _STEP, _IF_MATCH],
+        request=AcceptanceRequest,
+        responses={200: ExecutionResponse, **problems(400, 401, 403, 404, 409, 412, 413, 415, 422)},
+    )
+    @action(detail=True, methods=["post"], url_path=r"steps/(?P<step_id>[^/]+)/acceptance")
+    async def acceptance(self, request: Request, execution_id: str, step_id: str) -> Response:
+        """Accept a document that waits for it, reject it, or have it worked over; name the version that you read."""
+        decide = acceptance.decide_acceptance
+        return await act(decide, request, execution_id, form=AcceptanceRequest, names_version=True, step_id=step_id)
+
+    @extend_schema(  # type: ignore[type-var]
+        parameters=[_ID, _IF_MATCH],
+        request=BudgetRequest,
+        responses={200: ExecutionResponse, **problems(400, 401, 403, 404, 409, 412, 413, 415, 422)},
+    )
+    @action(detail=True, methods=["patch"])
+    async def budget(self, request: Request, execution_id: str) -> Response:
+        """Raise a limit; an execution that waits for it goes on. Others stay as they are; null takes one away."""
+        return await act(_change_budget, request, execution_id, form=BudgetRequest)
+
+    @extend_schema(  # type: ignore[type-var]
+        parameters=[_ID, _IF_MATCH],
+        request=None,
+        responses={200: ExecutionResponse, **problems(400, 401, 403, 404, 409, 412, 413, 415, 422)},
+    )
+    @action(detail=True, methods=["post"])
+    async def cancel(self, request: Request, execution_id: str) -> Response:
+        """Stop an execution, and the model call under way. Again is fine; one that ended otherwise is a conflict."""
+        return await act(services.cancel_execution, request, execution_id, form=NoBody)
+
+    @extend_schema(  # type: ignore[type-var]
+        parameters=[_ID, _IF_MATCH],
+        request=RetryRequest,
+        responses={200: ExecutionResponse, **problems(400, 401, 403, 404, 409, 412, 413, 415, 422)},
+    )
+    @action(detail=True, methods=["post"])
+    async def retry(self, request: Request, execution_id: str) -> Response:
+        """Let a failed or cancelled execution go on. What it has finished is kept, and not paid for again."""
+        return await act(services.retry_execution, request, execution_id, form=RetryRequest)

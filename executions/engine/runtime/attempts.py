@@ -1,0 +1,262 @@
+"""The prompts of one step, each with the ledger row of its call."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from executions.engine.domain.acceptance import CHANGES_REQUESTED
+from executions.engine.domain.calls import Call, CallKey, Material, ModelRequest, most_tokens
+from executions.engine.domain.copying import replace
+from executions.engine.domain.execution import Document, Execution, Pin, Step, keys_of
+from executions.engine.domain.retries import NO_TRIES, Tries, failed_tries, has_waited
+from executions.engine.domain.states import CallKind, CallStatus
+from executions.engine.ports import Ports
+from executions.engine.prompting.documents import rejected_output
+from executions.engine.prompting.json_text import pretty
+from executions.engine.prompting.prompts import Given, Rejected, build_request
+from executions.engine.runtime.document_cache import Papers
+from executions.engine.runtime.step_plan import station
+from executions.engine.transitions.budgets import seconds_for_a_call
+from executions.engine.transitions.for_each import item_material
+from executions.engine.transitions.planner import instance_id
+from executions.engine.transitions.reviews import Candidate, build_review, review_of
+from workflows.definitions.definition import WorkflowDefinition
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What is to be asked, and of whom."""
+
+    number: int  # of the attempt
+    kind: CallKind
+    model: str  # resolved
+    inputs: tuple[Document, ...]
+    ordinal: int = 1  # of the call in its attempt
+    rejected: Rejected | None = None  # what has to be mended
+    candidate: Candidate | None = None  # what has to be reviewed
+    unclear: int = 0  # reviews of it that were no verdict
+    condensed: bool = False  # what there is to read was too long for the model
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One prompt and the call that is made for it."""
+
+    plan: Plan
+    request: ModelRequest
+    call: Call
+    failed: Tries = NO_TRIES  # those before it
+
+
+class Attempts:
+    """Makes the attempts of one step."""
+
+    def __init__(self, ports: Ports, *, definition: WorkflowDefinition, step_id: str, papers: Papers) -> None:
+        self._ports = ports
+        self._definition = definition
+        self._papers = papers
+        self.step_id = step_id
+        self._station = station(definition, step_id, models=ports.models)
+        self.step = self._station.step
+        self.reads = self._station.reads
+        self.model = self._station.models[0]
+
+    async def inputs(self, execution: Execution, *, made: Document | None = None) -> list[Document | None]:
+        """Return each document that the step reads, None for one that is not there.
+
+        `made` is about to be stored; it stands for the document of its type.
+        """
+        return [
+            made if made is not None and kind == made.type else await self._papers.newest(execution, *self._maker(kind))
+            for kind in self.reads
+        ]
+
+    def _maker(self, kind: str) -> tuple[str, str]:
+        """Return a type with the step that makes it for this step: the same item's, or one around it."""
+        producer = self._definition.producers.get(kind)
+        if producer is None:
+            return kind, ""
+        depth = len(self._definition.chains[producer.id])
+        return kind, instance_id(producer.id, keys_of(self.step_id)[:depth])
+
+    def _items(self, inputs: Sequence[Document]) -> list[Material]:
+        """Return the items that the step is about, outermost first; one that has gone is left out."""
+        documents = {each.type: each for each in inputs}
+        found = (
+            item_material(over, documents[over.document].content, key)
+            for over, key in zip(self._definition.loops[self.step.id], keys_of(self.step_id), strict=True)
+        )
+        return [item for item in found if item is not None]
+
+    def first(self, execution: Execution, inputs: tuple[Document, ...]) -> Attempt | None:
+        """Return the attempt that starts the step, or takes it up again after answers.
+
+        None: the item that the step is about is not in its collection, in these versions of the documents.
+        """
+        step = execution.steps[self.step_id]
+        if len(self._items(inputs)) < len(keys_of(self.step_id)):
+            return None
+        kind = CallKind.CLARIFY if step.was_answered else CallKind.GENERATE
+        return self.build(execution, Plan(number=step.attempt + 1, kind=kind, model=self.model, inputs=inputs))
+
+    def remediation(self, execution: Execution, earlier: Plan, rejected: Rejected) -> Attempt:
+        """Return the attempt that mends rejected output, by the model that made it."""
+        number = earlier.number + 1
+        model = earlier.model if earlier.candidate is None else earlier.candidate.call.model
+        plan = Plan(number=number, kind=CallKind.REMEDIATE, model=model, inputs=earlier.inputs, rejected=rejected)
+        return self.build(execution, plan)
+
+    def review(self, execution: Execution, earlier: Plan, candidate: Candidate, *, known: Sequence[Call]) -> Attempt:
+        """Return the next review of the document that an attempt has made; the last of `known`, if that was answered.
+
+        `known` are the calls in which it was reviewed before.
+        """
+        plan = replace(
+            earlier,
+            kind=CallKind.REVIEW,
+            model=self._station.reviewers[0],
+            ordinal=1,
+            rejected=None,
+            candidate=candidate,
+            condensed=False,
+        )
+        tries: list[Call] = []  # since the last reply
+        for call in known:
+            if call.status is not CallStatus.COMMITTED or call.reply is None:
+                tries.append(call)
+                continue
+            plan, tries = replace(plan, model=call.model, ordinal=call.key.ordinal), []
+            said = review_of(call)
+            if call is known[-1] or not isinstance(said, Rejected):
+                return replace(self.build(execution, plan), call=call)
+            plan = replace(plan, ordinal=plan.ordinal + 1, rejected=said, unclear=plan.unclear + 1)
+        return self._going_on(execution, plan, tries)
+
+    def review_again(self, execution: Execution, earlier: Plan, unclear: Rejected) -> Attempt:
+        """Return the review that follows one that was no verdict."""
+        plan = replace(earlier, ordinal=earlier.ordinal + 1, rejected=unclear, unclear=earlier.unclear + 1)
+        return self.build(execution, plan)
+
+    async def present(self, execution: Execution, known: Sequence[Call]) -> Attempt:
+        """Return the present attempt again, with the next try of its call; `known` are the step's calls so far."""
+        step = execution.steps[self.step_id]
+        inputs = tuple([await self._papers.pinned(pin) for pin in step.pins])
+        rejected = await self._rejected(step, known)
+        makers = [call for call in known if call.key.kind is not CallKind.REVIEW]
+        kind = CallKind.CLARIFY if step.was_answered else CallKind.GENERATE
+        plan = Plan(
+            number=step.attempt,
+            kind=CallKind.REMEDIATE if rejected else kind,
+            model=makers[-1].model if makers and rejected else self.model,
+            inputs=inputs,
+            rejected=rejected,
+        )
+        return self._going_on(execution, plan, [call for call in makers if call.key.attempt == step.attempt])
+
+    async def _rejected(self, step: Step, known: Sequence[Call]) -> Rejected | None:
+        """Return what the present attempt has to mend: what people have read, or the last output."""
+        rejected = rejected_output(step, known)
+        if rejected is None or step.document_id is None or rejected.violations[0].code != CHANGES_REQUESTED:
+            return rejected
+        read = Pin(type=step.produces, document_id=step.document_id, version=step.decisions[-1].document_version)
+        content = (await self._papers.pinned(read)).content
+        return replace(rejected, output=pretty(content))
+
+    def _going_on(self, execution: Execution, plan: Plan, tries: Sequence[Call]) -> Attempt:
+        """Return the next try of a call that was tried before: what was asked last, of the model asked last."""
+        if not tries:
+            return self.build(execution, plan)
+        last = tries[-1]
+        plan = replace(plan, ordinal=last.key.ordinal + 1, model=last.model)
+        cut = self.build(execution, replace(plan, condensed=True))
+        attempt = cut if cut.call.request_hash == last.request_hash else self.build(execution, plan)
+        request = replace(attempt.request, has_waited=any(map(has_waited, tries)))
+        failed = failed_tries(tries, request_hash=attempt.call.request_hash)
+        return replace(attempt, request=request, failed=failed)
+
+    def next_model(self, plan: Plan) -> str | None:
+        """Return whom to ask when the plan's model cannot do it; None: there is nobody else."""
+        models = self._station.models if plan.candidate is None else self._station.reviewers
+        later = models[models.index(plan.model) + 1 :] if plan.model in models else ()
+        return later[0] if later else None
+
+    def build(self, execution: Execution, plan: Plan) -> Attempt:
+        """Return the prompt and the call of a plan."""
+        request = self._request(execution, plan)
+        now = self._ports.clock.now()
+        seconds = seconds_for_a_call(execution, request.timeout_seconds, now)
+        request = replace(
+            request,
+            timeout_seconds=seconds,
+            scope_id=execution.scope.id,
+            attempt=plan.number,
+            ordinal=plan.ordinal,
+            script=None if execution.script is None else execution.script.of(self.step_id),
+        )
+        key = CallKey(
+            execution_id=execution.id,
+            step_id=self.step_id,
+            attempt=plan.number,
+            kind=plan.kind,
+            ordinal=plan.ordinal,
+        )
+        call = Call(
+            key=key,
+            model=plan.model,
+            request_hash=request.request_hash,
+            status=CallStatus.PENDING,
+            started_at=now,
+            estimated_cost_usd=self._ports.models.estimate(request),
+            reserved_tokens=most_tokens(request),
+        )
+        return Attempt(plan=plan, request=request, call=call)
+
+    def _request(self, execution: Execution, plan: Plan) -> ModelRequest:
+        step = execution.steps[self.step_id]
+        given = Given(
+            brief=execution.input,
+            documents=sorted(
+                (each for each in plan.inputs if each.type in self.step.inputs),
+                key=lambda document: self._definition.line.index(document.type),
+            ),
+            items=self._items(plan.inputs),
+            rounds=step.rounds,
+            decisions=step.decisions,
+            shared=self._station.shared if plan.model == self.model else 0,
+            offers_questions=self._definition.may_ask,
+        )
+        names = self._names(step)
+        definition = self.step.rendered(names)
+        if plan.candidate is not None and definition.review is not None:
+            return build_review(
+                step_id=self.step_id,
+                step=definition,
+                policy=definition.review,
+                model=plan.model,
+                given=given,
+                candidate=plan.candidate,
+                rejected=plan.rejected,
+                condensed=plan.condensed,
+            )
+        return build_request(
+            step_id=self.step_id,
+            step=definition,
+            role=self._definition.roles[self.step.role].rendered(names),
+            model=plan.model,
+            given=given,
+            rejected=plan.rejected,
+            condensed=plan.condensed,
+        )
+
+    def _names(self, step: Step) -> dict[str, str]:
+        """Return what placeholders stand for; workflows.definitions.placeholders says which there are."""
+        names = {
+            "workflow.id": self._definition.id,
+            "workflow.name": self._definition.name,
+            "step.id": self.step.id,
+            "step.name": self.step.name,
+            "document.type": self.step.produces,
+            "scope.type": step.scope.type,
+        }
+        return {**names, "item.key": step.keys[-1]} if step.keys else names

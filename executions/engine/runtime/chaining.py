@@ -1,0 +1,73 @@
+"""Steps that start in the very transition that stores the last document they waited for: one commit per step."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from executions.engine.domain.calls import Call
+from executions.engine.domain.copying import replace
+from executions.engine.domain.execution import Document, Execution
+from executions.engine.domain.states import StepStatus
+from executions.engine.ports import Ports
+from executions.engine.runtime.attempts import Attempt, Attempts
+from executions.engine.runtime.document_cache import Papers, pin_of
+from executions.engine.transitions import budgets, core
+from executions.engine.transitions.planner import can_start, ready_steps
+from workflows.definitions.definition import WorkflowDefinition
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pulled:
+    """A step that is prepared to start."""
+
+    step_id: str
+    attempt: Attempt
+
+    def start(self, execution: Execution, context: core.Context, *, also: Sequence[Call] = ()) -> core.Change | None:
+        """Start the step with the document of `context`; None: it cannot start by now.
+
+        `also` are calls that the same transition announces already.
+        """
+        placed = context.document
+        call = self.attempt.call
+        if placed is None or not can_start(execution, self.step_id) or context.bought(call.key) is not None:
+            return None
+        pins = tuple(pin_of(placed if each.type == placed.type else each) for each in self.attempt.plan.inputs)
+        started = core.start_step(execution, self.step_id, model=call.model, pins=pins, context=context)
+        started = replace(started, calls=(call,))
+        return budgets.within(started, self.step_id, call, context=context, also=also)
+
+    def has_started(self, execution: Execution) -> bool:
+        """Whether the transition that led to `execution` has started it."""
+        step = execution.steps.get(self.step_id)  # None: what it is about was not stored
+        return step is not None and step.status is StepStatus.RUNNING and step.attempt == self.attempt.call.key.attempt
+
+
+async def pull(
+    ports: Ports, *, definition: WorkflowDefinition, execution: Execution, papers: Papers, document: Document, most: int
+) -> list[Pulled]:
+    """Return the first `most` steps that wait for nothing but this document.
+
+    One that lacks an input, or its item, has to begin by itself.
+    """
+    pulled: list[Pulled] = []
+    for step in ready_steps(execution, once_done=document.step_id):
+        if document.step_id in step.depends_on and len(pulled) < most:
+            attempts = Attempts(ports, definition=definition, step_id=step.step_id, papers=papers)
+            found = await attempts.inputs(execution, made=document)
+            inputs = tuple(each for each in found if each is not None)
+            attempt = attempts.first(execution, inputs) if len(inputs) == len(found) else None
+            if attempt is not None:
+                pulled.append(Pulled(step_id=step.step_id, attempt=attempt))
+    return pulled
+
+
+def start_all(change: core.Change, pulled: list[Pulled], context: core.Context) -> core.Change:
+    """Return the change with those steps started that can start after it."""
+    for each in pulled:
+        started = each.start(change.execution, context, also=change.calls)
+        if started is not None:
+            events, calls = (*change.events, *started.events), (*change.calls, *started.calls)
+            change = replace(started, events=events, calls=calls, held=False)
+    return change

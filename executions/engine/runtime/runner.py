@@ -1,0 +1,290 @@
+"""All of an execution that can go on, side by side, until it is done or waits."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from uuid import UUID
+
+from executions.engine.domain.calls import Call
+from executions.engine.domain.errors import Conflict, EngineError, IllegalTransition, Invalid, Superseded, Unavailable
+from executions.engine.domain.execution import Execution, Failure
+from executions.engine.domain.states import WORKING, FailureCode, StepStatus
+from executions.engine.ports import Ports, Transition, by_runner
+from executions.engine.runtime.attempts import Attempt
+from executions.engine.runtime.cancellation import to_the_end
+from executions.engine.runtime.document_cache import Papers
+from executions.engine.runtime.step_executor import LLMStepExecutor
+from executions.engine.transitions import claims, core
+from executions.engine.transitions.core import Decide
+from executions.engine.transitions.planner import ready_steps
+from workflows.definitions.definition import WorkflowDefinition
+
+logger = logging.getLogger(__name__)
+
+STEPS_AT_ONCE = 8  # of one execution
+MOST_REFUSALS = 3  # of what a step is to store
+
+
+class ExecutionRunner:
+    """Runs one execution for one worker. Claiming it fences off every earlier runner."""
+
+    def __init__(self, ports: Ports, *, execution_id: UUID, runner: str) -> None:
+        self._ports = ports
+        self._id = execution_id
+        self._runner = runner
+        self._execution: Execution | None = None
+        self._definition: WorkflowDefinition | None = None
+        self._papers = Papers(ports.repositories.documents)
+        self._tasks: dict[str, asyncio.Task[Execution]] = {}
+        self._executors: dict[str, LLMStepExecutor] = {}  # of those tasks
+        self._refused: Counter[str] = Counter()  # what a step was to store, with nobody having moved
+        self._left: list[str] = []  # at work when this runner took over, and not taken up yet
+        self._moved = asyncio.Event()  # a task has ended, or refresh() has seen something
+        self._fenced = False  # another runner was seen to have taken over
+
+    @property
+    def version(self) -> int:
+        """Version of the execution that the runner goes by; 0 before the claim."""
+        return 0 if self._execution is None else self._execution.version
+
+    async def run(self, *, take_over: bool = True) -> Execution:
+        """Claim the execution and carry it on until nothing in it can go on; return it as it is then.
+
+        An execution that has nothing to run (it waits, or has ended) is returned as it is.
+
+        Raises:
+            NotFound: there is no such execution.
+            Occupied: another runner has it, and it shall not be taken over.
+            Unavailable: the database is away; what was not stored is found again by the next claim.
+        """
+        return await self._run(whole=True, take_over=take_over)
+
+    async def step(self) -> Execution:
+        """Claim the execution, run the next step that can go on, and hand it back.
+
+        Raises:
+            NotFound: there is no such execution.
+            Unavailable: the database is away.
+        """
+        return await self._run(whole=False, take_over=True)
+
+    def catch_up(self) -> None:
+        """Go by the newest version that one of the steps has met: it may tell of what somebody else has changed."""
+        if self._execution is None:
+            return
+        before = self._execution
+        for executor in self._executors.values():
+            self._see(executor.execution)
+        if self._execution is not before:
+            self._moved.set()
+
+    async def refresh(self) -> None:
+        """Look at the execution again, as somebody else has changed it: stop what was ended, start what was answered.
+
+        Raises:
+            Unavailable: the database is away.
+        """
+        stored = await self._ports.repositories.executions.get(self._id)
+        if self._execution is None:
+            return
+        self._fenced = stored.runner_epoch > self._execution.runner_epoch or stored.runner not in {None, self._runner}
+        self._see(stored)
+        if stored.ended or self._fenced:
+            for task in self._tasks.values():
+                task.cancel()
+        self._moved.set()
+
+    async def _run(self, *, whole: bool, take_over: bool) -> Execution:
+        try:
+            await to_the_end(self._claim(take_over))
+            await self._carry_on(whole=whole)
+            await self._release()
+        except asyncio.CancelledError:
+            await self._stop_tasks()
+            await to_the_end(self._release())
+            raise
+        except (IllegalTransition, Superseded):
+            await self._stop_tasks()
+            return await self._ports.repositories.executions.get(self._id)
+        finally:
+            await self._stop_tasks()
+        return self._now
+
+    async def _claim(self, take_over: bool) -> None:
+        def claim(execution: Execution, context: core.Context) -> core.Change:
+            who, most = self._runner, self._ports.max_recoveries
+            return claims.claim(execution, runner=who, max_recoveries=most, take_over=take_over, context=context)
+
+        transition = Transition(execution_id=self._id, epoch=None, decide=claim)
+        self._execution = await self._ports.journal.commit(transition)
+        execution = self._execution
+        definition = await self._ports.definitions.get(execution.workflow_id, execution.workflow_version)
+        self._definition = definition if execution.script is None else definition.rehearsed
+
+    async def _carry_on(self, *, whole: bool) -> None:
+        """Keep every step that can go on going.
+
+        Raises:
+            Superseded: another runner has taken over.
+            Unavailable: the database is away.
+        """
+        # What an earlier runner left at work comes first. What is at work later on has a task of ours.
+        self._left = [step.step_id for step in self._now.steps.values() if step.status in WORKING]
+        self._start_tasks(limit=None if whole else 1)
+        while self._tasks:
+            await self._something_new()
+            for step_id in [step_id for step_id, task in self._tasks.items() if task.done()]:
+                await self._finish(step_id, self._tasks.pop(step_id))
+            if self._fenced:
+                raise Superseded(self._id, epoch=self._now.runner_epoch)
+            if whole:
+                self._start_tasks()
+
+    async def _something_new(self) -> None:
+        """Wait until a step's task has ended, or refresh() was called."""
+        await self._moved.wait()
+        self._moved.clear()
+
+    def _start_tasks(self, *, limit: int | None = None) -> None:
+        """Start a task for each step that is ready and there is room for, after those that were left at work."""
+        now, definition = self._now, self._definition
+        room = self._room() if limit is None else limit
+        if now.ended or definition is None or room <= 0:
+            return
+        for step_id in self._waiting()[:room]:
+            self._start(definition, step_id, pulls=limit is None)
+        self._left = [step_id for step_id in self._left if step_id not in self._tasks]
+
+    def _waiting(self) -> list[str]:
+        """Return the steps that can go on and have no task."""
+        now = self._now
+        ready = [step.step_id for step in ready_steps(now)]
+        worked_over = [step.step_id for step in now.steps.values() if step.status is StepStatus.REMEDIATING]
+        wanted = dict.fromkeys([*self._left, *worked_over, *ready])  # a person's decision begins an attempt
+        return [step_id for step_id in wanted if step_id not in self._tasks]
+
+    def _room(self) -> int:
+        """Return how many more steps may be at work than are, or are about to be."""
+        most = STEPS_AT_ONCE
+        if self._definition is not None and self._definition.max_parallel is not None:
+            most = min(most, self._definition.max_parallel)
+        return most - len(self._tasks) - sum(executor.claimed for executor in self._executors.values())
+
+    def _start(
+        self, definition: WorkflowDefinition, step_id: str, *, begun: Attempt | None = None, pulls: bool = True
+    ) -> None:
+        executor = self._executor(definition, step_id, begun=begun, pulls=pulls)
+        task = asyncio.create_task(self._work(definition, step_id, executor), name=f"{self._id} {step_id}")
+        task.add_done_callback(lambda _: self._moved.set())
+        self._tasks[step_id] = task
+
+    async def _work(self, definition: WorkflowDefinition, step_id: str, executor: LLMStepExecutor) -> Execution:
+        """Run a step; then the one that its last transition has started, as long as nothing else goes on."""
+        while True:
+            execution = await executor.execute()
+            self._see(execution)
+            if len(executor.following) != 1 or len(self._tasks) > 1 or self._waiting():
+                return execution
+            pulled = executor.following.pop()
+            del self._executors[step_id]
+            self._tasks[pulled.step_id] = self._tasks.pop(step_id)
+            step_id = pulled.step_id
+            executor = self._executor(definition, step_id, begun=pulled.attempt)
+
+    def _executor(
+        self, definition: WorkflowDefinition, step_id: str, *, begun: Attempt | None, pulls: bool = True
+    ) -> LLMStepExecutor:
+        executor = LLMStepExecutor(
+            self._ports,
+            definition=definition,
+            execution=self._now,
+            step_id=step_id,
+            papers=self._papers,
+            begun=begun,
+            room=self._room,
+            pulls=pulls,
+        )
+        self._executors[step_id] = executor
+        return executor
+
+    async def _finish(self, step_id: str, task: asyncio.Task[Execution]) -> None:
+        executor = self._executors[step_id]
+        if task.cancelled():
+            await executor.close_books()
+            return  # by refresh(): it was ended from outside
+        error = task.exception()
+        if error is None:
+            self._see(task.result())
+            self._take_over(self._executors.pop(step_id))
+        elif isinstance(error, Superseded | Unavailable):
+            raise error
+        elif isinstance(error, Conflict | Invalid):
+            before = self._now.version
+            await self.refresh()  # it was ended or moved from outside, or another step has changed what it goes by
+            self._refused[step_id] = self._refused[step_id] + 1 if self._now.version == before else 0
+            if self._refused[step_id] > MOST_REFUSALS:
+                await self._fail(step_id, error)  # nobody moves, and to ask the model again would not help
+            elif not self._fenced and self._definition is not None and self._now.steps[step_id].status in WORKING:
+                self._start(self._definition, step_id)  # or what it is to store: it takes its reply up again
+        elif isinstance(error, Exception):
+            await self._fail(step_id, error)
+        else:
+            raise error
+
+    def _take_over(self, executor: LLMStepExecutor) -> None:
+        """Run what the last transition of a step has started."""
+        while executor.following and self._definition is not None:
+            pulled = executor.following.pop()
+            self._start(self._definition, pulled.step_id, begun=pulled.attempt)
+
+    async def _fail(self, step_id: str, error: Exception) -> None:
+        """End a step in which a bug showed, so that it does not show again and again."""
+        logger.error("step %s of %s failed", step_id, self._id, exc_info=error)
+        message = str(error) if isinstance(error, EngineError) else "Something went wrong here; the log has it."
+        failure = Failure(code=FailureCode.INTERNAL, message=message)
+
+        lost = self._executors[step_id].lost_call
+        try:
+            await self._commit(
+                lambda execution, context: core.give_up(execution, step_id, failure, context=context),
+                calls=() if lost is None else (lost,),
+            )
+        except Conflict:
+            await self.refresh()
+
+    async def _stop_tasks(self) -> None:
+        for task in self._tasks.values():
+            task.cancel()
+        for result in await asyncio.gather(*self._tasks.values(), return_exceptions=True):
+            if isinstance(result, Exception) and not isinstance(result, Superseded | Conflict):
+                logger.warning("a step of %s did not stop cleanly", self._id, exc_info=result)
+        for executor in self._executors.values():
+            await executor.close_books()  # of those that had no time to do so themselves
+        self._tasks.clear()
+        self._executors.clear()
+
+    async def _release(self) -> None:
+        """Hand the execution back, if it is still ours and there is something left to run."""
+        if self._execution is None or core.is_settled(self._execution):
+            return
+        try:
+            await self._commit(lambda execution, context: claims.release(execution, context=context))
+        except (Superseded, Conflict, Unavailable):
+            return  # somebody else has it, or has ended it, or the sweep will find it
+
+    async def _commit(self, decide: Decide, calls: tuple[Call, ...] = ()) -> None:
+        self._see(await self._ports.journal.commit(by_runner(self._runner, self._now, decide, calls=calls)))
+
+    @property
+    def _now(self) -> Execution:
+        if self._execution is None:
+            raise RuntimeError("nothing was claimed")
+        return self._execution
+
+    def _see(self, execution: Execution) -> None:
+        """Go by the newest version seen; answers of parallel steps may arrive out of order."""
+        mine = self._now
+        if execution.version > mine.version and execution.runner_epoch == mine.runner_epoch:
+            self._execution = execution  # another runner's is not ours to go by: our fence stays what it was

@@ -1,0 +1,254 @@
+"""One step, from its prompt to a valid document."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import assert_never
+
+from executions.engine.domain.calls import Call, ModelReply
+from executions.engine.domain.copying import replace
+from executions.engine.domain.errors import Unavailable
+from executions.engine.domain.execution import Execution, Failure
+from executions.engine.domain.states import WORKING, CallKind, CallStatus, FailureCode
+from executions.engine.ports import Ports
+from executions.engine.prompting.documents import output_of
+from executions.engine.prompting.prompts import Rejected
+from executions.engine.prompting.replies import Questions, Unusable, ValidDocument, Violations, parse_reply
+from executions.engine.runtime.attempts import Attempt
+from executions.engine.runtime.document_cache import Papers, pin_of
+from executions.engine.runtime.step_ends import StepEnds
+from executions.engine.transitions import budgets, clarification, core
+from executions.engine.transitions.for_each import ITEM_GONE
+from executions.engine.transitions.reviews import (
+    MOST_REVIEWS,
+    Candidate,
+    Judgement,
+    ReviewVerdict,
+    begin_review,
+    review_of,
+    told,
+)
+from workflows.definitions.definition import WorkflowDefinition
+
+
+class LLMStepExecutor(StepEnds):
+    """Runs one step of one execution under one runner's epoch.
+
+    The ledger row of a call is committed before the call is made, together with the start of its attempt; the reply
+    is committed together with what was decided from it. Progress is told by the events of those commits.
+    """
+
+    def __init__(
+        self,
+        ports: Ports,
+        *,
+        definition: WorkflowDefinition,
+        execution: Execution,
+        step_id: str,
+        papers: Papers | None = None,
+        begun: Attempt | None = None,
+        room: Callable[[], int] = lambda: 0,
+        pulls: bool = True,
+    ) -> None:
+        """Prepare to run a step.
+
+        Args:
+            ports: What the engine needs from outside.
+            definition: The execution's workflow.
+            execution: As its runner knows it.
+            step_id: The step to run.
+            papers: What the runner has read and made so far.
+            begun: The attempt that was announced already, with the start of the step.
+            room: How many more steps may be at work than are.
+            pulls: Whether the steps that wait for nothing but this one's document start with its last transition.
+        """
+        super().__init__(
+            ports,
+            definition=definition,
+            execution=execution,
+            step_id=step_id,
+            papers=papers or Papers(ports.repositories.documents),
+            begun=begun,
+            room=room,
+            pulls=pulls,
+        )
+
+    async def execute(self) -> Execution:
+        """Work until the step waits, is done or has failed; return the execution as it is then.
+
+        Raises:
+            Superseded: another runner has taken the execution over.
+            IllegalTransition: the execution was ended from outside.
+            Unavailable: the database is away.
+        """
+        try:
+            goes_on = self._now.status in WORKING or self._now.resume_at is not None
+            attempt = self._begun or await (self._resume() if goes_on else self._begin())
+            while attempt is not None:
+                attempt = await self._carry_out(attempt)
+        except (asyncio.CancelledError, Unavailable):
+            await self.close_books()
+            raise
+        return self._execution
+
+    # --- beginning an attempt -------------------------------------------------------------------------------------
+
+    async def _begin(self) -> Attempt | None:
+        """Start the step's next attempt, its inputs pinned."""
+        found = await self._attempts.inputs(self._execution)
+        inputs = tuple(each for each in found if each is not None)
+        if len(inputs) < len(found):
+            kind = self._attempts.reads[found.index(None)]
+            message = f"The scope has no document {kind!r}, which this step reads."
+            await self._refuse_start(Failure(code=FailureCode.INTERNAL, message=message))
+            return None
+        attempt = self._attempts.first(self._execution, inputs)
+        if attempt is None:
+            await self._commit(
+                lambda execution, context: core.skip_step(execution, self._step_id, reason=ITEM_GONE, context=context)
+            )
+            return None
+        model, pins = attempt.call.model, tuple(pin_of(each) for each in inputs)
+
+        bought: str | None = None
+
+        def start(execution: Execution, context: core.Context) -> core.Change:
+            nonlocal bought
+            bought = context.bought(attempt.call.key)
+            started = core.start_step(execution, self._step_id, model=model, pins=pins, context=context)
+            return budgets.within(started, self._step_id, attempt.call, context=context)
+
+        await self._commit(start, calls=(attempt.call,))
+        if bought is None or self._open is None:
+            return self._if_announced(attempt)
+        # By a runner whose start of the step the database has lost: of the same inputs, or of others.
+        self._open = None
+        if bought == attempt.call.request_hash:
+            return await self._resume()
+        plan = replace(attempt.plan, ordinal=attempt.plan.ordinal + 1)
+        return await self._take_up(self._attempts.build(self._execution, plan), [])
+
+    async def _refuse_start(self, failure: Failure) -> None:
+        model = self._attempts.model
+        await self._commit(
+            lambda execution, context: core.give_up(execution, self._step_id, failure, model=model, context=context)
+        )
+
+    # --- taking up what another runner left, or what was parked ---------------------------------------------------
+
+    async def _resume(self) -> Attempt | None:
+        """Go on with an attempt that was begun and not finished: a reply that was paid for is used."""
+        known = await self._ports.ledger.calls(self._execution.id, self._step_id)
+        mine = [call for call in known if call.key.attempt == self._now.attempt]
+        reviews = [call for call in mine if call.key.kind is CallKind.REVIEW]
+        attempt = await self._attempts.present(self._execution, known)
+        for call in mine:
+            if call.status is CallStatus.COMMITTED and call.reply is not None and call not in reviews:
+                return await self._decide(replace(attempt, call=call), call.reply, reviews)
+        return await self._take_up(attempt, mine)
+
+    # --- asking and deciding ------------------------------------------------------------------------------------------
+
+    async def _carry_out(self, attempt: Attempt) -> Attempt | None:
+        asked = await self._ask(attempt)
+        return None if asked is None else await self._decide(*asked)
+
+    async def _decide(self, attempt: Attempt, reply: ModelReply, reviews: Sequence[Call] = ()) -> Attempt | None:
+        """Do what follows from a reply; `reviews` are the calls in which its document was reviewed before."""
+        # Before anything is waited for: whatever stops this runner from now on, the reply is kept.
+        self._open = settled = self._settled(attempt.call, CallStatus.COMMITTED, reply=reply)
+        if attempt.plan.candidate is not None:
+            return await self._judge(attempt, settled, attempt.plan.candidate)
+        request = attempt.request
+        outcome = parse_reply(reply, schema=request.output_schema, max_questions=request.max_questions)
+        if isinstance(outcome, ValidDocument) and (
+            faults := self._collections.faults(self._execution, outcome.content)
+        ):
+            outcome = Violations(errors=faults)
+        match outcome:
+            case ValidDocument(content=content):
+                candidate = Candidate(content=content, call=settled, condensed=attempt.plan.condensed)
+                if self._attempts.step.review is not None:
+                    return await self._review(attempt, candidate, list(reviews))
+                await self._complete_with(settled, self._document(candidate))
+            case Questions(drafts=drafts):
+                policy = self._attempts.step.clarification
+                await self._settle_with(
+                    settled,
+                    lambda execution, context: clarification.ask(
+                        execution, self._step_id, questions=drafts, policy=policy, context=context
+                    ),
+                )
+            case Violations(errors=errors):
+                return await self._send_back(
+                    attempt, settled, rejected=Rejected(output=output_of(reply), violations=errors)
+                )
+            case Unusable(failure=failure):
+                await self._settle_with(settled, self._fail(failure))
+            case _:
+                assert_never(outcome)
+        return None
+
+    async def _send_back(
+        self, attempt: Attempt, settled: Call, *, rejected: Rejected, judged: Judgement | None = None
+    ) -> Attempt | None:
+        """Ask again with exactly what was wrong, or give up after the step's `max_attempts`."""
+        tried = self._now.invalid_outputs + 1
+        if tried >= self._attempts.step.max_attempts:
+            worst = rejected.violations[0]
+            message = f"The output was invalid {tried} times; the last at {worst.pointer or '/'}: {worst.detail}"
+            await self._exhaust(settled, message, violations=rejected.violations, judged=judged)
+            return None
+        following = self._attempts.remediation(self._execution, attempt.plan, rejected)
+
+        def remediate(execution: Execution, context: core.Context) -> core.Change:
+            change = core.remediate(execution, self._step_id, violations=rejected.violations, context=context)
+            return budgets.within(change, self._step_id, following.call, context=context)
+
+        await self._settle_with(settled, told(remediate, self._step_id, judged), following.call)
+        return self._if_announced(following)
+
+    # --- being reviewed -------------------------------------------------------------------------------------------
+
+    async def _review(self, attempt: Attempt, candidate: Candidate, known: list[Call]) -> Attempt | None:
+        """Have a valid document judged; `known` are the calls in which it was before."""
+        review = self._attempts.review(self._execution, attempt.plan, candidate, known=known)
+        if review.call.reply is not None:
+            return await self._decide(review, review.call.reply)
+        if known or self._now.status not in WORKING:
+            return await self._take_up(review, known)
+
+        def begin(execution: Execution, context: core.Context) -> core.Change:
+            change = begin_review(execution, self._step_id, model=review.call.model)
+            return budgets.within(change, self._step_id, review.call, context=context)
+
+        await self._settle_with(candidate.call, begin, review.call)
+        return self._if_announced(review)
+
+    async def _judge(self, attempt: Attempt, settled: Call, candidate: Candidate) -> Attempt | None:
+        """Do what follows from what a reviewer has replied."""
+        judged = review_of(settled)
+        match judged:
+            case Judgement(verdict=ReviewVerdict.SATISFIED):
+                await self._complete_with(settled, self._document(candidate, judged), judged)
+            case Judgement(verdict=ReviewVerdict.NEEDS_REVISION):
+                rejected = Rejected(output=output_of(candidate.call.reply), violations=judged.findings)
+                return await self._send_back(attempt, settled, rejected=rejected, judged=judged)
+            case Judgement():
+                message = "The review found that no revision would help."
+                await self._exhaust(settled, message, violations=judged.findings, judged=judged)
+            case Rejected() if attempt.plan.unclear + 1 < MOST_REVIEWS:
+                again = self._attempts.review_again(self._execution, attempt.plan, judged)
+                return await self._go_on_with(again, settled)
+            case Rejected(violations=violations):
+                worst = violations[0]
+                message = f"No review gave a verdict; the last at {worst.pointer or '/'}: {worst.detail}"
+                failure = Failure(code=FailureCode.VALIDATION_EXHAUSTED, message=message)
+                await self._settle_with(settled, self._fail(failure, violations))
+            case Unusable(failure=failure):
+                message = f"Its review failed. {failure.message}"
+                await self._settle_with(settled, self._fail(replace(failure, message=message)))
+            case _:
+                assert_never(judged)
+        return None

@@ -1,0 +1,59 @@
+"""Trying a call again: at once, or at a moment that is known; until then the step is parked and holds nobody."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from executions.engine.domain.calls import CallKey
+from executions.engine.domain.copying import replace
+from executions.engine.domain.errors import IllegalTransition, NotWaiting, VersionConflict
+from executions.engine.domain.execution import Execution, step_transition, with_moments
+from executions.engine.domain.states import WORKING, StepStatus, WaitingOn
+from executions.engine.transitions.core import Change, Context, go_on, settle
+
+
+def park(execution: Execution, step_id: str, *, resume_at: datetime, context: Context) -> Change:
+    """Lay a step aside, its attempt unfinished, until `resume_at`.
+
+    Raises:
+        IllegalTransition: the step is not working, or the execution has ended.
+    """
+    execution = step_transition(execution, step_id, StepStatus.WAITING, now=context.now)
+    execution = execution.with_step(replace(execution.steps[step_id], resume_at=resume_at))
+    return settle(Change(execution=with_moments(execution)), context)
+
+
+def resume(execution: Execution, *, context: Context) -> Change:
+    """Make the parked steps whose moment has come ready to go on.
+
+    Raises:
+        NotWaiting: there is none.
+    """
+    due = [
+        step.step_id
+        for step in execution.steps.values()
+        if step.waits_for is WaitingOn.RATE_LIMIT and step.resume_at is not None and step.resume_at <= context.now
+    ]
+    if not due:
+        raise NotWaiting("No step of the execution is parked until now.", status=execution.status)
+    for step_id in due:
+        execution = step_transition(execution, step_id, StepStatus.PENDING, now=context.now)
+    return settle(go_on(Change(execution=with_moments(execution)), context), context)
+
+
+def try_again(execution: Execution, step_id: str, *, lost: Iterable[CallKey], context: Context) -> Change:
+    """Let a step's present attempt make another call: it is at work, or was parked and its moment has come.
+
+    Raises:
+        IllegalTransition: neither is so, or the execution has ended.
+        VersionConflict: a call that seemed `lost` has its reply by now, which is to be used.
+    """
+    if any(context.replied(key) for key in lost):
+        raise VersionConflict("The ledger", expected=execution.version)
+    step = execution.steps[step_id]
+    if step.status in WORKING and not execution.ended:
+        return Change(execution=execution)
+    if step.resume_at is None:
+        raise IllegalTransition(f"Step {step_id}", current=step.status, wanted=StepStatus.RUNNING)
+    return Change(execution=step_transition(execution, step_id, StepStatus.RUNNING, now=context.now))

@@ -1,0 +1,182 @@
+"""Hard budgets. A call is announced only when its worst case fits beside what was spent and what is reserved.
+
+The check and the announcement are one transition, and it is not stored if the execution or its calls are not what they
+were, so that any number of workers together cannot overshoot. A call that is over counts with what it used, one under
+way or of unknown outcome with its worst case.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Protocol
+
+from executions.engine.domain.budget_usage import Spent, spent_by
+from executions.engine.domain.calls import Call
+from executions.engine.domain.copying import replace
+from executions.engine.domain.errors import IllegalTransition, NotWaiting
+from executions.engine.domain.events import BudgetChanged, BudgetWarning, Event, money
+from executions.engine.domain.execution import Execution, step_transition
+from executions.engine.domain.states import ExecutionStatus, Limit, StepStatus
+from executions.engine.transitions.core import Change, Context, go_on, release_held, settle
+from workflows.definitions.budget import Budget
+
+WARNING_SHARE = Decimal("0.8")  # of a limit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Line:
+    """One limit, and how near it is."""
+
+    limit: Limit
+    most: Decimal
+    used: Decimal
+    needed: Decimal
+
+    @property
+    def is_short(self) -> bool:
+        """Whether what is needed does not fit. What costs nothing always does; of time any rest is enough."""
+        if self.limit is Limit.SECONDS:
+            return self.used >= self.most
+        return self.needed > 0 and self.used + self.needed > self.most
+
+    @property
+    def is_near(self) -> bool:
+        """Whether so much is used, or reserved, that people should know."""
+        if self.limit is Limit.SCOPE_MONTH:
+            return False  # it is no execution's own
+        return self.used + self.needed >= WARNING_SHARE * self.most and self.most > 0
+
+
+class Timed(Protocol):
+    """An execution, as the engine's value or as a row."""
+
+    @property
+    def ran_seconds(self) -> float:
+        """Before `running_since`."""
+
+    @property
+    def running_since(self) -> datetime | None:
+        """None while it does not run."""
+
+
+def running_seconds(execution: Timed, now: datetime) -> float:
+    """Return for how long the execution has been running; waiting does not count."""
+    since = execution.running_since
+    return execution.ran_seconds + (0.0 if since is None else max(0.0, (now - since).total_seconds()))
+
+
+def seconds_for_a_call(execution: Execution, wanted: int, now: datetime) -> int:
+    """Return how long a call may take: as long as is `wanted`, and no longer than the budget lasts; 1 at least."""
+    budget = execution.budget
+    if budget is None or budget.max_seconds is None:
+        return wanted
+    return max(1, min(wanted, math.ceil(budget.max_seconds - running_seconds(execution, now))))
+
+
+def _lines(execution: Execution, need: Spent, context: Context) -> list[_Line]:
+    room = context.scope_room()
+    scope = [] if room is None else [_Line(limit=Limit.SCOPE_MONTH, most=room, used=Decimal(0), needed=need.cost_usd)]
+    return [*_own_lines(execution, need, context), *scope]
+
+
+def _own_lines(execution: Execution, need: Spent, context: Context) -> list[_Line]:
+    budget = execution.budget
+    if budget is None or not budget.has_limits:
+        return []
+    spent = context.spent()
+    seconds = Decimal(str(running_seconds(execution, context.now)))
+    pairs: list[tuple[Limit, Decimal | float | None, Decimal, Decimal]] = [
+        (Limit.COST, budget.max_cost_usd, spent.cost_usd, need.cost_usd),
+        (Limit.TOKENS, budget.max_tokens, Decimal(spent.tokens), Decimal(need.tokens)),
+        (Limit.CALLS, budget.max_calls, Decimal(spent.calls), Decimal(need.calls)),
+        (Limit.SECONDS, budget.max_seconds, seconds, Decimal(0)),
+    ]
+    return [
+        _Line(limit=limit, most=Decimal(str(most)), used=used, needed=needed)
+        for limit, most, used, needed in pairs
+        if most is not None
+    ]
+
+
+def _short_of(execution: Execution, calls: Iterable[Call], lines: Sequence[_Line]) -> Limit | None:
+    if any(call.estimated_cost_usd is None for call in calls):
+        # A price that nobody knows fits in no budget of money.
+        unknown = next((line.limit for line in lines if line.limit in {Limit.COST, Limit.SCOPE_MONTH}), None)
+        if unknown is not None:
+            return unknown
+    return next((line.limit for line in lines if line.is_short), None)
+
+
+def within(change: Change, step_id: str, call: Call, *, context: Context, also: Sequence[Call] = ()) -> Change:
+    """Return the change if the call that the step makes after it fits the budget; else with the step waiting for one.
+
+    Args:
+        change: It has the step at work.
+        step_id: The step.
+        call: What the step asks; announced with the change.
+        context: What was spent so far.
+        also: Calls that the same transition announces already.
+    """
+    execution = change.execution
+    lines = _lines(execution, spent_by((*also, call)), context)
+    if not lines:
+        return change
+    limit = _short_of(execution, (call,), lines)
+    if limit is None:
+        return _warned(change, lines)
+    waiting = step_transition(execution, step_id, StepStatus.WAITING, now=context.now)
+    needs = call.estimated_cost_usd
+    step = replace(waiting.steps[step_id], short_of=limit, needs_usd=needs, resume_at=context.now)
+    calls = tuple(each for each in change.calls if each.key != call.key)
+    held = replace(change, execution=waiting.with_step(step), calls=calls, held=True)
+    return settle(held, context)
+
+
+def _warned(change: Change, lines: Sequence[_Line]) -> Change:
+    known = change.execution.warned
+    near = [line for line in lines if line.is_near and line.limit not in known]
+    if not near:
+        return change
+    events: list[Event] = [
+        BudgetWarning(limit=line.limit, used=_shown(line, line.used + line.needed), maximum=_shown(line, line.most))
+        for line in near
+    ]
+    execution = replace(change.execution, warned=(*known, *(line.limit for line in near)))
+    return replace(change, execution=execution, events=(*change.events, *events))
+
+
+def _shown(line: _Line, amount: Decimal) -> str | float:
+    if line.limit is Limit.COST:
+        return money(amount) or ""
+    return float(amount) if line.limit is Limit.SECONDS else int(amount)
+
+
+def change_budget(execution: Execution, budget: Budget | None, *, changed_by: str, context: Context) -> Change:
+    """Give an execution another budget; the steps that wait for one try again.
+
+    Raises:
+        IllegalTransition: it has ended.
+    """
+    if execution.ended:
+        raise IllegalTransition("The execution", current=execution.status, wanted=ExecutionStatus.RUNNING)
+    shown = None if budget is None else budget.model_dump(mode="json")
+    execution = replace(execution, budget=budget, warned=(), updated_at=context.now)
+    change = Change(execution=execution, events=(BudgetChanged(budget=shown, changed_by=changed_by),))
+    if any(step.short_of for step in execution.steps.values()):
+        change = go_on(replace(change, execution=release_held(execution, context)), context)
+    return change
+
+
+def scope_has_room(execution: Execution, *, context: Context) -> Change:
+    """Have the steps that wait for their scope's month try again.
+
+    Raises:
+        NotWaiting: there is none.
+    """
+    if not any(step.short_of is Limit.SCOPE_MONTH for step in execution.steps.values()):
+        raise NotWaiting("No step waits for its scope's budget.", status=execution.status)
+    return go_on(Change(execution=release_held(execution, context)), context)

@@ -1,0 +1,61 @@
+"""Who runs an execution: taking it over, handing it back, and giving it up when nobody gets on with it."""
+
+from __future__ import annotations
+
+from executions.engine.domain.copying import replace
+from executions.engine.domain.errors import IllegalTransition, Occupied
+from executions.engine.domain.events import Event, ExecutionStarted
+from executions.engine.domain.execution import Execution, Failure, transition
+from executions.engine.domain.states import WORKING, ExecutionStatus, FailureCode
+from executions.engine.transitions.core import Change, Context, end_in_failure, failed
+
+
+def claim(
+    execution: Execution, *, runner: str, max_recoveries: int, context: Context, take_over: bool = True
+) -> Change:
+    """Let a runner take the execution over: its epoch rises, and every earlier runner is fenced off.
+
+    Taking it from another runner that has not handed it back is a recovery. After `max_recoveries` in a row in which no
+    step moved, the next one fails the execution instead: what it does to its runners, it would do to the next.
+
+    Raises:
+        IllegalTransition: there is nothing to run (waiting or ended).
+        Occupied: another runner has it, and it shall not be taken over.
+    """
+    if execution.runner not in {None, runner} and not take_over:
+        raise Occupied(execution.id)
+    events: tuple[Event, ...] = ()
+    recoveries = execution.recoveries + (execution.runner not in {None, runner})
+    if execution.status is ExecutionStatus.PENDING:
+        execution = transition(execution, ExecutionStatus.RUNNING, now=context.now)
+        events = (ExecutionStarted(),)
+    elif execution.status is not ExecutionStatus.RUNNING:
+        raise IllegalTransition("The execution", current=execution.status, wanted=ExecutionStatus.RUNNING)
+    epoch = execution.runner_epoch + 1
+    claimed = replace(execution, runner=runner, runner_epoch=epoch, recoveries=recoveries, updated_at=context.now)
+    if recoveries > max_recoveries:
+        return _given_up(claimed, context)
+    return Change(execution=claimed, events=events)
+
+
+def release(execution: Execution, *, context: Context) -> Change:
+    """Let a runner hand the execution back, as it stops before the end.
+
+    Raises:
+        IllegalTransition: there is nothing to hand back (waiting or ended).
+    """
+    if execution.status is not ExecutionStatus.RUNNING:
+        raise IllegalTransition("The execution", current=execution.status, wanted=ExecutionStatus.RUNNING)
+    return Change(execution=replace(execution, runner=None, updated_at=context.now))
+
+
+def _given_up(execution: Execution, context: Context) -> Change:
+    message = (
+        f"{execution.recoveries} runners in a row were lost over it without a step getting on. "
+        "Look at the workers' logs for what ended them (memory, a killed process), then retry it."
+    )
+    failure = Failure(code=FailureCode.RECOVERY_EXHAUSTED, message=message)
+    change = Change(execution=execution, discard_pending_calls=True)
+    for step_id in [step.step_id for step in execution.steps.values() if step.status in WORKING]:
+        change = failed(change, step_id, failure, context=context)
+    return end_in_failure(change, failure, reason="the execution was given up", context=context)

@@ -1,0 +1,302 @@
+"""Everything that can happen to an execution, as pure functions: a value in, the changed value and its events out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+
+from executions.engine.domain.budget_usage import NOTHING_SPENT, Spent
+from executions.engine.domain.calls import Call, CallKey, Totals
+from executions.engine.domain.copying import replace
+from executions.engine.domain.errors import FieldError
+from executions.engine.domain.events import (
+    Complete,
+    Event,
+    ExecutionCreated,
+    ExecutionResumed,
+    ExecutionWaiting,
+    RemediationStarted,
+    StepCancelled,
+    StepCompleted,
+    StepFailed,
+    StepSkipped,
+    StepStarted,
+    money,
+    totals_data,
+)
+from executions.engine.domain.execution import (
+    Document,
+    Execution,
+    Failure,
+    Pin,
+    Step,
+    moved,
+    step_transition,
+    transition,
+)
+from executions.engine.domain.states import ENDED, UNFINISHED, WORKING, ExecutionStatus, StepStatus, WaitingOn
+from executions.engine.transitions.planner import dependents, goes_on, in_order
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """What a decision may look at besides the execution: its new document, and what was spent so far."""
+
+    now: datetime
+    document: Document | None = None
+    step_totals: Callable[[str], Totals] = field(default=lambda _: Totals())  # of one step
+    totals: Callable[[], Totals] = field(default=Totals)  # of the whole execution
+    replied: Callable[[CallKey], bool] = field(default=lambda _: False)  # whether one of its calls has its reply
+    #: The request hash of a call that is to be announced, and has its reply already; None: it has none.
+    bought: Callable[[CallKey], str | None] = field(default=lambda _: None)
+    spent: Callable[[], Spent] = field(default=lambda: NOTHING_SPENT)  # of its budget, what is reserved included
+    scope_room: Callable[[], Decimal | None] = field(default=lambda: None)  # US dollars; None: no limit
+
+
+@dataclass(frozen=True, kw_only=True)  # without slots, as copies are made of it all the time
+class Change:
+    """The execution as it shall be, and the events that tell of it.
+
+    `version` and `last_sequence` are still the old ones: the journal counts them up as it stores the change.
+    """
+
+    execution: Execution
+    events: tuple[Event, ...] = ()
+    calls: tuple[Call, ...] = ()  # calls that it announces: they are made once it is stored
+    held: bool = False  # the budget does not reach: the pending calls of the transition are not made
+    discard_pending_calls: bool = False  # nobody waits for replies under way any more
+
+
+Decide = Callable[[Execution, Context], Change]
+
+
+def create(execution: Execution) -> Change:
+    """Accept a new execution."""
+    event = ExecutionCreated(
+        workflow_id=execution.workflow_id,
+        workflow_version=execution.workflow_version,
+        scope=execution.scope,
+        requested_by=execution.requested_by_name,
+        dry_run=execution.script is not None,
+    )
+    return Change(execution=execution, events=(event,))
+
+
+def start_step(execution: Execution, step_id: str, *, model: str, pins: tuple[Pin, ...], context: Context) -> Change:
+    """Begin the next attempt of a step that is ready.
+
+    Raises:
+        IllegalTransition: the step is not pending, or the execution has ended.
+    """
+    step = moved(execution, execution.steps[step_id], StepStatus.RUNNING, now=context.now)
+    step = replace(step, attempt=step.attempt + 1, invalid_outputs=0, violations=(), pins=pins)
+    event = StepStarted(step_id=step_id, attempt=step.attempt, role=step.role, model=model, inputs=pins)
+    return Change(execution=execution.with_moved(step, now=context.now), events=(event,))
+
+
+def remediate(execution: Execution, step_id: str, *, violations: tuple[FieldError, ...], context: Context) -> Change:
+    """Send invalid output back to the model: the next attempt begins.
+
+    Raises:
+        IllegalTransition: the step is not working, or the execution has ended.
+    """
+    step = moved(execution, execution.steps[step_id], StepStatus.REMEDIATING, now=context.now)
+    step = replace(step, attempt=step.attempt + 1, invalid_outputs=step.invalid_outputs + 1, violations=violations)
+    event = RemediationStarted(step_id=step_id, attempt=step.attempt, violations=violations)
+    return Change(execution=execution.with_moved(step, now=context.now), events=(event,))
+
+
+def complete_step(execution: Execution, step_id: str, *, context: Context, document: Document | None = None) -> Change:
+    """Finish a step with this document, by default the new one in `context`.
+
+    Raises:
+        IllegalTransition: the step neither works nor waits for a decision, or the execution has ended.
+    """
+    document = document or context.document
+    if document is None:
+        raise ValueError("a step completes with its document")
+    step = moved(execution, execution.steps[step_id], StepStatus.COMPLETED, now=context.now)
+    step = replace(step, document_id=document.id, document_version=document.version, violations=())
+    spent = context.step_totals(step_id)
+    event = StepCompleted(
+        step_id=step_id,
+        document_id=document.id,
+        document_version=document.version,
+        document_type=document.type,
+        title=document.title,
+        usage=spent.usage,
+        cost_usd=money(spent.cost_usd),
+    )
+    return settle(Change(execution=execution.with_moved(step, now=context.now), events=(event,)), context)
+
+
+def fail_step(
+    execution: Execution,
+    step_id: str,
+    failure: Failure,
+    *,
+    context: Context,
+    violations: tuple[FieldError, ...] = (),
+) -> Change:
+    """End a step without a document. Steps at work finish; nothing new starts; then the execution fails.
+
+    Where the workflow goes on without the item of the step, only what depends on the step is skipped.
+
+    Raises:
+        IllegalTransition: the step is not working, or the execution has ended.
+    """
+    change = failed(Change(execution=execution), step_id, failure, context=context, violations=violations)
+    if change.execution.steps[step_id].may_fail:
+        change = leave_out(change, step_id, context=context)
+    return settle(change, context)
+
+
+def give_up(execution: Execution, step_id: str, failure: Failure, *, model: str = "", context: Context) -> Change:
+    """End a step as `fail_step` does, be it at work or only ready: then it begins with that, and asks no `model`.
+
+    Raises:
+        IllegalTransition: the step is neither, or the execution has ended.
+    """
+    if execution.steps[step_id].status in WORKING:
+        return fail_step(execution, step_id, failure, context=context)
+    begun = start_step(execution, step_id, model=model, pins=(), context=context)
+    change = fail_step(begun.execution, step_id, failure, context=context)
+    return replace(change, events=(*begun.events, *change.events))
+
+
+def failed(
+    change: Change,
+    step_id: str,
+    failure: Failure,
+    *,
+    context: Context,
+    violations: tuple[FieldError, ...] = (),
+) -> Change:
+    """Return the change with one step failed, and nothing concluded from it.
+
+    Raises:
+        IllegalTransition: the step is not working, or the execution has ended.
+    """
+    execution = step_transition(change.execution, step_id, StepStatus.FAILED, now=context.now)
+    step = replace(execution.steps[step_id], failure=failure, violations=violations)
+    event = StepFailed(step_id=step_id, failure_code=failure.code, error=failure.message)
+    return replace(change, execution=execution.with_step(step), events=(*change.events, event))
+
+
+def skip_step(execution: Execution, step_id: str, *, reason: str, context: Context) -> Change:
+    """Leave out a step that has not begun, and what depends on it.
+
+    Raises:
+        IllegalTransition: the step has begun, or the execution has ended.
+    """
+    change = _skip(Change(execution=execution, events=()), [execution.steps[step_id]], reason=reason, context=context)
+    return settle(leave_out(change, step_id, context=context), context)
+
+
+def cancel(execution: Execution, *, context: Context) -> Change:
+    """Stop everything that has not ended.
+
+    Raises:
+        IllegalTransition: it has ended.
+    """
+    stopped = [step for step in _in_order(execution) if step.status in UNFINISHED]
+    events: list[Event] = [StepCancelled(step_id=step.step_id) for step in stopped]
+    execution = _all_moved(execution, stopped, StepStatus.CANCELLED, now=context.now)
+    cancelled = transition(execution, ExecutionStatus.CANCELLED, now=context.now)
+    events.append(_complete_event(cancelled, context))
+    return Change(execution=cancelled, events=tuple(events), discard_pending_calls=True)
+
+
+def go_on(change: Change, context: Context) -> Change:
+    """Return the change with the execution running, if it waited: someone has acted, or a moment has come."""
+    if change.execution.status is not ExecutionStatus.WAITING:
+        return change
+    execution = transition(change.execution, ExecutionStatus.RUNNING, now=context.now)
+    return replace(change, execution=execution, events=(*change.events, ExecutionResumed()))
+
+
+def settle(change: Change, context: Context) -> Change:
+    """Return the change with the execution's status as it follows from its steps, once none is at work any more."""
+    execution = change.execution
+    statuses = {step.status for step in execution.steps.values()}
+    if statuses & WORKING:
+        return change
+    if StepStatus.FAILED in statuses and execution.is_failing:
+        return _fail(change, context)
+    if goes_on(execution):
+        return change
+    if StepStatus.WAITING in statuses:
+        if not change.held and any(step.short_of for step in execution.steps.values()):
+            return replace(change, execution=release_held(execution, context))  # what others had reserved is free
+        waited_for = {step.waits_for for step in execution.steps.values()}
+        waiting_on = tuple(each for each in WaitingOn if each in waited_for)
+        waiting = transition(execution, ExecutionStatus.WAITING, now=context.now)
+        waiting = replace(waiting, waiting_on=waiting_on)
+        event = ExecutionWaiting(waiting_on=waiting_on, resume_at=waiting.resume_at)
+        return replace(change, execution=waiting, events=(*change.events, event))
+    left = [step for step in _in_order(execution) if step.status in UNFINISHED]
+    change = _skip(change, left, reason="what it needs will not come", context=context)
+    completed = transition(change.execution, ExecutionStatus.COMPLETED, now=context.now)
+    return replace(change, execution=completed, events=(*change.events, _complete_event(completed, context)))
+
+
+def release_held(execution: Execution, context: Context) -> Execution:
+    """Return the execution with the steps that wait for a budget ready to try again."""
+    held = [step for step in _in_order(execution) if step.waits_for is WaitingOn.BUDGET]
+    return _all_moved(execution, held, StepStatus.PENDING, now=context.now)
+
+
+def _fail(change: Change, context: Context) -> Change:
+    failed = next(step for step in _in_order(change.execution) if step.is_fatal)
+    if failed.failure is None:
+        raise ValueError("a step fails for a reason")
+    return end_in_failure(change, failed.failure, reason=f"step {failed.step_id} failed", context=context)
+
+
+def end_in_failure(change: Change, failure: Failure, *, reason: str, context: Context) -> Change:
+    """Return the change with the execution failed, and what is not finished in it skipped for this reason."""
+    left = [step for step in _in_order(change.execution) if step.status in UNFINISHED]
+    change = _skip(change, left, reason=reason, context=context)
+    execution = transition(change.execution, ExecutionStatus.FAILED, now=context.now)
+    execution = replace(execution, failure=failure)
+    return replace(change, execution=execution, events=(*change.events, _complete_event(execution, context)))
+
+
+def leave_out(change: Change, step_id: str, *, context: Context) -> Change:
+    """Return the change with what depends on a failed or skipped step skipped as well.
+
+    One that is at work has begun with an earlier version of the document, and ends by itself.
+    """
+    step = change.execution.steps[step_id]
+    reason = f"step {step_id} is {step.status.value}"
+    left = [step for step in dependents(change.execution, step_id) if step.status in UNFINISHED - WORKING]
+    return _skip(change, sorted(left, key=in_order), reason=reason, context=context)
+
+
+def _skip(change: Change, steps: Sequence[Step], *, reason: str, context: Context) -> Change:
+    events = (StepSkipped(step_id=step.step_id, reason=reason) for step in steps)
+    execution = _all_moved(change.execution, steps, StepStatus.SKIPPED, now=context.now)
+    return replace(change, execution=execution, events=(*change.events, *events))
+
+
+def _all_moved(execution: Execution, steps: Iterable[Step], to: StepStatus, *, now: datetime) -> Execution:
+    return execution.with_steps(moved(execution, step, to, now=now) for step in steps)
+
+
+def _complete_event(execution: Execution, context: Context) -> Complete:
+    return Complete(
+        status=execution.status,
+        failure_code=execution.failure.code if execution.failure else None,
+        totals=totals_data(context.totals()),
+    )
+
+
+def _in_order(execution: Execution) -> list[Step]:
+    return sorted(execution.steps.values(), key=in_order)
+
+
+def is_settled(execution: Execution) -> bool:
+    """Whether a runner has nothing left to do in it."""
+    return execution.status in ENDED or execution.status is ExecutionStatus.WAITING

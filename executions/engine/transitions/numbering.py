@@ -1,0 +1,36 @@
+"""The last touch of a change before it is stored: its version, its numbers, and when something is due in it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from executions.engine.domain.copying import replace
+from executions.engine.domain.events import ProgressEvent
+from executions.engine.domain.execution import Execution, with_moments
+from executions.engine.transitions.core import Change
+
+
+def stamp(change: Change, *, current: Execution, now: datetime) -> tuple[Execution, tuple[ProgressEvent, ...]]:
+    """Return a change as it is stored over `current`: the version counted up, its events numbered after the last."""
+    first = current.last_sequence + 1
+    events = tuple(
+        ProgressEvent(
+            execution_id=current.id,
+            sequence=sequence,
+            event_type=event.event_type,
+            step_id=event.step_id,
+            data=event.data(),
+            timestamp=now,
+        )
+        for sequence, event in enumerate(change.events, start=first)
+    )
+    changed = change.execution
+    if changed.resume_at is not None or changed.deadline_at is not None:
+        changed = with_moments(changed)  # what they were about may have been answered, left out or stopped
+    stored = replace(
+        changed,
+        version=current.version + 1,
+        last_sequence=current.last_sequence + len(events),
+        updated_at=now,
+    )
+    return stored, events

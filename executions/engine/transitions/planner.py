@@ -1,0 +1,114 @@
+"""Which steps can start now."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+from executions.engine.domain.dry_run import Script
+from executions.engine.domain.execution import Brief, Execution, ScopeRef, Step, child_scope
+from executions.engine.domain.states import StepStatus
+from workflows.definitions.definition import StepDefinition, WorkflowDefinition
+
+DRY_RUN = "dry-run"  # type of the scope in which the documents of one live
+
+
+def instance_id(slug: str, keys: Sequence[str]) -> str:
+    """Return the id of the step over one item; that of a step that runs once is its slug."""
+    return f"{slug}@{'.'.join(keys)}" if keys else slug
+
+
+def new_step(definition: WorkflowDefinition, step: StepDefinition, *, scope: ScopeRef) -> Step:
+    """Return a step as it is before it has begun, depending on the steps of its definition."""
+    return Step(
+        step_id=step.id,
+        scope=scope,
+        position=definition.positions[step.id],
+        level=definition.levels[step.id],
+        name=step.name,
+        role=definition.roles[step.role].name,
+        produces=step.produces,
+        depends_on=definition.dependencies[step.id],
+        may_fail=step.for_each is not None and step.for_each.on_item_failure == "skip",
+    )
+
+
+def plan_steps(definition: WorkflowDefinition, *, scope: ScopeRef) -> dict[str, Step]:
+    """Return the steps of a new execution; those over the items of a collection come when it is there."""
+    return {step.id: new_step(definition, step, scope=scope) for step in definition.steps if step.for_each is None}
+
+
+def in_order(step: Step) -> tuple[int, int]:
+    """Return what steps are sorted by: their definitions, then their items."""
+    return (step.position, step.place)
+
+
+def dependents(execution: Execution, step_id: str) -> list[Step]:
+    """Return the steps that need this one's document, and those that need theirs, in order of level."""
+    reached = {step_id}
+    found: list[Step] = []
+    for step in sorted(execution.steps.values(), key=lambda each: each.level):
+        if not reached.isdisjoint(step.depends_on):
+            reached.add(step.step_id)
+            found.append(step)
+    return found
+
+
+def ready_steps(execution: Execution, *, once_done: str | None = None) -> tuple[Step, ...]:
+    """Return the steps that can start now, in order: pending, with all they need completed.
+
+    After a failure nothing new starts, unless it is one that the execution goes on without. `once_done` names a step
+    that is taken for completed.
+    """
+    return tuple(sorted(_ready(execution, once_done), key=in_order))
+
+
+def goes_on(execution: Execution) -> bool:
+    """Whether there is a step that can start now."""
+    return bool(_ready(execution))
+
+
+def can_start(execution: Execution, step_id: str) -> bool:
+    """Whether this step is one of those that can start now."""
+    steps = execution.steps
+    step = steps[step_id]
+    if step.status is not StepStatus.PENDING or execution.ended or execution.is_failing:
+        return False
+    return all(steps[other].status is StepStatus.COMPLETED for other in step.depends_on)
+
+
+def _ready(execution: Execution, once_done: str | None = None) -> list[Step]:
+    if execution.ended or execution.is_failing:
+        return []
+    steps, pending, completed = execution.steps.values(), StepStatus.PENDING, StepStatus.COMPLETED
+    done = {once_done, *(step.step_id for step in steps if step.status is completed)}
+    return [step for step in steps if step.status is pending and done.issuperset(step.depends_on)]
+
+
+def new_execution(
+    definition: WorkflowDefinition,
+    *,
+    execution_id: UUID,
+    workflow_version: int,
+    scope: ScopeRef,
+    brief: Brief | None,
+    script: Script | None = None,
+    now: datetime,
+) -> Execution:
+    """Return a fresh execution of a workflow, nothing of it begun.
+
+    What a dry run (one with a `script`) makes lives in a scope of its own below the execution's.
+    """
+    place = scope if script is None else child_scope(scope, DRY_RUN, str(execution_id))
+    return Execution(
+        id=execution_id,
+        workflow_id=definition.id,
+        workflow_version=workflow_version,
+        scope=scope,
+        input=brief,
+        steps=plan_steps(definition, scope=place),
+        script=script,
+        created_at=now,
+        updated_at=now,
+    )

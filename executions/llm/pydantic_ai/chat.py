@@ -1,0 +1,80 @@
+"""OpenAI's chat as servers that are compatible with it are known to speak it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from openai.types import chat
+from openai.types.chat import chat_completion_chunk
+from pydantic_ai.messages import ModelResponseStreamEvent
+from pydantic_ai.models.openai import OpenAIStreamedResponse
+
+from executions.llm.pydantic_ai.endings import DONE
+from executions.llm.pydantic_ai.tool_calls import StreamedCalls
+from executions.llm.pydantic_ai.transport import is_done
+from executions.llm.usage.chat_counts import CountedChatModel, CountedStream
+
+
+@dataclass
+class ChatStream(CountedStream):
+    """A stream that takes calls of tools in all the ways in which they are sent."""
+
+    _calls: StreamedCalls = field(default_factory=StreamedCalls, init=False)
+
+    async def _get_event_iterator(self) -> AsyncIterator[ModelResponseStreamEvent]:
+        async for event in super()._get_event_iterator():
+            yield event
+        if is_done(self._response.source.response):
+            self.provider_details = {**(self.provider_details or {}), DONE: True}
+        for call in self._calls.all:
+            if call.arguments != "".join(call.sent_on):  # what was told meanwhile was a wrong guess
+                yield self._parts_manager.handle_tool_call_part(
+                    vendor_part_id=call.number, tool_name=call.name, args=call.arguments, tool_call_id=call.id or None
+                )
+
+    def _map_tool_call_delta(self, choice: chat_completion_chunk.Choice) -> Iterator[ModelResponseStreamEvent]:
+        for delta in choice.delta.tool_calls or []:
+            function = delta.function
+            name, arguments = (function.name or "", function.arguments) if function is not None else ("", None)
+            call = self._calls.of(delta.index, name=name, arguments=arguments)
+            is_first, call.id = not call.sent_on, call.id or delta.id or ""
+            new_name, new = call.named(name), "" if arguments is None else call.add(arguments)
+            if is_first:
+                self._advance_part_boundary("tool")
+                call.sent_on.append("")
+            yield from self._parts_manager.handle_tool_call_delta_events(
+                vendor_part_id=call.number,
+                tool_name=new_name if is_first else new_name or None,
+                args=new,
+                tool_call_id=call.id or None,
+            )
+
+
+class ChatModel(CountedChatModel):
+    """A model behind OpenAI's chat, at OpenAI or at a server of one's own."""
+
+    @property
+    def _streamed_response_cls(self) -> type[OpenAIStreamedResponse]:
+        return ChatStream
+
+    def _validate_completion(self, response: chat.ChatCompletion) -> Any:
+        choices: Any = response.choices  # as they came: the library has not looked at them yet
+        for choice in choices or ():
+            choice.finish_reason = choice.finish_reason or self._missing_finish_reason(choice)
+            for call in getattr(choice.message, "tool_calls", None) or ():
+                _complete(call)
+        return super()._validate_completion(response)
+
+
+def _complete(call: Any) -> None:
+    """Fill in what servers leave out of a call of a tool, and write arguments that are an object as text."""
+    call.id, call.type = call.id or "", call.type or "function"
+    function = getattr(call, "function", None)
+    if function is None:
+        return
+    function.name = function.name or ""
+    if not isinstance(function.arguments, str):
+        function.arguments = json.dumps(function.arguments or {}, ensure_ascii=False)

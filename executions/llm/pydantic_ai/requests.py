@@ -1,0 +1,136 @@
+"""A request of the engine in the words of pydantic-ai: what is said, the tools, how the answer has to look."""
+
+from __future__ import annotations
+
+import os
+
+from pydantic import JsonValue
+from pydantic_ai.messages import CachePoint, SystemPromptPart, UserContent, UserPromptPart
+from pydantic_ai.messages import ModelRequest as ProviderRequest
+from pydantic_ai.models import Model, ModelRequestParameters
+from pydantic_ai.output import OutputObjectDefinition
+from pydantic_ai.tools import ToolDefinition
+
+from executions.engine.domain.calls import ModelRequest
+from executions.engine.prompting.replies import ask_schema
+from executions.engine.prompting.submissions import ANSWER, ASK_CLARIFICATION, DOCUMENT, QUESTIONS, SUBMIT_DOCUMENT
+from executions.llm.pydantic_ai.envelope import envelope
+from executions.llm.pydantic_ai.options import Output
+
+#: Keep what prompts begin with, tools included, and sell it cheaper the next time.
+_CACHING = frozenset({"anthropic", "openai", "openai-chat", "openai-responses", "google", "google-cloud", "bedrock"})
+_ANY_DOCUMENT: dict[str, JsonValue] = {
+    "type": "object",
+    "properties": {DOCUMENT: {"type": "object", "description": "Valid against the JSON Schema that is given."}},
+    "required": [DOCUMENT],
+    "additionalProperties": False,
+}
+
+_BY_TOOL = f"""
+# How you hand in
+
+Call `{SUBMIT_DOCUMENT}` once, with what you hand in as its argument.
+"""
+_NO_TOOLS = """
+# How you hand in
+
+There are no tools here. Your whole answer is what you hand in, as one JSON object and nothing else.
+"""
+_NO_TOOLS_BUT_QUESTIONS = f"""
+# How you hand in
+
+There are no tools here. Your whole answer is one JSON object and nothing else: either
+`{{"{ANSWER}": {{"{SUBMIT_DOCUMENT}": …}}}}` with the document, or, to ask a person first,
+`{{"{ANSWER}": {{"{ASK_CLARIFICATION}": {{"{QUESTIONS}": […]}}}}}}`.
+"""
+_WITHOUT_TOOLS = frozenset({Output.NATIVE, Output.PROMPTED})
+
+
+def output_of(request: ModelRequest, model: Model, *, wanted: Output | None) -> Output:
+    """Return how this model shall hand in this document.
+
+    Args:
+        request: What is asked.
+        model: Who is asked.
+        wanted: By the settings. None: whatever suits the provider best.
+    """
+    profile = model.profile
+    has_tools, has_schemas = profile.get("supports_tools", True), profile.get("supports_json_schema_output", False)
+    if wanted is Output.PROMPTED or not (has_tools or has_schemas):
+        return Output.PROMPTED
+    if not has_tools or (wanted is Output.NATIVE and has_schemas):
+        return Output.NATIVE
+    if wanted in {Output.SHARED_TOOLS, Output.TOOLS}:
+        return wanted
+    return Output.SHARED_TOOLS if wanted is None and _caches(request) else Output.TOOLS
+
+
+def _caches(request: ModelRequest) -> bool:
+    """Whether the provider sells what prompts begin with cheaper the next time; a server of one's own sells nothing."""
+    provider = request.model.partition(":")[0]
+    return provider in _CACHING and not (provider.startswith("openai") and "OPENAI_BASE_URL" in os.environ)
+
+
+def messages(request: ModelRequest, output: Output) -> ProviderRequest:
+    """Return what is said: the rules, then the prompt, with a mark after what other prompts begin with, too."""
+    prompt: str | list[UserContent] = request.prompt
+    if request.shared and output is Output.SHARED_TOOLS:
+        blocks = [f"{block}\n\n" for block in request.shared]
+        prompt = [*blocks, CachePoint(), request.prompt[len("".join(blocks)) :]]
+    return ProviderRequest(
+        parts=[SystemPromptPart(request.instructions + _way(request, output)), UserPromptPart(prompt)]
+    )
+
+
+def _way(request: ModelRequest, output: Output) -> str:
+    """Return what the rules say of how to hand in."""
+    if output not in _WITHOUT_TOOLS:
+        return _BY_TOOL
+    return _NO_TOOLS_BUT_QUESTIONS if request.max_questions else _NO_TOOLS
+
+
+def _answer_schema(request: ModelRequest) -> dict[str, JsonValue]:
+    """Return what a whole answer has to be like where there are no tools."""
+    if request.max_questions:
+        return envelope(request.output_schema, max_questions=request.max_questions)
+    return dict(request.output_schema)
+
+
+def parameters(request: ModelRequest, output: Output) -> ModelRequestParameters:
+    """Return how the answer has to look, and the tools for it."""
+    if output in _WITHOUT_TOOLS:
+        document = OutputObjectDefinition(json_schema=_answer_schema(request), name=SUBMIT_DOCUMENT)
+        return ModelRequestParameters(
+            output_mode="native" if output is Output.NATIVE else "prompted",
+            output_object=document,
+            allow_text_output=True,
+        )
+    tools = [_submit(request, output)]
+    if request.max_questions or (output is Output.SHARED_TOOLS and request.offers_questions):
+        tools.append(_ASK)
+    return ModelRequestParameters(output_mode="tool", output_tools=tools, allow_text_output=False)
+
+
+def _submit(request: ModelRequest, output: Output) -> ToolDefinition:
+    if output is Output.SHARED_TOOLS:
+        return ToolDefinition(
+            name=SUBMIT_DOCUMENT,
+            description="Hand in the document.",
+            parameters_json_schema=dict(_ANY_DOCUMENT),
+            kind="output",
+            strict=False,
+        )
+    return ToolDefinition(
+        name=SUBMIT_DOCUMENT,
+        description=f"Hand in the document `{request.document_type}`.",
+        parameters_json_schema=dict(request.output_schema),
+        kind="output",
+    )
+
+
+_ASK = ToolDefinition(
+    name=ASK_CLARIFICATION,
+    description="Ask a person, before the document is written.",
+    parameters_json_schema=dict(ask_schema()),
+    kind="output",
+)

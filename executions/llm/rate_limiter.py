@@ -1,0 +1,119 @@
+"""Turns of this process's calls. One task talks to the database for all of them, while any waits or is under way."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from uuid import UUID
+
+from uuid_utils.compat import uuid7
+
+from executions.db_threads import in_thread
+from executions.engine.domain.calls import ModelRequest
+from executions.engine.domain.errors import NotItsTurn, Unavailable
+from executions.engine.prompting.prompts import CHARACTERS_PER_TOKEN
+from telemetry.rate_limits import store
+from telemetry.rate_limits.store import Asked
+
+_WAITING_SECONDS = 0.2  # between two looks, while a call waits
+_HOLDING_SECONDS = 5.0  # between two signs of life, while calls are only under way
+
+logger = logging.getLogger(__name__)
+
+
+class _Held:
+    """A call that waits for its turn or has it."""
+
+    def __init__(self, call: Asked) -> None:
+        self.call = call
+        self.granted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.tokens: int | None = None
+
+    def used(self, tokens: int) -> None:
+        """Note how many tokens it has used."""
+        self.tokens = tokens
+
+
+class Turns:
+    """Lets calls to limited models wait for their turn, and all others pass."""
+
+    def __init__(self, *, patience_seconds: float) -> None:
+        self._patience_seconds = patience_seconds
+        self._held: dict[UUID, _Held] = {}
+        self._new: list[Asked] = []
+        self._ended: list[tuple[UUID, int | None]] = []
+        self._something = asyncio.Event()
+        self._talking: asyncio.Task[None] | None = None
+
+    @asynccontextmanager
+    async def turn(self, request: ModelRequest) -> AsyncIterator[_Held]:
+        """Wait for the request's turn, and keep it.
+
+        Raises:
+            NotItsTurn: it would wait for too long.
+        """
+        characters = len(request.instructions) + len(request.prompt)
+        tokens = characters // CHARACTERS_PER_TOKEN + request.max_output_tokens
+        call = Asked(id=uuid7(), model=request.model, scope_id=request.scope_id or UUID(int=0), tokens=tokens)
+        held = _Held(call)
+        if not store.is_limited(request.model):
+            yield held
+            return
+        self._held[call.id] = held
+        self._new.append(call)
+        self._talk()
+        try:
+            await self._wait(held)
+            yield held
+        finally:
+            del self._held[call.id]
+            self._ended.append((call.id, held.tokens))
+            self._talk()
+
+    async def _wait(self, held: _Held) -> None:
+        try:
+            async with asyncio.timeout(self._patience_seconds):
+                await held.granted
+        except TimeoutError as error:
+            seconds = await in_thread(store.seconds_to_wait, held.call)
+            raise NotItsTurn(held.call.model, seconds=seconds) from error
+
+    async def rest(self) -> None:
+        """Return once the database has been told of everything that ended here, when nothing is held any more."""
+        while self._talking is not None and not self._talking.done():
+            self._something.set()
+            await asyncio.wait({self._talking})
+
+    def _talk(self) -> None:
+        self._something.set()
+        if self._talking is None or self._talking.done():
+            self._talking = asyncio.create_task(self._talk_on(), name="turns")
+
+    async def _talk_on(self) -> None:
+        """Tell the database what happens here until nothing is held any more."""
+        while self._held or self._new or self._ended:
+            self._something.clear()
+            asked, ended = self._new, self._ended
+            self._new, self._ended = [], []
+            try:
+                mine = await in_thread(store.tell, asked=asked, held=list(self._held), ended=ended)
+            except Unavailable:
+                self._new, self._ended = asked + self._new, ended + self._ended
+                logger.warning("the database is away; nobody's turn comes meanwhile")
+                mine = set()
+            for identity in mine & self._held.keys():
+                if not self._held[identity].granted.done():
+                    self._held[identity].granted.set_result(None)
+            if self._held or self._new or self._ended:
+                waits = any(not held.granted.done() for held in self._held.values())
+                await self._pause(_WAITING_SECONDS if waits else _HOLDING_SECONDS)
+
+    async def _pause(self, seconds: float) -> None:
+        """Wait so long, or until something happens here."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._something.wait()
+        except TimeoutError:
+            return

@@ -1,0 +1,272 @@
+"""Writes a document that is valid against a JSON Schema, out of facts. The same facts give the same document.
+
+The work is bounded in depth, in values and in characters, whatever the schema. A schema that asks for more is refused
+with the place that does.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterator
+from itertools import chain, islice
+
+import jsonschema_rs
+from pydantic import JsonValue
+
+from executions.llm.rehearsal.effort import DEEPEST, Effort, Spot
+from executions.llm.rehearsal.extraction import Facts
+from executions.llm.rehearsal.numbers import numbers_for
+from executions.llm.rehearsal.shapes import Shape
+from executions.llm.rehearsal.strings import KEYS, Strings
+from executions.llm.rehearsal.unwritable import Exhausted, Unwritable
+from workflows.errors import pointer
+from workflows.json_schema.collections import Way
+from workflows.json_schema.subschemas import Undecided, UnresolvableReference, alternatives, kinds_of, root_of
+from workflows.json_schema.validation import JsonSchema, PartValidators, validator_of
+
+_USUAL_ITEMS = 4  # of a list whose bounds allow it
+_MOST_ITEMS = 2_000
+_MOST_WAYS = 16  # of being valid that are tried for one value
+_MOST_TRIES = 60  # values for one way
+_MOST_ROUNDS = 30  # of looking for an item that is new
+_MOST_NAMES = 100  # of fields that the schema does not name
+
+
+class Writer:
+    """Fills one document."""
+
+    def __init__(self, facts: Facts, *, root: JsonSchema, document_type: str) -> None:
+        self._facts = facts
+        self._schema = root
+        self._counters: Counter[str] = Counter()
+        self._strings = Strings(facts, document_type=document_type, count=self._next)
+        self._parts = PartValidators(root)
+        self._effort = Effort()
+
+    def write(self) -> JsonValue:
+        """Return the document.
+
+        Raises:
+            Unwritable: none is found that is valid.
+        """
+        try:
+            value = next(self._values((root_of(self._schema),), Spot()))
+        except UnresolvableReference as error:
+            raise Unwritable(error.pointer, str(error).rstrip(".")) from error
+        for unmet in validator_of(self._schema).iter_errors(value):
+            raise Unwritable(pointer(*unmet.schema_path), _not_valid(unmet))
+        return value
+
+    def _next(self, name: str) -> int:
+        self._counters[name] += 1
+        return self._counters[name]
+
+    # --- any value ----------------------------------------------------------------------------------------------------
+
+    def _values(self, places: Way, spot: Spot) -> Iterator[JsonValue]:
+        """Yield values that are valid against all places.
+
+        Raises:
+            Unwritable: none is found.
+        """
+        where = places[0].pointer if places else ""
+        failed: Unwritable | None = None
+        found = False
+        ways = self._ways(places, spot)
+        is_plain = len(ways) == 1 and Shape(ways[0]).is_plain
+        for way in ways:
+            try:
+                for value in islice(self._candidates(Shape(way), spot), _MOST_TRIES):
+                    self._effort.spend(where, value)
+                    unmet = None if is_plain else self._unmet(places, value)
+                    if unmet is None:
+                        found = True
+                        yield value
+                    failed = failed or unmet
+            except Exhausted:
+                raise
+            except Unwritable as error:
+                failed = failed or error
+        if not found:
+            raise failed or Unwritable(where, "nothing is valid there")
+
+    def _ways(self, places: Way, spot: Spot) -> list[Way]:
+        """Return the ways to be valid; within a schema that refers to itself those that end come first.
+
+        Raises:
+            Unwritable: none is found among those that can be tried.
+        """
+        ways: list[Way] = []
+        try:
+            ways.extend(islice(alternatives(places), _MOST_WAYS))
+        except Undecided as error:
+            if not ways:
+                raise Unwritable(places[0].pointer, "there are too many ways in which it may be valid") from error
+        if any(spot.is_within(place) for way in ways for place in way):
+            ways.sort(key=lambda way: kinds_of(way) <= {"object", "array"})
+        return ways
+
+    def _unmet(self, places: Way, value: JsonValue) -> Unwritable | None:
+        """Return what a value does not meet, None when it is valid."""
+        for place in places:
+            if (error := self._parts.error(place, value)) is not None:
+                keyword = error.kind.name
+                where = f"{place.pointer}/{keyword}" if keyword in place.keywords else place.pointer
+                return Unwritable(where, _not_valid(error))
+        return None
+
+    def _candidates(self, shape: Shape, spot: Spot) -> Iterator[JsonValue]:
+        """Yield values of every kind that a shape lets through; some may not be valid.
+
+        Raises:
+            Unwritable: there are none of some kind.
+        """
+        if (options := shape.options) is not None:
+            yield from self._chosen(options, spot.path)
+            return
+        failed: Unwritable | None = None
+        for kind in shape.kinds:
+            try:
+                yield from self._of_kind(kind, shape, spot)
+            except Exhausted:
+                raise
+            except Unwritable as error:
+                failed = failed or error
+        if failed is not None:
+            raise failed
+
+    def _of_kind(self, kind: str, shape: Shape, spot: Spot) -> Iterator[JsonValue]:
+        if kind in {"object", "array"} and spot.depth > DEEPEST:
+            raise Unwritable(shape.where(), f"it nests deeper than {DEEPEST} levels")
+        match kind:
+            case "object":
+                yield from self._objects(shape, spot)
+            case "array":
+                yield from self._arrays(shape, spot)
+            case "string":
+                yield from self._strings.texts_for(shape, spot.path)
+            case "number":
+                yield from numbers_for(shape, self._facts.numbers, number=self._next("/".join(spot.path)))
+            case "boolean":
+                yield from (True, False)
+            case _:
+                yield None
+
+    def _chosen(self, options: list[JsonValue], path: tuple[str, ...]) -> Iterator[JsonValue]:
+        """Yield the values of a closed set, each once: keys in their order, others as a hash has it."""
+        name = "/".join(path)
+        number = self._next(name)
+        turn = number - 1
+        if not path or path[-1] not in KEYS:
+            seed = f"{self._facts.subject}/{name}/{number}"
+            turn = int.from_bytes(hashlib.sha256(seed.encode()).digest()[:4], "big")
+        turn %= len(options) or 1
+        yield from chain(options[turn:], options[:turn])
+
+    # --- objects ------------------------------------------------------------------------------------------------------
+
+    def _objects(self, shape: Shape, spot: Spot) -> Iterator[JsonValue]:
+        """Yield an object with all fields, then one with those alone that it must have."""
+        least, most = shape.least("minProperties"), shape.most("maxProperties", default=100 * _MOST_NAMES)
+        names, required = shape.fields, shape.required
+        if self._is_again(shape, spot):
+            names = [name for name in names if name in required]
+        fuller = self._object(shape, spot, names)
+        if len(fuller) < least:
+            self._add_fields(fuller, shape, spot, least=least)
+        if len(fuller) <= most:
+            yield dict(fuller)
+        others = [name for name in fuller if name not in required]
+        for name in others[max(least - (len(fuller) - len(others)), 0) :]:
+            del fuller[name]
+        yield fuller
+
+    def _object(self, shape: Shape, spot: Spot, names: list[str]) -> dict[str, JsonValue]:
+        """Return an object with these fields, those left out that need not be there and cannot be written."""
+        made: dict[str, JsonValue] = {}
+        for name in names:
+            try:
+                made[name] = next(self._values(shape.field(name), spot.into(shape.way, name)))
+            except Exhausted:
+                raise
+            except Unwritable:
+                if name in shape.required:
+                    raise
+        return made
+
+    def _add_fields(self, made: dict[str, JsonValue], shape: Shape, spot: Spot, *, least: int) -> None:
+        """Add fields that the schema does not name, until there are enough or no more names.
+
+        Raises:
+            Unwritable: too many are asked for.
+        """
+        if least > _MOST_NAMES:
+            raise Unwritable(shape.where("minProperties"), f"it asks for more than {_MOST_NAMES} fields")
+        for name in self._names(shape, spot):
+            if len(made) >= least:
+                return
+            if name not in made:
+                made |= self._object(shape, spot, [name])
+
+    def _names(self, shape: Shape, spot: Spot) -> Iterator[str]:
+        """Yield names of fields that a shape may let through."""
+        named = tuple(each for place in shape.way if (each := place.one("propertyNames")) is not None)
+        patterns = [pattern for place in shape.way for pattern in place.names("patternProperties")]
+        for number in range(1, _MOST_NAMES + 1):
+            for name in islice(self._values(named, spot.into(shape.way, "name")), 3) if named else ():
+                if isinstance(name, str):
+                    yield name
+            for pattern in patterns:
+                yield from islice(self._strings.names_for(pattern, number), 3)
+            if not named:
+                yield f"field_{number}"
+
+    # --- arrays -------------------------------------------------------------------------------------------------------
+
+    def _arrays(self, shape: Shape, spot: Spot) -> Iterator[JsonValue]:
+        """Yield an array of usual length, then one as short as it may be."""
+        must = [place for place, count in shape.contained for _ in range(min(count, _MOST_ITEMS))]
+        least, most = shape.least("minItems", default=len(must)), shape.most("maxItems", default=_MOST_ITEMS)
+        if least > _MOST_ITEMS:
+            raise Unwritable(shape.where("minItems"), f"a list of the rehearsal has at most {_MOST_ITEMS} items")
+        items: list[JsonValue] = []
+        for index in range(least if self._is_again(shape, spot) else max(least, min(_USUAL_ITEMS, most))):
+            try:
+                item = self._item((*shape.element(index), *must[index : index + 1]), spot, shape, others=items)
+            except Exhausted:
+                raise
+            except Unwritable:
+                if index < least:
+                    raise
+                break
+            if index >= least and item in items:
+                break  # nothing new to say
+            items.append(item)
+        yield items
+        yield items[:least]
+
+    def _item(self, places: Way, spot: Spot, shape: Shape, *, others: list[JsonValue]) -> JsonValue:
+        """Return an item for a list, one that is new where the list may hold each once.
+
+        Raises:
+            Unwritable: none is found.
+        """
+        inside = spot.into(shape.way)
+        if not any(shape.all("uniqueItems")):
+            return next(self._values(places, inside))
+        known = {json.dumps(each, sort_keys=True) for each in others}
+        for _ in range(_MOST_ROUNDS):
+            for value in islice(self._values(places, inside), _MOST_TRIES):
+                if json.dumps(value, sort_keys=True) not in known:
+                    return value
+        raise Unwritable(shape.where("uniqueItems"), "no item is found that differs from the others")
+
+    def _is_again(self, shape: Shape, spot: Spot) -> bool:
+        """Return whether a value lies within one for the same schema: then it is kept short."""
+        return any(spot.is_within(place) for place in shape.way)
+
+
+def _not_valid(error: jsonschema_rs.ValidationError) -> str:
+    return f"no value that it tries is valid ({error.kind.name})"

@@ -1,0 +1,167 @@
+"""What schemas that apply together ask of one value: bounds, kinds, and the schemas of its parts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property
+from typing import Any
+
+from workflows.json_schema.collections import Way, element_of, property_of, required_of
+from workflows.json_schema.subschemas import Place, kinds_of
+
+_HINTS = {  # keywords by which a schema without a `type` means one
+    "object": ("properties", "required", "patternProperties", "minProperties", "additionalProperties"),
+    "array": ("items", "prefixItems", "contains", "minItems"),
+    "string": ("pattern", "minLength", "maxLength", "format"),
+    "number": ("minimum", "exclusiveMinimum", "maximum", "exclusiveMaximum", "multipleOf"),
+}
+#: Keywords that ask nothing of a value where they stand.
+_ASK_NOTHING = frozenset(
+    {
+        "$ref",
+        "$schema",
+        "$id",
+        "$anchor",
+        "$dynamicAnchor",
+        "$defs",
+        "definitions",
+        "$comment",
+        "title",
+        "description",
+        "default",
+        "examples",
+    }
+)
+#: Keywords of objects and lists that are met as they are written.
+_PLAIN = frozenset({"type", "properties", "required", "items", "minItems"})
+_USUAL = ("string", "object", "array", "number", "boolean", "null")
+
+
+@dataclass
+class Shape:
+    """What places that apply together ask of one value."""
+
+    way: Way
+
+    @property
+    def kinds(self) -> list[str]:
+        """The kinds of value that are let through, those that the schema means first, `null` last."""
+        kinds = kinds_of(self.way)
+        named = [each for place in self.way for each in _listed(place.get("type"))]
+        named = ["number" if each == "integer" else each for each in named if each != "null"]
+        said = {keyword for place in self.way for keyword in place.keywords}
+        meant = [kind for kind, words in _HINTS.items() if not said.isdisjoint(words)]
+        return [kind for kind in dict.fromkeys((*named, *meant, *_USUAL)) if kind in kinds]
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether objects and lists are valid as they are written: to check them would cost much, and find nothing."""
+        asking = [said for place in self.way if (said := place.keywords.keys() - _ASK_NOTHING)]
+        return len(asking) == 1 and asking[0] <= _PLAIN
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether numbers are integers."""
+        types = [set(_listed(place.get("type"))) for place in self.way]
+        return any("integer" in each and "number" not in each for each in types)
+
+    @property
+    def options(self) -> list[Any] | None:
+        """The values of a closed set; None: it is open."""
+        for place in self.way:
+            if "const" in place.keywords:
+                return [place.get("const")]
+        return next((list(place.get("enum")) for place in self.way if "enum" in place.keywords), None)
+
+    def all(self, keyword: str) -> list[Any]:
+        """Return what each place says with a keyword."""
+        return [place.get(keyword) for place in self.way if place.get(keyword) is not None]
+
+    def least(self, keyword: str, default: int = 0) -> int:
+        """Return the bound of counts that a keyword such as `minItems` makes."""
+        return max((math.ceil(each) for each in self.all(keyword)), default=default)
+
+    def most(self, keyword: str, default: int) -> int:
+        """Return the bound of counts that a keyword such as `maxItems` makes."""
+        return min((math.floor(each) for each in self.all(keyword)), default=default)
+
+    def where(self, *keywords: str) -> str:
+        """Return the pointer of the first of some keywords that a place has, else that of the first place."""
+        for place in self.way:
+            for keyword in keywords:
+                if keyword in place.keywords:
+                    return f"{place.pointer}/{keyword}"
+        return self.way[0].pointer if self.way else ""
+
+    # --- objects ------------------------------------------------------------------------------------------------------
+
+    @property
+    def fields(self) -> list[str]:
+        """The names of the fields that the schema knows, in its order, then of those that it requires besides."""
+        known = [name for place in self.way for name in place.names("properties")]
+        return list(dict.fromkeys((*known, *sorted(self.required))))
+
+    @cached_property
+    def required(self) -> set[str]:
+        """The names of the fields that may not be left out."""
+        return required_of(self.way)
+
+    def field(self, name: str) -> Way:
+        """Return the schemas of a field."""
+        return property_of(self.way, name)
+
+    # --- arrays -------------------------------------------------------------------------------------------------------
+
+    def element(self, index: int) -> Way:
+        """Return the schemas of an element."""
+        return element_of(self.way, index)
+
+    @property
+    def contained(self) -> Iterator[tuple[Place, int]]:
+        """What the array has to contain, and how often."""
+        for place in self.way:
+            if (contained := place.one("contains")) is not None:
+                yield contained, math.ceil(place.get("minContains", 1))
+
+    # --- numbers ------------------------------------------------------------------------------------------------------
+
+    @property
+    def step(self) -> Fraction:
+        """What numbers are multiples of; 0 when they need not be."""
+        steps = [_exact(each) for each in self.all("multipleOf")] + ([Fraction(1)] if self.is_whole else [])
+        step = Fraction(0)
+        for each in steps:
+            step = each if step == 0 else _common(step, each)
+        return step
+
+    @property
+    def lowest(self) -> tuple[Fraction | None, bool]:
+        """The lower bound of numbers, and whether it is excluded."""
+        bounds = [(_exact(each), False) for each in self.all("minimum")]
+        bounds += [(_exact(each), True) for each in self.all("exclusiveMinimum")]
+        return max(bounds, default=(None, False))
+
+    @property
+    def highest(self) -> tuple[Fraction | None, bool]:
+        """The upper bound of numbers, and whether it is excluded."""
+        bounds = [(_exact(each), False) for each in self.all("maximum")]
+        bounds += [(_exact(each), True) for each in self.all("exclusiveMaximum")]
+        return min(bounds, key=lambda bound: (bound[0], not bound[1]), default=(None, False))
+
+
+def _listed(value: Any) -> Sequence[Any]:
+    return value if isinstance(value, list) else [] if value is None else [value]
+
+
+def _exact(number: float) -> Fraction:
+    """Return a number as it is written: 0.1 is a tenth."""
+    return Fraction(number) if isinstance(number, int) else Fraction(repr(number))
+
+
+def _common(one: Fraction, other: Fraction) -> Fraction:
+    """Return the least number that is a multiple of both."""
+    divisor = math.gcd(one.numerator * other.denominator, other.numerator * one.denominator)
+    return one * other / Fraction(divisor, one.denominator * other.denominator)

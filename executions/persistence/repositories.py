@@ -1,0 +1,286 @@
+"""The repositories: in memory for tests, on PostgreSQL for real."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
+from typing import Literal
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import QuerySet
+
+from access import services as access
+from common.database import bulk
+from documents import repository as documents
+from executions import models
+from executions.db_threads import in_thread, patiently
+from executions.engine.domain.errors import NotFound, VersionConflict
+from executions.engine.domain.execution import Document, Execution, Step
+from executions.engine.domain.states import ACTIVE
+from executions.engine.ports import Repositories
+from executions.engine.testing.in_memory import InMemoryDocumentRepository, InMemoryExecutionRepository
+from executions.engine.transitions.for_each import parent_scope
+from executions.persistence.from_rows import load
+from executions.persistence.to_columns import execution_columns, new_execution_columns, new_step_columns, step_columns
+from workflows import repository as workflows
+
+_LOCK = "SELECT id, version FROM executions_execution WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE"
+
+
+def create_repositories(kind: Literal["memory", "postgres"]) -> Repositories:
+    """Return a pair of repositories: in memory (each pair its own), or on the database."""
+    if kind == "memory":
+        return Repositories(documents=InMemoryDocumentRepository(), executions=InMemoryExecutionRepository())
+    return Repositories(documents=PostgresDocumentRepository(), executions=PostgresExecutionRepository())
+
+
+class PostgresExecutionRepository:
+    """Executions in their tables."""
+
+    async def save(self, execution: Execution) -> Execution:
+        """Insert or replace, guarded by the version."""
+        await in_thread(save, execution)
+        return execution
+
+    async def get(self, execution_id: UUID) -> Execution:
+        """Return it."""
+        return await patiently(get, execution_id)
+
+    async def list_by_scope(self, scope_id: UUID) -> list[Execution]:
+        """Return the scope's executions, newest first."""
+        return await patiently(list_by_scope, scope_id)
+
+    async def list_active(self) -> list[Execution]:
+        """Return those that have not ended, oldest first."""
+        return await patiently(list_active)
+
+
+class PostgresDocumentRepository:
+    """Documents in their tables."""
+
+    async def save(self, document: Document) -> Document:
+        """Store it as the next version."""
+        return await in_thread(save_document, document)
+
+    async def get(self, document_id: UUID, version: int | None = None) -> Document:
+        """Return one version, the newest by default."""
+        return await patiently(get_document, document_id, version)
+
+    async def get_by_scope_type(self, scope_id: UUID, document_type: str) -> Document | None:
+        """Return the newest version, None when there is none."""
+        stored = await patiently(documents.head_of, scope_id, document_type)
+        return None if stored is None else _document(stored)
+
+    async def list_by_scope(self, scope_id: UUID) -> list[Document]:
+        """Return the newest version of each type, by type."""
+        return [_document(stored) for stored in await patiently(documents.heads_of_scope, scope_id)]
+
+
+# --- the same, for code that holds a transaction --------------------------------------------------------------------
+
+
+def get(execution_id: UUID) -> Execution:
+    """Return an execution.
+
+    Raises:
+        NotFound: there is none.
+    """
+    found = load([execution_id])
+    if execution_id not in found:
+        raise NotFound("There is no such execution.")
+    return found[execution_id]
+
+
+def get_document(document_id: UUID, version: int | None = None) -> Document:
+    """Return one version of a document, the newest by default.
+
+    Raises:
+        NotFound: there is none.
+    """
+    stored = documents.get_version(document_id, version)
+    if stored is None:
+        raise NotFound("There is no such document.")
+    return _document(stored)
+
+
+def lock(execution_id: UUID) -> Execution:
+    """Return an execution, its row locked until the transaction ends.
+
+    Raises:
+        NotFound: there is none.
+    """
+    found = lock_all([execution_id], known={})
+    if execution_id not in found:
+        raise NotFound("There is no such execution.")
+    return found[execution_id]
+
+
+def lock_all(execution_ids: Collection[UUID], *, known: Mapping[UUID, Execution]) -> dict[UUID, Execution]:
+    """Return those executions that exist, their rows locked in order of id until the transaction ends.
+
+    A value of `known` that is still the stored one is returned as it is.
+    """
+    return locked(lock_rows(execution_ids), known=known)
+
+
+def lock_rows(execution_ids: Collection[UUID]) -> bulk.Answer[dict[UUID, int]]:
+    """Ask for the versions of executions, their rows locked in order of id until the transaction ends."""
+    return bulk.Answer(bulk.execute(_LOCK, [sorted(execution_ids)]), dict)
+
+
+def locked(versions: bulk.Answer[dict[UUID, int]], *, known: Mapping[UUID, Execution]) -> dict[UUID, Execution]:
+    """Return the executions whose rows are locked, as `lock_all` does."""
+    found = {
+        each: value
+        for each, version in versions.value.items()
+        if (value := known.get(each)) is not None and value.version == version
+    }
+    if missing := versions.value.keys() - found.keys():
+        found |= load(missing)
+    return found
+
+
+def scopes_of(execution_ids: Collection[UUID]) -> dict[UUID, UUID]:
+    """Return the scope of each of those executions that exist, by the execution's id."""
+    return dict(models.Execution.objects.filter(id__in=execution_ids).values_list("id", "scope_id"))
+
+
+def list_by_scope(scope_id: UUID) -> list[Execution]:
+    """Return the scope's executions, newest first."""
+    return _values(models.Execution.objects.filter(scope_id=scope_id).order_by("-created_at", "-id"))
+
+
+def list_active() -> list[Execution]:
+    """Return those that are pending, running or waiting, oldest first."""
+    return _values(
+        models.Execution.objects.filter(status__in=[each.value for each in ACTIVE]).order_by("created_at", "id")
+    )
+
+
+@transaction.atomic
+def save(execution: Execution) -> None:
+    """Insert an execution (version 1), or replace the version before; steps that moved are written with it.
+
+    Raises:
+        VersionConflict: the stored one, or a stored step of it, has another version.
+    """
+    if execution.version == 1:
+        _insert(execution)
+        return
+    stored = get(execution.id)
+    if stored.version != execution.version - 1:
+        raise VersionConflict("The execution", expected=execution.version - 1)
+    bulk.write(replaced([(stored, execution)]))
+
+
+def replaced(pairs: Sequence[tuple[Execution, Execution]]) -> Iterator[bulk.Write]:
+    """Yield the writes of executions over the values that they were made from, with new steps and those that moved.
+
+    `VersionConflict` where a stored execution, or a stored step of it, is not what it was made from.
+    """
+    yield from _replaced_executions(pairs)
+    yield from _new_steps((new, step) for old, new in pairs for step in added_steps(old, new))
+    yield from _replaced_steps(pairs)
+
+
+def added_steps(old: Execution, new: Execution) -> list[Step]:
+    """Return the steps that an execution has and had not."""
+    if len(old.steps) == len(new.steps):  # none is ever taken away
+        return []
+    return [step for step_id, step in new.steps.items() if step_id not in old.steps]
+
+
+def _replaced_executions(pairs: Sequence[tuple[Execution, Execution]]) -> Iterator[bulk.Write]:
+    """Yield the write of executions over the values that they were made from; `VersionConflict` where they are not."""
+    rows = [{"id": new.id, **execution_columns(new)} for _, new in pairs]
+    expected = [old.version for old, _ in pairs]
+    stale = VersionConflict("An execution", expected=max(expected, default=0))
+    yield from bulk.replacement(models.Execution, rows, key=("id",), expected=expected, otherwise=stale)
+
+
+def _replaced_steps(pairs: Sequence[tuple[Execution, Execution]]) -> Iterator[bulk.Write]:
+    """Yield the write of the steps that moved over the values that they were made from.
+
+    Raises:
+        VersionConflict: a step is older than what it was made from.
+    """
+    moved = [(new.id, before, step) for old, new in pairs for before, step in _moved_steps(old, new)]
+    rows = [{"execution_id": owner, "step_id": step.step_id, **step_columns(step)} for owner, _, step in moved]
+    expected = [before.version for _, before, _ in moved]
+    stale = VersionConflict("A step", expected=max(expected, default=0))
+    if any(step.version < before.version for _, before, step in moved):
+        raise stale
+    key = ("execution_id", "step_id")
+    yield from bulk.replacement(models.ExecutionStep, rows, key=key, expected=expected, otherwise=stale)
+
+
+def _moved_steps(old: Execution, new: Execution) -> Iterator[tuple[Step, Step]]:
+    """Yield the steps that moved: as they were, and as they are."""
+    steps = old.steps
+    for step_id, step in new.steps.items():
+        before = steps.get(step_id)
+        if before is not step and before is not None and before.version != step.version:
+            yield before, step
+
+
+def _insert(execution: Execution) -> None:
+    if models.Execution.objects.filter(id=execution.id).exists():
+        raise VersionConflict("The execution", expected=0)
+    version_id = workflows.version_row_id(execution.workflow_id, execution.workflow_version)
+    if version_id is None:
+        raise NotFound("There is no such workflow version.")
+    insert(execution, version_id=version_id)
+
+
+def insert(execution: Execution, *, version_id: int) -> None:
+    """Store a new execution, of the version with this key: with what is asked next, at the latest with the COMMIT."""
+    bulk.write_later(bulk.insertion(models.Execution, [new_execution_columns(execution, version_id)]))
+    bulk.write_later(_new_steps((execution, step) for step in execution.steps.values()))
+
+
+def _new_steps(steps: Iterable[tuple[Execution, Step]]) -> Iterator[bulk.Write]:
+    """Yield the write of new steps, once the scopes of their items are stored: outer ones first, as inner name them."""
+    new = sorted(steps, key=lambda each: len(each[1].keys))
+    for _, inner in groupby(new, key=lambda each: len(each[1].keys)):
+        access.make_child_scopes(_child_scope(*each) for each in inner if each[1].scope != each[0].scope)
+    yield from bulk.insertion(models.ExecutionStep, [new_step_columns(execution, step) for execution, step in new])
+
+
+def _child_scope(execution: Execution, step: Step) -> access.ChildScope:
+    return access.ChildScope(
+        id=step.scope.id,
+        parent_id=parent_scope(execution, step).id,
+        root_id=execution.scope.id,
+        type=step.scope.type,
+        key=step.scope.key,
+    )
+
+
+def save_document(document: Document) -> Document:
+    """Store a document as the next version of its (scope, type).
+
+    Raises:
+        VersionConflict: the newest version is not the one before.
+    """
+    try:
+        return _document(documents.save_version(stored_document(document)))
+    except documents.StaleVersion as error:
+        raise VersionConflict("The document", expected=document.version - 1) from error
+
+
+def stored_document(document: Document) -> documents.StoredDocument:
+    """Return a document as its room takes it."""
+    return documents.StoredDocument(
+        **{name: getattr(document, name) for name in documents.StoredDocument.__dataclass_fields__}
+    )
+
+
+def _document(stored: documents.StoredDocument) -> Document:
+    return Document(**{name: getattr(stored, name) for name in stored.__dataclass_fields__})
+
+
+def _values(rows: QuerySet[models.Execution]) -> list[Execution]:
+    ids = list(rows.values_list("id", flat=True))
+    found = load(ids)
+    return [found[each] for each in ids if each in found]

@@ -1,0 +1,96 @@
+"""The engine's values, as columns."""
+
+from __future__ import annotations
+
+from executions.engine.domain.execution import Execution, Failure, Step
+from executions.engine.domain.states import WaitingOn
+
+
+def execution_columns(execution: Execution) -> dict[str, object]:
+    """Return what may change of an execution, by column."""
+    return {
+        "status": execution.status.value,
+        "version": execution.version,
+        "runner": execution.runner,
+        "runner_epoch": execution.runner_epoch,
+        "recoveries": execution.recoveries,
+        "last_sequence": execution.last_sequence,
+        "pruned": False,
+        "waiting_on": [each.value for each in execution.waiting_on],
+        **_failure_columns(execution.failure),
+        "updated_at": execution.updated_at,
+        "started_at": execution.started_at,
+        "finished_at": execution.finished_at,
+        "resume_at": execution.resume_at,
+        "deadline_at": execution.deadline_at,
+        "budget": None if execution.budget is None else execution.budget.model_dump(mode="json"),
+        "warned": [each.value for each in execution.warned],
+        "ran_seconds": execution.ran_seconds,
+        "running_since": execution.running_since,
+    }
+
+
+def new_execution_columns(execution: Execution, version_id: int) -> dict[str, object]:
+    """Return all of a new execution, by column; its workflow's version has this key."""
+    return {
+        "id": execution.id,
+        "workflow_id": execution.workflow_id,
+        "workflow_version_id": version_id,
+        "scope_id": execution.scope.id,
+        "input": execution.input,
+        "tags": list(execution.tags),
+        "requested_by_id": execution.requested_by,
+        "requested_by_name": execution.requested_by_name,
+        "script": None if execution.script is None else execution.script.model_dump(mode="json"),
+        "created_at": execution.created_at,
+        **execution_columns(execution),
+    }
+
+
+def step_columns(step: Step) -> dict[str, object]:
+    """Return what may change of a step, by column."""
+    asked = step.open_round
+    return {
+        "label": step.label,
+        "place": step.place,
+        "status": step.status.value,
+        "version": step.version,
+        "attempt": step.attempt,
+        "invalid_outputs": step.invalid_outputs,
+        "pins": [each.model_dump(mode="json") for each in step.pins],
+        "rounds": [each.model_dump(mode="json") for each in step.rounds],
+        "asked_at": asked.asked_at if asked is not None and step.waits_for is WaitingOn.CLARIFICATION else None,
+        "decisions": [each.model_dump(mode="json") for each in step.decisions],
+        "violations": [each.model_dump(mode="json") for each in step.violations],
+        "document_id": step.document_id,
+        "document_version": step.document_version,
+        **_failure_columns(step.failure),
+        "resume_at": step.resume_at,
+        "short_of": step.short_of or "",
+        "needs_usd": step.needs_usd,
+        "started_at": step.started_at,
+        "finished_at": step.finished_at,
+    }
+
+
+def new_step_columns(execution: Execution, step: Step) -> dict[str, object]:
+    """Return all of a new step, by column."""
+    return {
+        "execution_id": execution.id,
+        "step_id": step.step_id,
+        "scope_id": None if step.scope == execution.scope else step.scope.id,
+        "position": step.position,
+        "level": step.level,
+        "name": step.name,
+        "role": step.role,
+        "produces": step.produces,
+        "depends_on": list(step.depends_on),
+        "may_fail": step.may_fail,
+        **step_columns(step),
+    }
+
+
+def _failure_columns(failure: Failure | None) -> dict[str, object]:
+    if failure is None:
+        return {"failure_code": "", "failure_message": ""}
+    return {"failure_code": failure.code.value, "failure_message": failure.message}

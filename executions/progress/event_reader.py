@@ -1,0 +1,289 @@
+"""The table of events, read outside Django's connections: a handful of them serve any number of streams."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, TypeVar
+from uuid import UUID
+
+import psycopg
+from psycopg_pool import AsyncConnectionPool
+
+from common.database.connections import AsyncConnection
+from common.database.errors import is_passing
+from common.database.parameters import connection_parameters
+from common.database.pools import drain_when_silent
+from common.database.server import look_async
+from executions.engine.domain.errors import Unavailable
+from executions.engine.domain.events import ProgressEvent
+from executions.engine.domain.states import ENDED
+from executions.engine.runtime.cancel import end
+from executions.progress.sse import Message, encode, encode_in_feed, encode_reset
+
+POOL_SIZE = 4
+POOL_IDLE_SECONDS = 60.0  # then a connection that was not needed is closed, but for one
+POOL_TIMEOUT_SECONDS = 5.0
+POOL_RECONNECT_SECONDS = 2.0  # the pool waits twice as long after each failed try, up to this; then it starts anew
+
+EVENTS_AFTER = """
+    SELECT event.execution_id, event.sequence, event.event_type, event.step_id, event.data, event.timestamp
+    FROM unnest(%(ids)s::uuid[], %(after)s::int[]) AS wanted (execution_id, after)
+    JOIN executions_executionevent AS event
+      ON event.execution_id = wanted.execution_id AND event.sequence > wanted.after
+    ORDER BY event.execution_id, event.sequence
+    LIMIT %(limit)s
+"""
+EXTENT = "SELECT oldest_sequence, last_sequence, status FROM executions_execution WHERE id = %(id)s"
+_FEED_AFTER = """
+    SELECT event.scope_id, event.scope_sequence,
+      event.execution_id, event.sequence, event.event_type, event.step_id, event.data, event.timestamp
+    FROM unnest(%(ids)s::uuid[], %(after)s::bigint[]) AS wanted (scope_id, after)
+    JOIN executions_executionevent AS event
+      ON event.scope_id = wanted.scope_id AND event.scope_sequence > wanted.after
+    ORDER BY event.scope_id, event.scope_sequence
+    LIMIT %(limit)s
+"""
+_FEED_EXTENT = """
+    SELECT coalesce((SELECT min(scope_sequence) FROM executions_executionevent WHERE scope_id = %(id)s), last + 1), last
+    FROM (SELECT coalesce((SELECT last FROM executions_feed WHERE scope_id = %(id)s), 0) AS last) AS feed
+"""
+_FEEDS_AGO = """
+    SELECT feed.scope_id, CASE WHEN newest.timestamp > now() - make_interval(secs => %(seconds)s) THEN (
+      SELECT min(scope_sequence) - 1 FROM executions_executionevent AS event
+      WHERE event.scope_id = feed.scope_id AND event.scope_sequence > feed.last - %(most)s
+        AND event.timestamp > now() - make_interval(secs => %(seconds)s)
+    ) ELSE feed.last END
+    FROM executions_feed AS feed
+    LEFT JOIN executions_executionevent AS newest
+      ON newest.scope_id = feed.scope_id AND newest.scope_sequence = feed.last
+"""
+_ALL_SCOPES_OF = "SELECT DISTINCT scope_id FROM executions_execution WHERE id = ANY(%(executions)s::uuid[])"
+_SCOPES_OF = """
+    SELECT DISTINCT scope_id FROM executions_execution
+    WHERE id = ANY(%(executions)s::uuid[]) AND scope_id = ANY(%(scopes)s::uuid[])
+"""
+
+Rows = list[tuple[Any, ...]]
+Found = TypeVar("Found")
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """Which events a log has: `oldest` to `last`, none of them when `oldest` is beyond `last`."""
+
+    oldest: int
+    last: int
+    ended: bool  # the execution has ended: no more events, until a retry
+
+    def ends_at(self, sequence: int) -> bool:
+        """Whether nothing comes after this event."""
+        return self.ended and sequence >= self.last
+
+
+GONE = Extent(oldest=1, last=0, ended=True)  # of an execution that is not there
+
+
+def extent_of(rows: Sequence[Sequence[Any]]) -> Extent:
+    """Return what `EXTENT` gave for one execution."""
+    return next((Extent(oldest, last, status in ENDED) for oldest, last, status in rows), GONE)
+
+
+def event_of(row: Sequence[Any]) -> ProgressEvent:
+    """Return a row that `EVENTS_AFTER` gave as an event."""
+    execution_id, sequence, event_type, step_id, data, timestamp = row
+    return ProgressEvent(
+        execution_id=execution_id,
+        sequence=sequence,
+        event_type=event_type,
+        step_id=step_id,
+        data=data,
+        timestamp=timestamp,
+    )
+
+
+def _encoded(rows: Rows) -> list[Message]:
+    return [encode(event_of(row)) for row in rows]
+
+
+def _encoded_in_feed(rows: Rows) -> list[Message]:
+    return [encode_in_feed(event_of(row), scope_id=scope_id, number=number) for scope_id, number, *row in rows]
+
+
+def _feed_extent_of(rows: Rows) -> Extent:
+    [(oldest, last)] = rows
+    return Extent(oldest, last, ended=False)
+
+
+class Reader:
+    """A small pool of connections that opens with the first query."""
+
+    def __init__(self) -> None:
+        self._pool: AsyncConnectionPool | None = None
+        self._waiting: dict[Hashable, asyncio.Task[Any]] = {}  # for a connection
+        self._asking: set[asyncio.Task[Any]] = set()  # those, and the ones that have begun
+
+    async def rows(self, query: str, parameters: Mapping[str, object]) -> Rows:
+        """Return what a query gives.
+
+        Raises:
+            Unavailable: the database is away.
+        """
+        return await self._fetch(query, parameters, begin=lambda: None)
+
+    async def once(
+        self, query: str, parameters: Mapping[str, object], *, key: Hashable, made: Callable[[Rows], Found]
+    ) -> Found:
+        """Return what is made of a query's rows; all who ask for the `key` before the query begins get the same.
+
+        After a restart a thousand clients come back, and most have the same last event.
+
+        Raises:
+            Unavailable: the database is away.
+        """
+        asking = self._waiting.get(key)
+        if asking is None:
+
+            async def ask() -> Found:
+                # Once it has begun, its answer may be too old for whoever comes.
+                return made(await self._fetch(query, parameters, begin=lambda: self._waiting.pop(key, None)))
+
+            asking = self._waiting[key] = asyncio.create_task(ask(), name="stream-query")
+            self._asking.add(asking)
+            asking.add_done_callback(partial(self._asked, key))
+        found: Found = await asyncio.shield(asking)  # whoever leaves takes nothing from the others
+        return found
+
+    def _asked(self, key: Hashable, asking: asyncio.Task[Any]) -> None:
+        self._asking.discard(asking)
+        if self._waiting.get(key) is asking:
+            del self._waiting[key]
+        if not asking.cancelled():
+            asking.exception()  # told to whoever waits for it; nobody may be left
+
+    async def _fetch(self, query: str, parameters: Mapping[str, object], *, begin: Callable[[], object]) -> Rows:
+        try:
+            async with (await self._opened()).connection() as connection:
+                begin()
+                return await (await connection.execute(query.encode(), parameters)).fetchall()
+        except psycopg.Error as error:
+            if is_passing(error):
+                raise Unavailable("The database cannot be used now.") from error
+            raise
+
+    async def close(self) -> None:
+        """End what is asked, and close the pool; a later query opens another."""
+        for asking in [*self._asking]:
+            await end(asking)
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            await pool.close()
+
+    async def _opened(self) -> AsyncConnectionPool:
+        if self._pool is None:
+            self._pool = AsyncConnectionPool(
+                kwargs={**connection_parameters(), "autocommit": True, "application_name": "scriptorium-stream"},
+                min_size=1,
+                max_size=POOL_SIZE,
+                max_idle=POOL_IDLE_SECONDS,
+                timeout=POOL_TIMEOUT_SECONDS,
+                reconnect_timeout=POOL_RECONNECT_SECONDS,
+                connection_class=AsyncConnection,
+                configure=look_async,
+                check=AsyncConnectionPool.check_connection,
+                open=False,
+            )
+            drain_when_silent(self._pool)
+        await self._pool.open()  # nothing when it is open
+        return self._pool
+
+
+class EventTable:
+    """The logs of executions."""
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+
+    async def read(self, after: Mapping[UUID, int], *, limit: int) -> list[Message]:
+        """Return the events of each execution that come after its sequence, in order, at most `limit` in all.
+
+        Raises:
+            Unavailable: the database is away.
+        """
+        parameters = {"ids": list(after), "after": list(after.values()), "limit": limit}
+        key = (EVENTS_AFTER, tuple(after.items()), limit)
+        messages = await self._reader.once(EVENTS_AFTER, parameters, key=key, made=_encoded)
+        return list(messages)
+
+    async def extent(self, execution_id: UUID) -> Extent:
+        """Return which events the execution has; `GONE` when it is not there.
+
+        Raises:
+            Unavailable: the database is away.
+        """
+        return await self._reader.once(EXTENT, {"id": execution_id}, key=(EXTENT, execution_id), made=extent_of)
+
+    def reset(self, execution_id: UUID, *, asked: int, oldest: int) -> Message:
+        """Return what tells a client that has the events up to `asked` that `oldest` is the next one."""
+        return encode_reset(execution_id, asked=asked, oldest=oldest, execution_id=execution_id)
+
+
+class FeedTable:
+    """The feeds of scopes."""
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+
+    async def read(self, after: Mapping[UUID, int], *, limit: int) -> list[Message]:
+        """Return the events of each scope that come after its number, in order, at most `limit` in all.
+
+        Raises:
+            Unavailable: the database is away.
+        """
+        parameters = {"ids": list(after), "after": list(after.values()), "limit": limit}
+        key = (_FEED_AFTER, tuple(after.items()), limit)
+        messages = await self._reader.once(_FEED_AFTER, parameters, key=key, made=_encoded_in_feed)
+        return list(messages)
+
+    async def extent(self, scope_id: UUID) -> Extent:
+        """Return which events the scope has. More may always come.
+
+        Raises:
+            Unavailable: the database is away.
+        """
+        return await self._reader.once(
+            _FEED_EXTENT, {"id": scope_id}, key=(_FEED_EXTENT, scope_id), made=_feed_extent_of
+        )
+
+    def reset(self, scope_id: UUID, *, asked: int, oldest: int) -> Message:
+        """Return what tells a client that has the events up to `asked` that `oldest` is the next one."""
+        return encode_reset(scope_id, asked=asked, oldest=oldest, execution_id=None)
+
+    async def among(self, scope_ids: Collection[UUID], execution_ids: Collection[UUID]) -> list[UUID]:
+        """Return those of the scopes in which one of the executions is.
+
+        Raises:
+            Unavailable: the database is away.
+        """
+        parameters = {"scopes": list(scope_ids), "executions": list(execution_ids)}
+        return [scope_id for (scope_id,) in await self._reader.rows(_SCOPES_OF, parameters)]
+
+    async def of(self, execution_ids: Collection[UUID]) -> list[UUID]:
+        """Return the scopes in which the executions are.
+
+        Raises:
+            Unavailable: the database is away.
+        """
+        rows = await self._reader.rows(_ALL_SCOPES_OF, {"executions": list(execution_ids)})
+        return [scope_id for (scope_id,) in rows]
+
+    async def positions(self, *, seconds_ago: float, most: int) -> dict[UUID, int]:
+        """Return how far each feed went so many seconds ago, but for its last `most` events at most.
+
+        Raises:
+            Unavailable: the database is away.
+        """
+        rows = await self._reader.rows(_FEEDS_AGO, {"seconds": seconds_ago, "most": most})
+        return dict(rows)

@@ -1,0 +1,122 @@
+"""Feeds behind Pushpin: what is in the table is answered here, and Pushpin holds the line for what comes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from io import BytesIO
+from typing import Any
+from urllib.parse import quote
+
+from django.conf import settings
+from django.core.exceptions import TooManyFieldsSent
+from rest_framework.exceptions import APIException
+
+from access.services import sign_ticket
+from access.tickets import Shown, opening, take
+from common.api.requests import Utf8Request
+from common.database.server import database_now
+from executions.engine.domain.errors import EngineError, Unavailable
+from executions.progress import sse
+from executions.progress.authorization import Admission, admit_to_feed
+from executions.progress.consumer import STREAM_HEADERS, Answer, Receive, Send, StreamConsumer, let_in
+from executions.progress.hub import Streams
+from executions.progress.pushpin import requests
+from executions.progress.sse import Message
+
+BODY_BYTES = 64_000  # of a first answer that Pushpin is to hold; it takes less than 100,000
+LINK_BYTES = 1_000_000  # of what a client lacks that is held; who lacks more comes back
+SETTLE_SECONDS = 0.1  # for events that were just read to get to Pushpin through the relay
+TICKET_ROUND_SECONDS = 60  # clients of one user share tickets, and so the requests that Pushpin makes for them
+_SPREAD = 0.618  # of users over that fifth of the maximum age in which streams end, evenly
+
+
+class HeldFeeds:
+    """Answers requests that came through Pushpin; all others go to `direct`, and so do those that cannot be held.
+
+    These ask for some types of events only, or for more past events than go into one answer.
+    """
+
+    def __init__(self, direct: StreamConsumer, *, streams: Streams, request_id: Callable[[str | None], str]) -> None:
+        self._direct = direct
+        self._streams = streams
+        self._request_id = request_id
+
+    async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        passed_on = requests.passed_on(scope, ticket=take(scope))
+        request = Utf8Request(scope, BytesIO())
+        if passed_on is None or _is_for_types(request):
+            await self._direct(scope, receive, send)
+            return
+        request_id = self._request_id(request.headers.get("X-Request-ID"))
+        request.request_id = request_id  # type: ignore[attr-defined]
+        answer = Answer(request_id, send)
+        wanted = partial(_let_in, request, passed_on.ticket, **scope["url_route"]["kwargs"])
+        try:
+            admission, ticket = await let_in(request, wanted)
+            limit = LINK_BYTES if passed_on.is_link else BODY_BYTES
+            messages, whole = await self._streams.page_of_feed(
+                admission.channel, after=admission.after, limit_bytes=limit
+            )
+        except (APIException, EngineError) as error:
+            await _refuse(answer, error, None if passed_on.is_link else request)
+            return
+        body = b"".join(message.payload for message in messages)
+        if passed_on.is_link:
+            text = str(passed_on.ticket.text)
+            await _catch_up(answer, body, _headers(request, admission, ticket=text, messages=messages) if whole else ())
+        elif whole and len(body) <= BODY_BYTES:
+            position = admission.after if admission.is_new else None
+            await answer.start(200, (*STREAM_HEADERS, *_headers(request, admission, ticket=ticket, messages=messages)))
+            await answer.end(sse.opening(retry_ms=settings.STREAM_RETRY_MS, position=position) + body)
+        else:
+            await self._direct(scope, receive, send)
+
+
+def _is_for_types(request: Utf8Request) -> bool:
+    """Return whether a client wants some types of events alone; also for a query that is refused."""
+    try:
+        return "types" in request.GET
+    except TooManyFieldsSent:
+        return True
+
+
+def _let_in(request: Utf8Request, ticket: Shown, **route: str) -> tuple[Admission, str]:
+    """Return what a client is let in to, and a ticket with which Pushpin asks again on its behalf."""
+    admission = admit_to_feed(request, ticket, **route)
+    age = settings.STREAM_MAX_AGE_SECONDS * (1.0 - 0.2 * (admission.grant.credential.user_id * _SPREAD % 1.0))
+    ends_at = (database_now() + timedelta(seconds=age)).timestamp()
+    rounded = datetime.fromtimestamp(-(-ends_at // TICKET_ROUND_SECONDS) * TICKET_ROUND_SECONDS, UTC)
+    opens = opening("scope", admission.channel)
+    return admission, sign_ticket(credential=admission.grant.credential, opens=opens, expires_at=rounded)
+
+
+def _headers(
+    request: Utf8Request, admission: Admission, *, ticket: str, messages: list[Message]
+) -> list[tuple[str, str]]:
+    after = messages[-1].number if messages else admission.after
+    return requests.hold(admission.channel, after=after, path=quote(request.path), ticket=ticket)
+
+
+async def _catch_up(answer: Answer, body: bytes, headers: list[tuple[str, str]] | tuple[()]) -> None:
+    """Give Pushpin what a client lacks. Without headers that is not all, and Pushpin ends it: the client comes back."""
+    if body:
+        # If the relay is behind what was read here, its next event does not follow, and Pushpin asks again.
+        await asyncio.sleep(SETTLE_SECONDS)
+    await answer.start(200, (*STREAM_HEADERS, *headers))
+    await answer.end(body)
+
+
+async def _refuse(answer: Answer, error: Exception, request: Utf8Request | None) -> None:
+    """Tell the client, or have Pushpin end what it holds (None): the client comes back, and is told then."""
+    if request is not None:
+        await answer.refuse(error, request)
+    elif isinstance(error, Unavailable):
+        await answer.start(503)  # Pushpin tries again
+        await answer.end()
+    else:
+        await answer.start(200, STREAM_HEADERS)
+        await answer.end()

@@ -1,0 +1,91 @@
+"""The inbox: what waits for people, over all executions that they may see."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import Q, QuerySet
+
+from access.selectors import Person, visible_scopes
+from common.names import spellings
+from documents import selectors as documents
+from executions import models
+from executions.engine.domain.clarification import ClarificationRound
+from executions.engine.domain.states import ExecutionStatus, StepStatus, WaitingOn
+
+COUNTED = 101  # of each kind; more are as many
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenClarification:
+    """A step that waits for answers, and what it asks."""
+
+    step: models.ExecutionStep
+    round: ClarificationRound
+
+
+def open_clarifications(
+    *, user: Person, workflow_id: str | None = None, scope_type: str | None = None, scope_id: str | None = None
+) -> QuerySet[models.ExecutionStep]:
+    """Return the steps that wait for answers, in executions that the user may see."""
+    wanted = {
+        "execution__workflow_id": workflow_id,
+        "execution__scope__type": scope_type,
+        "execution__scope__key__in": None if scope_id is None else spellings(scope_id),
+    }
+    given = {name: value for name, value in wanted.items() if value is not None}
+    rows = models.ExecutionStep.objects.select_related("execution__scope").defer("execution__input")
+    return rows.filter(asked_at__isnull=False, execution__scope__in=visible_scopes(user), **given)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inbox:
+    """What waits for people: documents for a decision, with their titles, and executions for a bigger budget.
+
+    The list of each holds the oldest ones; `count` is of all, open questions too, and stops at `COUNTED` of each kind.
+    """
+
+    decisions: list[tuple[models.ExecutionStep, str]]
+    budgets: list[models.Execution]
+    count: int
+
+
+def inbox(user: Person) -> Inbox:
+    """Return what waits for people in executions that the user may see."""
+    decisions, budgets = list(_open_decisions(user)[:COUNTED]), list(_short_of_budget(user)[:COUNTED])
+    pairs = [(row.document_id, row.document_version) for row in decisions]
+    titles = documents.titles((each, number) for each, number in pairs if each is not None and number is not None)
+    named = [(row, titles.get(pair, "")) for row, pair in zip(decisions, pairs, strict=True)]  # type: ignore[arg-type]
+    asked = open_clarifications(user=user)[:COUNTED].count()
+    return Inbox(decisions=named, budgets=budgets, count=asked + len(decisions) + len(budgets))
+
+
+def count_waiting(user: Person) -> int:
+    """Return how many questions, decisions and budgets wait for people; of each kind `COUNTED` at most."""
+    kinds: tuple[QuerySet[Any], ...] = (open_clarifications(user=user), _open_decisions(user), _short_of_budget(user))
+    return sum(rows[:COUNTED].count() for rows in kinds)
+
+
+def _open_decisions(user: Person) -> QuerySet[models.ExecutionStep]:
+    """Return the steps whose document waits for a decision, those of the oldest executions first."""
+    open_now = Q(execution__status=ExecutionStatus.WAITING.value) | Q(
+        execution__status__in=[ExecutionStatus.PENDING.value, ExecutionStatus.RUNNING.value]
+    )
+    rows = models.ExecutionStep.objects.select_related("execution__scope").defer("execution__input")
+    rows = rows.filter(open_now, execution__scope__in=visible_scopes(user))
+    waiting = rows.filter(status=StepStatus.WAITING.value, asked_at=None, resume_at=None)
+    return waiting.order_by("execution__created_at", "execution_id", "position", "place", "id")
+
+
+def _short_of_budget(user: Person) -> QuerySet[models.Execution]:
+    """Return the executions that wait for a bigger budget, oldest first."""
+    rows = models.Execution.objects.select_related("scope").defer("input").filter(scope__in=visible_scopes(user))
+    short = rows.filter(status=ExecutionStatus.WAITING.value, waiting_on__contains=[WaitingOn.BUDGET.value])
+    return short.order_by("created_at", "id")
+
+
+def described(rows: Iterable[models.ExecutionStep]) -> list[OpenClarification]:
+    """Return steps that wait for answers with what they ask."""
+    return [OpenClarification(step=row, round=ClarificationRound.model_validate(row.rounds[-1])) for row in rows]

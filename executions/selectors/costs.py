@@ -1,0 +1,176 @@
+"""What executions cost and how workflows fare: reads over the ledger and the rows of executions."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+from decimal import Decimal
+from itertools import groupby
+from typing import Any
+from uuid import UUID
+
+from django.db.models import Case, Count, F, QuerySet, Sum, Value, When
+from django.db.models.functions import Coalesce
+
+from access.selectors import Person
+from executions.engine.domain.events import EventType
+from executions.engine.domain.states import CallKind, ExecutionStatus
+from executions.selectors import executions as selectors
+from telemetry import selectors as telemetry
+from telemetry.percentiles import Percentile
+from workflows import selectors as workflows
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptCosts:
+    """The calls of one attempt of a step, oldest first."""
+
+    attempt: int
+    calls: list[Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepCosts:
+    """What one step cost."""
+
+    step_id: str
+    totals: telemetry.Totals
+    attempts: list[AttemptCosts]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExecutionCosts:
+    """What an execution cost: the whole, which is the sum of its steps, and each step."""
+
+    execution_id: UUID
+    status: str
+    total: telemetry.Totals
+    estimated_unknown_cost_usd: Decimal | None  # at most, of the calls that ended and whose cost is not known
+    steps: list[StepCosts]
+
+
+def execution_costs(*, user: Person, execution_id: UUID) -> ExecutionCosts:
+    """Return what an execution cost so far, every call of it.
+
+    Raises:
+        NotFound: there is no such execution, or none that the user may see.
+    """
+    execution = selectors.execution(user=user, execution_id=execution_id)
+    step_ids = selectors.steps(user=user, execution_id=execution_id).values_list("step_id", flat=True)
+    calls = defaultdict(list)
+    for call in telemetry.calls_of(execution_id):
+        calls[call.step_id].append(call)
+    steps = [_step_costs(step_id, calls[step_id]) for step_id in step_ids]
+    return ExecutionCosts(
+        execution_id=execution.id,
+        status=execution.status,
+        total=telemetry.merged(step.totals for step in steps),
+        estimated_unknown_cost_usd=telemetry.estimate(call for made in calls.values() for call in made),
+        steps=steps,
+    )
+
+
+def _step_costs(step_id: str, calls: Iterable[Any]) -> StepCosts:
+    by_attempt = groupby(sorted(calls, key=lambda call: call.attempt), key=lambda call: call.attempt)
+    attempts = [AttemptCosts(attempt=number, calls=list(made)) for number, made in by_attempt]
+    totals = telemetry.merged(telemetry.total_of_call(call) for each in attempts for call in each.calls)
+    return StepCosts(step_id=step_id, totals=totals, attempts=attempts)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Percentiles:
+    """The middle and the high end of some values; None when there are none."""
+
+    p50: Any
+    p95: Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkflowStats:
+    """How the executions of a workflow fare, over those that the reader may see."""
+
+    workflow_id: str
+    executions: int
+    by_status: dict[str, int]
+    success_rate: float | None
+    remediation_rate: float | None
+    duration_seconds: Percentiles
+    waiting_seconds: Percentiles
+    running_seconds: Percentiles
+    cost_usd: Percentiles
+    totals: telemetry.Totals
+
+
+def workflow_stats(*, user: Person, workflow_id: str) -> WorkflowStats:
+    """Return how the executions of a workflow fare, dry runs left out.
+
+    Raises:
+        NotFound: there is no such workflow.
+    """
+    workflows.current(workflow_id)
+    rows = selectors.executions(user=user, workflow_id=workflow_id, dry_run=False)
+    calls = telemetry.calls_of_workflow(user=user, workflow_id=workflow_id)
+    counts = dict(rows.order_by().values_list("status").annotate(number=Count("id")))
+    by_status = {status.value: counts.get(status.value, 0) for status in ExecutionStatus}
+    completed, failed = by_status[ExecutionStatus.COMPLETED], by_status[ExecutionStatus.FAILED]
+    return WorkflowStats(
+        workflow_id=workflow_id,
+        executions=sum(by_status.values()),
+        by_status=by_status,
+        success_rate=_share(completed, completed + failed),
+        remediation_rate=_share(_steps(calls.filter(kind=CallKind.REMEDIATE.value)), _steps(calls)),
+        **_durations(rows.filter(status=ExecutionStatus.COMPLETED.value)),
+        cost_usd=_cost_percentiles(calls),
+        totals=telemetry.totals(calls),
+    )
+
+
+def _share(part: int, whole: int) -> float | None:
+    return part / whole if whole else None
+
+
+def _steps(calls: QuerySet[Any]) -> int:
+    return calls.order_by().values("execution_id", "step_id").distinct().count()
+
+
+def _durations(rows: QuerySet[Any]) -> dict[str, Percentiles]:
+    """Return how long executions took from acceptance to end, and how much of it they waited and ran.
+
+    A wait adds the rest of the execution's life, and its end takes off what was left then: so no pairing is needed.
+    What pruned events told is noted in `waited`.
+    """
+    waits = Case(
+        When(events__event_type=EventType.EXECUTION_WAITING.value, then=F("finished_at") - F("events__timestamp")),
+        When(events__event_type=EventType.EXECUTION_RESUMED.value, then=F("events__timestamp") - F("finished_at")),
+    )
+    timed = rows.order_by().annotate(
+        waiting=F("waited") + Coalesce(Sum(waits), Value(timedelta())),
+        duration=F("finished_at") - F("created_at"),
+    )
+    timed = timed.annotate(running=F("finished_at") - F("started_at") - F("waiting"))
+    found = timed.aggregate(
+        **{
+            f"{name}_{percent}": Percentile(name, fraction=percent / 100)
+            for name in ("duration", "waiting", "running")
+            for percent in (50, 95)
+        }
+    )
+    seconds = {key: None if value is None else value.total_seconds() for key, value in found.items()}
+    return {
+        f"{name}_seconds": Percentiles(p50=seconds[f"{name}_50"], p95=seconds[f"{name}_95"])
+        for name in ("duration", "waiting", "running")
+    }
+
+
+def _cost_percentiles(calls: QuerySet[Any]) -> Percentiles:
+    """Return the cost per execution, over those whose whole cost is known."""
+    per_execution = (
+        calls.order_by()
+        .values("execution_id")
+        .annotate(cost=Sum("cost_usd", default=Decimal(0)), unknown=telemetry.WITHOUT_PRICE)
+        .filter(unknown=0)
+    )
+    found = per_execution.aggregate(p50=Percentile("cost", fraction=0.5), p95=Percentile("cost", fraction=0.95))
+    return Percentiles(p50=found["p50"], p95=found["p95"])

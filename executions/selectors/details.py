@@ -1,0 +1,93 @@
+"""An execution as clients are told of it: with its progress, and what it has cost so far."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from django.db.models import Count, Q, QuerySet
+
+from common.database.joint_queries import Question
+from common.database.server import database_now
+from executions import models
+from executions.engine.domain.execution import Execution
+from executions.engine.domain.states import StepStatus
+from executions.selectors.budget_usage import BudgetUse, spent_of, uses
+from telemetry import selectors as telemetry
+
+REHEARSAL = "rehearsal"  # the provider of models that cost nothing and need no network
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExecutionDetails:
+    """An execution with its progress and what it has cost so far."""
+
+    execution: models.Execution | Execution  # the row, or the engine's value just stored
+    workflow_version: int
+    done_steps: int
+    total_steps: int
+    failure_code: str
+    failure_message: str
+    spent: telemetry.Totals
+    rehearsal: bool  # the model that only rehearses has worked on it
+
+    use: BudgetUse | None  # of its budget; None: it has none
+
+
+class Facts:
+    """What is told of executions besides their rows."""
+
+    def __init__(self, execution_ids: Collection[UUID], *, limited: Collection[UUID]) -> None:
+        """Prepare the questions; those `limited` may have a budget. Without executions there is nothing to ask."""
+        steps = models.ExecutionStep.objects.filter(execution_id__in=execution_ids).values_list("execution_id")
+        done = Count("id", filter=Q(status=StepStatus.COMPLETED.value))
+        self._counts = steps.annotate(done=done, total=Count("id")).order_by("execution_id")
+        self._sums = telemetry.sums_of(execution_ids)
+        self._models = telemetry.models_asked(execution_ids)
+        self._spent = spent_of(limited)
+        self.questions: list[QuerySet[Any, Any] | Question] = [self._counts, self._sums, self._models]
+        if limited:
+            self.questions.append(self._spent)
+
+    def of(self, rows: Sequence[models.Execution]) -> list[ExecutionDetails]:
+        """Return executions with what was found about them."""
+        counts = {execution_id: (done, total) for execution_id, done, total in self._counts}
+        return [
+            ExecutionDetails(
+                execution=row,
+                workflow_version=row.workflow_version.version,
+                done_steps=counts[row.id][0],
+                total_steps=counts[row.id][1],
+                failure_code=row.failure_code,
+                failure_message=row.failure_message,
+                **costs,
+            )
+            for row, costs in zip(rows, self._costs(rows), strict=True)
+        ]
+
+    def of_value(self, value: Execution) -> ExecutionDetails:
+        """Return an execution, whose steps are known, with what was found about it."""
+        [costs] = self._costs([value])
+        return ExecutionDetails(
+            execution=value,
+            workflow_version=value.workflow_version,
+            done_steps=value.done_steps,
+            total_steps=len(value.steps),
+            failure_code=value.failure.code if value.failure else "",
+            failure_message=value.failure.message if value.failure else "",
+            **costs,
+        )
+
+    def _costs(self, executions: Sequence[models.Execution | Execution]) -> list[dict[str, Any]]:
+        spent, providers = telemetry.totals_by_execution(self._sums), telemetry.providers_of(self._models)
+        near = uses(executions, self._spent.rows, now=database_now())
+        return [
+            {
+                "spent": spent.get(each.id, telemetry.Totals()),
+                "rehearsal": REHEARSAL in providers.get(each.id, ()),
+                "use": near.get(each.id),
+            }
+            for each in executions
+        ]

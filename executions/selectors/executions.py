@@ -1,0 +1,262 @@
+"""What screens and clients read of executions. Whoever asks sees the executions of their own scopes only."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import reduce
+from operator import or_
+from uuid import UUID
+
+from django.db.models import Max, Q, QuerySet
+
+from access.selectors import Person, root_scope, visible_scopes
+from common.database.joint_queries import ask_together
+from common.names import spellings
+from documents import selectors as documents
+from executions import models
+from executions.engine.domain.acceptance import AcceptanceDecision
+from executions.engine.domain.clarification import ClarificationRound
+from executions.engine.domain.errors import NotFound
+from executions.engine.domain.events import ProgressEvent
+from executions.engine.domain.execution import Execution, ScopeRef, slug_of
+from executions.engine.domain.states import ENDED, StepStatus
+from executions.selectors.details import ExecutionDetails, Facts
+from telemetry import selectors as telemetry
+from workflows import repository as workflows
+from workflows.definitions.definition import AcceptancePolicy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepDetails:
+    """A step with the title of its document and its newest questions."""
+
+    step: models.ExecutionStep
+    title: str
+    round: ClarificationRound | None
+    acceptance: AcceptancePolicy | None  # None: nobody has to accept its document
+    parked_because: str | None  # how its last call failed; None: it is not parked
+
+    @property
+    def earlier_rounds(self) -> list[ClarificationRound]:
+        """The rounds before the newest, oldest first."""
+        return [ClarificationRound.model_validate(each) for each in self.step.rounds[:-1]]
+
+    @property
+    def decisions(self) -> list[AcceptanceDecision]:
+        """What was decided about versions of its document, oldest first."""
+        return [AcceptanceDecision.model_validate(each) for each in self.step.decisions]
+
+    @property
+    def parked_until(self) -> datetime | None:
+        """When it goes on by itself; None: it is not parked."""
+        return self.step.resume_at if _is_parked(self.step) else None
+
+    @property
+    def needs_decision(self) -> bool:
+        """Whether its document waits for a person."""
+        asks = self.round is not None and self.round.answered_at is None
+        return self.step.status == StepStatus.WAITING.value and self.step.resume_at is None and not asks
+
+    @property
+    def scope(self) -> ScopeRef:
+        """Where its document lives."""
+        row = self.step.scope or self.step.execution.scope
+        return ScopeRef(id=row.id, type=row.type, key=row.key)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Log:
+    """The log of an execution, as a client is let in to follow it."""
+
+    execution_id: UUID
+    root_id: UUID  # of the root scope: roles count there
+    oldest: int  # number of the oldest event that is kept
+    last: int  # number of the newest event
+    ended: bool  # no more events come, unless somebody retries it
+
+
+def executions(
+    *,
+    user: Person,
+    status: Sequence[str] = (),
+    workflow_id: str | None = None,
+    scope_type: str | None = None,
+    scope_id: str | None = None,
+    tag: str | None = None,
+    waiting_on: str | None = None,
+    dry_run: bool | None = None,
+    created_after: datetime | None = None,
+    created_before: datetime | None = None,
+) -> QuerySet[models.Execution]:
+    """Return the executions that the user may see; `created_after` is inclusive, `created_before` is not."""
+    wanted = {
+        "status__in": list(status) or None,
+        "workflow_id": workflow_id,
+        "scope__type": scope_type,
+        "scope__key__in": None if scope_id is None else spellings(scope_id),
+        "waiting_on__contains": None if waiting_on is None else [waiting_on],
+        "script__isnull": None if dry_run is None else not dry_run,
+        "created_at__gte": created_after,
+        "created_at__lt": created_before,
+    }
+    rows = models.Execution.objects.select_related("workflow_version", "scope").defer("workflow_version__definition")
+    tagged = Q() if tag is None else reduce(or_, [Q(tags__contains=[each]) for each in spellings(tag)])
+    return rows.filter(tagged, scope__in=visible_scopes(user), **{k: v for k, v in wanted.items() if v is not None})
+
+
+def execution(*, user: Person, execution_id: UUID) -> models.Execution:
+    """Return one execution.
+
+    Raises:
+        NotFound: there is none, or none that the user may see.
+    """
+    row = executions(user=user).filter(id=execution_id).first()
+    if row is None:
+        raise NotFound("There is no such execution.")
+    return row
+
+
+def details(*, user: Person, execution_id: UUID) -> ExecutionDetails:
+    """Return one execution with its progress and cost, asked together.
+
+    Raises:
+        NotFound: there is none, or none that the user may see.
+    """
+    rows = executions(user=user).filter(id=execution_id)
+    facts = Facts([execution_id], limited=[execution_id])
+    ask_together(rows, *facts.questions)
+    if not (found := list(rows)):
+        raise NotFound("There is no such execution.")
+    return facts.of(found)[0]
+
+
+def described(rows: Iterable[models.Execution]) -> list[ExecutionDetails]:
+    """Return executions with their progress and cost, asked together for all of them."""
+    page = list(rows)
+    facts = Facts([row.id for row in page], limited=[row.id for row in page if row.budget is not None])
+    if page:
+        ask_together(*facts.questions)
+    return facts.of(page)
+
+
+def described_value(value: Execution) -> ExecutionDetails:
+    """Return an execution as it was just stored, with its progress and cost. A new one has no calls."""
+    ids = [] if value.version == 1 else [value.id]
+    facts = Facts(ids, limited=ids if value.budget is not None else [])
+    if ids:
+        ask_together(*facts.questions)
+    return facts.of_value(value)
+
+
+def steps(*, user: Person, execution_id: UUID) -> QuerySet[models.ExecutionStep]:
+    """Return the steps of an execution, in order of definition.
+
+    Raises:
+        NotFound: there is no such execution, or none that the user may see.
+    """
+    rows = models.ExecutionStep.objects.filter(execution=execution(user=user, execution_id=execution_id))
+    rows = rows.select_related("scope", "execution__scope", "execution__workflow_version")
+    return rows.defer("execution__workflow_version__definition").order_by("position", "place", "id")
+
+
+def described_steps(rows: Iterable[models.ExecutionStep]) -> list[StepDetails]:
+    """Return steps with the titles of their documents and why they are parked: two queries for all of them."""
+    page = list(rows)
+    reasons = telemetry.newest_errors((row.execution_id, row.step_id) for row in page if _is_parked(row))
+    policies = {row.execution_id: _policies(row.execution) for row in {row.execution_id: row for row in page}.values()}
+    made = [(row.document_id, row.document_version) for row in page]
+    titles = documents.titles((each, number) for each, number in made if each is not None and number is not None)
+    return [
+        StepDetails(
+            step=row,
+            title=titles.get(pair, ""),  # type: ignore[arg-type]
+            round=ClarificationRound.model_validate(row.rounds[-1]) if row.rounds else None,
+            acceptance=policies[row.execution_id].get(slug_of(row.step_id)),
+            parked_because=reasons.get((row.execution_id, row.step_id)),
+        )
+        for row, pair in zip(page, made, strict=True)
+    ]
+
+
+def _is_parked(row: models.ExecutionStep) -> bool:
+    return row.resume_at is not None and not row.short_of
+
+
+def _policies(row: models.Execution) -> dict[str, AcceptancePolicy | None]:
+    definition = workflows.get_definition(row.workflow_id, row.workflow_version.version)
+    return {step.id: step.decision for step in definition.steps}
+
+
+def events(
+    *, user: Person, execution_id: UUID, after: int = 0, types: Collection[str] | None = None
+) -> QuerySet[models.ExecutionEvent]:
+    """Return the log of an execution after an event's number, all of it that is kept or some types alone.
+
+    Raises:
+        NotFound: there is no such execution, or none that the user may see.
+    """
+    row = execution(user=user, execution_id=execution_id)
+    rows = models.ExecutionEvent.objects.filter(execution=row, sequence__gt=after)
+    return (rows if types is None else rows.filter(event_type__in=types)).order_by("sequence", "id")
+
+
+def log_of(*, user: Person, execution_id: UUID) -> Log:
+    """Return which events an execution has.
+
+    Raises:
+        NotFound: there is no such execution, or none that the user may see.
+    """
+    columns = ("scope__root_id", "scope_id", "oldest_sequence", "last_sequence", "status")
+    found = executions(user=user).filter(id=execution_id).values_list(*columns).first()
+    if found is None:
+        raise NotFound("There is no such execution.")
+    root_id, scope_id, oldest, last, status = found
+    return Log(execution_id=execution_id, root_id=root_id or scope_id, oldest=oldest, last=last, ended=status in ENDED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeedExtent:
+    """The feed of a root scope, as a client is let in to follow it."""
+
+    root_id: UUID
+    last: int  # number of the newest event
+
+
+def feed_of(*, user: Person, scope_type: str, scope_key: str) -> FeedExtent:
+    """Return how far the feed of a root scope goes.
+
+    Raises:
+        NotFound: there is no such scope, or none that the user may see.
+    """
+    scope = root_scope(user, scope_type=scope_type, scope_key=scope_key)
+    if scope is None:
+        raise NotFound("There is no such scope.")
+    last = models.Feed.objects.filter(scope=scope).values_list("last", flat=True).first()
+    return FeedExtent(root_id=scope.id, last=last or 0)
+
+
+def nothing_follows(log: Log, *, after: int, types: Collection[str] | None = None) -> bool:
+    """Return whether no event, or none of these types, comes or came after this one."""
+    if not log.ended or after + 1 < log.oldest:
+        return False  # that some are pruned has to be told
+    rows = models.ExecutionEvent.objects.filter(execution_id=log.execution_id, sequence__gt=after)
+    return after >= log.last or (types is not None and not rows.filter(event_type__in=types).exists())
+
+
+def progress_event(row: models.ExecutionEvent) -> ProgressEvent:
+    """Return a line of the log as the engine's value."""
+    return ProgressEvent(
+        execution_id=row.execution_id,
+        sequence=row.sequence,
+        event_type=row.event_type,
+        step_id=row.step_id,
+        data=row.data,
+        timestamp=row.timestamp,
+    )
+
+
+def newest_heartbeat() -> datetime | None:
+    """Return when a worker was last heard of; None when there is none."""
+    return models.Runner.objects.aggregate(newest=Max("heartbeat_at"))["newest"]

@@ -1,0 +1,55 @@
+"""What people do about budgets."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.contrib.auth.models import User
+from django.db import transaction
+
+from access.selectors import Role
+from executions.engine.domain.execution import Execution
+from executions.engine.transitions import budgets, core
+from executions.queue.jobs import enqueue_advance
+from executions.services.locking import apply, hold
+from workflows.definitions.budget import Budget
+
+
+def with_limits(budget: Budget | None, limits: Mapping[str, Any] | None) -> Budget | None:
+    """Return a budget with some of its limits in place of what it had; None when nothing is limited then."""
+    known = {} if budget is None else budget.model_dump()
+    merged = Budget(**{**known, **(limits or {})})
+    return merged if merged.has_limits else None
+
+
+@transaction.atomic
+def change_budget(
+    *,
+    user: User,
+    execution_id: UUID,
+    limits: Mapping[str, Any],
+    now: datetime,
+    expected_versions: Collection[int] | None = None,
+) -> Execution:
+    """Give an execution other limits, those that are named; null takes one away. What waits for a budget tries again.
+
+    Raises:
+        NotFound: there is no such execution, or none that the user may see.
+        Forbidden: the user's role does not reach.
+        IllegalTransition: it has ended.
+        VersionConflict: the present version is none of `expected_versions`.
+    """
+    current = hold(user, execution_id, Role.OPERATOR, expected_versions=expected_versions)
+    budget, by = with_limits(current.budget, limits), user.get_username()
+    if budget == current.budget and not current.ended:
+        return current
+
+    def decide(execution: Execution, context: core.Context) -> core.Change:
+        return budgets.change_budget(execution, budget, changed_by=by, context=context)
+
+    stored = apply(execution_id, decide, now)
+    enqueue_advance(execution_id)
+    return stored

@@ -1,0 +1,110 @@
+"""One action for many executions: each is decided by itself, and what was decided is stored together."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+from django.contrib.auth.models import User
+from django.db import transaction
+from rest_framework import exceptions
+
+from access import selectors as access
+from access.errors import Forbidden
+from access.selectors import Role
+from executions.engine.domain.errors import EngineError, NotFound
+from executions.engine.domain.execution import Execution
+from executions.engine.domain.states import ExecutionStatus
+from executions.engine.ports import Transition
+from executions.engine.transitions import core, retry
+from executions.engine.transitions.core import Decide
+from executions.persistence import repositories
+from executions.persistence.journal.locked_batch import Batch
+from executions.queue.jobs import enqueue_advance
+from executions.services.executions import titles_of
+
+#: The execution as it is then, or why nothing was done about it.
+Outcome = Execution | EngineError | Forbidden
+
+
+class BulkAction(StrEnum):
+    """What may be done about many executions at once."""
+
+    CANCEL = "cancel"
+    RETRY = "retry"
+
+
+@transaction.atomic
+def act_on_many(
+    *, user: User, action: BulkAction, execution_ids: Collection[UUID], now: datetime
+) -> dict[UUID, Outcome]:
+    """Cancel or retry executions, each as by itself; one that is refused leaves the others as they are.
+
+    An execution that is cancelled already stays as it is. Rows are locked in order of their ids, before any is written.
+    """
+    found = repositories.lock_all(set(execution_ids), known={})
+    refusals = _refusals(user, {each.scope.id for each in found.values()})
+    outcomes: dict[UUID, Outcome] = {each: _no_execution() for each in execution_ids}
+    outcomes |= {each.id: refusals.get(each.scope.id) or each for each in found.values()}
+    wanted = {each: held for each, held in found.items() if outcomes[each] is held and not _is_done(action, held)}
+    decide = _decision(user, action, wanted.values())
+    transitions = [Transition(execution_id=each, epoch=None, decide=decide) for each in sorted(wanted)]
+    stored = Batch(transitions, now=now, known=found).commit()
+    for each, outcome in zip(sorted(wanted), stored, strict=True):
+        if not isinstance(outcome, Execution | EngineError):
+            raise outcome  # a bug: nothing of all this is stored
+        outcomes[each] = outcome
+        if action is BulkAction.RETRY and isinstance(outcome, Execution):
+            enqueue_advance(each)
+    return outcomes
+
+
+def require_all(user: User, execution_ids: Iterable[UUID]) -> None:
+    """Return if the user may still act on all of the executions.
+
+    Raises:
+        NotFound: there is no such execution any more, or none that the user may see.
+        Forbidden: the user's role does not reach.
+    """
+    wanted = set(execution_ids)
+    scopes = repositories.scopes_of(wanted)
+    if wanted - scopes.keys():
+        raise _no_execution()
+    for refusal in _refusals(user, set(scopes.values())).values():
+        raise refusal
+
+
+def _refusals(user: User, scope_ids: Collection[UUID]) -> dict[UUID, EngineError | Forbidden]:
+    """Return why the user may not act in scopes, for those where that is so."""
+    found: dict[UUID, EngineError | Forbidden] = {}
+    for scope_id in sorted(scope_ids):
+        try:
+            access.require_in(user, scope_id, Role.OPERATOR)
+        except exceptions.NotFound:
+            found[scope_id] = _no_execution()
+        except Forbidden as error:
+            found[scope_id] = error
+    return found
+
+
+def _no_execution() -> NotFound:
+    return NotFound("There is no such execution.")
+
+
+def _is_done(action: BulkAction, execution: Execution) -> bool:
+    return action is BulkAction.CANCEL and execution.status is ExecutionStatus.CANCELLED
+
+
+def _decision(user: User, action: BulkAction, executions: Iterable[Execution]) -> Decide:
+    if action is BulkAction.CANCEL:
+        return lambda execution, context: core.cancel(execution, context=context)
+    name, titles = user.get_username(), _titles(executions)
+    return lambda execution, context: retry.retry(
+        execution, from_step=None, requested_by=name, titles=titles, context=context
+    )
+
+
+def _titles(executions: Iterable[Execution]) -> Mapping[UUID, str]:
+    return titles_of(step for execution in executions for step in execution.steps.values() if retry.undecided(step))

@@ -1,0 +1,120 @@
+"""Estimates: what a workflow would take on a brief, without starting anything."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from uuid import UUID
+
+from access import selectors as access
+from access.selectors import Person
+from documents import repository as documents
+from executions.composition import ports
+from executions.engine.domain.execution import Brief
+from executions.engine.estimation import Basis, Past, Span, StepForecast, forecast, total, whole
+from executions.engine.prompting.json_text import pretty
+from executions.services.preflight import published, require_brief
+from telemetry.price_list import FREE_PROVIDERS
+from telemetry.pricing import prices
+from telemetry.usage_history import PastStep, past_of
+from workflows.definitions.definition import WorkflowDefinition
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimate:
+    """What an execution would take. The cost is None when a model has no known price."""
+
+    workflow_id: str
+    workflow_version: int
+    calls: Span
+    input_tokens: Span
+    output_tokens: Span
+    cost_usd: Span | None
+    known_cost_usd: Span  # of the steps whose models all have known prices
+    unpriced_models: list[str]
+    based_on_executions: int
+    steps: list[StepForecast]
+
+
+def estimate(
+    *,
+    user: Person,
+    workflow_id: str,
+    input: Brief | None = None,
+    scope_type: str | None = None,
+    scope_id: str | None = None,
+    workflow_version: int | None = None,
+    now: datetime,
+) -> Estimate:
+    """Return what a workflow would take on a brief. Writes nothing.
+
+    Raises:
+        NotFound: there is no such workflow or version.
+        Invalid: the workflow needs a brief, or takes none.
+    """
+    found = published(workflow_id, workflow_version)
+    definition, version = found.definition, found.version
+    require_brief(definition, input)
+    prices.refresh(older_than_seconds=prices.FRESH_SECONDS)
+    resolve = ports().models.resolve
+    models = {name: resolve(name) for step in definition.steps for name in step.model_names}
+    past = past_of(user=user, workflow_id=workflow_id, but=FREE_PROVIDERS)
+    steps = forecast(
+        Basis(
+            definition=definition,
+            brief=input,
+            models=models,
+            past={step: Past(**values) for step, values in past.items()},
+            scope_documents=_there(user, definition, scope_type=scope_type, scope_id=scope_id),
+            price=lambda model, sent, written, dearest: _price(model, sent, written, dearest=dearest, now=now),
+        )
+    )
+    return _whole(workflow_id, version, steps, now=now, executions=_executions(past))
+
+
+def _whole(workflow_id: str, version: int, steps: list[StepForecast], *, now: datetime, executions: int) -> Estimate:
+    asked = dict.fromkeys(model for step in steps for model in step.models)
+    return Estimate(
+        workflow_id=workflow_id,
+        workflow_version=version,
+        calls=whole(step.calls for step in steps),
+        input_tokens=whole(step.input_tokens for step in steps),
+        output_tokens=whole(step.output_tokens for step in steps),
+        cost_usd=total(step.cost_usd for step in steps),
+        known_cost_usd=whole(step.cost_usd for step in steps if step.cost_usd is not None),
+        unpriced_models=[model for model in asked if not prices.is_priced(model, at=now)],
+        based_on_executions=executions,
+        steps=steps,
+    )
+
+
+def _executions(past: Mapping[str, PastStep]) -> int:
+    return max((step["executions"] for step in past.values()), default=0)
+
+
+def _price(model: str, sent: int, written: int, *, dearest: bool, now: datetime) -> Decimal | None:
+    if dearest:
+        return prices.most(model, input_tokens=sent, output_tokens=written, at=now)
+    provider, _, name = model.partition(":")
+    return prices.price(
+        provider=provider,
+        model=name,
+        input_tokens=sent,
+        cache_read_input_tokens=0,
+        cache_write_input_tokens=0,
+        output_tokens=written,
+        at=now,
+    )
+
+
+def _there(
+    user: Person, definition: WorkflowDefinition, *, scope_type: str | None, scope_id: str | None
+) -> dict[str, int]:
+    """Return the bytes of the scope's documents that the workflow reads, of those that the user may see."""
+    scope = access.root_scope(user, scope_type=scope_type, scope_key=scope_id) if scope_type and scope_id else None
+    if scope is None:
+        return {}
+    heads = {kind: documents.head_of(UUID(str(scope.id)), kind) for kind in definition.scope_documents}
+    return {kind: len(pretty(head.content).encode()) for kind, head in heads.items() if head is not None}

@@ -1,0 +1,161 @@
+"""What people and clients do with executions."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.contrib.auth.models import User
+from django.db import transaction
+from pydantic import JsonValue
+from uuid_utils.compat import uuid7
+
+from access.selectors import Role
+from access.services import claim_root_scope
+from documents import selectors as documents_read
+from executions.engine.domain.copying import replace
+from executions.engine.domain.dry_run import Script
+from executions.engine.domain.execution import Brief, Execution, ScopeRef, Step
+from executions.engine.domain.states import ExecutionStatus
+from executions.engine.transitions import clarification, core, retry
+from executions.engine.transitions.planner import new_execution
+from executions.persistence.journal import journal
+from executions.queue.jobs import enqueue_advance
+from executions.services.budgets import with_limits
+from executions.services.locking import apply, hold
+from executions.services.preflight import ground, published, require_all
+
+logger = logging.getLogger(__name__)
+
+
+@transaction.atomic
+def start_execution(
+    *,
+    user: User,
+    workflow_id: str,
+    scope_type: str,
+    scope_id: str,
+    input: Brief | None = None,
+    workflow_version: int | None = None,
+    tags: Sequence[str] = (),
+    budget: Mapping[str, Any] | None = None,
+    script: Script | None = None,
+    now: datetime,
+) -> Execution:
+    """Accept an execution, with a `script` a dry run: its rows, its first event and its job are stored together.
+
+    Raises:
+        NotFound: there is no such workflow or version.
+        ScopeForbidden: the scope belongs to somebody else.
+        BudgetExceeded: the scope has spent what it may spend this month.
+        UnpricedModel: a step's model has no known price, and REQUIRE_PRICED is on.
+        Invalid: a brief is missing or not taken, a document that it starts from is missing, or a model's provider.
+    """
+    there = ground(user, (workflow_id, workflow_version), scope_type=scope_type, scope_key=scope_id, now=now)
+    wanted = published(workflow_id, workflow_version, versions=there.versions)
+    scope = claim_root_scope(user=user, scope_type=scope_type, scope_key=scope_id, there=there.scopes)
+    require_all(wanted.definition, scope.id, rooms=there.rooms, brief=input, script=script, now=now)
+    execution = new_execution(
+        wanted.definition,
+        execution_id=uuid7(),
+        workflow_version=wanted.version,
+        scope=ScopeRef(id=scope.id, type=scope.type, key=scope.key),
+        brief=input,
+        script=script,
+        now=now,
+    )
+    execution = replace(execution, requested_by=user.pk, requested_by_name=user.get_username(), tags=tuple(tags))
+    execution = replace(execution, budget=with_limits(wanted.definition.budget, budget))
+    stored = journal.create(core.create(execution), version_id=wanted.row_id)
+    enqueue_advance(stored.id)
+    return stored
+
+
+@transaction.atomic
+def submit_clarification(
+    *,
+    user: User,
+    execution_id: UUID,
+    step_id: str,
+    answers: Mapping[str, JsonValue],
+    now: datetime,
+    expected_versions: Collection[int] | None = None,
+) -> Execution:
+    """Answer a step's open questions, and let the execution go on. The same answers again change nothing.
+
+    Raises:
+        NotFound: there is no such execution or step, or none that the user may see.
+        Forbidden: the user's role does not reach.
+        InvalidAnswers: some answers do not fit; the questions stay open.
+        NotWaiting: nothing is asked, or somebody else has answered already.
+        VersionConflict: the present version is none of `expected_versions`.
+    """
+    current = hold(user, execution_id, Role.REVIEWER, expected_versions=expected_versions)
+    step = current.steps.get(step_id)
+    if step is not None and clarification.is_answered_so(step, answers):
+        return current
+
+    def decide(execution: Execution, context: core.Context) -> core.Change:
+        return clarification.answer(execution, step_id, answers, answered_by=user.get_username(), context=context)
+
+    stored = apply(execution_id, decide, now)
+    enqueue_advance(execution_id)
+    return stored
+
+
+@transaction.atomic
+def cancel_execution(
+    *, user: User, execution_id: UUID, now: datetime, expected_versions: Collection[int] | None = None
+) -> Execution:
+    """Stop an execution. One that is cancelled already stays as it is.
+
+    Raises:
+        NotFound: there is no such execution, or none that the user may see.
+        Forbidden: the user's role does not reach.
+        IllegalTransition: it has ended otherwise.
+        VersionConflict: the present version is none of `expected_versions`.
+    """
+    current = hold(user, execution_id, Role.OPERATOR, expected_versions=expected_versions)
+    if current.status is ExecutionStatus.CANCELLED:
+        return current
+    return apply(execution_id, lambda execution, context: core.cancel(execution, context=context), now)
+
+
+@transaction.atomic
+def retry_execution(
+    *,
+    user: User,
+    execution_id: UUID,
+    from_step: str | None = None,
+    now: datetime,
+    expected_versions: Collection[int] | None = None,
+) -> Execution:
+    """Let a failed or cancelled execution go on, from its failed steps or from an earlier one.
+
+    Raises:
+        NotFound: there is no such execution, or none that the user may see.
+        Forbidden: the user's role does not reach.
+        IllegalTransition: it has neither failed nor been cancelled.
+        Invalid: it has no such step.
+        VersionConflict: the present version is none of `expected_versions`.
+    """
+    held = hold(user, execution_id, Role.OPERATOR, expected_versions=expected_versions)
+    titles = titles_of(step for step in held.steps.values() if retry.undecided(step))
+
+    def decide(execution: Execution, context: core.Context) -> core.Change:
+        name = user.get_username()
+        return retry.retry(execution, from_step=from_step, requested_by=name, titles=titles, context=context)
+
+    stored = apply(execution_id, decide, now)
+    enqueue_advance(execution_id)
+    return stored
+
+
+def titles_of(steps: Iterable[Step]) -> dict[UUID, str]:
+    """Return the titles of the documents that steps have made, by the documents' ids."""
+    pairs = ((step.document_id, step.document_version) for step in steps)
+    found = documents_read.titles((each, number) for each, number in pairs if each is not None and number is not None)
+    return {document_id: title for (document_id, _), title in found.items()}

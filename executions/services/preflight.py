@@ -1,0 +1,216 @@
+"""What has to hold before an execution starts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.contrib.auth.models import User
+
+from access.selectors import named_root_scopes
+from common.database.joint_queries import ask_together
+from documents import repository as documents
+from executions.composition import ports
+from executions.engine.domain.answer_validation import question_faults
+from executions.engine.domain.dry_run import Script
+from executions.engine.domain.errors import BudgetExceeded, FieldError, Invalid, NotFound, UnpricedModel
+from executions.engine.domain.execution import Brief
+from telemetry.budgets import scope_budgets
+from telemetry.pricing import prices
+from workflows import repository as workflows
+from workflows.definitions.definition import BriefPolicy, WorkflowDefinition, pointer
+from workflows.selectors import no_step, no_version, no_workflow
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Published:
+    """A version of a workflow."""
+
+    definition: WorkflowDefinition
+    version: int
+    row_id: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ground:
+    """What a start is decided on, looked up together."""
+
+    versions: Iterable[tuple[int, int | None]]
+    scopes: Iterable[Any]  # as `named_root_scopes` has them
+    rooms: Iterable[tuple[UUID, Decimal]]  # as `scope_budgets.rooms` has them
+
+
+def ground(user: User, workflow: tuple[str, int | None], *, scope_type: str, scope_key: str, now: datetime) -> Ground:
+    """Look up what a start is decided on; whether it is there, and may be used, is not asked yet.
+
+    Args:
+        user: Who starts.
+        workflow: Its id, and the version; None: the current one.
+        scope_type: Type of the root scope.
+        scope_key: Name of the root scope.
+        now: The present moment.
+    """
+    scopes = named_root_scopes(user, scope_type=scope_type, scope_key=scope_key)
+    found = Ground(
+        versions=(versions := workflows.wanted_versions(*workflow)),
+        scopes=scopes,
+        rooms=(rooms := scope_budgets.rooms(scopes.order_by().values("id"), now=now)),
+    )
+    ask_together(versions, scopes, rooms)
+    return found
+
+
+def published(
+    workflow_id: str, version: int | None, *, versions: Iterable[tuple[int, int | None]] | None = None
+) -> Published:
+    """Return a workflow in a version, by default the current one.
+
+    Args:
+        workflow_id: The workflow.
+        version: Its version.
+        versions: What `wanted_versions` has found a moment ago; looked up if it is not given.
+
+    Raises:
+        NotFound: there is no such workflow or version.
+    """
+    for number, row_id in workflows.wanted_versions(workflow_id, version) if versions is None else versions:
+        if row_id is None:
+            raise NotFound(no_version(workflow_id, number))
+        definition = workflows.get_definition(workflow_id, number)
+        return Published(definition=definition, version=number, row_id=row_id)
+    raise NotFound(no_workflow(workflow_id))
+
+
+def require_brief(definition: WorkflowDefinition, brief: Brief | None) -> None:
+    """Refuse a brief that the workflow does not take, and a start without one that it needs.
+
+    Raises:
+        Invalid: the brief is missing, or not taken; with a pointer to `/input`.
+    """
+    if brief is None and definition.brief is BriefPolicy.REQUIRED:
+        raise _brief_error("required", f"The workflow {definition.id!r} needs a brief.")
+    if brief is not None and definition.brief is BriefPolicy.NONE:
+        raise _brief_error("not_allowed", f"The workflow {definition.id!r} takes no brief: leave it out.")
+
+
+def _brief_error(code: str, detail: str) -> Invalid:
+    return Invalid(detail, [FieldError(pointer="/input", code=code, detail=detail)])
+
+
+def require_all(
+    definition: WorkflowDefinition,
+    scope_id: UUID,
+    *,
+    rooms: Iterable[tuple[UUID, Decimal]],
+    brief: Brief | None,
+    script: Script | None,
+    now: datetime,
+) -> None:
+    """Refuse a start that cannot lead anywhere. What scopes have left of their month is in `rooms`.
+
+    Raises:
+        BudgetExceeded: the scope has spent its month, and not all models of the workflow are free.
+        UnpricedModel: a step's model has no known price, and REQUIRE_PRICED is on; with pointers to the steps.
+        Invalid: the brief is missing or not taken, a step names a model of no provider, the scope lacks a document that
+            the workflow starts from, or the workflow what the script speaks of.
+    """
+    require_brief(definition, brief)
+    if script is None:
+        _require_providers(definition)
+        if (room := dict(rooms).get(scope_id)) is not None:
+            _require_room(definition, room, now)
+        _require_prices(definition, now)
+    elif faults := list(_script_faults(script, definition)):
+        raise Invalid("The rehearsal cannot be as it is written.", faults)
+    _require_documents(definition, scope_id)
+
+
+def _require_providers(definition: WorkflowDefinition) -> None:
+    knows = ports().models.knows
+    unknown = [
+        FieldError(
+            pointer=pointer("steps", index),
+            code="unknown_provider",
+            detail=f"Step {definition.steps[index].id!r} may ask {model}, of a provider that nobody knows.",
+        )
+        for index, model in _models(definition)
+        if not knows(model)
+    ]
+    if unknown:
+        raise Invalid("A step could never ask its model.", unknown)
+
+
+def _require_room(definition: WorkflowDefinition, room: Decimal, now: datetime) -> None:
+    if room > 0:
+        return
+    prices.refresh(older_than_seconds=prices.FRESH_SECONDS)
+    if not all(prices.is_free(model, at=now) for _, model in _models(definition)):
+        raise BudgetExceeded
+
+
+def _require_prices(definition: WorkflowDefinition, now: datetime) -> None:
+    if not settings.REQUIRE_PRICED:
+        return
+    prices.refresh(older_than_seconds=prices.FRESH_SECONDS)
+    unpriced = [
+        FieldError(
+            pointer=pointer("steps", index),
+            code="unpriced_model",
+            detail=f"Step {definition.steps[index].id!r} may ask {model}, which has no known price.",
+        )
+        for index, model in _models(definition)
+        if not prices.is_priced(model, at=now)
+    ]
+    if unpriced:
+        raise UnpricedModel(unpriced)
+
+
+def _require_documents(definition: WorkflowDefinition, scope_id: UUID) -> None:
+    wanted = definition.scope_documents
+    there = documents.types_of(scope_id, wanted) if wanted else frozenset()
+    if missing := [kind for kind in wanted if kind not in there]:
+        detail = f"The scope needs these documents first: {', '.join(missing)}."
+        error = FieldError(pointer="/scope_id", code="missing_document", detail=detail)
+        raise Invalid("The workflow cannot start in this scope.", [error])
+
+
+def _models(definition: WorkflowDefinition) -> list[tuple[int, str]]:
+    """Return the place of each step with each `provider:model` that it may ask, each once."""
+    resolve = ports().models.resolve
+    return list(
+        dict.fromkeys(
+            (index, model)
+            for index, step in enumerate(definition.steps)
+            for name in step.model_names
+            for model in resolve(name)
+        )
+    )
+
+
+def _script_faults(script: Script, definition: WorkflowDefinition) -> Iterator[FieldError]:
+    """Yield what in a script the workflow has no place for."""
+    known = {step.id: step for step in definition.steps}
+    for name, each in script.steps.items():
+        where = ("rehearsal", "steps", name)
+        step = known.get(name)
+        if step is None:
+            yield FieldError(
+                pointer=pointer(*where), code="unknown_step", detail=no_step(definition.id, name, [*known])
+            )
+            continue
+        if each.ask and step.clarification is None:
+            yield FieldError(pointer=pointer(*where, "ask"), code="may_not_ask", detail="This step may not ask.")
+        elif step.clarification is not None and len(each.ask) > step.clarification.max_questions:
+            detail = f"This step may ask {step.clarification.max_questions} questions at once."
+            yield FieldError(pointer=pointer(*where, "ask"), code="too_many_questions", detail=detail)
+        if each.verdicts and step.review is None:
+            detail = "Nobody reviews this step."
+            yield FieldError(pointer=pointer(*where, "verdicts"), code="not_reviewed", detail=detail)
+        for fault in question_faults(each.ask):
+            place = fault.pointer.removeprefix("/questions")
+            yield fault.model_copy(update={"pointer": pointer(*where, "ask") + place})

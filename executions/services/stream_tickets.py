@@ -1,0 +1,47 @@
+"""Tickets for the streams of this room."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+from django.contrib.auth.models import User
+from knox.models import AuthToken
+
+from access.services import issue_ticket
+from access.tickets import opening
+from executions.selectors import executions
+
+
+def issue_execution_ticket(
+    *, user: User, execution_id: UUID, token: AuthToken | None, session_key: str | None, seconds: int, now: datetime
+) -> tuple[str, datetime]:
+    """Return a ticket for an execution's stream, and when it expires.
+
+    Raises:
+        NotFound: there is no such execution, or none that the user may see.
+        Forbidden: the caller has neither a token nor a session.
+    """
+    executions.execution(user=user, execution_id=execution_id)
+    opens = opening("execution", execution_id)
+    return issue_ticket(user=user, token=token, session_key=session_key, opens=opens, seconds=seconds, now=now)
+
+
+def issue_scope_ticket(
+    *,
+    user: User,
+    scope_type: str,
+    scope_key: str,
+    token: AuthToken | None,
+    session_key: str | None,
+    seconds: int,
+    now: datetime,
+) -> tuple[str, datetime]:
+    """Return a ticket for the feed of a root scope, and when it expires.
+
+    Raises:
+        NotFound: there is no such scope, or none that the user may see.
+        Forbidden: the caller has neither a token nor a session.
+    """
+    opens = opening("scope", executions.feed_of(user=user, scope_type=scope_type, scope_key=scope_key).root_id)
+    return issue_ticket(user=user, token=token, session_key=session_key, opens=opens, seconds=seconds, now=now)

@@ -1,0 +1,88 @@
+"""Carrying executions on: what a job of the queue does."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from uuid import UUID
+
+from django.conf import settings
+
+from executions.composition import ports
+from executions.db_threads import in_thread, patiently
+from executions.engine.domain.errors import NotFound, Occupied, Unavailable
+from executions.engine.domain.execution import Execution
+from executions.engine.domain.states import ExecutionStatus
+from executions.engine.runtime.runner import ExecutionRunner
+from executions.queue.jobs import enqueue_advance
+from executions.worker import recovery
+from executions.worker.active_runs import supervise, watched
+from telemetry.pricing import prices
+from telemetry.rate_limits import store
+
+PRICES_SECONDS = 30.0  # that a run may not know of a price which somebody has set; a worker looks more often
+
+logger = logging.getLogger(__name__)
+
+
+async def advance_execution(*, execution_id: UUID, runner: str) -> None:
+    """Carry an execution on until nothing in it can go on. One that has nothing to run costs one look.
+
+    One that another worker runs is left to it: that worker sees for itself what has changed. While the database is
+    away this waits. Cancelled, it goes on all the same (`running.stop` ends it). One that is gone is left.
+    """
+    await supervise(execution_id, lambda: _advance(execution_id, runner))
+
+
+async def _know_prices_and_limits() -> None:
+    for known in (prices, store):
+        if not known.is_fresh(seconds=PRICES_SECONDS):
+            await patiently(known.refresh, older_than_seconds=PRICES_SECONDS)
+
+
+async def _advance(execution_id: UUID, runner: str) -> None:
+    """Carry an execution on; again, if the database has lost what this runner had done of it."""
+    try:
+        left = await _carry_on(execution_id, runner)
+        while left is not None and left.status is ExecutionStatus.RUNNING and left.runner == runner:
+            logger.warning("the database has lost a part of %s; it is run again from there", execution_id)
+            left = await _carry_on(execution_id, runner)
+    except NotFound:
+        logger.warning("%s is gone; the database has lost it, or it was removed", execution_id)
+
+
+async def _carry_on(execution_id: UUID, runner: str) -> Execution | None:
+    """Return the execution as its runner has left it; None when another worker runs it."""
+    running = ExecutionRunner(ports(), execution_id=execution_id, runner=runner)
+    silent = settings.RUNNER_SILENT_SECONDS
+    with watched(running, execution_id):
+        try:
+            await _know_prices_and_limits()
+            try:
+                return await running.run(take_over=False)
+            except Occupied:
+                if not await patiently(recovery.runs_elsewhere, execution_id, runner, silent_seconds=silent):
+                    return await running.run()
+            return None
+        except asyncio.CancelledError:
+            # This worker stops. What it handed back goes on at once elsewhere, not only after a sweep.
+            try:
+                await asyncio.shield(in_thread(enqueue_advance, execution_id))
+            except Unavailable:
+                logger.warning("the database is away; a sweep will find %s", execution_id)
+            raise
+
+
+async def execute_next_step(*, execution_id: UUID, runner: str) -> Execution:
+    """Run the next step of an execution that can go on, here and now, and hand the execution back.
+
+    `runner` is the name of a worker that beats: the sweep takes over from anybody else at once.
+
+    Raises:
+        NotFound: there is no such execution.
+        Unavailable: the database is away.
+    """
+    running = ExecutionRunner(ports(), execution_id=execution_id, runner=runner)
+    await _know_prices_and_limits()
+    with watched(running, execution_id):
+        return await running.step()

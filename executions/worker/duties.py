@@ -1,0 +1,98 @@
+"""What workers do now and then: wake what is due, resume what a budget has blocked, prune old logs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from decimal import Decimal
+from uuid import UUID
+
+from django.conf import settings
+from django.db import transaction
+
+from executions.db_threads import in_thread
+from executions.engine.domain.errors import NotFound, NotWaiting
+from executions.engine.transitions import backoff, budgets, clarification, core
+from executions.persistence import retention
+from executions.queue.jobs import enqueue_advance
+from executions.services.locking import apply
+from executions.worker import recovery
+from telemetry.budgets import scope_budgets
+
+PRUNED_AT_ONCE = 100  # executions whose logs are pruned in one transaction
+
+
+def resume_parked(*, now: datetime) -> int:
+    """Let the executions go on that are parked until now or earlier; return how many.
+
+    Raises:
+        Unavailable: the connection was lost; those done so far are.
+    """
+    return sum(_wake(execution_id, backoff.resume, now) for execution_id in recovery.due(now=now))
+
+
+def expire_questions(*, now: datetime) -> int:
+    """Do what has to happen with questions that nobody answered in time; return in how many executions.
+
+    Raises:
+        Unavailable: the connection was lost; those done so far are.
+    """
+    return sum(_wake(execution_id, clarification.expire, now) for execution_id in recovery.overdue(now=now))
+
+
+@transaction.atomic
+def _wake(execution_id: UUID, how: Callable[..., core.Change], now: datetime) -> bool:
+    try:
+        stored = apply(execution_id, lambda execution, context: how(execution, context=context), now)
+    except (NotWaiting, NotFound):
+        return False  # another worker or a person was quicker, or it has ended
+    if not stored.ended:
+        enqueue_advance(execution_id)
+    return True
+
+
+async def prune_events(*, now: datetime) -> int:
+    """Prune the logs of executions that ended over `EVENT_RETENTION_DAYS` ago; return of how many.
+
+    An execution that can go on by itself keeps its log, and every other one its last event.
+
+    Raises:
+        Unavailable: the database is away; what was pruned so far is.
+    """
+    if not settings.EVENT_RETENTION_DAYS:
+        return 0
+    before, pruned = now - timedelta(days=settings.EVENT_RETENTION_DAYS), 0
+    while batch := await in_thread(retention.prune, before=before, limit=PRUNED_AT_ONCE):
+        pruned += batch
+    return pruned
+
+
+def release_scopes(*, now: datetime) -> int:
+    """Let the executions go on whose scopes have room again for what they wait to spend; return how many.
+
+    A month has begun, the scope's budget was raised or taken away, or calls have used less than was reserved for them.
+
+    Raises:
+        Unavailable: the connection was lost; those done so far are.
+    """
+    released, rooms = 0, dict[UUID, Decimal | None]()
+    for execution_id, scope_id, needs_usd in recovery.short_of_month():
+        if scope_id not in rooms:
+            rooms[scope_id] = scope_budgets.room(scope_id, now=now)
+        room = rooms[scope_id]
+        if room is not None:
+            if needs_usd is None or needs_usd > room:
+                continue
+            rooms[scope_id] = room - needs_usd
+        released += _release(execution_id, now)
+    return released
+
+
+@transaction.atomic
+def _release(execution_id: UUID, now: datetime) -> bool:
+    try:
+        apply(execution_id, lambda execution, context: budgets.scope_has_room(execution, context=context), now)
+    except (NotWaiting, NotFound):
+        return False  # another worker was quicker, or it has ended
+    enqueue_advance(execution_id)
+    return True

@@ -1,0 +1,146 @@
+"""Finding executions that nobody runs any more, and having them run again."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from uuid import UUID
+
+from django.db import IntegrityError, connection, transaction
+from django.db.models import Exists, Min, OuterRef, Q, TextField
+from django.db.models.functions import Cast
+from procrastinate.contrib.django.models import ProcrastinateJob
+
+from common.database.server import database_now
+from executions import models
+from executions.engine.domain.states import ExecutionStatus, Limit, StepStatus
+from executions.persistence import drafts
+from executions.queue.jobs import QUEUE, enqueue_advance
+
+_NEVER = datetime.min.replace(tzinfo=UTC)
+_SWEEPING = 7_316_204_552  # key of the advisory lock: one worker at a time sweeps
+
+AT_ONCE = 1000  # executions that one sweep enqueues; the next goes on
+
+#: Jobs whose worker is gone hold their lock for ever unless somebody ends them. One that its worker ends this very
+#: moment is skipped: to end it twice would be an error.
+_END_STALLED_JOBS = """
+SELECT procrastinate_finish_job_v1(stalled.id, 'failed', true) FROM (
+  SELECT job.id
+  FROM procrastinate_jobs AS job LEFT JOIN procrastinate_workers AS worker ON worker.id = job.worker_id
+  WHERE job.queue_name = %s AND job.status = 'doing' AND (worker.id IS NULL OR worker.last_heartbeat < %s)
+  FOR UPDATE OF job SKIP LOCKED
+) AS stalled
+"""
+
+_ANY_DUE = """
+SELECT EXISTS (SELECT FROM executions_execution WHERE resume_at <= %s)
+  OR EXISTS (SELECT FROM executions_execution WHERE deadline_at <= %s)
+  OR EXISTS (SELECT FROM executions_executionstep WHERE short_of = %s AND status = %s)
+"""
+
+
+@transaction.atomic
+def sweep(
+    *,
+    now: datetime,
+    runner: str,
+    running: Collection[UUID],
+    silent_seconds: float,
+    idle_seconds: float,
+    after_outage: bool = False,
+) -> int:
+    """Enqueue the executions that could go on and do not; return how many.
+
+    These are the ones whose runner has been silent for `silent_seconds`; the ones that `runner` (who asks) is said to
+    run and does not; and the runnable ones that nobody has touched for `idle_seconds`. None is judged by its job:
+    jobs get lost. One that has a job all the same is left to it.
+
+    `after_outage` says that the caller has missed the database, or beats of its own, a moment ago. Others may have
+    missed them too: who has been silent for long tells nothing then, nor just after the server was started.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [_SWEEPING])
+        if not cursor.fetchone()[0]:
+            return 0  # somebody else is at it
+        silent_since = now - timedelta(seconds=silent_seconds)
+        cursor.execute(_END_STALLED_JOBS, [QUEUE, silent_since])
+        cursor.execute("SELECT pg_postmaster_start_time() > %s", [silent_since])
+        if cursor.fetchone()[0] or after_outage:
+            silent_since = _NEVER
+    lost = _abandoned(now=now, runner=runner, running=running, silent_since=silent_since, idle_seconds=idle_seconds)
+    for execution_id in lost:
+        enqueue_advance(execution_id)
+    models.Runner.objects.filter(heartbeat_at__lt=silent_since).exclude(
+        name__in=models.Execution.objects.filter(runner__isnull=False).values("runner")
+    ).delete()
+    drafts.remove_left_over()
+    return len(lost)
+
+
+def _abandoned(
+    *, now: datetime, runner: str, running: Collection[UUID], silent_since: datetime, idle_seconds: float
+) -> list[UUID]:
+    alive = models.Runner.objects.filter(heartbeat_at__gte=silent_since).values("name")
+    untouched = Q(updated_at__lt=now - timedelta(seconds=idle_seconds))
+    runnable = Q(status__in=[ExecutionStatus.PENDING.value, ExecutionStatus.RUNNING.value])
+    dead = Q(runner__isnull=False) & ~Q(runner__in=alive)
+    dropped = Q(runner=runner) & ~Q(id__in=list(running)) & untouched
+    orphaned = Q(runner__isnull=True) & untouched
+    job = ProcrastinateJob.objects.filter(lock=Cast(OuterRef("id"), TextField()), status__in=["todo", "doing"])
+    rows = models.Execution.objects.filter(runnable & (dead | dropped | orphaned) & ~Exists(job))
+    return list(rows.order_by("updated_at", "id").values_list("id", flat=True)[:AT_ONCE])
+
+
+def is_any_due(*, now: datetime) -> bool:
+    """Return whether `due`, `short_of_month` or `overdue` would find any: one question in place of three."""
+    with connection.cursor() as cursor:
+        cursor.execute(_ANY_DUE, [now, now, Limit.SCOPE_MONTH.value, StepStatus.WAITING.value])
+        return bool(cursor.fetchone()[0])
+
+
+def due(*, now: datetime) -> list[UUID]:
+    """Return the executions with a parked step whose moment has come, longest overdue first."""
+    rows = models.Execution.objects.filter(resume_at__lte=now).order_by("resume_at", "id")
+    return list(rows.values_list("id", flat=True)[:AT_ONCE])
+
+
+def short_of_month() -> list[tuple[UUID, UUID, Decimal | None]]:
+    """Return the executions that wait for their scope's month: id, scope, what they may spend next; oldest first."""
+    steps = models.ExecutionStep.objects.filter(short_of=Limit.SCOPE_MONTH.value, status=StepStatus.WAITING.value)
+    rows = steps.values("execution_id", "execution__scope_id").annotate(needs=Min("needs_usd"))
+    found = rows.order_by("execution_id").values_list("execution_id", "execution__scope_id", "needs")
+    return list(found[:AT_ONCE])
+
+
+def overdue(*, now: datetime) -> list[UUID]:
+    """Return the executions with questions that have expired, longest overdue first."""
+    rows = models.Execution.objects.filter(deadline_at__lte=now).order_by("deadline_at", "id")
+    return list(rows.values_list("id", flat=True)[:AT_ONCE])
+
+
+def beat(*, name: str, now: datetime) -> None:
+    """Say that a worker is alive; one that was taken for dead announces itself again."""
+    if not models.Runner.objects.filter(name=name).update(heartbeat_at=now):
+        with suppress(IntegrityError), transaction.atomic():  # it was announced, and the answer was lost
+            models.Runner.objects.create(name=name, started_at=now, heartbeat_at=now)
+
+
+def unregister(*, name: str) -> None:
+    """Say that a worker stops."""
+    models.Runner.objects.filter(name=name).delete()
+
+
+def runs_elsewhere(execution_id: UUID, runner: str, *, silent_seconds: float) -> bool:
+    """Return whether another worker, that is not silent, runs the execution."""
+    alive = models.Runner.objects.filter(heartbeat_at__gte=database_now() - timedelta(seconds=silent_seconds))
+    rows = models.Execution.objects.filter(id=execution_id, runner__in=alive.values("name"))
+    return rows.exclude(runner=runner).exists()
+
+
+def versions(execution_ids: Collection[UUID]) -> dict[UUID, int]:
+    """Return the stored versions of executions."""
+    rows = models.Execution.objects.filter(id__in=list(execution_ids))
+    return dict(rows.values_list("id", "version"))

@@ -1,0 +1,199 @@
+"""A worker: takes jobs, beats, sweeps, and tells its runners what changed from outside."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import math
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
+import psycopg
+from django.conf import settings
+from procrastinate.contrib.django import app
+from procrastinate.exceptions import ConnectorException
+
+from access.services import forget_answers, remove_expired_tokens
+from common.database.server import database_now
+from executions.db_threads import in_thread
+from executions.engine.domain.errors import NotFound, Unavailable
+from executions.engine.runtime.cancellation import to_the_end
+from executions.llm.client import model_client
+from executions.queue.connector import connector
+from executions.queue.jobs import QUEUE, enqueue_prune
+from executions.worker import active_runs, duties, recovery
+from executions.worker.active_runs import RUNNING
+from telemetry.pricing import prices
+from telemetry.rate_limits import store
+
+logger = logging.getLogger(__name__)
+
+WATCH_SECONDS = 0.5  # so that a cancel aborts a model call well within two seconds, whatever notification is lost
+WAKE_SECONDS = 1.0  # what a parked step, and an expired question, wait beyond their moment, at most
+PRICES_SECONDS = 10.0  # that a price or a limit which somebody has set may be unknown
+PRUNE_SECONDS = 3600.0  # between two looks for old logs and old answers
+RESTART_SECONDS = 1.0  # before taking jobs again after the database was away
+HAND_BACK_SECONDS = 3.0  # to hand back what did not end within the grace period; an outage would have us wait for ever
+
+
+class Worker:
+    """Runs executions until it is told to stop. Any number of them share the work."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._ending = False
+        self._missed_at = -math.inf  # when the database was last seen to be away, on the monotonic clock
+        self._beat_at = database_now()  # the moment of the last beat that was stored
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work until `stop` is set; then let jobs finish for the grace period, hand back the rest, and return."""
+        gc.collect()
+        gc.freeze()  # what was imported stays: to walk it again and again would stop everybody for a moment each time
+        if not await self._register(stop):
+            return
+        duties = [
+            asyncio.create_task(self._repeat(settings.HEARTBEAT_SECONDS, self._beat), name="heartbeat"),
+            asyncio.create_task(self._repeat(settings.SWEEP_SECONDS, self._sweep), name="sweep"),
+            asyncio.create_task(self._repeat(WATCH_SECONDS, self._watch), name="watch"),
+            asyncio.create_task(self._repeat(WAKE_SECONDS, self._wake), name="wake"),
+            asyncio.create_task(self._repeat(PRICES_SECONDS, self._look_at_prices), name="prices"),
+            asyncio.create_task(self._repeat(PRUNE_SECONDS, self._prune), name="prune"),
+        ]
+        jobs = asyncio.create_task(self._take_jobs(), name="jobs")
+        stopped = asyncio.create_task(stop.wait(), name="stop")
+        try:
+            await asyncio.wait({jobs, stopped, *duties}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            await self._end(jobs)
+            for task in (stopped, *duties):
+                task.cancel()
+            ended = await asyncio.gather(*duties, return_exceptions=True)
+            await self._leave()
+        for outcome in (*ended, *([] if jobs.cancelled() else [jobs.exception()])):
+            if isinstance(outcome, Exception):
+                raise outcome
+
+    async def _register(self, stop: asyncio.Event) -> bool:
+        """Announce this worker, once the database is there; return False if it is told to stop before."""
+        while not stop.is_set():
+            try:
+                await self._beat()
+                return True
+            except Unavailable as error:
+                self._missed_at = time.monotonic()
+                logger.warning("the worker waits for the database: %s", error.__cause__ or error)
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(stop.wait(), RESTART_SECONDS)
+        return False
+
+    async def _end(self, jobs: asyncio.Task[None]) -> None:
+        """Take no more jobs, let what is under way finish for the grace period, and hand back the rest."""
+        self._ending = True
+        while not jobs.done():
+            jobs.cancel()
+            await asyncio.wait({jobs}, timeout=HAND_BACK_SECONDS)
+        await active_runs.finish(settings.SHUTDOWN_GRACE_SECONDS)
+        while left := await active_runs.stop(HAND_BACK_SECONDS):
+            logger.warning("%d executions cannot be handed back; the sweep of another worker will find them", left)
+
+    async def _leave(self) -> None:
+        try:
+            async with asyncio.timeout(HAND_BACK_SECONDS):
+                await model_client().rest()
+        except TimeoutError:
+            logger.warning("what this worker held of limited models is missed by the others in half a minute")
+        try:
+            await in_thread(recovery.unregister, name=self.name)
+        except Unavailable:
+            logger.warning("the database is away; the others will notice that this worker is silent")
+
+    async def _repeat(self, seconds: float, duty: Callable[[], Awaitable[None]]) -> None:
+        while True:
+            try:
+                await duty()
+            except Unavailable:
+                self._missed_at = time.monotonic()
+                logger.warning("the database is away; %s tries again", duty.__name__.strip("_"))
+            await asyncio.sleep(seconds)
+
+    async def _beat(self) -> None:
+        now = database_now()
+        # To the end: a beat that is still under way as the worker leaves would announce it again.
+        await to_the_end(in_thread(recovery.beat, name=self.name, now=now))
+        if self._is_silent():
+            self._missed_at = time.monotonic()
+        self._beat_at = now
+
+    def _is_silent(self) -> bool:
+        """Return whether this worker has missed beats itself. What kept it from them may have kept others, too."""
+        # Between the moment of the next beat and the one at which others take this worker for dead.
+        late = (settings.HEARTBEAT_SECONDS + settings.RUNNER_SILENT_SECONDS) / 2
+        return (database_now() - self._beat_at).total_seconds() > late
+
+    async def _sweep(self) -> None:
+        missed = time.monotonic() - self._missed_at < settings.RUNNER_SILENT_SECONDS
+        found = await in_thread(
+            recovery.sweep,
+            now=database_now(),
+            runner=self.name,
+            running=set(RUNNING.values()),
+            silent_seconds=settings.RUNNER_SILENT_SECONDS,
+            idle_seconds=settings.SWEEP_SECONDS,
+            after_outage=missed or self._is_silent(),
+        )
+        if found:
+            logger.warning("%d executions were abandoned; they are enqueued again", found)
+
+    async def _wake(self) -> None:
+        if not await in_thread(recovery.is_any_due, now=database_now()):
+            return
+        await in_thread(duties.resume_parked, now=database_now())
+        await in_thread(duties.release_scopes, now=database_now())
+        await in_thread(duties.expire_questions, now=database_now())
+
+    async def _look_at_prices(self) -> None:
+        await in_thread(prices.refresh, older_than_seconds=PRICES_SECONDS / 2)
+        await in_thread(store.refresh, older_than_seconds=PRICES_SECONDS / 2)
+
+    async def _prune(self) -> None:
+        await in_thread(forget_answers, now=database_now())
+        await in_thread(remove_expired_tokens, now=database_now())
+        if settings.EVENT_RETENTION_DAYS:
+            await in_thread(enqueue_prune)
+
+    async def _watch(self) -> None:
+        """Tell each runner of this process whose execution was changed from outside."""
+        if not RUNNING:
+            return
+        stored = await in_thread(recovery.versions, set(RUNNING.values()))
+        for runner, execution_id in list(RUNNING.items()):
+            runner.catch_up()
+            if 0 < runner.version < stored.get(execution_id, 0):
+                try:
+                    await runner.refresh()
+                except NotFound:
+                    logger.warning("%s is gone", execution_id)
+
+    async def _take_jobs(self) -> None:
+        """Run Procrastinate's worker; it ends by itself when the database goes away, and is started again."""
+        while not self._ending:
+            try:
+                # An app of its own: ours goes on enqueuing on Django's connection, in the caller's transaction.
+                taker = connector(room=settings.WORKER_CONCURRENCY)
+                worker_app = app.with_connector(taker)
+                async with worker_app.open_async():
+                    try:
+                        await worker_app.run_worker_async(
+                            **settings.PROCRASTINATE_WORKER_DEFAULTS,
+                            queues=[QUEUE],
+                            name=self.name,
+                            task_middleware=(),  # its own would look at Django's connections; no job of ours holds one
+                        )
+                    finally:
+                        async with asyncio.timeout(HAND_BACK_SECONDS):
+                            await taker.leave()
+            except (ConnectorException, psycopg.Error, OSError, TimeoutError) as error:
+                logger.warning("taking jobs stopped: %s", error)
+            await asyncio.sleep(RESTART_SECONDS)

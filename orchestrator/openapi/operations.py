@@ -1,0 +1,100 @@
+"""What people read about each operation in the OpenAPI document: a summary, more words, and examples.
+
+The table is `operations.json`, by operation id. A view's docstring is the beginning of its description.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from executions.api.openapi import MEANINGS
+
+Json = dict[str, Any]
+
+_SLUG = "^[a-z0-9]+(-[a-z0-9]+)*$"
+_ETAG = '(W/)?"[^"]*"'
+#: Parameters of paths and headers, by name: description, and what is added to the schema.
+_PARAMETERS: dict[str, tuple[str, Json]] = {
+    "execution_id": ("Id of an execution.", {}),
+    "step_id": ("Id of a step; `step@key` for one item.", {"pattern": r"^[a-z0-9-]+(@[a-z0-9.-]+)?$"}),
+    "workflow_id": ("Slug of a published workflow.", {"pattern": _SLUG, "maxLength": 63}),
+    "scope_type": ("Kind of the scope, such as `project`.", {"pattern": _SLUG, "maxLength": 63}),
+    "scope_id": ("Key of the root scope.", {"minLength": 1, "maxLength": 200}),
+    "number": ("Number of a version, from 1.", {"minimum": 1, "maximum": 999_999_999}),
+    "step": ("Id of a step of the workflow.", {"pattern": _SLUG, "maxLength": 63}),
+    "If-Match": (
+        "ETag of the execution as it was read: the write is refused with 412 when it has changed since.",
+        {"pattern": rf"^(\*|{_ETAG}(\s*,\s*{_ETAG})*)$"},
+    ),
+}
+_PARAMETERS_BY_PATH: dict[str, dict[str, tuple[str, Json]]] = {
+    "/api/v1/documents/": {"id": ("Id of a document.", {})},
+    "/api/v1/workflows/": {"id": _PARAMETERS["workflow_id"]},
+}
+_PROBLEM_EXAMPLE: Json = {
+    "type": "urn:scriptorium:problem:not-found",
+    "title": "Not Found",
+    "status": 404,
+    "detail": "There is no such execution.",
+    "instance": "/api/v1/executions/01a227e9-52c0-74a6-b1f4-e53f30d81941",
+    "code": "not-found",
+    "errors": [],
+    "error_count": 0,
+    "request_id": "01a227e9-5c04-7119-93ac-348828f43650",
+}
+
+
+@cache
+def _table() -> dict[str, Json]:
+    table: dict[str, Json] = json.loads(Path(__file__).with_suffix(".json").read_text(encoding="utf-8"))
+    return table
+
+
+def describe_operations(result: Json, **_: object) -> Json:
+    """Add to each operation its words, its examples, and the problems that its parts may be refused with."""
+    for path, operations in result["paths"].items():
+        for operation in operations.values():
+            _describe(operation, _table().get(operation["operationId"], {}))
+            for parameter in operation.get("parameters", []):
+                _describe_parameter(parameter, path)
+            _add_refusals(operation)
+    return result
+
+
+def _describe(operation: Json, said: Json) -> None:
+    if "summary" in said:
+        operation["summary"] = said["summary"]
+        operation["description"] = f"{operation.get('description', '')} {said['more']}".strip()
+    if "request" in said:
+        _add_example(operation["requestBody"]["content"], said["request"])
+    for status, response in operation["responses"].items():
+        if status.startswith("2") and "response" in said:
+            _add_example(response.get("content", {}), said["response"])
+    _add_example(operation["responses"]["default"]["content"], _PROBLEM_EXAMPLE)
+
+
+def _add_example(content: Json, value: object) -> None:
+    for media in content.values():
+        media.setdefault("examples", {}).setdefault("Example", {"value": value})
+
+
+def _describe_parameter(parameter: Json, path: str) -> None:
+    special = next((named for start, named in _PARAMETERS_BY_PATH.items() if path.startswith(start)), {})
+    description, schema = {**_PARAMETERS, **special}.get(parameter["name"], ("", {}))
+    if parameter["in"] != "query" and description:
+        parameter["description"] = description
+        parameter["schema"] = {**parameter["schema"], **schema}
+
+
+def _add_refusals(operation: Json) -> None:
+    places = {each["in"] for each in operation.get("parameters", [])}
+    has_body = "requestBody" in operation
+    expected = {401: True, 404: "path" in places, 422: has_body or "query" in places}
+    expected |= dict.fromkeys((400, 413, 415), has_body)
+    for status, may_be in expected.items():
+        if may_be:
+            content = operation["responses"]["default"]["content"]
+            operation["responses"].setdefault(str(status), {"description": MEANINGS[status], "content": content})

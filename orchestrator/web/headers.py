@@ -1,0 +1,113 @@
+"""What browsers and caches are told about every answer, streams included."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable
+from io import BytesIO
+from typing import Any
+
+from django.core.exceptions import DisallowedHost
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.middleware.security import SecurityMiddleware
+
+from access.tickets import with_ticket
+from common.api.requests import Utf8Request
+from orchestrator.web.middleware import AsyncMiddleware
+
+Receive = Callable[[], Awaitable[Any]]
+Send = Callable[[Any], Awaitable[None]]
+Headers = tuple[tuple[bytes, bytes], ...]
+App = Callable[[dict[str, Any], Receive, Send], Awaitable[None]]
+
+_FRAMES_AND_FORMS = "frame-ancestors 'none'; base-uri 'self'; form-action 'self'; object-src 'none'"
+#: The first path that fits decides. What comes from elsewhere is allowed nowhere.
+POLICIES = (
+    # Swagger UI writes style attributes, and has its icons as data.
+    (
+        "/api/v1/docs",
+        f"default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; {_FRAMES_AND_FORMS}",
+    ),
+    ("/api/", "default-src 'none'; frame-ancestors 'none'"),
+    # Unfold has scripts and styles in its pages, and Alpine makes functions of text.
+    (
+        "/admin/",
+        "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
+        f"img-src 'self' data:; font-src 'self' data:; {_FRAMES_AND_FORMS}",
+    ),
+    ("/", f"default-src 'self'; {_FRAMES_AND_FORMS}"),
+)
+
+
+def policy_of(path: str) -> str:
+    """Return the Content-Security-Policy of what is at a path."""
+    return next((policy for prefix, policy in POLICIES if path.startswith(prefix)), POLICIES[-1][1])
+
+
+class HeadersMiddleware(AsyncMiddleware):
+    """Sends the policy of each path, and lets no cache keep what belongs to a user."""
+
+    async def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        """Answer the request. A view that says itself what may be cached is obeyed.
+
+        With an ETag a browser may keep the answer for itself, and has to ask before it uses it.
+        """
+        response = await self.get_response(request)
+        response.headers.setdefault("Content-Security-Policy", policy_of(request.path))
+        if request.path.startswith("/api/v1/auth/"):
+            response["Cache-Control"] = "no-store"
+        response.headers.setdefault("Cache-Control", "private, no-cache" if "ETag" in response else "no-store")
+        return response
+
+
+class SecuredStreams:
+    """Does for streams, which Django does not serve, what the security middleware does for all else."""
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+        self._security = SecurityMiddleware(lambda _: HttpResponse())
+        self._headers: dict[bool, Headers] = {}  # by whether a request is secure: streams share them
+
+    async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+        """Answer a request, or lead it to HTTPS."""
+        location, headers = self._look(scope)
+
+        async def send_with_headers(message: dict[str, Any]) -> None:
+            if message["type"] == "http.response.start":
+                message = {**message, "headers": _joined(message.get("headers", ()), headers)}
+            await send(message)
+
+        if location is None:
+            await self._app(scope, receive, send_with_headers)
+            return
+        leading = [
+            (b"location", location.encode("latin-1")),
+            (b"content-length", b"0"),
+            (b"cache-control", b"no-store"),
+        ]
+        await send_with_headers({"type": "http.response.start", "status": 301, "headers": leading})
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    def _look(self, scope: dict[str, Any]) -> tuple[str | None, Headers]:
+        """Return where a request has to go instead, None for nowhere, and the headers of its answer."""
+        # Not held on to: a stream may last for hours.
+        request = Utf8Request({**scope, "query_string": with_ticket(scope)}, BytesIO())
+        is_secure = request.is_secure()
+        if is_secure not in self._headers:
+            answer = HttpResponse(headers={"Content-Security-Policy": policy_of("/api/"), "X-Frame-Options": "DENY"})
+            del answer["Content-Type"]
+            self._security.process_response(request, answer)
+            pairs = ((name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in answer.items())
+            self._headers[is_secure] = tuple(pairs)
+        try:
+            redirect = self._security.process_request(request)
+        except DisallowedHost:
+            redirect = None  # the stream itself refuses it
+        return (None if redirect is None else redirect["Location"]), self._headers[is_secure]
+
+
+def _joined(given: Iterable[tuple[bytes, bytes]], more: Headers) -> list[tuple[bytes, bytes]]:
+    """Return headers with those that they lack."""
+    kept = list(given)
+    names = {name.lower() for name, _ in kept}
+    return kept + [(name, value) for name, value in more if name not in names]
