@@ -141,7 +141,7 @@ def kept_answers(*, user_id: int, method: str, path: str, key: str, since: datet
     return rows.values_list("body_hash", "status", "headers", "answer").order_by("id")
 
 
-def standing(grants: Collection[Grant], *, now: datetime) -> set[Grant]:
+def valid_grants(grants: Collection[Grant], *, now: datetime) -> set[Grant]:
     """Return the grants that still hold: one query for any number of them."""
     if not grants:
         return set()
@@ -179,8 +179,8 @@ __all__ = [
     "require_in",
     "role_of",
     "session_called",
-    "standing",
     "token_called",
     "user_called",
+    "valid_grants",
     "visible_scopes",
 ]

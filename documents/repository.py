@@ -153,9 +153,7 @@ def versions(documents: Sequence[StoredDocument]) -> Iterator[bulk.Write]:
     yield from bulk.insertion(Document, [_new_head(each) for each in new])
     expected = [first[each.id].version - 1 for each in known]
     stale = StaleVersion("a head is not the version before")
-    yield from bulk.replacement(
-        Document, [_head(each) for each in known], key=("id",), expected=expected, otherwise=stale
-    )
+    yield from bulk.replacement(Document, [_head(each) for each in known], key=("id",), expected=expected, error=stale)
     yield from bulk.insertion(DocumentVersion, [_version(each) for each in documents])
 
 

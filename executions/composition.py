@@ -12,13 +12,13 @@ from django.conf import settings
 from django.core.exceptions import ObjectDoesNotExist
 
 from common.database.server import database_now
-from executions.db_threads import patiently
+from executions.db_threads import retry_while_unavailable
 from executions.engine.domain.calls import Call
 from executions.engine.domain.errors import NotFound
 from executions.engine.ports import Ports
 from executions.llm.client import model_client
 from executions.persistence import call_ledger
-from executions.persistence.drafts import DraftBook
+from executions.persistence.drafts import DraftWriter
 from executions.persistence.journal.journal import PostgresJournal
 from executions.persistence.repositories import create_repositories
 from workflows import repository as workflows
@@ -33,7 +33,7 @@ class PublishedDefinitions:
         if (known := workflows.known_definition(workflow_id, version)) is not None:
             return known
         try:
-            return await patiently(workflows.get_definition, workflow_id, version)
+            return await retry_while_unavailable(workflows.get_definition, workflow_id, version)
         except ObjectDoesNotExist as error:
             raise NotFound("There is no such workflow version.") from error
 
@@ -66,7 +66,7 @@ class DatabaseClock:
 
 
 @cache
-def ports() -> Ports:
+def build_ports() -> Ports:
     """Return the ports of this process."""
     journal = PostgresJournal()
     return Ports(
@@ -75,7 +75,7 @@ def ports() -> Ports:
         ledger=PostgresLedger(journal),
         definitions=PublishedDefinitions(),
         models=model_client(),
-        drafts=DraftBook(),
+        drafts=DraftWriter(),
         clock=DatabaseClock(),
         chance=SystemRandom(),
         max_recoveries=settings.MAX_RECOVERIES,

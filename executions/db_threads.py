@@ -16,7 +16,7 @@ from django.db import Error, connections
 
 from common.database.errors import is_passing
 from common.database.usage import mark_background_thread
-from executions.engine.domain.errors import Unavailable
+from executions.engine.domain.errors import DatabaseUnavailable
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -47,20 +47,20 @@ async def in_journal_thread(function: Callable[P, T], /, *args: P.args, **kwargs
     return await _run(_journal, partial(function, *args, **kwargs))
 
 
-async def patiently(function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+async def retry_while_unavailable(function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
     """Return what the function returns, called in a database thread; while the database is away, wait for it.
 
     For reading, and for what may be done twice: whether a call that failed was carried out is not known.
     """
-    waits = outage_waits(getattr(function, "__name__", "a query"))
+    waits = backoff_delays(getattr(function, "__name__", "a query"))
     while True:
         try:
             return await in_thread(function, *args, **kwargs)
-        except Unavailable:
+        except DatabaseUnavailable:
             await asyncio.sleep(next(waits))
 
 
-def outage_waits(what: str) -> Iterator[float]:
+def backoff_delays(what: str) -> Iterator[float]:
     """Yield how many seconds to wait before each further try; the first one is told in the log."""
     logger.warning("the database is away; %s waits for it", what)
     seconds, most = PATIENCE_SECONDS
@@ -79,7 +79,7 @@ def _call(function: Callable[[], T]) -> T:
         return function()
     except (Error, psycopg.Error) as error:
         if is_passing(error):
-            raise Unavailable("The database cannot be used now.") from error
+            raise DatabaseUnavailable("The database cannot be used now.") from error
         raise
     finally:
         # Back to the pool, which checks it before anyone uses it again.

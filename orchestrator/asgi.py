@@ -19,8 +19,8 @@ django.setup(set_prefix=False)  # before the imports below: they need the apps
 from access import tickets  # noqa: E402
 from executions.progress.authorization import admit, admit_to_feed  # noqa: E402
 from executions.progress.consumer import Receive, Send, StreamConsumer  # noqa: E402
-from executions.progress.hub import Streams  # noqa: E402
-from executions.progress.pushpin.feed_consumer import HeldFeeds  # noqa: E402
+from executions.progress.hub import StreamHub  # noqa: E402
+from executions.progress.pushpin.feed_consumer import PushpinFeedConsumer  # noqa: E402
 from orchestrator.web import lifecycle  # noqa: E402
 from orchestrator.web.asgi_handler import Handler  # noqa: E402
 from orchestrator.web.headers import SecuredStreams  # noqa: E402
@@ -28,10 +28,10 @@ from orchestrator.web.loop_monitor import monitor_loop  # noqa: E402
 from orchestrator.web.middleware import request_id  # noqa: E402
 
 django_application = Handler()
-streams = Streams()
+streams = StreamHub()
 _execution = SecuredStreams(StreamConsumer(streams, admit=admit, request_id=request_id))
 _feed = SecuredStreams(
-    HeldFeeds(
+    PushpinFeedConsumer(
         StreamConsumer(streams, admit=admit_to_feed, request_id=request_id), streams=streams, request_id=request_id
     )
 )

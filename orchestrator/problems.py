@@ -22,11 +22,11 @@ from common.limits import MAX_ERRORS
 from executions.engine.domain.errors import (
     BudgetExceeded,
     Conflict,
+    DatabaseUnavailable,
     EngineError,
     Invalid,
     NotFound,
-    Superseded,
-    Unavailable,
+    StaleFencingToken,
 )
 
 CONTENT_TYPE = "application/problem+json"
@@ -38,10 +38,10 @@ Answer = TypeVar("Answer", bound=HttpResponse)
 STATUS: tuple[tuple[type[EngineError], int], ...] = (
     (NotFound, 404),
     (Conflict, 409),
-    (Superseded, 409),
+    (StaleFencingToken, 409),
     (Invalid, 422),
     (BudgetExceeded, 402),
-    (Unavailable, 503),
+    (DatabaseUnavailable, 503),
 )
 
 
@@ -58,7 +58,7 @@ class DatabaseAway(exceptions.APIException):
 
     status_code = HTTPStatus.SERVICE_UNAVAILABLE
     default_detail = "The database cannot be reached now; try again."
-    default_code = Unavailable.code
+    default_code = DatabaseUnavailable.code
     wait = 2
 
 

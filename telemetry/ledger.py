@@ -130,13 +130,13 @@ def new_row() -> CallRow:
     return CallRow(row_id=uuid7(), version=1)
 
 
-def announced(calls: Sequence[tuple[CallRow, CallRecord]]) -> Iterator[bulk.Write]:
+def insert_writes(calls: Sequence[tuple[CallRow, CallRecord]]) -> Iterator[bulk.Write]:
     """Yield the write of new calls; nothing if there are none."""
     rows = [{"id": row.row_id, "version": row.version, **vars(call)} for row, call in calls]
     yield from bulk.insertion(ModelCall, rows)
 
 
-def unchanged(sums: Mapping[tuple[UUID, str | None], int]) -> Iterator[bulk.Write]:
+def version_checks(sums: Mapping[tuple[UUID, str | None], int]) -> Iterator[bulk.Write]:
     """Yield looks at the calls of steps, or of executions (None): whether their versions add up to these sums."""
     stale = StaleCall("somebody else has booked a call")
     for statement, is_whole in ((_STEPS_UNCHANGED, False), (_EXECUTIONS_UNCHANGED, True)):
@@ -146,15 +146,15 @@ def unchanged(sums: Mapping[tuple[UUID, str | None], int]) -> Iterator[bulk.Writ
             if (step_id is None) is is_whole
         ]
         if rows:
-            yield bulk.Write(statement, bulk.as_text(rows), count=len(rows), otherwise=stale, reads=True)
+            yield bulk.Write(statement, bulk.as_text(rows), count=len(rows), error=stale, reads=True)
 
 
-def settled(calls: Sequence[tuple[CallRow, CallRecord]]) -> Iterator[bulk.Write]:
+def update_writes(calls: Sequence[tuple[CallRow, CallRecord]]) -> Iterator[bulk.Write]:
     """Yield the write of what became of calls over what was known of them; `StaleCall` where somebody was quicker."""
     rows = [{"id": known.row_id, "version": known.version + 1, **_settled(vars(call))} for known, call in calls]
     stale = StaleCall("a call was settled by somebody else")
     expected = [known.version for known, _ in calls]
-    yield from bulk.replacement(ModelCall, rows, key=("id",), expected=expected, otherwise=stale)
+    yield from bulk.replacement(ModelCall, rows, key=("id",), expected=expected, error=stale)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -205,7 +205,7 @@ def reprice(costs: Sequence[tuple[RepliedCall, Decimal]]) -> None:
         for call, cost in costs
     ]
     stale = StaleCall("a call was changed by somebody else")
-    bulk.update(ModelCall, rows, key=("id",), expected=[call.version for call, _ in costs], otherwise=stale)
+    bulk.update(ModelCall, rows, key=("id",), expected=[call.version for call, _ in costs], error=stale)
 
 
 def _settled(values: Mapping[str, object]) -> dict[str, object]:

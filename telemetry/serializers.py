@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo, available_timezones
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from common.api.fields import MoneyField, TimestampField, WordField, WordsField
+from common.api.fields import CommaSeparatedChoiceField, MoneyField, TimestampField, WordField
 from common.api.serializers import StrictSerializer
 from common.time import parse_datetime
 from telemetry.selectors import GROUPS
@@ -115,7 +115,7 @@ class MomentField(serializers.CharField):
     """A time, or a date."""
 
 
-class GroupsField(WordsField):
+class GroupsField(CommaSeparatedChoiceField):
     """Names of groups; a wrong one is a fault of the whole."""
 
     def to_internal_value(self, data: Any) -> list[str]:

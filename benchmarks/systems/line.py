@@ -18,7 +18,7 @@ from benchmarks.meter import Meter
 from benchmarks.workload import TEXT, USER, WORKFLOW, Size
 from executions import composition
 from executions.engine.domain.calls import ModelReply, ModelRequest, ToolCall, Usage
-from executions.engine.ports import Heard, Ports
+from executions.engine.ports import OnText, Ports
 from executions.engine.testing.in_memory_models import FreeTurn
 from executions.services import executions
 from executions.worker import advance
@@ -65,7 +65,7 @@ class QuietModel:
         """Let everybody ask."""
         yield FreeTurn()
 
-    async def complete(self, _request: ModelRequest, _heard: Heard) -> ModelReply:
+    async def complete(self, _request: ModelRequest, _heard: OnText) -> ModelReply:
         """Reply."""
         if self._meter is not None and (task := asyncio.current_task()) is not None:
             self._meter.step(task.get_name().partition(" ")[0])  # the runner names it after the execution and the step
@@ -77,8 +77,8 @@ class QuietModel:
 
 def use(model: QuietModel) -> Ports:
     """Have this process ask the model for everything; return its ports."""
-    ports = replace(composition.ports(), models=model)
-    advance.ports = lambda: ports  # type: ignore[assignment, attr-defined]
+    ports = replace(composition.build_ports(), models=model)
+    advance.build_ports = lambda: ports  # type: ignore[assignment, attr-defined]
     return ports
 
 

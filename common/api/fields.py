@@ -37,7 +37,7 @@ class WordField(serializers.ChoiceField):
         return f"{said} is none of: {listed([*self.choices])}."
 
 
-class WordsField(serializers.ListField):
+class CommaSeparatedChoiceField(serializers.ListField):
     """Some of the words that there are: with commas between them, or one by one."""
 
     def __init__(self, *, words: Sequence[Any], **options: Any) -> None:

@@ -21,7 +21,7 @@ import psycopg
 from django.db import connection, models
 from pydantic_core import to_json
 
-from common.database import pipeline
+from common.database import deferred_statements as pipelining
 
 _PREFER_INDEXES = (
     "SELECT set_config('enable_seqscan', 'off', true), "
@@ -40,7 +40,7 @@ def execute(statement: str, parameters: Sequence[object]) -> psycopg.Cursor[tupl
     """
     connection.ensure_connection()
     with connection.wrap_database_errors:
-        return pipeline.Cursor(connection.connection).execute(statement, parameters)
+        return pipelining.Cursor(connection.connection).execute(statement, parameters)
 
 
 def execute_later(statement: str, parameters: Sequence[object]) -> None:
@@ -49,7 +49,7 @@ def execute_later(statement: str, parameters: Sequence[object]) -> None:
     What is wrong with it is raised there.
     """
     if connection.in_atomic_block:
-        pipeline.later(connection.connection, statement, parameters)
+        pipelining.later(connection.connection, statement, parameters)
     else:
         execute(statement, parameters)
 
@@ -72,7 +72,7 @@ class Write:
     before: str = ""  # what the body selects from: named queries, as they stand in a WITH
     reads: bool = False  # it looks at rows only, whether they are as they are expected to be
     count: int | None = None  # rows that it has to write, or to find; None: as many as there are
-    otherwise: Exception = field(default_factory=lambda: RuntimeError("rows were not as expected"))
+    error: Exception = field(default_factory=lambda: RuntimeError("rows were not as expected"))
 
     @property
     def statement(self) -> str:
@@ -82,11 +82,11 @@ class Write:
     def check(self, cursor: psycopg.Cursor[Any]) -> None:
         """Raise `otherwise` if its rows were not as it expects."""
         if self.count is not None and cursor.rowcount != self.count:
-            raise self.otherwise
+            raise self.error
 
 
 @contextmanager
-def together() -> Iterator[None]:
+def pipeline() -> Iterator[None]:
     """Have statements travel together (PostgreSQL's pipeline mode): the server is waited for once, not for each.
 
     Reading a result waits for all that was sent so far.
@@ -139,23 +139,23 @@ def write_later(writes: Iterable[Write]) -> None:
         execute_later(each.statement, [each.rows])
 
 
-def write_as_one_later(writes: Sequence[Write]) -> None:
+def write_single_statement_later(writes: Sequence[Write]) -> None:
     """Have the one statement of all writes travel with the next one of the transaction, at the latest with its COMMIT.
 
     Where rows are not as one of the writes expects, what is raised there is a refusal (`is_refusal`).
     """
     if writes:
-        execute_later(*as_one(writes))
+        execute_later(*to_single_statement(writes))
 
 
 def is_refusal(error: BaseException | None) -> bool:
-    """Whether an error says that rows were not as one of the writes of `as_one` expects."""
+    """Whether an error says that rows were not as one of the writes of `to_single_statement` expects."""
     return isinstance(error, psycopg.errors.DivisionByZero) or (
         isinstance(error, django.db.DataError) and is_refusal(error.__cause__)
     )
 
 
-def as_one(writes: Sequence[Write]) -> tuple[str, list[str]]:
+def to_single_statement(writes: Sequence[Write]) -> tuple[str, list[str]]:
     """Return the one statement of all writes (with %s), and its parameters: all of them or none.
 
     Their rows are those of different tables; each sees the tables as they were before. They lock their rows one after
@@ -212,7 +212,7 @@ def replacement(
     *,
     key: tuple[str, ...],
     expected: Sequence[int],
-    otherwise: Exception,
+    error: Exception,
 ) -> Iterator[Write]:
     """Yield the write of rows over those of the same key that have the expected `version`; nothing if there are none.
 
@@ -221,7 +221,7 @@ def replacement(
     if rows:
         columns = tuple(rows[0])
         guarded = as_json(rows, inner=_inner(model, columns), expected=expected)
-        yield Write(_update(model, columns, key), guarded, count=len(rows), otherwise=otherwise)
+        yield Write(_update(model, columns, key), guarded, count=len(rows), error=error)
 
 
 def update(
@@ -230,14 +230,14 @@ def update(
     *,
     key: tuple[str, ...],
     expected: Sequence[int],
-    otherwise: Exception,
+    error: Exception,
 ) -> None:
     """Write rows over others, as `replacement` says.
 
     Raises:
         Exception: `otherwise`, when one of them is not as expected.
     """
-    write(replacement(model, rows, key=key, expected=expected, otherwise=otherwise))
+    write(replacement(model, rows, key=key, expected=expected, error=error))
 
 
 @lru_cache

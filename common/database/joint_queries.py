@@ -37,7 +37,7 @@ def ask_together(*questions: QuerySet[Any, Any] | Question) -> None:
         for number, each in enumerate(questions)
         if isinstance(each, QuerySet)
     }
-    with bulk.together():
+    with bulk.pipeline():
         cursors = [
             bulk.execute(each.text, each.parameters) if isinstance(each, Question) else _sent(compilers[number])
             for number, each in enumerate(questions)

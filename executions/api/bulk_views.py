@@ -18,7 +18,7 @@ from common.api.serializers import checked
 from common.database.server import database_now
 from executions.api.bulk_serializers import BulkRequest, BulkResponse
 from executions.api.openapi import IDEMPOTENCY_KEY, IDEMPOTENCY_REPLAYED, problems
-from executions.api.views import caller
+from executions.api.views import authenticated_user
 from executions.engine.domain.execution import Execution
 from executions.services import bulk_actions
 from executions.services.bulk_actions import BulkAction, Outcome
@@ -45,7 +45,7 @@ class BulkView(ApiView):
         return await sync_to_async(answer)()
 
     def _act(self, action: BulkAction, ids: list[UUID]) -> Response:
-        user = caller(self.request)
+        user = authenticated_user(self.request)
         found = bulk_actions.act_on_many(user=user, action=action, execution_ids=ids, now=database_now())
         told = {each: self._told(action, each, outcome) for each, outcome in found.items()}
         return Response(BulkResponse({"data": [told[each] for each in ids]}).data)
@@ -60,4 +60,4 @@ class BulkView(ApiView):
 
     def _recheck(self, answer: Any) -> None:
         done = [UUID(each["execution_id"]) for each in answer["data"] if each["execution"] is not None]
-        bulk_actions.require_all(caller(self.request), done)
+        bulk_actions.require_all(authenticated_user(self.request), done)

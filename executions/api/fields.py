@@ -14,7 +14,7 @@ from rest_framework import serializers
 from common.limits import limits
 from common.names import NameField
 from common.sources.text_source import without_mark
-from executions.engine.domain.dry_run import Script
+from executions.engine.domain.dry_run import DryRunScript
 
 MAX_CHARACTERS = 200_000  # of text, or of an object's JSON
 MAX_DEPTH = 20
@@ -151,14 +151,14 @@ def _inlined(schema: Any, parts: Mapping[str, Any]) -> Any:
     return {name: _inlined(value, parts) for name, value in {**named, **own}.items()}
 
 
-_SCRIPT_SCHEMA: dict[str, Any] = Script.model_json_schema()
+_SCRIPT_SCHEMA: dict[str, Any] = DryRunScript.model_json_schema()
 
 
 @extend_schema_field(_inlined(_SCRIPT_SCHEMA, _SCRIPT_SCHEMA["$defs"]))
 class ScriptField(_JsonField):
     """What the rehearsal shall do in a dry run."""
 
-    def to_internal_value(self, data: object) -> Script:
+    def to_internal_value(self, data: object) -> DryRunScript:
         """Return the script.
 
         Raises:
@@ -166,7 +166,7 @@ class ScriptField(_JsonField):
         """
         self.check(data)
         try:
-            return Script.model_validate(data)
+            return DryRunScript.model_validate(data)
         except pydantic.ValidationError as error:
             raise serializers.ValidationError(_nested(error)) from error
 

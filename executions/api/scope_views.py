@@ -12,7 +12,7 @@ from rest_framework.response import Response
 from access.serializers import TicketRequest, TicketResponse
 from common.api.base_views import ApiView
 from executions.api.openapi import problems
-from executions.api.views import ticketed
+from executions.api.views import ticket_response
 from executions.services.stream_tickets import issue_scope_ticket
 
 _TYPE = OpenApiParameter("scope_type", OpenApiTypes.STR, OpenApiParameter.PATH)
@@ -32,4 +32,4 @@ class ScopeTicketView(ApiView):
     )
     async def post(self, request: Request, scope_type: str, scope_id: str) -> Response:
         """Get a ticket for the stream of a root scope, for a client that cannot send headers."""
-        return await ticketed(request, partial(issue_scope_ticket, scope_type=scope_type, scope_key=scope_id))
+        return await ticket_response(request, partial(issue_scope_ticket, scope_type=scope_type, scope_key=scope_id))

@@ -9,13 +9,13 @@ from typing import Any
 from drf_spectacular.utils import OpenApiExample, extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 
-from common.api.fields import MoneyField, TimestampField, WordField, WordsField
+from common.api.fields import CommaSeparatedChoiceField, MoneyField, TimestampField, WordField
 from common.api.serializers import StrictSerializer
 from common.names import NameField
 from executions.api.budget_serializers import BudgetRequest, BudgetResponse
 from executions.api.fields import AnswersField, BriefField, ScriptField, TagsField
-from executions.engine.domain.acceptance import Verdict
-from executions.engine.domain.dry_run import Script
+from executions.engine.domain.acceptance import AcceptanceAction
+from executions.engine.domain.dry_run import DryRunScript
 from executions.engine.domain.events import EventType
 from executions.engine.domain.states import ExecutionStatus, FailureCode, WaitingOn
 from executions.selectors.details import ExecutionDetails
@@ -77,10 +77,10 @@ class StartExecutionRequest(StrictSerializer):
         is_dry, script = attrs.pop("dry_run"), attrs.pop("rehearsal", None)
         if script is not None and not is_dry:
             raise serializers.ValidationError({"rehearsal": "Only a dry run can be scripted: say dry_run too."})
-        return {**attrs, "script": script or Script()} if is_dry else attrs
+        return {**attrs, "script": script or DryRunScript()} if is_dry else attrs
 
 
-class NoBody(StrictSerializer):
+class EmptyRequest(StrictSerializer):
     """A request that says everything by its path; an empty object is fine, a field is not."""
 
 
@@ -111,7 +111,7 @@ class ClarificationAnswers(StrictSerializer):
 class AcceptanceRequest(StrictSerializer):
     """What is decided about a document that waits for it, and which version of it was read."""
 
-    decision = WordField(choices=values(Verdict))
+    decision = WordField(choices=values(AcceptanceAction))
     document_version = serializers.IntegerField(min_value=1, max_value=MAX_INTEGER)
     comment = serializers.CharField(
         required=False,
@@ -120,9 +120,9 @@ class AcceptanceRequest(StrictSerializer):
         help_text="For the record, or for the model: what is to be changed. Needed to request changes.",
     )
 
-    def validate_decision(self, value: str) -> Verdict:
+    def validate_decision(self, value: str) -> AcceptanceAction:
         """Return the decision as the engine knows it."""
-        return Verdict(value)
+        return AcceptanceAction(value)
 
 
 class RetryRequest(StrictSerializer):
@@ -159,7 +159,9 @@ class EventFilters(StrictSerializer):
     after = serializers.IntegerField(
         min_value=0, max_value=MAX_INTEGER, required=False, help_text="Only events with a greater sequence."
     )
-    types = WordsField(words=values(EventType), required=False, help_text="Only these; with commas, or repeated.")
+    types = CommaSeparatedChoiceField(
+        words=values(EventType), required=False, help_text="Only these; with commas, or repeated."
+    )
 
 
 class FailureResponse(serializers.Serializer[Any]):

@@ -11,7 +11,7 @@ from common.api.fields import CURSOR_PATTERN, TimestampField, WordField
 from common.api.serializers import StrictSerializer
 from executions.api.clarification_serializers import ClarificationResponse, ItemResponse, item
 from executions.api.serializers import MAX_INTEGER, FailureResponse, failure, values
-from executions.engine.domain.acceptance import Verdict
+from executions.engine.domain.acceptance import AcceptanceAction
 from executions.engine.domain.clarification import ClarificationRound
 from executions.engine.domain.events import EventType, event_json
 from executions.engine.domain.states import CallKind, Limit, StepStatus
@@ -38,7 +38,7 @@ class StepDocumentResponse(serializers.Serializer[Any]):
 class DecisionResponse(serializers.Serializer[Any]):
     """What a person decided about a version of a step's document."""
 
-    decision = serializers.ChoiceField(choices=values(Verdict))
+    decision = serializers.ChoiceField(choices=values(AcceptanceAction))
     document_version = serializers.IntegerField()
     comment = serializers.CharField(allow_blank=True)
     decided_by = serializers.CharField(help_text="Name of the user.")

@@ -32,10 +32,10 @@ from executions.api.openapi import IDEMPOTENCY_KEY, IDEMPOTENCY_REPLAYED, proble
 from executions.api.serializers import (
     AcceptanceRequest,
     ClarificationAnswers,
+    EmptyRequest,
     EventFilters,
     ExecutionFilters,
     ExecutionResponse,
-    NoBody,
     RetryRequest,
     StartExecutionRequest,
 )
@@ -53,7 +53,7 @@ from executions.selectors import executions as selectors
 from executions.selectors.details import ExecutionDetails
 from executions.services import acceptance, budgets
 from executions.services import executions as services
-from executions.services.prompts import sent_prompt
+from executions.services.prompts import get_prompt
 from executions.services.stream_tickets import issue_execution_ticket
 
 _ID = OpenApiParameter("execution_id", OpenApiTypes.UUID, OpenApiParameter.PATH)
@@ -66,7 +66,7 @@ _IF_MATCH = OpenApiParameter(
 )
 
 
-def caller(request: Request) -> User:
+def authenticated_user(request: Request) -> User:
     """Return who asks.
 
     Raises:
@@ -86,7 +86,7 @@ def expected_versions(request: Request) -> frozenset[int] | None:
     return entity_tags("If-Match", request.headers.get("If-Match", "*")).versions
 
 
-async def act(
+async def run_command(
     use_case: Callable[..., Execution],
     request: Request,
     execution_id: str,
@@ -107,7 +107,7 @@ async def act(
         said = checked(form, request.data)
         try:
             execution = use_case(
-                user=caller(request),
+                user=authenticated_user(request),
                 execution_id=UUID(execution_id),
                 now=database_now(),
                 expected_versions=expected,
@@ -118,12 +118,12 @@ async def act(
             if expected is None and not names_version:
                 raise
             raise PreconditionFailed from error
-        return shown(selectors.described_value(execution))
+        return execution_response(selectors.described_value(execution))
 
     return await sync_to_async(do)()
 
 
-def shown(details: ExecutionDetails, status: int = 200, location: str | None = None) -> Response:
+def execution_response(details: ExecutionDetails, status: int = 200, location: str | None = None) -> Response:
     """Return an execution as clients get it, with its version for the ETag."""
     headers = {"ETag": f'"{details.execution.version}"'}
     if location is not None:
@@ -131,12 +131,12 @@ def shown(details: ExecutionDetails, status: int = 200, location: str | None = N
     return Response(ExecutionResponse(details).data, status=status, headers=headers)
 
 
-async def ticketed(request: Request, issue: Callable[..., tuple[str, datetime]]) -> Response:
+async def ticket_response(request: Request, issue: Callable[..., tuple[str, datetime]]) -> Response:
     """Answer with the ticket that the caller gets."""
 
     def do() -> Response:
         ticket, expires_at = issue(
-            user=caller(request),
+            user=authenticated_user(request),
             token=request.auth,
             session_key=request.session.session_key,
             now=database_now(),
@@ -178,9 +178,9 @@ class ExecutionViewSet(PagedViewSet):
         """
 
         def start(values: Mapping[str, Any]) -> Response:
-            execution = services.start_execution(user=caller(request), now=database_now(), **values)
+            execution = services.start_execution(user=authenticated_user(request), now=database_now(), **values)
             location = reverse("execution-detail", kwargs={"execution_id": execution.id})
-            return shown(selectors.described_value(execution), 201, location)
+            return execution_response(selectors.described_value(execution), 201, location)
 
         def recheck(started: Mapping[str, str]) -> None:
             require_start(request.user, scope_type=started["scope_type"], scope_key=started["scope_id"])
@@ -196,7 +196,7 @@ class ExecutionViewSet(PagedViewSet):
         """List executions, newest first."""
         select = partial(selectors.executions, user=request.user)
         return await self.page(
-            request, select, ExecutionResponse, filters=ExecutionFilters, prepare=selectors.described
+            request, select, ExecutionResponse, filters=ExecutionFilters, prepare=selectors.with_details
         )
 
     @extend_schema(
@@ -206,7 +206,7 @@ class ExecutionViewSet(PagedViewSet):
         """Get an execution: its status, what it waits for, its progress and what it has cost so far."""
 
         def read() -> Response:
-            return shown(selectors.details(user=request.user, execution_id=UUID(execution_id)))
+            return execution_response(selectors.details(user=request.user, execution_id=UUID(execution_id)))
 
         return await sync_to_async(read)()
 
@@ -230,7 +230,7 @@ class ExecutionViewSet(PagedViewSet):
     async def prompt(self, request: Request, execution_id: str, step_id: str) -> Response:
         """Show what a step's model was asked: in its newest call, or in another one."""
         wanted = dict.fromkeys(("attempt", "kind", "ordinal")) | checked(PromptFilters, request.query_params)
-        sent = await sent_prompt(user=request.user, execution_id=UUID(execution_id), step_id=step_id, **wanted)
+        sent = await get_prompt(user=request.user, execution_id=UUID(execution_id), step_id=step_id, **wanted)
         return Response(PromptResponse(sent).data)
 
     @extend_schema(parameters=[_ID, EventFilters, *PAGE], responses={200: EventPage, **problems(401, 404, 422)})  # type: ignore[type-var]
@@ -251,7 +251,7 @@ class ExecutionViewSet(PagedViewSet):
     @action(detail=True, methods=["post"], url_path="stream-tickets")
     async def stream_tickets(self, request: Request, execution_id: str) -> Response:
         """Get a ticket for this execution's stream, for a client that cannot send headers."""
-        return await ticketed(request, partial(issue_execution_ticket, execution_id=UUID(execution_id)))
+        return await ticket_response(request, partial(issue_execution_ticket, execution_id=UUID(execution_id)))
 
     @extend_schema(  # type: ignore[type-var]
         parameters=[_ID, _STEP, _IF_MATCH],
@@ -262,7 +262,7 @@ class ExecutionViewSet(PagedViewSet):
     async def clarification(self, request: Request, execution_id: str, step_id: str) -> Response:
         """Answer a step's questions; the execution goes on. Bad answers are named, and the questions stay open."""
         answer = services.submit_clarification
-        return await act(answer, request, execution_id, form=ClarificationAnswers, step_id=step_id)
+        return await run_command(answer, request, execution_id, form=ClarificationAnswers, step_id=step_id)
 
     @extend_schema(  # type: ignore[type-var]
         parameters=[_ID, _STEP, _IF_MATCH],
@@ -273,7 +273,9 @@ class ExecutionViewSet(PagedViewSet):
     async def acceptance(self, request: Request, execution_id: str, step_id: str) -> Response:
         """Accept a document that waits for it, reject it, or have it worked over; name the version that you read."""
         decide = acceptance.decide_acceptance
-        return await act(decide, request, execution_id, form=AcceptanceRequest, names_version=True, step_id=step_id)
+        return await run_command(
+            decide, request, execution_id, form=AcceptanceRequest, names_version=True, step_id=step_id
+        )
 
     @extend_schema(  # type: ignore[type-var]
         parameters=[_ID, _IF_MATCH],
@@ -283,7 +285,7 @@ class ExecutionViewSet(PagedViewSet):
     @action(detail=True, methods=["patch"])
     async def budget(self, request: Request, execution_id: str) -> Response:
         """Raise a limit; an execution that waits for it goes on. Others stay as they are; null takes one away."""
-        return await act(_change_budget, request, execution_id, form=BudgetRequest)
+        return await run_command(_change_budget, request, execution_id, form=BudgetRequest)
 
     @extend_schema(  # type: ignore[type-var]
         parameters=[_ID, _IF_MATCH],
@@ -293,7 +295,7 @@ class ExecutionViewSet(PagedViewSet):
     @action(detail=True, methods=["post"])
     async def cancel(self, request: Request, execution_id: str) -> Response:
         """Stop an execution, and the model call under way. Again is fine; one that ended otherwise is a conflict."""
-        return await act(services.cancel_execution, request, execution_id, form=NoBody)
+        return await run_command(services.cancel_execution, request, execution_id, form=EmptyRequest)
 
     @extend_schema(  # type: ignore[type-var]
         parameters=[_ID, _IF_MATCH],
@@ -303,4 +305,4 @@ class ExecutionViewSet(PagedViewSet):
     @action(detail=True, methods=["post"])
     async def retry(self, request: Request, execution_id: str) -> Response:
         """Let a failed or cancelled execution go on. What it has finished is kept, and not paid for again."""
-        return await act(services.retry_execution, request, execution_id, form=RetryRequest)
+        return await run_command(services.retry_execution, request, execution_id, form=RetryRequest)

@@ -13,7 +13,7 @@ from pydantic import JsonValue
 from common.limits import limits
 from executions.engine.domain.calls import ModelRequest, most_input_tokens
 from executions.engine.domain.execution import Brief
-from executions.engine.prompting.prompts import CHARACTERS_PER_TOKEN, Given, build_request
+from executions.engine.prompting.prompts import CHARACTERS_PER_TOKEN, PromptInputs, build_request
 from executions.engine.prompting.replies import MAX_VIOLATIONS
 from executions.engine.transitions.reviews import MOST_REVIEWS, VERDICT_SCHEMA, review_instructions
 from workflows.definitions.definition import ForEach, ReviewPolicy, StepDefinition, WorkflowDefinition
@@ -205,7 +205,7 @@ def _input(basis: Basis, step: StepDefinition) -> Span:
         step=step,
         role=basis.definition.roles[step.role],
         model="",
-        given=Given(brief=basis.brief),
+        given=PromptInputs(brief=basis.brief),
         rejected=None,
     )
     items = [_item(basis, loop) for loop in basis.definition.loops[step.id]]

@@ -12,11 +12,11 @@ from uuid import UUID
 
 from executions.engine.domain.calls import Call, CallKey, ModelReply, ModelRequest
 from executions.engine.domain.execution import Document, Execution
-from executions.engine.domain.retries import Chance
+from executions.engine.domain.retries import RandomSource
 from executions.engine.transitions.core import Decide
 from workflows.definitions.definition import WorkflowDefinition
 
-Heard = Callable[[str], None]
+OnText = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,7 +157,7 @@ class Definitions(Protocol):
         """
 
 
-class Turn(Protocol):
+class RateLimitPermit(Protocol):
     """The leave to send one request."""
 
     def used(self, tokens: int) -> None:
@@ -179,14 +179,14 @@ class ModelClient(Protocol):
     def estimate(self, request: ModelRequest) -> Decimal | None:
         """Return what asking may cost at most, in US dollars; None when the model has no known price."""
 
-    def turn(self, request: ModelRequest) -> AbstractAsyncContextManager[Turn]:
+    def turn(self, request: ModelRequest) -> AbstractAsyncContextManager[RateLimitPermit]:
         """Wait until the request may be sent, and keep its place while it is under way.
 
         Raises:
-            NotItsTurn: others come first, for longer than it waits.
+            RateLimited: others come first, for longer than it waits.
         """
 
-    async def complete(self, request: ModelRequest, heard: Heard) -> ModelReply:
+    async def complete(self, request: ModelRequest, heard: OnText) -> ModelReply:
         """Ask the model once, without any retry; `heard` is called with each piece of text as the model writes it.
 
         Raises:
@@ -240,7 +240,7 @@ class Ports:
     models: ModelClient
     drafts: Drafts
     clock: Clock
-    chance: Chance
+    chance: RandomSource
     max_recoveries: int = 5  # in a row without a step that moved; one more fails the execution
     park_after_seconds: float = 5.0  # a longer wait for a provider is not slept: the step is parked
     patience_seconds: float = 300.0  # with a provider that cannot answer for now, where a step does not say

@@ -13,11 +13,11 @@ from django.conf import settings
 
 from common.database.server import database_now
 from executions.engine.domain.calls import ModelReply, ModelRequest, most_input_tokens
-from executions.engine.ports import Heard, Turn
+from executions.engine.ports import OnText, RateLimitPermit
 from executions.llm.known_providers import REHEARSAL, is_known
 from executions.llm.lazy_import import loaded
 from executions.llm.pydantic_ai.options import Options, Output
-from executions.llm.rate_limiter import Turns
+from executions.llm.rate_limiter import RateLimiter
 from executions.llm.rehearsal import model as rehearsal
 from telemetry.pricing import prices
 
@@ -35,7 +35,7 @@ class RoutingModelClient:
         rehearsal_latency_seconds: float,
         calls_at_once: int,
         options: Options,
-        turns: Turns,
+        turns: RateLimiter,
     ) -> None:
         self._aliases = aliases
         self._options = options
@@ -62,11 +62,11 @@ class RoutingModelClient:
         )
 
     @asynccontextmanager
-    async def turn(self, request: ModelRequest) -> AsyncIterator[Turn]:
+    async def turn(self, request: ModelRequest) -> AsyncIterator[RateLimitPermit]:
         """Wait until the request may be sent: by the limits of its model, and by what this process holds at once.
 
         Raises:
-            NotItsTurn: the limits would have it wait for too long.
+            RateLimited: the limits would have it wait for too long.
         """
         async with self._turns.turn(request) as turn, self._free:
             yield turn
@@ -75,7 +75,7 @@ class RoutingModelClient:
         """Return once others know that no call of this process is under way any more."""
         await self._turns.rest()
 
-    async def complete(self, request: ModelRequest, heard: Heard) -> ModelReply:
+    async def complete(self, request: ModelRequest, heard: OnText) -> ModelReply:
         """Ask the model once, in the request's turn; the time that it may take begins now.
 
         `heard` is called with each piece of text as the model writes it.
@@ -110,5 +110,5 @@ def model_client() -> RoutingModelClient:
             connect_seconds=settings.MODEL_CONNECT_SECONDS,
             first_token_seconds=settings.MODEL_FIRST_TOKEN_SECONDS,
         ),
-        turns=Turns(patience_seconds=settings.PARK_AFTER_SECONDS),
+        turns=RateLimiter(patience_seconds=settings.PARK_AFTER_SECONDS),
     )

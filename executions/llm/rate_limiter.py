@@ -12,10 +12,10 @@ from uuid_utils.compat import uuid7
 
 from executions.db_threads import in_thread
 from executions.engine.domain.calls import ModelRequest
-from executions.engine.domain.errors import NotItsTurn, Unavailable
+from executions.engine.domain.errors import DatabaseUnavailable, RateLimited
 from executions.engine.prompting.prompts import CHARACTERS_PER_TOKEN
 from telemetry.rate_limits import store
-from telemetry.rate_limits.store import Asked
+from telemetry.rate_limits.store import PermitRequest
 
 _WAITING_SECONDS = 0.2  # between two looks, while a call waits
 _HOLDING_SECONDS = 5.0  # between two signs of life, while calls are only under way
@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 class _Held:
     """A call that waits for its turn or has it."""
 
-    def __init__(self, call: Asked) -> None:
+    def __init__(self, call: PermitRequest) -> None:
         self.call = call
         self.granted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.tokens: int | None = None
@@ -36,13 +36,13 @@ class _Held:
         self.tokens = tokens
 
 
-class Turns:
+class RateLimiter:
     """Lets calls to limited models wait for their turn, and all others pass."""
 
     def __init__(self, *, patience_seconds: float) -> None:
         self._patience_seconds = patience_seconds
         self._held: dict[UUID, _Held] = {}
-        self._new: list[Asked] = []
+        self._new: list[PermitRequest] = []
         self._ended: list[tuple[UUID, int | None]] = []
         self._something = asyncio.Event()
         self._talking: asyncio.Task[None] | None = None
@@ -52,11 +52,11 @@ class Turns:
         """Wait for the request's turn, and keep it.
 
         Raises:
-            NotItsTurn: it would wait for too long.
+            RateLimited: it would wait for too long.
         """
         characters = len(request.instructions) + len(request.prompt)
         tokens = characters // CHARACTERS_PER_TOKEN + request.max_output_tokens
-        call = Asked(id=uuid7(), model=request.model, scope_id=request.scope_id or UUID(int=0), tokens=tokens)
+        call = PermitRequest(id=uuid7(), model=request.model, scope_id=request.scope_id or UUID(int=0), tokens=tokens)
         held = _Held(call)
         if not store.is_limited(request.model):
             yield held
@@ -78,7 +78,7 @@ class Turns:
                 await held.granted
         except TimeoutError as error:
             seconds = await in_thread(store.seconds_to_wait, held.call)
-            raise NotItsTurn(held.call.model, seconds=seconds) from error
+            raise RateLimited(held.call.model, seconds=seconds) from error
 
     async def rest(self) -> None:
         """Return once the database has been told of everything that ended here, when nothing is held any more."""
@@ -99,7 +99,7 @@ class Turns:
             self._new, self._ended = [], []
             try:
                 mine = await in_thread(store.tell, asked=asked, held=list(self._held), ended=ended)
-            except Unavailable:
+            except DatabaseUnavailable:
                 self._new, self._ended = asked + self._new, ended + self._ended
                 logger.warning("the database is away; nobody's turn comes meanwhile")
                 mine = set()

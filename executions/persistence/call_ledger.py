@@ -10,8 +10,8 @@ from itertools import chain
 from uuid import UUID
 
 from common.database import bulk
-from executions.db_threads import patiently
-from executions.engine.domain.budget_usage import Spent, spent_by
+from executions.db_threads import retry_while_unavailable
+from executions.engine.domain.budget_usage import BudgetUsage, spent_by
 from executions.engine.domain.calls import Call, CallKey, ModelReply, Totals, Usage, settled, sum_calls
 from executions.engine.domain.copying import replace
 from executions.engine.domain.execution import Execution
@@ -31,13 +31,13 @@ class Entry:
     changed: bool = False
 
 
-Book = dict[str, dict[CallKey, Entry]]  # all calls of an execution, by step
+CallsByStep = dict[str, dict[CallKey, Entry]]  # all calls of an execution, by step
 
 
-class Page:
+class CallUnitOfWork:
     """The calls that one transaction looks at, and what it does to them."""
 
-    def __init__(self, books: Mapping[UUID, Book] | None = None) -> None:
+    def __init__(self, books: Mapping[UUID, CallsByStep] | None = None) -> None:
         """Begin a page; of executions that have a book nothing else is looked up. The others are locked."""
         self._books = {} if books is None else books
         self._entries: dict[UUID, dict[CallKey, Entry]] = {}  # looked up, or changed, by execution
@@ -48,7 +48,7 @@ class Page:
         self._scope_sums: dict[UUID, bulk.Answer[Decimal]] = {}  # of the month, as they were looked up
 
     @property
-    def books(self) -> Mapping[UUID, Book]:
+    def books(self) -> Mapping[UUID, CallsByStep]:
         """The books that it was begun with."""
         return self._books
 
@@ -113,13 +113,13 @@ class Page:
         """Whether anything was recorded since the last `keep` or `drop`."""
         return bool(self._tried)
 
-    def keep(self) -> None:
+    def commit_pending(self) -> None:
         """Stand by what was recorded since the last `keep` or `drop`."""
         for key, entry in self._tried.items():
             self._entries.setdefault(key.execution_id, {})[key] = entry
         self._tried = {}
 
-    def drop(self) -> None:
+    def rollback_pending(self) -> None:
         """Take back what was recorded since the last `keep` or `drop`."""
         self._tried = {}
 
@@ -148,7 +148,7 @@ class Page:
         )
         return others + here
 
-    def spent(self, execution_id: UUID) -> Spent:
+    def spent(self, execution_id: UUID) -> BudgetUsage:
         """Return what the execution has used, or may still use: by what is here, and by what is in the table alone."""
         mine = self._of(execution_id)
         here = spent_by(entry.call for entry in mine)
@@ -156,7 +156,7 @@ class Page:
             self._added_up.add((execution_id, None))
             return here
         rest = spending.execution_spent(execution_id, withdrawn=NOT_SENT, but=_rows(mine))
-        return Spent(cost_usd=rest.cost_usd, tokens=rest.tokens, calls=rest.calls) + here
+        return BudgetUsage(cost_usd=rest.cost_usd, tokens=rest.tokens, calls=rest.calls) + here
 
     def scope_spent(self, scope_id: UUID, execution_ids: Collection[UUID], *, now: datetime) -> Decimal:
         """Return the US dollars of a scope in this month; `execution_ids` are those of it that are looked at here."""
@@ -179,12 +179,12 @@ class Page:
 
         With them goes a look at what was added up from books: others may book, and price, what they do not change.
         """
-        yield from ledger.unchanged({each: self._versions(*each) for each in self._added_up})
+        yield from ledger.version_checks({each: self._versions(*each) for each in self._added_up})
         rows = [
             (entry, (entry.row, _record(entry.call, owners[entry.call.key.execution_id]))) for entry in self.changed()
         ]
-        yield from ledger.announced([row for entry, row in rows if entry.is_new])
-        yield from ledger.settled([row for entry, row in rows if not entry.is_new])
+        yield from ledger.insert_writes([row for entry, row in rows if entry.is_new])
+        yield from ledger.update_writes([row for entry, row in rows if not entry.is_new])
 
     def _versions(self, execution_id: UUID, step_id: str | None) -> int:
         """Return the sum over the versions of the rows in a book: it rises with whatever happens to one."""
@@ -232,7 +232,7 @@ def _rows(entries: Iterable[Entry]) -> list[UUID]:
 
 async def calls_of(execution_id: UUID, step_id: str) -> list[Call]:
     """Return a step's calls with their replies, oldest first."""
-    records = await patiently(ledger.calls_of, execution_id, step_id)
+    records = await retry_while_unavailable(ledger.calls_of, execution_id, step_id)
     return [_call(each, replied=each.reply is not None) for each in records]
 
 

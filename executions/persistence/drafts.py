@@ -19,7 +19,7 @@ from django.db import transaction
 from common.database import bulk
 from executions.db_threads import in_thread
 from executions.engine.domain.calls import CallKey
-from executions.engine.domain.errors import Unavailable
+from executions.engine.domain.errors import DatabaseUnavailable
 from executions.engine.domain.states import WORKING
 from workflows.errors import storable
 
@@ -55,10 +55,10 @@ DELETE FROM executions_stepdraft WHERE id IN (
 _TOLD_AT_ONCE = 180  # ids in a notification, which PostgreSQL cuts off at 8,000 bytes
 
 
-class StepDraft:
+class DraftBuffer:
     """What a model has written in one call."""
 
-    def __init__(self, call: CallKey, book: DraftBook) -> None:
+    def __init__(self, call: CallKey, book: DraftWriter) -> None:
         self.call = call
         self.ended = False
         self.in_table = False
@@ -98,21 +98,21 @@ class StepDraft:
         return self._text[self.stored :]
 
 
-class DraftBook:
+class DraftWriter:
     """The drafts of this process. A task writes while any grows, and ends when all are over."""
 
     def __init__(self) -> None:
-        self._open: dict[CallKey, StepDraft] = {}
+        self._open: dict[CallKey, DraftBuffer] = {}
         self._writer: asyncio.Task[None] | None = None
 
-    def begin(self, call: CallKey) -> StepDraft:
+    def begin(self, call: CallKey) -> DraftBuffer:
         """Return the draft of a call, nothing of it written. What an earlier try has written is void from now on."""
-        draft = StepDraft(call, self)
+        draft = DraftBuffer(call, self)
         if draft.has_news:
             self.wake(draft)
         return draft
 
-    def wake(self, draft: StepDraft) -> None:
+    def wake(self, draft: DraftBuffer) -> None:
         """Have a draft that has grown written soon."""
         self._open[draft.call] = draft
         loop = asyncio.get_running_loop()
@@ -126,7 +126,7 @@ class DraftBook:
             over = [draft for draft in self._open.values() if draft.ended]
             try:
                 kept = await self._write(grown, [draft.call for draft in over if draft.in_table])
-            except Unavailable:
+            except DatabaseUnavailable:
                 logger.info("Drafts of %d calls cannot be written for now.", len(grown))
                 continue
             for draft, text in grown:
@@ -137,12 +137,12 @@ class DraftBook:
             for draft in over:
                 del self._open[draft.call]
 
-    async def _write(self, grown: list[tuple[StepDraft, str]], over: list[CallKey]) -> Collection[Row]:
+    async def _write(self, grown: list[tuple[DraftBuffer, str]], over: list[CallKey]) -> Collection[Row]:
         return await in_thread(store, grown, over) if grown or over else ()
 
 
 @transaction.atomic
-def store(grown: Sequence[tuple[StepDraft, str]], over: Iterable[CallKey]) -> Collection[Row]:
+def store(grown: Sequence[tuple[DraftBuffer, str]], over: Iterable[CallKey]) -> Collection[Row]:
     """Write what has been added to drafts, tell of it, and remove those of calls that are over.
 
     Returns:

@@ -35,10 +35,10 @@ ORDER BY place"""
 
 def append(events: Sequence[ProgressEvent]) -> None:
     """Add lines to the logs of executions, whose rows are there and changed in the same transaction."""
-    bulk.write(lines(events))
+    bulk.write(insert_writes(events))
 
 
-def lines(events: Sequence[ProgressEvent]) -> Iterator[bulk.Write]:
+def insert_writes(events: Sequence[ProgressEvent]) -> Iterator[bulk.Write]:
     """Yield the write that adds lines to the logs of executions; nothing if there are none."""
     if not events:
         return

@@ -13,7 +13,7 @@ from uuid import UUID
 from common.database import bulk
 from executions.engine.domain.acceptance import AcceptanceDecision
 from executions.engine.domain.clarification import ClarificationRound
-from executions.engine.domain.dry_run import Script
+from executions.engine.domain.dry_run import DryRunScript
 from executions.engine.domain.errors import FieldError
 from executions.engine.domain.execution import Execution, Failure, Pin, ScopeRef, Step
 from executions.engine.domain.states import ExecutionStatus, FailureCode, Limit, StepStatus, WaitingOn
@@ -113,12 +113,12 @@ QUESTIONS = tuple(statement.replace("%s", "$1::uuid[]") for statement in (_EXECU
 def load(execution_ids: Collection[UUID]) -> dict[UUID, Execution]:
     """Return those executions that there are, each with its steps in order."""
     wanted = [list(execution_ids)]
-    with bulk.together():
+    with bulk.pipeline():
         asked = bulk.execute(_EXECUTIONS, wanted), bulk.execute(_STEPS, wanted)
-    return assembled(*(cursor.fetchall() for cursor in asked))
+    return from_rows(*(cursor.fetchall() for cursor in asked))
 
 
-def assembled(execution_rows: Sequence[tuple[Any, ...]], step_rows: Sequence[tuple[Any, ...]]) -> dict[UUID, Execution]:
+def from_rows(execution_rows: Sequence[tuple[Any, ...]], step_rows: Sequence[tuple[Any, ...]]) -> dict[UUID, Execution]:
     """Return the executions that were found."""
     rows = [_ExecutionRow(*row) for row in execution_rows]
     scopes = {row.id: _scope(row) for row in rows}
@@ -158,7 +158,7 @@ def _execution(row: _ExecutionRow, scope: ScopeRef, steps: dict[str, Step]) -> E
         warned=tuple(Limit(each) for each in _list(row.warned)),
         ran_seconds=row.ran_seconds,
         running_since=row.running_since,
-        script=None if row.script is None else Script.model_validate_json(row.script),
+        script=None if row.script is None else DryRunScript.model_validate_json(row.script),
     )
 
 

@@ -14,7 +14,7 @@ from access import services as access
 from common.database import bulk
 from documents import repository as documents
 from executions import models
-from executions.db_threads import in_thread, patiently
+from executions.db_threads import in_thread, retry_while_unavailable
 from executions.engine.domain.errors import NotFound, VersionConflict
 from executions.engine.domain.execution import Document, Execution, Step
 from executions.engine.domain.states import ACTIVE
@@ -45,15 +45,15 @@ class PostgresExecutionRepository:
 
     async def get(self, execution_id: UUID) -> Execution:
         """Return it."""
-        return await patiently(get, execution_id)
+        return await retry_while_unavailable(get, execution_id)
 
     async def list_by_scope(self, scope_id: UUID) -> list[Execution]:
         """Return the scope's executions, newest first."""
-        return await patiently(list_by_scope, scope_id)
+        return await retry_while_unavailable(list_by_scope, scope_id)
 
     async def list_active(self) -> list[Execution]:
         """Return those that have not ended, oldest first."""
-        return await patiently(list_active)
+        return await retry_while_unavailable(list_active)
 
 
 class PostgresDocumentRepository:
@@ -65,16 +65,16 @@ class PostgresDocumentRepository:
 
     async def get(self, document_id: UUID, version: int | None = None) -> Document:
         """Return one version, the newest by default."""
-        return await patiently(get_document, document_id, version)
+        return await retry_while_unavailable(get_document, document_id, version)
 
     async def get_by_scope_type(self, scope_id: UUID, document_type: str) -> Document | None:
         """Return the newest version, None when there is none."""
-        stored = await patiently(documents.head_of, scope_id, document_type)
+        stored = await retry_while_unavailable(documents.head_of, scope_id, document_type)
         return None if stored is None else _document(stored)
 
     async def list_by_scope(self, scope_id: UUID) -> list[Document]:
         """Return the newest version of each type, by type."""
-        return [_document(stored) for stored in await patiently(documents.heads_of_scope, scope_id)]
+        return [_document(stored) for stored in await retry_while_unavailable(documents.heads_of_scope, scope_id)]
 
 
 # --- the same, for code that holds a transaction --------------------------------------------------------------------
@@ -196,7 +196,7 @@ def _replaced_executions(pairs: Sequence[tuple[Execution, Execution]]) -> Iterat
     rows = [{"id": new.id, **execution_columns(new)} for _, new in pairs]
     expected = [old.version for old, _ in pairs]
     stale = VersionConflict("An execution", expected=max(expected, default=0))
-    yield from bulk.replacement(models.Execution, rows, key=("id",), expected=expected, otherwise=stale)
+    yield from bulk.replacement(models.Execution, rows, key=("id",), expected=expected, error=stale)
 
 
 def _replaced_steps(pairs: Sequence[tuple[Execution, Execution]]) -> Iterator[bulk.Write]:
@@ -212,7 +212,7 @@ def _replaced_steps(pairs: Sequence[tuple[Execution, Execution]]) -> Iterator[bu
     if any(step.version < before.version for _, before, step in moved):
         raise stale
     key = ("execution_id", "step_id")
-    yield from bulk.replacement(models.ExecutionStep, rows, key=key, expected=expected, otherwise=stale)
+    yield from bulk.replacement(models.ExecutionStep, rows, key=key, expected=expected, error=stale)
 
 
 def _moved_steps(old: Execution, new: Execution) -> Iterator[tuple[Step, Step]]:

@@ -14,7 +14,7 @@ from access.authentication import identify
 from access.selectors import root_scope_id
 from access.stream_grants import Grant
 from access.tickets import Shown, opening
-from common.api.fields import WordsField
+from common.api.fields import CommaSeparatedChoiceField
 from common.api.serializers import StrictSerializer, checked
 from common.database.server import database_now
 from executions.engine.domain.events import DELTA, EventType
@@ -34,7 +34,9 @@ class BadLastEventId(APIException):
 class StreamFilters(StrictSerializer):
     """What of a stream to send."""
 
-    types = WordsField(words=[*((each.value, each.name) for each in EventType), (DELTA, DELTA.upper())], required=False)
+    types = CommaSeparatedChoiceField(
+        words=[*((each.value, each.name) for each in EventType), (DELTA, DELTA.upper())], required=False
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +73,7 @@ def admit(request: HttpRequest, ticket: Shown, *, execution_id: UUID) -> Admissi
         after=after,
         types=types,
         # A client that has more than the log was sent what the database has lost: the stream tells it.
-        over=after <= log.last and executions.nothing_follows(log, after=after, types=types),
+        over=after <= log.last and executions.is_log_exhausted(log, after=after, types=types),
     )
 
 

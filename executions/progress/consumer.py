@@ -26,12 +26,12 @@ from access.tickets import take
 from common.api.requests import Utf8Request
 from common.database.errors import is_passing
 from common.database.usage import reading
-from executions.engine.domain.errors import EngineError, Unavailable
-from executions.engine.runtime.cancel import end
+from executions.engine.domain.errors import DatabaseUnavailable, EngineError
+from executions.engine.runtime.cancel import cancel_and_wait
 from executions.progress.authorization import Admission
-from executions.progress.hub import Streams
-from executions.progress.sse import KEEPALIVE, Message, opening
-from executions.progress.stream_limits import Place
+from executions.progress.hub import StreamHub
+from executions.progress.sse import KEEPALIVE, Message, preamble
+from executions.progress.stream_limits import OpenStream
 
 Headers = Iterable[tuple[str, str]]
 Receive = Callable[[], Awaitable[Any]]
@@ -82,7 +82,7 @@ class StreamConsumer:
     """
 
     def __init__(
-        self, streams: Streams, *, admit: Callable[..., Admission], request_id: Callable[[str | None], str]
+        self, streams: StreamHub, *, admit: Callable[..., Admission], request_id: Callable[[str | None], str]
     ) -> None:
         self._streams = streams
         self._admit = admit
@@ -94,10 +94,10 @@ class StreamConsumer:
         request = Utf8Request(scope, BytesIO())
         request_id = self._request_id(request.headers.get("X-Request-ID"))
         request.request_id = request_id  # type: ignore[attr-defined]
-        answer = Answer(request_id, send)
+        answer = SseResponse(request_id, send)
         wanted = partial(self._admit, request, ticket, **scope["url_route"]["kwargs"])
         try:
-            admission = await let_in(request, wanted)
+            admission = await authorize(request, wanted)
             place = None if admission.over else self._streams.places.take(admission.grant)
         except (APIException, EngineError) as error:
             await answer.refuse(error, request)
@@ -116,7 +116,7 @@ class StreamConsumer:
                 await answer.end()
 
 
-async def let_in(request: Utf8Request, admit: Callable[[], Admitted]) -> Admitted:
+async def authorize(request: Utf8Request, admit: Callable[[], Admitted]) -> Admitted:
     """Return what `admit` says, which is asked in a thread.
 
     Raises:
@@ -139,12 +139,12 @@ async def let_in(request: Utf8Request, admit: Callable[[], Admitted]) -> Admitte
         raise
     except Exception as error:
         if is_passing(error):
-            raise Unavailable("The database cannot be used now.") from error
+            raise DatabaseUnavailable("The database cannot be used now.") from error
         logger.exception("Nobody can be let in to %s.", request.path)
         raise Broken from error
 
 
-async def _cut_off(receive: Receive, streaming: Awaitable[None], place: Place) -> bool:
+async def _cut_off(receive: Receive, streaming: Awaitable[None], place: OpenStream) -> bool:
     """Run until the stream ends, the client is gone, or the stream has to end; then nothing of it is left.
 
     Returns whether it was cut off, between two events, and its end is still to be sent.
@@ -157,8 +157,8 @@ async def _cut_off(receive: Receive, streaming: Awaitable[None], place: Place) -
         await asyncio.wait({sending, leaving, place.over}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         gone = leaving.done()
     finally:
-        await end(sending)
-        await end(leaving)
+        await cancel_and_wait(sending)
+        await cancel_and_wait(leaving)
     if not sending.cancelled():
         sending.result()
     return sending.cancelled() and not gone
@@ -169,7 +169,7 @@ async def _disconnected(receive: Receive) -> None:
         pass
 
 
-class Answer:
+class SseResponse:
     """What goes back to one client."""
 
     def __init__(self, request_id: str, send: Send) -> None:
@@ -205,7 +205,7 @@ class Answer:
 
     async def stream(self, batches: AsyncGenerator[list[Message], None], *, position: int | None) -> None:
         """Send events as they come, whatever is there at once in one write, and end the body after the last."""
-        await self.write(opening(retry_ms=settings.STREAM_RETRY_MS, position=position))
+        await self.write(preamble(retry_ms=settings.STREAM_RETRY_MS, position=position))
         async with aclosing(batches):
             async for messages in batches:
                 await self.write(_taken(messages) or KEEPALIVE)

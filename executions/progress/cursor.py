@@ -9,9 +9,9 @@ from collections.abc import AsyncGenerator, Collection, Mapping
 from typing import Protocol
 from uuid import UUID
 
-from executions.engine.domain.errors import Unavailable
+from executions.engine.domain.errors import DatabaseUnavailable
 from executions.engine.domain.events import DELTA, RESET, EventType
-from executions.progress.event_reader import Extent
+from executions.progress.event_reader import LogRange
 from executions.progress.live_drafts import Sent
 from executions.progress.publisher import ProgressPublisher, Subscription
 from executions.progress.sse import Message
@@ -32,7 +32,7 @@ class EventLog(Protocol):
             Unavailable: the database is away.
         """
 
-    async def extent(self, channel_id: UUID, /) -> Extent:
+    async def extent(self, channel_id: UUID, /) -> LogRange:
         """Return which events the channel has.
 
         Raises:
@@ -43,7 +43,7 @@ class EventLog(Protocol):
         """Return what tells a client that has the events up to `asked` that `oldest` is the next one."""
 
 
-class Beside(Protocol):
+class SideChannel(Protocol):
     """What is shown beside a log, to those who have read all of it."""
 
     async def look(self, channel_id: UUID, /, number: int) -> None:
@@ -57,7 +57,7 @@ class Beside(Protocol):
         """Return what a client that has the events up to `number` has not been sent; note in `sent` that it is."""
 
 
-class Silence:
+class KeepaliveTimer:
     """How long a client has been sent nothing."""
 
     def __init__(self, seconds: float) -> None:
@@ -87,7 +87,7 @@ class Cursor:
         after: int,
         log: EventLog,
         publisher: ProgressPublisher,
-        beside: Beside | None = None,
+        beside: SideChannel | None = None,
         types: Collection[str] | None = None,
     ) -> None:
         self._channel_id = channel_id
@@ -109,12 +109,12 @@ class Cursor:
         when this process ends.
         """
         subscription = self._publisher.subscribe(self._channel_id)
-        silence = Silence(keepalive_seconds)
+        silence = KeepaliveTimer(keepalive_seconds)
         try:
             while not (subscription.closed or self._over):
                 try:
                     messages = await self._next(subscription, silence.left())
-                except Unavailable:
+                except DatabaseUnavailable:
                     logger.warning("The events of %s cannot be read; trying again.", self._channel_id)
                     subscription.mark_behind()
                     await asyncio.sleep(RETRY_SECONDS)
@@ -223,11 +223,11 @@ class Cursor:
                 await self._look_beside(self._beside, subscription)
         return messages
 
-    async def _look_beside(self, beside: Beside, subscription: Subscription) -> None:
+    async def _look_beside(self, beside: SideChannel, subscription: Subscription) -> None:
         """See what there is beside the log. Where that fails, what was read of the log is handed out all the same."""
         try:
             await beside.look(self._channel_id, self._last)
-        except Unavailable:
+        except DatabaseUnavailable:
             asyncio.get_running_loop().call_later(RETRY_SECONDS, subscription.mark_behind)  # to look again
 
     def _in_order(self, subscription: Subscription) -> list[Message]:

@@ -17,10 +17,10 @@ from common.database.errors import is_passing
 from common.database.parameters import connection_parameters
 from common.database.pools import drain_when_silent
 from common.database.server import look_async
-from executions.engine.domain.errors import Unavailable
+from executions.engine.domain.errors import DatabaseUnavailable
 from executions.engine.domain.events import ProgressEvent
 from executions.engine.domain.states import ENDED
-from executions.engine.runtime.cancel import end
+from executions.engine.runtime.cancel import cancel_and_wait
 from executions.progress.sse import Message, encode, encode_in_feed, encode_reset
 
 POOL_SIZE = 4
@@ -71,7 +71,7 @@ Found = TypeVar("Found")
 
 
 @dataclass(frozen=True, slots=True)
-class Extent:
+class LogRange:
     """Which events a log has: `oldest` to `last`, none of them when `oldest` is beyond `last`."""
 
     oldest: int
@@ -83,12 +83,12 @@ class Extent:
         return self.ended and sequence >= self.last
 
 
-GONE = Extent(oldest=1, last=0, ended=True)  # of an execution that is not there
+EMPTY_ENDED = LogRange(oldest=1, last=0, ended=True)  # of an execution that is not there
 
 
-def extent_of(rows: Sequence[Sequence[Any]]) -> Extent:
+def extent_of(rows: Sequence[Sequence[Any]]) -> LogRange:
     """Return what `EXTENT` gave for one execution."""
-    return next((Extent(oldest, last, status in ENDED) for oldest, last, status in rows), GONE)
+    return next((LogRange(oldest, last, status in ENDED) for oldest, last, status in rows), EMPTY_ENDED)
 
 
 def event_of(row: Sequence[Any]) -> ProgressEvent:
@@ -112,9 +112,9 @@ def _encoded_in_feed(rows: Rows) -> list[Message]:
     return [encode_in_feed(event_of(row), scope_id=scope_id, number=number) for scope_id, number, *row in rows]
 
 
-def _feed_extent_of(rows: Rows) -> Extent:
+def _feed_extent_of(rows: Rows) -> LogRange:
     [(oldest, last)] = rows
-    return Extent(oldest, last, ended=False)
+    return LogRange(oldest, last, ended=False)
 
 
 class Reader:
@@ -170,13 +170,13 @@ class Reader:
                 return await (await connection.execute(query.encode(), parameters)).fetchall()
         except psycopg.Error as error:
             if is_passing(error):
-                raise Unavailable("The database cannot be used now.") from error
+                raise DatabaseUnavailable("The database cannot be used now.") from error
             raise
 
     async def close(self) -> None:
         """End what is asked, and close the pool; a later query opens another."""
         for asking in [*self._asking]:
-            await end(asking)
+            await cancel_and_wait(asking)
         pool, self._pool = self._pool, None
         if pool is not None:
             await pool.close()
@@ -217,7 +217,7 @@ class EventTable:
         messages = await self._reader.once(EVENTS_AFTER, parameters, key=key, made=_encoded)
         return list(messages)
 
-    async def extent(self, execution_id: UUID) -> Extent:
+    async def extent(self, execution_id: UUID) -> LogRange:
         """Return which events the execution has; `GONE` when it is not there.
 
         Raises:
@@ -247,7 +247,7 @@ class FeedTable:
         messages = await self._reader.once(_FEED_AFTER, parameters, key=key, made=_encoded_in_feed)
         return list(messages)
 
-    async def extent(self, scope_id: UUID) -> Extent:
+    async def extent(self, scope_id: UUID) -> LogRange:
         """Return which events the scope has. More may always come.
 
         Raises:

@@ -13,7 +13,7 @@ from django_eventstream.storage import StorageBase
 
 from access.selectors import Person
 from executions.engine.domain.events import event_json
-from executions.progress.event_reader import EVENTS_AFTER, EXTENT, GONE, Extent, event_of, extent_of
+from executions.progress.event_reader import EMPTY_ENDED, EVENTS_AFTER, EXTENT, LogRange, event_of, extent_of
 from executions.selectors import executions
 
 PREFIX = "execution-"
@@ -61,9 +61,9 @@ class ExecutionEventStorage(StorageBase):
     def is_end(self, channel: str, last_id: int) -> bool:
         """Whether the execution has ended and `last_id` is its last event."""
         extent = self._extent(channel)
-        return extent is not GONE and extent.ends_at(last_id)
+        return extent is not EMPTY_ENDED and extent.ends_at(last_id)
 
-    def _extent(self, channel: str) -> Extent:
+    def _extent(self, channel: str) -> LogRange:
         return extent_of(_rows(EXTENT, {"id": execution_of(channel)}))
 
 

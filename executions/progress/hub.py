@@ -8,23 +8,23 @@ from uuid import UUID
 
 from django.conf import settings
 
-from executions.engine.runtime.cancel import end
+from executions.engine.runtime.cancel import cancel_and_wait
 from executions.progress.cursor import Cursor
 from executions.progress.event_reader import EventTable, FeedTable, Reader
 from executions.progress.listener import Listener
 from executions.progress.live_drafts import LiveDrafts
 from executions.progress.publisher import ProgressPublisher
 from executions.progress.sse import Message
-from executions.progress.stream_limits import Places
+from executions.progress.stream_limits import StreamRegistry
 
 
-class Streams:
+class StreamHub:
     """The publishers, the logs and the listener of one event loop; the first stream starts the listener."""
 
     def __init__(self) -> None:
         self.publisher = ProgressPublisher(queue_size=settings.STREAM_QUEUE_SIZE)
         self.feeds = ProgressPublisher(queue_size=settings.STREAM_QUEUE_SIZE)
-        self.places = Places()
+        self.places = StreamRegistry()
         self._reader = Reader()
         self._log = EventTable(self._reader)
         self._feed_log = FeedTable(self._reader)
@@ -81,5 +81,5 @@ class Streams:
         self.end()
         await self.places.close()
         if self._listening is not None:
-            await end(self._listening)
+            await cancel_and_wait(self._listening)
         await self._reader.close()

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from common.database.notifications import listen
 from common.database.server import server
-from executions.engine.domain.errors import Unavailable
+from executions.engine.domain.errors import DatabaseUnavailable
 from executions.persistence.drafts import CHANNEL as DRAFTS
 from executions.persistence.notifier import CHANNEL
 from executions.progress.cursor import EventLog
@@ -71,7 +71,7 @@ class Listener:
         try:
             if ids:
                 await self._drafts.refresh(ids)
-        except Unavailable:
+        except DatabaseUnavailable:
             logger.info("Drafts cannot be read; the next notification makes up for it.")
 
     async def _publish_feeds(self, execution_ids: Sequence[UUID]) -> None:
@@ -80,7 +80,7 @@ class Listener:
             return
         try:
             scopes = await table.among(publisher.followed, execution_ids)
-        except Unavailable:
+        except DatabaseUnavailable:
             publisher.mark_all_behind()
         else:
             await _publish(table, publisher, scopes)
@@ -94,7 +94,7 @@ async def _publish(log: EventLog, publisher: ProgressPublisher, channels: Sequen
             publisher.publish(messages)
             if len(messages) < READ_LIMIT:
                 return
-    except Unavailable:
+    except DatabaseUnavailable:
         # Their followers go to the table themselves, and wait there until it can be read.
         for channel_id in channels:
             publisher.mark_behind(channel_id)

@@ -40,7 +40,7 @@ _STATUSES = sorted(each.value for each in WORKING)
 
 
 @dataclass(slots=True)
-class Draft:
+class DraftText:
     """The text of a step so far."""
 
     attempt: int
@@ -59,12 +59,12 @@ class Draft:
 
 
 @dataclass(slots=True)
-class Board:
+class DraftSnapshot:
     """The drafts of one execution, as they were when `number` was its last event."""
 
     number: int = 0
     read_up_to: int = 0  # id of the last piece
-    drafts: dict[str, Draft] = field(default_factory=dict)
+    drafts: dict[str, DraftText] = field(default_factory=dict)
     shown: dict[tuple[str, int], Message] = field(default_factory=dict)  # since they were read, by step and offset
 
 
@@ -74,7 +74,7 @@ class LiveDrafts:
     def __init__(self, reader: Reader, publisher: ProgressPublisher) -> None:
         self._reader = reader
         self._publisher = publisher
-        self._boards: dict[UUID, Board] = {}
+        self._boards: dict[UUID, DraftSnapshot] = {}
         self._wanted: set[UUID] = set()  # executions that somebody waits to see read
         self._reading = asyncio.Lock()  # one after the other: pieces are put together in order
 
@@ -124,11 +124,11 @@ class LiveDrafts:
     async def _read(self, wanted: Collection[UUID], *, anew: bool) -> list[UUID]:
         """Take in new pieces, or all of them `anew`; return the executions of which one is missing."""
         known = self._boards
-        boards = {each: Board() if anew else known.get(each, Board()) for each in wanted}
+        boards = {each: DraftSnapshot() if anew else known.get(each, DraftSnapshot()) for each in wanted}
         after = [board.read_up_to for board in boards.values()]
         rows = await self._reader.rows(_DRAFTS, {"ids": list(boards), "after": after, "working": _STATUSES})
         torn = []
-        alive: dict[UUID, dict[str, Draft]] = {each: {} for each in boards}
+        alive: dict[UUID, dict[str, DraftText]] = {each: {} for each in boards}
         for execution_id, found in groupby(rows, key=lambda row: row[0]):
             if not _take_in(boards[execution_id], alive[execution_id], (row[1:] for row in found)):
                 torn.append(execution_id)
@@ -146,7 +146,7 @@ class LiveDrafts:
             return []
         return list(self._unsent(execution_id, board, sent))
 
-    def _unsent(self, execution_id: UUID, board: Board, sent: Sent) -> Iterator[Message]:
+    def _unsent(self, execution_id: UUID, board: DraftSnapshot, sent: Sent) -> Iterator[Message]:
         for step_id, draft in board.drafts.items():
             attempt, ordinal, offset = sent.get(step_id, (0, 0, 0))
             is_void = offset > 0 and attempt == draft.attempt and ordinal < draft.ordinal
@@ -163,13 +163,13 @@ class LiveDrafts:
             yield message
 
 
-def _take_in(board: Board, alive: dict[str, Draft], rows: Iterable[tuple[Any, ...]]) -> bool:
+def _take_in(board: DraftSnapshot, alive: dict[str, DraftText], rows: Iterable[tuple[Any, ...]]) -> bool:
     """Put the steps at work into `alive`, with their texts so far; False when a piece is missing."""
     whole = True
     for last, step_id, attempt, piece_id, ordinal, offset, text in rows:
         board.number = last
         known = alive.get(step_id) or board.drafts.get(step_id)
-        draft = alive[step_id] = known if known is not None and known.attempt == attempt else Draft(attempt)
+        draft = alive[step_id] = known if known is not None and known.attempt == attempt else DraftText(attempt)
         if piece_id is not None:
             whole = draft.write(ordinal, offset, text) and whole
             board.read_up_to = max(board.read_up_to, piece_id)

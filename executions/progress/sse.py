@@ -60,7 +60,7 @@ def _message(channel: UUID, number: int, *, kind: str, shown: object) -> Message
     return Message(channel, number, kind, text.encode())
 
 
-def opening(*, retry_ms: int, position: int | None) -> bytes:
+def preamble(*, retry_ms: int, position: int | None) -> bytes:
     """Return what a stream begins with: how long to wait before a reconnect, and from where on to go then.
 
     The position is that of a client which has asked for none, and has not been sent anything.

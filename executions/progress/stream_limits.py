@@ -15,8 +15,8 @@ from access.stream_grants import Grant
 from common.database.server import database_now
 from common.limits import limits
 from executions.db_threads import in_thread
-from executions.engine.domain.errors import Unavailable
-from executions.engine.runtime.cancel import end
+from executions.engine.domain.errors import DatabaseUnavailable
+from executions.engine.runtime.cancel import cancel_and_wait
 
 logger = logging.getLogger(__name__)
 
@@ -29,10 +29,10 @@ class TooManyStreams(APIException):
     wait = 10  # seconds, for `Retry-After`: by then one of theirs may have ended
 
 
-class Place:
+class OpenStream:
     """The place of one stream, which is freed at the end of a `with`."""
 
-    def __init__(self, grant: Grant, places: Places) -> None:
+    def __init__(self, grant: Grant, places: StreamRegistry) -> None:
         self.grant = grant
         self.over: asyncio.Future[None] = asyncio.get_running_loop().create_future()  # done: the stream has to end
         self._places = places
@@ -42,7 +42,7 @@ class Place:
         if not self.over.done():
             self.over.set_result(None)
 
-    def __enter__(self) -> Place:
+    def __enter__(self) -> OpenStream:
         return self
 
     def __exit__(
@@ -51,15 +51,15 @@ class Place:
         self._places.free(self)
 
 
-class Places:
+class StreamRegistry:
     """The places of one event loop. All are looked at together, now and then, with one query."""
 
     def __init__(self) -> None:
-        self._taken: set[Place] = set()
+        self._taken: set[OpenStream] = set()
         self._of_users: Counter[int] = Counter()
         self._watching: asyncio.Task[None] | None = None
 
-    def take(self, grant: Grant) -> Place:
+    def take(self, grant: Grant) -> OpenStream:
         """Return a new place; to be used in a `with`.
 
         Raises:
@@ -69,7 +69,7 @@ class Places:
         most = limits().streams_per_user
         if self._of_users[user_id] >= most:
             raise TooManyStreams(f"You follow {most} streams here already; end one of them first.")
-        place = Place(grant, self)
+        place = OpenStream(grant, self)
         self._taken.add(place)
         self._of_users[user_id] += 1
         if self._watching is None:
@@ -77,7 +77,7 @@ class Places:
             self._watching.add_done_callback(self._watched)
         return place
 
-    def free(self, place: Place) -> None:
+    def free(self, place: OpenStream) -> None:
         """Give a place back; again changes nothing."""
         if place in self._taken:
             self._taken.remove(place)
@@ -93,7 +93,7 @@ class Places:
             Unavailable: the database is away.
         """
         asked = {place.grant for place in self._taken}
-        fallen = asked - await in_thread(access.standing, asked, now=database_now())
+        fallen = asked - await in_thread(access.valid_grants, asked, now=database_now())
         for place in self._taken:
             if place.grant in fallen:
                 place.end()
@@ -101,14 +101,14 @@ class Places:
     async def close(self) -> None:
         """Look no more."""
         if self._watching is not None:
-            await end(self._watching)
+            await cancel_and_wait(self._watching)
 
     async def _watch(self) -> None:
         while True:
             await asyncio.sleep(settings.STREAM_RECHECK_SECONDS)
             try:
                 await self.recheck()
-            except Unavailable:
+            except DatabaseUnavailable:
                 logger.warning("The database is away; who may still follow what is looked at later.")
 
     def _watched(self, watching: asyncio.Task[None]) -> None:

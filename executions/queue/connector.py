@@ -70,7 +70,7 @@ Connection = AsyncConnection[Any]
 Row = dict[str, Any]
 
 
-class Taker(PsycopgConnector):
+class BatchingConnector(PsycopgConnector):
     """Takes as many jobs as there is room for when one is asked for, and ends together those that end together.
 
     Procrastinate takes one job after the other, and waits for the server each time: a worker of many short jobs would
@@ -216,13 +216,13 @@ class Taker(PsycopgConnector):
             await super().execute_query_async(_FINISH_MANY, **arguments)
 
 
-def connector(*, room: int) -> Taker:
+def connector(*, room: int) -> BatchingConnector:
     """Return a connector of a pool of its own, on Django's database, for a worker that runs `room` jobs at once.
 
     Everything that Procrastinate asks for is one call of one function. With a transaction around it, and a look at the
     connection before it, a worker would wait for the server four times instead of once, for every job twice.
     """
-    return Taker(room=room, kwargs=connection_parameters(), pool_factory=_pool)
+    return BatchingConnector(room=room, kwargs=connection_parameters(), pool_factory=_pool)
 
 
 def _pool(**arguments: Any) -> AsyncConnectionPool[Connection]:

@@ -23,7 +23,7 @@ from procrastinate.exceptions import AlreadyEnqueued, ConnectorException
 
 from common.database import bulk
 from common.database.errors import is_passing
-from executions.engine.domain.errors import Unavailable
+from executions.engine.domain.errors import DatabaseUnavailable
 
 ADVANCE = "executions.advance"
 PRUNE = "executions.prune"
@@ -87,5 +87,5 @@ def _told_apart() -> Iterator[None]:
         yield
     except ConnectorException as error:
         if is_passing(error):
-            raise Unavailable("The database cannot be used now.") from error
+            raise DatabaseUnavailable("The database cannot be used now.") from error
         raise

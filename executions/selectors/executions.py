@@ -132,7 +132,7 @@ def details(*, user: Person, execution_id: UUID) -> ExecutionDetails:
     return facts.of(found)[0]
 
 
-def described(rows: Iterable[models.Execution]) -> list[ExecutionDetails]:
+def with_details(rows: Iterable[models.Execution]) -> list[ExecutionDetails]:
     """Return executions with their progress and cost, asked together for all of them."""
     page = list(rows)
     facts = Facts([row.id for row in page], limited=[row.id for row in page if row.budget is not None])
@@ -237,7 +237,7 @@ def feed_of(*, user: Person, scope_type: str, scope_key: str) -> FeedExtent:
     return FeedExtent(root_id=scope.id, last=last or 0)
 
 
-def nothing_follows(log: Log, *, after: int, types: Collection[str] | None = None) -> bool:
+def is_log_exhausted(log: Log, *, after: int, types: Collection[str] | None = None) -> bool:
     """Return whether no event, or none of these types, comes or came after this one."""
     if not log.ended or after + 1 < log.oldest:
         return False  # that some are pruned has to be told

@@ -10,13 +10,13 @@ from django.contrib.auth.models import User
 from django.db import transaction
 
 from access.selectors import Role
-from executions.engine.domain.acceptance import AcceptanceDecision, Verdict
+from executions.engine.domain.acceptance import AcceptanceAction, AcceptanceDecision
 from executions.engine.domain.errors import FieldError, Invalid
 from executions.engine.domain.execution import Execution, Pin
 from executions.engine.transitions import acceptance, core
 from executions.persistence import repositories
 from executions.queue.jobs import enqueue_advance
-from executions.services.locking import apply, hold
+from executions.services.locking import lock_for_update, store_decision
 from workflows import repository as workflows
 
 
@@ -26,7 +26,7 @@ def decide_acceptance(
     user: User,
     execution_id: UUID,
     step_id: str,
-    decision: Verdict,
+    decision: AcceptanceAction,
     document_version: int,
     comment: str = "",
     now: datetime,
@@ -45,8 +45,8 @@ def decide_acceptance(
     said = AcceptanceDecision(
         decision=decision, document_version=document_version, comment=comment, decided_by=by, decided_at=now
     )
-    current = hold(user, execution_id, Role.REVIEWER, expected_versions=expected_versions)
-    if decision is Verdict.REQUEST_CHANGES and not comment:
+    current = lock_for_update(user, execution_id, Role.REVIEWER, expected_versions=expected_versions)
+    if decision is AcceptanceAction.REQUEST_CHANGES and not comment:
         raise _says_nothing()
     if _is_decided_so(current, step_id, said):
         return current
@@ -55,7 +55,7 @@ def decide_acceptance(
     def decide(execution: Execution, context: core.Context) -> core.Change:
         return acceptance.decide(execution, step_id, said, handed=handed, context=context)
 
-    stored = apply(execution_id, decide, now)
+    stored = store_decision(execution_id, decide, now)
     if not stored.ended:
         enqueue_advance(execution_id)
     return stored
@@ -66,8 +66,8 @@ def _says_nothing() -> Invalid:
     return Invalid("A request for changes needs a comment.", [error])
 
 
-def _handed(execution: Execution, pin: Pin) -> acceptance.Handed:
-    return acceptance.Handed(
+def _handed(execution: Execution, pin: Pin) -> acceptance.AcceptanceContext:
+    return acceptance.AcceptanceContext(
         document=repositories.get_document(pin.document_id, pin.version),
         definition=workflows.get_definition(execution.workflow_id, execution.workflow_version),
     )

@@ -14,11 +14,11 @@ from access.selectors import Role
 from executions.engine.domain.execution import Execution
 from executions.engine.transitions import budgets, core
 from executions.queue.jobs import enqueue_advance
-from executions.services.locking import apply, hold
+from executions.services.locking import lock_for_update, store_decision
 from workflows.definitions.budget import Budget
 
 
-def with_limits(budget: Budget | None, limits: Mapping[str, Any] | None) -> Budget | None:
+def merge_limits(budget: Budget | None, limits: Mapping[str, Any] | None) -> Budget | None:
     """Return a budget with some of its limits in place of what it had; None when nothing is limited then."""
     known = {} if budget is None else budget.model_dump()
     merged = Budget(**{**known, **(limits or {})})
@@ -42,14 +42,14 @@ def change_budget(
         IllegalTransition: it has ended.
         VersionConflict: the present version is none of `expected_versions`.
     """
-    current = hold(user, execution_id, Role.OPERATOR, expected_versions=expected_versions)
-    budget, by = with_limits(current.budget, limits), user.get_username()
+    current = lock_for_update(user, execution_id, Role.OPERATOR, expected_versions=expected_versions)
+    budget, by = merge_limits(current.budget, limits), user.get_username()
     if budget == current.budget and not current.ended:
         return current
 
     def decide(execution: Execution, context: core.Context) -> core.Change:
         return budgets.change_budget(execution, budget, changed_by=by, context=context)
 
-    stored = apply(execution_id, decide, now)
+    stored = store_decision(execution_id, decide, now)
     enqueue_advance(execution_id)
     return stored

@@ -11,11 +11,11 @@ from uuid import UUID
 from access import selectors as access
 from access.selectors import Person
 from documents import repository as documents
-from executions.composition import ports
+from executions.composition import build_ports
 from executions.engine.domain.execution import Brief
 from executions.engine.estimation import Basis, Past, Span, StepForecast, forecast, total, whole
 from executions.engine.prompting.json_text import pretty
-from executions.services.preflight import published, require_brief
+from executions.services.preflight import require_brief, resolve_workflow
 from telemetry.price_list import FREE_PROVIDERS
 from telemetry.pricing import prices
 from telemetry.usage_history import PastStep, past_of
@@ -54,11 +54,11 @@ def estimate(
         NotFound: there is no such workflow or version.
         Invalid: the workflow needs a brief, or takes none.
     """
-    found = published(workflow_id, workflow_version)
+    found = resolve_workflow(workflow_id, workflow_version)
     definition, version = found.definition, found.version
     require_brief(definition, input)
     prices.refresh(older_than_seconds=prices.FRESH_SECONDS)
-    resolve = ports().models.resolve
+    resolve = build_ports().models.resolve
     models = {name: resolve(name) for step in definition.steps for name in step.model_names}
     past = past_of(user=user, workflow_id=workflow_id, but=FREE_PROVIDERS)
     steps = forecast(

@@ -17,16 +17,16 @@ from access.selectors import Role
 from access.services import claim_root_scope
 from documents import selectors as documents_read
 from executions.engine.domain.copying import replace
-from executions.engine.domain.dry_run import Script
+from executions.engine.domain.dry_run import DryRunScript
 from executions.engine.domain.execution import Brief, Execution, ScopeRef, Step
 from executions.engine.domain.states import ExecutionStatus
 from executions.engine.transitions import clarification, core, retry
 from executions.engine.transitions.planner import new_execution
 from executions.persistence.journal import journal
 from executions.queue.jobs import enqueue_advance
-from executions.services.budgets import with_limits
-from executions.services.locking import apply, hold
-from executions.services.preflight import ground, published, require_all
+from executions.services.budgets import merge_limits
+from executions.services.locking import lock_for_update, store_decision
+from executions.services.preflight import check_can_start, load_start_context, resolve_workflow
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ def start_execution(
     workflow_version: int | None = None,
     tags: Sequence[str] = (),
     budget: Mapping[str, Any] | None = None,
-    script: Script | None = None,
+    script: DryRunScript | None = None,
     now: datetime,
 ) -> Execution:
     """Accept an execution, with a `script` a dry run: its rows, its first event and its job are stored together.
@@ -54,10 +54,12 @@ def start_execution(
         UnpricedModel: a step's model has no known price, and REQUIRE_PRICED is on.
         Invalid: a brief is missing or not taken, a document that it starts from is missing, or a model's provider.
     """
-    there = ground(user, (workflow_id, workflow_version), scope_type=scope_type, scope_key=scope_id, now=now)
-    wanted = published(workflow_id, workflow_version, versions=there.versions)
+    there = load_start_context(
+        user, (workflow_id, workflow_version), scope_type=scope_type, scope_key=scope_id, now=now
+    )
+    wanted = resolve_workflow(workflow_id, workflow_version, versions=there.versions)
     scope = claim_root_scope(user=user, scope_type=scope_type, scope_key=scope_id, there=there.scopes)
-    require_all(wanted.definition, scope.id, rooms=there.rooms, brief=input, script=script, now=now)
+    check_can_start(wanted.definition, scope.id, rooms=there.rooms, brief=input, script=script, now=now)
     execution = new_execution(
         wanted.definition,
         execution_id=uuid7(),
@@ -68,7 +70,7 @@ def start_execution(
         now=now,
     )
     execution = replace(execution, requested_by=user.pk, requested_by_name=user.get_username(), tags=tuple(tags))
-    execution = replace(execution, budget=with_limits(wanted.definition.budget, budget))
+    execution = replace(execution, budget=merge_limits(wanted.definition.budget, budget))
     stored = journal.create(core.create(execution), version_id=wanted.row_id)
     enqueue_advance(stored.id)
     return stored
@@ -93,7 +95,7 @@ def submit_clarification(
         NotWaiting: nothing is asked, or somebody else has answered already.
         VersionConflict: the present version is none of `expected_versions`.
     """
-    current = hold(user, execution_id, Role.REVIEWER, expected_versions=expected_versions)
+    current = lock_for_update(user, execution_id, Role.REVIEWER, expected_versions=expected_versions)
     step = current.steps.get(step_id)
     if step is not None and clarification.is_answered_so(step, answers):
         return current
@@ -101,7 +103,7 @@ def submit_clarification(
     def decide(execution: Execution, context: core.Context) -> core.Change:
         return clarification.answer(execution, step_id, answers, answered_by=user.get_username(), context=context)
 
-    stored = apply(execution_id, decide, now)
+    stored = store_decision(execution_id, decide, now)
     enqueue_advance(execution_id)
     return stored
 
@@ -118,10 +120,10 @@ def cancel_execution(
         IllegalTransition: it has ended otherwise.
         VersionConflict: the present version is none of `expected_versions`.
     """
-    current = hold(user, execution_id, Role.OPERATOR, expected_versions=expected_versions)
+    current = lock_for_update(user, execution_id, Role.OPERATOR, expected_versions=expected_versions)
     if current.status is ExecutionStatus.CANCELLED:
         return current
-    return apply(execution_id, lambda execution, context: core.cancel(execution, context=context), now)
+    return store_decision(execution_id, lambda execution, context: core.cancel(execution, context=context), now)
 
 
 @transaction.atomic
@@ -142,14 +144,14 @@ def retry_execution(
         Invalid: it has no such step.
         VersionConflict: the present version is none of `expected_versions`.
     """
-    held = hold(user, execution_id, Role.OPERATOR, expected_versions=expected_versions)
+    held = lock_for_update(user, execution_id, Role.OPERATOR, expected_versions=expected_versions)
     titles = titles_of(step for step in held.steps.values() if retry.undecided(step))
 
     def decide(execution: Execution, context: core.Context) -> core.Change:
         name = user.get_username()
         return retry.retry(execution, from_step=from_step, requested_by=name, titles=titles, context=context)
 
-    stored = apply(execution_id, decide, now)
+    stored = store_decision(execution_id, decide, now)
     enqueue_advance(execution_id)
     return stored
 

@@ -19,7 +19,9 @@ from executions.persistence import repositories
 from executions.persistence.journal import journal
 
 
-def hold(user: User, execution_id: UUID, need: Role, *, expected_versions: Collection[int] | None) -> Execution:
+def lock_for_update(
+    user: User, execution_id: UUID, need: Role, *, expected_versions: Collection[int] | None
+) -> Execution:
     """Return the execution with its row locked, if the user's role reaches and nobody was quicker.
 
     Raises:
@@ -37,7 +39,7 @@ def hold(user: User, execution_id: UUID, need: Role, *, expected_versions: Colle
     return execution
 
 
-def apply(execution_id: UUID, decide: Decide, now: datetime) -> Execution:
+def store_decision(execution_id: UUID, decide: Decide, now: datetime) -> Execution:
     """Store what was decided, in the transaction that holds the row.
 
     Raises:

@@ -15,9 +15,9 @@ from django.contrib.auth.models import User
 from access.selectors import named_root_scopes
 from common.database.joint_queries import ask_together
 from documents import repository as documents
-from executions.composition import ports
+from executions.composition import build_ports
 from executions.engine.domain.answer_validation import question_faults
-from executions.engine.domain.dry_run import Script
+from executions.engine.domain.dry_run import DryRunScript
 from executions.engine.domain.errors import BudgetExceeded, FieldError, Invalid, NotFound, UnpricedModel
 from executions.engine.domain.execution import Brief
 from telemetry.budgets import scope_budgets
@@ -28,7 +28,7 @@ from workflows.selectors import no_step, no_version, no_workflow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Published:
+class ResolvedWorkflow:
     """A version of a workflow."""
 
     definition: WorkflowDefinition
@@ -37,7 +37,7 @@ class Published:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ground:
+class StartContext:
     """What a start is decided on, looked up together."""
 
     versions: Iterable[tuple[int, int | None]]
@@ -45,7 +45,9 @@ class Ground:
     rooms: Iterable[tuple[UUID, Decimal]]  # as `scope_budgets.rooms` has them
 
 
-def ground(user: User, workflow: tuple[str, int | None], *, scope_type: str, scope_key: str, now: datetime) -> Ground:
+def load_start_context(
+    user: User, workflow: tuple[str, int | None], *, scope_type: str, scope_key: str, now: datetime
+) -> StartContext:
     """Look up what a start is decided on; whether it is there, and may be used, is not asked yet.
 
     Args:
@@ -56,7 +58,7 @@ def ground(user: User, workflow: tuple[str, int | None], *, scope_type: str, sco
         now: The present moment.
     """
     scopes = named_root_scopes(user, scope_type=scope_type, scope_key=scope_key)
-    found = Ground(
+    found = StartContext(
         versions=(versions := workflows.wanted_versions(*workflow)),
         scopes=scopes,
         rooms=(rooms := scope_budgets.rooms(scopes.order_by().values("id"), now=now)),
@@ -65,9 +67,9 @@ def ground(user: User, workflow: tuple[str, int | None], *, scope_type: str, sco
     return found
 
 
-def published(
+def resolve_workflow(
     workflow_id: str, version: int | None, *, versions: Iterable[tuple[int, int | None]] | None = None
-) -> Published:
+) -> ResolvedWorkflow:
     """Return a workflow in a version, by default the current one.
 
     Args:
@@ -82,7 +84,7 @@ def published(
         if row_id is None:
             raise NotFound(no_version(workflow_id, number))
         definition = workflows.get_definition(workflow_id, number)
-        return Published(definition=definition, version=number, row_id=row_id)
+        return ResolvedWorkflow(definition=definition, version=number, row_id=row_id)
     raise NotFound(no_workflow(workflow_id))
 
 
@@ -102,13 +104,13 @@ def _brief_error(code: str, detail: str) -> Invalid:
     return Invalid(detail, [FieldError(pointer="/input", code=code, detail=detail)])
 
 
-def require_all(
+def check_can_start(
     definition: WorkflowDefinition,
     scope_id: UUID,
     *,
     rooms: Iterable[tuple[UUID, Decimal]],
     brief: Brief | None,
-    script: Script | None,
+    script: DryRunScript | None,
     now: datetime,
 ) -> None:
     """Refuse a start that cannot lead anywhere. What scopes have left of their month is in `rooms`.
@@ -131,7 +133,7 @@ def require_all(
 
 
 def _require_providers(definition: WorkflowDefinition) -> None:
-    knows = ports().models.knows
+    knows = build_ports().models.knows
     unknown = [
         FieldError(
             pointer=pointer("steps", index),
@@ -181,7 +183,7 @@ def _require_documents(definition: WorkflowDefinition, scope_id: UUID) -> None:
 
 def _models(definition: WorkflowDefinition) -> list[tuple[int, str]]:
     """Return the place of each step with each `provider:model` that it may ask, each once."""
-    resolve = ports().models.resolve
+    resolve = build_ports().models.resolve
     return list(
         dict.fromkeys(
             (index, model)
@@ -192,7 +194,7 @@ def _models(definition: WorkflowDefinition) -> list[tuple[int, str]]:
     )
 
 
-def _script_faults(script: Script, definition: WorkflowDefinition) -> Iterator[FieldError]:
+def _script_faults(script: DryRunScript, definition: WorkflowDefinition) -> Iterator[FieldError]:
     """Yield what in a script the workflow has no place for."""
     known = {step.id: step for step in definition.steps}
     for name, each in script.steps.items():

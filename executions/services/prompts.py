@@ -7,28 +7,28 @@ from typing import Any
 from uuid import UUID
 
 from access.selectors import Person
-from executions.composition import ports
+from executions.composition import build_ports
 from executions.db_threads import in_thread
 from executions.engine.domain.calls import Call
 from executions.engine.domain.errors import FieldError, NotFound, no_step
 from executions.engine.domain.events import EventType, ProgressEvent
 from executions.engine.domain.execution import Pin, Step
 from executions.engine.runtime.attempts import Attempts
-from executions.engine.runtime.document_cache import Papers
-from executions.engine.runtime.prompt_replay import Began, Sent, sent_in
+from executions.engine.runtime.document_cache import DocumentCache
+from executions.engine.runtime.prompt_replay import AttemptStart, ReplayedPrompt, sent_in
 from executions.selectors import executions
 
 
-async def sent_prompt(
+async def get_prompt(
     *, user: Person, execution_id: UUID, step_id: str, attempt: int | None, kind: str | None, ordinal: int | None
-) -> Sent:
+) -> ReplayedPrompt:
     """Return what was asked in the step's newest call, or in the newest of this attempt, kind and ordinal.
 
     Raises:
         NotFound: there is no such execution, step or call, or none that the user may see.
     """
     events = await in_thread(lambda: list(_beginnings(user, execution_id, step_id)))
-    port = ports()
+    port = build_ports()
     execution = await port.repositories.executions.get(execution_id)
     if step_id not in execution.steps:
         raise NotFound(no_step(step_id, execution.steps))
@@ -36,7 +36,7 @@ async def sent_prompt(
     call = _newest(known, attempt=attempt, kind=kind, ordinal=ordinal)
     definition = await port.definitions.get(execution.workflow_id, execution.workflow_version)
     definition = definition if execution.script is None else definition.rehearsed
-    attempts = Attempts(port, definition=definition, step_id=step_id, papers=Papers(port.repositories.documents))
+    attempts = Attempts(port, definition=definition, step_id=step_id, papers=DocumentCache(port.repositories.documents))
     began = _began(events, execution.steps[step_id], call.key.attempt)
     return await sent_in(call, execution=execution, attempts=attempts, known=known, began=began)
 
@@ -56,7 +56,7 @@ def _beginnings(user: Person, execution_id: UUID, step_id: str) -> Iterator[Prog
     yield from map(executions.progress_event, rows)
 
 
-def _began(events: Sequence[ProgressEvent], step: Step, attempt: int) -> Began:
+def _began(events: Sequence[ProgressEvent], step: Step, attempt: int) -> AttemptStart:
     """Return how an attempt began; what is not in the log any more is as the step has it now."""
     pins, violations = step.pins, step.violations if step.attempt == attempt else ()
     for event in events:
@@ -67,4 +67,4 @@ def _began(events: Sequence[ProgressEvent], step: Step, attempt: int) -> Began:
             pins, violations = tuple(Pin.model_validate(each) for each in data["inputs"]), ()
         elif data["attempt"] == attempt:
             violations = tuple(FieldError.model_validate(each) for each in data["violations"])
-    return Began(pins=pins, violations=violations)
+    return AttemptStart(pins=pins, violations=violations)

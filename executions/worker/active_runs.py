@@ -13,22 +13,22 @@ from executions.engine.runtime.runner import ExecutionRunner
 logger = logging.getLogger(__name__)
 
 #: Execution of each runner at work, for the watch that tells it of changes from outside.
-RUNNING: dict[ExecutionRunner, UUID] = {}
+ACTIVE: dict[ExecutionRunner, UUID] = {}
 
 _TASKS: dict[UUID, asyncio.Task[None]] = {}
 
 
 @contextmanager
-def watched(runner: ExecutionRunner, execution_id: UUID) -> Iterator[None]:
+def register(runner: ExecutionRunner, execution_id: UUID) -> Iterator[None]:
     """Have the watch look after a runner."""
-    RUNNING[runner] = execution_id
+    ACTIVE[runner] = execution_id
     try:
         yield
     finally:
-        del RUNNING[runner]
+        del ACTIVE[runner]
 
 
-async def supervise(execution_id: UUID, work: Callable[[], Awaitable[None]]) -> None:
+async def run_exclusively(execution_id: UUID, work: Callable[[], Awaitable[None]]) -> None:
     """Do the work in a task of its own, once what this process still does for the execution is done.
 
     A cancelled caller leaves the work alone: the queue cancels its jobs when it loses the database, and calls that are

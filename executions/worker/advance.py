@@ -8,15 +8,15 @@ from uuid import UUID
 
 from django.conf import settings
 
-from executions.composition import ports
-from executions.db_threads import in_thread, patiently
-from executions.engine.domain.errors import NotFound, Occupied, Unavailable
+from executions.composition import build_ports
+from executions.db_threads import in_thread, retry_while_unavailable
+from executions.engine.domain.errors import AlreadyClaimed, DatabaseUnavailable, NotFound
 from executions.engine.domain.execution import Execution
 from executions.engine.domain.states import ExecutionStatus
 from executions.engine.runtime.runner import ExecutionRunner
 from executions.queue.jobs import enqueue_advance
 from executions.worker import recovery
-from executions.worker.active_runs import supervise, watched
+from executions.worker.active_runs import register, run_exclusively
 from telemetry.pricing import prices
 from telemetry.rate_limits import store
 
@@ -31,13 +31,13 @@ async def advance_execution(*, execution_id: UUID, runner: str) -> None:
     One that another worker runs is left to it: that worker sees for itself what has changed. While the database is
     away this waits. Cancelled, it goes on all the same (`running.stop` ends it). One that is gone is left.
     """
-    await supervise(execution_id, lambda: _advance(execution_id, runner))
+    await run_exclusively(execution_id, lambda: _advance(execution_id, runner))
 
 
 async def _know_prices_and_limits() -> None:
     for known in (prices, store):
         if not known.is_fresh(seconds=PRICES_SECONDS):
-            await patiently(known.refresh, older_than_seconds=PRICES_SECONDS)
+            await retry_while_unavailable(known.refresh, older_than_seconds=PRICES_SECONDS)
 
 
 async def _advance(execution_id: UUID, runner: str) -> None:
@@ -53,22 +53,24 @@ async def _advance(execution_id: UUID, runner: str) -> None:
 
 async def _carry_on(execution_id: UUID, runner: str) -> Execution | None:
     """Return the execution as its runner has left it; None when another worker runs it."""
-    running = ExecutionRunner(ports(), execution_id=execution_id, runner=runner)
+    running = ExecutionRunner(build_ports(), execution_id=execution_id, runner=runner)
     silent = settings.RUNNER_SILENT_SECONDS
-    with watched(running, execution_id):
+    with register(running, execution_id):
         try:
             await _know_prices_and_limits()
             try:
                 return await running.run(take_over=False)
-            except Occupied:
-                if not await patiently(recovery.runs_elsewhere, execution_id, runner, silent_seconds=silent):
+            except AlreadyClaimed:
+                if not await retry_while_unavailable(
+                    recovery.runs_elsewhere, execution_id, runner, silent_seconds=silent
+                ):
                     return await running.run()
             return None
         except asyncio.CancelledError:
             # This worker stops. What it handed back goes on at once elsewhere, not only after a sweep.
             try:
                 await asyncio.shield(in_thread(enqueue_advance, execution_id))
-            except Unavailable:
+            except DatabaseUnavailable:
                 logger.warning("the database is away; a sweep will find %s", execution_id)
             raise
 
@@ -82,7 +84,7 @@ async def execute_next_step(*, execution_id: UUID, runner: str) -> Execution:
         NotFound: there is no such execution.
         Unavailable: the database is away.
     """
-    running = ExecutionRunner(ports(), execution_id=execution_id, runner=runner)
+    running = ExecutionRunner(build_ports(), execution_id=execution_id, runner=runner)
     await _know_prices_and_limits()
-    with watched(running, execution_id):
+    with register(running, execution_id):
         return await running.step()

@@ -15,7 +15,7 @@ from executions.engine.domain.errors import NotFound, NotWaiting
 from executions.engine.transitions import backoff, budgets, clarification, core
 from executions.persistence import retention
 from executions.queue.jobs import enqueue_advance
-from executions.services.locking import apply
+from executions.services.locking import store_decision
 from executions.worker import recovery
 from telemetry.budgets import scope_budgets
 
@@ -28,7 +28,7 @@ def resume_parked(*, now: datetime) -> int:
     Raises:
         Unavailable: the connection was lost; those done so far are.
     """
-    return sum(_wake(execution_id, backoff.resume, now) for execution_id in recovery.due(now=now))
+    return sum(_wake(execution_id, backoff.resume_deferred, now) for execution_id in recovery.due(now=now))
 
 
 def expire_questions(*, now: datetime) -> int:
@@ -43,7 +43,7 @@ def expire_questions(*, now: datetime) -> int:
 @transaction.atomic
 def _wake(execution_id: UUID, how: Callable[..., core.Change], now: datetime) -> bool:
     try:
-        stored = apply(execution_id, lambda execution, context: how(execution, context=context), now)
+        stored = store_decision(execution_id, lambda execution, context: how(execution, context=context), now)
     except (NotWaiting, NotFound):
         return False  # another worker or a person was quicker, or it has ended
     if not stored.ended:
@@ -67,7 +67,7 @@ async def prune_events(*, now: datetime) -> int:
     return pruned
 
 
-def release_scopes(*, now: datetime) -> int:
+def resume_budget_blocked(*, now: datetime) -> int:
     """Let the executions go on whose scopes have room again for what they wait to spend; return how many.
 
     A month has begun, the scope's budget was raised or taken away, or calls have used less than was reserved for them.
@@ -91,7 +91,7 @@ def release_scopes(*, now: datetime) -> int:
 @transaction.atomic
 def _release(execution_id: UUID, now: datetime) -> bool:
     try:
-        apply(execution_id, lambda execution, context: budgets.scope_has_room(execution, context=context), now)
+        store_decision(execution_id, lambda execution, context: budgets.scope_has_room(execution, context=context), now)
     except (NotWaiting, NotFound):
         return False  # another worker was quicker, or it has ended
     enqueue_advance(execution_id)

@@ -18,13 +18,13 @@ from procrastinate.exceptions import ConnectorException
 from access.services import forget_answers, remove_expired_tokens
 from common.database.server import database_now
 from executions.db_threads import in_thread
-from executions.engine.domain.errors import NotFound, Unavailable
-from executions.engine.runtime.cancellation import to_the_end
+from executions.engine.domain.errors import DatabaseUnavailable, NotFound
+from executions.engine.runtime.cancellation import shield_until_done
 from executions.llm.client import model_client
 from executions.queue.connector import connector
 from executions.queue.jobs import QUEUE, enqueue_prune
 from executions.worker import active_runs, duties, recovery
-from executions.worker.active_runs import RUNNING
+from executions.worker.active_runs import ACTIVE
 from telemetry.pricing import prices
 from telemetry.rate_limits import store
 
@@ -81,7 +81,7 @@ class Worker:
             try:
                 await self._beat()
                 return True
-            except Unavailable as error:
+            except DatabaseUnavailable as error:
                 self._missed_at = time.monotonic()
                 logger.warning("the worker waits for the database: %s", error.__cause__ or error)
                 with suppress(TimeoutError):
@@ -106,14 +106,14 @@ class Worker:
             logger.warning("what this worker held of limited models is missed by the others in half a minute")
         try:
             await in_thread(recovery.unregister, name=self.name)
-        except Unavailable:
+        except DatabaseUnavailable:
             logger.warning("the database is away; the others will notice that this worker is silent")
 
     async def _repeat(self, seconds: float, duty: Callable[[], Awaitable[None]]) -> None:
         while True:
             try:
                 await duty()
-            except Unavailable:
+            except DatabaseUnavailable:
                 self._missed_at = time.monotonic()
                 logger.warning("the database is away; %s tries again", duty.__name__.strip("_"))
             await asyncio.sleep(seconds)
@@ -121,7 +121,7 @@ class Worker:
     async def _beat(self) -> None:
         now = database_now()
         # To the end: a beat that is still under way as the worker leaves would announce it again.
-        await to_the_end(in_thread(recovery.beat, name=self.name, now=now))
+        await shield_until_done(in_thread(recovery.beat, name=self.name, now=now))
         if self._is_silent():
             self._missed_at = time.monotonic()
         self._beat_at = now
@@ -138,7 +138,7 @@ class Worker:
             recovery.sweep,
             now=database_now(),
             runner=self.name,
-            running=set(RUNNING.values()),
+            running=set(ACTIVE.values()),
             silent_seconds=settings.RUNNER_SILENT_SECONDS,
             idle_seconds=settings.SWEEP_SECONDS,
             after_outage=missed or self._is_silent(),
@@ -150,7 +150,7 @@ class Worker:
         if not await in_thread(recovery.is_any_due, now=database_now()):
             return
         await in_thread(duties.resume_parked, now=database_now())
-        await in_thread(duties.release_scopes, now=database_now())
+        await in_thread(duties.resume_budget_blocked, now=database_now())
         await in_thread(duties.expire_questions, now=database_now())
 
     async def _look_at_prices(self) -> None:
@@ -165,10 +165,10 @@ class Worker:
 
     async def _watch(self) -> None:
         """Tell each runner of this process whose execution was changed from outside."""
-        if not RUNNING:
+        if not ACTIVE:
             return
-        stored = await in_thread(recovery.versions, set(RUNNING.values()))
-        for runner, execution_id in list(RUNNING.items()):
+        stored = await in_thread(recovery.versions, set(ACTIVE.values()))
+        for runner, execution_id in list(ACTIVE.items()):
             runner.catch_up()
             if 0 < runner.version < stored.get(execution_id, 0):
                 try:

@@ -165,7 +165,7 @@ def socket_dir(data_dir: Path) -> Path:
     return Path("/tmp") / f"scriptorium-{os.geteuid()}-{name}"  # noqa: S108 - its owner is checked
 
 
-def take(file: IO[bytes]) -> bool:
+def try_lock(file: IO[bytes]) -> bool:
     """Lock a file for this process alone, and return whether that was possible at once."""
     return _lock(file, fcntl.LOCK_EX)
 

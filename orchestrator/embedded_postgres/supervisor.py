@@ -46,12 +46,12 @@ def watch(data_dir: Path) -> None:
     """
     home = instance.home_of(data_dir)
     with (home / "watchdog.lock").open("ab") as mine, (home / "users.lock").open("ab") as users:
-        if not instance.take(mine):
+        if not instance.try_lock(mine):
             return  # another one was quicker
         _initialise(home / "data")
         while True:
             _stop_leftover(data_dir)
-            if _run(data_dir, users) or instance.take(users):
+            if _run(data_dir, users) or instance.try_lock(users):
                 return
             time.sleep(RESTART_SECONDS)
 
@@ -63,7 +63,7 @@ def _run(data_dir: Path, users: IO[bytes]) -> bool:
     created = False
     while process.poll() is None:
         created = created or _create_database(data_dir)
-        if not instance.take(users):
+        if not instance.try_lock(users):
             last_used = time.monotonic()
         elif time.monotonic() - last_used > LINGER_SECONDS:
             process.send_signal(signal.SIGINT)  # fast shutdown

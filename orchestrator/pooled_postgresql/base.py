@@ -18,7 +18,7 @@ from django.db.backends.utils import debug_transaction
 from psycopg.pq import TransactionStatus
 from psycopg_pool import ConnectionPool
 
-from common.database import pipeline
+from common.database import deferred_statements
 from common.database.connections import Connection
 from common.database.pools import drain_when_silent
 from common.database.server import look, server
@@ -58,7 +58,7 @@ def check(connection: Connection[Any]) -> None:
     _timeouts[connection] = wanted
 
 
-class Cursor(pipeline.Cursor, base.Cursor):
+class Cursor(deferred_statements.Cursor, base.Cursor):
     """Django's cursor, with whose statements others travel."""
 
 
@@ -75,7 +75,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
     def create_cursor(self, name: str | None = None) -> Any:
         """Return a new cursor; one with a name lives on the server, and begins with what is kept."""
         if name:
-            pipeline.send_kept(self.connection)
+            deferred_statements.send_kept(self.connection)
         made = super().create_cursor(name)
         if name:
             # psycopg takes every connection for one that commits by itself. Within a transaction a cursor ends with it.
@@ -84,22 +84,22 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
     def _set_autocommit(self, autocommit: bool) -> None:
         # psycopg would wait for its own BEGIN, also in pipeline mode.
-        pipeline.forget(self.connection)
+        deferred_statements.forget(self.connection)
         super()._set_autocommit(True)  # type: ignore[misc]
         if not autocommit:
-            pipeline.later(self.connection, "BEGIN")
+            deferred_statements.later(self.connection, "BEGIN")
 
     def _savepoint(self, sid: str) -> None:
-        pipeline.later(self.connection, self.ops.savepoint_create_sql(sid))
+        deferred_statements.later(self.connection, self.ops.savepoint_create_sql(sid))
 
     def _savepoint_commit(self, sid: str) -> None:
         if self.connection.pgconn.transaction_status == TransactionStatus.INERROR:
             super()._savepoint_commit(sid)  # type: ignore[misc]  # it says so
-        elif not pipeline.take_back(self.connection, self.ops.savepoint_create_sql(sid)):
-            pipeline.later(self.connection, self.ops.savepoint_commit_sql(sid))
+        elif not deferred_statements.take_back(self.connection, self.ops.savepoint_create_sql(sid)):
+            deferred_statements.later(self.connection, self.ops.savepoint_commit_sql(sid))
 
     def _savepoint_rollback(self, sid: str) -> None:
-        if not pipeline.take_back_to(self.connection, self.ops.savepoint_create_sql(sid)):
+        if not deferred_statements.take_back_to(self.connection, self.ops.savepoint_create_sql(sid)):
             super()._savepoint_rollback(sid)  # type: ignore[misc]
 
     def _commit(self) -> None:
@@ -109,7 +109,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
     def _commit_whole(self) -> None:
         try:
-            pipeline.commit(self.connection)
+            deferred_statements.commit(self.connection)
         except psycopg.Error:
             raise  # Django rolls back
         except Exception:
@@ -118,12 +118,12 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
     def _rollback(self) -> None:
         if self.connection is not None:
-            pipeline.forget(self.connection)
+            deferred_statements.forget(self.connection)
         super()._rollback()  # type: ignore[misc]
 
     def _close(self) -> None:
         if self.connection is not None:
-            pipeline.forget(self.connection)
+            deferred_statements.forget(self.connection)
         super()._close()  # type: ignore[misc]
 
     @property

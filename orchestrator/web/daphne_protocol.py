@@ -25,7 +25,7 @@ for _status in HTTPStatus:  # Twisted's own list is older
 
 
 @implementer(IPushProducer)
-class Gate:
+class FlowControl:
     """Closed while the client's connection takes nothing more."""
 
     def __init__(self) -> None:
@@ -54,7 +54,7 @@ class Gate:
         self.resumeProducing()
 
 
-class Inbox:
+class ReceiveQueue:
     """What the application is told of one request, in order, for one reader. An `asyncio.Queue` takes 3 KB."""
 
     __slots__ = ("_arrived", "_messages")
@@ -81,7 +81,7 @@ class BoundedRequest(WebRequest):
     """A request that is refused when its body is too large; WebSockets are not offered."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
-        self.gate = Gate()
+        self.gate = FlowControl()
         self._received = 0
         self._refused = False
         super().__init__(*arguments, **options)

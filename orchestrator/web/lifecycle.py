@@ -25,7 +25,7 @@ from common.database.connections import AsyncConnection, waiting_for_ever
 from common.database.errors import is_passing
 from common.database.parameters import connection_parameters, direct_parameters
 from common.database.server import look_async
-from executions.db_threads import outage_waits
+from executions.db_threads import backoff_delays
 from orchestrator.web.process_tree import end_with_parent
 
 logger = logging.getLogger(__name__)
@@ -81,7 +81,7 @@ def prepare_embedded_database() -> None:
     """
     if settings.DATABASE_URL:
         return
-    deadline, waits = time.monotonic() + AWAY_SECONDS, outage_waits("the preparation of the database")
+    deadline, waits = time.monotonic() + AWAY_SECONDS, backoff_delays("the preparation of the database")
     while True:
         try:
             _prepare()

@@ -19,11 +19,11 @@ from twisted.internet.endpoints import serverFromString
 from twisted.logger import STDLibLogObserver, globalLogBeginner
 from twisted.python.failure import Failure
 
-from orchestrator.web.daphne_protocol import BoundedRequest, Inbox, RequestFactory
+from orchestrator.web.daphne_protocol import BoundedRequest, ReceiveQueue, RequestFactory
 from orchestrator.web.loop_monitor import monitor_loop
 
 if TYPE_CHECKING:  # it needs Django's apps, and the server can do without
-    from executions.progress.hub import Streams
+    from executions.progress.hub import StreamHub
 
 WORKER_EXTRA_SECONDS = 5.0  # for a worker to hand back what did not end within the grace period
 FLUSH_SECONDS = 2.0  # for the last bytes of answers to leave
@@ -51,7 +51,7 @@ class Server(DaphneServer):
         *,
         host: str,
         port: int,
-        streams: Streams,
+        streams: StreamHub,
         max_body_bytes: int,
         grace_seconds: float,
         stall_ms: int = 0,
@@ -110,11 +110,11 @@ class Server(DaphneServer):
             logger.critical("The worker ended by itself; the server stops.", exc_info=worker.exception())
             self.stop()
 
-    def create_application(self, protocol: BoundedRequest, scope: dict[str, Any]) -> Inbox | None:
+    def create_application(self, protocol: BoundedRequest, scope: dict[str, Any]) -> ReceiveQueue | None:
         """Have the application answer a request; return where it is told of the client, None when that is gone."""
         if protocol not in self.connections:
             return None
-        inbox = Inbox()
+        inbox = ReceiveQueue()
         scope.setdefault("asgi", {"version": "3.0"})
         answering = self.application(scope, inbox.get, partial(self.handle_reply, protocol))
         self.connections[protocol]["application_instance"] = asyncio.ensure_future(answering)

@@ -35,7 +35,7 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class QueuedCall:
     """A call that waits for its turn, has it, or had it."""
 
     id: UUID
@@ -53,20 +53,20 @@ class _Used:
     tokens: int = 0
     at_once: int = 0
 
-    def take(self, place: Place, *, recent: bool) -> None:
+    def take(self, place: QueuedCall, *, recent: bool) -> None:
         if recent:
             self.requests += 1
             self.tokens += place.tokens
         self.at_once += not place.ended
 
-    def has_room(self, rule: Rule, place: Place) -> bool:
+    def has_room(self, rule: Rule, place: QueuedCall) -> bool:
         # What alone is more than a minute's tokens may go when nothing else has gone.
         tokens = rule.tokens is None or not self.tokens or self.tokens + place.tokens <= rule.tokens
         requests = rule.requests is None or self.requests < rule.requests
         return tokens and requests and (rule.at_once is None or self.at_once < rule.at_once)
 
 
-def granted(rules: Sequence[Rule], places: Iterable[Place], *, now: datetime) -> list[UUID]:
+def grant(rules: Sequence[Rule], places: Iterable[QueuedCall], *, now: datetime) -> list[UUID]:
     """Return the waiting places whose turn has come, those that come first first.
 
     Turns go round among scopes: next is the scope that had the fewest in the last minute, and in it who asked first.
@@ -77,7 +77,7 @@ def granted(rules: Sequence[Rule], places: Iterable[Place], *, now: datetime) ->
         now: The present moment.
     """
     used, turns = [_Used() for _ in rules], Counter[UUID]()
-    waiting: dict[UUID, list[Place]] = defaultdict(list)
+    waiting: dict[UUID, list[QueuedCall]] = defaultdict(list)
     for place in sorted(places, key=lambda each: (each.asked_at, each.id)):
         if place.granted_at is None:
             waiting[place.scope_id].append(place)
@@ -94,7 +94,7 @@ def _in_turn(
     rules: Sequence[Rule],
     used: Sequence[_Used],
     *,
-    waiting: dict[UUID, list[Place]],
+    waiting: dict[UUID, list[QueuedCall]],
     turns: Counter[UUID],
     now: datetime,
 ) -> Iterable[UUID]:
@@ -110,7 +110,7 @@ def _in_turn(
             closed.update(mine)
 
 
-def _in_line(waiting: dict[UUID, list[Place]], turns: Counter[UUID], *, now: datetime) -> Iterable[Place]:
+def _in_line(waiting: dict[UUID, list[QueuedCall]], turns: Counter[UUID], *, now: datetime) -> Iterable[QueuedCall]:
     """Yield those who wait: first who has waited for long, then scope by scope; `turns` may grow meanwhile."""
     late = [place for places in waiting.values() for place in places if now - place.asked_at > PATIENCE]
     yield from sorted(late, key=lambda each: (each.asked_at, each.id))

@@ -16,7 +16,7 @@ from django.db import connection, transaction
 from django.db.models import Q
 
 from telemetry.models import CallTurn, ModelLimit
-from telemetry.rate_limits.scheduler import WINDOW, Place, Rule, granted, seconds_until
+from telemetry.rate_limits.scheduler import WINDOW, QueuedCall, Rule, grant, seconds_until
 
 SILENT = timedelta(seconds=30)  # a process that has not been heard of for longer is gone, and its calls with it
 _LOCK = 5_201_877_310  # key of the advisory lock
@@ -68,7 +68,7 @@ def _rules() -> tuple[Rule, ...]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class PermitRequest:
     """A call that wants its turn."""
 
     id: UUID
@@ -79,7 +79,7 @@ class Asked:
 
 @transaction.atomic
 def tell(
-    *, asked: Sequence[Asked] = (), held: Collection[UUID] = (), ended: Sequence[tuple[UUID, int | None]] = ()
+    *, asked: Sequence[PermitRequest] = (), held: Collection[UUID] = (), ended: Sequence[tuple[UUID, int | None]] = ()
 ) -> set[UUID]:
     """Say what has happened in this process; return those of `held` whose turn it is, or was.
 
@@ -107,7 +107,7 @@ def tell(
         | Q(granted_at__lt=now - WINDOW) & (Q(ended_at__isnull=False) | Q(seen_at__lt=now - SILENT))
     ).delete()
     refresh(older_than_seconds=2.0)
-    turns = granted(_known.rules, _places(now), now=now)
+    turns = grant(_known.rules, _places(now), now=now)
     CallTurn.objects.filter(id__in=turns).update(granted_at=now)
     return set(CallTurn.objects.filter(id__in=list(held), granted_at__isnull=False).values_list("id", flat=True))
 
@@ -120,9 +120,9 @@ def _locked() -> datetime:
         return found
 
 
-def _places(now: datetime) -> list[Place]:
+def _places(now: datetime) -> list[QueuedCall]:
     return [
-        Place(
+        QueuedCall(
             id=row.id,
             model=row.model,
             scope_id=row.scope_id,
@@ -135,7 +135,7 @@ def _places(now: datetime) -> list[Place]:
     ]
 
 
-def seconds_to_wait(call: Asked) -> float:
+def seconds_to_wait(call: PermitRequest) -> float:
     """Return in how many seconds, at a guess, a call has its turn."""
     waiting = CallTurn.objects.filter(granted_at=None, ended_at=None).exclude(id=call.id)
     ahead = [row.tokens for row in waiting if row.model == call.model]

@@ -13,7 +13,7 @@ from django.db import DataError, IntegrityError, connection, transaction
 from django.db.models import Count
 from psycopg.types.json import Json
 
-from common.database import bulk, pipeline
+from common.database import bulk, deferred_statements
 from common.database.joint_queries import Question, ask_together
 from orchestrator.embedded_postgres import instance
 from tests.tcp_proxy import TcpProxy, tcp_proxy
@@ -33,22 +33,22 @@ def test_what_is_kept_is_waited_for_with_the_next_statement_and_the_last_with_co
     where = f"postgresql://{instance.USER}@127.0.0.1:{link.port}/{instance.DATABASE}"
     with psycopg.connect(where, autocommit=True) as own:
         link.reset_counts()
-        pipeline.later(own, "BEGIN")
-        pipeline.later(own, "CREATE TEMPORARY TABLE told (number int)")
-        pipeline.Cursor(own).execute("INSERT INTO told VALUES (%s)", [1])
+        deferred_statements.later(own, "BEGIN")
+        deferred_statements.later(own, "CREATE TEMPORARY TABLE told (number int)")
+        deferred_statements.Cursor(own).execute("INSERT INTO told VALUES (%s)", [1])
         assert link.trips == 1
-        pipeline.later(own, "INSERT INTO told VALUES (%s)", [2])
-        pipeline.commit(own)
+        deferred_statements.later(own, "INSERT INTO told VALUES (%s)", [2])
+        deferred_statements.commit(own)
         assert link.trips == 2
-        found = pipeline.Cursor(own).execute("SELECT number FROM told ORDER BY 1").fetchall()
+        found = deferred_statements.Cursor(own).execute("SELECT number FROM told ORDER BY 1").fetchall()
         assert found == [(1,), (2,)]
-        pipeline.later(own, "BEGIN")
-        pipeline.later(own, "INSERT INTO told VALUES (1 / %s)", [0])
+        deferred_statements.later(own, "BEGIN")
+        deferred_statements.later(own, "INSERT INTO told VALUES (1 / %s)", [0])
         with pytest.raises(psycopg.errors.DivisionByZero):
-            pipeline.commit(own)
+            deferred_statements.commit(own)
         own.rollback()
-        pipeline.later(own, "BEGIN")
-        pipeline.commit(own)  # nothing was done
+        deferred_statements.later(own, "BEGIN")
+        deferred_statements.commit(own)  # nothing was done
         assert own.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
 
 
@@ -144,7 +144,7 @@ def test_rows_can_be_locked_as_they_are_read_one_after_the_other() -> None:
 def test_after_a_parameter_that_cannot_be_sent_nothing_is_lost() -> None:
     with pytest.raises(TypeError), transaction.atomic():
         Group.objects.create(name="lost")
-        pipeline.later(connection.connection, _NEW, [Json(object())])
+        deferred_statements.later(connection.connection, _NEW, [Json(object())])
     Group.objects.create(name="kept")
     connection.close()
     assert [each.name for each in Group.objects.all()] == ["kept"]

@@ -15,7 +15,7 @@ from django.utils import timezone
 from knox.models import AuthToken
 
 from access.models import Role, ScopeRole
-from access.selectors import standing
+from access.selectors import valid_grants
 from access.services import claim_root_scope, issue_token
 from access.stream_grants import Credential, Grant
 
@@ -44,7 +44,7 @@ def with_session(alice: User, scope_id: UUID) -> Grant:
 
 
 def hold(*grants: Grant, later: timedelta = timedelta()) -> list[bool]:
-    kept = standing(set(grants), now=timezone.now() + later)
+    kept = valid_grants(set(grants), now=timezone.now() + later)
     return [grant in kept for grant in grants]
 
 
@@ -110,8 +110,8 @@ def test_a_token_is_good_for_its_own_user_alone(with_token: Grant, staff: User) 
 
 def test_any_number_of_grants_is_looked_at_together(with_token: Grant, with_session: Grant) -> None:
     others = [replace(with_token, root_id=UUID(int=number)) for number in range(2_000)]
-    assert standing([with_token, *others, with_session], now=timezone.now()) == {with_token, with_session}
-    assert standing([], now=timezone.now()) == set()
+    assert valid_grants([with_token, *others, with_session], now=timezone.now()) == {with_token, with_session}
+    assert valid_grants([], now=timezone.now()) == set()
 
 
 def test_what_a_grant_rests_on_is_shown_nowhere(with_token: Grant, with_session: Grant) -> None:

@@ -106,10 +106,10 @@ def test_whatever_changes_a_password_or_ends_an_account_ends_its_tokens(
     _, other = services.issue_token(alice)
     grant = Grant(credential=Credential(user_id=carol.pk, token=row.digest), root_id=_scope(carol).id)
     assert works(token)
-    assert selectors.standing([grant], now=timezone.now()) == {grant}
+    assert selectors.valid_grants([grant], now=timezone.now()) == {grant}
     change(carol)
     assert not works(token)
-    assert selectors.standing([grant], now=timezone.now()) == set(), "an open stream goes on"
+    assert selectors.valid_grants([grant], now=timezone.now()) == set(), "an open stream goes on"
     assert selectors.token_called(row.digest[:32], user_id=carol.pk, now=timezone.now()) is None
     assert works(other)
     User.objects.filter(pk=carol.pk).update(is_active=True)

@@ -165,7 +165,7 @@ def hand_in(execution: Execution) -> Execution:
     execution, call = begin(claim(execution))
     return move(
         execution,
-        lambda now, context: acceptance.hand_in(now, "research", context=context),
+        lambda now, context: acceptance.request_acceptance(now, "research", context=context),
         calls=(answered(call),),
         document=paper(execution, "research"),
     )

@@ -11,7 +11,7 @@ from django.test import override_settings
 from procrastinate.contrib.django.models import ProcrastinateJob
 
 from access.models import Role
-from executions.composition import ports
+from executions.composition import build_ports
 from executions.engine.domain.execution import Execution
 from executions.engine.transitions import budgets, core
 from executions.llm.client import model_client
@@ -35,7 +35,7 @@ def begin_paid(execution: Execution, at_most: str | None) -> Execution:
 
     def start(now: Execution, context: core.Context) -> core.Change:
         begun = core.start_step(now, "research", model="m", pins=(), context=context)
-        return budgets.within(begun, "research", paid, context=context)
+        return budgets.hold_if_over_budget(begun, "research", paid, context=context)
 
     return scenario.move(execution, start, calls=(paid,))
 
@@ -160,10 +160,10 @@ def test_a_start_in_a_scope_that_has_spent_its_month_is_answered_with_402(ada: C
     assert ada.post("/executions/", START).status_code == 201  # the rehearsal is free
     with override_settings(MODEL_ALIASES={"standard": "openai:gpt-5"}):
         model_client.cache_clear()
-        ports.cache_clear()
+        build_ports.cache_clear()
         before = counts()
         response = ada.post("/executions/", START)
     model_client.cache_clear()
-    ports.cache_clear()
+    build_ports.cache_clear()
     assert (response.status_code, response.json()["code"]) == (402, "budget-exceeded")
     assert counts() == before

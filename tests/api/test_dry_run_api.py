@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from executions.engine.domain.dry_run import Script
+from executions.engine.domain.dry_run import DryRunScript
 from executions.engine.domain.states import ExecutionStatus
 from executions.models import Execution
 from telemetry.models import ScopeBudget
@@ -87,7 +87,7 @@ def test_a_script_that_cannot_be_is_named_where_it_is_wrong(
 
 def test_what_is_not_meant_counts_in_no_sum_unless_it_is_asked_for(ada: Caller, report: int) -> None:
     scenario.finish(scenario.start(ada.user, key="real"))
-    scenario.finish(scenario.start(ada.user, key="dry", script=Script()))
+    scenario.finish(scenario.start(ada.user, key="dry", script=DryRunScript()))
     found = {
         wanted: ada.get("/telemetry/summary", {"dry_run": wanted} if wanted else {}).json()["totals"]["calls"]
         for wanted in ("", "exclude", "only", "include")
@@ -99,7 +99,7 @@ def test_what_is_not_meant_counts_in_no_sum_unless_it_is_asked_for(ada: Caller, 
 
 
 def test_who_reads_questions_or_events_of_a_dry_run_is_told_so(ada: Caller, report: int) -> None:
-    dry = scenario.ask(scenario.start(ada.user, key="dry", script=Script()))
+    dry = scenario.ask(scenario.start(ada.user, key="dry", script=DryRunScript()))
     real = scenario.ask(scenario.start(ada.user, key="real"))
     inbox = {row["execution_id"]: row["dry_run"] for row in ada.get("/clarifications/").json()["data"]}
     assert inbox == {str(dry.id): True, str(real.id): False}

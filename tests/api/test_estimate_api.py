@@ -9,7 +9,7 @@ import pytest
 from django.test import override_settings
 from django.utils import timezone
 
-from executions.composition import ports
+from executions.composition import build_ports
 from executions.llm.client import model_client
 from telemetry.models import ModelCall
 from tests.api import scenario
@@ -26,10 +26,10 @@ PATH = "/workflows/report/estimate"
 def _priced() -> Any:
     with override_settings(MODEL_ALIASES={"standard": "openai:gpt-5", "fast": "openai:gpt-5", "strong": "no:price"}):
         model_client.cache_clear()
-        ports.cache_clear()
+        build_ports.cache_clear()
         yield
     model_client.cache_clear()
-    ports.cache_clear()
+    build_ports.cache_clear()
 
 
 @pytest.mark.parametrize("slash", ["", "/"])

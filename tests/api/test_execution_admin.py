@@ -11,7 +11,7 @@ from django.contrib.auth.models import Permission
 from django.test import Client
 
 from access.services import ensure_user
-from executions.engine.domain.dry_run import Script
+from executions.engine.domain.dry_run import DryRunScript
 from executions.models import Execution
 from telemetry.models import ModelCall
 from tests.api import scenario
@@ -157,7 +157,7 @@ def test_workers_are_shown_with_their_heartbeat(staff: Client) -> None:
 
 
 def test_a_dry_run_cannot_be_mistaken(ada: Caller, report: int, staff: Client) -> None:
-    script = Script.model_validate({"steps": {"research": {"fail": ["model_refused"]}}})
+    script = DryRunScript.model_validate({"steps": {"research": {"fail": ["model_refused"]}}})
     dry = scenario.finish(scenario.start(ada.user, key="dry", script=script))
     real = scenario.finish(scenario.start(ada.user, key="real"))
     page = text(staff.get(f"{LIST}{dry.id}/change/"))

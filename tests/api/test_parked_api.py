@@ -24,7 +24,7 @@ def park(execution: Execution, call: Call, error: str, status: CallStatus = Call
     settled = replace(call, status=status, error=error, finished_at=call.started_at + timedelta(seconds=1))
     return scenario.move(
         execution,
-        lambda now, context: backoff.park(now, call.key.step_id, resume_at=RESUME_AT, context=context),
+        lambda now, context: backoff.defer_step(now, call.key.step_id, resume_at=RESUME_AT, context=context),
         calls=(settled,),
     )
 
@@ -70,7 +70,7 @@ def test_what_is_said_is_how_the_newest_call_failed_and_only_while_the_step_is_p
     failed = replace(first, status=CallStatus.FAILED, error="First.", finished_at=first.started_at)
     again = scenario.move(
         started,
-        lambda now, context: backoff.try_again(now, "research", lost=(), context=context),
+        lambda now, context: backoff.retry_call(now, "research", lost=(), context=context),
         calls=(failed, second),
     )
     [between, _] = steps(ada, again)

@@ -12,7 +12,7 @@ from django.test import Client
 
 from access.models import Role, Scope, ScopeRole
 from access.services import ensure_user
-from executions.engine.domain.dry_run import Script
+from executions.engine.domain.dry_run import DryRunScript
 from executions.models import Execution
 from executions.selectors import clarifications
 from tests.api import scenario
@@ -93,7 +93,7 @@ def test_it_shows_what_one_may_see_alone(ada: User, browser: Client) -> None:
 
 
 def test_a_dry_run_is_marked_and_names_are_escaped(ada: User, browser: Client) -> None:
-    scenario.hand_in(scenario.start(ada, key="<i>key</i>", script=Script()))
+    scenario.hand_in(scenario.start(ada, key="<i>key</i>", script=DryRunScript()))
     page = browser.get("/questions/").content.decode()
     assert "dry run" in page
     assert "<i>key</i>" not in page

@@ -10,9 +10,15 @@ from decimal import Decimal
 import pytest
 from pydantic import JsonValue
 
-from executions.engine.domain.acceptance import Verdict
+from executions.engine.domain.acceptance import AcceptanceAction
 from executions.engine.domain.calls import ModelReply, ToolCall
-from executions.engine.domain.errors import ModelError, NotWaiting, Superseded, Unavailable, VersionConflict
+from executions.engine.domain.errors import (
+    DatabaseUnavailable,
+    ModelError,
+    NotWaiting,
+    StaleFencingToken,
+    VersionConflict,
+)
 from executions.engine.domain.execution import Execution
 from executions.engine.domain.states import CallStatus, ExecutionStatus, FailureCode
 from executions.engine.ports import Journal, Transition
@@ -76,7 +82,7 @@ async def judged(world: AnyWorld) -> None:
     """A review sends the document back, another says nothing, the last gives up; a person decides."""
     world.script = {"one": [document("First"), NEEDS_REVISION, document("Second"), reply(text="Hm."), GIVEN_UP]}
     await world.runner("a").run()
-    await world.review(Verdict.ACCEPT)
+    await world.review(AcceptanceAction.ACCEPT)
     await world.runner("b").run()
 
 
@@ -140,8 +146,8 @@ async def overtaken_by_the_head(world: AnyWorld) -> None:
 
 async def away(world: AnyWorld) -> None:
     """The database is away as the document would be stored; the reply is used later."""
-    journal = Refusing(world.ports.journal, Unavailable("The database is away."))
-    with pytest.raises(Unavailable):
+    journal = Refusing(world.ports.journal, DatabaseUnavailable("The database is away."))
+    with pytest.raises(DatabaseUnavailable):
         await ExecutionRunner(replace(world.ports, journal=journal), execution_id=world.execution_id, runner="a").run()
     await world.runner("b").run()
     assert [request.step_id for request in world.asked] == ["one", "two"]
@@ -171,7 +177,7 @@ async def parked(world: AnyWorld) -> None:
         assert waiting.resume_at is not None
         assert waiting == await world.now()
         await world.ports.clock.sleep(0.2)
-        await world.decide(lambda execution, context: backoff.resume(execution, context=context))
+        await world.decide(lambda execution, context: backoff.resume_deferred(execution, context=context))
     await world.runner("c").run()
 
 
@@ -185,7 +191,7 @@ async def outlived(world: AnyWorld) -> None:
         assert waiting.resume_at is not None
         left = (waiting.resume_at - world.ports.clock.now()).total_seconds()
         await world.ports.clock.sleep(max(left, 0) + 0.01)
-        await world.decide(lambda execution, context: backoff.resume(execution, context=context))
+        await world.decide(lambda execution, context: backoff.resume_deferred(execution, context=context))
     await world.runner("d").run()
     calls = await world.ports.ledger.calls(world.execution_id, "one")
     assert [call.status.value for call in calls] == [
@@ -256,12 +262,12 @@ async def reviewed(world: AnyWorld) -> None:
     """A person has the epics worked over, accepts them, and rejects the design of one."""
     world.script = {"epics": [items("epics", "pay"), items("epics", "pay", "ship")]}
     await world.runner("a").run()
-    await world.review(Verdict.REQUEST_CHANGES, step_id="epics", comment="Ship it, too.")
+    await world.review(AcceptanceAction.REQUEST_CHANGES, step_id="epics", comment="Ship it, too.")
     await world.runner("b").run()
-    await world.review(Verdict.ACCEPT, step_id="epics", version=2)
+    await world.review(AcceptanceAction.ACCEPT, step_id="epics", version=2)
     await world.runner("c").run()
-    await world.review(Verdict.REJECT, step_id="design@ship")
-    await world.review(Verdict.ACCEPT, step_id="design@pay")
+    await world.review(AcceptanceAction.REJECT, step_id="design@ship")
+    await world.review(AcceptanceAction.ACCEPT, step_id="design@pay")
     await world.runner("d").run()
     assert [each.comment for each in (await world.now()).steps["epics"].decisions] == ["Ship it, too.", ""]
 
@@ -320,7 +326,7 @@ async def test_an_overtaken_runner_may_not_settle_a_call_with_its_transition(
         decide=lambda execution, _: pytest.fail(f"{execution.id} was decided upon"),
         calls=(replace(pending, status=CallStatus.UNKNOWN),),
     )
-    with pytest.raises(Superseded):
+    with pytest.raises(StaleFencingToken):
         await world.ports.journal.commit(late)
     gate.opened.set()
     assert (await running).status is ExecutionStatus.COMPLETED

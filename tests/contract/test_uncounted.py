@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from executions.engine.domain.budget_usage import Spent
+from executions.engine.domain.budget_usage import BudgetUsage
 from executions.engine.domain.calls import Usage
 from executions.engine.domain.execution import Execution
 from executions.engine.domain.states import ExecutionStatus
@@ -17,9 +17,9 @@ AT_MOST = Decimal("0.1000000000")
 UNCOUNTED = document().model_copy(update={"usage": Usage(), "usage_known": False, "cost_usd": None})
 
 
-async def spent(world: AnyWorld) -> Spent:
+async def spent(world: AnyWorld) -> BudgetUsage:
     """Return what the execution's budget counts."""
-    found: list[Spent] = []
+    found: list[BudgetUsage] = []
 
     def look(execution: Execution, context: Context) -> Change:
         found.append(context.spent())

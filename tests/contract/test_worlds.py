@@ -12,7 +12,7 @@ import pytest
 from uuid_utils.compat import uuid7
 
 from executions.engine.domain.calls import Call, CallKey
-from executions.engine.domain.errors import IllegalTransition, NotFound, Superseded, VersionConflict
+from executions.engine.domain.errors import IllegalTransition, NotFound, StaleFencingToken, VersionConflict
 from executions.engine.domain.execution import Document, Execution, Pin
 from executions.engine.domain.states import CallKind, CallStatus, ExecutionStatus
 from executions.engine.ports import Transition
@@ -147,7 +147,7 @@ async def test_a_runner_that_was_overtaken_is_refused(world_of: WorldOf) -> None
     first = await world.decide(claimed_by("a"))
     await world.decide(claimed_by("b"))
     pins: tuple[Pin, ...] = ()
-    with pytest.raises(Superseded):
+    with pytest.raises(StaleFencingToken):
         await world.ports.journal.commit(
             Transition(
                 execution_id=world.execution_id,

@@ -35,7 +35,7 @@ def clock(world: World) -> ManualClock:
 
 async def resume(world: World) -> Execution:
     """Do what the sweep does."""
-    return await world.decide(lambda execution, context: backoff.resume(execution, context=context))
+    return await world.decide(lambda execution, context: backoff.resume_deferred(execution, context=context))
 
 
 def tries(world: World) -> list[tuple[int, int, str]]:

@@ -17,14 +17,14 @@ from random import Random
 from typing import Any
 from uuid import UUID
 
-from executions.engine.domain.acceptance import Verdict
+from executions.engine.domain.acceptance import AcceptanceAction
 from executions.engine.domain.budget_usage import spent_by
 from executions.engine.domain.calls import VERDICT, Call, ModelReply, ModelRequest, Usage
-from executions.engine.domain.errors import Conflict, ModelError, NotItsTurn, Superseded
+from executions.engine.domain.errors import Conflict, ModelError, RateLimited, StaleFencingToken
 from executions.engine.domain.events import ProgressEvent
 from executions.engine.domain.execution import Document, Execution, Step
 from executions.engine.domain.states import ENDED, CallStatus, ExecutionStatus, FailureCode, StepStatus, WaitingOn
-from executions.engine.ports import Heard, Ports, Repositories, Transition
+from executions.engine.ports import OnText, Ports, Repositories, Transition
 from executions.engine.runtime.runner import ExecutionRunner
 from executions.engine.testing.in_memory_models import FreeTurn, ScriptedModelClient
 from executions.engine.transitions import backoff, budgets, clarification
@@ -204,10 +204,10 @@ class _Models(_Port):
     async def turn(self, request: ModelRequest) -> AsyncIterator[FreeTurn]:
         await self.process.gate("have its turn")
         if self.process.simulation.has_to_wait():
-            raise NotItsTurn(request.model, seconds=30.0)
+            raise RateLimited(request.model, seconds=30.0)
         yield FreeTurn()
 
-    async def complete(self, request: ModelRequest, heard: Heard) -> ModelReply:
+    async def complete(self, request: ModelRequest, heard: OnText) -> ModelReply:
         simulation = self.process.simulation
         reply = simulation.buy(request, by=self.process.name)
         await self.process.gate("get the reply")
@@ -407,8 +407,13 @@ class Simulation:
 
     async def _review(self) -> None:
         step = self._random.choice(self._handed_in())
-        verdicts = [Verdict.ACCEPT, Verdict.ACCEPT, Verdict.REQUEST_CHANGES, Verdict.REJECT]
-        verdict = self._random.choice(verdicts) if len(step.decisions) < MOST_DECISIONS else Verdict.ACCEPT
+        verdicts = [
+            AcceptanceAction.ACCEPT,
+            AcceptanceAction.ACCEPT,
+            AcceptanceAction.REQUEST_CHANGES,
+            AcceptanceAction.REJECT,
+        ]
+        verdict = self._random.choice(verdicts) if len(step.decisions) < MOST_DECISIONS else AcceptanceAction.ACCEPT
         self.told.append(f"somebody decides about {step.step_id}: {verdict.value}")
         assert step.document_version is not None
         comment = f"Remark {len(step.decisions) + 1}."
@@ -440,7 +445,7 @@ class Simulation:
         self.world.journal.clock.advance(61.0)
         now = self.world.journal.clock.now()
         if self.stored.resume_at is not None and self.stored.resume_at <= now:
-            await self.world.decide(lambda execution, context: backoff.resume(execution, context=context))
+            await self.world.decide(lambda execution, context: backoff.resume_deferred(execution, context=context))
         if self.stored.deadline_at is not None and self.stored.deadline_at <= now:
             await self.world.decide(lambda execution, context: clarification.expire(execution, context=context))
 
@@ -500,7 +505,7 @@ class Simulation:
         outcomes = await asyncio.gather(process.job, *process.looks, return_exceptions=True)
         if not process.dead:
             unexpected = [each for each in outcomes if isinstance(each, Exception)]
-            assert not [each for each in unexpected if not isinstance(each, Conflict | Superseded)], unexpected
+            assert not [each for each in unexpected if not isinstance(each, Conflict | StaleFencingToken)], unexpected
 
     # --- what must hold -------------------------------------------------------------------------------------------
 

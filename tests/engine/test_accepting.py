@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from executions.engine.domain.acceptance import Verdict
+from executions.engine.domain.acceptance import AcceptanceAction
 from executions.engine.domain.errors import NotFound, NotWaiting, VersionConflict
 from executions.engine.domain.states import CallKind, ExecutionStatus, FailureCode, StepStatus, WaitingOn
 from executions.engine.transitions import core
@@ -29,7 +29,7 @@ async def test_what_depends_on_a_document_waits_until_it_is_accepted() -> None:
     assert waiting.steps["two"].status is StepStatus.PENDING
     assert waiting.steps["one"].document_version == 1
     assert told(world)[-2:] == ["acceptance_needed", "execution_waiting"]
-    going_on = await world.review(Verdict.ACCEPT, comment="Fine.")
+    going_on = await world.review(AcceptanceAction.ACCEPT, comment="Fine.")
     assert going_on.status is ExecutionStatus.RUNNING
     assert told(world)[-3:] == ["acceptance_decided", "execution_resumed", "step_completed"]
     completed = world.journal.log[world.execution_id][-1]
@@ -42,7 +42,7 @@ async def test_what_depends_on_a_document_waits_until_it_is_accepted() -> None:
 async def test_a_last_document_that_is_accepted_completes_the_execution_at_once() -> None:
     world = await World(definition({"id": "one", "acceptance": {}})).start()
     await world.run()
-    execution = await world.review(Verdict.ACCEPT)
+    execution = await world.review(AcceptanceAction.ACCEPT)
     assert execution.status is ExecutionStatus.COMPLETED
     assert told(world)[-1] == "complete"
 
@@ -50,7 +50,7 @@ async def test_a_last_document_that_is_accepted_completes_the_execution_at_once(
 async def test_a_rejected_document_fails_its_step_with_the_reason() -> None:
     world = await World(GATED).start()
     await world.run()
-    execution = await world.review(Verdict.REJECT, comment="Not what we do.")
+    execution = await world.review(AcceptanceAction.REJECT, comment="Not what we do.")
     assert execution.status is ExecutionStatus.FAILED
     assert execution.failure is not None
     assert execution.failure.code is FailureCode.REJECTED
@@ -61,7 +61,7 @@ async def test_a_rejected_document_fails_its_step_with_the_reason() -> None:
 async def test_a_request_for_changes_is_one_more_remediation_with_the_output_and_the_comment() -> None:
     world = await World(GATED, {"one": [document("First"), document("Second")]}).start()
     await world.run()
-    going_on = await world.review(Verdict.REQUEST_CHANGES, comment="Name the costs.")
+    going_on = await world.review(AcceptanceAction.REQUEST_CHANGES, comment="Name the costs.")
     assert (going_on.status, going_on.steps["one"].status) == (ExecutionStatus.RUNNING, StepStatus.REMEDIATING)
     waiting = await world.run("b")
     assert waiting.waiting_on == (WaitingOn.ACCEPTANCE,)
@@ -72,7 +72,7 @@ async def test_a_request_for_changes_is_one_more_remediation_with_the_output_and
     assert "asks for changes" in prompt
     assert "First" in prompt
     assert "Name the costs." in prompt
-    await world.review(Verdict.ACCEPT, version=2)
+    await world.review(AcceptanceAction.ACCEPT, version=2)
     execution = await world.run("c")
     assert execution.status is ExecutionStatus.COMPLETED
     [pin] = execution.steps["two"].pins
@@ -85,7 +85,7 @@ async def test_what_is_worked_over_may_be_invalid_as_often_as_anything_else() ->
     replies: list[Reply] = [invalid(), invalid(), document("First"), invalid(), invalid(), document("Second")]
     world = await World(GATED, {"one": replies}).start()
     await world.run()
-    await world.review(Verdict.REQUEST_CHANGES, comment="Name the costs.")
+    await world.review(AcceptanceAction.REQUEST_CHANGES, comment="Name the costs.")
     waiting = await world.run("b")
     assert waiting.steps["one"].document_version == 2
     assert all("Name the costs." in request.prompt for request in world.asked[3:])
@@ -95,7 +95,7 @@ async def test_a_runner_that_is_lost_while_a_document_is_worked_over_is_followed
     gate = Gate(document("Second"))
     world = await World(GATED, {"one": [document("First"), gate, document("Third")]}).start()
     await world.run()
-    await world.review(Verdict.REQUEST_CHANGES, comment="Name the costs.")
+    await world.review(AcceptanceAction.REQUEST_CHANGES, comment="Name the costs.")
     lost = asyncio.create_task(world.runner("b").run())
     await gate.under_way()
     waiting = await world.run("c")
@@ -115,12 +115,12 @@ async def test_what_is_to_be_worked_over_is_taken_up_after_a_step_whose_end_told
     await other.under_way()
     while (await world.now()).steps["one"].status is not StepStatus.WAITING:
         await asyncio.sleep(0)
-    await world.review(Verdict.REQUEST_CHANGES, comment="Name the costs.")
+    await world.review(AcceptanceAction.REQUEST_CHANGES, comment="Name the costs.")
     other.opened.set()  # nobody calls refresh()
     await following.under_way()
     while (await world.now()).steps["one"].document_version != 2:
         await asyncio.sleep(0)
-    await world.review(Verdict.ACCEPT, version=2)
+    await world.review(AcceptanceAction.ACCEPT, version=2)
     following.opened.set()
     assert (await running).status is ExecutionStatus.COMPLETED
 
@@ -133,11 +133,11 @@ async def test_a_runner_at_work_takes_up_what_is_to_be_worked_over() -> None:
     await gate.under_way()
     while (await world.now()).steps["one"].status is not StepStatus.WAITING:
         await asyncio.sleep(0)
-    await world.review(Verdict.REQUEST_CHANGES, comment="Name the costs.")
+    await world.review(AcceptanceAction.REQUEST_CHANGES, comment="Name the costs.")
     await runner.refresh()
     while (await world.now()).steps["one"].document_version != 2:
         await asyncio.sleep(0)
-    await world.review(Verdict.ACCEPT, version=2)
+    await world.review(AcceptanceAction.ACCEPT, version=2)
     await runner.refresh()
     gate.opened.set()
     assert (await running).status is ExecutionStatus.COMPLETED
@@ -147,17 +147,17 @@ async def test_a_decision_names_the_version_that_was_read() -> None:
     world = await World(GATED, {"one": [document("First"), document("Second")]}).start()
     await world.run()
     with pytest.raises(VersionConflict):
-        await world.review(Verdict.ACCEPT, version=2)
-    await world.review(Verdict.REQUEST_CHANGES, comment="Name the costs.")
+        await world.review(AcceptanceAction.ACCEPT, version=2)
+    await world.review(AcceptanceAction.REQUEST_CHANGES, comment="Name the costs.")
     with pytest.raises(NotWaiting):
-        await world.review(Verdict.ACCEPT, version=1)
+        await world.review(AcceptanceAction.ACCEPT, version=1)
     await world.run("b")
     with pytest.raises(VersionConflict):
-        await world.review(Verdict.ACCEPT, version=1)
+        await world.review(AcceptanceAction.ACCEPT, version=1)
     with pytest.raises(NotWaiting):
-        await world.review(Verdict.ACCEPT, step_id="two")
+        await world.review(AcceptanceAction.ACCEPT, step_id="two")
     with pytest.raises(NotFound):
-        await world.review(Verdict.ACCEPT, step_id="three")
+        await world.review(AcceptanceAction.ACCEPT, step_id="three")
 
 
 async def test_the_steps_over_a_collection_come_with_its_acceptance() -> None:
@@ -167,11 +167,11 @@ async def test_the_steps_over_a_collection_come_with_its_acceptance() -> None:
     )
     world = await World(gated, {"epics": [items("epics", "pay", "ship")]}).start()
     assert set((await world.run()).steps) == {"epics"}
-    accepted = await world.review(Verdict.ACCEPT, step_id="epics")
+    accepted = await world.review(AcceptanceAction.ACCEPT, step_id="epics")
     assert set(accepted.steps) == {"epics", "design@pay", "design@ship"}
     assert (await world.run("b")).waiting_on == (WaitingOn.ACCEPTANCE,)
-    assert (await world.review(Verdict.ACCEPT, step_id="design@pay")).status is ExecutionStatus.WAITING
-    assert (await world.review(Verdict.ACCEPT, step_id="design@ship")).status is ExecutionStatus.COMPLETED
+    assert (await world.review(AcceptanceAction.ACCEPT, step_id="design@pay")).status is ExecutionStatus.WAITING
+    assert (await world.review(AcceptanceAction.ACCEPT, step_id="design@ship")).status is ExecutionStatus.COMPLETED
 
 
 async def test_a_retry_waits_for_an_open_decision_again_and_buys_nothing() -> None:
@@ -185,7 +185,7 @@ async def test_a_retry_waits_for_an_open_decision_again_and_buys_nothing() -> No
         assert [each.event_type for each in (retried, waiting)] == ["execution_retried", "execution_waiting"]
         assert (needed.event_type, needed.step_id) == ("acceptance_needed", "one")
         assert (needed.data["document_version"], needed.data["title"]) == (1, "Title of one")
-    await world.review(Verdict.ACCEPT)
+    await world.review(AcceptanceAction.ACCEPT)
     assert (await world.run("b")).status is ExecutionStatus.COMPLETED
     assert [request.step_id for request in world.asked] == ["one", "two"]
 
@@ -193,7 +193,7 @@ async def test_a_retry_waits_for_an_open_decision_again_and_buys_nothing() -> No
 async def test_a_retry_after_a_rejection_makes_the_document_again_with_what_was_said() -> None:
     world = await World(GATED, {"one": [document("First"), document("Second")]}).start()
     await world.run()
-    await world.review(Verdict.REJECT, comment="Not what we do.")
+    await world.review(AcceptanceAction.REJECT, comment="Not what we do.")
     await world.retry()
     waiting = await world.run("b")
     assert (waiting.status, waiting.steps["one"].document_version) == (ExecutionStatus.WAITING, 2)

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from executions.engine.domain.budget_usage import spent_by
-from executions.engine.domain.calls import ModelReply, ModelRequest, Usage, most_tokens
+from executions.engine.domain.calls import ModelReply, ModelRequest, Usage, max_tokens_of
 from executions.engine.domain.errors import IllegalTransition, ModelError
 from executions.engine.domain.execution import Execution
 from executions.engine.domain.states import ExecutionStatus, FailureCode, StepStatus, WaitingOn
@@ -137,8 +137,8 @@ async def test_tokens_are_reserved_by_the_bytes_of_the_request_and_settled_by_wh
     world.script["one"] = [gate]
     running = asyncio.create_task(world.runner().run())
     await gate.under_way()
-    assert spent_by(world.ledger.of(world.execution_id)).tokens == most_tokens(world.asked[0])
-    assert most_tokens(world.asked[0]) > len(world.asked[0].prompt) + world.asked[0].max_output_tokens
+    assert spent_by(world.ledger.of(world.execution_id)).tokens == max_tokens_of(world.asked[0])
+    assert max_tokens_of(world.asked[0]) > len(world.asked[0].prompt) + world.asked[0].max_output_tokens
     gate.opened.set()
     await running
     assert spent_by(world.ledger.of(world.execution_id)).tokens == 30
@@ -284,4 +284,4 @@ async def test_a_change_without_a_budget_asks_for_no_sums() -> None:
     context = core.Context(now=clock(world).now(), spent=asked)
     await world.run()
     call = next(iter(world.ledger.rows.values()))
-    assert budgets.within(started, "one", call, context=context) is started
+    assert budgets.hold_if_over_budget(started, "one", call, context=context) is started

@@ -26,7 +26,7 @@ from executions.engine.domain.states import (
 )
 from executions.engine.transitions import claims, clarification, core
 from executions.engine.transitions.core import Change, Context
-from executions.engine.transitions.numbering import stamp
+from executions.engine.transitions.numbering import number_events
 from executions.engine.transitions.planner import new_execution, ready_steps
 from tests.engine.world import FORK, SCHEMA
 
@@ -88,7 +88,7 @@ def may_happen(execution: Execution, name: str, step_id: str) -> bool:
 @given(story=STORIES)
 def test_every_story_keeps_the_tables_the_numbers_and_the_sense(story: list[tuple[str, str]]) -> None:
     accepted = fresh()
-    execution, log = stamp(core.create(accepted), current=replace(accepted, version=0), now=NOW)
+    execution, log = number_events(core.create(accepted), current=replace(accepted, version=0), now=NOW)
     for name, letter in [("claim", "l"), *story]:
         if not may_happen(execution, name, STEPS[letter]):
             continue
@@ -96,7 +96,7 @@ def test_every_story_keeps_the_tables_the_numbers_and_the_sense(story: list[tupl
             change = HAPPENINGS[name](execution, STEPS[letter])
         except EngineError:
             continue
-        stored, events = stamp(change, current=execution, now=NOW)
+        stored, events = number_events(change, current=execution, now=NOW)
         check_moves(execution, stored)
         check_sense(stored)
         log = (*log, *events)

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import JsonValue
 
-from executions.engine.domain.answer_validation import NOTHING, check_answers, misfit, question_faults
+from executions.engine.domain.answer_validation import NOTHING, check_answers, question_faults, validation_error
 from executions.engine.domain.clarification import (
     MAX_NUMBER,
     MAX_TEXT,
@@ -79,7 +79,7 @@ def test_an_answer_fits_the_type_and_the_bounds_of_its_question(
     ],
 )
 def test_a_misfit_says_what_would_fit(answer_type: str, bounds: dict[str, Any], answer: JsonValue, words: str) -> None:
-    assert misfit(_question(answer_type, **bounds), answer) == words
+    assert validation_error(_question(answer_type, **bounds), answer) == words
 
 
 def test_the_text_of_a_question_is_a_key_too() -> None:
@@ -211,7 +211,7 @@ def test_any_answer_is_accepted_and_fits_or_is_refused_with_a_pointer(
         return
     assert set(checked) <= {"one.1.1"}
     for given_answer in checked.values():
-        assert misfit(questions[0], given_answer) is None
+        assert validation_error(questions[0], given_answer) is None
         assert json.loads(json.dumps(given_answer, allow_nan=False)) == given_answer
     assert check_answers(questions, checked) == checked  # the same again is the same
 

@@ -250,7 +250,7 @@ async def test_an_item_whose_question_expires_is_left_out_where_the_workflow_goe
 
 async def test_nothing_else_fails_a_step_that_waits_for_answers() -> None:
     world = await waiting("fail")
-    execution = core.go_on(core.Change(execution=await world.now()), core.Context(now=clock(world).now()))
+    execution = core.resume(core.Change(execution=await world.now()), core.Context(now=clock(world).now()))
     for status in (StepStatus.FAILED, StepStatus.COMPLETED, StepStatus.REMEDIATING):
         with pytest.raises(IllegalTransition):
             step_transition(execution.execution, "one", status, now=clock(world).now())

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from executions.engine.domain.acceptance import Verdict
+from executions.engine.domain.acceptance import AcceptanceAction
 from executions.engine.domain.errors import IllegalTransition, ModelError
 from executions.engine.domain.execution import Execution
 from executions.engine.domain.states import ExecutionStatus, FailureCode, StepStatus
@@ -107,7 +107,7 @@ async def test_a_step_whose_dependent_is_at_work_fails_once() -> None:
     running = asyncio.create_task(world.run())
     await gate.under_way()
     left_out = await world.decide(
-        lambda execution, context: core.leave_out(core.Change(execution=execution), "design@pay", context=context)
+        lambda execution, context: core.skip_dependents(core.Change(execution=execution), "design@pay", context=context)
     )
     assert left_out.steps["check@pay"].status is StepStatus.RUNNING
     gate.opened.set()
@@ -125,7 +125,7 @@ async def test_nothing_is_worked_over_after_a_failure_that_ends_the_execution() 
     while (await world.now()).steps["one"].status is not StepStatus.WAITING:
         await asyncio.sleep(0)
     with pytest.raises(IllegalTransition):
-        await world.review(Verdict.REQUEST_CHANGES, comment="More.")
+        await world.review(AcceptanceAction.REQUEST_CHANGES, comment="More.")
     gate.opened.set()
     assert (await running).status is ExecutionStatus.FAILED
     assert [request.step_id for request in world.asked].count("one") == 1
@@ -148,7 +148,7 @@ async def test_what_was_said_with_an_accept_is_no_request_for_changes() -> None:
     gated = definition({"id": "one", "acceptance": {}}, {"id": "two", "inputs": ["one"]})
     world = await World(gated, {"two": [REFUSED]}).start()
     await world.run()
-    await world.review(Verdict.ACCEPT, comment="Perfect.")
+    await world.review(AcceptanceAction.ACCEPT, comment="Perfect.")
     await world.run("b")
     await again(world, "one")
     await world.run("c")

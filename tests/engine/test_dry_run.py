@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from executions.engine.domain.acceptance import Verdict
+from executions.engine.domain.acceptance import AcceptanceAction
 from executions.engine.domain.calls import ModelReply, ModelRequest
-from executions.engine.domain.dry_run import Script
+from executions.engine.domain.dry_run import DryRunScript
 from executions.engine.domain.execution import Execution
 from executions.engine.domain.states import ExecutionStatus, FailureCode, WaitingOn
 from executions.engine.testing.in_memory_models import ScriptedModelClient
@@ -42,7 +42,7 @@ async def dry(flow: WorkflowDefinition, **script: Any) -> World:
         workflow_version=1,
         scope=known.scope,
         brief=known.input,
-        script=Script.model_validate(script),
+        script=DryRunScript.model_validate(script),
         now=known.created_at,
     )
     rows[world.execution_id] = replace(known, steps=planned.steps, script=planned.script)
@@ -125,7 +125,7 @@ async def test_items_do_what_their_step_is_scripted_to_do_in_scopes_below_that_o
 
     world.ports.models.script = reply
     assert (await world.run()).waiting_on == (WaitingOn.ACCEPTANCE,)
-    await world.review(Verdict.ACCEPT, step_id="epics")
+    await world.review(AcceptanceAction.ACCEPT, step_id="epics")
     execution = await world.run("b")
     assert execution.status is ExecutionStatus.COMPLETED
     designs = [step for step in execution.steps.values() if step.slug == "design"]

@@ -7,13 +7,13 @@ from datetime import timedelta
 
 import pytest
 
-from executions.engine.domain.acceptance import Verdict
+from executions.engine.domain.acceptance import AcceptanceAction
 from executions.engine.domain.errors import FieldError, ModelError
 from executions.engine.domain.execution import Pin
 from executions.engine.domain.states import FailureCode
 from executions.engine.runtime.attempts import Attempts
-from executions.engine.runtime.document_cache import Papers
-from executions.engine.runtime.prompt_replay import Began, Sent, sent_in
+from executions.engine.runtime.document_cache import DocumentCache
+from executions.engine.runtime.prompt_replay import AttemptStart, ReplayedPrompt, sent_in
 from tests.engine.failing import busy, clock, too_long
 from tests.engine.verdicts import GIVEN_UP, NEEDS_REVISION, SATISFIED
 from tests.engine.world import Reply, World, definition, document, invalid, question, reply
@@ -47,30 +47,30 @@ async def everything() -> World:
     clock(world).advance(60)
     await world.run("b")
     clock(world).advance(60)
-    await world.review(Verdict.REQUEST_CHANGES, comment="Shorter.")
+    await world.review(AcceptanceAction.REQUEST_CHANGES, comment="Shorter.")
     clock(world).advance(60)
     await world.run("c")
     return world
 
 
-def began(world: World, step_id: str, attempt: int) -> Began:
+def began(world: World, step_id: str, attempt: int) -> AttemptStart:
     """Return how an attempt began, from the log."""
-    found = Began(pins=())
+    found = AttemptStart(pins=())
     for event in world.journal.log[world.execution_id]:
         if event.step_id != step_id or int(str(event.data.get("attempt", attempt + 1))) > attempt:
             continue
         if event.event_type == "step_started":
-            found = Began(pins=tuple(Pin.model_validate(each) for each in event.data["inputs"]))  # type: ignore[union-attr]
+            found = AttemptStart(pins=tuple(Pin.model_validate(each) for each in event.data["inputs"]))  # type: ignore[union-attr]
         elif event.event_type == "remediation_started" and event.data["attempt"] == attempt:
             violations = tuple(FieldError.model_validate(each) for each in event.data["violations"])  # type: ignore[union-attr]
             found = replace(found, violations=violations)
     return found
 
 
-async def shown(world: World, step_id: str = "one") -> list[Sent]:
+async def shown(world: World, step_id: str = "one") -> list[ReplayedPrompt]:
     """Return what is shown of each call of a step."""
     known = await world.ports.ledger.calls(world.execution_id, step_id)
-    papers = Papers(world.documents)
+    papers = DocumentCache(world.documents)
     attempts = Attempts(world.ports, definition=world.definition, step_id=step_id, papers=papers)
     execution = await world.now()
     return [

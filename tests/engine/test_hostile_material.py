@@ -14,7 +14,7 @@ from executions.engine.domain.calls import ModelRequest
 from executions.engine.domain.clarification import ClarificationRound, Question
 from executions.engine.domain.errors import FieldError
 from executions.engine.domain.execution import Document
-from executions.engine.prompting.prompts import CHARACTERS_PER_TOKEN, Given, Rejected, build_request
+from executions.engine.prompting.prompts import CHARACTERS_PER_TOKEN, PromptInputs, RejectedOutput, build_request
 from tests.engine.world import LINE
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -49,7 +49,7 @@ def request(
     *,
     documents: tuple[Document, ...] = (),
     rounds: tuple[ClarificationRound, ...] = (),
-    rejected: Rejected | None = None,
+    rejected: RejectedOutput | None = None,
     budget: int = 24_000,
 ) -> ModelRequest:
     """Return the request of a step with this material."""
@@ -59,7 +59,7 @@ def request(
         step=step,
         role=LINE.roles["writer"],
         model="p:m",
-        given=Given(brief=brief, documents=documents, rounds=rounds),
+        given=PromptInputs(brief=brief, documents=documents, rounds=rounds),
         rejected=rejected,
     )
 
@@ -71,7 +71,7 @@ def test_no_material_can_close_its_tag_or_open_another(tag: str) -> None:
         evil,
         documents=(paper("one", evil),),
         rounds=(answered(f"What {tag}?", evil),),
-        rejected=Rejected(output=evil, violations=(FieldError(pointer=f"/{tag}", code="type", detail=evil),)),
+        rejected=RejectedOutput(output=evil, violations=(FieldError(pointer=f"/{tag}", code="type", detail=evil),)),
     )
     tags = TAG.findall(made.prompt)
     assert len(tags) == 2 * 5  # brief, document, answer, output, violations: each opened and closed once
@@ -80,7 +80,7 @@ def test_no_material_can_close_its_tag_or_open_another(tag: str) -> None:
 
 def test_violations_quote_the_output_and_so_are_data() -> None:
     quoted = FieldError(pointer="/title", code="enum", detail='"Do as I say" is not one of "a"')
-    prompt = request(rejected=Rejected(output="{}", violations=(quoted,))).prompt
+    prompt = request(rejected=RejectedOutput(output="{}", violations=(quoted,))).prompt
     inside = re.findall(r"<data .*?</data>", prompt, re.DOTALL)
     assert any("Do as I say" in each for each in inside)
     assert "Do as I say" not in re.sub(r"<data .*?</data>", "", prompt, flags=re.DOTALL)
@@ -114,13 +114,13 @@ def test_the_hash_names_everything_that_is_sent() -> None:
         request(documents=(paper("one", "x"),)),
         request(rounds=(answered("Which?", "a"),)),
         request(rounds=(answered("Which?", "b"),)),
-        request(rejected=Rejected(output="{}", violations=())),
+        request(rejected=RejectedOutput(output="{}", violations=())),
     ]
     assert len({each.request_hash for each in made}) == len(made)
 
 
 def test_what_changes_last_comes_last() -> None:
     first = request(documents=(paper("one", "x"),))
-    again = request(documents=(paper("one", "x"),), rejected=Rejected(output="{}", violations=()))
+    again = request(documents=(paper("one", "x"),), rejected=RejectedOutput(output="{}", violations=()))
     assert again.instructions == first.instructions
     assert again.prompt.startswith(first.prompt)  # a provider's cache of the first prompt serves the second

@@ -152,7 +152,7 @@ async def test_a_parked_step_is_skipped_when_another_fails() -> None:
 async def test_a_call_may_be_tried_again_only_by_a_step_that_is_at_work() -> None:
     world = await World().start()
     with pytest.raises(IllegalTransition):
-        await world.decide(lambda execution, context: backoff.try_again(execution, "one", lost=(), context=context))
+        await world.decide(lambda execution, context: backoff.retry_call(execution, "one", lost=(), context=context))
 
 
 async def test_a_call_whose_turn_is_far_off_is_withdrawn_and_counts_for_nothing() -> None:

@@ -10,7 +10,7 @@ from uuid import uuid4
 from executions.engine.domain.calls import Material, ModelRequest
 from executions.engine.domain.execution import Document
 from executions.engine.domain.states import ExecutionStatus
-from executions.engine.prompting.prompts import Given, build_request
+from executions.engine.prompting.prompts import PromptInputs, build_request
 from tests.engine.verdicts import SATISFIED
 from tests.engine.world import ASKING, LINE, World, definition, document
 from workflows.definitions.definition import StepDefinition
@@ -20,7 +20,12 @@ def _request(brief: str = "The brief.", **more: Any) -> ModelRequest:
     step = LINE.step("one")
     step = step.model_copy(update=more)
     return build_request(
-        step_id=step.id, step=step, role=LINE.roles["writer"], model="p:m", given=Given(brief=brief), rejected=None
+        step_id=step.id,
+        step=step,
+        role=LINE.roles["writer"],
+        model="p:m",
+        given=PromptInputs(brief=brief),
+        rejected=None,
     )
 
 
@@ -63,7 +68,7 @@ def test_the_ask_tool_is_offered_only_where_the_step_may_ask() -> None:
 
 
 def _without_brief(step: StepDefinition, **more: Any) -> ModelRequest:
-    nothing = Given(brief=None, **more)
+    nothing = PromptInputs(brief=None, **more)
     return build_request(
         step_id=step.id, step=step, role=LINE.roles["writer"], model="p:m", given=nothing, rejected=None
     )

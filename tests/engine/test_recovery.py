@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 from pydantic import JsonValue
 
-from executions.engine.domain.errors import Superseded, Unavailable, VersionConflict
+from executions.engine.domain.errors import DatabaseUnavailable, StaleFencingToken, VersionConflict
 from executions.engine.domain.execution import Execution
 from executions.engine.domain.states import CallStatus, ExecutionStatus, FailureCode, StepStatus
 from executions.engine.runtime.runner import ExecutionRunner
@@ -98,8 +98,8 @@ async def test_a_runner_goes_by_the_newest_version_though_older_news_arrives_lat
 
 async def test_a_reply_that_could_not_be_stored_with_its_decision_is_kept_and_used() -> None:
     world = await World(script={"one": [document("Bought once")]}).start()
-    hinder(world, has_document, Unavailable("The database is away."))
-    with pytest.raises(Unavailable):
+    hinder(world, has_document, DatabaseUnavailable("The database is away."))
+    with pytest.raises(DatabaseUnavailable):
         await world.runner("a").run()
     completed = await world.run("b")
     assert completed.status is ExecutionStatus.COMPLETED
@@ -186,7 +186,9 @@ async def test_an_overtaken_runner_that_is_told_stops_its_calls() -> None:
     assert world.journal.log[world.execution_id][-1].sequence == completed.last_sequence
 
 
-@pytest.mark.parametrize("error", [Unavailable("away"), Superseded(UUID(int=0), epoch=1)], ids=["away", "superseded"])
+@pytest.mark.parametrize(
+    "error", [DatabaseUnavailable("away"), StaleFencingToken(UUID(int=0), epoch=1)], ids=["away", "superseded"]
+)
 async def test_a_stopped_runner_that_cannot_hand_back_stops_all_the_same(error: Exception) -> None:
     gate = Gate(document())
     world = await World(script={"one": [gate]}).start()

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from executions.engine.domain.calls import ModelReply, ModelRequest, sum_calls
-from executions.engine.domain.errors import ModelError, Unavailable
+from executions.engine.domain.errors import DatabaseUnavailable, ModelError
 from executions.engine.domain.retries import (
     LEAST_SECONDS,
     LEAST_TRIES,
@@ -326,8 +326,8 @@ async def test_a_call_that_a_dead_worker_left_is_unknown_with_its_estimate() -> 
 
 async def test_a_try_whose_end_could_not_be_stored_is_booked_as_failed_and_counted() -> None:
     world = await World(script={"one": [busy(20), document()]}).start()
-    hinder(world, lambda transition: any(call.error for call in transition.calls), Unavailable("Away."))
-    with pytest.raises(Unavailable):
+    hinder(world, lambda transition: any(call.error for call in transition.calls), DatabaseUnavailable("Away."))
+    with pytest.raises(DatabaseUnavailable):
         await world.runner().run()
     assert tries(world) == [(1, 1, "failed")]
     assert (await world.run("b")).status is ExecutionStatus.COMPLETED

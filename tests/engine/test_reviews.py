@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from executions.engine.domain.acceptance import Verdict
+from executions.engine.domain.acceptance import AcceptanceAction
 from executions.engine.domain.calls import VERDICT, FinishReason, ModelReply, ToolCall
 from executions.engine.domain.execution import Execution
 from executions.engine.domain.states import CallKind, ExecutionStatus, FailureCode, StepStatus, WaitingOn
@@ -104,7 +104,7 @@ async def test_a_person_decides_where_the_workflow_says_so() -> None:
     assert isinstance(review, dict)
     assert (made.title, review["verdict"]) == ("Nearly", "failed")
     assert world.events("one")[-2:] == ["review_completed", "acceptance_needed"]
-    await world.review(Verdict.ACCEPT)
+    await world.review(AcceptanceAction.ACCEPT)
     assert (await world.run("b")).status is ExecutionStatus.COMPLETED
 
 
@@ -125,7 +125,7 @@ async def test_without_any_valid_document_there_is_nothing_to_decide() -> None:
 async def test_what_people_have_sent_back_is_not_handed_in_again() -> None:
     replies = [document("Old"), GIVEN_UP, invalid(), invalid(), invalid()]
     world, _ = await after(*replies, on_exhausted="acceptance")
-    await world.review(Verdict.REQUEST_CHANGES, comment="Name somebody.")
+    await world.review(AcceptanceAction.REQUEST_CHANGES, comment="Name somebody.")
     execution = await world.run("b")
     assert execution.steps["one"].status is StepStatus.FAILED
     assert len(world.documents.versions[execution.scope.id, "one"]) == 1
@@ -213,7 +213,7 @@ async def test_an_unclear_review_that_the_budget_stopped_is_asked_for_again_with
 async def test_after_the_review_a_person_may_still_have_to_accept() -> None:
     world, execution = await after(document(), SATISFIED, acceptance={})
     assert execution.steps["one"].waits_for is WaitingOn.ACCEPTANCE
-    await world.review(Verdict.REQUEST_CHANGES, comment="Shorter.")
+    await world.review(AcceptanceAction.REQUEST_CHANGES, comment="Shorter.")
     world.script["one"] = [document("Shorter"), SATISFIED]
     execution = await world.run("b")
     assert execution.steps["one"].waits_for is WaitingOn.ACCEPTANCE
@@ -237,7 +237,7 @@ async def test_nobody_watches_what_a_reviewer_writes() -> None:
 async def test_what_a_person_sends_back_is_what_that_person_has_read() -> None:
     replies = [document("Valid once"), NEEDS_REVISION, invalid(), invalid()]
     world, _ = await after(*replies, on_exhausted="acceptance")
-    await world.review(Verdict.REQUEST_CHANGES, comment="Name somebody.")
+    await world.review(AcceptanceAction.REQUEST_CHANGES, comment="Name somebody.")
     world.script["one"] = [document("Better"), SATISFIED]
     execution = await world.run("b")
     assert execution.status is ExecutionStatus.COMPLETED

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from executions.engine.domain.calls import ModelReply, ModelRequest
-from executions.engine.domain.errors import ModelError, NotWaiting, Occupied
+from executions.engine.domain.errors import AlreadyClaimed, ModelError, NotWaiting
 from executions.engine.domain.states import CallStatus, ExecutionStatus, FailureCode, StepStatus
 from tests.engine.world import ASKING, FORK, LINE, Gate, World, definition, document, invalid, question, reply
 
@@ -333,7 +333,7 @@ async def test_a_runner_that_shall_not_take_over_leaves_an_execution_to_whoever_
     running = asyncio.create_task(world.runner("a").run())
     await gate.under_way()
     before = await world.now()
-    with pytest.raises(Occupied):
+    with pytest.raises(AlreadyClaimed):
         await world.runner("b").run(take_over=False)
     assert await world.now() == before
     gate.opened.set()

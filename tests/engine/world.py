@@ -11,7 +11,7 @@ from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
-from executions.engine.domain.acceptance import AcceptanceDecision, Verdict
+from executions.engine.domain.acceptance import AcceptanceAction, AcceptanceDecision
 from executions.engine.domain.calls import FinishReason, ModelReply, ModelRequest, ToolCall, Usage
 from executions.engine.domain.execution import Brief, Execution, ScopeRef
 from executions.engine.ports import Ports, Transition
@@ -151,10 +151,12 @@ class World:
         """Do what a person does."""
         return await self.journal.commit(Transition(execution_id=self.execution_id, epoch=None, decide=decide))
 
-    async def review(self, verdict: Verdict, *, version: int = 1, comment: str = "", step_id: str = "one") -> Execution:
+    async def review(
+        self, verdict: AcceptanceAction, *, version: int = 1, comment: str = "", step_id: str = "one"
+    ) -> Execution:
         """Decide about a step's document, as a person does."""
         pin = acceptance.waiting_document(await self.now(), step_id, version=version)
-        handed = acceptance.Handed(
+        handed = acceptance.AcceptanceContext(
             document=await self.ports.repositories.documents.get(pin.document_id, version), definition=self.definition
         )
         said = AcceptanceDecision(

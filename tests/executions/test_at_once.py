@@ -17,8 +17,8 @@ from documents import repository as documents
 from executions import models
 from executions.composition import PostgresLedger
 from executions.db_threads import in_thread
-from executions.engine.domain.acceptance import Verdict
-from executions.engine.domain.errors import NotWaiting, Superseded, VersionConflict
+from executions.engine.domain.acceptance import AcceptanceAction
+from executions.engine.domain.errors import NotWaiting, StaleFencingToken, VersionConflict
 from executions.engine.domain.execution import Execution
 from executions.engine.domain.states import CallStatus
 from executions.engine.ports import Transition
@@ -62,7 +62,7 @@ def test_of_two_different_decisions_at_once_one_counts(ann: User) -> None:
     scenario.publish(gated=True)
     execution_id = scenario.hand_in(scenario.start(ann)).id
 
-    def say(verdict: Verdict) -> Callable[[], Execution]:
+    def say(verdict: AcceptanceAction) -> Callable[[], Execution]:
         return lambda: acceptance.decide_acceptance(
             user=ann,
             execution_id=execution_id,
@@ -73,7 +73,7 @@ def test_of_two_different_decisions_at_once_one_counts(ann: User) -> None:
             now=timezone.now(),
         )
 
-    outcomes = together(say(Verdict.REJECT), say(Verdict.REQUEST_CHANGES))
+    outcomes = together(say(AcceptanceAction.REJECT), say(AcceptanceAction.REQUEST_CHANGES))
     assert names(outcomes) == ["Execution", "NotWaiting"]
     events = models.ExecutionEvent.objects.filter(execution_id=execution_id, event_type="acceptance_decided")
     assert events.count() == 1
@@ -176,7 +176,7 @@ def test_a_runner_that_was_overtaken_in_an_outage_does_not_take_the_calls_of_ano
 
     mine = Transition(execution_id=first.id, epoch=first.runner_epoch, decide=start_one, calls=(call(first.id, "one"),))
     [outcome] = Batch([mine], now=timezone.now(), known={}, lost=[mine]).commit()
-    assert isinstance(outcome, Superseded)
+    assert isinstance(outcome, StaleFencingToken)
     theirs = Transition(
         execution_id=first.id, epoch=second.runner_epoch, decide=start_one, calls=(call(first.id, "one"),)
     )

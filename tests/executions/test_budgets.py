@@ -51,7 +51,7 @@ def begin_paid(execution: Execution, step_id: str) -> Execution:
 
     def start(now: Execution, context: core.Context) -> core.Change:
         begun = core.start_step(now, step_id, model="m", pins=(), context=context)
-        return budgets.within(begun, step_id, paid, context=context)
+        return budgets.hold_if_over_budget(begun, step_id, paid, context=context)
 
     return decide(execution.id, start, epoch=execution.runner_epoch, calls=(paid,))
 
@@ -96,14 +96,14 @@ def begin_paid_again(execution: Execution, step_id: str) -> Execution:
 
     def start(now: Execution, context: core.Context) -> core.Change:
         running = step_transition(now, step_id, StepStatus.RUNNING, now=context.now)
-        return budgets.within(core.Change(execution=running), step_id, paid, context=context)
+        return budgets.hold_if_over_budget(core.Change(execution=running), step_id, paid, context=context)
 
     return decide(execution.id, start, epoch=execution.runner_epoch, calls=(paid,))
 
 
 def _end(execution: Execution, context: core.Context, *, step_id: str) -> core.Change:
     ended = step_transition(execution, step_id, StepStatus.COMPLETED, now=context.now)
-    return core.settle(core.Change(execution=ended), context)
+    return core.derive_status(core.Change(execution=ended), context)
 
 
 def test_what_a_budget_is_is_stored_with_its_warnings_and_the_time_that_was_run(ann: User) -> None:

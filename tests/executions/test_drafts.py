@@ -19,7 +19,7 @@ from executions.engine.domain.calls import CallKey
 from executions.engine.domain.states import CallKind
 from executions.models import StepDraft
 from executions.persistence import drafts
-from executions.persistence.drafts import CHANNEL, DraftBook
+from executions.persistence.drafts import CHANNEL, DraftWriter
 from tests.executions.moves import begin, claim, start
 from tests.waiting import HANG_SECONDS
 
@@ -42,7 +42,7 @@ async def _until(holds: Callable[[list[tuple[int, str]]], bool]) -> list[tuple[i
 
 
 async def test_what_comes_within_a_pause_is_one_piece_and_the_next_one_follows_it() -> None:
-    draft = DraftBook().begin(_key())
+    draft = DraftWriter().begin(_key())
     for text in ("Once ", "upon ", "a time"):
         draft.add(text)
     assert await _until(bool) == [(0, "Once upon a time")]
@@ -53,7 +53,7 @@ async def test_what_comes_within_a_pause_is_one_piece_and_the_next_one_follows_i
 
 
 async def test_a_call_that_is_over_at_once_is_never_written() -> None:
-    book = DraftBook()
+    book = DraftWriter()
     quick, slow = book.begin(_key()), book.begin(_key())
     quick.add("Done.")
     quick.end()
@@ -67,7 +67,7 @@ async def test_whoever_listens_is_told_whose_drafts_have_grown() -> None:
     first, second = _key(), _key()
     async with await psycopg.AsyncConnection.connect(**connection_parameters(), autocommit=True) as listening:
         await listening.execute(f"LISTEN {CHANNEL}".encode())
-        book = DraftBook()
+        book = DraftWriter()
         written = [book.begin(first), book.begin(second), book.begin(replace(first, step_id="two"))]
         for draft in written:
             draft.add("x")
@@ -80,7 +80,7 @@ async def test_whoever_listens_is_told_whose_drafts_have_grown() -> None:
 
 
 async def test_what_no_database_keeps_is_replaced_and_counts_as_much() -> None:
-    draft = DraftBook().begin(_key())
+    draft = DraftWriter().begin(_key())
     draft.add("a\x00\ud800b")
     await _until(bool)
     draft.add("c")
@@ -91,11 +91,11 @@ async def test_what_no_database_keeps_is_replaced_and_counts_as_much() -> None:
 
 async def test_nobody_is_shown_more_than_so_much(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(drafts, "MOST_CHARACTERS", 10)
-    draft = DraftBook().begin(_key())
+    draft = DraftWriter().begin(_key())
     draft.add("0123456789")
     await _until(bool)
     draft.add("more")
-    other = DraftBook().begin(_key())
+    other = DraftWriter().begin(_key())
     other.add("x")
     assert await _until(lambda found: len(found) > 1) == [(0, "0123456789"), (0, "x")]
     for each in (draft, other):
@@ -107,7 +107,7 @@ def test_the_sweep_removes_what_nobody_writes_any_more(ann: User) -> None:
     begun = begin(claim(start(ann).id))
     mine, stale = _key(begun.id), _key(start(ann, scope="q").id)
     for key in (mine, replace(mine, attempt=7), stale):
-        draft = DraftBook().begin(key)
+        draft = DraftWriter().begin(key)
         draft._text = "x"
         drafts.store([(draft, "x")], [])
     drafts.remove_left_over()
@@ -122,7 +122,7 @@ def test_the_table_is_not_logged() -> None:
 
 
 async def test_after_a_crash_that_emptied_the_table_the_text_is_written_from_its_beginning() -> None:
-    draft = DraftBook().begin(_key())
+    draft = DraftWriter().begin(_key())
     draft.add("Once ")
     await _until(bool)
     await in_thread(StepDraft.objects.all().delete)
@@ -135,12 +135,12 @@ async def test_after_a_crash_that_emptied_the_table_the_text_is_written_from_its
 
 
 async def test_a_call_of_which_nothing_is_heard_costs_nothing() -> None:
-    DraftBook().begin(_key()).end()
+    DraftWriter().begin(_key()).end()
     assert not [task for task in asyncio.all_tasks() if task.get_name() == "drafts"]
 
 
 async def test_a_call_that_ends_while_its_text_is_lost_is_not_written_once_more() -> None:
-    draft = DraftBook().begin(_key(ordinal=2))
+    draft = DraftWriter().begin(_key(ordinal=2))
     assert draft.has_news
     draft.add("Once ")
     draft.kept("Once ")
@@ -150,7 +150,7 @@ async def test_a_call_that_ends_while_its_text_is_lost_is_not_written_once_more(
 
 
 async def test_a_second_try_says_that_it_has_begun_and_its_first_piece_is_seen_as_new() -> None:
-    draft = DraftBook().begin(_key(ordinal=2))
+    draft = DraftWriter().begin(_key(ordinal=2))
     assert await _until(bool) == [(0, "")]
     first = await in_thread(StepDraft.objects.get)
     draft.add("Then ")

@@ -11,8 +11,8 @@ from pytest_django import Settings
 from common.database import connections
 from common.database.connections import on_silence, tell_silence
 from common.database.parameters import connection_parameters
-from executions.engine.domain.errors import Unavailable
-from executions.persistence.journal.connection import Line
+from executions.engine.domain.errors import DatabaseUnavailable
+from executions.persistence.journal.connection import PipelineConnection
 from orchestrator.embedded_postgres import instance
 from tests.tcp_proxy import tcp_proxy
 from tests.waiting import HANG_SECONDS
@@ -31,19 +31,19 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 @pytest.fixture
-async def line(told: list[float]) -> AsyncIterator[Line]:
-    made = Line()
+async def line(told: list[float]) -> AsyncIterator[PipelineConnection]:
+    made = PipelineConnection()
     on_silence(made.doubt)
     yield made
     made.close()
 
 
-async def session_of(line: Line) -> int:
+async def session_of(line: PipelineConnection) -> int:
     [[(pid,)]] = await line.fetch_all([(SESSION, [])])
     return int(pid)
 
 
-async def test_a_connection_that_was_there_when_another_said_nothing_is_made_anew(line: Line) -> None:
+async def test_a_connection_that_was_there_when_another_said_nothing_is_made_anew(line: PipelineConnection) -> None:
     first = await session_of(line)
     assert await session_of(line) == first
     tell_silence(time.monotonic())
@@ -52,7 +52,7 @@ async def test_a_connection_that_was_there_when_another_said_nothing_is_made_ane
     assert await session_of(line) == second  # one that was made since is trusted
 
 
-async def test_what_was_sent_before_is_heard_of(line: Line) -> None:
+async def test_what_was_sent_before_is_heard_of(line: PipelineConnection) -> None:
     first = await session_of(line)
     await line.send(SESSION, [])
     tell_silence(time.monotonic())
@@ -61,7 +61,7 @@ async def test_what_was_sent_before_is_heard_of(line: Line) -> None:
 
 
 async def test_its_own_silence_is_told_and_ends_with_a_new_connection(
-    line: Line, told: list[float], settings: Settings
+    line: PipelineConnection, told: list[float], settings: Settings
 ) -> None:
     with tcp_proxy(instance.socket_dir(settings.DATA_DIR) / instance.SOCKET) as link:
         settings.DIRECT_DATABASE = {**connection_parameters(), "host": "127.0.0.1", "port": link.port}
@@ -69,7 +69,7 @@ async def test_its_own_silence_is_told_and_ends_with_a_new_connection(
         settings.DATABASE_WAIT_SECONDS = 0.5
         link.silence = True
         asked_at = time.monotonic()
-        with pytest.raises(Unavailable):
+        with pytest.raises(DatabaseUnavailable):
             await session_of(line)
         link.silence = False
         settings.DATABASE_WAIT_SECONDS = HANG_SECONDS

@@ -9,8 +9,8 @@ from dataclasses import replace
 import pytest
 
 from executions.db_threads import in_thread
-from executions.engine.domain.errors import NotItsTurn
-from executions.llm.rate_limiter import Turns
+from executions.engine.domain.errors import RateLimited
+from executions.llm.rate_limiter import RateLimiter
 from telemetry.models import CallTurn, ModelLimit
 from telemetry.rate_limits import store
 from tests.llm.test_client import REQUEST
@@ -20,12 +20,12 @@ LIMITED = replace(REQUEST, model="openai:gpt-5")
 
 
 @pytest.fixture
-async def process() -> AsyncIterator[Callable[..., Turns]]:
+async def process() -> AsyncIterator[Callable[..., RateLimiter]]:
     """Makes processes; each has told the database all when the test is over."""
-    made: list[Turns] = []
+    made: list[RateLimiter] = []
 
-    def make(patience_seconds: float = 30.0) -> Turns:
-        made.append(Turns(patience_seconds=patience_seconds))
+    def make(patience_seconds: float = 30.0) -> RateLimiter:
+        made.append(RateLimiter(patience_seconds=patience_seconds))
         return made[-1]
 
     yield make
@@ -39,12 +39,12 @@ async def limited(**limits: int) -> None:
     await in_thread(store.refresh)
 
 
-async def test_two_processes_together_hold_no_more_than_may_be_at_once(process: Callable[..., Turns]) -> None:
+async def test_two_processes_together_hold_no_more_than_may_be_at_once(process: Callable[..., RateLimiter]) -> None:
     await limited(calls_at_once=3)
     processes = [process(), process()]
     under_way = most = 0
 
-    async def call(held: Turns) -> None:
+    async def call(held: RateLimiter) -> None:
         nonlocal under_way, most
         async with held.turn(LIMITED) as turn:
             under_way += 1
@@ -62,12 +62,12 @@ async def test_two_processes_together_hold_no_more_than_may_be_at_once(process: 
 
 
 async def test_who_would_wait_for_long_is_sent_away_and_leaves_no_place_behind(
-    process: Callable[..., Turns],
+    process: Callable[..., RateLimiter],
 ) -> None:
     await limited(calls_at_once=1)
     one = process(0.5)
     async with one.turn(LIMITED):
-        with pytest.raises(NotItsTurn) as sent_away:
+        with pytest.raises(RateLimited) as sent_away:
             async with one.turn(LIMITED):
                 raise AssertionError("it was let in")
         assert sent_away.value.retry_after is not None
@@ -77,7 +77,7 @@ async def test_who_would_wait_for_long_is_sent_away_and_leaves_no_place_behind(
 
 
 async def test_a_call_that_is_cancelled_while_it_waits_leaves_the_line(
-    process: Callable[..., Turns],
+    process: Callable[..., RateLimiter],
 ) -> None:
     await limited(calls_at_once=1)
     one = process(30)
@@ -98,7 +98,7 @@ async def test_a_call_that_is_cancelled_while_it_waits_leaves_the_line(
 
 
 async def test_other_models_pass_without_a_word_to_the_database(
-    process: Callable[..., Turns],
+    process: Callable[..., RateLimiter],
 ) -> None:
     await limited(calls_at_once=1)
     one = process(0.1)

@@ -24,7 +24,7 @@ from executions import models
 from executions.composition import PostgresLedger
 from executions.db_threads import in_thread
 from executions.engine.domain.calls import Call
-from executions.engine.domain.errors import IllegalTransition, Superseded, Unavailable
+from executions.engine.domain.errors import DatabaseUnavailable, IllegalTransition, StaleFencingToken
 from executions.engine.domain.execution import Execution
 from executions.engine.domain.states import CallStatus, ExecutionStatus, StepStatus
 from executions.engine.ports import Transition
@@ -32,7 +32,7 @@ from executions.engine.transitions import claims, core
 from executions.persistence import repositories
 from executions.persistence.journal import connection as line
 from executions.persistence.journal import optimistic
-from executions.persistence.journal.cache import MOST_STEPS, Found, Known, Memory
+from executions.persistence.journal.cache import MOST_STEPS, CachedExecution, Loaded, SnapshotCache
 from executions.persistence.journal.journal import PostgresJournal
 from telemetry.models import ModelCall
 from tests.engine.world import ASKING, LINE, document
@@ -182,7 +182,7 @@ async def test_a_bug_in_a_decision_is_told_with_its_traceback_and_to_whom_it_con
         (psycopg.errors.UniqueViolation("twice"), logging.DEBUG),
         (psycopg.errors.DeadlockDetected("deadlock"), logging.DEBUG),
         (psycopg.errors.DuplicatePreparedStatement("again"), logging.DEBUG),
-        (Unavailable("The connection was lost."), logging.DEBUG),
+        (DatabaseUnavailable("The connection was lost."), logging.DEBUG),
         (psycopg.errors.UndefinedTable("no such table"), logging.ERROR),
         (psycopg.errors.SyntaxError("near"), logging.ERROR),
         (ZeroDivisionError("division by zero"), logging.ERROR),
@@ -202,7 +202,7 @@ async def test_a_runner_that_was_overtaken_stores_nothing_however_much_it_rememb
 ) -> None:
     mine = await begin(journal, await claimed(journal, await in_thread(start, ann)))
     theirs = await in_thread(claim, mine.id, "b")
-    with pytest.raises(Superseded):
+    with pytest.raises(StaleFencingToken):
         await complete(journal, mine)
     assert await in_thread(repositories.get, mine.id) == theirs
 
@@ -320,7 +320,7 @@ async def test_an_execution_of_many_steps_is_left_to_locks_and_its_calls_are_not
     execution = await in_thread(start, ann)
     one = execution.steps["one"]
     many = {f"more-{number}": replace(one, step_id=f"more-{number}") for number in range(MOST_STEPS)}
-    memory = Memory()
+    memory = SnapshotCache()
     long = replace(execution, steps={**execution.steps, **many}, status=ExecutionStatus.RUNNING)
     memory.remember(long, None)
     assert memory.needs_locks(long)
@@ -330,13 +330,13 @@ async def test_an_execution_of_many_steps_is_left_to_locks_and_its_calls_are_not
 
 
 async def test_calls_are_remembered_with_the_version_that_they_were_read_with(ann: User) -> None:
-    memory = Memory()
+    memory = SnapshotCache()
     read = replace(await in_thread(start, ann), status=ExecutionStatus.RUNNING)
     newer = replace(read, version=read.version + 1)
     memory.remember(newer, None)
-    memory.learn(Found(known=[Known(execution=read, book={})], heads={}))
+    memory.put(Loaded(known=[CachedExecution(execution=read, book={})], heads={}))
     assert memory.books([read.id]) == {}
-    memory.learn(Found(known=[Known(execution=newer, book={})], heads={}))
+    memory.put(Loaded(known=[CachedExecution(execution=newer, book={})], heads={}))
     assert memory.books([read.id]) == {read.id: {}}
 
 
@@ -355,7 +355,7 @@ async def test_more_than_a_socket_takes_at_once_is_sent_to_its_end(
 
 
 async def test_what_waits_or_has_ended_is_not_remembered(journal: PostgresJournal, ann: User) -> None:
-    memory = Memory()
+    memory = SnapshotCache()
     execution = await claimed(journal, await in_thread(start, ann, LINE))
     memory.remember(execution, {})
     assert len(memory) == 1
@@ -389,12 +389,12 @@ async def test_statements_without_number_are_prepared_anew_now_and_then(ann: Use
 async def test_the_end_of_a_statement_is_that_of_no_other(ann: User) -> None:
     await line.writing.send("SELECT 1 / $1::integer", [b"0"])
     line.writing.close()
-    with pytest.raises(Unavailable):
+    with pytest.raises(DatabaseUnavailable):
         await line.writing.done()
     await line.writing.send("SELECT 1 / $1::integer", [b"0"])  # and nobody waits for it
     await line.writing.send("SELECT 1", [])
     await line.writing.done()
-    with pytest.raises(Unavailable):
+    with pytest.raises(DatabaseUnavailable):
         await line.writing.done()
 
 
@@ -435,7 +435,7 @@ def waits_for_the_gate() -> bool:
         return bool(cursor.fetchone()[0])
 
 
-class Held(line.Line):
+class Held(line.PipelineConnection):
     """A line whose answers are heard when that is let happen."""
 
     def __init__(self) -> None:

@@ -25,7 +25,7 @@ def park(user: User, *, seconds: float = PARKED_SECONDS) -> UUID:
     """Park a new execution's first step."""
     begun = begin(claim(start(user).id))
     resume_at = timezone.now() + timedelta(seconds=seconds)
-    decide(begun.id, lambda now, context: backoff.park(now, "one", resume_at=resume_at, context=context))
+    decide(begun.id, lambda now, context: backoff.defer_step(now, "one", resume_at=resume_at, context=context))
     empty_the_queue()
     return begun.id
 

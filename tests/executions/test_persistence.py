@@ -16,7 +16,7 @@ from access.models import Scope
 from common.database import bulk
 from documents import repository as documents
 from executions import models
-from executions.engine.domain.errors import IllegalTransition, Invalid, Superseded, VersionConflict
+from executions.engine.domain.errors import IllegalTransition, Invalid, StaleFencingToken, VersionConflict
 from executions.engine.domain.execution import Execution
 from executions.engine.domain.states import CallStatus
 from executions.engine.transitions import core
@@ -88,7 +88,7 @@ def test_a_runner_that_was_overtaken_writes_nothing(ann: User) -> None:
     first = claim(execution_id, "a")
     second = claim(execution_id, "b")
     log = _numbered(execution_id)
-    with pytest.raises(Superseded):
+    with pytest.raises(StaleFencingToken):
         begin(first)
     assert repositories.get(execution_id) == second
     assert _numbered(execution_id) == log

@@ -60,14 +60,14 @@ def test_what_waits_for_its_scope_goes_on_as_far_as_there_is_room_and_no_further
     give("0")
     for each in executions:
         begin_paid(each, "one")
-    assert duties.release_scopes(now=timezone.now()) == 0
+    assert duties.resume_budget_blocked(now=timezone.now()) == 0
     give("0.25")
-    assert duties.release_scopes(now=timezone.now()) == 2
+    assert duties.resume_budget_blocked(now=timezone.now()) == 2
     statuses = [repositories.get(each.id).status for each in executions]
     assert statuses == [ExecutionStatus.RUNNING, ExecutionStatus.RUNNING, ExecutionStatus.WAITING]
-    assert duties.release_scopes(now=timezone.now()) == 1  # those two have not spent it yet
+    assert duties.resume_budget_blocked(now=timezone.now()) == 1  # those two have not spent it yet
     ScopeBudget.objects.all().delete()
-    assert duties.release_scopes(now=timezone.now()) == 0
+    assert duties.resume_budget_blocked(now=timezone.now()) == 0
 
 
 def test_a_new_month_begins_with_the_whole_budget(ann: User) -> None:
@@ -75,9 +75,9 @@ def test_a_new_month_begins_with_the_whole_budget(ann: User) -> None:
     give("0.10")
     begin_paid(first, "one")
     begin_paid(second, "one")
-    assert duties.release_scopes(now=timezone.now()) == 0
+    assert duties.resume_budget_blocked(now=timezone.now()) == 0
     ModelCall.objects.update(started_at=scope_budgets.month_of(timezone.now()) - timedelta(seconds=1))
-    assert duties.release_scopes(now=timezone.now()) == 1
+    assert duties.resume_budget_blocked(now=timezone.now()) == 1
 
 
 def test_nothing_that_costs_money_starts_in_a_scope_that_has_spent_its_month(ann: User) -> None:

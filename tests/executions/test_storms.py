@@ -19,14 +19,14 @@ from executions import composition, models
 from executions.composition import PostgresLedger
 from executions.db_threads import in_thread
 from executions.engine.domain.calls import ModelReply, ModelRequest
-from executions.engine.domain.errors import EngineError, Unavailable
+from executions.engine.domain.errors import DatabaseUnavailable, EngineError
 from executions.engine.domain.execution import Execution
 from executions.engine.ports import Ports, Transition
 from executions.engine.runtime.runner import ExecutionRunner
 from executions.engine.testing.in_memory_models import ScriptedModelClient
 from executions.engine.transitions import core
 from executions.persistence.journal import journal
-from executions.persistence.journal.connection import Line, Row
+from executions.persistence.journal.connection import PipelineConnection, Row
 from executions.persistence.journal.journal import PostgresJournal
 from telemetry.models import ModelCall
 from tests.engine.world import FORK, document
@@ -39,7 +39,7 @@ LATE = 0.3  # of all reads
 
 
 @dataclass
-class Shaky(Line):
+class Shaky(PipelineConnection):
     """A line that breaks now and then: before a statement is sent, or after it was carried out."""
 
     chance: random.Random
@@ -72,7 +72,7 @@ class Shaky(Line):
         if self.told[when] % every == 0:
             self.broken[when] += 1
             self.close()
-            raise Unavailable("The connection broke.")
+            raise DatabaseUnavailable("The connection broke.")
 
 
 @dataclass
@@ -89,7 +89,7 @@ class Storm:
         self.lines += [writing, reading]
         own = PostgresJournal(writing=writing, reading=reading)
         return replace(
-            composition.ports(), models=ScriptedModelClient(self._reply), journal=own, ledger=PostgresLedger(own)
+            composition.build_ports(), models=ScriptedModelClient(self._reply), journal=own, ledger=PostgresLedger(own)
         )
 
     async def _reply(self, request: ModelRequest) -> ModelReply:

@@ -14,7 +14,7 @@ from psycopg_pool import PoolTimeout
 
 from executions import models
 from executions.db_threads import in_thread
-from executions.engine.domain.errors import Unavailable
+from executions.engine.domain.errors import DatabaseUnavailable
 from executions.queue.jobs import enqueue_advance
 from orchestrator.pooled_postgresql.base import DatabaseWrapper
 from tests.executions.moves import outage
@@ -35,18 +35,18 @@ def _enqueue_over_a_lost_connection() -> None:
 
 
 async def test_a_lost_connection_is_told_as_unavailable_and_the_next_call_has_another() -> None:
-    with pytest.raises(Unavailable):
+    with pytest.raises(DatabaseUnavailable):
         await in_thread(_lose_the_connection)
     assert await in_thread(models.Execution.objects.count) == 0
 
 
 async def test_a_connection_lost_before_a_job_is_enqueued_is_told_as_unavailable() -> None:
-    with pytest.raises(Unavailable):
+    with pytest.raises(DatabaseUnavailable):
         await in_thread(_enqueue_over_a_lost_connection)
 
 
 async def test_a_database_that_is_away_is_told_as_unavailable() -> None:
-    with outage(), pytest.raises(Unavailable):
+    with outage(), pytest.raises(DatabaseUnavailable):
         await in_thread(models.Execution.objects.count)
 
 

@@ -27,7 +27,7 @@ from executions.engine.domain.states import ExecutionStatus, FailureCode, StepSt
 from executions.engine.testing.in_memory_models import ScriptedModelClient
 from executions.persistence import repositories
 from executions.worker import advance, recovery
-from executions.worker.active_runs import RUNNING
+from executions.worker.active_runs import ACTIVE
 from executions.worker.worker import Worker
 from telemetry.models import ModelCall, Price
 from telemetry.pricing import prices
@@ -55,8 +55,8 @@ def plug(monkeypatch: pytest.MonkeyPatch) -> Plug:
     """Plug a model into the ports of this process."""
 
     def with_model(reply: Callable[[ModelRequest], Awaitable[ModelReply]]) -> None:
-        ports = replace(composition.ports(), models=ScriptedModelClient(reply))
-        monkeypatch.setattr(advance, "ports", lambda: ports)
+        ports = replace(composition.build_ports(), models=ScriptedModelClient(reply))
+        monkeypatch.setattr(advance, "build_ports", lambda: ports)
 
     return with_model
 
@@ -105,7 +105,7 @@ async def test_a_worker_carries_what_was_started_to_its_end_and_leaves_no_trace_
         await until(lambda: models.Runner.objects.filter(name="me").exists())
         await until(lambda: not ProcrastinateJob.objects.exists())
     assert await in_thread(models.Runner.objects.count) == 0
-    assert RUNNING == {}
+    assert ACTIVE == {}
 
 
 async def test_a_worker_knows_the_prices_that_people_have_set_by_its_first_call(ann: User, gate: Gate) -> None:
@@ -122,7 +122,7 @@ async def test_a_cancel_ends_the_call_under_way(ann: User, gate: Gate) -> None:
     async with working():
         await gate.under_way()
         await in_thread(cancel, ann, execution_id)
-        await until(lambda: not RUNNING)
+        await until(lambda: not ACTIVE)
     assert (await in_thread(ModelCall.objects.get)).status == "discarded"
 
 
@@ -251,7 +251,7 @@ async def test_a_second_job_waits_for_the_first_of_this_process_and_finds_nothin
         await asyncio.gather(first, second)
     stored = await in_thread(repositories.get, execution_id)
     assert (stored.status, stored.runner_epoch) == (ExecutionStatus.COMPLETED, 1)
-    assert RUNNING == {}
+    assert ACTIVE == {}
 
 
 async def test_a_job_for_what_another_living_worker_runs_is_left_to_that_one(ann: User, gate: Gate) -> None:
@@ -319,7 +319,7 @@ async def test_a_worker_wakes_what_was_parked_and_was_free_meanwhile(ann: User, 
     async with working():
         await until(_has(execution_id, ExecutionStatus.WAITING))
         await until(lambda: not ProcrastinateJob.objects.exists())
-        assert RUNNING == {}
+        assert ACTIVE == {}
         # the rest of the wait is not worth waiting for
         await in_thread(models.Execution.objects.update, resume_at=timezone.now())
         await in_thread(models.ExecutionStep.objects.filter(step_id="one").update, resume_at=timezone.now())

@@ -6,13 +6,13 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from executions.progress.hub import Streams
+from executions.progress.hub import StreamHub
 from tests.progress.client import Browser
 
 
 @pytest.fixture
 async def browser(transactional_db: None) -> AsyncIterator[Browser]:
     """A client of the stream's application, with streams of its own."""
-    streams = Streams()
+    streams = StreamHub()
     yield Browser(streams)
     await streams.close()

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 
-from executions.composition import ports
+from executions.composition import build_ports
 from executions.db_threads import in_thread
 from executions.engine.domain.states import ExecutionStatus
 from executions.engine.runtime.runner import ExecutionRunner
@@ -49,7 +49,7 @@ async def booked(monkeypatch: pytest.MonkeyPatch, user: User, model: str, said: 
         monkeypatch.setenv("GOOGLE_GEMINI_BASE_URL", server.url)
         steps = definition({"id": "one", "model": model, "timeout_seconds": 20, "retries": {"max_tries": 1}})
         stored = await in_thread(start, user, steps)
-        execution = await ExecutionRunner(ports(), execution_id=stored.id, runner="tests").run()
+        execution = await ExecutionRunner(build_ports(), execution_id=stored.id, runner="tests").run()
     assert execution.status is ExecutionStatus.COMPLETED, execution.failure
     rows: Any = ModelCall.objects.values()
     [row] = await in_thread(lambda: list(rows))

@@ -14,7 +14,7 @@ from django.utils import timezone
 from pydantic import JsonValue
 
 from access.services import ensure_user, issue_token
-from executions.composition import ports
+from executions.composition import build_ports
 from executions.db_threads import in_thread
 from executions.engine.domain.calls import ModelReply, ModelRequest, ToolCall, Usage
 from executions.engine.domain.execution import Execution
@@ -79,7 +79,7 @@ def script(*lines: Line) -> Callable[[ModelRequest], Awaitable[ModelReply]]:
 
 async def run(execution_id: str, models: ScriptedModelClient | None = None) -> Execution:
     """Do what a worker does with the execution: carry it on until nothing in it can go on."""
-    plugged = ports() if models is None else replace(ports(), models=models)
+    plugged = build_ports() if models is None else replace(build_ports(), models=models)
     return await ExecutionRunner(plugged, execution_id=UUID(execution_id), runner="tests").run()
 
 

@@ -13,7 +13,7 @@ from executions.engine.domain.errors import ModelError
 from executions.engine.domain.states import FailureCode
 from executions.llm.client import RoutingModelClient
 from executions.llm.pydantic_ai.options import Options
-from executions.llm.rate_limiter import Turns
+from executions.llm.rate_limiter import RateLimiter
 from executions.llm.rehearsal.model import RehearsalModel
 from tests.llm.heard import ignore
 
@@ -64,7 +64,7 @@ def client(calls_at_once: int = 3) -> RoutingModelClient:
         rehearsal_latency_seconds=0,
         calls_at_once=calls_at_once,
         options=Options(),
-        turns=Turns(patience_seconds=5),
+        turns=RateLimiter(patience_seconds=5),
     )
 
 

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from executions.engine.domain.calls import Material, ModelReply, ModelRequest
-from executions.engine.prompting.prompts import Given, build_request
+from executions.engine.prompting.prompts import PromptInputs, build_request
 from executions.engine.prompting.replies import Questions, ValidDocument, parse_reply
 from executions.llm.rehearsal.document_generator import Writer
 from executions.llm.rehearsal.extraction import Facts
@@ -34,7 +34,7 @@ def _request(definition: WorkflowDefinition, step: StepDefinition, brief: str | 
         step=step,
         role=definition.roles[step.role],
         model="rehearsal:rehearsal",
-        given=Given(brief=brief),
+        given=PromptInputs(brief=brief),
         rejected=None,
     )
 

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from executions.engine.domain.calls import FinishReason, ModelReply
-from executions.engine.prompting.prompts import Given, build_request
+from executions.engine.prompting.prompts import PromptInputs, build_request
 from executions.engine.prompting.replies import ValidDocument, parse_reply
 from executions.llm.rehearsal.model import RehearsalModel
 from tests.fuzzing import share_of_30
@@ -45,7 +45,7 @@ async def rehearsed(schema: JsonSchema, brief: str = BRIEF) -> tuple[ModelReply,
     """
     plan = definition(steps=[step()])
     one = plan.steps[0].model_copy(update={"output_schema": schema})
-    given = Given(brief=brief)
+    given = PromptInputs(brief=brief)
     role, model = plan.roles["writer"], "rehearsal:rehearsal"
     request = build_request(step_id=one.id, step=one, role=role, model=model, given=given, rejected=None)
     longest, ended = 0.0, False

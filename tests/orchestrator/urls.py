@@ -28,8 +28,8 @@ FAILURES: dict[str, Exception] = {
     "not-found": errors.NotFound("There is no such execution."),
     "illegal": errors.IllegalTransition("step a", current="completed", wanted="running"),
     "version-conflict": errors.VersionConflict("step a", expected=3),
-    "superseded": errors.Superseded(UUID(int=1), epoch=2),
-    "unavailable": errors.Unavailable("The database cannot be reached."),
+    "superseded": errors.StaleFencingToken(UUID(int=1), epoch=2),
+    "unavailable": errors.DatabaseUnavailable("The database cannot be reached."),
     "invalid": errors.InvalidAnswers(
         "Answers that do not fit.",
         [errors.FieldError(pointer="/answers/q1", code="choice", detail="None of the choices.")],

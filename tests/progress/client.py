@@ -15,8 +15,8 @@ from django.urls import path
 
 from executions.progress.authorization import admit, admit_to_feed
 from executions.progress.consumer import StreamConsumer
-from executions.progress.hub import Streams
-from executions.progress.pushpin.feed_consumer import HeldFeeds
+from executions.progress.hub import StreamHub
+from executions.progress.pushpin.feed_consumer import PushpinFeedConsumer
 from tests.waiting import HANG_SECONDS
 
 
@@ -92,12 +92,12 @@ def _request_id(given: str | None) -> str:
 class Browser:
     """Asks for streams."""
 
-    def __init__(self, streams: Streams) -> None:
+    def __init__(self, streams: StreamHub) -> None:
         self.streams = streams
         executions, direct = (
             StreamConsumer(streams, admit=each, request_id=_request_id) for each in (admit, admit_to_feed)
         )
-        feeds = HeldFeeds(direct, streams=streams, request_id=_request_id)
+        feeds = PushpinFeedConsumer(direct, streams=streams, request_id=_request_id)
         self._application = URLRouter(
             [
                 path("executions/<uuid:execution_id>/stream", executions),  # type: ignore[arg-type]

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID, uuid4
 
-from executions.engine.domain.errors import Unavailable
+from executions.engine.domain.errors import DatabaseUnavailable
 from executions.progress.live_drafts import Sent
 from executions.progress.sse import Message
 
@@ -47,7 +47,7 @@ class Tables:
         """Return each step at work with its new pieces."""
         self.reads += 1
         if self.away:
-            raise Unavailable("The database cannot be reached.")
+            raise DatabaseUnavailable("The database cannot be reached.")
         [after] = parameters["after"]
         found: list[tuple[Any, ...]] = []
         for step_id, step in self.steps.items():

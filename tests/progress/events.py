@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from uuid import UUID
 
-from executions.engine.domain.errors import Unavailable
+from executions.engine.domain.errors import DatabaseUnavailable
 from executions.engine.domain.events import EventType, ProgressEvent
-from executions.progress.event_reader import Extent
+from executions.progress.event_reader import LogRange
 from executions.progress.sse import Message, encode, encode_reset
 
 MOMENT = datetime(2026, 1, 2, 3, 4, 5, 678_901, tzinfo=UTC)
@@ -56,7 +56,7 @@ class ListLog:
         """Return what comes after; waits while the gate is closed, with what was there before."""
         self.reads += 1
         if self.away:
-            raise Unavailable("The database cannot be reached.")
+            raise DatabaseUnavailable("The database cannot be reached.")
         found = [
             event for event in self.events if event.execution_id in after and event.sequence > after[event.execution_id]
         ]
@@ -64,13 +64,13 @@ class ListLog:
         await self.gate.wait()
         return [encode(event) for event in found[:limit]]
 
-    async def extent(self, execution_id: UUID) -> Extent:
+    async def extent(self, execution_id: UUID) -> LogRange:
         """Return how far the log goes."""
         self.looks += 1
         if self.away:
-            raise Unavailable("The database cannot be reached.")
+            raise DatabaseUnavailable("The database cannot be reached.")
         kept = [each.sequence for each in self.events if each.execution_id == execution_id]
-        return Extent(oldest=min(kept, default=self.last + 1), last=max(kept, default=self.last), ended=self.ended)
+        return LogRange(oldest=min(kept, default=self.last + 1), last=max(kept, default=self.last), ended=self.ended)
 
     def reset(self, execution_id: UUID, *, asked: int, oldest: int) -> Message:
         """Return what tells that events are pruned."""

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 from uuid import UUID
 
-from executions.engine.domain.errors import Unavailable
+from executions.engine.domain.errors import DatabaseUnavailable
 from executions.engine.domain.events import EventType
-from executions.engine.runtime.cancel import end
+from executions.engine.runtime.cancel import cancel_and_wait
 from executions.progress.cursor import Cursor
-from executions.progress.event_reader import Extent, Reader
+from executions.progress.event_reader import LogRange, Reader
 from executions.progress.listener import Listener
 from executions.progress.live_drafts import LiveDrafts, Sent
 from executions.progress.publisher import ProgressPublisher
@@ -44,9 +44,9 @@ class Log:
             lambda: [each for channel in sorted(after) for each in self.stored[channel][after[channel] :]][:limit]
         )
 
-    async def extent(self, channel_id: UUID) -> Extent:
+    async def extent(self, channel_id: UUID) -> LogRange:
         """Return how far a log goes."""
-        return await self._answer(lambda: Extent(1, len(self.stored[channel_id]), ended=channel_id in self.ended))
+        return await self._answer(lambda: LogRange(1, len(self.stored[channel_id]), ended=channel_id in self.ended))
 
     async def among(self, scope_ids: Collection[UUID], execution_ids: Collection[UUID]) -> list[UUID]:
         """Return the one scope there is, where it is asked for."""
@@ -117,7 +117,7 @@ class Client:
 
     async def cut(self) -> None:
         """Lose the connection, whatever it is doing, and come back."""
-        await end(self.task)
+        await cancel_and_wait(self.task)
         if not self.over:
             self.task = asyncio.ensure_future(self._run())
 
@@ -207,7 +207,7 @@ class World:
         """Answer one of the open queries, the oldest first: as of its beginning, as of now, or not at all."""
         waiting = [query for query in self.log.open_queries if not query.done()]
         if waiting and how == "fail":
-            waiting[which % len(waiting)].set_exception(Unavailable("The database cannot be reached."))
+            waiting[which % len(waiting)].set_exception(DatabaseUnavailable("The database cannot be reached."))
         elif waiting:
             waiting[which % len(waiting)].set_result(how == "now")
 
@@ -269,4 +269,4 @@ class World:
 
     async def close(self) -> None:
         for task in (self._listening, *(client.task for client in self.clients)):
-            await end(task)
+            await cancel_and_wait(task)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from executions.engine.runtime.cancel import end
+from executions.engine.runtime.cancel import cancel_and_wait
 from tests.waiting import HANG_SECONDS
 
 
@@ -22,7 +22,7 @@ async def test_a_task_that_loses_its_first_cancellation_ends_nevertheless() -> N
     task = asyncio.create_task(deaf())
     await asyncio.sleep(0)
     async with asyncio.timeout(HANG_SECONDS):
-        await end(task)
+        await cancel_and_wait(task)
     assert lost == 1
     assert task.cancelled()
 
@@ -33,5 +33,5 @@ async def test_a_task_that_has_failed_is_left_as_it_is() -> None:
 
     task = asyncio.create_task(broken())
     await asyncio.wait({task})
-    await end(task)
+    await cancel_and_wait(task)
     assert isinstance(task.exception(), ValueError)

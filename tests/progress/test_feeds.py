@@ -11,7 +11,7 @@ from django.contrib.auth.models import User
 
 from access.services import claim_root_scope
 from executions.db_threads import in_thread
-from executions.progress.hub import Streams
+from executions.progress.hub import StreamHub
 from tests.progress.client import Browser, parsed
 from tests.progress.rows import ASKED, COMPLETE, SKIPPED, STARTED, append, make_execution, make_user
 
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 @pytest.fixture
 async def browser() -> AsyncIterator[Browser]:
     """Somebody who asks for streams of this process."""
-    streams = Streams()
+    streams = StreamHub()
     yield Browser(streams)
     await streams.close()
 

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from executions.db_threads import in_thread
-from executions.engine.domain.errors import Unavailable
+from executions.engine.domain.errors import DatabaseUnavailable
 from executions.progress.event_reader import POOL_SIZE, EventTable, Reader, Rows
 from tests.executions.moves import outage
 from tests.progress.rows import ASKED, STARTED, append, make_execution, make_user
@@ -86,7 +86,7 @@ async def test_an_outage_is_told_to_all_who_wait_and_the_next_one_asks_anew(read
     with outage():
         asking = [reader.once(_NUMBER, {"number": 7}, key="number", made=made) for _ in range(3)]
         answers = await asyncio.gather(*asking, return_exceptions=True)
-    assert [type(each) for each in answers] == [Unavailable] * 3
+    assert [type(each) for each in answers] == [DatabaseUnavailable] * 3
     async with asyncio.timeout(HANG_SECONDS):
         assert await reader.once(_NUMBER, {"number": 7}, key="number", made=made) == 7
 

@@ -14,7 +14,7 @@ from common.database.server import server
 from executions.db_threads import in_thread
 from executions.engine.domain.events import RESET, EventType
 from executions.models import Execution, ExecutionEvent
-from executions.progress.hub import Streams
+from executions.progress.hub import StreamHub
 from executions.progress.sse import Message
 from tests.progress.events import make_event
 from tests.progress.rows import ASKED, COMPLETE, SKIPPED, STARTED, append, make_execution, make_user
@@ -80,7 +80,7 @@ async def test_nothing_is_told_where_nothing_was_lost(pruned: bool) -> None:
 
 @pytest.mark.django_db(transaction=True)
 async def test_streams_learn_of_another_server_from_their_listener() -> None:
-    streams = Streams()
+    streams = StreamHub()
     execution_id: UUID = await in_thread(lambda: make_execution(make_user("alice")[0]))
     await in_thread(append, execution_id, STARTED, ASKED, SKIPPED)
     try:

@@ -16,11 +16,12 @@ import psycopg
 import pytest
 from django.db import connection
 
+from common.database import notifications
 from common.database.parameters import connection_parameters
 from executions.db_threads import in_thread
 from executions.persistence.notifier import CHANNEL, PAYLOAD_BYTES, Notifier, payloads
 from executions.progress import listener
-from executions.progress.hub import Streams
+from executions.progress.hub import StreamHub
 from tests.executions.moves import outage
 from tests.progress.rows import ASKED, COMPLETE, SKIPPED, STARTED, append, make_execution, make_user
 from tests.waiting import HANG_SECONDS, Stopwatch
@@ -181,8 +182,8 @@ def test_a_forked_child_announces_over_a_connection_of_its_own(notifier: Notifie
 
 
 @pytest.fixture
-async def streams(transactional_db: None) -> AsyncIterator[Streams]:
-    made = Streams()
+async def streams(transactional_db: None) -> AsyncIterator[StreamHub]:
+    made = StreamHub()
     yield made
     await made.close()
 
@@ -191,8 +192,8 @@ async def prepared() -> UUID:
     return await in_thread(lambda: make_execution(make_user("alice")[0]))
 
 
-async def test_a_stream_outlives_its_listen_connection(streams: Streams, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(listener, "FIRST_RETRY_SECONDS", 0.7)  # by then the notification has gone unheard
+async def test_a_stream_outlives_its_listen_connection(streams: StreamHub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(notifications, "FIRST_RETRY_SECONDS", 0.7)  # by then the notification has gone unheard
     execution_id = await prepared()
     async with asyncio.timeout(HANG_SECONDS), aclosing(streams.follow(execution_id, after=0)) as batches:
         await in_thread(append, execution_id, STARTED)
@@ -206,7 +207,7 @@ async def test_a_stream_outlives_its_listen_connection(streams: Streams, monkeyp
 
 
 async def test_a_stream_outlives_a_fault_in_its_listener(
-    streams: Streams, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    streams: StreamHub, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     hear = listener.Listener.hear
     faults = iter([ZeroDivisionError()])
@@ -225,7 +226,7 @@ async def test_a_stream_outlives_a_fault_in_its_listener(
     assert "ZeroDivisionError" in caplog.text
 
 
-async def test_a_stream_outlives_the_loss_of_every_connection(streams: Streams) -> None:
+async def test_a_stream_outlives_the_loss_of_every_connection(streams: StreamHub) -> None:
     execution_id = await prepared()
     received: list[int] = []
 
@@ -246,7 +247,7 @@ async def test_a_stream_outlives_the_loss_of_every_connection(streams: Streams) 
     assert received == list(range(1, 32))
 
 
-async def test_streams_go_on_soon_after_a_long_outage(streams: Streams) -> None:
+async def test_streams_go_on_soon_after_a_long_outage(streams: StreamHub) -> None:
     execution_id = await prepared()
     watch = Stopwatch()
 
@@ -268,7 +269,7 @@ async def test_streams_go_on_soon_after_a_long_outage(streams: Streams) -> None:
     assert max(arrived) - over < 5.0
 
 
-async def test_each_of_twenty_followers_gets_every_event_once(streams: Streams) -> None:
+async def test_each_of_twenty_followers_gets_every_event_once(streams: StreamHub) -> None:
     execution_id = await prepared()
     ends = []
 

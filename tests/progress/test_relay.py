@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from executions.db_threads import in_thread
 from executions.engine.domain.events import StepSkipped
-from executions.engine.runtime.cancel import end
+from executions.engine.runtime.cancel import cancel_and_wait
 from executions.models import ExecutionEvent
 from executions.progress.pushpin import relay
 from tests.executions.moves import outage
@@ -80,7 +80,7 @@ async def relaying() -> AsyncIterator[None]:
         yield
         assert not task.done()
     finally:
-        await end(task)
+        await cancel_and_wait(task)
 
 
 async def until(endpoint: Endpoint, *numbers: int) -> None:

@@ -61,7 +61,7 @@ def call(user: User, scope: Scope | None = None, **changes: Any) -> CallRecord:
 
 def announce(*calls: CallRecord) -> None:
     """Write new calls."""
-    bulk.write(ledger.announced([(ledger.new_row(), each) for each in calls]))
+    bulk.write(ledger.insert_writes([(ledger.new_row(), each) for each in calls]))
 
 
 def settle(known: ledger.CallRow, becomes: CallRecord) -> None:
@@ -70,7 +70,7 @@ def settle(known: ledger.CallRow, becomes: CallRecord) -> None:
     Raises:
         StaleCall: somebody else has settled it.
     """
-    bulk.write(ledger.settled([(known, becomes)]))
+    bulk.write(ledger.update_writes([(known, becomes)]))
 
 
 def answered(user: User, scope: Scope | None = None, **changes: Any) -> UUID:

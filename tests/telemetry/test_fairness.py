@@ -11,26 +11,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 from uuid_utils.compat import uuid7
 
-from telemetry.rate_limits.scheduler import PATIENCE, WINDOW, Place, Rule, granted, seconds_until
+from telemetry.rate_limits.scheduler import PATIENCE, WINDOW, QueuedCall, Rule, grant, seconds_until
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 A, B = UUID(int=1), UUID(int=2)
 
 
-def place(scope: UUID = A, *, asked: float = 0.0, tokens: int = 100, model: str = "openai:gpt-5") -> Place:
+def place(scope: UUID = A, *, asked: float = 0.0, tokens: int = 100, model: str = "openai:gpt-5") -> QueuedCall:
     """Return a call that has been waiting for so many seconds."""
-    return Place(id=uuid7(), model=model, scope_id=scope, tokens=tokens, asked_at=NOW - timedelta(seconds=asked))
+    return QueuedCall(id=uuid7(), model=model, scope_id=scope, tokens=tokens, asked_at=NOW - timedelta(seconds=asked))
 
 
-def had(before: float, *, scope: UUID = A, tokens: int = 100, ended: bool = True) -> Place:
+def had(before: float, *, scope: UUID = A, tokens: int = 100, ended: bool = True) -> QueuedCall:
     """Return a call that got its turn so many seconds ago."""
     moment = NOW - timedelta(seconds=before)
     return replace(place(scope, tokens=tokens), asked_at=moment, granted_at=moment, ended=ended)
 
 
-def let_in(rule: Rule, *places: Place) -> list[int]:
+def let_in(rule: Rule, *places: QueuedCall) -> list[int]:
     """Return which of the places have their turn, by number."""
-    turns = granted([rule], places, now=NOW)
+    turns = grant([rule], places, now=NOW)
     return [[each.id for each in places].index(identity) for identity in turns]
 
 
@@ -73,7 +73,7 @@ def test_every_limit_that_fits_holds_and_others_do_not() -> None:
         Rule(name="google:*", requests=1),
     ]
     places = [place(), place(), place(model="openai:o9")]
-    assert granted(rules, places, now=NOW) == [places[0].id, places[2].id]
+    assert grant(rules, places, now=NOW) == [places[0].id, places[2].id]
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_no_limit_is_passed_and_everybody_has_a_turn_in_the_end(
         for identity, each in places.items():
             if each.granted_at is not None and now - each.granted_at >= lasting[identity]:
                 places[identity] = replace(each, ended=True)
-        for identity in granted([rule], [each for each in places.values() if each.asked_at <= now], now=now):
+        for identity in grant([rule], [each for each in places.values() if each.asked_at <= now], now=now):
             places[identity] = replace(places[identity], granted_at=now)
         mine = [each for each in places.values() if each.granted_at is not None]
         recent = [each for each in mine if now - each.granted_at < WINDOW]  # type: ignore[operator]

@@ -12,7 +12,7 @@ from uuid_utils.compat import uuid7
 
 from telemetry.models import CallTurn, ModelLimit
 from telemetry.rate_limits import store
-from telemetry.rate_limits.store import SILENT, Asked
+from telemetry.rate_limits.store import SILENT, PermitRequest
 
 pytestmark = pytest.mark.django_db
 
@@ -26,9 +26,9 @@ def limit(**limits: int | None) -> ModelLimit:
     return row
 
 
-def asked(model: str = "openai:gpt-5", *, tokens: int = 100) -> Asked:
+def asked(model: str = "openai:gpt-5", *, tokens: int = 100) -> PermitRequest:
     """Return a call that wants its turn."""
-    return Asked(id=uuid7(), model=model, scope_id=UUID(int=1), tokens=tokens)
+    return PermitRequest(id=uuid7(), model=model, scope_id=UUID(int=1), tokens=tokens)
 
 
 def test_a_model_is_limited_by_the_name_that_fits() -> None:

@@ -150,7 +150,7 @@ def test_a_step_over_a_collection_waits_for_it_and_may_read_what_lies_around_it(
     )
     assert found.dependencies["step-2"] == ("step-1",)
     assert set(found.dependencies["step-3"]) == {"step-1", "step-2"}
-    assert found.chains["step-3"] == (("paper-1", "/items"), ("paper-2", "/items"))
+    assert found.for_each_chain["step-3"] == (("paper-1", "/items"), ("paper-2", "/items"))
 
 
 @pytest.mark.parametrize(

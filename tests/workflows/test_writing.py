@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from executions.engine.domain.acceptance import Verdict
+from executions.engine.domain.acceptance import AcceptanceAction
 from executions.engine.domain.calls import ModelReply, ModelRequest
 from executions.engine.domain.states import ExecutionStatus, WaitingOn
 from executions.engine.testing.in_memory_models import ScriptedModelClient
@@ -41,7 +41,7 @@ async def test_the_tutorial_ends_with_a_workflow_that_runs(tmp_path: Path) -> No
     await world.start(BRIEF)
     execution = await world.run()
     assert execution.waiting_on == (WaitingOn.ACCEPTANCE,)
-    await world.review(Verdict.ACCEPT, step_id="release")
+    await world.review(AcceptanceAction.ACCEPT, step_id="release")
     assert (await world.now()).status is ExecutionStatus.COMPLETED
     assert "Write a press-release of 200" in world.asked[-1].prompt
 

@@ -17,10 +17,10 @@ from workflows.definitions.policies import (
     AcceptancePolicy,
     BriefPolicy,
     ClarificationPolicy,
+    FrozenModel,
     ModelName,
     OnDeadline,
     OnExhausted,
-    Part,
     RetryPolicy,
     ReviewPolicy,
 )
@@ -50,7 +50,7 @@ __all__ = [
 REHEARSAL = "rehearsal:rehearsal"  # the model that knows no language
 
 
-class RoleDefinition(Part):
+class RoleDefinition(FrozenModel):
     """Who the model is while it works on a step."""
 
     name: str = Field(min_length=1, max_length=80, description="For people, and for the model.")
@@ -63,7 +63,7 @@ class RoleDefinition(Part):
         return self.model_copy(update={"instructions": rendered(self.instructions, names)})
 
 
-class StepDefinition(Part):
+class StepDefinition(FrozenModel):
     """One station of the line: documents in, one document out."""
 
     id: Slug = Field(description="Names the step in paths, events and costs; `id@key` for an item.")
@@ -147,7 +147,7 @@ class StepDefinition(Part):
         return json.dumps(self.output_schema, indent=1, ensure_ascii=False)
 
 
-class WorkflowDefinition(Part):
+class WorkflowDefinition(FrozenModel):
     """Roles and steps; the order of the steps follows from the documents they read and make."""
 
     id: Slug = Field(description="Names the workflow in paths and costs.")
@@ -183,7 +183,7 @@ class WorkflowDefinition(Part):
         return {step.id: _loops_of(self, step) for step in self.steps}
 
     @cached_property
-    def chains(self) -> dict[str, Chain]:
+    def for_each_chain(self) -> dict[str, Chain]:
         """For each step id the collections that it goes over, outermost first."""
         return {step_id: tuple((loop.document, loop.items) for loop in loops) for step_id, loops in self.loops.items()}
 
@@ -201,7 +201,7 @@ class WorkflowDefinition(Part):
 
     def reads(self, step: StepDefinition) -> tuple[str, ...]:
         """Return the document types that a step reads: its inputs, then the collections that it goes over."""
-        return tuple(dict.fromkeys((*step.inputs, *(document for document, _ in self.chains[step.id]))))
+        return tuple(dict.fromkeys((*step.inputs, *(document for document, _ in self.for_each_chain[step.id]))))
 
     @cached_property
     def positions(self) -> dict[str, int]:
@@ -220,7 +220,7 @@ class WorkflowDefinition(Part):
         return (*self.scope_documents, *(step.produces for step in made))
 
     @cached_property
-    def beginnings(self) -> dict[str, tuple[str, ...]]:
+    def shared_inputs(self) -> dict[str, tuple[str, ...]]:
         """For each step id the types of the documents that its prompt begins with, after the brief."""
         return {step.id: tuple(kind for kind in self.line if kind in step.inputs) for step in self.steps}
 

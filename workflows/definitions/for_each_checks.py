@@ -32,14 +32,14 @@ def iteration_faults(definition: WorkflowDefinition, *, unreadable: Container[st
             yield from _collection_faults(definition, step.for_each, pointer("steps", index, "for_each"))
         for number, kind in enumerate(step.inputs):
             if (producer := definition.producers.get(kind)) is not None and producer.id != step.id:
-                theirs, ours = definition.chains[producer.id], definition.chains[step.id]
+                theirs, ours = definition.for_each_chain[producer.id], definition.for_each_chain[step.id]
                 if ours[: len(theirs)] != theirs:
                     yield Fault(
                         pointer=pointer("steps", index, "inputs", number),
                         code="out_of_scope",
                         detail=f"There are many {kind!r}, one for each item of another collection than this step's.",
                     )
-        if len(definition.chains[step.id]) > MAX_DEPTH:
+        if len(definition.for_each_chain[step.id]) > MAX_DEPTH:
             detail = f"Collections may lie within each other at most {MAX_DEPTH} deep."
             yield Fault(pointer=pointer("steps", index, "for_each"), code="too_deep", detail=detail)
     yield from _mismatches(definition)

@@ -23,7 +23,7 @@ def is_model(name: str) -> bool:
     return name in ALIASES or _MODEL.fullmatch(name) is not None
 
 
-class Part(BaseModel):
+class FrozenModel(BaseModel):
     """A part of a definition: it never changes, and has no fields that nobody knows."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
@@ -48,7 +48,7 @@ class OnDeadline(StrEnum):
     WAIT = "wait"
 
 
-class ClarificationPolicy(Part):
+class ClarificationPolicy(FrozenModel):
     """How far a step may go in asking people, and how long it waits for them."""
 
     max_rounds: int = Field(strict=True, default=3, ge=1, le=10, description="How often it may ask.")
@@ -64,7 +64,7 @@ class ClarificationPolicy(Part):
     on_deadline: OnDeadline = Field(default=OnDeadline.DEFAULTS, description="What happens when nobody has answered.")
 
 
-class RetryPolicy(Part):
+class RetryPolicy(FrozenModel):
     """How a step meets a provider that cannot answer for now: overloaded, out of reach, or too slow."""
 
     max_tries: int | None = Field(
@@ -103,13 +103,13 @@ class RetryPolicy(Part):
     )
 
 
-class AcceptancePolicy(Part):
+class AcceptancePolicy(FrozenModel):
     """The document waits for a person, who accepts it, rejects it or asks for changes."""
 
     instructions: str = Field(default="", max_length=2000, description="What the person should look at.")
 
 
-class ReviewPolicy(Part):
+class ReviewPolicy(FrozenModel):
     """Another model judges the document by a rubric. What it finds is sent back, as invalid output is."""
 
     rubric: str = Field(min_length=1, max_length=20_000, description="By what the document is judged.")

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 CHANGES_REQUESTED = "changes_requested"  # code of the violation that a person's comment is
 
 
-class Verdict(StrEnum):
+class AcceptanceAction(StrEnum):
     """What a person can say about a document."""
 
     ACCEPT = "accept"
@@ -24,7 +24,7 @@ class AcceptanceDecision(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    decision: Verdict
+    decision: AcceptanceAction
     document_version: int
     comment: str = ""
     decided_by: str  # user name

@@ -47,7 +47,7 @@ def check_answers(questions: tuple[Question, ...], answers: Mapping[str, JsonVal
         if answer in NOTHING:
             if question.required:
                 errors.append(_error(question.id, "required", "This question needs an answer."))
-        elif detail := misfit(question, answer):
+        elif detail := validation_error(question, answer):
             errors.append(_error(key, "wrong_answer", detail))
         else:
             is_list = isinstance(answer, list)
@@ -66,7 +66,7 @@ def _error(key: str, code: str, detail: str) -> FieldError:
     return FieldError(pointer=pointer("answers", key), code=code, detail=detail)
 
 
-def misfit(question: QuestionDraft, answer: JsonValue) -> str | None:
+def validation_error(question: QuestionDraft, answer: JsonValue) -> str | None:
     """Return why the answer does not fit the question, None when it does."""
     return _MISFITS[question.answer_type](question, answer)
 
@@ -163,7 +163,7 @@ def question_faults(drafts: tuple[QuestionDraft, ...]) -> Iterator[FieldError]:
             yield FieldError(pointer=f"{where}/text", code="blank", detail="Ask in words.")
         texts.add(draft.text)
         faults = [*_choice_faults(draft), *_bound_faults(draft)]
-        if not faults and draft.default not in NOTHING and (detail := misfit(draft, draft.default)):
+        if not faults and draft.default not in NOTHING and (detail := validation_error(draft, draft.default)):
             faults = [FieldError(pointer="/default", code="default", detail=detail)]
         yield from (each.model_copy(update={"pointer": f"{where}{each.pointer}"}) for each in faults)
 

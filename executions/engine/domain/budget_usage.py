@@ -12,37 +12,37 @@ from executions.engine.domain.states import CallStatus
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Spent:
+class BudgetUsage:
     """Of a call that is over what it used; of one under way, of unknown outcome or without a count, at most so much."""
 
     cost_usd: Decimal = Decimal(0)  # calls without a known price left out
     tokens: int = 0
     calls: int = 0
 
-    def __add__(self, other: Spent) -> Spent:
+    def __add__(self, other: BudgetUsage) -> BudgetUsage:
         """Return the sum over both."""
-        return Spent(
+        return BudgetUsage(
             cost_usd=self.cost_usd + other.cost_usd,
             tokens=self.tokens + other.tokens,
             calls=self.calls + other.calls,
         )
 
 
-NOTHING_SPENT = Spent()
+NOTHING_SPENT = BudgetUsage()
 
 
-def spent_by(calls: Iterable[Call]) -> Spent:
+def spent_by(calls: Iterable[Call]) -> BudgetUsage:
     """Return what calls count for. One that failed without a reply cost nothing, and counts if it was sent."""
     return sum((_of(call) for call in calls), start=NOTHING_SPENT)
 
 
-def _of(call: Call) -> Spent:
+def _of(call: Call) -> BudgetUsage:
     if call.reply is not None:
         known, most = call.reply.cost_usd, call.estimated_cost_usd or Decimal(0)
         tokens = max(call.reply.usage.total_tokens, call.reserved_tokens)
-        return Spent(cost_usd=most if known is None else known, tokens=tokens, calls=1)
+        return BudgetUsage(cost_usd=most if known is None else known, tokens=tokens, calls=1)
     if was_withdrawn(call):
         return NOTHING_SPENT
     if call.status is CallStatus.FAILED:
-        return Spent(calls=1)
-    return Spent(cost_usd=call.estimated_cost_usd or Decimal(0), tokens=call.reserved_tokens, calls=1)
+        return BudgetUsage(calls=1)
+    return BudgetUsage(cost_usd=call.estimated_cost_usd or Decimal(0), tokens=call.reserved_tokens, calls=1)

@@ -15,7 +15,7 @@ from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
 
-from executions.engine.domain.copying import Same, replace
+from executions.engine.domain.copying import IdentityKey, replace
 from executions.engine.domain.dry_run import Fault, StepScript
 from executions.engine.domain.states import CallKind, CallStatus
 
@@ -37,7 +37,7 @@ def _finite(value: JsonValue) -> JsonValue:
 
 
 #: What a model sent, in a form that every database keeps as JSON.
-Kept = Annotated[JsonValue, AfterValidator(_finite)]
+StorableJson = Annotated[JsonValue, AfterValidator(_finite)]
 
 
 class Usage(_Value):
@@ -75,7 +75,7 @@ class ToolCall(_Value):
     """One call of one of the step's tools; `arguments` as the model wrote them, parsed if they were JSON."""
 
     name: str
-    arguments: Kept
+    arguments: StorableJson
 
 
 class ModelReply(_Value):
@@ -92,7 +92,7 @@ class ModelReply(_Value):
     cost_usd: Decimal | None = None  # None: the model has no known price, or what it used is not known
     provider_request_id: str = ""
     latency_ms: int = 0
-    raw: Kept = None  # the provider's answer, for the record
+    raw: StorableJson = None  # the provider's answer, for the record
 
 
 @dataclass(frozen=True, kw_only=True)  # without slots, as copies are made of it all the time
@@ -144,11 +144,11 @@ _FRAME_TOKENS = 512
 def most_input_tokens(request: ModelRequest) -> int:
     """Return how many tokens the request has at most: no tokenizer makes more of a text than it has bytes."""
     texts = (request.instructions, request.prompt)
-    return _FRAME_TOKENS + _schema_bytes(Same(request.output_schema)) + sum(map(_bytes, texts))
+    return _FRAME_TOKENS + _schema_bytes(IdentityKey(request.output_schema)) + sum(map(_bytes, texts))
 
 
 @lru_cache(maxsize=1_000)
-def _schema_bytes(schema: Same[Mapping[str, JsonValue]]) -> int:
+def _schema_bytes(schema: IdentityKey[Mapping[str, JsonValue]]) -> int:
     return _bytes(json.dumps(schema.value, ensure_ascii=False))
 
 
@@ -156,7 +156,7 @@ def _bytes(text: str) -> int:
     return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
 
 
-def most_tokens(request: ModelRequest) -> int:
+def max_tokens_of(request: ModelRequest) -> int:
     """Return how many tokens the call uses at most, the reply included."""
     return most_input_tokens(request) + request.max_output_tokens
 

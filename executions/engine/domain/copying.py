@@ -8,12 +8,12 @@ from functools import cache
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-__all__ = ["Same", "replace"]
+__all__ = ["IdentityKey", "replace"]
 
 T = TypeVar("T")
 
 
-class Same(Generic[T]):
+class IdentityKey(Generic[T]):
     """A value that is looked up by what it is, and not by what is in it."""
 
     __slots__ = ("value",)
@@ -25,7 +25,7 @@ class Same(Generic[T]):
         return id(self.value)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Same) and other.value is self.value
+        return isinstance(other, IdentityKey) and other.value is self.value
 
 
 if TYPE_CHECKING:

@@ -47,7 +47,7 @@ class StepScript(BaseModel):
         return self.first_written + self.invalid
 
 
-class Script(BaseModel):
+class DryRunScript(BaseModel):
     """What happens in a dry run; nothing is left out: everything goes well."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")

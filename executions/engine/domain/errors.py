@@ -121,7 +121,7 @@ class BudgetExceeded(EngineError):
         super().__init__("This scope has spent, or reserved, what it may spend this month.")
 
 
-class Superseded(EngineError):
+class StaleFencingToken(EngineError):
     """The execution is not its runner's any more: another one has it, or it is older than the runner knows it.
 
     The runner stops without a trace.
@@ -133,7 +133,7 @@ class Superseded(EngineError):
         super().__init__("Another runner has taken this execution over.", execution_id=str(execution_id), epoch=epoch)
 
 
-class Occupied(EngineError):
+class AlreadyClaimed(EngineError):
     """Another runner has this execution, and whoever sees this was not to take it over."""
 
     code = "occupied"
@@ -142,7 +142,7 @@ class Occupied(EngineError):
         super().__init__("Another runner has this execution.", execution_id=str(execution_id))
 
 
-class Unavailable(EngineError):
+class DatabaseUnavailable(EngineError):
     """The database cannot be reached; whoever sees this stops, and the sweep starts it again later."""
 
     code = "unavailable"
@@ -173,7 +173,7 @@ class ModelError(EngineError):
         self.cut_off = cut_off
 
 
-class NotItsTurn(ModelError):
+class RateLimited(ModelError):
     """Others are to ask the model first, for longer than a call waits; nothing was sent, and nothing has failed."""
 
     code = "not-its-turn"
@@ -184,7 +184,7 @@ class NotItsTurn(ModelError):
         super().__init__(FailureCode.PROVIDER_UNAVAILABLE, detail, transient=True, retry_after=seconds)
 
 
-class ScriptedWait(NotItsTurn):
+class ScriptedWait(RateLimited):
     """The script of a dry run has this call take longer than a runner waits; nothing was sent, nothing has failed."""
 
     code = "scripted-wait"

@@ -12,7 +12,7 @@ from uuid import UUID
 from pydantic import JsonValue, TypeAdapter
 
 from common.time import format_rfc3339
-from executions.engine.domain.acceptance import Verdict
+from executions.engine.domain.acceptance import AcceptanceAction
 from executions.engine.domain.calls import Totals, Usage
 from executions.engine.domain.clarification import Question
 from executions.engine.domain.errors import FieldError
@@ -163,7 +163,7 @@ class AcceptanceDecided(Event):
     """A person decided."""
 
     event_type = EventType.ACCEPTANCE_DECIDED
-    decision: Verdict
+    decision: AcceptanceAction
     document_version: int
     comment: str
     decided_by: str

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, JsonValue
 from executions.engine.domain.acceptance import AcceptanceDecision
 from executions.engine.domain.clarification import ClarificationRound
 from executions.engine.domain.copying import replace
-from executions.engine.domain.dry_run import Script
+from executions.engine.domain.dry_run import DryRunScript
 from executions.engine.domain.errors import FieldError, IllegalTransition
 from executions.engine.domain.states import (
     DECIDED,
@@ -174,7 +174,7 @@ class Execution:
     resume_at: datetime | None = None  # the least of its parked steps'
     deadline_at: datetime | None = None  # the least at which open questions expire, and something happens
     budget: Budget | None = None
-    script: Script | None = None  # of a dry run; None: it is a real one
+    script: DryRunScript | None = None  # of a dry run; None: it is a real one
     warned: tuple[Limit, ...] = ()  # of which people were told that they are near
     ran_seconds: float = 0.0  # before `running_since`
     running_since: datetime | None = None  # None while it does not run

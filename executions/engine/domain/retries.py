@@ -34,7 +34,7 @@ _ADVICE = {
 }
 
 
-class Chance(Protocol):
+class RandomSource(Protocol):
     """Where randomness comes from; a `random.Random` is one."""
 
     def random(self) -> float:
@@ -102,7 +102,7 @@ class Backoff:
 
     policy: RetryPolicy
     patience_seconds: float  # see `patience_of`
-    chance: Chance  # decides within the bounds
+    chance: RandomSource  # decides within the bounds
 
     def seconds_to_wait(self, error: ModelError, *, tries: int, failing_seconds: float) -> float | None:
         """Return how long to wait before the next try, None to give up.

@@ -13,7 +13,7 @@ from executions.engine.domain.calls import Call, ModelReply
 from executions.engine.domain.execution import Document, Execution, Step
 from executions.engine.domain.states import CallKind, CallStatus
 from executions.engine.prompting.json_text import pretty
-from executions.engine.prompting.prompts import Rejected
+from executions.engine.prompting.prompts import RejectedOutput
 from workflows.definitions.definition import StepDefinition
 
 MAX_TITLE = 500  # characters; the content keeps the whole title
@@ -104,7 +104,7 @@ def output_of(reply: ModelReply | None) -> str:
     return reply.text
 
 
-def rejected_output(step: Step, calls: Iterable[Call]) -> Rejected | None:
+def rejected_output(step: Step, calls: Iterable[Call]) -> RejectedOutput | None:
     """Return the output that the step's present attempt has to mend, as the ledger keeps it."""
     if not step.violations:
         return None
@@ -116,4 +116,4 @@ def rejected_output(step: Step, calls: Iterable[Call]) -> Rejected | None:
         and call.status is CallStatus.COMMITTED
         and call.reply is not None
     ]
-    return Rejected(output=output_of(earlier[-1] if earlier else None), violations=step.violations)
+    return RejectedOutput(output=output_of(earlier[-1] if earlier else None), violations=step.violations)

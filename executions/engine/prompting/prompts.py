@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from pydantic import JsonValue
 
-from executions.engine.domain.acceptance import CHANGES_REQUESTED, AcceptanceDecision, Verdict
+from executions.engine.domain.acceptance import CHANGES_REQUESTED, AcceptanceAction, AcceptanceDecision
 from executions.engine.domain.calls import Material, ModelRequest
 from executions.engine.domain.clarification import ClarificationRound, Question
 from executions.engine.domain.copying import replace
@@ -50,7 +50,7 @@ _MAY_NOT_ASK = "You cannot ask questions in this step: say what you assume, and 
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rejected:
+class RejectedOutput:
     """Output that was sent back, and everything that was wrong with it."""
 
     output: str
@@ -58,7 +58,7 @@ class Rejected:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Given:
+class PromptInputs:
     """All that a step is given to read."""
 
     brief: Brief | None  # what the execution was started with; None: with nothing
@@ -81,8 +81,8 @@ def build_request(
     step: StepDefinition,
     role: RoleDefinition,
     model: str,
-    given: Given,
-    rejected: Rejected | None,
+    given: PromptInputs,
+    rejected: RejectedOutput | None,
     condensed: bool = False,
 ) -> ModelRequest:
     """Return the request of one attempt: what other steps read as well comes first, what changes comes last.
@@ -117,7 +117,7 @@ def build_request(
     return hashed(request)
 
 
-def materials_of(given: Given, step: StepDefinition, *, condensed: bool) -> tuple[Material, ...]:
+def materials_of(given: PromptInputs, step: StepDefinition, *, condensed: bool) -> tuple[Material, ...]:
     """Return what a step is given to read, within its `input_token_budget`; at most half of it when `condensed`."""
     read, budget = _inputs(given), step.input_token_budget * CHARACTERS_PER_TOKEN
     if condensed:
@@ -125,7 +125,7 @@ def materials_of(given: Given, step: StepDefinition, *, condensed: bool) -> tupl
     return (*_condensed(read, budget), *_said(given))
 
 
-def read_first(given: Given, materials: Sequence[Material]) -> list[str]:
+def read_first(given: PromptInputs, materials: Sequence[Material]) -> list[str]:
     """Return the beginning of a prompt: the materials. Without a brief a sentence that says so stands in its place."""
     return [*([_NO_BRIEF] if given.brief is None else []), *map(as_data, materials)]
 
@@ -139,7 +139,7 @@ def _role(role: RoleDefinition) -> str:
     return f"# Who you are: {role.name}\n\n{role.instructions}"
 
 
-def _task(step: StepDefinition, max_questions: int, given: Given) -> Iterator[str]:
+def _task(step: StepDefinition, max_questions: int, given: PromptInputs) -> Iterator[str]:
     yield f"# JSON Schema of the document `{step.produces}`\n\n{step.schema_text}"
     yield f"# Task: {step.name}\n\n{step.task}"
     if max_questions:
@@ -148,7 +148,7 @@ def _task(step: StepDefinition, max_questions: int, given: Given) -> Iterator[st
         yield _MAY_NOT_ASK
 
 
-def sent_back(rejected: Rejected) -> str:
+def sent_back(rejected: RejectedOutput) -> str:
     """Return what a model is told of its last output."""
     # Violations quote the output, which may quote the brief: they are data like the rest.
     faults = "\n".join(f"- at `{each.pointer or '/'}`: {each.detail}" for each in rejected.violations)
@@ -178,7 +178,7 @@ def as_data(material: Material) -> str:
     return f'<data kind="{material.kind}" name="{name}">\n{text}\n</data>'
 
 
-def _inputs(given: Given) -> list[Material]:
+def _inputs(given: PromptInputs) -> list[Material]:
     read = [Material(kind="document", name=each.type, text=pretty(each.content)) for each in given.documents]
     return [*_brief(given.brief), *read, *given.items]
 
@@ -188,7 +188,7 @@ def _brief(brief: Brief | None) -> Iterator[Material]:
         yield Material(kind="brief", name="brief", text=brief if isinstance(brief, str) else pretty(brief))
 
 
-def _said(given: Given) -> Iterator[Material]:
+def _said(given: PromptInputs) -> Iterator[Material]:
     """Yield what people said: answers, then requests for changes, in the order in which they came."""
     yield from (
         _answer(question, asked.answers)
@@ -199,7 +199,7 @@ def _said(given: Given) -> Iterator[Material]:
     yield from (
         Material(kind="change_request", name=f"about version {each.document_version}", text=each.comment)
         for each in given.decisions
-        if each.comment and each.decision is not Verdict.ACCEPT
+        if each.comment and each.decision is not AcceptanceAction.ACCEPT
     )
 
 

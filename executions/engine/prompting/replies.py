@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 from executions.engine.domain.answer_validation import question_faults
 from executions.engine.domain.calls import FinishReason, ModelReply, ToolCall
 from executions.engine.domain.clarification import QuestionDraft
-from executions.engine.domain.copying import Same
+from executions.engine.domain.copying import IdentityKey
 from executions.engine.domain.errors import FieldError
 from executions.engine.domain.execution import Failure
 from executions.engine.domain.states import FailureCode
@@ -191,7 +191,7 @@ def _no_json(error: lenient_json.NotJson) -> Violations:
 def _checked(content: JsonValue, schema: Mapping[str, JsonValue]) -> Outcome:
     if not isinstance(content, dict):
         return _violation("", "type", f"The document must be one JSON object. {_HAND_IN}")
-    found = _validator(Same(schema)).faults(content, MAX_VIOLATIONS)
+    found = _validator(IdentityKey(schema)).faults(content, MAX_VIOLATIONS)
     return Violations(errors=tuple(found)) if found else ValidDocument(content=content)
 
 
@@ -219,7 +219,7 @@ def _inside(value: JsonValue) -> Iterator[JsonValue]:
 
 
 @lru_cache(maxsize=1_000)
-def _validator(schema: Same[Mapping[str, JsonValue]]) -> DocumentValidator:
+def _validator(schema: IdentityKey[Mapping[str, JsonValue]]) -> DocumentValidator:
     return DocumentValidator(schema.value)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from executions.engine.domain.acceptance import CHANGES_REQUESTED
-from executions.engine.domain.calls import Call, CallKey, Material, ModelRequest, most_tokens
+from executions.engine.domain.calls import Call, CallKey, Material, ModelRequest, max_tokens_of
 from executions.engine.domain.copying import replace
 from executions.engine.domain.execution import Document, Execution, Pin, Step, keys_of
 from executions.engine.domain.retries import NO_TRIES, Tries, failed_tries, has_waited
@@ -14,8 +14,8 @@ from executions.engine.domain.states import CallKind, CallStatus
 from executions.engine.ports import Ports
 from executions.engine.prompting.documents import rejected_output
 from executions.engine.prompting.json_text import pretty
-from executions.engine.prompting.prompts import Given, Rejected, build_request
-from executions.engine.runtime.document_cache import Papers
+from executions.engine.prompting.prompts import PromptInputs, RejectedOutput, build_request
+from executions.engine.runtime.document_cache import DocumentCache
 from executions.engine.runtime.step_plan import station
 from executions.engine.transitions.budgets import seconds_for_a_call
 from executions.engine.transitions.for_each import item_material
@@ -33,7 +33,7 @@ class Plan:
     model: str  # resolved
     inputs: tuple[Document, ...]
     ordinal: int = 1  # of the call in its attempt
-    rejected: Rejected | None = None  # what has to be mended
+    rejected: RejectedOutput | None = None  # what has to be mended
     candidate: Candidate | None = None  # what has to be reviewed
     unclear: int = 0  # reviews of it that were no verdict
     condensed: bool = False  # what there is to read was too long for the model
@@ -52,7 +52,7 @@ class Attempt:
 class Attempts:
     """Makes the attempts of one step."""
 
-    def __init__(self, ports: Ports, *, definition: WorkflowDefinition, step_id: str, papers: Papers) -> None:
+    def __init__(self, ports: Ports, *, definition: WorkflowDefinition, step_id: str, papers: DocumentCache) -> None:
         self._ports = ports
         self._definition = definition
         self._papers = papers
@@ -77,7 +77,7 @@ class Attempts:
         producer = self._definition.producers.get(kind)
         if producer is None:
             return kind, ""
-        depth = len(self._definition.chains[producer.id])
+        depth = len(self._definition.for_each_chain[producer.id])
         return kind, instance_id(producer.id, keys_of(self.step_id)[:depth])
 
     def _items(self, inputs: Sequence[Document]) -> list[Material]:
@@ -100,7 +100,7 @@ class Attempts:
         kind = CallKind.CLARIFY if step.was_answered else CallKind.GENERATE
         return self.build(execution, Plan(number=step.attempt + 1, kind=kind, model=self.model, inputs=inputs))
 
-    def remediation(self, execution: Execution, earlier: Plan, rejected: Rejected) -> Attempt:
+    def remediation(self, execution: Execution, earlier: Plan, rejected: RejectedOutput) -> Attempt:
         """Return the attempt that mends rejected output, by the model that made it."""
         number = earlier.number + 1
         model = earlier.model if earlier.candidate is None else earlier.candidate.call.model
@@ -128,12 +128,12 @@ class Attempts:
                 continue
             plan, tries = replace(plan, model=call.model, ordinal=call.key.ordinal), []
             said = review_of(call)
-            if call is known[-1] or not isinstance(said, Rejected):
+            if call is known[-1] or not isinstance(said, RejectedOutput):
                 return replace(self.build(execution, plan), call=call)
             plan = replace(plan, ordinal=plan.ordinal + 1, rejected=said, unclear=plan.unclear + 1)
         return self._going_on(execution, plan, tries)
 
-    def review_again(self, execution: Execution, earlier: Plan, unclear: Rejected) -> Attempt:
+    def review_again(self, execution: Execution, earlier: Plan, unclear: RejectedOutput) -> Attempt:
         """Return the review that follows one that was no verdict."""
         plan = replace(earlier, ordinal=earlier.ordinal + 1, rejected=unclear, unclear=earlier.unclear + 1)
         return self.build(execution, plan)
@@ -154,7 +154,7 @@ class Attempts:
         )
         return self._going_on(execution, plan, [call for call in makers if call.key.attempt == step.attempt])
 
-    async def _rejected(self, step: Step, known: Sequence[Call]) -> Rejected | None:
+    async def _rejected(self, step: Step, known: Sequence[Call]) -> RejectedOutput | None:
         """Return what the present attempt has to mend: what people have read, or the last output."""
         rejected = rejected_output(step, known)
         if rejected is None or step.document_id is None or rejected.violations[0].code != CHANGES_REQUESTED:
@@ -208,13 +208,13 @@ class Attempts:
             status=CallStatus.PENDING,
             started_at=now,
             estimated_cost_usd=self._ports.models.estimate(request),
-            reserved_tokens=most_tokens(request),
+            reserved_tokens=max_tokens_of(request),
         )
         return Attempt(plan=plan, request=request, call=call)
 
     def _request(self, execution: Execution, plan: Plan) -> ModelRequest:
         step = execution.steps[self.step_id]
-        given = Given(
+        given = PromptInputs(
             brief=execution.input,
             documents=sorted(
                 (each for each in plan.inputs if each.type in self.step.inputs),

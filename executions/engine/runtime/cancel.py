@@ -8,7 +8,7 @@ from typing import Any
 AGAIN_SECONDS = 0.5
 
 
-async def end(task: asyncio.Future[Any]) -> None:
+async def cancel_and_wait(task: asyncio.Future[Any]) -> None:
     """Cancel a task and return once it has ended, however it did.
 
     A cancellation is lost when what the task awaits ends in the same moment (before Python 3.12 in `asyncio.wait_for`,

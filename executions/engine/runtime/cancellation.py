@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 
-async def to_the_end(work: Coroutine[Any, Any, T]) -> T:
+async def shield_until_done(work: Coroutine[Any, Any, T]) -> T:
     """Return what the work returns; cancelled meanwhile, let it end first, and then be cancelled.
 
     What the work raises after a cancellation is not told: the cancellation is what the caller has to hear. A second

@@ -11,14 +11,14 @@ from executions.engine.domain.execution import Document, Execution
 from executions.engine.domain.states import StepStatus
 from executions.engine.ports import Ports
 from executions.engine.runtime.attempts import Attempt, Attempts
-from executions.engine.runtime.document_cache import Papers, pin_of
+from executions.engine.runtime.document_cache import DocumentCache, pin_of
 from executions.engine.transitions import budgets, core
 from executions.engine.transitions.planner import can_start, ready_steps
 from workflows.definitions.definition import WorkflowDefinition
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pulled:
+class PreparedStep:
     """A step that is prepared to start."""
 
     step_id: str
@@ -36,7 +36,7 @@ class Pulled:
         pins = tuple(pin_of(placed if each.type == placed.type else each) for each in self.attempt.plan.inputs)
         started = core.start_step(execution, self.step_id, model=call.model, pins=pins, context=context)
         started = replace(started, calls=(call,))
-        return budgets.within(started, self.step_id, call, context=context, also=also)
+        return budgets.hold_if_over_budget(started, self.step_id, call, context=context, also=also)
 
     def has_started(self, execution: Execution) -> bool:
         """Whether the transition that led to `execution` has started it."""
@@ -44,14 +44,20 @@ class Pulled:
         return step is not None and step.status is StepStatus.RUNNING and step.attempt == self.attempt.call.key.attempt
 
 
-async def pull(
-    ports: Ports, *, definition: WorkflowDefinition, execution: Execution, papers: Papers, document: Document, most: int
-) -> list[Pulled]:
+async def prepare_dependents(
+    ports: Ports,
+    *,
+    definition: WorkflowDefinition,
+    execution: Execution,
+    papers: DocumentCache,
+    document: Document,
+    most: int,
+) -> list[PreparedStep]:
     """Return the first `most` steps that wait for nothing but this document.
 
     One that lacks an input, or its item, has to begin by itself.
     """
-    pulled: list[Pulled] = []
+    pulled: list[PreparedStep] = []
     for step in ready_steps(execution, once_done=document.step_id):
         if document.step_id in step.depends_on and len(pulled) < most:
             attempts = Attempts(ports, definition=definition, step_id=step.step_id, papers=papers)
@@ -59,11 +65,11 @@ async def pull(
             inputs = tuple(each for each in found if each is not None)
             attempt = attempts.first(execution, inputs) if len(inputs) == len(found) else None
             if attempt is not None:
-                pulled.append(Pulled(step_id=step.step_id, attempt=attempt))
+                pulled.append(PreparedStep(step_id=step.step_id, attempt=attempt))
     return pulled
 
 
-def start_all(change: core.Change, pulled: list[Pulled], context: core.Context) -> core.Change:
+def start_all(change: core.Change, pulled: list[PreparedStep], context: core.Context) -> core.Change:
     """Return the change with those steps started that can start after it."""
     for each in pulled:
         started = each.start(change.execution, context, also=change.calls)

@@ -9,7 +9,7 @@ from executions.engine.domain.execution import Document, Execution, Pin
 from executions.engine.ports import DocumentRepository
 
 
-class Papers:
+class DocumentCache:
     """What a runner has read and made. A document version never changes, so it need not be read again."""
 
     def __init__(self, documents: DocumentRepository) -> None:

@@ -10,14 +10,14 @@ from executions.engine.domain.copying import replace
 from executions.engine.domain.errors import FieldError
 from executions.engine.domain.execution import Execution, Pin, Step
 from executions.engine.domain.states import CallKind, CallStatus
-from executions.engine.prompting.prompts import Rejected
+from executions.engine.prompting.prompts import RejectedOutput
 from executions.engine.prompting.replies import ValidDocument, parse_reply
 from executions.engine.runtime.attempts import Attempts, Plan
 from executions.engine.transitions.reviews import Candidate, review_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Began:
+class AttemptStart:
     """How an attempt began, as the log tells."""
 
     pins: tuple[Pin, ...]
@@ -25,7 +25,7 @@ class Began:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sent:
+class ReplayedPrompt:
     """What was asked in a call. Not exact: something that it was made from is not as it was then."""
 
     call: Call
@@ -33,7 +33,9 @@ class Sent:
     is_exact: bool
 
 
-async def sent_in(call: Call, *, execution: Execution, attempts: Attempts, known: Sequence[Call], began: Began) -> Sent:
+async def sent_in(
+    call: Call, *, execution: Execution, attempts: Attempts, known: Sequence[Call], began: AttemptStart
+) -> ReplayedPrompt:
     """Return what was asked in one of a step's calls.
 
     Args:
@@ -51,10 +53,10 @@ async def sent_in(call: Call, *, execution: Execution, attempts: Attempts, known
         plan = _review_plan(attempts, then, plan=plan, before=before)
     ways = [attempts.build(then, replace(plan, model=call.model, condensed=condensed)) for condensed in (False, True)]
     exact = [each for each in ways if each.call.request_hash == call.request_hash]
-    return Sent(call=call, request=(exact or ways)[0].request, is_exact=bool(exact))
+    return ReplayedPrompt(call=call, request=(exact or ways)[0].request, is_exact=bool(exact))
 
 
-def _step_then(step: Step, call: Call, began: Began) -> Step:
+def _step_then(step: Step, call: Call, began: AttemptStart) -> Step:
     """Return the step as it was when the call was announced."""
     return replace(
         step,
@@ -76,7 +78,7 @@ def _review_plan(attempts: Attempts, execution: Execution, *, plan: Plan, before
                 reviews = [call for call in mine if call.key.kind is CallKind.REVIEW]
                 review = attempts.review(execution, plan, candidate, known=reviews)
                 unclear = review_of(review.call) if review.call.reply else None
-                if isinstance(unclear, Rejected):
+                if isinstance(unclear, RejectedOutput):
                     review = attempts.review_again(execution, review.plan, unclear)
                 return review.plan
     return plan

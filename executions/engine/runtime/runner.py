@@ -8,13 +8,20 @@ from collections import Counter
 from uuid import UUID
 
 from executions.engine.domain.calls import Call
-from executions.engine.domain.errors import Conflict, EngineError, IllegalTransition, Invalid, Superseded, Unavailable
+from executions.engine.domain.errors import (
+    Conflict,
+    DatabaseUnavailable,
+    EngineError,
+    IllegalTransition,
+    Invalid,
+    StaleFencingToken,
+)
 from executions.engine.domain.execution import Execution, Failure
 from executions.engine.domain.states import WORKING, FailureCode, StepStatus
 from executions.engine.ports import Ports, Transition, by_runner
 from executions.engine.runtime.attempts import Attempt
-from executions.engine.runtime.cancellation import to_the_end
-from executions.engine.runtime.document_cache import Papers
+from executions.engine.runtime.cancellation import shield_until_done
+from executions.engine.runtime.document_cache import DocumentCache
 from executions.engine.runtime.step_executor import LLMStepExecutor
 from executions.engine.transitions import claims, core
 from executions.engine.transitions.core import Decide
@@ -36,7 +43,7 @@ class ExecutionRunner:
         self._runner = runner
         self._execution: Execution | None = None
         self._definition: WorkflowDefinition | None = None
-        self._papers = Papers(ports.repositories.documents)
+        self._papers = DocumentCache(ports.repositories.documents)
         self._tasks: dict[str, asyncio.Task[Execution]] = {}
         self._executors: dict[str, LLMStepExecutor] = {}  # of those tasks
         self._refused: Counter[str] = Counter()  # what a step was to store, with nobody having moved
@@ -98,14 +105,14 @@ class ExecutionRunner:
 
     async def _run(self, *, whole: bool, take_over: bool) -> Execution:
         try:
-            await to_the_end(self._claim(take_over))
+            await shield_until_done(self._claim(take_over))
             await self._carry_on(whole=whole)
             await self._release()
         except asyncio.CancelledError:
             await self._stop_tasks()
-            await to_the_end(self._release())
+            await shield_until_done(self._release())
             raise
-        except (IllegalTransition, Superseded):
+        except (IllegalTransition, StaleFencingToken):
             await self._stop_tasks()
             return await self._ports.repositories.executions.get(self._id)
         finally:
@@ -138,7 +145,7 @@ class ExecutionRunner:
             for step_id in [step_id for step_id, task in self._tasks.items() if task.done()]:
                 await self._finish(step_id, self._tasks.pop(step_id))
             if self._fenced:
-                raise Superseded(self._id, epoch=self._now.runner_epoch)
+                raise StaleFencingToken(self._id, epoch=self._now.runner_epoch)
             if whole:
                 self._start_tasks()
 
@@ -218,7 +225,7 @@ class ExecutionRunner:
         if error is None:
             self._see(task.result())
             self._take_over(self._executors.pop(step_id))
-        elif isinstance(error, Superseded | Unavailable):
+        elif isinstance(error, StaleFencingToken | DatabaseUnavailable):
             raise error
         elif isinstance(error, Conflict | Invalid):
             before = self._now.version
@@ -248,7 +255,7 @@ class ExecutionRunner:
         lost = self._executors[step_id].lost_call
         try:
             await self._commit(
-                lambda execution, context: core.give_up(execution, step_id, failure, context=context),
+                lambda execution, context: core.fail_unstarted(execution, step_id, failure, context=context),
                 calls=() if lost is None else (lost,),
             )
         except Conflict:
@@ -258,7 +265,7 @@ class ExecutionRunner:
         for task in self._tasks.values():
             task.cancel()
         for result in await asyncio.gather(*self._tasks.values(), return_exceptions=True):
-            if isinstance(result, Exception) and not isinstance(result, Superseded | Conflict):
+            if isinstance(result, Exception) and not isinstance(result, StaleFencingToken | Conflict):
                 logger.warning("a step of %s did not stop cleanly", self._id, exc_info=result)
         for executor in self._executors.values():
             await executor.close_books()  # of those that had no time to do so themselves
@@ -267,11 +274,11 @@ class ExecutionRunner:
 
     async def _release(self) -> None:
         """Hand the execution back, if it is still ours and there is something left to run."""
-        if self._execution is None or core.is_settled(self._execution):
+        if self._execution is None or core.is_idle(self._execution):
             return
         try:
             await self._commit(lambda execution, context: claims.release(execution, context=context))
-        except (Superseded, Conflict, Unavailable):
+        except (StaleFencingToken, Conflict, DatabaseUnavailable):
             return  # somebody else has it, or has ended it, or the sweep will find it
 
     async def _commit(self, decide: Decide, calls: tuple[Call, ...] = ()) -> None:

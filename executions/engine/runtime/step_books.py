@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from executions.engine.domain.calls import Call, ModelReply
 from executions.engine.domain.copying import replace
-from executions.engine.domain.errors import Conflict, Invalid, ModelError, NotFound, NotItsTurn, Superseded
+from executions.engine.domain.errors import Conflict, Invalid, ModelError, NotFound, RateLimited, StaleFencingToken
 from executions.engine.domain.execution import Document, Execution, Step
 from executions.engine.domain.retries import NOT_SENT
 from executions.engine.domain.states import WORKING, CallStatus
 from executions.engine.ports import Ports, Transition, by_runner
 from executions.engine.runtime.attempts import Attempt
-from executions.engine.runtime.cancellation import to_the_end
-from executions.engine.runtime.chaining import Pulled
+from executions.engine.runtime.cancellation import shield_until_done
+from executions.engine.runtime.chaining import PreparedStep
 from executions.engine.transitions.core import Decide
 from workflows.errors import storable
 
@@ -26,7 +26,7 @@ class StepBooks:
         self._open = open_call  # announced, and not settled in the ledger yet
         self._sent = False  # whether the open call may have reached the model
         #: What the transition that stored the document has started; somebody has to run it.
-        self.following: list[Pulled] = []
+        self.following: list[PreparedStep] = []
         self.claimed = 0  # steps that it is about to start, or has started
 
     @property
@@ -49,7 +49,7 @@ class StepBooks:
         self._open = self._settled(call, status, error=storable(str(error)) or error.code)
         return self._open
 
-    def _withdrawn(self, call: Call, error: NotItsTurn) -> Call:
+    def _withdrawn(self, call: Call, error: RateLimited) -> Call:
         """Return a call that was announced and will not be made."""
         self._open = self._settled(call, CallStatus.FAILED, error=f"{NOT_SENT}: {error.reason}.")
         return self._open
@@ -74,12 +74,12 @@ class StepBooks:
         """Store a call's end with what was decided from it; alone, as discarded, when the decision comes too late."""
         self._open = call
         calls = (call,) if following is None else (call, following)
-        await to_the_end(self._settle(call, self._transition(decide, calls=calls, document=document)))
+        await shield_until_done(self._settle(call, self._transition(decide, calls=calls, document=document)))
 
     async def _settle(self, call: Call, transition: Transition) -> None:
         try:
             await self._store(transition)
-        except (Conflict, Invalid, Superseded, NotFound):
+        except (Conflict, Invalid, StaleFencingToken, NotFound):
             # Who takes the step up uses the reply. If its call was given up, the ledger counts it as discarded.
             await self._book(call)
             raise
@@ -102,11 +102,11 @@ class StepBooks:
         return self._settled(call, CallStatus.FAILED, error=f"{NOT_SENT}: the worker stopped before.")
 
     async def _book(self, call: Call) -> None:
-        await to_the_end(self._ports.ledger.settle(call))
+        await shield_until_done(self._ports.ledger.settle(call))
         self._open = None
 
     async def _commit(self, decide: Decide, *, calls: tuple[Call, ...] = ()) -> None:
-        await to_the_end(self._store(self._transition(decide, calls=calls)))
+        await shield_until_done(self._store(self._transition(decide, calls=calls)))
 
     def _transition(self, decide: Decide, *, calls: tuple[Call, ...], document: Document | None = None) -> Transition:
         return by_runner(self._execution.runner, self._execution, decide, calls=calls, document=document)

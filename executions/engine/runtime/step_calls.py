@@ -6,13 +6,13 @@ from datetime import timedelta
 
 from executions.engine.domain.calls import Call, ModelReply
 from executions.engine.domain.copying import replace
-from executions.engine.domain.errors import FieldError, ModelError, NotItsTurn, ScriptedWait
+from executions.engine.domain.errors import FieldError, ModelError, RateLimited, ScriptedWait
 from executions.engine.domain.execution import Execution, Failure
 from executions.engine.domain.retries import Backoff, Tries, given_up, patience_of, prefers_another
 from executions.engine.domain.states import CallStatus, FailureCode
 from executions.engine.ports import Ports
 from executions.engine.runtime.attempts import Attempt, Attempts
-from executions.engine.runtime.document_cache import Papers
+from executions.engine.runtime.document_cache import DocumentCache
 from executions.engine.runtime.step_books import StepBooks
 from executions.engine.transitions import backoff as parking
 from executions.engine.transitions import budgets, core
@@ -30,7 +30,7 @@ class StepCalls(StepBooks):
         definition: WorkflowDefinition,
         execution: Execution,
         step_id: str,
-        papers: Papers,
+        papers: DocumentCache,
         open_call: Call | None,
     ) -> None:
         super().__init__(ports, execution=execution, step_id=step_id, open_call=open_call)
@@ -56,7 +56,7 @@ class StepCalls(StepBooks):
         """Ask once, when it is this call's turn.
 
         Raises:
-            NotItsTurn: it has to wait, for longer than a runner waits.
+            RateLimited: it has to wait, for longer than a runner waits.
             ModelError: the model could not be asked.
         """
         models, request = self._ports.models, attempt.request
@@ -77,7 +77,7 @@ class StepCalls(StepBooks):
     async def _after_failure(self, attempt: Attempt, error: ModelError) -> Attempt | None:
         """Try again after a wait, ask for less or somebody else, park the step when the wait is long, or give up."""
         ports = self._ports
-        if isinstance(error, NotItsTurn):
+        if isinstance(error, RateLimited):
             call, failed, seconds = self._withdrawn(attempt.call, error), attempt.failed, error.retry_after
             asks_another = False
         else:
@@ -114,7 +114,9 @@ class StepCalls(StepBooks):
         resume_at = self._ports.clock.now() + timedelta(seconds=seconds)
         await self._settle_with(
             call,
-            lambda execution, context: parking.park(execution, self._step_id, resume_at=resume_at, context=context),
+            lambda execution, context: parking.defer_step(
+                execution, self._step_id, resume_at=resume_at, context=context
+            ),
         )
 
     def _another_way(self, attempt: Attempt, error: ModelError) -> Attempt | None:
@@ -142,8 +144,8 @@ class StepCalls(StepBooks):
         keys = [each.key for each in lost]
 
         def again(execution: Execution, context: core.Context) -> core.Change:
-            change = parking.try_again(execution, self._step_id, lost=keys, context=context)
-            return budgets.within(change, self._step_id, call, context=context)
+            change = parking.retry_call(execution, self._step_id, lost=keys, context=context)
+            return budgets.hold_if_over_budget(change, self._step_id, call, context=context)
 
         return again
 

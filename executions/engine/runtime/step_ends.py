@@ -13,8 +13,8 @@ from executions.engine.domain.states import FailureCode
 from executions.engine.ports import Ports
 from executions.engine.prompting.documents import new_document
 from executions.engine.runtime.attempts import Attempt
-from executions.engine.runtime.chaining import Pulled, pull, start_all
-from executions.engine.runtime.document_cache import Papers
+from executions.engine.runtime.chaining import PreparedStep, prepare_dependents, start_all
+from executions.engine.runtime.document_cache import DocumentCache
 from executions.engine.runtime.step_calls import StepCalls
 from executions.engine.transitions import acceptance, core
 from executions.engine.transitions.for_each import Collections
@@ -32,7 +32,7 @@ class StepEnds(StepCalls):
         definition: WorkflowDefinition,
         execution: Execution,
         step_id: str,
-        papers: Papers,
+        papers: DocumentCache,
         begun: Attempt | None,
         room: Callable[[], int],
         pulls: bool,
@@ -80,13 +80,13 @@ class StepEnds(StepCalls):
         """Store the document; a person decides about it."""
 
         def hand_in(execution: Execution, context: core.Context) -> core.Change:
-            return acceptance.hand_in(execution, self._step_id, context=context)
+            return acceptance.request_acceptance(execution, self._step_id, context=context)
 
         await self._settle_with(settled, told(hand_in, self._step_id, judged), document=document)
 
-    async def _pull(self, document: Document) -> list[Pulled]:
+    async def _pull(self, document: Document) -> list[PreparedStep]:
         self.claimed = max(self._room() + 1, 0)  # this step makes room for one
-        pulled = await pull(
+        pulled = await prepare_dependents(
             self._ports,
             definition=self._definition,
             execution=self._grown(self._execution, document, document.created_at).execution,

@@ -8,15 +8,15 @@ from typing import assert_never
 
 from executions.engine.domain.calls import Call, ModelReply
 from executions.engine.domain.copying import replace
-from executions.engine.domain.errors import Unavailable
+from executions.engine.domain.errors import DatabaseUnavailable
 from executions.engine.domain.execution import Execution, Failure
 from executions.engine.domain.states import WORKING, CallKind, CallStatus, FailureCode
 from executions.engine.ports import Ports
 from executions.engine.prompting.documents import output_of
-from executions.engine.prompting.prompts import Rejected
+from executions.engine.prompting.prompts import RejectedOutput
 from executions.engine.prompting.replies import Questions, Unusable, ValidDocument, Violations, parse_reply
 from executions.engine.runtime.attempts import Attempt
-from executions.engine.runtime.document_cache import Papers, pin_of
+from executions.engine.runtime.document_cache import DocumentCache, pin_of
 from executions.engine.runtime.step_ends import StepEnds
 from executions.engine.transitions import budgets, clarification, core
 from executions.engine.transitions.for_each import ITEM_GONE
@@ -46,7 +46,7 @@ class LLMStepExecutor(StepEnds):
         definition: WorkflowDefinition,
         execution: Execution,
         step_id: str,
-        papers: Papers | None = None,
+        papers: DocumentCache | None = None,
         begun: Attempt | None = None,
         room: Callable[[], int] = lambda: 0,
         pulls: bool = True,
@@ -68,7 +68,7 @@ class LLMStepExecutor(StepEnds):
             definition=definition,
             execution=execution,
             step_id=step_id,
-            papers=papers or Papers(ports.repositories.documents),
+            papers=papers or DocumentCache(ports.repositories.documents),
             begun=begun,
             room=room,
             pulls=pulls,
@@ -87,7 +87,7 @@ class LLMStepExecutor(StepEnds):
             attempt = self._begun or await (self._resume() if goes_on else self._begin())
             while attempt is not None:
                 attempt = await self._carry_out(attempt)
-        except (asyncio.CancelledError, Unavailable):
+        except (asyncio.CancelledError, DatabaseUnavailable):
             await self.close_books()
             raise
         return self._execution
@@ -117,7 +117,7 @@ class LLMStepExecutor(StepEnds):
             nonlocal bought
             bought = context.bought(attempt.call.key)
             started = core.start_step(execution, self._step_id, model=model, pins=pins, context=context)
-            return budgets.within(started, self._step_id, attempt.call, context=context)
+            return budgets.hold_if_over_budget(started, self._step_id, attempt.call, context=context)
 
         await self._commit(start, calls=(attempt.call,))
         if bought is None or self._open is None:
@@ -132,7 +132,9 @@ class LLMStepExecutor(StepEnds):
     async def _refuse_start(self, failure: Failure) -> None:
         model = self._attempts.model
         await self._commit(
-            lambda execution, context: core.give_up(execution, self._step_id, failure, model=model, context=context)
+            lambda execution, context: core.fail_unstarted(
+                execution, self._step_id, failure, model=model, context=context
+            )
         )
 
     # --- taking up what another runner left, or what was parked ---------------------------------------------------
@@ -182,7 +184,7 @@ class LLMStepExecutor(StepEnds):
                 )
             case Violations(errors=errors):
                 return await self._send_back(
-                    attempt, settled, rejected=Rejected(output=output_of(reply), violations=errors)
+                    attempt, settled, rejected=RejectedOutput(output=output_of(reply), violations=errors)
                 )
             case Unusable(failure=failure):
                 await self._settle_with(settled, self._fail(failure))
@@ -191,7 +193,7 @@ class LLMStepExecutor(StepEnds):
         return None
 
     async def _send_back(
-        self, attempt: Attempt, settled: Call, *, rejected: Rejected, judged: Judgement | None = None
+        self, attempt: Attempt, settled: Call, *, rejected: RejectedOutput, judged: Judgement | None = None
     ) -> Attempt | None:
         """Ask again with exactly what was wrong, or give up after the step's `max_attempts`."""
         tried = self._now.invalid_outputs + 1
@@ -204,7 +206,7 @@ class LLMStepExecutor(StepEnds):
 
         def remediate(execution: Execution, context: core.Context) -> core.Change:
             change = core.remediate(execution, self._step_id, violations=rejected.violations, context=context)
-            return budgets.within(change, self._step_id, following.call, context=context)
+            return budgets.hold_if_over_budget(change, self._step_id, following.call, context=context)
 
         await self._settle_with(settled, told(remediate, self._step_id, judged), following.call)
         return self._if_announced(following)
@@ -221,7 +223,7 @@ class LLMStepExecutor(StepEnds):
 
         def begin(execution: Execution, context: core.Context) -> core.Change:
             change = begin_review(execution, self._step_id, model=review.call.model)
-            return budgets.within(change, self._step_id, review.call, context=context)
+            return budgets.hold_if_over_budget(change, self._step_id, review.call, context=context)
 
         await self._settle_with(candidate.call, begin, review.call)
         return self._if_announced(review)
@@ -233,15 +235,15 @@ class LLMStepExecutor(StepEnds):
             case Judgement(verdict=ReviewVerdict.SATISFIED):
                 await self._complete_with(settled, self._document(candidate, judged), judged)
             case Judgement(verdict=ReviewVerdict.NEEDS_REVISION):
-                rejected = Rejected(output=output_of(candidate.call.reply), violations=judged.findings)
+                rejected = RejectedOutput(output=output_of(candidate.call.reply), violations=judged.findings)
                 return await self._send_back(attempt, settled, rejected=rejected, judged=judged)
             case Judgement():
                 message = "The review found that no revision would help."
                 await self._exhaust(settled, message, violations=judged.findings, judged=judged)
-            case Rejected() if attempt.plan.unclear + 1 < MOST_REVIEWS:
+            case RejectedOutput() if attempt.plan.unclear + 1 < MOST_REVIEWS:
                 again = self._attempts.review_again(self._execution, attempt.plan, judged)
                 return await self._go_on_with(again, settled)
-            case Rejected(violations=violations):
+            case RejectedOutput(violations=violations):
                 worst = violations[0]
                 message = f"No review gave a verdict; the last at {worst.pointer or '/'}: {worst.detail}"
                 failure = Failure(code=FailureCode.VALIDATION_EXHAUSTED, message=message)

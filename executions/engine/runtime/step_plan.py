@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from executions.engine.domain.copying import Same
+from executions.engine.domain.copying import IdentityKey
 from executions.engine.ports import ModelClient
 from workflows.definitions.definition import StepDefinition, WorkflowDefinition
 
@@ -14,7 +14,7 @@ _KEPT = 1_000  # steps
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Station:
+class ResolvedStep:
     """A step as it is for all executions, and all items."""
 
     step: StepDefinition
@@ -26,21 +26,21 @@ class Station:
     shared: int
 
 
-def station(definition: WorkflowDefinition, step_id: str, *, models: ModelClient) -> Station:
+def station(definition: WorkflowDefinition, step_id: str, *, models: ModelClient) -> ResolvedStep:
     """Return what is known of a step, or of the one that this is an instance of.
 
     Raises:
         KeyError: the workflow has no such step.
     """
-    return _station(Same(definition), step_id.partition("@")[0], Same(models))
+    return _station(IdentityKey(definition), step_id.partition("@")[0], IdentityKey(models))
 
 
 @lru_cache(maxsize=_KEPT)
-def _station(definition: Same[WorkflowDefinition], slug: str, models: Same[ModelClient]) -> Station:
+def _station(definition: IdentityKey[WorkflowDefinition], slug: str, models: IdentityKey[ModelClient]) -> ResolvedStep:
     line, client = definition.value, models.value
     step = line.step(slug)
     mine = _resolved(client, step.model, *step.fallbacks)
-    return Station(
+    return ResolvedStep(
         step=step,
         reads=line.reads(step),
         models=mine,
@@ -54,11 +54,11 @@ def _resolved(models: ModelClient, *names: str) -> tuple[str, ...]:
 
 
 def _shared(line: WorkflowDefinition, step: StepDefinition, models: ModelClient, *, model: str) -> int:
-    mine = line.beginnings[step.id]
+    mine = line.shared_inputs[step.id]
     if line.loops[step.id]:
         return 1 + len(mine)
     others = (each for each in line.steps if each.id != step.id and models.resolve(each.model)[0] == model)
-    common = [_common(mine, line.beginnings[other.id]) for other in others]
+    common = [_common(mine, line.shared_inputs[other.id]) for other in others]
     return 1 + max(common) if common else 0
 
 

@@ -11,14 +11,14 @@ from uuid import UUID
 from executions.engine.domain.budget_usage import spent_by
 from executions.engine.domain.calls import Call, CallKey, Totals, settled, sum_calls
 from executions.engine.domain.copying import replace
-from executions.engine.domain.errors import NotFound, Superseded, VersionConflict
+from executions.engine.domain.errors import NotFound, StaleFencingToken, VersionConflict
 from executions.engine.domain.events import ProgressEvent
 from executions.engine.domain.execution import Document, Execution
 from executions.engine.domain.states import CallStatus
 from executions.engine.ports import Ports, Repositories, Transition, is_superseded
 from executions.engine.testing.in_memory_models import InMemoryDrafts, Script, ScriptedModelClient
 from executions.engine.transitions.core import Change, Context
-from executions.engine.transitions.numbering import stamp
+from executions.engine.transitions.numbering import number_events
 from workflows.definitions.definition import WorkflowDefinition
 
 
@@ -179,7 +179,7 @@ class InMemoryJournal:
 
     async def create(self, change: Change) -> Execution:
         """Store a new execution with its first events."""
-        stored, events = stamp(change, current=replace(change.execution, version=0), now=self.clock.now())
+        stored, events = number_events(change, current=replace(change.execution, version=0), now=self.clock.now())
         await self.executions.save(stored)
         self.log[stored.id] = list(events)
         return stored
@@ -188,7 +188,7 @@ class InMemoryJournal:
         """Store all of it, or nothing."""
         current = await self.executions.get(transition.execution_id)
         if is_superseded(transition, current):
-            raise Superseded(current.id, epoch=transition.epoch)
+            raise StaleFencingToken(current.id, epoch=transition.epoch)
         now, document = self.clock.now(), transition.document
         before = dict(self.ledger.rows)
         pending = [call for call in transition.calls if call.status is CallStatus.PENDING]
@@ -216,7 +216,7 @@ class InMemoryJournal:
             self.documents.add(placed)
         if change.discard_pending_calls:
             self.ledger.discard_pending(current.id, now)
-        stored, events = stamp(change, current=current, now=now)
+        stored, events = number_events(change, current=current, now=now)
         self.executions.rows[stored.id] = stored
         self.log.setdefault(stored.id, []).extend(events)
         return stored

@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager
 from decimal import Decimal
 
 from executions.engine.domain.calls import CallKey, ModelReply, ModelRequest
-from executions.engine.domain.errors import NotItsTurn
-from executions.engine.ports import Heard
+from executions.engine.domain.errors import RateLimited
+from executions.engine.ports import OnText
 
 Script = Callable[[ModelRequest], Awaitable[ModelReply]]
 
@@ -46,10 +46,10 @@ class ScriptedModelClient:
     async def turn(self, request: ModelRequest) -> AsyncIterator[FreeTurn]:
         """Let everybody ask at once, unless the test says otherwise."""
         if self.turns:
-            raise NotItsTurn(request.model, seconds=self.turns.pop(0))
+            raise RateLimited(request.model, seconds=self.turns.pop(0))
         yield FreeTurn()
 
-    async def complete(self, request: ModelRequest, heard: Heard) -> ModelReply:
+    async def complete(self, request: ModelRequest, heard: OnText) -> ModelReply:
         """Reply as written, the arguments of its tools told in two pieces."""
         self.requests.append(request)
         reply = await self.script(request)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from pydantic import JsonValue
 
-from executions.engine.domain.acceptance import CHANGES_REQUESTED, AcceptanceDecision, Verdict
+from executions.engine.domain.acceptance import CHANGES_REQUESTED, AcceptanceAction, AcceptanceDecision
 from executions.engine.domain.copying import replace
 from executions.engine.domain.errors import (
     FieldError,
@@ -26,7 +26,7 @@ from executions.engine.transitions.for_each import Collections
 from workflows.definitions.definition import WorkflowDefinition
 
 
-def hand_in(execution: Execution, step_id: str, *, context: Context) -> Change:
+def request_acceptance(execution: Execution, step_id: str, *, context: Context) -> Change:
     """Put the new document of `context` to a person. Until it is accepted nothing that depends on it starts.
 
     Raises:
@@ -38,7 +38,7 @@ def hand_in(execution: Execution, step_id: str, *, context: Context) -> Change:
     execution = step_transition(execution, step_id, StepStatus.WAITING, now=context.now)
     step = replace(execution.steps[step_id], document_id=document.id, document_version=document.version, violations=())
     change = Change(execution=execution.with_step(step), events=(needed(step, title=document.title),))
-    return core.settle(change, context)
+    return core.derive_status(change, context)
 
 
 def needed(step: Step, *, title: str) -> AcceptanceNeeded:
@@ -55,7 +55,7 @@ def needed(step: Step, *, title: str) -> AcceptanceNeeded:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Handed:
+class AcceptanceContext:
     """What a decision is about: the document, and the workflow that says what follows from it."""
 
     document: Document
@@ -81,7 +81,7 @@ def waiting_document(execution: Execution, step_id: str, *, version: int) -> Pin
 
 
 def decide(
-    execution: Execution, step_id: str, decision: AcceptanceDecision, *, handed: Handed, context: Context
+    execution: Execution, step_id: str, decision: AcceptanceDecision, *, handed: AcceptanceContext, context: Context
 ) -> Change:
     """Do what a person decided about a step's document: the step is completed, has failed, or is worked over.
 
@@ -94,25 +94,25 @@ def decide(
     step = execution.steps[step_id]
     execution = execution.with_step(replace(step, decisions=(*step.decisions, decision)))
     told = decision.model_dump(exclude={"decided_at"})
-    decided = core.go_on(Change(execution=execution, events=(AcceptanceDecided(step_id=step_id, **told),)), context)
+    decided = core.resume(Change(execution=execution, events=(AcceptanceDecided(step_id=step_id, **told),)), context)
     execution = decided.execution
     match decision.decision:
-        case Verdict.ACCEPT:
+        case AcceptanceAction.ACCEPT:
             change = _accept(execution, step_id, handed=handed, context=context)
-        case Verdict.REJECT:
+        case AcceptanceAction.REJECT:
             said = f": {decision.comment}" if decision.comment else "."
             message = f"{decision.decided_by} rejected version {decision.document_version} of the document{said}"
             failure = Failure(code=FailureCode.REJECTED, message=message)
             change = core.fail_step(execution, step_id, failure, context=context)
-        case Verdict.REQUEST_CHANGES if execution.is_failing:
+        case AcceptanceAction.REQUEST_CHANGES if execution.is_failing:
             # Another step has failed, and the execution with it as soon as the others are done: nothing new starts.
             raise IllegalTransition(f"Step {step_id}", current=step.status, wanted=StepStatus.REMEDIATING)
-        case Verdict.REQUEST_CHANGES:
+        case AcceptanceAction.REQUEST_CHANGES:
             change = _work_over(execution, step_id, comment=decision.comment, context=context)
     return replace(change, events=(*decided.events, *change.events))
 
 
-def _accept(execution: Execution, step_id: str, *, handed: Handed, context: Context) -> Change:
+def _accept(execution: Execution, step_id: str, *, handed: AcceptanceContext, context: Context) -> Change:
     collections = Collections(handed.definition, step_id)
     content: Mapping[str, JsonValue] = handed.document.content
     grown = collections.expand(execution, content, now=context.now)

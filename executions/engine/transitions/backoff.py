@@ -10,10 +10,10 @@ from executions.engine.domain.copying import replace
 from executions.engine.domain.errors import IllegalTransition, NotWaiting, VersionConflict
 from executions.engine.domain.execution import Execution, step_transition, with_moments
 from executions.engine.domain.states import WORKING, StepStatus, WaitingOn
-from executions.engine.transitions.core import Change, Context, go_on, settle
+from executions.engine.transitions.core import Change, Context, derive_status, resume
 
 
-def park(execution: Execution, step_id: str, *, resume_at: datetime, context: Context) -> Change:
+def defer_step(execution: Execution, step_id: str, *, resume_at: datetime, context: Context) -> Change:
     """Lay a step aside, its attempt unfinished, until `resume_at`.
 
     Raises:
@@ -21,10 +21,10 @@ def park(execution: Execution, step_id: str, *, resume_at: datetime, context: Co
     """
     execution = step_transition(execution, step_id, StepStatus.WAITING, now=context.now)
     execution = execution.with_step(replace(execution.steps[step_id], resume_at=resume_at))
-    return settle(Change(execution=with_moments(execution)), context)
+    return derive_status(Change(execution=with_moments(execution)), context)
 
 
-def resume(execution: Execution, *, context: Context) -> Change:
+def resume_deferred(execution: Execution, *, context: Context) -> Change:
     """Make the parked steps whose moment has come ready to go on.
 
     Raises:
@@ -39,10 +39,10 @@ def resume(execution: Execution, *, context: Context) -> Change:
         raise NotWaiting("No step of the execution is parked until now.", status=execution.status)
     for step_id in due:
         execution = step_transition(execution, step_id, StepStatus.PENDING, now=context.now)
-    return settle(go_on(Change(execution=with_moments(execution)), context), context)
+    return derive_status(resume(Change(execution=with_moments(execution)), context), context)
 
 
-def try_again(execution: Execution, step_id: str, *, lost: Iterable[CallKey], context: Context) -> Change:
+def retry_call(execution: Execution, step_id: str, *, lost: Iterable[CallKey], context: Context) -> Change:
     """Let a step's present attempt make another call: it is at work, or was parked and its moment has come.
 
     Raises:

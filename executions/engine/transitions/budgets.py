@@ -14,14 +14,14 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Protocol
 
-from executions.engine.domain.budget_usage import Spent, spent_by
+from executions.engine.domain.budget_usage import BudgetUsage, spent_by
 from executions.engine.domain.calls import Call
 from executions.engine.domain.copying import replace
 from executions.engine.domain.errors import IllegalTransition, NotWaiting
 from executions.engine.domain.events import BudgetChanged, BudgetWarning, Event, money
 from executions.engine.domain.execution import Execution, step_transition
 from executions.engine.domain.states import ExecutionStatus, Limit, StepStatus
-from executions.engine.transitions.core import Change, Context, go_on, release_held, settle
+from executions.engine.transitions.core import Change, Context, derive_status, release_held, resume
 from workflows.definitions.budget import Budget
 
 WARNING_SHARE = Decimal("0.8")  # of a limit
@@ -77,13 +77,13 @@ def seconds_for_a_call(execution: Execution, wanted: int, now: datetime) -> int:
     return max(1, min(wanted, math.ceil(budget.max_seconds - running_seconds(execution, now))))
 
 
-def _lines(execution: Execution, need: Spent, context: Context) -> list[_Line]:
+def _lines(execution: Execution, need: BudgetUsage, context: Context) -> list[_Line]:
     room = context.scope_room()
     scope = [] if room is None else [_Line(limit=Limit.SCOPE_MONTH, most=room, used=Decimal(0), needed=need.cost_usd)]
     return [*_own_lines(execution, need, context), *scope]
 
 
-def _own_lines(execution: Execution, need: Spent, context: Context) -> list[_Line]:
+def _own_lines(execution: Execution, need: BudgetUsage, context: Context) -> list[_Line]:
     budget = execution.budget
     if budget is None or not budget.has_limits:
         return []
@@ -111,7 +111,9 @@ def _short_of(execution: Execution, calls: Iterable[Call], lines: Sequence[_Line
     return next((line.limit for line in lines if line.is_short), None)
 
 
-def within(change: Change, step_id: str, call: Call, *, context: Context, also: Sequence[Call] = ()) -> Change:
+def hold_if_over_budget(
+    change: Change, step_id: str, call: Call, *, context: Context, also: Sequence[Call] = ()
+) -> Change:
     """Return the change if the call that the step makes after it fits the budget; else with the step waiting for one.
 
     Args:
@@ -133,7 +135,7 @@ def within(change: Change, step_id: str, call: Call, *, context: Context, also: 
     step = replace(waiting.steps[step_id], short_of=limit, needs_usd=needs, resume_at=context.now)
     calls = tuple(each for each in change.calls if each.key != call.key)
     held = replace(change, execution=waiting.with_step(step), calls=calls, held=True)
-    return settle(held, context)
+    return derive_status(held, context)
 
 
 def _warned(change: Change, lines: Sequence[_Line]) -> Change:
@@ -167,7 +169,7 @@ def change_budget(execution: Execution, budget: Budget | None, *, changed_by: st
     execution = replace(execution, budget=budget, warned=(), updated_at=context.now)
     change = Change(execution=execution, events=(BudgetChanged(budget=shown, changed_by=changed_by),))
     if any(step.short_of for step in execution.steps.values()):
-        change = go_on(replace(change, execution=release_held(execution, context)), context)
+        change = resume(replace(change, execution=release_held(execution, context)), context)
     return change
 
 
@@ -179,4 +181,4 @@ def scope_has_room(execution: Execution, *, context: Context) -> Change:
     """
     if not any(step.short_of is Limit.SCOPE_MONTH for step in execution.steps.values()):
         raise NotWaiting("No step waits for its scope's budget.", status=execution.status)
-    return go_on(Change(execution=release_held(execution, context)), context)
+    return resume(Change(execution=release_held(execution, context)), context)

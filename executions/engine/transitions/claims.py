@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from executions.engine.domain.copying import replace
-from executions.engine.domain.errors import IllegalTransition, Occupied
+from executions.engine.domain.errors import AlreadyClaimed, IllegalTransition
 from executions.engine.domain.events import Event, ExecutionStarted
 from executions.engine.domain.execution import Execution, Failure, transition
 from executions.engine.domain.states import WORKING, ExecutionStatus, FailureCode
@@ -23,7 +23,7 @@ def claim(
         Occupied: another runner has it, and it shall not be taken over.
     """
     if execution.runner not in {None, runner} and not take_over:
-        raise Occupied(execution.id)
+        raise AlreadyClaimed(execution.id)
     events: tuple[Event, ...] = ()
     recoveries = execution.recoveries + (execution.runner not in {None, runner})
     if execution.status is ExecutionStatus.PENDING:

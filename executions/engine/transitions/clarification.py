@@ -15,7 +15,7 @@ from executions.engine.domain.errors import InvalidAnswers, NotFound, NotWaiting
 from executions.engine.domain.events import ClarificationAnswered, ClarificationNeeded
 from executions.engine.domain.execution import Execution, Failure, Step, step_transition, with_moments
 from executions.engine.domain.states import FailureCode, StepStatus, WaitingOn
-from executions.engine.transitions.core import Change, Context, failed, go_on, leave_out, settle
+from executions.engine.transitions.core import Change, Context, derive_status, failed, resume, skip_dependents
 from executions.engine.transitions.planner import in_order
 from workflows.definitions.definition import ClarificationPolicy, OnDeadline
 
@@ -45,7 +45,7 @@ def ask(
         on_deadline=None if policy is None or seconds is None else policy.on_deadline,
     )
     execution = with_moments(execution.with_step(replace(step, rounds=(*step.rounds, asked))))
-    return settle(Change(execution=execution, events=(needed(step_id, asked),)), context)
+    return derive_status(Change(execution=execution, events=(needed(step_id, asked),)), context)
 
 
 def needed(step_id: str, asked: ClarificationRound) -> ClarificationNeeded:
@@ -74,7 +74,7 @@ def answer(
         raise NotWaiting(f"Step {step_id} does not wait for these answers.", status=step.status)
     checked = check_answers(asked.questions, answers)
     change = _closed(Change(execution=execution), step_id, checked, by=answered_by, context=context)
-    return settle(go_on(change, context), context)
+    return derive_status(resume(change, context), context)
 
 
 def is_answered_so(step: Step, answers: Mapping[str, JsonValue]) -> bool:
@@ -101,7 +101,7 @@ def expire(execution: Execution, *, context: Context) -> Change:
     for step_id in [step.step_id for step in sorted(overdue, key=in_order)]:
         if _is_overdue(change.execution.steps[step_id], context):  # else it was left out with another
             change = _expired(change, step_id, context)
-    return settle(go_on(change, context), context)
+    return derive_status(resume(change, context), context)
 
 
 def _is_overdue(step: Step, context: Context) -> bool:
@@ -123,7 +123,7 @@ def _expired(change: Change, step_id: str, context: Context) -> Change:
             message += f" {len(error.errors)} of them have no default and need an answer."
     failure = Failure(code=FailureCode.QUESTION_EXPIRED, message=message)
     change = failed(change, step_id, failure, context=context)
-    return leave_out(change, step_id, context=context) if step.may_fail else change
+    return skip_dependents(change, step_id, context=context) if step.may_fail else change
 
 
 def _addressed(rounds: Sequence[ClarificationRound], answers: Mapping[str, JsonValue]) -> ClarificationRound | None:

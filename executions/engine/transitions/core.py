@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 
-from executions.engine.domain.budget_usage import NOTHING_SPENT, Spent
+from executions.engine.domain.budget_usage import NOTHING_SPENT, BudgetUsage
 from executions.engine.domain.calls import Call, CallKey, Totals
 from executions.engine.domain.copying import replace
 from executions.engine.domain.errors import FieldError
@@ -37,7 +37,7 @@ from executions.engine.domain.execution import (
     transition,
 )
 from executions.engine.domain.states import ENDED, UNFINISHED, WORKING, ExecutionStatus, StepStatus, WaitingOn
-from executions.engine.transitions.planner import dependents, goes_on, in_order
+from executions.engine.transitions.planner import dependents, has_ready_steps, in_order
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +51,7 @@ class Context:
     replied: Callable[[CallKey], bool] = field(default=lambda _: False)  # whether one of its calls has its reply
     #: The request hash of a call that is to be announced, and has its reply already; None: it has none.
     bought: Callable[[CallKey], str | None] = field(default=lambda _: None)
-    spent: Callable[[], Spent] = field(default=lambda: NOTHING_SPENT)  # of its budget, what is reserved included
+    spent: Callable[[], BudgetUsage] = field(default=lambda: NOTHING_SPENT)  # of its budget, what is reserved included
     scope_room: Callable[[], Decimal | None] = field(default=lambda: None)  # US dollars; None: no limit
 
 
@@ -129,7 +129,7 @@ def complete_step(execution: Execution, step_id: str, *, context: Context, docum
         usage=spent.usage,
         cost_usd=money(spent.cost_usd),
     )
-    return settle(Change(execution=execution.with_moved(step, now=context.now), events=(event,)), context)
+    return derive_status(Change(execution=execution.with_moved(step, now=context.now), events=(event,)), context)
 
 
 def fail_step(
@@ -149,11 +149,13 @@ def fail_step(
     """
     change = failed(Change(execution=execution), step_id, failure, context=context, violations=violations)
     if change.execution.steps[step_id].may_fail:
-        change = leave_out(change, step_id, context=context)
-    return settle(change, context)
+        change = skip_dependents(change, step_id, context=context)
+    return derive_status(change, context)
 
 
-def give_up(execution: Execution, step_id: str, failure: Failure, *, model: str = "", context: Context) -> Change:
+def fail_unstarted(
+    execution: Execution, step_id: str, failure: Failure, *, model: str = "", context: Context
+) -> Change:
     """End a step as `fail_step` does, be it at work or only ready: then it begins with that, and asks no `model`.
 
     Raises:
@@ -192,7 +194,7 @@ def skip_step(execution: Execution, step_id: str, *, reason: str, context: Conte
         IllegalTransition: the step has begun, or the execution has ended.
     """
     change = _skip(Change(execution=execution, events=()), [execution.steps[step_id]], reason=reason, context=context)
-    return settle(leave_out(change, step_id, context=context), context)
+    return derive_status(skip_dependents(change, step_id, context=context), context)
 
 
 def cancel(execution: Execution, *, context: Context) -> Change:
@@ -209,7 +211,7 @@ def cancel(execution: Execution, *, context: Context) -> Change:
     return Change(execution=cancelled, events=tuple(events), discard_pending_calls=True)
 
 
-def go_on(change: Change, context: Context) -> Change:
+def resume(change: Change, context: Context) -> Change:
     """Return the change with the execution running, if it waited: someone has acted, or a moment has come."""
     if change.execution.status is not ExecutionStatus.WAITING:
         return change
@@ -217,7 +219,7 @@ def go_on(change: Change, context: Context) -> Change:
     return replace(change, execution=execution, events=(*change.events, ExecutionResumed()))
 
 
-def settle(change: Change, context: Context) -> Change:
+def derive_status(change: Change, context: Context) -> Change:
     """Return the change with the execution's status as it follows from its steps, once none is at work any more."""
     execution = change.execution
     statuses = {step.status for step in execution.steps.values()}
@@ -225,7 +227,7 @@ def settle(change: Change, context: Context) -> Change:
         return change
     if StepStatus.FAILED in statuses and execution.is_failing:
         return _fail(change, context)
-    if goes_on(execution):
+    if has_ready_steps(execution):
         return change
     if StepStatus.WAITING in statuses:
         if not change.held and any(step.short_of for step in execution.steps.values()):
@@ -264,7 +266,7 @@ def end_in_failure(change: Change, failure: Failure, *, reason: str, context: Co
     return replace(change, execution=execution, events=(*change.events, _complete_event(execution, context)))
 
 
-def leave_out(change: Change, step_id: str, *, context: Context) -> Change:
+def skip_dependents(change: Change, step_id: str, *, context: Context) -> Change:
     """Return the change with what depends on a failed or skipped step skipped as well.
 
     One that is at work has begun with an earlier version of the document, and ends by itself.
@@ -297,6 +299,6 @@ def _in_order(execution: Execution) -> list[Step]:
     return sorted(execution.steps.values(), key=in_order)
 
 
-def is_settled(execution: Execution) -> bool:
+def is_idle(execution: Execution) -> bool:
     """Whether a runner has nothing left to do in it."""
     return execution.status in ENDED or execution.status is ExecutionStatus.WAITING

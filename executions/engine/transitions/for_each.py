@@ -125,10 +125,10 @@ class Collections:
 
     def _item(self, step: Step) -> tuple[tuple[str, str], str]:
         """Return the collection and the key of the item that a step is about, or about a part of."""
-        return self._definition.chains[step.slug][self._depth], step.keys[self._depth]
+        return self._definition.for_each_chain[step.slug][self._depth], step.keys[self._depth]
 
     def _instances(self, execution: Execution, content: Mapping[str, JsonValue]) -> Iterator[Step]:
-        producer, chains = execution.steps[self._step_id], self._definition.chains
+        producer, chains = execution.steps[self._step_id], self._definition.for_each_chain
         unit = _WIDTH ** (MAX_DEPTH - 1 - self._depth)
         for template, over in self._steps:
             plain = new_step(self._definition, template, scope=execution.scope)

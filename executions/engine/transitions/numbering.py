@@ -10,7 +10,7 @@ from executions.engine.domain.execution import Execution, with_moments
 from executions.engine.transitions.core import Change
 
 
-def stamp(change: Change, *, current: Execution, now: datetime) -> tuple[Execution, tuple[ProgressEvent, ...]]:
+def number_events(change: Change, *, current: Execution, now: datetime) -> tuple[Execution, tuple[ProgressEvent, ...]]:
     """Return a change as it is stored over `current`: the version counted up, its events numbered after the last."""
     first = current.last_sequence + 1
     events = tuple(

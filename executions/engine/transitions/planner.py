@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from executions.engine.domain.dry_run import Script
+from executions.engine.domain.dry_run import DryRunScript
 from executions.engine.domain.execution import Brief, Execution, ScopeRef, Step, child_scope
 from executions.engine.domain.states import StepStatus
 from workflows.definitions.definition import StepDefinition, WorkflowDefinition
@@ -64,7 +64,7 @@ def ready_steps(execution: Execution, *, once_done: str | None = None) -> tuple[
     return tuple(sorted(_ready(execution, once_done), key=in_order))
 
 
-def goes_on(execution: Execution) -> bool:
+def has_ready_steps(execution: Execution) -> bool:
     """Whether there is a step that can start now."""
     return bool(_ready(execution))
 
@@ -93,7 +93,7 @@ def new_execution(
     workflow_version: int,
     scope: ScopeRef,
     brief: Brief | None,
-    script: Script | None = None,
+    script: DryRunScript | None = None,
     now: datetime,
 ) -> Execution:
     """Return a fresh execution of a workflow, nothing of it begun.

@@ -12,7 +12,7 @@ from executions.engine.domain.execution import Execution, Step, step_transition,
 from executions.engine.domain.states import ExecutionStatus, StepStatus, WaitingOn
 from executions.engine.transitions import acceptance
 from executions.engine.transitions.clarification import needed
-from executions.engine.transitions.core import Change, Context, settle
+from executions.engine.transitions.core import Change, Context, derive_status
 from executions.engine.transitions.planner import dependents
 
 _LEFT_OVER = frozenset({StepStatus.FAILED, StepStatus.CANCELLED, StepStatus.SKIPPED})
@@ -50,7 +50,7 @@ def retry(
             events.append(needed(step_id, step.open_round))
         elif step.waits_for is WaitingOn.ACCEPTANCE and step.document_id is not None:
             events.append(acceptance.needed(step, title=titles[step.document_id]))
-    return settle(Change(execution=with_moments(execution), events=tuple(events)), context)
+    return derive_status(Change(execution=with_moments(execution), events=tuple(events)), context)
 
 
 def undecided(step: Step) -> bool:

@@ -20,8 +20,8 @@ from executions.engine.prompting.documents import output_of
 from executions.engine.prompting.json_text import pretty
 from executions.engine.prompting.prompts import (
     FOUND_BY_REVIEW,
-    Given,
-    Rejected,
+    PromptInputs,
+    RejectedOutput,
     as_data,
     hashed,
     materials_of,
@@ -130,9 +130,9 @@ def build_review(
     step: StepDefinition,
     policy: ReviewPolicy,
     model: str,
-    given: Given,
+    given: PromptInputs,
     candidate: Candidate,
-    rejected: Rejected | None,
+    rejected: RejectedOutput | None,
     condensed: bool = False,
 ) -> ModelRequest:
     """Return the request of one review.
@@ -165,7 +165,7 @@ def build_review(
     )
 
 
-def _prompt(step: StepDefinition, read: Sequence[str], *, candidate: Candidate, rejected: Rejected | None) -> str:
+def _prompt(step: StepDefinition, read: Sequence[str], *, candidate: Candidate, rejected: RejectedOutput | None) -> str:
     text = pretty(candidate.content)
     parts = [*read, f"# Task: {step.name}\n\n{step.task}"]
     parts.append(f"# What was written\n\n{as_data(Material(kind='output', name=step.produces, text=text))}")
@@ -174,7 +174,7 @@ def _prompt(step: StepDefinition, read: Sequence[str], *, candidate: Candidate, 
     return "\n\n".join(parts)
 
 
-def review_of(call: Call) -> Judgement | Rejected | Unusable:
+def review_of(call: Call) -> Judgement | RejectedOutput | Unusable:
     """Return what a reviewer has replied: a verdict, what keeps it from being one, or why asking again is no use."""
     if call.reply is None:
         raise ValueError("a review is judged by its reply")
@@ -183,7 +183,7 @@ def review_of(call: Call) -> Judgement | Rejected | Unusable:
         case ValidDocument(content=content):
             return _judgement(call, _Judged.model_validate(content))
         case Violations(errors=errors):
-            return Rejected(output=output_of(call.reply), violations=errors)
+            return RejectedOutput(output=output_of(call.reply), violations=errors)
         case Unusable():
             return outcome
         case Questions():
@@ -191,10 +191,10 @@ def review_of(call: Call) -> Judgement | Rejected | Unusable:
     assert_never(outcome)
 
 
-def _judgement(call: Call, judged: _Judged) -> Judgement | Rejected:
+def _judgement(call: Call, judged: _Judged) -> Judgement | RejectedOutput:
     if judged.verdict is ReviewVerdict.NEEDS_REVISION and not judged.findings:
         lacking = FieldError(pointer="/findings", code="lacking", detail="Say what has to change.")
-        return Rejected(output=output_of(call.reply), violations=(lacking,))
+        return RejectedOutput(output=output_of(call.reply), violations=(lacking,))
     findings = tuple(
         FieldError(pointer=each.pointer, code=FOUND_BY_REVIEW, detail=each.detail) for each in judged.findings
     )

@@ -98,19 +98,19 @@ def _sentence_in(body: object, levels: int = 6) -> str:
     return next(filter(None, (_sentence_in(body.get(name), levels - 1) for name in _SENTENCES)), "")
 
 
-def late(model: str, seconds: float) -> ModelError:
+def timeout_error(model: str, seconds: float) -> ModelError:
     """Return the failure of a call that was given up after so many seconds."""
     message = f"{model} did not answer within {seconds} s."
     return ModelError(FailureCode.TIMED_OUT, message, transient=True, cut_off=True)
 
 
-def silent(model: str, seconds: float) -> ModelError:
+def first_token_timeout(model: str, seconds: float) -> ModelError:
     """Return the failure of a call whose answer has not even begun after so many seconds."""
     message = f"{model} did not begin to answer within {seconds:g} s (MODEL_FIRST_TOKEN_SECONDS)."
     return ModelError(FailureCode.TIMED_OUT, message, transient=True, cut_off=True)
 
 
-def gibberish(model: str, error: Exception) -> ModelError:
+def unreadable_reply(model: str, error: Exception) -> ModelError:
     """Return the failure of a call whose answer cannot be read. What came instead is shown, with its type."""
     transcript = current()
     said = transcript.failure
@@ -122,10 +122,10 @@ def gibberish(model: str, error: Exception) -> ModelError:
     return ModelError(FailureCode.PROVIDER_UNAVAILABLE, message, transient=True, cut_off=True)
 
 
-def broken_off(model: str) -> ModelError:
+def truncated_stream(model: str) -> ModelError:
     """Return the failure of a call whose answer stopped without an end: nobody knows what is missing."""
     if current().failure is not None:  # it has said why
-        return gibberish(model, EOFError())
+        return unreadable_reply(model, EOFError())
     message = f"{model} broke off in the middle of its answer."
     return ModelError(FailureCode.PROVIDER_UNAVAILABLE, message, transient=True, cut_off=True)
 
@@ -143,7 +143,7 @@ def failure_of(model: str, error: exceptions.ModelAPIError) -> ModelError:
         code, advice = permanent
         return ModelError(code, f"{_message(model, error)} {advice}", cut_off=error.in_stream)
     if not isinstance(error, exceptions.ModelHTTPError):
-        return gibberish(model, error)
+        return unreadable_reply(model, error)
     return ModelError(
         FailureCode.PROVIDER_UNAVAILABLE,
         _message(model, error),

@@ -34,7 +34,7 @@ from executions.engine.domain.calls import FinishReason, ModelReply, ModelReques
 from executions.engine.domain.errors import ModelError
 from executions.engine.domain.retries import sentence
 from executions.engine.domain.states import FailureCode
-from executions.engine.ports import Heard
+from executions.engine.ports import OnText
 from executions.llm.known_providers import is_known
 from executions.llm.lazy_import import loaded
 from executions.llm.pydantic_ai import failures, refusals, transport
@@ -67,7 +67,7 @@ class ProviderModel:
         self._options = options
         self._extras = Extras()
 
-    async def complete(self, request: ModelRequest, heard: Heard) -> ModelReply:
+    async def complete(self, request: ModelRequest, heard: OnText) -> ModelReply:
         """Return the reply, with usage and cost; `heard` gets its text while it arrives, when it is streamed.
 
         Raises:
@@ -81,7 +81,7 @@ class ProviderModel:
             async with asyncio.timeout(request.timeout_seconds):
                 response = await self._response(model, request, heard)
         except TimeoutError as error:
-            raise failures.late(request.model, request.timeout_seconds) from error
+            raise failures.timeout_error(request.model, request.timeout_seconds) from error
         except exceptions.ContentFilterError as error:
             raise ModelError(FailureCode.MODEL_REFUSED, failures.shown(error)) from error
         except exceptions.ModelAPIError as error:
@@ -93,7 +93,7 @@ class ProviderModel:
         latency_ms = round((time.monotonic() - began) * 1000)
         return _reply(request, response, current(), asked_at=asked_at, latency_ms=latency_ms)
 
-    async def _response(self, model: Model, request: ModelRequest, heard: Heard) -> ModelResponse:
+    async def _response(self, model: Model, request: ModelRequest, heard: OnText) -> ModelResponse:
         while True:
             known = self._extras.refused(request.model)
             begin()  # what came with a refused request says nothing of the next one
@@ -104,7 +104,7 @@ class ProviderModel:
                 if self._extras.refused(request.model) == known:
                     raise  # otherwise it is asked without what was refused, which has cost nothing
 
-    async def _asked(self, model: Model, request: ModelRequest, heard: Heard) -> ModelResponse:
+    async def _asked(self, model: Model, request: ModelRequest, heard: OnText) -> ModelResponse:
         output = output_of(request, model, wanted=self._options.output)
         said: list[ModelMessage] = [messages(request, output)]
         settings, wanted = self._settings(request, model), parameters(request, output)
@@ -119,7 +119,7 @@ class ProviderModel:
                         heard(text)
                 response = stream.get()
         if not has_ended(response):
-            raise failures.broken_off(request.model)
+            raise failures.truncated_stream(request.model)
         return response
 
     @asynccontextmanager
@@ -131,7 +131,7 @@ class ProviderModel:
         except TimeoutError as error:
             if not silence.expired():
                 raise  # the whole call's time is up
-            raise failures.silent(request.model, self._options.first_token_seconds) from error
+            raise failures.first_token_timeout(request.model, self._options.first_token_seconds) from error
 
     def _settings(self, request: ModelRequest, model: Model) -> ModelSettings:
         whole = float(request.timeout_seconds)
@@ -156,7 +156,7 @@ def _readable(model: str) -> Iterator[None]:
     except (exceptions.UnexpectedModelBehavior, *_UNREADABLE) as error:
         if isinstance(error, exceptions.ContentFilterError):
             raise
-        raise failures.gibberish(model, error) from error
+        raise failures.unreadable_reply(model, error) from error
 
 
 def _text(event: ModelResponseStreamEvent) -> str:

@@ -18,7 +18,7 @@ from executions.engine.domain.calls import VERDICT, FinishReason, ModelReply, Mo
 from executions.engine.domain.dry_run import TRANSIENT
 from executions.engine.domain.errors import ModelError
 from executions.engine.domain.states import FailureCode
-from executions.engine.ports import Heard
+from executions.engine.ports import OnText
 from executions.engine.prompting.prompts import CHARACTERS_PER_TOKEN
 from executions.engine.prompting.replies import ASK_CLARIFICATION, SUBMIT_DOCUMENT
 from executions.engine.transitions.reviews import ReviewVerdict
@@ -44,7 +44,7 @@ class RehearsalModel:
     def __init__(self, *, latency_seconds: float) -> None:
         self._latency_seconds = latency_seconds
 
-    async def complete(self, request: ModelRequest, heard: Heard) -> ModelReply:
+    async def complete(self, request: ModelRequest, heard: OnText) -> ModelReply:
         """Return a document, questions, or a refusal that says what it cannot write; the same request gets the same.
 
         What takes time is told piece by piece meanwhile.
@@ -81,7 +81,7 @@ class RehearsalModel:
         scripted = None if request.script is None else request.script.latency_seconds
         return self._latency_seconds if scripted is None else scripted
 
-    async def _write(self, text: str, heard: Heard, *, seconds: float) -> None:
+    async def _write(self, text: str, heard: OnText, *, seconds: float) -> None:
         """Write the text within the model's time, at an even pace; who was asleep meanwhile catches up."""
         pieces = max(1, min(len(text), round(seconds / _PAUSE_SECONDS)))
         clock = asyncio.get_running_loop().time

@@ -10,9 +10,9 @@ from uuid import UUID
 
 from documents import repository as documents
 from executions.engine.domain.execution import Execution
-from executions.engine.transitions.core import is_settled
-from executions.persistence.call_ledger import Book
-from executions.persistence.journal.decisions import Item, execution_of, scope_of
+from executions.engine.transitions.core import is_idle
+from executions.persistence.call_ledger import CallsByStep
+from executions.persistence.journal.decisions import Command, execution_of, scope_of
 
 KNOWN_EXECUTIONS = 4096  # remembered at most, and as many scopes
 MOST_STEPS = 100  # of one execution; what has more is cheaper to look at under locks than to remember
@@ -22,15 +22,15 @@ Heads = dict[str, documents.Head]  # of all documents of a scope, by type
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Known:
+class CachedExecution:
     """An execution, and all its calls as they were with that version; None: they were not looked up."""
 
     execution: Execution
-    book: Book | None
+    book: CallsByStep | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Lacking:
+class Misses:
     """What is to be looked up."""
 
     executions: frozenset[UUID]
@@ -38,18 +38,18 @@ class Lacking:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class Loaded:
     """What was looked up."""
 
-    known: Sequence[Known]
+    known: Sequence[CachedExecution]
     heads: Mapping[UUID, Heads]
 
 
-class Memory:
+class SnapshotCache:
     """Executions with their calls, and documents of their scopes. What it says may be out of date: versions tell."""
 
     def __init__(self) -> None:
-        self._known: OrderedDict[UUID, Known] = OrderedDict()
+        self._known: OrderedDict[UUID, CachedExecution] = OrderedDict()
         self._heads: OrderedDict[UUID, Heads] = OrderedDict()
         self._doubted: dict[UUID, Heads] = {}  # that something was refused for, perhaps
         self._contended: dict[UUID, float] = {}  # scopes that others write documents in, until when
@@ -63,16 +63,16 @@ class Memory:
         """Return those executions that are remembered."""
         return {each: known.execution for each in execution_ids if (known := self._known.get(each)) is not None}
 
-    def books(self, execution_ids: Iterable[UUID]) -> dict[UUID, Book]:
+    def books(self, execution_ids: Iterable[UUID]) -> dict[UUID, CallsByStep]:
         """Return the calls of those executions whose calls are all remembered."""
         found = ((each, self._known.get(each)) for each in execution_ids)
         return {each: known.book for each, known in found if known is not None and known.book is not None}
 
-    def remember(self, execution: Execution, book: Book | None) -> None:
+    def remember(self, execution: Execution, book: CallsByStep | None) -> None:
         """Remember an execution as it is now. What waits or has ended costs nothing."""
         self._known.pop(execution.id, None)
-        if not is_settled(execution):
-            self._known[execution.id] = Known(execution=execution, book=book)
+        if not is_idle(execution):
+            self._known[execution.id] = CachedExecution(execution=execution, book=book)
         while len(self._known) > KNOWN_EXECUTIONS:
             self._known.popitem(last=False)
 
@@ -88,7 +88,7 @@ class Memory:
         """Whether an execution is always left to locks."""
         return execution.scope.id in self._limited or len(execution.steps) > MOST_STEPS
 
-    def knows(self, item: Item) -> bool:
+    def knows(self, item: Command) -> bool:
         """Whether there is nothing to look up before the item is decided, or left to locks."""
         scope_id = scope_of(item)
         if scope_id is not None and self.is_contended(scope_id):
@@ -100,16 +100,16 @@ class Memory:
             known.book is not None and (scope_id is None or scope_id in self._heads)
         )
 
-    def lacking(self, items: Sequence[Item]) -> Lacking:
+    def lacking(self, items: Sequence[Command]) -> Misses:
         """Return what is not remembered of what the items are about."""
         wanted = frozenset(map(execution_of, items))
         scopes = {each for each in map(scope_of, items) if each is not None}
-        return Lacking(
+        return Misses(
             executions=wanted - self.books(wanted).keys(),
             scopes=frozenset(each for each in scopes if each not in self._heads),
         )
 
-    def learn(self, found: Found) -> None:
+    def put(self, found: Loaded) -> None:
         """Remember what was lacking; what has become known meanwhile is newer."""
         for each in found.known:
             known = self._known.get(each.execution.id)
@@ -120,7 +120,7 @@ class Memory:
         while len(self._heads) > KNOWN_EXECUTIONS:
             self._heads.popitem(last=False)
 
-    def forget(self, items: Iterable[Item]) -> None:
+    def forget(self, items: Iterable[Command]) -> None:
         """Remember nothing of what the items are about."""
         for item in items:
             self._known.pop(execution_of(item), None)
@@ -132,12 +132,12 @@ class Memory:
         for remembered in (self._known, self._heads, self._doubted, self._contended):
             remembered.clear()
 
-    def doubt(self, items: Sequence[Item]) -> None:
+    def doubt(self, items: Sequence[Command]) -> None:
         """Remember nothing of what the items are about, as something of it was out of date; `judge` hears what."""
         self._doubted |= self.heads(each for each in map(scope_of, items) if each is not None)
         self.forget(items)
 
-    def judge(self, heads: Mapping[documents.Key, documents.Head]) -> None:
+    def detect_contention(self, heads: Mapping[documents.Key, documents.Head]) -> None:
         """See from heads as they are whether somebody else writes documents in a scope.
 
         There it is not tried for a while without locks: it would have to be done twice each time.

@@ -27,7 +27,7 @@ from common.database.parameters import direct_parameters
 from common.database.server import look, server
 from common.sockets import is_ready
 from executions.db_threads import in_thread
-from executions.engine.domain.errors import Unavailable
+from executions.engine.domain.errors import DatabaseUnavailable
 
 #: The planner does not know how few rows a JSON array holds: what is written is found by key, and so by index. That is
 #: the plan for whatever parameters; to look for a better one takes longer than to carry it out.
@@ -48,7 +48,7 @@ MOST_PREPARED = 200  # statements; then they are prepared anew
 Row = tuple[Any, ...]
 
 
-class Line:
+class PipelineConnection:
     """A connection that is made when it is needed, and made anew once it is lost. Whoever uses it uses it alone."""
 
     def __init__(self) -> None:
@@ -72,7 +72,7 @@ class Line:
         async with self._connected() as connection:
             name = self._prepared.get(statement) or await self._prepare(connection.pgconn, statement)
             if server_changes not in {None, server.changes}:
-                raise Unavailable("The database is another server than before.")
+                raise DatabaseUnavailable("The database is another server than before.")
             connection.pgconn.send_query_prepared(name, parameters)
             connection.pgconn.flush()
 
@@ -84,13 +84,13 @@ class Line:
             psycopg.Error: the server refuses; nothing was stored.
         """
         if self._connection is None or self._connection.closed:
-            raise Unavailable("The connection was lost.")
+            raise DatabaseUnavailable("The connection was lost.")
         async with self._connected() as connection:
             results = await _results(connection.pgconn)
             _raise(results)
             if not results:
                 self.close()
-                raise Unavailable("Nothing was under way.")
+                raise DatabaseUnavailable("Nothing was under way.")
 
     async def fetch_all(self, questions: Sequence[tuple[str, Sequence[bytes]]]) -> list[list[Row]]:
         """Return the rows that each statement finds. They are sent together, and waited for once.
@@ -145,7 +145,7 @@ class Line:
         except psycopg.Error as error:
             if connection.closed or trouble_of(error) in {Trouble.AWAY, Trouble.READ_ONLY}:
                 self.close()
-                raise Unavailable("The database cannot be used now.") from error
+                raise DatabaseUnavailable("The database cannot be used now.") from error
             raise  # of what the server says, some errors are operational, too
         except BaseException:
             self.close()  # cancelled, above all: what it would answer to the next one belongs to this one
@@ -236,13 +236,13 @@ def _connect() -> psycopg.Connection[Any]:
             made.execute(f"SET {name} = {value}")
         look(made)
     except psycopg.OperationalError as error:
-        raise Unavailable("The database cannot be reached.") from error
+        raise DatabaseUnavailable("The database cannot be reached.") from error
     made.pgconn.nonblocking = 1
     return made
 
 
 #: Of this process: the one that the journal writes over, and the one that it reads over meanwhile.
-writing, reading = Line(), Line()
+writing, reading = PipelineConnection(), PipelineConnection()
 for _line in (writing, reading):
     atexit.register(_line.close)
     os.register_at_fork(after_in_child=_line.forget)

@@ -12,32 +12,32 @@ from common.database import bulk
 from documents import repository as documents
 from executions.engine.domain.calls import Call
 from executions.engine.domain.copying import replace
-from executions.engine.domain.errors import NotFound, Superseded
+from executions.engine.domain.errors import NotFound, StaleFencingToken
 from executions.engine.domain.events import ProgressEvent
 from executions.engine.domain.execution import Document, Execution
 from executions.engine.domain.states import CallStatus
 from executions.engine.ports import Transition, is_superseded
 from executions.engine.transitions.core import Change, Context
-from executions.engine.transitions.numbering import stamp
+from executions.engine.transitions.numbering import number_events
 from executions.persistence import event_log, repositories
-from executions.persistence.call_ledger import Page
+from executions.persistence.call_ledger import CallUnitOfWork
 
-Item = Transition | Call  # a call alone: what became of it is booked apart from any decision
+Command = Transition | Call  # a call alone: what became of it is booked apart from any decision
 Outcome = Execution | Exception
 
 
-class Decisions:
+class DecisionBatch:
     """Decides items in the order in which they come, on the values that were looked at before."""
 
     def __init__(
         self,
         before: Mapping[UUID, Execution],
         *,
-        page: Page,
+        page: CallUnitOfWork,
         heads: Mapping[documents.Key, documents.Head],
         now: datetime,
         scope_budgets: Mapping[UUID, Decimal] | None = None,
-        lost: Collection[Item] = (),
+        lost: Collection[Command] = (),
     ) -> None:
         """Begin with what there is.
 
@@ -59,9 +59,9 @@ class Decisions:
         self._now = now
         self._scope_budgets = scope_budgets or {}  # US dollars a month
         self._lost = {id(each) for each in lost}
-        self.known_by_calls: list[Item] = []  # what did something to calls: it is known by them that it was stored
+        self.known_by_calls: list[Command] = []  # what did something to calls: it is known by them that it was stored
 
-    def decide(self, item: Item) -> Execution:
+    def decide(self, item: Command) -> Execution:
         """Return the execution as the item leaves it.
 
         Raises:
@@ -92,7 +92,7 @@ class Decisions:
         """Yield the writes of executions and steps, of documents, whose schemas are stored, of events and of calls."""
         yield from repositories.replaced(self.pairs)
         yield from documents.versions([repositories.stored_document(each) for each in self.documents])
-        yield from event_log.lines(self.events)
+        yield from event_log.insert_writes(self.events)
         yield from self.page.writes(self.after)
 
     @contextmanager
@@ -100,13 +100,13 @@ class Decisions:
         try:
             yield
         except Exception:
-            self.page.drop()
+            self.page.rollback_pending()
             raise
-        self.page.keep()
+        self.page.commit_pending()
 
     def _decide(self, item: Transition, current: Execution) -> Execution:
         if is_superseded(item, current):
-            raise Superseded(current.id, epoch=item.epoch)  # whoever took over may have announced the same calls
+            raise StaleFencingToken(current.id, epoch=item.epoch)  # whoever took over may have announced the same calls
         if self._was_stored(item):
             return current  # and the connection was lost before we were told
         for call in item.calls:
@@ -147,7 +147,7 @@ class Decisions:
         return self._scope_budgets[scope_id] - self.page.scope_spent(scope_id, mine, now=self._now)
 
     def _accept(self, change: Change, current: Execution, placed: Document | None) -> Execution:
-        stored, events = stamp(change, current=current, now=self._now)
+        stored, events = number_events(change, current=current, now=self._now)
         self.after[current.id] = stored
         self.events += events
         if placed is not None:
@@ -158,16 +158,16 @@ class Decisions:
         return stored
 
 
-def papers_of(items: Iterable[Item]) -> list[Document]:
+def documents_of(items: Iterable[Command]) -> list[Document]:
     """Return the documents that items hand in."""
     return [each.document for each in items if isinstance(each, Transition) and each.document is not None]
 
 
-def scope_of(item: Item) -> UUID | None:
+def scope_of(item: Command) -> UUID | None:
     """Return the id of the scope that an item hands in a document to, if it does."""
     return item.document.scope_id if isinstance(item, Transition) and item.document is not None else None
 
 
-def execution_of(item: Item) -> UUID:
+def execution_of(item: Command) -> UUID:
     """Return the id of the execution that an item is about."""
     return item.key.execution_id if isinstance(item, Call) else item.execution_id

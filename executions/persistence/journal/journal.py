@@ -18,20 +18,20 @@ from django.db import transaction
 from common.database import bulk
 from common.database.errors import Trouble, trouble_of
 from common.database.server import database_now, server
-from executions.db_threads import in_journal_thread, in_thread, outage_waits
+from executions.db_threads import backoff_delays, in_journal_thread, in_thread
 from executions.engine.domain.calls import Call
 from executions.engine.domain.copying import replace
-from executions.engine.domain.errors import Unavailable
+from executions.engine.domain.errors import DatabaseUnavailable
 from executions.engine.domain.execution import Execution
 from executions.engine.ports import Transition
 from executions.engine.transitions.core import Change
-from executions.engine.transitions.numbering import stamp
+from executions.engine.transitions.numbering import number_events
 from executions.persistence import event_log, repositories
 from executions.persistence.journal import connection, optimistic
-from executions.persistence.journal.cache import Memory
-from executions.persistence.journal.decisions import Item, Outcome, execution_of
+from executions.persistence.journal.cache import SnapshotCache
+from executions.persistence.journal.decisions import Command, Outcome, execution_of
 from executions.persistence.journal.locked_batch import Batch
-from executions.persistence.journal.pending import Group, Waiting
+from executions.persistence.journal.pending import CommitBatch, PendingCommit
 from executions.persistence.notifier import announce
 from telemetry.budgets import scope_budgets
 
@@ -44,16 +44,19 @@ class PostgresJournal:
     """Stores the transitions of all runners of this process. One task writes; each runner waits for its own."""
 
     def __init__(
-        self, *, writing: connection.Line = connection.writing, reading: connection.Line = connection.reading
+        self,
+        *,
+        writing: connection.PipelineConnection = connection.writing,
+        reading: connection.PipelineConnection = connection.reading,
     ) -> None:
         """Begin with nothing remembered; write over one connection without locks, and read over the other meanwhile."""
         self._writing, self._reading = writing, reading
-        self._queue: list[Waiting] = []
+        self._queue: list[PendingCommit] = []
         self._writer: asyncio.Task[None] | None = None
-        self._memory = Memory()
+        self._memory = SnapshotCache()
         self._server_changes = server.changes  # as they were when something was remembered first
         self._crowd: tuple[int, asyncio.Future[None]] | None = None  # told when as many are queued up
-        self._strangers: list[Waiting] = []  # to be looked up before they can be written
+        self._strangers: list[PendingCommit] = []  # to be looked up before they can be written
         self._reader: asyncio.Task[None] | None = None
 
     async def commit(self, transition: Transition) -> Execution:
@@ -68,9 +71,9 @@ class PostgresJournal:
         """Store what became of a call apart from any decision."""
         await self._submit(call)
 
-    async def _submit(self, item: Item) -> Execution:
+    async def _submit(self, item: Command) -> Execution:
         loop = asyncio.get_running_loop()
-        waiting = Waiting(item, loop.create_future())
+        waiting = PendingCommit(item, loop.create_future())
         self._see_server()
         if self._memory.knows(item):
             self._enqueue(waiting)
@@ -86,7 +89,7 @@ class PostgresJournal:
             self._server_changes = server.changes
             self._memory.forget_all()
 
-    def _enqueue(self, *waiting: Waiting) -> None:
+    def _enqueue(self, *waiting: PendingCommit) -> None:
         loop = asyncio.get_running_loop()
         self._queue += waiting
         if self._crowd is not None and len(self._queue) >= self._crowd[0] and not self._crowd[1].done():
@@ -103,15 +106,15 @@ class PostgresJournal:
                 before, lacking = server.changes, self._memory.lacking([waiting.item for waiting in batch])
                 found = await optimistic.read(lacking, self._memory, self._reading)
                 if server.changes == before:
-                    self._memory.learn(found)
+                    self._memory.put(found)
             except Exception as error:  # noqa: BLE001 - whoever writes under locks meets it again, and tells
                 optimistic.log_reason(error, doing="nothing could be looked up")
             self._enqueue(*batch)
 
     async def _write_all(self) -> None:
         """Write what is queued up: while one batch is under way, the next one is decided."""
-        under_way: Group | None = None
-        following: Group | None = None
+        under_way: CommitBatch | None = None
+        following: CommitBatch | None = None
         try:
             while self._queue or under_way is not None:
                 following = await self._following(under_way)
@@ -128,7 +131,7 @@ class PostgresJournal:
                     group.give_up(error)
             raise
 
-    async def _following(self, under_way: Group | None) -> Group | None:
+    async def _following(self, under_way: CommitBatch | None) -> CommitBatch | None:
         """Decide the next batch: at once if none is under way, else when as many have queued up.
 
         Fewer are enough if they are nearly all that there are besides, or once the server has answered. So two batches
@@ -152,7 +155,7 @@ class PostgresJournal:
         finally:
             self._crowd = None
 
-    def _take(self, under_way: Group | None) -> list[Waiting]:
+    def _take(self, under_way: CommitBatch | None) -> list[PendingCommit]:
         """Take what may be decided already, in the order in which it came; what is about the same has to wait.
 
         If nearly everybody waits, half of them go first: they work while the others are written, and so on in turn.
@@ -160,32 +163,32 @@ class PostgresJournal:
         most = BATCH_SIZE
         if FEW < len(self._queue) >= CROWD * len(self._memory):
             most = len(self._queue) // 2
-        taken: list[Waiting] = []
-        left: list[Waiting] = []
+        taken: list[PendingCommit] = []
+        left: list[PendingCommit] = []
         for waiting in self._queue:
-            free = len(taken) < most and (under_way is None or not under_way.concerns(waiting.item))
+            free = len(taken) < most and (under_way is None or not under_way.conflicts_with(waiting.item))
             (taken if free else left).append(waiting)
         self._queue = left
         return taken
 
-    async def _prepare(self, taken: Sequence[Waiting]) -> Group | None:
+    async def _prepare(self, taken: Sequence[PendingCommit]) -> CommitBatch | None:
         """Decide what needs no locks."""
         if not taken:
             return None
         self._see_server()
-        batch = Group(taken)
+        batch = CommitBatch(taken)
         try:
             limited = scope_budgets.remembered()
             self._memory.know_limited(await in_thread(scope_budgets.look) if limited is None else limited)
             batch.decided = optimistic.decide(batch.items, self._memory, now=database_now())
             if writes := [*batch.decided.writes()]:
-                text, values = bulk.as_one(writes)
+                text, values = bulk.to_single_statement(writes)
                 batch.statement = bulk.numbered(text), [each.encode() for each in values]
         except Exception as error:  # noqa: BLE001 - under locks it is told apart from what is only out of date
             batch.error = error
         return batch
 
-    async def _send(self, batch: Group) -> None:
+    async def _send(self, batch: CommitBatch) -> None:
         if batch.error is None and batch.statement is not None:
             batch.sent = True
             try:
@@ -194,15 +197,15 @@ class PostgresJournal:
             except Exception as error:  # noqa: BLE001 - as above
                 batch.error = error
 
-    async def _conclude(self, batch: Group) -> None:
+    async def _conclude(self, batch: CommitBatch) -> None:
         """Wait until a batch is written, tell those whom it concerns, and write the rest of it under locks."""
         if batch.answer is not None:
             try:
                 await batch.answer
             except Exception as error:  # noqa: BLE001 - as above
                 batch.error = error
-        left: Sequence[Waiting] = batch.waiting
-        lost: list[Item] = []
+        left: Sequence[PendingCommit] = batch.waiting
+        lost: list[Command] = []
         if batch.error is not None or batch.decided is None:
             # Somebody else has changed a row, or something in it is wrong.
             optimistic.log_reason(batch.error, doing="decided again under locks")
@@ -220,7 +223,7 @@ class PostgresJournal:
             left = [waiting for waiting, outcome in told if outcome is None]
         await self._write_left(left, lost)
 
-    async def _write_left(self, left: Sequence[Waiting], lost: list[Item]) -> None:
+    async def _write_left(self, left: Sequence[PendingCommit], lost: list[Command]) -> None:
         try:
             await self._write(left, lost)
         except Exception:  # noqa: BLE001 - it is told to whom it concerns, below
@@ -229,13 +232,13 @@ class PostgresJournal:
             for waiting in left:
                 await self._write_alone(waiting, lost)
 
-    async def _write_alone(self, waiting: Waiting, lost: list[Item]) -> None:
+    async def _write_alone(self, waiting: PendingCommit, lost: list[Command]) -> None:
         try:
             await self._write([waiting], lost)
         except Exception as error:  # noqa: BLE001 - it is told to whoever waits
             waiting.tell(error)
 
-    async def _write(self, left: Sequence[Waiting], lost: list[Item]) -> None:
+    async def _write(self, left: Sequence[PendingCommit], lost: list[Command]) -> None:
         """Commit under locks, however long the database is away.
 
         Args:
@@ -249,21 +252,21 @@ class PostgresJournal:
             return
         batch, outcomes = await self._commit_batch(items := [waiting.item for waiting in left], lost)
         self._memory.forget(items)
-        self._memory.judge(batch.heads)
+        self._memory.detect_contention(batch.heads)
         for waiting, outcome in zip(left, outcomes, strict=True):
             if isinstance(outcome, Execution) and batch.server_changes == server.changes:
                 self._memory.remember(outcome, None)
             waiting.tell(outcome)
 
-    async def _commit_batch(self, items: Sequence[Item], lost: list[Item]) -> tuple[Batch, list[Outcome]]:
+    async def _commit_batch(self, items: Sequence[Command], lost: list[Command]) -> tuple[Batch, list[Outcome]]:
         """Commit a transaction's worth of items; return it, and the outcome of each."""
-        waits, has_forgotten = outage_waits("the journal"), False
+        waits, has_forgotten = backoff_delays("the journal"), False
         while True:
             self._see_server()
             batch = Batch(items, now=database_now(), known=self._memory.executions(map(execution_of, items)), lost=lost)
             try:
                 return batch, await in_journal_thread(batch.commit)
-            except Unavailable:
+            except DatabaseUnavailable:
                 lost += batch.known_by_calls  # whether they were committed is not known
                 await asyncio.sleep(next(waits))
             except Exception as error:
@@ -293,11 +296,11 @@ def apply(change_of: Transition, *, now: datetime) -> Execution:
 def create(change: Change, *, version_id: int | None = None) -> Execution:
     """Store a new execution with its first events; `version_id` is the key of its workflow's version, if known."""
     new = change.execution
-    stored, events = stamp(change, current=replace(new, version=0), now=new.created_at)
+    stored, events = number_events(change, current=replace(new, version=0), now=new.created_at)
     if version_id is None:
         repositories.save(stored)
     else:
         repositories.insert(stored, version_id=version_id)
-    bulk.write_later(event_log.lines(events))
+    bulk.write_later(event_log.insert_writes(events))
     transaction.on_commit(lambda: announce(stored.id))
     return stored

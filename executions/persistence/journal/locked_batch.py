@@ -22,7 +22,7 @@ from executions.engine.domain.execution import Execution
 from executions.engine.domain.states import CallStatus
 from executions.engine.ports import Transition
 from executions.persistence import call_ledger, repositories
-from executions.persistence.journal.decisions import Decisions, Item, Outcome, execution_of, papers_of
+from executions.persistence.journal.decisions import Command, DecisionBatch, Outcome, documents_of, execution_of
 from executions.persistence.notifier import announce
 from telemetry import ledger as recorder
 from telemetry.budgets import scope_budgets
@@ -33,11 +33,11 @@ class Batch:
 
     def __init__(
         self,
-        items: Sequence[Item],
+        items: Sequence[Command],
         *,
         now: datetime,
         known: Mapping[UUID, Execution],
-        lost: Collection[Item] = (),
+        lost: Collection[Command] = (),
     ) -> None:
         """Prepare to store items.
 
@@ -53,7 +53,7 @@ class Batch:
         self._lost = lost
         self.server_changes = server.changes
         self._before: Mapping[UUID, Execution] = {}  # the executions, as they were found
-        self.known_by_calls: Sequence[Item] = ()  # if it was stored, and nobody is told
+        self.known_by_calls: Sequence[Command] = ()  # if it was stored, and nobody is told
         self.heads: Mapping[documents.Key, documents.Head] = {}  # of the documents, as they were found
 
     def commit(self) -> list[Outcome]:
@@ -80,21 +80,21 @@ class Batch:
         self._write(decisions)
         return outcomes
 
-    def _lock(self) -> Decisions:
+    def _lock(self) -> DecisionBatch:
         """Lock the rows, and look up what is decided on; what is known beforehand to be needed is asked for at once."""
         known = self._known if server.changes == self.server_changes else {}  # this connection's may be another
         wanted = {execution_of(item) for item in self._items}
         ask = partial(_Asked, self._items, now=self._now)
-        with bulk.together():
+        with bulk.pipeline():
             bulk.prefer_indexes()
             versions = repositories.lock_rows(wanted)
             asked = ask(known) if wanted <= known.keys() else None
         executions = repositories.locked(versions, known=known)
         if asked is None:
-            with bulk.together():
+            with bulk.pipeline():
                 asked = ask(executions)
         self.heads = asked.heads.value
-        return Decisions(
+        return DecisionBatch(
             executions,
             page=asked.page(),
             heads=self.heads,
@@ -103,10 +103,10 @@ class Batch:
             lost=self._lost,
         )
 
-    def _write(self, decisions: Decisions) -> None:
+    def _write(self, decisions: DecisionBatch) -> None:
         """Have the one statement of all writes travel with the COMMIT."""
         documents.store_schemas(repositories.stored_document(each) for each in decisions.documents)
-        bulk.write_as_one_later([*decisions.writes()])
+        bulk.write_single_statement_later([*decisions.writes()])
         for execution_id in decisions.discarded:
             recorder.discard_pending(execution_id, now=self._now)
         transaction.on_commit(partial(announce, *(stored.id for _, stored in decisions.pairs)))
@@ -115,37 +115,37 @@ class Batch:
 class _Asked:
     """What was asked for about executions whose rows are locked: budgets and heads of documents are locked with it."""
 
-    def __init__(self, items: Sequence[Item], executions: Mapping[UUID, Execution], *, now: datetime) -> None:
+    def __init__(self, items: Sequence[Command], executions: Mapping[UUID, Execution], *, now: datetime) -> None:
         """Ask for what items look at."""
         self._steps = {step for item in items for step in _steps(item, executions)}
-        self._page = call_ledger.Page()
+        self._page = call_ledger.CallUnitOfWork()
         self.budgets = scope_budgets.lock({each.scope.id for each in executions.values()})
         self._calls = recorder.known_of_steps(self._steps)
         for scope_id in _spending_scopes(items, executions):
             self._page.ask_scope(scope_id, now=now)
-        self.heads = documents.lock_heads({(paper.scope_id, paper.type) for paper in papers_of(items)})
+        self.heads = documents.lock_heads({(paper.scope_id, paper.type) for paper in documents_of(items)})
 
-    def page(self) -> call_ledger.Page:
+    def page(self) -> call_ledger.CallUnitOfWork:
         """Return the page with the calls that were found."""
         self._page.take(self._steps, self._calls)
         return self._page
 
 
-def _spending_scopes(items: Sequence[Item], executions: Mapping[UUID, Execution]) -> frozenset[UUID]:
+def _spending_scopes(items: Sequence[Command], executions: Mapping[UUID, Execution]) -> frozenset[UUID]:
     """Return the scopes with a budget in which a call is to start."""
     calls = (call for item in items if isinstance(item, Transition) for call in item.calls)
     starting = {call.key.execution_id for call in calls if call.status is CallStatus.PENDING}
     return scope_budgets.limited_of({executions[each].scope.id for each in starting & executions.keys()})
 
 
-def _outcome(decisions: Decisions, item: Item) -> Outcome:
+def _outcome(decisions: DecisionBatch, item: Command) -> Outcome:
     try:
         return decisions.decide(item)
     except Exception as error:  # noqa: BLE001 - it is the item's own outcome; the others have theirs
         return error
 
 
-def _steps(item: Item, executions: Mapping[UUID, Execution]) -> Iterator[tuple[UUID, str]]:
+def _steps(item: Command, executions: Mapping[UUID, Execution]) -> Iterator[tuple[UUID, str]]:
     """Yield the steps, by execution and step id, whose calls the item looks at: also those that its document starts."""
     for call in (item,) if isinstance(item, Call) else item.calls:
         yield call.key.execution_id, call.key.step_id

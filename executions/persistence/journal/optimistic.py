@@ -23,11 +23,11 @@ from executions.engine.domain.errors import EngineError
 from executions.engine.domain.execution import Document, Execution
 from executions.engine.transitions.core import Change
 from executions.persistence import repositories
-from executions.persistence.call_ledger import Book, Page, as_kept, entry
-from executions.persistence.from_rows import QUESTIONS, assembled
-from executions.persistence.journal.cache import Found, Heads, Known, Lacking, Memory
-from executions.persistence.journal.connection import Line
-from executions.persistence.journal.decisions import Decisions, Item, execution_of, papers_of
+from executions.persistence.call_ledger import CallsByStep, CallUnitOfWork, as_kept, entry
+from executions.persistence.from_rows import QUESTIONS, from_rows
+from executions.persistence.journal.cache import CachedExecution, Heads, Loaded, Misses, SnapshotCache
+from executions.persistence.journal.connection import PipelineConnection
+from executions.persistence.journal.decisions import Command, DecisionBatch, documents_of, execution_of
 from telemetry import ledger
 
 logger = logging.getLogger(__name__)
@@ -60,14 +60,14 @@ def log_reason(why: BaseException | None, *, doing: str) -> None:
         logger.error("%s, because of a bug", doing, exc_info=why)
 
 
-class Decided(Decisions):
+class Decided(DecisionBatch):
     """Decisions on what is remembered alone, which write rows of the usual tables alone."""
 
     def __init__(
         self,
         before: Mapping[UUID, Execution],
         *,
-        page: Page,
+        page: CallUnitOfWork,
         heads: Mapping[documents.Key, documents.Head],
         now: datetime,
         scopes: Collection[UUID],
@@ -77,14 +77,14 @@ class Decided(Decisions):
         self._scopes = scopes
         self.outcomes: list[Execution | None] = []  # of each item, as it leaves its execution; None: it is left
 
-    def decide(self, item: Item) -> Execution:
+    def decide(self, item: Command) -> Execution:
         """Return the execution as the item leaves it."""
         execution_id = execution_of(item)
         if execution_id not in self.before or execution_id not in self.page.books:
             raise _NeedsLocks
         return super().decide(item)
 
-    def remember(self, memory: Memory) -> None:
+    def remember(self, memory: SnapshotCache) -> None:
         """Remember everything as it is now that it is stored."""
         books = self.page.books
         for changed in self.page.changed():
@@ -108,7 +108,7 @@ class Decided(Decisions):
         return super()._accept(change, current, placed)
 
 
-async def read(lacking: Lacking, memory: Memory, line: Line) -> Found:
+async def read(lacking: Misses, memory: SnapshotCache, line: PipelineConnection) -> Loaded:
     """Return what is lacking, as far as it is there; of executions that are left to locks no calls.
 
     Raises:
@@ -116,8 +116,8 @@ async def read(lacking: Lacking, memory: Memory, line: Line) -> Found:
     """
     # The executions first: whatever changes after that changes their version.
     rows = await line.fetch_all([(question, [_ids(lacking.executions)]) for question in QUESTIONS])
-    executions = assembled(*rows)
-    books: dict[UUID, Book] = {each.id: {} for each in executions.values() if not memory.needs_locks(each)}
+    executions = from_rows(*rows)
+    books: dict[UUID, CallsByStep] = {each.id: {} for each in executions.values() if not memory.needs_locks(each)}
     heads: dict[UUID, Heads] = {each: {} for each in lacking.scopes | {executions[each].scope.id for each in books}}
     calls, documents_there = await line.fetch_all(
         [(ledger.OF_EXECUTIONS, [_ids(books)]), (documents.HEADS, [_ids(heads)])]
@@ -126,15 +126,15 @@ async def read(lacking: Lacking, memory: Memory, line: Line) -> Found:
         books[each.call.key.execution_id].setdefault(each.call.key.step_id, {})[each.call.key] = each
     for scope_id, kind, head in documents.heads(documents_there):
         heads[scope_id][kind] = head
-    known = [Known(execution=each, book=books.get(each.id)) for each in executions.values()]
-    return Found(known=known, heads=heads)
+    known = [CachedExecution(execution=each, book=books.get(each.id)) for each in executions.values()]
+    return Loaded(known=known, heads=heads)
 
 
 def _ids(ids: Iterable[UUID]) -> bytes:
     return f"{{{','.join(map(str, ids))}}}".encode()
 
 
-def decide(items: Sequence[Item], memory: Memory, *, now: datetime) -> Decided:
+def decide(items: Sequence[Command], memory: SnapshotCache, *, now: datetime) -> Decided:
     """Return what items come to, by what is remembered.
 
     An item is left if more is needed than is remembered, or if it was refused: what is wrong here may be right on the
@@ -142,14 +142,14 @@ def decide(items: Sequence[Item], memory: Memory, *, now: datetime) -> Decided:
     are the next ones.
     """
     wanted = {execution_of(item) for item in items}
-    papers = papers_of(items)
+    papers = documents_of(items)
     heads = memory.heads({each.scope_id for each in papers if not memory.is_contended(each.scope_id)})
     mine = {
         (paper.scope_id, paper.type): head
         for paper in papers
         if (head := heads.get(paper.scope_id, {}).get(paper.type)) is not None
     }
-    executions, page = memory.executions(wanted), Page(memory.books(wanted))
+    executions, page = memory.executions(wanted), CallUnitOfWork(memory.books(wanted))
     decided = Decided(executions, page=page, heads=mine, now=now, scopes=heads.keys())
     left = {each.id for each in executions.values() if memory.needs_locks(each)}
     for item in items:
@@ -160,7 +160,7 @@ def decide(items: Sequence[Item], memory: Memory, *, now: datetime) -> Decided:
     return decided
 
 
-def _outcome(item: Item, decided: Decided) -> Execution | None:
+def _outcome(item: Command, decided: Decided) -> Execution | None:
     try:
         return decided.decide(item)
     except Exception as error:  # noqa: BLE001 - whoever is asked under locks says it again

@@ -9,15 +9,15 @@ from dataclasses import dataclass
 
 from common.database.server import server
 from executions.engine.domain.execution import Execution
-from executions.persistence.journal.decisions import Item, Outcome, execution_of, scope_of
+from executions.persistence.journal.decisions import Command, Outcome, execution_of, scope_of
 from executions.persistence.journal.optimistic import Decided
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Waiting:
+class PendingCommit:
     """An item, and who waits to hear what came of it."""
 
-    item: Item
+    item: Command
     outcome: asyncio.Future[Execution]
 
     def tell(self, outcome: Outcome) -> None:
@@ -30,10 +30,10 @@ class Waiting:
             self.outcome.set_exception(outcome)
 
 
-class Group:
+class CommitBatch:
     """What is written together without locks: how it was decided, and what became of it."""
 
-    def __init__(self, waiting: Sequence[Waiting]) -> None:
+    def __init__(self, waiting: Sequence[PendingCommit]) -> None:
         self.waiting = waiting
         self.items = [each.item for each in waiting]
         self.decided: Decided | None = None
@@ -46,7 +46,7 @@ class Group:
         self._executions = set(map(execution_of, self.items))
         self._scopes = set(map(scope_of, self.items)) - {None}
 
-    def concerns(self, item: Item) -> bool:
+    def conflicts_with(self, item: Command) -> bool:
         """Whether an item is about an execution, or the documents of a scope, that the group is about."""
         return execution_of(item) in self._executions or scope_of(item) in self._scopes
 

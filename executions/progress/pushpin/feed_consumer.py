@@ -18,11 +18,11 @@ from access.services import sign_ticket
 from access.tickets import Shown, opening, take
 from common.api.requests import Utf8Request
 from common.database.server import database_now
-from executions.engine.domain.errors import EngineError, Unavailable
+from executions.engine.domain.errors import DatabaseUnavailable, EngineError
 from executions.progress import sse
 from executions.progress.authorization import Admission, admit_to_feed
-from executions.progress.consumer import STREAM_HEADERS, Answer, Receive, Send, StreamConsumer, let_in
-from executions.progress.hub import Streams
+from executions.progress.consumer import STREAM_HEADERS, Receive, Send, SseResponse, StreamConsumer, authorize
+from executions.progress.hub import StreamHub
 from executions.progress.pushpin import requests
 from executions.progress.sse import Message
 
@@ -33,13 +33,13 @@ TICKET_ROUND_SECONDS = 60  # clients of one user share tickets, and so the reque
 _SPREAD = 0.618  # of users over that fifth of the maximum age in which streams end, evenly
 
 
-class HeldFeeds:
+class PushpinFeedConsumer:
     """Answers requests that came through Pushpin; all others go to `direct`, and so do those that cannot be held.
 
     These ask for some types of events only, or for more past events than go into one answer.
     """
 
-    def __init__(self, direct: StreamConsumer, *, streams: Streams, request_id: Callable[[str | None], str]) -> None:
+    def __init__(self, direct: StreamConsumer, *, streams: StreamHub, request_id: Callable[[str | None], str]) -> None:
         self._direct = direct
         self._streams = streams
         self._request_id = request_id
@@ -53,10 +53,10 @@ class HeldFeeds:
             return
         request_id = self._request_id(request.headers.get("X-Request-ID"))
         request.request_id = request_id  # type: ignore[attr-defined]
-        answer = Answer(request_id, send)
+        answer = SseResponse(request_id, send)
         wanted = partial(_let_in, request, passed_on.ticket, **scope["url_route"]["kwargs"])
         try:
-            admission, ticket = await let_in(request, wanted)
+            admission, ticket = await authorize(request, wanted)
             limit = LINK_BYTES if passed_on.is_link else BODY_BYTES
             messages, whole = await self._streams.page_of_feed(
                 admission.channel, after=admission.after, limit_bytes=limit
@@ -71,7 +71,7 @@ class HeldFeeds:
         elif whole and len(body) <= BODY_BYTES:
             position = admission.after if admission.is_new else None
             await answer.start(200, (*STREAM_HEADERS, *_headers(request, admission, ticket=ticket, messages=messages)))
-            await answer.end(sse.opening(retry_ms=settings.STREAM_RETRY_MS, position=position) + body)
+            await answer.end(sse.preamble(retry_ms=settings.STREAM_RETRY_MS, position=position) + body)
         else:
             await self._direct(scope, receive, send)
 
@@ -101,7 +101,7 @@ def _headers(
     return requests.hold(admission.channel, after=after, path=quote(request.path), ticket=ticket)
 
 
-async def _catch_up(answer: Answer, body: bytes, headers: list[tuple[str, str]] | tuple[()]) -> None:
+async def _catch_up(answer: SseResponse, body: bytes, headers: list[tuple[str, str]] | tuple[()]) -> None:
     """Give Pushpin what a client lacks. Without headers that is not all, and Pushpin ends it: the client comes back."""
     if body:
         # If the relay is behind what was read here, its next event does not follow, and Pushpin asks again.
@@ -110,11 +110,11 @@ async def _catch_up(answer: Answer, body: bytes, headers: list[tuple[str, str]] 
     await answer.end(body)
 
 
-async def _refuse(answer: Answer, error: Exception, request: Utf8Request | None) -> None:
+async def _refuse(answer: SseResponse, error: Exception, request: Utf8Request | None) -> None:
     """Tell the client, or have Pushpin end what it holds (None): the client comes back, and is told then."""
     if request is not None:
         await answer.refuse(error, request)
-    elif isinstance(error, Unavailable):
+    elif isinstance(error, DatabaseUnavailable):
         await answer.start(503)  # Pushpin tries again
         await answer.end()
     else:

@@ -15,7 +15,7 @@ import httpx
 
 from common.database.notifications import listen
 from common.database.server import server
-from executions.engine.domain.errors import Unavailable
+from executions.engine.domain.errors import DatabaseUnavailable
 from executions.persistence.notifier import CHANNEL
 from executions.progress.event_reader import FeedTable, Reader
 from executions.progress.listener import READ_LIMIT, named
@@ -81,7 +81,7 @@ class Relay:
             try:
                 scope_ids |= await self._to_look_at()
                 await self._relay(scope_ids)
-            except (Unavailable, NotPublished) as error:
+            except (DatabaseUnavailable, NotPublished) as error:
                 logger.warning("Events cannot be relayed; trying again: %s", error)
                 await asyncio.sleep(RETRY_SECONDS)
             else:

@@ -20,7 +20,7 @@ _LINK = "link=1"  # in the query of what Pushpin asks by itself, for an answer t
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PassedOn:
+class PushpinRequest:
     """A request that came through Pushpin: of a client, or its own for what a client that it holds has missed."""
 
     is_link: bool
@@ -44,7 +44,7 @@ def control_uri() -> str:
     return str(_control(settings.GRIP_URL)["control_uri"])
 
 
-def passed_on(scope: dict[str, Any], *, ticket: Shown) -> PassedOn | None:
+def passed_on(scope: dict[str, Any], *, ticket: Shown) -> PushpinRequest | None:
     """Return what an ASGI request is to Pushpin, None when it did not come through there or was not signed by it.
 
     What Pushpin asks by itself says where the client is and with which ticket; the scope is changed in place, so that
@@ -59,10 +59,10 @@ def passed_on(scope: dict[str, Any], *, ticket: Shown) -> PassedOn | None:
     tickets = [channel.removeprefix(_TICKET) for channel in known if channel.startswith(_TICKET)]
     positions = [last for channel, last in known.items() if channel.startswith(_FEED)]
     if not (tickets and positions and scope.get("query_string") == _LINK.encode()):
-        return PassedOn(is_link=False, ticket=ticket)
+        return PushpinRequest(is_link=False, ticket=ticket)
     kept = [(name, value) for name, value in scope["headers"] if name not in {b"last-event-id", b"authorization"}]
     scope["headers"] = [*kept, (b"last-event-id", positions[0].encode())]
-    return PassedOn(is_link=True, ticket=Shown(tickets[0]))
+    return PushpinRequest(is_link=True, ticket=Shown(tickets[0]))
 
 
 def hold(scope_id: UUID, *, after: int, path: str, ticket: str) -> list[tuple[str, str]]:

@@ -9,7 +9,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from executions.engine.runtime.cancel import end
+from executions.engine.runtime.cancel import cancel_and_wait
 from executions.progress.pushpin.relay import Relay
 from orchestrator.web import lifecycle
 
@@ -43,6 +43,6 @@ class Command(BaseCommand):
         await asyncio.wait({relaying, stopping}, return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
         if not relaying.done():
-            await end(relaying)
+            await cancel_and_wait(relaying)
         else:
             relaying.result()
