@@ -29,8 +29,8 @@ JOIN unnest(%s::uuid[], %s::text[]) AS wanted(scope_id, type) USING (scope_id, t
 ORDER BY head.id
 FOR NO KEY UPDATE OF head
 """
-#: What is asked for all documents of scopes ($1: their ids), to be given to `heads`.
-HEADS = "SELECT id, scope_id, type, version FROM documents_document WHERE scope_id = ANY($1::uuid[])"
+#: What is asked for all documents of scopes (parameter: their ids), to be given to `heads`.
+HEADS = "SELECT id, scope_id, type, version FROM documents_document WHERE scope_id = ANY(%s)"
 
 
 class StaleVersion(Exception):

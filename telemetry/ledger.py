@@ -102,8 +102,8 @@ SELECT 1 FROM json_to_recordset(%s::json) AS v(execution_id uuid, step_id text, 
 WHERE v.total = (SELECT coalesce(sum(call.version), 0) FROM telemetry_modelcall AS call WHERE """
 _EXECUTIONS_UNCHANGED = f"{_UNCHANGED} call.execution_id = v.execution_id)"
 _STEPS_UNCHANGED = f"{_UNCHANGED} call.execution_id = v.execution_id AND call.step_id = v.step_id)"
-#: What is asked for all calls of executions ($1: their ids), to be given to `known`.
-OF_EXECUTIONS = f"{_LOAD} WHERE call.execution_id = ANY($1::uuid[]) ORDER BY call.started_at, call.id"
+#: What is asked for all calls of executions (parameter: their ids), to be given to `known`.
+OF_EXECUTIONS = f"{_LOAD} WHERE call.execution_id = ANY(%s) ORDER BY call.started_at, call.id"
 
 
 def known_of_steps(steps: Collection[tuple[UUID, str]]) -> bulk.Answer[list[KnownCall]]:

@@ -180,13 +180,6 @@ def _as_one(parts: tuple[tuple[str, str, bool, bool], ...]) -> str:
     return f"WITH {', '.join(queries)} SELECT 1 / ({check})::integer"
 
 
-@lru_cache(maxsize=256)
-def numbered(statement: str) -> str:
-    """Return a statement with $1, $2, … in place of each %s, as libpq takes it."""
-    first, *others = statement.split("%s")
-    return first + "".join(f"${number}{piece}" for number, piece in enumerate(others, start=1))
-
-
 def insertion(model: type[models.Model], rows: Sequence[Row], *, or_ignore: bool = False) -> Iterator[Write]:
     """Yield the write of new rows, all with the same columns; nothing if there are none.
 

@@ -106,15 +106,15 @@ WHERE step.execution_id = ANY(%s)
 ORDER BY step.position, step.place, step.id"""  # noqa: S608 - the names are those of the class above
 
 
-#: What is asked for executions ($1: their ids), to be given to `assembled`.
-QUESTIONS = tuple(statement.replace("%s", "$1::uuid[]") for statement in (_EXECUTIONS, _STEPS))
+#: Queries for executions (parameter: their ids), whose rows are for `from_rows`.
+QUERIES = (_EXECUTIONS, _STEPS)
 
 
 def load(execution_ids: Collection[UUID]) -> dict[UUID, Execution]:
     """Return those executions that there are, each with its steps in order."""
     wanted = [list(execution_ids)]
     with bulk.pipeline():
-        asked = bulk.execute(_EXECUTIONS, wanted), bulk.execute(_STEPS, wanted)
+        asked = [bulk.execute(query, wanted) for query in QUERIES]
     return from_rows(*(cursor.fetchall() for cursor in asked))
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 
+import psycopg
 import pytest
 from pytest_django import Settings
 
@@ -52,11 +54,20 @@ async def test_a_connection_that_was_there_when_another_said_nothing_is_made_ane
     assert await session_of(line) == second  # one that was made since is trusted
 
 
-async def test_what_was_sent_before_is_heard_of(line: PipelineConnection) -> None:
+async def test_a_statement_under_way_is_answered_over_the_connection_that_it_was_sent_over(
+    line: PipelineConnection,
+) -> None:
     first = await session_of(line)
-    await line.send(SESSION, [])
-    tell_silence(time.monotonic())
-    await line.done()  # over the connection that it was sent over
+    with psycopg.connect(**connection_parameters(), autocommit=True) as gate:
+        gate.execute("SELECT pg_advisory_lock(1)")
+        under_way = asyncio.ensure_future(line.fetch_all([("SELECT pg_backend_pid(), pg_advisory_xact_lock(1)", [])]))
+        waits = "SELECT FROM pg_locks WHERE pid = %s AND locktype = 'advisory' AND NOT granted"
+        async with asyncio.timeout(HANG_SECONDS):
+            while gate.execute(waits, [first]).rowcount == 0:
+                await asyncio.sleep(0.01)
+        tell_silence(time.monotonic())
+    [[(pid, _)]] = await under_way
+    assert pid == first
     assert await session_of(line) != first
 
 

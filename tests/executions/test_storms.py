@@ -50,19 +50,15 @@ class Shaky(PipelineConnection):
         """Have no connection yet."""
         super().__init__()
 
-    async def send(self, statement: str, parameters: Sequence[bytes], *, server_changes: int | None = None) -> None:
-        """Send it, or break before."""
+    async def execute(self, statement: str, parameters: Sequence[str], *, server_changes: int | None = None) -> None:
+        """Carry a statement out, unless the connection breaks before; it may break after as well."""
         self._break("before", BEFORE)
-        await super().send(statement, parameters, server_changes=server_changes)
-
-    async def done(self) -> None:
-        """Hear of its end, or break then."""
-        await super().done()
+        await super().execute(statement, parameters, server_changes=server_changes)
         self._break("after", AFTER)
 
-    async def fetch_all(self, questions: Sequence[tuple[str, Sequence[bytes]]]) -> list[list[Row]]:
+    async def fetch_all(self, queries: Sequence[tuple[str, Sequence[object]]]) -> list[list[Row]]:
         """Answer, at times late."""
-        found = await super().fetch_all(questions)
+        found = await super().fetch_all(queries)
         if self.chance.random() < LATE:
             await asyncio.sleep(self.chance.random() * 0.03)
         return found

@@ -1,8 +1,7 @@
-"""Connections of the journal's own, kept, and waited for by the event loop itself.
+"""Connections of the journal's own: kept between batches, and waited for by the event loop itself.
 
-Statements are sent and their ends are heard of in libpq's asynchronous way (PostgreSQL's manual, "Asynchronous Command
-Processing" and "Pipeline Mode"). A thread that waits for the server has to wait for the interpreter's lock as well, up
-to 5 ms each time where the event loop is busy.
+A thread that waits for the server also has to wait for the interpreter's lock, up to 5 ms each time while the event
+loop is busy. So the journal's statements go over psycopg's asynchronous connections.
 """
 
 from __future__ import annotations
@@ -17,16 +16,12 @@ from typing import Any
 
 import psycopg
 from django.db import connection
-from psycopg.adapt import Transformer
-from psycopg.pq import DiagnosticField, ExecStatus, TransactionStatus
-from psycopg.pq.abc import PGconn, PGresult
+from psycopg.pq import TransactionStatus
 
-from common.database.connections import Connection, no_answer, on_silence, wait_seconds
+from common.database.connections import AsyncConnection, on_silence
 from common.database.errors import Trouble, trouble_of
 from common.database.parameters import direct_parameters
-from common.database.server import look, server
-from common.sockets import is_ready
-from executions.db_threads import in_thread
+from common.database.server import look_async, server
 from executions.engine.domain.errors import DatabaseUnavailable
 
 #: The planner does not know how few rows a JSON array holds: what is written is found by key, and so by index. That is
@@ -43,107 +38,76 @@ FORGOTTEN = (
     psycopg.errors.DuplicatePreparedStatement,
     psycopg.errors.FeatureNotSupported,
 )
-MOST_PREPARED = 200  # statements; then they are prepared anew
+MAX_PREPARED = 200  # statements; the one that was used least lately is prepared anew
 
 Row = tuple[Any, ...]
 
 
 class PipelineConnection:
-    """A connection that is made when it is needed, and made anew once it is lost. Whoever uses it uses it alone."""
+    """A connection that is made when it is needed, and made anew once it is lost. One task uses it at a time."""
 
     def __init__(self) -> None:
-        self._connection: psycopg.Connection[Any] | None = None
+        self._connection: psycopg.AsyncConnection[Any] | None = None
         self._silent_since = -math.inf  # by the monotonic clock: the process has waited in vain since then
         self._made_at = 0.0
-        self._prepared: dict[str, bytes] = {}
 
-    async def send(self, statement: str, parameters: Sequence[bytes], *, server_changes: int | None = None) -> None:
-        """Send a statement whose parameters are texts ($1, $2, …), as a transaction of its own; `done` awaits its end.
+    async def execute(self, statement: str, parameters: Sequence[str], *, server_changes: int | None = None) -> None:
+        """Carry out a statement (with %s) as a transaction of its own.
 
         `server_changes` is `server.changes` as it was when the statement was made; None: that does not matter.
 
         Raises:
-            Unavailable: the connection was lost, or there is none; what was sent may be carried out. Or the server is
-                another one than before: nothing was sent.
+            DatabaseUnavailable: the connection was lost, or there is none; the statement may have been carried out. Or
+                the server is another one than before: nothing was sent.
             psycopg.Error: the server refuses; nothing is stored.
         """
-        if self._connection is not None and self._connection.pgconn.transaction_status == TransactionStatus.ACTIVE:
-            self.close()  # whoever has sent something does not wait for its end any more
-        async with self._connected() as connection:
-            name = self._prepared.get(statement) or await self._prepare(connection.pgconn, statement)
+        async with self._connected() as made:
             if server_changes not in {None, server.changes}:
                 raise DatabaseUnavailable("The database is another server than before.")
-            connection.pgconn.send_query_prepared(name, parameters)
-            connection.pgconn.flush()
+            await made.execute(statement, parameters)
 
-    async def done(self) -> None:
-        """Wait for the end of what was sent.
-
-        Raises:
-            Unavailable: the connection was lost; what was sent may have been carried out.
-            psycopg.Error: the server refuses; nothing was stored.
-        """
-        if self._connection is None or self._connection.closed:
-            raise DatabaseUnavailable("The connection was lost.")
-        async with self._connected() as connection:
-            results = await _results(connection.pgconn)
-            _raise(results)
-            if not results:
-                self.close()
-                raise DatabaseUnavailable("Nothing was under way.")
-
-    async def fetch_all(self, questions: Sequence[tuple[str, Sequence[bytes]]]) -> list[list[Row]]:
-        """Return the rows that each statement finds. They are sent together, and waited for once.
+    async def fetch_all(self, queries: Sequence[tuple[str, Sequence[object]]]) -> list[list[Row]]:
+        """Return the rows that each query finds. They are sent together, and waited for once.
 
         Raises:
-            Unavailable: the connection was lost, or there is none.
+            DatabaseUnavailable: the connection was lost, or there is none.
             psycopg.Error: the server refuses.
         """
-        async with self._connected() as connection:
-            pgconn = connection.pgconn
-            names = [self._prepared.get(text) or await self._prepare(pgconn, text) for text, _ in questions]
-            pgconn.enter_pipeline_mode()
-            for name, (_, parameters) in zip(names, questions, strict=True):
-                pgconn.send_query_prepared(name, parameters)
-            pgconn.pipeline_sync()
-            answers = [await _results(pgconn) for _ in questions]
-            await _results(pgconn)
-            pgconn.exit_pipeline_mode()
-            for results in answers:
-                _raise(results)
-            return [_rows(connection, result) for [result] in answers]
+        async with self._connected() as made:
+            async with made.pipeline():
+                cursors = [await made.execute(text, parameters) for text, parameters in queries]
+            return [await cursor.fetchall() for cursor in cursors]
 
     def close(self) -> None:
         """Let the connection go; the next statement makes a new one."""
-        self._prepared = {}
         if self._connection is not None:
-            self._connection.close()
+            self._connection.pgconn.finish()  # the loop that it was used in may be closed
             self._connection = None
 
-    def forget(self) -> None:
+    def detach_after_fork(self) -> None:
         """Have no connection in a forked child: it is the parent's."""
         # Kept alive on purpose: closing it here would end the parent's session.
         self._inherited = self._connection
-        self._connection, self._prepared = None, {}
+        self._connection = None
 
     def doubt(self, silent_since: float) -> None:
         """Trust no connection that was there when another one of this process began to wait in vain."""
         self._silent_since = max(self._silent_since, silent_since)
 
     @asynccontextmanager
-    async def _connected(self) -> AsyncIterator[psycopg.Connection[Any]]:
+    async def _connected(self) -> AsyncIterator[psycopg.AsyncConnection[Any]]:
         if self._connection is None or self._is_lost(self._connection):
             self.close()
             self._made_at = time.monotonic()
-            self._connection = await in_thread(_connect)
-        connection = self._connection
+            self._connection = await _connect()
+        made = self._connection
         try:
-            yield connection
+            yield made
         except FORGOTTEN:
-            self.close()  # it was made anew behind us, or the tables were
+            self.close()  # the pooler or a failover has taken the prepared statements
             raise
         except psycopg.Error as error:
-            if connection.closed or trouble_of(error) in {Trouble.AWAY, Trouble.READ_ONLY}:
+            if made.closed or trouble_of(error) in {Trouble.AWAY, Trouble.READ_ONLY}:
                 self.close()
                 raise DatabaseUnavailable("The database cannot be used now.") from error
             raise  # of what the server says, some errors are operational, too
@@ -151,102 +115,35 @@ class PipelineConnection:
             self.close()  # cancelled, above all: what it would answer to the next one belongs to this one
             raise
 
-    def _is_lost(self, connection: psycopg.Connection[Any]) -> bool:
-        is_unused = connection.pgconn.transaction_status == TransactionStatus.IDLE
-        return bool(connection.closed) or (is_unused and self._made_at <= self._silent_since)
-
-    async def _prepare(self, pgconn: PGconn, statement: str) -> bytes:
-        if len(self._prepared) >= MOST_PREPARED:
-            pgconn.send_query(b"DEALLOCATE ALL")
-            _raise(await _results(pgconn))
-            self._prepared = {}
-        name = b"journal_%d" % len(self._prepared)
-        pgconn.send_prepare(name, statement.encode())
-        _raise(await _results(pgconn))
-        self._prepared[statement] = name
-        return name
+    def _is_lost(self, made: psycopg.AsyncConnection[Any]) -> bool:
+        is_unused = made.pgconn.transaction_status == TransactionStatus.IDLE
+        return bool(made.closed) or (is_unused and self._made_at <= self._silent_since)
 
 
-async def _results(pgconn: PGconn) -> list[PGresult]:
-    """Wait for what the server answers to a statement.
-
-    Raises:
-        psycopg.OperationalError: the connection was lost, or the server does not answer in time.
-    """
-    while pgconn.flush():  # more than the socket takes at once
-        await _ready(pgconn, writing=True)
-        pgconn.consume_input()  # a server that cannot say what it has to does not listen
-    results: list[PGresult] = []
-    while True:
-        while pgconn.is_busy():
-            await _ready(pgconn)
-            pgconn.consume_input()
-        result = pgconn.get_result()
-        if result is None:
-            return results
-        results.append(result)
-        if result.status == ExecStatus.PIPELINE_SYNC:
-            return results
-
-
-def _raise(results: Sequence[PGresult]) -> None:
-    """Raise what the server has refused."""
-    for result in results:
-        if result.status in {ExecStatus.FATAL_ERROR, ExecStatus.PIPELINE_ABORTED}:
-            state = result.error_field(DiagnosticField.SQLSTATE)
-            kind = psycopg.OperationalError if state is None else _kind(state.decode())
-            raise kind(result.get_error_message())
-
-
-def _kind(state: str) -> type[psycopg.Error]:
-    try:
-        return psycopg.errors.lookup(state)
-    except KeyError:  # of an extension
-        return psycopg.DatabaseError
-
-
-def _rows(connection: psycopg.Connection[Any], result: PGresult) -> list[Row]:
-    """Return the rows of a result, as values."""
-    transformer = Transformer(connection)
-    transformer.set_pgresult(result)
-    return transformer.load_rows(0, result.ntuples, tuple)
-
-
-async def _ready(pgconn: PGconn, *, writing: bool = False) -> None:
-    """Wait until the socket has something to read, or takes something.
-
-    Raises:
-        NoAnswer: that takes too long.
-    """
-    began, limit = time.monotonic(), wait_seconds()
-    if not await is_ready(pgconn.socket, seconds=limit, writing=writing):
-        raise no_answer(began, limit)
-
-
-def _connect() -> psycopg.Connection[Any]:
+async def _connect() -> psycopg.AsyncConnection[Any]:
     # Django's own adapters, so that values are those that its connections return.
     adapters = connection.get_connection_params()["context"]
     try:
-        made: Connection[Any] = Connection.connect(
+        made = await AsyncConnection[Any].connect(
             **direct_parameters(), context=adapters, autocommit=True, application_name="scriptorium-journal"
         )
+        made.prepare_threshold, made.prepared_max = 0, MAX_PREPARED
         # Those adapters take every moment for one in the zone that Django has set for its own connections.
-        made.execute("SELECT set_config('TimeZone', %s, false)", [connection.timezone_name])
-        for name, value in _SETTINGS.items():
-            made.execute(f"SET {name} = {value}")
-        look(made)
+        settings = {"TimeZone": connection.timezone_name, **_SETTINGS}
+        setting = ", ".join(["set_config(%s, %s, false)"] * len(settings))
+        await made.execute(f"SELECT {setting}", [word for pair in settings.items() for word in pair])
+        await look_async(made)
     except psycopg.OperationalError as error:
         raise DatabaseUnavailable("The database cannot be reached.") from error
-    made.pgconn.nonblocking = 1
     return made
 
 
 #: Of this process: the one that the journal writes over, and the one that it reads over meanwhile.
 writing, reading = PipelineConnection(), PipelineConnection()
-for _line in (writing, reading):
-    atexit.register(_line.close)
-    os.register_at_fork(after_in_child=_line.forget)
-    on_silence(_line.doubt)
+for _each in (writing, reading):
+    atexit.register(_each.close)
+    os.register_at_fork(after_in_child=_each.detach_after_fork)
+    on_silence(_each.doubt)
 
 
 def close() -> None:

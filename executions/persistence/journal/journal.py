@@ -124,7 +124,7 @@ class PostgresJournal:
                     following = await self._prepare(following.waiting)  # the database was away
                 under_way, following = following, None
                 if under_way is not None:
-                    await self._send(under_way)
+                    self._send(under_way)
         except BaseException as error:
             for group in (under_way, following):
                 if group is not None:
@@ -182,20 +182,16 @@ class PostgresJournal:
             self._memory.know_limited(await in_thread(scope_budgets.look) if limited is None else limited)
             batch.decided = optimistic.decide(batch.items, self._memory, now=database_now())
             if writes := [*batch.decided.writes()]:
-                text, values = bulk.to_single_statement(writes)
-                batch.statement = bulk.numbered(text), [each.encode() for each in values]
+                batch.statement = bulk.to_single_statement(writes)
         except Exception as error:  # noqa: BLE001 - under locks it is told apart from what is only out of date
             batch.error = error
         return batch
 
-    async def _send(self, batch: CommitBatch) -> None:
+    def _send(self, batch: CommitBatch) -> None:
         if batch.error is None and batch.statement is not None:
             batch.sent = True
-            try:
-                await self._writing.send(*batch.statement, server_changes=batch.server_changes)
-                batch.answer = asyncio.get_running_loop().create_task(self._writing.done(), name="journal's answer")
-            except Exception as error:  # noqa: BLE001 - as above
-                batch.error = error
+            answer = self._writing.execute(*batch.statement, server_changes=batch.server_changes)
+            batch.answer = asyncio.get_running_loop().create_task(answer, name="journal's answer")
 
     async def _conclude(self, batch: CommitBatch) -> None:
         """Wait until a batch is written, tell those whom it concerns, and write the rest of it under locks."""

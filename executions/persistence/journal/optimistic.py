@@ -10,7 +10,7 @@ and refuses nobody.
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -24,7 +24,7 @@ from executions.engine.domain.execution import Document, Execution
 from executions.engine.transitions.core import Change
 from executions.persistence import repositories
 from executions.persistence.call_ledger import CallsByStep, CallUnitOfWork, as_kept, entry
-from executions.persistence.from_rows import QUESTIONS, from_rows
+from executions.persistence.from_rows import QUERIES, from_rows
 from executions.persistence.journal.cache import CachedExecution, Heads, Loaded, Misses, SnapshotCache
 from executions.persistence.journal.connection import PipelineConnection
 from executions.persistence.journal.decisions import Command, DecisionBatch, documents_of, execution_of
@@ -115,12 +115,12 @@ async def read(lacking: Misses, memory: SnapshotCache, line: PipelineConnection)
         Unavailable: the database is away.
     """
     # The executions first: whatever changes after that changes their version.
-    rows = await line.fetch_all([(question, [_ids(lacking.executions)]) for question in QUESTIONS])
+    rows = await line.fetch_all([(query, [list(lacking.executions)]) for query in QUERIES])
     executions = from_rows(*rows)
     books: dict[UUID, CallsByStep] = {each.id: {} for each in executions.values() if not memory.needs_locks(each)}
     heads: dict[UUID, Heads] = {each: {} for each in lacking.scopes | {executions[each].scope.id for each in books}}
     calls, documents_there = await line.fetch_all(
-        [(ledger.OF_EXECUTIONS, [_ids(books)]), (documents.HEADS, [_ids(heads)])]
+        [(ledger.OF_EXECUTIONS, [list(books)]), (documents.HEADS, [list(heads)])]
     )
     for each in map(entry, ledger.known(calls)):
         books[each.call.key.execution_id].setdefault(each.call.key.step_id, {})[each.call.key] = each
@@ -128,10 +128,6 @@ async def read(lacking: Misses, memory: SnapshotCache, line: PipelineConnection)
         heads[scope_id][kind] = head
     known = [CachedExecution(execution=each, book=books.get(each.id)) for each in executions.values()]
     return Loaded(known=known, heads=heads)
-
-
-def _ids(ids: Iterable[UUID]) -> bytes:
-    return f"{{{','.join(map(str, ids))}}}".encode()
 
 
 def decide(items: Sequence[Command], memory: SnapshotCache, *, now: datetime) -> Decided:

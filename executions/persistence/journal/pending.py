@@ -39,7 +39,7 @@ class CommitBatch:
         self.decided: Decided | None = None
         self.decided_at = time.monotonic()
         self.server_changes = server.changes  # as it was decided
-        self.statement: tuple[str, list[bytes]] | None = None  # None: nothing is to be written
+        self.statement: tuple[str, list[str]] | None = None  # None: nothing is to be written
         self.sent = False
         self.answer: asyncio.Task[None] | None = None  # the server's
         self.error: Exception | None = None
