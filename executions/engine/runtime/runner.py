@@ -219,7 +219,7 @@ class ExecutionRunner:
     async def _finish(self, step_id: str, task: asyncio.Task[Execution]) -> None:
         executor = self._executors[step_id]
         if task.cancelled():
-            await executor.close_books()
+            await executor.close()
             return  # by refresh(): it was ended from outside
         error = task.exception()
         if error is None:
@@ -268,7 +268,7 @@ class ExecutionRunner:
             if isinstance(result, Exception) and not isinstance(result, StaleFencingToken | Conflict):
                 logger.warning("a step of %s did not stop cleanly", self._id, exc_info=result)
         for executor in self._executors.values():
-            await executor.close_books()  # of those that had no time to do so themselves
+            await executor.close()  # of those that had no time to do so themselves
         self._tasks.clear()
         self._executors.clear()
 

@@ -15,11 +15,14 @@ from executions.engine.ports import Ports
 from executions.engine.prompting.documents import output_of
 from executions.engine.prompting.prompts import RejectedOutput
 from executions.engine.prompting.replies import Questions, Unusable, ValidDocument, Violations, parse_reply
-from executions.engine.runtime.attempts import Attempt
+from executions.engine.runtime.attempts import Attempt, Attempts
+from executions.engine.runtime.call_loop import CallLoop
+from executions.engine.runtime.chaining import PreparedStep
 from executions.engine.runtime.document_cache import DocumentCache, pin_of
-from executions.engine.runtime.step_ends import StepEnds
+from executions.engine.runtime.step_completion import StepCompletion
+from executions.engine.runtime.step_journal import StepJournal
 from executions.engine.transitions import budgets, clarification, core
-from executions.engine.transitions.for_each import ITEM_GONE
+from executions.engine.transitions.for_each import ITEM_GONE, Collections
 from executions.engine.transitions.reviews import (
     MOST_REVIEWS,
     Candidate,
@@ -32,8 +35,8 @@ from executions.engine.transitions.reviews import (
 from workflows.definitions.definition import WorkflowDefinition
 
 
-class LLMStepExecutor(StepEnds):
-    """Runs one step of one execution under one runner's epoch.
+class LLMStepExecutor:
+    """Runs one step of one execution under one fencing token.
 
     The ledger row of a call is committed before the call is made, together with the start of its attempt; the reply
     is committed together with what was decided from it. Progress is told by the events of those commits.
@@ -63,16 +66,47 @@ class LLMStepExecutor(StepEnds):
             room: How many more steps may be at work than are.
             pulls: Whether the steps that wait for nothing but this one's document start with its last transition.
         """
-        super().__init__(
-            ports,
+        documents = papers or DocumentCache(ports.repositories.documents)
+        open_call = begun.call if begun else None
+        self._begun = begun
+        self._journal = StepJournal(ports, execution=execution, step_id=step_id, open_call=open_call)
+        self._attempts = Attempts(ports, definition=definition, step_id=step_id, papers=documents)
+        self._calls = CallLoop(self._journal, self._attempts)
+        self._collections = Collections(definition, step_id)
+        self._completion = StepCompletion(
+            self._journal,
+            self._attempts,
+            self._calls,
             definition=definition,
-            execution=execution,
-            step_id=step_id,
-            papers=papers or DocumentCache(ports.repositories.documents),
-            begun=begun,
+            collections=self._collections,
+            documents=documents,
             room=room,
-            pulls=pulls,
+            starts_dependents=pulls,
         )
+
+    @property
+    def execution(self) -> Execution:
+        """The execution as this step has met it last."""
+        return self._journal.execution
+
+    @property
+    def following(self) -> list[PreparedStep]:
+        """Steps that this one has started; the runner has to run them."""
+        return self._journal.following
+
+    @property
+    def claimed(self) -> int:
+        """How many steps this one is about to start, or has started."""
+        return self._journal.claimed
+
+    @property
+    def lost_call(self) -> Call | None:
+        """The call that a bug left open, as the ledger shall have it."""
+        return self._journal.lost_call
+
+    async def close(self) -> None:
+        """Settle the calls under way, as their runner stops."""
+        await self._journal.close()
 
     async def execute(self) -> Execution:
         """Work until the step waits, is done or has failed; return the execution as it is then.
@@ -83,30 +117,32 @@ class LLMStepExecutor(StepEnds):
             Unavailable: the database is away.
         """
         try:
-            goes_on = self._now.status in WORKING or self._now.resume_at is not None
+            goes_on = self._journal.step.status in WORKING or self._journal.step.resume_at is not None
             attempt = self._begun or await (self._resume() if goes_on else self._begin())
             while attempt is not None:
                 attempt = await self._carry_out(attempt)
         except (asyncio.CancelledError, DatabaseUnavailable):
-            await self.close_books()
+            await self.close()
             raise
-        return self._execution
+        return self._journal.execution
 
     # --- beginning an attempt -------------------------------------------------------------------------------------
 
     async def _begin(self) -> Attempt | None:
         """Start the step's next attempt, its inputs pinned."""
-        found = await self._attempts.inputs(self._execution)
+        found = await self._attempts.inputs(self._journal.execution)
         inputs = tuple(each for each in found if each is not None)
         if len(inputs) < len(found):
             kind = self._attempts.reads[found.index(None)]
             message = f"The scope has no document {kind!r}, which this step reads."
             await self._refuse_start(Failure(code=FailureCode.INTERNAL, message=message))
             return None
-        attempt = self._attempts.first(self._execution, inputs)
+        attempt = self._attempts.first(self._journal.execution, inputs)
         if attempt is None:
-            await self._commit(
-                lambda execution, context: core.skip_step(execution, self._step_id, reason=ITEM_GONE, context=context)
+            await self._journal.commit(
+                lambda execution, context: core.skip_step(
+                    execution, self._journal.step_id, reason=ITEM_GONE, context=context
+                )
             )
             return None
         model, pins = attempt.call.model, tuple(pin_of(each) for each in inputs)
@@ -116,24 +152,24 @@ class LLMStepExecutor(StepEnds):
         def start(execution: Execution, context: core.Context) -> core.Change:
             nonlocal bought
             bought = context.bought(attempt.call.key)
-            started = core.start_step(execution, self._step_id, model=model, pins=pins, context=context)
-            return budgets.hold_if_over_budget(started, self._step_id, attempt.call, context=context)
+            started = core.start_step(execution, self._journal.step_id, model=model, pins=pins, context=context)
+            return budgets.hold_if_over_budget(started, self._journal.step_id, attempt.call, context=context)
 
-        await self._commit(start, calls=(attempt.call,))
-        if bought is None or self._open is None:
-            return self._if_announced(attempt)
+        await self._journal.commit(start, calls=(attempt.call,))
+        if bought is None or self._journal.open_call is None:
+            return self._journal.if_announced(attempt)
         # By a runner whose start of the step the database has lost: of the same inputs, or of others.
-        self._open = None
+        self._journal.open_call = None
         if bought == attempt.call.request_hash:
             return await self._resume()
         plan = replace(attempt.plan, ordinal=attempt.plan.ordinal + 1)
-        return await self._take_up(self._attempts.build(self._execution, plan), [])
+        return await self._calls.take_up(self._attempts.build(self._journal.execution, plan), [])
 
     async def _refuse_start(self, failure: Failure) -> None:
         model = self._attempts.model
-        await self._commit(
+        await self._journal.commit(
             lambda execution, context: core.fail_unstarted(
-                execution, self._step_id, failure, model=model, context=context
+                execution, self._journal.step_id, failure, model=model, context=context
             )
         )
 
@@ -141,31 +177,31 @@ class LLMStepExecutor(StepEnds):
 
     async def _resume(self) -> Attempt | None:
         """Go on with an attempt that was begun and not finished: a reply that was paid for is used."""
-        known = await self._ports.ledger.calls(self._execution.id, self._step_id)
-        mine = [call for call in known if call.key.attempt == self._now.attempt]
+        known = await self._journal.ports.ledger.calls(self._journal.execution.id, self._journal.step_id)
+        mine = [call for call in known if call.key.attempt == self._journal.step.attempt]
         reviews = [call for call in mine if call.key.kind is CallKind.REVIEW]
-        attempt = await self._attempts.present(self._execution, known)
+        attempt = await self._attempts.present(self._journal.execution, known)
         for call in mine:
             if call.status is CallStatus.COMMITTED and call.reply is not None and call not in reviews:
                 return await self._decide(replace(attempt, call=call), call.reply, reviews)
-        return await self._take_up(attempt, mine)
+        return await self._calls.take_up(attempt, mine)
 
     # --- asking and deciding ------------------------------------------------------------------------------------------
 
     async def _carry_out(self, attempt: Attempt) -> Attempt | None:
-        asked = await self._ask(attempt)
+        asked = await self._calls.ask(attempt)
         return None if asked is None else await self._decide(*asked)
 
     async def _decide(self, attempt: Attempt, reply: ModelReply, reviews: Sequence[Call] = ()) -> Attempt | None:
         """Do what follows from a reply; `reviews` are the calls in which its document was reviewed before."""
         # Before anything is waited for: whatever stops this runner from now on, the reply is kept.
-        self._open = settled = self._settled(attempt.call, CallStatus.COMMITTED, reply=reply)
+        self._journal.open_call = settled = self._journal.settled(attempt.call, CallStatus.COMMITTED, reply=reply)
         if attempt.plan.candidate is not None:
             return await self._judge(attempt, settled, attempt.plan.candidate)
         request = attempt.request
         outcome = parse_reply(reply, schema=request.output_schema, max_questions=request.max_questions)
         if isinstance(outcome, ValidDocument) and (
-            faults := self._collections.faults(self._execution, outcome.content)
+            faults := self._collections.faults(self._journal.execution, outcome.content)
         ):
             outcome = Violations(errors=faults)
         match outcome:
@@ -173,13 +209,13 @@ class LLMStepExecutor(StepEnds):
                 candidate = Candidate(content=content, call=settled, condensed=attempt.plan.condensed)
                 if self._attempts.step.review is not None:
                     return await self._review(attempt, candidate, list(reviews))
-                await self._complete_with(settled, self._document(candidate))
+                await self._completion.complete_with(settled, self._completion.document(candidate))
             case Questions(drafts=drafts):
                 policy = self._attempts.step.clarification
-                await self._settle_with(
+                await self._journal.settle_with(
                     settled,
                     lambda execution, context: clarification.ask(
-                        execution, self._step_id, questions=drafts, policy=policy, context=context
+                        execution, self._journal.step_id, questions=drafts, policy=policy, context=context
                     ),
                 )
             case Violations(errors=errors):
@@ -187,7 +223,7 @@ class LLMStepExecutor(StepEnds):
                     attempt, settled, rejected=RejectedOutput(output=output_of(reply), violations=errors)
                 )
             case Unusable(failure=failure):
-                await self._settle_with(settled, self._fail(failure))
+                await self._journal.settle_with(settled, self._calls.fail(failure))
             case _:
                 assert_never(outcome)
         return None
@@ -196,61 +232,61 @@ class LLMStepExecutor(StepEnds):
         self, attempt: Attempt, settled: Call, *, rejected: RejectedOutput, judged: Judgement | None = None
     ) -> Attempt | None:
         """Ask again with exactly what was wrong, or give up after the step's `max_attempts`."""
-        tried = self._now.invalid_outputs + 1
+        tried = self._journal.step.invalid_outputs + 1
         if tried >= self._attempts.step.max_attempts:
             worst = rejected.violations[0]
             message = f"The output was invalid {tried} times; the last at {worst.pointer or '/'}: {worst.detail}"
-            await self._exhaust(settled, message, violations=rejected.violations, judged=judged)
+            await self._completion.exhaust(settled, message, violations=rejected.violations, judged=judged)
             return None
-        following = self._attempts.remediation(self._execution, attempt.plan, rejected)
+        following = self._attempts.remediation(self._journal.execution, attempt.plan, rejected)
 
         def remediate(execution: Execution, context: core.Context) -> core.Change:
-            change = core.remediate(execution, self._step_id, violations=rejected.violations, context=context)
-            return budgets.hold_if_over_budget(change, self._step_id, following.call, context=context)
+            change = core.remediate(execution, self._journal.step_id, violations=rejected.violations, context=context)
+            return budgets.hold_if_over_budget(change, self._journal.step_id, following.call, context=context)
 
-        await self._settle_with(settled, told(remediate, self._step_id, judged), following.call)
-        return self._if_announced(following)
+        await self._journal.settle_with(settled, told(remediate, self._journal.step_id, judged), following.call)
+        return self._journal.if_announced(following)
 
     # --- being reviewed -------------------------------------------------------------------------------------------
 
     async def _review(self, attempt: Attempt, candidate: Candidate, known: list[Call]) -> Attempt | None:
         """Have a valid document judged; `known` are the calls in which it was before."""
-        review = self._attempts.review(self._execution, attempt.plan, candidate, known=known)
+        review = self._attempts.review(self._journal.execution, attempt.plan, candidate, known=known)
         if review.call.reply is not None:
             return await self._decide(review, review.call.reply)
-        if known or self._now.status not in WORKING:
-            return await self._take_up(review, known)
+        if known or self._journal.step.status not in WORKING:
+            return await self._calls.take_up(review, known)
 
         def begin(execution: Execution, context: core.Context) -> core.Change:
-            change = begin_review(execution, self._step_id, model=review.call.model)
-            return budgets.hold_if_over_budget(change, self._step_id, review.call, context=context)
+            change = begin_review(execution, self._journal.step_id, model=review.call.model)
+            return budgets.hold_if_over_budget(change, self._journal.step_id, review.call, context=context)
 
-        await self._settle_with(candidate.call, begin, review.call)
-        return self._if_announced(review)
+        await self._journal.settle_with(candidate.call, begin, review.call)
+        return self._journal.if_announced(review)
 
     async def _judge(self, attempt: Attempt, settled: Call, candidate: Candidate) -> Attempt | None:
         """Do what follows from what a reviewer has replied."""
         judged = review_of(settled)
         match judged:
             case Judgement(verdict=ReviewVerdict.SATISFIED):
-                await self._complete_with(settled, self._document(candidate, judged), judged)
+                await self._completion.complete_with(settled, self._completion.document(candidate, judged), judged)
             case Judgement(verdict=ReviewVerdict.NEEDS_REVISION):
                 rejected = RejectedOutput(output=output_of(candidate.call.reply), violations=judged.findings)
                 return await self._send_back(attempt, settled, rejected=rejected, judged=judged)
             case Judgement():
                 message = "The review found that no revision would help."
-                await self._exhaust(settled, message, violations=judged.findings, judged=judged)
+                await self._completion.exhaust(settled, message, violations=judged.findings, judged=judged)
             case RejectedOutput() if attempt.plan.unclear + 1 < MOST_REVIEWS:
-                again = self._attempts.review_again(self._execution, attempt.plan, judged)
-                return await self._go_on_with(again, settled)
+                again = self._attempts.review_again(self._journal.execution, attempt.plan, judged)
+                return await self._calls.continue_with(again, settled)
             case RejectedOutput(violations=violations):
                 worst = violations[0]
                 message = f"No review gave a verdict; the last at {worst.pointer or '/'}: {worst.detail}"
                 failure = Failure(code=FailureCode.VALIDATION_EXHAUSTED, message=message)
-                await self._settle_with(settled, self._fail(failure, violations))
+                await self._journal.settle_with(settled, self._calls.fail(failure, violations))
             case Unusable(failure=failure):
                 message = f"Its review failed. {failure.message}"
-                await self._settle_with(settled, self._fail(replace(failure, message=message)))
+                await self._journal.settle_with(settled, self._calls.fail(replace(failure, message=message)))
             case _:
                 assert_never(judged)
         return None

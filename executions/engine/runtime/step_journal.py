@@ -1,4 +1,4 @@
-"""Keeping the books of a step: what becomes of a call is stored together with what was decided from it."""
+"""The writes of a step: the end of a call is stored together with what was decided from it."""
 
 from __future__ import annotations
 
@@ -16,45 +16,42 @@ from executions.engine.transitions.core import Decide
 from workflows.errors import storable
 
 
-class StepBooks:
-    """The writes of one step of one execution, under one runner's epoch. No cancellation cuts one in half."""
+class StepJournal:
+    """The writes of one step of one execution, under one fencing token. No cancellation interrupts a write."""
 
     def __init__(self, ports: Ports, *, execution: Execution, step_id: str, open_call: Call | None) -> None:
-        self._ports = ports
-        self._execution = execution
-        self._step_id = step_id
-        self._open = open_call  # announced, and not settled in the ledger yet
-        self._sent = False  # whether the open call may have reached the model
-        #: What the transition that stored the document has started; somebody has to run it.
+        self.ports = ports
+        self.execution = execution  # as this step has met it last
+        self.step_id = step_id
+        self.open_call = open_call  # announced, and not settled in the ledger yet
+        self.is_sent = False  # whether the open call may have reached the model
+        #: Steps that the transition which stored the document has started; the runner has to run them.
         self.following: list[PreparedStep] = []
         self.claimed = 0  # steps that it is about to start, or has started
 
     @property
     def lost_call(self) -> Call | None:
         """The call that a bug left open, as the ledger shall have it: what it cost is not known."""
-        return None if self._open is None else self._settled(replace(self._open, reply=None), CallStatus.UNKNOWN)
+        return None if self.open_call is None else self.settled(replace(self.open_call, reply=None), CallStatus.UNKNOWN)
 
     @property
-    def execution(self) -> Execution:
-        """The execution as this step has met it last."""
-        return self._execution
+    def step(self) -> Step:
+        """The step's own row, as this step has met it last."""
+        return self.execution.steps[self.step_id]
 
-    @property
-    def _now(self) -> Step:
-        return self._execution.steps[self._step_id]
-
-    def _failed(self, call: Call, error: ModelError) -> Call:
+    def failed(self, call: Call, error: ModelError) -> Call:
         """Return a call that gave no reply, as the ledger shall have it. Not settled yet, if the runner stops here."""
         status = CallStatus.UNKNOWN if error.cut_off else CallStatus.FAILED
-        self._open = self._settled(call, status, error=storable(str(error)) or error.code)
-        return self._open
+        self.open_call = self.settled(call, status, error=storable(str(error)) or error.code)
+        return self.open_call
 
-    def _withdrawn(self, call: Call, error: RateLimited) -> Call:
+    def withdrawn(self, call: Call, error: RateLimited) -> Call:
         """Return a call that was announced and will not be made."""
-        self._open = self._settled(call, CallStatus.FAILED, error=f"{NOT_SENT}: {error.reason}.")
-        return self._open
+        self.open_call = self.settled(call, CallStatus.FAILED, error=f"{NOT_SENT}: {error.reason}.")
+        return self.open_call
 
-    def _settled(self, call: Call, status: CallStatus, *, reply: ModelReply | None = None, error: str = "") -> Call:
+    def settled(self, call: Call, status: CallStatus, *, reply: ModelReply | None = None, error: str = "") -> Call:
+        """Return a call with its end, as the ledger shall have it."""
         is_free = status is CallStatus.FAILED  # it was refused
         cost_known = is_free or (reply is not None and reply.cost_usd is not None)
         usage_known = is_free or (reply is not None and reply.usage_known)
@@ -63,16 +60,16 @@ class StepBooks:
             status=status,
             reply=reply,
             error=error,
-            finished_at=self._ports.clock.now(),
+            finished_at=self.ports.clock.now(),
             estimated_cost_usd=None if cost_known else call.estimated_cost_usd,
             reserved_tokens=0 if usage_known else call.reserved_tokens,
         )
 
-    async def _settle_with(
+    async def settle_with(
         self, call: Call, decide: Decide, following: Call | None = None, *, document: Document | None = None
     ) -> None:
         """Store a call's end with what was decided from it; alone, as discarded, when the decision comes too late."""
-        self._open = call
+        self.open_call = call
         calls = (call,) if following is None else (call, following)
         await shield_until_done(self._settle(call, self._transition(decide, calls=calls, document=document)))
 
@@ -84,40 +81,41 @@ class StepBooks:
             await self._book(call)
             raise
 
-    async def close_books(self) -> None:
+    async def close(self) -> None:
         """Settle the calls under way, as their runner stops: a reply that has arrived is kept for the next one.
 
         Whether the provider has answered otherwise nobody knows; if a cancel has discarded the call, that stands.
         What was announced and not sent yet cost nothing.
         """
-        if self._open is not None:
-            waits = self._open.status is CallStatus.PENDING
-            await self._book(self._cut_off(self._open, sent=self._sent) if waits else self._open)
+        if self.open_call is not None:
+            waits = self.open_call.status is CallStatus.PENDING
+            await self._book(self._cut_off(self.open_call, sent=self.is_sent) if waits else self.open_call)
         while self.following:
             await self._book(self._cut_off(self.following.pop().attempt.call, sent=False))
 
     def _cut_off(self, call: Call, *, sent: bool) -> Call:
         if sent:
-            return self._settled(call, CallStatus.UNKNOWN)
-        return self._settled(call, CallStatus.FAILED, error=f"{NOT_SENT}: the worker stopped before.")
+            return self.settled(call, CallStatus.UNKNOWN)
+        return self.settled(call, CallStatus.FAILED, error=f"{NOT_SENT}: the worker stopped before.")
 
     async def _book(self, call: Call) -> None:
-        await shield_until_done(self._ports.ledger.settle(call))
-        self._open = None
+        await shield_until_done(self.ports.ledger.settle(call))
+        self.open_call = None
 
-    async def _commit(self, decide: Decide, *, calls: tuple[Call, ...] = ()) -> None:
+    async def commit(self, decide: Decide, *, calls: tuple[Call, ...] = ()) -> None:
+        """Store what was decided, and announce calls with it."""
         await shield_until_done(self._store(self._transition(decide, calls=calls)))
 
     def _transition(self, decide: Decide, *, calls: tuple[Call, ...], document: Document | None = None) -> Transition:
-        return by_runner(self._execution.runner, self._execution, decide, calls=calls, document=document)
+        return by_runner(self.execution.runner, self.execution, decide, calls=calls, document=document)
 
     async def _store(self, transition: Transition) -> None:
-        self._execution = await self._ports.journal.commit(transition)
+        self.execution = await self.ports.journal.commit(transition)
         announced = [call for call in transition.calls if call.status is CallStatus.PENDING]
         # A step that lacks a budget waits; or it has ended with its execution, if nothing else could go on.
-        goes_on = self._now.status in WORKING
-        self._open, self._sent = (announced[-1] if announced and goes_on else None), False
+        goes_on = self.step.status in WORKING
+        self.open_call, self.is_sent = (announced[-1] if announced and goes_on else None), False
 
-    def _if_announced(self, attempt: Attempt) -> Attempt | None:
+    def if_announced(self, attempt: Attempt) -> Attempt | None:
         """Return the attempt whose call was announced; None when the step waits for a budget instead."""
-        return None if self._open is None else attempt
+        return None if self.open_call is None else attempt
