@@ -22,15 +22,9 @@ Key = tuple[UUID, str]  # scope id and type
 
 KNOWN_SCHEMAS: set[str] = set()  # hashes of those that are stored: none is ever changed or removed
 _MOST_HASHES = 1024
-_LOCK_HEADS = """
-SELECT head.id, head.scope_id, head.type, head.version
-FROM documents_document AS head
-JOIN unnest(%s::uuid[], %s::text[]) AS wanted(scope_id, type) USING (scope_id, type)
-ORDER BY head.id
-FOR NO KEY UPDATE OF head
-"""
-#: What is asked for all documents of scopes (parameter: their ids), to be given to `heads`.
-HEADS = "SELECT id, scope_id, type, version FROM documents_document WHERE scope_id = ANY(%s)"
+#: The query for all documents of scopes (parameter: their ids), whose rows are for `heads`.
+HEADS = "SELECT id, scope_id, type, version FROM documents_document WHERE scope_id = ANY(%s) ORDER BY id"
+_LOCK_HEADS = f"{HEADS} FOR NO KEY UPDATE"
 
 
 class StaleVersion(Exception):
@@ -113,9 +107,9 @@ def lock_heads(keys: Collection[Key]) -> bulk.Answer[dict[Key, Head]]:
         return bulk.Answer(None, lambda _: {})
     # What does not exist cannot be locked: who comes here for a document, be it the first of its type, locks its scope.
     # Those who write without locks are told apart by the version of the head, and by there being one of each type.
-    lock_scopes({scope_id for scope_id, _ in keys})
-    wanted = [[scope_id for scope_id, _ in keys], [kind for _, kind in keys]]
-    return bulk.Answer(bulk.execute(_LOCK_HEADS, wanted), partial(_by_key, keys))
+    scope_ids = sorted({scope_id for scope_id, _ in keys})
+    lock_scopes(scope_ids)
+    return bulk.Answer(bulk.execute(_LOCK_HEADS, [scope_ids]), partial(_by_key, keys))
 
 
 def _by_key(keys: Collection[Key], rows: Iterable[tuple[UUID, UUID, str, int]]) -> dict[Key, Head]:
