@@ -16,7 +16,7 @@ from django.db.migrations.executor import MigrationExecutor
 from common.database.parameters import connection_parameters, direct_parameters
 from common.database.server import distance, look, server
 from executions.progress.event_reader import POOL_SIZE as STREAM_CONNECTIONS
-from executions.queue import connector
+from executions.queue import job_manager
 
 OLDEST, NEWEST = 15, 18  # major versions of PostgreSQL that the product has been tried with
 LISTEN_SECONDS = 5.0  # within which a notification has to come
@@ -199,7 +199,7 @@ def connections(direct: Connection) -> Found:
     background = settings.BACKGROUND_POOL["max_size"]
     requests = settings.DATABASES["default"]["OPTIONS"]["pool"]["max_size"]
     web = requests + background + STREAM_CONNECTIONS + OWN_CONNECTIONS
-    worker = background + connector.CONNECTIONS + JOURNAL_CONNECTIONS + OWN_CONNECTIONS
+    worker = background + job_manager.CONNECTIONS + JOURNAL_CONNECTIONS + OWN_CONNECTIONS
     level = Level.GOOD if given >= web + worker else Level.WRONG
     text = f"The server gives {given} connections; a web process takes up to {web}, a worker up to {worker}."
     yield Finding(level, text if level is Level.GOOD else f"{text} Set max_connections higher, or use a pooler.")

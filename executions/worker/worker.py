@@ -21,7 +21,7 @@ from executions.db_threads import in_thread
 from executions.engine.domain.errors import DatabaseUnavailable, NotFound
 from executions.engine.runtime.cancellation import shield_until_done
 from executions.llm.client import model_client
-from executions.queue.connector import connector
+from executions.queue.job_manager import worker_app
 from executions.queue.jobs import QUEUE, enqueue_prune
 from executions.worker import active_runs, duties, recovery
 from executions.worker.active_runs import ACTIVE
@@ -181,11 +181,10 @@ class Worker:
         while not self._ending:
             try:
                 # An app of its own: ours goes on enqueuing on Django's connection, in the caller's transaction.
-                taker = connector(room=settings.WORKER_CONCURRENCY)
-                worker_app = app.with_connector(taker)
-                async with worker_app.open_async():
+                own_app = worker_app(app, room=settings.WORKER_CONCURRENCY)
+                async with own_app.open_async():
                     try:
-                        await worker_app.run_worker_async(
+                        await own_app.run_worker_async(
                             **settings.PROCRASTINATE_WORKER_DEFAULTS,
                             queues=[QUEUE],
                             name=self.name,
@@ -193,7 +192,7 @@ class Worker:
                         )
                     finally:
                         async with asyncio.timeout(HAND_BACK_SECONDS):
-                            await taker.leave()
+                            await own_app.job_manager.leave()
             except (ConnectorException, psycopg.Error, OSError, TimeoutError) as error:
                 logger.warning("taking jobs stopped: %s", error)
             await asyncio.sleep(RESTART_SECONDS)

@@ -12,7 +12,7 @@ from psycopg_pool import AsyncConnectionPool
 from common.database.connections import tell_silence
 from common.database.parameters import connection_parameters
 from executions.progress.event_reader import Reader
-from executions.queue import connector
+from executions.queue import job_manager
 from tests.waiting import HANG_SECONDS
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -23,7 +23,7 @@ async def streams_pool() -> AsyncConnectionPool[Any]:
 
 
 async def queues_pool() -> AsyncConnectionPool[Any]:
-    made = connector._pool(kwargs=connection_parameters(), open=False)
+    made = job_manager._pool(kwargs=connection_parameters(), open=False)
     await made.open()
     return made
 

@@ -10,15 +10,15 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 from django.db import connection, transaction
-from procrastinate import App, sql
+from procrastinate import App
 from procrastinate.contrib.django import app
 from procrastinate.contrib.django.models import ProcrastinateJob
 from procrastinate.jobs import Job, Status
 
-import executions.queue.connector
 from executions.db_threads import in_thread
 from executions.persistence.journal import connection as line
-from executions.queue.connector import AT_ONCE, connector
+from executions.queue import job_manager
+from executions.queue.job_manager import AT_ONCE, worker_app
 from executions.queue.jobs import QUEUE, enqueue_prune
 from tests.executions.moves import outage, start
 from tests.waiting import HANG_SECONDS
@@ -34,20 +34,22 @@ class Watched:
     """An app that takes jobs, and how often it has asked for some."""
 
     def __init__(self, taking: App, worker_id: int) -> None:
-        self.jobs, self.worker_id = taking.job_manager, worker_id
-        self.taker: Any = taking.connector
+        self.jobs: Any = taking.job_manager
+        self.connector: Any = taking.connector
+        self.worker_id = worker_id
 
     async def take(self) -> Job | None:
         """Take a job as Procrastinate's worker does."""
-        return await self.jobs.fetch_job(queues=[QUEUE], worker_id=self.worker_id)
+        job: Job | None = await self.jobs.fetch_job(queues=[QUEUE], worker_id=self.worker_id)
+        return job
 
 
 @asynccontextmanager
 async def taking(*, room: int) -> AsyncIterator[Watched]:
     """Take jobs, as a worker that runs so many at once."""
-    with_taker = app.with_connector(connector(room=room))
-    async with with_taker.open_async():
-        yield Watched(with_taker, await with_taker.job_manager.register_worker())
+    made = worker_app(app, room=room)
+    async with made.open_async():
+        yield Watched(made, await made.job_manager.register_worker())
 
 
 async def statuses() -> dict[str, int]:
@@ -74,7 +76,7 @@ async def test_as_many_are_taken_together_as_there_is_room_for_and_handed_out_in
         await worker.jobs.finish_job(taken[0], Status.SUCCEEDED, delete_job=True)
         fourth = await worker.take()
         assert (await statuses())["todo"] == 1  # there was room for one
-        await worker.taker.leave()
+        await worker.jobs.leave()
         assert await statuses() == {"doing": 3, "todo": 1}
         assert fourth is not None
         assert fourth.id == jobs[3]
@@ -83,7 +85,7 @@ async def test_as_many_are_taken_together_as_there_is_room_for_and_handed_out_in
 async def test_a_worker_that_is_nearly_full_waits_a_moment_for_room_for_several(
     jobs: list[int], ann: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(executions.queue.connector, "TOGETHER_SECONDS", HANG_SECONDS)
+    monkeypatch.setattr(job_manager, "TOGETHER_SECONDS", HANG_SECONDS)
     for number in range(6):
         await in_thread(start, ann, scope=f"q{number}")
     async with taking(room=8) as worker:
@@ -101,7 +103,7 @@ async def test_a_worker_that_is_nearly_full_waits_a_moment_for_room_for_several(
         await worker.jobs.finish_job(taken[2], Status.SUCCEEDED, delete_job=True)
         assert await worker.take() is not None  # nobody else ended meanwhile
         assert "todo" not in await statuses()
-        await worker.taker.leave()
+        await worker.jobs.leave()
 
 
 async def test_after_a_job_has_ended_it_is_looked_again_for_one_that_waited_for_its_lock(jobs: list[int]) -> None:
@@ -127,7 +129,7 @@ async def test_after_a_job_has_ended_it_is_looked_again_for_one_that_waited_for_
         following = await worker.take()
         listening.cancel()
         await asyncio.wait({listening})
-        await worker.taker.leave()
+        await worker.jobs.leave()
     assert following is not None
     assert [first.id, following.id] == jobs[:2]
 
@@ -147,7 +149,7 @@ async def test_what_was_taken_and_not_handed_out_goes_back(jobs: list[int]) -> N
     async with taking(room=5) as worker:
         job = await worker.take()
         assert await statuses() == {"doing": 5}
-        await worker.taker.leave()
+        await worker.jobs.leave()
         assert await statuses() == {"doing": 1, "todo": 4}
         async with taking(room=1) as other:
             following = await other.take()
@@ -162,7 +164,7 @@ async def test_a_job_that_somebody_else_has_ended_keeps_no_other_from_ending(job
         await in_thread(ProcrastinateJob.objects.filter(id=taken[1].id).update, status="failed")
         for job in taken:
             await worker.jobs.finish_job(job, Status.SUCCEEDED, delete_job=True)
-        await worker.taker.leave()
+        await worker.jobs.leave()
     assert await statuses() == {"failed": 1, "todo": 2}
 
 
@@ -176,22 +178,14 @@ async def test_jobs_that_end_while_the_database_is_away_are_ended_when_it_is_bac
             while await statuses() == {"doing": 5}:
                 await asyncio.sleep(0.05)
         assert await statuses() == {"doing": 3}
-        await worker.taker.leave()
+        await worker.jobs.leave()
 
 
 async def test_a_job_that_is_tried_again_makes_room(jobs: list[int]) -> None:
     async with taking(room=1) as worker:
         job = await worker.take()
         assert job is not None
-        assert job.id is not None
-        await worker.taker.execute_query_async(
-            sql.queries["retry_job"],
-            job_id=job.id,
-            retry_at=None,
-            new_priority=-9,
-            new_queue_name=None,
-            new_lock=None,
-        )
+        await worker.jobs.retry_job(job, priority=-9)
         following = await worker.take()
         assert following is not None
         assert following.id == jobs[0]  # its scope's turn is still the first
@@ -225,13 +219,13 @@ async def listening(worker: Watched) -> AsyncIterator[asyncio.Event]:
 def looks(monkeypatch: pytest.MonkeyPatch, worker: Watched) -> list[str]:
     """Return where each statement that looks for jobs is noted."""
     sent: list[str] = []
-    ask = worker.taker.execute_query_all_async
+    ask = worker.connector.execute_query_all_async
 
     async def note(query: str, **arguments: Any) -> Any:
         sent.append(query)
         return await ask(query, **arguments)
 
-    monkeypatch.setattr(worker.taker, "execute_query_all_async", note)
+    monkeypatch.setattr(worker.connector, "execute_query_all_async", note)
     return sent
 
 
@@ -247,7 +241,7 @@ def cut_listeners() -> None:
 async def test_where_no_job_waits_it_is_not_looked_again_until_one_is_told_of(
     ann: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(executions.queue.connector, "QUIET_SECONDS", HANG_SECONDS)
+    monkeypatch.setattr(job_manager, "QUIET_SECONDS", HANG_SECONDS)
     async with taking(room=5) as worker, listening(worker) as told:
         sent = looks(monkeypatch, worker)
         assert [await worker.take() for _ in range(10)] == [None] * 10
@@ -259,7 +253,7 @@ async def test_where_no_job_waits_it_is_not_looked_again_until_one_is_told_of(
 
 
 async def test_a_worker_that_does_not_listen_goes_on_looking(monkeypatch: pytest.MonkeyPatch, ann: User) -> None:
-    monkeypatch.setattr(executions.queue.connector, "QUIET_SECONDS", HANG_SECONDS)
+    monkeypatch.setattr(job_manager, "QUIET_SECONDS", HANG_SECONDS)
     async with taking(room=5) as worker:
         assert [await worker.take() for _ in range(5)] == [None] * 5
         await in_thread(start, ann)
@@ -270,7 +264,7 @@ async def test_where_a_job_waits_for_a_lock_it_is_looked_again(
     jobs: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another worker holds the lock, and does not say when it lets go."""
-    monkeypatch.setattr(executions.queue.connector, "QUIET_SECONDS", HANG_SECONDS)
+    monkeypatch.setattr(job_manager, "QUIET_SECONDS", HANG_SECONDS)
     same = await in_thread(lambda: ProcrastinateJob.objects.get(id=jobs[0]).lock)
     await in_thread(ProcrastinateJob.objects.filter(id__in=jobs[1:]).update, lock=same)
     async with taking(room=1) as other, taking(room=5) as worker:
@@ -284,13 +278,13 @@ async def test_where_a_job_waits_for_a_lock_it_is_looked_again(
 
 
 async def test_jobs_that_are_handed_back_are_told_of(jobs: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(executions.queue.connector, "QUIET_SECONDS", HANG_SECONDS)
+    monkeypatch.setattr(job_manager, "QUIET_SECONDS", HANG_SECONDS)
     async with taking(room=5) as leaving, taking(room=5) as staying:
         assert await leaving.take() is not None
         async with listening(staying) as told:
             await in_thread(ProcrastinateJob.objects.filter(status="todo").delete)
             assert [await staying.take() for _ in range(4)] == [None] * 4
-            await leaving.taker.leave()
+            await leaving.jobs.leave()
             async with asyncio.timeout(HANG_SECONDS):
                 await told.wait()
             assert await staying.take() is not None
@@ -299,7 +293,7 @@ async def test_jobs_that_are_handed_back_are_told_of(jobs: list[int], monkeypatc
 async def test_a_job_that_came_while_the_listener_was_cut_off_is_told_of_when_it_is_back(
     ann: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(executions.queue.connector, "QUIET_SECONDS", HANG_SECONDS)
+    monkeypatch.setattr(job_manager, "QUIET_SECONDS", HANG_SECONDS)
     async with taking(room=5) as worker, listening(worker) as told:
         assert [await worker.take() for _ in range(4)] == [None] * 4
         await in_thread(cut_listeners)
@@ -333,6 +327,6 @@ def test_the_first_job_is_found_by_index_whatever_statistics_say(ann: User) -> N
 @pytest.mark.parametrize("room", [1, 5])
 async def test_no_connection_compiles_its_plans(room: int, ann: User) -> None:
     async with taking(room=room) as worker:
-        found = await worker.taker.execute_query_one_async("SELECT current_setting('jit') AS jit")
+        found = await worker.connector.execute_query_one_async("SELECT current_setting('jit') AS jit")
         assert found == {"jit": "off"}
     assert await line.reading.fetch_all([("SELECT current_setting('jit')", [])]) == [[("off",)]]

@@ -1,8 +1,9 @@
-"""The connections over which a worker takes its jobs, several at a time."""
+"""A worker takes its jobs several at a time, and ends them together."""
 
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import time
 from collections import deque
@@ -11,9 +12,11 @@ from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from procrastinate import PsycopgConnector, sql
-from procrastinate.connector import Notify
+from procrastinate import App, PsycopgConnector
+from procrastinate.connector import BaseConnector
 from procrastinate.exceptions import ConnectorException
+from procrastinate.jobs import Job, Status
+from procrastinate.manager import JobManager, NotificationCallback, get_channel_for_queues
 from psycopg_pool import AsyncConnectionPool
 
 from common.database.connections import AsyncConnection
@@ -35,9 +38,6 @@ IDLE_SECONDS = 60.0  # then a connection that was not needed is closed, but for 
 RECONNECT_SECONDS = 3.0  # the pool waits twice as long after each failed try, up to this; then it starts anew
 RETRY_SECONDS = 1.0  # before jobs are ended that could not be, as the database was away
 
-_FETCH = sql.queries["fetch_job"]
-_FINISH = sql.queries["finish_job"]
-_RETRY = sql.queries["retry_job"]
 _NEW_JOB = '{"type": "job_inserted", "job_id": 0}'  # as its trigger tells it
 _CHANNEL = f"procrastinate_queue_v1#{QUEUE}"  # over which it tells
 _ANY_WAITS = """
@@ -70,71 +70,73 @@ Connection = AsyncConnection[Any]
 Row = dict[str, Any]
 
 
-class BatchingConnector(PsycopgConnector):
+class BatchingJobManager(JobManager):
     """Takes as many jobs as there is room for when one is asked for, and ends together those that end together.
 
-    Procrastinate takes one job after the other, and waits for the server each time: a worker of many short jobs would
-    do nothing else.
+    Procrastinate's own manager takes one job after the other, and waits for the server each time: a worker of many
+    short jobs would do nothing else.
     """
 
-    def __init__(self, *, room: int, **arguments: Any) -> None:
+    def __init__(self, connector: BaseConnector, *, room: int) -> None:
         """Prepare to take jobs.
 
         Args:
+            connector: The connections for it.
             room: Jobs that the worker runs at once.
-            arguments: Of the connector.
         """
-        super().__init__(**arguments)
+        super().__init__(connector)
         self._room = room  # for jobs that are not taken
         self._enough = room - int(FULL * room)  # room for several
         self._roomy = asyncio.Event()
-        self._tell: Callable[[], Awaitable[None]] | None = None  # tells the worker of new jobs
-        self._found_nothing = 0  # times in a row that it was looked for jobs
+        self._notify_worker: Callable[[], Awaitable[None]] | None = None  # of new jobs
+        self._found_nothing = 0  # queries in a row that found no job
         self._quiet_until = 0.0  # on the monotonic clock; no job waits, and a notification tells of a new one
-        self._taken: deque[Row] = deque()  # and not handed out yet
-        self._ended: list[Row] = []  # and to be ended
+        self._taken: deque[Job] = deque()  # and not handed out yet
+        self._ended: list[Row] = []  # jobs whose end is not stored yet
         self._ending: asyncio.Task[None] | None = None
 
-    async def execute_query_one_async(self, query: Any, **arguments: Any) -> Row:
-        """Hand out the next job; anything else as it is."""
-        if query != _FETCH:
-            return await super().execute_query_one_async(query, **arguments)
+    async def fetch_job(self, queues: Iterable[str] | None, worker_id: int) -> Job | None:
+        """Return the next job, None if there is none.
+
+        Raises:
+            ConnectorException: the database is away.
+        """
         if not self._taken:
             if time.monotonic() < self._quiet_until:
-                return {"id": None}
-            await self._look(**arguments)
-        return self._taken.popleft() if self._taken else {"id": None}
+                return None
+            await self._take(queues=queues, worker_id=worker_id)
+        return self._taken.popleft() if self._taken else None
 
-    async def execute_query_async(self, query: Any, **arguments: Any) -> None:
-        """Have a job end soon, together with others, and wait for nothing; anything else as it is.
+    async def finish_job(self, job: Job, status: Status, delete_job: bool) -> None:
+        """Have a job end soon, together with others, and wait for nothing.
 
-        A job that ends has done its work: should its row stay, as this process is killed, the sweep of another ends it.
+        Its work is done: should its row stay, as this process is killed, the sweep of another worker ends it.
         """
-        if query in {_RETRY, _FINISH}:
-            self._room += 1
-            self._quiet_until = 0.0
-            if self._room >= self._enough:
-                self._roomy.set()
-        if query != _FINISH:
-            await super().execute_query_async(query, **arguments)
-            return
-        self._ended.append(arguments)
+        self._make_room()
+        self._ended.append({"job_id": job.id, "status": status.value, "delete_job": delete_job})
         if self._ending is None or self._ending.done():
             self._ending = asyncio.create_task(self._end_all(), name="jobs end")
 
-    async def listen_notify(self, on_notification: Notify, channels: Iterable[str]) -> None:
+    async def retry_job(self, job: Job, *arguments: Any, **named: Any) -> None:
+        """Hand a job back, to be taken again."""
+        self._make_room()
+        await super().retry_job(job, *arguments, **named)
+
+    async def listen_for_jobs(
+        self, *, on_notification: NotificationCallback, queues: Iterable[str] | None = None
+    ) -> None:
         """Listen until cancelled, over a connection that is made anew when it is lost; then a job may have been missed.
 
         Procrastinate's own listener wakes ten times a second.
         """
-        names = list(channels)
+        names = list(get_channel_for_queues(queues))
 
         async def hear(payload: str, *, channel: str) -> None:
             self._quiet_until = 0.0
-            await on_notification(channel=channel, payload=payload)
+            await on_notification(channel=channel, notification=json.loads(payload))
 
-        self._tell = partial(hear, _NEW_JOB, channel=names[0])
-        await listen(*names, connected=self._tell, hear=hear)
+        self._notify_worker = partial(hear, _NEW_JOB, channel=names[0])
+        await listen(*names, connected=self._notify_worker, hear=hear)
 
     async def leave(self) -> None:
         """End what has to be ended, and let others take what was taken and not handed out.
@@ -147,27 +149,34 @@ class BatchingConnector(PsycopgConnector):
             await asyncio.wait({self._ending})
         try:
             if self._taken:
-                await super().execute_query_async(_HAND_BACK, ids=[row["id"] for row in self._taken])
-                await super().execute_query_async(_TELL, channel=_CHANNEL, payload=_NEW_JOB)
+                await self.connector.execute_query_async(_HAND_BACK, ids=[job.id for job in self._taken])
+                await self.connector.execute_query_async(_TELL, channel=_CHANNEL, payload=_NEW_JOB)
                 self._taken.clear()
         finally:
             await self._end(self._ended)
 
-    async def _look(self, **arguments: Any) -> None:
-        """Take as many jobs as there is room for. Where none waits, it is not looked again until one is told of.
+    def _make_room(self) -> None:
+        self._room += 1
+        self._quiet_until = 0.0
+        if self._room >= self._enough:
+            self._roomy.set()
+
+    async def _take(self, **arguments: Any) -> None:
+        """Take as many jobs as there is room for. Where none waits, the next query waits for a notification.
 
         Raises:
             ConnectorException: the database is away.
         """
         await self._until_roomy()
         many, per_user = max(1, min(AT_ONCE, self._room)), limits().executions_per_user
-        began = time.monotonic()
-        self._taken += await self.execute_query_all_async(_FETCH_MANY, many=many, per_user=per_user, **arguments)
+        began, ask = time.monotonic(), self.connector.execute_query_all_async
+        found = await ask(_FETCH_MANY, many=many, per_user=per_user, **arguments)
+        self._taken += map(Job.from_row, found)
         self._room -= len(self._taken)
         self._found_nothing = 0 if self._taken else self._found_nothing + 1
-        if self._tell is not None and self._found_nothing > 1:
+        if self._notify_worker is not None and self._found_nothing > 1:
             self._quiet_until = began + QUIET_SECONDS  # a notification that comes meanwhile ends it
-            [row] = await self.execute_query_all_async(_ANY_WAITS, queues=arguments["queues"])
+            [row] = await ask(_ANY_WAITS, queues=arguments["queues"])
             if row["waits"]:  # for a lock, or for its moment: nothing tells when that is
                 self._quiet_until = 0.0
 
@@ -201,8 +210,8 @@ class BatchingConnector(PsycopgConnector):
 
         Nobody else says so: of a new job the database tells once, when it is there. It would be found by and by.
         """
-        if self._found_nothing and self._tell is not None:
-            await self._tell()
+        if self._found_nothing and self._notify_worker is not None:
+            await self._notify_worker()
 
     async def _end(self, jobs: list[Row]) -> None:
         """End jobs; those that somebody else has ended already are left.
@@ -213,16 +222,18 @@ class BatchingConnector(PsycopgConnector):
         if jobs:
             ids, statuses, gone = zip(*((job["job_id"], job["status"], job["delete_job"]) for job in jobs), strict=True)
             arguments = {"ids": list(ids), "statuses": list(statuses), "gone": list(gone)}
-            await super().execute_query_async(_FINISH_MANY, **arguments)
+            await self.connector.execute_query_async(_FINISH_MANY, **arguments)
 
 
-def connector(*, room: int) -> BatchingConnector:
-    """Return a connector of a pool of its own, on Django's database, for a worker that runs `room` jobs at once.
+def worker_app(app: App, *, room: int) -> App:
+    """Return the app for a worker that runs `room` jobs at once, with a pool of its own on Django's database.
 
-    Everything that Procrastinate asks for is one call of one function. With a transaction around it, and a look at the
-    connection before it, a worker would wait for the server four times instead of once, for every job twice.
+    Each query of Procrastinate is one call of one function. With a transaction around it, and a look at the connection
+    before it, a worker would wait for the server four times instead of once, for every job twice.
     """
-    return BatchingConnector(room=room, kwargs=connection_parameters(), pool_factory=_pool)
+    made = app.with_connector(PsycopgConnector(kwargs=connection_parameters(), pool_factory=_pool))
+    made.job_manager = BatchingJobManager(made.connector, room=room)
+    return made
 
 
 def _pool(**arguments: Any) -> AsyncConnectionPool[Connection]:
