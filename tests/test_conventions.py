@@ -52,6 +52,26 @@ OWNERS_OF_TABLES = {
     "procrastinate": "executions/queue",
 }
 
+#: Words that make a reader ask who or what is meant. Name the actor, or use the term of docs/glossary.md.
+MANNERED = (
+    *("anybody", "nobody", "somebody", "whence", "whoever", "whomever", "none of", "of them", "what is over"),
+    *("crowd", "doubt", "gibberish", "hindrance", "hindsight", "misfit", "papers", "patiently", "stations?"),
+    "storyteller",
+)
+#: A phrase may go on in the next line, also of a comment.
+_ANY_MANNERED = re.compile(r"\b(" + "|".join(MANNERED).replace(" ", r"[\s#]+") + r")\b", re.IGNORECASE)
+#: The part of a document that is written from the code.
+_GENERATED = re.compile(r"<!-- reference: begin -->.*?<!-- reference: end -->", re.DOTALL)
+DOCS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), ROOT / "benchmarks" / "README.md"])
+ALL_TEXTS = [
+    *DOCS,
+    *CODE,
+    *sorted(path for folder in ("tests", "benchmarks", "examples") for path in (ROOT / folder).rglob("*.py")),
+    *sorted(path for kind in ("html", "js", "css") for path in (ROOT / "console").rglob(f"*/console/*.{kind}")),
+    *(ROOT / name for name in ("Makefile", "Dockerfile", "compose.yaml", "pyproject.toml")),
+]
+PLAIN = DOCS  # or ALL_TEXTS, which has the code too
+
 
 def name_of(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
@@ -218,6 +238,35 @@ def foreign_tables(tree: ast.Module, name: str) -> Iterator[int]:
 def test_a_statement_names_the_tables_of_its_own_room() -> None:
     found = places(CODE, lambda path: foreign_tables(tree(path), name_of(path)))
     assert not found, f"{found} name tables of another room; have that room give a selector, or the part of a statement"
+
+
+def mannered(text: str) -> Iterator[int]:
+    """Yield the lines with a mannered word; one between quotes or backticks is a name, as that of a system's user."""
+    text = _GENERATED.sub(lambda part: "\n" * part.group().count("\n"), text)
+    for word in _ANY_MANNERED.finditer(text):
+        before, after = text[max(word.start() - 1, 0)], text[word.end() : word.end() + 1]
+        if before != after or before not in "`\"'":
+            yield text.count("\n", 0, word.start()) + 1
+
+
+def test_words_are_plain() -> None:
+    found = places(PLAIN, lambda path: mannered(path.read_text(encoding="utf-8")))
+    assert not found, f"mannered words; name the actor, or use the term of docs/glossary.md: {found}"
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        ("Nobody waits.", [1]),
+        ("All\nof\n    # them wait.", [2]),
+        ("What is over waits; none of it runs.", [1, 1]),
+        ('as = "nobody"; it runs as `nobody`', []),
+        ("A paper of themes, crowded.", []),
+        ("<!-- reference: begin -->\nwhoever\n<!-- reference: end -->\nwhoever", [4]),
+    ],
+)
+def test_the_rule_about_words_sees_what_it_should(text: str, lines: list[int]) -> None:
+    assert list(mannered(text)) == lines
 
 
 @pytest.mark.parametrize(
