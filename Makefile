@@ -89,7 +89,7 @@ bench-workers: $(DEV) ## what a second worker adds (ROUNDS=3 BENCH_FLAGS=)
 bench-stream: $(DEV) ## what a live stream costs, beside others (ROUNDS=3 ONLY=clients,latency,notifier,stalled,many BENCH_FLAGS=)
 	@$(BIN)/python -m benchmarks.stream --rounds $(or $(ROUNDS),3) $(if $(ONLY),--only $(ONLY)) $(BENCH_FLAGS)
 
-bench-tokens: $(DEV) ## how long a token takes from the provider to whoever watches (BENCH_FLAGS=)
+bench-tokens: $(DEV) ## how long a token takes from the provider to a client (BENCH_FLAGS=)
 	@$(BIN)/python -m benchmarks.tokens $(BENCH_FLAGS)
 
 bench-bystander: $(DEV) ## what the worst requests of one user cost the others (BENCH_FLAGS=)

@@ -22,6 +22,8 @@ Person = User | AnonymousUser
 
 _RANK = {Role.VIEWER: 0, Role.REVIEWER: 1, Role.OPERATOR: 2, Role.OWNER: 3}
 
+#: For statements of other rooms that join scopes by id.
+SCOPE_NAMES = "SELECT id, type, key FROM access_scope"
 #: Of many grants those that hold: each by its number, from 1.
 _STANDING = """
 SELECT wanted.number

@@ -96,7 +96,7 @@ class Limits:
         8,
         "Requests of one token or session that one web process works at, at once; "
         "logins from one address go by `PASSWORD_HASHES_AT_ONCE`",
-        answer="100 of them wait for up to 30 seconds; then 503 `busy`",
+        answer="up to 100 more wait for up to 30 seconds; then 503 `busy`",
     )
     executions_per_user: int = _limit(
         "EXECUTIONS_PER_USER",

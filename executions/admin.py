@@ -184,7 +184,7 @@ class ExecutionAdmin(ReadOnlyAdmin):
         made = [
             (
                 each.document.type,
-                format_html('<a href="{}">{}</a>', _page("documents_documentversion", each.pk), each.title),
+                format_html('<a href="{}">{}</a>', _page("documents_documentversion_change", each.pk), each.title),
                 each.version,
                 each.step_id,
                 each.created_at,
@@ -198,7 +198,7 @@ class ExecutionAdmin(ReadOnlyAdmin):
         """Return its paid calls, with links, and their sum."""
         calls: list[tuple[object, ...]] = [
             (
-                format_html('<a href="{}">{}</a>', _page("telemetry_modelcall", call.pk), call.step_id),
+                format_html('<a href="{}">{}</a>', _page("telemetry_modelcall_change", call.pk), call.step_id),
                 call.attempt,
                 call.kind,
                 call.status,
@@ -233,7 +233,7 @@ class ExecutionAdmin(ReadOnlyAdmin):
 
 
 def _page(name: str, key: object) -> str:
-    return reverse(f"admin:{name}_change", args=[key])
+    return reverse(f"admin:{name}", args=[key])
 
 
 @admin.register(Runner)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
 import pytest
+from django.apps import apps
 
 ROOT = Path(__file__).resolve().parents[1]
 ROOMS = ("orchestrator", "console", "executions", "workflows", "documents", "telemetry", "access", "common")
@@ -41,6 +43,34 @@ STATE_CHANGERS = frozenset({"executions/engine/domain/execution.py", "executions
 
 #: Kinds of field, which migrations have to name; what they store may never change.
 FIELDS = frozenset({"common.database.json_field"})
+
+#: Where statements may name the tables of a package that we use; those of our own belong to the room of their name.
+OWNERS_OF_TABLES = {
+    "auth": "access",
+    "knox": "access",
+    "sessions": "access",
+    "procrastinate": "executions/queue",
+}
+
+#: Words that make a reader ask who or what is meant. Name the actor, or use the term of docs/glossary.md.
+MANNERED = (
+    *("anybody", "nobody", "somebody", "whence", "whoever", "whomever", "none of", "of them", "what is over"),
+    *("crowd", "doubt", "gibberish", "hindrance", "hindsight", "misfit", "papers", "patiently", "stations?"),
+    "storyteller",
+)
+#: A phrase may go on in the next line, also of a comment.
+_ANY_MANNERED = re.compile(r"\b(" + "|".join(MANNERED).replace(" ", r"[\s#]+") + r")\b", re.IGNORECASE)
+#: The part of a document that is written from the code.
+_GENERATED = re.compile(r"<!-- reference: begin -->.*?<!-- reference: end -->", re.DOTALL)
+DOCS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), ROOT / "benchmarks" / "README.md"])
+ALL_TEXTS = [
+    *DOCS,
+    *CODE,
+    *sorted(path for folder in ("tests", "benchmarks", "examples") for path in (ROOT / folder).rglob("*.py")),
+    *sorted(path for kind in ("html", "js", "css") for path in (ROOT / "console").rglob(f"*/console/*.{kind}")),
+    *(ROOT / name for name in ("Makefile", "Dockerfile", "compose.yaml", "pyproject.toml")),
+]
+PLAIN = DOCS  # or ALL_TEXTS, which has the code too
 
 
 def name_of(path: Path) -> str:
@@ -178,6 +208,82 @@ def test_nothing_happens_by_a_signal() -> None:
 
     found = places(CODE, signals)
     assert not found, f"{found} use Django's signals; call the service"
+
+
+@cache
+def owners() -> dict[str, str]:
+    """Return where each table may be named, by the table's name."""
+    labels = {model._meta.db_table: model._meta.app_label for model in apps.get_models(include_auto_created=True)}
+    return {table: OWNERS_OF_TABLES.get(label, label) for table, label in labels.items()}
+
+
+def strings(tree: ast.Module) -> Iterator[ast.Constant]:
+    """Yield the texts of a module that are no docstrings; those within f-strings too."""
+    holders = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    docs = {id(each.body[0].value) for each in ast.walk(tree) if isinstance(each, holders) and ast.get_docstring(each)}  # type: ignore[attr-defined]
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docs:
+            yield node
+
+
+def foreign_tables(tree: ast.Module, name: str) -> Iterator[int]:
+    """Yield the lines of statements in a file (`name`) that name a table, or a function of the queue, of elsewhere."""
+    for node in strings(tree):
+        for word in re.findall(r"\b[a-z]+_[a-z_0-9]+\b", str(node.value)):
+            owner = OWNERS_OF_TABLES["procrastinate"] if word.startswith("procrastinate_") else owners().get(word)
+            if owner is not None and not name.startswith(f"{owner}/"):
+                yield node.lineno
+
+
+def test_a_statement_names_the_tables_of_its_own_room() -> None:
+    found = places(CODE, lambda path: foreign_tables(tree(path), name_of(path)))
+    assert not found, f"{found} name tables of another room; have that room give a selector, or the part of a statement"
+
+
+def mannered(text: str) -> Iterator[int]:
+    """Yield the lines with a mannered word; one between quotes or backticks is a name, as that of a system's user."""
+    text = _GENERATED.sub(lambda part: "\n" * part.group().count("\n"), text)
+    for word in _ANY_MANNERED.finditer(text):
+        before, after = text[max(word.start() - 1, 0)], text[word.end() : word.end() + 1]
+        if before != after or before not in "`\"'":
+            yield text.count("\n", 0, word.start()) + 1
+
+
+def test_words_are_plain() -> None:
+    found = places(PLAIN, lambda path: mannered(path.read_text(encoding="utf-8")))
+    assert not found, f"mannered words; name the actor, or use the term of docs/glossary.md: {found}"
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        ("Nobody waits.", [1]),
+        ("All\nof\n    # them wait.", [2]),
+        ("What is over waits; none of it runs.", [1, 1]),
+        ('as = "nobody"; it runs as `nobody`', []),
+        ("A paper of themes, crowded.", []),
+        ("<!-- reference: begin -->\nwhoever\n<!-- reference: end -->\nwhoever", [4]),
+    ],
+)
+def test_the_rule_about_words_sees_what_it_should(text: str, lines: list[int]) -> None:
+    assert list(mannered(text)) == lines
+
+
+@pytest.mark.parametrize(
+    ("line", "name", "found"),
+    [
+        ('"SELECT id FROM access_scope"', "documents/selectors.py", True),
+        ('f"JOIN {x} ON true JOIN documents_document AS d ON true"', "executions/selectors/costs.py", True),
+        ('"SELECT FROM procrastinate_jobs"', "executions/worker/recovery.py", True),
+        ('"SELECT procrastinate_finish_job_v1(1)"', "executions/worker/recovery.py", True),
+        ('"SELECT FROM knox_authtoken"', "executions/progress/consumer.py", True),
+        ('"SELECT FROM knox_authtoken"', "access/selectors.py", False),
+        ('"SELECT FROM procrastinate_jobs"', "executions/queue/jobs.py", False),
+        ('"admin:documents_document_changelist"', "executions/admin.py", False),  # the name of a page
+    ],
+)
+def test_the_rule_about_tables_sees_what_it_should(line: str, name: str, found: bool) -> None:
+    assert bool(list(foreign_tables(ast.parse(f"x = {line}"), name))) is found
 
 
 @pytest.mark.parametrize(

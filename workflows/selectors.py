@@ -11,6 +11,9 @@ from common.listings import MAX_NAMES, listed
 from workflows.definitions.definition import JsonSchema
 from workflows.models import Workflow, WorkflowVersion
 
+#: For statements of other rooms that join published versions by id.
+VERSION_NUMBERS = "SELECT id, version FROM workflows_workflowversion"
+
 
 def workflows() -> QuerySet[Workflow]:
     """Return all published workflows."""

@@ -10,6 +10,7 @@ from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from access.selectors import SCOPE_NAMES
 from common.database import bulk
 from executions.engine.domain.acceptance import AcceptanceDecision
 from executions.engine.domain.clarification import ClarificationRound
@@ -18,6 +19,7 @@ from executions.engine.domain.errors import FieldError
 from executions.engine.domain.execution import Execution, Failure, Pin, ScopeRef, Step
 from executions.engine.domain.states import ExecutionStatus, FailureCode, Limit, StepStatus, WaitingOn
 from workflows.definitions.budget import Budget
+from workflows.selectors import VERSION_NUMBERS
 
 
 class _ExecutionRow(NamedTuple):
@@ -95,15 +97,15 @@ _ELSEWHERE = {
 _EXECUTIONS = f"""
 SELECT {", ".join(_ELSEWHERE.get(name, f"execution.{name}") for name in _ExecutionRow._fields)}
 FROM executions_execution AS execution
-JOIN workflows_workflowversion AS workflow ON workflow.id = execution.workflow_version_id
-JOIN access_scope AS scope ON scope.id = execution.scope_id
-WHERE execution.id = ANY(%s)"""  # noqa: S608 - the names are those of the class above
+JOIN ({VERSION_NUMBERS}) AS workflow ON workflow.id = execution.workflow_version_id
+JOIN ({SCOPE_NAMES}) AS scope ON scope.id = execution.scope_id
+WHERE execution.id = ANY(%s)"""  # noqa: S608 - names of fields, and constants
 _STEPS = f"""
 SELECT {", ".join(_ELSEWHERE.get(name, f"step.{name}") for name in _StepRow._fields)}
 FROM executions_executionstep AS step
-LEFT JOIN access_scope AS scope ON scope.id = step.scope_id
+LEFT JOIN ({SCOPE_NAMES}) AS scope ON scope.id = step.scope_id
 WHERE step.execution_id = ANY(%s)
-ORDER BY step.position, step.place, step.id"""  # noqa: S608 - the names are those of the class above
+ORDER BY step.position, step.place, step.id"""  # noqa: S608 - names of fields, and constants
 
 
 #: Queries for executions (parameter: their ids), whose rows are for `from_rows`.

@@ -16,9 +16,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from datetime import datetime
 from uuid import UUID
 
+from django.db.models import Exists, OuterRef, TextField
+from django.db.models.functions import Cast
 from procrastinate.contrib.django import app
+from procrastinate.contrib.django.models import ProcrastinateJob
 from procrastinate.exceptions import AlreadyEnqueued, ConnectorException
 
 from common.database import bulk
@@ -43,6 +47,14 @@ SELECT execution.scope_id::text, who.name, least(2147483647, greatest(
 ))
 FROM executions_execution AS execution, LATERAL (SELECT coalesce(execution.requested_by_id::text, '') AS name) AS who
 WHERE execution.id = %s
+"""
+_FINISH_STALLED = """
+SELECT procrastinate_finish_job_v1(stalled.id, 'failed', true) FROM (
+  SELECT job.id
+  FROM procrastinate_jobs AS job LEFT JOIN procrastinate_workers AS worker ON worker.id = job.worker_id
+  WHERE job.queue_name = %s AND job.status = 'doing' AND (worker.id IS NULL OR worker.last_heartbeat < %s)
+  FOR UPDATE OF job SKIP LOCKED
+) AS stalled
 """
 _NEXT = "SELECT coalesce(max(priority), 0) FROM procrastinate_jobs WHERE status = 'todo' AND queue_name = %s"
 
@@ -78,6 +90,24 @@ def enqueue_prune() -> None:
         )
         with suppress(AlreadyEnqueued):
             job.defer()
+
+
+def finish_stalled_jobs(*, silent_since: datetime) -> None:
+    """End the jobs whose worker is gone, or has been silent since then: each would hold its lock for ever.
+
+    A job that its worker ends at this moment is skipped: to end a job twice is an error.
+    """
+    bulk.execute(_FINISH_STALLED, [QUEUE, silent_since])
+
+
+def has_open_job(execution_id: str) -> Exists:
+    """Return a condition on executions: a job of the execution waits, or a worker is at it.
+
+    Args:
+        execution_id: Name of the column that holds the execution's id.
+    """
+    lock = Cast(OuterRef(execution_id), TextField())
+    return Exists(ProcrastinateJob.objects.filter(lock=lock, status__in=["todo", "doing"]))
 
 
 @contextmanager

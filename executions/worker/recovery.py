@@ -9,31 +9,18 @@ from decimal import Decimal
 from uuid import UUID
 
 from django.db import IntegrityError, connection, transaction
-from django.db.models import Exists, Min, OuterRef, Q, TextField
-from django.db.models.functions import Cast
-from procrastinate.contrib.django.models import ProcrastinateJob
+from django.db.models import Min, Q
 
 from common.database.server import database_now
 from executions import models
 from executions.engine.domain.states import ExecutionStatus, Limit, StepStatus
 from executions.persistence import drafts
-from executions.queue.jobs import QUEUE, enqueue_advance
+from executions.queue.jobs import enqueue_advance, finish_stalled_jobs, has_open_job
 
 _NEVER = datetime.min.replace(tzinfo=UTC)
 _SWEEPING = 7_316_204_552  # key of the advisory lock: one worker at a time sweeps
 
 AT_ONCE = 1000  # executions that one sweep enqueues; the next goes on
-
-#: Jobs whose worker is gone hold their lock for ever unless somebody ends them. One that its worker ends this very
-#: moment is skipped: to end it twice would be an error.
-_END_STALLED_JOBS = """
-SELECT procrastinate_finish_job_v1(stalled.id, 'failed', true) FROM (
-  SELECT job.id
-  FROM procrastinate_jobs AS job LEFT JOIN procrastinate_workers AS worker ON worker.id = job.worker_id
-  WHERE job.queue_name = %s AND job.status = 'doing' AND (worker.id IS NULL OR worker.last_heartbeat < %s)
-  FOR UPDATE OF job SKIP LOCKED
-) AS stalled
-"""
 
 _ANY_DUE = """
 SELECT EXISTS (SELECT FROM executions_execution WHERE resume_at <= %s)
@@ -66,7 +53,7 @@ def sweep(
         if not cursor.fetchone()[0]:
             return 0  # somebody else is at it
         silent_since = now - timedelta(seconds=silent_seconds)
-        cursor.execute(_END_STALLED_JOBS, [QUEUE, silent_since])
+        finish_stalled_jobs(silent_since=silent_since)
         cursor.execute("SELECT pg_postmaster_start_time() > %s", [silent_since])
         if cursor.fetchone()[0] or after_outage:
             silent_since = _NEVER
@@ -89,8 +76,7 @@ def _abandoned(
     dead = Q(runner__isnull=False) & ~Q(runner__in=alive)
     dropped = Q(runner=runner) & ~Q(id__in=list(running)) & untouched
     orphaned = Q(runner__isnull=True) & untouched
-    job = ProcrastinateJob.objects.filter(lock=Cast(OuterRef("id"), TextField()), status__in=["todo", "doing"])
-    rows = models.Execution.objects.filter(runnable & (dead | dropped | orphaned) & ~Exists(job))
+    rows = models.Execution.objects.filter(runnable & (dead | dropped | orphaned) & ~has_open_job("id"))
     return list(rows.order_by("updated_at", "id").values_list("id", flat=True)[:AT_ONCE])
 
 
