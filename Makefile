@@ -43,11 +43,11 @@ migrate: $(RUN) ## bring a database of your own up to date
 	@$(MANAGE) migrate
 	@$(MANAGE) load_catalog
 
-test: check ## everything that must hold
+test: check ## everything that must hold, in a few minutes
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
-test-all: check ## the same, and what takes minutes more: PostgreSQL as it is installed here, replicas, PgBouncer, wrong clocks
-	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not npm and not llama"
+test-all: check ## the same for longer, and with more programs: torture, PostgreSQL, PgBouncer, Redis, Pushpin, wrong clocks
+	@FUZZ_SECONDS=$${FUZZ_SECONDS:-30} $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not npm and not llama"
 
 test-uvicorn: $(DEV) ## the journeys with uvicorn as the web server
 	@JOURNEY_SERVER=uvicorn $(BIN)/python -m pytest -n $(WORKERS) tests/journeys $(patsubst %,--ignore=tests/journeys/test_%.py,serve server demo chaos)

@@ -18,11 +18,14 @@ import django
 import hypothesis
 import pytest
 
-#: Programs that journeys with a mark need; a mark needs one of its programs.
+from tests import fuzzing
+
+#: Programs that tests with a mark need; a mark needs one of its programs.
 PROGRAMS = {
     "browser": ("chromium", "chromium-browser", "google-chrome"),
     "node": ("node",),
     "redis": ("redis-server",),
+    "pushpin": ("pushpin",),
     "postgresql": ("initdb",),
     "pgbouncer": ("pgbouncer",),
     "compiler": ("cc",),
@@ -55,7 +58,8 @@ def _clean_up(data_dir: Path) -> None:
     shutil.rmtree(data_dir)
 
 
-hypothesis.settings.register_profile("suite", deadline=None)  # a busy machine makes an example slower, not wrong
+# A busy machine makes an example slower, not wrong.
+hypothesis.settings.register_profile("suite", deadline=None, max_examples=fuzzing.examples(100))
 hypothesis.settings.load_profile("suite")
 
 DATA_DIR = _prepare_environment()

@@ -21,6 +21,7 @@ from executions.engine.testing.in_memory_models import ScriptedModelClient
 from executions.engine.transitions import budgets, core
 from tests.engine.failing import busy, clock, resume
 from tests.engine.world import FORK, LINE, Gate, Reply, World, definition, document, invalid
+from tests.fuzzing import examples
 from workflows.definitions.budget import Budget
 from workflows.definitions.definition import WorkflowDefinition
 
@@ -231,7 +232,7 @@ async def test_a_parked_step_is_not_taken_for_one_that_lacks_a_budget() -> None:
     assert (await world.run("c")).status is ExecutionStatus.COMPLETED
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(
     budget=st.integers(0, 100),
     costs=st.lists(st.integers(0, 10), min_size=12, max_size=12),

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from executions.engine.domain.calls import ModelReply, ModelRequest
 from executions.engine.domain.states import ExecutionStatus, StepStatus
 from tests.engine.world import World, definition, document
+from tests.fuzzing import examples
 
 
 @st.composite
@@ -33,7 +34,7 @@ def test_a_level_is_one_more_than_the_highest_that_it_needs(steps: list[dict[str
 
 
 @given(steps=graphs())
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=examples(50))
 def test_every_step_runs_once_and_after_all_that_it_reads(steps: list[dict[str, Any]]) -> None:
     async def run() -> None:
         world = await World(definition(*steps)).start()
@@ -48,7 +49,7 @@ def test_every_step_runs_once_and_after_all_that_it_reads(steps: list[dict[str, 
 
 
 @given(steps=graphs(), broken=st.integers(0, 6))
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=examples(50))
 def test_whatever_step_fails_the_execution_ends_with_nothing_open(steps: list[dict[str, Any]], broken: int) -> None:
     async def run() -> None:
         failing = f"s{broken % len(steps)}"

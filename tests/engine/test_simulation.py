@@ -9,8 +9,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.engine.simulator import Simulation
+from tests.fuzzing import examples
 
-SCENARIOS = 2000
+SCENARIOS = examples(2000)
 PARTS = 8  # that processes share among them
 SEEDS = 2**37  # of each part
 

@@ -15,6 +15,7 @@ from executions.engine.domain.execution import Execution
 from executions.engine.domain.states import ExecutionStatus, WaitingOn
 from tests.engine.world import World, definition, question, reply
 from tests.executions.test_forecast import dollars, of
+from tests.fuzzing import examples
 
 LONGEST = 2_000
 BRIEF = "# Ferry\n\nThe town buys a ferry."
@@ -72,7 +73,7 @@ async def ran(asks: list[str], reviewed: list[str]) -> tuple[World, Execution]:
 
 @given(said, said)
 @example(*WORST)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_no_run_takes_more_than_the_most(asks: list[str], reviewed: list[str]) -> None:
     world, execution = asyncio.run(ran(asks, reviewed))
     assert execution.ended

@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from playwright.sync_api import BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from tests.journeys.processes import PASSWORD, Machine, wait_until
 from tests.waiting import HANG_SECONDS
@@ -25,20 +25,35 @@ ARGUMENTS = [
 
 
 @contextmanager
-def browsing(*, bypass_csp: bool = False) -> Iterator[BrowserContext]:
-    """Provide a browser of its own; a script that fails in one of its pages fails the test.
+def chromium() -> Iterator[Browser]:
+    """Provide Chromium."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@contextmanager
+def browsing(browser: Browser, *, bypass_csp: bool = False) -> Iterator[BrowserContext]:
+    """Provide a context, which shares no cookie with others; a script that fails in one of its pages fails the test.
 
     With `bypass_csp` pages take scripts of the test, as those of another site would.
     """
     faults: list[str] = []
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=ARGUMENTS)
-        context = browser.new_context(viewport={"width": 1280, "height": 900}, bypass_csp=bypass_csp)
-        context.set_default_timeout(HANG_SECONDS * 1000)
-        context.on("weberror", lambda fault: faults.append(str(fault.error)))
-        yield context
-        browser.close()
+    context = browser.new_context(
+        viewport={"width": 1280, "height": 900}, bypass_csp=bypass_csp, reduced_motion="reduce"
+    )
+    context.set_default_timeout(HANG_SECONDS * 1000)
+    context.on("weberror", lambda fault: faults.append(str(fault.error)))
+    yield context
+    context.close()
     assert faults == []
+
+
+def enter(page: Page, machine: Machine, name: str) -> None:
+    """Open the console with the session that a user of journeys has; do not log out of it: other tests use it too."""
+    page.context.add_cookies([{"name": "sessionid", "value": machine.session(name), "url": machine.url}])
+    page.goto(f"{machine.url}/executions/")
 
 
 def log_in(page: Page, machine: Machine, name: str) -> None:

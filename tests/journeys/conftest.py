@@ -1,21 +1,22 @@
 """Installations for journeys: one shared by those that only use it, fresh ones for those that break things.
 
-The shared one begins with nothing. Fresh ones begin as copies of one that was prepared as an operator does it and
-stopped again: a database is made once for all of them.
+All begin as copies of one that was prepared as an operator does it and stopped again: a database is made once, and its
+users with it. Tests of the first start (`test_demo.py`) make one of their own.
 """
 
 from __future__ import annotations
 
 import fcntl
 import os
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Browser
 
 from orchestrator.embedded_postgres import instance
-from tests.journeys.processes import ROOT, SERVERS, STOP_SECONDS, Machine, machine
+from tests.journeys.browser import chromium
+from tests.journeys.processes import ON_EITHER, ROOT, STOP_SECONDS, Machine, copy_of, machine
 from tests.tcp_proxy import TcpProxy, tcp_proxy
 
 
@@ -26,16 +27,8 @@ def brief() -> str:
 
 
 @pytest.fixture(scope="session")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
-    """A running server with a worker in it, for journeys that leave it as it is."""
-    with machine(tmp_path_factory.mktemp("shared")) as installed:
-        installed.serve()
-        yield installed
-
-
-@pytest.fixture(scope="session")
 def prepared() -> Path:
-    """The data directory of an installation that nobody uses, with Alice and Ada in it."""
+    """The data directory of an installation that nobody uses, with the users of journeys in it."""
     session = Path(os.environ["DATA_DIR"])  # of all processes that share these tests among them
     made, making = session / "prepared", session / "in-preparation"
     with (session / "prepared.lock").open("wb") as lock:
@@ -43,18 +36,31 @@ def prepared() -> Path:
         if not made.exists():
             with machine(making) as installed:
                 installed.prepare()
-                for name in ("alice", "ada"):
-                    installed.token(name)
+                installed.make_people()
             assert instance.wait_until_stopped(making, seconds=STOP_SECONDS)
             making.rename(made)
     return made
 
 
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Chromium, started once for a module: its loop would be in the way of asynchronous tests of other ones."""
+    with chromium() as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def shared(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+    """A running server with a worker in it, for journeys that leave it as it is."""
+    with machine(copy_of(prepared, tmp_path_factory.mktemp("shared"))) as installed:
+        installed.serve()
+        yield installed
+
+
 @pytest.fixture
 def data_dir(prepared: Path, tmp_path: Path) -> Path:
     """The data directory of an installation of one's own."""
-    subprocess.run(["cp", "-a", prepared, tmp_path / "data"], check=True)  # the database is somebody else's for root
-    return tmp_path / "data"
+    return copy_of(prepared, tmp_path)
 
 
 @pytest.fixture
@@ -64,7 +70,7 @@ def fresh(data_dir: Path) -> Iterator[Machine]:
         yield installed
 
 
-@pytest.fixture(params=SERVERS)
+@pytest.fixture(params=ON_EITHER)
 def either(request: pytest.FixtureRequest, data_dir: Path) -> Iterator[Machine]:
     """An installation of one's own on each of the servers that run the application, nothing started."""
     with machine(data_dir, server=request.param) as installed:

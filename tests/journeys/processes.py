@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 from httpx_sse import connect_sse
 
 from orchestrator.web.loop_monitor import OWN_FAULT
@@ -24,6 +26,8 @@ ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = STOP_SECONDS = HANG_SECONDS
 PASSWORD = "a-long-Passphrase"  # of everybody
 SERVERS = ("daphne", "uvicorn")  # which run our ASGI application
+#: The same, for a test that has both of them in `make test-all`; `test_stream.py` has them in `make test`.
+ON_EITHER = [SERVERS[0], pytest.param(SERVERS[1], marks=pytest.mark.torture)]
 CLOSED_BRIEF = (  # nothing in it is left open
     "# Tool library\n\nThe city lends 400 tools from 3 branches. The budget is 20,000 EUR, decided by Ms Ode."
 )
@@ -81,8 +85,11 @@ class Machine:
 
     def manage(self, *arguments: str, stdin: str = "", **extra: str) -> str:
         """Run a management command to its end and return what it printed."""
+        return self._run(["manage.py", *arguments], stdin=stdin, **extra)
+
+    def _run(self, words: list[str], *, stdin: str = "", **extra: str) -> str:
         done = subprocess.run(
-            [sys.executable, "manage.py", *arguments],
+            [sys.executable, *words],
             cwd=ROOT,
             env=self._env(extra),
             input=stdin,
@@ -138,6 +145,12 @@ class Machine:
             self.manage("load_catalog")
             done.touch()
 
+    def make_people(self) -> None:
+        """Make the users of journeys at once, as `token` makes one, and a session for each."""
+        for name, (token, session) in json.loads(self._run(["-m", "tests.journeys.people"])).items():
+            (self.data_dir / f"{name}.token").write_text(token, encoding="ascii")
+            (self.data_dir / f"{name}.session").write_text(session, encoding="ascii")
+
     def token(self, name: str) -> str:
         """Return the token of a user, who can also log in with `PASSWORD`; the user is made when missing."""
         issued = self.data_dir / f"{name}.token"
@@ -145,6 +158,10 @@ class Machine:
             token = self.manage("issue_token", name, "--password-stdin", stdin=f"{PASSWORD}\n").strip()
             issued.write_text(token, encoding="ascii")
         return issued.read_text(encoding="ascii")
+
+    def session(self, name: str) -> str:
+        """Return the key of the session that a user of journeys has from the beginning."""
+        return (self.data_dir / f"{name}.session").read_text(encoding="ascii")
 
     def wait_for(self, process: subprocess.Popen[bytes]) -> None:
         """Wait until the web process answers."""
@@ -188,6 +205,12 @@ class Machine:
         """Return what the processes logged of an event loop that stood still by the fault of their own code."""
         lines = (line for path in self.data_dir.glob("*.log") for line in path.read_text().splitlines())
         return [line for line in lines if OWN_FAULT in line]
+
+
+def copy_of(data_dir: Path, folder: Path) -> Path:
+    """Return a copy, in a folder, of a data directory that no process uses."""
+    subprocess.run(["cp", "-a", data_dir, folder / "data"], check=True)  # the database is somebody else's for root
+    return folder / "data"
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -18,8 +17,6 @@ from tests.journeys.processes import ROOT, STOP_SECONDS, Machine, free_port, wai
 
 KEY = "a-key-of-a-journey-a-key-of-a-journey"
 CONTROL_PORTS = range(5560, 5564)
-PROGRAMS = ("pushpin", "condure", "zurl")
-MISSING = [each for each in PROGRAMS if shutil.which(each) is None]
 
 
 @dataclass

@@ -7,18 +7,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
-from tests.journeys.browser import browsing, log_in
+from tests.journeys.browser import browsing, enter, log_in
 from tests.journeys.processes import ROOT, Machine
 
 pytestmark = [pytest.mark.journey, pytest.mark.browser]
 
 
 @pytest.fixture
-def page() -> Iterator[Page]:
+def page(browser: Browser) -> Iterator[Page]:
     """A page in a browser of its own."""
-    with browsing() as context:
+    with browsing(browser) as context:
         yield context.new_page()
 
 
@@ -82,7 +82,7 @@ def test_a_person_starts_an_execution_watches_it_answers_and_reads(fresh: Machin
 
 def test_a_cancel_shows_at_once(fresh: Machine, page: Page) -> None:
     fresh.serve(REHEARSAL_LATENCY_SECONDS="60")
-    log_in(page, fresh, "ada")
+    enter(page, fresh, "ada")
     page.get_by_role("button", name="Start an execution").click()
     page.get_by_label("Workflow").select_option("meeting-minutes")
     page.get_by_label("Its key").fill("weekly")
@@ -97,7 +97,7 @@ def test_a_cancel_shows_at_once(fresh: Machine, page: Page) -> None:
 def test_a_person_has_epics_worked_over_accepts_them_and_retries_what_was_stopped(
     shared: Machine, page: Page, pictures: Path
 ) -> None:
-    log_in(page, shared, "grace")
+    enter(page, shared, "grace")
     page.get_by_role("button", name="Start an execution").click()
     page.get_by_label("Workflow").select_option("software-delivery")
     page.get_by_label("Its key").fill("decided")
@@ -131,7 +131,7 @@ def test_a_person_has_epics_worked_over_accepts_them_and_retries_what_was_stoppe
 
 
 def test_a_page_says_what_was_wrong_with_what_a_model_wrote(shared: Machine, page: Page, pictures: Path) -> None:
-    log_in(page, shared, "joan")
+    enter(page, shared, "joan")
     body = {
         **{"workflow_id": "meeting-minutes", "scope_type": "project", "scope_id": "wrong-output", "input": "We met."},
         **{"dry_run": True, "rehearsal": {"steps": {"minutes": {"invalid": 3}}}},
@@ -151,7 +151,7 @@ def test_a_page_says_what_was_wrong_with_what_a_model_wrote(shared: Machine, pag
 
 
 def test_a_dry_run_cannot_be_mistaken(shared: Machine, page: Page) -> None:
-    log_in(page, shared, "hedy")
+    enter(page, shared, "hedy")
     page.get_by_role("button", name="Start an execution").click()
     page.get_by_label("Workflow").select_option("strategy-document")
     page.get_by_label("Its key").fill("tried")
@@ -170,7 +170,7 @@ def test_a_dry_run_cannot_be_mistaken(shared: Machine, page: Page) -> None:
 
 
 def test_a_person_raises_a_budget_and_the_work_goes_on(shared: Machine, page: Page, pictures: Path) -> None:
-    log_in(page, shared, "mary")
+    enter(page, shared, "mary")
     scope = {"scope_type": "project", "scope_id": "scarce", "workflow_id": "meeting-minutes"}
     brief = "We met on Monday. Ann writes the report by Friday."
     with shared.client("mary") as client:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import ConsoleMessage, Page, expect
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect
 
 from tests.journeys.browser import browsing, log_in, wait_in_page
 from tests.journeys.processes import PASSWORD, Machine
@@ -28,9 +28,9 @@ def refused() -> Refusals:
 
 
 @pytest.fixture
-def page(refused: Refusals) -> Iterator[Page]:
+def page(browser: Browser, refused: Refusals) -> Iterator[Page]:
     """A page in a browser of its own."""
-    with browsing() as context:
+    with browsing(browser) as context:
         context.on("console", refused.hear)
         yield context.new_page()
 

@@ -10,15 +10,17 @@ from pathlib import Path
 
 import httpx
 import pytest
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from tests.journeys.browser import browsing, log_in, wait_in_page
+from tests.journeys.browser import browsing, enter, wait_in_page
 from tests.journeys.processes import CLOSED_BRIEF, Machine, start_execution, wait_for_status
 from tests.journeys.test_providers import asking
 from tests.llm import wire
 from tests.llm.model_server import Answer
 
 pytestmark = [pytest.mark.journey, pytest.mark.browser]
+
+TORTURE = pytest.mark.torture
 
 #: Headless Chromium shows all its pages at once: what a page is told when people go to another tab is said here.
 TABS = """
@@ -44,9 +46,9 @@ async ({ path, options }) => {
 
 
 @pytest.fixture
-def context() -> Iterator[BrowserContext]:
+def context(browser: Browser) -> Iterator[BrowserContext]:
     """A browser of its own, whose pages can be told that nobody looks at them."""
-    with browsing() as opened:
+    with browsing(browser) as opened:
         opened.add_init_script(TABS)
         yield opened
 
@@ -72,12 +74,13 @@ def _ends_well(page: Page, client: httpx.Client, execution_id: str) -> None:
     assert _logged(page) == list(range(1, last + 1))
 
 
+@pytest.mark.torture
 def test_two_tabs_outlive_a_server_that_is_killed(fresh: Machine, context: BrowserContext) -> None:
     server = fresh.serve("--no-worker")
     with fresh.client("ada") as client:
         execution_id = start_execution(client, CLOSED_BRIEF, workflow_id="vendor-assessment")
         first = context.new_page()
-        log_in(first, fresh, "ada")
+        enter(first, fresh, "ada")
         tabs = [_opened(context, fresh, execution_id) for _ in range(2)]
         for page in tabs:
             expect(page.locator("#log li")).to_have_count(1)
@@ -97,7 +100,7 @@ def test_a_page_without_a_network_for_a_while_shows_in_the_end_what_happened(
     fresh.serve("--no-worker")
     with fresh.client("ada") as client:
         execution_id = start_execution(client, CLOSED_BRIEF, workflow_id="vendor-assessment")
-        log_in(context.new_page(), fresh, "ada")
+        enter(context.new_page(), fresh, "ada")
         page = _opened(context, fresh, execution_id)
         expect(page.locator("#log li")).to_have_count(1)
         context.set_offline(True)
@@ -109,11 +112,12 @@ def test_a_page_without_a_network_for_a_while_shows_in_the_end_what_happened(
         _ends_well(page, client, execution_id)
 
 
+@pytest.mark.torture
 def test_ten_tabs_share_the_six_connections_of_a_browser(fresh: Machine, context: BrowserContext) -> None:
     fresh.serve("--no-worker")
     with fresh.client("ada") as client:
         execution_id = start_execution(client, CLOSED_BRIEF, workflow_id="vendor-assessment")
-        log_in(context.new_page(), fresh, "ada")
+        enter(context.new_page(), fresh, "ada")
         tabs: list[Page] = []
         for _ in range(10):
             if tabs:
@@ -137,7 +141,7 @@ def test_the_text_of_a_step_is_shown_while_it_is_written_and_is_only_text(
         fresh.serve("--no-worker")
         with fresh.client("ada") as client:
             execution_id = start_execution(client, CLOSED_BRIEF, workflow_id="vendor-assessment")
-            log_in(context.new_page(), fresh, "ada")
+            enter(context.new_page(), fresh, "ada")
             page = _opened(context, fresh, execution_id)
             fresh.start("worker")
             expect(page.locator(".step[data-status=running]").first).to_be_visible()
@@ -161,7 +165,7 @@ def test_the_text_of_a_step_is_shown_while_it_is_written_and_is_only_text(
             expect(page.locator(".draft:visible")).to_have_count(0)
 
 
-@pytest.mark.parametrize("way", ["ticket", "token", "feed"])
+@pytest.mark.parametrize("way", ["feed", pytest.param("ticket", marks=TORTURE), pytest.param("token", marks=TORTURE)])
 def test_a_page_of_somebody_else_follows_with_the_module(fresh: Machine, context: BrowserContext, way: str) -> None:
     server = fresh.serve("--no-worker")
     with fresh.client("ada") as client:

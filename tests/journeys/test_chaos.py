@@ -11,7 +11,7 @@ from tests.chaos.driver import Chaos
 from tests.chaos.model_server import counting_model
 from tests.wall_clocks import Clocks
 
-pytestmark = pytest.mark.journey
+pytestmark = [pytest.mark.journey, pytest.mark.torture]
 
 SECONDS = 15.0
 ON_INSTALLED = ["worker killed", "read-only", "silence", "failover", *(["clock"] if Clocks.can_be_set() else [])]

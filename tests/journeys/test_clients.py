@@ -16,8 +16,9 @@ from typing import Any
 import httpx
 import pytest
 from django.contrib.staticfiles import finders
+from playwright.sync_api import Browser
 
-from tests.journeys.browser import browsing, log_in, wait_in_page
+from tests.journeys.browser import browsing, enter, wait_in_page
 from tests.journeys.processes import ROOT, Machine, start_execution, wait_for_status, wait_until
 
 pytestmark = pytest.mark.journey
@@ -92,6 +93,7 @@ def running(case: Case, folder: Path, *command: str) -> Iterator[Callable[[], li
         process.wait()
 
 
+@pytest.mark.torture
 def test_curl_shows_a_stream_and_a_shell_comes_back(case: Case, tmp_path: Path) -> None:
     once, loop = shown("curl.md", "sh")
     with running(case, tmp_path, "sh", "-c", loop) as lines:
@@ -146,12 +148,12 @@ def test_the_eventsource_of_npm_tells_each_event_once(case: Case, packages: Path
 
 @pytest.mark.browser
 @pytest.mark.parametrize("page_of", ["browser.md", "eventsource.md"])
-def test_the_code_for_pages_shows_each_event_once_in_chromium(case: Case, page_of: str) -> None:
+def test_the_code_for_pages_shows_each_event_once_in_chromium(browser: Browser, case: Case, page_of: str) -> None:
     code = shown(page_of, "js")[0]
-    with browsing(bypass_csp=True) as context:
+    with browsing(browser, bypass_csp=True) as context:
         page = context.new_page()
         if page_of == "browser.md":
-            log_in(page, case.machine, "ada")
+            enter(page, case.machine, "ada")
         ticket = case.client.post(f"/executions/{case.execution_id}/stream-tickets").json()["ticket"]
         page.goto(f"{case.machine.url}/healthz")
         given = {"execution": case.execution_id, "ticket": ticket}
@@ -167,11 +169,12 @@ def test_the_code_for_pages_shows_each_event_once_in_chromium(case: Case, page_o
 
 
 @pytest.mark.browser
-def test_the_script_that_comes_with_django_eventstream_works_unchanged(case: Case) -> None:
+@pytest.mark.torture
+def test_the_script_that_comes_with_django_eventstream_works_unchanged(browser: Browser, case: Case) -> None:
     script = finders.find("django_eventstream/reconnecting-eventsource.js")
-    with browsing(bypass_csp=True) as context:
+    with browsing(browser, bypass_csp=True) as context:
         page = context.new_page()
-        log_in(page, case.machine, "ada")
+        enter(page, case.machine, "ada")
         page.add_script_tag(path=script)
         page.evaluate(
             """([id, types]) => {

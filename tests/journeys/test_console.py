@@ -11,13 +11,15 @@ from typing import Any
 import httpx
 import psycopg
 import pytest
-from playwright.sync_api import BrowserContext, Locator, Page, Route, expect
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, Route, expect
 
 from orchestrator.embedded_postgres import instance
-from tests.journeys.browser import browsing, log_in
+from tests.journeys.browser import browsing, enter, log_in
 from tests.journeys.processes import CLOSED_BRIEF, PASSWORD, Machine, start_execution, wait_for_status, wait_until
 
 pytestmark = [pytest.mark.journey, pytest.mark.browser]
+
+TORTURE = pytest.mark.torture
 
 OPEN_BRIEF = "# Ferry\n\nThe town runs one ferry. It is undecided how many boats are bought, and who decides."
 START = re.compile(r"/api/v1/executions/$")
@@ -25,9 +27,9 @@ HALF = "Half a sentence about"
 
 
 @pytest.fixture
-def context() -> Iterator[BrowserContext]:
+def context(browser: Browser) -> Iterator[BrowserContext]:
     """A browser of its own."""
-    with browsing() as opened:
+    with browsing(browser) as opened:
         yield opened
 
 
@@ -81,7 +83,7 @@ def opened(page: Page, machine: Machine, execution_id: str) -> None:
 
 
 def test_a_double_click_starts_one_execution(shared: Machine, page: Page) -> None:
-    log_in(page, shared, "dora")
+    enter(page, shared, "dora")
     fill_in(page, "double").dblclick()
     page.wait_for_url(re.compile(r"/executions/[0-9a-f-]{36}/"))
     with shared.client("dora") as client:
@@ -90,7 +92,7 @@ def test_a_double_click_starts_one_execution(shared: Machine, page: Page) -> Non
 
 def test_the_button_is_off_while_a_start_is_sent(shared: Machine, page: Page) -> None:
     held: list[Route] = []
-    log_in(page, shared, "dora")
+    enter(page, shared, "dora")
     page.route(START, lambda route: held.append(route))
     button = fill_in(page, "held")
     button.click()
@@ -102,7 +104,9 @@ def test_the_button_is_off_while_a_start_is_sent(shared: Machine, page: Page) ->
     page.wait_for_url(re.compile(r"/executions/[0-9a-f-]{36}/"))
 
 
-@pytest.mark.parametrize("reloaded", [False, True], ids=["at once", "after a reload"])
+@pytest.mark.parametrize(
+    "reloaded", [pytest.param(False, id="at once", marks=TORTURE), pytest.param(True, id="after a reload")]
+)
 def test_a_start_without_an_answer_that_is_sent_again_starts_one(shared: Machine, page: Page, reloaded: bool) -> None:
     key = f"lost-{reloaded}".lower()
 
@@ -110,7 +114,7 @@ def test_a_start_without_an_answer_that_is_sent_again_starts_one(shared: Machine
         route.fetch()
         route.abort("connectionreset")
 
-    log_in(page, shared, "dora")
+    enter(page, shared, "dora")
     page.route(START, lose, times=1)
     button = fill_in(page, key)
     button.click()
@@ -136,7 +140,7 @@ def test_a_start_that_is_sent_again_with_other_values_is_told_apart(shared: Mach
         route.fetch()
         route.abort("connectionreset")
 
-    log_in(page, shared, "dora")
+    enter(page, shared, "dora")
     page.route(START, lose, times=1)
     button = fill_in(page, "changed")
     button.click()
@@ -162,7 +166,7 @@ def test_the_inbox_holds_decisions_and_budgets_and_is_counted(shared: Machine, p
         for each in (decision, short["execution_id"]):
             wait_for_status(client, each, "waiting")
         question = waiting(client, "paul-answers")
-        log_in(page, shared, "paul")
+        enter(page, shared, "paul")
         count = page.locator("#waiting-count")
         expect(count).to_have_text("3")
         page.get_by_role("link", name="Inbox").click()
@@ -195,7 +199,7 @@ def test_a_parked_step_says_when_it_goes_on_and_why_it_waits(shared: Machine, pa
         execution = wait_for_status(client, execution_id, "waiting")
         [step, *_] = client.get(f"/executions/{execution_id}/steps").json()["data"]
         assert step["resume_at"] == execution["resume_at"]
-        log_in(page, shared, "pia")
+        enter(page, shared, "pia")
         opened(page, shared, execution_id)
         card = page.locator(f"#step-{step['step_id']}")
         expect(card).to_contain_text("goes on at")
@@ -216,7 +220,7 @@ def test_a_refusal_stays_until_it_is_read(shared: Machine, page: Page) -> None:
         )
         with psycopg.connect(instance.url(shared.data_dir)) as connection:
             assert connection.execute(give).rowcount == 1
-        log_in(page, shared, "will")
+        enter(page, shared, "will")
         opened(page, shared, execution_id)
         page.on("dialog", lambda dialog: dialog.accept())
         page.get_by_role("button", name="Cancel").click()
@@ -232,7 +236,7 @@ def test_a_refusal_stays_until_it_is_read(shared: Machine, page: Page) -> None:
 def test_what_fails_without_a_connection_says_so(shared: Machine, page: Page) -> None:
     with shared.client("otto") as client:
         execution_id = waiting(client, "of-otto")
-    log_in(page, shared, "otto")
+    enter(page, shared, "otto")
     expect(page.locator("#rows tr").first).to_be_visible()
     fault = page.locator("#faults")
     page.context.set_offline(True)
@@ -283,7 +287,7 @@ def refreshed(page: Page, times: int = 2) -> None:
 def test_the_focus_stays_on_a_row_of_the_list(shared: Machine, page: Page) -> None:
     with shared.client("flora") as client:
         first = start_execution(client, CLOSED_BRIEF, workflow_id="meeting-minutes", key="of-flora")
-        log_in(page, shared, "flora")
+        enter(page, shared, "flora")
         page.locator("#rows a").focus()
         refreshed(page)
         assert focus(page) == f"open-{first}"
@@ -293,12 +297,15 @@ def test_the_focus_stays_on_a_row_of_the_list(shared: Machine, page: Page) -> No
         assert focus(page) == f"open-{first}"  # a row has come above it
 
 
-@pytest.mark.parametrize("held", ["#costs .fold", "#pipeline a", "#documents summary"])
+@pytest.mark.parametrize(
+    "held",
+    ["#costs .fold", pytest.param("#pipeline a", marks=TORTURE), pytest.param("#documents summary", marks=TORTURE)],
+)
 def test_the_focus_stays_while_events_come(shared: Machine, page: Page, held: str) -> None:
     with shared.client("fay") as client:
         execution_id = start_execution(client, CLOSED_BRIEF, workflow_id="software-delivery", key="of-fay")
         wait_for_status(client, execution_id, "waiting")
-        log_in(page, shared, "fay")
+        enter(page, shared, "fay")
         opened(page, shared, execution_id)
         place = page.locator(held).first
         expect(place).to_be_visible(timeout=10_000)
@@ -317,11 +324,11 @@ def test_the_focus_stays_while_events_come(shared: Machine, page: Page, held: st
 PLACES = ["the inbox", "its page"]
 
 
-@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("place", PLACES[:1] + [pytest.param(place, marks=TORTURE) for place in PLACES[1:]])
 def test_half_a_text_stays_when_another_person_answers(shared: Machine, page: Page, place: str) -> None:
     with shared.client("tess") as client:
         execution_id = waiting(client, f"of-tess-{PLACES.index(place)}")
-        log_in(page, shared, "tess")
+        enter(page, shared, "tess")
         page.goto(f"{shared.url}{'/questions/' if place == 'the inbox' else f'/executions/{execution_id}/'}")
         form = page.locator("form.questions")
         field = form.locator("textarea, input[type=number]").first
@@ -340,7 +347,7 @@ def test_a_comment_stays_when_another_person_decides(shared: Machine, page: Page
     with shared.client("tess") as client:
         execution_id = start_execution(client, CLOSED_BRIEF, workflow_id="software-delivery", key="tess-decides")
         wait_for_status(client, execution_id, "waiting")
-        log_in(page, shared, "tess")
+        enter(page, shared, "tess")
         opened(page, shared, execution_id)
         page.get_by_label("Comment").fill(HALF)
         client.post(f"/executions/{execution_id}/cancel")
@@ -353,7 +360,7 @@ def test_a_budget_that_is_being_written_stays_when_it_is_raised(shared: Machine,
     with shared.client("tess") as client:
         execution_id = client.post("/executions/", json={**body, "budget": {"max_calls": 0}}).json()["execution_id"]
         wait_for_status(client, execution_id, "waiting")
-        log_in(page, shared, "tess")
+        enter(page, shared, "tess")
         opened(page, shared, execution_id)
         page.locator("form.budget").get_by_label("Calls").fill("37")
         client.patch(f"/executions/{execution_id}/budget", json={"max_calls": 1})
@@ -382,7 +389,7 @@ def kept(page: Page) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("ended_by", ["the start", "a refresh"])
+@pytest.mark.parametrize("ended_by", ["the start", pytest.param("a refresh", marks=TORTURE)])
 def test_a_brief_is_kept_when_the_session_ends(shared: Machine, page: Page, ended_by: str) -> None:
     log_in(page, shared, "nora")
     if ended_by == "the start":
@@ -495,7 +502,7 @@ def test_every_page_fits_a_narrow_screen(shared: Machine, page: Page, pictures: 
     page.set_viewport_size({"width": 360, "height": 740})
     page.goto(f"{shared.url}/login/")
     fits(page)
-    log_in(page, shared, "nick")
+    enter(page, shared, "nick")
     expect(page.locator("#rows tr")).to_have_count(5)
     page.screenshot(path=pictures("list"), full_page=True)
     fits(page)

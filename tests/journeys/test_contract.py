@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.journeys.processes import CLOSED_BRIEF, Machine, machine, start_execution, wait_for_status
+from tests.journeys.processes import CLOSED_BRIEF, Machine, copy_of, machine, start_execution, wait_for_status
 from tests.journeys.schemathesis import Run
 from tests.waiting import HANG_SECONDS
 
@@ -18,9 +18,9 @@ REVOKES = ("auth_token_destroy",)  # it would end the run's own token
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+def server(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     """A server whose streams end soon, so that none is waited for."""
-    with machine(tmp_path_factory.mktemp("fuzzed") / "data", STREAM_MAX_AGE_SECONDS="0.2") as installed:
+    with machine(copy_of(prepared, tmp_path_factory.mktemp("fuzzed")), STREAM_MAX_AGE_SECONDS="0.2") as installed:
         installed.serve()
         yield installed
 

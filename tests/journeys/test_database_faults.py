@@ -48,6 +48,7 @@ def test_a_database_that_takes_no_changes_for_a_while_ends_nothing(fresh: Machin
     assert process.poll() is None
 
 
+@pytest.mark.torture
 def test_a_database_that_does_not_answer_for_a_while_ends_nothing(linked: Machine, link: TcpProxy) -> None:
     settings = {"DATABASE_WAIT_SECONDS": "2", "REHEARSAL_LATENCY_SECONDS": "0.5"}
     started = [linked.serve("--no-worker", **settings), *(linked.start("worker", **settings) for _ in range(2))]

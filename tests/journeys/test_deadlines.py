@@ -69,6 +69,7 @@ def test_the_defaults_stand_in_and_the_execution_goes_on(fresh: Machine, tmp_pat
     assert "17" in str(server.asked[1])
 
 
+@pytest.mark.torture
 def test_what_expired_while_no_worker_was_there_fails_when_one_comes_and_can_be_asked_again(
     fresh: Machine, tmp_path: Path
 ) -> None:

@@ -93,6 +93,7 @@ def test_text_arrives_while_it_is_written_and_at_most_ten_times_a_second(fresh: 
         assert rate <= 12
 
 
+@pytest.mark.torture
 def test_a_worker_that_is_killed_leaves_no_text_and_the_next_one_writes_it_anew(fresh: Machine) -> None:
     answer = Answer(pause=PAUSE, streamed=wire.completion("submit_document", json.loads(_whole())))
     with asking(fresh, answer):

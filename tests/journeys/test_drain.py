@@ -59,7 +59,11 @@ def cancelled_one(client: httpx.Client, *, key: str) -> None:
 
 @pytest.mark.parametrize(
     ("either", "number"),
-    [("daphne", signal.SIGTERM), ("daphne", signal.SIGINT), ("uvicorn", signal.SIGTERM)],
+    [
+        ("daphne", signal.SIGTERM),
+        pytest.param("daphne", signal.SIGINT, marks=pytest.mark.torture),
+        pytest.param("uvicorn", signal.SIGTERM, marks=pytest.mark.torture),
+    ],
     indirect=["either"],
 )
 def test_a_signal_ends_streams_between_two_events_and_answers_what_is_asked_and_the_work_goes_on_elsewhere(

@@ -21,6 +21,7 @@ SCRIPT: dict[str, Any] = {
 }
 
 
+@pytest.mark.torture
 def test_a_scripted_dry_run_survives_its_worker_and_leaves_the_scope_as_it_was(fresh: Machine) -> None:
     fresh.environment |= {"RUNNER_SILENT_SECONDS": "3", "SWEEP_SECONDS": "1", "HEARTBEAT_SECONDS": "0.5"}
     fresh.serve("--no-worker")

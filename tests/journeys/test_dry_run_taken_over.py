@@ -11,7 +11,7 @@ import pytest
 
 from tests.journeys.processes import CLOSED_BRIEF, Machine, wait_for_status, wait_until
 
-pytestmark = pytest.mark.journey
+pytestmark = [pytest.mark.journey, pytest.mark.torture]
 
 SCHEMA = {
     "type": "object",

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Browser, expect
 
-from tests.journeys.browser import browsing, log_in
+from tests.journeys.browser import browsing, enter
 from tests.journeys.processes import Machine, start_execution, wait_for_status
 
 pytestmark = [pytest.mark.journey, pytest.mark.browser]
@@ -16,12 +16,12 @@ BRIEF = (
 )
 
 
-def test_a_person_answers_on_the_page_of_open_questions(shared: Machine) -> None:
-    with shared.client("ida") as client, browsing() as context:
+def test_a_person_answers_on_the_page_of_open_questions(shared: Machine, browser: Browser) -> None:
+    with shared.client("ida") as client, browsing(browser) as context:
         execution_id = start_execution(client, BRIEF, key="ferry")
         wait_for_status(client, execution_id, "waiting")
         page = context.new_page()
-        log_in(page, shared, "ida")
+        enter(page, shared, "ida")
         page.get_by_role("link", name="Inbox").click()
 
         form = page.locator("form.questions")

@@ -7,7 +7,7 @@ import pytest
 from tests.journeys.processes import CLOSED_BRIEF, Machine, start_execution, wait_for_status
 from tests.tcp_proxy import TcpProxy
 
-pytestmark = pytest.mark.journey
+pytestmark = [pytest.mark.journey, pytest.mark.torture]
 
 
 def test_an_execution_runs_over_a_slow_link_that_breaks(linked: Machine, link: TcpProxy) -> None:

@@ -53,6 +53,7 @@ def test_a_long_text_arrives_whole_and_soon_also_over_a_reconnect(fresh: Machine
     assert p50 < (steady.arrived[-1] - steady.arrived[0]) / 4  # it came while it was written
 
 
+@pytest.mark.torture
 def test_a_crash_of_the_database_in_the_middle_costs_nobody_a_character(fresh: Machine) -> None:
     answer = long_reply()
     text = text_of(answer)

@@ -17,7 +17,7 @@ from tests.engine.world import SCHEMA
 from tests.journeys.processes import Machine, free_port, machine, wait_for_status, wait_until
 from tests.llm.model_server import Answer, Line, Misbehaviour, model_server
 
-pytestmark = pytest.mark.journey
+pytestmark = [pytest.mark.journey, pytest.mark.torture]
 
 BUDGET = {"max_calls": 1000, "max_cost_usd": "1000.00", "max_tokens": 100_000_000}
 TRIES = 6  # more than a step made before there was a patience

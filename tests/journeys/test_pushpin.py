@@ -20,14 +20,11 @@ from httpx_sse import connect_sse
 from orchestrator.embedded_postgres import instance
 from tests.journeys.fire import has_told, storyteller, tell
 from tests.journeys.processes import CLOSED_BRIEF, Machine, start_execution, stream
-from tests.journeys.pushpin import MISSING, Pushpin, pushpin
+from tests.journeys.pushpin import Pushpin, pushpin
 from tests.journeys.under_fire import Client
 from tests.waiting import Stopwatch
 
-pytestmark = [
-    pytest.mark.journey,
-    pytest.mark.skipif(bool(MISSING), reason=f"Pushpin is not installed here: {', '.join(MISSING)}"),
-]
+pytestmark = [pytest.mark.journey, pytest.mark.pushpin]
 
 EVENTS = int(os.environ.get("PUSHPIN_EVENTS", "1500"))
 PER_SECOND = int(os.environ.get("PUSHPIN_RATE", "250"))

@@ -69,6 +69,7 @@ def test_a_paused_worker_that_wakes_up_after_another_took_over_writes_nothing(fr
         _assert_whole(client, execution_id)
 
 
+@pytest.mark.torture
 def test_a_worker_that_is_told_to_stop_hands_its_work_to_the_next(fresh: Machine) -> None:
     fresh.environment |= {"SHUTDOWN_GRACE_SECONDS": "1"}
     fresh.serve("--no-worker")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import socket
-import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -14,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.journeys.processes import PASSWORD, SERVERS, Machine, machine, start_execution
+from tests.journeys.processes import ON_EITHER, PASSWORD, Machine, copy_of, machine, start_execution
 from tests.waiting import HANG_SECONDS
 
 pytestmark = pytest.mark.journey
@@ -24,14 +23,12 @@ JSON = {"Content-Type": "application/json"}
 FORM = "application/x-www-form-urlencoded"
 
 
-@pytest.fixture(scope="module", params=SERVERS)
+@pytest.fixture(scope="module", params=ON_EITHER)
 def served(
     request: pytest.FixtureRequest, prepared: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Machine]:
     """A running server without a worker: executions stay `pending`."""
-    directory = tmp_path_factory.mktemp("bodies") / "data"
-    subprocess.run(["cp", "-a", prepared, directory], check=True)
-    with machine(directory, server=request.param) as installed:
+    with machine(copy_of(prepared, tmp_path_factory.mktemp("bodies")), server=request.param) as installed:
         installed.serve("--no-worker")
         yield installed
 
@@ -207,6 +204,7 @@ def test_a_stream_with_bytes_that_are_no_text_in_its_query_is_refused(
     assert int(answer.split()[1]) in {400, 401, 422}, answer
 
 
+@pytest.mark.torture
 def test_many_right_passwords_at_once_from_one_address_are_all_taken(served: Machine) -> None:
     served.token("commuter")
 

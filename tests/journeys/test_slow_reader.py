@@ -14,7 +14,7 @@ from tests.journeys.fire import has_told, storyteller, tell
 from tests.journeys.processes import Machine
 from tests.journeys.under_fire import LARGE_BUFFER, SMALL_BUFFER, Body
 
-pytestmark = pytest.mark.journey
+pytestmark = [pytest.mark.journey, pytest.mark.torture]
 
 EVENTS, SIZE = 5_000, 8_000  # 40 MB
 PER_SECOND = 1_200

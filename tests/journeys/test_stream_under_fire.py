@@ -11,7 +11,7 @@ import pytest
 from tests.journeys.fire import CLIENTS, EXECUTIONS, Fire
 from tests.journeys.processes import SERVERS
 
-pytestmark = pytest.mark.journey
+pytestmark = [pytest.mark.journey, pytest.mark.torture]
 
 EVENTS = int(os.environ.get("FIRE_EVENTS", "5000"))
 SEED = int(os.environ.get("FIRE_SEED", "1"))

@@ -49,8 +49,15 @@ def _answers(url: str) -> bool:
         return False
 
 
-@pytest.mark.parametrize("streaming", [True, False], ids=["streamed", "whole"])
-@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize(
+    ("language", "streaming"),
+    [
+        pytest.param("ANTHROPIC", True, id="ANTHROPIC-streamed"),
+        pytest.param("ANTHROPIC", False, id="ANTHROPIC-whole", marks=pytest.mark.torture),
+        pytest.param("OPENAI", True, id="OPENAI-streamed", marks=pytest.mark.torture),
+        pytest.param("OPENAI", False, id="OPENAI-whole", marks=pytest.mark.torture),
+    ],
+)
 def test_the_demo_runs_on_a_mock_of_a_provider_with_a_question(
     tmp_path: Path, provider: str, language: str, streaming: bool
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 import yaml
 
 from tests.journeys.mock_models import ANTHROPIC, GOOGLE, OPENAI, RESPONSES, MockModels, Provider, mock_models, reply
-from tests.journeys.processes import CLOSED_BRIEF, Machine, machine, start_execution, wait_for_status
+from tests.journeys.processes import CLOSED_BRIEF, Machine, copy_of, machine, start_execution, wait_for_status
 from tests.llm.model_server import DOCUMENT
 
 pytestmark = pytest.mark.journey
@@ -129,10 +130,10 @@ def _publish(installed: Machine, folder: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[MockModels, httpx.Client]]:
+def installed(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[MockModels, httpx.Client]]:
     """A server that asks the mock, in each language by a workflow of its own, and a client of it."""
     folder = tmp_path_factory.mktemp("faults")
-    with mock_models() as mock, machine(folder / "data") as each:
+    with mock_models() as mock, machine(copy_of(prepared, folder)) as each:
         each.environment["MODEL_FIRST_TOKEN_SECONDS"] = str(FIRST_TOKEN_SECONDS)
         for provider in PROVIDERS:
             each.environment |= provider.environment(mock.url)
@@ -150,8 +151,10 @@ def _calls(client: httpx.Client, execution_id: str) -> list[dict[str, Any]]:
 @pytest.mark.parametrize(
     ("name", "provider"),
     [
-        pytest.param(name, provider, id=f"{name}, {provider.name}")
-        for name in CASES
+        pytest.param(
+            name, provider, id=f"{name}, {provider.name}", marks=[] if provider is usual else [pytest.mark.torture]
+        )
+        for name, usual in zip(CASES, cycle(PROVIDERS), strict=False)  # `make test` has one language of each
         for provider in PROVIDERS
         if (name, provider) != ("refused", RESPONSES)  # the mock cannot refuse in that language
     ],

@@ -16,6 +16,7 @@ from executions.progress import cursor
 from executions.progress.cursor import PAGE_SIZE, Cursor
 from executions.progress.publisher import ProgressPublisher
 from executions.progress.sse import Message, encode
+from tests.fuzzing import examples
 from tests.progress.events import ListLog, make_event
 from tests.waiting import HANG_SECONDS, Stopwatch
 
@@ -353,7 +354,7 @@ async def test_a_silent_stream_looks_how_far_the_log_goes_and_reads_nothing() ->
         assert world.log.reads == reads
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(
     moves=st.lists(
         st.one_of(

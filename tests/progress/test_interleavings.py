@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from executions.progress import cursor, listener
+from tests.fuzzing import examples
 from tests.progress.interleaved import MOST_CLIENTS, SCOPE, Move, World
 from tests.waiting import HANG_SECONDS
 
@@ -92,7 +93,7 @@ async def test_who_has_read_too_early_goes_back_for_what_comes_before_the_next_e
         assert [client.numbers for client in made.clients] == [[1, 2]] * 3
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(before=story(harmless), after=story(harmless), queue_size=st.integers(1, 4))
 async def test_where_no_hint_is_lost_nobody_waits_for_a_silence_and_nobody_asks_without_end(
     before: list[Move], after: list[Move], queue_size: int
@@ -112,7 +113,7 @@ async def test_where_no_hint_is_lost_nobody_waits_for_a_silence_and_nobody_asks_
         assert made.log.asked == asked
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(
     before=story(anything),
     after=story(anything),

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from executions.progress.live_drafts import LiveDrafts
 from executions.progress.publisher import ProgressPublisher
+from tests.fuzzing import examples
 from tests.progress.drafts import Client, Tables, Written
 
 STEPS = ("one", "two")
@@ -121,7 +122,7 @@ ACTIONS = (
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(ACTIONS), st.sampled_from(STEPS)), min_size=20, max_size=80))
 def test_whatever_happens_the_client_has_the_text(actions: list[tuple[str, str]]) -> None:
     asyncio.run(_play(actions))
