@@ -85,6 +85,8 @@ from executions.persistence.journal import connection  # noqa: E402
 from telemetry.pricing import prices  # noqa: E402
 from telemetry.rate_limits import store  # noqa: E402
 from tests import database_reset, postgresql_servers, promises  # noqa: E402
+from tests.api import scenario  # noqa: E402
+from tests.factories.callers import Caller, make_caller  # noqa: E402
 
 database_reset.install()
 BoundedPBKDF2PasswordHasher.iterations = 1_000  # of a million; processes of journeys keep theirs
@@ -195,3 +197,27 @@ def api() -> Callable[[User | None], APIClient]:
         return made
 
     return client
+
+
+@pytest.fixture
+def caller(db: None) -> Callable[..., Caller]:
+    """Makes callers by name."""
+    return make_caller
+
+
+@pytest.fixture
+def ada(caller: Callable[..., Caller]) -> Caller:
+    """Somebody with scopes of her own."""
+    return caller("ada")
+
+
+@pytest.fixture
+def eve(caller: Callable[..., Caller]) -> Caller:
+    """Somebody who has no role in Ada's scopes."""
+    return caller("eve")
+
+
+@pytest.fixture
+def report(db: None) -> int:
+    """The version of the published workflow."""
+    return scenario.publish()

@@ -9,7 +9,7 @@ from procrastinate.contrib.django.models import ProcrastinateJob
 
 from access.models import Role, Scope, ScopeRole
 from executions.models import Execution, ExecutionEvent, ExecutionStep
-from tests.api.conftest import Caller
+from tests.factories.callers import Caller
 
 
 def counts() -> tuple[int, ...]:

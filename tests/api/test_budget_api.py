@@ -20,8 +20,8 @@ from executions.persistence import repositories
 from telemetry.models import ScopeBudget
 from tests.api import scenario
 from tests.api.checks import counts, grant, pointers
-from tests.api.conftest import Caller
 from tests.executions.moves import call
+from tests.factories.callers import Caller
 
 pytestmark = pytest.mark.django_db
 

@@ -15,7 +15,7 @@ from executions.models import Execution as ExecutionRow
 from executions.models import ExecutionEvent
 from tests.api import scenario
 from tests.api.checks import counts, grant, pointers
-from tests.api.conftest import Caller
+from tests.factories.callers import Caller
 
 pytestmark = pytest.mark.django_db
 KEY = "7c0b5c52-86f5-4d83-9e0a-3e5b8f5a7c11"

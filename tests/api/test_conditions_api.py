@@ -8,8 +8,8 @@ import pytest
 
 from documents.models import Document
 from executions.engine.domain.execution import Execution
-from tests.api.conftest import Caller
 from tests.api.scenario import ask, claim, finish, start
+from tests.factories.callers import Caller
 
 pytestmark = pytest.mark.django_db
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.api import scenario
-from tests.api.conftest import Caller
+from tests.factories.callers import Caller
 
 pytestmark = pytest.mark.django_db
 

@@ -12,7 +12,7 @@ from executions.engine.domain.states import CallStatus
 from executions.engine.transitions.core import Change
 from executions.models import Execution, ExecutionEvent
 from tests.api import scenario
-from tests.api.conftest import Caller
+from tests.factories.callers import Caller
 
 pytestmark = pytest.mark.django_db
 

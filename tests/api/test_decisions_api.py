@@ -14,7 +14,7 @@ from executions.models import ExecutionEvent
 from telemetry.models import ModelCall
 from tests.api import scenario
 from tests.api.checks import counts, grant, pointers
-from tests.api.conftest import Caller
+from tests.factories.callers import Caller
 
 pytestmark = pytest.mark.django_db
 

@@ -13,7 +13,7 @@ from executions.models import Execution
 from telemetry.models import ScopeBudget
 from tests.api import scenario
 from tests.api.checks import counts, ids, pointers
-from tests.api.conftest import Caller
+from tests.factories.callers import Caller
 from workflows import repository as workflows
 from workflows.definitions.parser import parse_definition
 

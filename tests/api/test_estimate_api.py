@@ -14,7 +14,7 @@ from executions.llm.client import model_client
 from telemetry.models import ModelCall
 from tests.api import scenario
 from tests.api.checks import counts, pointers
-from tests.api.conftest import Caller
+from tests.factories.callers import Caller
 from workflows import repository as workflows
 from workflows.definitions.parser import parse_definition
 

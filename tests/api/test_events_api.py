@@ -13,7 +13,7 @@ from executions.models import Execution, ExecutionEvent
 from executions.persistence import retention
 from tests.api import scenario
 from tests.api.checks import pointers
-from tests.api.conftest import Caller
+from tests.factories.callers import Caller
 
 pytestmark = pytest.mark.django_db
 

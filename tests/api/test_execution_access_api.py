@@ -11,7 +11,7 @@ from access.models import Role
 from executions.models import Execution
 from tests.api import scenario
 from tests.api.checks import counts, grant, ids
-from tests.api.conftest import Caller
+from tests.factories.callers import Caller
 
 pytestmark = pytest.mark.django_db
 

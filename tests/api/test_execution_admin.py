@@ -15,7 +15,7 @@ from executions.engine.domain.dry_run import DryRunScript
 from executions.models import Execution
 from telemetry.models import ModelCall
 from tests.api import scenario
-from tests.api.conftest import Caller
+from tests.factories.callers import Caller
 
 pytestmark = pytest.mark.django_db
 

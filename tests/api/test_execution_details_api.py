@@ -6,7 +6,7 @@ import pytest
 
 from tests.api import scenario
 from tests.api.checks import pointers
-from tests.api.conftest import Caller
+from tests.factories.callers import Caller
 
 pytestmark = pytest.mark.django_db
 

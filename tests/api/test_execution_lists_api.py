@@ -8,7 +8,7 @@ from django.test.utils import CaptureQueriesContext
 
 from tests.api import scenario
 from tests.api.checks import ids, pointers
-from tests.api.conftest import Caller
+from tests.factories.callers import Caller
 
 pytestmark = pytest.mark.django_db
 

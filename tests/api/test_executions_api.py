@@ -12,7 +12,7 @@ from access.models import Role, ScopeRole
 from executions.models import ExecutionEvent, ExecutionStep
 from tests.api import scenario
 from tests.api.checks import counts, grant, pointers
-from tests.api.conftest import Caller
+from tests.factories.callers import Caller
 
 pytestmark = pytest.mark.django_db
 

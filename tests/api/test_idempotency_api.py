@@ -16,7 +16,7 @@ from executions.models import Execution
 from tests import promises
 from tests.api import scenario
 from tests.api.checks import counts, grant
-from tests.api.conftest import Caller
+from tests.factories.callers import Caller
 
 pytestmark = pytest.mark.django_db
 

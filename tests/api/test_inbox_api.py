@@ -12,8 +12,8 @@ from access.models import Role
 from executions.services import executions
 from tests.api import scenario
 from tests.api.checks import grant, pointers
-from tests.api.conftest import Caller
 from tests.api.test_decisions_api import answer
+from tests.factories.callers import Caller
 
 pytestmark = pytest.mark.django_db
 

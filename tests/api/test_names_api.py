@@ -11,7 +11,7 @@ from access.models import Role, Scope, ScopeRole
 from common.names import normalized
 from tests.api import scenario
 from tests.api.checks import pointers
-from tests.api.conftest import Caller
+from tests.factories.callers import Caller
 
 pytestmark = pytest.mark.django_db
 

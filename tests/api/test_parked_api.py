@@ -13,7 +13,7 @@ from executions.engine.domain.execution import Execution
 from executions.engine.domain.states import CallStatus
 from executions.engine.transitions import backoff
 from tests.api import scenario
-from tests.api.conftest import Caller
+from tests.factories.callers import Caller
 
 pytestmark = pytest.mark.django_db
 RESUME_AT = datetime(2099, 1, 1, 12, 0, 7, tzinfo=UTC)

@@ -10,7 +10,7 @@ from access.models import Role
 from executions.models import Execution
 from tests.api import scenario
 from tests.api.checks import grant, pointers
-from tests.api.conftest import Caller
+from tests.factories.callers import Caller
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

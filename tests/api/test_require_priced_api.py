@@ -10,7 +10,7 @@ from django.utils import timezone
 from telemetry.models import Price
 from tests.api import scenario
 from tests.api.checks import counts
-from tests.api.conftest import Caller
+from tests.factories.callers import Caller
 from workflows import repository as workflows
 from workflows.definitions.parser import parse_definition
 

@@ -13,7 +13,7 @@ from django.utils import timezone
 from access.models import Role
 from tests.api import scenario
 from tests.api.checks import grant, pointers
-from tests.api.conftest import Caller
+from tests.factories.callers import Caller
 
 pytestmark = pytest.mark.django_db
 

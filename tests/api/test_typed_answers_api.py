@@ -14,8 +14,8 @@ from executions.persistence import repositories
 from executions.worker import duties
 from tests.api import scenario
 from tests.api.checks import pointers
-from tests.api.conftest import Caller
 from tests.api.test_decisions_api import answer, state
+from tests.factories.callers import Caller
 from workflows.definitions.definition import ClarificationPolicy, OnDeadline
 
 pytestmark = pytest.mark.django_db

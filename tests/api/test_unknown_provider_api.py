@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from tests.api import scenario
 from tests.api.checks import counts
-from tests.api.conftest import Caller
+from tests.factories.callers import Caller
 from workflows import repository as workflows
 from workflows.definitions.parser import parse_definition
 

@@ -22,7 +22,7 @@ from executions.engine.prompting.replies import ASK_CLARIFICATION, SUBMIT_DOCUME
 from executions.engine.runtime.runner import ExecutionRunner
 from executions.engine.testing.in_memory_models import ScriptedModelClient
 from tests.api import scenario
-from tests.api.conftest import Caller
+from tests.factories.callers import Caller
 from tests.progress.client import Browser
 from workflows import loader, repository
 

@@ -1,18 +1,16 @@
-"""People with tokens, and a workflow to run."""
+"""People who use the API with a token."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
 from access.services import ensure_user, issue_token
 from tests import promises
-from tests.api import scenario
 
 
 @dataclass(frozen=True)
@@ -46,30 +44,7 @@ class Caller:
         return {"Authorization": f"Bearer {self.token}", **{k.replace("_", "-"): v for k, v in headers.items()}}
 
 
-@pytest.fixture
-def caller(db: None) -> Callable[..., Caller]:
-    """Makes callers by name."""
-
-    def make(name: str, *, staff: bool = False) -> Caller:
-        user = ensure_user(name=name, superuser=staff)
-        return Caller(user, issue_token(user)[1], Client())
-
-    return make
-
-
-@pytest.fixture
-def ada(caller: Callable[..., Caller]) -> Caller:
-    """Somebody with scopes of her own."""
-    return caller("ada")
-
-
-@pytest.fixture
-def eve(caller: Callable[..., Caller]) -> Caller:
-    """Somebody who has no role in Ada's scopes."""
-    return caller("eve")
-
-
-@pytest.fixture
-def report(db: None) -> int:
-    """The version of the published workflow."""
-    return scenario.publish()
+def make_caller(name: str, *, staff: bool = False) -> Caller:
+    """Return a user of this name with a token; the user is made when missing."""
+    user = ensure_user(name=name, superuser=staff)
+    return Caller(user, issue_token(user)[1], Client())
