@@ -18,7 +18,7 @@ import django
 import hypothesis
 import pytest
 
-from tests import fuzzing
+from tests.support import fuzzing
 
 #: Programs that tests with a mark need; a mark needs one of its programs.
 PROGRAMS = {
@@ -84,12 +84,12 @@ from executions.persistence import notifier  # noqa: E402
 from executions.persistence.journal import connection  # noqa: E402
 from telemetry.pricing import prices  # noqa: E402
 from telemetry.rate_limits import store  # noqa: E402
-from tests import database_reset, postgresql_servers, promises  # noqa: E402
-from tests.api import scenario  # noqa: E402
+from tests.factories import reports  # noqa: E402
 from tests.factories.callers import Caller, make_caller  # noqa: E402
+from tests.support import database_reset, openapi_answers, postgresql_servers  # noqa: E402
 
 database_reset.install()
-BoundedPBKDF2PasswordHasher.iterations = 1_000  # of a million; processes of journeys keep theirs
+BoundedPBKDF2PasswordHasher.iterations = 1_000  # of a million; real processes keep theirs
 
 
 def _missing() -> dict[str, str]:
@@ -105,7 +105,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     for mark, program in _missing().items():
         if item.get_closest_marker(mark) is not None:
             leave = pytest.fail if os.environ.get("REQUIRE_ALL") == "1" else pytest.skip
-            leave(f"the {mark} journeys need {program}, which is not installed")
+            leave(f"the {mark} tests need {program}, which is not installed")
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -118,7 +118,7 @@ def pytest_runtest_teardown() -> None:
 
 def pytest_report_header() -> list[str]:
     """Say what is left out on this machine."""
-    return [f"left out: the {mark} journeys ({program} is not installed)" for mark, program in _missing().items()]
+    return [f"left out: the {mark} tests ({program} is not installed)" for mark, program in _missing().items()]
 
 
 @pytest.fixture(scope="session")
@@ -181,7 +181,7 @@ class CheckedClient(APIClient):
     def request(self, **given: Any) -> Any:
         """Ask, and look at the answer."""
         response = super().request(**given)
-        promises.check(response)
+        openapi_answers.check(response)
         return response
 
 
@@ -220,4 +220,4 @@ def eve(caller: Callable[..., Caller]) -> Caller:
 @pytest.fixture
 def report(db: None) -> int:
     """The version of the published workflow."""
-    return scenario.publish()
+    return reports.publish()

@@ -10,7 +10,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 
 from access.services import ensure_user, issue_token
-from tests import promises
+from tests.support import openapi_answers
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Caller:
         return self._checked(self.http.patch(f"/api/v1{path}", body, content_type="application/json", headers=given))
 
     def _checked(self, response: Any) -> Any:
-        promises.check(response)
+        openapi_answers.check(response)
         return response
 
     def _headers(self, headers: Mapping[str, str]) -> dict[str, str]:
