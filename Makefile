@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 MANAGE := $(BIN)/python manage.py
-# One more than there are cores: journeys wait for other processes half of the time.
+# One more than there are cores: tests of real processes wait for them half of the time.
 WORKERS ?= $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 1) + 1)')
 
 .DEFAULT_GOAL := help
@@ -43,14 +43,16 @@ migrate: $(RUN) ## bring a database of your own up to date
 	@$(MANAGE) migrate
 	@$(MANAGE) load_catalog
 
-test: check ## everything that must hold
+test: check ## everything that must hold, in a few minutes
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
-test-all: check ## the same, and what takes minutes more: PostgreSQL as it is installed here, replicas, PgBouncer, wrong clocks
-	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not npm and not llama"
+test-all: check ## the same for longer, and with more programs: torture, PostgreSQL, PgBouncer, Redis, Pushpin, wrong clocks
+	@FUZZ_SECONDS=$${FUZZ_SECONDS:-30} $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not npm and not llama"
 
-test-uvicorn: $(DEV) ## the journeys with uvicorn as the web server
-	@JOURNEY_SERVER=uvicorn $(BIN)/python -m pytest -n $(WORKERS) tests/journeys $(patsubst %,--ignore=tests/journeys/test_%.py,serve server demo chaos)
+DAPHNE_ALONE := server/test_serve server/test_back_pressure server/test_demo workflows/test_chaos
+
+test-uvicorn: $(DEV) ## the tests of real processes with uvicorn as the web server
+	@E2E_SERVER=uvicorn $(BIN)/python -m pytest -n $(WORKERS) tests/e2e $(patsubst %,--ignore=tests/e2e/%.py,$(DAPHNE_ALONE))
 
 test-npm: $(DEV) ## npm packages against our streams and our OpenAPI document (needs node, npm and its registry)
 	@$(BIN)/python -m pytest -m npm
@@ -69,7 +71,7 @@ $(LLAMA):
 	@touch $@
 
 test-llama: $(DEV) $(LLAMA) ## a real llama.cpp server with a small model (needs a C++ compiler and PyPI)
-	@LLAMA_PYTHON=$(abspath $(LLAMA_VENV)/bin/python) $(BIN)/python -m pytest -m llama -o faulthandler_timeout=0 tests/journeys/test_llama.py
+	@LLAMA_PYTHON=$(abspath $(LLAMA_VENV)/bin/python) $(BIN)/python -m pytest -m llama -o faulthandler_timeout=0 tests/e2e/providers/test_llama.py
 
 chaos: $(DEV) ## strike at everything at random, and see that nothing is lost (SECONDS=300 SEED= CHAOS_FLAGS=--embedded)
 	@$(BIN)/python -m tests.chaos --seconds $(or $(SECONDS),300) $(if $(SEED),--seed $(SEED)) $(CHAOS_FLAGS)

@@ -16,7 +16,7 @@ from pathlib import Path
 import httpx
 
 from benchmarks import database, report
-from tests.journeys.processes import CLOSED_BRIEF, Machine, machine, start_execution, wait_for_status
+from tests.e2e.processes import CLOSED_BRIEF, Machine, machine, start_execution, wait_for_status
 
 LIMIT_SECONDS = 0.5  # within which others shall be answered
 ATTACKS = 30  # requests at once, at most

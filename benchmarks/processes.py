@@ -14,7 +14,7 @@ import psycopg
 
 from benchmarks.database import Database
 from benchmarks.environments import DATA_DIR, ROOT
-from tests.journeys.processes import free_port
+from tests.e2e.processes import free_port
 
 STOP_SECONDS = 60.0
 POLL_SECONDS = 0.2

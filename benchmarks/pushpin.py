@@ -17,10 +17,10 @@ from pathlib import Path
 
 from benchmarks import database, report
 from benchmarks.meter import percentile
-from tests.journeys.fire import storyteller, tell
-from tests.journeys.processes import Machine, machine
-from tests.journeys.pushpin import family, pushpin
-from tests.journeys.under_fire import Body
+from tests.e2e.processes import Machine, machine
+from tests.e2e.streams.chaos_clients import Body
+from tests.e2e.streams.pushpin import family, pushpin
+from tests.e2e.streams.stream_chaos import storyteller, tell
 
 PATH = "/api/v1/scopes/project/p/stream"
 DEADLINE_SECONDS = 60.0

@@ -11,10 +11,10 @@ from pathlib import Path
 
 from benchmarks import database, report
 from benchmarks.meter import percentile
-from tests.journeys.long_text import Watcher, delays_of, long_reply, text_of
-from tests.journeys.processes import CLOSED_BRIEF, machine, start_execution
-from tests.journeys.test_providers import asking
-from tests.llm.model_server import Answer
+from tests.e2e.processes import CLOSED_BRIEF, machine, start_execution
+from tests.e2e.providers.test_providers import asking
+from tests.e2e.streams.long_text import Watcher, delays_of, long_reply, text_of
+from tests.integration.llm.model_server import Answer
 
 REST = 0.6  # seconds before the reply ends, in which the last of the text is shown
 

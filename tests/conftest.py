@@ -18,11 +18,14 @@ import django
 import hypothesis
 import pytest
 
-#: Programs that journeys with a mark need; a mark needs one of its programs.
+from tests.support import fuzzing
+
+#: Programs that tests with a mark need; a mark needs one of its programs.
 PROGRAMS = {
     "browser": ("chromium", "chromium-browser", "google-chrome"),
     "node": ("node",),
     "redis": ("redis-server",),
+    "pushpin": ("pushpin",),
     "postgresql": ("initdb",),
     "pgbouncer": ("pgbouncer",),
     "compiler": ("cc",),
@@ -55,7 +58,8 @@ def _clean_up(data_dir: Path) -> None:
     shutil.rmtree(data_dir)
 
 
-hypothesis.settings.register_profile("suite", deadline=None)  # a busy machine makes an example slower, not wrong
+# A busy machine makes an example slower, not wrong.
+hypothesis.settings.register_profile("suite", deadline=None, max_examples=fuzzing.examples(100))
 hypothesis.settings.load_profile("suite")
 
 DATA_DIR = _prepare_environment()
@@ -80,10 +84,12 @@ from executions.persistence import notifier  # noqa: E402
 from executions.persistence.journal import connection  # noqa: E402
 from telemetry.pricing import prices  # noqa: E402
 from telemetry.rate_limits import store  # noqa: E402
-from tests import database_reset, postgresql_servers, promises  # noqa: E402
+from tests.factories import reports  # noqa: E402
+from tests.factories.callers import Caller, make_caller  # noqa: E402
+from tests.support import database_reset, openapi_answers, postgresql_servers  # noqa: E402
 
 database_reset.install()
-BoundedPBKDF2PasswordHasher.iterations = 1_000  # of a million; processes of journeys keep theirs
+BoundedPBKDF2PasswordHasher.iterations = 1_000  # of a million; real processes keep theirs
 
 
 def _missing() -> dict[str, str]:
@@ -99,7 +105,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     for mark, program in _missing().items():
         if item.get_closest_marker(mark) is not None:
             leave = pytest.fail if os.environ.get("REQUIRE_ALL") == "1" else pytest.skip
-            leave(f"the {mark} journeys need {program}, which is not installed")
+            leave(f"the {mark} tests need {program}, which is not installed")
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -112,7 +118,7 @@ def pytest_runtest_teardown() -> None:
 
 def pytest_report_header() -> list[str]:
     """Say what is left out on this machine."""
-    return [f"left out: the {mark} journeys ({program} is not installed)" for mark, program in _missing().items()]
+    return [f"left out: the {mark} tests ({program} is not installed)" for mark, program in _missing().items()]
 
 
 @pytest.fixture(scope="session")
@@ -175,7 +181,7 @@ class CheckedClient(APIClient):
     def request(self, **given: Any) -> Any:
         """Ask, and look at the answer."""
         response = super().request(**given)
-        promises.check(response)
+        openapi_answers.check(response)
         return response
 
 
@@ -191,3 +197,27 @@ def api() -> Callable[[User | None], APIClient]:
         return made
 
     return client
+
+
+@pytest.fixture
+def caller(db: None) -> Callable[..., Caller]:
+    """Makes callers by name."""
+    return make_caller
+
+
+@pytest.fixture
+def ada(caller: Callable[..., Caller]) -> Caller:
+    """Somebody with scopes of her own."""
+    return caller("ada")
+
+
+@pytest.fixture
+def eve(caller: Callable[..., Caller]) -> Caller:
+    """Somebody who has no role in Ada's scopes."""
+    return caller("eve")
+
+
+@pytest.fixture
+def report(db: None) -> int:
+    """The version of the published workflow."""
+    return reports.publish()

@@ -13,7 +13,7 @@ from benchmarks.database import Database
 from benchmarks.stream.servers import BY_KEY, OURS, POLL_SECONDS, START_SECONDS, serving, wait_until_ready
 from benchmarks.stream.talk import told
 from benchmarks.workload import Size
-from tests.journeys.processes import free_port
+from tests.e2e.processes import free_port
 
 _LISTENING = """
 SELECT count(*) FROM pg_stat_activity

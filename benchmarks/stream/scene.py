@@ -12,7 +12,7 @@ from benchmarks import database, processes
 from benchmarks.database import Database
 from benchmarks.stream.servers import Server, serving, wait_until_ready
 from benchmarks.stream.talk import Told, told
-from tests.journeys.processes import free_port
+from tests.e2e.processes import free_port
 
 ARRIVE_SECONDS = 30.0  # after the last event was committed
 WARM_CLIENTS, WARM_EVENTS = 20, 5

@@ -10,9 +10,9 @@ from procrastinate.contrib.django.models import ProcrastinateJob
 
 from access.models import Role, ScopeRole
 from executions.models import ExecutionEvent, ExecutionStep
-from tests.api import scenario
-from tests.api.checks import counts, grant, pointers
-from tests.api.conftest import Caller
+from tests.factories import reports
+from tests.factories.callers import Caller
+from tests.integration.api.checks import counts, grant, pointers
 
 pytestmark = pytest.mark.django_db
 
@@ -58,15 +58,15 @@ def test_a_byte_order_mark_is_no_part_of_a_brief(ada: Caller, report: int, brief
 
 
 def test_an_execution_is_pinned_to_the_version_that_was_asked_for(ada: Caller, report: int) -> None:
-    newest = scenario.publish("Another description, so another version.")
+    newest = reports.publish("Another description, so another version.")
     assert newest == report + 1
     assert ada.post("/executions/", BODY).json()["workflow_version"] == newest
     assert ada.post("/executions/", {**BODY, "workflow_version": report}).json()["workflow_version"] == report
 
 
 def test_a_version_that_became_current_again_is_what_starts_and_reads_use(ada: Caller, report: int) -> None:
-    newest = scenario.publish("Another description, so another version.", gated=True)
-    assert scenario.publish() == report < newest
+    newest = reports.publish("Another description, so another version.", gated=True)
+    assert reports.publish() == report < newest
     assert ada.post("/executions/", BODY).json()["workflow_version"] == report
     estimate = {"input": "Text."}
     assert ada.post("/workflows/report/estimate", estimate).json()["workflow_version"] == report
@@ -162,7 +162,7 @@ def test_a_body_that_is_no_sensible_json_is_refused_and_changes_nothing(
 
 
 def test_nobody_starts_anything_in_the_scope_of_somebody_else(ada: Caller, eve: Caller, report: int) -> None:
-    scenario.start(ada.user)
+    reports.start(ada.user)
     before = counts()
     response = eve.post("/executions/", BODY)
     assert (response.status_code, response.json()["code"]) == (403, "scope-forbidden")
@@ -175,7 +175,7 @@ def test_nobody_starts_anything_in_the_scope_of_somebody_else(ada: Caller, eve: 
 def test_an_operator_starts_in_the_scope_of_somebody_else(
     ada: Caller, eve: Caller, report: int, role: Role, status: int
 ) -> None:
-    scenario.start(ada.user)
+    reports.start(ada.user)
     grant(eve.user, "alpha", role)
     assert eve.post("/executions/", BODY).status_code == status
 

@@ -10,11 +10,11 @@ import time
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
-from tests import postgresql_servers
 from tests.chaos.databases import Embedded, Installed, installed
 from tests.chaos.driver import Chaos
 from tests.chaos.model_server import counting_model
-from tests.wall_clocks import Clocks
+from tests.support import postgresql_servers
+from tests.support.wall_clocks import Clocks
 
 
 def main() -> int:

@@ -14,9 +14,9 @@ from typing import Protocol
 import psycopg
 
 from orchestrator.embedded_postgres import instance
-from tests.journeys.processes import wait_until
-from tests.postgresql_servers import Server, Servers, servers, url_of
-from tests.tcp_proxy import TcpProxy, tcp_proxy
+from tests.e2e.processes import wait_until
+from tests.support.postgresql_servers import Server, Servers, servers, url_of
+from tests.support.tcp_proxy import TcpProxy, tcp_proxy
 
 #: Undoes something, if there is something to undo, and returns whether all is well again. It is asked until it is.
 Heal = Callable[[], bool]

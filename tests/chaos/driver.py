@@ -11,15 +11,15 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.chaos.blows import Blow, Blows
 from tests.chaos.databases import Database, Embedded
+from tests.chaos.faults import Blow, Blows
 from tests.chaos.findings import Findings
 from tests.chaos.installation import Installation
 from tests.chaos.model_server import Call, CountingModel
 from tests.chaos.users import Users
-from tests.journeys.processes import wait_until
-from tests.waiting import HANG_SECONDS
-from tests.wall_clocks import Clocks
+from tests.e2e.processes import wait_until
+from tests.support.waiting import HANG_SECONDS
+from tests.support.wall_clocks import Clocks
 
 SETTINGS = {
     "RUNNER_SILENT_SECONDS": "3",

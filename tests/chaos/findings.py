@@ -9,9 +9,9 @@ from typing import Any
 
 import httpx
 
-from tests.chaos.blows import CLOCK, WORKER_ASLEEP, Blow
+from tests.chaos.faults import CLOCK, WORKER_ASLEEP, Blow
 from tests.chaos.model_server import Call, CountingModel
-from tests.journeys.processes import wait_until
+from tests.e2e.processes import wait_until
 
 #: How long the effects of a blow last, and how long it takes to store a reply: on a busy machine, too.
 EFFECT_SECONDS = 10.0

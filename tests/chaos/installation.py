@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.chaos.databases import Database
-from tests.journeys.processes import Machine, free_port
-from tests.wall_clocks import Clocks, WallClock
+from tests.e2e.processes import Machine, free_port
+from tests.support.wall_clocks import Clocks, WallClock
 
 
 @dataclass(eq=False)

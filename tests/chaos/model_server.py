@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from tests.llm import wire
+from tests.integration.llm import wire_formats
 
 MARK = re.compile(r"MARK-\d+")
 _NUMBERED = re.compile(r"\^([A-Za-z]+-)\[0-9\]\{1,3\}\$")  # the catalog's patterns of ids
@@ -60,7 +60,7 @@ class CountingModel:
         asks = "ask_clarification" in tools and int(mark.group()[5:]) % 3 == 0 and 'kind=\\"answer\\"' not in prompt
         name = "ask_clarification" if asks else "submit_document"
         arguments = {"questions": [{"text": "How many?"}]} if asks else sample(tools[name]["parameters"])
-        return wire.completion(name, arguments, tokens=(100, 50)), call
+        return wire_formats.completion(name, arguments, tokens=(100, 50)), call
 
 
 def sample(schema: Mapping[str, Any], number: int = 1) -> Any:
@@ -95,7 +95,7 @@ def counting_model(*, seed: int, seconds: tuple[float, float]) -> Iterator[Count
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             key = self.headers.get("Authorization", "").removeprefix("Bearer ")
             streamed, (answer, call) = bool(body.get("stream")), model.answer(body, key)
-            payload = b"".join(wire.pieces(answer)) if streamed else json.dumps(answer).encode()
+            payload = b"".join(wire_formats.pieces(answer)) if streamed else json.dumps(answer).encode()
             try:
                 self.send_response(200)
                 self.send_header("Content-Type", "text/event-stream" if streamed else "application/json")

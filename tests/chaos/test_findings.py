@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from tests.chaos.blows import CLOCK, WORKER_ASLEEP, WORKER_KILLED, Blow
+from tests.chaos.faults import CLOCK, WORKER_ASLEEP, WORKER_KILLED, Blow
 from tests.chaos.findings import EFFECT_SECONDS, cause
 from tests.chaos.model_server import Call
 

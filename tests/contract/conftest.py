@@ -8,7 +8,7 @@ import pytest
 
 from executions.persistence import notifier
 from executions.persistence.journal import connection
-from tests.contract.worlds import MemoryWorld, PostgresWorld
+from tests.contract.backends import MemoryWorld, PostgresWorld
 
 
 @pytest.fixture(

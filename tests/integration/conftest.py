@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from executions.progress.hub import StreamHub
-from tests.progress.client import Browser
+from tests.integration.streams.client import Browser
 
 
 @pytest.fixture

@@ -21,9 +21,9 @@ from executions.engine.domain.execution import Execution
 from executions.engine.prompting.replies import ASK_CLARIFICATION, SUBMIT_DOCUMENT
 from executions.engine.runtime.runner import ExecutionRunner
 from executions.engine.testing.in_memory_models import ScriptedModelClient
-from tests.api import scenario
-from tests.api.conftest import Caller
-from tests.progress.client import Browser
+from tests.factories import reports
+from tests.factories.callers import Caller
+from tests.integration.streams.client import Browser
 from workflows import loader, repository
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.django_db(transaction=True)]
@@ -108,7 +108,7 @@ async def post(who: Caller, path: str, body: object) -> Any:
 
 
 async def test_an_execution_goes_from_its_start_over_a_question_and_a_repair_to_its_documents(browser: Browser) -> None:
-    await in_thread(scenario.publish)
+    await in_thread(reports.publish)
     ada = await caller("ada")
     models = ScriptedModelClient(script(ask, write_badly, write_findings, write_summary))
 
@@ -215,7 +215,7 @@ async def _check_costs(ada: Caller, execution_id: str) -> None:
 
 
 async def test_a_second_execution_in_the_scope_makes_the_next_versions(transactional_db: None) -> None:
-    await in_thread(scenario.publish)
+    await in_thread(reports.publish)
     ada = await caller("ada")
     for _ in range(2):
         execution_id = (await post(ada, "/executions/", BODY))["execution_id"]
@@ -227,7 +227,7 @@ async def test_a_second_execution_in_the_scope_makes_the_next_versions(transacti
 
 
 async def test_an_execution_cancelled_before_its_turn_asks_no_model(transactional_db: None) -> None:
-    await in_thread(scenario.publish)
+    await in_thread(reports.publish)
     ada = await caller("ada")
     models = ScriptedModelClient(script(ask, write_badly, write_findings, write_summary))
     execution_id = (await post(ada, "/executions/", BODY))["execution_id"]

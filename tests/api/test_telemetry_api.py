@@ -1,0 +1,255 @@
+"""`GET /telemetry/summary`: what was spent in a span of time, over what the reader may see."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from rest_framework.test import APIClient
+
+from access.models import ScopeRole
+from tests.factories.calls import NOON, TOKENS, announce, answered, call, scope_of
+
+pytestmark = pytest.mark.django_db
+
+Api = Callable[..., APIClient]
+SUMS = {
+    "calls",
+    "input_tokens",
+    "cache_read_input_tokens",
+    "cache_write_input_tokens",
+    "output_tokens",
+    "reasoning_tokens",
+    "total_tokens",
+    "cost_usd",
+    "known_cost_usd",
+    "cost_complete",
+    "unpriced_calls",
+    "cost_final",
+    "executions",
+}
+
+
+def get(client: APIClient, slash: str = "", **query: Any) -> Any:
+    return client.get(f"/api/v1/telemetry/summary{slash}", query)
+
+
+def calls(client: APIClient, **query: Any) -> int:
+    """Return how many calls a summary counts."""
+    response = get(client, **query)
+    assert response.status_code == 200, response.content
+    return int(response.json()["totals"]["calls"])
+
+
+@pytest.mark.parametrize("slash", ["", "/"])
+def test_the_summary_has_totals_averages_and_workflows(api: Api, alice: User, slash: str) -> None:
+    execution = answered(alice, cost_usd=Decimal("0.01"))
+    answered(alice, execution_id=execution, step_id="summary", cost_usd=Decimal("0.02"), latency_ms=750)
+    answered(alice, workflow_id="minutes", cost_usd=Decimal("0.04"))
+    response = get(api(alice), slash)
+    assert response.status_code == 200
+    body = response.json()
+    assert set(body) == {"from", "to", "tz", "totals", "averages", "by_workflow", "groups"}
+    assert (body["from"], body["to"], body["tz"], body["groups"]) == (None, None, "UTC", {})
+    totals = body["totals"]
+    assert set(totals) == SUMS
+    assert (totals["executions"], totals["calls"], totals["total_tokens"]) == (2, 3, 3 * TOKENS)
+    assert (totals["cost_usd"], totals["known_cost_usd"]) == ("0.0700000000", "0.0700000000")
+    assert (totals["cost_complete"], totals["cost_final"]) == (True, True)
+    assert body["averages"] == {
+        "cost_usd_per_execution": "0.0350000000",
+        "tokens_per_execution": 252.0,
+        "calls_per_execution": 1.5,
+        "latency_ms_per_call": pytest.approx(1250 / 3),
+    }
+    rows = {row["workflow_id"]: (row["executions"], row["calls"], row["cost_usd"]) for row in body["by_workflow"]}
+    assert rows == {"minutes": (1, 1, "0.0400000000"), "report": (1, 2, "0.0300000000")}
+    assert all(set(row) == SUMS | {"workflow_id"} for row in body["by_workflow"])
+
+
+def test_where_nothing_was_spent_there_is_nothing_to_average(api: Api, alice: User) -> None:
+    body = get(api(alice)).json()
+    assert (body["totals"]["calls"], body["totals"]["cost_usd"], body["by_workflow"]) == (0, "0.0000000000", [])
+    assert set(body["averages"].values()) == {None}
+
+
+def test_a_price_that_is_not_known_makes_the_sum_unknown_and_leaves_the_rest(api: Api, alice: User) -> None:
+    answered(alice)
+    answered(alice, workflow_id="minutes", cost_usd=None)
+    body = get(api(alice)).json()
+    totals = body["totals"]
+    assert (totals["cost_usd"], totals["known_cost_usd"], totals["cost_complete"]) == (None, "0.0012000000", False)
+    assert body["averages"]["cost_usd_per_execution"] is None
+    assert [(row["workflow_id"], row["cost_usd"]) for row in body["by_workflow"]] == [
+        ("minutes", None),
+        ("report", "0.0012000000"),
+    ]
+
+
+def test_a_call_under_way_makes_the_sum_not_final(api: Api, alice: User) -> None:
+    announce(call(alice))
+    totals = get(api(alice)).json()["totals"]
+    assert (totals["cost_final"], totals["cost_complete"], totals["cost_usd"]) == (False, False, None)
+
+
+def test_a_span_holds_its_first_moment_and_not_its_last(api: Api, alice: User) -> None:
+    client = api(alice)
+    for seconds in range(3):
+        answered(alice, started_at=NOON + timedelta(seconds=seconds))
+    span = {"from": "2026-03-01T12:00:00Z", "to": "2026-03-01T12:00:02Z"}
+    assert calls(client, **span) == 2
+    assert calls(client, to=span["from"]) == 0
+    assert calls(client, **{"from": "2026-03-01T12:00:00.000001Z"}) == 2
+    assert calls(client, **{"from": span["to"], "to": span["to"]}) == 0
+    body = get(client, **span).json()
+    assert (body["from"], body["to"]) == ("2026-03-01T12:00:00.000Z", "2026-03-01T12:00:02.000Z")
+
+
+def test_adjacent_spans_count_every_call_once(api: Api, alice: User) -> None:
+    client = api(alice)
+    for hours in range(-30, 31, 5):
+        answered(alice, started_at=NOON + timedelta(hours=hours))
+    days = ["2026-02-28", "2026-03-01", "2026-03-02", "2026-03-03"]
+    parts = [calls(client, **{"from": first, "to": last}) for first, last in pairwise(days)]
+    assert sum(parts) == calls(client) == 13
+    assert all(parts)
+
+
+def test_a_date_is_midnight_in_the_time_zone_that_was_named(api: Api, alice: User) -> None:
+    client = api(alice)
+    answered(alice, started_at=datetime(2026, 2, 28, 23, 30, tzinfo=UTC))  # 00:30 on 1 March in Berlin
+    march = {"from": "2026-03-01", "to": "2026-04-01"}
+    assert (calls(client, **march), calls(client, **march, tz="Europe/Berlin")) == (0, 1)
+    assert get(client, **march, tz="Europe/Berlin").json()["from"] == "2026-02-28T23:00:00.000Z"
+    assert calls(client, **{"from": "2026-03-01T00:30:00+01:00"}) == 1
+    assert calls(client, **{"from": "2026-03-01T00:30:01+01:00"}) == 0
+
+
+def test_days_are_those_of_the_time_zone_through_a_change_of_clocks(api: Api, alice: User) -> None:
+    moments = [(28, 22, 59), (28, 23, 0), (29, 21, 59), (29, 22, 0)]  # the clocks go forward on 29 March
+    for day, hour, minute in moments:
+        answered(alice, started_at=datetime(2026, 3, day, hour, minute, tzinfo=UTC))
+    client = api(alice)
+
+    def by_day(tz: str) -> dict[str, int]:
+        rows = get(client, tz=tz, group_by="day").json()["groups"]["day"]
+        return {row["day"]: row["calls"] for row in rows}
+
+    assert by_day("Europe/Berlin") == {"2026-03-28": 1, "2026-03-29": 2, "2026-03-30": 1}
+    assert by_day("UTC") == {"2026-03-28": 2, "2026-03-29": 2}
+
+
+GROUPS = {
+    "day": {"day"},
+    "model": {"provider", "model"},
+    "workflow": {"workflow_id"},
+    "step": {"workflow_id", "step_id"},
+    "scope": {"scope_type", "scope_id"},
+    "user": {"user"},
+    "tag": {"tag"},
+}
+
+
+def test_every_group_adds_up_to_the_whole(api: Api, alice: User, bob: User, staff: User) -> None:
+    for number, user in enumerate([alice, bob, alice]):
+        answered(
+            user,
+            scope_of(user, f"scope-{user}"),
+            step_id=f"step-{number}",
+            workflow_id=f"workflow-{number % 2}",
+            model=f"writer-{number}",
+            started_at=NOON + timedelta(days=number),
+            cost_usd=Decimal(number + 1) / 7,
+            tags=(f"tag-{number % 2}",),
+        )
+    announce(call(alice, user_id=None, step_id="pending", tags=("pending",)))
+    body = get(api(staff), group_by=",".join(GROUPS)).json()
+    assert list(body["groups"]) == list(GROUPS)
+    for name, key in GROUPS.items():
+        rows = body["groups"][name]
+        assert len(rows) > 1, name
+        assert all(set(row) == SUMS | key for row in rows), name
+        for field in ("calls", "total_tokens", "input_tokens", "reasoning_tokens", "executions"):
+            assert sum(row[field] for row in rows) == body["totals"][field], (name, field)
+        known = sum(Decimal(row["known_cost_usd"]) for row in rows)
+        assert known == Decimal(body["totals"]["known_cost_usd"]), name
+        assert [row["cost_final"] for row in rows].count(False) == 1, name
+    assert body["groups"]["user"][-1]["user"] is None
+
+
+def test_what_has_several_tags_is_in_the_group_of_each(api: Api, alice: User) -> None:
+    answered(alice, tags=("pilot", "q3"))
+    answered(alice, tags=("pilot",))
+    answered(alice)
+    body = get(api(alice), group_by="tag").json()
+    assert [(row["tag"], row["calls"]) for row in body["groups"]["tag"]] == [("pilot", 2), ("q3", 1)]
+    assert body["totals"]["calls"] == 3
+
+
+def test_groups_come_one_by_one_too(api: Api, alice: User) -> None:
+    answered(alice)
+    body = get(api(alice), group_by="scope").json()
+    assert list(body["groups"]) == ["scope"]
+    (row,) = body["groups"]["scope"]
+    assert (row["scope_type"], row["scope_id"], row["calls"]) == ("project", "alpha", 1)
+
+
+@pytest.mark.parametrize(
+    ("query", "pointer"),
+    [
+        ({"from": "yesterday"}, "/from"),
+        ({"from": "2026-02-30"}, "/from"),
+        ({"to": "2026-03-01T25:00:00Z"}, "/to"),
+        ({"from": "2026-03-02", "to": "2026-03-01"}, "/to"),
+        ({"from": "0001-01-01", "tz": "Asia/Tokyo"}, "/from"),
+        ({"to": "9999-12-31T23:59:59-05:00"}, "/to"),
+        ({"tz": "Mars/Olympus"}, "/tz"),
+        ({"tz": "../UTC"}, "/tz"),
+        ({"tz": "Europe"}, "/tz"),
+        ({"tz": "localtime"}, "/tz"),
+        ({"group_by": "tags"}, "/group_by"),
+        ({"group_by": "day,colour"}, "/group_by"),
+        ({"form": "2026-03-01"}, "/form"),
+        ({"limit": "5"}, "/limit"),
+        ({"tz": ["UTC", "Europe/Berlin"]}, "/tz"),
+    ],
+)
+def test_a_query_that_cannot_be_right_is_named(api: Api, alice: User, query: dict[str, Any], pointer: str) -> None:
+    response = get(api(alice), **{"group_by": "day", **query})
+    assert response.status_code == 422, response.content
+    assert response.headers["Content-Type"] == "application/problem+json"
+    assert [error["pointer"] for error in response.json()["errors"]] == [pointer]
+
+
+def test_a_summary_counts_what_the_reader_may_see(api: Api, alice: User, bob: User, staff: User) -> None:
+    answered(alice, tags=("pilot",))
+    answered(bob, scope_of(bob, "beta"), cost_usd=None, tags=("beta",))
+    every = {"group_by": ",".join(GROUPS)}
+    assert (calls(api(alice)), calls(api(bob)), calls(api(staff))) == (1, 1, 2)
+    body = get(api(alice), **every).json()
+    assert (body["totals"]["executions"], body["totals"]["cost_complete"]) == (1, True)
+    assert all(sum(row["calls"] for row in rows) == 1 for rows in body["groups"].values())
+    assert "beta" not in str(body)
+    assert "bob" not in str(body)
+    ScopeRole.objects.create(scope=scope_of(bob, "beta"), user=alice, role="viewer")
+    assert calls(api(alice)) == 2
+
+
+def test_a_summary_is_shown_to_those_who_say_who_they_are(api: Api, db: None) -> None:
+    response = get(api())
+    assert (response.status_code, response.headers["WWW-Authenticate"]) == (401, "Bearer")
+
+
+@pytest.mark.parametrize("repeated", ["day", "model", "day,model", " day ,day", "tag"])
+def test_a_group_that_is_named_again_and_again_is_looked_for_once(
+    api: Api, alice: User, django_assert_max_num_queries: Any, repeated: str
+) -> None:
+    client = api(alice)
+    with django_assert_max_num_queries(8):
+        body = get(client, group_by=",".join([repeated] * 1000)).json()
+    assert set(body["groups"]) == {name.strip() for name in repeated.split(",")}

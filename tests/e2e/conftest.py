@@ -1,0 +1,96 @@
+"""Installations of real processes: one shared by tests that only use it, fresh ones for those that break things.
+
+All begin as copies of one that was prepared as an operator does it and stopped again: a database is made once, and its
+users with it. Tests of the first start (`test_demo.py`) make one of their own.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser
+
+from orchestrator.embedded_postgres import instance
+from tests.e2e.console.browser import chromium
+from tests.e2e.processes import ON_EITHER, ROOT, STOP_SECONDS, Machine, copy_of, machine
+from tests.support.tcp_proxy import TcpProxy, tcp_proxy
+
+
+@pytest.fixture(scope="session")
+def brief() -> str:
+    """The brief that ships first: something in it is left open, so that a question is asked."""
+    return sorted((ROOT / "examples" / "briefs").glob("*.md"))[0].read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="session")
+def prepared() -> Path:
+    """The data directory of an installation that nobody uses, with the users of these tests in it."""
+    session = Path(os.environ["DATA_DIR"])  # of all processes that share these tests among them
+    made, making = session / "prepared", session / "in-preparation"
+    with (session / "prepared.lock").open("wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not made.exists():
+            with machine(making) as installed:
+                installed.prepare()
+                installed.make_people()
+            assert instance.wait_until_stopped(making, seconds=STOP_SECONDS)
+            making.rename(made)
+    return made
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Chromium, started once for a module: its loop would be in the way of asynchronous tests of other ones."""
+    with chromium() as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def shared(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+    """A running server with a worker in it, for tests that leave it as it is."""
+    with machine(copy_of(prepared, tmp_path_factory.mktemp("shared"))) as installed:
+        installed.serve()
+        yield installed
+
+
+@pytest.fixture
+def data_dir(prepared: Path, tmp_path: Path) -> Path:
+    """The data directory of an installation of one's own."""
+    return copy_of(prepared, tmp_path)
+
+
+@pytest.fixture
+def fresh(data_dir: Path) -> Iterator[Machine]:
+    """An installation of one's own, nothing started."""
+    with machine(data_dir) as installed:
+        yield installed
+
+
+@pytest.fixture(params=ON_EITHER)
+def either(request: pytest.FixtureRequest, data_dir: Path) -> Iterator[Machine]:
+    """An installation of one's own on each of the servers that run the application, nothing started."""
+    with machine(data_dir, server=request.param) as installed:
+        yield installed
+
+
+@pytest.fixture
+def link(data_dir: Path) -> Iterator[TcpProxy]:
+    """A proxy before the database of an installation of one's own."""
+    instance.ensure_running(data_dir)
+    try:
+        with tcp_proxy(instance.socket_dir(data_dir) / instance.SOCKET) as made:
+            yield made
+    finally:
+        instance.release(data_dir)
+
+
+@pytest.fixture
+def linked(data_dir: Path, link: TcpProxy) -> Iterator[Machine]:
+    """An installation whose processes reach their database through `link`, nothing started."""
+    url = f"postgresql://{instance.USER}@127.0.0.1:{link.port}/{instance.DATABASE}"
+    with machine(data_dir, LOCAL="1", DATABASE_URL=url) as installed:
+        yield installed

@@ -1,0 +1,71 @@
+"""Chromium, and a person at it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+
+from tests.e2e.processes import PASSWORD, Machine, wait_until
+from tests.support.waiting import HANG_SECONDS
+
+expect.set_options(timeout=HANG_SECONDS * 1000)
+
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """Provide Chromium."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@contextmanager
+def browsing(browser: Browser, *, bypass_csp: bool = False) -> Iterator[BrowserContext]:
+    """Provide a context, which shares no cookie with others; a script that fails in one of its pages fails the test.
+
+    With `bypass_csp` pages take scripts of the test, as those of another site would.
+    """
+    faults: list[str] = []
+    context = browser.new_context(
+        viewport={"width": 1280, "height": 900}, bypass_csp=bypass_csp, reduced_motion="reduce"
+    )
+    context.set_default_timeout(HANG_SECONDS * 1000)
+    context.on("weberror", lambda fault: faults.append(str(fault.error)))
+    yield context
+    context.close()
+    assert faults == []
+
+
+def enter(page: Page, machine: Machine, name: str) -> None:
+    """Open the console with the session of a user of `users.NAMES`. Do not log out of it: other tests use it too."""
+    page.context.add_cookies([{"name": "sessionid", "value": machine.session(name), "url": machine.url}])
+    page.goto(f"{machine.url}/executions/")
+
+
+def log_in(page: Page, machine: Machine, name: str) -> None:
+    """Make a user when missing, and log in."""
+    machine.token(name)
+    page.goto(f"{machine.url}/")
+    page.get_by_label("Name").fill(name)
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Log in").click()
+    page.wait_for_url("**/executions/")
+
+
+def wait_in_page(page: Page, expression: str, argument: object = None) -> None:
+    """Wait until an expression is true in a page whose policy allows no script to evaluate texts."""
+    wait_until(lambda: page.evaluate(expression, argument), seconds=HANG_SECONDS, what=expression)

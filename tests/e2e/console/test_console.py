@@ -1,0 +1,552 @@
+"""People at the console whose starts, texts, focus and messages must not get lost: Chromium, and the real server."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psycopg
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, Route, expect
+
+from orchestrator.embedded_postgres import instance
+from tests.e2e.console.browser import browsing, enter, log_in
+from tests.e2e.processes import CLOSED_BRIEF, PASSWORD, Machine, start_execution, wait_for_status, wait_until
+
+pytestmark = [pytest.mark.e2e, pytest.mark.browser]
+
+TORTURE = pytest.mark.torture
+
+OPEN_BRIEF = "# Ferry\n\nThe town runs one ferry. It is undecided how many boats are bought, and who decides."
+START = re.compile(r"/api/v1/executions/$")
+HALF = "Half a sentence about"
+
+
+@pytest.fixture
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    """A browser of its own."""
+    with browsing(browser) as opened:
+        yield opened
+
+
+@pytest.fixture
+def page(context: BrowserContext) -> Page:
+    """A page in it."""
+    return context.new_page()
+
+
+def fill_in(page: Page, key: str, brief: str = CLOSED_BRIEF) -> Locator:
+    """Open the form that starts an execution, fill it in, and return its button."""
+    page.get_by_role("button", name="Start an execution").click()
+    page.get_by_label("Workflow").select_option("meeting-minutes")
+    page.get_by_label("Its key").fill(key)
+    page.get_by_label("Brief", exact=True).fill(brief)
+    return page.get_by_role("button", name="Start", exact=True)
+
+
+def started(client: httpx.Client, key: str) -> list[str]:
+    found = client.get("/executions/", params={"scope_type": "project", "scope_id": key}).json()["data"]
+    return [each["execution_id"] for each in found]
+
+
+def waiting(client: httpx.Client, key: str, workflow_id: str = "strategy-document") -> str:
+    """Return an execution whose first step asks."""
+    execution_id = start_execution(client, OPEN_BRIEF, key=key, workflow_id=workflow_id)
+    wait_for_status(client, execution_id, "waiting")
+    return execution_id
+
+
+def answer(client: httpx.Client, execution_id: str) -> None:
+    """Answer what an execution asks."""
+    [step] = [each for each in client.get(f"/executions/{execution_id}/steps").json()["data"] if each["clarification"]]
+    kinds: dict[str, Any] = {"number": 2, "date": "2027-04-01", "yes_no": True, "free_text": "Ms Ode"}
+    answers = {
+        each["id"]: kinds.get(each["answer_type"], each["choices"][0]["value"] if each["choices"] else None)
+        for each in step["clarification"]["questions"]
+    }
+    response = client.post(
+        f"/executions/{execution_id}/steps/{step['step_id']}/clarification", json={"answers": answers}
+    )
+    assert response.status_code == 200, response.text
+
+
+def opened(page: Page, machine: Machine, execution_id: str) -> None:
+    page.goto(f"{machine.url}/executions/{execution_id}/")
+    expect(page.locator("#name")).not_to_have_text("…")
+
+
+# --- one start --------------------------------------------------------------------------------------------------------
+
+
+def test_a_double_click_starts_one_execution(shared: Machine, page: Page) -> None:
+    enter(page, shared, "dora")
+    fill_in(page, "double").dblclick()
+    page.wait_for_url(re.compile(r"/executions/[0-9a-f-]{36}/"))
+    with shared.client("dora") as client:
+        assert len(started(client, "double")) == 1
+
+
+def test_the_button_is_off_while_a_start_is_sent(shared: Machine, page: Page) -> None:
+    held: list[Route] = []
+    enter(page, shared, "dora")
+    page.route(START, lambda route: held.append(route))
+    button = fill_in(page, "held")
+    button.click()
+    expect(button).to_be_disabled()
+    page.get_by_label("Its key").press("Enter")
+    wait_until(lambda: page.evaluate("1") and held, what="the request")
+    [only] = held
+    only.continue_()
+    page.wait_for_url(re.compile(r"/executions/[0-9a-f-]{36}/"))
+
+
+@pytest.mark.parametrize(
+    "reloaded", [pytest.param(False, id="at once", marks=TORTURE), pytest.param(True, id="after a reload")]
+)
+def test_a_start_without_an_answer_that_is_sent_again_starts_one(shared: Machine, page: Page, reloaded: bool) -> None:
+    key = f"lost-{reloaded}".lower()
+
+    def lose(route: Route) -> None:
+        route.fetch()
+        route.abort("connectionreset")
+
+    enter(page, shared, "dora")
+    page.route(START, lose, times=1)
+    button = fill_in(page, key)
+    button.click()
+    expect(page.locator("#start-error")).to_contain_text("cannot be reached")
+    expect(button).to_be_enabled()
+    if reloaded:
+        page.reload()
+        expect(page.get_by_label("Brief", exact=True)).to_have_value(CLOSED_BRIEF)
+    button.click()
+    page.wait_for_url(re.compile(r"/executions/[0-9a-f-]{36}/"))
+    with shared.client("dora") as client:
+        [only] = started(client, key)
+    assert page.url.endswith(f"/executions/{only}/")
+    page.get_by_role("link", name="Executions").first.click()
+    fill_in(page, key).click()  # a form that is shown anew is another start
+    page.wait_for_url(re.compile(r"/executions/[0-9a-f-]{36}/"))
+    with shared.client("dora") as client:
+        assert len(started(client, key)) == 2
+
+
+def test_a_start_that_is_sent_again_with_other_values_is_told_apart(shared: Machine, page: Page) -> None:
+    def lose(route: Route) -> None:
+        route.fetch()
+        route.abort("connectionreset")
+
+    enter(page, shared, "dora")
+    page.route(START, lose, times=1)
+    button = fill_in(page, "changed")
+    button.click()
+    expect(page.locator("#start-error")).to_contain_text("cannot be reached")
+    page.get_by_label("Brief", exact=True).fill("Another brief, of another meeting.")
+    button.click()
+    expect(page.locator("#start-error")).to_contain_text("has started an execution already")
+    with shared.client("dora") as client:
+        assert len(started(client, "changed")) == 1
+        button.click()
+        page.wait_for_url(re.compile(r"/executions/[0-9a-f-]{36}/"))
+        assert len(started(client, "changed")) == 2
+
+
+# --- the inbox --------------------------------------------------------------------------------------------------------
+
+
+def test_the_inbox_holds_decisions_and_budgets_and_is_counted(shared: Machine, page: Page) -> None:
+    with shared.client("paul") as client:
+        decision = start_execution(client, CLOSED_BRIEF, workflow_id="software-delivery", key="paul-decides")
+        body = {"workflow_id": "meeting-minutes", "scope_type": "project", "scope_id": "paul-pays"}
+        short = client.post("/executions/", json={**body, "input": CLOSED_BRIEF, "budget": {"max_calls": 0}}).json()
+        for each in (decision, short["execution_id"]):
+            wait_for_status(client, each, "waiting")
+        question = waiting(client, "paul-answers")
+        enter(page, shared, "paul")
+        count = page.locator("#waiting-count")
+        expect(count).to_have_text("3")
+        page.get_by_role("link", name="Inbox").click()
+        expect(page.locator("#waiting article")).to_have_count(2)
+        expect(page.locator("#waiting")).to_contain_text("paul-decides")
+        expect(page.locator("#waiting")).to_contain_text("waits for a bigger budget")
+        expect(page.locator("#questions form")).to_have_count(1)
+        expect(page.locator("#empty")).to_be_hidden()
+
+        client.patch(f"/executions/{short['execution_id']}/budget", json={"max_calls": 20})
+        expect(page.locator("#waiting article")).to_have_count(1)
+        page.locator("#waiting").get_by_role("link").click()
+        page.locator("form.acceptance").get_by_role("button", name="Accept").click()
+        expect(page.locator("form.acceptance")).not_to_have_count(1)  # of each epic a design follows
+        client.post(f"/executions/{decision}/cancel")
+        client.post(f"/executions/{question}/cancel")
+        expect(count).to_have_text("")
+        page.get_by_role("link", name="Inbox").click()
+        expect(page.get_by_text("Nothing waits for people.")).to_be_visible()
+
+
+# --- what went wrong --------------------------------------------------------------------------------------------------
+
+
+def test_a_parked_step_says_when_it_goes_on_and_why_it_waits(shared: Machine, page: Page) -> None:
+    with shared.client("pia") as client:
+        body = {"workflow_id": "meeting-minutes", "scope_type": "project", "scope_id": "parked", "input": CLOSED_BRIEF}
+        script = {"dry_run": True, "rehearsal": {"latency_seconds": 60}}
+        execution_id = client.post("/executions/", json={**body, **script}).json()["execution_id"]
+        execution = wait_for_status(client, execution_id, "waiting")
+        [step, *_] = client.get(f"/executions/{execution_id}/steps").json()["data"]
+        assert step["resume_at"] == execution["resume_at"]
+        enter(page, shared, "pia")
+        opened(page, shared, execution_id)
+        card = page.locator(f"#step-{step['step_id']}")
+        expect(card).to_contain_text("goes on at")
+        expect(card).to_contain_text("the script of this dry run has it wait")
+        client.post(f"/executions/{execution_id}/cancel")
+        expect(card).not_to_contain_text("goes on at")
+        expect(card).not_to_contain_text("has it wait")
+
+
+def test_a_refusal_stays_until_it_is_read(shared: Machine, page: Page) -> None:
+    with shared.client("vera") as client:
+        execution_id = waiting(client, "of-vera")
+        shared.token("will")
+        give = (
+            "INSERT INTO access_scoperole (scope_id, user_id, role, created_at)"
+            " SELECT scope.id, auth_user.id, 'viewer', now()"
+            " FROM access_scope AS scope, auth_user WHERE scope.key = 'of-vera' AND username = 'will'"
+        )
+        with psycopg.connect(instance.url(shared.data_dir)) as connection:
+            assert connection.execute(give).rowcount == 1
+        enter(page, shared, "will")
+        opened(page, shared, execution_id)
+        page.on("dialog", lambda dialog: dialog.accept())
+        page.get_by_role("button", name="Cancel").click()
+        fault = page.locator("#faults")
+        expect(fault).to_contain_text("Cancel failed. Your role in this scope does not allow it.")
+        answer(client, execution_id)
+        expect(page.locator("#status")).to_have_text("completed")  # after many events
+        expect(fault).to_contain_text("Cancel failed.")
+        fault.get_by_role("button", name="Dismiss").click()
+        expect(fault).to_be_empty()
+
+
+def test_what_fails_without_a_connection_says_so(shared: Machine, page: Page) -> None:
+    with shared.client("otto") as client:
+        execution_id = waiting(client, "of-otto")
+    enter(page, shared, "otto")
+    expect(page.locator("#rows tr").first).to_be_visible()
+    fault = page.locator("#faults")
+    page.context.set_offline(True)
+    page.get_by_role("button", name="Failed").click()
+    expect(fault).to_contain_text('Filter "Failed" failed. The server cannot be reached.')
+    expect(page.locator('.filters [aria-pressed="true"]')).to_have_text("All")
+    page.get_by_role("button", name="Start an execution").click()
+    expect(fault).to_contain_text("Opening the form failed. The server cannot be reached.")
+    expect(page.locator("#connection")).to_be_visible(timeout=10_000)
+    page.context.set_offline(False)
+    expect(page.locator("#connection")).to_be_hidden(timeout=10_000)
+    expect(fault.locator("p")).to_have_count(2)
+
+    button = fill_in(page, "offline")
+    page.context.set_offline(True)
+    button.click()
+    expect(page.locator("#start-error")).to_contain_text("The server cannot be reached.")
+    page.context.set_offline(False)
+
+    opened(page, shared, execution_id)
+    page.on("dialog", lambda dialog: dialog.accept())
+    page.context.set_offline(True)
+    page.get_by_role("button", name="Cancel").click()
+    expect(fault).to_contain_text("Cancel failed. The server cannot be reached.")
+    page.locator("#questions").get_by_role("button", name="Answer").click()
+    expect(page.locator("#questions form")).to_contain_text("The server cannot be reached.")
+    page.context.set_offline(False)
+    with shared.client("otto") as client:
+        client.post(f"/executions/{execution_id}/cancel")
+    expect(page.locator("#status")).to_have_text("cancelled")
+    expect(fault).to_contain_text("Cancel failed.")
+
+
+# --- what stays while the page changes --------------------------------------------------------------------------------
+
+
+def focus(page: Page) -> str:
+    return str(page.evaluate("document.activeElement.id || document.activeElement.localName"))
+
+
+def refreshed(page: Page, times: int = 2) -> None:
+    """Wait until the list has been read anew some times."""
+    for _ in range(times):
+        with page.expect_response(re.compile(r"/api/v1/executions/\?")):
+            pass
+
+
+def test_the_focus_stays_on_a_row_of_the_list(shared: Machine, page: Page) -> None:
+    with shared.client("flora") as client:
+        first = start_execution(client, CLOSED_BRIEF, workflow_id="meeting-minutes", key="of-flora")
+        enter(page, shared, "flora")
+        page.locator("#rows a").focus()
+        refreshed(page)
+        assert focus(page) == f"open-{first}"
+        start_execution(client, CLOSED_BRIEF, workflow_id="meeting-minutes", key="of-flora")
+        expect(page.locator("#rows tr")).to_have_count(2)
+        refreshed(page, 1)
+        assert focus(page) == f"open-{first}"  # a row has come above it
+
+
+@pytest.mark.parametrize(
+    "held",
+    ["#costs .fold", pytest.param("#pipeline a", marks=TORTURE), pytest.param("#documents summary", marks=TORTURE)],
+)
+def test_the_focus_stays_while_events_come(shared: Machine, page: Page, held: str) -> None:
+    with shared.client("fay") as client:
+        execution_id = start_execution(client, CLOSED_BRIEF, workflow_id="software-delivery", key="of-fay")
+        wait_for_status(client, execution_id, "waiting")
+        enter(page, shared, "fay")
+        opened(page, shared, execution_id)
+        place = page.locator(held).first
+        expect(place).to_be_visible(timeout=10_000)
+        place.focus()
+        page.evaluate("window.held = document.activeElement")
+        [step] = [
+            each for each in client.get(f"/executions/{execution_id}/steps").json()["data"]
+            if each["acceptance"] and each["acceptance"]["needed"]
+        ]  # fmt: skip
+        path = f"/executions/{execution_id}/steps/{step['step_id']}/acceptance"
+        client.post(path, json={"decision": "accept", "document_version": step["document"]["version"]})
+        expect(page.locator("form.acceptance")).not_to_have_count(1)
+        assert page.evaluate("window.held === document.activeElement && window.held.isConnected")
+
+
+PLACES = ["the inbox", "its page"]
+
+
+@pytest.mark.parametrize("place", PLACES[:1] + [pytest.param(place, marks=TORTURE) for place in PLACES[1:]])
+def test_half_a_text_stays_when_another_person_answers(shared: Machine, page: Page, place: str) -> None:
+    with shared.client("tess") as client:
+        execution_id = waiting(client, f"of-tess-{PLACES.index(place)}")
+        enter(page, shared, "tess")
+        page.goto(f"{shared.url}{'/questions/' if place == 'the inbox' else f'/executions/{execution_id}/'}")
+        form = page.locator("form.questions")
+        field = form.locator("textarea, input[type=number]").first
+        text = "12" if field.get_attribute("type") == "number" else HALF
+        field.fill(text)
+        answer(client, execution_id)
+        expect(form).to_contain_text("What you wrote was not sent.")
+        expect(field).to_have_value(text)
+        assert field.evaluate("each => each === document.activeElement")
+        expect(form.get_by_role("button", name="Answer")).to_be_disabled()
+        form.get_by_role("button", name="Discard what I wrote").click()
+        expect(form).to_have_count(0)
+
+
+def test_a_comment_stays_when_another_person_decides(shared: Machine, page: Page) -> None:
+    with shared.client("tess") as client:
+        execution_id = start_execution(client, CLOSED_BRIEF, workflow_id="software-delivery", key="tess-decides")
+        wait_for_status(client, execution_id, "waiting")
+        enter(page, shared, "tess")
+        opened(page, shared, execution_id)
+        page.get_by_label("Comment").fill(HALF)
+        client.post(f"/executions/{execution_id}/cancel")
+        expect(page.locator("form.acceptance")).to_contain_text("What you wrote was not sent.")
+        expect(page.get_by_label("Comment")).to_have_value(HALF)
+
+
+def test_a_budget_that_is_being_written_stays_when_it_is_raised(shared: Machine, page: Page) -> None:
+    body = {"workflow_id": "strategy-document", "scope_type": "project", "scope_id": "tess-pays", "input": CLOSED_BRIEF}
+    with shared.client("tess") as client:
+        execution_id = client.post("/executions/", json={**body, "budget": {"max_calls": 0}}).json()["execution_id"]
+        wait_for_status(client, execution_id, "waiting")
+        enter(page, shared, "tess")
+        opened(page, shared, execution_id)
+        page.locator("form.budget").get_by_label("Calls").fill("37")
+        client.patch(f"/executions/{execution_id}/budget", json={"max_calls": 1})
+        expect(page.locator("form.budget")).to_have_count(2)  # one call later it is short again
+        expect(page.locator("form.budget").first.locator("input")).to_have_value("37")
+        expect(page.locator("form.budget").first).to_contain_text("What you wrote was not sent.")
+
+
+# --- the session ends -------------------------------------------------------------------------------------------------
+
+
+def log_in_again(page: Page, name: str, landing: str = "**/executions/") -> None:
+    page.wait_for_url("**/login/**")
+    page.get_by_label("Name").fill(name)
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Log in").click()
+    page.wait_for_url(landing)
+
+
+def lose_session(page: Page) -> None:
+    page.context.clear_cookies(name="sessionid")
+
+
+def kept(page: Page) -> list[str]:
+    found: list[str] = page.evaluate("Object.keys(localStorage)")
+    return found
+
+
+@pytest.mark.parametrize("ended_by", ["the start", pytest.param("a refresh", marks=TORTURE)])
+def test_a_brief_is_kept_when_the_session_ends(shared: Machine, page: Page, ended_by: str) -> None:
+    log_in(page, shared, "nora")
+    if ended_by == "the start":
+        page.route(re.compile(r"/api/v1/executions/\?"), lambda route: route.abort())  # no refresh comes before it
+    button = fill_in(page, "of-nora", OPEN_BRIEF)
+    lose_session(page)
+    if ended_by == "the start":
+        button.click()
+    log_in_again(page, "nora")
+    page.unroute_all()
+    expect(page.get_by_label("Brief", exact=True)).to_have_value(OPEN_BRIEF)
+    expect(page.get_by_label("Its key")).to_have_value("of-nora")
+    expect(page.get_by_label("Workflow")).to_have_value("meeting-minutes")
+    button.click()
+    page.wait_for_url(re.compile(r"/executions/[0-9a-f-]{36}/"))
+    assert kept(page) == []
+
+
+def test_a_text_that_was_not_sent_is_shown_to_its_user_alone(shared: Machine, page: Page) -> None:
+    log_in(page, shared, "nora")
+    shared.token("mia")
+    fill_in(page, "of-nora", "A secret of Nora.")
+    lose_session(page)
+    log_in_again(page, "mia")
+    page.get_by_role("button", name="Start an execution").click()
+    expect(page.get_by_label("Brief", exact=True)).to_have_value("")
+    expect(page.get_by_label("Its key")).to_have_value("")
+    page.get_by_role("button", name="Not now").click()
+    page.get_by_role("button", name="Log out").click()
+    log_in_again(page, "nora")
+    expect(page.get_by_label("Brief", exact=True)).to_have_value("A secret of Nora.")
+    page.get_by_role("button", name="Not now").click()
+    page.get_by_role("button", name="Log out").click()
+    page.wait_for_url("**/login/**")
+    assert kept(page) == []
+    log_in_again(page, "nora")
+    page.get_by_role("button", name="Start an execution").click()
+    expect(page.get_by_label("Brief", exact=True)).to_have_value("")
+
+
+def test_answers_and_files_are_kept_too(shared: Machine, page: Page, tmp_path: Path) -> None:
+    with shared.client("nora") as client:
+        execution_id = waiting(client, "nora-answers")
+    log_in(page, shared, "nora")
+    file = tmp_path / "brief.md"
+    file.write_text("# From a file", encoding="utf-8")
+    page.get_by_role("button", name="Start an execution").click()
+    expect(page.get_by_role("dialog")).to_be_visible()  # a file can be set in a hidden form, too
+    page.get_by_label("Load the brief from a file").set_input_files(file)
+    expect(page.get_by_label("Brief", exact=True)).to_have_value("# From a file")
+    page.get_by_role("button", name="Not now").click()
+    opened(page, shared, execution_id)
+    field = page.locator("form.questions").locator("textarea, input[type=number]").first
+    text = "12" if field.get_attribute("type") == "number" else HALF
+    field.fill(text)
+    lose_session(page)
+    page.get_by_role("button", name="Answer").click()
+    log_in_again(page, "nora", f"**/executions/{execution_id}/")
+    expect(field).to_have_value(text)
+    page.get_by_role("link", name="Executions").first.click()
+    expect(page.get_by_role("dialog")).to_be_hidden()
+    page.get_by_role("button", name="Start an execution").click()
+    expect(page.get_by_label("Brief", exact=True)).to_have_value("# From a file")
+
+
+# --- a narrow screen --------------------------------------------------------------------------------------------------
+
+STICK_OUT = """
+() => [...document.querySelectorAll("body *")].filter((each) => {
+  const box = each.getBoundingClientRect();
+  const shown = box.width > 0 && box.height > 0 && !each.closest(".skip");
+  return shown && (box.right > innerWidth + 1 || box.left < -1);
+}).map((each) => `${each.localName}#${each.id}.${each.className} ${Math.round(each.getBoundingClientRect().right)}`)
+"""
+SCROLLS = """
+() => [...document.querySelectorAll("*")].filter((each) =>
+  each.scrollWidth > each.clientWidth + 1 && ["auto", "scroll"].includes(getComputedStyle(each).overflowX)
+  && !["TEXTAREA", "SELECT", "INPUT"].includes(each.tagName)
+).map((each) => `${each.localName}#${each.id}.${each.className}`)
+"""
+LOW = """
+() => [...document.querySelectorAll("button, .bar a, select, summary")]
+  .map((each) => [each, each.getBoundingClientRect()])
+  .filter(([, box]) => box.width > 0 && (box.height < 40 || box.width < 40))
+  .map(([each, box]) => `${each.localName} ${each.textContent.trim().slice(0, 20)} ${box.width}x${box.height}`)
+"""
+
+
+def fits(page: Page) -> None:
+    """See that nothing scrolls sideways or sticks out, and that a thumb hits every button."""
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    assert page.evaluate(STICK_OUT) == []
+    assert page.evaluate(SCROLLS) == []
+    assert page.evaluate(LOW) == []
+
+
+def test_every_page_fits_a_narrow_screen(shared: Machine, page: Page, pictures: Callable[[str], Path]) -> None:
+    long = "a-very-long-key-of-a-project-that-has-no-place-to-break-" * 3
+    with shared.client("nick") as client:
+        asks = waiting(client, long)
+        decides = start_execution(client, CLOSED_BRIEF, workflow_id="software-delivery", key="nick-decides")
+        body: dict[str, Any] = {"workflow_id": "meeting-minutes", "scope_type": "project", "scope_id": "nick-pays"}
+        short = client.post("/executions/", json={**body, "input": CLOSED_BRIEF, "budget": {"max_calls": 0}}).json()
+        done = start_execution(client, CLOSED_BRIEF, key="nick-reads")
+        body = {**body, "dry_run": True, "rehearsal": {"steps": {"minutes": {"invalid": 3}}}, "input": CLOSED_BRIEF}
+        failed = client.post("/executions/", json=body).json()
+        for each, status in ((decides, "waiting"), (short["execution_id"], "waiting"), (done, "completed")):
+            wait_for_status(client, each, status)
+        wait_for_status(client, failed["execution_id"], "failed")
+    page.set_viewport_size({"width": 360, "height": 740})
+    page.goto(f"{shared.url}/login/")
+    fits(page)
+    enter(page, shared, "nick")
+    expect(page.locator("#rows tr")).to_have_count(5)
+    page.screenshot(path=pictures("list"), full_page=True)
+    fits(page)
+    page.get_by_role("button", name="Start an execution").click()
+    page.get_by_label("Brief", exact=True).fill("x" * 400)
+    page.screenshot(path=pictures("start"))
+    fits(page)
+    box = page.get_by_role("dialog").bounding_box()
+    assert box is not None
+    assert (box["x"] >= 0, box["y"] >= 0, box["x"] + box["width"] <= 360, box["y"] + box["height"] <= 740) == (
+        True,
+    ) * 4
+    page.get_by_role("button", name="Start", exact=True).scroll_into_view_if_needed()
+    expect(page.get_by_role("button", name="Start", exact=True)).to_be_in_viewport()
+    page.goto(f"{shared.url}/questions/")
+    expect(page.locator("#questions form")).to_have_count(1)
+    page.screenshot(path=pictures("inbox"), full_page=True)
+    fits(page)
+    for name, execution_id in {"asks": asks, "decides": decides, "short": short["execution_id"], "done": done}.items():
+        opened(page, shared, execution_id)
+        expect(page.locator("#costs tr.sum")).to_be_visible()
+        for fold in page.locator("#costs .fold:not(:disabled)").all():
+            fold.click()
+        page.evaluate("document.querySelectorAll('details').forEach((each) => { each.open = true; })")
+        if name == "done":
+            expect(page.locator(".document .body")).to_have_count(4)
+        page.screenshot(path=pictures(name), full_page=True)
+        fits(page)
+    page.locator("#costs").get_by_role("button", name="What was asked").first.click()
+    expect(page.get_by_role("dialog")).to_contain_text("This is what was sent")
+    page.screenshot(path=pictures("prompt"))
+    fits(page)
+    opened(page, shared, failed["execution_id"])
+    expect(page.locator("#failure")).to_be_visible()
+    page.route("**/retry", lambda route: route.abort())
+    page.get_by_role("button", name="Retry").click()
+    expect(page.locator("#faults")).to_contain_text("Retry failed.")
+    page.screenshot(path=pictures("failed"), full_page=True)
+    fits(page)
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Callable[[str], Path]:
+    """Where screenshots go: SCREENSHOT_DIR keeps them."""
+    folder = Path(os.environ.get("SCREENSHOT_DIR", tmp_path))
+    folder.mkdir(parents=True, exist_ok=True)
+    return lambda name: folder / f"narrow-{name}.png"

@@ -1,0 +1,80 @@
+"""The pages as a browser has them that enforces their Content-Security-Policy: nothing of them is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect
+
+from tests.e2e.console.browser import browsing, log_in, wait_in_page
+from tests.e2e.processes import PASSWORD, Machine
+
+pytestmark = [pytest.mark.e2e, pytest.mark.browser]
+
+
+class Refusals(list[str]):
+    """What the browser says that it has refused."""
+
+    def hear(self, message: ConsoleMessage) -> None:
+        """Keep what is about a policy."""
+        if "Content Security Policy" in message.text:
+            self.append(f"{message.location.get('url')}: {message.text}")
+
+
+@pytest.fixture
+def refused() -> Refusals:
+    return Refusals()
+
+
+@pytest.fixture
+def page(browser: Browser, refused: Refusals) -> Iterator[Page]:
+    """A page in a browser of its own."""
+    with browsing(browser) as context:
+        context.on("console", refused.hear)
+        yield context.new_page()
+
+
+def test_the_console_works_under_its_policy(shared: Machine, page: Page, refused: Refusals) -> None:
+    log_in(page, shared, "ada")
+    page.get_by_role("button", name="Start an execution").click()
+    page.get_by_label("Workflow").select_option("meeting-minutes")
+    page.get_by_label("Its key").fill("policy")
+    page.get_by_label("Brief", exact=True).fill("We met. We agreed to meet again.")
+    page.get_by_role("button", name="Start", exact=True).click()
+    expect(page.locator("#status")).to_have_text("completed")
+    page.goto(f"{shared.url}/questions/")
+    expect(page.get_by_role("heading").first).to_be_visible()
+    assert refused == []
+    page.evaluate("document.body.insertAdjacentHTML('beforeend', '<img src=x onerror=\"document.title=1\">')")
+    wait_in_page(page, "document.images.length > 0")
+    for _ in range(100):
+        if refused:
+            break
+        page.wait_for_timeout(50)
+    assert len(refused) == 1  # what is written into a page is not run
+    assert page.title() != "1"
+
+
+def test_the_admin_works_under_its_policy(shared: Machine, page: Page, refused: Refusals) -> None:
+    shared.manage("issue_token", "root", "--superuser", "--password-stdin", stdin=f"{PASSWORD}\n")
+    page.goto(f"{shared.url}/admin/")
+    page.locator("input[name=username]").fill("root")
+    page.locator("input[name=password]").fill(PASSWORD)
+    page.locator("input[name=password]").press("Enter")
+    page.wait_for_url("**/admin/")
+    for path in ("executions/execution/", "access/scope/", "auth/user/", "auth/user/add/", "telemetry/price/add/"):
+        page.goto(f"{shared.url}/admin/{path}")
+        page.wait_for_load_state("networkidle")
+        expect(page.locator("#content, main").first).to_be_visible()
+    assert refused == []
+
+
+def test_the_page_of_the_api_works_under_its_policy(shared: Machine, page: Page, refused: Refusals) -> None:
+    page.goto(f"{shared.url}/api/v1/docs")
+    operation = page.locator(".opblock").first
+    expect(operation).to_be_visible()
+    operation.locator("button").first.click()
+    expect(operation.locator(".opblock-body")).to_be_visible()
+    page.wait_for_load_state("networkidle")
+    assert refused == []

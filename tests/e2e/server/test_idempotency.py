@@ -1,0 +1,77 @@
+"""A start that is sent again: while the first is under way, after it was, and after its process was killed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+import httpx
+import psycopg
+import pytest
+
+from orchestrator.embedded_postgres import instance
+from tests.e2e.processes import CLOSED_BRIEF, Machine, wait_until
+from tests.e2e.server.test_drain import cancelled_one, nobody_starts_anything_in, somebody_waits_in
+
+pytestmark = pytest.mark.e2e
+
+KEY = {"Idempotency-Key": "one-start"}
+BODY = {"workflow_id": "meeting-minutes", "scope_type": "project", "scope_id": "p1", "input": CLOSED_BRIEF}
+
+
+def executions(installed: Machine) -> int:
+    with psycopg.connect(instance.url(installed.data_dir)) as connection:
+        found = connection.execute("SELECT count(*) FROM executions_execution WHERE status <> 'cancelled'").fetchone()
+    assert found is not None
+    return int(found[0])
+
+
+@contextmanager
+def under_way(installed: Machine, client: httpx.Client) -> Iterator[None]:
+    """Send a start whose transaction stays open meanwhile."""
+    with ThreadPoolExecutor(1) as pool, nobody_starts_anything_in("p1", installed):
+        sent = pool.submit(client.post, "/executions/", json=BODY, headers=KEY)
+        wait_until(lambda: somebody_waits_in(installed), what="the request")
+        yield
+    assert sent.exception() is not None or sent.result().status_code == 201
+
+
+def test_a_start_that_is_sent_again_while_the_first_is_under_way_waits_for_it(fresh: Machine) -> None:
+    fresh.serve("--no-worker")
+    with fresh.client() as client, fresh.client() as impatient:
+        cancelled_one(client, key="p1")
+        with under_way(fresh, client):
+            refused = impatient.post("/executions/", json=BODY, headers=KEY)
+            assert (refused.status_code, refused.json()["code"]) == (409, "idempotency-key-busy")
+            assert refused.headers["Retry-After"] == "1"
+        again = impatient.post("/executions/", json=BODY, headers=KEY)
+        assert (again.status_code, again.headers["Idempotency-Replayed"]) == (201, "true")
+    assert executions(fresh) == 1
+
+
+@pytest.mark.parametrize("committed", [False, True])
+def test_a_start_whose_process_is_killed_is_neither_lost_nor_doubled(fresh: Machine, committed: bool) -> None:
+    process = fresh.serve("--no-worker")
+    with fresh.client() as client:
+        cancelled_one(client, key="p1")
+        if committed:
+            assert client.post("/executions/", json=BODY, headers=KEY).status_code == 201
+            process.kill()
+        else:
+            with under_way(fresh, client):
+                process.kill()
+                process.wait()
+    process.wait()
+    fresh.serve("--no-worker")
+
+    def sent() -> httpx.Response | None:
+        with fresh.client() as client:
+            response = client.post("/executions/", json=BODY, headers=KEY)
+        return None if response.status_code == 409 else response
+
+    again = wait_until(sent, what="the answer")
+    assert again.status_code == 201
+    if committed:
+        assert again.headers["Idempotency-Replayed"] == "true"
+    assert executions(fresh) == 1

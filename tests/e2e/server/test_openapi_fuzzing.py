@@ -1,0 +1,77 @@
+"""The server does what its OpenAPI document says, whatever is sent: as a user, as another one, and without a token."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.e2e.processes import CLOSED_BRIEF, Machine, copy_of, machine, start_execution, wait_for_status
+from tests.e2e.server.schemathesis import Run
+from tests.support.waiting import HANG_SECONDS
+
+pytestmark = pytest.mark.e2e
+
+REVOKES = ("auth_token_destroy",)  # it would end the run's own token
+
+
+@pytest.fixture(scope="module")
+def server(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+    """A server whose streams end soon, so that none is waited for."""
+    with machine(copy_of(prepared, tmp_path_factory.mktemp("fuzzed")), STREAM_MAX_AGE_SECONDS="0.2") as installed:
+        installed.serve()
+        yield installed
+
+
+@pytest.fixture(scope="module")
+def place(server: Machine) -> dict[str, str]:
+    """What Alice has: an execution that has ended, its steps and its scope."""
+    with server.client("alice") as client:
+        execution_id = start_execution(client, CLOSED_BRIEF, workflow_id="vendor-assessment", key="fuzzed")
+        wait_for_status(client, execution_id, "completed")
+    return {"execution_id": execution_id, "step_id": "security", "scope_type": "project", "scope_id": "fuzzed"}
+
+
+def answers(server: Machine, place: dict[str, str], client: httpx.Client) -> Iterator[tuple[str, int]]:
+    """Send the example of each operation about what Alice has; yield the path and the status of each answer."""
+    document = httpx.get(f"{server.url}/api/v1/openapi.json").json()
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            if operation["operationId"] in REVOKES and "Authorization" in client.headers:
+                continue
+            content = operation.get("requestBody", {}).get("content", {}).get("application/json", {})
+            body = next((each["value"] for each in content.get("examples", {}).values()), None)
+            at = path.format_map({"id": place["execution_id"], "number": "1", "step": "x", "workflow_id": "x", **place})
+            yield path, client.request(method, server.url + at, json=body).status_code
+
+
+def test_what_a_user_sends_is_answered_as_the_document_says(server: Machine, tmp_path: Path) -> None:
+    made = Run(server.url, 0.4, token=server.token("alice"), without=REVOKES).go(tmp_path)
+    assert made > 0
+    assert httpx.get(f"{server.url}/healthz").status_code == 200
+
+
+def test_what_a_user_sends_about_an_execution_is_too(server: Machine, place: dict[str, str], tmp_path: Path) -> None:
+    run = Run(server.url, 0.3, token=server.token("alice"), parameters=place, without=REVOKES)
+    assert run.go(tmp_path) > 0
+
+
+def test_another_user_is_answered_as_if_there_were_nothing(
+    server: Machine, place: dict[str, str], tmp_path: Path
+) -> None:
+    run = Run(server.url, 0.15, token=server.token("ada"), parameters=place, without=REVOKES)
+    assert run.go(tmp_path) > 0
+    with server.client("ada") as client:
+        found = {status for path, status in answers(server, place, client) if "{execution_id}" in path}
+    assert found == {404}
+    with server.client("alice") as client:
+        assert client.get(f"/executions/{place['execution_id']}").json()["status"] == "completed"
+
+
+def test_without_a_token_nothing_is_answered(server: Machine, place: dict[str, str], tmp_path: Path) -> None:
+    made = Run(server.url, 0.15, parameters=place).go(tmp_path)
+    assert made > 0
+    with httpx.Client(timeout=HANG_SECONDS) as client:
+        assert {status for _, status in answers(server, place, client)} == {401}

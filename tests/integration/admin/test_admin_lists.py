@@ -1,0 +1,81 @@
+"""Every list of the admin takes as many queries for a hundred rows as for ten."""
+
+from __future__ import annotations
+
+from itertools import count
+from typing import Any
+
+import psycopg
+import pytest
+from django.contrib import admin
+from django.contrib.auth.models import Group, User
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+
+from access.models import Scope
+from access.services import issue_token
+from executions.models import Runner
+from telemetry.models import ModelLimit, Price, ScopeBudget
+from tests.factories import reports
+from workflows import repository as workflows
+
+pytestmark = pytest.mark.django_db
+
+MOST = 24  # queries of a list, those of the session and of filters included
+numbers = count()
+
+
+def populate(rows: int) -> None:
+    """Add rows to every list, each with relations of its own."""
+    now = timezone.now()
+    for number in (next(numbers) for _ in range(rows)):
+        user = User.objects.create_user(f"user-{number}")
+        issue_token(user)
+        Group.objects.create(name=f"group-{number}")
+        definition = reports.definition(f"Another version: {number}.")
+        workflows.publish(definition, now=now)
+        workflows.publish(definition.model_copy(update={"id": f"report-{number}"}), now=now)
+        reports.finish_step(reports.claim(reports.start(user, key=f"key-{number}")), "research")
+        root = Scope.objects.get(key=f"key-{number}")
+        Scope.objects.create(type="epic", key="e", parent=root, root=root)
+        ScopeBudget.objects.create(scope=root, max_cost_usd=1)
+        Price.objects.create(provider="p", model=f"m{number}", effective_from=now, input_usd=1, output_usd=1, tiers=[])
+        ModelLimit.objects.create(provider="p", model=f"m{number}", requests_per_minute=1)
+        Runner.objects.create(name=f"runner-{number}", started_at=now, heartbeat_at=now)
+
+
+@pytest.fixture
+def sent(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """Every statement that is sent to PostgreSQL, also past Django's own cursors."""
+    statements: list[object] = []
+    execute = psycopg.Cursor.execute
+
+    def noted(self: Any, query: Any, *arguments: Any, **options: Any) -> Any:
+        statements.append(query)
+        return execute(self, query, *arguments, **options)
+
+    monkeypatch.setattr(psycopg.Cursor, "execute", noted)
+    return statements
+
+
+def queries(browser: Client, sent: list[object], *, rows: int) -> dict[str, int]:
+    """Return how many queries the list of each model takes; each shows that many rows at least."""
+    found: dict[str, int] = {}
+    for model in admin.site._registry:
+        meta = model._meta
+        sent.clear()
+        response = browser.get(reverse(f"admin:{meta.app_label}_{meta.model_name}_changelist"))
+        found[meta.label] = len(sent)
+        assert response.status_code == 200
+        assert len(response.context["cl"].result_list) >= rows, meta.label
+    return found
+
+
+def test_a_list_takes_as_many_queries_for_many_rows_as_for_few(admin_client: Client, sent: list[object]) -> None:
+    populate(10)
+    queries(admin_client, sent, rows=10)  # what a process keeps from then on, such as content types
+    few = queries(admin_client, sent, rows=10)
+    populate(90)
+    assert queries(admin_client, sent, rows=100) == few
+    assert {label: number for label, number in few.items() if number > MOST} == {}

@@ -1,0 +1,38 @@
+"""What many tests of the API look at."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib.auth.models import User
+from procrastinate.contrib.django.models import ProcrastinateJob
+
+from access.models import Role, Scope, ScopeRole
+from executions.models import Execution, ExecutionEvent, ExecutionStep
+from tests.factories.callers import Caller
+
+
+def counts() -> tuple[int, ...]:
+    """Return how many rows there are of everything that a request might leave behind."""
+    return tuple(
+        model.objects.count()
+        for model in (Execution, ExecutionStep, ExecutionEvent, Scope, ScopeRole, ProcrastinateJob)
+    )
+
+
+def pointers(response: Any) -> set[str]:
+    """Return where a problem says that something is wrong."""
+    assert response.headers["Content-Type"] == "application/problem+json"
+    return {error["pointer"] for error in response.json()["errors"]}
+
+
+def grant(user: User, key: str, role: Role) -> None:
+    """Give somebody a role in a project."""
+    ScopeRole.objects.create(scope=Scope.objects.get(type="project", key=key), user=user, role=role)
+
+
+def ids(caller: Caller, **query: object) -> list[str]:
+    """Return the executions that a list shows."""
+    response = caller.get("/executions/", query)
+    assert response.status_code == 200, response.content
+    return [row["execution_id"] for row in response.json()["data"]]

@@ -1,0 +1,126 @@
+"""The model client of a process: how many calls it holds at once, and what one may cost at most."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+
+from executions.engine.domain.calls import ModelReply, ModelRequest
+from executions.engine.domain.errors import ModelError
+from executions.engine.domain.states import FailureCode
+from executions.llm.client import RoutingModelClient
+from executions.llm.pydantic_ai.options import Options
+from executions.llm.rate_limiter import RateLimiter
+from executions.llm.rehearsal.model import RehearsalModel
+from tests.integration.llm.text_listeners import ignore
+
+REQUEST = ModelRequest(
+    step_id="one",
+    model="rehearsal:rehearsal",
+    instructions="i" * 3000,
+    prompt="p" * 998,
+    output_schema={},  # two characters
+    max_questions=0,
+    max_output_tokens=500,
+    timeout_seconds=1,
+    document_type="report",
+    role="Writer",
+)
+
+
+class Busy:
+    """Counts the calls under way, and lets them wait."""
+
+    def __init__(self) -> None:
+        self.under_way = self.most = 0
+        self.opened = asyncio.Event()
+
+    async def complete(self, _request: ModelRequest) -> ModelReply:
+        """Answer once the gate is open."""
+        self.under_way += 1
+        self.most = max(self.most, self.under_way)
+        try:
+            await self.opened.wait()
+        finally:
+            self.under_way -= 1
+        return ModelReply(provider="rehearsal", model="rehearsal")
+
+
+@pytest.fixture
+async def busy(monkeypatch: pytest.MonkeyPatch) -> Busy:
+    """A model that is slow."""
+    busy = Busy()
+    monkeypatch.setattr(RehearsalModel, "complete", lambda _model, request, _heard: busy.complete(request))
+    return busy
+
+
+def client(calls_at_once: int = 3) -> RoutingModelClient:
+    """Return a client."""
+    return RoutingModelClient(
+        aliases={},
+        rehearsal_latency_seconds=0,
+        calls_at_once=calls_at_once,
+        options=Options(),
+        turns=RateLimiter(patience_seconds=5),
+    )
+
+
+async def in_turn(asked: RoutingModelClient, request: ModelRequest) -> ModelReply:
+    """Ask when it is the request's turn."""
+    async with asked.turn(request):
+        return await asked.complete(request, ignore)
+
+
+async def turns(number: int = 20) -> None:
+    """Let everybody who can go on go on."""
+    for _ in range(number):
+        await asyncio.sleep(0)
+
+
+async def test_a_client_holds_so_many_calls_at_once_and_no_more(busy: Busy) -> None:
+    asked = client()
+    calls = [asyncio.create_task(in_turn(asked, REQUEST)) for _ in range(10)]
+    await turns()
+    assert busy.under_way == 3
+    busy.opened.set()
+    await asyncio.gather(*calls)
+    assert busy.most == 3
+
+
+async def test_a_call_that_was_cancelled_makes_room_whether_it_had_its_turn_or_not(busy: Busy) -> None:
+    asked = client(calls_at_once=1)
+    first, second, third = (asyncio.create_task(in_turn(asked, REQUEST)) for _ in range(3))
+    await turns()
+    second.cancel()
+    first.cancel()
+    await turns()
+    busy.opened.set()
+    assert (await third).provider == "rehearsal"
+    assert (first.cancelled(), second.cancelled(), busy.most) == (True, True, 1)
+
+
+async def test_a_call_that_failed_makes_room() -> None:
+    asked = client(calls_at_once=1)
+    for _ in range(3):
+        with pytest.raises(ModelError) as refused:
+            await in_turn(asked, replace(REQUEST, model="no-such-provider:model"))
+        assert refused.value.failure_code is FailureCode.PROVIDER_REJECTED
+
+
+@pytest.mark.parametrize(
+    ("model", "dollars"),
+    [
+        ("openai:gpt-5", "0.0106400000"),  # 4000 bytes and the frame at $1.25, 500 at $10 per million
+        ("openai-chat:gpt-5", "0.0106400000"),
+        ("anthropic:claude-sonnet-5-5", "0.0162800000"),  # the same, all of it written to a cache at $2.50, and $10
+        ("rehearsal:rehearsal", "0.0000000000"),
+        ("openai:nobody-knows", None),
+        ("nobody:knows", None),
+    ],
+)
+def test_a_call_may_cost_as_much_as_its_request_and_the_longest_answer(model: str, dollars: str | None) -> None:
+    estimated = client().estimate(replace(REQUEST, model=model))
+    assert estimated == (None if dollars is None else Decimal(dollars))

@@ -1,0 +1,56 @@
+"""Two connections at once: one is the test's own, the other belongs to a thread."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import TypeVar
+
+from django.db import connection, connections
+
+from tests.support.waiting import HANG_SECONDS
+
+T = TypeVar("T")
+DEADLINE_SECONDS = HANG_SECONDS
+
+
+def elsewhere(function: Callable[[], T]) -> T:
+    """Run a function to its end on another connection, and return what it returns."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(_with_own_connection, function).result(DEADLINE_SECONDS)
+
+
+@contextmanager
+def blocked(function: Callable[[], T]) -> Iterator[Future[T]]:
+    """Start a function on another connection, and go on when the database makes it wait for somebody."""
+    announced: Future[int] = Future()
+
+    def run() -> T:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_backend_pid()")
+            announced.set_result(cursor.fetchone()[0])
+        return function()
+
+    with ThreadPoolExecutor(1) as thread:
+        future = thread.submit(_with_own_connection, run)
+        _wait_until_it_waits(announced.result(DEADLINE_SECONDS))
+        yield future
+
+
+def _wait_until_it_waits(pid: int) -> None:
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while time.monotonic() < deadline:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1 FROM pg_locks WHERE pid = %s AND NOT granted", [pid])
+            if cursor.fetchone():
+                return
+    raise AssertionError("The other connection has never had to wait.")
+
+
+def _with_own_connection(function: Callable[[], T]) -> T:
+    try:
+        return function()
+    finally:
+        connections.close_all()

@@ -1,0 +1,133 @@
+"""What was asked can be shown later, and its hash proves it: for every call of every kind."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from executions.engine.domain.acceptance import AcceptanceAction
+from executions.engine.domain.errors import FieldError, ModelError
+from executions.engine.domain.execution import Pin
+from executions.engine.domain.states import FailureCode
+from executions.engine.runtime.attempts import Attempts
+from executions.engine.runtime.document_cache import DocumentCache
+from executions.engine.runtime.prompt_replay import AttemptStart, ReplayedPrompt, sent_in
+from tests.factories.engine import Reply, World, definition, document, invalid, question, reply
+from tests.factories.provider_outages import busy, clock, too_long
+from tests.factories.reviews import GIVEN_UP, NEEDS_REVISION, SATISFIED
+
+EVERYTHING = definition(
+    {"id": "one", "clarification": {}, "acceptance": {}, "review": {"rubric": "Short."}, "fallbacks": ["b:second"]},
+    {"id": "two", "inputs": ["one"]},
+)
+STORY: list[Reply] = [
+    question(),
+    too_long(),
+    invalid(),
+    busy(),
+    document("First"),
+    reply(text="Hm."),
+    NEEDS_REVISION,
+    ModelError(FailureCode.PROVIDER_REJECTED, "No key."),
+    document("Second"),
+    SATISFIED,
+    document("Third"),
+    GIVEN_UP,
+]
+
+
+async def everything() -> World:
+    """Return a world in which everything has happened that can happen to a prompt."""
+    world = await World(EVERYTHING, {"one": list(STORY)}).start("The brief says so. " * 300)
+    await world.run()
+    clock(world).advance(60)
+    await world.answer("one", {"How many?": "Twelve"})
+    clock(world).advance(60)
+    await world.run("b")
+    clock(world).advance(60)
+    await world.review(AcceptanceAction.REQUEST_CHANGES, comment="Shorter.")
+    clock(world).advance(60)
+    await world.run("c")
+    return world
+
+
+def began(world: World, step_id: str, attempt: int) -> AttemptStart:
+    """Return how an attempt began, from the log."""
+    found = AttemptStart(pins=())
+    for event in world.journal.log[world.execution_id]:
+        if event.step_id != step_id or int(str(event.data.get("attempt", attempt + 1))) > attempt:
+            continue
+        if event.event_type == "step_started":
+            found = AttemptStart(pins=tuple(Pin.model_validate(each) for each in event.data["inputs"]))  # type: ignore[union-attr]
+        elif event.event_type == "remediation_started" and event.data["attempt"] == attempt:
+            violations = tuple(FieldError.model_validate(each) for each in event.data["violations"])  # type: ignore[union-attr]
+            found = replace(found, violations=violations)
+    return found
+
+
+async def shown(world: World, step_id: str = "one") -> list[ReplayedPrompt]:
+    """Return what is shown of each call of a step."""
+    known = await world.ports.ledger.calls(world.execution_id, step_id)
+    papers = DocumentCache(world.documents)
+    attempts = Attempts(world.ports, definition=world.definition, step_id=step_id, papers=papers)
+    execution = await world.now()
+    return [
+        await sent_in(
+            call,
+            execution=execution,
+            attempts=attempts,
+            known=known,
+            began=began(world, step_id, call.key.attempt),
+        )
+        for call in known
+    ]
+
+
+async def test_every_call_shows_the_very_prompt_that_was_sent() -> None:
+    world = await everything()
+    sent = await shown(world)
+    assert [each.call.key.kind.value for each in sent] == [
+        "generate",
+        "clarify",
+        "clarify",
+        "remediate",
+        "remediate",
+        "review",
+        "review",
+        "remediate",
+        "remediate",
+        "review",
+        "remediate",
+        "review",
+    ]
+    assert [each.is_exact for each in sent] == [True] * len(STORY)
+    asked = [request for request in world.asked if request.step_id == "one"]
+    assert [(each.request.instructions, each.request.prompt) for each in sent] == [
+        (request.instructions, request.prompt) for request in asked
+    ]
+
+
+async def test_a_prompt_that_cannot_be_proven_says_so() -> None:
+    world = await everything()
+    rows = world.journal.executions.rows
+    rows[world.execution_id] = replace(rows[world.execution_id], input="Another brief.")
+    assert not any(each.is_exact for each in await shown(world))
+
+
+@pytest.mark.parametrize("seconds", [-60, 0, 60])
+async def test_what_people_say_later_is_in_no_prompt_before(seconds: int) -> None:
+    world = await World(EVERYTHING, {"one": [question(), document(), SATISFIED]}).start()
+    await world.run()
+    await world.answer("one", {"How many?": "Twelve"})
+    execution = await world.now()
+    first = execution.steps["one"].rounds[0]
+    assert first.answered_at is not None
+    moved = first.model_copy(update={"answered_at": first.answered_at + timedelta(seconds=seconds + 1)})
+    world.journal.executions.rows[world.execution_id] = execution.with_step(
+        replace(execution.steps["one"], rounds=(moved,))
+    )
+    [sent] = await shown(world)
+    assert ("Twelve" in sent.request.prompt) is (seconds < 0)
+    assert sent.is_exact is (seconds >= 0)
