@@ -54,10 +54,9 @@ def start_execution(
         UnpricedModel: a step's model has no known price, and REQUIRE_PRICED is on.
         Invalid: a brief is missing or not taken, a document that it starts from is missing, or a model's provider.
     """
-    there = load_start_context(
-        user, (workflow_id, workflow_version), scope_type=scope_type, scope_key=scope_id, now=now
-    )
-    wanted = resolve_workflow(workflow_id, workflow_version, versions=there.versions)
+    asked = (workflow_id, workflow_version)
+    there = load_start_context(user, asked, scope_type=scope_type, scope_key=scope_id, now=now)
+    wanted = resolve_workflow(*asked, versions=there.versions)
     scope = claim_root_scope(user=user, scope_type=scope_type, scope_key=scope_id, there=there.scopes)
     check_can_start(wanted.definition, scope.id, rooms=there.rooms, brief=input, script=script, now=now)
     execution = new_execution(
