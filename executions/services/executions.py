@@ -68,9 +68,13 @@ def start_execution(
         script=script,
         now=now,
     )
-    execution = replace(execution, requested_by=user.pk, requested_by_name=user.get_username(), tags=tuple(tags))
-    execution = replace(execution, budget=merge_limits(wanted.definition.budget, budget))
-    stored = journal.create(core.create(execution), version_id=wanted.row_id)
+    merged = merge_limits(wanted.definition.budget, budget)
+    return _store_new(replace(execution, tags=tuple(tags), budget=merged), user=user, version_id=wanted.row_id)
+
+
+def _store_new(execution: Execution, *, user: User, version_id: int) -> Execution:
+    execution = replace(execution, requested_by=user.pk, requested_by_name=user.get_username())
+    stored = journal.create(core.create(execution), version_id=version_id)
     enqueue_advance(stored.id)
     return stored
 

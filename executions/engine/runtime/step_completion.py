@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 
 from executions.engine.domain.calls import Call
@@ -22,6 +23,16 @@ from executions.engine.transitions.reviews import Candidate, Judgement, last_jud
 from workflows.definitions.definition import OnExhausted, WorkflowDefinition
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dependents:
+    """What is known of the steps that may start with a step's document."""
+
+    definition: WorkflowDefinition
+    documents: DocumentCache
+    room: Callable[[], int]  # how many more steps may be at work than are
+    starts: bool  # whether they start with the transition that stores the document
+
+
 class StepCompletion:
     """The last transition of a step, stored together with the call that led to it."""
 
@@ -30,21 +41,14 @@ class StepCompletion:
         journal: StepJournal,
         attempts: Attempts,
         calls: CallLoop,
-        *,
-        definition: WorkflowDefinition,
         collections: Collections,
-        documents: DocumentCache,
-        room: Callable[[], int],
-        starts_dependents: bool,
+        dependents: Dependents,
     ) -> None:
         self._journal = journal
         self._attempts = attempts
         self._calls = calls
-        self._definition = definition
         self._collections = collections
-        self._documents = documents
-        self._room = room
-        self._starts_dependents = starts_dependents
+        self._dependents = dependents
 
     def document(self, candidate: Candidate, judged: Judgement | None = None) -> Document:
         """Return the document that a valid reply comes to."""
@@ -63,7 +67,7 @@ class StepCompletion:
         if self._attempts.step.acceptance is not None:
             await self._hand_in(settled, document, judged)
             return
-        prepared = await self._prepare_dependents(document) if self._starts_dependents else []
+        prepared = await self._prepare_dependents(document) if self._dependents.starts else []
 
         def complete(execution: Execution, context: core.Context) -> core.Change:
             grown = self._grown(execution, document, context.now)
@@ -73,7 +77,7 @@ class StepCompletion:
         try:
             await self._journal.settle_with(settled, told(complete, self._journal.step_id, judged), document=document)
         finally:
-            self._documents.keep(self._journal.execution, self._journal.step_id, document)
+            self._dependents.documents.keep(self._journal.execution, self._journal.step_id, document)
             self._journal.following = [each for each in prepared if each.has_started(self._journal.execution)]
             self._journal.claimed = len(self._journal.following)
 
@@ -86,12 +90,12 @@ class StepCompletion:
         await self._journal.settle_with(settled, told(hand_in, self._journal.step_id, judged), document=document)
 
     async def _prepare_dependents(self, document: Document) -> list[PreparedStep]:
-        self._journal.claimed = max(self._room() + 1, 0)  # this step makes room for one
+        self._journal.claimed = max(self._dependents.room() + 1, 0)  # this step makes room for one
         prepared = await prepare_dependents(
             self._journal.ports,
-            definition=self._definition,
+            definition=self._dependents.definition,
             execution=self._grown(self._journal.execution, document, document.created_at).execution,
-            papers=self._documents,
+            papers=self._dependents.documents,
             document=document,
             most=self._journal.claimed,
         )

@@ -19,7 +19,7 @@ from executions.engine.runtime.attempts import Attempt, Attempts
 from executions.engine.runtime.call_loop import CallLoop
 from executions.engine.runtime.chaining import PreparedStep
 from executions.engine.runtime.document_cache import DocumentCache, pin_of
-from executions.engine.runtime.step_completion import StepCompletion
+from executions.engine.runtime.step_completion import Dependents, StepCompletion
 from executions.engine.runtime.step_journal import StepJournal
 from executions.engine.transitions import budgets, clarification, core
 from executions.engine.transitions.for_each import ITEM_GONE, Collections
@@ -73,16 +73,8 @@ class LLMStepExecutor:
         self._attempts = Attempts(ports, definition=definition, step_id=step_id, papers=documents)
         self._calls = CallLoop(self._journal, self._attempts)
         self._collections = Collections(definition, step_id)
-        self._completion = StepCompletion(
-            self._journal,
-            self._attempts,
-            self._calls,
-            definition=definition,
-            collections=self._collections,
-            documents=documents,
-            room=room,
-            starts_dependents=pulls,
-        )
+        dependents = Dependents(definition=definition, documents=documents, room=room, starts=pulls)
+        self._completion = StepCompletion(self._journal, self._attempts, self._calls, self._collections, dependents)
 
     @property
     def execution(self) -> Execution:
