@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 from django.contrib import admin, messages
-from django.contrib.auth.models import User
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from unfold.decorators import display
 
+from access.user import User
 from common.admin import ReadOnlyAdmin, ReadOnlyInline, pretty
 from common.database.server import database_now
 from documents import selectors as documents

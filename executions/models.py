@@ -18,7 +18,9 @@ class Execution(models.Model):
     id = models.UUIDField(primary_key=True, editable=False)
     workflow_version = models.ForeignKey("workflows.WorkflowVersion", on_delete=models.PROTECT, related_name="+")
     workflow_id = models.CharField(max_length=63)
-    scope = models.ForeignKey("access.Scope", on_delete=models.PROTECT, related_name="+")
+    scope = models.ForeignKey(
+        "access.Scope", on_delete=models.PROTECT, related_name="+", db_index=False
+    )  # execution_scope begins with it
     status = models.CharField(max_length=20, choices={each.value: each.name.title() for each in ExecutionStatus})
     version = models.PositiveIntegerField(default=1)
     runner = models.CharField(max_length=100, null=True)
@@ -85,7 +87,9 @@ class Execution(models.Model):
 class ExecutionStep(models.Model):
     """One step of an execution; written in the transaction that writes the execution."""
 
-    execution = models.ForeignKey(Execution, on_delete=models.CASCADE, related_name="steps")
+    execution = models.ForeignKey(
+        Execution, on_delete=models.CASCADE, related_name="steps", db_index=False
+    )  # step_once_per_execution begins with it
     step_id = models.CharField(max_length=200)
     scope = models.ForeignKey(
         "access.Scope", null=True, on_delete=models.PROTECT, related_name="+"
@@ -154,7 +158,9 @@ class ExecutionEvent(models.Model):
     Old logs keep the last one.
     """
 
-    execution = models.ForeignKey(Execution, on_delete=models.CASCADE, related_name="events")
+    execution = models.ForeignKey(
+        Execution, on_delete=models.CASCADE, related_name="events", db_index=False
+    )  # event_once_per_sequence begins with it
     sequence = models.PositiveIntegerField()
     scope_id = models.UUIDField()  # the execution's; no foreign key, which would be checked for every event
     scope_sequence = models.PositiveBigIntegerField()

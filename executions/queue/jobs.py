@@ -7,7 +7,7 @@ unit: a job's start tag is that of the next one in the queue, or one more than t
 whichever is greater; the least tag goes first. Tags of users are priorities, negative as the greatest of those goes
 first; tags of scopes are in the arguments, as `turn`. They begin again at 0 whenever there is no other job.
 
-A worker takes jobs with the function `executions_take_jobs` (migration 0022). The least tag of all says whose turn it
+A worker takes jobs with the function `executions_take_jobs` (migration 0001). The least tag of all says whose turn it
 is, the least `turn` of this user's jobs which of them goes. Users who have as many executions at work as they may are
 passed.
 """

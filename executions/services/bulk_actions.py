@@ -7,13 +7,13 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-from django.contrib.auth.models import User
 from django.db import transaction
 from rest_framework import exceptions
 
 from access import selectors as access
 from access.errors import Forbidden
 from access.selectors import Role
+from access.user import User
 from executions.engine.domain.errors import EngineError, NotFound
 from executions.engine.domain.execution import Execution
 from executions.engine.domain.states import ExecutionStatus

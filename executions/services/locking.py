@@ -6,11 +6,11 @@ from collections.abc import Collection
 from datetime import datetime
 from uuid import UUID
 
-from django.contrib.auth.models import User
 from rest_framework import exceptions
 
 from access import selectors as access
 from access.selectors import Role
+from access.user import User
 from executions.engine.domain.errors import NotFound, VersionConflict
 from executions.engine.domain.execution import Execution
 from executions.engine.ports import Transition

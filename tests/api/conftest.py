@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import User
 from django.test import Client
 
 from access.services import ensure_user, issue_token
+from access.user import User
 from tests import promises
 from tests.api import scenario
 

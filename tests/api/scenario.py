@@ -7,11 +7,11 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from django.contrib.auth.models import User
 from django.utils import timezone
 from pydantic import JsonValue
 from uuid_utils.compat import uuid7
 
+from access.user import User
 from executions.engine.domain.calls import Call, CallKey, ModelReply, Usage
 from executions.engine.domain.clarification import AnswerType, Choice, QuestionDraft
 from executions.engine.domain.errors import FieldError

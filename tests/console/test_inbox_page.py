@@ -7,11 +7,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import User
 from django.test import Client
 
 from access.models import Role, Scope, ScopeRole
 from access.services import ensure_user
+from access.user import User
 from executions.engine.domain.dry_run import DryRunScript
 from executions.models import Execution
 from executions.selectors import clarifications

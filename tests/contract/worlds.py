@@ -8,10 +8,10 @@ from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
-from django.contrib.auth.models import User
 from django.utils import timezone
 
 from access.services import claim_root_scope, ensure_user
+from access.user import User
 from executions import models
 from executions.composition import DatabaseClock, PostgresLedger, PublishedDefinitions
 from executions.db_threads import in_thread

@@ -10,12 +10,12 @@ from typing import Any, cast
 from uuid import UUID
 
 import psycopg
-from django.contrib.auth.models import User
 from django.db import connection, connections
 from django.utils import timezone
 from psycopg.sql import SQL, Identifier
 from uuid_utils.compat import uuid7
 
+from access.user import User
 from common.database.parameters import connection_parameters
 from executions.engine.domain.calls import Call, CallKey
 from executions.engine.domain.clarification import QuestionDraft

@@ -8,11 +8,11 @@ from dataclasses import replace
 from uuid import UUID
 
 import pytest
-from django.contrib.auth.models import User
 from django.db.models import F
 from django.utils import timezone
 from procrastinate.contrib.django.models import ProcrastinateJob
 
+from access.user import User
 from documents import repository as documents
 from executions import models
 from executions.composition import PostgresLedger

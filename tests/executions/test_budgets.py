@@ -7,9 +7,9 @@ from dataclasses import replace
 from decimal import Decimal
 from functools import partial
 
-from django.contrib.auth.models import User
 from django.utils import timezone
 
+from access.user import User
 from executions.engine.domain.calls import ModelReply
 from executions.engine.domain.execution import Execution, step_transition
 from executions.engine.domain.retries import NOT_SENT

@@ -9,10 +9,10 @@ from uuid import UUID
 
 import psycopg
 import pytest
-from django.contrib.auth.models import User
 from django.db import connection
 from uuid_utils.compat import uuid7
 
+from access.user import User
 from common.database.parameters import connection_parameters
 from executions.db_threads import in_thread
 from executions.engine.domain.calls import CallKey

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 
 import pytest
-from django.contrib.auth.models import User
-from django.db import IntegrityError, connection, transaction
-from django.db.migrations.executor import MigrationExecutor
+from django.db import IntegrityError, transaction
 from django.utils import timezone
 
+from access.user import User
 from executions import models
 from executions.engine.domain.execution import Execution
 from executions.engine.ports import Transition
@@ -85,27 +82,3 @@ def test_no_number_of_a_feed_is_given_twice(ann: User) -> None:
     event.pk, event.sequence = None, 2
     with pytest.raises(IntegrityError, match="event_once_per_scope_sequence"):
         event.save()
-
-
-@contextmanager
-def _migrated_to(name: str) -> Iterator[None]:
-    newest = MigrationExecutor(connection).loader.graph.leaf_nodes()
-    MigrationExecutor(connection).migrate([("executions", name)])
-    try:
-        yield
-    finally:
-        MigrationExecutor(connection).migrate(newest)
-
-
-def test_events_that_are_there_already_are_numbered_in_the_order_in_which_they_were_stored(ann: User) -> None:
-    first, second, other = start(ann), start(ann), start(ann, scope="q")
-    claim(second.id)
-    claim(first.id)
-    before = _feed(first)
-    with _migrated_to("0006_turns"):
-        pass
-    assert _feed(first) == before
-    begin(claim(other.id))
-    _check(other, count=3)
-    begin(claim(first.id))
-    _check(first, count=len(before) + 1)

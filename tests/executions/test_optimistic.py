@@ -11,13 +11,13 @@ from decimal import Decimal
 
 import psycopg
 import pytest
-from django.contrib.auth.models import User
 from django.db import connection
 from django.db.models import F
 from django.utils import timezone
 from psycopg.sql import SQL, Identifier
 from pydantic import JsonValue
 
+from access.user import User
 from common.database.parameters import connection_parameters
 from documents import repository as documents
 from executions import models

@@ -7,10 +7,10 @@ from decimal import Decimal
 from functools import partial
 
 import pytest
-from django.contrib.auth.models import User
 from django.utils import timezone
 
 from access.models import Scope
+from access.user import User
 from executions.engine.domain.errors import BudgetExceeded
 from executions.engine.domain.execution import Execution
 from executions.engine.domain.states import ExecutionStatus, Limit, WaitingOn

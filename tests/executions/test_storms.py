@@ -11,9 +11,9 @@ from decimal import Decimal
 from uuid import UUID
 
 import pytest
-from django.contrib.auth.models import User
 from django.utils import timezone
 
+from access.user import User
 from documents.models import Document, DocumentVersion
 from executions import composition, models
 from executions.composition import PostgresLedger

@@ -8,7 +8,6 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import User
 from django.db import connection, transaction
 from procrastinate import App, sql
 from procrastinate.contrib.django import app
@@ -16,6 +15,7 @@ from procrastinate.contrib.django.models import ProcrastinateJob
 from procrastinate.jobs import Job, Status
 
 import executions.queue.connector
+from access.user import User
 from executions.db_threads import in_thread
 from executions.persistence.journal import connection as line
 from executions.queue.connector import AT_ONCE, connector

@@ -9,12 +9,12 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from django.contrib.auth.models import User
 from django.db import connection
 from django.utils import timezone
 from procrastinate.contrib.django.models import ProcrastinateJob
 from pytest_django import Settings
 
+from access.user import User
 from executions import models
 from executions.db_threads import in_thread
 from executions.engine.domain.states import ExecutionStatus

@@ -11,12 +11,12 @@ from uuid import UUID
 
 import psycopg
 import pytest
-from django.contrib.auth.models import User
 from django.db import connection
 from django.utils import timezone
 from procrastinate.contrib.django.models import ProcrastinateJob, ProcrastinateWorker
 from pytest_django import Settings
 
+from access.user import User
 from common.database.parameters import connection_parameters
 from common.database.server import database_now
 from executions import composition, models

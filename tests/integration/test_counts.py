@@ -8,8 +8,8 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import User
 
+from access.user import User
 from executions.composition import build_ports
 from executions.db_threads import in_thread
 from executions.engine.domain.states import ExecutionStatus

@@ -10,8 +10,8 @@ from typing import Any
 import pydantic_ai.models.anthropic
 import pydantic_ai.models.openai
 import pytest
-from django.contrib.auth.models import User
 
+from access.user import User
 from executions.composition import build_ports
 from executions.db_threads import in_thread
 from executions.engine.domain.execution import Execution

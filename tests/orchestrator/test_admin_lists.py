@@ -8,13 +8,14 @@ from typing import Any
 import psycopg
 import pytest
 from django.contrib import admin
-from django.contrib.auth.models import Group, User
+from django.contrib.auth.models import Group
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
 from access.models import Scope
 from access.services import issue_token
+from access.user import User
 from executions.models import Runner
 from telemetry.models import ModelLimit, Price, ScopeBudget
 from tests.api import scenario

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from uuid import UUID
 
-from django.contrib.auth.models import User
 from django.utils import timezone
 from uuid_utils.compat import uuid7
 
 from access.services import claim_root_scope, ensure_user, issue_token
+from access.user import User
 from executions.db_threads import in_thread
 from executions.engine.domain.events import ClarificationNeeded, Complete, Event, ExecutionStarted, StepSkipped
 from executions.engine.domain.execution import Execution, ScopeRef
