@@ -219,7 +219,7 @@ class ExecutionViewSet(PagedViewSet):
             request,
             select,
             StepStatusResponse,
-            ordering=("position", "place", "id"),
+            ordering=("position", "item_order", "id"),
             prepare=selectors.described_steps,
         )
 

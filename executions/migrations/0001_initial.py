@@ -125,7 +125,7 @@ class Migration(migrations.Migration):
             ],
         ),
         migrations.CreateModel(
-            name="Runner",
+            name="WorkerHeartbeat",
             fields=[
                 ("name", models.CharField(max_length=100, primary_key=True, serialize=False)),
                 ("started_at", models.DateTimeField()),
@@ -152,8 +152,8 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("version", models.PositiveIntegerField(default=1)),
-                ("runner", models.CharField(max_length=100, null=True)),
-                ("runner_epoch", models.PositiveIntegerField(default=0)),
+                ("claimed_by", models.CharField(max_length=100, null=True)),
+                ("fencing_token", models.PositiveIntegerField(default=0)),
                 ("recoveries", models.PositiveIntegerField(default=0)),
                 ("last_sequence", models.PositiveIntegerField(default=0)),
                 ("oldest_sequence", models.PositiveIntegerField(db_default=1, default=1)),
@@ -173,7 +173,7 @@ class Migration(migrations.Migration):
                 ("deadline_at", models.DateTimeField(null=True)),
                 ("budget", models.JSONField(null=True)),
                 ("script", models.JSONField(null=True)),
-                ("warned", models.JSONField(db_default=[], default=list)),
+                ("warned_limits", models.JSONField(db_default=[], default=list)),
                 ("ran_seconds", models.FloatField(db_default=0.0, default=0.0)),
                 ("running_since", models.DateTimeField(null=True)),
                 (
@@ -227,8 +227,8 @@ class Migration(migrations.Migration):
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
                 ("step_id", models.CharField(max_length=200)),
                 ("label", models.CharField(blank=True, max_length=200)),
-                ("place", models.PositiveBigIntegerField(default=0)),
-                ("may_fail", models.BooleanField(default=False)),
+                ("item_order", models.PositiveBigIntegerField(default=0)),
+                ("optional", models.BooleanField(default=False)),
                 ("position", models.PositiveIntegerField()),
                 ("level", models.PositiveIntegerField()),
                 ("name", models.CharField(max_length=80)),
@@ -254,7 +254,7 @@ class Migration(migrations.Migration):
                 ("version", models.PositiveIntegerField(default=1)),
                 ("attempt", models.PositiveIntegerField(default=0)),
                 ("invalid_outputs", models.PositiveIntegerField(default=0)),
-                ("pins", models.JSONField(default=list)),
+                ("input_versions", models.JSONField(default=list)),
                 ("rounds", models.JSONField(default=list)),
                 ("asked_at", models.DateTimeField(null=True)),
                 ("decisions", models.JSONField(default=list)),
@@ -264,8 +264,8 @@ class Migration(migrations.Migration):
                 ("failure_code", models.CharField(blank=True, max_length=40)),
                 ("failure_message", models.TextField(blank=True)),
                 ("resume_at", models.DateTimeField(null=True)),
-                ("short_of", models.CharField(blank=True, db_default="", default="", max_length=20)),
-                ("needs_usd", models.DecimalField(decimal_places=10, max_digits=20, null=True)),
+                ("blocked_by_limit", models.CharField(blank=True, db_default="", default="", max_length=20)),
+                ("required_usd", models.DecimalField(decimal_places=10, max_digits=20, null=True)),
                 ("started_at", models.DateTimeField(null=True)),
                 ("finished_at", models.DateTimeField(null=True)),
                 (
@@ -354,8 +354,8 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name="execution",
             constraint=models.CheckConstraint(
-                condition=models.Q(("runner__isnull", True), ("status", "running"), _connector="OR"),
-                name="execution_runner_only_while_running",
+                condition=models.Q(("claimed_by__isnull", True), ("status", "running"), _connector="OR"),
+                name="execution_claimed_only_while_running",
             ),
         ),
         migrations.AddConstraint(
@@ -371,7 +371,9 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name="executionstep",
             index=models.Index(
-                condition=models.Q(("short_of", "scope_month")), fields=["execution"], name="step_short_of_month"
+                condition=models.Q(("blocked_by_limit", "scope_month")),
+                fields=["execution"],
+                name="step_blocked_by_month",
             ),
         ),
         migrations.AddIndex(

@@ -50,7 +50,7 @@ _NEXT = "SELECT coalesce(max(priority), 0) FROM procrastinate_jobs WHERE status 
 def enqueue_advance(execution_id: UUID) -> None:
     """Have a worker carry the execution on. A superfluous job costs a worker one look.
 
-    The lock keeps two workers from the same execution; it does not fence (a paused worker wakes up), the epoch does.
+    The lock keeps two workers from the same execution; a worker that was paused is fenced by the token alone.
 
     Raises:
         Unavailable: the connection was lost.

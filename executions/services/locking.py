@@ -45,4 +45,4 @@ def store_decision(execution_id: UUID, decide: Decide, now: datetime) -> Executi
     Raises:
         EngineError: what `decide` raises; nothing is stored then.
     """
-    return journal.apply(Transition(execution_id=execution_id, epoch=None, decide=decide), now=now)
+    return journal.apply(Transition(execution_id=execution_id, fencing_token=None, decide=decide), now=now)

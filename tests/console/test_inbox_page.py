@@ -46,10 +46,10 @@ def count(client: Client, path: str = "/executions/") -> str:
     return found[1]
 
 
-def short_of_budget(user: User, key: str) -> None:
+def blocked_by_budget(user: User, key: str) -> None:
     """Have an execution wait for a bigger budget."""
     execution = scenario.claim(scenario.start(user, key=key))
-    Execution.objects.filter(id=execution.id).update(status="waiting", waiting_on=["budget"], runner=None)
+    Execution.objects.filter(id=execution.id).update(status="waiting", waiting_on=["budget"], claimed_by=None)
 
 
 def test_decisions_budgets_and_questions_are_in_it_and_counted(ada: User, browser: Client) -> None:
@@ -57,7 +57,7 @@ def test_decisions_budgets_and_questions_are_in_it_and_counted(ada: User, browse
     for key in "abcd":
         scenario.hand_in(scenario.start(ada, key=key))
     scenario.ask(scenario.start(ada, key="asks"))
-    short_of_budget(ada, "short")
+    blocked_by_budget(ada, "short")
     found = articles(browser.get("/questions/"))
     assert [each.count("waits for a decision") for each in found] == [1, 1, 1, 1, 0]
     assert found[0] == "The findings waits for a decision Research · report · project / a"

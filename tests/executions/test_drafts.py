@@ -143,9 +143,9 @@ async def test_a_call_that_ends_while_its_text_is_lost_is_not_written_once_more(
     draft = DraftWriter().begin(_key(ordinal=2))
     assert draft.has_news
     draft.add("Once ")
-    draft.kept("Once ")
+    draft.mark_stored("Once ")
     draft.end()
-    draft.lost()
+    draft.mark_lost()
     assert not draft.has_news
 
 

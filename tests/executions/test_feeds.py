@@ -50,7 +50,7 @@ def test_a_batch_numbers_the_events_of_many_executions_in_the_order_in_which_the
     def stop(now: Execution, context: core.Context) -> core.Change:
         return core.cancel(now, context=context)
 
-    items = [Transition(execution_id=each.id, epoch=None, decide=stop) for each in (ours[2], other, ours[0])]
+    items = [Transition(execution_id=each.id, fencing_token=None, decide=stop) for each in (ours[2], other, ours[0])]
     Batch(items, now=timezone.now(), known={}).commit()
     _check(ours[0], count=len(_feed(ours[0])))
     added = [identity for _, identity, _ in _feed(ours[0])[6:]]

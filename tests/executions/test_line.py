@@ -33,7 +33,7 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 @pytest.fixture
 async def line(told: list[float]) -> AsyncIterator[PipelineConnection]:
     made = PipelineConnection()
-    on_silence(made.doubt)
+    on_silence(made.invalidate)
     yield made
     made.close()
 
@@ -56,7 +56,7 @@ async def test_what_was_sent_before_is_heard_of(line: PipelineConnection) -> Non
     first = await session_of(line)
     await line.send(SESSION, [])
     tell_silence(time.monotonic())
-    await line.done()  # over the connection that it was sent over
+    await line.result()  # over the connection that it was sent over
     assert await session_of(line) != first
 
 

@@ -61,13 +61,13 @@ async def journal(ann: User) -> AsyncIterator[PostgresJournal]:
     yield made
 
 
-async def claimed(journal: PostgresJournal, execution: Execution, runner: str = "a") -> Execution:
+async def claimed(journal: PostgresJournal, execution: Execution, worker: str = "a") -> Execution:
     """Claim an execution."""
     return await journal.commit(
         Transition(
             execution_id=execution.id,
-            epoch=None,
-            decide=lambda now, context: claims.claim(now, runner=runner, max_recoveries=5, context=context),
+            fencing_token=None,
+            decide=lambda now, context: claims.claim(now, worker=worker, max_recoveries=5, context=context),
         )
     )
 
@@ -77,8 +77,8 @@ async def begin(journal: PostgresJournal, execution: Execution, step_id: str = "
     return await journal.commit(
         Transition(
             execution_id=execution.id,
-            epoch=execution.runner_epoch,
-            decide=lambda now, context: core.start_step(now, step_id, model="m", pins=(), context=context),
+            fencing_token=execution.fencing_token,
+            decide=lambda now, context: core.start_step(now, step_id, model="m", input_versions=(), context=context),
             calls=(call(execution.id, step_id),),
         )
     )
@@ -88,7 +88,7 @@ def completion(execution: Execution, step_id: str = "one") -> Transition:
     """Return what hands a step's document in, with the reply that it came from."""
     return Transition(
         execution_id=execution.id,
-        epoch=execution.runner_epoch,
+        fencing_token=execution.fencing_token,
         decide=lambda now, context: core.complete_step(now, step_id, context=context),
         calls=(settled(call(execution.id, step_id)),),
         document=paper(execution, step_id),
@@ -166,7 +166,7 @@ async def test_a_bug_in_a_decision_is_told_with_its_traceback_and_to_whom_it_con
     def broken(*_: object) -> core.Change:
         raise TypeError("a bug of ours")
 
-    transition = Transition(execution_id=execution.id, epoch=execution.runner_epoch, decide=broken)
+    transition = Transition(execution_id=execution.id, fencing_token=execution.fencing_token, decide=broken)
     with pytest.raises(TypeError, match="a bug of ours"):
         await journal.commit(transition)
     [fault] = [record for record in told.records if record.levelno >= logging.ERROR]
@@ -242,7 +242,7 @@ async def test_a_late_booking_elsewhere_is_part_of_the_totals(journal: PostgresJ
     await journal.commit(
         Transition(
             execution_id=execution.id,
-            epoch=execution.runner_epoch,
+            fencing_token=execution.fencing_token,
             decide=lambda now, _: core.Change(execution=now),
             calls=(lost, retried),
         )
@@ -369,7 +369,7 @@ async def test_what_waits_or_has_ended_is_not_remembered(journal: PostgresJourna
 async def test_a_statement_that_is_refused_says_why_and_the_next_one_is_carried_out(ann: User) -> None:
     with pytest.raises(psycopg.errors.DivisionByZero):
         await line.writing.send("SELECT 1 / $1::integer", [b"0"])
-        await line.writing.done()
+        await line.writing.result()
     with pytest.raises(psycopg.errors.UndefinedTable):
         await line.writing.send("SELECT 1 FROM nothing", [])
     assert await line.reading.fetch_all([("SELECT $1::integer + 1", [b"1"]), ("SELECT 'a' WHERE false", [])]) == [
@@ -390,12 +390,12 @@ async def test_the_end_of_a_statement_is_that_of_no_other(ann: User) -> None:
     await line.writing.send("SELECT 1 / $1::integer", [b"0"])
     line.writing.close()
     with pytest.raises(DatabaseUnavailable):
-        await line.writing.done()
+        await line.writing.result()
     await line.writing.send("SELECT 1 / $1::integer", [b"0"])  # and nobody waits for it
     await line.writing.send("SELECT 1", [])
-    await line.writing.done()
+    await line.writing.result()
     with pytest.raises(DatabaseUnavailable):
-        await line.writing.done()
+        await line.writing.result()
 
 
 async def test_prepared_statements_that_are_gone_are_prepared_again(ann: User) -> None:
@@ -443,10 +443,10 @@ class Held(line.PipelineConnection):
         self.heard = asyncio.Event()
         self.heard.set()
 
-    async def done(self) -> None:
+    async def result(self) -> None:
         """Hear of the end, once that is let happen."""
         await self.heard.wait()
-        await super().done()
+        await super().result()
 
 
 @pytest.fixture
@@ -466,9 +466,9 @@ async def test_a_batch_is_decided_before_the_last_one_is_answered_once_nearly_al
     def beginning(execution: Execution) -> Transition:
         def decide(now: Execution, context: core.Context) -> core.Change:
             decided.append(now.scope.key)
-            return core.start_step(now, "one", model="m", pins=(), context=context)
+            return core.start_step(now, "one", model="m", input_versions=(), context=context)
 
-        return Transition(execution_id=execution.id, epoch=execution.runner_epoch, decide=decide)
+        return Transition(execution_id=execution.id, fencing_token=execution.fencing_token, decide=decide)
 
     async def until_decided(*scopes: str) -> None:
         async with asyncio.timeout(HANG_SECONDS):

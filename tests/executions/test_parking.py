@@ -43,7 +43,7 @@ def parked(ann: User) -> UUID:
 
 def test_a_parked_execution_waits_for_the_provider(parked: UUID) -> None:
     execution = repositories.get(parked)
-    assert (execution.status, execution.runner) == (ExecutionStatus.WAITING, None)
+    assert (execution.status, execution.claimed_by) == (ExecutionStatus.WAITING, None)
     assert execution.waiting_on == (WaitingOn.RATE_LIMIT,)
     assert execution.resume_at is not None
     assert execution.resume_at == execution.steps["one"].resume_at

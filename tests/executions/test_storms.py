@@ -55,9 +55,9 @@ class Shaky(PipelineConnection):
         self._break("before", BEFORE)
         await super().send(statement, parameters, server_changes=server_changes)
 
-    async def done(self) -> None:
+    async def result(self) -> None:
         """Hear of its end, or break then."""
-        await super().done()
+        await super().result()
         self._break("after", AFTER)
 
     async def fetch_all(self, questions: Sequence[tuple[str, Sequence[bytes]]]) -> list[list[Row]]:
@@ -99,7 +99,7 @@ class Storm:
 
     async def run(self, ports: Ports, execution_id: UUID) -> Execution:
         """Run an execution to its end, however often it is handed back."""
-        while not (execution := await ExecutionRunner(ports, execution_id=execution_id, runner="a").run()).ended:
+        while not (execution := await ExecutionRunner(ports, execution_id=execution_id, worker="a").run()).ended:
             await asyncio.sleep(0)
         return execution
 
@@ -114,7 +114,7 @@ def touch(execution_id: UUID) -> None:
     """Change an execution from outside."""
     try:
         journal.apply(
-            Transition(execution_id=execution_id, epoch=None, decide=lambda now, _: core.Change(execution=now)),
+            Transition(execution_id=execution_id, fencing_token=None, decide=lambda now, _: core.Change(execution=now)),
             now=timezone.now(),
         )
     except EngineError:

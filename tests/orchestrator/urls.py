@@ -28,7 +28,7 @@ FAILURES: dict[str, Exception] = {
     "not-found": errors.NotFound("There is no such execution."),
     "illegal": errors.IllegalTransition("step a", current="completed", wanted="running"),
     "version-conflict": errors.VersionConflict("step a", expected=3),
-    "superseded": errors.StaleFencingToken(UUID(int=1), epoch=2),
+    "superseded": errors.StaleFencingToken(UUID(int=1), fencing_token=2),
     "unavailable": errors.DatabaseUnavailable("The database cannot be reached."),
     "invalid": errors.InvalidAnswers(
         "Answers that do not fit.",

@@ -95,4 +95,4 @@ def append(execution_id: UUID, *events: Event) -> None:
         changed = replace(execution, status=ExecutionStatus.COMPLETED) if ended else execution
         return Change(execution=changed, events=events)
 
-    journal.apply(Transition(execution_id=execution_id, epoch=None, decide=decide), now=timezone.now())
+    journal.apply(Transition(execution_id=execution_id, fencing_token=None, decide=decide), now=timezone.now())

@@ -17,7 +17,7 @@ from workflows.errors import storable
 
 
 class StepBooks:
-    """The writes of one step of one execution, under one runner's epoch. No cancellation cuts one in half."""
+    """The writes of one step of one execution, under one fencing token. No cancellation cuts one in half."""
 
     def __init__(self, ports: Ports, *, execution: Execution, step_id: str, open_call: Call | None) -> None:
         self._ports = ports
@@ -109,7 +109,7 @@ class StepBooks:
         await shield_until_done(self._store(self._transition(decide, calls=calls)))
 
     def _transition(self, decide: Decide, *, calls: tuple[Call, ...], document: Document | None = None) -> Transition:
-        return by_runner(self._execution.runner, self._execution, decide, calls=calls, document=document)
+        return by_runner(self._execution.claimed_by, self._execution, decide, calls=calls, document=document)
 
     async def _store(self, transition: Transition) -> None:
         self._execution = await self._ports.journal.commit(transition)

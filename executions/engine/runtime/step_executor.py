@@ -33,7 +33,7 @@ from workflows.definitions.definition import WorkflowDefinition
 
 
 class LLMStepExecutor(StepEnds):
-    """Runs one step of one execution under one runner's epoch.
+    """Runs one step of one execution under one fencing token.
 
     The ledger row of a call is committed before the call is made, together with the start of its attempt; the reply
     is committed together with what was decided from it. Progress is told by the events of those commits.
@@ -109,14 +109,16 @@ class LLMStepExecutor(StepEnds):
                 lambda execution, context: core.skip_step(execution, self._step_id, reason=ITEM_GONE, context=context)
             )
             return None
-        model, pins = attempt.call.model, tuple(pin_of(each) for each in inputs)
+        model, input_versions = attempt.call.model, tuple(pin_of(each) for each in inputs)
 
         bought: str | None = None
 
         def start(execution: Execution, context: core.Context) -> core.Change:
             nonlocal bought
             bought = context.bought(attempt.call.key)
-            started = core.start_step(execution, self._step_id, model=model, pins=pins, context=context)
+            started = core.start_step(
+                execution, self._step_id, model=model, input_versions=input_versions, context=context
+            )
             return budgets.hold_if_over_budget(started, self._step_id, attempt.call, context=context)
 
         await self._commit(start, calls=(attempt.call,))

@@ -58,7 +58,7 @@ class PipelineConnection:
         self._prepared: dict[str, bytes] = {}
 
     async def send(self, statement: str, parameters: Sequence[bytes], *, server_changes: int | None = None) -> None:
-        """Send a statement whose parameters are texts ($1, $2, …), as a transaction of its own; `done` awaits its end.
+        """Send a statement whose parameters are texts ($1, $2, …), as a transaction of its own. `result` waits for it.
 
         `server_changes` is `server.changes` as it was when the statement was made; None: that does not matter.
 
@@ -76,7 +76,7 @@ class PipelineConnection:
             connection.pgconn.send_query_prepared(name, parameters)
             connection.pgconn.flush()
 
-    async def done(self) -> None:
+    async def result(self) -> None:
         """Wait for the end of what was sent.
 
         Raises:
@@ -120,13 +120,13 @@ class PipelineConnection:
             self._connection.close()
             self._connection = None
 
-    def forget(self) -> None:
+    def detach_after_fork(self) -> None:
         """Have no connection in a forked child: it is the parent's."""
         # Kept alive on purpose: closing it here would end the parent's session.
         self._inherited = self._connection
         self._connection, self._prepared = None, {}
 
-    def doubt(self, silent_since: float) -> None:
+    def invalidate(self, silent_since: float) -> None:
         """Trust no connection that was there when another one of this process began to wait in vain."""
         self._silent_since = max(self._silent_since, silent_since)
 
@@ -245,8 +245,8 @@ def _connect() -> psycopg.Connection[Any]:
 writing, reading = PipelineConnection(), PipelineConnection()
 for _line in (writing, reading):
     atexit.register(_line.close)
-    os.register_at_fork(after_in_child=_line.forget)
-    on_silence(_line.doubt)
+    os.register_at_fork(after_in_child=_line.detach_after_fork)
+    on_silence(_line.invalidate)
 
 
 def close() -> None:
