@@ -6,7 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from common.limits import Limits, configure, settings_of_limits
-from orchestrator import env, logs
+from orchestrator import VERSION, env, logs
 from orchestrator.embedded_postgres import instance
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -190,7 +190,7 @@ REST_FRAMEWORK = {
 SPECTACULAR_SETTINGS = {
     "TITLE": "Scriptorium",
     "DESCRIPTION": "Runs LLM document workflows that people can trust.",
-    "VERSION": "1.0.0",
+    "VERSION": VERSION,
     "OAS_VERSION": "3.1.1",
     "SERVE_INCLUDE_SCHEMA": False,
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
