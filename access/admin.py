@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.contrib import admin, messages
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
-from django.contrib.auth.models import Group, User
+from django.contrib.auth.models import Group
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from knox.admin import AuthTokenAdmin as KnoxTokenAdmin
@@ -15,6 +15,7 @@ from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationFo
 
 from access.models import Scope, ScopeRole
 from access.services import set_active
+from access.user import User
 
 
 class ScopeRoleInline(TabularInline):
@@ -50,7 +51,7 @@ class ScopeAdmin(ModelAdmin):
         return False
 
 
-for theirs in (User, Group, AuthToken):
+for theirs in (Group, AuthToken):
     admin.site.unregister(theirs)
 
 
@@ -62,6 +63,7 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
     list_display = ("username", "email", "first_name", "last_name", "is_active", "is_staff")
+    fieldsets = (*(DjangoUserAdmin.fieldsets or ()), ("Time zone and language", {"fields": ("time_zone", "language")}))
     actions = ("deactivate", "activate")
 
     def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:

@@ -8,7 +8,6 @@ from uuid import UUID
 
 from django.conf import settings
 from django.contrib.auth import get_user
-from django.contrib.auth.models import User
 from django.http import HttpRequest
 from knox.auth import TokenAuthentication as KnoxTokenAuthentication
 from knox.models import AuthToken
@@ -19,6 +18,7 @@ from access import selectors, tickets
 from access.errors import BadTicket
 from access.stream_grants import Credential
 from access.tickets import Shown
+from access.user import User
 from common.database.server import database_now
 
 

@@ -9,6 +9,7 @@ from django.db import models
 from django.db.models import Q
 from uuid_utils.compat import uuid7
 
+from access.user import User as User  # Django looks for models in this module
 from common.database.json_field import JsonTextField
 
 
@@ -25,7 +26,9 @@ class Scope(models.Model):
     """A place that documents belong to: a project, an epic, a story. Immutable once made."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    parent = models.ForeignKey("self", null=True, blank=True, on_delete=models.PROTECT, related_name="children")
+    parent = models.ForeignKey(
+        "self", null=True, blank=True, on_delete=models.PROTECT, related_name="children", db_index=False
+    )  # scope_once_per_parent begins with it
     root = models.ForeignKey("self", null=True, on_delete=models.PROTECT, related_name="+")  # NULL: it is a root
     type = models.CharField(max_length=63)
     key = models.CharField(max_length=200)
@@ -49,7 +52,9 @@ class Scope(models.Model):
 class ScopeRole(models.Model):
     """A user's role in a root scope. Never updated: a changed role is a new row in place of the old."""
 
-    scope = models.ForeignKey(Scope, on_delete=models.CASCADE, related_name="roles", limit_choices_to={"parent": None})
+    scope = models.ForeignKey(
+        Scope, on_delete=models.CASCADE, related_name="roles", limit_choices_to={"parent": None}, db_index=False
+    )  # scope_role_once_per_user begins with it
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="scope_roles")
     role = models.CharField(max_length=20, choices=Role.choices)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -79,7 +84,9 @@ class ScopeRole(models.Model):
 class KeptAnswer(models.Model):
     """The first answer to a request with an `Idempotency-Key`, written in the transaction of what it tells of."""
 
-    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+", db_index=False
+    )  # answer_once_per_key begins with it
     method = models.CharField(max_length=10)
     path = models.CharField(max_length=500)  # without the slash that it may end in
     key = models.CharField(max_length=255)

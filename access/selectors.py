@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.contrib.auth.models import AnonymousUser, User
+from django.contrib.auth.models import AnonymousUser
 from django.db.models import OuterRef, Q, QuerySet, Subquery
 from knox.models import AuthToken
 from rest_framework.exceptions import NotFound
@@ -15,6 +15,7 @@ from rest_framework.exceptions import NotFound
 from access.errors import Forbidden, ScopeForbidden
 from access.models import KeptAnswer, Role, Scope, ScopeRole, SessionName
 from access.stream_grants import Grant
+from access.user import User
 from common.database import bulk
 from common.names import spellings
 
@@ -29,7 +30,7 @@ _STANDING = """
 SELECT wanted.number
 FROM unnest(%s::bigint[], %s::uuid[], %s::text[], %s::text[], %s::text[]) WITH ORDINALITY
   AS wanted (user_id, root_id, token, session, password, number)
-JOIN auth_user AS person ON person.id = wanted.user_id AND person.is_active
+JOIN access_user AS person ON person.id = wanted.user_id AND person.is_active
 WHERE (person.is_staff OR EXISTS (
     SELECT FROM access_scoperole AS role WHERE role.scope_id = wanted.root_id AND role.user_id = person.id
   ))

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.contrib.auth.models import User
 from rest_framework import serializers
 
 from access.tickets import DEFAULT_SECONDS, MAX_SECONDS
+from access.user import User
 from common.api.fields import TimestampField
 from common.api.serializers import StrictSerializer
 

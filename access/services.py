@@ -9,7 +9,6 @@ from uuid import UUID
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.hashers import check_password, make_password
-from django.contrib.auth.models import User
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.db import transaction
@@ -23,13 +22,14 @@ from access.models import KeptAnswer, Role, Scope, ScopeRole, SessionName
 from access.selectors import allows, meant, named_root_scopes, role_of
 from access.stream_grants import Credential
 from access.tickets import Ticket, sign
+from access.user import User
 from common.database import bulk
 from common.database.server import database_now
 
 ANSWER_KEPT = timedelta(hours=24)  # for a request that is sent again with its `Idempotency-Key`
 #: A change of the password waits until the token is there, and ends it.
-_STILL_THE_SAME = "SELECT id FROM auth_user WHERE id = %s AND password = %s AND is_active FOR SHARE"
-#: For the rest of the transaction; migration 0005 asks.
+_STILL_THE_SAME = "SELECT id FROM access_user WHERE id = %s AND password = %s AND is_active FOR SHARE"
+#: For the rest of the transaction; the trigger `access_end_tokens` asks.
 _HASHED_ANEW = "SELECT set_config('scriptorium.same_password_of', %s, true)"
 _KEEP_ANSWER = """
 INSERT INTO access_keptanswer (user_id, method, path, key, body_hash, status, headers, answer, kept_at)

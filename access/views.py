@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from asgiref.sync import sync_to_async
 from django.contrib.auth import aauthenticate
-from django.contrib.auth.models import User
 from drf_spectacular.utils import extend_schema
 from knox.models import AuthToken
 from rest_framework.permissions import AllowAny, IsAuthenticated
@@ -14,6 +13,7 @@ from rest_framework.response import Response
 from access import services
 from access.errors import BadCredentials, Forbidden
 from access.serializers import TokenRequest, TokenResponse
+from access.user import User
 from common.api.base_views import ApiView
 from common.api.serializers import checked
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, time, tzinfo
+from functools import cache
+from zoneinfo import available_timezones
 
 _DATE_LENGTH = len("2026-01-01")
 
@@ -24,3 +26,9 @@ def parse_datetime(value: str, tz: tzinfo) -> datetime:
     else:
         found = datetime.fromisoformat(value)
     return (found if found.tzinfo else found.replace(tzinfo=tz)).astimezone(UTC)
+
+
+@cache
+def time_zones() -> frozenset[str]:
+    """Return the names of the IANA time zone database."""
+    return frozenset(available_timezones() - {"localtime"})  # this machine's own: the database does not know it

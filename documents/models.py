@@ -29,7 +29,9 @@ class Document(models.Model):
     """The head of a document: one per scope and type. `version` is its newest version, and guards every write."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    scope = models.ForeignKey("access.Scope", on_delete=models.PROTECT, related_name="+")
+    scope = models.ForeignKey(
+        "access.Scope", on_delete=models.PROTECT, related_name="+", db_index=False
+    )  # document_once_per_scope_and_type begins with it
     type = models.CharField(max_length=63)
     title = models.CharField(max_length=500)
     status = models.CharField(max_length=20, choices=DocumentStatus.choices, default=DocumentStatus.CURRENT)
@@ -55,7 +57,9 @@ class Document(models.Model):
 class DocumentVersion(models.Model):
     """One version of a document, never changed."""
 
-    document = models.ForeignKey(Document, on_delete=models.PROTECT, related_name="versions")
+    document = models.ForeignKey(
+        Document, on_delete=models.PROTECT, related_name="versions", db_index=False
+    )  # document_version_once begins with it
     version = models.PositiveIntegerField()
     title = models.CharField(max_length=500)
     content = JsonTextField()

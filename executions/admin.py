@@ -6,19 +6,19 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 from django.contrib import admin, messages
-from django.contrib.auth.models import User
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from unfold.decorators import display
 
+from access.user import User
 from common.admin import ReadOnlyAdmin, ReadOnlyInline, pretty
 from common.database.server import database_now
 from documents import selectors as documents
 from executions.engine.domain.errors import EngineError
 from executions.engine.domain.states import ExecutionStatus, StepStatus
-from executions.models import Execution, ExecutionEvent, ExecutionStep, Runner
+from executions.models import Execution, ExecutionEvent, ExecutionStep, WorkerHeartbeat
 from executions.services import executions
 from telemetry import selectors as telemetry
 
@@ -48,7 +48,7 @@ class ExecutionStepInline(ReadOnlyInline):
     model = ExecutionStep
     fields = ("position", "step_id", "role", "state", "attempt", "produces", "started_at", "finished_at", "questions")
     readonly_fields = fields
-    ordering = ("position", "place", "id")
+    ordering = ("position", "item_order", "id")
 
     @display(description="status", label=_COLOURS)
     def state(self, row: ExecutionStep) -> str:
@@ -139,7 +139,7 @@ class ExecutionAdmin(ReadOnlyAdmin):
             ("Whence", {"fields": ("scope", "requested_by_name", "tags", "brief")}),
             ("When", {"fields": times}),
             ("Failure", {"fields": ("failure_code", "failure_message")}),
-            ("Worker", {"fields": ("runner", "runner_epoch", "version", "last_sequence")}),
+            ("Worker", {"fields": ("claimed_by", "fencing_token", "version", "last_sequence")}),
         ]
         if obj is not None and obj.script is not None:
             panels.append(("Rehearsal", {"fields": ("rehearsal",)}))
@@ -236,8 +236,8 @@ def _page(name: str, key: object) -> str:
     return reverse(f"admin:{name}", args=[key])
 
 
-@admin.register(Runner)
-class RunnerAdmin(ReadOnlyAdmin):
+@admin.register(WorkerHeartbeat)
+class WorkerHeartbeatAdmin(ReadOnlyAdmin):
     """Worker processes, and when they were last heard of."""
 
     list_display = ("name", "started_at", "heartbeat_at")

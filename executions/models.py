@@ -18,11 +18,13 @@ class Execution(models.Model):
     id = models.UUIDField(primary_key=True, editable=False)
     workflow_version = models.ForeignKey("workflows.WorkflowVersion", on_delete=models.PROTECT, related_name="+")
     workflow_id = models.CharField(max_length=63)
-    scope = models.ForeignKey("access.Scope", on_delete=models.PROTECT, related_name="+")
+    scope = models.ForeignKey(
+        "access.Scope", on_delete=models.PROTECT, related_name="+", db_index=False
+    )  # execution_scope begins with it
     status = models.CharField(max_length=20, choices={each.value: each.name.title() for each in ExecutionStatus})
     version = models.PositiveIntegerField(default=1)
-    runner = models.CharField(max_length=100, null=True)
-    runner_epoch = models.PositiveIntegerField(default=0)  # rises with every claim
+    claimed_by = models.CharField(max_length=100, null=True)
+    fencing_token = models.PositiveIntegerField(default=0)  # rises with every claim
     recoveries = models.PositiveIntegerField(default=0)  # from lost runners, since a step moved
     last_sequence = models.PositiveIntegerField(default=0)  # number of the newest event
     oldest_sequence = models.PositiveIntegerField(default=1, db_default=1)  # of the oldest event that is kept
@@ -45,7 +47,7 @@ class Execution(models.Model):
     deadline_at = models.DateTimeField(null=True)  # someone must have acted by then
     budget = models.JSONField(null=True)  # limits by name; NULL: none
     script = models.JSONField(null=True)  # of a dry run: what the rehearsal does; NULL: it is a real one
-    warned = models.JSONField(default=list, db_default=[])  # limits that people were told of
+    warned_limits = models.JSONField(default=list, db_default=[])  # limits that people were told of
     ran_seconds = models.FloatField(default=0.0, db_default=0.0)  # before `running_since`
     running_since = models.DateTimeField(null=True)  # NULL while it does not run
 
@@ -56,8 +58,8 @@ class Execution(models.Model):
                 condition=Q(status__in=["pending", "running", "waiting", "completed", "failed", "cancelled"]),
             ),
             models.CheckConstraint(
-                name="execution_runner_only_while_running",
-                condition=Q(runner__isnull=True) | Q(status="running"),
+                name="execution_claimed_only_while_running",
+                condition=Q(claimed_by__isnull=True) | Q(status="running"),
             ),
         ]
         # None of them is about what changes with every step, in its columns or its condition: such a row would have to
@@ -85,14 +87,16 @@ class Execution(models.Model):
 class ExecutionStep(models.Model):
     """One step of an execution; written in the transaction that writes the execution."""
 
-    execution = models.ForeignKey(Execution, on_delete=models.CASCADE, related_name="steps")
+    execution = models.ForeignKey(
+        Execution, on_delete=models.CASCADE, related_name="steps", db_index=False
+    )  # step_once_per_execution begins with it
     step_id = models.CharField(max_length=200)
     scope = models.ForeignKey(
         "access.Scope", null=True, on_delete=models.PROTECT, related_name="+"
     )  # of its item; NULL: the execution's own
     label = models.CharField(max_length=200, blank=True)  # of its item
-    place = models.PositiveBigIntegerField(default=0)  # of its item among the others
-    may_fail = models.BooleanField(default=False)  # the execution goes on without it
+    item_order = models.PositiveBigIntegerField(default=0)  # of its item among the others
+    optional = models.BooleanField(default=False)  # the execution goes on without it
     position = models.PositiveIntegerField()  # order of definition, from 0
     level = models.PositiveIntegerField()  # distance from the start, from 0
     name = models.CharField(max_length=80)
@@ -103,7 +107,7 @@ class ExecutionStep(models.Model):
     version = models.PositiveIntegerField(default=1)
     attempt = models.PositiveIntegerField(default=0)
     invalid_outputs = models.PositiveIntegerField(default=0)
-    pins = models.JSONField(default=list)  # input document versions
+    input_versions = models.JSONField(default=list)
     rounds = models.JSONField(default=list)  # clarification rounds: questions and answers
     asked_at = models.DateTimeField(null=True)  # its open questions; NULL: it waits for no answers
     decisions = models.JSONField(default=list)  # about versions of its document
@@ -113,8 +117,8 @@ class ExecutionStep(models.Model):
     failure_code = models.CharField(max_length=40, blank=True)
     failure_message = models.TextField(blank=True)
     resume_at = models.DateTimeField(null=True)  # NULL: not parked
-    short_of = models.CharField(max_length=20, blank=True, default="", db_default="")  # the limit that it waits for
-    needs_usd = models.DecimalField(max_digits=20, decimal_places=10, null=True)  # its next call, at most
+    blocked_by_limit = models.CharField(max_length=20, blank=True, default="", db_default="")  # empty: by none
+    required_usd = models.DecimalField(max_digits=20, decimal_places=10, null=True)  # its next call, at most
     started_at = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(null=True)
 
@@ -139,7 +143,7 @@ class ExecutionStep(models.Model):
         ]
         indexes = [
             models.Index(
-                fields=["execution"], name="step_short_of_month", condition=Q(short_of="scope_month")
+                fields=["execution"], name="step_blocked_by_month", condition=Q(blocked_by_limit="scope_month")
             ),  # selectors.waiting_for_scopes
             models.Index(fields=["asked_at", "id"], name="step_asking", condition=Q(asked_at__isnull=False)),  # inbox
         ]
@@ -154,7 +158,9 @@ class ExecutionEvent(models.Model):
     Old logs keep the last one.
     """
 
-    execution = models.ForeignKey(Execution, on_delete=models.CASCADE, related_name="events")
+    execution = models.ForeignKey(
+        Execution, on_delete=models.CASCADE, related_name="events", db_index=False
+    )  # event_once_per_sequence begins with it
     sequence = models.PositiveIntegerField()
     scope_id = models.UUIDField()  # the execution's; no foreign key, which would be checked for every event
     scope_sequence = models.PositiveBigIntegerField()
@@ -204,7 +210,7 @@ class StepDraft(models.Model):
         return f"{self.step_id} from {self.offset}"
 
 
-class Runner(models.Model):
+class WorkerHeartbeat(models.Model):
     """A worker process and its heartbeat. A silent one loses its executions to the sweep of the others."""
 
     name = models.CharField(primary_key=True, max_length=100)

@@ -16,7 +16,7 @@ from executions.worker import duties
 @app.task(name=ADVANCE, queue=QUEUE, pass_context=True)
 async def advance(context: JobContext, *, execution_id: str, **_more: object) -> None:
     """Carry an execution on."""
-    await advancing.advance_execution(execution_id=UUID(execution_id), runner=context.worker_name or "worker")
+    await advancing.advance_execution(execution_id=UUID(execution_id), worker=context.worker_name or "worker")
 
 
 @app.task(name=PRUNE, queue=QUEUE)

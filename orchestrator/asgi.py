@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import Any
 
 import django
@@ -21,12 +22,14 @@ from executions.progress.authorization import admit, admit_to_feed  # noqa: E402
 from executions.progress.consumer import Receive, Send, StreamConsumer  # noqa: E402
 from executions.progress.hub import StreamHub  # noqa: E402
 from executions.progress.pushpin.feed_consumer import PushpinFeedConsumer  # noqa: E402
+from orchestrator.legacy_database import LegacyDatabase  # noqa: E402
 from orchestrator.web import lifecycle  # noqa: E402
 from orchestrator.web.asgi_handler import Handler  # noqa: E402
 from orchestrator.web.headers import SecuredStreams  # noqa: E402
 from orchestrator.web.loop_monitor import monitor_loop  # noqa: E402
 from orchestrator.web.middleware import request_id  # noqa: E402
 
+logger = logging.getLogger(__name__)
 django_application = Handler()
 streams = StreamHub()
 _execution = SecuredStreams(StreamConsumer(streams, admit=admit, request_id=request_id))
@@ -46,12 +49,19 @@ class AnyUuid(UUIDConverter):
 register_converter(AnyUuid, "any-uuid")
 
 
+async def _wait_for_database() -> None:
+    try:
+        await lifecycle.wait_for_database()
+    except LegacyDatabase as error:
+        logger.critical("%s", error)  # `/readyz` says so as well
+
+
 async def lifespan(_scope: dict[str, Any], receive: Receive, send: Send) -> None:
     """End the streams when the server is told to stop, as it waits for that; then give their connections back.
 
     A database that is away keeps no server from starting: requests are answered with 503 meanwhile.
     """
-    waiting = asyncio.create_task(lifecycle.wait_for_database(), name="waiting for the database")
+    waiting = asyncio.create_task(_wait_for_database(), name="waiting for the database")
     stop_monitor = monitor_loop(asyncio.get_running_loop(), limit_ms=settings.LOOP_STALL_MS)
     while (await receive())["type"] != "lifespan.shutdown":
         lifecycle.when_told_to_end(streams.end)

@@ -15,6 +15,7 @@ from django.db import Error, ProgrammingError
 
 from common.database.connections import waiting_for_ever
 from common.database.errors import is_passing
+from orchestrator.legacy_database import LegacyDatabase
 
 _MANAGE = Path(__file__).resolve().parents[1] / "manage.py"
 
@@ -26,12 +27,15 @@ def run(arguments: Sequence[str]) -> None:
         arguments: The words of the command line, the program's name first.
 
     Raises:
-        SystemExit: the command failed, or the database has no tables or cannot be reached; the message says which.
+        SystemExit: the command failed, or the database has no tables, cannot be upgraded, or cannot be reached; the
+            message says which.
     """
     unlimited = waiting_for_ever() if arguments[1:2] == ["migrate"] else nullcontext()
     try:
         with unlimited:
             execute_from_command_line([*arguments])
+    except LegacyDatabase as error:
+        sys.exit(str(error))
     except ProgrammingError as error:
         if not isinstance(error.__cause__, psycopg.errors.UndefinedTable | psycopg.errors.UndefinedColumn):
             raise

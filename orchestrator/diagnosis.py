@@ -17,6 +17,7 @@ from common.database.parameters import connection_parameters, direct_parameters
 from common.database.server import distance, look, server
 from executions.progress.event_reader import POOL_SIZE as STREAM_CONNECTIONS
 from executions.queue import job_manager
+from orchestrator.legacy_database import LegacyDatabase, is_legacy
 
 OLDEST, NEWEST = 15, 18  # major versions of PostgreSQL that the product has been tried with
 LISTEN_SECONDS = 5.0  # within which a notification has to come
@@ -227,6 +228,9 @@ def encryption(connection: Connection, variable: str = "") -> Found:
 
 def migrations() -> Found:
     """Compare the tables with this version of the product."""
+    if is_legacy(django_connection):
+        yield Finding(Level.WRONG, str(LegacyDatabase()))
+        return
     executor = MigrationExecutor(django_connection)
     known = set(executor.loader.disk_migrations)
     missing = executor.migration_plan(executor.loader.graph.leaf_nodes())

@@ -6,7 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from common.limits import Limits, configure, settings_of_limits
-from orchestrator import env, logs
+from orchestrator import VERSION, env, logs
 from orchestrator.embedded_postgres import instance
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -130,6 +130,7 @@ BACKGROUND_POOL = {"max_size": DATABASE_THREADS + 1, "timeout": 10.0, "max_waiti
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # --- people ---------------------------------------------------------------------------------------------------------
+AUTH_USER_MODEL = "access.User"
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in (
@@ -189,7 +190,7 @@ REST_FRAMEWORK = {
 SPECTACULAR_SETTINGS = {
     "TITLE": "Scriptorium",
     "DESCRIPTION": "Runs LLM document workflows that people can trust.",
-    "VERSION": "1.0.0",
+    "VERSION": VERSION,
     "OAS_VERSION": "3.1.1",
     "SERVE_INCLUDE_SCHEMA": False,
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],

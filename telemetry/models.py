@@ -201,7 +201,9 @@ class ModelCall(models.Model):
     ordinal = models.PositiveIntegerField(default=1)  # tries of the same attempt
 
     workflow_id = models.CharField(max_length=63)
-    scope = models.ForeignKey("access.Scope", on_delete=models.PROTECT, related_name="+")
+    scope = models.ForeignKey(
+        "access.Scope", on_delete=models.PROTECT, related_name="+", db_index=False
+    )  # model_call_scope_month begins with it
     user = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
 
     status = models.CharField(max_length=20, choices=CallStatus.choices)

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from datetime import datetime
-from functools import cache
 from typing import Any
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo
 
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from common.api.fields import CommaSeparatedChoiceField, MoneyField, TimestampField, WordField
 from common.api.serializers import StrictSerializer
-from common.time import parse_datetime
+from common.time import parse_datetime, time_zones
 from telemetry.selectors import GROUPS
 
 _DRY_RUNS = {"exclude": False, "only": True, "include": None}
@@ -158,7 +157,7 @@ class SummaryQuery(StrictSerializer):
         Raises:
             ValidationError: there is no such zone.
         """
-        if value not in _zones():
+        if value not in time_zones():
             raise serializers.ValidationError("There is no such time zone; one is named as Europe/Berlin or UTC.")
         return ZoneInfo(value)
 
@@ -174,11 +173,6 @@ class SummaryQuery(StrictSerializer):
             raise serializers.ValidationError({"to": "The span ends before it begins."})
         dry_run = _DRY_RUNS[attrs["dry_run"]]
         return {"since": since, "until": until, "tz": tz, "group_by": attrs.get("group_by", []), "dry_run": dry_run}
-
-
-@cache
-def _zones() -> frozenset[str]:
-    return frozenset(available_timezones() - {"localtime"})  # this machine's own: the database does not know it
 
 
 def _parse(value: str | None, tz: ZoneInfo, name: str) -> datetime | None:

@@ -72,12 +72,12 @@ if DATA_DIR is not None:
 startup.prepare()
 django.setup()
 
-from django.contrib.auth.models import User  # noqa: E402
 from django.db import connections  # noqa: E402
 from rest_framework.test import APIClient  # noqa: E402
 
 from access import services as access  # noqa: E402
 from access.passwords.hashers import BoundedPBKDF2PasswordHasher  # noqa: E402
+from access.user import User  # noqa: E402
 from common import limits as common_limits  # noqa: E402
 from common.database.server import server  # noqa: E402
 from executions.persistence import notifier  # noqa: E402

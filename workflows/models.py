@@ -28,7 +28,9 @@ class Workflow(models.Model):
 class WorkflowVersion(models.Model):
     """One published definition, immutable."""
 
-    workflow = models.ForeignKey(Workflow, on_delete=models.PROTECT, related_name="versions")
+    workflow = models.ForeignKey(
+        Workflow, on_delete=models.PROTECT, related_name="versions", db_index=False
+    )  # workflow_version_once begins with it
     version = models.PositiveIntegerField()
     definition = JsonTextField()
     content_hash = models.CharField(max_length=64)  # `WorkflowDefinition.content_hash`, or that of an earlier release

@@ -8,7 +8,6 @@ from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.contrib.auth.backends import ModelBackend
 from django.contrib.auth.hashers import make_password, verify_password
-from django.contrib.auth.models import User
 from django.db import connection
 from django.http import HttpRequest
 
@@ -16,6 +15,7 @@ from access import selectors, services
 from access.errors import Busy
 from access.passwords.attempts import count_try, forget_try, take_back_try
 from access.passwords.hashers import hashing_for
+from access.user import User
 from common.addresses import client_network
 from common.database.server import database_now
 

@@ -9,11 +9,11 @@ from dataclasses import replace
 from decimal import Decimal
 from uuid import UUID
 
-from django.contrib.auth.models import User
 from django.utils import timezone
 from pydantic import JsonValue
 
 from access.services import ensure_user
+from access.user import User
 from benchmarks.meter import Meter
 from benchmarks.workload import TEXT, USER, WORKFLOW, Size
 from executions import composition

@@ -42,7 +42,7 @@ def direct(size: Size, ids: list[UUID]) -> None:
     ports = line.use(line.QuietModel(meter=meter))
     settle_down()
     with meter:
-        asyncio.run(in_flight(ids, size, lambda each: ExecutionRunner(ports, execution_id=each, runner="me").run()))
+        asyncio.run(in_flight(ids, size, lambda each: ExecutionRunner(ports, execution_id=each, worker="me").run()))
     meter.report()
 
 

@@ -27,17 +27,20 @@ def of(execution_id: UUID, steps: int) -> list[Transition]:
 
 def _claim(execution_id: UUID) -> Execution:
     def claim(execution: Execution, context: core.Context) -> core.Change:
-        return claims.claim(execution, runner="me", max_recoveries=5, context=context)
+        return claims.claim(execution, worker="me", max_recoveries=5, context=context)
 
-    return journal.apply(Transition(execution_id=execution_id, epoch=None, decide=claim), now=timezone.now())
+    return journal.apply(Transition(execution_id=execution_id, fencing_token=None, decide=claim), now=timezone.now())
 
 
 def _begin(execution: Execution, number: int) -> Transition:
     def start(now: Execution, context: core.Context) -> core.Change:
-        return core.start_step(now, f"s{number}", model="openai:writer", pins=(), context=context)
+        return core.start_step(now, f"s{number}", model="openai:writer", input_versions=(), context=context)
 
     return Transition(
-        execution_id=execution.id, epoch=execution.runner_epoch, decide=start, calls=(_call(execution, number),)
+        execution_id=execution.id,
+        fencing_token=execution.fencing_token,
+        decide=start,
+        calls=(_call(execution, number),),
     )
 
 
@@ -49,12 +52,14 @@ def _next(execution: Execution, number: int, *, last: bool) -> Transition:
         done = core.complete_step(now, f"s{number}", context=context)
         if following is None:
             return done
-        begun = core.start_step(done.execution, following.key.step_id, model=following.model, pins=(), context=context)
+        begun = core.start_step(
+            done.execution, following.key.step_id, model=following.model, input_versions=(), context=context
+        )
         return replace(begun, events=(*done.events, *begun.events), calls=(following,))
 
     return Transition(
         execution_id=execution.id,
-        epoch=execution.runner_epoch,
+        fencing_token=execution.fencing_token,
         decide=complete,
         calls=(settled,),
         document=_document(execution, number),

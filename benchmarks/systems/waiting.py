@@ -26,7 +26,7 @@ if __name__ == "__main__":
     size = size_from_arguments()
     pattern = line.start(line.publish(size.steps), "waiting")
     begin, *_ = transitions.of(pattern, size.steps)
-    for transition in (begin, Transition(execution_id=pattern, epoch=begin.epoch, decide=ask)):
+    for transition in (begin, Transition(execution_id=pattern, fencing_token=begin.fencing_token, decide=ask)):
         journal.apply(transition, now=timezone.now())
     copies.copy(pattern, size.executions, tables=TABLES)
     with connection.cursor() as cursor:

@@ -81,10 +81,10 @@ class StepStatusResponse(serializers.Serializer[Any]):
     level = serializers.IntegerField(source="step.level", help_text="Distance from the start, from 0.")
     depends_on = serializers.ListField(source="step.depends_on", child=serializers.CharField())
     produces = serializers.CharField(source="step.produces", help_text="Type of the document that it makes.")
-    inputs = PinResponse(source="step.pins", many=True)
+    inputs = PinResponse(source="step.input_versions", many=True)
     scope = ScopeResponse(help_text="The execution's, or below it that of the item.")
     item = serializers.SerializerMethodField()
-    short_of = serializers.SerializerMethodField()
+    blocked_by_limit = serializers.SerializerMethodField()
     resume_at = TimestampField(
         source="parked_until", allow_null=True, help_text="Parked until then, its next try; null: it is not parked."
     )
@@ -103,9 +103,9 @@ class StepStatusResponse(serializers.Serializer[Any]):
     error = serializers.SerializerMethodField()
 
     @extend_schema_field(serializers.ChoiceField(choices=values(Limit), allow_null=True))
-    def get_short_of(self, details: StepDetails) -> str | None:
+    def get_blocked_by_limit(self, details: StepDetails) -> str | None:
         """Return the limit of the budget that its next call might pass, null while it waits for none."""
-        return details.step.short_of or None
+        return details.step.blocked_by_limit or None
 
     @extend_schema_field(ItemResponse(allow_null=True))
     def get_item(self, details: StepDetails) -> dict[str, Any] | None:

@@ -9,7 +9,6 @@ from typing import Any
 from uuid import UUID
 
 from asgiref.sync import sync_to_async
-from django.contrib.auth.models import User
 from django.urls import reverse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
@@ -23,6 +22,7 @@ from access.idempotency import once
 from access.openapi import IF_NONE_MATCH, NOT_MODIFIED
 from access.selectors import require_start
 from access.serializers import TicketRequest, TicketResponse
+from access.user import User
 from common.api.preconditions import entity_tags
 from common.api.serializers import StrictSerializer, checked
 from common.api.views import UUID_PATTERN, PagedViewSet
@@ -219,7 +219,7 @@ class ExecutionViewSet(PagedViewSet):
             request,
             select,
             StepStatusResponse,
-            ordering=("position", "place", "id"),
+            ordering=("position", "item_order", "id"),
             prepare=selectors.described_steps,
         )
 

@@ -29,8 +29,8 @@ class Transition:
     """
 
     execution_id: UUID
-    epoch: int | None  # the runner's fence; None for what people do
-    runner: str | None = None  # who that is; epochs begin again where the database has lost a claim
+    fencing_token: int | None  # the runner's fence; None for what people do
+    claimed_by: str | None = None  # its worker; tokens begin again where the database has lost a claim
     seen: int = 0  # the newest version that the runner has met: a row with an older one has lost what it confirmed
     decide: Decide
     calls: tuple[Call, ...] = ()  # ledger rows to settle (known key) or to announce (new key)
@@ -38,7 +38,7 @@ class Transition:
 
 
 def by_runner(
-    runner: str | None,
+    worker: str | None,
     seen: Execution,
     decide: Decide,
     *,
@@ -48,8 +48,8 @@ def by_runner(
     """Return what a runner stores of an execution, fenced by the execution as the runner has seen it last."""
     return Transition(
         execution_id=seen.id,
-        epoch=seen.runner_epoch,
-        runner=runner,
+        fencing_token=seen.fencing_token,
+        claimed_by=worker,
         seen=seen.version,
         decide=decide,
         calls=calls,
@@ -63,11 +63,11 @@ def is_superseded(transition: Transition, current: Execution) -> bool:
     Another runner has taken over; or the database has lost what it had confirmed, as after a failover, so that the
     execution is older than the runner knows it.
     """
-    if transition.epoch is None:
+    if transition.fencing_token is None:
         return False
-    if transition.runner is not None and current.runner not in {None, transition.runner}:
+    if transition.claimed_by is not None and current.claimed_by not in {None, transition.claimed_by}:
         return True
-    return transition.epoch != current.runner_epoch or transition.seen > current.version
+    return transition.fencing_token != current.fencing_token or transition.seen > current.version
 
 
 class Journal(Protocol):
@@ -78,7 +78,7 @@ class Journal(Protocol):
 
         Raises:
             NotFound: there is no such execution.
-            Superseded: another runner has taken it over (the epoch is not the row's), or the row is older than `seen`.
+            Superseded: another runner has taken it over: its fencing token is newer. Or the row is older than `seen`.
             EngineError: whatever `decide` raises; nothing is stored then.
         """
 

@@ -77,12 +77,12 @@ class DraftBuffer:
         self.ended = True
         self._text = ""
 
-    def kept(self, text: str) -> None:
+    def mark_stored(self, text: str) -> None:
         """Note that the table has this, too."""
         self.stored += len(text)
         self.in_table = True
 
-    def lost(self) -> None:
+    def mark_lost(self) -> None:
         """Note that the table has nothing of it any more."""
         self.stored, self.in_table = 0, False
 
@@ -131,9 +131,9 @@ class DraftWriter:
                 continue
             for draft, text in grown:
                 if _row_of(draft.call) in kept:
-                    draft.kept(text)
+                    draft.mark_stored(text)
                 else:
-                    draft.lost()
+                    draft.mark_lost()
             for draft in over:
                 del self._open[draft.call]
 

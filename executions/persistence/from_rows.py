@@ -34,8 +34,8 @@ class _ExecutionRow(NamedTuple):
     updated_at: Any
     status: str
     version: int
-    runner: str | None
-    runner_epoch: int
+    claimed_by: str | None
+    fencing_token: int
     recoveries: int
     last_sequence: int
     waiting_on: str
@@ -49,7 +49,7 @@ class _ExecutionRow(NamedTuple):
     resume_at: Any
     deadline_at: Any
     budget: str | None
-    warned: str
+    warned_limits: str
     ran_seconds: float
     running_since: Any
     script: str | None
@@ -62,8 +62,8 @@ class _StepRow(NamedTuple):
     scope_type: Any
     scope_key: Any
     label: str
-    place: int
-    may_fail: bool
+    item_order: int
+    optional: bool
     position: int
     level: int
     name: str
@@ -74,7 +74,7 @@ class _StepRow(NamedTuple):
     version: int
     attempt: int
     invalid_outputs: int
-    pins: str
+    input_versions: str
     rounds: str
     decisions: str
     violations: str
@@ -83,8 +83,8 @@ class _StepRow(NamedTuple):
     failure_code: str
     failure_message: str
     resume_at: Any
-    short_of: str
-    needs_usd: Any
+    blocked_by_limit: str
+    required_usd: Any
     started_at: Any
     finished_at: Any
 
@@ -105,7 +105,7 @@ SELECT {", ".join(_ELSEWHERE.get(name, f"step.{name}") for name in _StepRow._fie
 FROM executions_executionstep AS step
 LEFT JOIN ({SCOPE_NAMES}) AS scope ON scope.id = step.scope_id
 WHERE step.execution_id = ANY(%s)
-ORDER BY step.position, step.place, step.id"""  # noqa: S608 - names of fields, and constants
+ORDER BY step.position, step.item_order, step.id"""  # noqa: S608 - names of fields, and constants
 
 
 #: Queries for executions (parameter: their ids), whose rows are for `from_rows`.
@@ -143,8 +143,8 @@ def _execution(row: _ExecutionRow, scope: ScopeRef, steps: dict[str, Step]) -> E
         updated_at=row.updated_at,
         status=ExecutionStatus(row.status),
         version=row.version,
-        runner=row.runner,
-        runner_epoch=row.runner_epoch,
+        claimed_by=row.claimed_by,
+        fencing_token=row.fencing_token,
         recoveries=row.recoveries,
         last_sequence=row.last_sequence,
         waiting_on=tuple(WaitingOn(each) for each in _list(row.waiting_on)),
@@ -157,7 +157,7 @@ def _execution(row: _ExecutionRow, scope: ScopeRef, steps: dict[str, Step]) -> E
         resume_at=row.resume_at,
         deadline_at=row.deadline_at,
         budget=None if row.budget is None else Budget.model_validate_json(row.budget),
-        warned=tuple(Limit(each) for each in _list(row.warned)),
+        warned_limits=tuple(Limit(each) for each in _list(row.warned_limits)),
         ran_seconds=row.ran_seconds,
         running_since=row.running_since,
         script=None if row.script is None else DryRunScript.model_validate_json(row.script),
@@ -169,8 +169,8 @@ def _step(row: _StepRow, own: ScopeRef) -> Step:
         step_id=row.step_id,
         scope=own if row.scope_id is None else _scope(row),
         label=row.label,
-        place=row.place,
-        may_fail=row.may_fail,
+        item_order=row.item_order,
+        optional=row.optional,
         position=row.position,
         level=row.level,
         name=row.name,
@@ -181,7 +181,7 @@ def _step(row: _StepRow, own: ScopeRef) -> Step:
         version=row.version,
         attempt=row.attempt,
         invalid_outputs=row.invalid_outputs,
-        pins=tuple(Pin.model_validate(each) for each in _list(row.pins)),
+        input_versions=tuple(Pin.model_validate(each) for each in _list(row.input_versions)),
         rounds=tuple(ClarificationRound.model_validate(each) for each in _list(row.rounds)),
         decisions=tuple(AcceptanceDecision.model_validate(each) for each in _list(row.decisions)),
         violations=tuple(FieldError.model_validate(each) for each in _list(row.violations)),
@@ -189,8 +189,8 @@ def _step(row: _StepRow, own: ScopeRef) -> Step:
         document_version=row.document_version,
         failure=_failure(row.failure_code, row.failure_message),
         resume_at=row.resume_at,
-        short_of=Limit(row.short_of) if row.short_of else None,
-        needs_usd=row.needs_usd,
+        blocked_by_limit=Limit(row.blocked_by_limit) if row.blocked_by_limit else None,
+        required_usd=row.required_usd,
         started_at=row.started_at,
         finished_at=row.finished_at,
     )

@@ -75,7 +75,7 @@ class Notifier:
         with self._changed:
             self._stopping = False
 
-    def forget(self) -> None:
+    def detach_after_fork(self) -> None:
         """Start from nothing in a forked child: the thread and the connection are the parent's."""
         # Kept alive on purpose: closing it here would end the parent's session.
         self._inherited = self._connection
@@ -145,7 +145,7 @@ def _connect() -> psycopg.Connection:
 
 _notifier = Notifier(_connect)
 atexit.register(_notifier.stop)
-os.register_at_fork(after_in_child=_notifier.forget)
+os.register_at_fork(after_in_child=_notifier.detach_after_fork)
 
 
 def announce(*execution_ids: UUID) -> None:

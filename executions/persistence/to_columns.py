@@ -11,8 +11,8 @@ def execution_columns(execution: Execution) -> dict[str, object]:
     return {
         "status": execution.status.value,
         "version": execution.version,
-        "runner": execution.runner,
-        "runner_epoch": execution.runner_epoch,
+        "claimed_by": execution.claimed_by,
+        "fencing_token": execution.fencing_token,
         "recoveries": execution.recoveries,
         "last_sequence": execution.last_sequence,
         "pruned": False,
@@ -24,7 +24,7 @@ def execution_columns(execution: Execution) -> dict[str, object]:
         "resume_at": execution.resume_at,
         "deadline_at": execution.deadline_at,
         "budget": None if execution.budget is None else execution.budget.model_dump(mode="json"),
-        "warned": [each.value for each in execution.warned],
+        "warned_limits": [each.value for each in execution.warned_limits],
         "ran_seconds": execution.ran_seconds,
         "running_since": execution.running_since,
     }
@@ -52,12 +52,12 @@ def step_columns(step: Step) -> dict[str, object]:
     asked = step.open_round
     return {
         "label": step.label,
-        "place": step.place,
+        "item_order": step.item_order,
         "status": step.status.value,
         "version": step.version,
         "attempt": step.attempt,
         "invalid_outputs": step.invalid_outputs,
-        "pins": [each.model_dump(mode="json") for each in step.pins],
+        "input_versions": [each.model_dump(mode="json") for each in step.input_versions],
         "rounds": [each.model_dump(mode="json") for each in step.rounds],
         "asked_at": asked.asked_at if asked is not None and step.waits_for is WaitingOn.CLARIFICATION else None,
         "decisions": [each.model_dump(mode="json") for each in step.decisions],
@@ -66,8 +66,8 @@ def step_columns(step: Step) -> dict[str, object]:
         "document_version": step.document_version,
         **_failure_columns(step.failure),
         "resume_at": step.resume_at,
-        "short_of": step.short_of or "",
-        "needs_usd": step.needs_usd,
+        "blocked_by_limit": step.blocked_by_limit or "",
+        "required_usd": step.required_usd,
         "started_at": step.started_at,
         "finished_at": step.finished_at,
     }
@@ -85,7 +85,7 @@ def new_step_columns(execution: Execution, step: Step) -> dict[str, object]:
         "role": step.role,
         "produces": step.produces,
         "depends_on": list(step.depends_on),
-        "may_fail": step.may_fail,
+        "optional": step.optional,
         **step_columns(step),
     }
 

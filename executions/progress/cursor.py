@@ -53,7 +53,7 @@ class SideChannel(Protocol):
             Unavailable: the database is away.
         """
 
-    def since(self, channel_id: UUID, /, number: int, sent: Sent) -> list[Message]:
+    def unsent(self, channel_id: UUID, /, number: int, sent: Sent) -> list[Message]:
         """Return what a client that has the events up to `number` has not been sent; note in `sent` that it is."""
 
 
@@ -163,7 +163,7 @@ class Cursor:
         """Return what is shown beside the log and was not sent yet."""
         if self._beside is None or subscription.behind:
             return []
-        return self._beside.since(self._channel_id, self._last, self._sent)
+        return self._beside.unsent(self._channel_id, self._last, self._sent)
 
     async def _look(self, subscription: Subscription) -> list[Message]:
         """See how far the log goes; return what tells of events that are pruned, if these are the next, or lost."""

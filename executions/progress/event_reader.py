@@ -133,7 +133,7 @@ class Reader:
         """
         return await self._fetch(query, parameters, begin=lambda: None)
 
-    async def once(
+    async def single_flight(
         self, query: str, parameters: Mapping[str, object], *, key: Hashable, made: Callable[[Rows], Found]
     ) -> Found:
         """Return what is made of a query's rows; all who ask for the `key` before the query begins get the same.
@@ -214,7 +214,7 @@ class EventTable:
         """
         parameters = {"ids": list(after), "after": list(after.values()), "limit": limit}
         key = (EVENTS_AFTER, tuple(after.items()), limit)
-        messages = await self._reader.once(EVENTS_AFTER, parameters, key=key, made=_encoded)
+        messages = await self._reader.single_flight(EVENTS_AFTER, parameters, key=key, made=_encoded)
         return list(messages)
 
     async def extent(self, execution_id: UUID) -> LogRange:
@@ -223,7 +223,9 @@ class EventTable:
         Raises:
             Unavailable: the database is away.
         """
-        return await self._reader.once(EXTENT, {"id": execution_id}, key=(EXTENT, execution_id), made=extent_of)
+        return await self._reader.single_flight(
+            EXTENT, {"id": execution_id}, key=(EXTENT, execution_id), made=extent_of
+        )
 
     def reset(self, execution_id: UUID, *, asked: int, oldest: int) -> Message:
         """Return what tells a client that has the events up to `asked` that `oldest` is the next one."""
@@ -244,7 +246,7 @@ class FeedTable:
         """
         parameters = {"ids": list(after), "after": list(after.values()), "limit": limit}
         key = (_FEED_AFTER, tuple(after.items()), limit)
-        messages = await self._reader.once(_FEED_AFTER, parameters, key=key, made=_encoded_in_feed)
+        messages = await self._reader.single_flight(_FEED_AFTER, parameters, key=key, made=_encoded_in_feed)
         return list(messages)
 
     async def extent(self, scope_id: UUID) -> LogRange:
@@ -253,7 +255,7 @@ class FeedTable:
         Raises:
             Unavailable: the database is away.
         """
-        return await self._reader.once(
+        return await self._reader.single_flight(
             _FEED_EXTENT, {"id": scope_id}, key=(_FEED_EXTENT, scope_id), made=_feed_extent_of
         )
 

@@ -139,7 +139,7 @@ class LiveDrafts:
             self._publisher.nudge(execution_id)
         return torn
 
-    def since(self, execution_id: UUID, number: int, sent: Sent) -> list[Message]:
+    def unsent(self, execution_id: UUID, number: int, sent: Sent) -> list[Message]:
         """Return what a client that has the events up to `number` has not been shown; note in `sent` that it is."""
         board = self._boards.get(execution_id)
         if board is None or board.number != number:

@@ -7,7 +7,7 @@ unit: a job's start tag is that of the next one in the queue, or one more than t
 whichever is greater; the least tag goes first. Tags of users are priorities, negative as the greatest of those goes
 first; tags of scopes are in the arguments, as `turn`. They begin again at 0 whenever there is no other job.
 
-A worker takes jobs with the function `executions_take_jobs` (migration 0022). The least tag of all says whose turn it
+A worker takes jobs with the function `executions_take_jobs` (migration 0001). The least tag of all says whose turn it
 is, the least `turn` of this user's jobs which of them goes. Users who have as many executions at work as they may are
 passed.
 """
@@ -62,7 +62,7 @@ _NEXT = "SELECT coalesce(max(priority), 0) FROM procrastinate_jobs WHERE status 
 def enqueue_advance(execution_id: UUID) -> None:
     """Have a worker carry the execution on. A superfluous job costs a worker one look.
 
-    The lock keeps two workers from the same execution; it does not fence (a paused worker wakes up), the epoch does.
+    The lock keeps two workers from the same execution; a worker that was paused is fenced by the token alone.
 
     Raises:
         Unavailable: the connection was lost.

@@ -54,7 +54,7 @@ class Inbox:
 
 def inbox(user: Person) -> Inbox:
     """Return what waits for people in executions that the user may see."""
-    decisions, budgets = list(_open_decisions(user)[:COUNTED]), list(_short_of_budget(user)[:COUNTED])
+    decisions, budgets = list(_open_decisions(user)[:COUNTED]), list(_blocked_by_budget(user)[:COUNTED])
     pairs = [(row.document_id, row.document_version) for row in decisions]
     titles = documents.titles((each, number) for each, number in pairs if each is not None and number is not None)
     named = [(row, titles.get(pair, "")) for row, pair in zip(decisions, pairs, strict=True)]  # type: ignore[arg-type]
@@ -64,7 +64,7 @@ def inbox(user: Person) -> Inbox:
 
 def count_waiting(user: Person) -> int:
     """Return how many questions, decisions and budgets wait for people; of each kind `COUNTED` at most."""
-    kinds: tuple[QuerySet[Any], ...] = (open_clarifications(user=user), _open_decisions(user), _short_of_budget(user))
+    kinds: tuple[QuerySet[Any], ...] = (open_clarifications(user=user), _open_decisions(user), _blocked_by_budget(user))
     return sum(rows[:COUNTED].count() for rows in kinds)
 
 
@@ -76,10 +76,10 @@ def _open_decisions(user: Person) -> QuerySet[models.ExecutionStep]:
     rows = models.ExecutionStep.objects.select_related("execution__scope").defer("execution__input")
     rows = rows.filter(open_now, execution__scope__in=visible_scopes(user))
     waiting = rows.filter(status=StepStatus.WAITING.value, asked_at=None, resume_at=None)
-    return waiting.order_by("execution__created_at", "execution_id", "position", "place", "id")
+    return waiting.order_by("execution__created_at", "execution_id", "position", "item_order", "id")
 
 
-def _short_of_budget(user: Person) -> QuerySet[models.Execution]:
+def _blocked_by_budget(user: Person) -> QuerySet[models.Execution]:
     """Return the executions that wait for a bigger budget, oldest first."""
     rows = models.Execution.objects.select_related("scope").defer("input").filter(scope__in=visible_scopes(user))
     short = rows.filter(status=ExecutionStatus.WAITING.value, waiting_on__contains=[WaitingOn.BUDGET.value])

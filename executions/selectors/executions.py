@@ -158,7 +158,7 @@ def steps(*, user: Person, execution_id: UUID) -> QuerySet[models.ExecutionStep]
     """
     rows = models.ExecutionStep.objects.filter(execution=execution(user=user, execution_id=execution_id))
     rows = rows.select_related("scope", "execution__scope", "execution__workflow_version")
-    return rows.defer("execution__workflow_version__definition").order_by("position", "place", "id")
+    return rows.defer("execution__workflow_version__definition").order_by("position", "item_order", "id")
 
 
 def described_steps(rows: Iterable[models.ExecutionStep]) -> list[StepDetails]:
@@ -181,7 +181,7 @@ def described_steps(rows: Iterable[models.ExecutionStep]) -> list[StepDetails]:
 
 
 def _is_parked(row: models.ExecutionStep) -> bool:
-    return row.resume_at is not None and not row.short_of
+    return row.resume_at is not None and not row.blocked_by_limit
 
 
 def _policies(row: models.Execution) -> dict[str, AcceptancePolicy | None]:
@@ -259,4 +259,4 @@ def progress_event(row: models.ExecutionEvent) -> ProgressEvent:
 
 def newest_heartbeat() -> datetime | None:
     """Return when a worker was last heard of; None when there is none."""
-    return models.Runner.objects.aggregate(newest=Max("heartbeat_at"))["newest"]
+    return models.WorkerHeartbeat.objects.aggregate(newest=Max("heartbeat_at"))["newest"]

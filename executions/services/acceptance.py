@@ -6,10 +6,10 @@ from collections.abc import Collection
 from datetime import datetime
 from uuid import UUID
 
-from django.contrib.auth.models import User
 from django.db import transaction
 
 from access.selectors import Role
+from access.user import User
 from executions.engine.domain.acceptance import AcceptanceAction, AcceptanceDecision
 from executions.engine.domain.errors import FieldError, Invalid
 from executions.engine.domain.execution import Execution, Pin

@@ -7,10 +7,10 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.contrib.auth.models import User
 from django.db import transaction
 
 from access.selectors import Role
+from access.user import User
 from executions.engine.domain.execution import Execution
 from executions.engine.transitions import budgets, core
 from executions.queue.jobs import enqueue_advance

@@ -7,13 +7,13 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-from django.contrib.auth.models import User
 from django.db import transaction
 from rest_framework import exceptions
 
 from access import selectors as access
 from access.errors import Forbidden
 from access.selectors import Role
+from access.user import User
 from executions.engine.domain.errors import EngineError, NotFound
 from executions.engine.domain.execution import Execution
 from executions.engine.domain.states import ExecutionStatus
@@ -50,7 +50,7 @@ def act_on_many(
     outcomes |= {each.id: refusals.get(each.scope.id) or each for each in found.values()}
     wanted = {each: held for each, held in found.items() if outcomes[each] is held and not _is_done(action, held)}
     decide = _decision(user, action, wanted.values())
-    transitions = [Transition(execution_id=each, epoch=None, decide=decide) for each in sorted(wanted)]
+    transitions = [Transition(execution_id=each, fencing_token=None, decide=decide) for each in sorted(wanted)]
     stored = Batch(transitions, now=now, known=found).commit()
     for each, outcome in zip(sorted(wanted), stored, strict=True):
         if not isinstance(outcome, Execution | EngineError):

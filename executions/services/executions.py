@@ -8,13 +8,13 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.contrib.auth.models import User
 from django.db import transaction
 from pydantic import JsonValue
 from uuid_utils.compat import uuid7
 
 from access.selectors import Role
 from access.services import claim_root_scope
+from access.user import User
 from documents import selectors as documents_read
 from executions.engine.domain.copying import replace
 from executions.engine.domain.dry_run import DryRunScript

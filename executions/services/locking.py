@@ -6,11 +6,11 @@ from collections.abc import Collection
 from datetime import datetime
 from uuid import UUID
 
-from django.contrib.auth.models import User
 from rest_framework import exceptions
 
 from access import selectors as access
 from access.selectors import Role
+from access.user import User
 from executions.engine.domain.errors import NotFound, VersionConflict
 from executions.engine.domain.execution import Execution
 from executions.engine.ports import Transition
@@ -45,4 +45,4 @@ def store_decision(execution_id: UUID, decide: Decide, now: datetime) -> Executi
     Raises:
         EngineError: what `decide` raises; nothing is stored then.
     """
-    return journal.apply(Transition(execution_id=execution_id, epoch=None, decide=decide), now=now)
+    return journal.apply(Transition(execution_id=execution_id, fencing_token=None, decide=decide), now=now)

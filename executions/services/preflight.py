@@ -10,9 +10,9 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.contrib.auth.models import User
 
 from access.selectors import named_root_scopes
+from access.user import User
 from common.database.joint_queries import ask_together
 from documents import repository as documents
 from executions.composition import build_ports

@@ -58,13 +58,13 @@ def _beginnings(user: Person, execution_id: UUID, step_id: str) -> Iterator[Prog
 
 def _began(events: Sequence[ProgressEvent], step: Step, attempt: int) -> AttemptStart:
     """Return how an attempt began; what is not in the log any more is as the step has it now."""
-    pins, violations = step.pins, step.violations if step.attempt == attempt else ()
+    input_versions, violations = step.input_versions, step.violations if step.attempt == attempt else ()
     for event in events:
         data: Mapping[str, Any] = event.data
         if data["attempt"] > attempt:
             break
         if event.event_type == EventType.STEP_STARTED:
-            pins, violations = tuple(Pin.model_validate(each) for each in data["inputs"]), ()
+            input_versions, violations = tuple(Pin.model_validate(each) for each in data["inputs"]), ()
         elif data["attempt"] == attempt:
             violations = tuple(FieldError.model_validate(each) for each in data["violations"])
-    return AttemptStart(pins=pins, violations=violations)
+    return AttemptStart(input_versions=input_versions, violations=violations)

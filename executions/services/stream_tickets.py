@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
-from django.contrib.auth.models import User
 from knox.models import AuthToken
 
 from access.services import issue_ticket
 from access.tickets import opening
+from access.user import User
 from executions.selectors import executions
 
 

@@ -25,13 +25,13 @@ PRICES_SECONDS = 30.0  # that a run may not know of a price which somebody has s
 logger = logging.getLogger(__name__)
 
 
-async def advance_execution(*, execution_id: UUID, runner: str) -> None:
+async def advance_execution(*, execution_id: UUID, worker: str) -> None:
     """Carry an execution on until nothing in it can go on. One that has nothing to run costs one look.
 
     One that another worker runs is left to it: that worker sees for itself what has changed. While the database is
     away this waits. Cancelled, it goes on all the same (`running.stop` ends it). One that is gone is left.
     """
-    await run_exclusively(execution_id, lambda: _advance(execution_id, runner))
+    await run_exclusively(execution_id, lambda: _advance(execution_id, worker))
 
 
 async def _know_prices_and_limits() -> None:
@@ -40,20 +40,20 @@ async def _know_prices_and_limits() -> None:
             await retry_while_unavailable(known.refresh, older_than_seconds=PRICES_SECONDS)
 
 
-async def _advance(execution_id: UUID, runner: str) -> None:
+async def _advance(execution_id: UUID, worker: str) -> None:
     """Carry an execution on; again, if the database has lost what this runner had done of it."""
     try:
-        left = await _carry_on(execution_id, runner)
-        while left is not None and left.status is ExecutionStatus.RUNNING and left.runner == runner:
+        left = await _carry_on(execution_id, worker)
+        while left is not None and left.status is ExecutionStatus.RUNNING and left.claimed_by == worker:
             logger.warning("the database has lost a part of %s; it is run again from there", execution_id)
-            left = await _carry_on(execution_id, runner)
+            left = await _carry_on(execution_id, worker)
     except NotFound:
         logger.warning("%s is gone; the database has lost it, or it was removed", execution_id)
 
 
-async def _carry_on(execution_id: UUID, runner: str) -> Execution | None:
+async def _carry_on(execution_id: UUID, worker: str) -> Execution | None:
     """Return the execution as its runner has left it; None when another worker runs it."""
-    running = ExecutionRunner(build_ports(), execution_id=execution_id, runner=runner)
+    running = ExecutionRunner(build_ports(), execution_id=execution_id, worker=worker)
     silent = settings.RUNNER_SILENT_SECONDS
     with register(running, execution_id):
         try:
@@ -62,7 +62,7 @@ async def _carry_on(execution_id: UUID, runner: str) -> Execution | None:
                 return await running.run(take_over=False)
             except AlreadyClaimed:
                 if not await retry_while_unavailable(
-                    recovery.runs_elsewhere, execution_id, runner, silent_seconds=silent
+                    recovery.runs_elsewhere, execution_id, worker, silent_seconds=silent
                 ):
                     return await running.run()
             return None
@@ -75,16 +75,16 @@ async def _carry_on(execution_id: UUID, runner: str) -> Execution | None:
             raise
 
 
-async def execute_next_step(*, execution_id: UUID, runner: str) -> Execution:
+async def execute_next_step(*, execution_id: UUID, worker: str) -> Execution:
     """Run the next step of an execution that can go on, here and now, and hand the execution back.
 
-    `runner` is the name of a worker that beats: the sweep takes over from anybody else at once.
+    `worker` is the name of a worker that beats: the sweep takes over from anybody else at once.
 
     Raises:
         NotFound: there is no such execution.
         Unavailable: the database is away.
     """
-    running = ExecutionRunner(build_ports(), execution_id=execution_id, runner=runner)
+    running = ExecutionRunner(build_ports(), execution_id=execution_id, worker=worker)
     await _know_prices_and_limits()
     with register(running, execution_id):
         return await running.step()

@@ -76,14 +76,14 @@ def resume_budget_blocked(*, now: datetime) -> int:
         Unavailable: the connection was lost; those done so far are.
     """
     released, rooms = 0, dict[UUID, Decimal | None]()
-    for execution_id, scope_id, needs_usd in recovery.short_of_month():
+    for execution_id, scope_id, required_usd in recovery.blocked_by_scope_month():
         if scope_id not in rooms:
             rooms[scope_id] = scope_budgets.room(scope_id, now=now)
         room = rooms[scope_id]
         if room is not None:
-            if needs_usd is None or needs_usd > room:
+            if required_usd is None or required_usd > room:
                 continue
-            rooms[scope_id] = room - needs_usd
+            rooms[scope_id] = room - required_usd
         released += _release(execution_id, now)
     return released
 

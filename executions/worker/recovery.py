@@ -25,7 +25,7 @@ AT_ONCE = 1000  # executions that one sweep enqueues; the next goes on
 _ANY_DUE = """
 SELECT EXISTS (SELECT FROM executions_execution WHERE resume_at <= %s)
   OR EXISTS (SELECT FROM executions_execution WHERE deadline_at <= %s)
-  OR EXISTS (SELECT FROM executions_executionstep WHERE short_of = %s AND status = %s)
+  OR EXISTS (SELECT FROM executions_executionstep WHERE blocked_by_limit = %s AND status = %s)
 """
 
 
@@ -33,7 +33,7 @@ SELECT EXISTS (SELECT FROM executions_execution WHERE resume_at <= %s)
 def sweep(
     *,
     now: datetime,
-    runner: str,
+    worker: str,
     running: Collection[UUID],
     silent_seconds: float,
     idle_seconds: float,
@@ -41,7 +41,7 @@ def sweep(
 ) -> int:
     """Enqueue the executions that could go on and do not; return how many.
 
-    These are the ones whose runner has been silent for `silent_seconds`; the ones that `runner` (who asks) is said to
+    These are the ones whose runner has been silent for `silent_seconds`; the ones that `worker` (who asks) is said to
     run and does not; and the runnable ones that nobody has touched for `idle_seconds`. None is judged by its job:
     jobs get lost. One that has a job all the same is left to it.
 
@@ -57,31 +57,31 @@ def sweep(
         cursor.execute("SELECT pg_postmaster_start_time() > %s", [silent_since])
         if cursor.fetchone()[0] or after_outage:
             silent_since = _NEVER
-    lost = _abandoned(now=now, runner=runner, running=running, silent_since=silent_since, idle_seconds=idle_seconds)
+    lost = _abandoned(now=now, worker=worker, running=running, silent_since=silent_since, idle_seconds=idle_seconds)
     for execution_id in lost:
         enqueue_advance(execution_id)
-    models.Runner.objects.filter(heartbeat_at__lt=silent_since).exclude(
-        name__in=models.Execution.objects.filter(runner__isnull=False).values("runner")
+    models.WorkerHeartbeat.objects.filter(heartbeat_at__lt=silent_since).exclude(
+        name__in=models.Execution.objects.filter(claimed_by__isnull=False).values("claimed_by")
     ).delete()
     drafts.remove_left_over()
     return len(lost)
 
 
 def _abandoned(
-    *, now: datetime, runner: str, running: Collection[UUID], silent_since: datetime, idle_seconds: float
+    *, now: datetime, worker: str, running: Collection[UUID], silent_since: datetime, idle_seconds: float
 ) -> list[UUID]:
-    alive = models.Runner.objects.filter(heartbeat_at__gte=silent_since).values("name")
+    alive = models.WorkerHeartbeat.objects.filter(heartbeat_at__gte=silent_since).values("name")
     untouched = Q(updated_at__lt=now - timedelta(seconds=idle_seconds))
     runnable = Q(status__in=[ExecutionStatus.PENDING.value, ExecutionStatus.RUNNING.value])
-    dead = Q(runner__isnull=False) & ~Q(runner__in=alive)
-    dropped = Q(runner=runner) & ~Q(id__in=list(running)) & untouched
-    orphaned = Q(runner__isnull=True) & untouched
+    dead = Q(claimed_by__isnull=False) & ~Q(claimed_by__in=alive)
+    dropped = Q(claimed_by=worker) & ~Q(id__in=list(running)) & untouched
+    orphaned = Q(claimed_by__isnull=True) & untouched
     rows = models.Execution.objects.filter(runnable & (dead | dropped | orphaned) & ~has_open_job("id"))
     return list(rows.order_by("updated_at", "id").values_list("id", flat=True)[:AT_ONCE])
 
 
 def is_any_due(*, now: datetime) -> bool:
-    """Return whether `due`, `short_of_month` or `overdue` would find any: one question in place of three."""
+    """Return whether `due`, `blocked_by_scope_month` or `overdue` would find any: one question in place of three."""
     with connection.cursor() as cursor:
         cursor.execute(_ANY_DUE, [now, now, Limit.SCOPE_MONTH.value, StepStatus.WAITING.value])
         return bool(cursor.fetchone()[0])
@@ -93,10 +93,12 @@ def due(*, now: datetime) -> list[UUID]:
     return list(rows.values_list("id", flat=True)[:AT_ONCE])
 
 
-def short_of_month() -> list[tuple[UUID, UUID, Decimal | None]]:
+def blocked_by_scope_month() -> list[tuple[UUID, UUID, Decimal | None]]:
     """Return the executions that wait for their scope's month: id, scope, what they may spend next; oldest first."""
-    steps = models.ExecutionStep.objects.filter(short_of=Limit.SCOPE_MONTH.value, status=StepStatus.WAITING.value)
-    rows = steps.values("execution_id", "execution__scope_id").annotate(needs=Min("needs_usd"))
+    steps = models.ExecutionStep.objects.filter(
+        blocked_by_limit=Limit.SCOPE_MONTH.value, status=StepStatus.WAITING.value
+    )
+    rows = steps.values("execution_id", "execution__scope_id").annotate(needs=Min("required_usd"))
     found = rows.order_by("execution_id").values_list("execution_id", "execution__scope_id", "needs")
     return list(found[:AT_ONCE])
 
@@ -109,21 +111,21 @@ def overdue(*, now: datetime) -> list[UUID]:
 
 def beat(*, name: str, now: datetime) -> None:
     """Say that a worker is alive; one that was taken for dead announces itself again."""
-    if not models.Runner.objects.filter(name=name).update(heartbeat_at=now):
+    if not models.WorkerHeartbeat.objects.filter(name=name).update(heartbeat_at=now):
         with suppress(IntegrityError), transaction.atomic():  # it was announced, and the answer was lost
-            models.Runner.objects.create(name=name, started_at=now, heartbeat_at=now)
+            models.WorkerHeartbeat.objects.create(name=name, started_at=now, heartbeat_at=now)
 
 
 def unregister(*, name: str) -> None:
     """Say that a worker stops."""
-    models.Runner.objects.filter(name=name).delete()
+    models.WorkerHeartbeat.objects.filter(name=name).delete()
 
 
-def runs_elsewhere(execution_id: UUID, runner: str, *, silent_seconds: float) -> bool:
+def runs_elsewhere(execution_id: UUID, worker: str, *, silent_seconds: float) -> bool:
     """Return whether another worker, that is not silent, runs the execution."""
-    alive = models.Runner.objects.filter(heartbeat_at__gte=database_now() - timedelta(seconds=silent_seconds))
-    rows = models.Execution.objects.filter(id=execution_id, runner__in=alive.values("name"))
-    return rows.exclude(runner=runner).exists()
+    alive = models.WorkerHeartbeat.objects.filter(heartbeat_at__gte=database_now() - timedelta(seconds=silent_seconds))
+    rows = models.Execution.objects.filter(id=execution_id, claimed_by__in=alive.values("name"))
+    return rows.exclude(claimed_by=worker).exists()
 
 
 def versions(execution_ids: Collection[UUID]) -> dict[UUID, int]:

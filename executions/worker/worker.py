@@ -137,7 +137,7 @@ class Worker:
         found = await in_thread(
             recovery.sweep,
             now=database_now(),
-            runner=self.name,
+            worker=self.name,
             running=set(ACTIVE.values()),
             silent_seconds=settings.RUNNER_SILENT_SECONDS,
             idle_seconds=settings.SWEEP_SECONDS,

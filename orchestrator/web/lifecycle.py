@@ -26,6 +26,7 @@ from common.database.errors import is_passing
 from common.database.parameters import connection_parameters, direct_parameters
 from common.database.server import look_async
 from executions.db_threads import backoff_delays
+from orchestrator.legacy_database import IS_LEGACY, LegacyDatabase
 from orchestrator.web.process_tree import end_with_parent
 
 logger = logging.getLogger(__name__)
@@ -77,6 +78,7 @@ def prepare_embedded_database() -> None:
     A server that is lost meanwhile comes back by its watchdog, and is waited for.
 
     Raises:
+        LegacyDatabase: a development version made it.
         psycopg.Error, django.db.Error: it has not come back within `AWAY_SECONDS`.
     """
     if settings.DATABASE_URL:
@@ -97,6 +99,9 @@ async def wait_for_database() -> None:
     """Return once a database of one's own answers; until then, say what is waited for, and why it does not answer.
 
     Which faults end by themselves cannot be told from what libpq says, so that a wrong password is waited for as well.
+
+    Raises:
+        LegacyDatabase: a development version made it.
     """
     said, said_at, pause = "", -math.inf, FIRST_PAUSE_SECONDS
     while settings.DATABASE_URL:
@@ -104,6 +109,8 @@ async def wait_for_database() -> None:
             for parameters in (connection_parameters(), direct_parameters()):
                 async with await AsyncConnection.connect(**parameters, autocommit=True) as connection:
                     await look_async(connection)  # what begins now goes by the database's clock from the start
+                    if await (await connection.execute(IS_LEGACY)).fetchone() == (True,):
+                        raise LegacyDatabase
             return
         except psycopg.OperationalError as error:
             if str(error) != said or time.monotonic() - said_at > REMIND_SECONDS:

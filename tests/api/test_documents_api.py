@@ -8,11 +8,11 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from django.contrib.auth.models import User
 from rest_framework.test import APIClient
 from uuid_utils.compat import uuid7
 
 from access.models import ScopeRole
+from access.user import User
 from documents.models import DocumentVersion
 from tests.factories.documents import NOW, SCHEMA, scope_of, store
 

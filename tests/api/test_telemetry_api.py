@@ -9,10 +9,10 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import User
 from rest_framework.test import APIClient
 
 from access.models import ScopeRole
+from access.user import User
 from tests.factories.calls import NOON, TOKENS, announce, answered, call, scope_of
 
 pytestmark = pytest.mark.django_db

@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import User
 from rest_framework.test import APIClient
 
+from access.user import User
 from tests.factories.workflows import SCHEMA, definition, step
 from workflows import repository
 

@@ -8,10 +8,10 @@ from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
-from django.contrib.auth.models import User
 from django.utils import timezone
 
 from access.services import claim_root_scope, ensure_user
+from access.user import User
 from executions import models
 from executions.composition import DatabaseClock, PostgresLedger, PublishedDefinitions
 from executions.db_threads import in_thread
@@ -101,7 +101,9 @@ class PostgresWorld(World):
 
     async def decide(self, decide: Callable[[Execution, core.Context], core.Change]) -> Execution:
         """Do what a person does."""
-        return await self.ports.journal.commit(Transition(execution_id=self.execution_id, epoch=None, decide=decide))
+        return await self.ports.journal.commit(
+            Transition(execution_id=self.execution_id, fencing_token=None, decide=decide)
+        )
 
     def check(self) -> None:
         """Nothing to look at without a query; `log` and the documents' constraint tell."""
@@ -138,12 +140,12 @@ def without_ids(execution: Execution) -> dict[str, Any]:
     return {
         "status": execution.status,
         "version": execution.version,
-        "epoch": execution.runner_epoch,
+        "fencing_token": execution.fencing_token,
         "last_sequence": execution.last_sequence,
         "steps": {
             step.step_id: (
                 *(step.status, step.version, step.attempt, step.document_version, step.violations),
-                *(step.scope.type, step.scope.key, step.label, step.place, step.may_fail, step.depends_on),
+                *(step.scope.type, step.scope.key, step.label, step.item_order, step.optional, step.depends_on),
             )
             for step in execution.steps.values()
         },

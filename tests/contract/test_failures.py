@@ -140,7 +140,7 @@ async def remediation_taken_up(world: AnyWorld) -> None:
 async def overtaken_by_the_head(world: AnyWorld) -> None:
     """Somebody else's version came first; the reply is used all the same, and bought once."""
     journal = Refusing(world.ports.journal, VersionConflict("The document", expected=0))
-    await ExecutionRunner(replace(world.ports, journal=journal), execution_id=world.execution_id, runner="a").run()
+    await ExecutionRunner(replace(world.ports, journal=journal), execution_id=world.execution_id, worker="a").run()
     assert [request.step_id for request in world.asked] == ["one", "two"]
 
 
@@ -148,7 +148,7 @@ async def away(world: AnyWorld) -> None:
     """The database is away as the document would be stored; the reply is used later."""
     journal = Refusing(world.ports.journal, DatabaseUnavailable("The database is away."))
     with pytest.raises(DatabaseUnavailable):
-        await ExecutionRunner(replace(world.ports, journal=journal), execution_id=world.execution_id, runner="a").run()
+        await ExecutionRunner(replace(world.ports, journal=journal), execution_id=world.execution_id, worker="a").run()
     await world.runner("b").run()
     assert [request.step_id for request in world.asked] == ["one", "two"]
 
@@ -173,7 +173,7 @@ async def parked(world: AnyWorld) -> None:
     world.ports = replace(world.ports, park_after_seconds=0.05)
     for name in "ab":
         waiting = await world.runner(name).run()
-        assert (waiting.status, waiting.runner) == (ExecutionStatus.WAITING, None)
+        assert (waiting.status, waiting.claimed_by) == (ExecutionStatus.WAITING, None)
         assert waiting.resume_at is not None
         assert waiting == await world.now()
         await world.ports.clock.sleep(0.2)
@@ -187,7 +187,7 @@ async def outlived(world: AnyWorld) -> None:
     world.ports = replace(world.ports, park_after_seconds=0.5)
     for name in "abc":
         waiting = await world.runner(name).run()
-        assert (waiting.status, waiting.runner) == (ExecutionStatus.WAITING, None)
+        assert (waiting.status, waiting.claimed_by) == (ExecutionStatus.WAITING, None)
         assert waiting.resume_at is not None
         left = (waiting.resume_at - world.ports.clock.now()).total_seconds()
         await world.ports.clock.sleep(max(left, 0) + 0.01)
@@ -322,7 +322,7 @@ async def test_an_overtaken_runner_may_not_settle_a_call_with_its_transition(
     [pending] = await world.ports.ledger.calls(world.execution_id, "one")
     late = Transition(
         execution_id=world.execution_id,
-        epoch=0,
+        fencing_token=0,
         decide=lambda execution, _: pytest.fail(f"{execution.id} was decided upon"),
         calls=(replace(pending, status=CallStatus.UNKNOWN),),
     )

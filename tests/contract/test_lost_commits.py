@@ -30,7 +30,7 @@ async def test_what_was_lost_is_made_again_and_a_reply_under_way_is_used(world_o
     await world.go_back()
     second.opened.set()
     left = await running
-    assert (left.status, left.runner) == (ExecutionStatus.RUNNING, "a")  # it stopped, and failed nothing
+    assert (left.status, left.claimed_by) == (ExecutionStatus.RUNNING, "a")  # it stopped, and failed nothing
     ended = await world.run("a")
     assert ended.status is ExecutionStatus.COMPLETED
     assert [request.step_id for request in world.asked] == ["one", "two", "one"]
@@ -70,11 +70,11 @@ async def test_two_runners_that_have_claimed_the_same_do_not_write_for_each_othe
     await world.keep()
     first = asyncio.create_task(world.runner("a").run())
     await lost.under_way()
-    await world.go_back()  # to before the claim: the next one gets the same epoch
+    await world.go_back()  # to before the claim: the next one gets the same fencing token
     second = asyncio.create_task(world.runner("b").run())
     await other.under_way()
     lost.opened.set()
-    assert (await first).runner == "b"  # it has stopped
+    assert (await first).claimed_by == "b"  # it has stopped
     assert (await world.now()).steps["one"].status is StepStatus.RUNNING
     other.opened.set()
     ended = await second

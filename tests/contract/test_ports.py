@@ -85,7 +85,9 @@ async def test_what_is_not_there_is_not_found(world_of: WorldOf) -> None:
         await world.ports.definitions.get("no-such", 1)
     with pytest.raises(NotFound):
         await world.ports.journal.commit(
-            Transition(execution_id=Nobody, epoch=None, decide=lambda execution, _: core.Change(execution=execution))
+            Transition(
+                execution_id=Nobody, fencing_token=None, decide=lambda execution, _: core.Change(execution=execution)
+            )
         )
 
 
@@ -126,7 +128,7 @@ async def test_a_refused_transition_leaves_nothing_behind(world_of: WorldOf) -> 
         await world.ports.journal.commit(
             Transition(
                 execution_id=world.execution_id,
-                epoch=None,
+                fencing_token=None,
                 decide=refuse,
                 calls=(call,),
                 document=_document(before.scope.id, 0),
@@ -142,22 +144,22 @@ async def test_a_runner_that_was_overtaken_is_refused(world_of: WorldOf) -> None
     world = await _started(world_of)
 
     def claimed_by(name: str) -> Callable[[Execution, core.Context], core.Change]:
-        return lambda execution, context: claims.claim(execution, runner=name, max_recoveries=5, context=context)
+        return lambda execution, context: claims.claim(execution, worker=name, max_recoveries=5, context=context)
 
     first = await world.decide(claimed_by("a"))
     await world.decide(claimed_by("b"))
-    pins: tuple[Pin, ...] = ()
+    input_versions: tuple[Pin, ...] = ()
     with pytest.raises(StaleFencingToken):
         await world.ports.journal.commit(
             Transition(
                 execution_id=world.execution_id,
-                epoch=first.runner_epoch,
+                fencing_token=first.fencing_token,
                 decide=lambda execution, context: core.start_step(
-                    execution, "one", model="m", pins=pins, context=context
+                    execution, "one", model="m", input_versions=input_versions, context=context
                 ),
             )
         )
-    assert (await world.now()).runner == "b"
+    assert (await world.now()).claimed_by == "b"
 
 
 @pytest.mark.parametrize("final", [CallStatus.COMMITTED, CallStatus.FAILED])

@@ -24,10 +24,10 @@ def main() -> None:
     startup.prepare()
     django.setup()
     from django.contrib.auth.hashers import make_password
-    from django.contrib.auth.models import User
     from django.test import Client
 
     from access import services
+    from access.user import User
     from tests.e2e.processes import PASSWORD
 
     def session_of(client: Client, user: User) -> str:

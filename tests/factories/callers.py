@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from django.contrib.auth.models import User
 from django.test import Client
 
 from access.services import ensure_user, issue_token
+from access.user import User
 from tests.support import openapi_answers
 
 

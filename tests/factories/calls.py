@@ -7,11 +7,11 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from django.contrib.auth.models import User
 from uuid_utils.compat import uuid7
 
 from access.models import Scope
 from access.services import claim_root_scope
+from access.user import User
 from common.database import bulk
 from telemetry import ledger
 from telemetry.ledger import CallRecord

@@ -6,11 +6,11 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from django.contrib.auth.models import User
 from uuid_utils.compat import uuid7
 
 from access.models import Scope
 from access.services import claim_root_scope
+from access.user import User
 from documents import repository
 from documents.repository import StoredDocument
 

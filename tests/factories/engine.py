@@ -139,7 +139,7 @@ class World:
 
     def runner(self, name: str = "a") -> ExecutionRunner:
         """Return a runner of the execution."""
-        return ExecutionRunner(self.ports, execution_id=self.execution_id, runner=name)
+        return ExecutionRunner(self.ports, execution_id=self.execution_id, worker=name)
 
     async def run(self, name: str = "a") -> Execution:
         """Run it until nothing goes on, and check what must hold at any time."""
@@ -149,7 +149,7 @@ class World:
 
     async def decide(self, decide: Callable[[Execution, core.Context], core.Change]) -> Execution:
         """Do what a person does."""
-        return await self.journal.commit(Transition(execution_id=self.execution_id, epoch=None, decide=decide))
+        return await self.journal.commit(Transition(execution_id=self.execution_id, fencing_token=None, decide=decide))
 
     async def review(
         self, verdict: AcceptanceAction, *, version: int = 1, comment: str = "", step_id: str = "one"

@@ -10,12 +10,12 @@ from typing import Any, cast
 from uuid import UUID
 
 import psycopg
-from django.contrib.auth.models import User
 from django.db import connection, connections
 from django.utils import timezone
 from psycopg.sql import SQL, Identifier
 from uuid_utils.compat import uuid7
 
+from access.user import User
 from common.database.parameters import connection_parameters
 from executions.engine.domain.calls import Call, CallKey
 from executions.engine.domain.clarification import QuestionDraft
@@ -44,17 +44,17 @@ def start(user: User, definition: WorkflowDefinition = LINE, *, scope: str = "p"
     )
 
 
-def decide(execution_id: UUID, how: Decide, *, epoch: int | None = None, **parts: Any) -> Execution:
-    """Store a decision, as a person or as the runner of an epoch."""
-    transition = Transition(execution_id=execution_id, epoch=epoch, decide=how, **parts)
+def decide(execution_id: UUID, how: Decide, *, fencing_token: int | None = None, **parts: Any) -> Execution:
+    """Store a decision, as a person or as the runner with a fencing token."""
+    transition = Transition(execution_id=execution_id, fencing_token=fencing_token, decide=how, **parts)
     return journal.apply(transition, now=timezone.now())
 
 
-def claim(execution_id: UUID, runner: str = "a") -> Execution:
+def claim(execution_id: UUID, worker: str = "a") -> Execution:
     """Let a runner take the execution."""
     return decide(
         execution_id,
-        lambda execution, context: claims.claim(execution, runner=runner, max_recoveries=5, context=context),
+        lambda execution, context: claims.claim(execution, worker=worker, max_recoveries=5, context=context),
     )
 
 
@@ -62,8 +62,8 @@ def begin(execution: Execution, step_id: str = "one") -> Execution:
     """Begin a step, its call under way."""
     return decide(
         execution.id,
-        lambda now, context: core.start_step(now, step_id, model="m", pins=(), context=context),
-        epoch=execution.runner_epoch,
+        lambda now, context: core.start_step(now, step_id, model="m", input_versions=(), context=context),
+        fencing_token=execution.fencing_token,
         calls=(call(execution.id, step_id),),
     )
 

@@ -7,11 +7,11 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from django.contrib.auth.models import User
 from django.utils import timezone
 from pydantic import JsonValue
 from uuid_utils.compat import uuid7
 
+from access.user import User
 from executions.engine.domain.calls import Call, CallKey, ModelReply, Usage
 from executions.engine.domain.clarification import AnswerType, Choice, QuestionDraft
 from executions.engine.domain.errors import FieldError
@@ -91,17 +91,17 @@ def start(user: User, key: str = "alpha", **options: Any) -> Execution:
 
 def move(execution: Execution, decide: Decide, **parts: Any) -> Execution:
     """Make one move as the runner that claimed the execution last."""
-    transition = Transition(execution_id=execution.id, epoch=execution.runner_epoch, decide=decide, **parts)
+    transition = Transition(execution_id=execution.id, fencing_token=execution.fencing_token, decide=decide, **parts)
     return journal.apply(transition, now=timezone.now())
 
 
 def claim(execution: Execution) -> Execution:
     """Let a runner take it."""
-    return journal.apply(Transition(execution_id=execution.id, epoch=None, decide=_claim), now=timezone.now())
+    return journal.apply(Transition(execution_id=execution.id, fencing_token=None, decide=_claim), now=timezone.now())
 
 
 def _claim(execution: Execution, context: core.Context) -> core.Change:
-    return claims.claim(execution, runner="tests", max_recoveries=5, context=context)
+    return claims.claim(execution, worker="tests", max_recoveries=5, context=context)
 
 
 def begin(execution: Execution, step_id: str = "research", *, attempt: int = 1) -> tuple[Execution, Call]:
@@ -115,7 +115,7 @@ def begin(execution: Execution, step_id: str = "research", *, attempt: int = 1) 
     )
     begun = move(
         execution,
-        lambda now, context: core.start_step(now, step_id, model="scripted:writer", pins=(), context=context),
+        lambda now, context: core.start_step(now, step_id, model="scripted:writer", input_versions=(), context=context),
         calls=(call,),
     )
     return begun, call

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from uuid import UUID
 
-from django.contrib.auth.models import User
 from django.utils import timezone
 from uuid_utils.compat import uuid7
 
 from access.services import claim_root_scope, ensure_user, issue_token
+from access.user import User
 from executions.db_threads import in_thread
 from executions.engine.domain.events import ClarificationNeeded, Complete, Event, ExecutionStarted, StepSkipped
 from executions.engine.domain.execution import Execution, ScopeRef
@@ -95,4 +95,4 @@ def append(execution_id: UUID, *events: Event) -> None:
         changed = replace(execution, status=ExecutionStatus.COMPLETED) if ended else execution
         return Change(execution=changed, events=events)
 
-    journal.apply(Transition(execution_id=execution_id, epoch=None, decide=decide), now=timezone.now())
+    journal.apply(Transition(execution_id=execution_id, fencing_token=None, decide=decide), now=timezone.now())

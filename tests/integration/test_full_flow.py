@@ -80,7 +80,7 @@ def script(*lines: Line) -> Callable[[ModelRequest], Awaitable[ModelReply]]:
 async def run(execution_id: str, models: ScriptedModelClient | None = None) -> Execution:
     """Do what a worker does with the execution: carry it on until nothing in it can go on."""
     plugged = build_ports() if models is None else replace(build_ports(), models=models)
-    return await ExecutionRunner(plugged, execution_id=UUID(execution_id), runner="tests").run()
+    return await ExecutionRunner(plugged, execution_id=UUID(execution_id), worker="tests").run()
 
 
 async def caller(name: str) -> Caller:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from django.contrib.auth.models import Group, Permission, User
+from django.contrib.auth.models import Group, Permission
 from django.contrib.contenttypes.models import ContentType
 from django.test import TransactionTestCase
 
+from access.user import User
 from executions.models import Execution
 from tests.support.database_reset import empty_tables, filled_tables
 
@@ -19,7 +20,7 @@ def test_rows_go_and_what_the_migrations_wrote_stays() -> None:
     user = User.objects.create(username="ada")
     user.groups.add(Group.objects.create(name="readers"))
     user.user_permissions.add(Permission.objects.earliest("pk"))
-    assert {"auth_user", "auth_group", "auth_user_groups", "auth_user_user_permissions"} <= set(filled_tables())
+    assert {"access_user", "auth_group", "access_user_groups", "access_user_user_permissions"} <= set(filled_tables())
     empty_tables(TransactionTestCase())
     assert filled_tables() == []
     assert (Permission.objects.count(), ContentType.objects.count()) == (permissions, types)

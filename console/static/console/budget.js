@@ -27,7 +27,7 @@ export const budgetName = ({ execution_id: id, budget }) =>
   `budget/${id}/${JSON.stringify(limitsOf(budget).map((name) => [name, budget[name]]))}`;
 
 export function budgetForm(execution, steps, raised) {
-  const short = [...new Set(steps.map((step) => step.short_of).filter(Boolean))];
+  const short = [...new Set(steps.map((step) => step.blocked_by_limit).filter(Boolean))];
   const named = limitsOf(execution.budget);
   const fault = make("p", { class: "error", role: "alert", hidden: true });
   const button = make("button", { type: "submit", class: "primary" }, "Raise the budget");

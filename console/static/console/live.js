@@ -50,7 +50,7 @@ function stepCard(step) {
     step.document ? make("p", {}, make("a", { id: `to-document-${step.document.id}`, href: `#document-${step.document.id}` }, `${words(step.produces)} v${step.document.version}`)) : null,
     step.status === "waiting" && step.resume_at ? make("p", {}, `goes on at ${moment(step.resume_at, "medium")}`) : null,
     step.status === "waiting" && step.parked_because ? make("p", { class: "hint" }, step.parked_because) : null,
-    step.short_of ? make("p", {}, `waits for a bigger budget: ${words(step.short_of)}`) : null,
+    step.blocked_by_limit ? make("p", {}, `waits for a bigger budget: ${words(step.blocked_by_limit)}`) : null,
     step.error ? make("p", { class: "fault" }, step.error.message) : null,
     violationsOf(step),
     draftOf(step));

@@ -129,8 +129,10 @@ class StaleFencingToken(EngineError):
 
     code = "superseded"
 
-    def __init__(self, execution_id: UUID, *, epoch: int | None) -> None:
-        super().__init__("Another runner has taken this execution over.", execution_id=str(execution_id), epoch=epoch)
+    def __init__(self, execution_id: UUID, *, fencing_token: int | None) -> None:
+        super().__init__(
+            "Another runner has taken this execution over.", execution_id=str(execution_id), fencing_token=fencing_token
+        )
 
 
 class AlreadyClaimed(EngineError):

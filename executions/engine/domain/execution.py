@@ -60,13 +60,13 @@ class Step:
     produces: str
     depends_on: tuple[str, ...] = ()
     label: str = ""  # of its item, for people
-    place: int = 0  # of its item among the others, for order; 0 for a step that runs once
-    may_fail: bool = False  # the execution goes on without it
+    item_order: int = 0  # of its item among the others, for order; 0 for a step that runs once
+    optional: bool = False  # the execution goes on without it
     status: StepStatus = StepStatus.PENDING
     version: int = 1
     attempt: int = 0  # prompts begun; 0 before the first
     invalid_outputs: int = 0  # since the start or the last answers
-    pins: tuple[Pin, ...] = ()
+    input_versions: tuple[Pin, ...] = ()
     rounds: tuple[ClarificationRound, ...] = ()
     decisions: tuple[AcceptanceDecision, ...] = ()  # about versions of its document, oldest first
     violations: tuple[FieldError, ...] = ()  # of the last output, when it was invalid
@@ -74,8 +74,8 @@ class Step:
     document_version: int | None = None
     failure: Failure | None = None
     resume_at: datetime | None = None  # its attempt goes on then; kept until it has gone on
-    short_of: Limit | None = None  # what its next call might pass; set while it waits for a budget
-    needs_usd: Decimal | None = None  # at most, for that call; None: its price is not known
+    blocked_by_limit: Limit | None = None  # what its next call might pass; set while it waits for a budget
+    required_usd: Decimal | None = None  # at most, for that call; None: its price is not known
     started_at: datetime | None = None
     finished_at: datetime | None = None
 
@@ -92,14 +92,14 @@ class Step:
     @property
     def is_fatal(self) -> bool:
         """Whether the execution fails with it."""
-        return self.status is StepStatus.FAILED and not self.may_fail
+        return self.status is StepStatus.FAILED and not self.optional
 
     @property
     def waits_for(self) -> WaitingOn | None:
         """What a waiting step waits for; None for one that does not wait."""
         if self.status is not StepStatus.WAITING:
             return None
-        if self.short_of is not None:
+        if self.blocked_by_limit is not None:
             return WaitingOn.BUDGET
         if self.resume_at is not None:
             return WaitingOn.RATE_LIMIT
@@ -160,8 +160,8 @@ class Execution:
     updated_at: datetime
     status: ExecutionStatus = ExecutionStatus.PENDING
     version: int = 1
-    runner: str | None = None  # name of the worker that runs it now
-    runner_epoch: int = 0  # rises with every claim; the fence of every runner's write
+    claimed_by: str | None = None  # name of the worker that runs it now
+    fencing_token: int = 0  # rises with every claim; the fence of every runner's write
     recoveries: int = 0  # claims from a runner that was lost, since a step moved
     last_sequence: int = 0  # number of its newest event
     waiting_on: tuple[WaitingOn, ...] = ()
@@ -175,7 +175,7 @@ class Execution:
     deadline_at: datetime | None = None  # the least at which open questions expire, and something happens
     budget: Budget | None = None
     script: DryRunScript | None = None  # of a dry run; None: it is a real one
-    warned: tuple[Limit, ...] = ()  # of which people were told that they are near
+    warned_limits: tuple[Limit, ...] = ()  # of which people were told that they are near
     ran_seconds: float = 0.0  # before `running_since`
     running_since: datetime | None = None  # None while it does not run
 
@@ -188,7 +188,7 @@ class Execution:
     def is_failing(self) -> bool:
         """Whether one of its steps has failed and it fails with that: as soon as the others are done."""
         failed = StepStatus.FAILED
-        return any(not step.may_fail for step in self.steps.values() if step.status is failed)
+        return any(not step.optional for step in self.steps.values() if step.status is failed)
 
     @property
     def done_steps(self) -> int:
@@ -243,7 +243,7 @@ def transition(execution: Execution, to: ExecutionStatus, *, now: datetime) -> E
         updated_at=now,
         started_at=started,
         finished_at=now if to in ENDED else None,
-        runner=execution.runner if runs else None,
+        claimed_by=execution.claimed_by if runs else None,
         waiting_on=execution.waiting_on if to is ExecutionStatus.WAITING else (),
     )
 
@@ -285,8 +285,8 @@ def moved(execution: Execution, step: Step, to: StepStatus, *, now: datetime) ->
         started_at=started,
         finished_at=now if over else None,
         resume_at=step.resume_at if to is StepStatus.PENDING else None,
-        short_of=None,
-        needs_usd=None,
+        blocked_by_limit=None,
+        required_usd=None,
     )
 
 

@@ -68,7 +68,7 @@ def _provenance(execution: Execution, step: Step, call: Call) -> dict[str, JsonV
         "role": step.role,
         "model": f"{call.reply.provider}:{call.reply.model}",
         "attempt": call.key.attempt,
-        "inputs": [pin.model_dump(mode="json") for pin in step.pins],
+        "inputs": [pin.model_dump(mode="json") for pin in step.input_versions],
         "answers": _answers(step),
         **({"decisions": [each.model_dump(mode="json") for each in step.decisions]} if step.decisions else {}),
         "rehearsal": call.reply.provider == "rehearsal",

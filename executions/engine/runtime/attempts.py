@@ -141,7 +141,7 @@ class Attempts:
     async def present(self, execution: Execution, known: Sequence[Call]) -> Attempt:
         """Return the present attempt again, with the next try of its call; `known` are the step's calls so far."""
         step = execution.steps[self.step_id]
-        inputs = tuple([await self._papers.pinned(pin) for pin in step.pins])
+        inputs = tuple([await self._papers.pinned(pin) for pin in step.input_versions])
         rejected = await self._rejected(step, known)
         makers = [call for call in known if call.key.kind is not CallKind.REVIEW]
         kind = CallKind.CLARIFY if step.was_answered else CallKind.GENERATE

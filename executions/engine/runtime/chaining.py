@@ -33,8 +33,12 @@ class PreparedStep:
         call = self.attempt.call
         if placed is None or not can_start(execution, self.step_id) or context.bought(call.key) is not None:
             return None
-        pins = tuple(pin_of(placed if each.type == placed.type else each) for each in self.attempt.plan.inputs)
-        started = core.start_step(execution, self.step_id, model=call.model, pins=pins, context=context)
+        input_versions = tuple(
+            pin_of(placed if each.type == placed.type else each) for each in self.attempt.plan.inputs
+        )
+        started = core.start_step(
+            execution, self.step_id, model=call.model, input_versions=input_versions, context=context
+        )
         started = replace(started, calls=(call,))
         return budgets.hold_if_over_budget(started, self.step_id, call, context=context, also=also)
 
@@ -75,5 +79,5 @@ def start_all(change: core.Change, pulled: list[PreparedStep], context: core.Con
         started = each.start(change.execution, context, also=change.calls)
         if started is not None:
             events, calls = (*change.events, *started.events), (*change.calls, *started.calls)
-            change = replace(started, events=events, calls=calls, held=False)
+            change = replace(started, events=events, calls=calls, budget_blocked=False)
     return change

@@ -20,7 +20,7 @@ from executions.engine.transitions.reviews import Candidate, review_of
 class AttemptStart:
     """How an attempt began, as the log tells."""
 
-    pins: tuple[Pin, ...]
+    input_versions: tuple[Pin, ...]
     violations: tuple[FieldError, ...] = ()
 
 
@@ -61,7 +61,7 @@ def _step_then(step: Step, call: Call, began: AttemptStart) -> Step:
     return replace(
         step,
         attempt=call.key.attempt,
-        pins=began.pins,
+        input_versions=began.input_versions,
         violations=began.violations,
         rounds=tuple(each for each in step.rounds if each.answered_at and each.answered_at <= call.started_at),
         decisions=tuple(each for each in step.decisions if each.decided_at <= call.started_at),

@@ -37,10 +37,10 @@ MOST_REFUSALS = 3  # of what a step is to store
 class ExecutionRunner:
     """Runs one execution for one worker. Claiming it fences off every earlier runner."""
 
-    def __init__(self, ports: Ports, *, execution_id: UUID, runner: str) -> None:
+    def __init__(self, ports: Ports, *, execution_id: UUID, worker: str) -> None:
         self._ports = ports
         self._id = execution_id
-        self._runner = runner
+        self._worker = worker
         self._execution: Execution | None = None
         self._definition: WorkflowDefinition | None = None
         self._papers = DocumentCache(ports.repositories.documents)
@@ -96,7 +96,8 @@ class ExecutionRunner:
         stored = await self._ports.repositories.executions.get(self._id)
         if self._execution is None:
             return
-        self._fenced = stored.runner_epoch > self._execution.runner_epoch or stored.runner not in {None, self._runner}
+        is_claimed_by_another = stored.claimed_by not in {None, self._worker}
+        self._fenced = is_claimed_by_another or stored.fencing_token > self._execution.fencing_token
         self._see(stored)
         if stored.ended or self._fenced:
             for task in self._tasks.values():
@@ -121,10 +122,10 @@ class ExecutionRunner:
 
     async def _claim(self, take_over: bool) -> None:
         def claim(execution: Execution, context: core.Context) -> core.Change:
-            who, most = self._runner, self._ports.max_recoveries
-            return claims.claim(execution, runner=who, max_recoveries=most, take_over=take_over, context=context)
+            who, most = self._worker, self._ports.max_recoveries
+            return claims.claim(execution, worker=who, max_recoveries=most, take_over=take_over, context=context)
 
-        transition = Transition(execution_id=self._id, epoch=None, decide=claim)
+        transition = Transition(execution_id=self._id, fencing_token=None, decide=claim)
         self._execution = await self._ports.journal.commit(transition)
         execution = self._execution
         definition = await self._ports.definitions.get(execution.workflow_id, execution.workflow_version)
@@ -145,7 +146,7 @@ class ExecutionRunner:
             for step_id in [step_id for step_id, task in self._tasks.items() if task.done()]:
                 await self._finish(step_id, self._tasks.pop(step_id))
             if self._fenced:
-                raise StaleFencingToken(self._id, epoch=self._now.runner_epoch)
+                raise StaleFencingToken(self._id, fencing_token=self._now.fencing_token)
             if whole:
                 self._start_tasks()
 
@@ -282,7 +283,7 @@ class ExecutionRunner:
             return  # somebody else has it, or has ended it, or the sweep will find it
 
     async def _commit(self, decide: Decide, calls: tuple[Call, ...] = ()) -> None:
-        self._see(await self._ports.journal.commit(by_runner(self._runner, self._now, decide, calls=calls)))
+        self._see(await self._ports.journal.commit(by_runner(self._worker, self._now, decide, calls=calls)))
 
     @property
     def _now(self) -> Execution:
@@ -293,5 +294,5 @@ class ExecutionRunner:
     def _see(self, execution: Execution) -> None:
         """Go by the newest version seen; answers of parallel steps may arrive out of order."""
         mine = self._now
-        if execution.version > mine.version and execution.runner_epoch == mine.runner_epoch:
+        if execution.version > mine.version and execution.fencing_token == mine.fencing_token:
             self._execution = execution  # another runner's is not ours to go by: our fence stays what it was

@@ -40,6 +40,7 @@ class StepCompletion:
         self,
         journal: StepJournal,
         attempts: Attempts,
+        *,
         calls: CallLoop,
         collections: Collections,
         dependents: Dependents,

@@ -74,7 +74,9 @@ class LLMStepExecutor:
         self._calls = CallLoop(self._journal, self._attempts)
         self._collections = Collections(definition, step_id)
         dependents = Dependents(definition=definition, documents=documents, room=room, starts=pulls)
-        self._completion = StepCompletion(self._journal, self._attempts, self._calls, self._collections, dependents)
+        self._completion = StepCompletion(
+            self._journal, self._attempts, calls=self._calls, collections=self._collections, dependents=dependents
+        )
 
     @property
     def execution(self) -> Execution:
@@ -137,14 +139,16 @@ class LLMStepExecutor:
                 )
             )
             return None
-        model, pins = attempt.call.model, tuple(pin_of(each) for each in inputs)
+        model, input_versions = attempt.call.model, tuple(pin_of(each) for each in inputs)
 
         bought: str | None = None
 
         def start(execution: Execution, context: core.Context) -> core.Change:
             nonlocal bought
             bought = context.bought(attempt.call.key)
-            started = core.start_step(execution, self._journal.step_id, model=model, pins=pins, context=context)
+            started = core.start_step(
+                execution, self._journal.step_id, model=model, input_versions=input_versions, context=context
+            )
             return budgets.hold_if_over_budget(started, self._journal.step_id, attempt.call, context=context)
 
         await self._journal.commit(start, calls=(attempt.call,))

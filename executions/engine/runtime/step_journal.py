@@ -107,7 +107,7 @@ class StepJournal:
         await shield_until_done(self._store(self._transition(decide, calls=calls)))
 
     def _transition(self, decide: Decide, *, calls: tuple[Call, ...], document: Document | None = None) -> Transition:
-        return by_runner(self.execution.runner, self.execution, decide, calls=calls, document=document)
+        return by_runner(self.execution.claimed_by, self.execution, decide, calls=calls, document=document)
 
     async def _store(self, transition: Transition) -> None:
         self.execution = await self.ports.journal.commit(transition)

@@ -188,7 +188,7 @@ class InMemoryJournal:
         """Store all of it, or nothing."""
         current = await self.executions.get(transition.execution_id)
         if is_superseded(transition, current):
-            raise StaleFencingToken(current.id, epoch=transition.epoch)
+            raise StaleFencingToken(current.id, fencing_token=transition.fencing_token)
         now, document = self.clock.now(), transition.document
         before = dict(self.ledger.rows)
         pending = [call for call in transition.calls if call.status is CallStatus.PENDING]
@@ -210,7 +210,7 @@ class InMemoryJournal:
         except BaseException:
             self.ledger.rows = before
             raise
-        for call in (*(() if change.held else pending), *change.calls):
+        for call in (*(() if change.budget_blocked else pending), *change.calls):
             self.ledger.record(call)
         if placed is not None:
             self.documents.add(placed)

@@ -102,7 +102,7 @@ def _own_lines(execution: Execution, need: BudgetUsage, context: Context) -> lis
     ]
 
 
-def _short_of(execution: Execution, calls: Iterable[Call], lines: Sequence[_Line]) -> Limit | None:
+def _blocking_limit(execution: Execution, calls: Iterable[Call], lines: Sequence[_Line]) -> Limit | None:
     if any(call.estimated_cost_usd is None for call in calls):
         # A price that nobody knows fits in no budget of money.
         unknown = next((line.limit for line in lines if line.limit in {Limit.COST, Limit.SCOPE_MONTH}), None)
@@ -127,19 +127,19 @@ def hold_if_over_budget(
     lines = _lines(execution, spent_by((*also, call)), context)
     if not lines:
         return change
-    limit = _short_of(execution, (call,), lines)
+    limit = _blocking_limit(execution, (call,), lines)
     if limit is None:
         return _warned(change, lines)
     waiting = step_transition(execution, step_id, StepStatus.WAITING, now=context.now)
     needs = call.estimated_cost_usd
-    step = replace(waiting.steps[step_id], short_of=limit, needs_usd=needs, resume_at=context.now)
+    step = replace(waiting.steps[step_id], blocked_by_limit=limit, required_usd=needs, resume_at=context.now)
     calls = tuple(each for each in change.calls if each.key != call.key)
-    held = replace(change, execution=waiting.with_step(step), calls=calls, held=True)
+    held = replace(change, execution=waiting.with_step(step), calls=calls, budget_blocked=True)
     return derive_status(held, context)
 
 
 def _warned(change: Change, lines: Sequence[_Line]) -> Change:
-    known = change.execution.warned
+    known = change.execution.warned_limits
     near = [line for line in lines if line.is_near and line.limit not in known]
     if not near:
         return change
@@ -147,7 +147,7 @@ def _warned(change: Change, lines: Sequence[_Line]) -> Change:
         BudgetWarning(limit=line.limit, used=_shown(line, line.used + line.needed), maximum=_shown(line, line.most))
         for line in near
     ]
-    execution = replace(change.execution, warned=(*known, *(line.limit for line in near)))
+    execution = replace(change.execution, warned_limits=(*known, *(line.limit for line in near)))
     return replace(change, execution=execution, events=(*change.events, *events))
 
 
@@ -166,9 +166,9 @@ def change_budget(execution: Execution, budget: Budget | None, *, changed_by: st
     if execution.ended:
         raise IllegalTransition("The execution", current=execution.status, wanted=ExecutionStatus.RUNNING)
     shown = None if budget is None else budget.model_dump(mode="json")
-    execution = replace(execution, budget=budget, warned=(), updated_at=context.now)
+    execution = replace(execution, budget=budget, warned_limits=(), updated_at=context.now)
     change = Change(execution=execution, events=(BudgetChanged(budget=shown, changed_by=changed_by),))
-    if any(step.short_of for step in execution.steps.values()):
+    if any(step.blocked_by_limit for step in execution.steps.values()):
         change = resume(replace(change, execution=release_held(execution, context)), context)
     return change
 
@@ -179,6 +179,6 @@ def scope_has_room(execution: Execution, *, context: Context) -> Change:
     Raises:
         NotWaiting: there is none.
     """
-    if not any(step.short_of is Limit.SCOPE_MONTH for step in execution.steps.values()):
+    if not any(step.blocked_by_limit is Limit.SCOPE_MONTH for step in execution.steps.values()):
         raise NotWaiting("No step waits for its scope's budget.", status=execution.status)
     return resume(Change(execution=release_held(execution, context)), context)

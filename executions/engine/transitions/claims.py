@@ -11,9 +11,9 @@ from executions.engine.transitions.core import Change, Context, end_in_failure, 
 
 
 def claim(
-    execution: Execution, *, runner: str, max_recoveries: int, context: Context, take_over: bool = True
+    execution: Execution, *, worker: str, max_recoveries: int, context: Context, take_over: bool = True
 ) -> Change:
-    """Let a runner take the execution over: its epoch rises, and every earlier runner is fenced off.
+    """Let a runner take the execution over: its fencing token rises, and every earlier runner is fenced off.
 
     Taking it from another runner that has not handed it back is a recovery. After `max_recoveries` in a row in which no
     step moved, the next one fails the execution instead: what it does to its runners, it would do to the next.
@@ -22,17 +22,19 @@ def claim(
         IllegalTransition: there is nothing to run (waiting or ended).
         Occupied: another runner has it, and it shall not be taken over.
     """
-    if execution.runner not in {None, runner} and not take_over:
+    if execution.claimed_by not in {None, worker} and not take_over:
         raise AlreadyClaimed(execution.id)
     events: tuple[Event, ...] = ()
-    recoveries = execution.recoveries + (execution.runner not in {None, runner})
+    recoveries = execution.recoveries + (execution.claimed_by not in {None, worker})
     if execution.status is ExecutionStatus.PENDING:
         execution = transition(execution, ExecutionStatus.RUNNING, now=context.now)
         events = (ExecutionStarted(),)
     elif execution.status is not ExecutionStatus.RUNNING:
         raise IllegalTransition("The execution", current=execution.status, wanted=ExecutionStatus.RUNNING)
-    epoch = execution.runner_epoch + 1
-    claimed = replace(execution, runner=runner, runner_epoch=epoch, recoveries=recoveries, updated_at=context.now)
+    fencing_token = execution.fencing_token + 1
+    claimed = replace(
+        execution, claimed_by=worker, fencing_token=fencing_token, recoveries=recoveries, updated_at=context.now
+    )
     if recoveries > max_recoveries:
         return _given_up(claimed, context)
     return Change(execution=claimed, events=events)
@@ -46,7 +48,7 @@ def release(execution: Execution, *, context: Context) -> Change:
     """
     if execution.status is not ExecutionStatus.RUNNING:
         raise IllegalTransition("The execution", current=execution.status, wanted=ExecutionStatus.RUNNING)
-    return Change(execution=replace(execution, runner=None, updated_at=context.now))
+    return Change(execution=replace(execution, claimed_by=None, updated_at=context.now))
 
 
 def _given_up(execution: Execution, context: Context) -> Change:

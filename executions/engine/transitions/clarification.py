@@ -123,7 +123,7 @@ def _expired(change: Change, step_id: str, context: Context) -> Change:
             message += f" {len(error.errors)} of them have no default and need an answer."
     failure = Failure(code=FailureCode.QUESTION_EXPIRED, message=message)
     change = failed(change, step_id, failure, context=context)
-    return skip_dependents(change, step_id, context=context) if step.may_fail else change
+    return skip_dependents(change, step_id, context=context) if step.optional else change
 
 
 def _addressed(rounds: Sequence[ClarificationRound], answers: Mapping[str, JsonValue]) -> ClarificationRound | None:

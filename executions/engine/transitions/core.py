@@ -65,7 +65,7 @@ class Change:
     execution: Execution
     events: tuple[Event, ...] = ()
     calls: tuple[Call, ...] = ()  # calls that it announces: they are made once it is stored
-    held: bool = False  # the budget does not reach: the pending calls of the transition are not made
+    budget_blocked: bool = False  # the budget does not reach: the pending calls of the transition are not made
     discard_pending_calls: bool = False  # nobody waits for replies under way any more
 
 
@@ -84,15 +84,17 @@ def create(execution: Execution) -> Change:
     return Change(execution=execution, events=(event,))
 
 
-def start_step(execution: Execution, step_id: str, *, model: str, pins: tuple[Pin, ...], context: Context) -> Change:
+def start_step(
+    execution: Execution, step_id: str, *, model: str, input_versions: tuple[Pin, ...], context: Context
+) -> Change:
     """Begin the next attempt of a step that is ready.
 
     Raises:
         IllegalTransition: the step is not pending, or the execution has ended.
     """
     step = moved(execution, execution.steps[step_id], StepStatus.RUNNING, now=context.now)
-    step = replace(step, attempt=step.attempt + 1, invalid_outputs=0, violations=(), pins=pins)
-    event = StepStarted(step_id=step_id, attempt=step.attempt, role=step.role, model=model, inputs=pins)
+    step = replace(step, attempt=step.attempt + 1, invalid_outputs=0, violations=(), input_versions=input_versions)
+    event = StepStarted(step_id=step_id, attempt=step.attempt, role=step.role, model=model, inputs=input_versions)
     return Change(execution=execution.with_moved(step, now=context.now), events=(event,))
 
 
@@ -148,7 +150,7 @@ def fail_step(
         IllegalTransition: the step is not working, or the execution has ended.
     """
     change = failed(Change(execution=execution), step_id, failure, context=context, violations=violations)
-    if change.execution.steps[step_id].may_fail:
+    if change.execution.steps[step_id].optional:
         change = skip_dependents(change, step_id, context=context)
     return derive_status(change, context)
 
@@ -163,7 +165,7 @@ def fail_unstarted(
     """
     if execution.steps[step_id].status in WORKING:
         return fail_step(execution, step_id, failure, context=context)
-    begun = start_step(execution, step_id, model=model, pins=(), context=context)
+    begun = start_step(execution, step_id, model=model, input_versions=(), context=context)
     change = fail_step(begun.execution, step_id, failure, context=context)
     return replace(change, events=(*begun.events, *change.events))
 
@@ -230,7 +232,7 @@ def derive_status(change: Change, context: Context) -> Change:
     if has_ready_steps(execution):
         return change
     if StepStatus.WAITING in statuses:
-        if not change.held and any(step.short_of for step in execution.steps.values()):
+        if not change.budget_blocked and any(step.blocked_by_limit for step in execution.steps.values()):
             return replace(change, execution=release_held(execution, context))  # what others had reserved is free
         waited_for = {step.waits_for for step in execution.steps.values()}
         waiting_on = tuple(each for each in WaitingOn if each in waited_for)

@@ -141,7 +141,7 @@ class Collections:
                     depends_on=tuple(instance_id(other, keys[: len(chains[other])]) for other in plain.depends_on),
                     scope=child_scope(producer.scope, over.scope_type, key),
                     label=_label(item, key),
-                    place=producer.place + (index + 1) * unit,
+                    item_order=producer.item_order + (index + 1) * unit,
                 )
 
     def _not_begun(self, execution: Execution) -> Iterator[Step]:
@@ -178,6 +178,6 @@ def _kept(known: Step | None, wanted: Step) -> Step | None:
     """Return a step to be stored: a new one, or one that is known with its item's new place and name."""
     if known is None:
         return wanted
-    if (known.label, known.place) == (wanted.label, wanted.place):
+    if (known.label, known.item_order) == (wanted.label, wanted.item_order):
         return None
-    return replace(known, label=wanted.label, place=wanted.place, version=known.version + 1)
+    return replace(known, label=wanted.label, item_order=wanted.item_order, version=known.version + 1)

@@ -30,7 +30,7 @@ def new_step(definition: WorkflowDefinition, step: StepDefinition, *, scope: Sco
         role=definition.roles[step.role].name,
         produces=step.produces,
         depends_on=definition.dependencies[step.id],
-        may_fail=step.for_each is not None and step.for_each.on_item_failure == "skip",
+        optional=step.for_each is not None and step.for_each.on_item_failure == "skip",
     )
 
 
@@ -41,7 +41,7 @@ def plan_steps(definition: WorkflowDefinition, *, scope: ScopeRef) -> dict[str, 
 
 def in_order(step: Step) -> tuple[int, int]:
     """Return what steps are sorted by: their definitions, then their items."""
-    return (step.position, step.place)
+    return (step.position, step.item_order)
 
 
 def dependents(execution: Execution, step_id: str) -> list[Step]:

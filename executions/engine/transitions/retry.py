@@ -41,7 +41,7 @@ def retry(
     if from_step is not None:
         redone = {from_step, *(step.step_id for step in dependents(execution, from_step))}
     execution = transition(execution, ExecutionStatus.RUNNING, now=context.now)
-    execution = replace(execution, runner=None, runner_epoch=execution.runner_epoch + 1, failure=None)
+    execution = replace(execution, claimed_by=None, fencing_token=execution.fencing_token + 1, failure=None)
     events: list[Event] = [ExecutionRetried(from_step=from_step, requested_by=requested_by)]
     for step_id in sorted(left | redone):
         execution = _reopened(execution, execution.steps[step_id], context, anew=step_id in redone)

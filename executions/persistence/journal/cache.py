@@ -120,22 +120,22 @@ class SnapshotCache:
         while len(self._heads) > KNOWN_EXECUTIONS:
             self._heads.popitem(last=False)
 
-    def forget(self, items: Iterable[Command]) -> None:
+    def discard(self, items: Iterable[Command]) -> None:
         """Remember nothing of what the items are about."""
         for item in items:
             self._known.pop(execution_of(item), None)
             if (scope_id := scope_of(item)) is not None:
                 self._heads.pop(scope_id, None)
 
-    def forget_all(self) -> None:
+    def clear(self) -> None:
         """Remember nothing: the database is another one than before."""
         for remembered in (self._known, self._heads, self._doubted, self._contended):
             remembered.clear()
 
-    def doubt(self, items: Sequence[Command]) -> None:
+    def invalidate(self, items: Sequence[Command]) -> None:
         """Remember nothing of what the items are about, as something of it was out of date; `judge` hears what."""
         self._doubted |= self.heads(each for each in map(scope_of, items) if each is not None)
-        self.forget(items)
+        self.discard(items)
 
     def detect_contention(self, heads: Mapping[documents.Key, documents.Head]) -> None:
         """See from heads as they are whether somebody else writes documents in a scope.

@@ -90,7 +90,7 @@ class PipelineConnection:
         self._inherited = self._connection
         self._connection = None
 
-    def doubt(self, silent_since: float) -> None:
+    def invalidate(self, silent_since: float) -> None:
         """Trust no connection that was there when another one of this process began to wait in vain."""
         self._silent_since = max(self._silent_since, silent_since)
 
@@ -143,7 +143,7 @@ writing, reading = PipelineConnection(), PipelineConnection()
 for _each in (writing, reading):
     atexit.register(_each.close)
     os.register_at_fork(after_in_child=_each.detach_after_fork)
-    on_silence(_each.doubt)
+    on_silence(_each.invalidate)
 
 
 def close() -> None:

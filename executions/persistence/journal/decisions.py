@@ -66,7 +66,7 @@ class DecisionBatch:
 
         Raises:
             NotFound: there is no such execution.
-            Superseded: the epoch is not the row's, or the row is older than what the runner has met.
+            Superseded: the fencing token is not the row's, or the row is older than what the runner has met.
             EngineError: what a transition's own `decide` raises. Nothing of the item is kept then.
         """
         with self._whole_or_not():
@@ -106,7 +106,8 @@ class DecisionBatch:
 
     def _decide(self, item: Transition, current: Execution) -> Execution:
         if is_superseded(item, current):
-            raise StaleFencingToken(current.id, epoch=item.epoch)  # whoever took over may have announced the same calls
+            # Another worker, which took over, may have announced the same calls.
+            raise StaleFencingToken(current.id, fencing_token=item.fencing_token)
         if self._was_stored(item):
             return current  # and the connection was lost before we were told
         for call in item.calls:
@@ -114,7 +115,7 @@ class DecisionBatch:
                 self.page.record(call)
         placed = None if item.document is None else self._place(item.document)
         change = item.decide(current, self._context(current, placed))
-        announced = () if change.held else [call for call in item.calls if call.status is CallStatus.PENDING]
+        announced = () if change.budget_blocked else [call for call in item.calls if call.status is CallStatus.PENDING]
         for call in (*announced, *change.calls):
             self.page.record(call)
         return self._accept(change, current, placed)

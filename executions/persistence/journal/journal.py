@@ -87,7 +87,7 @@ class PostgresJournal:
         """Remember nothing of another server than the one that is there now."""
         if self._server_changes != server.changes:
             self._server_changes = server.changes
-            self._memory.forget_all()
+            self._memory.clear()
 
     def _enqueue(self, *waiting: PendingCommit) -> None:
         loop = asyncio.get_running_loop()
@@ -205,14 +205,14 @@ class PostgresJournal:
         if batch.error is not None or batch.decided is None:
             # Somebody else has changed a row, or something in it is wrong.
             optimistic.log_reason(batch.error, doing="decided again under locks")
-            self._memory.doubt(batch.items)
+            self._memory.invalidate(batch.items)
             if batch.sent and batch.decided is not None and getattr(batch.error, "sqlstate", None) is None:
                 lost += batch.decided.known_by_calls  # or stored: the server has not said that it refuses
         else:
             told = list(zip(batch.waiting, batch.decided.outcomes, strict=True))
             for waiting, outcome in told:
                 if outcome is not None:
-                    waiting.tell(outcome)
+                    waiting.resolve(outcome)
             if batch.server_changes == server.changes:
                 batch.decided.remember(self._memory)
             announce(*(stored.id for _, stored in batch.decided.pairs))
@@ -232,7 +232,7 @@ class PostgresJournal:
         try:
             await self._write([waiting], lost)
         except Exception as error:  # noqa: BLE001 - it is told to whoever waits
-            waiting.tell(error)
+            waiting.resolve(error)
 
     async def _write(self, left: Sequence[PendingCommit], lost: list[Command]) -> None:
         """Commit under locks, however long the database is away.
@@ -247,12 +247,12 @@ class PostgresJournal:
         if not left:
             return
         batch, outcomes = await self._commit_batch(items := [waiting.item for waiting in left], lost)
-        self._memory.forget(items)
+        self._memory.discard(items)
         self._memory.detect_contention(batch.heads)
         for waiting, outcome in zip(left, outcomes, strict=True):
             if isinstance(outcome, Execution) and batch.server_changes == server.changes:
                 self._memory.remember(outcome, None)
-            waiting.tell(outcome)
+            waiting.resolve(outcome)
 
     async def _commit_batch(self, items: Sequence[Command], lost: list[Command]) -> tuple[Batch, list[Outcome]]:
         """Commit a transaction's worth of items; return it, and the outcome of each."""
@@ -271,7 +271,7 @@ class PostgresJournal:
                     raise
                 has_forgotten = True
                 server.forget()
-                self._memory.forget_all()
+                self._memory.clear()
 
 
 def apply(change_of: Transition, *, now: datetime) -> Execution:
@@ -279,7 +279,7 @@ def apply(change_of: Transition, *, now: datetime) -> Execution:
 
     Raises:
         NotFound: there is no such execution.
-        Superseded: the epoch is not the row's: another runner has taken over.
+        Superseded: the fencing token is not the row's: another runner has taken over.
         EngineError: what `decide` raises; nothing is stored then.
     """
     [outcome] = Batch([change_of], now=now, known={}).commit()

@@ -20,7 +20,7 @@ class PendingCommit:
     item: Command
     outcome: asyncio.Future[Execution]
 
-    def tell(self, outcome: Outcome) -> None:
+    def resolve(self, outcome: Outcome) -> None:
         """Tell whoever waits; nobody may, any more."""
         if self.outcome.done():
             return
@@ -56,6 +56,6 @@ class CommitBatch:
             self.answer.cancel()
         for each in self.waiting:
             if isinstance(error, Exception):
-                each.tell(error)
+                each.resolve(error)
             else:
                 each.outcome.cancel()

@@ -215,8 +215,8 @@ def test_a_refusal_stays_until_it_is_read(shared: Machine, page: Page) -> None:
         shared.token("will")
         give = (
             "INSERT INTO access_scoperole (scope_id, user_id, role, created_at)"
-            " SELECT scope.id, auth_user.id, 'viewer', now()"
-            " FROM access_scope AS scope, auth_user WHERE scope.key = 'of-vera' AND username = 'will'"
+            " SELECT scope.id, access_user.id, 'viewer', now()"
+            " FROM access_scope AS scope, access_user WHERE scope.key = 'of-vera' AND username = 'will'"
         )
         with psycopg.connect(instance.url(shared.data_dir)) as connection:
             assert connection.execute(give).rowcount == 1

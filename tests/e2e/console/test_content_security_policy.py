@@ -63,7 +63,7 @@ def test_the_admin_works_under_its_policy(shared: Machine, page: Page, refused: 
     page.locator("input[name=password]").fill(PASSWORD)
     page.locator("input[name=password]").press("Enter")
     page.wait_for_url("**/admin/")
-    for path in ("executions/execution/", "access/scope/", "auth/user/", "auth/user/add/", "telemetry/price/add/"):
+    for path in ("executions/execution/", "access/scope/", "access/user/", "access/user/add/", "telemetry/price/add/"):
         page.goto(f"{shared.url}/admin/{path}")
         page.wait_for_load_state("networkidle")
         expect(page.locator("#content, main").first).to_be_visible()

@@ -58,7 +58,7 @@ def test_a_role_without_rights_of_a_superuser_migrates_and_runs_everything(
 def test_an_installation_that_has_nothing_to_do_takes_next_to_no_cpu(installed: Machine, server: Server) -> None:
     installed.serve("--no-worker")
     workers = [installed.start("worker") for _ in range(2)]
-    registered = "SELECT count(*) FROM executions_runner"
+    registered = "SELECT count(*) FROM executions_workerheartbeat"
     wait_until(lambda: server.execute(registered) == [(len(workers),)], what="two workers")
     time.sleep(10)  # until what a start brings with it is done
     assert server.pid is not None

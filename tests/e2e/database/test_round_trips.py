@@ -21,7 +21,14 @@ WORKFLOW, STEPS = "vendor-assessment", 4
 LATENCY_SECONDS = 0.02  # so that what is sent in one go counts once
 #: What a worker asks in any case, with work or without; and what web processes ask while nobody asks them.
 _DUTIES = (
-    *("executions_runner", 'resume_at" <=', 'deadline_at" <=', 'AS "needs"', "telemetry_price", "telemetry_modellimit"),
+    *(
+        "executions_workerheartbeat",
+        'resume_at" <=',
+        'deadline_at" <=',
+        'AS "needs"',
+        "telemetry_price",
+        "telemetry_modellimit",
+    ),
     *("procrastinate_update_heartbeat", "abort_requested", "_take_jobs"),
     *('"executions_execution"."version" AS "version"', "(nothing)", "(connect)"),
 )

@@ -82,4 +82,4 @@ def test_it_goes_on_once_the_database_is_there(postgresql: Servers, tmp_path: Pa
 
 
 def _registered(server: Server) -> bool:
-    return server.execute("SELECT count(*) FROM executions_runner") == [(1,)]
+    return server.execute("SELECT count(*) FROM executions_workerheartbeat") == [(1,)]

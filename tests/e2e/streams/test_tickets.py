@@ -123,7 +123,7 @@ def test_a_role_that_is_taken_away_and_a_user_who_is_let_go_end_streams(fresh: M
         sql(
             fresh,
             "INSERT INTO access_scoperole (scope_id, user_id, role, created_at) SELECT scope_id, "
-            "(SELECT id FROM auth_user WHERE username = 'bob'), 'viewer', now() FROM access_scoperole",
+            "(SELECT id FROM access_user WHERE username = 'bob'), 'viewer', now() FROM access_scoperole",
         )
         by_ticket = f"{path}?ticket={ticket_for(bob, execution_id)}"
         with reading((alice, path), (bob, path), (nobody, by_ticket)) as readers:
@@ -131,7 +131,7 @@ def test_a_role_that_is_taken_away_and_a_user_who_is_let_go_end_streams(fresh: M
             wait_until(lambda: readers[1].ended and readers[2].ended, what="the end of Bob's streams")
             assert bob.get(path).status_code == nobody.get(by_ticket).status_code == 404
             assert readers[0].ended is None
-            sql(fresh, "UPDATE auth_user SET is_active = false")
+            sql(fresh, "UPDATE access_user SET is_active = false")
         assert [each.ended for each in readers] == ["cleanly"] * 3
         assert alice.get(path).status_code == 401
 

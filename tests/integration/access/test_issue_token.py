@@ -6,11 +6,12 @@ import io
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 from django.test import Client
 from knox.models import AuthToken
 from rest_framework.test import APIClient
+
+from access.user import User
 
 pytestmark = pytest.mark.django_db
 

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import User
 from rest_framework.test import APIClient
 
+from access.user import User
 from executions.engine.domain.errors import FieldError, InvalidAnswers
 from orchestrator.problems import problem_handler
 

@@ -8,10 +8,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import User
 from rest_framework.exceptions import APIException
 from rest_framework.test import APIClient
 
+from access.user import User
 from common.api.parsers import SaneJSONParser
 from common.limits import limits
 

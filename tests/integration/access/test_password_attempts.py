@@ -12,7 +12,6 @@ from ipaddress import ip_network
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import User
 from django.db import connection, connections
 from django.test import Client
 from django.utils import timezone
@@ -23,6 +22,7 @@ from access.errors import BadCredentials, Busy, TooManyTries
 from access.models import PasswordTries
 from access.passwords import hashers
 from access.passwords.attempts import WINDOW_SECONDS, count_try, forget_try
+from access.user import User
 
 PASSWORD = "correct horse battery staple"
 HERE = {"REMOTE_ADDR": "203.0.113.7"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import ExitStack
 
 import pytest
-from django.contrib.auth.models import AnonymousUser, User
+from django.contrib.auth.models import AnonymousUser
 from django.db import IntegrityError, transaction
 from rest_framework.exceptions import NotFound
 from uuid_utils.compat import uuid7
@@ -13,6 +13,7 @@ from uuid_utils.compat import uuid7
 from access import selectors, services
 from access.errors import Forbidden, ScopeForbidden
 from access.models import Role, Scope, ScopeRole
+from access.user import User
 from tests.support.two_connections import DEADLINE_SECONDS, blocked
 
 pytestmark = pytest.mark.django_db

@@ -8,7 +8,6 @@ from datetime import timedelta
 from uuid import UUID
 
 import pytest
-from django.contrib.auth.models import User
 from django.contrib.sessions.backends.db import SessionStore
 from django.contrib.sessions.models import Session
 from django.utils import timezone
@@ -18,6 +17,7 @@ from access.models import Role, ScopeRole
 from access.selectors import valid_grants
 from access.services import claim_root_scope, issue_token
 from access.stream_grants import Credential, Grant
+from access.user import User
 
 pytestmark = pytest.mark.django_db
 

@@ -8,7 +8,6 @@ from urllib.parse import quote
 from uuid import uuid4
 
 import pytest
-from django.contrib.auth.models import User
 from django.contrib.sessions.backends.db import SessionStore
 from django.contrib.sessions.models import Session
 from django.utils import timezone
@@ -19,6 +18,7 @@ from access.errors import BadTicket, Forbidden
 from access.models import SessionName
 from access.services import issue_ticket, issue_token
 from access.tickets import MAX_SECONDS, Ticket, opening, read, sign, take
+from access.user import User
 
 NOW = timezone.now().replace(microsecond=0)
 STREAM = opening("execution", uuid4())

@@ -10,7 +10,6 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.db import connection, connections, transaction
 from django.test import Client
@@ -24,6 +23,7 @@ from access.errors import BadCredentials, BadTicket
 from access.models import Role, Scope, ScopeRole
 from access.passwords import hashers
 from access.stream_grants import Credential, Grant
+from access.user import User
 
 PASSWORD = "correct horse battery staple"
 ANOTHER = "another Horse, with a battery"
@@ -58,7 +58,7 @@ def by_update(user: User) -> None:
 
 def by_sql(user: User) -> None:
     with connection.cursor() as cursor:
-        cursor.execute("UPDATE auth_user SET password = '!' WHERE id = %s", [user.pk])
+        cursor.execute("UPDATE access_user SET password = '!' WHERE id = %s", [user.pk])
 
 
 def by_issue_token(user: User) -> None:

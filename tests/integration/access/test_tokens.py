@@ -7,12 +7,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import User
 from django.utils import timezone
 from knox.models import AuthToken
 from rest_framework.test import APIClient
 
 from access.services import issue_token, remove_expired_tokens
+from access.user import User
 from common.database.server import database_now, server
 
 pytestmark = pytest.mark.django_db

@@ -8,14 +8,15 @@ from typing import Any
 import psycopg
 import pytest
 from django.contrib import admin
-from django.contrib.auth.models import Group, User
+from django.contrib.auth.models import Group
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
 from access.models import Scope
 from access.services import issue_token
-from executions.models import Runner
+from access.user import User
+from executions.models import WorkerHeartbeat
 from telemetry.models import ModelLimit, Price, ScopeBudget
 from tests.factories import reports
 from workflows import repository as workflows
@@ -42,7 +43,7 @@ def populate(rows: int) -> None:
         ScopeBudget.objects.create(scope=root, max_cost_usd=1)
         Price.objects.create(provider="p", model=f"m{number}", effective_from=now, input_usd=1, output_usd=1, tiers=[])
         ModelLimit.objects.create(provider="p", model=f"m{number}", requests_per_minute=1)
-        Runner.objects.create(name=f"runner-{number}", started_at=now, heartbeat_at=now)
+        WorkerHeartbeat.objects.create(name=f"runner-{number}", started_at=now, heartbeat_at=now)
 
 
 @pytest.fixture

@@ -153,7 +153,7 @@ def test_who_may_not_look_sees_nothing(ada: Caller, report: int) -> None:
 
 
 def test_workers_are_shown_with_their_heartbeat(staff: Client) -> None:
-    assert staff.get("/admin/executions/runner/").status_code == 200
+    assert staff.get("/admin/executions/workerheartbeat/").status_code == 200
 
 
 def test_a_dry_run_cannot_be_mistaken(ada: Caller, report: int, staff: Client) -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from django.contrib.auth.models import User
 from rest_framework.test import APIClient
 
+from access.user import User
 from telemetry.models import ModelCall
 from tests.factories.calls import answered
 

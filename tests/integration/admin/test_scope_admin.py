@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
 from django.test import Client
 
 from access import selectors, services
 from access.models import Role, Scope, ScopeRole
+from access.user import User
 
 pytestmark = pytest.mark.django_db
 

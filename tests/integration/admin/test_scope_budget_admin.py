@@ -5,13 +5,13 @@ from __future__ import annotations
 from decimal import Decimal
 
 import pytest
-from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
 from access.models import Scope
 from access.services import claim_root_scope
+from access.user import User
 from telemetry.budgets.scope_budgets import spent, with_spent
 from telemetry.models import ScopeBudget
 from tests.factories import reports

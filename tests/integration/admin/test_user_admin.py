@@ -7,17 +7,18 @@ from typing import Any
 
 import pytest
 from django.contrib.admin.models import CHANGE, LogEntry
-from django.contrib.auth.models import Group, User
+from django.contrib.auth.models import Group
 from django.contrib.contenttypes.models import ContentType
 from django.test import Client
 from knox.models import AuthToken
 
 from access import services
 from access.models import ScopeRole
+from access.user import User
 
 pytestmark = pytest.mark.django_db
 
-USERS = "/admin/auth/user/"
+USERS = "/admin/access/user/"
 PASSWORD = "a-long-Passphrase-of-9"
 
 

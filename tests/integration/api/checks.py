@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.contrib.auth.models import User
 from procrastinate.contrib.django.models import ProcrastinateJob
 
 from access.models import Role, Scope, ScopeRole
+from access.user import User
 from executions.models import Execution, ExecutionEvent, ExecutionStep
 from tests.factories.callers import Caller
 

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from django.contrib.auth.models import Group, User
+from django.contrib.auth.models import Group
 from django.db import DataError, IntegrityError, connection, transaction
 from django.db.models import Count
 from psycopg.types.json import Json
 
+from access.user import User
 from common.database import bulk, deferred_statements
 from common.database.joint_queries import Question, ask_together
 from orchestrator.embedded_postgres import instance
@@ -121,7 +122,7 @@ def test_questions_asked_together_find_what_each_finds_alone(alice: User, bob: U
         rows.values("username").annotate(groups=Count("groups")),
         rows.filter(pk__in=[]),
     )
-    number = Question("SELECT count(*) FROM auth_user WHERE id >= %s", [0])
+    number = Question("SELECT count(*) FROM access_user WHERE id >= %s", [0])
     ask_together(*asked, number)
     before = len(connection.queries_log)
     assert list(asked[0]) == [bob]

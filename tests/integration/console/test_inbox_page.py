@@ -7,11 +7,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import User
 from django.test import Client
 
 from access.models import Role, Scope, ScopeRole
 from access.services import ensure_user
+from access.user import User
 from executions.engine.domain.dry_run import DryRunScript
 from executions.models import Execution
 from executions.selectors import clarifications
@@ -46,10 +46,10 @@ def count(client: Client, path: str = "/executions/") -> str:
     return found[1]
 
 
-def short_of_budget(user: User, key: str) -> None:
+def blocked_by_budget(user: User, key: str) -> None:
     """Have an execution wait for a bigger budget."""
     execution = reports.claim(reports.start(user, key=key))
-    Execution.objects.filter(id=execution.id).update(status="waiting", waiting_on=["budget"], runner=None)
+    Execution.objects.filter(id=execution.id).update(status="waiting", waiting_on=["budget"], claimed_by=None)
 
 
 def test_decisions_budgets_and_questions_are_in_it_and_counted(ada: User, browser: Client) -> None:
@@ -57,7 +57,7 @@ def test_decisions_budgets_and_questions_are_in_it_and_counted(ada: User, browse
     for key in "abcd":
         reports.hand_in(reports.start(ada, key=key))
     reports.ask(reports.start(ada, key="asks"))
-    short_of_budget(ada, "short")
+    blocked_by_budget(ada, "short")
     found = articles(browser.get("/questions/"))
     assert [each.count("waits for a decision") for each in found] == [1, 1, 1, 1, 0]
     assert found[0] == "The findings waits for a decision Research · report · project / a"

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from django.contrib.auth.models import User
 from django.test import Client
 
 from access.services import ensure_user
+from access.user import User
 
 EXECUTION = "/executions/01a20782-9bcf-73d6-9b68-153f51574a9d/"
 

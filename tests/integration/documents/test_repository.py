@@ -6,10 +6,10 @@ from contextlib import ExitStack
 from datetime import timedelta
 
 import pytest
-from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 from uuid_utils.compat import uuid7
 
+from access.user import User
 from documents import repository
 from documents.models import Document, DocumentVersion, Schema
 from documents.repository import StaleVersion

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from django.contrib.auth.models import User
 from rest_framework.test import APIClient
 
+from access.user import User
 from tests.factories.documents import scope_of, store
 
 pytestmark = pytest.mark.django_db

@@ -7,10 +7,10 @@ from functools import partial
 from uuid import UUID
 
 import pytest
-from django.contrib.auth.models import User
 from django.utils import timezone
 from procrastinate.contrib.django.models import ProcrastinateJob
 
+from access.user import User
 from executions import models
 from executions.engine.domain.errors import IllegalTransition
 from executions.engine.domain.execution import Execution

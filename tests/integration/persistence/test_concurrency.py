@@ -8,11 +8,11 @@ from dataclasses import replace
 from uuid import UUID
 
 import pytest
-from django.contrib.auth.models import User
 from django.db.models import F
 from django.utils import timezone
 from procrastinate.contrib.django.models import ProcrastinateJob
 
+from access.user import User
 from documents import repository as documents
 from executions import models
 from executions.composition import PostgresLedger
@@ -104,7 +104,7 @@ def test_two_executions_that_make_the_same_new_document_at_once_make_one_version
         return decide(
             execution.id,
             lambda now, context: core.complete_step(now, "one", context=context),
-            epoch=execution.runner_epoch,
+            fencing_token=execution.fencing_token,
             document=paper(execution),
         )
 
@@ -153,12 +153,12 @@ async def test_a_transition_that_was_overtaken_beside_the_journal_fails_alone(an
         return begin_one(execution, context)
 
     def begin_one(execution: Execution, context: core.Context) -> core.Change:
-        return core.start_step(execution, "one", model="m", pins=(), context=context)
+        return core.start_step(execution, "one", model="m", input_versions=(), context=context)
 
     journal = PostgresJournal()
     outcomes = await asyncio.gather(
-        journal.commit(Transition(execution_id=overtaken.id, epoch=overtaken.runner_epoch, decide=begin_late)),
-        journal.commit(Transition(execution_id=other.id, epoch=other.runner_epoch, decide=begin_one)),
+        journal.commit(Transition(execution_id=overtaken.id, fencing_token=overtaken.fencing_token, decide=begin_late)),
+        journal.commit(Transition(execution_id=other.id, fencing_token=other.fencing_token, decide=begin_one)),
         return_exceptions=True,
     )
     assert [type(each) for each in outcomes] == [VersionConflict, Execution]
@@ -172,13 +172,15 @@ def test_a_runner_that_was_overtaken_in_an_outage_does_not_take_the_calls_of_ano
     begin(second)  # announces the call that the first would have announced
 
     def start_one(execution: Execution, context: core.Context) -> core.Change:
-        return core.start_step(execution, "one", model="m", pins=(), context=context)
+        return core.start_step(execution, "one", model="m", input_versions=(), context=context)
 
-    mine = Transition(execution_id=first.id, epoch=first.runner_epoch, decide=start_one, calls=(call(first.id, "one"),))
+    mine = Transition(
+        execution_id=first.id, fencing_token=first.fencing_token, decide=start_one, calls=(call(first.id, "one"),)
+    )
     [outcome] = Batch([mine], now=timezone.now(), known={}, lost=[mine]).commit()
     assert isinstance(outcome, StaleFencingToken)
     theirs = Transition(
-        execution_id=first.id, epoch=second.runner_epoch, decide=start_one, calls=(call(first.id, "one"),)
+        execution_id=first.id, fencing_token=second.fencing_token, decide=start_one, calls=(call(first.id, "one"),)
     )
     [outcome] = Batch([theirs], now=timezone.now(), known={}, lost=[theirs]).commit()
     assert outcome == repositories.get(first.id)  # it was stored, and whoever stored it had not been told

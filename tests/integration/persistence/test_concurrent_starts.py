@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.contrib.auth.models import User
 from django.test import Client
 
 from access.services import issue_token
+from access.user import User
 from executions import models
 from tests.factories import reports
 from tests.factories.executions import together

@@ -11,9 +11,9 @@ from decimal import Decimal
 from uuid import UUID
 
 import pytest
-from django.contrib.auth.models import User
 from django.utils import timezone
 
+from access.user import User
 from documents.models import Document, DocumentVersion
 from executions import composition, models
 from executions.composition import PostgresLedger
@@ -95,7 +95,7 @@ class Storm:
 
     async def run(self, ports: Ports, execution_id: UUID) -> Execution:
         """Run an execution to its end, however often it is handed back."""
-        while not (execution := await ExecutionRunner(ports, execution_id=execution_id, runner="a").run()).ended:
+        while not (execution := await ExecutionRunner(ports, execution_id=execution_id, worker="a").run()).ended:
             await asyncio.sleep(0)
         return execution
 
@@ -110,7 +110,7 @@ def touch(execution_id: UUID) -> None:
     """Change an execution from outside."""
     try:
         journal.apply(
-            Transition(execution_id=execution_id, epoch=None, decide=lambda now, _: core.Change(execution=now)),
+            Transition(execution_id=execution_id, fencing_token=None, decide=lambda now, _: core.Change(execution=now)),
             now=timezone.now(),
         )
     except EngineError:

@@ -8,10 +8,10 @@ from uuid import uuid4
 
 import pytest
 from django.conf import settings
-from django.contrib.auth.models import User
 from django.db import IntegrityError, connection, connections, transaction
 from psycopg_pool import PoolTimeout
 
+from access.user import User
 from executions import models
 from executions.db_threads import in_thread
 from executions.engine.domain.errors import DatabaseUnavailable

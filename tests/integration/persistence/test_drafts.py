@@ -9,10 +9,10 @@ from uuid import UUID
 
 import psycopg
 import pytest
-from django.contrib.auth.models import User
 from django.db import connection
 from uuid_utils.compat import uuid7
 
+from access.user import User
 from common.database.parameters import connection_parameters
 from executions.db_threads import in_thread
 from executions.engine.domain.calls import CallKey
@@ -143,9 +143,9 @@ async def test_a_call_that_ends_while_its_text_is_lost_is_not_written_once_more(
     draft = DraftWriter().begin(_key(ordinal=2))
     assert draft.has_news
     draft.add("Once ")
-    draft.kept("Once ")
+    draft.mark_stored("Once ")
     draft.end()
-    draft.lost()
+    draft.mark_lost()
     assert not draft.has_news
 
 

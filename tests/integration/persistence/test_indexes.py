@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from django.contrib.auth.models import User
 from django.db import connection
 
+from access.user import User
 from tests.factories import reports
 
 pytestmark = pytest.mark.django_db

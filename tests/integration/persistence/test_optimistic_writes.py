@@ -11,13 +11,13 @@ from decimal import Decimal
 
 import psycopg
 import pytest
-from django.contrib.auth.models import User
 from django.db import connection
 from django.db.models import F
 from django.utils import timezone
 from psycopg.sql import SQL, Identifier
 from pydantic import JsonValue
 
+from access.user import User
 from common.database.parameters import connection_parameters
 from documents import repository as documents
 from executions import models
@@ -61,13 +61,13 @@ async def journal(ann: User) -> AsyncIterator[PostgresJournal]:
     yield made
 
 
-async def claimed(journal: PostgresJournal, execution: Execution, runner: str = "a") -> Execution:
+async def claimed(journal: PostgresJournal, execution: Execution, worker: str = "a") -> Execution:
     """Claim an execution."""
     return await journal.commit(
         Transition(
             execution_id=execution.id,
-            epoch=None,
-            decide=lambda now, context: claims.claim(now, runner=runner, max_recoveries=5, context=context),
+            fencing_token=None,
+            decide=lambda now, context: claims.claim(now, worker=worker, max_recoveries=5, context=context),
         )
     )
 
@@ -77,8 +77,8 @@ async def begin(journal: PostgresJournal, execution: Execution, step_id: str = "
     return await journal.commit(
         Transition(
             execution_id=execution.id,
-            epoch=execution.runner_epoch,
-            decide=lambda now, context: core.start_step(now, step_id, model="m", pins=(), context=context),
+            fencing_token=execution.fencing_token,
+            decide=lambda now, context: core.start_step(now, step_id, model="m", input_versions=(), context=context),
             calls=(call(execution.id, step_id),),
         )
     )
@@ -88,7 +88,7 @@ def completion(execution: Execution, step_id: str = "one") -> Transition:
     """Return what hands a step's document in, with the reply that it came from."""
     return Transition(
         execution_id=execution.id,
-        epoch=execution.runner_epoch,
+        fencing_token=execution.fencing_token,
         decide=lambda now, context: core.complete_step(now, step_id, context=context),
         calls=(settled(call(execution.id, step_id)),),
         document=paper(execution, step_id),
@@ -166,7 +166,7 @@ async def test_a_bug_in_a_decision_is_told_with_its_traceback_and_to_whom_it_con
     def broken(*_: object) -> core.Change:
         raise TypeError("a bug of ours")
 
-    transition = Transition(execution_id=execution.id, epoch=execution.runner_epoch, decide=broken)
+    transition = Transition(execution_id=execution.id, fencing_token=execution.fencing_token, decide=broken)
     with pytest.raises(TypeError, match="a bug of ours"):
         await journal.commit(transition)
     [fault] = [record for record in told.records if record.levelno >= logging.ERROR]
@@ -242,7 +242,7 @@ async def test_a_late_booking_elsewhere_is_part_of_the_totals(journal: PostgresJ
     await journal.commit(
         Transition(
             execution_id=execution.id,
-            epoch=execution.runner_epoch,
+            fencing_token=execution.fencing_token,
             decide=lambda now, _: core.Change(execution=now),
             calls=(lost, retried),
         )
@@ -454,9 +454,9 @@ async def test_a_batch_is_decided_before_the_last_one_is_answered_once_nearly_al
     def beginning(execution: Execution) -> Transition:
         def decide(now: Execution, context: core.Context) -> core.Change:
             decided.append(now.scope.key)
-            return core.start_step(now, "one", model="m", pins=(), context=context)
+            return core.start_step(now, "one", model="m", input_versions=(), context=context)
 
-        return Transition(execution_id=execution.id, epoch=execution.runner_epoch, decide=decide)
+        return Transition(execution_id=execution.id, fencing_token=execution.fencing_token, decide=decide)
 
     async def until_decided(*scopes: str) -> None:
         async with asyncio.timeout(HANG_SECONDS):

@@ -6,13 +6,13 @@ from dataclasses import replace
 from uuid import UUID
 
 import pytest
-from django.contrib.auth.models import User
 from django.db import connection, transaction
 from django.utils import timezone
 from procrastinate.contrib.django.models import ProcrastinateJob
 from procrastinate.exceptions import ConnectorException
 
 from access.models import Scope
+from access.user import User
 from common.database import bulk
 from documents import repository as documents
 from executions import models
@@ -63,7 +63,7 @@ def test_a_decision_about_a_step_that_was_moved_beside_the_journal_is_refused(an
 
     def overtaken(execution: Execution, context: core.Context) -> core.Change:
         together(lambda: theirs.update(version=2, attempt=7))
-        changed = core.start_step(execution, "one", model="m", pins=(), context=context)
+        changed = core.start_step(execution, "one", model="m", input_versions=(), context=context)
         return replace(
             changed, execution=changed.execution.with_step(replace(changed.execution.steps["one"], version=3))
         )
@@ -99,7 +99,7 @@ def test_of_claims_at_once_each_gets_an_epoch_of_its_own(ann: User) -> None:
     execution_id = start(ann).id
     outcomes = together(*(lambda name=name: claim(execution_id, name) for name in "abc"))
     assert names(outcomes) == ["Execution"] * 3
-    assert sorted(each.runner_epoch for each in outcomes if isinstance(each, Execution)) == [1, 2, 3]
+    assert sorted(each.fencing_token for each in outcomes if isinstance(each, Execution)) == [1, 2, 3]
     assert _numbered(execution_id) == [1, 2]  # it was created, and started once
 
 
@@ -116,7 +116,7 @@ def test_a_decision_that_fails_takes_everything_with_it(ann: User) -> None:
 
     settled = replace(call(begun.id), status=CallStatus.COMMITTED, reply=document())
     with pytest.raises(IllegalTransition):
-        decide(begun.id, fail, epoch=begun.runner_epoch, calls=(settled,), document=paper(begun))
+        decide(begun.id, fail, fencing_token=begun.fencing_token, calls=(settled,), document=paper(begun))
     assert repositories.get(begun.id) == begun
     assert _numbered(begun.id) == log
     assert ModelCall.objects.get().status == "pending"

@@ -35,7 +35,7 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 @pytest.fixture
 async def line(told: list[float]) -> AsyncIterator[PipelineConnection]:
     made = PipelineConnection()
-    on_silence(made.doubt)
+    on_silence(made.invalidate)
     yield made
     made.close()
 

@@ -7,13 +7,13 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from django.contrib.auth.models import User
 from django.db import transaction
 from django.utils import timezone
 from procrastinate.contrib.django.models import ProcrastinateJob
 
 from access import services as access
 from access.models import KeptAnswer
+from access.user import User
 from executions import models
 from executions.db_threads import in_thread
 from executions.persistence import retention

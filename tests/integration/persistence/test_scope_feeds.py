@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 
 import pytest
-from django.contrib.auth.models import User
-from django.db import IntegrityError, connection, transaction
-from django.db.migrations.executor import MigrationExecutor
+from django.db import IntegrityError, transaction
 from django.utils import timezone
 
+from access.user import User
 from executions import models
 from executions.engine.domain.execution import Execution
 from executions.engine.ports import Transition
@@ -53,7 +50,7 @@ def test_a_batch_numbers_the_events_of_many_executions_in_the_order_in_which_the
     def stop(now: Execution, context: core.Context) -> core.Change:
         return core.cancel(now, context=context)
 
-    items = [Transition(execution_id=each.id, epoch=None, decide=stop) for each in (ours[2], other, ours[0])]
+    items = [Transition(execution_id=each.id, fencing_token=None, decide=stop) for each in (ours[2], other, ours[0])]
     Batch(items, now=timezone.now(), known={}).commit()
     _check(ours[0], count=len(_feed(ours[0])))
     added = [identity for _, identity, _ in _feed(ours[0])[6:]]
@@ -85,27 +82,3 @@ def test_no_number_of_a_feed_is_given_twice(ann: User) -> None:
     event.pk, event.sequence = None, 2
     with pytest.raises(IntegrityError, match="event_once_per_scope_sequence"):
         event.save()
-
-
-@contextmanager
-def _migrated_to(name: str) -> Iterator[None]:
-    newest = MigrationExecutor(connection).loader.graph.leaf_nodes()
-    MigrationExecutor(connection).migrate([("executions", name)])
-    try:
-        yield
-    finally:
-        MigrationExecutor(connection).migrate(newest)
-
-
-def test_events_that_are_there_already_are_numbered_in_the_order_in_which_they_were_stored(ann: User) -> None:
-    first, second, other = start(ann), start(ann), start(ann, scope="q")
-    claim(second.id)
-    claim(first.id)
-    before = _feed(first)
-    with _migrated_to("0006_turns"):
-        pass
-    assert _feed(first) == before
-    begin(claim(other.id))
-    _check(other, count=3)
-    begin(claim(first.id))
-    _check(first, count=len(before) + 1)

@@ -60,7 +60,7 @@ class Log:
         """See what is beside a log."""
         await self._answer(lambda: None)
 
-    def since(self, _channel_id: UUID, _number: int, _sent: Sent) -> list[Message]:
+    def unsent(self, _channel_id: UUID, _number: int, _sent: Sent) -> list[Message]:
         """Return what is beside it: nothing."""
         return []
 

@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator
 from uuid import UUID
 
 import pytest
-from django.contrib.auth.models import User
 
 from access.services import claim_root_scope
+from access.user import User
 from executions.db_threads import in_thread
 from executions.progress.hub import StreamHub
 from tests.factories.streams import ASKED, COMPLETE, SKIPPED, STARTED, append, make_execution, make_user

@@ -171,7 +171,7 @@ def test_a_forked_child_announces_over_a_connection_of_its_own(notifier: Notifie
             warnings.simplefilter("ignore", DeprecationWarning)  # of forking beside threads: what is tested here
             child = os.fork()
         if child == 0:
-            notifier.forget()
+            notifier.detach_after_fork()
             notifier.announce(inside)
             notifier.stop()
             os._exit(0)

@@ -10,13 +10,13 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from django.contrib.auth.models import User
 from django.contrib.sessions.models import Session
 from django.db import connection
 from django.utils import timezone
 from knox.models import AuthToken
 
 from access.models import ScopeRole
+from access.user import User
 from executions.db_threads import in_thread
 from tests.factories.executions import outage
 from tests.factories.streams import (

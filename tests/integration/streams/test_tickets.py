@@ -8,7 +8,6 @@ from typing import Any, Literal
 from uuid import UUID, uuid4
 
 import pytest
-from django.contrib.auth.models import User
 from django.contrib.sessions.models import Session
 from django.test import Client
 from django.utils import timezone
@@ -17,6 +16,7 @@ from knox.models import AuthToken
 from access.models import ScopeRole
 from access.services import issue_ticket
 from access.tickets import opening
+from access.user import User
 from executions.db_threads import in_thread
 from tests.factories.streams import COMPLETE, STARTED, make_user, prepared
 from tests.integration.streams.client import Browser, ids

@@ -7,10 +7,10 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 from uuid_utils.compat import uuid7
 
+from access.user import User
 from telemetry import ledger
 from telemetry.models import ModelCall
 from tests.factories.calls import NOON, REPLY, announce, answered, call, row, settle

@@ -11,10 +11,10 @@ from io import StringIO
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 from django.db import transaction
 
+from access.user import User
 from telemetry import ledger
 from telemetry.models import ModelCall, Price
 from telemetry.pricing import repricing

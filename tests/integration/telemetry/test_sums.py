@@ -6,9 +6,9 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import User
 from uuid_utils.compat import uuid7
 
+from access.user import User
 from telemetry import selectors
 from telemetry.models import ModelCall
 from telemetry.selectors import Totals

@@ -10,13 +10,13 @@ from typing import Any, cast
 
 import psycopg
 import pytest
-from django.contrib.auth.models import User
 from django.db import connection
 from django.test import Client
 from psycopg.conninfo import timeout_from_conninfo
 from psycopg_pool import PoolTimeout
 from rest_framework.test import APIClient
 
+from access.user import User
 from common.database import server
 from common.database.connections import Connection
 from common.database.parameters import connection_parameters, direct_parameters

@@ -8,11 +8,11 @@ from urllib.parse import quote
 
 import pytest
 from asgiref.testing import ApplicationCommunicator
-from django.contrib.auth.models import User
 from django.test import Client
 from rest_framework.test import APIClient
 
 from access import tickets
+from access.user import User
 from orchestrator.web.headers import SecuredStreams, policy_of
 
 API = "default-src 'none'; frame-ancestors 'none'"
@@ -45,7 +45,7 @@ def test_answers_of_the_api_are_no_pages(api: Api, alice: User, path: str) -> No
 
 
 @pytest.mark.parametrize(
-    "path", ["/api/v1/executions/", "/api/v1/telemetry/summary", "/questions/", "/admin/auth/user/"]
+    "path", ["/api/v1/executions/", "/api/v1/telemetry/summary", "/questions/", "/admin/access/user/"]
 )
 def test_no_cache_keeps_what_belongs_to_a_user(admin_client: Client, path: str) -> None:
     assert "no-store" in admin_client.get(path)["Cache-Control"]

@@ -10,7 +10,7 @@ from django.core.management import call_command
 from django.test import Client
 from django.utils import timezone
 
-from executions.models import Runner
+from executions.models import WorkerHeartbeat
 
 
 def test_a_process_that_answers_is_alive() -> None:
@@ -20,7 +20,7 @@ def test_a_process_that_answers_is_alive() -> None:
 
 @pytest.mark.django_db
 def test_it_is_ready_while_a_worker_is_heard_of() -> None:
-    Runner.objects.create(name="w", heartbeat_at=timezone.now(), started_at=timezone.now())
+    WorkerHeartbeat.objects.create(name="w", heartbeat_at=timezone.now(), started_at=timezone.now())
     response = Client().get("/readyz")
     assert response.status_code == 200
     assert response.json() == {"status": "ok", "checks": {"database": "ok", "migrations": "ok", "worker": "ok"}}
@@ -29,7 +29,7 @@ def test_it_is_ready_while_a_worker_is_heard_of() -> None:
 @pytest.mark.django_db
 def test_it_is_not_ready_when_the_worker_is_silent(settings: Any) -> None:
     silent = timezone.now() - timedelta(seconds=settings.RUNNER_SILENT_SECONDS + 1)
-    Runner.objects.create(name="w", heartbeat_at=silent, started_at=silent)
+    WorkerHeartbeat.objects.create(name="w", heartbeat_at=silent, started_at=silent)
     response = Client().get("/readyz/")
     assert response.status_code == 503
     assert response.json()["checks"] == {"database": "ok", "migrations": "ok", "worker": "none is running"}

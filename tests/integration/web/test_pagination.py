@@ -10,10 +10,11 @@ from itertools import chain
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import User
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from rest_framework.test import APIClient
+
+from access.user import User
 
 pytestmark = [pytest.mark.urls("tests.integration.web.urls"), pytest.mark.django_db]
 Api = Callable[..., APIClient]
@@ -96,7 +97,7 @@ def test_a_later_page_begins_at_its_bound_and_skips_no_rows(api: Api) -> None:
     second = api().get("/api/v1/people", {"limit": 3}).json()["next_cursor"]
     with CaptureQueriesContext(connection) as queries:
         api().get("/api/v1/people", {"limit": 3, "cursor": second})
-    (query,) = [each["sql"] for each in queries if "auth_user" in each["sql"]]
+    (query,) = [each["sql"] for each in queries if "access_user" in each["sql"]]
     assert "OFFSET" not in query
     assert '"date_joined" <= ' in query
 

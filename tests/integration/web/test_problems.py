@@ -7,9 +7,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import User
 from django.test import Client
 from rest_framework.test import APIClient
+
+from access.user import User
 
 pytestmark = pytest.mark.urls("tests.integration.web.urls")
 Api = Callable[..., APIClient]

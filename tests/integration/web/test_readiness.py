@@ -9,7 +9,7 @@ from django.conf import settings
 from django.test import Client
 from django.utils import timezone
 
-from executions.models import Runner
+from executions.models import WorkerHeartbeat
 
 pytestmark = pytest.mark.django_db
 
@@ -25,8 +25,8 @@ pytestmark = pytest.mark.django_db
 )
 def test_a_server_is_ready_while_one_worker_is_heard_of(silent_seconds: list[float], status: int, worker: str) -> None:
     now = timezone.now()
-    Runner.objects.bulk_create(
-        Runner(name=f"runner-{number}", started_at=now, heartbeat_at=now - timedelta(seconds=seconds))
+    WorkerHeartbeat.objects.bulk_create(
+        WorkerHeartbeat(name=f"runner-{number}", started_at=now, heartbeat_at=now - timedelta(seconds=seconds))
         for number, seconds in enumerate(silent_seconds)
     )
     response = Client().get("/readyz")

@@ -8,7 +8,6 @@ from uuid import UUID
 from adrf.views import APIView as AsyncAPIView
 from adrf.viewsets import ViewSet as AsyncViewSet
 from asgiref.sync import sync_to_async
-from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied, SuspiciousOperation
 from django.db import OperationalError
 from django.http import Http404, HttpRequest, HttpResponse
@@ -20,6 +19,7 @@ from rest_framework.response import Response
 from rest_framework.throttling import BaseThrottle
 
 from access.errors import PreconditionFailed
+from access.user import User
 from common.api.pagination import KeysetPagination
 from common.api.views import PagedViewSet
 from executions.engine.domain import errors
@@ -28,7 +28,7 @@ FAILURES: dict[str, Exception] = {
     "not-found": errors.NotFound("There is no such execution."),
     "illegal": errors.IllegalTransition("step a", current="completed", wanted="running"),
     "version-conflict": errors.VersionConflict("step a", expected=3),
-    "superseded": errors.StaleFencingToken(UUID(int=1), epoch=2),
+    "superseded": errors.StaleFencingToken(UUID(int=1), fencing_token=2),
     "unavailable": errors.DatabaseUnavailable("The database cannot be reached."),
     "invalid": errors.InvalidAnswers(
         "Answers that do not fit.",

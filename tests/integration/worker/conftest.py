@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from django.contrib.auth.models import User
 
 from access.services import ensure_user
+from access.user import User
 from executions.persistence import notifier
 from executions.persistence.journal import connection
 from tests.factories.executions import empty_the_queue

@@ -7,9 +7,9 @@ from dataclasses import replace
 from decimal import Decimal
 from functools import partial
 
-from django.contrib.auth.models import User
 from django.utils import timezone
 
+from access.user import User
 from executions.engine.domain.calls import ModelReply
 from executions.engine.domain.execution import Execution, step_transition
 from executions.engine.domain.retries import NOT_SENT
@@ -50,10 +50,10 @@ def begin_paid(execution: Execution, step_id: str) -> Execution:
     paid = replace(call(execution.id, step_id), estimated_cost_usd=DIME)
 
     def start(now: Execution, context: core.Context) -> core.Change:
-        begun = core.start_step(now, step_id, model="m", pins=(), context=context)
+        begun = core.start_step(now, step_id, model="m", input_versions=(), context=context)
         return budgets.hold_if_over_budget(begun, step_id, paid, context=context)
 
-    return decide(execution.id, start, epoch=execution.runner_epoch, calls=(paid,))
+    return decide(execution.id, start, fencing_token=execution.fencing_token, calls=(paid,))
 
 
 def by_status(execution: Execution) -> dict[str, int]:
@@ -75,7 +75,7 @@ def test_twenty_calls_of_a_dime_at_once_never_pass_a_dollar(ann: User) -> None:
             reply = ModelReply(provider="p", model="m", cost_usd=DIME)
             known = replace(call(execution.id, step.step_id), status=CallStatus.COMMITTED, reply=reply)
             skip = partial(_end, step_id=step.step_id)
-            stored = decide(execution.id, skip, epoch=execution.runner_epoch, calls=(known,))
+            stored = decide(execution.id, skip, fencing_token=execution.fencing_token, calls=(known,))
     assert stored.status is ExecutionStatus.RUNNING  # what was reserved might be free again: they ask once more
     again = [partial(begin_paid_again, stored, step.step_id) for step in stored.steps.values() if not step.finished_at]
     together(*again)
@@ -98,7 +98,7 @@ def begin_paid_again(execution: Execution, step_id: str) -> Execution:
         running = step_transition(now, step_id, StepStatus.RUNNING, now=context.now)
         return budgets.hold_if_over_budget(core.Change(execution=running), step_id, paid, context=context)
 
-    return decide(execution.id, start, epoch=execution.runner_epoch, calls=(paid,))
+    return decide(execution.id, start, fencing_token=execution.fencing_token, calls=(paid,))
 
 
 def _end(execution: Execution, context: core.Context, *, step_id: str) -> core.Change:
@@ -110,13 +110,13 @@ def test_what_a_budget_is_is_stored_with_its_warnings_and_the_time_that_was_run(
     execution = started(ann, WIDE, max_cost_usd=DIME, max_seconds=60)
     begun = begin_paid(execution, "s0")
     assert begun.budget is not None
-    assert (begun.budget.max_cost_usd, begun.budget.max_seconds, begun.warned) == (DIME, 60, ("max_cost_usd",))
+    assert (begun.budget.max_cost_usd, begun.budget.max_seconds, begun.warned_limits) == (DIME, 60, ("max_cost_usd",))
     stored = repositories.get(execution.id)
     assert stored == begun
     assert stored.running_since is not None
     held = begin_paid(stored, "s1")
     assert repositories.get(execution.id).steps["s1"] == held.steps["s1"]
-    assert held.steps["s1"].short_of == "max_cost_usd"
+    assert held.steps["s1"].blocked_by_limit == "max_cost_usd"
 
 
 def test_a_workflows_budget_counts_unless_a_start_says_otherwise(ann: User) -> None:

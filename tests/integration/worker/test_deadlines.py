@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from importlib import import_module
 from uuid import UUID
 
 import pytest
-from django.contrib.auth.models import User
 from django.db import connection, transaction
 from django.utils import timezone
 from procrastinate.contrib.django.models import ProcrastinateJob
 
+from access.user import User
 from executions import models
 from executions.engine.domain.execution import Execution
 from executions.engine.domain.states import ExecutionStatus, FailureCode, StepStatus
@@ -139,15 +138,3 @@ def test_the_inbox_reads_only_open_questions(ann: User, waiting: UUID) -> None:
         cursor.execute("SET LOCAL enable_seqscan = off")
         cursor.execute("SET LOCAL enable_hashjoin = off")
         assert "step_asking" in rows.explain()
-
-
-def test_what_waited_before_the_inbox_was_there_is_in_it(ann: User, waiting: UUID) -> None:
-    fresh = start(ann, ASKING, scope="other")
-    before = list(models.ExecutionStep.objects.order_by("id").values_list("step_id", "asked_at"))
-    assert [each is None for _, each in before] == [False, True, True, True]
-    models.ExecutionStep.objects.update(asked_at=None)
-    migration = import_module("executions.migrations.0012_open_questions")
-    with connection.cursor() as cursor:
-        cursor.execute(migration._OPEN)
-    assert list(models.ExecutionStep.objects.order_by("id").values_list("step_id", "asked_at")) == before
-    assert repositories.get(fresh.id).steps["one"].status is StepStatus.PENDING

@@ -5,10 +5,10 @@ from __future__ import annotations
 from uuid import UUID
 
 import pytest
-from django.contrib.auth.models import User
 from django.db import connection
 from procrastinate.contrib.django.models import ProcrastinateJob
 
+from access.user import User
 from executions import models
 from executions.queue.jobs import ADVANCE, PRUNE, QUEUE, enqueue_advance, enqueue_prune
 from tests.factories.engine import LINE

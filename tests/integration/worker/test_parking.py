@@ -6,11 +6,11 @@ from datetime import timedelta
 from uuid import UUID
 
 import pytest
-from django.contrib.auth.models import User
 from django.db import connection, transaction
 from django.utils import timezone
 from procrastinate.contrib.django.models import ProcrastinateJob
 
+from access.user import User
 from executions import models
 from executions.engine.domain.states import ExecutionStatus, StepStatus, WaitingOn
 from executions.engine.transitions import backoff
@@ -43,7 +43,7 @@ def parked(ann: User) -> UUID:
 
 def test_a_parked_execution_waits_for_the_provider(parked: UUID) -> None:
     execution = repositories.get(parked)
-    assert (execution.status, execution.runner) == (ExecutionStatus.WAITING, None)
+    assert (execution.status, execution.claimed_by) == (ExecutionStatus.WAITING, None)
     assert execution.waiting_on == (WaitingOn.RATE_LIMIT,)
     assert execution.resume_at is not None
     assert execution.resume_at == execution.steps["one"].resume_at

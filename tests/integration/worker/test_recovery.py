@@ -8,11 +8,11 @@ from datetime import timedelta
 from uuid import UUID
 
 import pytest
-from django.contrib.auth.models import User
 from django.db import connection, transaction
 from django.utils import timezone
 from procrastinate.contrib.django.models import ProcrastinateJob
 
+from access.user import User
 from executions import models
 from executions.engine.domain.states import ExecutionStatus
 from executions.persistence import repositories
@@ -23,10 +23,10 @@ from tests.factories.executions import ask, cancel, claim, empty_the_queue, name
 SILENT_SECONDS, IDLE_SECONDS = 30, 10
 
 
-def _sweep(*, later_seconds: float = 0, running: set[UUID] | None = None, runner: str = "me") -> int:
+def _sweep(*, later_seconds: float = 0, running: set[UUID] | None = None, worker: str = "me") -> int:
     return recovery.sweep(
         now=timezone.now() + timedelta(seconds=later_seconds),
-        runner=runner,
+        worker=worker,
         running=running or set(),
         silent_seconds=SILENT_SECONDS,
         idle_seconds=IDLE_SECONDS,
@@ -94,7 +94,7 @@ def test_one_that_this_worker_runs_is_left_alone_and_one_it_dropped_is_not(lost:
 def test_what_another_living_worker_runs_is_none_of_our_business(lost: UUID) -> None:
     recovery.beat(name="other", now=timezone.now())
     claim(lost, "other")
-    assert _sweep(later_seconds=11, runner="me") == 0
+    assert _sweep(later_seconds=11, worker="me") == 0
 
 
 def test_one_that_waits_or_has_ended_costs_nothing(ann: User) -> None:
@@ -162,7 +162,7 @@ def test_many_that_wait_for_their_turn_do_not_hide_one_that_was_abandoned(ann: U
 
 
 def test_two_who_sweep_at_once_enqueue_each_once(lost: UUID) -> None:
-    outcomes = together(lambda: _sweep(later_seconds=11), lambda: _sweep(later_seconds=11, runner="you"))
+    outcomes = together(lambda: _sweep(later_seconds=11), lambda: _sweep(later_seconds=11, worker="you"))
     assert names(outcomes) == ["int", "int"]
     assert sorted(str(each) for each in outcomes) == ["0", "1"]
     assert ProcrastinateJob.objects.count() == 1
@@ -171,9 +171,9 @@ def test_two_who_sweep_at_once_enqueue_each_once(lost: UUID) -> None:
 def test_a_worker_that_was_taken_for_dead_announces_itself_again() -> None:
     recovery.beat(name="other", now=timezone.now())
     _sweep(later_seconds=31)
-    assert not models.Runner.objects.exists()
+    assert not models.WorkerHeartbeat.objects.exists()
     recovery.beat(name="other", now=timezone.now())
-    assert models.Runner.objects.get().name == "other"
+    assert models.WorkerHeartbeat.objects.get().name == "other"
 
 
 def test_a_beat_keeps_a_worker_alive(lost: UUID) -> None:

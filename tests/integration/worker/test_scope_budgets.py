@@ -7,10 +7,10 @@ from decimal import Decimal
 from functools import partial
 
 import pytest
-from django.contrib.auth.models import User
 from django.utils import timezone
 
 from access.models import Scope
+from access.user import User
 from executions.engine.domain.errors import BudgetExceeded
 from executions.engine.domain.execution import Execution
 from executions.engine.domain.states import ExecutionStatus, Limit, WaitingOn
@@ -48,7 +48,7 @@ def test_executions_that_begin_at_once_share_their_scopes_month(ann: User) -> No
     stored = [repositories.get(each.id) for each in executions]
     waiting = [each for each in stored if each.status is ExecutionStatus.WAITING]
     assert len(waiting) == COUNT - 5
-    assert {each.steps["one"].short_of for each in waiting} == {Limit.SCOPE_MONTH}
+    assert {each.steps["one"].blocked_by_limit for each in waiting} == {Limit.SCOPE_MONTH}
     assert {each.waiting_on for each in waiting} == {(WaitingOn.BUDGET,)}
     assert ModelCall.objects.count() == 5
     assert scope_budgets.room(executions[0].scope.id, now=timezone.now()) == 0
@@ -97,5 +97,5 @@ def test_sums_are_made_for_scopes_with_a_budget_alone(ann: User) -> None:
     assert scope_budgets.lock([execution.scope.id]).value == {}
     give("3")
     assert scope_budgets.lock([execution.scope.id]).value == {execution.scope.id: Decimal(3)}
-    assert begin_paid(execution, "one").steps["one"].short_of is None
+    assert begin_paid(execution, "one").steps["one"].blocked_by_limit is None
     assert scope_budgets.spent(execution.scope.id, now=timezone.now()).value == DIME

@@ -9,12 +9,12 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from django.contrib.auth.models import User
 from django.db import connection
 from django.utils import timezone
 from procrastinate.contrib.django.models import ProcrastinateJob
 from pytest_django import Settings
 
+from access.user import User
 from executions import models
 from executions.db_threads import in_thread
 from executions.engine.domain.states import ExecutionStatus
@@ -103,7 +103,7 @@ def test_places_of_a_worker_that_is_gone_are_free_after_the_sweep(ann: User) -> 
     assert len(lost) == 2
     assert take() == []
     later = timezone.now() + LATER
-    recovery.sweep(now=later, runner="me", running=[], silent_seconds=30, idle_seconds=10, after_outage=False)
+    recovery.sweep(now=later, worker="me", running=[], silent_seconds=30, idle_seconds=10, after_outage=False)
     assert len(take()) == 2
     assert not ProcrastinateJob.objects.filter(id__in=lost).exists()
 

@@ -11,12 +11,12 @@ from uuid import UUID
 
 import psycopg
 import pytest
-from django.contrib.auth.models import User
 from django.db import connection
 from django.utils import timezone
 from procrastinate.contrib.django.models import ProcrastinateJob, ProcrastinateWorker
 from pytest_django import Settings
 
+from access.user import User
 from common.database.parameters import connection_parameters
 from common.database.server import database_now
 from executions import composition, models
@@ -102,9 +102,9 @@ async def test_a_worker_carries_what_was_started_to_its_end_and_leaves_no_trace_
     execution_id = (await in_thread(start, ann)).id
     async with working():
         await until(_has(execution_id, ExecutionStatus.COMPLETED))
-        await until(lambda: models.Runner.objects.filter(name="me").exists())
+        await until(lambda: models.WorkerHeartbeat.objects.filter(name="me").exists())
         await until(lambda: not ProcrastinateJob.objects.exists())
-    assert await in_thread(models.Runner.objects.count) == 0
+    assert await in_thread(models.WorkerHeartbeat.objects.count) == 0
     assert ACTIVE == {}
 
 
@@ -131,11 +131,11 @@ async def test_a_worker_that_stops_hands_its_work_back_with_a_job_for_the_next(a
     async with working():
         await gate.under_way()
     stored = await in_thread(repositories.get, execution_id)
-    assert (stored.status, stored.runner) == (ExecutionStatus.RUNNING, None)
+    assert (stored.status, stored.claimed_by) == (ExecutionStatus.RUNNING, None)
     job = await in_thread(ProcrastinateJob.objects.get)
     assert (job.lock, job.status) == (str(execution_id), "todo")
     assert (await in_thread(ModelCall.objects.get)).status == "unknown"
-    assert await in_thread(models.Runner.objects.count) == 0
+    assert await in_thread(models.WorkerHeartbeat.objects.count) == 0
     gate.opened.set()
     async with working("you"):
         await until(_has(execution_id, ExecutionStatus.COMPLETED))
@@ -165,7 +165,7 @@ async def test_a_worker_takes_up_what_another_left(ann: User, gate: Gate) -> Non
 async def test_a_worker_goes_on_after_an_outage(ann: User, gate: Gate) -> None:
     gate.opened.set()
     async with working():
-        await until(lambda: models.Runner.objects.exists())
+        await until(lambda: models.WorkerHeartbeat.objects.exists())
         with outage():
             await asyncio.sleep(0.5)  # its heartbeat, its sweep and its queue all meet it
         execution_id = (await in_thread(start, ann)).id
@@ -176,7 +176,7 @@ async def test_a_worker_goes_on_after_an_outage(ann: User, gate: Gate) -> None:
 def _nobody_can_beat() -> Iterator[None]:
     """Have every beat wait meanwhile, without an error: as on a connection that is silent for a while."""
     with psycopg.connect(**connection_parameters()) as other:
-        other.execute("LOCK TABLE executions_runner IN SHARE MODE")
+        other.execute("LOCK TABLE executions_workerheartbeat IN SHARE MODE")
         yield
 
 
@@ -189,15 +189,15 @@ async def test_a_worker_whose_own_beats_came_late_takes_nobody_for_dead(
     await in_thread(empty_the_queue)
     await in_thread(recovery.beat, name="other", now=database_now())
     async with working():
-        await until(models.Runner.objects.filter(name="me").exists)
+        await until(models.WorkerHeartbeat.objects.filter(name="me").exists)
         with _nobody_can_beat():
             await asyncio.sleep(settings.RUNNER_SILENT_SECONDS + 0.5)
         released = database_now()
-        await until(lambda: models.Runner.objects.filter(name="me", heartbeat_at__gt=released).exists())
+        await until(lambda: models.WorkerHeartbeat.objects.filter(name="me", heartbeat_at__gt=released).exists())
         await asyncio.sleep(5 * settings.SWEEP_SECONDS)  # the other one goes on a little later
         await in_thread(recovery.beat, name="other", now=database_now())
         stored = await in_thread(repositories.get, execution_id)
-    assert (stored.runner, gate.reached.is_set()) == ("other", False)
+    assert (stored.claimed_by, gate.reached.is_set()) == ("other", False)
 
 
 async def test_a_worker_whose_beats_are_as_rare_as_they_may_be_takes_over_from_the_dead(
@@ -243,14 +243,14 @@ async def test_a_worker_that_meets_an_outage_while_it_stops_stops(ann: User, gat
 async def test_a_second_job_waits_for_the_first_of_this_process_and_finds_nothing_left(ann: User, gate: Gate) -> None:
     execution_id = (await in_thread(start, ann)).id
     await in_thread(empty_the_queue)
-    first = asyncio.create_task(advance.advance_execution(execution_id=execution_id, runner="me"))
+    first = asyncio.create_task(advance.advance_execution(execution_id=execution_id, worker="me"))
     await gate.under_way()
-    second = asyncio.create_task(advance.advance_execution(execution_id=execution_id, runner="me"))
+    second = asyncio.create_task(advance.advance_execution(execution_id=execution_id, worker="me"))
     gate.opened.set()
     async with asyncio.timeout(HANG_SECONDS):
         await asyncio.gather(first, second)
     stored = await in_thread(repositories.get, execution_id)
-    assert (stored.status, stored.runner_epoch) == (ExecutionStatus.COMPLETED, 1)
+    assert (stored.status, stored.fencing_token) == (ExecutionStatus.COMPLETED, 1)
     assert ACTIVE == {}
 
 
@@ -258,14 +258,14 @@ async def test_a_job_for_what_another_living_worker_runs_is_left_to_that_one(ann
     execution_id = (await in_thread(start, ann)).id
     await in_thread(recovery.beat, name="other", now=timezone.now())
     claimed = await in_thread(claim, execution_id, "other")
-    await advance.advance_execution(execution_id=execution_id, runner="me")
+    await advance.advance_execution(execution_id=execution_id, worker="me")
     assert await in_thread(repositories.get, execution_id) == claimed
 
 
 async def test_a_job_that_the_queue_cancels_leaves_the_call_under_way_alone(ann: User, gate: Gate) -> None:
     execution_id = (await in_thread(start, ann)).id
     await in_thread(empty_the_queue)
-    job = asyncio.create_task(advance.advance_execution(execution_id=execution_id, runner="me"))
+    job = asyncio.create_task(advance.advance_execution(execution_id=execution_id, worker="me"))
     await gate.under_way()
     job.cancel()
     await asyncio.wait({job})
@@ -288,15 +288,15 @@ async def test_a_reply_that_comes_while_the_database_is_away_is_kept(ann: User, 
 async def test_the_next_step_is_run_alone(ann: User, gate: Gate) -> None:
     gate.opened.set()
     execution_id = (await in_thread(start, ann)).id
-    stored = await advance.execute_next_step(execution_id=execution_id, runner="me")
+    stored = await advance.execute_next_step(execution_id=execution_id, worker="me")
     assert [step.status for step in stored.steps.values()] == [StepStatus.COMPLETED, StepStatus.PENDING]
-    assert (stored.status, stored.runner) == (ExecutionStatus.RUNNING, None)
+    assert (stored.status, stored.claimed_by) == (ExecutionStatus.RUNNING, None)
 
 
 async def test_the_next_step_is_watched_while_it_runs(ann: User, gate: Gate) -> None:
     execution_id = (await in_thread(start, ann)).id
     await in_thread(empty_the_queue)
-    step = asyncio.create_task(advance.execute_next_step(execution_id=execution_id, runner="me"))
+    step = asyncio.create_task(advance.execute_next_step(execution_id=execution_id, worker="me"))
     await gate.under_way()
     async with working():
         await in_thread(cancel, ann, execution_id)

@@ -55,12 +55,12 @@ async def everything() -> World:
 
 def began(world: World, step_id: str, attempt: int) -> AttemptStart:
     """Return how an attempt began, from the log."""
-    found = AttemptStart(pins=())
+    found = AttemptStart(input_versions=())
     for event in world.journal.log[world.execution_id]:
         if event.step_id != step_id or int(str(event.data.get("attempt", attempt + 1))) > attempt:
             continue
         if event.event_type == "step_started":
-            found = AttemptStart(pins=tuple(Pin.model_validate(each) for each in event.data["inputs"]))  # type: ignore[union-attr]
+            found = AttemptStart(input_versions=tuple(Pin.model_validate(each) for each in event.data["inputs"]))  # type: ignore[union-attr]
         elif event.event_type == "remediation_started" and event.data["attempt"] == attempt:
             violations = tuple(FieldError.model_validate(each) for each in event.data["violations"])  # type: ignore[union-attr]
             found = replace(found, violations=violations)

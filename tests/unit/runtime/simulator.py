@@ -108,7 +108,7 @@ class Process:
             ledger=_Ledger(self, inner),
             models=_Models(self, inner),
         )
-        self.runner = ExecutionRunner(ports, execution_id=world.execution_id, runner=self.name)
+        self.runner = ExecutionRunner(ports, execution_id=world.execution_id, worker=self.name)
         self.job = asyncio.ensure_future(self.runner.run())
 
     async def gate(self, what: str) -> None:
@@ -294,7 +294,7 @@ class Simulation:
         attempt = max((call.key.attempt for call in same), default=0)
         present = [call for call in same if call.key.attempt == attempt and call.reply is not None]
         # One that was overtaken after it announced its call, and does not know yet, cannot be kept from sending it.
-        if any(call.status is CallStatus.COMMITTED for call in present) and self.stored.runner == by:
+        if any(call.status is CallStatus.COMMITTED for call in present) and self.stored.claimed_by == by:
             self._faults.append(AssertionError("a reply that is in the ledger was bought again"))
 
     # --- what happens ---------------------------------------------------------------------------------------------
@@ -427,7 +427,7 @@ class Simulation:
 
     @property
     def _is_short(self) -> bool:
-        return not self.stored.ended and any(step.short_of for step in self.stored.steps.values())
+        return not self.stored.ended and any(step.blocked_by_limit for step in self.stored.steps.values())
 
     async def _raise(self) -> None:
         budget = self.stored.budget
@@ -536,7 +536,7 @@ class Simulation:
             assert stored == self._ended, "something moved after the end"
         if stored.status in ENDED:
             self._ended = stored
-        if stored.runner is not None:
+        if stored.claimed_by is not None:
             assert stored.status is ExecutionStatus.RUNNING
         if stored.status is ExecutionStatus.WAITING:
             assert stored.waiting_on

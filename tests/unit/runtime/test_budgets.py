@@ -67,7 +67,7 @@ async def test_a_call_that_might_pass_the_budget_is_not_made_and_the_execution_w
     execution = await world.run()
     assert (execution.status, execution.waiting_on) == (ExecutionStatus.WAITING, (WaitingOn.BUDGET,))
     assert world.calls() == [("one", "committed")]
-    assert execution.steps["two"].short_of == "max_cost_usd"
+    assert execution.steps["two"].blocked_by_limit == "max_cost_usd"
     assert last_event(world) == {"waiting_on": ["budget"], "resume_at": None}
     assert len(world.asked) == 1
 

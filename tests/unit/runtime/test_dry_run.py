@@ -168,7 +168,7 @@ async def waited(world: World, times: int, seconds: float = 60.0) -> Execution:
     """Run a dry run past so many waits; return it as it is then."""
     execution = await world.run()
     for number in range(times):
-        assert (execution.status, execution.runner) == (ExecutionStatus.WAITING, None)
+        assert (execution.status, execution.claimed_by) == (ExecutionStatus.WAITING, None)
         assert execution.waiting_on == (WaitingOn.RATE_LIMIT,)
         clock(world).advance(seconds)
         await resume(world)

@@ -60,7 +60,7 @@ async def test_a_step_reads_the_newest_version_of_the_scopes_document_and_pins_i
     execution = await world.run()
     assert "The new charter" in world.asked[0].prompt
     assert "The old charter" not in world.asked[0].prompt
-    [pin] = execution.steps["one"].pins
+    [pin] = execution.steps["one"].input_versions
     assert (pin.type, pin.document_id, pin.version) == ("charter", first.id, 2)
     [made] = world.documents.versions[scope_id, "one"]
     assert made.provenance["inputs"] == [{"type": "charter", "document_id": str(first.id), "version": 2}]

@@ -50,7 +50,9 @@ async def test_a_refused_transition_leaves_neither_call_nor_event_nor_version() 
 
     with pytest.raises(IllegalTransition):
         await world.journal.commit(
-            Transition(execution_id=world.execution_id, epoch=None, decide=refuse, calls=(replace(CALL, key=key),))
+            Transition(
+                execution_id=world.execution_id, fencing_token=None, decide=refuse, calls=(replace(CALL, key=key),)
+            )
         )
     assert await world.now() == before
     assert world.calls() == []

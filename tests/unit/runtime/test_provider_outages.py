@@ -44,7 +44,7 @@ async def by_itself(world: World, look: Callable[[Execution], None] = lambda _: 
         execution = await world.run(f"worker-{number}")
         if execution.ended:
             return execution
-        assert (execution.waiting_on, execution.runner) == ((WaitingOn.RATE_LIMIT,), None)
+        assert (execution.waiting_on, execution.claimed_by) == ((WaitingOn.RATE_LIMIT,), None)
         assert execution.resume_at is not None
         look(execution)
         clock(world).moment = max(clock(world).now(), execution.resume_at)

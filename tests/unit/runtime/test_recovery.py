@@ -29,7 +29,7 @@ async def test_a_runner_stopped_while_it_stores_a_document_stores_it() -> None:
         await running
     stored = await world.now()
     assert stored.steps["one"].status is StepStatus.COMPLETED
-    assert stored.runner is None
+    assert stored.claimed_by is None
     assert world.calls() == [("one", "committed"), ("two", "failed")]  # announced with it, and never sent
     assert not world.ledger.rows[list(world.ledger.rows)[1]].reply
     assert (await world.run()).status is ExecutionStatus.COMPLETED
@@ -48,7 +48,7 @@ async def test_a_runner_stopped_while_it_announces_a_call_reports_it_as_not_sent
         await running
     assert world.calls() == [("one", "failed")]
     assert not world.asked
-    assert (await world.now()).runner is None
+    assert (await world.now()).claimed_by is None
 
 
 async def test_a_runner_stopped_while_it_claims_hands_back_what_it_claimed() -> None:
@@ -62,7 +62,7 @@ async def test_a_runner_stopped_while_it_claims_hands_back_what_it_claimed() -> 
     with pytest.raises(asyncio.CancelledError):
         await running
     stored = await world.now()
-    assert (stored.status, stored.runner_epoch, stored.runner) == (ExecutionStatus.RUNNING, 1, None)
+    assert (stored.status, stored.fencing_token, stored.claimed_by) == (ExecutionStatus.RUNNING, 1, None)
 
 
 async def test_an_overtaken_runner_does_not_hand_back_what_is_another_ones() -> None:
@@ -77,7 +77,7 @@ async def test_an_overtaken_runner_does_not_hand_back_what_is_another_ones() -> 
     overtaken.cancel()  # and is stopped before it could do anything about it
     with pytest.raises(asyncio.CancelledError):
         await overtaken
-    assert (await world.now()).runner == "b"
+    assert (await world.now()).claimed_by == "b"
     second.opened.set()
     assert (await other).status is ExecutionStatus.COMPLETED
 
@@ -132,7 +132,7 @@ async def test_a_runner_that_is_overtaken_while_it_takes_a_call_up_leaves_the_bo
     dead = asyncio.create_task(world.runner("dead").run())
     await first.under_way()
     ledger = LateLedger(world.ledger)
-    late = ExecutionRunner(replace(world.ports, ledger=ledger), execution_id=world.execution_id, runner="late")
+    late = ExecutionRunner(replace(world.ports, ledger=ledger), execution_id=world.execution_id, worker="late")
     overtaken = asyncio.create_task(late.run())
     await ledger.reached.wait()  # it has claimed, and asks what the dead one left
     last = asyncio.create_task(world.runner("last").run())
@@ -187,19 +187,19 @@ async def test_an_overtaken_runner_that_is_told_stops_its_calls() -> None:
 
 
 @pytest.mark.parametrize(
-    "error", [DatabaseUnavailable("away"), StaleFencingToken(UUID(int=0), epoch=1)], ids=["away", "superseded"]
+    "error", [DatabaseUnavailable("away"), StaleFencingToken(UUID(int=0), fencing_token=1)], ids=["away", "superseded"]
 )
 async def test_a_stopped_runner_that_cannot_hand_back_stops_all_the_same(error: Exception) -> None:
     gate = Gate(document())
     world = await World(script={"one": [gate]}).start()
-    hindered = hinder(world, lambda transition: not transition.calls and transition.epoch is not None, error)
+    hindered = hinder(world, lambda transition: not transition.calls and transition.fencing_token is not None, error)
     running = asyncio.create_task(world.runner().run())
     await gate.under_way()
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
     assert hindered.hindered == 1
-    assert (await world.now()).runner == "a"  # the sweep will see that it is silent
+    assert (await world.now()).claimed_by == "a"  # the sweep will see that it is silent
 
 
 async def _end(task: asyncio.Task[Execution]) -> None:

@@ -33,7 +33,7 @@ async def test_a_step_reads_what_the_step_before_it_made() -> None:
     world = await World(script={"one": [document("Made by the first")]}).start()
     execution = await world.run()
     assert "Made by the first" in world.asked[1].prompt
-    assert [pin.version for pin in execution.steps["two"].pins] == [1]
+    assert [pin.version for pin in execution.steps["two"].input_versions] == [1]
 
 
 async def test_independent_steps_run_side_by_side() -> None:
@@ -124,7 +124,7 @@ async def test_a_question_waits_and_its_answer_goes_on() -> None:
     world = await World(ASKING, {"one": [question(), document()]}).start()
     waiting = await world.run()
     assert waiting.status is ExecutionStatus.WAITING
-    assert waiting.runner is None
+    assert waiting.claimed_by is None
     assert world.events()[-2:] == ["clarification_needed", "execution_waiting"]
     resumed = await world.answer("one", {"one.1.1": "Twelve"})
     assert resumed.status is ExecutionStatus.RUNNING
@@ -267,7 +267,7 @@ async def test_a_runner_that_is_stopped_hands_the_execution_back() -> None:
         await running
     handed_back = await world.now()
     assert handed_back.status is ExecutionStatus.RUNNING
-    assert handed_back.runner is None
+    assert handed_back.claimed_by is None
     assert world.calls() == [("one", "unknown")]
     assert (await world.run("b")).status is ExecutionStatus.COMPLETED
 
@@ -276,7 +276,7 @@ async def test_one_step_can_be_run_alone() -> None:
     world = await World().start()
     execution = await world.runner().step()
     assert execution.status is ExecutionStatus.RUNNING
-    assert execution.runner is None
+    assert execution.claimed_by is None
     assert [step.status for step in execution.steps.values()] == [StepStatus.COMPLETED, StepStatus.PENDING]
     assert (await world.runner().step()).status is ExecutionStatus.COMPLETED
 

@@ -75,7 +75,7 @@ async def test_a_request_for_changes_is_one_more_remediation_with_the_output_and
     await world.review(AcceptanceAction.ACCEPT, version=2)
     execution = await world.run("c")
     assert execution.status is ExecutionStatus.COMPLETED
-    [pin] = execution.steps["two"].pins
+    [pin] = execution.steps["two"].input_versions
     assert pin.version == 2
     [made] = [each for each in await world.documents.list_by_scope(execution.scope.id) if each.type == "one"]
     assert [each["comment"] for each in made.provenance["decisions"]] == ["Name the costs."]  # type: ignore[union-attr,index,call-overload]

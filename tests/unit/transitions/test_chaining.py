@@ -29,7 +29,7 @@ async def test_a_step_that_starts_so_reads_the_version_that_was_stored() -> None
     stored = await world.run()
     one, two = stored.steps["one"], stored.steps["two"]
     assert one.document_version == 2
-    assert [(pin.document_id, pin.version) for pin in two.pins] == [(one.document_id, 2)]
+    assert [(pin.document_id, pin.version) for pin in two.input_versions] == [(one.document_id, 2)]
     assert one.document_id == PAPER.id
 
 

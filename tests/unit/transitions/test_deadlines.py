@@ -266,7 +266,7 @@ async def test_only_what_is_parked_has_a_moment_to_go_on() -> None:
     execution = await world.now()
     early, moment = clock(world).now(), clock(world).now() + timedelta(seconds=1)
     waits = {"status": StepStatus.WAITING, "rounds": ()}
-    held = replace(execution.steps["one"], **waits, resume_at=early, short_of=Limit.COST)  # type: ignore[arg-type]
+    held = replace(execution.steps["one"], **waits, resume_at=early, blocked_by_limit=Limit.COST)  # type: ignore[arg-type]
     parked = replace(execution.steps["two"], **waits, resume_at=moment)  # type: ignore[arg-type]
     known = with_moments(execution.with_steps((held, parked)))
     assert (known.resume_at, known.deadline_at) == (moment, None)

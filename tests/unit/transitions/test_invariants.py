@@ -50,9 +50,9 @@ CONTEXT = Context(now=NOW, document=DOCUMENT)
 
 Happening = Callable[[Execution, str], Change]
 HAPPENINGS: dict[str, Happening] = {
-    "claim": lambda execution, _: claims.claim(execution, runner="a", max_recoveries=5, context=CONTEXT),
+    "claim": lambda execution, _: claims.claim(execution, worker="a", max_recoveries=5, context=CONTEXT),
     "release": lambda execution, _: claims.release(execution, context=CONTEXT),
-    "start": lambda execution, step: core.start_step(execution, step, model="m", pins=(), context=CONTEXT),
+    "start": lambda execution, step: core.start_step(execution, step, model="m", input_versions=(), context=CONTEXT),
     "remediate": lambda execution, step: core.remediate(execution, step, violations=FAULTS, context=CONTEXT),
     "complete": lambda execution, step: core.complete_step(execution, step, context=CONTEXT),
     "fail": lambda execution, step: core.fail_step(execution, step, FAILURE, context=CONTEXT),
@@ -136,7 +136,7 @@ def check_sense(execution: Execution) -> None:
         assert StepStatus.WAITING in statuses
         assert not statuses & WORKING
         assert not ready_steps(execution)
-        assert execution.runner is None
+        assert execution.claimed_by is None
     if execution.status is ExecutionStatus.RUNNING:
         assert statuses & WORKING or ready_steps(execution)
 
@@ -149,9 +149,9 @@ def check_log(execution: Execution, log: tuple[ProgressEvent, ...]) -> None:
 
 
 def _waiting() -> Execution:
-    execution = claims.claim(fresh(), runner="a", max_recoveries=5, context=CONTEXT).execution
+    execution = claims.claim(fresh(), worker="a", max_recoveries=5, context=CONTEXT).execution
     for step in ("left", "right"):
-        execution = core.start_step(execution, step, model="m", pins=(), context=CONTEXT).execution
+        execution = core.start_step(execution, step, model="m", input_versions=(), context=CONTEXT).execution
         execution = clarification.ask(execution, step, questions=ASKED, context=CONTEXT).execution
     return execution
 
@@ -166,18 +166,18 @@ def test_an_execution_waits_only_when_nothing_else_goes_on() -> None:
 
 
 def test_nothing_starts_after_a_failure() -> None:
-    execution = claims.claim(fresh(), runner="a", max_recoveries=5, context=CONTEXT).execution
+    execution = claims.claim(fresh(), worker="a", max_recoveries=5, context=CONTEXT).execution
     assert [step.step_id for step in ready_steps(execution)] == ["left", "right"]
-    execution = core.start_step(execution, "left", model="m", pins=(), context=CONTEXT).execution
+    execution = core.start_step(execution, "left", model="m", input_versions=(), context=CONTEXT).execution
     failed = StepStatus.FAILED
     execution = execution.with_step(replace(execution.steps["left"], status=failed, failure=FAILURE))
     assert ready_steps(execution) == ()
 
 
 def test_a_step_that_asks_after_another_has_failed_is_skipped() -> None:
-    execution = claims.claim(fresh(), runner="a", max_recoveries=5, context=CONTEXT).execution
+    execution = claims.claim(fresh(), worker="a", max_recoveries=5, context=CONTEXT).execution
     for step in ("left", "right"):
-        execution = core.start_step(execution, step, model="m", pins=(), context=CONTEXT).execution
+        execution = core.start_step(execution, step, model="m", input_versions=(), context=CONTEXT).execution
     execution = core.fail_step(execution, "left", FAILURE, context=CONTEXT).execution
     assert execution.status is ExecutionStatus.RUNNING  # the other is still at work
     ended = clarification.ask(execution, "right", questions=ASKED, context=CONTEXT).execution
@@ -193,9 +193,9 @@ def test_a_cancel_stops_every_step_and_gives_up_every_call() -> None:
 
 
 def test_a_claim_raises_the_epoch_every_time() -> None:
-    first = claims.claim(fresh(), runner="a", max_recoveries=5, context=CONTEXT)
-    second = claims.claim(first.execution, runner="b", max_recoveries=5, context=CONTEXT)
-    assert (first.execution.runner_epoch, second.execution.runner_epoch) == (1, 2)
+    first = claims.claim(fresh(), worker="a", max_recoveries=5, context=CONTEXT)
+    second = claims.claim(first.execution, worker="b", max_recoveries=5, context=CONTEXT)
+    assert (first.execution.fencing_token, second.execution.fencing_token) == (1, 2)
     assert [event.event_type.value for event in first.events] == ["execution_started"]
     assert second.events == ()
 

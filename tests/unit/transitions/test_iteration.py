@@ -33,7 +33,7 @@ async def test_every_item_gets_its_steps_and_every_nested_item_its_own() -> None
     execution = await world.run()
     assert execution.status is ExecutionStatus.COMPLETED
     assert [
-        step.step_id for step in sorted(execution.steps.values(), key=lambda each: (each.position, each.place))
+        step.step_id for step in sorted(execution.steps.values(), key=lambda each: (each.position, each.item_order))
     ] == [
         "epics",
         "design@pay",
@@ -177,7 +177,7 @@ async def test_a_collection_made_again_keeps_what_stays_and_leaves_out_what_has_
     statuses = {step_id: step.status for step_id, step in execution.steps.items()}
     assert statuses["design@pay"] is statuses["stories@pay"] is StepStatus.SKIPPED
     assert statuses["test@bill.post"] is statuses["test@ship.card"] is StepStatus.COMPLETED
-    assert execution.steps["design@ship"].place < execution.steps["design@bill"].place
+    assert execution.steps["design@ship"].item_order < execution.steps["design@bill"].item_order
 
 
 async def test_what_had_no_item_any_more_is_left_out_by_a_later_retry_too() -> None:

@@ -20,7 +20,7 @@ from tests.factories.provider_outages import busy, clock, resume, tries
 async def test_a_long_wait_parks_the_step_and_holds_nobody() -> None:
     world = await World(script={"one": [busy(20), document()]}).start()
     execution = await world.run()
-    assert (execution.status, execution.runner) == (ExecutionStatus.WAITING, None)
+    assert (execution.status, execution.claimed_by) == (ExecutionStatus.WAITING, None)
     assert execution.waiting_on == (WaitingOn.RATE_LIMIT,)
     assert execution.resume_at is not None
     assert 20 <= (execution.resume_at - clock(world).now()).total_seconds() <= 21

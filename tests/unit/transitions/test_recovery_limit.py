@@ -16,7 +16,7 @@ from tests.factories.engine import FORK, LINE, Gate, World, document
 async def lost(world: World, *names: str) -> Execution:
     """Have runners claim the execution one after the other, and be lost at once."""
     for name in names:
-        await world.decide(decision(claims.claim, runner=name, max_recoveries=5))
+        await world.decide(decision(claims.claim, worker=name, max_recoveries=5))
     return await world.now()
 
 

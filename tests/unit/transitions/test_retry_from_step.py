@@ -35,7 +35,7 @@ async def test_what_waited_for_a_person_is_made_again_from_what_is_made_again() 
     await again(world, "one")
     waiting = await world.run("b")
     assert [request.step_id for request in world.asked] == ["one", "two", "one", "two"]
-    assert (waiting.steps["two"].document_version, waiting.steps["two"].pins[0].version) == (2, 2)
+    assert (waiting.steps["two"].document_version, waiting.steps["two"].input_versions[0].version) == (2, 2)
 
 
 async def test_questions_about_what_is_made_again_are_not_asked_any_more() -> None:

@@ -34,7 +34,7 @@ def begin_paid(execution: Execution, at_most: str | None) -> Execution:
     paid = replace(call(execution.id, "research"), estimated_cost_usd=most, reserved_tokens=500)
 
     def start(now: Execution, context: core.Context) -> core.Change:
-        begun = core.start_step(now, "research", model="m", pins=(), context=context)
+        begun = core.start_step(now, "research", model="m", input_versions=(), context=context)
         return budgets.hold_if_over_budget(begun, "research", paid, context=context)
 
     return reports.move(execution, start, calls=(paid,))
@@ -79,7 +79,7 @@ def test_what_waits_for_a_budget_says_so_and_goes_on_when_it_is_raised(ada: Call
     body = ada.get(f"/executions/{execution.id}").json()
     assert (body["status"], body["waiting_on"], body["resume_at"]) == ("waiting", ["budget"], None)
     [step, _] = ada.get(f"/executions/{execution.id}/steps").json()["data"]
-    assert (step["status"], step["short_of"], step["resume_at"]) == ("waiting", "max_cost_usd", None)
+    assert (step["status"], step["blocked_by_limit"], step["resume_at"]) == ("waiting", "max_cost_usd", None)
     assert step["acceptance"] is None
     listed = ada.get("/executions/", {"waiting_on": "budget"}).json()["data"]
     assert [each["execution_id"] for each in listed] == [str(execution.id)]

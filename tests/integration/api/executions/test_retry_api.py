@@ -31,7 +31,7 @@ def test_a_failed_execution_goes_on_from_its_failed_step(ada: Caller, report: in
     told = ExecutionEvent.objects.filter(execution_id=execution.id).order_by("-sequence").first()
     assert told is not None
     assert (told.event_type, told.data) == ("execution_retried", {"from_step": None, "requested_by": "ada"})
-    assert ExecutionRow.objects.get(id=execution.id).runner_epoch == execution.runner_epoch + 1
+    assert ExecutionRow.objects.get(id=execution.id).fencing_token == execution.fencing_token + 1
 
 
 def test_a_finished_step_is_kept_unless_it_is_named(ada: Caller, report: int) -> None:

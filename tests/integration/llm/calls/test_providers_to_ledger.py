@@ -10,8 +10,8 @@ from typing import Any
 import pydantic_ai.models.anthropic
 import pydantic_ai.models.openai
 import pytest
-from django.contrib.auth.models import User
 
+from access.user import User
 from executions.composition import build_ports
 from executions.db_threads import in_thread
 from executions.engine.domain.execution import Execution
@@ -60,7 +60,7 @@ async def run(
         monkeypatch.setenv("OPENAI_BASE_URL", f"{server.url}/v1")
         monkeypatch.setenv("ANTHROPIC_BASE_URL", server.url)
         stored = await in_thread(start, user, line)
-        execution = await ExecutionRunner(build_ports(), execution_id=stored.id, runner="tests").run()
+        execution = await ExecutionRunner(build_ports(), execution_id=stored.id, worker="tests").run()
         assert all(body == server.asked[0] for body in server.asked)
     rows: Any = ModelCall.objects.order_by("started_at", "id").values()
     return execution, await in_thread(lambda: list(rows))
@@ -103,7 +103,7 @@ async def test_a_prompt_that_a_server_has_no_room_for_is_cut_once(monkeypatch: p
     with model_server(Answer(status=400, body=body), Answer()) as server:
         monkeypatch.setenv("OPENAI_BASE_URL", f"{server.url}/v1")
         stored = await in_thread(start, alice, line)
-        execution = await ExecutionRunner(build_ports(), execution_id=stored.id, runner="tests").run()
+        execution = await ExecutionRunner(build_ports(), execution_id=stored.id, worker="tests").run()
         assert execution.status is ExecutionStatus.COMPLETED, execution.failure
         assert len(server.asked) == 2
     calls = await in_thread(lambda: list(ModelCall.objects.order_by("ordinal").values_list("status", "cost_usd")))
@@ -121,7 +121,7 @@ async def test_a_filter_in_mid_answer_is_the_reason_why_a_step_fails(
     with model_server(*([Answer()] if reviewed else []), filtered) as server:
         monkeypatch.setenv("OPENAI_BASE_URL", f"{server.url}/v1")
         stored = await in_thread(start, alice, line)
-        execution = await ExecutionRunner(build_ports(), execution_id=stored.id, runner="tests").run()
+        execution = await ExecutionRunner(build_ports(), execution_id=stored.id, worker="tests").run()
     failure = execution.steps["one"].failure
     assert failure is not None
     assert failure.code is FailureCode.MODEL_REFUSED

@@ -8,8 +8,8 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import User
 
+from access.user import User
 from executions.composition import build_ports
 from executions.db_threads import in_thread
 from executions.engine.domain.states import ExecutionStatus
@@ -49,7 +49,7 @@ async def booked(monkeypatch: pytest.MonkeyPatch, user: User, model: str, said: 
         monkeypatch.setenv("GOOGLE_GEMINI_BASE_URL", server.url)
         steps = definition({"id": "one", "model": model, "timeout_seconds": 20, "retries": {"max_tries": 1}})
         stored = await in_thread(start, user, steps)
-        execution = await ExecutionRunner(build_ports(), execution_id=stored.id, runner="tests").run()
+        execution = await ExecutionRunner(build_ports(), execution_id=stored.id, worker="tests").run()
     assert execution.status is ExecutionStatus.COMPLETED, execution.failure
     rows: Any = ModelCall.objects.values()
     [row] = await in_thread(lambda: list(rows))

@@ -200,4 +200,4 @@ async def test_who_leaves_while_reading_for_others_leaves_them_nothing_unread() 
     reading.cancel()
     await asyncio.gather(reading, return_exceptions=True)
     await house.live.refresh([])
-    assert _texts(house.live.since(house.execution_id, 1, {})) == [(0, "Once")]
+    assert _texts(house.live.unsent(house.execution_id, 1, {})) == [(0, "Once")]

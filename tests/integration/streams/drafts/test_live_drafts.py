@@ -84,7 +84,7 @@ class Scene:
 
     async def show(self, _: str) -> None:
         """The client gets the drafts that there are."""
-        messages = self.live.since(self.tables.execution_id, self.client.last, self.client.sent)
+        messages = self.live.unsent(self.tables.execution_id, self.client.last, self.client.sent)
         assert all(message.number == self.client.last for message in messages)
         self.client.take(messages)
 
@@ -151,8 +151,8 @@ async def test_a_draft_is_not_shown_to_who_has_not_its_events_or_later_ones() ->
     live = LiveDrafts(tables, publisher)  # type: ignore[arg-type]
     tables.store("one")
     await live.refresh([tables.execution_id])
-    assert [live.since(tables.execution_id, number, {}) for number in (0, 2)] == [[], []]
-    [message] = live.since(tables.execution_id, 1, {})
+    assert [live.unsent(tables.execution_id, number, {}) for number in (0, 2)] == [[], []]
+    [message] = live.unsent(tables.execution_id, 1, {})
     assert json.loads(message.payload.split(b"data: ", 1)[1]) == {
         "event_type": "step_delta",
         "execution_id": str(tables.execution_id),
@@ -167,7 +167,7 @@ async def test_the_bytes_of_a_delta_are_made_once_for_all_who_are_at_the_same_pl
     live = LiveDrafts(tables, publisher)  # type: ignore[arg-type]
     tables.store("one")
     await live.look(tables.execution_id, 1)
-    first, second = (live.since(tables.execution_id, 1, {}) for _ in range(2))
+    first, second = (live.unsent(tables.execution_id, 1, {}) for _ in range(2))
     assert first[0] is second[0]
 
 
@@ -175,7 +175,7 @@ async def test_drafts_of_what_nobody_follows_are_not_read() -> None:
     tables = Tables(steps={"one": Written(text="Once")}, away=True)
     live = LiveDrafts(tables, ProgressPublisher(queue_size=10))  # type: ignore[arg-type]
     await live.refresh([tables.execution_id])
-    assert live.since(tables.execution_id, 1, {}) == []
+    assert live.unsent(tables.execution_id, 1, {}) == []
 
 
 async def test_an_answer_that_comes_late_takes_nothing_back() -> None:
@@ -193,5 +193,5 @@ async def test_an_answer_that_comes_late_takes_nothing_back() -> None:
     await asyncio.sleep(0)
     gate.set()
     await asyncio.gather(late, other)
-    [message] = live.since(tables.execution_id, 1, {})
+    [message] = live.unsent(tables.execution_id, 1, {})
     assert b'"text": "Once upon "' in message.payload
