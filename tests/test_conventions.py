@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from pathlib import Path
@@ -19,6 +20,7 @@ CODE = [path for path in SOURCES if path not in MIGRATIONS]
 
 LINES_OF_A_FILE = 500
 LINES_OF_A_FUNCTION = 40
+MODULES_OF_A_FOLDER_OF_TESTS = 15
 #: Where rows are written: each of these belongs to the room whose rows they are.
 WRITERS = frozenset(
     {
@@ -172,6 +174,22 @@ def test_a_function_fits_on_a_screen() -> None:
 
     found = places(CODE, long)
     assert not found, f"functions of more than {LINES_OF_A_FUNCTION} lines: {found}"
+
+
+def test_a_folder_of_tests_can_be_looked_over() -> None:
+    names = [path for path in (ROOT / "tests").rglob("*.py") if path.name not in {"__init__.py", "conftest.py"}]
+    many = {
+        name_of(folder): number
+        for folder, number in Counter(path.parent for path in names).items()
+        if number > MODULES_OF_A_FOLDER_OF_TESTS
+    }
+    assert not many, f"more than {MODULES_OF_A_FOLDER_OF_TESTS} modules in {many}; make a folder of those of one topic"
+
+
+def test_what_starts_processes_is_marked() -> None:
+    modules = (ROOT / "tests" / "e2e").rglob("test_*.py")
+    bare = [name_of(path) for path in modules if "pytest.mark.e2e" not in path.read_text(encoding="utf-8")]
+    assert not bare, f"{bare} have no mark; put `pytestmark = pytest.mark.e2e` at the top"
 
 
 def test_a_migration_stands_alone() -> None:

@@ -13,7 +13,7 @@ import pytest
 from executions.engine.domain.events import EventType
 from tests.e2e.processes import ROOT
 
-pytestmark = pytest.mark.node
+pytestmark = [pytest.mark.e2e, pytest.mark.node]
 
 
 @pytest.fixture

@@ -148,6 +148,7 @@ def test_the_eventsource_of_npm_tells_each_event_once(case: Case, packages: Path
 
 @pytest.mark.browser
 @pytest.mark.parametrize("page_of", ["browser.md", "eventsource.md"])
+@pytest.mark.torture
 def test_the_code_for_pages_shows_each_event_once_in_chromium(browser: Browser, case: Case, page_of: str) -> None:
     code = shown(page_of, "js")[0]
     with browsing(browser, bypass_csp=True) as context:

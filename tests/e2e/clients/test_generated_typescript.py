@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
-pytestmark = [pytest.mark.node, pytest.mark.npm]
+pytestmark = [pytest.mark.e2e, pytest.mark.node, pytest.mark.npm]
 
 HERE = Path(__file__).parent / "generated"
 

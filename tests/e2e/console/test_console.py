@@ -430,6 +430,7 @@ def test_a_text_that_was_not_sent_is_shown_to_its_user_alone(shared: Machine, pa
     expect(page.get_by_label("Brief", exact=True)).to_have_value("")
 
 
+@pytest.mark.torture
 def test_answers_and_files_are_kept_too(shared: Machine, page: Page, tmp_path: Path) -> None:
     with shared.client("nora") as client:
         execution_id = waiting(client, "nora-answers")

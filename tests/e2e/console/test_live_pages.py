@@ -94,6 +94,7 @@ def test_two_tabs_outlive_a_server_that_is_killed(fresh: Machine, context: Brows
             _ends_well(page, client, execution_id)
 
 
+@pytest.mark.torture
 def test_a_page_without_a_network_for_a_while_shows_in_the_end_what_happened(
     fresh: Machine, context: BrowserContext
 ) -> None:
@@ -166,6 +167,7 @@ def test_the_text_of_a_step_is_shown_while_it_is_written_and_is_only_text(
 
 
 @pytest.mark.parametrize("way", ["feed", pytest.param("ticket", marks=TORTURE), pytest.param("token", marks=TORTURE)])
+@pytest.mark.torture
 def test_a_page_of_somebody_else_follows_with_the_module(fresh: Machine, context: BrowserContext, way: str) -> None:
     server = fresh.serve("--no-worker")
     with fresh.client("ada") as client:

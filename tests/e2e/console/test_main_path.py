@@ -80,6 +80,7 @@ def test_a_person_starts_an_execution_watches_it_answers_and_reads(fresh: Machin
     expect(asked).to_have_count(0)
 
 
+@pytest.mark.torture
 def test_a_cancel_shows_at_once(fresh: Machine, page: Page) -> None:
     fresh.serve(REHEARSAL_LATENCY_SECONDS="60")
     enter(page, fresh, "ada")

@@ -9,7 +9,7 @@ import pytest
 from tests.e2e.processes import CLOSED_BRIEF, Machine, start_execution, stream
 from tests.support.tcp_proxy import TcpProxy
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.torture]
 
 MOST = 24  # of two workers and a web process
 EXECUTIONS, STREAMS = 12, 6

@@ -58,7 +58,7 @@ def start(client: httpx.Client, *, key: str | None = None) -> str:
         return start_execution(own, CLOSED_BRIEF, workflow_id=WORKFLOW)
 
 
-@pytest.mark.parametrize("budget", [False, True])
+@pytest.mark.parametrize("budget", [False, pytest.param(True, marks=pytest.mark.torture)])
 def test_a_start_and_a_read_take_few_round_trips(linked: Machine, link: TcpProxy, budget: bool) -> None:
     linked.serve("--no-worker")
     with linked.client() as client:
@@ -89,7 +89,7 @@ def completed(machine: Machine, execution_id: str) -> bool:
     return row == ("completed",)
 
 
-@pytest.mark.parametrize("locked", [False, True])
+@pytest.mark.parametrize("locked", [False, pytest.param(True, marks=pytest.mark.torture)])
 def test_a_step_takes_few_round_trips(linked: Machine, link: TcpProxy, locked: bool) -> None:
     linked.serve("--no-worker")
     worker = linked.start("worker", REHEARSAL_LATENCY_SECONDS="0.2", **_RARELY)

@@ -8,7 +8,7 @@ import yaml
 from tests.e2e.processes import ROOT, Machine, start_execution, wait_for_status
 from tests.e2e.providers.mock_models import GOOGLE, mock_models
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.torture]
 
 
 def test_a_key_of_google_is_all_that_the_line_of_four_needs(fresh: Machine, brief: str) -> None:

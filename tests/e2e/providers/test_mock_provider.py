@@ -15,7 +15,7 @@ import pytest
 from tests.e2e.processes import ROOT, free_port, wait_until
 from tests.support.waiting import HANG_SECONDS
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.torture]
 
 #: What the address ends with, which is all that the environment has to say; README.md has these commands.
 LANGUAGES = {"OPENAI": "/v1", "ANTHROPIC": ""}

@@ -18,7 +18,7 @@ from tests.factories.engine import SCHEMA
 from tests.integration.llm import wire_formats
 from tests.integration.llm.model_server import DOCUMENT, Answer, Line, Misbehaviour, ModelServer, model_server
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.torture]
 
 MODELS = {"openai": "openai:gpt-5", "anthropic": "anthropic:claude-sonnet-5-5"}
 FIRST_TOKEN_SECONDS = 2.0

@@ -37,6 +37,10 @@ def test_the_demo_runs_a_brief_to_documents_and_stops_everything(tmp_path: Path)
     for word in ("Bergdorf", "introduce a yearly membership fee", "What it cost", "requirements", "rehearsal"):
         assert word in done.stdout
     assert not _users_of(tmp_path)
+
+
+@pytest.mark.torture
+def test_the_demo_makes_a_dry_run_of_another_brief(tmp_path: Path) -> None:
     other = _demo(tmp_path, "BRIEF=examples/briefs/veterinary-practices.md", "DRY_RUN=1")
     assert other.returncode == 0, other.stderr
     for word in ("veterinary practices", "a dry run", "requirements version 1", "nothing is meant"):
@@ -65,6 +69,7 @@ def test_a_brief_that_is_not_there_is_named(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.torture
 def test_a_question_that_nobody_can_answer_ends_the_demo_with_what_to_do(tmp_path: Path) -> None:
     brief = tmp_path / "own.md"
     brief.write_text(
@@ -101,6 +106,7 @@ def test_a_demo_that_is_killed_takes_its_server_and_database_along(tmp_path: Pat
     assert wait_until_stopped(tmp_path / "demo", seconds=HANG_SECONDS)
 
 
+@pytest.mark.torture
 def test_a_server_ends_when_make_is_killed(tmp_path: Path) -> None:
     environment = {**os.environ, "DATA_DIR": str(tmp_path), "PORT": str(free_port()), "SERVE_FLAGS": "--no-worker"}
     command = ["make", "--no-print-directory", "serve"]

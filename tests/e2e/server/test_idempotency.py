@@ -51,6 +51,7 @@ def test_a_start_that_is_sent_again_while_the_first_is_under_way_waits_for_it(fr
 
 
 @pytest.mark.parametrize("committed", [False, True])
+@pytest.mark.torture
 def test_a_start_whose_process_is_killed_is_neither_lost_nor_doubled(fresh: Machine, committed: bool) -> None:
     process = fresh.serve("--no-worker")
     with fresh.client() as client:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from tests.e2e.processes import ROOT, STOP_SECONDS, Machine, free_port, wait_until
 
-KEY = "a-key-of-a-journey-a-key-of-a-journey"
+KEY = "a-key-of-a-test-a-key-of-a-test-a-key"
 CONTROL_PORTS = range(5560, 5564)
 
 

@@ -65,6 +65,7 @@ def _whole() -> str:
     return json.dumps({"title": "T", "points": ["p " * 200]})
 
 
+@pytest.mark.torture
 def test_text_arrives_while_it_is_written_and_at_most_ten_times_a_second(fresh: Machine) -> None:
     document = json.loads(_whole())
     answer = Answer(pause=PAUSE, streamed=wire_formats.completion("submit_document", document))

@@ -76,6 +76,7 @@ def test_a_crash_of_the_database_in_the_middle_costs_nobody_a_character(fresh: M
     assert watcher.offsets.count(0) == 1
 
 
+@pytest.mark.torture
 def test_a_cancel_in_the_middle_of_a_text_closes_the_connection_within_two_seconds(fresh: Machine) -> None:
     with asking(fresh, Answer(pause=CALM_PAUSE, streamed=long_reply())) as server:
         fresh.serve("--no-worker")

@@ -114,6 +114,7 @@ def test_header_ticket_and_cookie_open_a_stream_and_each_is_asked_again_while_it
         assert "Traceback" not in fresh.logs()
 
 
+@pytest.mark.torture
 def test_a_role_that_is_taken_away_and_a_user_who_is_let_go_end_streams(fresh: Machine) -> None:
     fresh.serve(STREAM_RECHECK_SECONDS="0.5")
     with fresh.client() as alice, fresh.client("bob") as bob, anonymous(fresh) as nobody:
@@ -136,6 +137,7 @@ def test_a_role_that_is_taken_away_and_a_user_who_is_let_go_end_streams(fresh: M
         assert alice.get(path).status_code == 401
 
 
+@pytest.mark.torture
 def test_a_stream_that_reaches_its_age_is_gone_on_with_and_nothing_is_lost(fresh: Machine) -> None:
     fresh.serve(STREAM_MAX_AGE_SECONDS="0.5", REHEARSAL_LATENCY_SECONDS="1")
     with fresh.client() as client:
@@ -154,6 +156,7 @@ def test_a_stream_that_reaches_its_age_is_gone_on_with_and_nothing_is_lost(fresh
         assert response.status_code == 204
 
 
+@pytest.mark.torture
 def test_an_old_log_is_pruned_by_a_worker_and_clients_are_told(fresh: Machine) -> None:
     server = fresh.serve()
     with fresh.client() as client:
@@ -183,6 +186,7 @@ def hidden(text: str) -> re.Pattern[bytes]:
     return re.compile(f"{re.escape(text)}|{re.escape(text.replace(':', '%3A'))}|{signature}".encode())
 
 
+@pytest.mark.torture
 def test_a_ticket_is_in_no_log_whatever_goes_wrong_and_however_much_is_logged(either: Machine) -> None:
     either.environment |= {
         "DJANGO_SETTINGS_MODULE": "tests.e2e.streams.debug_settings",

@@ -93,6 +93,7 @@ def _followed_through_both(first: Machine, second: Machine, meanwhile: Callable[
             assert [number for number, _, _ in islice(stream(other, execution_id, after=3), 2)] == [4, 5]
 
 
+@pytest.mark.torture
 def test_an_execution_is_followed_through_two_web_processes_that_share_the_database_alone(
     fresh: Machine, second: Machine
 ) -> None:

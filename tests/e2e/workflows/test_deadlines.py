@@ -49,6 +49,7 @@ def moment(text: str) -> datetime:
     return datetime.fromisoformat(text)
 
 
+@pytest.mark.torture
 def test_the_defaults_stand_in_and_the_execution_goes_on(fresh: Machine, tmp_path: Path) -> None:
     with asking(fresh, ASKS, Answer()) as server:
         fresh.serve("--no-worker")

@@ -62,6 +62,7 @@ def _check(client: httpx.Client, execution_id: str, versions: dict[str, int]) ->
     assert sequences == list(range(1, len(sequences) + 1))
 
 
+@pytest.mark.torture
 def test_a_brief_becomes_epics_that_are_worked_over_as_told_and_the_work_on_each(data_dir: Path) -> None:
     with (
         counting_model(seed=1, seconds=(0.0, 0.1)) as model,

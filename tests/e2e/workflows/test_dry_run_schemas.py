@@ -14,7 +14,7 @@ import pytest
 from tests.e2e.processes import CLOSED_BRIEF, Machine, wait_for_status
 from tests.support.waiting import HANG_SECONDS
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.torture]
 
 TREE = {"type": "array", "items": {"$ref": "#/$defs/node"}}
 WORKFLOW: dict[str, Any] = {

@@ -50,6 +50,7 @@ def test_an_execution_completes_after_its_worker_was_killed_in_a_step(fresh: Mac
         assert "unknown" in _calls(client, execution_id)
 
 
+@pytest.mark.torture
 def test_a_paused_worker_that_wakes_up_after_another_took_over_writes_nothing(fresh: Machine) -> None:
     fresh.environment |= QUICK_RECOVERY
     fresh.serve("--no-worker")
@@ -86,6 +87,7 @@ def test_a_worker_that_is_told_to_stop_hands_its_work_to_the_next(fresh: Machine
         _assert_whole(client, execution_id)
 
 
+@pytest.mark.torture
 def test_a_cancel_from_the_web_process_ends_the_call_in_the_worker(fresh: Machine) -> None:
     fresh.serve("--no-worker")
     fresh.start("worker", REHEARSAL_LATENCY_SECONDS="60")

@@ -8,6 +8,7 @@ from procrastinate.contrib.django.models import ProcrastinateJob
 
 from access.models import Role, Scope, ScopeRole
 from access.user import User
+from executions.engine.domain.execution import Execution as DomainExecution
 from executions.models import Execution, ExecutionEvent, ExecutionStep
 from tests.factories.callers import Caller
 
@@ -18,6 +19,13 @@ def counts() -> tuple[int, ...]:
         model.objects.count()
         for model in (Execution, ExecutionStep, ExecutionEvent, Scope, ScopeRole, ProcrastinateJob)
     )
+
+
+def state(execution: DomainExecution) -> tuple[object, ...]:
+    """Return everything about an execution that a refused request must leave alone."""
+    row = Execution.objects.get(id=execution.id)
+    steps = list(row.steps.order_by("position").values_list("status", "version", "rounds"))
+    return (row.status, row.version, row.last_sequence, steps, counts())
 
 
 def pointers(response: Any) -> set[str]:

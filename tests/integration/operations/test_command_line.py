@@ -31,6 +31,7 @@ def run(command: str | list[str], **environment: str) -> subprocess.CompletedPro
     )
 
 
+@pytest.mark.torture
 def test_the_command_for_a_token_that_serve_prints_works_as_printed(tmp_path: Path) -> None:
     with machine(tmp_path / "a folder") as installed:
         installed.serve("--no-worker")
@@ -41,7 +42,14 @@ def test_the_command_for_a_token_that_serve_prints_works_as_printed(tmp_path: Pa
         assert len(done.stdout.strip()) > 30
 
 
-@pytest.mark.parametrize("words", [["issue_token", "ada"], ["load_catalog"], ["reprice", "--from", "2026-11-01"]])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["issue_token", "ada"],
+        pytest.param(["load_catalog"], marks=pytest.mark.torture),
+        pytest.param(["reprice", "--from", "2026-11-01"], marks=pytest.mark.torture),
+    ],
+)
 def test_a_database_without_tables_is_said_in_a_sentence(tmp_path: Path, words: list[str]) -> None:
     done = run([sys.executable, "manage.py", *words], DATA_DIR=str(tmp_path))
     assert done.returncode == 1
