@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from django.apps import AppConfig
 
+#: Every version has made the table of scopes; from 0.9 on the same migration makes the table of users.
+IS_LEGACY = "SELECT to_regclass('access_scope') IS NOT NULL AND to_regclass('access_user') IS NULL"
+
 
 class AccessConfig(AppConfig):
     """Configuration of the app."""

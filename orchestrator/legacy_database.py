@@ -8,8 +8,8 @@ from __future__ import annotations
 from django.conf import settings
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-#: Every version has made the table of scopes; from 0.9 on the same migration makes the table of users.
-IS_LEGACY = "SELECT to_regclass('access_scope') IS NOT NULL AND to_regclass('access_user') IS NULL"
+from access.apps import IS_LEGACY
+
 NAME = "of a development version before 0.9"
 
 

@@ -21,12 +21,13 @@ from django.conf import settings
 from django.core.management import call_command
 from django.db import Error, connections
 
+from access.apps import IS_LEGACY
 from common.database.connections import AsyncConnection, waiting_for_ever
 from common.database.errors import is_passing
 from common.database.parameters import connection_parameters, direct_parameters
 from common.database.server import look_async
 from executions.db_threads import backoff_delays
-from orchestrator.legacy_database import IS_LEGACY, LegacyDatabase
+from orchestrator.legacy_database import LegacyDatabase
 from orchestrator.web.process_tree import end_with_parent
 
 logger = logging.getLogger(__name__)
