@@ -107,15 +107,15 @@ class Head:
     version: int = 0
 
 
-def lock_heads(keys: Collection[Key]) -> bulk.Answer[dict[Key, Head]]:
+def lock_heads(keys: Collection[Key]) -> bulk.LazyResult[dict[Key, Head]]:
     """Ask for the head of each (scope id, type), and keep others from writing to it until the transaction ends."""
     if not keys:
-        return bulk.Answer(None, lambda _: {})
+        return bulk.LazyResult(None, lambda _: {})
     # What does not exist cannot be locked: who comes here for a document, be it the first of its type, locks its scope.
     # Those who write without locks are told apart by the version of the head, and by there being one of each type.
     lock_scopes({scope_id for scope_id, _ in keys})
     wanted = [[scope_id for scope_id, _ in keys], [kind for _, kind in keys]]
-    return bulk.Answer(bulk.execute(_LOCK_HEADS, wanted), partial(_by_key, keys))
+    return bulk.LazyResult(bulk.execute(_LOCK_HEADS, wanted), partial(_by_key, keys))
 
 
 def _by_key(keys: Collection[Key], rows: Iterable[tuple[UUID, UUID, str, int]]) -> dict[Key, Head]:

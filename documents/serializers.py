@@ -6,7 +6,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from common.api.fields import TimestampField, WordField
+from common.api.fields import ListedChoiceField, TimestampField
 from common.api.serializers import StrictSerializer
 from common.names import NameField
 from documents.selectors import DocumentStatus
@@ -18,7 +18,7 @@ class DocumentFilters(StrictSerializer):
     scope_type = serializers.CharField(required=False, help_text="Kind of the scope.")
     scope_id = NameField(required=False, help_text="Key of the scope.")
     type = serializers.CharField(required=False, help_text="Type of document, as a step `produces` it.")
-    status = WordField(
+    status = ListedChoiceField(
         choices=DocumentStatus.choices, required=False, help_text="current: its newest version is in force."
     )
     execution_id = serializers.UUIDField(required=False, help_text="That made any version of it.")

@@ -19,5 +19,5 @@ class ExecutionsConfig(AppConfig):
         from telemetry.budgets import scope_budgets  # noqa: PLC0415
         from workflows.repository import forget_definitions  # noqa: PLC0415
 
-        for forget in (KNOWN_SCHEMAS.clear, scope_budgets.forget, forget_definitions):
+        for forget in (KNOWN_SCHEMAS.clear, scope_budgets.BUDGETED_SCOPES.clear, forget_definitions):
             server.on_change(forget)

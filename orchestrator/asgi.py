@@ -80,6 +80,6 @@ _routed = ProtocolTypeRouter(
 
 async def application(scope: dict[str, Any], receive: Receive, send: Send) -> None:
     """Answer a request; whoever logs it sees no ticket."""
-    tickets.take(scope)
+    tickets.extract_ticket(scope)
     leads_nowhere = "\0" in scope.get("path", "")
     await (django_application if leads_nowhere else _routed)(scope, receive, send)

@@ -13,8 +13,8 @@ import psycopg
 from django.core.management import execute_from_command_line
 from django.db import Error, ProgrammingError
 
-from common.database.connections import waiting_for_ever
-from common.database.errors import is_passing
+from common.database.connections import without_time_limit
+from common.database.errors import is_transient
 
 _MANAGE = Path(__file__).resolve().parents[1] / "manage.py"
 
@@ -28,7 +28,7 @@ def run(arguments: Sequence[str]) -> None:
     Raises:
         SystemExit: the command failed, or the database has no tables or cannot be reached; the message says which.
     """
-    unlimited = waiting_for_ever() if arguments[1:2] == ["migrate"] else nullcontext()
+    unlimited = without_time_limit() if arguments[1:2] == ["migrate"] else nullcontext()
     try:
         with unlimited:
             execute_from_command_line([*arguments])
@@ -37,7 +37,7 @@ def run(arguments: Sequence[str]) -> None:
             raise
         sys.exit(f"The database is not up to date: {_first_line(error)}. Run `{_advice()}` first.")
     except (Error, psycopg.Error) as error:
-        if not is_passing(error):
+        if not is_transient(error):
             raise
         sys.exit(f"The database cannot be used: {_first_line(error)}")
 

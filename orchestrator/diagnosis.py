@@ -14,7 +14,7 @@ from django.db import connection as django_connection
 from django.db.migrations.executor import MigrationExecutor
 
 from common.database.parameters import connection_parameters, direct_parameters
-from common.database.server import distance, look, server
+from common.database.server import clock_difference, probe, server
 from executions.progress.event_reader import POOL_SIZE as STREAM_CONNECTIONS
 from executions.queue import connector
 
@@ -207,9 +207,9 @@ def connections(direct: Connection) -> Found:
 
 def clock(direct: Connection) -> Found:
     """Compare the clocks."""
-    look(direct)
-    if ahead := server.machine_ahead():
-        which = f"This machine's clock is {distance(ahead)} the database's"
+    probe(direct)
+    if ahead := server.local_clock_lead():
+        which = f"This machine's clock is {clock_difference(ahead)} the database's"
         yield Finding(Level.WRONG, f"{which}, which is the one that counts: set both by NTP.")
 
 

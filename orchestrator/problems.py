@@ -17,7 +17,7 @@ from rest_framework import exceptions
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from common.database.errors import Trouble, is_passing, trouble_of
+from common.database.errors import ErrorKind, error_kind, is_transient
 from common.limits import MAX_ERRORS
 from executions.engine.domain.errors import (
     BudgetExceeded,
@@ -109,7 +109,7 @@ def _with_headers(response: Answer, exc: exceptions.APIException) -> Answer:
 
 def _as_api_exception(exc: Exception) -> Exception:
     """Return refusals of Django and the database as those of Django REST framework; others as they are."""
-    if is_passing(exc):
+    if is_transient(exc):
         return _as_outage(exc)
     meant: dict[type[Exception], type[exceptions.APIException]] = {
         Http404: exceptions.NotFound,
@@ -122,7 +122,7 @@ def _as_api_exception(exc: Exception) -> Exception:
 def _as_outage(exc: Exception) -> exceptions.APIException:
     if isinstance(exc.__cause__, QueryCanceled):
         return ReadTooSlow()
-    if trouble_of(exc) is Trouble.READ_ONLY:
+    if error_kind(exc) is ErrorKind.READ_ONLY:
         return DatabaseAway("The database takes no changes now; try again.")
     return DatabaseAway()
 

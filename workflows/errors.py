@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pydantic import BaseModel, ConfigDict
 
 from common.limits import limits
-from common.sources.text_source import most_levels
+from common.sources.text_source import max_levels
 
 #: What PostgreSQL keeps in no text: U+0000, and halves of surrogate pairs.
 _LARGEST_NUMBER = 10**300
@@ -59,7 +59,7 @@ def bound_faults(source: object) -> Iterator[Fault]:
     """Yield what in plain data is too deep, too much, or a number that JSON does not have, without recursion."""
     level: list[tuple[tuple[str | int, ...], object]] = [((), source)]
     count = 0
-    for _ in range(most_levels() + 1):
+    for _ in range(max_levels() + 1):
         for path, value in level:
             if isinstance(value, int | float) and not -_LARGEST_NUMBER <= value <= _LARGEST_NUMBER:  # nor is NaN
                 detail = "A number is finite, and has at most 300 digits."
@@ -76,7 +76,7 @@ def bound_faults(source: object) -> Iterator[Fault]:
         level = [((*path, name), inner) for path, value in level for name, inner in _inside(value)]
         if not level:
             return
-    detail = f"Values lie more than {most_levels()} levels deep within each other."
+    detail = f"Values lie more than {max_levels()} levels deep within each other."
     yield Fault(pointer=pointer(*(storable(str(name)) for name in level[0][0])), code="too_deep", detail=detail)
 
 

@@ -12,7 +12,7 @@ from pydantic import JsonValue
 from common.limits import limits
 from common.sources.json_source import read_json
 from common.sources.text_source import SourceError, SourceFault, read_text
-from common.sources.yaml_source import Cut, read_yaml
+from common.sources.yaml_source import TruncatedText, read_yaml
 from workflows.definitions.definition import DefinitionError, Fault, WorkflowDefinition, pointer
 from workflows.definitions.parser import parse_definition
 
@@ -112,7 +112,7 @@ class _Files:
             source = read_yaml(self._text(name))
         except SourceError as error:
             raise _faulty(name, error) from error
-        if cuts := [_cut(name, each) for each in source.cuts if _is_prose(pointer(*each.path))]:
+        if cuts := [_cut(name, each) for each in source.truncated if _is_prose(pointer(*each.path))]:
             raise DefinitionError(cuts)
         faults: list[Fault] = []
         value = self._with_files(source.value, (), faults)
@@ -161,7 +161,7 @@ class _Files:
         if suffix not in _YAML:
             return text
         source = read_yaml(text)
-        for cut in source.cuts:
+        for cut in source.truncated:
             if cut.path and cut.path[-1] in {"title", "description"}:
                 raise SourceError(_cut_fault(cut))
         return source.value
@@ -171,12 +171,12 @@ def _is_prose(where: str) -> bool:
     return bool(_TEXTS.fullmatch(where) or _TEXTS_OF_SCHEMAS.fullmatch(where))
 
 
-def _cut_fault(cut: Cut) -> SourceFault:
+def _cut_fault(cut: TruncatedText) -> SourceFault:
     detail = f"YAML takes what follows {cut.text[-40:]!r} for a comment, since a # comes after a space: put the text "
     return SourceFault(f"{detail}between quotes, or the comment on a line of its own.", "cut_text", cut.line, cut.path)
 
 
-def _cut(name: str, cut: Cut) -> Fault:
+def _cut(name: str, cut: TruncatedText) -> Fault:
     return _faulty(name, SourceError(_cut_fault(cut))).faults[0]
 
 

@@ -124,12 +124,12 @@ def lock_all(execution_ids: Collection[UUID], *, known: Mapping[UUID, Execution]
     return locked(lock_rows(execution_ids), known=known)
 
 
-def lock_rows(execution_ids: Collection[UUID]) -> bulk.Answer[dict[UUID, int]]:
+def lock_rows(execution_ids: Collection[UUID]) -> bulk.LazyResult[dict[UUID, int]]:
     """Ask for the versions of executions, their rows locked in order of id until the transaction ends."""
-    return bulk.Answer(bulk.execute(_LOCK, [sorted(execution_ids)]), dict)
+    return bulk.LazyResult(bulk.execute(_LOCK, [sorted(execution_ids)]), dict)
 
 
-def locked(versions: bulk.Answer[dict[UUID, int]], *, known: Mapping[UUID, Execution]) -> dict[UUID, Execution]:
+def locked(versions: bulk.LazyResult[dict[UUID, int]], *, known: Mapping[UUID, Execution]) -> dict[UUID, Execution]:
     """Return the executions whose rows are locked, as `lock_all` does."""
     found = {
         each: value

@@ -22,7 +22,7 @@ from procrastinate.contrib.django import app
 from procrastinate.exceptions import AlreadyEnqueued, ConnectorException
 
 from common.database import bulk
-from common.database.errors import is_passing
+from common.database.errors import is_transient
 from executions.engine.domain.errors import DatabaseUnavailable
 
 ADVANCE = "executions.advance"
@@ -86,6 +86,6 @@ def _told_apart() -> Iterator[None]:
     try:
         yield
     except ConnectorException as error:
-        if is_passing(error):
+        if is_transient(error):
             raise DatabaseUnavailable("The database cannot be used now.") from error
         raise

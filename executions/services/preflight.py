@@ -13,7 +13,7 @@ from django.conf import settings
 from django.contrib.auth.models import User
 
 from access.selectors import named_root_scopes
-from common.database.joint_queries import ask_together
+from common.database.joint_queries import run_together
 from documents import repository as documents
 from executions.composition import build_ports
 from executions.engine.domain.answer_validation import question_faults
@@ -61,9 +61,9 @@ def load_start_context(
     found = StartContext(
         versions=(versions := workflows.wanted_versions(*workflow)),
         scopes=scopes,
-        rooms=(rooms := scope_budgets.rooms(scopes.order_by().values("id"), now=now)),
+        rooms=(rooms := scope_budgets.remaining_budgets(scopes.order_by().values("id"), now=now)),
     )
-    ask_together(versions, scopes, rooms)
+    run_together(versions, scopes, rooms)
     return found
 
 
@@ -150,7 +150,7 @@ def _require_providers(definition: WorkflowDefinition) -> None:
 def _require_room(definition: WorkflowDefinition, room: Decimal, now: datetime) -> None:
     if room > 0:
         return
-    prices.refresh(older_than_seconds=prices.FRESH_SECONDS)
+    prices.CONFIGURED.get()
     if not all(prices.is_free(model, at=now) for _, model in _models(definition)):
         raise BudgetExceeded
 
@@ -158,7 +158,7 @@ def _require_room(definition: WorkflowDefinition, room: Decimal, now: datetime) 
 def _require_prices(definition: WorkflowDefinition, now: datetime) -> None:
     if not settings.REQUIRE_PRICED:
         return
-    prices.refresh(older_than_seconds=prices.FRESH_SECONDS)
+    prices.CONFIGURED.get()
     unpriced = [
         FieldError(
             pointer=pointer("steps", index),

@@ -21,7 +21,7 @@ from psycopg_pool import ConnectionPool
 from common.database import deferred_statements
 from common.database.connections import Connection
 from common.database.pools import drain_when_silent
-from common.database.server import look, server
+from common.database.server import probe, server
 from common.database.usage import is_background_thread, is_reading
 from common.limits import limits
 
@@ -49,7 +49,7 @@ def check(connection: Connection[Any]) -> None:
     trusted = time.monotonic() - _used.get(connection, 0.0) <= TRUST_SECONDS
     _used[connection] = time.monotonic()
     if server.is_due():
-        look(connection)
+        probe(connection)
     elif _timeouts.get(connection, 0) == wanted and not trusted:
         ConnectionPool.check_connection(connection)
     if _timeouts.get(connection, 0) == wanted:
@@ -75,7 +75,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
     def create_cursor(self, name: str | None = None) -> Any:
         """Return a new cursor; one with a name lives on the server, and begins with what is kept."""
         if name:
-            deferred_statements.send_kept(self.connection)
+            deferred_statements.send_deferred(self.connection)
         made = super().create_cursor(name)
         if name:
             # psycopg takes every connection for one that commits by itself. Within a transaction a cursor ends with it.
@@ -84,22 +84,22 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
     def _set_autocommit(self, autocommit: bool) -> None:
         # psycopg would wait for its own BEGIN, also in pipeline mode.
-        deferred_statements.forget(self.connection)
+        deferred_statements.drop_all(self.connection)
         super()._set_autocommit(True)  # type: ignore[misc]
         if not autocommit:
-            deferred_statements.later(self.connection, "BEGIN")
+            deferred_statements.defer(self.connection, "BEGIN")
 
     def _savepoint(self, sid: str) -> None:
-        deferred_statements.later(self.connection, self.ops.savepoint_create_sql(sid))
+        deferred_statements.defer(self.connection, self.ops.savepoint_create_sql(sid))
 
     def _savepoint_commit(self, sid: str) -> None:
         if self.connection.pgconn.transaction_status == TransactionStatus.INERROR:
             super()._savepoint_commit(sid)  # type: ignore[misc]  # it says so
-        elif not deferred_statements.take_back(self.connection, self.ops.savepoint_create_sql(sid)):
-            deferred_statements.later(self.connection, self.ops.savepoint_commit_sql(sid))
+        elif not deferred_statements.drop_last(self.connection, self.ops.savepoint_create_sql(sid)):
+            deferred_statements.defer(self.connection, self.ops.savepoint_commit_sql(sid))
 
     def _savepoint_rollback(self, sid: str) -> None:
-        if not deferred_statements.take_back_to(self.connection, self.ops.savepoint_create_sql(sid)):
+        if not deferred_statements.drop_after(self.connection, self.ops.savepoint_create_sql(sid)):
             super()._savepoint_rollback(sid)  # type: ignore[misc]
 
     def _commit(self) -> None:
@@ -118,12 +118,12 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
     def _rollback(self) -> None:
         if self.connection is not None:
-            deferred_statements.forget(self.connection)
+            deferred_statements.drop_all(self.connection)
         super()._rollback()  # type: ignore[misc]
 
     def _close(self) -> None:
         if self.connection is not None:
-            deferred_statements.forget(self.connection)
+            deferred_statements.drop_all(self.connection)
         super()._close()  # type: ignore[misc]
 
     @property
@@ -153,7 +153,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
     def _configure(self, connection: Connection[Any]) -> None:
         self._configure_connection(connection)  # type: ignore[attr-defined]  # newer than its stubs
-        look(connection)
+        probe(connection)
 
     def close_pool(self) -> None:
         """Close both pools; they are made anew when they are asked for."""

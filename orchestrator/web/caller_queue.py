@@ -12,9 +12,9 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponseBase
 from rest_framework.permissions import SAFE_METHODS
 
-from access.errors import TooManyWaiting
+from access.errors import TooManyQueuedRequests
 from access.passwords.backend import network_of
-from access.passwords.hashers import HASHES_OF_A_NETWORK
+from access.passwords.hashers import MAX_HASHES_PER_NETWORK
 from common.limits import limits
 from orchestrator.problems import refused
 from orchestrator.web.middleware import AsyncMiddleware
@@ -43,7 +43,7 @@ class TurnsMiddleware(AsyncMiddleware):
         try:
             async with self._turns.of(caller):
                 return await self.get_response(request)
-        except TooManyWaiting as error:
+        except TooManyQueuedRequests as error:
             return refused(request, error)
 
 
@@ -68,10 +68,10 @@ class Turns:
         """Wait for a turn of this caller's, and have it; who came first is first.
 
         Raises:
-            TooManyWaiting: it did not come in time, or too many wait for theirs.
+            TooManyQueuedRequests: it did not come in time, or too many wait for theirs.
         """
         if self._requests[caller] >= caller.most + MOST_WAITING:
-            raise TooManyWaiting
+            raise TooManyQueuedRequests
         free = self._free.setdefault(caller, asyncio.Semaphore(caller.most))
         self._requests[caller] += 1
         try:
@@ -79,7 +79,7 @@ class Turns:
                 async with asyncio.timeout(PATIENCE_SECONDS):
                     await free.acquire()
             except TimeoutError:
-                raise TooManyWaiting from None
+                raise TooManyQueuedRequests from None
             try:
                 yield
             finally:
@@ -104,5 +104,5 @@ def caller_of(request: HttpRequest) -> Caller | None:
         return Caller("token", token.strip(), limits().requests_per_caller)
     if session := request.COOKIES.get(settings.SESSION_COOKIE_NAME):
         return Caller("session", session, limits().requests_per_caller)
-    hashes = min(HASHES_OF_A_NETWORK, limits().password_hashes_at_once)
+    hashes = min(MAX_HASHES_PER_NETWORK, limits().password_hashes_at_once)
     return None if request.method in SAFE_METHODS else Caller("network", network_of(request), hashes)

@@ -11,7 +11,7 @@ from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.middleware.security import SecurityMiddleware
 
-from access.tickets import with_ticket
+from access.tickets import restore_ticket
 from common.api.requests import Utf8Request
 from orchestrator.web.middleware import AsyncMiddleware
 
@@ -91,7 +91,7 @@ class SecuredStreams:
     def _look(self, scope: dict[str, Any]) -> tuple[str | None, Headers]:
         """Return where a request has to go instead, None for nowhere, and the headers of its answer."""
         # Not held on to: a stream may last for hours.
-        request = Utf8Request({**scope, "query_string": with_ticket(scope)}, BytesIO())
+        request = Utf8Request({**scope, "query_string": restore_ticket(scope)}, BytesIO())
         is_secure = request.is_secure()
         if is_secure not in self._headers:
             answer = HttpResponse(headers={"Content-Security-Policy": policy_of("/api/"), "X-Frame-Options": "DENY"})

@@ -21,10 +21,10 @@ from django.conf import settings
 from django.core.management import call_command
 from django.db import Error, connections
 
-from common.database.connections import AsyncConnection, waiting_for_ever
-from common.database.errors import is_passing
+from common.database.connections import AsyncConnection, without_time_limit
+from common.database.errors import is_transient
 from common.database.parameters import connection_parameters, direct_parameters
-from common.database.server import look_async
+from common.database.server import probe_async
 from executions.db_threads import backoff_delays
 from orchestrator.web.process_tree import end_with_parent
 
@@ -87,7 +87,7 @@ def prepare_embedded_database() -> None:
             _prepare()
             return
         except (psycopg.Error, Error) as error:
-            if not is_passing(error) or time.monotonic() > deadline:
+            if not is_transient(error) or time.monotonic() > deadline:
                 raise
             connections.close_all()
             time.sleep(next(waits))
@@ -103,7 +103,7 @@ async def wait_for_database() -> None:
         try:
             for parameters in (connection_parameters(), direct_parameters()):
                 async with await AsyncConnection.connect(**parameters, autocommit=True) as connection:
-                    await look_async(connection)  # what begins now goes by the database's clock from the start
+                    await probe_async(connection)  # what begins now goes by the database's clock from the start
             return
         except psycopg.OperationalError as error:
             if str(error) != said or time.monotonic() - said_at > REMIND_SECONDS:
@@ -116,7 +116,7 @@ async def wait_for_database() -> None:
 def _prepare() -> None:
     with psycopg.connect(**connection_parameters(), autocommit=True) as connection:
         connection.execute("SELECT pg_advisory_lock(%s)", (_PREPARING,))
-        with waiting_for_ever():
+        with without_time_limit():
             call_command("migrate", interactive=False, verbosity=0)
         call_command("load_catalog", skip_faulty=True, stdout=io.StringIO())
 

@@ -15,8 +15,8 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from rest_framework.permissions import SAFE_METHODS
 from uuid_utils.compat import uuid7
 
-from common.api.requests import is_uncoded, is_utf8
-from common.database.usage import reading
+from common.api.requests import has_no_content_coding, is_utf8
+from common.database.usage import read_only_request
 from orchestrator.problems import refusal, unsupported_body
 
 HEADER = "X-Request-ID"
@@ -63,7 +63,7 @@ class DatabaseMiddleware(AsyncMiddleware):
 
     async def __call__(self, request: HttpRequest) -> HttpResponseBase:
         """Answer the request."""
-        with reading() if request.method in SAFE_METHODS else nullcontext():
+        with read_only_request() if request.method in SAFE_METHODS else nullcontext():
             return await self.get_response(request)
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
@@ -79,7 +79,7 @@ class BodyMiddleware(AsyncMiddleware):
         has_body = request.META.get("CONTENT_LENGTH") not in {None, "", "0"}
         if has_body and not is_utf8(request.headers.get("Content-Type", "")):
             return unsupported_body(request, "Text is taken in UTF-8 alone; name no other charset in Content-Type.")
-        if has_body and not is_uncoded(request.headers.get("Content-Encoding", "")):
+        if has_body and not has_no_content_coding(request.headers.get("Content-Encoding", "")):
             refused = unsupported_body(request, "A body is taken as it is; send it without Content-Encoding.")
             refused["Accept-Encoding"] = "identity"  # RFC 9110, 15.5.16
             return refused

@@ -36,12 +36,12 @@ class Migration(migrations.Migration):
                 ("version", models.PositiveIntegerField(default=1)),
                 (
                     "provider",
-                    models.CharField(help_text="What stands before the colon in a step's model.", max_length=100),
+                    models.CharField(help_text="The part before the colon in a step's model.", max_length=100),
                 ),
                 (
                     "model",
                     models.CharField(
-                        help_text="The model's name; * stands for any characters. Where several limits fit, all of them hold.",
+                        help_text="The model's name; * matches any characters. If several limits match, all apply.",
                         max_length=200,
                     ),
                 ),
@@ -55,7 +55,7 @@ class Migration(migrations.Migration):
                     "tokens_per_minute",
                     models.PositiveIntegerField(
                         blank=True,
-                        help_text="Of input and output together.",
+                        help_text="Sum of input and output.",
                         null=True,
                         validators=[django.core.validators.MinValueValidator(1)],
                     ),
@@ -72,7 +72,7 @@ class Migration(migrations.Migration):
                     models.UniqueConstraint(
                         fields=("provider", "model"),
                         name="model_limit_once",
-                        violation_error_message="There are limits of this model.",
+                        violation_error_message="This model already has limits.",
                     ),
                     models.CheckConstraint(
                         condition=models.Q(

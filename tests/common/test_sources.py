@@ -119,7 +119,7 @@ def test_merge_keys_give_names_that_do_not_stand_there() -> None:
     ],
 )
 def test_a_text_that_a_comment_cuts_is_told(text: str, path: tuple[str | int, ...], kept: str) -> None:
-    [cut] = read_yaml(text).cuts
+    [cut] = read_yaml(text).truncated
     assert (cut.path, cut.text) == (path, kept)
 
 
@@ -127,7 +127,7 @@ def test_a_text_that_a_comment_cuts_is_told(text: str, path: tuple[str | int, ..
     "text", ["a: 'x' # y", 'a: "x #5"', "a: |\n  x #5", "a: x#5", "a: 5 # y", "a: x\n# y", "a: # y\n  x"]
 )
 def test_a_comment_that_cuts_no_text_is_one(text: str) -> None:
-    assert read_yaml(text).cuts == ()
+    assert read_yaml(text).truncated == ()
 
 
 JSON = st.recursive(

@@ -9,7 +9,7 @@ import pytest
 from pytest_django import Settings
 
 from common.database import connections
-from common.database.connections import on_silence, tell_silence
+from common.database.connections import on_silence, report_silence
 from common.database.parameters import connection_parameters
 from executions.engine.domain.errors import DatabaseUnavailable
 from executions.persistence.journal.connection import PipelineConnection
@@ -46,7 +46,7 @@ async def session_of(line: PipelineConnection) -> int:
 async def test_a_connection_that_was_there_when_another_said_nothing_is_made_anew(line: PipelineConnection) -> None:
     first = await session_of(line)
     assert await session_of(line) == first
-    tell_silence(time.monotonic())
+    report_silence(time.monotonic())
     second = await session_of(line)
     assert second != first
     assert await session_of(line) == second  # one that was made since is trusted
@@ -55,7 +55,7 @@ async def test_a_connection_that_was_there_when_another_said_nothing_is_made_ane
 async def test_what_was_sent_before_is_heard_of(line: PipelineConnection) -> None:
     first = await session_of(line)
     await line.send(SESSION, [])
-    tell_silence(time.monotonic())
+    report_silence(time.monotonic())
     await line.done()  # over the connection that it was sent over
     assert await session_of(line) != first
 

@@ -89,7 +89,7 @@ async def test_who_waits_for_too_long_is_told_to_come_back(
     restrict: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     restrict(requests_per_caller=1)
-    monkeypatch.setattr(module, "PATIENCE_SECONDS", 0.01)
+    monkeypatch.setattr(module, "MAX_WAIT_SECONDS", 0.01)
     middleware = TurnsMiddleware(views := Views())
     at_work, waiting = await send(middleware, TOKEN, 2)
     refused = await waiting

@@ -21,10 +21,10 @@ from psycopg.adapt import Transformer
 from psycopg.pq import DiagnosticField, ExecStatus, TransactionStatus
 from psycopg.pq.abc import PGconn, PGresult
 
-from common.database.connections import Connection, no_answer, on_silence, wait_seconds
-from common.database.errors import Trouble, trouble_of
+from common.database.connections import Connection, on_silence, silence_error, wait_seconds
+from common.database.errors import ErrorKind, error_kind
 from common.database.parameters import direct_parameters
-from common.database.server import look, server
+from common.database.server import probe, server
 from common.sockets import is_ready
 from executions.db_threads import in_thread
 from executions.engine.domain.errors import DatabaseUnavailable
@@ -143,7 +143,7 @@ class PipelineConnection:
             self.close()  # it was made anew behind us, or the tables were
             raise
         except psycopg.Error as error:
-            if connection.closed or trouble_of(error) in {Trouble.AWAY, Trouble.READ_ONLY}:
+            if connection.closed or error_kind(error) in {ErrorKind.UNAVAILABLE, ErrorKind.READ_ONLY}:
                 self.close()
                 raise DatabaseUnavailable("The database cannot be used now.") from error
             raise  # of what the server says, some errors are operational, too
@@ -220,7 +220,7 @@ async def _ready(pgconn: PGconn, *, writing: bool = False) -> None:
     """
     began, limit = time.monotonic(), wait_seconds()
     if not await is_ready(pgconn.socket, seconds=limit, writing=writing):
-        raise no_answer(began, limit)
+        raise silence_error(began, limit)
 
 
 def _connect() -> psycopg.Connection[Any]:
@@ -234,7 +234,7 @@ def _connect() -> psycopg.Connection[Any]:
         made.execute("SELECT set_config('TimeZone', %s, false)", [connection.timezone_name])
         for name, value in _SETTINGS.items():
             made.execute(f"SET {name} = {value}")
-        look(made)
+        probe(made)
     except psycopg.OperationalError as error:
         raise DatabaseUnavailable("The database cannot be reached.") from error
     made.pgconn.nonblocking = 1
