@@ -1,4 +1,4 @@
-"""The command line: Django's commands, with a sentence for a database that is not ready in place of a traceback."""
+"""The command line: Django's commands, with short messages for database errors instead of tracebacks."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ def run(arguments: Sequence[str]) -> None:
     """Run a management command.
 
     Args:
-        arguments: The words of the command line, the program's name first.
+        arguments: The command line, starting with the program's name.
 
     Raises:
-        SystemExit: the command failed, or the database has no tables or cannot be reached; the message says which.
+        SystemExit: the command failed, or the database is not migrated or not reachable; the message says which.
     """
     unlimited = without_time_limit() if arguments[1:2] == ["migrate"] else nullcontext()
     try:
@@ -39,21 +39,21 @@ def run(arguments: Sequence[str]) -> None:
     except (Error, psycopg.Error) as error:
         if not is_transient(error):
             raise
-        sys.exit(f"The database cannot be used: {_first_line(error)}")
+        sys.exit(f"The database is not available: {_first_line(error)}")
 
 
 def command_text(*words: str) -> str:
-    """Return a management command as a person can type it in this place, with this Python and this data directory."""
+    """Return a management command to type in the current directory, with this Python and this data directory."""
     manage = os.path.relpath(_MANAGE)
     python = sys.executable
-    if (beside := os.path.relpath(python)).count("..") == 0:
-        python = beside
+    if (relative := os.path.relpath(python)).count("..") == 0:
+        python = relative
     variables = [f"DATA_DIR={shlex.quote(os.environ['DATA_DIR'])}"] if os.environ.get("DATA_DIR") else []
     return " ".join([*variables, shlex.quote(python), shlex.quote(manage), *words])
 
 
 def _advice() -> str:
-    from django.conf import settings  # noqa: PLC0415 - the settings may be what is wrong
+    from django.conf import settings  # noqa: PLC0415 - the settings may be invalid
 
     return command_text("migrate") if settings.DATABASE_URL else command_text("serve")
 

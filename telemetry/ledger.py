@@ -85,7 +85,7 @@ class CallRow:
 class KnownCall(CallRow):
     """A stored call, without its reply."""
 
-    replied_calls: bool
+    has_reply: bool
     record: CallRecord  # without `reply`, `billing` and `tags`
 
 
@@ -118,10 +118,10 @@ def known_calls(rows: Iterable[tuple[Any, ...]]) -> list[KnownCall]:
         KnownCall(
             row_id=row_id,
             version=version,
-            replied=replied,
+            has_reply=has_reply,
             record=CallRecord(**dict(zip(_LOADED, values, strict=True))),
         )
-        for row_id, version, replied, *values in rows
+        for row_id, version, has_reply, *values in rows
     ]
 
 

@@ -8,7 +8,7 @@ import re
 import jiter
 from pydantic import JsonValue
 
-from common.sources.text_source import SourceError, SourceFault, max_levels, too_deep
+from common.sources.text_source import FileError, SourceError, max_levels, too_deep
 
 _POSITION = re.compile(r"\s+at line (\d+) column (\d+)$")
 _DUPLICATE = re.compile(r"Detected duplicate key (.*)$", re.DOTALL)
@@ -23,21 +23,21 @@ def read_json(text: str) -> JsonValue:
     try:
         value: JsonValue = jiter.from_json(text.encode(), allow_inf_nan=False, catch_duplicate_keys=True)
     except ValueError as error:
-        raise SourceError(_fault(str(error))) from error
+        raise SourceError(_field_error(str(error))) from error
     _check(value)
     return value
 
 
-def _fault(message: str) -> SourceFault:
+def _field_error(message: str) -> FileError:
     position = _POSITION.search(message)
     line = int(position[1]) if position else None
     reason = message[: position.start()] if position else message
     if (duplicate := _DUPLICATE.match(reason)) is not None:
         detail = f"The name {duplicate[1]:.100} appears twice in one object; names must be unique."
-        return SourceFault(detail, "duplicate_key", line)
+        return FileError(detail, "duplicate_key", line)
     if reason == "recursion limit exceeded":
         return too_deep(line)
-    return SourceFault(
+    return FileError(
         f"It is not valid JSON: {reason[:200]}{f' (column {position[2]})' if position else ''}.", line=line
     )
 
@@ -47,7 +47,7 @@ def _check(value: JsonValue) -> None:
     level: list[JsonValue] = [value]
     for _ in range(max_levels() + 1):
         if any(isinstance(each, float) and not math.isfinite(each) for each in level):
-            raise SourceError(SourceFault("A number is too large for JSON (max about 1.8e308)."))
+            raise SourceError(FileError("A number is too large for JSON (max about 1.8e308)."))
         level = [inner for each in level for inner in _inside(each)]
         if not level:
             return

@@ -15,7 +15,7 @@ _SAMPLE = 512  # bytes that reveal the encoding of a text
 
 
 @dataclass(frozen=True, slots=True)
-class SourceFault:
+class FileError:
     """One error in a file; `path` leads to the value, `line` counts from 1."""
 
     detail: str
@@ -27,10 +27,10 @@ class SourceFault:
 class SourceError(Exception):
     """A file with errors; `faults` lists them."""
 
-    def __init__(self, *faults: SourceFault) -> None:
-        details = (f"line {each.line}: {each.detail}" if each.line else each.detail for each in faults)
+    def __init__(self, *errors: FileError) -> None:
+        details = (f"line {each.line}: {each.detail}" if each.line else each.detail for each in errors)
         super().__init__(" ".join(details))
-        self.faults = faults
+        self.errors = errors
 
 
 def read_text(path: Path) -> str:
@@ -42,15 +42,15 @@ def read_text(path: Path) -> str:
     max_bytes = limits().definition_bytes
     try:
         if not stat.S_ISREG(path.stat().st_mode):
-            raise SourceError(SourceFault("It is not a file."))
+            raise SourceError(FileError("It is not a file."))
         with path.open("rb") as file:
             data = file.read(max_bytes + 1)
     except OSError as error:
-        raise SourceError(SourceFault(f"{error.strerror or error}.")) from error
+        raise SourceError(FileError(f"{error.strerror or error}.")) from error
     except ValueError as error:  # U+0000 in a path
-        raise SourceError(SourceFault(f"{str(error).capitalize()}.")) from error
+        raise SourceError(FileError(f"{str(error).capitalize()}.")) from error
     if len(data) > max_bytes:
-        raise SourceError(SourceFault(f"It is larger than {max_bytes:,} bytes (MAX_DEFINITION_BYTES).", "too_large"))
+        raise SourceError(FileError(f"It is larger than {max_bytes:,} bytes (MAX_DEFINITION_BYTES).", "too_large"))
     return _decode(data).replace("\r\n", "\n").replace("\r", "\n")
 
 
@@ -64,9 +64,9 @@ def max_levels() -> int:
     return limits().schema_depth + _LEVELS_AROUND_A_SCHEMA
 
 
-def too_deep(line: int | None) -> SourceFault:
+def too_deep(line: int | None) -> FileError:
     """Return the error for values that are nested too deep."""
-    return SourceFault(f"Values are nested more than {max_levels()} levels deep.", "too_deep", line)
+    return FileError(f"Values are nested more than {max_levels()} levels deep.", "too_deep", line)
 
 
 def is_long_number(text: str) -> bool:
@@ -77,10 +77,10 @@ def is_long_number(text: str) -> bool:
 def _decode(data: bytes) -> str:
     encoding = next((name for mark, name in _MARKS.items() if data.startswith(mark)), "UTF-8")
     if encoding != "UTF-8" or b"\0" in data[:_SAMPLE]:
-        raise SourceError(SourceFault("It is in UTF-16, judging by its first bytes; save it as UTF-8."))
+        raise SourceError(FileError("It is in UTF-16, judging by its first bytes; save it as UTF-8."))
     try:
         return without_byte_order_mark(data.decode("utf-8"))
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         detail = f"It is not in UTF-8: byte 0x{data[error.start]:02x} is invalid there; save it as UTF-8."
-        raise SourceError(SourceFault(detail, line=line)) from error
+        raise SourceError(FileError(detail, line=line)) from error

@@ -14,7 +14,7 @@ import yaml
 from pydantic import JsonValue
 
 from common.limits import limits
-from common.sources.text_source import SourceError, SourceFault, max_levels, too_deep
+from common.sources.text_source import FileError, SourceError, max_levels, too_deep
 from common.sources.yaml_scalars import TEXT_TAGS, plain_value, tagged_value, unreadable_tag
 
 #: libyaml if PyYAML was built with it: ten times as fast, with the same events.
@@ -57,11 +57,11 @@ def read_yaml(text: str) -> YamlSource:
         mark = error.problem_mark or error.context_mark
         reason = " ".join(str(each) for each in (error.context, error.problem) if each)
         line = None if mark is None else mark.line + 1
-        raise SourceError(SourceFault(f"It is not valid YAML: {reason[:200]}.", line=line)) from error
+        raise SourceError(FileError(f"It is not valid YAML: {reason[:200]}.", line=line)) from error
     except yaml.YAMLError as error:
-        raise SourceError(SourceFault(f"It is not valid YAML: {' '.join(str(error).split())[:200]}.")) from error
-    if builder.faults:
-        raise SourceError(*builder.faults)
+        raise SourceError(FileError(f"It is not valid YAML: {' '.join(str(error).split())[:200]}.")) from error
+    if builder.errors:
+        raise SourceError(*builder.errors)
     return YamlSource(builder.value, tuple(builder.truncated))
 
 
@@ -101,7 +101,7 @@ class _Builder:
 
     def __init__(self, text: str) -> None:
         self.value: JsonValue = None
-        self.faults: list[SourceFault] = []
+        self.errors: list[FileError] = []
         self.truncated: list[TruncatedText] = []
         self._text = text
         self._open: list[_OpenCollection] = []
@@ -170,7 +170,7 @@ class _Builder:
         mapping.name, mapping.is_merge = event.value, is_merge
         if event.value in mapping.names:
             detail = f"The name {event.value[:_QUOTED_LENGTH]!r} appears twice in one mapping; names must be unique."
-            self.faults.append(SourceFault(detail, "duplicate_key", _line(event), self._path()))
+            self.errors.append(FileError(detail, "duplicate_key", _line(event), self._path()))
         mapping.names.add(event.value)
         mapping.size += len(event.value)
 
@@ -228,4 +228,4 @@ def _line(event: yaml.Event) -> int | None:
 
 
 def _error(event: yaml.Event, detail: str, code: str = "unreadable_file") -> SourceError:
-    return SourceError(SourceFault(detail, code, _line(event)))
+    return SourceError(FileError(detail, code, _line(event)))

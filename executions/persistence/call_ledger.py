@@ -213,7 +213,7 @@ class CallUnitOfWork:
 def entry(known: ledger.KnownCall) -> Entry:
     """Return a call as it was found in the ledger."""
     row = ledger.CallRow(row_id=known.row_id, version=known.version)
-    return Entry(call=_call(known.record, replied=known.replied), row=row)
+    return Entry(call=_call(known.record, replied=known.has_reply), row=row)
 
 
 def as_kept(changed: Entry) -> Entry:

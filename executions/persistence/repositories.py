@@ -69,12 +69,12 @@ class PostgresDocumentRepository:
 
     async def get_by_scope_type(self, scope_id: UUID, document_type: str) -> Document | None:
         """Return the newest version, None when there is none."""
-        stored = await retry_while_unavailable(documents.head_of, scope_id, document_type)
+        stored = await retry_while_unavailable(documents.newest_version, scope_id, document_type)
         return None if stored is None else _document(stored)
 
     async def list_by_scope(self, scope_id: UUID) -> list[Document]:
         """Return the newest version of each type, by type."""
-        return [_document(stored) for stored in await retry_while_unavailable(documents.heads_of_scope, scope_id)]
+        return [_document(stored) for stored in await retry_while_unavailable(documents.newest_versions, scope_id)]
 
 
 # --- the same, for code that holds a transaction --------------------------------------------------------------------

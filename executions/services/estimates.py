@@ -116,5 +116,5 @@ def _there(
     scope = access.root_scope(user, scope_type=scope_type, scope_key=scope_id) if scope_type and scope_id else None
     if scope is None:
         return {}
-    heads = {kind: documents.head_of(UUID(str(scope.id)), kind) for kind in definition.scope_documents}
+    heads = {kind: documents.newest_version(UUID(str(scope.id)), kind) for kind in definition.scope_documents}
     return {kind: len(pretty(head.content).encode()) for kind, head in heads.items() if head is not None}

@@ -14,11 +14,12 @@ from django.contrib.auth.models import User
 
 from access.selectors import named_root_scopes
 from common.database.joint_queries import run_together
+from common.field_error import FieldError
 from documents import repository as documents
 from executions.composition import build_ports
 from executions.engine.domain.answer_validation import question_faults
 from executions.engine.domain.dry_run import DryRunScript
-from executions.engine.domain.errors import BudgetExceeded, FieldError, Invalid, NotFound, UnpricedModel
+from executions.engine.domain.errors import BudgetExceeded, Invalid, NotFound, UnpricedModel
 from executions.engine.domain.execution import Brief
 from telemetry.budgets import scope_budgets
 from telemetry.pricing import prices
@@ -174,7 +175,7 @@ def _require_prices(definition: WorkflowDefinition, now: datetime) -> None:
 
 def _require_documents(definition: WorkflowDefinition, scope_id: UUID) -> None:
     wanted = definition.scope_documents
-    there = documents.types_of(scope_id, wanted) if wanted else frozenset()
+    there = documents.existing_types(scope_id, wanted) if wanted else frozenset()
     if missing := [kind for kind in wanted if kind not in there]:
         detail = f"The scope needs these documents first: {', '.join(missing)}."
         error = FieldError(pointer="/scope_id", code="missing_document", detail=detail)

@@ -189,7 +189,7 @@ def test_hashes_wait_for_each_other_and_for_a_limited_time(monkeypatch: pytest.M
     hasher, slow = hashers.BoundedPBKDF2PasswordHasher(), threading.Thread()
     slow = threading.Thread(target=hasher.encode, args=("password", "salt"), kwargs={"iterations": 3_000_000})
     slow.start()
-    while not hashers._at_work:
+    while not hashers._running:
         time.sleep(0.001)
     with pytest.raises(Busy):
         hasher.encode("password", "salt")
@@ -262,7 +262,7 @@ def test_a_network_has_a_share_of_the_hashes_that_wait() -> None:
             assert hashers.BoundedPBKDF2PasswordHasher().encode("password", "salt")
     with hashers.reserve_hash("203.0.113.7"):
         pass  # they have ended
-    assert not hashers._of_networks
+    assert not hashers._per_network
 
 
 @pytest.mark.django_db

@@ -31,7 +31,7 @@ DIME = Decimal("0.10")
 
 
 def started(user: User, of: WorkflowDefinition, **limits: object) -> Execution:
-    workflows.forget_definitions()
+    workflows.clear_definitions()
     workflows.publish(of, now=timezone.now())
     execution = executions.start_execution(
         user=user,

@@ -166,7 +166,7 @@ def test_a_call_that_is_settled_meanwhile_is_not_lost(user: User) -> None:
     assert (found.calls, found.changed) == (1, 1)  # it does not see, and does not wait for, the other
     assert sorted(ModelCall.objects.values_list("status", "cost_usd")) == [("committed", COST), ("committed", NEW)]
     [settled] = ledger.known_calls_of_steps({(announced.execution_id, "research")}).value
-    assert (settled.replied, settled.version) == (True, 2)
+    assert (settled.has_reply, settled.version) == (True, 2)
 
 
 def test_two_at_once_do_not_write_over_each_other(user: User) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 
+from common.field_error import FieldError
 from executions.engine.domain.calls import Call
 from executions.engine.domain.copying import replace
-from executions.engine.domain.errors import FieldError
 from executions.engine.domain.execution import Document, Execution, Failure
 from executions.engine.domain.states import FailureCode
 from executions.engine.ports import Ports

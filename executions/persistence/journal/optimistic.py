@@ -120,7 +120,7 @@ async def read(lacking: Misses, memory: SnapshotCache, line: PipelineConnection)
     books: dict[UUID, CallsByStep] = {each.id: {} for each in executions.values() if not memory.needs_locks(each)}
     heads: dict[UUID, Heads] = {each: {} for each in lacking.scopes | {executions[each].scope.id for each in books}}
     calls, documents_there = await line.fetch_all(
-        [(ledger.SELECT_CALLS_OF_EXECUTIONS, [_ids(books)]), (documents.HEADS, [_ids(heads)])]
+        [(ledger.SELECT_CALLS_OF_EXECUTIONS, [_ids(books)]), (documents.SELECT_HEADS, [_ids(heads)])]
     )
     for each in map(entry, ledger.known_calls(calls)):
         books[each.call.key.execution_id].setdefault(each.call.key.step_id, {})[each.call.key] = each
