@@ -76,28 +76,28 @@ test-llama: $(DEV) $(LLAMA) ## a real llama.cpp server with a small model (needs
 chaos: $(DEV) ## strike at everything at random, and see that nothing is lost (SECONDS=300 SEED= CHAOS_FLAGS=--embedded)
 	@$(BIN)/python -m tests.chaos --seconds $(or $(SECONDS),300) $(if $(SEED),--seed $(SEED)) $(CHAOS_FLAGS)
 
-bench: $(DEV) ## steps per second beside peers and the bare database (ROUNDS=3 ONLY=queue,dbos BENCH_FLAGS=)
+bench: $(DEV) ## steps per second of the product, its peers and plain PostgreSQL (ROUNDS=3 ONLY=queue,dbos BENCH_FLAGS=)
 	@$(BIN)/python -m benchmarks --rounds $(or $(ROUNDS),3) $(if $(ONLY),--only $(ONLY)) $(BENCH_FLAGS)
 
-bench-inflight: $(DEV) ## a thousand executions in flight in one worker (BENCH_FLAGS=)
+bench-inflight: $(DEV) ## a thousand concurrent executions in one worker (BENCH_FLAGS=)
 	@$(BIN)/python -m benchmarks.inflight $(BENCH_FLAGS)
 
-bench-waiting: $(DEV) ## what a hundred thousand waiting executions cost (BENCH_FLAGS=)
+bench-waiting: $(DEV) ## effect of a hundred thousand waiting executions (BENCH_FLAGS=)
 	@$(BIN)/python -m benchmarks.waiting $(BENCH_FLAGS)
 
-bench-workers: $(DEV) ## what a second worker adds (ROUNDS=3 BENCH_FLAGS=)
+bench-workers: $(DEV) ## speedup by a second worker (ROUNDS=3 BENCH_FLAGS=)
 	@$(BIN)/python -m benchmarks.workers --rounds $(or $(ROUNDS),3) $(BENCH_FLAGS)
 
-bench-stream: $(DEV) ## what a live stream costs, beside others (ROUNDS=3 ONLY=clients,latency,notifier,stalled,many BENCH_FLAGS=)
+bench-stream: $(DEV) ## costs of live streams (ROUNDS=3 ONLY=clients,latency,notifier,stalled,many BENCH_FLAGS=)
 	@$(BIN)/python -m benchmarks.stream --rounds $(or $(ROUNDS),3) $(if $(ONLY),--only $(ONLY)) $(BENCH_FLAGS)
 
-bench-tokens: $(DEV) ## how long a token takes from the provider to a client (BENCH_FLAGS=)
+bench-tokens: $(DEV) ## latency of tokens from the provider to the clients (BENCH_FLAGS=)
 	@$(BIN)/python -m benchmarks.tokens $(BENCH_FLAGS)
 
-bench-bystander: $(DEV) ## what the worst requests of one user cost the others (BENCH_FLAGS=)
+bench-bystander: $(DEV) ## effect of one user's expensive requests on other users (BENCH_FLAGS=)
 	@$(BIN)/python -m benchmarks.bystander $(BENCH_FLAGS)
 
-bench-pushpin: $(DEV) ## many clients of one feed, directly and through Pushpin, which has to be installed (BENCH_FLAGS=)
+bench-pushpin: $(DEV) ## many clients of one feed, directly and through Pushpin, which must be installed (BENCH_FLAGS=)
 	@$(BIN)/python -m benchmarks.pushpin $(BENCH_FLAGS)
 
 check: $(DEV) ## style, types, import rules, dependencies, migrations, OpenAPI, settings

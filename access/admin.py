@@ -1,4 +1,4 @@
-"""Scopes and roles, users, groups and tokens in the admin."""
+"""Admin pages of scopes, roles, users, groups and tokens."""
 
 from __future__ import annotations
 
@@ -19,45 +19,45 @@ from access.user import User
 
 
 class ScopeRoleInline(TabularInline):
-    """Roles are added and removed, never changed: so no two editors overwrite each other."""
+    """Roles are added and removed, never changed, so that editors cannot overwrite each other's changes."""
 
     model = ScopeRole
     extra = 0
     autocomplete_fields = ("user",)
 
     def has_change_permission(self, request: HttpRequest, obj: object = None) -> bool:
-        """Refuse changes."""
+        """Return False."""
         return False
 
 
 @admin.register(Scope)
 class ScopeAdmin(ModelAdmin):
-    """Where documents live, and who may do what there."""
+    """Scopes of documents, and the roles of users in them."""
 
     list_display = ("type", "key", "parent", "created_at")
     list_filter = ("type",)
-    list_select_related = ("parent",)  # it may be none: Django follows such a reference only by its name
+    list_select_related = ("parent",)  # Django joins a nullable foreign key only if it is named
     search_fields = ("key",)
     readonly_fields = ("id", "type", "key", "parent", "root", "created_at")
     ordering = ("type", "key", "id")
     inlines = (ScopeRoleInline,)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        """Refuse: scopes come with their first use."""
+        """Return False: a scope is created by its first use."""
         return False
 
     def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
-        """Refuse: documents hang on them."""
+        """Return False: documents refer to scopes."""
         return False
 
 
-for theirs in (Group, AuthToken):
-    admin.site.unregister(theirs)
+for model in (Group, AuthToken):  # registered by Django and knox
+    admin.site.unregister(model)
 
 
 @admin.register(User)
 class UserAdmin(DjangoUserAdmin, ModelAdmin):
-    """People. They are deactivated and not deleted: their roles, and what they did, stay on record."""
+    """Users. They are deactivated instead of deleted, which keeps their roles and log entries."""
 
     form = UserChangeForm
     add_form = UserCreationForm
@@ -67,12 +67,12 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):
     actions = ("deactivate", "activate")
 
     def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
-        """Refuse: roles and entries of logs hang on users."""
+        """Return False: roles and log entries refer to users."""
         return False
 
     @admin.action(description="Deactivate selected users", permissions=["change"])
     def deactivate(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
-        """Have the users log in no more, nor use their tokens; what belongs to them stays."""
+        """Prevent the users from logging in and from using their tokens; their data is kept."""
         ids = set(queryset.values_list("pk", flat=True))
         if request.user.pk in ids:
             self.message_user(request, "You cannot deactivate yourself.", messages.ERROR)
@@ -80,7 +80,7 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):
 
     @admin.action(description="Activate selected users", permissions=["change"])
     def activate(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
-        """Let the users log in again."""
+        """Allow the users to log in again."""
         self._set(request, set(queryset.values_list("pk", flat=True)), is_active=True)
 
     def _set(self, request: HttpRequest, ids: set[int], *, is_active: bool) -> None:
@@ -93,17 +93,17 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):
 
 @admin.register(Group)
 class GroupAdmin(DjangoGroupAdmin, ModelAdmin):
-    """Groups of users, and what they may do in the admin."""
+    """Groups of users and their permissions in the admin."""
 
 
 @admin.register(AuthToken)
 class TokenAdmin(KnoxTokenAdmin, ModelAdmin):
-    """Tokens of the API: made, shown once, and taken away; none is changed but in its end."""
+    """API tokens: created, displayed once, and deleted; only their expiry can be changed."""
 
     raw_id_fields = ()
     autocomplete_fields = ("user",)
     ordering = ("-created", "digest")
 
     def get_readonly_fields(self, request: HttpRequest, obj: AuthToken | None = None) -> tuple[str, ...]:
-        """Return all but the end, of a token that is there."""
+        """Return all fields but the expiry for an existing token."""
         return () if obj is None else ("digest", "token_key", "user", "created")

@@ -15,5 +15,5 @@ class AccessConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Let the OpenAPI document know our tokens."""
-        from access import openapi  # noqa: F401, PLC0415 - registers itself
+        """Register the OpenAPI extensions."""
+        from access import openapi  # noqa: F401, PLC0415 - its import registers the extensions

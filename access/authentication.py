@@ -1,4 +1,4 @@
-"""Who asks: a token in the `Authorization` header, and for streams also a ticket or a session."""
+"""Authentication: a token in the `Authorization` header; for streams also a ticket or a session."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from rest_framework.request import Request
 from access import selectors, tickets
 from access.errors import BadTicket
 from access.stream_grants import Credential
-from access.tickets import Shown
+from access.tickets import TicketText
 from access.user import User
 from common.database.server import database_now
 
 
 class TokenAuthentication(KnoxTokenAuthentication):
-    """Knox's hashed tokens, after `Bearer` (RFC 6750) and `Token` alike."""
+    """Knox tokens with the scheme `Bearer` (RFC 6750) or `Token`."""
 
     def authenticate(self, request: Request | HttpRequest) -> object:
-        """Return (user, token), or None when the header is not ours.
+        """Return (user, token), or None if the header has another scheme.
 
         Raises:
             AuthenticationFailed: the token is unknown, expired or malformed.
@@ -35,45 +35,46 @@ class TokenAuthentication(KnoxTokenAuthentication):
         try:
             return super().authenticate(request)
         except UnicodeDecodeError as error:
-            raise AuthenticationFailed from error  # knox lets it through: no token has such bytes
+            raise AuthenticationFailed from error  # knox does not catch it; tokens are ASCII
 
     def _cleanup_token(self, auth_token: AuthToken) -> bool:
-        """Remove a token that has expired, and return whether it has. Others are removed by workers, now and then."""
+        """Delete the token if it has expired, and return whether it has. Workers delete other expired tokens."""
         if auth_token.expiry is None or auth_token.expiry >= database_now():
             return False
         auth_token.delete()
         return True
 
     def authenticate_header(self, request: Request | HttpRequest) -> str:
-        """Return the scheme; also what `WWW-Authenticate` says."""
+        """Return the value of `WWW-Authenticate`: the scheme."""
         return getattr(self, "_prefix", "Bearer")
 
 
-def identify(request: HttpRequest, *, ticket: Shown, opens: str, now: datetime) -> tuple[User, Credential]:
-    """Return who wants to read what `opens` names, and what says so: a token, else a ticket, else a session.
+def identify(request: HttpRequest, *, ticket: TicketText, opens: str, now: datetime) -> tuple[User, Credential]:
+    """Return the user and the credential for a stream: from a token, else from a ticket, else from a session.
 
-    What is shown has to be right: a wrong ticket is refused though there is a session too.
+    The first credential present must be valid: an invalid ticket is rejected even if there is a valid session.
+    `opens` is the stream's `ticket_target`.
 
     Raises:
-        AuthenticationFailed: the token or the ticket is wrong. NotAuthenticated: nothing is shown.
+        AuthenticationFailed: the token or the ticket is invalid. NotAuthenticated: there is no credential.
     """
     tokens = TokenAuthentication()
     try:
         if isinstance(found := tokens.authenticate(request), tuple):
-            return _holder(found[1])
+            return _token_user(found[1])
         if ticket.text is not None:
-            return _bearer(request, tickets.read(ticket.text, opens=opens, now=now), now)
-        return _session_holder(request, request.COOKIES.get(settings.SESSION_COOKIE_NAME))
+            return _ticket_user(request, tickets.read(ticket.text, opens=opens, now=now), now)
+        return _session_user(request, request.COOKIES.get(settings.SESSION_COOKIE_NAME))
     except (AuthenticationFailed, NotAuthenticated) as error:
         error.auth_header = tokens.authenticate_header(request)  # type: ignore[union-attr]
         raise
 
 
-def _holder(token: AuthToken) -> tuple[User, Credential]:
+def _token_user(token: AuthToken) -> tuple[User, Credential]:
     return token.user, Credential(user_id=token.user.pk, token=token.digest)
 
 
-def _session_holder(request: HttpRequest, key: str | None) -> tuple[User, Credential]:
+def _session_user(request: HttpRequest, key: str | None) -> tuple[User, Credential]:
     request.session = import_module(settings.SESSION_ENGINE).SessionStore(key)
     user = get_user(request)
     if not isinstance(user, User):
@@ -81,21 +82,21 @@ def _session_holder(request: HttpRequest, key: str | None) -> tuple[User, Creden
     return user, Credential(user_id=user.pk, session=key, password=user.password)
 
 
-def _bearer(request: HttpRequest, ticket: tickets.Ticket, now: datetime) -> tuple[User, Credential]:
-    """Return the holder of what a ticket was made with.
+def _ticket_user(request: HttpRequest, ticket: tickets.Ticket, now: datetime) -> tuple[User, Credential]:
+    """Return the user of the token or session that a ticket was issued with.
 
     Raises:
-        BadTicket: that is revoked, expired or ended, or the user is deactivated.
+        BadTicket: the token or session is revoked, expired or ended, or the user is deactivated.
     """
     kind, _, name = ticket.made_with.partition(":")
     if kind == "token":
-        if (token := selectors.token_called(name, user_id=ticket.user_id, now=now)) is None:
+        if (token := selectors.find_token(name, user_id=ticket.user_id, now=now)) is None:
             raise BadTicket
-        return _holder(token)
+        return _token_user(token)
     try:
-        user, credential = _session_holder(request, selectors.session_called(UUID(name)))
+        user, credential = _session_user(request, selectors.find_session_key(UUID(name)))
     except NotAuthenticated as error:
         raise BadTicket from error
-    if user.pk != ticket.user_id:  # the browser has another user now
+    if user.pk != ticket.user_id:  # another user has logged in with this browser
         raise BadTicket
     return user, credential

@@ -1,4 +1,4 @@
-"""Refusals of this room."""
+"""API errors of authentication, authorization, idempotency and preconditions."""
 
 from __future__ import annotations
 
@@ -6,35 +6,35 @@ from rest_framework.exceptions import APIException, AuthenticationFailed, Permis
 
 
 class ScopeForbidden(PermissionDenied):
-    """Starting or storing something in a scope that belongs to somebody else."""
+    """The user has no role that permits writing in the scope."""
 
-    default_detail = "This scope belongs to somebody else; its owner can give you a role in it."
+    default_detail = "This scope belongs to another user; its owner can give you a role in it."
     default_code = "scope-forbidden"
 
 
 class Forbidden(PermissionDenied):
-    """A role that does not reach."""
+    """The user's role does not permit the action."""
 
     default_detail = "Your role in this scope does not allow it."
     default_code = "forbidden"
 
 
 class BadCredentials(AuthenticationFailed):
-    """A name and password that do not fit together."""
+    """The name and password do not match an active user."""
 
     default_detail = "No active user has this name and password."
     default_code = "bad-credentials"
 
 
 class BadTicket(AuthenticationFailed):
-    """A ticket that opens nothing here."""
+    """The ticket is invalid for this stream."""
 
     default_detail = "This ticket is expired, revoked or for another stream; get a new one."
     default_code = "bad-ticket"
 
 
 class BadIdempotencyKey(APIException):
-    """An `Idempotency-Key` that is no key."""
+    """The `Idempotency-Key` is malformed."""
 
     status_code = 400
     default_detail = "An Idempotency-Key has 1 to 255 visible ASCII characters."
@@ -42,16 +42,16 @@ class BadIdempotencyKey(APIException):
 
 
 class IdempotencyKeyBusy(APIException):
-    """A request with this `Idempotency-Key` is under way."""
+    """Another request with this `Idempotency-Key` is in progress."""
 
     status_code = 409
-    default_detail = "A request with this Idempotency-Key is under way; send it again in a moment."
+    default_detail = "A request with this Idempotency-Key is in progress; retry in a moment."
     default_code = "idempotency-key-busy"
-    wait = 1  # seconds: the answer's Retry-After
+    wait = 1  # seconds, for Retry-After
 
 
 class IdempotencyKeyReused(APIException):
-    """An `Idempotency-Key` that belongs to a request with other values."""
+    """An earlier request with another body used this `Idempotency-Key`."""
 
     status_code = 422
     default_detail = "This Idempotency-Key belongs to a request with another body; a new request needs a new key."
@@ -59,15 +59,15 @@ class IdempotencyKeyReused(APIException):
 
 
 class PreconditionFailed(APIException):
-    """An `If-Match` that names another version than the present one."""
+    """The version in `If-Match` is not the current version."""
 
     status_code = 412
-    default_detail = "It was changed meanwhile; read it again."
+    default_detail = "The resource was changed by another request; read it again."
     default_code = "version-conflict"
 
 
 class TooManyTries(APIException):
-    """Passwords were tried too often."""
+    """Too many wrong passwords."""
 
     status_code = 429
     default_code = "too-many-tries"
@@ -78,15 +78,15 @@ class TooManyTries(APIException):
 
 
 class Busy(APIException):
-    """More passwords are to be checked than can be at once."""
+    """Too many password checks are queued."""
 
     status_code = 503
-    default_detail = "Too many passwords are being checked now. Try again in a moment."
+    default_detail = "Too many passwords are being checked. Try again in a moment."
     default_code = "busy"
     wait = 5
 
 
-class TooManyWaiting(Busy):
-    """A request has waited for long behind others of the same caller."""
+class TooManyQueuedRequests(Busy):
+    """The request waited too long behind other requests of the same caller."""
 
-    default_detail = "Other requests of yours are under way for a long time. Try again in a moment."
+    default_detail = "Your other requests are still in progress. Try again in a moment."

@@ -1,4 +1,4 @@
-"""Who may do what where. Rows only; `services` writes them, `selectors` reads them."""
+"""Tables of scopes, roles, sessions, idempotency and password attempts; `services` writes, `selectors` reads."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from common.database.json_field import JsonTextField
 
 
 class Role(models.TextChoices):
-    """What a user may do in a root scope and all below it; each includes the ones before it."""
+    """Role of a user in a root scope and all scopes below it; each role includes the previous ones."""
 
     VIEWER = "viewer"
-    REVIEWER = "reviewer"  # also answers and decides
-    OPERATOR = "operator"  # also starts, cancels and retries
+    REVIEWER = "reviewer"  # also answers questions and accepts documents
+    OPERATOR = "operator"  # also starts, cancels and retries executions
     OWNER = "owner"  # also gives roles
 
 
 class Scope(models.Model):
-    """A place that documents belong to: a project, an epic, a story. Immutable once made."""
+    """A container of documents, such as a project, an epic or a story. Immutable."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     parent = models.ForeignKey(
         "self", null=True, blank=True, on_delete=models.PROTECT, related_name="children", db_index=False
     )  # scope_once_per_parent begins with it
-    root = models.ForeignKey("self", null=True, on_delete=models.PROTECT, related_name="+")  # NULL: it is a root
+    root = models.ForeignKey("self", null=True, on_delete=models.PROTECT, related_name="+")  # NULL: a root scope
     type = models.CharField(max_length=63)
     key = models.CharField(max_length=200)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -50,7 +50,7 @@ class Scope(models.Model):
 
 
 class ScopeRole(models.Model):
-    """A user's role in a root scope. Never updated: a changed role is a new row in place of the old."""
+    """A user's role in a root scope. Never updated: a new row replaces the old one."""
 
     scope = models.ForeignKey(
         Scope, on_delete=models.CASCADE, related_name="roles", limit_choices_to={"parent": None}, db_index=False
@@ -71,26 +71,26 @@ class ScopeRole(models.Model):
         return f"{self.user} is {self.role} of {self.scope}"
 
     def clean(self) -> None:
-        """Return if the scope is a root.
+        """Check that the scope is a root.
 
         Raises:
-            ValidationError: it is not; a role there would have no effect.
+            ValidationError: it is not a root; a role there would have no effect.
         """
-        scope: Scope | None = getattr(self, "scope", None)  # a form without one says so by itself
+        scope: Scope | None = getattr(self, "scope", None)  # the form reports a missing scope
         if scope is not None and scope.root is not None:
-            raise ValidationError(f"Roles are given in the root scope, {scope.root}, and hold below it.")
+            raise ValidationError(f"Roles are given in the root scope, {scope.root}, and apply to all scopes below it.")
 
 
 class KeptAnswer(models.Model):
-    """The first answer to a request with an `Idempotency-Key`, written in the transaction of what it tells of."""
+    """The response to a request with an `Idempotency-Key`, stored in the transaction of the request's effects."""
 
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+", db_index=False
     )  # answer_once_per_key begins with it
     method = models.CharField(max_length=10)
-    path = models.CharField(max_length=500)  # without the slash that it may end in
+    path = models.CharField(max_length=500)  # without a trailing slash
     key = models.CharField(max_length=255)
-    body_hash = models.CharField(max_length=64)  # of the request's values: SHA-256, hexadecimal
+    body_hash = models.CharField(max_length=64)  # SHA-256 of the normalized body, hexadecimal
     status = models.PositiveSmallIntegerField()
     headers = models.JSONField()
     answer = JsonTextField()
@@ -100,17 +100,17 @@ class KeptAnswer(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["user", "method", "path", "key"], name="answer_once_per_key"),
         ]
-        indexes = [models.Index(fields=["kept_at"], name="answer_kept_at")]  # services.forget_answers
+        indexes = [models.Index(fields=["kept_at"], name="answer_kept_at")]  # services.remove_old_answers
 
     def __str__(self) -> str:
         return f"{self.method} {self.path} {self.key}"
 
 
 class SessionName(models.Model):
-    """A name for a session that may be told, as its key may not. It goes when the session ends."""
+    """A public name of a session, whose key is secret. Deleted with the session."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    # Without a constraint: whoever clears the table of sessions by hand shall not be held up.
+    # Without a database constraint, so that administrators can clear the table of sessions.
     session = models.OneToOneField(Session, on_delete=models.CASCADE, db_constraint=False, related_name="+")
 
     def __str__(self) -> str:
@@ -118,9 +118,9 @@ class SessionName(models.Model):
 
 
 class PasswordTries(models.Model):
-    """How often passwords were tried in a span of time: from a network, or with a name from there."""
+    """Password attempts in a time window: per network, or per network and name."""
 
-    key = models.CharField(max_length=64, primary_key=True)  # a keyed hash: it tells no address and no name
+    key = models.CharField(max_length=64, primary_key=True)  # keyed hash, which hides the address and the name
     count = models.IntegerField()
     began_at = models.DateTimeField(db_index=True)
 

@@ -1,4 +1,4 @@
-"""Who may see and do what."""
+"""Queries for users, scopes, roles, grants and credentials."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ _RANK = {Role.VIEWER: 0, Role.REVIEWER: 1, Role.OPERATOR: 2, Role.OWNER: 3}
 
 #: For statements of other rooms that join scopes by id.
 SCOPE_NAMES = "SELECT id, type, key FROM access_scope"
-#: Of many grants those that hold: each by its number, from 1.
-_STANDING = """
+#: Numbers, from 1, of the grants that are still valid.
+_VALID_GRANTS = """
 SELECT wanted.number
 FROM unnest(%s::bigint[], %s::uuid[], %s::text[], %s::text[], %s::text[]) WITH ORDINALITY
   AS wanted (user_id, root_id, token, session, password, number)
@@ -44,13 +44,13 @@ WHERE (person.is_staff OR EXISTS (
 """
 
 
-def user_called(name: str) -> User | None:
-    """Return the user with this name, active or not; None when there is none."""
+def find_user(name: str) -> User | None:
+    """Return the user with this name, active or not; None if there is no such user."""
     return User.objects.filter(username=name).first()
 
 
 def visible_scopes(user: Person) -> QuerySet[Scope]:
-    """Return the scopes that the user may read: all for staff, else those with a role, and what is below them."""
+    """Return the scopes that the user may read: all for staff, else the scopes below a root where they have a role."""
     scopes = Scope.objects.all()
     if getattr(user, "is_staff", False):
         return scopes
@@ -59,35 +59,35 @@ def visible_scopes(user: Person) -> QuerySet[Scope]:
 
 
 def root_scope(user: Person, *, scope_type: str, scope_key: str) -> Scope | None:
-    """Return a root scope that the user may read, None when there is none."""
-    return _called(visible_scopes(user).filter(parent=None, type=scope_type), scope_key)
+    """Return a root scope that the user may read; None if there is no such scope."""
+    return _find_scope(visible_scopes(user).filter(parent=None, type=scope_type), scope_key)
 
 
 def root_scope_id(*, scope_type: str, scope_key: str) -> UUID:
-    """Return the id of a root scope, that of nothing when there is none; whether the caller may know is not asked."""
-    found = _called(Scope.objects.filter(parent=None, type=scope_type), scope_key)
+    """Return the id of a root scope, or the nil UUID if there is none. Permissions are not checked."""
+    found = _find_scope(Scope.objects.filter(parent=None, type=scope_type), scope_key)
     return UUID(int=0) if found is None else found.id
 
 
 def named_root_scopes(user: Person, *, scope_type: str, scope_key: str) -> QuerySet[Scope]:
-    """Return the root scopes that a name may mean, with the user's own role in each as `role_there`: see `meant`."""
+    """Return the root scopes that match a name, each with the user's role as `role_there`; see `match_scope`."""
     roles = ScopeRole.objects.filter(scope_id=OuterRef("id"), user_id=user.pk or 0).values("role")[:1]
     rows = Scope.objects.filter(parent=None, type=scope_type, key__in=spellings(scope_key))
     return rows.annotate(role_there=Subquery(roles)).order_by("id")
 
 
-def meant(scopes: Iterable[Scope], scope_key: str) -> Scope | None:
-    """Return that of the scopes which a name means, also one from before names had one form; None when none is."""
+def match_scope(scopes: Iterable[Scope], scope_key: str) -> Scope | None:
+    """Return the scope that a name refers to; None if there is none. Its stored name may predate normalization."""
     found = {scope.key: scope for scope in scopes}
     return next((found[each] for each in spellings(scope_key) if each in found), None)
 
 
-def _called(scopes: QuerySet[Scope], key: str) -> Scope | None:
-    return meant(scopes.filter(key__in=spellings(key)), key)
+def _find_scope(scopes: QuerySet[Scope], key: str) -> Scope | None:
+    return match_scope(scopes.filter(key__in=spellings(key)), key)
 
 
 def role_of(user: Person, scope: Scope) -> Role | None:
-    """Return the user's role in the scope (inherited from its root; staff own everything), None without one."""
+    """Return the user's role in the scope: inherited from its root; owner for staff; None without a role."""
     if getattr(user, "is_staff", False):
         return Role.OWNER
     root_id = scope.root_id or scope.id
@@ -96,16 +96,16 @@ def role_of(user: Person, scope: Scope) -> Role | None:
 
 
 def allows(have: Role | None, need: Role) -> bool:
-    """Return whether one role includes the other."""
+    """Return whether role `have` includes role `need`."""
     return have is not None and _RANK[have] >= _RANK[need]
 
 
 def require(user: Person, scope: Scope, need: Role) -> None:
-    """Return if the user's role in the scope reaches.
+    """Check the user's role in the scope.
 
     Raises:
-        NotFound: the user has no role there, and is not told that there is something.
-        Forbidden: the role does not reach.
+        NotFound: the user has no role in the scope, and must not learn that it exists.
+        Forbidden: the role is too low.
     """
     have = role_of(user, scope)
     if have is None:
@@ -115,11 +115,11 @@ def require(user: Person, scope: Scope, need: Role) -> None:
 
 
 def require_in(user: Person, scope_id: UUID, need: Role) -> None:
-    """Return if the user's role in the scope with this id reaches.
+    """Check the user's role in the scope with this id.
 
     Raises:
-        NotFound: there is no such scope, or the user has no role there.
-        Forbidden: the role does not reach.
+        NotFound: there is no such scope, or the user has no role in it.
+        Forbidden: the role is too low.
     """
     scope = Scope.objects.filter(id=scope_id).first()
     if scope is None:
@@ -128,10 +128,10 @@ def require_in(user: Person, scope_id: UUID, need: Role) -> None:
 
 
 def require_start(user: Person, *, scope_type: str, scope_key: str) -> None:
-    """Return if the user may start something in a root scope that exists.
+    """Check that the user may start executions in an existing root scope.
 
     Raises:
-        ScopeForbidden: the user may not.
+        ScopeForbidden: the scope does not exist, or the user's role is too low.
     """
     scope = Scope.objects.filter(parent=None, type=scope_type, key=scope_key).first()
     if scope is None or not allows(role_of(user, scope), Role.OPERATOR):
@@ -139,38 +139,38 @@ def require_start(user: Person, *, scope_type: str, scope_key: str) -> None:
 
 
 def kept_answers(*, user_id: int, method: str, path: str, key: str, since: datetime) -> QuerySet[KeptAnswer, Any]:
-    """Return the hash of a request, and its answer's status, headers and body; no row: none is kept since then."""
+    """Return body hash, status, headers and body of a stored response; no row if there is none since then."""
     rows = KeptAnswer.objects.filter(user_id=user_id, method=method, path=path, key=key, kept_at__gt=since)
     return rows.values_list("body_hash", "status", "headers", "answer").order_by("id")
 
 
 def valid_grants(grants: Collection[Grant], *, now: datetime) -> set[Grant]:
-    """Return the grants that still hold: one query for any number of them."""
+    """Return the grants that are still valid, with one query for all grants."""
     if not grants:
         return set()
     wanted = list(grants)
-    shown = [grant.credential for grant in wanted]
+    credentials = [grant.credential for grant in wanted]
     columns = (
-        [each.user_id for each in shown],
+        [each.user_id for each in credentials],
         [grant.root_id for grant in wanted],
-        [each.token for each in shown],
-        [each.session for each in shown],
-        [each.password for each in shown],
+        [each.token for each in credentials],
+        [each.session for each in credentials],
+        [each.password for each in credentials],
     )
-    return {wanted[number - 1] for (number,) in bulk.execute(_STANDING, [*columns, now, now])}
+    return {wanted[number - 1] for (number,) in bulk.execute(_VALID_GRANTS, [*columns, now, now])}
 
 
-def token_called(name: str, *, user_id: int, now: datetime) -> AuthToken | None:
-    """Return the user's token whose digest begins so, with its user; None when it is revoked or expired.
+def find_token(name: str, *, user_id: int, now: datetime) -> AuthToken | None:
+    """Return the user's token whose digest starts with `name`, with its user.
 
-    None also when the user is deactivated.
+    None if the token is revoked or expired, or the user is deactivated.
     """
     rows = AuthToken.objects.filter(user_id=user_id, user__is_active=True, digest__startswith=name)
     return rows.filter(Q(expiry=None) | Q(expiry__gt=now)).select_related("user").first()
 
 
-def session_called(name: UUID) -> str | None:
-    """Return the key of the session with this name, None when it has ended."""
+def find_session_key(name: UUID) -> str | None:
+    """Return the key of the session with this public name; None if the session has ended."""
     return SessionName.objects.filter(id=name).values_list("session_id", flat=True).first()
 
 
@@ -178,12 +178,12 @@ __all__ = [
     "Person",
     "Role",
     "allows",
+    "find_session_key",
+    "find_token",
+    "find_user",
     "require",
     "require_in",
     "role_of",
-    "session_called",
-    "token_called",
-    "user_called",
     "valid_grants",
     "visible_scopes",
 ]

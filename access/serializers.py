@@ -1,4 +1,4 @@
-"""Forms of this room."""
+"""Serializers of tokens and tickets."""
 
 from __future__ import annotations
 
@@ -13,33 +13,33 @@ from common.api.serializers import StrictSerializer
 
 
 class TokenRequest(StrictSerializer):
-    """A user's name and password."""
+    """Credentials for a token: name and password."""
 
     username = serializers.CharField(max_length=150)
     password = serializers.CharField(max_length=4096, trim_whitespace=False)
 
     def validate_username(self, value: str) -> str:
-        """Return the name in the form in which users are stored."""
+        """Return the name in Django's normalized form."""
         return User.normalize_username(value)
 
 
 class TokenResponse(serializers.Serializer[Any]):
-    """A new token; it is shown here and never again."""
+    """A new token. The server stores only its hash, so this response is the only one with the token."""
 
     token = serializers.CharField()
     expires_at = TimestampField(allow_null=True)
 
 
 class TicketRequest(StrictSerializer):
-    """How long a ticket shall be good for."""
+    """Validity of a ticket in seconds."""
 
     seconds = serializers.IntegerField(
-        min_value=1, max_value=MAX_SECONDS, default=DEFAULT_SECONDS, help_text="A stream that is open by then goes on."
+        min_value=1, max_value=MAX_SECONDS, default=DEFAULT_SECONDS, help_text="Open streams continue after this time."
     )
 
 
 class TicketResponse(serializers.Serializer[Any]):
-    """A ticket for one stream: give it as `?ticket=`. It falls with the token or the session that it was made with."""
+    """A ticket for one stream, sent as `?ticket=`. It becomes invalid with the token or session it was issued with."""
 
     ticket = serializers.CharField()
     expires_at = TimestampField()

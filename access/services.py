@@ -1,4 +1,4 @@
-"""Writes of this room."""
+"""Writes of users, tokens, tickets, scopes and stored responses."""
 
 from __future__ import annotations
 
@@ -19,49 +19,49 @@ from psycopg.types.json import Json, Jsonb
 
 from access.errors import BadCredentials, Forbidden, ScopeForbidden
 from access.models import KeptAnswer, Role, Scope, ScopeRole, SessionName
-from access.selectors import allows, meant, named_root_scopes, role_of
+from access.selectors import allows, match_scope, named_root_scopes, role_of
 from access.stream_grants import Credential
 from access.tickets import Ticket, sign
 from access.user import User
 from common.database import bulk
 from common.database.server import database_now
 
-ANSWER_KEPT = timedelta(hours=24)  # for a request that is sent again with its `Idempotency-Key`
-#: A change of the password waits until the token is there, and ends it.
-_STILL_THE_SAME = "SELECT id FROM access_user WHERE id = %s AND password = %s AND is_active FOR SHARE"
-#: For the rest of the transaction; the trigger `access_end_tokens` asks.
-_HASHED_ANEW = "SELECT set_config('scriptorium.same_password_of', %s, true)"
+ANSWER_RETENTION = timedelta(hours=24)  # time in which a repeated `Idempotency-Key` gets the stored response
+#: FOR SHARE: a concurrent password change waits until the token is committed, and then deletes it.
+_LOCK_UNCHANGED_USER = "SELECT id FROM access_user WHERE id = %s AND password = %s AND is_active FOR SHARE"
+#: For the rest of the transaction; the trigger that deletes tokens reads it.
+_ANNOUNCE_REHASH = "SELECT set_config('scriptorium.same_password_of', %s, true)"
 _KEEP_ANSWER = """
 INSERT INTO access_keptanswer (user_id, method, path, key, body_hash, status, headers, answer, kept_at)
 VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)
 ON CONFLICT (user_id, method, path, key) DO UPDATE SET (body_hash, status, headers, answer, kept_at)
   = (excluded.body_hash, excluded.status, excluded.headers, excluded.answer, excluded.kept_at)"""
-_NAME_LENGTH = 32  # of a digest: enough to tell one token from all others
+_NAME_LENGTH = 32  # characters of a digest, enough to identify a token
 
 
 class BadName(ValueError):
-    """A name that no user can have."""
+    """An invalid user name."""
 
 
 class BadPassword(ValueError):
-    """A password that the validators refuse; the message has their sentences."""
+    """A password that the validators reject; the message holds their reasons."""
 
 
 @transaction.atomic
 def claim_root_scope(*, user: User, scope_type: str, scope_key: str, there: Iterable[Scope] | None = None) -> Scope:
-    """Return the root scope; who first uses it owns it, and others need to be operators there.
+    """Return the root scope. Its first user becomes its owner; other users need the role operator.
 
     Args:
-        user: Who uses it.
-        scope_type: Its type.
-        scope_key: Its name.
-        there: What `named_root_scopes` has found a moment ago; looked up if it is not given.
+        user: The user of the scope.
+        scope_type: Type of the scope.
+        scope_key: Name of the scope.
+        there: A recent result of `named_root_scopes`; queried if missing.
 
     Raises:
-        ScopeForbidden: it belongs to somebody else.
+        ScopeForbidden: the scope belongs to another user, and this user is not an operator.
     """
     rows = named_root_scopes(user, scope_type=scope_type, scope_key=scope_key) if there is None else there
-    if (known := meant(rows, scope_key)) is not None:
+    if (known := match_scope(rows, scope_key)) is not None:
         own: Role | None = known.role_there  # type: ignore[attr-defined]  # annotated
         if not allows(Role.OWNER if user.is_staff else own, Role.OPERATOR):
             raise ScopeForbidden
@@ -76,7 +76,7 @@ def claim_root_scope(*, user: User, scope_type: str, scope_key: str, there: Iter
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChildScope:
-    """A scope below another, named by its (parent, type, key); the id always is the same for the same name."""
+    """A scope below another one. Its id is derived from (parent, type, key)."""
 
     id: UUID
     parent_id: UUID
@@ -86,9 +86,9 @@ class ChildScope:
 
 
 def make_child_scopes(scopes: Iterable[ChildScope]) -> None:
-    """Store those that are not there yet, in one order for all who do: at the latest with the COMMIT.
+    """Insert the missing scopes, at the latest with COMMIT. Their parents must exist.
 
-    Their parents are there.
+    All transactions insert in the same order, which avoids deadlocks.
     """
     now = database_now()
     rows = {scope.id: {**asdict(scope), "created_at": now} for scope in scopes}
@@ -96,53 +96,53 @@ def make_child_scopes(scopes: Iterable[ChildScope]) -> None:
 
 
 def lock_scopes(scope_ids: Collection[UUID]) -> None:
-    """Have others who call this for one of the scopes wait until the transaction ends."""
+    """Lock the scopes until the transaction ends."""
     bulk.execute("SELECT id FROM access_scope WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE", [list(scope_ids)])
 
 
 @transaction.atomic
 def issue_token(user: User) -> tuple[AuthToken, str]:
-    """Return a new token of the user: its row, and the text that is shown once and stored as a hash only.
+    """Create a token: return its row, and its text, which is stored only as a hash.
 
     Raises:
-        BadCredentials: the user's password was changed since `user` was read. The token would outlive that.
+        BadCredentials: the password was changed since `user` was read; the token would survive that change.
     """
-    same = bulk.execute(_STILL_THE_SAME, [user.pk, user.password]).fetchone()
+    same = bulk.execute(_LOCK_UNCHANGED_USER, [user.pk, user.password]).fetchone()
     if same is None:
         raise BadCredentials
     lifetime = knox_settings.TOKEN_TTL
     if lifetime is not None:
-        lifetime += database_now() - timezone.now()  # knox counts from this machine's clock
+        lifetime += database_now() - timezone.now()  # knox adds the lifetime to this machine's clock
     row, text = AuthToken.objects.create(user=user, expiry=lifetime)
     return row, text
 
 
 def revoke_token(token: AuthToken) -> None:
-    """End a token."""
+    """Delete a token."""
     token.delete()
 
 
 def issue_ticket(
     *, user: User, token: AuthToken | None, session_key: str | None, opens: str, seconds: int, now: datetime
 ) -> tuple[str, datetime]:
-    """Return a ticket for one stream and when it expires, with the token that it is made with at the latest.
+    """Return a ticket for one stream, and its expiry. It is issued with the token, or else with the session.
 
-    Without a token it is made with the session.
+    The ticket expires no later than the token.
 
     Raises:
-        Forbidden: there is neither.
+        Forbidden: there is neither a token nor a session.
     """
     expires_at = (now + timedelta(seconds=seconds)).replace(microsecond=0)
     if token is not None:
         expires_at = min(expires_at, token.expiry.replace(microsecond=0)) if token.expiry else expires_at
     elif session_key is None:
-        raise Forbidden("A ticket is made with a token or a session.")
-    shown = Credential(user_id=user.pk, token=token.digest if token else None, session=session_key)
-    return sign_ticket(credential=shown, opens=opens, expires_at=expires_at), expires_at
+        raise Forbidden("A ticket needs a token or a session.")
+    credential = Credential(user_id=user.pk, token=token.digest if token else None, session=session_key)
+    return sign_ticket(credential=credential, opens=opens, expires_at=expires_at), expires_at
 
 
 def sign_ticket(*, credential: Credential, opens: str, expires_at: datetime) -> str:
-    """Return a ticket made with a credential, the token before the session; `expires_at` is a whole second."""
+    """Return a ticket for a credential, with its token or else its session. `expires_at` is a whole second."""
     if credential.token is not None:
         made_with = f"token:{credential.token[:_NAME_LENGTH]}"
     else:
@@ -158,23 +158,23 @@ def _check_password(password: str, *, name: str) -> None:
 
 
 @transaction.atomic
-def hash_password_anew(*, user: User, password: str) -> bool:
-    """Store the hash of the same password as new passwords are hashed; False, and nothing, when it changed meanwhile.
+def rehash_password(*, user: User, password: str) -> bool:
+    """Upgrade the hash of an unchanged password. Return False, and write nothing, if the password was changed.
 
-    It ends no token.
+    The user's tokens stay valid.
     """
-    bulk.execute(_HASHED_ANEW, [str(user.pk)])
+    bulk.execute(_ANNOUNCE_REHASH, [str(user.pk)])
     before, user.password = user.password, make_password(password)
     return get_user_model().objects.filter(pk=user.pk, password=before).update(password=user.password) == 1
 
 
 @transaction.atomic
 def ensure_user(*, name: str, superuser: bool = False, password: str | None = None) -> User:
-    """Return the user, made when missing; `superuser` and `password` are set when given, and else left as they are.
+    """Return the user; create it if missing. `superuser` and `password` are set only if given.
 
     Raises:
-        BadName: no user can have this name.
-        BadPassword: the validators of the settings refuse the password.
+        BadName: the user name is invalid.
+        BadPassword: the configured validators reject the password.
     """
     try:
         User(username=name).clean_fields(exclude={"password"})
@@ -185,7 +185,7 @@ def ensure_user(*, name: str, superuser: bool = False, password: str | None = No
     user, created = get_user_model().objects.select_for_update().get_or_create(username=name)
     if superuser:
         user.is_staff = user.is_superuser = True
-    if password is not None and not check_password(password, user.password):  # the same one again ends no token
+    if password is not None and not check_password(password, user.password):  # the same password again keeps the tokens
         user.set_password(password)
     elif created:
         user.set_unusable_password()
@@ -195,7 +195,7 @@ def ensure_user(*, name: str, superuser: bool = False, password: str | None = No
 
 @transaction.atomic
 def set_active(user_ids: Collection[int], *, is_active: bool) -> list[User]:
-    """Activate or deactivate users, who keep all that belongs to them; return those that were otherwise."""
+    """Activate or deactivate users, and return the changed ones. Their data is kept."""
     rows = User.objects.select_for_update().filter(pk__in=user_ids, is_active=not is_active)
     changed = list(rows.order_by("pk"))
     for user in changed:
@@ -216,19 +216,19 @@ def keep_answer(
     answer: object,
     now: datetime,
 ) -> None:
-    """Keep the answer to a request with an `Idempotency-Key`, in place of one that is too old to be told again.
+    """Store the response to a request with an `Idempotency-Key`, in place of an expired one.
 
-    It is stored with the next statement of the transaction, at the latest with its COMMIT.
+    It is sent with the transaction's next statement, at the latest with COMMIT.
     """
     values = [user_id, method, path, key, body_hash, status, Jsonb(dict(headers)), Json(answer), now]
     bulk.execute_later(_KEEP_ANSWER, values)
 
 
 def remove_expired_tokens(*, now: datetime) -> None:
-    """Remove the tokens that open nothing any more."""
+    """Delete expired tokens."""
     AuthToken.objects.filter(expiry__lt=now).delete()
 
 
-def forget_answers(*, now: datetime) -> None:
-    """Remove the kept answers that are too old to be told again."""
-    KeptAnswer.objects.filter(kept_at__lte=now - ANSWER_KEPT).delete()
+def remove_old_answers(*, now: datetime) -> None:
+    """Delete expired responses."""
+    KeptAnswer.objects.filter(kept_at__lte=now - ANSWER_RETENTION).delete()

@@ -1,4 +1,4 @@
-"""What somebody has shown to be let in, and what an open stream rests on."""
+"""Credentials, and grants of open streams."""
 
 from __future__ import annotations
 
@@ -8,17 +8,19 @@ from uuid import UUID
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Credential:
-    """Who somebody is, and the token or the session that says so; never shown in a log."""
+    """A user, and the token or session that proves it. Its repr, and so every log, hides the secrets."""
 
     user_id: int
     token: str | None = field(default=None, repr=False)  # digest of the token
     session: str | None = field(default=None, repr=False)  # key of the session
-    password: str | None = field(default=None, repr=False)  # with a session: its hash then; another one ends sessions
+    password: str | None = field(
+        default=None, repr=False
+    )  # with a session: the password hash at login; a new password ends the session
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grant:
-    """What an open stream rests on: a credential, and a role in a root scope."""
+    """Authorization of an open stream: a credential, and a role in a root scope."""
 
     credential: Credential
     root_id: UUID

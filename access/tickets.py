@@ -1,8 +1,8 @@
-"""Tickets: let a client that cannot send headers (a browser's `EventSource`) follow one stream for a short time.
+"""Tickets: short-lived access to one stream, for clients that cannot send headers, such as a browser's `EventSource`.
 
-A ticket is signed, opens one thing for reading, and names the token or the session that it was made with: without that
-it is worth nothing any more. It travels in the query of a URL, which servers like to log; so it is taken out of there
-before anybody looks.
+A ticket is signed, permits reading one stream, and names the token or session that it was issued with. It becomes
+invalid with that token or session. It is sent in the query of a URL, which servers log. So the server removes it from
+the query before any log is written.
 """
 
 from __future__ import annotations
@@ -20,91 +20,91 @@ from access.errors import BadTicket
 MAX_SECONDS = 900
 DEFAULT_SECONDS = 300
 
-_SALT = "access.tickets"  # another form of ticket takes another salt
+_SALT = "access.tickets"  # change the salt with the form of tickets
 _PARAMETER = b"ticket"
-_TAKEN = "scriptorium.ticket"  # where it is in an ASGI scope
+_SCOPE_KEY = "scriptorium.ticket"  # in an ASGI scope
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ticket:
-    """What a ticket says."""
+    """Contents of a ticket."""
 
     user_id: int
-    opens: str  # as `opening` names it
-    made_with: str  # `token:` and the start of its digest, or `session:` and the name that may be told
+    opens: str  # see `ticket_target`
+    made_with: str  # `token:` and the start of its digest, or `session:` and its public name
     expires_at: datetime  # a whole second
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
-    """The ticket that a request shows, None for none; its text appears in no log."""
+class TicketText:
+    """The ticket of a request, or None. Its repr, and so every log, hides the text."""
 
     text: str | None = field(repr=False)
 
 
-def opening(kind: Literal["execution", "scope"], identity: UUID) -> str:
-    """Return how a ticket names the one stream that it opens."""
+def ticket_target(kind: Literal["execution", "scope"], identity: UUID) -> str:
+    """Return the name of a stream in tickets."""
     return f"{kind}:{identity}"
 
 
 def sign(ticket: Ticket) -> str:
-    """Return the ticket as text that needs no escaping in a URL."""
-    said = {
+    """Return the signed ticket, as text that is safe in a URL."""
+    payload = {
         "user": ticket.user_id,
         "opens": ticket.opens,
         "with": ticket.made_with,
         "until": int(ticket.expires_at.timestamp()),
     }
-    return Signer(salt=_SALT).sign_object(said)
+    return Signer(salt=_SALT).sign_object(payload)
 
 
 def read(text: str, *, opens: str, now: datetime) -> Ticket:
-    """Return what a ticket says.
+    """Verify a ticket, and return its contents.
 
     Raises:
-        BadTicket: it is none of ours, it has expired, or it opens something else.
+        BadTicket: the signature is invalid, the ticket has expired, or it opens another stream.
     """
     try:
-        said = Signer(salt=_SALT).unsign_object(text)
+        payload = Signer(salt=_SALT).unsign_object(text)
     except BadSignature:
-        raise BadTicket from None  # its message quotes a part of the ticket
+        raise BadTicket from None  # the original message quotes a part of the ticket
     ticket = Ticket(
-        user_id=said["user"],
-        opens=said["opens"],
-        made_with=said["with"],
-        expires_at=datetime.fromtimestamp(said["until"], UTC),
+        user_id=payload["user"],
+        opens=payload["opens"],
+        made_with=payload["with"],
+        expires_at=datetime.fromtimestamp(payload["until"], UTC),
     )
     if ticket.opens != opens or ticket.expires_at <= now:
         raise BadTicket
     return ticket
 
 
-def take(scope: dict[str, Any]) -> Shown:
-    """Return the ticket in the query of an ASGI request, and leave the query without its value.
+def extract_ticket(scope: dict[str, Any]) -> TicketText:
+    """Return the ticket in the query of an ASGI request, and remove its value from the query.
 
-    The scope is changed in place: servers hold it too, and print the query in their access logs.
+    The ASGI scope is changed in place, because the server logs the query of the same scope.
     """
-    if _TAKEN not in scope:
+    if _SCOPE_KEY not in scope:
         parts = scope.get("query_string", b"").split(b"&")
         pairs = [part.partition(b"=") for part in parts]
-        shown = [value for name, _, value in pairs if _is_ticket(name)]
-        if shown:
+        values = [value for name, _, value in pairs if _is_ticket(name)]
+        if values:
             scope["query_string"] = b"&".join(
                 name + b"=" if _is_ticket(name) else part for part, (name, _, _) in zip(parts, pairs, strict=True)
             )
-        scope[_TAKEN] = Shown(unquote_to_bytes(shown[-1]).decode(errors="replace") if shown else None)
-    taken: Shown = scope[_TAKEN]
-    return taken
+        scope[_SCOPE_KEY] = TicketText(unquote_to_bytes(values[-1]).decode(errors="replace") if values else None)
+    ticket: TicketText = scope[_SCOPE_KEY]
+    return ticket
 
 
-def with_ticket(scope: dict[str, Any]) -> bytes:
-    """Return the query of a request as it came, with the ticket that was taken from it."""
-    text = take(scope).text
+def restore_ticket(scope: dict[str, Any]) -> bytes:
+    """Return the original query of a request, including its ticket."""
+    text = extract_ticket(scope).text
     parts: list[bytes] = scope.get("query_string", b"").split(b"&")
     if text is None:
         return b"&".join(parts)
-    whole = b"ticket=" + quote(text, safe="").encode()
-    return b"&".join([*(part for part in parts if not _is_ticket(part.partition(b"=")[0])), whole])
+    parameter = b"ticket=" + quote(text, safe="").encode()
+    return b"&".join([*(part for part in parts if not _is_ticket(part.partition(b"=")[0])), parameter])
 
 
 def _is_ticket(name: bytes) -> bool:

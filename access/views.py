@@ -1,4 +1,4 @@
-"""Tokens over HTTP."""
+"""Endpoint of tokens."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ from common.api.serializers import checked
 
 
 class TokenView(ApiView):
-    """Get a token, and give it back."""
+    """Create a token, or revoke it."""
 
     def get_authenticators(self) -> list[object]:
-        """Asking for a token needs none: a stale one in the header must not stand in the way."""
-        request = self.request  # None while the OpenAPI document is made
-        is_asking = request is not None and request.method == "POST"
-        return [] if is_asking else super().get_authenticators()
+        """Return none for POST, so that an expired token in the header does not prevent a login."""
+        request = self.request  # None while the OpenAPI document is generated
+        is_login = request is not None and request.method == "POST"
+        return [] if is_login else super().get_authenticators()
 
     def get_authenticate_header(self, request: Request) -> str:
-        """Return what `WWW-Authenticate` says, also where nobody is authenticated: without it a 401 becomes a 403."""
+        """Return the value of `WWW-Authenticate`; without it Django REST framework turns a 401 into a 403."""
         return "Bearer"
 
     def get_permissions(self) -> list[object]:
-        """Everybody may ask; only who has one may give it back."""
+        """Allow POST to everyone, and other methods to authenticated callers."""
         return [AllowAny()] if self.request.method == "POST" else [IsAuthenticated()]
 
     @extend_schema(request=TokenRequest, responses={201: TokenResponse}, tags=["auth"], auth=[])
     async def post(self, request: Request) -> Response:
-        """Get a token for a user's name and password. It is shown once."""
+        """Create a token for a user's name and password. It is shown only once."""
         values = await sync_to_async(checked)(TokenRequest, request.data)
         user = await aauthenticate(request._request, **values)  # noqa: SLF001
         if not isinstance(user, User):
@@ -47,8 +47,8 @@ class TokenView(ApiView):
 
     @extend_schema(request=None, responses={204: None}, tags=["auth"])
     async def delete(self, request: Request) -> Response:
-        """Revoke the token that this request carries."""
+        """Revoke the token of this request."""
         if not isinstance(request.auth, AuthToken):
-            raise Forbidden("This request carries no token that could be revoked.")
+            raise Forbidden("This request has no token to revoke.")
         await sync_to_async(services.revoke_token)(request.auth)
         return Response(status=204)

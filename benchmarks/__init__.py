@@ -1,1 +1,1 @@
-"""How fast, beside others, on one machine and in one run."""
+"""Benchmarks of the product and of other systems, on one machine and in one run."""

@@ -1,4 +1,4 @@
-"""The picture of a comparison: steps per second of each system, for each workload. Runs where matplotlib is."""
+"""Chart of a comparison: steps per second of each system and workload. Needs matplotlib."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ OURS, OTHERS, BARE = "#1f6f8b", "#b9b4a7", "#dcd8cf"
 
 
 def draw(source: Path, target: Path) -> None:
-    """Draw the measurements of one file into another."""
+    """Draw the chart of a result file."""
     runs = json.loads(source.read_text(encoding="utf-8"))["runs"]
     sizes = list(dict.fromkeys((run["executions"], run["steps"]) for run in runs))
     systems = {run["system"]: run["title"].replace("*", "") for run in runs}
@@ -40,13 +40,13 @@ def draw(source: Path, target: Path) -> None:
             OURS if key in {"queue", "direct", "journal"} else BARE if key == "pgbench" else OTHERS for key in systems
         ]
         axis.barh(list(systems.values()), medians, xerr=spread, color=colours, ecolor="#555", capsize=3)
-        for place, median in enumerate(medians):
-            axis.annotate(f" {median:,.0f}", (median + spread[1][place], place), va="center")
+        for position, median in enumerate(medians):
+            axis.annotate(f" {median:,.0f}", (median + spread[1][position], position), va="center")
         axis.set_title(f"{size[0]} executions × {size[1]} steps, 20 in flight")
         axis.set_xlabel("durable steps per second")
         axis.set_xlim(right=max(median + more for median, more in zip(medians, spread[1], strict=True)) * 1.2)
         axis.spines[["top", "right"]].set_visible(False)
-    figure.axes[0].invert_yaxis()  # the others share it
+    figure.axes[0].invert_yaxis()  # shared by all axes
     figure.tight_layout()
     figure.savefig(target, dpi=110)
 

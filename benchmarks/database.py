@@ -1,4 +1,4 @@
-"""The one PostgreSQL of a run, with a fresh database for each measurement."""
+"""PostgreSQL for a benchmark run, with a new database for each measurement."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ SELECT schemaname, relname FROM pg_stat_user_tables WHERE relname NOT LIKE '%mig
 
 @dataclass(frozen=True, slots=True)
 class Database:
-    """One database of the embedded server."""
+    """A database of the embedded server."""
 
     name: str
 
     @property
     def url(self) -> str:
-        """Where it is reached."""
+        """URL of the database."""
         return f"postgresql://{instance.USER}@/{self.name}?host={quote(str(instance.socket_dir(DATA_DIR)), safe='')}"
 
     def environment(self) -> dict[str, str]:
-        """Return the environment of a process that uses it."""
-        kept = {name: value for name, value in os.environ.items() if name != "DJANGO_SETTINGS_MODULE"}
+        """Return the environment of a process that uses the database."""
+        inherited = {name: value for name, value in os.environ.items() if name != "DJANGO_SETTINGS_MODULE"}
         product = {"DATABASE_URL": self.url, "DATA_DIR": str(DATA_DIR), "LOCAL": "1", "LOG_LEVEL": "WARNING"}
-        room = {"DATABASE_POOL_SIZE": "32", "EXECUTIONS_PER_USER": "1000000"}  # one user has all that is in flight
-        return {**kept, **product, **room, "POSTMASTER_PID": str(postmaster())}
+        limits = {"DATABASE_POOL_SIZE": "32", "EXECUTIONS_PER_USER": "1000000"}  # one user owns all executions
+        return {**inherited, **product, **limits, "POSTMASTER_PID": str(postmaster())}
 
     def counts(self) -> dict[str, int]:
         """Return the number of rows of each table."""
@@ -50,17 +50,19 @@ class Database:
             }
 
     def manage(self, *arguments: str) -> str:
-        """Run a management command on it; return what it printed."""
+        """Run a management command on the database; return its output."""
         command = [sys.executable, "manage.py", *arguments]
-        done = subprocess.run(command, cwd=ROOT, env=self.environment(), check=True, stdout=subprocess.PIPE, text=True)
-        return done.stdout
+        result = subprocess.run(
+            command, cwd=ROOT, env=self.environment(), check=True, stdout=subprocess.PIPE, text=True
+        )
+        return result.stdout
 
 
 TEMPLATE = Database("bench_template")
 
 
 def start() -> None:
-    """Start the server, with every commit flushed, and make the pattern of the product's databases anew."""
+    """Start the server with fsync on, and recreate the template of the product's databases."""
     os.environ.pop("POSTGRES_FSYNC", None)
     instance.ensure_running(DATA_DIR)
     with _admin() as admin:
@@ -72,27 +74,27 @@ def start() -> None:
 
 
 @contextmanager
-def fresh(name: str, *, ours: bool) -> Iterator[Database]:
-    """Provide a new database: the product's, without executions, or an empty one."""
+def fresh_database(name: str, *, product: bool) -> Iterator[Database]:
+    """Provide a new database: the product's tables without executions, or an empty database."""
     database = Database(f"bench_{name}")
     _drop(database)
-    _create(database, template=TEMPLATE if ours else None)
+    _create(database, template=TEMPLATE if product else None)
     try:
         yield database
     finally:
         _drop(database)
 
 
-def settle() -> None:
-    """Write out what is in memory, so that nobody pays for those who came before."""
+def checkpoint() -> None:
+    """Run a checkpoint, so that a measurement does not pay for previous writes."""
     with _admin() as admin:
         admin.execute("CHECKPOINT")
 
 
 def postmaster() -> int:
     """Return the process id of the server."""
-    note = instance.home_of(DATA_DIR) / "data" / "postmaster.pid"
-    return int(note.read_text().splitlines()[0])
+    pid_file = instance.home_of(DATA_DIR) / "data" / "postmaster.pid"
+    return int(pid_file.read_text().splitlines()[0])
 
 
 def server_version() -> str:

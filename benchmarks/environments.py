@@ -1,4 +1,4 @@
-"""The virtual environments of the peers and of the chart, made once per content of their requirements."""
+"""Virtual environments of the peers and of the charts, created once per content of their requirements."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ DATA_DIR = Path(os.environ.get("DATA_DIR", ROOT / ".data")).resolve() / "benchma
 
 
 def requirements(name: str) -> Path:
-    """Return the file that pins what an environment holds."""
+    """Return the requirements file of an environment."""
     return HERE / f"requirements-{name}.txt"
 
 
 def python_of(name: str) -> Path:
-    """Return the interpreter of an environment; it is made where it is missing."""
+    """Return the interpreter of an environment; create the environment if it is missing."""
     wanted = _content(requirements(name))
     folder = DATA_DIR / "environments" / f"{name}-{hashlib.sha256(wanted).hexdigest()[:12]}"
     python = folder / "bin" / "python"
@@ -35,14 +35,14 @@ def python_of(name: str) -> Path:
 
 
 def _content(path: Path) -> bytes:
-    """Return what a file holds, with the files that it includes."""
+    """Return the content of a file and of the files that it includes."""
     content = path.read_bytes()
     included = re.findall(rb"^-r (\S+)", content, re.MULTILINE)
     return b"".join([content, *(_content(path.parent / each.decode()) for each in included)])
 
 
 def pinned(path: Path, package: str) -> str:
-    """Return the version of a package that a file pins."""
+    """Return the pinned version of a package in a file."""
     found = re.search(rf"^{re.escape(package)}(?:\[[^]]*\])?==(\S+)", path.read_text(), re.MULTILINE)
     assert found is not None, f"{path} does not pin {package}"
     return found[1]

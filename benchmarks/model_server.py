@@ -1,4 +1,4 @@
-"""A model server in a process of its own, each of whose answers takes so many seconds: python -m … SECONDS."""
+"""A model server process whose responses take a fixed time: python -m … SECONDS."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Asks for URLs again and again until its input ends, and then prints how long each answer took, in seconds, as JSON.
+"""Requests URLs repeatedly until its input ends, and then prints the response times in seconds as JSON.
 
-A process of its own: what the benchmark's other threads do meanwhile is no part of what it measures.
+It is a separate process, so that other threads of the benchmark do not affect the measurement.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ import httpx
 PAUSE_SECONDS = 0.02
 
 
-def ask(url: str, headers: dict[str, str], stop: threading.Event) -> list[float]:
-    """Ask until told to stop, and return how long each answer took, in seconds.
+def measure(url: str, headers: dict[str, str], stop: threading.Event) -> list[float]:
+    """Request a URL until `stop` is set; return the response times in seconds.
 
     Raises:
-        AssertionError, httpx.HTTPError: it was answered with an error.
+        AssertionError, httpx.HTTPError: a request failed.
     """
     seconds = []
     with httpx.Client(headers=headers, timeout=60) as client:
@@ -33,16 +33,16 @@ def ask(url: str, headers: dict[str, str], stop: threading.Event) -> list[float]
 
 
 def main() -> None:
-    """Ask for the URLs of the first line, with its headers."""
-    given = json.loads(sys.stdin.readline())
+    """Request the URLs of the first input line, with its headers."""
+    task = json.loads(sys.stdin.readline())
     stop = threading.Event()
-    with ThreadPoolExecutor(len(given["urls"])) as threads:
-        asking = [threads.submit(ask, url, given["headers"], stop) for url in given["urls"]]
-        sys.stdout.write("asking\n")
+    with ThreadPoolExecutor(len(task["urls"])) as threads:
+        futures = [threads.submit(measure, url, task["headers"], stop) for url in task["urls"]]
+        sys.stdout.write("running\n")
         sys.stdout.flush()
         sys.stdin.read()
         stop.set()
-        sys.stdout.write(json.dumps([each.result() for each in asking]))
+        sys.stdout.write(json.dumps([each.result() for each in futures]))
 
 
 if __name__ == "__main__":

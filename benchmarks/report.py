@@ -1,4 +1,4 @@
-"""From measurements to a table and a picture. No number is typed by hand."""
+"""Result files and tables of measurements."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ Run = Mapping[str, Any]
 
 
 def say(text: str) -> None:
-    """Print a line at once."""
+    """Print a line, and flush."""
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
 
 
 def speed(run: Run) -> float:
-    """Return the steps per second."""
+    """Return the steps per second of a run."""
     return float(run["executions"] * run["steps"] / run["seconds"])
 
 
 def machine() -> str:
-    """Return what was measured on, in a sentence."""
+    """Describe the machine and the versions in a sentence."""
     cpu = "an unknown processor"
     with open("/proc/cpuinfo", encoding="utf-8") as lines:
         for line in lines:
@@ -45,39 +45,38 @@ def machine() -> str:
     ).stdout.strip()
     return (
         f"{datetime.now(UTC):%Y-%m-%d}, commit {commit or 'unknown'}; {os.cpu_count()} cores ({cpu}) for the database "
-        f"and everything that is measured; {platform.system()}, Python {platform.python_version()}, "
+        f"and all measured processes; {platform.system()}, Python {platform.python_version()}, "
         f"Django {pinned(ROOT / 'requirements.txt', 'Django')}, PostgreSQL {database.server_version()} with fsync on."
     )
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Return a table in Markdown: the first column to the left, the others to the right."""
+    """Return a Markdown table; the first column is left-aligned, the others are right-aligned."""
     head = ["| " + " | ".join(columns) + " |", "|---|" + "---:|" * (len(columns) - 1)]
     return "\n".join([*head, *("| " + " | ".join(str(each) for each in row) + " |" for row in rows)])
 
 
-def compared(runs: Sequence[Run], *, rounds: int) -> str:
-    """Return the comparison of systems, one table for each workload."""
+def comparison(runs: Sequence[Run], *, rounds: int) -> str:
+    """Return the comparison of systems, with one table per workload."""
     parts = [
-        f"Medians of {rounds} round(s), each of which ran every system once, one after the other. A step's time is "
-        "that from its start to the start of the next one. CPU is that of the process, and that of all processes of "
-        "PostgreSQL."
+        f"Medians of {rounds} round(s). Each round ran every system once, one after the other. The duration of a step "
+        "runs from its start to the start of the next step. CPU is that of the process, and that of all processes "
+        "of PostgreSQL."
     ]
     for executions, steps in dict.fromkeys((run["executions"], run["steps"]) for run in runs):
-        mine = [run for run in runs if (run["executions"], run["steps"]) == (executions, steps)]
+        selected = [run for run in runs if (run["executions"], run["steps"]) == (executions, steps)]
         parts.append(f"## {executions} executions × {steps} steps, 20 in flight")
-        columns = ("system", "steps/s", "least – most", "to ours", "step p50 / p99, ms",
+        columns = ("system", "steps/s", "min – max", "to Scriptorium", "step p50 / p99, ms",
                    "CPU s per 1,000 steps, own + database", "peak MiB")  # fmt: skip
-        parts.append(table(columns, _rows(mine)))
-        parts.append("Rows that each left (tables with at least one row per execution):")
-        parts.append("\n".join(_left(mine)))
+        parts.append(table(columns, _rows(selected)))
+        parts.append("Rows that each system stored (tables with at least one row per execution):")
+        parts.append("\n".join(_stored_rows(selected)))
     return "\n\n".join(parts)
 
 
 def _rows(runs: Sequence[Run]) -> Iterable[Sequence[object]]:
     by_system = {key: [run for run in runs if run["system"] == key] for key in dict.fromkeys(r["system"] for r in runs)}
-    ours = by_system.get("queue") or runs
-    mine = statistics.median(speed(run) for run in ours)
+    baseline = statistics.median(speed(run) for run in by_system.get("queue") or runs)
     for group in by_system.values():
         speeds = [speed(run) for run in group]
         steps = group[0]["executions"] * group[0]["steps"] / 1000
@@ -86,7 +85,7 @@ def _rows(runs: Sequence[Run]) -> Iterable[Sequence[object]]:
             group[0]["title"],
             f"{statistics.median(speeds):,.0f}",
             f"{min(speeds):,.0f} – {max(speeds):,.0f}",
-            f"{statistics.median(speeds) / mine:.2f}",
+            f"{statistics.median(speeds) / baseline:.2f}",
             f"{_median(group, 'p50_ms'):.1f} / {_median(group, 'p99_ms'):.1f}",
             f"{own:.2f} + {base:.2f}",
             "–" if group[0]["peak_rss_mib"] is None else f"{_median(group, 'peak_rss_mib'):.0f}",
@@ -97,14 +96,14 @@ def _median(runs: Iterable[Run], key: str) -> float:
     return statistics.median(run[key] for run in runs)
 
 
-def _left(runs: Sequence[Run]) -> Iterable[str]:
+def _stored_rows(runs: Sequence[Run]) -> Iterable[str]:
     for run in {run["system"]: run for run in runs}.values():
         rows = {name: count for name, count in run["rows"].items() if count >= run["executions"]}
         yield f"- {run['title']}: " + ", ".join(f"{name} {count:,}" for name, count in rows.items())
 
 
 def write(name: str, text: str, raw: Mapping[str, Any]) -> None:
-    """Keep a result: the raw measurements, and what a person reads; print the latter."""
+    """Write the raw measurements and the text of a result; print the text."""
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / f"{name}.json").write_text(json.dumps(raw, indent=1) + "\n", encoding="utf-8")
     text = f"{text}\n\n{raw['machine']}\n"
@@ -113,5 +112,5 @@ def write(name: str, text: str, raw: Mapping[str, Any]) -> None:
 
 
 def draw(name: str, *, chart: Path = HERE / "chart.py") -> None:
-    """Make the picture of a comparison."""
+    """Draw the chart of a result."""
     subprocess.run([python_of("chart"), chart, RESULTS / f"{name}.json", RESULTS / f"{name}.png"], check=True)

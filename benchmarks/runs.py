@@ -1,4 +1,4 @@
-"""What is compared, and one measurement of it."""
+"""The compared systems, and one measurement of a system."""
 
 from __future__ import annotations
 
@@ -12,36 +12,36 @@ from benchmarks import database
 from benchmarks.environments import ROOT, pinned, python_of, requirements
 from benchmarks.workload import Size
 
-RUN_SECONDS = 600.0  # then it hangs
+RUN_SECONDS = 600.0  # timeout
 
-OURS = "benchmarks.systems.ours"
+SCRIPTORIUM = "benchmarks.systems.scriptorium"
 
 Result = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class System:
-    """Something that runs the workload: a module, and its arguments before the size."""
+    """A system that runs the workload: a module, and its arguments before the size."""
 
     key: str
     title: str
     module: str
     arguments: tuple[str, ...] = ()
-    environment: str | None = None  # name of its virtual environment; None: the product's own
-    package: str = ""  # whose version is shown
+    environment: str | None = None  # name of its virtual environment; None: that of the product
+    package: str = ""  # its version is displayed
 
     @property
     def shown(self) -> str:
-        """Its title with the version that was measured."""
+        """Title with the measured version."""
         if self.environment is None:
             return self.title
         return self.title.format(pinned(requirements(self.environment), self.package))
 
 
 SYSTEMS = (
-    System(key="queue", title="**Scriptorium, through its queue**", module=OURS, arguments=("queue",)),
-    System(key="direct", title="Scriptorium, its runners alone", module=OURS, arguments=("direct",)),
-    System(key="journal", title="Scriptorium, its journal alone", module=OURS, arguments=("journal",)),
+    System(key="queue", title="**Scriptorium, through its queue**", module=SCRIPTORIUM, arguments=("queue",)),
+    System(key="direct", title="Scriptorium, only its runners", module=SCRIPTORIUM, arguments=("direct",)),
+    System(key="journal", title="Scriptorium, only its journal", module=SCRIPTORIUM, arguments=("journal",)),
     System(
         key="dbos",
         title="DBOS {}, workflows called directly",
@@ -51,7 +51,7 @@ SYSTEMS = (
     ),
     System(
         key="dbos-rows",
-        title="DBOS {}, its steps writing the rows of a step as well",
+        title="DBOS {}, with the rows of a step",
         module="benchmarks.peers.dbos_steps",
         arguments=("rows",),
         environment="dbos",
@@ -66,7 +66,7 @@ SYSTEMS = (
     ),
     System(
         key="langgraph-rows",
-        title="LangGraph {}, its nodes writing the rows of a step as well",
+        title="LangGraph {}, with the rows of a step",
         module="benchmarks.peers.langgraph_steps",
         arguments=("rows",),
         environment="langgraph",
@@ -77,7 +77,7 @@ SYSTEMS = (
     ),
     System(
         key="pgbench",
-        title="pgbench, the rows of a step here, one transaction per step, prepared",
+        title="pgbench, all rows of a step of Scriptorium, one transaction per step, prepared",
         module="benchmarks.systems.pgbench",
         arguments=("rows",),
     ),
@@ -91,21 +91,21 @@ SYSTEMS = (
 
 
 def measure(system: System, size: Size, **environment: str) -> Result:
-    """Run a system once, in a fresh database; return what it measured, and the rows that it left."""
+    """Run a system once in a new database; return its measurements and the number of stored rows."""
     python = sys.executable if system.environment is None else python_of(system.environment)
-    with database.fresh(system.key, ours=system.environment is None) as place:
-        before = place.counts()
-        database.settle()
-        done = subprocess.run(
+    with database.fresh_database(system.key, product=system.environment is None) as target:
+        before = target.counts()
+        database.checkpoint()
+        process = subprocess.run(
             [python, "-m", system.module, *system.arguments, *size.arguments()],
             cwd=ROOT,
-            env={**place.environment(), "WORKER_CONCURRENCY": str(size.in_flight), **environment},
+            env={**target.environment(), "WORKER_CONCURRENCY": str(size.in_flight), **environment},
             capture_output=True,
             text=True,
             timeout=RUN_SECONDS,
             check=False,
         )
-        assert done.returncode == 0, done.stdout + done.stderr
-        rows = {table: count - before.get(table, 0) for table, count in place.counts().items()}
-    result: Result = json.loads(done.stdout.splitlines()[-1])
+        assert process.returncode == 0, process.stdout + process.stderr
+        rows = {table: count - before.get(table, 0) for table, count in target.counts().items()}
+    result: Result = json.loads(process.stdout.splitlines()[-1])
     return {**result, "rows": {table: count for table, count in rows.items() if count > 0}}

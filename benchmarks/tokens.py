@@ -1,4 +1,4 @@
-"""`make bench-tokens`: how long a token takes from the provider to whoever watches, and in how many events."""
+"""`make bench-tokens`: latency of tokens from the provider to the clients, and number of events."""
 
 from __future__ import annotations
 
@@ -10,50 +10,50 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from benchmarks import database, report
-from benchmarks.meter import percentile
+from benchmarks.metrics import percentile
 from tests.e2e.processes import CLOSED_BRIEF, machine, start_execution
 from tests.e2e.providers.test_providers import asking
 from tests.e2e.streams.long_text import Watcher, delays_of, long_reply, text_of
 from tests.integration.llm.model_server import Answer
 
-REST = 0.6  # seconds before the reply ends, in which the last of the text is shown
+REST = 0.6  # seconds between the last token and the end of the reply
 
 
-def most_within_a_second(moments: list[float]) -> int:
-    """Return how many of the moments lie within one second, at most."""
-    return max(sum(begin <= each < begin + 1.0 for each in moments) for begin in moments)
+def max_per_second(times: list[float]) -> int:
+    """Return the max number of times within one second."""
+    return max(sum(begin <= each < begin + 1.0 for each in times) for begin in times)
 
 
 def measure(tokens_per_second: float, *, clients: int) -> dict[str, float]:
-    """Have a model write 4,000 tokens at this rate, and so many clients watch."""
+    """Let a model write 4,000 tokens at a rate, followed by several clients."""
     answer = long_reply()
     text = text_of(answer)
     streamed = Answer(pause=1 / tokens_per_second, rest=REST, streamed=answer)
     with ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory())
-        place = stack.enter_context(machine(Path(folder) / "data"))
-        server = stack.enter_context(asking(place, streamed))
-        place.serve("--no-worker")
-        place.start("worker")
-        client = stack.enter_context(place.client())
+        installation = stack.enter_context(machine(Path(folder) / "data"))
+        server = stack.enter_context(asking(installation, streamed))
+        installation.serve("--no-worker")
+        installation.start("worker")
+        client = stack.enter_context(installation.client())
         threads = stack.enter_context(ThreadPoolExecutor(clients))
         execution_id = start_execution(client, CLOSED_BRIEF)
         watchers = [Watcher() for _ in range(clients)]
         for done in [threads.submit(each.watch, client, execution_id) for each in watchers]:
             done.result(timeout=300)
         delays = sorted(delay for each in watchers for delay in delays_of(server, each, text))
-        took = server.said[0][-1] - server.said[0][0]
+        elapsed = server.said[0][-1] - server.said[0][0]
     return {
-        "tokens_per_second": len(delays) / clients / took,
+        "tokens_per_second": len(delays) / clients / elapsed,
         "clients": clients,
         "p50_ms": statistics.median(delays) * 1000,
         "p99_ms": percentile(delays, 99) * 1000,
-        "events_per_second": max(most_within_a_second(each.arrived) for each in watchers),
+        "events_per_second": max(max_per_second(each.arrived) for each in watchers),
         "events": max(len(each.arrived) for each in watchers),
     }
 
 
-def told(result: dict[str, float]) -> list[str]:
+def row_of(result: dict[str, float]) -> list[str]:
     """Return a row of the table."""
     return [
         f"{result['tokens_per_second']:.0f}",
@@ -65,7 +65,7 @@ def told(result: dict[str, float]) -> list[str]:
 
 
 def main() -> None:
-    """Measure, and write the table."""
+    """Run the measurements, and write the results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rates", type=float, nargs="+", default=[100.0, 1000.0])
     parser.add_argument("--clients", type=int, nargs="+", default=[1, 20])
@@ -75,12 +75,12 @@ def main() -> None:
     for rate in wanted.rates:
         for clients in wanted.clients:
             runs.append(measure(rate, clients=clients))
-            report.say(" | ".join(told(runs[-1])))
-    columns = ("tokens/s written", "clients", "token to client, p50 / p99 ms", "most events within a second", "events")
+            report.say(" | ".join(row_of(runs[-1])))
+    columns = ("tokens/s written", "clients", "token to client, p50 / p99 ms", "max events per second", "events")
     text = (
-        "A model writes 4,000 tokens over HTTP; a worker reads them, a web process shows them. Each client puts the "
-        "text together to the character; time runs from the moment at which the model server has sent a token.\n\n"
-        f"{report.table(columns, map(told, runs))}"
+        "A model writes 4,000 tokens over HTTP, a worker reads them, and a web process streams them. Each client "
+        "rebuilds the exact text; latency runs from the time at which the model server has sent a token.\n\n"
+        f"{report.table(columns, map(row_of, runs))}"
     )
     report.write("tokens", text, {"machine": report.machine(), "runs": runs})
 

@@ -22,9 +22,9 @@ def main() -> int:
     parser.add_argument("--functions", action="store_true", help="name the functions, too")
     chosen = parser.parse_args()
     database.start()
-    with database.fresh("trace", ours=True) as place:
+    with database.fresh_database("trace", product=True) as place:
         given = ["--worker"] if chosen.worker else []
-        found: dict[str, list[str]] = json.loads(processes.run("benchmarks.systems.traced_start", *given, place=place))
+        found: dict[str, list[str]] = json.loads(processes.run("benchmarks.systems.traced_start", *given, target=place))
     for name, functions in found.items():
         sys.stdout.write(f"{name}  {', '.join(functions) if chosen.functions else len(functions)}\n")
     sys.stdout.write(f"{len(found)} files, {sum(map(len, found.values()))} functions\n")

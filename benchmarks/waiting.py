@@ -1,4 +1,4 @@
-"""`make bench-waiting`: a hundred thousand executions that wait, and what they cost one that runs."""
+"""`make bench-waiting`: effect of a hundred thousand waiting executions on a running one."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import time
 from typing import Any
 
 from benchmarks import database, processes, report
-from benchmarks.meter import percentile
+from benchmarks.metrics import percentile
 
-IDLE_SECONDS = 25.0  # long enough for two sweeps, a dozen beats and two dozen wakes
+IDLE_SECONDS = 25.0  # covers two sweeps, a dozen heartbeats and two dozen polls
 
 _COUNT = "SELECT count(*) FROM {}"
 _SIZE = "SELECT pg_database_size(current_database())"
@@ -20,21 +20,21 @@ _TABLES = ("executions_execution", "executions_executionstep", "executions_execu
 
 
 def measure(waiting: int, *, tries: int, steps: int) -> dict[str, Any]:
-    """Have a worker run new executions, one after the other, beside so many that wait."""
-    with database.fresh("waiting", ours=True) as place:
+    """Run new executions one after the other, with a number of waiting executions in the tables."""
+    with database.fresh_database("waiting", product=True) as target:
         if waiting:
-            processes.run("benchmarks.systems.waiting", waiting, steps, 1, place=place)
-        database.settle()
-        rows = {table: int(processes.ask(place, _COUNT.format(table))) for table in _TABLES}
-        megabytes = processes.ask(place, _SIZE) / 1024 / 1024
-        with processes.worker(place, model_seconds=0.0) as worker:
-            processes.begin(worker)
+            processes.run("benchmarks.systems.waiting", waiting, steps, 1, target=target)
+        database.checkpoint()
+        rows = {table: int(processes.query_number(target, _COUNT.format(table))) for table in _TABLES}
+        megabytes = processes.query_number(target, _SIZE) / 1024 / 1024
+        with processes.worker(target, model_seconds=0.0) as worker:
+            processes.begin_work(worker)
             cpu = processes.cpu_of(worker)
             time.sleep(IDLE_SECONDS)
             idle_cpu = (processes.cpu_of(worker) - cpu) / IDLE_SECONDS
             idle = processes.memory_mib(worker, "VmRSS")
-            printed = processes.run("benchmarks.systems.one_by_one", tries, steps, 1, place=place)
-            took = json.loads(printed.splitlines()[-1])
+            printed = processes.run("benchmarks.systems.sequential", tries, steps, 1, target=target)
+            durations = json.loads(printed.splitlines()[-1])
             return {
                 "waiting": waiting,
                 "rows": rows,
@@ -42,13 +42,13 @@ def measure(waiting: int, *, tries: int, steps: int) -> dict[str, Any]:
                 "worker_idle_mib": idle,
                 "worker_idle_cpu_percent": idle_cpu * 100,
                 "worker_peak_mib": processes.memory_mib(worker),
-                "took": took,
-                "p50_ms": statistics.median(took) * 1000,
-                "p99_ms": percentile(took, 99) * 1000,
+                "took": durations,
+                "p50_ms": statistics.median(durations) * 1000,
+                "p99_ms": percentile(durations, 99) * 1000,
             }
 
 
-def told(result: dict[str, Any]) -> list[str]:
+def row_of(result: dict[str, Any]) -> list[str]:
     """Return a row of the table."""
     return [
         f"{result['waiting']:,}",
@@ -61,28 +61,27 @@ def told(result: dict[str, Any]) -> list[str]:
 
 
 def main() -> int:
-    """Measure without and with them, and write down what came out."""
+    """Measure with and without waiting executions, and write the results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--waiting", type=int, default=100_000)
-    parser.add_argument("--tries", type=int, default=100, help="new executions, one after the other")
+    parser.add_argument("--tries", type=int, default=100, help="number of new executions")
     parser.add_argument("--steps", type=int, default=5)
-    chosen = parser.parse_args()
+    options = parser.parse_args()
     database.start()
     results = []
-    for waiting in (0, chosen.waiting):
-        results.append(measure(waiting, tries=chosen.tries, steps=chosen.steps))
-        report.say(" | ".join(told(results[-1])))
-    without, beside = results
-    columns = ("executions that wait", "rows in the tables", "database MiB", "worker's MiB: idle / peak",
+    for waiting in (0, options.waiting):
+        results.append(measure(waiting, tries=options.tries, steps=options.steps))
+        report.say(" | ".join(row_of(results[-1])))
+    without, with_waiting = results
+    columns = ("waiting executions", "rows in the tables", "database MiB", "worker's MiB: idle / peak",
                "worker's CPU while idle, %", "a new execution, ms: p50 / p99")  # fmt: skip
+    duration, memory = (with_waiting[key] / without[key] for key in ("p50_ms", "worker_peak_mib"))
     ratios = (
-        f"Beside {chosen.waiting:,} that wait, a new execution takes {beside['p50_ms'] / without['p50_ms']:.2f} times "
-        f"as long from its start to its end (median of {chosen.tries}, {chosen.steps} steps, a model that answers at "
-        "once), "
-        f"and the worker's peak memory is {beside['worker_peak_mib'] / without['worker_peak_mib']:.2f} times as much. "
-        "Target: 1.2 at most."
+        f"With {options.waiting:,} waiting executions, a new execution takes {duration:.2f} times as long from its "
+        f"start to its end (median of {options.tries}, {options.steps} steps, a model that replies immediately), and "
+        f"the worker's peak memory is {memory:.2f} times as large. Target: at most 1.2."
     )
-    text = f"{report.table(columns, map(told, results))}\n\n{ratios}"
+    text = f"{report.table(columns, map(row_of, results))}\n\n{ratios}"
     report.write("waiting", text, {"machine": report.machine(), "runs": results})
     return 0
 

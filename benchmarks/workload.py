@@ -1,4 +1,4 @@
-"""What is run: executions of a line of steps, each with a reply of 1 kB that costs nothing to make."""
+"""The workload: executions of a chain of steps, each with an immediate reply of 1 kB."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ WORKFLOW, USER = "line", "bench"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Size:
-    """How much of it."""
+    """Size of the workload."""
 
     executions: int
     steps: int
@@ -23,20 +23,20 @@ class Size:
 
     @property
     def all_steps(self) -> int:
-        """Steps of all executions together."""
+        """Number of steps of all executions."""
         return self.executions * self.steps
 
     def arguments(self) -> list[str]:
-        """Return it as a command line."""
+        """Return the size as command line arguments."""
         return [str(self.executions), str(self.steps), str(self.in_flight)]
 
 
 def size_from_arguments() -> Size:
-    """Return the size that this process was started with (after anything else on its command line)."""
+    """Return the size from the last three command line arguments."""
     executions, steps, in_flight = (int(each) for each in sys.argv[-3:])
     return Size(executions=executions, steps=steps, in_flight=in_flight)
 
 
 def database_url() -> str:
-    """Return where this process finds its database."""
+    """Return the URL of this process's database."""
     return os.environ["DATABASE_URL"]

@@ -1,4 +1,4 @@
-"""From which network a request comes, behind any number of proxies."""
+"""The client's network, found behind any number of trusted proxies."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
 UNKNOWN = "unknown"
-_IPV6_PREFIX = 64  # bits: what one customer has at least; the rest of an address costs nothing to change
+_IPV6_PREFIX = 64  # bits: providers assign at least a /64 to a customer, who can change the rest of the address at will
 
 
 def client_network(peer: str, forwarded_for: str, *, trusted: Collection[Network]) -> str:
@@ -17,24 +17,24 @@ def client_network(peer: str, forwarded_for: str, *, trusted: Collection[Network
 
     Args:
         peer: Address of the other end of the connection; empty for a Unix socket.
-        forwarded_for: `X-Forwarded-For`. It is read from its end, as long as the address before it is a trusted proxy.
-        trusted: Networks of the proxies. Unless there are none, a Unix socket is trusted too.
+        forwarded_for: The `X-Forwarded-For` header. It is read from the right, up to the first untrusted address.
+        trusted: Networks of the trusted proxies. If there are any, a Unix socket is trusted too.
     """
-    client = _parsed(peer)
+    client = _parse(peer)
     if not (_is_trusted(client, trusted) if peer else trusted):
         return _network_of(client)
     for text in reversed(forwarded_for.split(",")):
-        address = _parsed(text)
+        address = _parse(text)
         if address is None:
-            break  # a proxy that tells no address; what stands before it, anyone may have written
+            break  # the proxy recorded no address, so the client may have forged every entry to the left
         client = address
         if not _is_trusted(client, trusted):
             break
     return _network_of(client)
 
 
-def _parsed(text: str) -> Address | None:
-    """Return an address, with or without a port; None when it is none. IPv4 in IPv6 is IPv4."""
+def _parse(text: str) -> Address | None:
+    """Parse an address with or without a port; None if the text is not one. IPv4-mapped IPv6 becomes IPv4."""
     host = text.strip()
     if host.startswith("["):
         host = host[1:].partition("]")[0]

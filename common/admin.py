@@ -1,4 +1,4 @@
-"""Admin pages to look at, not to write in."""
+"""Base classes of read-only admin pages."""
 
 from __future__ import annotations
 
@@ -10,33 +10,33 @@ from unfold.admin import ModelAdmin, TabularInline
 
 
 class _ReadOnly:
-    """Nothing can be added, changed or deleted."""
+    """Denies the permissions to add, change and delete."""
 
     def has_add_permission(self, request: HttpRequest, obj: object = None) -> bool:
-        """Refuse."""
+        """Return False."""
         return False
 
     def has_change_permission(self, request: HttpRequest, obj: object = None) -> bool:
-        """Refuse."""
+        """Return False."""
         return False
 
     def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
-        """Refuse."""
+        """Return False."""
         return False
 
 
 class ReadOnlyAdmin(_ReadOnly, ModelAdmin):
-    """A page of rows that the product alone writes."""
+    """A read-only page: the product alone writes these rows."""
 
 
 class ReadOnlyInline(_ReadOnly, TabularInline):
-    """A table of rows that the product alone writes."""
+    """A read-only table: the product alone writes these rows."""
 
     extra = 0
     can_delete = False
 
 
 def pretty(value: object) -> str:
-    """Return JSON for reading, escaped."""
+    """Return a value as indented JSON, escaped for HTML."""
     text = json.dumps(value, indent=2, ensure_ascii=False)
     return format_html('<pre style="white-space: pre-wrap; max-width: 70rem">{}</pre>', text)

@@ -1,4 +1,4 @@
-"""Names in a sentence: as many as a person reads, and how many more there are."""
+"""Lists of names in messages, shortened to a readable length."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ MAX_NAMES = 20
 
 
 def listed(names: Sequence[object], *, total: int | None = None) -> str:
-    """Return the first names with commas between them, and how many more there are.
+    """Return the first names, separated by commas, and the number of further names.
 
     Args:
-        names: At least one; those after `MAX_NAMES` are counted only.
-        total: How many there are, when `names` is not all of them.
+        names: At least one name; those after `MAX_NAMES` are only counted.
+        total: Number of all names, if `names` holds only a part.
     """
     shown = [str(name) for name in names[:MAX_NAMES]]
     more = (len(names) if total is None else total) - len(shown)

@@ -1,4 +1,4 @@
-"""Names that people give: of one form, and without characters that cannot be seen."""
+"""User-chosen names: normalized to NFC, without invisible characters."""
 
 from __future__ import annotations
 
@@ -8,47 +8,47 @@ from typing import Any, ClassVar
 
 from rest_framework import serializers
 
-#: Control and format characters (zero width, direction), separators of lines, surrogates, private use.
+#: Control and format characters (zero width, direction), line separators, surrogates, private use.
 _HIDDEN_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
-#: Characters of other categories that Unicode says to show as nothing (Default_Ignorable_Code_Point).
+#: Characters of other categories that Unicode displays as nothing (Default_Ignorable_Code_Point).
 _IGNORABLE = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0000-\U000e0fff]")
 
 
-def normalized(name: str) -> str:
-    """Return a name in its one form: composed (NFC), without space around it."""
+def normalize_name(name: str) -> str:
+    """Return the normalized form of a name: NFC, without surrounding white space."""
     return unicodedata.normalize("NFC", name.strip()).strip()
 
 
 def spellings(name: str) -> list[str]:
-    """Return what a row may be called that is meant by a name, the best first.
+    """Return the stored spellings that match a name, the preferred one first.
 
-    Rows that are older than the one form have the name as it was given, composed or not.
+    Rows from before normalization have the name as the client sent it, composed or decomposed.
     """
-    one_form = normalized(name)
-    return list(dict.fromkeys([name, one_form, unicodedata.normalize("NFD", one_form)]))
+    composed = normalize_name(name)
+    return list(dict.fromkeys([name, composed, unicodedata.normalize("NFD", composed)]))
 
 
 def has_hidden_characters(name: str) -> bool:
-    """Return whether a name has invisible characters: two names would look the same."""
+    """Return whether a name has invisible characters, which make different names look equal."""
     if name.isascii():
         return not name.isprintable()
     return bool(_IGNORABLE.search(name)) or any(unicodedata.category(each) in _HIDDEN_CATEGORIES for each in name)
 
 
 class NameField(serializers.CharField):
-    """A key or a tag that people read: trimmed, composed, and all of it visible."""
+    """A key or tag: trimmed, in NFC, without invisible characters."""
 
     default_error_messages: ClassVar[dict[str, Any]] = {
-        "hidden_character": "Control characters, and characters of no width or for direction, are not taken.",
+        "hidden_character": "Control, zero-width and text-direction characters are not allowed.",
     }
 
     def to_internal_value(self, data: Any) -> str:
-        """Return the name in its one form.
+        """Return the normalized name.
 
         Raises:
-            ValidationError: it is no text, or has characters that cannot be seen.
+            ValidationError: the value is not a text, or has invisible characters.
         """
-        name = normalized(super().to_internal_value(data))
+        name = normalize_name(super().to_internal_value(data))
         if has_hidden_characters(name):
             self.fail("hidden_character")
         return name

@@ -1,4 +1,4 @@
-"""Waiting for a socket in the event loop, without a thread and without waking in between."""
+"""Wait for a socket in the event loop, without a thread and without polling."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import asyncio
 
 
 async def is_ready(socket: int, *, seconds: float | None, writing: bool = False) -> bool:
-    """Wait until a socket has something to read, or takes something; return False if neither is so for so long.
+    """Wait until a socket is readable (or writable); return False after the timeout.
 
     Args:
-        socket: Its file descriptor.
-        seconds: The limit; None: there is none.
-        writing: Wait until it takes something as well.
+        socket: File descriptor of the socket.
+        seconds: The timeout; None: no timeout.
+        writing: Also return when the socket is writable.
     """
     loop = asyncio.get_running_loop()
     ready: asyncio.Future[None] = loop.create_future()

@@ -1,4 +1,4 @@
-"""Points in time as text: RFC 3339 for clients, and what people write."""
+"""Points in time as text: RFC 3339, and dates."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ _DATE_LENGTH = len("2026-01-01")
 
 
 def format_rfc3339(moment: datetime) -> str:
-    """Return a point in time in UTC, with milliseconds and `Z`."""
+    """Format a point in time in UTC, with milliseconds and `Z`."""
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def parse_datetime(value: str, tz: tzinfo) -> datetime:
-    """Return an RFC 3339 time, or the midnight in `tz` that a date begins with, in UTC.
+    """Parse an RFC 3339 time or a date, and return UTC. A date means its midnight in `tz`.
 
     Raises:
         ValueError: the text is neither.
-        OverflowError: the year is outside the range of UTC.
+        OverflowError: the time in UTC is outside of the supported years.
     """
     if len(value) == _DATE_LENGTH:
         found = datetime.combine(date.fromisoformat(value), time())

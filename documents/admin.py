@@ -1,4 +1,4 @@
-"""Documents in the admin, to look at."""
+"""Read-only admin pages of documents."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from documents.models import Document, DocumentVersion
 
 
 class DocumentVersionInline(ReadOnlyInline):
-    """The history of a document."""
+    """Versions of a document."""
 
     model = DocumentVersion
     fields = ("version", "title", "step_id", "execution_id", "created_at")
@@ -19,7 +19,7 @@ class DocumentVersionInline(ReadOnlyInline):
 
 @admin.register(Document)
 class DocumentAdmin(ReadOnlyAdmin):
-    """What was made."""
+    """Documents."""
 
     list_display = ("title", "type", "scope", "version", "status", "updated_at")
     list_filter = ("type", "status")
@@ -31,7 +31,7 @@ class DocumentAdmin(ReadOnlyAdmin):
 
 @admin.register(DocumentVersion)
 class DocumentVersionAdmin(ReadOnlyAdmin):
-    """One version, with its content and where it comes from."""
+    """Versions of documents, with content and provenance."""
 
     list_display = ("title", "document", "version", "step_id", "created_at")
     list_select_related = ("document",)
@@ -42,10 +42,10 @@ class DocumentVersionAdmin(ReadOnlyAdmin):
 
     @admin.display(description="content")
     def whole_content(self, row: DocumentVersion) -> str:
-        """Return the content for reading."""
+        """Return the content as indented JSON."""
         return pretty(row.content)
 
     @admin.display(description="provenance")
     def origin(self, row: DocumentVersion) -> str:
-        """Return the provenance for reading."""
+        """Return the provenance as indented JSON."""
         return pretty(row.provenance)

@@ -1,4 +1,4 @@
-"""What was made. Rows only; `repository` writes them, `selectors` reads them."""
+"""Tables of documents; `repository` writes, `selectors` reads."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from common.database.json_field import JsonTextField
 
 
 class DocumentStatus(models.TextChoices):
-    """Where a document stands."""
+    """Status of a document."""
 
-    CURRENT = "current"  # its newest version is in force
+    CURRENT = "current"  # the newest version is valid
 
 
 class Schema(models.Model):
-    """A JSON Schema that documents were validated against, stored once per content."""
+    """An output schema that documents were validated against, stored once per content."""
 
     hash = models.CharField(primary_key=True, max_length=64)  # SHA-256 of the canonical JSON
     content = JsonTextField()
@@ -26,7 +26,7 @@ class Schema(models.Model):
 
 
 class Document(models.Model):
-    """The head of a document: one per scope and type. `version` is its newest version, and guards every write."""
+    """The head of a document, one per scope and type. `version` is the newest version, and the optimistic lock."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     scope = models.ForeignKey(
@@ -36,7 +36,7 @@ class Document(models.Model):
     title = models.CharField(max_length=500)
     status = models.CharField(max_length=20, choices=DocumentStatus.choices, default=DocumentStatus.CURRENT)
     version = models.PositiveIntegerField()
-    execution_id = models.UUIDField(null=True)  # that made the head; NULL: made by a person
+    execution_id = models.UUIDField(null=True)  # producer of the newest version; NULL: a person
     created_at = models.DateTimeField()
     updated_at = models.DateTimeField()
 
@@ -55,7 +55,7 @@ class Document(models.Model):
 
 
 class DocumentVersion(models.Model):
-    """One version of a document, never changed."""
+    """An immutable version of a document."""
 
     document = models.ForeignKey(
         Document, on_delete=models.PROTECT, related_name="versions", db_index=False
@@ -64,7 +64,7 @@ class DocumentVersion(models.Model):
     title = models.CharField(max_length=500)
     content = JsonTextField()
     schema = models.ForeignKey(Schema, on_delete=models.PROTECT, related_name="+")
-    execution_id = models.UUIDField(null=True)  # NULL: made by a person
+    execution_id = models.UUIDField(null=True)  # NULL: produced by a person
     step_id = models.CharField(max_length=200, null=True)
     provenance = JsonTextField(default=dict)  # workflow, role, model, attempt, inputs, rehearsal
     created_at = models.DateTimeField()

@@ -1,4 +1,4 @@
-"""Storing documents, one version after the other, and reading them back."""
+"""Storage of document versions, with optimistic locking by the version of the head."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ from documents.models import Document, DocumentStatus, DocumentVersion, Schema
 
 Key = tuple[UUID, str]  # scope id and type
 
-KNOWN_SCHEMAS: set[str] = set()  # hashes of those that are stored: none is ever changed or removed
-_MOST_HASHES = 1024
-#: The query for all documents of scopes (parameter: their ids), whose rows are for `heads`.
-HEADS = "SELECT id, scope_id, type, version FROM documents_document WHERE scope_id = ANY(%s) ORDER BY id"
-_LOCK_HEADS = f"{HEADS} FOR NO KEY UPDATE"
+KNOWN_SCHEMAS: set[str] = set()  # hashes of stored schemas, which are never changed or removed
+_MAX_HASHES = 1024
+#: Query for the heads of all documents of scopes (parameter: their ids); pass its rows to `heads`.
+SELECT_HEADS = "SELECT id, scope_id, type, version FROM documents_document WHERE scope_id = ANY(%s) ORDER BY id"
+_LOCK_HEADS = f"{SELECT_HEADS} FOR NO KEY UPDATE"
 
 
 class StaleVersion(Exception):
-    """The head has another version by now."""
+    """The head has another version than expected."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredDocument:
-    """One version of a document, with the identity of its head."""
+    """A version of a document, with the key of its head."""
 
     id: UUID
     scope_id: UUID
@@ -48,24 +48,24 @@ class StoredDocument:
     provenance: Mapping[str, JsonValue]
 
 
-_hashes: dict[int, tuple[Mapping[str, JsonValue], str]] = {}  # by identity: a definition's schemas come again
+_hashes: dict[int, tuple[Mapping[str, JsonValue], str]] = {}  # by id(): the same schema objects recur
 
 
 def schema_hash(schema: Mapping[str, JsonValue]) -> str:
-    """Return the SHA-256 (hex) of a schema's canonical JSON: equal content, equal hash, in any order of names.
+    """Return the SHA-256 (hex) of a schema's canonical JSON, which ignores the order of names.
 
-    It says what a document was checked against, and order checks nothing; the order stands in the workflow's version.
+    It identifies the rules that a document was validated against; the order does not affect validation.
     """
-    known = _hashes.get(id(schema))
-    if known is None or known[0] is not schema:
-        if len(_hashes) >= _MOST_HASHES:
+    cached = _hashes.get(id(schema))
+    if cached is None or cached[0] is not schema:
+        if len(_hashes) >= _MAX_HASHES:
             _hashes.clear()
-        known = _hashes[id(schema)] = (schema, _hash(schema))
-    return known[1]
+        cached = _hashes[id(schema)] = (schema, _hash(schema))
+    return cached[1]
 
 
 def is_stored(schema: Mapping[str, JsonValue]) -> bool:
-    """Whether a schema is known to be in its table."""
+    """Return whether this process knows that the schema is stored."""
     return schema_hash(schema) in KNOWN_SCHEMAS
 
 
@@ -76,7 +76,7 @@ def _hash(schema: Mapping[str, JsonValue]) -> str:
 
 @transaction.atomic
 def save_version(document: StoredDocument) -> StoredDocument:
-    """Store a document as the next version of its (scope, type), and return it with the head's id.
+    """Store the next version of a (scope, type), and return it with the id of the head.
 
     Raises:
         StaleVersion: `document.version` is not the head's version + 1.
@@ -89,27 +89,27 @@ def save_version(document: StoredDocument) -> StoredDocument:
     try:
         store_versions([stored])
     except IntegrityError as error:
-        raise StaleVersion(document.type) from error  # somebody who locks nothing made the first one meanwhile
+        raise StaleVersion(document.type) from error  # a writer without locks has created the first version
     return stored
 
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """What is in force of a (scope, type); `id` is None and `version` 0 while there is nothing."""
+    """Head of a (scope, type); `id` is None and `version` is 0 if there is no document."""
 
     id: UUID | None = None
     version: int = 0
 
 
-def lock_heads(keys: Collection[Key]) -> bulk.Answer[dict[Key, Head]]:
-    """Ask for the head of each (scope id, type), and keep others from writing to it until the transaction ends."""
+def lock_heads(keys: Collection[Key]) -> bulk.LazyResult[dict[Key, Head]]:
+    """Lock the head of each (scope id, type) until the transaction ends, and return the heads."""
     if not keys:
-        return bulk.Answer(None, lambda _: {})
-    # What does not exist cannot be locked: who comes here for a document, be it the first of its type, locks its scope.
-    # Those who write without locks are told apart by the version of the head, and by there being one of each type.
+        return bulk.LazyResult(None, lambda _: {})
+    # A missing head cannot be locked, so the scope is locked too. Writers without locks conflict on the version of the
+    # head, or on the unique constraint of (scope, type).
     scope_ids = sorted({scope_id for scope_id, _ in keys})
     lock_scopes(scope_ids)
-    return bulk.Answer(bulk.execute(_LOCK_HEADS, [scope_ids]), partial(_by_key, keys))
+    return bulk.LazyResult(bulk.execute(_LOCK_HEADS, [scope_ids]), partial(_by_key, keys))
 
 
 def _by_key(keys: Collection[Key], rows: Iterable[tuple[UUID, UUID, str, int]]) -> dict[Key, Head]:
@@ -118,41 +118,43 @@ def _by_key(keys: Collection[Key], rows: Iterable[tuple[UUID, UUID, str, int]]) 
 
 
 def heads(rows: Iterable[tuple[UUID, UUID, str, int]]) -> Iterator[tuple[UUID, str, Head]]:
-    """Yield scope, type and head of the documents that `HEADS` has found."""
+    """Convert rows of `SELECT_HEADS` to (scope id, type, head)."""
     return ((scope_id, kind, Head(head_id, version)) for head_id, scope_id, kind, version in rows)
 
 
 def store_versions(documents: Sequence[StoredDocument]) -> None:
-    """Store the next versions of documents whose heads are locked, those of the same document in order.
+    """Store the next versions of documents with locked heads. Versions of one document must be in order.
 
     Raises:
-        StaleVersion: a head is not the version before.
+        StaleVersion: a head does not have the previous version.
     """
     store_schemas(documents)
-    bulk.write(versions(documents))
+    bulk.write(version_writes(documents))
 
 
-def versions(documents: Sequence[StoredDocument]) -> Iterator[bulk.Write]:
-    """Yield the writes of the next versions of documents, those of the same document in order; schemas are stored.
+def version_writes(documents: Sequence[StoredDocument]) -> Iterator[bulk.Write]:
+    """Yield the writes of the next versions of documents, with their schemas stored already.
 
-    What is refused where a head is not the version before is `StaleVersion`.
+    Versions of one document must be in order. A write raises `StaleVersion` if a head lacks the previous version.
     """
     last = {document.id: document for document in documents}
     first = {document.id: document for document in reversed(documents)}
-    # In one order for all who do, as these rows are locked.
+    # All writers lock these rows in the same order, which avoids deadlocks.
     new = sorted(
         (last[each.id] for each in first.values() if each.version == 1), key=lambda each: (each.scope_id, each.type)
     )
-    known = sorted((last[each.id] for each in first.values() if each.version > 1), key=lambda each: each.id)
+    existing = sorted((last[each.id] for each in first.values() if each.version > 1), key=lambda each: each.id)
     yield from bulk.insertion(Document, [_new_head(each) for each in new])
-    expected = [first[each.id].version - 1 for each in known]
-    stale = StaleVersion("a head is not the version before")
-    yield from bulk.replacement(Document, [_head(each) for each in known], key=("id",), expected=expected, error=stale)
+    expected = [first[each.id].version - 1 for each in existing]
+    stale = StaleVersion("a head does not have the previous version")
+    yield from bulk.replacement(
+        Document, [_head(each) for each in existing], key=("id",), expected=expected, error=stale
+    )
     yield from bulk.insertion(DocumentVersion, [_version(each) for each in documents])
 
 
 def store_schemas(documents: Iterable[StoredDocument]) -> None:
-    """Store the schemas of documents that are not known to be there; they are known once that is committed."""
+    """Store the schemas that are not in `KNOWN_SCHEMAS`, and add them to it after COMMIT."""
     schemas = {schema_hash(document.schema): document.schema for document in documents}
     new = {key: schema for key, schema in schemas.items() if key not in KNOWN_SCHEMAS}
     if new:
@@ -191,27 +193,27 @@ def _version(document: StoredDocument) -> bulk.Row:
 
 
 def get_version(document_id: UUID, version: int | None = None) -> StoredDocument | None:
-    """Return one version of a document, the newest by default; None when there is none."""
+    """Return a version of a document, the newest by default; None if there is none."""
     rows = _versions().filter(document_id=document_id)
     row = rows.order_by("-version").first() if version is None else rows.filter(version=version).first()
     return None if row is None else _stored(row)
 
 
-def head_of(scope_id: UUID, document_type: str) -> StoredDocument | None:
-    """Return the newest version of the scope's document of this type, None when there is none."""
+def newest_version(scope_id: UUID, document_type: str) -> StoredDocument | None:
+    """Return the newest version of the scope's document of this type; None if there is none."""
     rows = _versions().filter(document__scope_id=scope_id, document__type=document_type)
     row = rows.order_by("-version").first()
     return None if row is None else _stored(row)
 
 
-def types_of(scope_id: UUID, types: Collection[str]) -> frozenset[str]:
-    """Return those of the types of which the scope has a document."""
+def existing_types(scope_id: UUID, types: Collection[str]) -> frozenset[str]:
+    """Return the types for which the scope has a document."""
     rows = Document.objects.filter(scope_id=scope_id, type__in=types)
     return frozenset(rows.values_list("type", flat=True))
 
 
-def heads_of_scope(scope_id: UUID) -> list[StoredDocument]:
-    """Return the newest version of every document of the scope, by type."""
+def newest_versions(scope_id: UUID) -> list[StoredDocument]:
+    """Return the newest version of every document of the scope, sorted by type."""
     rows = _versions().filter(document__scope_id=scope_id).order_by("document__type", "-version")
     return [_stored(row) for row in rows.distinct("document__type")]
 

@@ -1,4 +1,4 @@
-"""What screens and clients read of documents."""
+"""Queries of documents for the API and the console."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from documents.models import Document, DocumentStatus, DocumentVersion
 _MINUS_SIGNS = re.compile(r"-(?:[^\w\"]*-)+")
 
 
-class _Words(Func):
-    """The words and numbers in a JSON column; the names of its fields are none of them."""
+class _JsonWords(Func):
+    """Full-text vector of the texts and numbers in a JSON column, without the names of its fields."""
 
     function = "json_to_tsvector"
     template = """%(function)s('simple', %(expressions)s, '["string", "numeric"]')"""
@@ -37,9 +37,9 @@ def documents(
     execution_id: UUID | None = None,
     q: str | None = None,
 ) -> QuerySet[Document]:
-    """Return the documents that the user may read, each with `rehearsal` of its newest version.
+    """Return the documents that the user may read, annotated with `rehearsal` of the newest version.
 
-    `q` searches title and content of the newest version.
+    `q` is a full-text search in title and content of the newest version.
     """
     exact = {
         "scope__type": scope_type,
@@ -55,22 +55,24 @@ def documents(
     rows = rows.annotate(rehearsal=Exists(rehearsed))
     if q is None:
         return rows
-    title, content = SearchVector("title", config="simple"), _Words("content")
+    title, content = SearchVector("title", config="simple"), _JsonWords("content")
     text = CombinedExpression(title, "||", content, output_field=SearchVectorField())
-    found = newest.annotate(text=text).filter(text=SearchQuery(_searched(q), config="simple", search_type="websearch"))
+    found = newest.annotate(text=text).filter(
+        text=SearchQuery(_search_text(q), config="simple", search_type="websearch")
+    )
     return rows.filter(id__in=found.values("document_id"))
 
 
-def _searched(q: str) -> str:
-    """Return a query without runs of minus signs: PostgreSQL reads each as one more `not`, up to 32 of them."""
+def _search_text(q: str) -> str:
+    """Remove runs of minus signs: PostgreSQL parses each sign as a `not`, and fails above 32."""
     return _MINUS_SIGNS.sub(" ", q)
 
 
 def version(*, user: Person, document_id: UUID, number: int | None = None) -> DocumentVersion:
-    """Return one version of a document, the newest by default, with its head and scope.
+    """Return a version of a document, the newest by default, joined with its head and scope.
 
     Raises:
-        NotFound: there is none, or none that the user may read.
+        NotFound: there is no such version, or the user may not read it.
     """
     rows = versions(user=user, document_id=document_id).select_related("document__scope", "schema")
     row = rows.order_by("-version").first() if number is None else rows.filter(version=number).first()
@@ -83,7 +85,7 @@ def versions(*, user: Person, document_id: UUID) -> QuerySet[DocumentVersion]:
     """Return all versions of a document.
 
     Raises:
-        NotFound: there is no such document, or none that the user may read.
+        NotFound: there is no such document, or the user may not read it.
     """
     rows = DocumentVersion.objects.filter(document_id=document_id, document__scope__in=visible_scopes(user))
     if not rows.exists():
@@ -92,7 +94,7 @@ def versions(*, user: Person, document_id: UUID) -> QuerySet[DocumentVersion]:
 
 
 def titles(pairs: Iterable[tuple[UUID, int]]) -> dict[tuple[UUID, int], str]:
-    """Return the titles of document versions by (document, version)."""
+    """Return the titles of document versions by (document id, version)."""
     wanted = set(pairs)
     rows = DocumentVersion.objects.filter(document_id__in={document_id for document_id, _ in wanted})
     found = rows.values_list("document_id", "version", "title")
@@ -100,7 +102,7 @@ def titles(pairs: Iterable[tuple[UUID, int]]) -> dict[tuple[UUID, int], str]:
 
 
 def made_by(execution_id: UUID) -> QuerySet[DocumentVersion]:
-    """Return the document versions that an execution made."""
+    """Return the document versions that an execution produced."""
     rows = DocumentVersion.objects.select_related("document").filter(execution_id=execution_id)
     return rows.order_by("created_at", "id")
 

@@ -1,4 +1,4 @@
-"""Paths of this room."""
+"""Paths of documents."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Documents over HTTP."""
+"""Endpoints of documents."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _NUMBER = OpenApiParameter("number", OpenApiTypes.INT, OpenApiParameter.PATH)
 
 @extend_schema(tags=["documents"])
 class DocumentViewSet(PagedViewSet):
-    """What was made."""
+    """Documents."""
 
     serializer_class = DocumentSummary
     lookup_value_regex = UUID_PATTERN

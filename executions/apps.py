@@ -17,7 +17,7 @@ class ExecutionsConfig(AppConfig):
         """Have what is remembered of the tables forgotten when the database is another one than before."""
         from documents.repository import KNOWN_SCHEMAS  # noqa: PLC0415 - the apps are not ready before
         from telemetry.budgets import scope_budgets  # noqa: PLC0415
-        from workflows.repository import forget_definitions  # noqa: PLC0415
+        from workflows.repository import clear_definitions  # noqa: PLC0415
 
-        for forget in (KNOWN_SCHEMAS.clear, scope_budgets.forget, forget_definitions):
+        for forget in (KNOWN_SCHEMAS.clear, scope_budgets.BUDGETED_SCOPES.clear, clear_definitions):
             server.on_change(forget)

@@ -30,7 +30,7 @@ class PublishedDefinitions:
 
     async def get(self, workflow_id: str, version: int) -> WorkflowDefinition:
         """Return the definition."""
-        if (known := workflows.known_definition(workflow_id, version)) is not None:
+        if (known := workflows.cached_definition(workflow_id, version)) is not None:
             return known
         try:
             return await retry_while_unavailable(workflows.get_definition, workflow_id, version)

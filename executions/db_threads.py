@@ -14,7 +14,7 @@ import psycopg
 from django.conf import settings
 from django.db import Error, connections
 
-from common.database.errors import is_passing
+from common.database.errors import is_transient
 from common.database.usage import mark_background_thread
 from executions.engine.domain.errors import DatabaseUnavailable
 
@@ -78,7 +78,7 @@ def _call(function: Callable[[], T]) -> T:
     try:
         return function()
     except (Error, psycopg.Error) as error:
-        if is_passing(error):
+        if is_transient(error):
             raise DatabaseUnavailable("The database cannot be used now.") from error
         raise
     finally:

@@ -1,4 +1,4 @@
-"""The admin with a site of our own."""
+"""Django's admin with the product's admin site."""
 
 from __future__ import annotations
 

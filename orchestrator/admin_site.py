@@ -1,4 +1,4 @@
-"""The admin's site: a query that no row can fit is told so, in every list and every search."""
+"""The admin site: lists and searches report invalid query values instead of failing."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from unfold.sites import UnfoldAdminSite
 
 @cache
 def _checked(listing: type[Any]) -> type[Any]:
-    """Return a kind of list that says so when its rows cannot be read with the values of a query."""
+    """Return a subclass of a changelist that reports invalid query values."""
 
     class CheckedList(listing):
-        """A list whose query may have any values."""
+        """A changelist that reports invalid query values."""
 
         def get_results(self, request: HttpRequest) -> None:
             """Read the rows.
 
             Raises:
-                IncorrectLookupParameters: a value cannot be looked for, such as the year 99999999999.
+                IncorrectLookupParameters: the database rejects a value, such as the year 99999999999.
             """
             try:
                 super().get_results(request)
@@ -35,16 +35,16 @@ def _checked(listing: type[Any]) -> type[Any]:
     return CheckedList
 
 
-class CheckedLists:
-    """Answers a filter whose value the database cannot take as Django answers one that is no value."""
+class CheckedListsMixin:
+    """Reports filter values that the database rejects in the same way as values that Django rejects."""
 
     def get_changelist(self, request: HttpRequest, **options: Any) -> Any:
-        """Return the class of the list."""
+        """Return the changelist class."""
         return _checked(super().get_changelist(request, **options))  # type: ignore[misc]
 
 
 class AdminSite(UnfoldAdminSite):
-    """The site of all models, ours and those of libraries."""
+    """The admin site of all models, including those of libraries."""
 
     def register(
         self,
@@ -52,19 +52,19 @@ class AdminSite(UnfoldAdminSite):
         admin_class: type[ModelAdmin[Any]] | None = None,
         **options: Any,
     ) -> None:
-        """Register models, with lists that are checked."""
+        """Register models with checked changelists."""
         base = admin_class or ModelAdmin
-        checked = type(base.__name__, (CheckedLists, base), {"__module__": base.__module__})
+        checked = type(base.__name__, (CheckedListsMixin, base), {"__module__": base.__module__})
         super().register(model_or_iterable, checked, **options)
 
     def admin_view(self, view: Any, cacheable: bool = False) -> Any:
-        """Return a view that takes no NUL in a query: PostgreSQL cannot look for one."""
+        """Return a view that rejects NUL in queries: PostgreSQL does not accept it."""
         inner = super().admin_view(view, cacheable)
 
         @wraps(inner)
         def checked(request: HttpRequest, *arguments: Any, **options: Any) -> HttpResponse:
             if any("\0" in text for pair in request.GET.lists() for text in (pair[0], *pair[1])):
-                raise SuspiciousOperation("A query has a NUL in it.")
+                raise SuspiciousOperation("The query contains NUL.")
             response: HttpResponse = inner(request, *arguments, **options)
             return response
 

@@ -12,7 +12,7 @@ class OrchestratorConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Have the system checks known, and complete the start: this is the last app."""
-        from orchestrator import checks, startup  # noqa: F401, PLC0415 - registers the checks
+        """Register the system checks, and complete the startup: this is the last app."""
+        from orchestrator import checks, startup  # noqa: F401, PLC0415 - the import registers the checks
 
         startup.complete()

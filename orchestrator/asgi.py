@@ -1,4 +1,4 @@
-"""The ASGI application: streams go to their consumer, everything else to Django. Runs on daphne and on uvicorn."""
+"""The ASGI application: streams go to their consumer, all other requests to Django. Runs on daphne and on uvicorn."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from django.urls.converters import UUIDConverter
 from orchestrator import startup
 
 startup.prepare()
-django.setup(set_prefix=False)  # before the imports below: they need the apps
+django.setup(set_prefix=False)  # the imports below need the apps
 
 from access import tickets  # noqa: E402
 from executions.progress.authorization import admit, admit_to_feed  # noqa: E402
@@ -41,7 +41,7 @@ _feed = SecuredStreams(
 
 
 class AnyUuid(UUIDConverter):
-    """A UUID in letters of either case, as the rest of the API takes it."""
+    """A UUID in upper or lower case, as in the rest of the API."""
 
     regex = "[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}"
 
@@ -57,17 +57,17 @@ async def _wait_for_database() -> None:
 
 
 async def lifespan(_scope: dict[str, Any], receive: Receive, send: Send) -> None:
-    """End the streams when the server is told to stop, as it waits for that; then give their connections back.
+    """End the streams on a shutdown signal, because the server waits for them; then close their connections.
 
-    A database that is away keeps no server from starting: requests are answered with 503 meanwhile.
+    The server also starts during a database outage; requests then get 503.
     """
-    waiting = asyncio.create_task(_wait_for_database(), name="waiting for the database")
+    database_wait = asyncio.create_task(_wait_for_database(), name="waiting for the database")
     stop_monitor = monitor_loop(asyncio.get_running_loop(), limit_ms=settings.LOOP_STALL_MS)
     while (await receive())["type"] != "lifespan.shutdown":
-        lifecycle.when_told_to_end(streams.end)
+        lifecycle.on_shutdown_signal(streams.end)
         await send({"type": "lifespan.startup.complete"})
-    waiting.cancel()
-    await asyncio.wait({waiting})
+    database_wait.cancel()
+    await asyncio.wait({database_wait})
     await streams.close()
     stop_monitor()
     await send({"type": "lifespan.shutdown.complete"})
@@ -89,7 +89,7 @@ _routed = ProtocolTypeRouter(
 
 
 async def application(scope: dict[str, Any], receive: Receive, send: Send) -> None:
-    """Answer a request; whoever logs it sees no ticket."""
-    tickets.take(scope)
-    leads_nowhere = "\0" in scope.get("path", "")
-    await (django_application if leads_nowhere else _routed)(scope, receive, send)
+    """Answer a request, after removing its ticket from the query, so that no log shows it."""
+    tickets.extract_ticket(scope)
+    has_nul = "\0" in scope.get("path", "")  # Django responds with 404
+    await (django_application if has_nul else _routed)(scope, receive, send)

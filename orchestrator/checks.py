@@ -1,9 +1,9 @@
-"""Settings that are each right and together wrong, found by `manage.py check` and before a server starts.
+"""System checks of invalid combinations of settings, run by `manage.py check` and before a server starts.
 
-E001: a model alias is no `provider:model`, or of no known provider. E002: workers would take over work that is going
-on. E004: nobody could tell what Pushpin has passed on. I001: what a model alias stands for needs a price of its own.
-W001: plain HTTP on a public address. W002 (--deploy): every request would be redirected for ever. W003 (--deploy): all
-clients would share the proxy's address.
+E001: a model alias is not a `provider:model` of a known provider. E002: workers would take over executions of live
+workers. E004: requests from Pushpin could not be verified. I001: the model of an alias needs a configured price.
+W001: plain HTTP on a public address. W002 (--deploy): an endless redirect to HTTPS. W003 (--deploy): all clients would
+share the proxy's address.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from telemetry.pricing import prices
 
 @register()
 def model_aliases(**_: Any) -> list[CheckMessage]:
-    """Find aliases that name no model."""
+    """Check that aliases name models of known providers."""
     return [
         Error(
-            f"The model alias {alias!r} stands for {model.strip()!r}, which names no model of a known provider.",
+            f"The model alias {alias!r} is set to {model.strip()!r}, which is not a model of a known provider.",
             hint=f"Set MODEL_{alias.upper()} to a value like anthropic:claude-sonnet-5-5.",
             id="orchestrator.E001",
         )
@@ -37,14 +37,14 @@ def model_aliases(**_: Any) -> list[CheckMessage]:
 
 @register()
 def unpriced_aliases(**_: Any) -> list[CheckMessage]:
-    """Find aliases that starts may be refused for; whether people have set a price, the database alone knows."""
+    """Check that models of aliases have prices. Configured prices are in the database, which is not queried here."""
     if not settings.REQUIRE_PRICED:
         return []
     now = database_now()
     return [
         Info(
-            f"The model alias {alias!r} stands for {model!r}, which is not on the price list that ships.",
-            hint="REQUIRE_PRICED is on: without a price in the admin, workflows that use it do not start.",
+            f"The model alias {alias!r} is set to {model!r}, which is not on the bundled price list.",
+            hint="REQUIRE_PRICED is on: workflows that use it need a price in the admin to start.",
             id="orchestrator.I001",
         )
         for alias, models in settings.MODEL_ALIASES.items()
@@ -55,49 +55,49 @@ def unpriced_aliases(**_: Any) -> list[CheckMessage]:
 
 @register()
 def heartbeat(**_: Any) -> list[CheckMessage]:
-    """Find a silence that a living worker would be taken for dead in."""
+    """Check that the silence limit is longer than two heartbeats."""
     if settings.RUNNER_SILENT_SECONDS >= 2 * settings.HEARTBEAT_SECONDS:
         return []
     hint = "Set RUNNER_SILENT_SECONDS to at least twice HEARTBEAT_SECONDS; ten times is better."
-    return [Error("A worker would be taken for dead between two heartbeats.", hint=hint, id="orchestrator.E002")]
+    return [Error("A live worker would count as dead between two heartbeats.", hint=hint, id="orchestrator.E002")]
 
 
 @register()
 def pushpin(**_: Any) -> list[CheckMessage]:
-    """Find a Pushpin whose requests could not be told from others."""
+    """Check that requests from Pushpin can be verified."""
     if not settings.GRIP_URL or parse_grip_uri(settings.GRIP_URL).get("verify_key"):
         return []
     hint = "Add Pushpin's sig_key: GRIP_URL=http://127.0.0.1:5561?verify-key=…"
-    return [Error("GRIP_URL does not say how Pushpin signs requests.", hint=hint, id="orchestrator.E004")]
+    return [Error("GRIP_URL has no key to verify requests from Pushpin.", hint=hint, id="orchestrator.E004")]
 
 
 @register(Tags.security)
 def plain_http(**_: Any) -> list[CheckMessage]:
-    """Find passwords that would travel in clear."""
+    """Check that passwords are not sent over plain HTTP."""
     if not settings.LOCAL or _is_loopback(settings.HOST):
         return []
     message = f"HOST={settings.HOST} serves other machines over plain HTTP."
-    hint = "Set LOCAL=0 and what production needs (SECRET_KEY, ALLOWED_HOSTS), behind a proxy that speaks HTTPS."
+    hint = "Set LOCAL=0 and the settings of production (SECRET_KEY, ALLOWED_HOSTS), behind an HTTPS proxy."
     return [Warning(message, hint=hint, id="orchestrator.W001")]
 
 
 @register(Tags.security, deploy=True)
 def redirect_loop(**_: Any) -> list[CheckMessage]:
-    """Find a redirect to HTTPS that no request can satisfy."""
+    """Check that the redirect to HTTPS is not endless."""
     if settings.SECURE_PROXY_SSL_HEADER or not settings.SECURE_SSL_REDIRECT:
         return []
-    hint = "Set BEHIND_PROXY=1 when a proxy sets X-Forwarded-Proto, which it must also remove from what clients send."
-    message = "This server speaks plain HTTP and redirects it to HTTPS: every request, for ever."
+    hint = "Set BEHIND_PROXY=1 if a proxy sets X-Forwarded-Proto; it must also remove the header of clients."
+    message = "This server receives plain HTTP and redirects every request to HTTPS, endlessly."
     return [Warning(message, hint=hint, id="orchestrator.W002")]
 
 
 @register(Tags.security, deploy=True)
 def shared_address(**_: Any) -> list[CheckMessage]:
-    """Find a proxy whose address would stand for all clients, so that one could lock out all others."""
+    """Check that clients behind a proxy are distinguished; otherwise one client could lock out all others."""
     if not settings.SECURE_PROXY_SSL_HEADER or settings.TRUSTED_PROXIES:
         return []
     hint = "Set TRUSTED_PROXIES to the addresses of the proxies, which must set X-Forwarded-For or add to it."
-    message = "All clients of the proxy count as one address where wrong passwords are counted."
+    message = "All clients behind the proxy share one limit of wrong passwords."
     return [Warning(message, hint=hint, id="orchestrator.W003")]
 
 

@@ -1,4 +1,4 @@
-"""Typed reads of the environment. A value that cannot be right stops the process with the variable's name."""
+"""Typed reads of the environment. An invalid value stops the process with a message that names the variable."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from common.addresses import Network
 
 
 class BadEnvironment(SystemExit):
-    """The environment does not allow a start; the message names the variable."""
+    """An invalid environment; the message names the variable."""
 
 
 def text(name: str, default: str | None = None) -> str:
     """Return the variable, or the content of the file that `<name>_FILE` names, or the default.
 
     Raises:
-        BadEnvironment: none of them is there.
+        BadEnvironment: there is neither a value nor a default.
     """
     if value := os.environ.get(name):
         return value
@@ -35,10 +35,10 @@ def text(name: str, default: str | None = None) -> str:
 
 
 def integer(name: str, default: int, *, minimum: int = 0) -> int:
-    """Return the variable as a whole number.
+    """Return the variable as an integer.
 
     Raises:
-        BadEnvironment: it is no number, or less than `minimum`.
+        BadEnvironment: the value is not an integer, or less than `minimum`.
     """
     raw = text(name, str(default))
     try:
@@ -54,7 +54,7 @@ def number(name: str, default: float, *, minimum: float = 0.0) -> float:
     """Return the variable as a number.
 
     Raises:
-        BadEnvironment: it is no number, or less than `minimum`.
+        BadEnvironment: the value is not a number, or less than `minimum`.
     """
     raw = text(name, str(default))
     try:
@@ -67,28 +67,28 @@ def number(name: str, default: float, *, minimum: float = 0.0) -> float:
 
 
 def flag(name: str, *, default: bool) -> bool:
-    """Return the variable as a yes or no.
+    """Return the variable as a boolean.
 
     Raises:
-        BadEnvironment: it is neither.
+        BadEnvironment: the value is not a boolean.
     """
     raw = text(name, "1" if default else "0").lower()
     if raw in {"1", "true", "yes", "on"}:
         return True
     if raw in {"0", "false", "no", "off"}:
         return False
-    raise BadEnvironment(f"{name}={raw!r} is neither 1 nor 0.")
+    raise BadEnvironment(f"{name}={raw!r} is not 1 or 0.")
 
 
 def choice(name: str, default: str, *, among: Set[str]) -> str:
-    """Return the variable as one of some words.
+    """Return the variable as one of several choices.
 
     Raises:
-        BadEnvironment: it is another one.
+        BadEnvironment: the value is not one of the choices.
     """
     value = text(name, default)
     if value not in among:
-        raise BadEnvironment(f"{name}={value!r} is none of {', '.join(sorted(among))}.")
+        raise BadEnvironment(f"{name}={value!r} is not one of {', '.join(sorted(among))}.")
     return value
 
 
@@ -101,7 +101,7 @@ def networks(name: str) -> tuple[Network, ...]:
     """Return the variable's comma-separated addresses and networks.
 
     Raises:
-        BadEnvironment: one of them is neither.
+        BadEnvironment: a value is neither.
     """
     try:
         return tuple(ip_network(word) for word in words(name))
@@ -110,26 +110,26 @@ def networks(name: str) -> tuple[Network, ...]:
 
 
 def redis(name: str) -> dict[str, str | int]:
-    """Return the variable, a `redis://user:password@host:port/number`, as what the package `redis` takes.
+    """Parse the variable, `redis://user:password@host:port/number`, to arguments of the package `redis`.
 
     Raises:
-        BadEnvironment: it is no such URL.
+        BadEnvironment: the URL is invalid.
     """
-    wrong = BadEnvironment(f"{name} must look like redis://:password@host:6379/0")
+    form_error = BadEnvironment(f"{name} must look like redis://:password@host:6379/0")
     try:
         parts = urlsplit(text(name))
         number = int(parts.path.strip("/") or 0)
         port = parts.port or 6379
     except ValueError:
-        raise wrong from None  # the cause would show the password
+        raise form_error from None  # the cause contains the password
     if parts.scheme != "redis" or not parts.hostname:
-        raise wrong
+        raise form_error
     names = {"username": unquote(parts.username or ""), "password": unquote(parts.password or "")}
     return {"host": parts.hostname, "port": port, "db": number, **{key: value for key, value in names.items() if value}}
 
 
 def local_secret(name: str, path: Path) -> str:
-    """Return the variable, or a secret that is made once and kept in a file that only its owner reads."""
+    """Return the variable, or a generated secret that is stored in a file readable only by its owner."""
     if os.environ.get(name) or os.environ.get(f"{name}_FILE"):
         return text(name)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -138,7 +138,7 @@ def local_secret(name: str, path: Path) -> str:
         draft.touch(mode=0o600)
         draft.write_text(secrets.token_urlsafe(48), encoding="utf-8")
         try:
-            os.link(draft, path)  # atomic: of two processes that start at once the first one's secret stays
+            os.link(draft, path)  # atomic: the first of concurrent processes determines the secret
         except FileExistsError:
             pass
         finally:
@@ -146,7 +146,7 @@ def local_secret(name: str, path: Path) -> str:
     return path.read_text(encoding="utf-8").strip()
 
 
-#: What the aliases stand for, by what has to be there: a key, or the address of a server. Without any all is rehearsed.
+#: Models of the aliases, by the variables that select a provider. Without any of them, all aliases are rehearsals.
 _ALIASES = {
     ("ANTHROPIC_API_KEY", "ANTHROPIC_BASE_URL"): {
         "fast": "anthropic:claude-haiku-5-5",
@@ -166,18 +166,20 @@ _ALIASES = {
 }
 
 
-def hand_on_keys() -> None:
-    """Put keys that stand in files (`<name>_FILE`) where the providers' libraries look for them."""
+def export_provider_keys() -> None:
+    """Set environment variables of keys that are stored in files (`<name>_FILE`), for the providers' libraries."""
     for name in (name for names in _ALIASES for name in names):
         if value := text(name, ""):
             os.environ[name] = value
 
 
 def model_aliases() -> dict[str, str]:
-    """Return the `provider:model` of each alias; MODEL_FAST, MODEL_STANDARD and MODEL_STRONG override one each.
+    """Return the `provider:model` of each alias; MODEL_FAST, MODEL_STANDARD and MODEL_STRONG override them.
 
-    Several, with commas between them, are asked in this order when the ones before them cannot do it.
+    Several models, separated by commas, are fallbacks in this order.
     """
-    known = next((models for names, models in _ALIASES.items() if any(text(name, "") for name in names)), None)
-    defaults = known or dict.fromkeys(("fast", "standard", "strong"), "rehearsal:rehearsal")
+    defaults_of_provider = next(
+        (models for names, models in _ALIASES.items() if any(text(name, "") for name in names)), None
+    )
+    defaults = defaults_of_provider or dict.fromkeys(("fast", "standard", "strong"), "rehearsal:rehearsal")
     return {alias: text(f"MODEL_{alias.upper()}", model) for alias, model in defaults.items()}

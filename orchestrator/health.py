@@ -1,4 +1,4 @@
-"""Is it alive, and can it work?"""
+"""Health endpoints: liveness and readiness."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from orchestrator.legacy_database import NAME, is_legacy
 
 
 async def healthz(_request: HttpRequest) -> JsonResponse:
-    """Answer: the process is alive."""
+    """Report that the process is alive."""
     return JsonResponse({"status": "ok"})
 
 
 async def readyz(_request: HttpRequest) -> JsonResponse:
-    """Answer whether work that is accepted now would be done: database, migrations, a worker."""
+    """Report whether new executions can run: database, migrations, a worker."""
     checks = await sync_to_async(_checks)()
     ready = all(state == "ok" for state in checks.values())
     body = {"status": "ok" if ready else "not ready", "checks": checks}
@@ -38,9 +38,9 @@ def _checks() -> dict[str, str]:
             is_read_only = cursor.fetchone()[0]
     except DatabaseError:
         return {"database": "unreachable", "migrations": "unknown", "worker": "unknown"}
-    silent = heartbeat is None or (database_now() - heartbeat).total_seconds() > settings.RUNNER_SILENT_SECONDS
+    is_silent = heartbeat is None or (database_now() - heartbeat).total_seconds() > settings.RUNNER_SILENT_SECONDS
     return {
-        "database": "takes no changes now" if is_read_only else "ok",
+        "database": "read-only" if is_read_only else "ok",
         "migrations": f"{len(pending)} to apply" if pending else "ok",
-        "worker": "none is running" if silent else "ok",
+        "worker": "no worker is running" if is_silent else "ok",
     }

@@ -1,4 +1,4 @@
-"""What a log line looks like: JSON for machines, columns for a person; all of it on standard error."""
+"""Log formats: JSON for machines, columns for people; all logs go to standard error."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 import structlog
 
-#: What every line carries, those of libraries too.
+#: Fields of all lines, including those of libraries.
 _SHARED: list[Any] = [
     structlog.contextvars.merge_contextvars,
     structlog.stdlib.add_logger_name,
@@ -36,8 +36,8 @@ def logging_config(*, form: str, level: str) -> dict[str, Any]:
         "root": {"handlers": ["stderr"], "level": level},
         "loggers": {
             "django": {"handlers": [], "propagate": True},
-            "django.request": {"level": "ERROR"},  # what clients do wrong is told to them
-            "httpx": {"level": "WARNING"},  # they show every URL that they ask
+            "django.request": {"level": "ERROR"},  # errors of clients are in their responses
+            "httpx": {"level": "WARNING"},  # logs every URL
             "httpx2": {"level": "WARNING"},
             "google_genai": {"level": "WARNING"},
             "twisted": {"level": "WARNING"},

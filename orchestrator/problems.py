@@ -1,4 +1,4 @@
-"""Errors as RFC 9457 problem details, the same shape for all: `application/problem+json`."""
+"""Errors as RFC 9457 problem details (`application/problem+json`)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from rest_framework import exceptions
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from common.database.errors import Trouble, is_passing, trouble_of
+from common.database.errors import ErrorKind, error_kind, is_transient
 from common.limits import MAX_ERRORS
 from executions.engine.domain.errors import (
     BudgetExceeded,
@@ -30,11 +30,11 @@ from executions.engine.domain.errors import (
 )
 
 CONTENT_TYPE = "application/problem+json"
-MAX_CHARACTERS = 1_000  # of a text in a problem; the rest is cut off
+MAX_CHARACTERS = 1_000  # of a text in a problem; longer texts are truncated
 
 Answer = TypeVar("Answer", bound=HttpResponse)
 
-#: What each kind of anticipated failure means in HTTP; the first that fits counts.
+#: HTTP status of each engine error; the first match applies.
 STATUS: tuple[tuple[type[EngineError], int], ...] = (
     (NotFound, 404),
     (Conflict, 409),
@@ -46,45 +46,45 @@ STATUS: tuple[tuple[type[EngineError], int], ...] = (
 
 
 class TooLarge(exceptions.APIException):
-    """A request body over the limit."""
+    """The request body exceeds the limit."""
 
     status_code = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
     default_detail = "The request body is too large."
     default_code = "too-large"
 
 
-class DatabaseAway(exceptions.APIException):
-    """The database cannot be reached, or has no connection free."""
+class DatabaseOutage(exceptions.APIException):
+    """The database is unreachable, or all connections are in use."""
 
     status_code = HTTPStatus.SERVICE_UNAVAILABLE
-    default_detail = "The database cannot be reached now; try again."
+    default_detail = "The database is not reachable now; try again."
     default_code = DatabaseUnavailable.code
     wait = 2
 
 
 class ReadTooSlow(exceptions.APIException):
-    """A request that only reads, and for which the database would need too long."""
+    """A read-only request exceeded the statement timeout."""
 
     status_code = HTTPStatus.SERVICE_UNAVAILABLE
-    default_detail = "The database takes too long for this. Ask for less: a shorter span, fewer groups or a filter."
+    default_detail = "The query takes too long. Request less data: a shorter time range, fewer groups, or a filter."
     default_code = "read-too-slow"
 
 
 def problem_handler(exc: Exception, context: Mapping[str, object]) -> Response | None:
-    """Turn an anticipated exception into a problem; leave a bug to be a 500."""
+    """Convert a known exception to a problem; None for a bug, which becomes a 500."""
     request = context.get("request")
     if isinstance(exc, EngineError):
         status = next((code for kind, code in STATUS if isinstance(exc, kind)), 500)
-        faults = exc.errors if isinstance(exc, Invalid) else []
-        listed = [each.model_dump() for each in faults[:MAX_ERRORS]]
+        invalid = exc.errors if isinstance(exc, Invalid) else []
+        listed = [each.model_dump() for each in invalid[:MAX_ERRORS]]
         return _respond(
-            request, status, code=exc.code, detail=str(exc), errors=listed, error_count=len(faults), extra=exc.context
+            request, status, code=exc.code, detail=str(exc), errors=listed, error_count=len(invalid), extra=exc.context
         )
     exc = _as_api_exception(exc)
     if not isinstance(exc, exceptions.APIException):
         return None
     if isinstance(exc, exceptions.ValidationError):
-        detail = "The request has values that cannot be right."
+        detail = "The request has invalid values."
         found = _field_errors(exc.detail, ())
         count = _count(exc.detail) + getattr(exc, "omitted", 0)
         return _respond(request, 422, code="invalid", detail=detail, errors=found, error_count=count)
@@ -108,23 +108,23 @@ def _with_headers(response: Answer, exc: exceptions.APIException) -> Answer:
 
 
 def _as_api_exception(exc: Exception) -> Exception:
-    """Return refusals of Django and the database as those of Django REST framework; others as they are."""
-    if is_passing(exc):
+    """Convert exceptions of Django and the database to those of Django REST framework; return others unchanged."""
+    if is_transient(exc):
         return _as_outage(exc)
-    meant: dict[type[Exception], type[exceptions.APIException]] = {
+    equivalents: dict[type[Exception], type[exceptions.APIException]] = {
         Http404: exceptions.NotFound,
         PermissionDenied: exceptions.PermissionDenied,
         RequestDataTooBig: TooLarge,
     }
-    return next((to() for kind, to in meant.items() if isinstance(exc, kind)), exc)
+    return next((to() for kind, to in equivalents.items() if isinstance(exc, kind)), exc)
 
 
 def _as_outage(exc: Exception) -> exceptions.APIException:
     if isinstance(exc.__cause__, QueryCanceled):
         return ReadTooSlow()
-    if trouble_of(exc) is Trouble.READ_ONLY:
-        return DatabaseAway("The database takes no changes now; try again.")
-    return DatabaseAway()
+    if error_kind(exc) is ErrorKind.READ_ONLY:
+        return DatabaseOutage("The database is read-only now; try again.")
+    return DatabaseOutage()
 
 
 def _code(exc: exceptions.APIException) -> str:
@@ -132,7 +132,7 @@ def _code(exc: exceptions.APIException) -> str:
 
 
 def _field_errors(detail: object, path: tuple[str, ...]) -> Iterator[dict[str, str]]:
-    """Yield one entry per wrong value, with its RFC 6901 pointer."""
+    """Yield one entry per invalid value, with its RFC 6901 pointer."""
     if isinstance(detail, Mapping):
         for key, inner in detail.items():
             yield from _field_errors(inner, path if key == "non_field_errors" else (*path, str(key)))
@@ -146,13 +146,13 @@ def _field_errors(detail: object, path: tuple[str, ...]) -> Iterator[dict[str, s
 
 
 def _count(detail: object) -> int:
-    """Return how many values are wrong."""
+    """Return the number of invalid values."""
     if isinstance(detail, Mapping | list):
         return sum(map(_count, detail.values() if isinstance(detail, Mapping) else detail))
     return 1
 
 
-def _cut(text: str) -> str:
+def _truncate(text: str) -> str:
     return text if len(text) <= MAX_CHARACTERS else text[: MAX_CHARACTERS - 1] + "…"
 
 
@@ -166,16 +166,16 @@ def problem_body(
     errors: Iterable[Mapping[str, str]] = (),
     error_count: int = 0,
 ) -> dict[str, object]:
-    """Return a problem's members: of its errors the first ones, and how many there are."""
+    """Return the members of a problem, with the first errors and the number of all errors."""
     return {
         "type": f"urn:scriptorium:problem:{code}",
         "title": HTTPStatus(status).phrase,
         "status": status,
-        "detail": _cut(detail),
+        "detail": _truncate(detail),
         "instance": instance,
         "code": code,
         "errors": [
-            {name: _cut(text) for name, text in error.items()} for error in itertools.islice(errors, MAX_ERRORS)
+            {name: _truncate(text) for name, text in error.items()} for error in itertools.islice(errors, MAX_ERRORS)
         ],
         "error_count": error_count,
         "request_id": request_id,
@@ -206,61 +206,63 @@ def _respond(
 
 
 def django_problem(request: HttpRequest, status: int, *, code: str, detail: str) -> HttpResponse:
-    """Return a problem for errors that never reach Django REST framework."""
+    """Return a problem for errors outside of Django REST framework."""
     body = problem_body(
         status=status, code=code, detail=detail, instance=request.path, request_id=getattr(request, "request_id", "")
     )
     return JsonResponse(body, status=status, content_type=CONTENT_TYPE)
 
 
-def refusal(request: HttpRequest, exception: Exception) -> HttpResponse | None:
-    """Answer a request of a page that has to wait, with a sentence; None: something else is wrong with it."""
+def retry_later_response_for(request: HttpRequest, exception: Exception) -> HttpResponse | None:
+    """Return the response for an exception with status 429 or 503; None for other exceptions."""
     exc = _as_api_exception(exception)
     if not isinstance(exc, exceptions.APIException) or exc.status_code not in {429, 503}:
         return None
-    return refused(request, exc)
+    return retry_later_response(request, exc)
 
 
-def refused(request: HttpRequest, exc: exceptions.APIException) -> HttpResponse:
-    """Answer that a request has to wait: of the API with a problem, of a page with a sentence."""
+def retry_later_response(request: HttpRequest, exc: exceptions.APIException) -> HttpResponse:
+    """Return a 429 or 503: a problem for the API, an HTML page otherwise."""
     if _is_api(request):
         return _with_headers(django_problem(request, exc.status_code, code=_code(exc), detail=str(exc.detail)), exc)
-    said = {"title": HTTPStatus(exc.status_code).phrase, "detail": exc.detail, "path": request.path}
-    return _with_headers(HttpResponse(render_to_string("console/refused.html", said), status=exc.status_code), exc)
+    context = {"title": HTTPStatus(exc.status_code).phrase, "detail": exc.detail, "path": request.path}
+    return _with_headers(HttpResponse(render_to_string("console/refused.html", context), status=exc.status_code), exc)
 
 
 def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponseBase:
-    """Answer an unknown path."""
+    """Respond to an unknown path."""
     if not _is_api(request):
         return defaults.page_not_found(request, exception)
     return django_problem(request, 404, code="not-found", detail="There is nothing at this path.")
 
 
 def server_error(request: HttpRequest) -> HttpResponseBase:
-    """Answer after a bug, without a word about its inside."""
+    """Respond after a bug, without internal details."""
     if not _is_api(request):
         return defaults.server_error(request)
-    return django_problem(request, 500, code="internal", detail="Something went wrong here; the log has it by this id.")
+    return django_problem(
+        request, 500, code="internal", detail="Internal error; the server's log has the details under this request_id."
+    )
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponseBase:
-    """Answer a request that Django refused: an unknown host, a suspicious value, too large a form."""
+    """Respond to a request that Django rejected: an unknown host, a suspicious value, a form that is too large."""
     if not _is_api(request):
         return defaults.bad_request(request, exception)
     if isinstance(exception, RequestDataTooBig):
         return django_problem(request, 413, code=TooLarge.default_code, detail=TooLarge.default_detail)
-    return django_problem(request, 400, code="bad-request", detail="The request cannot be understood.")
+    return django_problem(request, 400, code="bad-request", detail="The request is invalid.")
 
 
 def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponseBase:
-    """Answer what may not be done."""
+    """Respond to a forbidden action."""
     if not _is_api(request):
         return defaults.permission_denied(request, exception)
     return django_problem(request, 403, code="forbidden", detail="You may not do this.")
 
 
 def unsupported_body(request: HttpRequest, detail: str) -> HttpResponse:
-    """Answer a body that is not read here: 415."""
+    """Respond to an unsupported body with 415."""
     if not _is_api(request):
         return HttpResponse(detail, status=415, content_type="text/plain")
     code = exceptions.UnsupportedMediaType.default_code.replace("_", "-")

@@ -1,4 +1,4 @@
-"""Every setting. Values come from the environment (`env.py`); units are in the names."""
+"""All settings. Values come from the environment (`env.py`); names contain units."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ DATA_DIR = Path(env.text("DATA_DIR", str(BASE_DIR / ".data"))).resolve()
 HOST = env.text("HOST", "127.0.0.1")
 PORT = env.integer("PORT", 8000)
 
-# LOCAL: one person on one machine, plain HTTP. Everything else is production and has no default for a secret.
+# LOCAL: one user on one machine, over plain HTTP. Otherwise production, without defaults for secrets.
 DATABASE_URL = env.text("DATABASE_URL", "")
 LOCAL = env.flag("LOCAL", default=not DATABASE_URL)
 DEBUG = env.flag("DEBUG", default=False)
@@ -51,11 +51,11 @@ MIDDLEWARE = [
     "orchestrator.web.middleware.RequestIdMiddleware",
     "orchestrator.web.headers.HeadersMiddleware",
     "orchestrator.web.middleware.DatabaseMiddleware",
-    "orchestrator.web.middleware.NamesMiddleware",
-    "orchestrator.web.middleware.BodyMiddleware",
+    "orchestrator.web.middleware.NulPathMiddleware",
+    "orchestrator.web.middleware.BodyEncodingMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "orchestrator.web.static_files.StaticFilesMiddleware",
-    "orchestrator.web.caller_queue.TurnsMiddleware",
+    "orchestrator.web.caller_queue.CallerQueueMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -80,25 +80,25 @@ TEMPLATES = [
 ]
 
 # --- database -------------------------------------------------------------------------------------------------------
-# Given, it leads to the server itself, and DATABASE_URL through a pooler in transaction mode: see docs/databases.md.
+# If set, it is the URL of the server itself, and DATABASE_URL leads to a transaction pooler: see docs/databases.md.
 DATABASE_DIRECT_URL = env.text("DATABASE_DIRECT_URL", "")
 _DATABASE = instance.django_database(DATABASE_URL or instance.url(DATA_DIR))
 _POOL = {
     "min_size": 1,
     "max_size": env.integer("DATABASE_POOL_SIZE", 16, minimum=1),
-    "timeout": env.number("DATABASE_POOL_TIMEOUT_SECONDS", 3.0, minimum=0.1),  # then a request is answered with 503
-    "max_idle": 60.0,  # seconds; then a connection that was not needed is closed, but for one
-    "max_waiting": 200,  # requests; one more is answered with 503 at once
-    # The pool waits twice as long after each failed try, up to this; then it starts anew with the next caller.
+    "timeout": env.number("DATABASE_POOL_TIMEOUT_SECONDS", 3.0, minimum=0.1),  # then the request gets 503
+    "max_idle": 60.0,  # seconds until idle connections are closed, except for one
+    "max_waiting": 200,  # requests; more get 503 immediately
+    # The pool doubles its wait after each failed connect, up to this; then it retries with the next caller.
     "reconnect_timeout": 3.0,
 }
-# Our statements are short: to compile them (JIT) takes longer than to carry them out.
-# A process that is paused within a transaction would hold its locks for as long as it sleeps.
+# JIT compilation takes longer than the execution of our short statements.
+# The idle timeout releases the locks of a process that is suspended within a transaction.
 _IDLE_MS = env.integer("DATABASE_IDLE_TRANSACTION_SECONDS", 10, minimum=1) * 1000
 _SESSION = f"-c jit=off -c idle_in_transaction_session_timeout={_IDLE_MS}"
-_OPTIONS = f"{_SESSION} {_DATABASE['OPTIONS'].get('options', '')}".strip()  # what the URL says goes last, and holds
-# Over TCP: a database host that has vanished without a word is noticed within half a minute, and not after hours.
-# A connection that is being made has ten seconds; psycopg would wait for 130 when a host takes it and says nothing.
+_OPTIONS = f"{_SESSION} {_DATABASE['OPTIONS'].get('options', '')}".strip()  # options of the URL come last, and override
+# Over TCP these detect a vanished database host within half a minute, instead of hours.
+# A connect may take ten seconds; by default psycopg waits 130 seconds for a host that accepts and never responds.
 _ALIVE = {
     "connect_timeout": 10,
     "keepalives_idle": 15,
@@ -106,9 +106,9 @@ _ALIVE = {
     "keepalives_count": 3,
     "tcp_user_timeout": 30_000,
 }
-# For an answer. Then the connection is closed, and who asked is told of an outage; migrations have no limit.
+# Max wait for a response. Then the connection is closed, and the caller gets an outage error. Migrations have no limit.
 DATABASE_WAIT_SECONDS = env.number("DATABASE_WAIT_SECONDS", 30.0, minimum=1.0)
-# What comes again and again is prepared. A pooler gives each transaction another session: nothing is prepared or set.
+# Repeated statements are prepared. Behind a transaction pooler there is no session, so nothing is prepared or set.
 _OWN_SESSION = {"prepare_threshold": None} if DATABASE_DIRECT_URL else {"prepare_threshold": 2, "options": _OPTIONS}
 DATABASES = {
     "default": {
@@ -118,18 +118,18 @@ DATABASES = {
         "OPTIONS": {**_ALIVE, **_DATABASE["OPTIONS"], **_OWN_SESSION, "pool": _POOL},
     }
 }
-# What needs a session of its own goes here: LISTEN, and the journal with its prepared statements.
+# Connections that need a session of their own: LISTEN, and the journal with its prepared statements.
 DIRECT_DATABASE: dict[str, object] = {}
 if DATABASE_DIRECT_URL:
     _DIRECT = instance.parameters(DATABASE_DIRECT_URL, variable="DATABASE_DIRECT_URL")
     _DIRECT["options"] = f"{_SESSION} -c statement_timeout=0 {_DIRECT.get('options', '')}".strip()
     DIRECT_DATABASE = {**_ALIVE, **_DIRECT}
-DATABASE_THREADS = env.integer("DATABASE_THREADS", 2, minimum=1)  # of a process, for what no request waits for
-# Those threads and the journal's have a pool of their own, with a connection for each: requests cannot use it up.
+DATABASE_THREADS = env.integer("DATABASE_THREADS", 2, minimum=1)  # of a process, for background work
+# These threads and the journal's have a pool of their own, one connection each, which requests cannot exhaust.
 BACKGROUND_POOL = {"max_size": DATABASE_THREADS + 1, "timeout": 10.0, "max_waiting": 0}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-# --- people ---------------------------------------------------------------------------------------------------------
+# --- users ----------------------------------------------------------------------------------------------------------
 AUTH_USER_MODEL = "access.User"
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
@@ -142,7 +142,7 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 AUTHENTICATION_BACKENDS = ["access.passwords.backend.PasswordBackend"]
 PASSWORD_HASHERS = ["access.passwords.hashers.BoundedPBKDF2PasswordHasher"]
-TRUSTED_PROXIES = env.networks("TRUSTED_PROXIES")  # whose X-Forwarded-For says where a request comes from
+TRUSTED_PROXIES = env.networks("TRUSTED_PROXIES")  # proxies whose X-Forwarded-For is trusted
 LOGIN_URL = "console:login"
 LOGIN_REDIRECT_URL = "console:executions"
 LOGOUT_REDIRECT_URL = "console:login"
@@ -157,7 +157,7 @@ REST_KNOX = {
 # --- security -------------------------------------------------------------------------------------------------------
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = not LOCAL
 SECURE_SSL_REDIRECT = env.flag("SECURE_SSL_REDIRECT", default=not LOCAL)
-SECURE_REDIRECT_EXEMPT = [r"^healthz/?$", r"^readyz/?$"]  # asked from within the machine, past the proxy
+SECURE_REDIRECT_EXEMPT = [r"^healthz/?$", r"^readyz/?$"]  # called from the same machine, without the proxy
 SECURE_HSTS_SECONDS = 0 if LOCAL else env.integer("SECURE_HSTS_SECONDS", 31_536_000)
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = not LOCAL
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env.flag("BEHIND_PROXY", default=False) else None
@@ -166,7 +166,7 @@ X_FRAME_OPTIONS = "DENY"
 
 # --- limits: docs/limits.md has them all ------------------------------------------------------------------------------
 LIMITS = Limits(
-    **{name: env.integer(key, default, minimum=least) for name, key, default, least in settings_of_limits()}
+    **{name: env.integer(key, default, minimum=minimum) for name, key, default, minimum in settings_of_limits()}
 )
 configure(LIMITS)
 DATA_UPLOAD_MAX_MEMORY_SIZE = LIMITS.request_bytes
@@ -180,7 +180,7 @@ REST_FRAMEWORK = {
     ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["common.api.parsers.SaneJSONParser"],
+    "DEFAULT_PARSER_CLASSES": ["common.api.parsers.StrictJSONParser"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "orchestrator.problems.problem_handler",
     "DEFAULT_PAGINATION_CLASS": "common.api.pagination.KeysetPagination",
@@ -217,55 +217,67 @@ SPECTACULAR_SETTINGS = {
 EVENTSTREAM_STORAGE_CLASS = "executions.progress.eventstream.ExecutionEventStorage"
 EVENTSTREAM_CHANNELMANAGER_CLASS = "executions.progress.eventstream.ExecutionChannelManager"
 STREAM_KEEPALIVE_SECONDS = env.number("STREAM_KEEPALIVE_SECONDS", 15.0, minimum=0.1)
-STREAM_QUEUE_SIZE = env.integer("STREAM_QUEUE_SIZE", 100, minimum=1)  # events held for one client
-STREAM_RETRY_MS = env.integer("STREAM_RETRY_MS", 2000)  # what a browser waits before it reconnects
-STREAM_RECHECK_SECONDS = env.number("STREAM_RECHECK_SECONDS", 20.0, minimum=0.1)  # who may still see what they follow
+STREAM_QUEUE_SIZE = env.integer("STREAM_QUEUE_SIZE", 100, minimum=1)  # queued events per client
+STREAM_RETRY_MS = env.integer("STREAM_RETRY_MS", 2000)  # delay before a browser reconnects
+STREAM_RECHECK_SECONDS = env.number(
+    "STREAM_RECHECK_SECONDS", 20.0, minimum=0.1
+)  # interval of permission checks on open streams
 STREAM_MAX_AGE_SECONDS = env.number("STREAM_MAX_AGE_SECONDS", 3600.0, minimum=0.1)  # then a client has to reconnect
-if env.text("EVENTSTREAM_REDIS_URL", ""):  # for `send_event` of django-eventstream; our streams do not use it
+if env.text("EVENTSTREAM_REDIS_URL", ""):  # only for `send_event` of django-eventstream; our streams do not use it
     EVENTSTREAM_REDIS = env.redis("EVENTSTREAM_REDIS_URL")
-GRIP_URL = env.text("GRIP_URL", "")  # of Pushpin's control endpoint, for `manage.py relay`; see docs/scale-out.md
-GRIP_RECHECK_SECONDS = env.number("GRIP_RECHECK_SECONDS", 20.0, minimum=1.0)  # as above, behind Pushpin
-EVENT_RETENTION_DAYS = env.integer("EVENT_RETENTION_DAYS", 0)  # logs of executions that have ended; 0: for ever
+GRIP_URL = env.text("GRIP_URL", "")  # Pushpin's control endpoint, for `manage.py relay`; see docs/scale-out.md
+GRIP_RECHECK_SECONDS = env.number(
+    "GRIP_RECHECK_SECONDS", 20.0, minimum=1.0
+)  # like STREAM_RECHECK_SECONDS, for streams behind Pushpin
+EVENT_RETENTION_DAYS = env.integer("EVENT_RETENTION_DAYS", 0)  # event logs of ended executions; 0: forever
 
 # --- worker ---------------------------------------------------------------------------------------------------------
-WORKER_CONCURRENCY = env.integer("WORKER_CONCURRENCY", 20, minimum=1)  # executions that one worker runs at once
+WORKER_CONCURRENCY = env.integer("WORKER_CONCURRENCY", 20, minimum=1)  # concurrent executions per worker
 HEARTBEAT_SECONDS = env.number("HEARTBEAT_SECONDS", 2.0, minimum=0.1)
-RUNNER_SILENT_SECONDS = env.number("RUNNER_SILENT_SECONDS", 30.0, minimum=0.5)  # then its work is taken over
-MAX_RECOVERIES = env.integer("MAX_RECOVERIES", 5, minimum=1)  # of an execution, in a row without a step that moved
+RUNNER_SILENT_SECONDS = env.number(
+    "RUNNER_SILENT_SECONDS", 30.0, minimum=0.5
+)  # then another worker takes over its executions
+MAX_RECOVERIES = env.integer(
+    "MAX_RECOVERIES", 5, minimum=1
+)  # consecutive recoveries of an execution without progress of a step
 SWEEP_SECONDS = env.number("SWEEP_SECONDS", 10.0, minimum=0.1)
 SHUTDOWN_GRACE_SECONDS = env.number("SHUTDOWN_GRACE_SECONDS", 20.0)
 PROCRASTINATE_WORKER_DEFAULTS = {
     "concurrency": WORKER_CONCURRENCY,
     "delete_jobs": "always",
     "fetch_job_polling_interval": 0.4,
-    "abort_job_polling_interval": 3600.0,  # our jobs are not aborted: the executions that they carry on are cancelled
-    "shutdown_graceful_timeout": 0,  # the worker itself gives the executions their time
+    "abort_job_polling_interval": 3600.0,  # jobs are never aborted; executions are cancelled instead
+    "shutdown_graceful_timeout": 0,  # the worker itself waits for its executions
     "update_heartbeat_interval": HEARTBEAT_SECONDS,
     "stalled_worker_timeout": RUNNER_SILENT_SECONDS,
     "install_signal_handlers": False,
 }
 
 # --- models ---------------------------------------------------------------------------------------------------------
-REHEARSAL_LATENCY_SECONDS = env.number("REHEARSAL_LATENCY_SECONDS", 0.0)  # how long each rehearsal reply takes
-env.hand_on_keys()
+REHEARSAL_LATENCY_SECONDS = env.number("REHEARSAL_LATENCY_SECONDS", 0.0)  # delay of each rehearsal reply
+env.export_provider_keys()
 MODEL_ALIASES = env.model_aliases()
 WORKFLOW_ADVICE = (
-    "executions.llm.rehearsal.writable.unwritable"  # what an author is told of a workflow that is published
+    "executions.llm.rehearsal.writable.unwritable"  # yields warnings for the author of a published workflow
 )
-MODEL_CALLS = env.integer("MODEL_CALLS", 100, minimum=1)  # under way at once in one worker
-MODEL_STREAMING = env.flag("MODEL_STREAMING", default=True)  # replies come piece by piece, and can be watched
+MODEL_CALLS = env.integer("MODEL_CALLS", 100, minimum=1)  # concurrent calls per worker
+MODEL_STREAMING = env.flag("MODEL_STREAMING", default=True)  # replies are streamed, and live text is available
 MODEL_OUTPUT = env.choice(
     "MODEL_OUTPUT", "", among={"", "shared-tools", "tools", "native", "prompted"}
 )  # docs/models.md
 MODEL_CONNECT_SECONDS = env.number("MODEL_CONNECT_SECONDS", 10.0, minimum=0.1)
-MODEL_FIRST_TOKEN_SECONDS = env.number("MODEL_FIRST_TOKEN_SECONDS", 120.0, minimum=0.1)  # of a streamed reply
-REQUIRE_PRICED = env.flag("REQUIRE_PRICED", default=False)  # nothing starts with a model whose price is not known
-MODEL_PATIENCE_SECONDS = env.number("MODEL_PATIENCE_SECONDS", 300.0)  # with a provider that cannot answer for now
-PARK_AFTER_SECONDS = env.number("PARK_AFTER_SECONDS", 5.0)  # a step that has to wait longer for a provider is parked
+MODEL_FIRST_TOKEN_SECONDS = env.number(
+    "MODEL_FIRST_TOKEN_SECONDS", 120.0, minimum=0.1
+)  # max wait for the first token of a streamed reply
+REQUIRE_PRICED = env.flag("REQUIRE_PRICED", default=False)  # reject starts that use a model without a known price
+MODEL_PATIENCE_SECONDS = env.number("MODEL_PATIENCE_SECONDS", 300.0)  # time for retries while a provider is unavailable
+PARK_AFTER_SECONDS = env.number(
+    "PARK_AFTER_SECONDS", 5.0
+)  # a step that must wait longer for a provider is deferred, and releases its worker
 
 # --- pages, logs, language ------------------------------------------------------------------------------------------
 STATIC_URL = "static/"
-STATIC_ROOT = DATA_DIR / "static"  # for `collectstatic`; without it the files are served from the apps
+STATIC_ROOT = DATA_DIR / "static"  # for `collectstatic`; otherwise files are served from the apps
 STATIC_ROOT.mkdir(parents=True, exist_ok=True)
 WHITENOISE_USE_FINDERS = True
 LANGUAGE_CODE = "en"
@@ -274,5 +286,5 @@ USE_TZ = True
 UNFOLD = {"SITE_TITLE": "Scriptorium", "SITE_HEADER": "Scriptorium", "SITE_SYMBOL": "history_edu", "SITE_URL": "/"}
 LOG_FORMAT = env.choice("LOG_FORMAT", "console" if LOCAL else "json", among=logs.FORMATS)
 LOG_LEVEL = env.choice("LOG_LEVEL", "INFO", among={"DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"})
-LOOP_STALL_MS = env.integer("LOOP_STALL_MS", 250)  # an event loop that stands still for longer is logged; 0: never
+LOOP_STALL_MS = env.integer("LOOP_STALL_MS", 250)  # log event loop stalls longer than this; 0: never
 LOGGING = logs.logging_config(form=LOG_FORMAT, level=LOG_LEVEL)

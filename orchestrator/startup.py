@@ -1,4 +1,4 @@
-"""What every process does before Django starts."""
+"""Startup of every process, before Django's setup."""
 
 from __future__ import annotations
 
@@ -10,31 +10,31 @@ from django.apps import apps
 
 from orchestrator import env
 
-#: Commands that look at code alone.
+#: Commands that do not use the database.
 WITHOUT_DATABASE = frozenset(
     {"demo", "help", "version", "check", "spectacular", "collectstatic", "findstatic", "diffsettings"}
 )
-#: Commands that go through a pooler, where there is one; all others are short, or need a session (`migrate`).
+#: Commands that use a configured pooler; all others are short, or need a session (`migrate`).
 THROUGH_POOLER = frozenset({"serve", "worker", "relay", "doctor"})
-_QUESTIONS = frozenset({"-h", "--help", "--version"})
+_HELP_OPTIONS = frozenset({"-h", "--help", "--version"})
 
 
 def prepare(arguments: Sequence[str] | None = None) -> None:
-    """Name the settings, and start the embedded PostgreSQL where it is needed and no other is given.
+    """Set the settings module, and start the embedded PostgreSQL if it is needed.
 
-    Until the apps are here, nobody looks for garbage.
+    Garbage collection is off until `complete`.
 
     Args:
-        arguments: What follows `manage.py`; None for a process that serves.
+        arguments: Arguments of `manage.py`; None for an ASGI server.
     """
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "orchestrator.settings")
     if not apps.ready:
-        gc.disable()  # what is imported stays: a third of a start went into looking for garbage in it
+        gc.disable()  # imported objects stay alive; collections took a third of the startup time
     if arguments is not None and not _needs_database(arguments):
         return
     if arguments is not None and arguments[0] not in THROUGH_POOLER:
-        _go_past_the_pooler()
-    from django.conf import settings  # noqa: PLC0415 - only now are they named
+        _bypass_pooler()
+    from django.conf import settings  # noqa: PLC0415 - needs the settings module
 
     from orchestrator.embedded_postgres import instance  # noqa: PLC0415
 
@@ -42,7 +42,7 @@ def prepare(arguments: Sequence[str] | None = None) -> None:
         instance.ensure_running(settings.DATA_DIR)
 
 
-def _go_past_the_pooler() -> None:
+def _bypass_pooler() -> None:
     if direct := env.text("DATABASE_DIRECT_URL", ""):
         os.environ["DATABASE_URL"] = direct
         for name in ("DATABASE_DIRECT_URL", "DATABASE_DIRECT_URL_FILE"):
@@ -50,10 +50,10 @@ def _go_past_the_pooler() -> None:
 
 
 def complete() -> None:
-    """Have garbage collected again, once all apps are here; they stay, and nobody looks for garbage in them."""
+    """Turn on garbage collection once all apps are loaded; their objects are exempt."""
     gc.freeze()
     gc.enable()
 
 
 def _needs_database(arguments: Sequence[str]) -> bool:
-    return bool(arguments) and arguments[0] not in WITHOUT_DATABASE and not _QUESTIONS.intersection(arguments)
+    return bool(arguments) and arguments[0] not in WITHOUT_DATABASE and not _HELP_OPTIONS.intersection(arguments)

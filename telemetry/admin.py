@@ -1,4 +1,4 @@
-"""The ledger in the admin, to look at; prices and what scopes may spend, to change."""
+"""Admin pages: the ledger, read-only; prices, model limits and scope budgets, editable."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from telemetry.models import ModelCall, ModelLimit, Price, ScopeBudget
 
 @admin.register(ModelCall)
 class ModelCallAdmin(ReadOnlyAdmin):
-    """Every paid call."""
+    """Calls to models, as the ledger has them."""
 
     list_display = (
         "step_id",
@@ -40,28 +40,28 @@ class ModelCallAdmin(ReadOnlyAdmin):
 
     @admin.display(description="tokens")
     def total(self, row: ModelCall) -> int:
-        """Return all tokens of the call."""
+        """Return the number of all tokens of the call."""
         return row.input_tokens + row.cache_read_input_tokens + row.cache_write_input_tokens + row.output_tokens
 
     @admin.display(description="reply")
     def whole_reply(self, row: ModelCall) -> str:
-        """Return the reply for reading."""
+        """Return the reply as indented JSON."""
         return pretty(row.reply)
 
 
 class VersionedForm(forms.ModelForm):
-    """A row, guarded by the version that was read."""
+    """A form with optimistic locking: it rejects a row whose version has changed since the page was loaded."""
 
-    what = "row"
+    noun = "row"
     version = forms.IntegerField(widget=forms.HiddenInput, required=False)
 
     def clean(self) -> dict[str, Any] | None:
-        """Refuse what somebody else has changed since it was read; the row is locked from here on."""
-        if not self.instance._state.adding:  # noqa: SLF001 - Django's documented way to tell
+        """Lock the row, and reject it if another user has changed it since the page was loaded."""
+        if not self.instance._state.adding:  # noqa: SLF001 - documented by Django
             rows: models.Manager[Any] = type(self.instance)._default_manager  # noqa: SLF001 - a documented API
             stored = rows.select_for_update().filter(pk=self.instance.pk).first()
             if stored is None or stored.version != self.cleaned_data.get("version"):
-                raise ValidationError(f"Somebody else has changed this {self.what}; read it again.")
+                raise ValidationError(f"Another user has changed this {self.noun}; reload the page.")
             self.cleaned_data["version"] = stored.version + 1
         else:
             self.cleaned_data["version"] = 1
@@ -69,30 +69,30 @@ class VersionedForm(forms.ModelForm):
 
 
 class VersionedAdmin(ModelAdmin):
-    """Rows that several people may change at once, and none of them without having read what is there."""
+    """An admin page with optimistic locking."""
 
     def changeform_view(self, *arguments: Any, **options: Any) -> Any:
-        """Look at the version and write in one transaction."""
+        """Check the version and write in one transaction."""
         with transaction.atomic():
             return super().changeform_view(*arguments, **options)
 
 
 class TiersField(forms.JSONField):
-    """JSON; what Python's reader cannot hold is a fault too."""
+    """A JSON field that also reports input which Python's parser cannot handle."""
 
     def to_python(self, value: Any) -> Any:
-        """Return what the JSON says.
+        """Parse the JSON.
 
         Raises:
-            ValidationError: it is no JSON, is nested too deep, or has a number with too many digits.
+            ValidationError: the text is not JSON, is nested too deep, or has a number with too many digits.
         """
         try:
             return super().to_python(value)
         except (RecursionError, ValueError) as error:
-            raise ValidationError("Enter JSON with numbers of at most 4,300 digits, and not nested deep.") from error
+            raise ValidationError("Enter JSON with less nesting, and with numbers of at most 4,300 digits.") from error
 
     def bound_data(self, data: Any, initial: Any) -> Any:
-        """Return what the form shows again: the text itself where it cannot be read."""
+        """Return the value for redisplay: the text itself if it cannot be parsed."""
         try:
             return super().bound_data(data, initial)
         except (RecursionError, ValueError):
@@ -100,9 +100,9 @@ class TiersField(forms.JSONField):
 
 
 class PriceForm(VersionedForm):
-    """A price."""
+    """Form of a price."""
 
-    what = "price"
+    noun = "price"
     tiers = TiersField(required=False, help_text=Price._meta.get_field("tiers").help_text)  # noqa: SLF001 - public
 
     class Meta:
@@ -122,7 +122,7 @@ class PriceForm(VersionedForm):
 
 @admin.register(Price)
 class PriceAdmin(VersionedAdmin):
-    """What models cost by our own word, in US dollars per million tokens."""
+    """Configured prices of models, in US dollars per million tokens."""
 
     form = PriceForm
     list_display = (
@@ -142,22 +142,22 @@ class PriceAdmin(VersionedAdmin):
 
     @admin.display(description="tiers above (tokens)")
     def thresholds(self, row: Price) -> str:
-        """Return where the tiers begin."""
+        """Return the thresholds of the tiers."""
         return ", ".join(f"{tier['above_input_tokens']:,}" for tier in row.tiers)
 
     def save_model(self, request: HttpRequest, *arguments: Any) -> None:
-        """Store it, and say what it does not do."""
+        """Store the price, and explain that earlier calls keep their cost."""
         super().save_model(request, *arguments)
         row: Price = arguments[0]
         command = f"manage.py reprice --from {row.effective_from:%Y-%m-%d} --dry-run"
-        text = f"Calls that were made already keep their cost; {command} shows what they would cost by this."
+        text = f"Earlier calls keep their cost; {command} shows what they would cost at this price."
         self.message_user(request, text, messages.INFO)
 
 
 class ModelLimitForm(VersionedForm):
-    """Limits of models."""
+    """Form of a model limit."""
 
-    what = "limit"
+    noun = "limit"
 
     class Meta:
         model = ModelLimit
@@ -166,7 +166,7 @@ class ModelLimitForm(VersionedForm):
 
 @admin.register(ModelLimit)
 class ModelLimitAdmin(VersionedAdmin):
-    """What all workers together keep to when they ask a model."""
+    """Rate limits of models, shared by all workers."""
 
     form = ModelLimitForm
     list_display = ("provider", "model", "requests_per_minute", "tokens_per_minute", "calls_at_once")
@@ -175,9 +175,9 @@ class ModelLimitAdmin(VersionedAdmin):
 
 
 class ScopeBudgetForm(VersionedForm):
-    """A budget."""
+    """Form of a scope budget."""
 
-    what = "budget"
+    noun = "budget"
 
     class Meta:
         model = ScopeBudget
@@ -186,7 +186,7 @@ class ScopeBudgetForm(VersionedForm):
 
 @admin.register(ScopeBudget)
 class ScopeBudgetAdmin(VersionedAdmin):
-    """What root scopes may spend in a month. What waits for more goes on by itself when there is more."""
+    """Monthly budgets of root scopes. Blocked executions resume automatically when a budget is raised."""
 
     form = ScopeBudgetForm
     list_display = ("scope", "max_cost_usd", "this_month")
@@ -194,15 +194,15 @@ class ScopeBudgetAdmin(VersionedAdmin):
     ordering = ("scope",)
 
     def get_queryset(self, request: HttpRequest) -> models.QuerySet[ScopeBudget]:
-        """Return all budgets, with what was spent this month."""
+        """Return all budgets with this month's spending."""
         rows: models.QuerySet[ScopeBudget] = super().get_queryset(request)
         return with_spent(rows.select_related("scope"), now=database_now())
 
     @admin.display(description="spent or reserved this month")
     def this_month(self, row: ScopeBudget) -> str:
-        """Return the US dollars of this month; a budget that is being added has none."""
+        """Return this month's US dollars; 0 while a budget is being added."""
         return f"{getattr(row, 'spent_usd', 0):.10f}"
 
     def get_readonly_fields(self, request: HttpRequest, obj: ScopeBudget | None = None) -> tuple[str, ...]:
-        """The scope of a budget stays."""
+        """Return the read-only fields: the scope of an existing budget cannot be changed."""
         return ("this_month",) if obj is None else ("scope", "this_month")

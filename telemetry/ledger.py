@@ -1,4 +1,4 @@
-"""The ledger's one way in."""
+"""All writes to the ledger of calls, and the reads that writers need."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from telemetry.models import CallStatus, ModelCall
 
 
 class StaleCall(Exception):
-    """Somebody else settled the call meanwhile."""
+    """Another writer has changed the call since it was read."""
 
 
-@dataclass(frozen=True, kw_only=True)  # without slots, as all of it is written at once
+@dataclass(frozen=True, kw_only=True)  # no slots: `vars` must work
 class CallRecord:
-    """One row of the ledger; (execution_id, step_id, attempt, kind, ordinal) is its identity."""
+    """A row of the ledger. (execution_id, step_id, attempt, kind, ordinal) is its key."""
 
     execution_id: UUID
     step_id: str
@@ -47,7 +47,7 @@ class CallRecord:
     cache_write_input_tokens: int = 0
     output_tokens: int = 0
     reasoning_tokens: int = 0
-    billing: Mapping[str, JsonValue] = field(default_factory=dict)  # the terms that the provider bills it on
+    billing: Mapping[str, JsonValue] = field(default_factory=dict)  # see `price_list.Billing`
     cost_usd: Decimal | None = None
     estimated_cost_usd: Decimal | None = None
     reserved_tokens: int = 0
@@ -55,12 +55,12 @@ class CallRecord:
     error: str = ""
     finished_at: datetime | None = None
     dry_run: bool = False
-    tags: tuple[str, ...] = ()  # of the execution, each once
+    tags: tuple[str, ...] = ()  # of the execution, without duplicates
 
 
-_IDENTITY = ("execution_id", "step_id", "attempt", "kind", "ordinal")
-_FIXED = (
-    *_IDENTITY,
+_KEY = ("execution_id", "step_id", "attempt", "kind", "ordinal")
+_IMMUTABLE = (
+    *_KEY,
     "workflow_id",
     "scope_id",
     "user_id",
@@ -75,7 +75,7 @@ _FIELDS = tuple(CallRecord.__dataclass_fields__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallRow:
-    """Which row a call is, and in which version."""
+    """Id and version of a call's row."""
 
     row_id: UUID
     version: int
@@ -83,17 +83,17 @@ class CallRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownCall(CallRow):
-    """What the ledger knows of a call, without the reply itself."""
+    """A stored call, without its reply."""
 
-    replied: bool
-    record: CallRecord  # `reply`, `billing` and `tags` are left out
+    has_reply: bool
+    record: CallRecord  # without `reply`, `billing` and `tags`
 
 
-_SETTLED = tuple(name for name in _FIELDS if name not in _FIXED)
-_KNOWN = tuple(name for name in _FIELDS if name not in {"reply", "billing", "tags"})
+_MUTABLE = tuple(name for name in _FIELDS if name not in _IMMUTABLE)
+_LOADED = tuple(name for name in _FIELDS if name not in {"reply", "billing", "tags"})
 _LOAD = f"""
-SELECT call.id, call.version, call.reply IS NOT NULL, {", ".join(f"call.{name}" for name in _KNOWN)}
-FROM telemetry_modelcall AS call"""  # noqa: S608 - the names are those of the class above
+SELECT call.id, call.version, call.reply IS NOT NULL, {", ".join(f"call.{name}" for name in _LOADED)}
+FROM telemetry_modelcall AS call"""  # noqa: S608 - the names are fields of the class above
 _LOAD_STEPS = f"""{_LOAD}
 JOIN unnest(%s::uuid[], %s::text[]) AS wanted(execution_id, step_id) USING (execution_id, step_id)
 ORDER BY call.started_at, call.id"""
@@ -102,43 +102,43 @@ SELECT 1 FROM json_to_recordset(%s::json) AS v(execution_id uuid, step_id text, 
 WHERE v.total = (SELECT coalesce(sum(call.version), 0) FROM telemetry_modelcall AS call WHERE """
 _EXECUTIONS_UNCHANGED = f"{_UNCHANGED} call.execution_id = v.execution_id)"
 _STEPS_UNCHANGED = f"{_UNCHANGED} call.execution_id = v.execution_id AND call.step_id = v.step_id)"
-#: What is asked for all calls of executions (parameter: their ids), to be given to `known`.
-OF_EXECUTIONS = f"{_LOAD} WHERE call.execution_id = ANY(%s) ORDER BY call.started_at, call.id"
+#: Query for all calls of executions (parameter: their ids); pass its rows to `known_calls`.
+SELECT_CALLS_OF_EXECUTIONS = f"{_LOAD} WHERE call.execution_id = ANY(%s) ORDER BY call.started_at, call.id"
 
 
-def known_of_steps(steps: Collection[tuple[UUID, str]]) -> bulk.Answer[list[KnownCall]]:
-    """Ask what is known of the calls of steps, named by execution and step id, oldest first."""
+def known_calls_of_steps(steps: Collection[tuple[UUID, str]]) -> bulk.LazyResult[list[KnownCall]]:
+    """Query the calls of steps, given by execution id and step id, oldest first."""
     wanted = [[execution_id for execution_id, _ in steps], [step_id for _, step_id in steps]]
-    return bulk.Answer(bulk.execute(_LOAD_STEPS, wanted) if steps else None, known)
+    return bulk.LazyResult(bulk.execute(_LOAD_STEPS, wanted) if steps else None, known_calls)
 
 
-def known(rows: Iterable[tuple[Any, ...]]) -> list[KnownCall]:
-    """Return the calls that were found."""
+def known_calls(rows: Iterable[tuple[Any, ...]]) -> list[KnownCall]:
+    """Convert rows to calls."""
     return [
         KnownCall(
             row_id=row_id,
             version=version,
-            replied=replied,
-            record=CallRecord(**dict(zip(_KNOWN, values, strict=True))),
+            has_reply=has_reply,
+            record=CallRecord(**dict(zip(_LOADED, values, strict=True))),
         )
-        for row_id, version, replied, *values in rows
+        for row_id, version, has_reply, *values in rows
     ]
 
 
 def new_row() -> CallRow:
-    """Return the row of a call that nobody knows yet."""
+    """Return id and version for the row of a new call."""
     return CallRow(row_id=uuid7(), version=1)
 
 
 def insert_writes(calls: Sequence[tuple[CallRow, CallRecord]]) -> Iterator[bulk.Write]:
-    """Yield the write of new calls; nothing if there are none."""
+    """Yield the write that inserts calls; nothing if there are no calls."""
     rows = [{"id": row.row_id, "version": row.version, **vars(call)} for row, call in calls]
     yield from bulk.insertion(ModelCall, rows)
 
 
 def version_checks(sums: Mapping[tuple[UUID, str | None], int]) -> Iterator[bulk.Write]:
-    """Yield looks at the calls of steps, or of executions (None): whether their versions add up to these sums."""
-    stale = StaleCall("somebody else has booked a call")
+    """Yield checks that the versions of the calls of a step, or of an execution (None), add up to a sum."""
+    stale = StaleCall("another writer has added or changed a call")
     for statement, is_whole in ((_STEPS_UNCHANGED, False), (_EXECUTIONS_UNCHANGED, True)):
         rows = [
             {"execution_id": execution_id, "step_id": step_id, "total": total}
@@ -146,20 +146,20 @@ def version_checks(sums: Mapping[tuple[UUID, str | None], int]) -> Iterator[bulk
             if (step_id is None) is is_whole
         ]
         if rows:
-            yield bulk.Write(statement, bulk.as_text(rows), count=len(rows), error=stale, reads=True)
+            yield bulk.Write(statement, bulk.to_json_text(rows), count=len(rows), error=stale, reads=True)
 
 
 def update_writes(calls: Sequence[tuple[CallRow, CallRecord]]) -> Iterator[bulk.Write]:
-    """Yield the write of what became of calls over what was known of them; `StaleCall` where somebody was quicker."""
-    rows = [{"id": known.row_id, "version": known.version + 1, **_settled(vars(call))} for known, call in calls]
-    stale = StaleCall("a call was settled by somebody else")
-    expected = [known.version for known, _ in calls]
+    """Yield the write that updates calls; it raises `StaleCall` if another writer has changed a call."""
+    rows = [{"id": row.row_id, "version": row.version + 1, **_mutable(vars(call))} for row, call in calls]
+    stale = StaleCall("another writer has changed a call")
+    expected = [row.version for row, _ in calls]
     yield from bulk.replacement(ModelCall, rows, key=("id",), expected=expected, error=stale)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RepliedCall:
-    """What a call with a reply and a count has used and cost."""
+    """Usage and cost of a call with a reply and a token count."""
 
     row_id: UUID
     version: int
@@ -179,41 +179,43 @@ _REPLIED = tuple(name for name in RepliedCall.__dataclass_fields__ if name != "r
 _LOAD_REPLIED = f"""
 SELECT id, {", ".join(_REPLIED)} FROM telemetry_modelcall
 WHERE reply IS NOT NULL AND reserved_tokens = 0 AND (started_at, id) > (%s, %s) AND started_at < %s
-ORDER BY started_at, id LIMIT %s"""  # noqa: S608 - the names are those of the class above
+ORDER BY started_at, id LIMIT %s"""  # noqa: S608 - the names are fields of the class above
 
 
-def replied(*, after: tuple[datetime, UUID], until: datetime, limit: int, to_change: bool = False) -> list[RepliedCall]:
-    """Return calls whose usage is known, by time and id, the next ones after a place; `to_change` locks them."""
+def replied_calls(
+    *, after: tuple[datetime, UUID], until: datetime, limit: int, to_change: bool = False
+) -> list[RepliedCall]:
+    """Return the next calls with known usage after a (time, id), in this order; `to_change` locks them."""
     statement = f"{_LOAD_REPLIED} FOR UPDATE" if to_change else _LOAD_REPLIED
     rows = bulk.execute(statement, [*after, until, limit])
     return [_replied(row_id, dict(zip(_REPLIED, values, strict=True))) for row_id, *values in rows]
 
 
 def _replied(row_id: UUID, values: dict[str, Any]) -> RepliedCall:
-    """Return a call, whose column of JSON comes as text."""
+    """Convert a row, whose JSON column is text."""
     return RepliedCall(row_id=row_id, **{**values, "billing": json.loads(values["billing"])})
 
 
 def reprice(costs: Sequence[tuple[RepliedCall, Decimal]]) -> None:
-    """Write over what calls cost.
+    """Update the costs of calls.
 
     Raises:
-        StaleCall: somebody else has changed one of them since it was read.
+        StaleCall: another writer has changed a call since it was read.
     """
     rows = [
         {"id": call.row_id, "version": call.version + 1, "cost_usd": cost, "estimated_cost_usd": None}
         for call, cost in costs
     ]
-    stale = StaleCall("a call was changed by somebody else")
+    stale = StaleCall("another writer has changed a call")
     bulk.update(ModelCall, rows, key=("id",), expected=[call.version for call, _ in costs], error=stale)
 
 
-def _settled(values: Mapping[str, object]) -> dict[str, object]:
-    return {name: values[name] for name in _SETTLED}
+def _mutable(values: Mapping[str, object]) -> dict[str, object]:
+    return {name: values[name] for name in _MUTABLE}
 
 
 def discard_pending(execution_id: UUID, *, now: datetime) -> None:
-    """Note that nobody waits for an execution's calls under way any more; what they cost is not known."""
+    """Mark the pending calls of an execution as discarded: their replies will be ignored, their costs are unknown."""
     rows = ModelCall.objects.filter(execution_id=execution_id, status=CallStatus.PENDING)
     rows.update(status=CallStatus.DISCARDED, finished_at=now, version=F("version") + 1)
 

@@ -1,4 +1,4 @@
-"""What it cost. Rows only; `recorder` writes them, `selectors` reads them."""
+"""Tables of calls, prices, budgets and rate limits; `ledger` writes calls, `selectors` reads them."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from django.db.models import Q
 from uuid_utils.compat import uuid7
 
 from common.database.json_field import JsonTextField
-from telemetry.price_list import FREE_PROVIDERS, MOST_RATE, BadTiers, parse_tiers
+from telemetry.price_list import FREE_PROVIDERS, MAX_RATE, BadTiers, parse_tiers
 
 
 class CallStatus(models.TextChoices):
-    """What became of a call (see `executions.engine.domain.states.CallStatus`, the same words)."""
+    """Status of a call; the same values as `executions.engine.domain.states.CallStatus`."""
 
     PENDING = "pending"
     COMMITTED = "committed"
@@ -30,7 +30,7 @@ _PROVIDER = re.compile(r"[a-z0-9][a-z0-9/_-]*")
 
 
 class ScopeBudget(models.Model):
-    """What all executions of a root scope together may spend in a month of UTC. Its row is locked by whoever spends."""
+    """Budget of a root scope per calendar month (UTC). Each transaction that spends locks the row."""
 
     scope = models.OneToOneField(
         "access.Scope",
@@ -49,39 +49,35 @@ class ScopeBudget(models.Model):
 
 
 def _rate(**options: Any) -> models.DecimalField[Any, Any]:
-    bounds = [MinValueValidator(0), MaxValueValidator(MOST_RATE)]
+    bounds = [MinValueValidator(0), MaxValueValidator(MAX_RATE)]
     return models.DecimalField(max_digits=15, decimal_places=8, validators=bounds, **options)
 
 
 class Price(models.Model):
-    """What a model costs from a moment on, by our own word: it goes before the price list that ships.
+    """A configured price of a model, valid from a time on. It overrides the bundled price list.
 
-    What a million tokens cost is in US dollars.
+    Rates are US dollars per million tokens.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     version = models.PositiveIntegerField(default=1)
     provider = models.CharField(
-        max_length=100, help_text="What stands before the colon in a step's model: openai, anthropic, ollama …"
+        max_length=100, help_text="The part before the colon in a step's model: openai, anthropic, ollama …"
     )
     model = models.CharField(
         max_length=200,
-        help_text="The model's name; * stands for any characters. A name without * goes before one with it, and of "
-        "two with it the one whose beginning is longer.",
+        help_text="The model's name; * matches any characters. A name without * has priority over a name with *; "
+        "of two names with *, the one with the longer part before * has priority.",
     )
-    effective_from = models.DateTimeField(help_text="In UTC. It holds until the same name has a later one.")
-    input_usd = _rate(verbose_name="input", help_text="US dollars per million tokens, as all of these.")
-    cache_read_usd = _rate(
-        verbose_name="read from a cache", null=True, blank=True, help_text="Empty: the same as input."
-    )
-    cache_write_usd = _rate(
-        verbose_name="written to a cache", null=True, blank=True, help_text="Empty: the same as input."
-    )
-    output_usd = _rate(verbose_name="output", help_text="With tokens of reasoning.")
+    effective_from = models.DateTimeField(help_text="In UTC. The price is valid until a later price of the same name.")
+    input_usd = _rate(verbose_name="input", help_text="US dollars per million tokens, like all rates.")
+    cache_read_usd = _rate(verbose_name="cache read", null=True, blank=True, help_text="Empty: the same as input.")
+    cache_write_usd = _rate(verbose_name="cache write", null=True, blank=True, help_text="Empty: the same as input.")
+    output_usd = _rate(verbose_name="output", help_text="Includes reasoning tokens.")
     tiers = models.JSONField(
         default=list,
         blank=True,
-        help_text="What all of a call costs whose input is longer, as JSON: "
+        help_text="Rates of the whole call if its input is longer than a threshold, as JSON: "
         '[{"above_input_tokens": 200000, "input": "2.5", "cache_read": "0.25", "output": "15"}]',
     )
 
@@ -90,14 +86,14 @@ class Price(models.Model):
             models.UniqueConstraint(
                 fields=["provider", "model", "effective_from"],
                 name="price_once",
-                violation_error_message="There is a price of this model from this moment on.",
+                violation_error_message="This model already has a price from this time on.",
             ),
             models.CheckConstraint(
-                name="price_within_bounds",  # those that are NULL pass
-                condition=Q(input_usd__range=(0, MOST_RATE))
-                & Q(cache_read_usd__range=(0, MOST_RATE))
-                & Q(cache_write_usd__range=(0, MOST_RATE))
-                & Q(output_usd__range=(0, MOST_RATE)),
+                name="price_within_bounds",  # NULL passes
+                condition=Q(input_usd__range=(0, MAX_RATE))
+                & Q(cache_read_usd__range=(0, MAX_RATE))
+                & Q(cache_write_usd__range=(0, MAX_RATE))
+                & Q(output_usd__range=(0, MAX_RATE)),
             ),
         ]
 
@@ -105,14 +101,14 @@ class Price(models.Model):
         return f"{self.provider}:{self.model} from {self.effective_from:%Y-%m-%d %H:%M}"
 
     def clean(self) -> None:
-        """Bring names and tiers into their one form.
+        """Normalize names and tiers.
 
         Raises:
-            ValidationError: a name that no call has, or tiers that are none.
+            ValidationError: an invalid provider name, or invalid tiers.
         """
         self.provider, self.model = _names(self.provider, self.model)
         if self.provider in FREE_PROVIDERS:
-            raise ValidationError({"provider": "What runs here is free, and stays so."})
+            raise ValidationError({"provider": "This provider runs on the server and is always free."})
         try:
             self.tiers = [tier.model_dump(mode="json", exclude_none=True) for tier in parse_tiers(self.tiers or [])]
         except BadTiers as error:
@@ -120,30 +116,30 @@ class Price(models.Model):
 
 
 def _names(provider: str, model: str) -> tuple[str, str]:
-    """Return the names of a provider and of its models in their one form.
+    """Return the normalized names of a provider and its models.
 
     Raises:
-        ValidationError: no call has such a provider.
+        ValidationError: the provider name is invalid.
     """
     provider, model = provider.strip().lower(), model.strip().lower()
     if not _PROVIDER.fullmatch(provider):
-        raise ValidationError({"provider": "A provider is named as before the colon, and in full."})
+        raise ValidationError({"provider": "Enter the provider's full name, as in a step's model before the colon."})
     return provider, model
 
 
 class ModelLimit(models.Model):
-    """How often, for how much and by how many at once a model may be asked; all workers together keep to it."""
+    """Rate limits of a model: requests, tokens and concurrent calls. All workers share them."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     version = models.PositiveIntegerField(default=1)
-    provider = models.CharField(max_length=100, help_text="What stands before the colon in a step's model.")
+    provider = models.CharField(max_length=100, help_text="The part before the colon in a step's model.")
     model = models.CharField(
         max_length=200,
-        help_text="The model's name; * stands for any characters. Where several limits fit, all of them hold.",
+        help_text="The model's name; * matches any characters. If several limits match, all apply.",
     )
     requests_per_minute = models.PositiveIntegerField(null=True, blank=True, validators=[MinValueValidator(1)])
     tokens_per_minute = models.PositiveIntegerField(
-        null=True, blank=True, validators=[MinValueValidator(1)], help_text="Of input and output together."
+        null=True, blank=True, validators=[MinValueValidator(1)], help_text="Sum of input and output."
     )
     calls_at_once = models.PositiveIntegerField(null=True, blank=True, validators=[MinValueValidator(1)])
 
@@ -152,7 +148,7 @@ class ModelLimit(models.Model):
             models.UniqueConstraint(
                 fields=["provider", "model"],
                 name="model_limit_once",
-                violation_error_message="There are limits of this model.",
+                violation_error_message="This model already has limits.",
             ),
             models.CheckConstraint(
                 name="model_limit_lets_something_through",
@@ -164,34 +160,34 @@ class ModelLimit(models.Model):
         return f"{self.provider}:{self.model}"
 
     def clean(self) -> None:
-        """Bring names into their one form, and ask for a limit.
+        """Normalize names.
 
         Raises:
-            ValidationError: a name that no call has, or nothing is limited.
+            ValidationError: an invalid provider name, or no limit.
         """
         self.provider, self.model = _names(self.provider, self.model)
         if self.requests_per_minute is None and self.tokens_per_minute is None and self.calls_at_once is None:
-            raise ValidationError("Limit something.")
+            raise ValidationError("Enter at least one limit.")
 
 
 class CallTurn(models.Model):
-    """A call to a limited model that waits for its turn, is under way, or was within the last minute."""
+    """A call to a rate-limited model that is queued, in progress, or ended within the last minute."""
 
     id = models.UUIDField(primary_key=True)
     model = models.CharField(max_length=320)  # provider:model
     scope_id = models.UUIDField()
-    tokens = models.PositiveBigIntegerField()  # at most, then as many as were used
+    tokens = models.PositiveBigIntegerField()  # max, then the number used
     asked_at = models.DateTimeField()
-    seen_at = models.DateTimeField()  # when its process was last heard of
-    granted_at = models.DateTimeField(null=True)  # NULL: it waits
-    ended_at = models.DateTimeField(null=True)  # NULL: it waits, or is under way
+    seen_at = models.DateTimeField()  # last report of its process
+    granted_at = models.DateTimeField(null=True)  # NULL: queued
+    ended_at = models.DateTimeField(null=True)  # NULL: queued or in progress
 
     def __str__(self) -> str:
         return f"{self.model} {self.asked_at:%H:%M:%S}"
 
 
 class ModelCall(models.Model):
-    """The ledger: one row per try of a call to a model. Costs are sums over these rows and nothing else."""
+    """The ledger: one row per try of a call to a model. All costs are sums over these rows."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     execution_id = models.UUIDField()
@@ -208,14 +204,14 @@ class ModelCall(models.Model):
 
     status = models.CharField(max_length=20, choices=CallStatus.choices)
     version = models.PositiveIntegerField(default=1)
-    requested_model = models.CharField(max_length=200)  # provider:model as asked for
+    requested_model = models.CharField(max_length=200)  # provider:model as requested
     request_hash = models.CharField(max_length=64)
     provider = models.CharField(max_length=100, blank=True)
     model = models.CharField(max_length=200, blank=True)  # as the provider names it
-    dry_run = models.BooleanField(default=False, db_default=False)  # nothing was asked of anybody
-    tags = models.JSONField(default=list, db_default=[])  # of the execution, each once
+    dry_run = models.BooleanField(default=False, db_default=False)  # no provider was called
+    tags = models.JSONField(default=list, db_default=[])  # of the execution, without duplicates
     provider_request_id = models.CharField(max_length=200, blank=True)
-    reply = JsonTextField(null=True)  # NULL until there is one
+    reply = JsonTextField(null=True)  # NULL: no reply yet
 
     input_tokens = models.PositiveBigIntegerField(default=0)  # without cached ones
     cache_read_input_tokens = models.PositiveBigIntegerField(default=0)
@@ -224,15 +220,15 @@ class ModelCall(models.Model):
     reasoning_tokens = models.PositiveBigIntegerField(default=0)  # a part of output_tokens
     billing = models.JSONField(
         default=dict, db_default={}
-    )  # what changes its price; {}: nothing (`price_list.Billing`)
-    cost_usd = models.DecimalField(max_digits=20, decimal_places=10, null=True)  # NULL: not known
-    #: What it costs at most, while `cost_usd` is not known for want of a reply or a count; NULL: no known price.
+    )  # conditions that change the price (`price_list.Billing`); {}: standard price
+    cost_usd = models.DecimalField(max_digits=20, decimal_places=10, null=True)  # NULL: unknown
+    #: Max cost, while `cost_usd` is unknown because a reply or a token count is missing; NULL: no known price.
     estimated_cost_usd = models.DecimalField(max_digits=20, decimal_places=10, null=True)
-    reserved_tokens = models.PositiveBigIntegerField(default=0, db_default=0)  # used at most, while that is not known
-    latency_ms = models.PositiveIntegerField(null=True)  # NULL until there is a reply
+    reserved_tokens = models.PositiveBigIntegerField(default=0, db_default=0)  # max usage, while the usage is unknown
+    latency_ms = models.PositiveIntegerField(null=True)  # NULL: no reply yet
     error = models.TextField(blank=True)
     started_at = models.DateTimeField()
-    finished_at = models.DateTimeField(null=True)  # NULL while under way
+    finished_at = models.DateTimeField(null=True)  # NULL: in progress
 
     class Meta:
         constraints = [

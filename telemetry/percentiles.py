@@ -1,4 +1,4 @@
-"""Percentiles that the database counts out."""
+"""Percentiles as a database aggregate."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from django.db.models.expressions import Combinable
 
 
 class Percentile(Aggregate):
-    """The smallest value that at least `fraction` (0 to 1) of all values do not exceed; one that really occurs."""
+    """Discrete percentile: the smallest value that at least `fraction` (0 to 1) of all values do not exceed."""
 
     function = "PERCENTILE_DISC"
     template = "%(function)s(%(fraction)s) WITHIN GROUP (ORDER BY %(expressions)s)"

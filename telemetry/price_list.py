@@ -1,4 +1,4 @@
-"""Prices that people have set: which of them counts for a call, and what the call costs by it. No database in here."""
+"""Configured prices: selection of the price for a call, and its cost. Pure, without a database."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-#: Costs nothing: it runs here.
+#: Free: runs on the server itself.
 FREE_PROVIDERS = frozenset({"rehearsal"})
-#: Runs on a machine of one's own, and costs nothing unless somebody has set a price.
+#: Run on the operator's machines; free unless a price is configured.
 LOCAL_PROVIDERS = frozenset({"ollama"})
-MOST_RATE = 1_000_000  # US dollars per million tokens
-MOST_TOKENS = 10**12  # above which a tier may begin
+MAX_RATE = 1_000_000  # US dollars per million tokens
+MAX_TIER_TOKENS = 10**12  # max threshold of a tier
 _MILLION = 1_000_000
-_ANY = "*"  # in a pattern: any characters, also none
+_ANY = "*"  # in a pattern: any characters or none
 #: US dollars per million tokens.
-Rate = Annotated[Decimal, Field(ge=0, le=MOST_RATE, decimal_places=8, allow_inf_nan=False)]
+Rate = Annotated[Decimal, Field(ge=0, le=MAX_RATE, decimal_places=8, allow_inf_nan=False)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tokens:
-    """Tokens of one call, in disjoint buckets; those of reasoning are a part of `output`."""
+    """Tokens of one call, in disjoint buckets. `output` includes reasoning tokens."""
 
     input: int = 0
     cache_read: int = 0
@@ -35,33 +35,33 @@ class Tokens:
 
     @property
     def all_input(self) -> int:
-        """All that was read, from a cache or not."""
+        """All input tokens, cached or not."""
         return self.input + self.cache_read + self.cache_write
 
 
 class Billing(BaseModel):
-    """What changes the price of a call besides its tokens. Without any of it the plain price holds."""
+    """Conditions that change the price of a call besides its tokens. Without any, the standard price applies."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    tiers: tuple[str, ...] = ()  # of service, as the provider names them
-    cache_write_1h: Annotated[int, Field(ge=0)] = 0  # of the tokens written to a cache, those kept for an hour
-    searches: Annotated[int, Field(ge=0)] = 0  # of the web, by the provider's own tool
-    unpriced: tuple[str, ...] = ()  # what has a price that no list knows
+    tiers: tuple[str, ...] = ()  # service tiers, as the provider names them
+    cache_write_1h: Annotated[int, Field(ge=0)] = 0  # tokens written to a cache for one hour; a part of `cache_write`
+    searches: Annotated[int, Field(ge=0)] = 0  # web searches by the provider's own tool
+    unpriced: tuple[str, ...] = ()  # features whose prices are unknown
 
     @property
     def contexts(self) -> tuple[tuple[str, str], ...]:
-        """The tiers, as the list that ships names them."""
+        """The tiers, as the bundled price list names them."""
         return tuple(_CONTEXTS.get(tier, ("service_tier", tier)) for tier in self.tiers)
 
 
-#: What is not called a service tier on the list that ships.
+#: Tiers that the bundled price list does not call service tiers.
 _CONTEXTS = {"batch": ("processing", "batch"), "speed=fast": ("speed", "fast")}
 PLAIN = Billing()
 
 
 class Rates(BaseModel):
-    """What a million tokens of each bucket cost. A price of cached tokens that is not given is that of input."""
+    """US dollars per million tokens of each bucket. Cached tokens without a rate of their own cost as much as input."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -71,7 +71,7 @@ class Rates(BaseModel):
     output: Rate
 
     def cost(self, tokens: Tokens) -> Decimal:
-        """Return US dollars, not rounded."""
+        """Return US dollars, unrounded."""
         read, written = (self.input if rate is None else rate for rate in (self.cache_read, self.cache_write))
         dollars = (
             tokens.input * self.input
@@ -81,30 +81,30 @@ class Rates(BaseModel):
         )
         return dollars / _MILLION
 
-    def most(self, input_tokens: int, output_tokens: int) -> Decimal:
-        """Return US dollars for so many tokens, each one read in the dearest way."""
-        dearest = max(rate for rate in (self.input, self.cache_read, self.cache_write) if rate is not None)
-        return (input_tokens * dearest + output_tokens * self.output) / _MILLION
+    def max_cost(self, input_tokens: int, output_tokens: int) -> Decimal:
+        """Return US dollars with the highest input rate."""
+        highest = max(rate for rate in (self.input, self.cache_read, self.cache_write) if rate is not None)
+        return (input_tokens * highest + output_tokens * self.output) / _MILLION
 
 
 class Tier(Rates):
-    """What the whole of a call costs whose input, cached or not, is longer than `above_input_tokens`."""
+    """Rates of a whole call if its input, cached or not, is longer than `above_input_tokens`."""
 
-    above_input_tokens: Annotated[int, Field(ge=1, le=MOST_TOKENS)]
+    above_input_tokens: Annotated[int, Field(ge=1, le=MAX_TIER_TOKENS)]
 
 
 _TIERS: TypeAdapter[list[Tier]] = TypeAdapter(list[Tier])
 
 
 class BadTiers(ValueError):
-    """What was given are no tiers."""
+    """Invalid tiers."""
 
 
 def parse_tiers(value: object) -> tuple[Tier, ...]:
-    """Return tiers from JSON, the lowest first.
+    """Parse tiers from JSON, and sort them by threshold.
 
     Raises:
-        BadTiers: it has another shape, or the same threshold twice.
+        BadTiers: the JSON has another form, or a duplicate threshold.
     """
     try:
         tiers = sorted(_TIERS.validate_python(value), key=lambda tier: tier.above_input_tokens)
@@ -113,27 +113,27 @@ def parse_tiers(value: object) -> tuple[Tier, ...]:
         where = ".".join(str(part) for part in first["loc"])
         raise BadTiers(f"{where}: {first['msg']}" if where else first["msg"]) from error
     if len({tier.above_input_tokens for tier in tiers}) < len(tiers):
-        raise BadTiers("Two tiers begin above the same number of tokens.")
+        raise BadTiers("Two tiers have the same threshold.")
     return tuple(tiers)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Named:
-    """The names that a call is known by: as it was asked for first, then as the provider names it."""
+class CallNames:
+    """Names of a call's provider and model: first as requested, then as the provider names them."""
 
     providers: Sequence[str]
     models: Sequence[str]
 
 
 @dataclass(frozen=True, kw_only=True)
-class OwnPrice:
-    """One price that somebody has set. Names are in lower case; in `model` a `*` stands for any characters."""
+class ConfiguredPrice:
+    """A configured price. Names are in lower case; in `model` a `*` matches any characters."""
 
     provider: str
     model: str
     effective_from: datetime
     rates: Rates
-    tiers: tuple[Tier, ...] = ()  # the lowest first
+    tiers: tuple[Tier, ...] = ()  # by threshold
 
     @cached_property
     def _pattern(self) -> re.Pattern[str]:
@@ -141,39 +141,41 @@ class OwnPrice:
 
     @cached_property
     def specificity(self) -> tuple[bool, int, int, str]:
-        """What patterns are compared by: one without `*`, the longer beginning, more characters, the alphabet."""
+        """Sort key of patterns: without `*`, then longer prefix, then more characters, then alphabetical."""
         literal = self.model.replace(_ANY, "")
         return _ANY not in self.model, len(self.model.partition(_ANY)[0]), len(literal), self.model
 
-    def fits(self, named: Named) -> bool:
-        """Whether it is a price of such a call."""
-        return self.provider in named.providers and any(self._pattern.fullmatch(each) for each in named.models)
+    def matches(self, names: CallNames) -> bool:
+        """Return whether the price applies to a call with these names."""
+        return self.provider in names.providers and any(self._pattern.fullmatch(each) for each in names.models)
 
     def cost(self, tokens: Tokens) -> Decimal:
-        """Return US dollars, not rounded: all of a call costs what its tier says."""
+        """Return US dollars, unrounded, with the rates of the call's tier."""
         reached = [tier for tier in self.tiers if tokens.all_input > tier.above_input_tokens]
         return (reached[-1] if reached else self.rates).cost(tokens)
 
-    def most(self, input_tokens: int, output_tokens: int) -> Decimal:
-        """Return US dollars for so many tokens or fewer, in the dearest way: a higher tier may be the cheaper one."""
+    def max_cost(self, input_tokens: int, output_tokens: int) -> Decimal:
+        """Return the max US dollars for up to so many tokens. A higher tier may be cheaper than a lower one."""
         bounds = [tier.above_input_tokens for tier in self.tiers if tier.above_input_tokens < input_tokens]
         lengths = zip((self.rates, *self.tiers), (*bounds, input_tokens), strict=False)
-        return max(rates.most(length, output_tokens) for rates, length in lengths)
+        return max(rates.max_cost(length, output_tokens) for rates, length in lengths)
 
 
 class PriceList:
-    """All prices that people have set."""
+    """All configured prices."""
 
-    def __init__(self, prices: Iterable[OwnPrice] = ()) -> None:
+    def __init__(self, prices: Iterable[ConfiguredPrice] = ()) -> None:
         self._prices = tuple(prices)
 
-    def find(self, named: Named, *, at: datetime) -> OwnPrice | None:
-        """Return the price of a call made at that time: the most specific one, and of its line the newest.
+    def find(self, names: CallNames, *, at: datetime) -> ConfiguredPrice | None:
+        """Return the price of a call made at that time: the most specific one, and the newest of equal patterns.
 
-        A price for the provider as it was asked for goes before one for another name of the provider.
+        A price for the provider's requested name has priority over a price for another name of the provider.
         """
-        fitting = [price for price in self._prices if price.effective_from <= at and price.fits(named)]
-        asked = named.providers[0]
+        matching = [price for price in self._prices if price.effective_from <= at and price.matches(names)]
+        requested = names.providers[0]
         return max(
-            fitting, key=lambda price: (price.provider == asked, price.specificity, price.effective_from), default=None
+            matching,
+            key=lambda price: (price.provider == requested, price.specificity, price.effective_from),
+            default=None,
         )

@@ -1,4 +1,4 @@
-"""Sums over the ledger. There is no counter anywhere: what something cost is the sum of its rows."""
+"""Sums over the ledger. There are no cost counters: every cost is a sum of rows."""
 
 from __future__ import annotations
 
@@ -28,42 +28,42 @@ TOKENS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Totals:
-    """A sum of calls. `known_cost_usd` leaves out those whose price is not known."""
+    """Sum over calls. `known_cost_usd` omits calls with an unknown cost."""
 
     calls: int = 0
-    input_tokens: int = 0  # without cached ones
+    input_tokens: int = 0  # without cached tokens
     cache_read_input_tokens: int = 0
     cache_write_input_tokens: int = 0
     output_tokens: int = 0
     reasoning_tokens: int = 0  # a part of output_tokens
     known_cost_usd: Decimal = Decimal(0)
-    unpriced_calls: int = 0  # those that may have cost something, and nobody knows what (yet)
-    cost_final: bool = True  # no call is under way
+    unpriced_calls: int = 0  # calls that may have cost something, with an unknown cost
+    cost_final: bool = True  # no call is in progress
 
     @property
     def total_tokens(self) -> int:
-        """All tokens, each counted once."""
+        """Number of all tokens."""
         return self.input_tokens + self.cache_read_input_tokens + self.cache_write_input_tokens + self.output_tokens
 
     @property
     def cost_complete(self) -> bool:
-        """Whether it is known what every call has cost."""
+        """Whether the costs of all calls are known."""
         return not self.unpriced_calls
 
     @property
     def cost_usd(self) -> Decimal | None:
-        """The whole cost; None when a part of it is not known."""
+        """The total cost; None if a part of it is unknown."""
         return self.known_cost_usd if self.cost_complete else None
 
 
-#: A failed call without a price was refused before it cost anything; what costs nothing at most has cost nothing.
-WITHOUT_PRICE = Count("id", filter=Q(cost_usd=None) & ~Q(status=CallStatus.FAILED) & ~Q(estimated_cost_usd=0))
+#: A failed call without a cost was rejected before it cost anything. A call with a max cost of 0 is free.
+COUNT_UNPRICED = Count("id", filter=Q(cost_usd=None) & ~Q(status=CallStatus.FAILED) & ~Q(estimated_cost_usd=0))
 _SUMS = {
     "calls": Count("id"),
     **{f"sum_{name}": Sum(name) for name in TOKENS},
     "known_cost_usd": Sum("cost_usd"),
-    "unpriced_calls": WITHOUT_PRICE,
-    "under_way": Count("id", filter=Q(status=CallStatus.PENDING)),
+    "unpriced_calls": COUNT_UNPRICED,
+    "pending": Count("id", filter=Q(status=CallStatus.PENDING)),
 }
 
 
@@ -72,7 +72,7 @@ SELECT count(*), {", ".join(f"sum({name})" for name in TOKENS)}, sum(cost_usd),
   count(*) FILTER (WHERE cost_usd IS NULL AND status <> '{CallStatus.FAILED.value}'
     AND estimated_cost_usd IS DISTINCT FROM 0),
   count(*) FILTER (WHERE status = '{CallStatus.PENDING.value}')
-FROM telemetry_modelcall WHERE execution_id = %s AND id <> ALL(%s)"""  # noqa: S608 - in the order of the sums above
+FROM telemetry_modelcall WHERE execution_id = %s AND id <> ALL(%s)"""  # noqa: S608 - columns in the order of `_SUMS`
 
 
 def _totals(sums: Mapping[str, Any]) -> Totals:
@@ -81,7 +81,7 @@ def _totals(sums: Mapping[str, Any]) -> Totals:
         **{name: sums[f"sum_{name}"] or 0 for name in TOKENS},
         known_cost_usd=sums["known_cost_usd"] or Decimal(0),
         unpriced_calls=sums["unpriced_calls"] or 0,
-        cost_final=not sums["under_way"],
+        cost_final=not sums["pending"],
     )
 
 
@@ -91,12 +91,12 @@ def totals(calls: QuerySet[ModelCall]) -> Totals:
 
 
 def calls_of(execution_id: UUID) -> QuerySet[ModelCall]:
-    """Return an execution's calls in order of step, attempt and time."""
+    """Return the calls of an execution, oldest first."""
     return ModelCall.objects.filter(execution_id=execution_id).order_by("started_at", "id")
 
 
 def newest_errors(steps: Iterable[tuple[UUID, str]]) -> dict[tuple[UUID, str], str]:
-    """Return for steps (execution, step) how the newest call of each failed, which takes one query for all of them."""
+    """Return the errors of the newest calls of steps, given as (execution id, step id), with one query."""
     wanted = set(steps)
     if not wanted:
         return {}
@@ -109,13 +109,13 @@ def newest_errors(steps: Iterable[tuple[UUID, str]]) -> dict[tuple[UUID, str], s
 
 
 def calls_of_workflow(*, user: Person, workflow_id: str) -> QuerySet[ModelCall]:
-    """Return the calls of a workflow's executions, as far as the user may read them; those of dry runs left out."""
+    """Return the calls of a workflow's executions that the user may read, without dry runs."""
     return ModelCall.objects.filter(workflow_id=workflow_id, scope__in=visible_scopes(user), dry_run=False)
 
 
-def execution_totals(execution_id: UUID, *, but: Collection[UUID] = ()) -> Totals:
-    """Return the sum over an execution, without these rows; every execution is asked for it as it ends."""
-    [found] = bulk.execute(_OF_EXECUTION, [execution_id, list(but)]).fetchall()
+def execution_totals(execution_id: UUID, *, excluded: Collection[UUID] = ()) -> Totals:
+    """Return the sum over an execution, without the excluded rows. Each execution needs it when it ends."""
+    [found] = bulk.execute(_OF_EXECUTION, [execution_id, list(excluded)]).fetchall()
     return _totals(dict(zip(_SUMS, found, strict=True)))
 
 
@@ -124,25 +124,25 @@ def step_totals(execution_id: UUID, step_id: str) -> Totals:
     return totals(ModelCall.objects.filter(execution_id=execution_id, step_id=step_id))
 
 
-def sums_of(execution_ids: Iterable[UUID]) -> QuerySet[ModelCall, Any]:
-    """Return the sums of many executions, to be given to `totals_by_execution`."""
+def sums_query(execution_ids: Iterable[UUID]) -> QuerySet[ModelCall, Any]:
+    """Return the query for the sums of many executions; pass its rows to `totals_by_execution`."""
     rows = ModelCall.objects.filter(execution_id__in=list(execution_ids)).values("execution_id")
     return rows.annotate(**_SUMS).order_by("execution_id")
 
 
 def totals_by_execution(sums: Iterable[Mapping[str, Any]]) -> dict[UUID, Totals]:
-    """Return the sums by execution; those without calls are left out."""
+    """Return the sums by execution id; executions without calls are omitted."""
     return {row["execution_id"]: _totals(row) for row in sums}
 
 
-def models_asked(execution_ids: Iterable[UUID]) -> QuerySet[ModelCall, Any]:
-    """Return which models executions have asked, to be given to `providers_of`."""
+def requested_models(execution_ids: Iterable[UUID]) -> QuerySet[ModelCall, Any]:
+    """Return the query for the models that executions have called; pass its rows to `providers_of`."""
     rows = ModelCall.objects.filter(execution_id__in=list(execution_ids))
     return rows.order_by().values_list("execution_id", "requested_model").distinct()
 
 
 def providers_of(models: Iterable[tuple[UUID, str]]) -> dict[UUID, set[str]]:
-    """Return the providers that each execution has asked."""
+    """Return the providers that each execution has called."""
     found: dict[UUID, set[str]] = {}
     for execution_id, requested in models:
         found.setdefault(execution_id, set()).add(requested.partition(":")[0])
@@ -151,7 +151,7 @@ def providers_of(models: Iterable[tuple[UUID, str]]) -> dict[UUID, set[str]]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Group:
-    """The sum of the calls that share a value."""
+    """Sum over the calls that share a value."""
 
     key: dict[str, object]
     executions: int
@@ -160,17 +160,17 @@ class Group:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
-    """What was spent in a span of time."""
+    """Usage and cost in a time range."""
 
     totals: Totals
     executions: int
-    latency_ms_per_call: float | None  # None: no call was answered
+    latency_ms_per_call: float | None  # None: no call has a reply
     by_workflow: list[Group]
     groups: dict[str, list[Group]]
 
     @property
     def averages(self) -> dict[str, object]:
-        """Return means per execution and call; None where there is nothing to divide by."""
+        """Return averages per execution and per call; None without any."""
         count, sums = self.executions, self.totals
         cost = sums.cost_usd / count if count and sums.cost_usd is not None else None
         return {
@@ -181,15 +181,15 @@ class Summary:
         }
 
 
-class _Each(Func):
-    """The texts of a JSON array, a row for each."""
+class _JsonElements(Func):
+    """The texts of a JSON array, one row each."""
 
     function = "jsonb_array_elements_text"
     output_field = TextField()
     set_returning = True
 
 
-#: Public name of a group → the columns that make it. A call with several tags is in the group of each of them.
+#: Columns of each grouping, by its public name. A call with several tags belongs to the group of each tag.
 GROUPS: dict[str, dict[str, str]] = {
     "day": {"day": "day"},
     "model": {"provider": "provider", "model": "model"},
@@ -210,9 +210,9 @@ def summary(
     group_by: Iterable[str] = (),
     dry_run: bool | None = False,
 ) -> Summary:
-    """Return what the calls begun in [since, until) cost, over everything that the user may read.
+    """Return the costs of the calls started in [since, until) that the user may read.
 
-    `dry_run` says whether those of dry runs are looked at alone, or left out; None: all calls are.
+    `dry_run` selects only the calls of dry runs (True), or omits them (False); None: all calls.
     """
     rows = ModelCall.objects.filter(scope__in=visible_scopes(user))
     if dry_run is not None:
@@ -221,11 +221,11 @@ def summary(
         rows = rows.filter(started_at__gte=since)
     if until is not None:
         rows = rows.filter(started_at__lt=until)
-    whole = rows.aggregate(**_SUMS, executions=Count("execution_id", distinct=True), latency=Avg("latency_ms"))
+    total = rows.aggregate(**_SUMS, executions=Count("execution_id", distinct=True), latency=Avg("latency_ms"))
     return Summary(
-        totals=_totals(whole),
-        executions=whole["executions"],
-        latency_ms_per_call=None if whole["latency"] is None else float(whole["latency"]),
+        totals=_totals(total),
+        executions=total["executions"],
+        latency_ms_per_call=None if total["latency"] is None else float(total["latency"]),
         by_workflow=_groups(rows, "workflow", tz),
         groups={name: _groups(rows, name, tz) for name in group_by},
     )
@@ -236,15 +236,15 @@ def _groups(rows: QuerySet[ModelCall], name: str, tz: ZoneInfo) -> list[Group]:
     if name == "day":
         rows = rows.annotate(day=TruncDay("started_at", tzinfo=tz))
     if name == "tag":
-        rows = rows.annotate(tag=_Each("tags"))
-    named = rows.values(**{f"key_{key}": F(column) for key, column in columns.items()})
+        rows = rows.annotate(tag=_JsonElements("tags"))
+    keyed = rows.values(**{f"key_{key}": F(column) for key, column in columns.items()})
     keys = [f"key_{key}" for key in columns]
-    found: Iterable[Mapping[str, Any]] = named.annotate(
+    found: Iterable[Mapping[str, Any]] = keyed.annotate(
         **_SUMS, executions=Count("execution_id", distinct=True)
     ).order_by(*keys)
     return [
         Group(
-            key={key: _shown(row[f"key_{key}"]) for key in columns},
+            key={key: _key_value(row[f"key_{key}"]) for key in columns},
             executions=row["executions"],
             totals=_totals(row),
         )
@@ -252,35 +252,35 @@ def _groups(rows: QuerySet[ModelCall], name: str, tz: ZoneInfo) -> list[Group]:
     ]
 
 
-def _shown(value: object) -> object:
+def _key_value(value: object) -> object:
     return value.date().isoformat() if isinstance(value, datetime) else value
 
 
-def merged(parts: Iterable[Totals]) -> Totals:
-    """Return the sum of sums."""
-    whole = Totals()
+def add_totals(parts: Iterable[Totals]) -> Totals:
+    """Add up sums."""
+    total = Totals()
     for part in parts:
-        whole = replace(
-            whole,
-            calls=whole.calls + part.calls,
-            **{name: getattr(whole, name) + getattr(part, name) for name in TOKENS},
-            known_cost_usd=whole.known_cost_usd + part.known_cost_usd,
-            unpriced_calls=whole.unpriced_calls + part.unpriced_calls,
-            cost_final=whole.cost_final and part.cost_final,
+        total = replace(
+            total,
+            calls=total.calls + part.calls,
+            **{name: getattr(total, name) + getattr(part, name) for name in TOKENS},
+            known_cost_usd=total.known_cost_usd + part.known_cost_usd,
+            unpriced_calls=total.unpriced_calls + part.unpriced_calls,
+            cost_final=total.cost_final and part.cost_final,
         )
-    return whole
+    return total
 
 
-def estimate(calls: Iterable[ModelCall]) -> Decimal | None:
-    """Return what the calls that ended with an unknown cost have cost at most; None when one has no known price."""
-    others = {CallStatus.PENDING, CallStatus.FAILED}  # under way; refused before it cost anything
-    estimates = [call.estimated_cost_usd for call in calls if call.cost_usd is None and call.status not in others]
+def max_unknown_cost(calls: Iterable[ModelCall]) -> Decimal | None:
+    """Return the max cost of ended calls with an unknown cost; None if one of these calls has no known price."""
+    ignored = {CallStatus.PENDING, CallStatus.FAILED}  # in progress; rejected before it cost anything
+    estimates = [call.estimated_cost_usd for call in calls if call.cost_usd is None and call.status not in ignored]
     known = [each for each in estimates if each is not None]
     return sum(known, Decimal(0)) if len(known) == len(estimates) else None
 
 
 def total_of_call(call: ModelCall) -> Totals:
-    """Return one call as a sum."""
+    """Return the sum over a single call."""
     return Totals(
         calls=1,
         **{name: getattr(call, name) for name in TOKENS},

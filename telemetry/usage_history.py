@@ -1,4 +1,4 @@
-"""What the steps of a workflow took in earlier executions."""
+"""Usage of a workflow's steps in earlier executions, for estimates."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from telemetry.models import CallStatus, ModelCall
 from telemetry.percentiles import Percentile
 
 
-class PastStep(TypedDict):
-    """What one step took, over all executions that were looked at."""
+class StepHistory(TypedDict):
+    """Usage of one step, over all selected executions."""
 
     executions: int
-    calls: float  # for one item, or for the only one
-    items: float  # in one execution
-    output_low: int  # tokens of a call, at the 10th percentile
-    output_likely: int  # at the 50th
+    calls: float  # per item; a step without `for_each` has one item
+    items: float  # per execution
+    output_low: int  # output tokens of a call, 10th percentile
+    output_likely: int  # 50th percentile
 
 
-def past_of(*, user: Person, workflow_id: str, but: frozenset[str]) -> dict[str, PastStep]:
-    """Return what the user's executions of a workflow took, by the step's id.
+def step_histories(*, user: Person, workflow_id: str, excluded_providers: frozenset[str]) -> dict[str, StepHistory]:
+    """Return the usage of a workflow's steps, by step id, in the executions that the user may read.
 
-    Reviews are left out, and calls to the providers `but`, which are not what a real run is like.
+    Reviews are omitted, and so are calls to the excluded providers, which differ from real calls.
     """
     rows = ModelCall.objects.filter(
         workflow_id=workflow_id, scope__in=visible_scopes(user), status=CallStatus.COMMITTED
@@ -33,7 +33,7 @@ def past_of(*, user: Person, workflow_id: str, but: frozenset[str]) -> dict[str,
     slug = Func(F("step_id"), Value("@"), Value(1), function="split_part", output_field=CharField())
     run = Concat(Cast("execution_id", CharField()), Value("/"), "step_id")
     found = (
-        rows.exclude(provider__in=but)
+        rows.exclude(provider__in=excluded_providers)
         .order_by()
         .annotate(slug=slug)
         .values("slug")
@@ -46,7 +46,7 @@ def past_of(*, user: Person, workflow_id: str, but: frozenset[str]) -> dict[str,
         )
     )
     return {
-        row["slug"]: PastStep(
+        row["slug"]: StepHistory(
             executions=row["executions"],
             calls=row["number"] / row["runs"],
             items=row["runs"] / row["executions"],

@@ -1,4 +1,4 @@
-"""Costs over HTTP. Those of one execution or workflow are views of the `executions` room."""
+"""Endpoint of the cost summary. Costs of one execution or workflow are endpoints of `executions`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from telemetry.serializers import SummaryQuery, TelemetrySummary
 
 
 class SummaryView(ApiView):
-    """What was spent."""
+    """Usage and cost of all executions."""
 
     @extend_schema(
         tags=["telemetry"],
@@ -23,7 +23,7 @@ class SummaryView(ApiView):
         responses=TelemetrySummary,
     )
     async def get(self, request: Request) -> Response:
-        """Sum up what was spent in a span of time."""
+        """Sum up usage and cost in a time range."""
 
         def read() -> Response:
             query = checked(SummaryQuery, request.query_params)

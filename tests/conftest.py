@@ -133,9 +133,9 @@ def django_db_setup(django_db_setup: None) -> Iterator[None]:
 def forgotten() -> Iterator[None]:
     """What a process keeps of the tables, which are emptied after a test: definitions, schemas, prices."""
     yield
-    server.forget()
-    prices.forget()
-    store.forget()
+    server.clear_caches()
+    prices.CONFIGURED.clear()
+    store.LIMITS.clear()
 
 
 @pytest.fixture

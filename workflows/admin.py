@@ -1,4 +1,4 @@
-"""Workflows in the admin, to look at."""
+"""Read-only admin pages of workflows."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from workflows.models import Workflow, WorkflowVersion
 
 
 class WorkflowVersionInline(ReadOnlyInline):
-    """The history of a workflow."""
+    """Versions of a workflow."""
 
     model = WorkflowVersion
     fields = ("version", "content_hash", "published_at")
@@ -19,7 +19,7 @@ class WorkflowVersionInline(ReadOnlyInline):
 
 @admin.register(Workflow)
 class WorkflowAdmin(ReadOnlyAdmin):
-    """What can be run."""
+    """Published workflows."""
 
     list_display = ("id", "name", "step_count", "version", "updated_at")
     search_fields = ("id", "name")
@@ -38,5 +38,5 @@ class WorkflowVersionAdmin(ReadOnlyAdmin):
 
     @admin.display(description="definition")
     def whole_definition(self, row: WorkflowVersion) -> str:
-        """Return the definition for reading."""
+        """Return the definition as indented JSON."""
         return pretty(row.definition)

@@ -1,4 +1,4 @@
-"""Published workflows. Rows only; `repository` writes them, `selectors` reads them."""
+"""Tables of published workflows; `repository` writes, `selectors` reads."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from common.database.json_field import JsonTextField
 
 
 class Workflow(models.Model):
-    """A workflow by its slug; `version` is the current one, which starts use by default.
+    """A workflow; `version` is the current version, the default of starts.
 
-    `publications` counts how often another version became the current one, and guards each of these changes.
+    `publications` counts the changes of the current version, and is their optimistic lock.
     """
 
     id = models.CharField(primary_key=True, max_length=63)

@@ -1,4 +1,4 @@
-"""Publishing workflows, and reading what was published."""
+"""Publishing of workflows, and cached reads of published definitions."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from django.db.models import F, Max, OuterRef, QuerySet, Subquery, Value
 from workflows.definitions.definition import WorkflowDefinition
 from workflows.models import Workflow, WorkflowVersion
 
-_MOST_DEFINITIONS = 256  # that are kept
+_MAX_DEFINITIONS = 256  # in the cache
 
 
 class StaleWorkflow(Exception):
-    """Somebody else published a version of the same workflow first."""
+    """Another process has published a version of the same workflow."""
 
 
 class Publication(StrEnum):
-    """What became of a definition that was published."""
+    """Outcome of `publish`."""
 
     NEW = "published"
     AGAIN = "current again"
@@ -30,9 +30,9 @@ class Publication(StrEnum):
 
 @transaction.atomic
 def publish(definition: WorkflowDefinition, *, now: datetime) -> tuple[int, Publication]:
-    """Publish a definition, and make it the current version. Content that was published before is the version it was.
+    """Publish a definition, and make it the current version. Content that was published before keeps its version.
 
-    Returns the version, and what became of it.
+    Returns the version and the outcome.
     """
     summary = {
         "name": definition.name,
@@ -40,7 +40,7 @@ def publish(definition: WorkflowDefinition, *, now: datetime) -> tuple[int, Publ
         "step_count": len(definition.steps),
         "updated_at": now,
     }
-    # Whoever publishes the same workflow at the same time waits here for the one who came first.
+    # Concurrent publications of the same workflow wait here.
     workflow, created = Workflow.objects.select_for_update().get_or_create(
         id=definition.id, defaults={**summary, "version": 1}
     )
@@ -63,30 +63,30 @@ def publish(definition: WorkflowDefinition, *, now: datetime) -> tuple[int, Publ
 
 
 def _versions_like(definition: WorkflowDefinition) -> set[int]:
-    """Return the versions of a workflow with this content, in this order."""
-    wanted, before = definition.content_hash(), definition.unordered_hash()
-    rows = WorkflowVersion.objects.filter(workflow_id=definition.id, content_hash__in=(wanted, before))
+    """Return the versions of a workflow with this content, including the order of names in schemas."""
+    wanted, unordered = definition.content_hash(), definition.unordered_hash()
+    rows = WorkflowVersion.objects.filter(workflow_id=definition.id, content_hash__in=(wanted, unordered))
     return {row.version for row in rows if row.content_hash == wanted or _stored(row).content_hash() == wanted}
 
 
-#: What earlier releases stored for a step that said nothing of its own. They had no `patience_seconds`.
+#: Defaults of earlier releases, which stored them with each step. They had no `patience_seconds`.
 _EARLIER_RETRIES = {"max_tries": 5, "cap_seconds": 60.0}
 
 
 def _stored(row: WorkflowVersion) -> WorkflowDefinition:
-    """Return the definition of a row. What an earlier release filled in by itself takes the present default."""
-    steps = [{**step, "retries": _as_written(step.get("retries", {}))} for step in row.definition["steps"]]
+    """Parse the definition of a row. Stored defaults of earlier releases become the current defaults."""
+    steps = [{**step, "retries": _without_old_defaults(step.get("retries", {}))} for step in row.definition["steps"]]
     return WorkflowDefinition.model_validate({**row.definition, "steps": steps})
 
 
-def _as_written(retries: Mapping[str, object]) -> dict[str, object]:
+def _without_old_defaults(retries: Mapping[str, object]) -> dict[str, object]:
     if "patience_seconds" in retries:
         return dict(retries)
     return {name: value for name, value in retries.items() if _EARLIER_RETRIES.get(name) != value}
 
 
 def _newest_version(workflow_id: str) -> int:
-    """Return the highest number of a version, 0 when there is none; the current version may be another one."""
+    """Return the highest version number, 0 if there is none. It is not always the current version."""
     rows = WorkflowVersion.objects.filter(workflow_id=workflow_id)
     return rows.aggregate(newest=Max("version", default=0))["newest"]
 
@@ -95,7 +95,7 @@ def make_current(workflow_id: str, version: int, *, expected: int, **values: obj
     """Make a version the current one, as publication `expected` + 1.
 
     Raises:
-        StaleWorkflow: there have been other publications by now.
+        StaleWorkflow: `publications` is not `expected`.
     """
     rows = Workflow.objects.filter(id=workflow_id, publications=expected)
     if rows.update(version=version, publications=expected + 1, **values) != 1:
@@ -103,15 +103,15 @@ def make_current(workflow_id: str, version: int, *, expected: int, **values: obj
 
 
 def version_row_id(workflow_id: str, version: int) -> int | None:
-    """Return the key of a version's row, None when there is none."""
+    """Return the primary key of a version's row; None if there is none."""
     rows = WorkflowVersion.objects.filter(workflow_id=workflow_id, version=version)
     return rows.values_list("id", flat=True).first()
 
 
 def wanted_versions(workflow_id: str, version: int | None) -> QuerySet[Workflow, Any]:
-    """Return the number of a version (None: the current one), and the key of its row, which is None if there is none.
+    """Return the query for a version number (None: the current one), and the primary key of its row, which may be None.
 
-    No row: there is no such workflow.
+    The result is empty if there is no such workflow.
     """
     number: Any = F("version") if version is None else Value(version)
     rows = Workflow.objects.filter(id=workflow_id).order_by("id")
@@ -119,29 +119,29 @@ def wanted_versions(workflow_id: str, version: int | None) -> QuerySet[Workflow,
     return rows.annotate(wanted=number, row_id=Subquery(wanted)).values_list("wanted", "row_id")
 
 
-_definitions: dict[tuple[str, int], WorkflowDefinition] = {}  # by workflow and version: none ever changes
+_definitions: dict[tuple[str, int], WorkflowDefinition] = {}  # by workflow and version; immutable
 
 
 def get_definition(workflow_id: str, version: int) -> WorkflowDefinition:
     """Return a published definition.
 
     Raises:
-        WorkflowVersion.DoesNotExist: there is none.
+        WorkflowVersion.DoesNotExist: there is no such version.
     """
-    if (known := known_definition(workflow_id, version)) is not None:
-        return known
+    if (cached := cached_definition(workflow_id, version)) is not None:
+        return cached
     row = WorkflowVersion.objects.get(workflow_id=workflow_id, version=version)
-    if len(_definitions) >= _MOST_DEFINITIONS:
+    if len(_definitions) >= _MAX_DEFINITIONS:
         _definitions.clear()
     read = _definitions[workflow_id, version] = _stored(row)
     return read
 
 
-def known_definition(workflow_id: str, version: int) -> WorkflowDefinition | None:
-    """Return a published definition that was read before, without a look into the database; None: it was not."""
+def cached_definition(workflow_id: str, version: int) -> WorkflowDefinition | None:
+    """Return a published definition from the cache, without a query; None if it is not cached."""
     return _definitions.get((workflow_id, version))
 
 
-def forget_definitions() -> None:
-    """Read every definition anew."""
+def clear_definitions() -> None:
+    """Clear the cache."""
     _definitions.clear()

@@ -1,4 +1,4 @@
-"""What screens and clients read of workflows."""
+"""Queries of workflows for the API and the console."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def workflows() -> QuerySet[Workflow]:
 
 
 def current(workflow_id: str) -> WorkflowVersion:
-    """Return the current version of a workflow, with its workflow.
+    """Return the current version of a workflow, joined with its workflow.
 
     Raises:
         NotFound: there is no such workflow.
@@ -33,24 +33,24 @@ def current(workflow_id: str) -> WorkflowVersion:
 
 
 def no_workflow(workflow_id: str) -> str:
-    """Return the sentence that there is no such workflow, with those that there are: every user may read them."""
+    """Return the error text for an unknown workflow, with the available ones. Every user may read workflows."""
     ids = Workflow.objects.order_by("id").values_list("id", flat=True)
     known = list(ids[:MAX_NAMES])
-    there = f"There are: {listed(known, total=ids.count())}." if known else "None is published."
-    return f"There is no workflow {workflow_id!r}. {there}"
+    available = f"Available: {listed(known, total=ids.count())}." if known else "No workflow is published."
+    return f"There is no workflow {workflow_id!r}. {available}"
 
 
 def no_version(workflow_id: str, version: int) -> str:
-    """Return the sentence that a workflow has no such version, with its newest ones."""
+    """Return the error text for an unknown version, with the newest versions."""
     numbers = WorkflowVersion.objects.filter(workflow_id=workflow_id).order_by("-version")
     known = list(numbers.values_list("version", flat=True)[:MAX_NAMES])
-    there = listed(known, total=numbers.count())
-    return f"Workflow {workflow_id!r} has no version {version}. Its versions are: {there}."
+    available = listed(known, total=numbers.count())
+    return f"Workflow {workflow_id!r} has no version {version}. Available: {available}."
 
 
 def no_step(workflow_id: str, step_id: str, known: Sequence[str]) -> str:
-    """Return the sentence that a workflow has no such step, with those that it has."""
-    return f"Workflow {workflow_id!r} has no step {step_id!r}. Its steps are: {listed(known)}."
+    """Return the error text for an unknown step, with the steps of the workflow."""
+    return f"Workflow {workflow_id!r} has no step {step_id!r}. Available: {listed(known)}."
 
 
 def versions(workflow_id: str) -> QuerySet[WorkflowVersion]:
@@ -64,7 +64,7 @@ def versions(workflow_id: str) -> QuerySet[WorkflowVersion]:
 
 
 def output_schema(workflow_id: str, step_id: str) -> JsonSchema:
-    """Return the JSON Schema of a step's document, in the current version.
+    """Return the output schema of a step in the current version.
 
     Raises:
         NotFound: there is no such workflow or step.

@@ -1,4 +1,4 @@
-"""How workflows look to clients."""
+"""Serializers of workflows."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from common.api.fields import TimestampField
 
 
 class WorkflowSummary(serializers.Serializer[Any]):
-    """One line of the list."""
+    """A workflow in lists."""
 
     id = serializers.CharField()
     name = serializers.CharField()
     description = serializers.CharField()
     step_count = serializers.IntegerField()
-    version = serializers.IntegerField(help_text="The current version: the one that starts use by default.")
+    version = serializers.IntegerField(help_text="The current version, which is the default of starts.")
 
 
 class WorkflowDetails(WorkflowSummary):
@@ -31,7 +31,7 @@ class WorkflowDetails(WorkflowSummary):
 
 
 class WorkflowVersionSummary(serializers.Serializer[Any]):
-    """One line of a workflow's history."""
+    """A version of a workflow in lists."""
 
     version = serializers.IntegerField()
     content_hash = serializers.CharField()

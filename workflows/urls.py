@@ -1,4 +1,4 @@
-"""Paths of this room."""
+"""Paths of workflows."""
 
 from __future__ import annotations
 

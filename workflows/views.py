@@ -1,4 +1,4 @@
-"""Workflows over HTTP. Every user may read them."""
+"""Endpoints of workflows. Every user may read them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _ID = OpenApiParameter("id", OpenApiTypes.STR, OpenApiParameter.PATH)
 
 @extend_schema(tags=["workflows"])
 class WorkflowViewSet(PagedViewSet):
-    """What can be run."""
+    """Published workflows."""
 
     serializer_class = WorkflowSummary
     lookup_value_regex = r"[a-z0-9-]+"
@@ -45,5 +45,5 @@ class WorkflowViewSet(PagedViewSet):
     @extend_schema(parameters=[_ID, _STEP], responses=OpenApiTypes.OBJECT)  # type: ignore[type-var]
     @action(detail=True, url_path=r"schema/(?P<step>[a-z0-9-]+)", pagination_class=None)
     async def schema_of_step(self, request: Request, pk: str, step: str) -> Response:
-        """Get the JSON Schema of the document that a step makes."""
+        """Get the JSON Schema of the document that a step produces."""
         return Response(await sync_to_async(selectors.output_schema)(pk, step))

@@ -1,7 +1,7 @@
-"""How often passwords may be tried: counted for each pair of a network and a name, and for each network.
+"""Limits on password attempts: per pair of network and name, and per network.
 
-A name alone is never locked: otherwise its owner could be kept out by anyone. All processes count in one table. A try
-is counted before the password is looked at, so that tries at once are counted too.
+A name alone is never locked, because then anyone could lock its owner out. All processes count in one table. An
+attempt is counted before the password is checked, so that concurrent attempts are counted too.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from common.database import bulk
 from common.limits import limits
 
 WINDOW_SECONDS = 300
-_REMOVED_AT_ONCE = 10  # rows that no longer count, with each try, which adds two
+_CLEANUP_BATCH = 10  # expired rows that each attempt deletes; an attempt adds two
 
 _COUNT = """
 INSERT INTO access_passwordtries AS tries (key, count, began_at) VALUES (%s, 1, %s)
@@ -33,54 +33,54 @@ DELETE FROM access_passwordtries WHERE key IN (
   SELECT key FROM access_passwordtries WHERE began_at <= %s ORDER BY began_at LIMIT %s FOR UPDATE SKIP LOCKED
 )
 """
-_FORGET = "DELETE FROM access_passwordtries WHERE key = %s"
-_TAKE_BACK = "UPDATE access_passwordtries SET count = count - 1 WHERE key = %s AND began_at = %s AND count > 0"
+_RESET = "DELETE FROM access_passwordtries WHERE key = %s"
+_DECREMENT = "UPDATE access_passwordtries SET count = count - 1 WHERE key = %s AND began_at = %s AND count > 0"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Try:
-    """A try that was counted."""
+class Attempt:
+    """A counted attempt."""
 
     pair: str
-    pair_began_at: datetime  # the span in which it was counted for the pair
+    pair_began_at: datetime  # start of the pair's time window
     network: str
-    network_began_at: datetime  # the span in which it was counted for the network
+    network_began_at: datetime  # start of the network's time window
 
 
-def count_try(*, network: str, name: str, now: datetime) -> Try:
-    """Count a try before it is made. One that is refused is not counted.
+def count_attempt(*, network: str, name: str, now: datetime) -> Attempt:
+    """Count an attempt before the password is checked. A rejected attempt is not counted.
 
     Raises:
-        TooManyTries: there were too many of the pair, or of the network.
+        TooManyTries: the pair or the network has reached its limit.
     """
-    pair, whole = _key(network, name), _key(network)
+    pair, network_key = _key(network, name), _key(network)
     with transaction.atomic():
-        pair_began_at = _count(pair, most=limits().password_tries, now=now)
-        began_at = _count(whole, most=limits().password_tries_per_address, now=now)
-        bulk.execute(_REMOVE_OLD, [now - timedelta(seconds=WINDOW_SECONDS), _REMOVED_AT_ONCE])
-    return Try(pair=pair, pair_began_at=pair_began_at, network=whole, network_began_at=began_at)
+        pair_began_at = _count(pair, limit=limits().password_tries, now=now)
+        began_at = _count(network_key, limit=limits().password_tries_per_address, now=now)
+        bulk.execute(_REMOVE_OLD, [now - timedelta(seconds=WINDOW_SECONDS), _CLEANUP_BATCH])
+    return Attempt(pair=pair, pair_began_at=pair_began_at, network=network_key, network_began_at=began_at)
 
 
 @transaction.atomic
-def forget_try(counted: Try) -> None:
-    """Note that the password was right: the pair begins anew, and the network has made one try less.
+def record_success(counted: Attempt) -> None:
+    """Record that the password was correct: reset the pair's count, and decrement the network's count.
 
-    All of the network's other tries stay: a right password of one's own opens no way to try more wrong ones of others.
+    The network's other attempts still count: an attacker with an account cannot reset them by logging in.
     """
-    bulk.execute(_FORGET, [counted.pair])
-    bulk.execute(_TAKE_BACK, [counted.network, counted.network_began_at])
+    bulk.execute(_RESET, [counted.pair])
+    bulk.execute(_DECREMENT, [counted.network, counted.network_began_at])
 
 
 @transaction.atomic
-def take_back_try(counted: Try) -> None:
-    """Note that the password was not looked at: the pair and the network have made one try less."""
-    bulk.execute(_TAKE_BACK, [counted.pair, counted.pair_began_at])
-    bulk.execute(_TAKE_BACK, [counted.network, counted.network_began_at])
+def undo_attempt(counted: Attempt) -> None:
+    """Record that the password was not checked: decrement the counts of the pair and the network."""
+    bulk.execute(_DECREMENT, [counted.pair, counted.pair_began_at])
+    bulk.execute(_DECREMENT, [counted.network, counted.network_began_at])
 
 
-def _count(key: str, *, most: int, now: datetime) -> datetime:
-    over = now - timedelta(seconds=WINDOW_SECONDS)
-    found = bulk.execute(_COUNT, [key, now, over, over, over, most]).fetchone()
+def _count(key: str, *, limit: int, now: datetime) -> datetime:
+    window_start = now - timedelta(seconds=WINDOW_SECONDS)
+    found = bulk.execute(_COUNT, [key, now, window_start, window_start, window_start, limit]).fetchone()
     if found is None:
         [began_at] = bulk.execute(_BEGAN, [key]).fetchone() or (now,)
         left = began_at + timedelta(seconds=WINDOW_SECONDS) - now
@@ -90,5 +90,5 @@ def _count(key: str, *, most: int, now: datetime) -> datetime:
 
 
 def _key(*parts: str) -> str:
-    """Return what names a pair or a network in the table, which tells no address and no name."""
+    """Return the table key of a pair or a network: a keyed hash, which hides the address and the name."""
     return salted_hmac("access.passwords.attempts", "\0".join(parts), algorithm="sha256").hexdigest()

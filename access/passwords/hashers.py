@@ -1,4 +1,4 @@
-"""Password hashes, few at once: each takes a core for a third of a second."""
+"""Password hashing with limited concurrency: each hash uses a core for a third of a second."""
 
 from __future__ import annotations
 
@@ -12,74 +12,74 @@ from django.contrib.auth.hashers import PBKDF2PasswordHasher
 from access.errors import Busy
 from common.limits import limits
 
-PATIENCE_SECONDS = 5.0  # that a hash waits for its turn
-MOST_WAITING = 32  # hashes; one more is refused at once
-HASHES_OF_A_NETWORK = 3  # hashes that wait or are computed
+MAX_WAIT_SECONDS = 5.0  # that a hash waits in the queue
+MAX_WAITING = 32  # queued hashes; more are rejected immediately
+MAX_HASHES_PER_NETWORK = 3  # queued or running
 
-_turns = threading.Condition()
-_at_work = 0
-_waiting: list[object] = []  # in order of arrival
-_of_networks: Counter[str] = Counter()
+_condition = threading.Condition()
+_running = 0
+_waiting: list[object] = []  # in arrival order
+_per_network: Counter[str] = Counter()
 
 
 @contextmanager
-def hashing_for(network: str) -> Iterator[None]:
-    """Count the hashes of the block for a network: a few networks cannot keep the others waiting.
+def reserve_hash(network: str) -> Iterator[None]:
+    """Reserve one of the hashes that a network may have, so that a few networks cannot occupy the queue.
 
     Raises:
-        Busy: as many as one network may have wait or are computed.
+        Busy: the network has `MAX_HASHES_PER_NETWORK` hashes already.
     """
-    with _turns:
-        if _of_networks[network] >= HASHES_OF_A_NETWORK:
+    with _condition:
+        if _per_network[network] >= MAX_HASHES_PER_NETWORK:
             raise Busy
-        _of_networks[network] += 1
+        _per_network[network] += 1
     try:
         yield
     finally:
-        with _turns:
-            _of_networks[network] -= 1
-            if not _of_networks[network]:
-                del _of_networks[network]
+        with _condition:
+            _per_network[network] -= 1
+            if not _per_network[network]:
+                del _per_network[network]
 
 
 class BoundedPBKDF2PasswordHasher(PBKDF2PasswordHasher):
-    """Django's own hasher, which computes no more hashes at once than the limit says."""
+    """Django's PBKDF2 hasher with a limit on concurrent hashes."""
 
     def encode(self, password: str, salt: str, iterations: int | None = None) -> str:
-        """Return the hash, once it was this one's turn.
+        """Wait for a slot, and return the hash.
 
         Raises:
-            Busy: too many others wait, or it waited for too long.
+            Busy: the queue is full, or the wait exceeded `MAX_WAIT_SECONDS`.
         """
-        with _turn():
+        with _slot():
             return super().encode(password, salt, iterations)
 
 
 @contextmanager
-def _turn() -> Iterator[None]:
-    global _at_work
-    with _turns:
+def _slot() -> Iterator[None]:
+    global _running
+    with _condition:
         _wait()
-        _at_work += 1
+        _running += 1
     try:
         yield
     finally:
-        with _turns:
-            _at_work -= 1
-            _turns.notify_all()
+        with _condition:
+            _running -= 1
+            _condition.notify_all()
 
 
 def _wait() -> None:
-    """Wait until fewer hashes than the limit are computed, first come, first served."""
-    if len(_waiting) >= MOST_WAITING:
+    """Wait until fewer hashes than the limit are running, first come, first served."""
+    if len(_waiting) >= MAX_WAITING:
         raise Busy
-    turn = object()
-    _waiting.append(turn)
+    entry = object()
+    _waiting.append(entry)
     try:
-        if not _turns.wait_for(
-            lambda: _waiting[0] is turn and _at_work < limits().password_hashes_at_once, PATIENCE_SECONDS
+        if not _condition.wait_for(
+            lambda: _waiting[0] is entry and _running < limits().password_hashes_at_once, MAX_WAIT_SECONDS
         ):
             raise Busy
     finally:
-        _waiting.remove(turn)
-        _turns.notify_all()
+        _waiting.remove(entry)
+        _condition.notify_all()

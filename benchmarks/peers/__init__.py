@@ -1,1 +1,1 @@
-"""Others that do the same work; each runs in a virtual environment of its own."""
+"""Other systems with the same workload, each in a virtual environment of its own."""

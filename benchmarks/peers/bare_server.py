@@ -1,4 +1,4 @@
-"""asyncio and nothing else: each event is made once, and written once to every client. python -m … PORT."""
+"""Plain asyncio: each event is encoded once, and written to every client. python -m … PORT."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ channels: dict[str, set[asyncio.Transport]] = {}
 
 
 class Client(asyncio.Protocol):
-    """One connection."""
+    """A connection of a client."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:
-        """Wait for its request."""
+        """Store the transport."""
         self.transport = transport
         self.channel = ""
 
@@ -30,12 +30,12 @@ class Client(asyncio.Protocol):
         channels.setdefault(self.channel, set()).add(self.transport)
 
     def connection_lost(self, _: Exception | None) -> None:
-        """Forget it."""
+        """Remove the connection."""
         channels.get(self.channel, set()).discard(self.transport)
 
 
 async def main() -> None:
-    """Serve, and hand on what is notified."""
+    """Serve, and forward notifications."""
     await asyncio.get_running_loop().create_server(Client, "127.0.0.1", int(sys.argv[1]), backlog=1000)
     async with await psycopg.AsyncConnection.connect(database_url(), autocommit=True) as connection:
         await connection.execute("LISTEN bench_events")

@@ -1,6 +1,6 @@
-"""DBOS: a workflow of steps that return 1 kB, called from a pool of threads, as many as executions are in flight.
+"""DBOS: a workflow of steps that return 1 kB, called from a pool with run_workflow thread per concurrent execution.
 
-With `rows`, each step also writes what DBOS does not keep.
+With the argument `rows`, each step also writes the rows that DBOS does not store.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import psycopg
 from dbos import DBOS, DBOSConfig, SetWorkflowID
 from psycopg_pool import ConnectionPool
 
-from benchmarks.meter import Meter
+from benchmarks.metrics import Meter
 from benchmarks.peers import rows
 from benchmarks.workload import database_url, size_from_arguments
 
@@ -27,48 +27,48 @@ config: DBOSConfig = {
 }
 DBOS(config=config)
 meter = Meter()
-more = None
+rows_pool = None
 if "rows" in sys.argv:
-    more = ConnectionPool(database_url(), min_size=size.in_flight, kwargs={"prepare_threshold": 0}, open=False)
+    rows_pool = ConnectionPool(database_url(), min_size=size.in_flight, kwargs={"prepare_threshold": 0}, open=False)
 
 
 @DBOS.step()
 def write(number: int) -> dict[str, str]:
-    """Make a document."""
+    """Produce a document."""
     meter.step(DBOS.workflow_id)
-    if more is not None:
-        with more.connection() as connection, connection.pipeline():
-            for statement, values in rows.of(DBOS.workflow_id, number):
+    if rows_pool is not None:
+        with rows_pool.connection() as connection, connection.pipeline():
+            for statement, values in rows.statements_of(DBOS.workflow_id, number):
                 connection.execute(statement, values)
     return rows.CONTENT
 
 
 @DBOS.workflow()
-def line(steps: int) -> int:
-    """Make one document after the other."""
+def run_steps(steps: int) -> int:
+    """Produce the documents run_workflow after the other."""
     return sum(len(write(number)) for number in range(steps))
 
 
-def one(_: int) -> None:
-    """Run one workflow to its end."""
+def run_workflow(_: int) -> None:
+    """Run run_workflow workflow."""
     with SetWorkflowID(str(uuid4())):
-        line(size.steps)
+        run_steps(size.steps)
 
 
 if __name__ == "__main__":
     logging.getLogger().setLevel(logging.WARNING)
     DBOS.launch()
-    if more is not None:
+    if rows_pool is not None:
         with psycopg.connect(database_url()) as setting_up:
             for table in rows.TABLES:
                 setting_up.execute(table)
-        more.open(wait=True)
+        rows_pool.open(wait=True)
     with ThreadPoolExecutor(size.in_flight) as pool:
-        list(pool.map(one, range(size.in_flight)))  # every thread has its connection; these are not counted
+        list(pool.map(run_workflow, range(size.in_flight)))  # warm-up: every thread connects
         meter = Meter()
         with meter:
-            list(pool.map(one, range(size.executions)))
+            list(pool.map(run_workflow, range(size.executions)))
     meter.report()
-    if more is not None:
-        more.close()
+    if rows_pool is not None:
+        rows_pool.close()
     DBOS.destroy()

@@ -1,4 +1,4 @@
-"""What a peer does not keep by itself, written beside it: a document's version, an event and a call for each step."""
+"""Rows that a peer does not store itself: a document version, an event and a call per step."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ CONTENT = {"title": "T", "text": TEXT}
 Statement = tuple[str, tuple[Any, ...]]
 
 
-def of(execution: str, number: int) -> list[Statement]:
-    """Return the statements of one step, all of one transaction."""
+def statements_of(execution: str, number: int) -> list[Statement]:
+    """Return the statements of one step, for one transaction."""
     content = json.dumps(CONTENT)
     return [
         ("INSERT INTO document_version VALUES (%s, %s, %s, now())", (execution, number, content)),

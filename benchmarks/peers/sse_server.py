@@ -1,4 +1,4 @@
-"""sse-starlette: a queue for each client, fed by LISTEN. Run by uvicorn."""
+"""sse-starlette: a queue per client, filled from LISTEN. Runs on uvicorn."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ channels: dict[str, set[Queue]] = {}
 
 
 async def listen() -> None:
-    """Hand on what is notified."""
+    """Forward notifications."""
     async with await psycopg.AsyncConnection.connect(database_url(), autocommit=True) as connection:
         await connection.execute("LISTEN bench_events")
         async for notification in connection.notifies():
@@ -32,7 +32,7 @@ async def listen() -> None:
 
 
 async def stream(request: Request) -> EventSourceResponse:
-    """Answer with the events of one channel."""
+    """Stream the events of one channel."""
     followers = channels.setdefault(request.path_params["channel"], set())
     queue: Queue = asyncio.Queue()
     followers.add(queue)
@@ -49,7 +49,7 @@ async def stream(request: Request) -> EventSourceResponse:
 
 @asynccontextmanager
 async def lifespan(_: Starlette) -> AsyncIterator[None]:
-    """Listen for as long as the server runs."""
+    """Listen while the server runs."""
     listening = asyncio.create_task(listen())
     yield
     listening.cancel()

@@ -1,4 +1,4 @@
-"""A project with django-eventstream as it comes, and nothing else. Run by daphne; with STORED it keeps events."""
+"""A minimal project with unmodified django-eventstream. Runs on daphne; with STORED it stores events."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from orchestrator.embedded_postgres import instance
 TABLE = {"EVENTSTREAM_STORAGE_CLASS": "django_eventstream.storage.DjangoModelStorage"}
 
 settings.configure(
-    SECRET_KEY="bench",  # noqa: S106 - there is nothing to protect
+    SECRET_KEY="bench",  # noqa: S106 - a benchmark
     ALLOWED_HOSTS=["127.0.0.1"],
     ROOT_URLCONF=__name__,
     INSTALLED_APPS=["django_eventstream"],
@@ -35,7 +35,7 @@ urlpatterns = [path("stream/<channel>/", include(django_eventstream.urls), {"for
 
 
 def bridge() -> None:
-    """Send what is notified."""
+    """Forward notifications."""
     with psycopg.connect(database_url(), autocommit=True) as connection:
         connection.execute("LISTEN bench_events")
         for notification in connection.notifies():

@@ -1,1 +1,1 @@
-"""What a live stream costs, beside others."""
+"""Benchmarks of live streams."""

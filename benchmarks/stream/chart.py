@@ -1,4 +1,4 @@
-"""The picture of what streams cost: CPU of a delivery and memory of a client. Runs where matplotlib is."""
+"""Chart of streams: CPU per delivery and memory per client. Needs matplotlib."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ COLOURS = {"daphne": OURS, "uvicorn": OURS, "uvloop": OURS, "bare": BARE}
 
 
 def draw(source: Path, target: Path) -> None:
-    """Draw the measurements of one file into another."""
+    """Draw the chart of a result file."""
     found = json.loads(source.read_text(encoding="utf-8"))["runs"]
     runs = [run for run in found if run["piece"] == "clients" and run["server"] != "stored"]
     titles = {run["server"]: run["title"].replace("*", "").replace("`", "") for run in runs}
@@ -31,13 +31,13 @@ def draw(source: Path, target: Path) -> None:
         more = [max(each) - median for median, each in zip(medians, values, strict=True)]
         colours = [COLOURS.get(server, OTHERS) for server in titles]
         axis.barh(list(titles.values()), medians, xerr=[less, more], color=colours, ecolor="#555", capsize=3)
-        for place, median in enumerate(medians):
-            axis.annotate(f" {median:.1f}", (median + more[place], place), va="center")
+        for position, median in enumerate(medians):
+            axis.annotate(f" {median:.1f}", (median + more[position], position), va="center")
         axis.set_xlabel(label)
         axis.set_xlim(right=max(median + up for median, up in zip(medians, more, strict=True)) * 1.15)
         axis.spines[["top", "right"]].set_visible(False)
-    figure.axes[0].invert_yaxis()  # the other shares it
-    figure.suptitle(f"one execution, {runs[0]['clients']:,} clients: less is better")
+    figure.axes[0].invert_yaxis()  # shared by both axes
+    figure.suptitle(f"one execution, {runs[0]['clients']:,} clients: lower is better")
     figure.tight_layout()
     figure.savefig(target, dpi=110)
 

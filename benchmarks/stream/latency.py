@@ -1,22 +1,22 @@
-"""From the commit to the client, at many events a second over many executions, each with a client of its own."""
+"""Latency from the commit to the client, with many events per second over many executions, one client each."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from benchmarks.stream.scene import scene
 from benchmarks.stream.servers import Server
+from benchmarks.stream.setup import stream_setup
 
 EXECUTIONS = 20
 
 
 def measure(server: Server, *, per_second: float, seconds: float) -> dict[str, Any]:
-    """Publish at this rate for so long."""
+    """Publish at a rate for some seconds."""
     each = int(per_second * seconds / EXECUTIONS)
-    with scene(server, executions=EXECUTIONS) as stage:
-        stage.warm_up()
-        stage.open(EXECUTIONS)
-        stage.publish(EXECUTIONS * 10, per_second=per_second, readers=EXECUTIONS)
-        committed = stage.publish(each * EXECUTIONS, per_second=per_second, readers=EXECUTIONS)
-        took = committed["committed"][-1] - committed["committed"][0]
-        return {"per_second": each * EXECUTIONS / took, **stage.arrived(committed, each=each)}
+    with stream_setup(server, executions=EXECUTIONS) as setup:
+        setup.warm_up()
+        setup.open(EXECUTIONS)
+        setup.publish(EXECUTIONS * 10, per_second=per_second, readers=EXECUTIONS)
+        committed = setup.publish(each * EXECUTIONS, per_second=per_second, readers=EXECUTIONS)
+        elapsed = committed["committed"][-1] - committed["committed"][0]
+        return {"per_second": each * EXECUTIONS / elapsed, **setup.arrived(committed, each=each)}

@@ -1,4 +1,4 @@
-"""What is compared: ours on two servers, two ready-made streams, and what asyncio can do by itself."""
+"""The compared servers: Scriptorium on two servers, two libraries, and plain asyncio."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from benchmarks.environments import ROOT, pinned, python_of, requirements
 START_SECONDS = 60.0
 POLL_SECONDS = 0.05
 
-UNLIMITED = {"STREAMS_PER_USER": "100000"}  # the clients are all one user's
-OURS = "/api/v1/executions/{}/stream"
+UNLIMITED = {"STREAMS_PER_USER": "100000"}  # all clients belong to one user
+STREAM_PATH = "/api/v1/executions/{}/stream"
 _UVICORN = ("-m", "uvicorn", "--no-access-log", "--log-level", "warning", "--port", "{}")
 _FAST = ("--loop", "uvloop", "--http", "httptools")
 _PLAIN = ("--loop", "asyncio", "--http", "h11")
@@ -27,27 +27,27 @@ _PLAIN = ("--loop", "asyncio", "--http", "h11")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Server:
-    """A way to serve streams of Server-Sent Events; `{}` stands for the port, in the path for the execution."""
+    """A server of Server-Sent Events. `{}` is the port in the command, and the execution in the path."""
 
     key: str
     title: str
     command: tuple[str, ...]
     path: str = "/stream/{}"
-    fed_by: str = "notify"  # how it hears of events, see `benchmarks.systems.feed`
-    environment: str | None = None  # name of its virtual environment; None: the product's own
-    versions: tuple[str, ...] = ()  # packages whose versions belong to the title
+    fed_by: str = "notify"  # how it receives events, see `benchmarks.systems.event_writer`
+    environment: str | None = None  # name of its virtual environment; None: that of the product
+    versions: tuple[str, ...] = ()  # packages whose versions are part of the title
     settings: Mapping[str, str] = field(default_factory=dict)
-    most_clients: int = sys.maxsize
+    max_clients: int = sys.maxsize
 
     @property
     def shown(self) -> str:
-        """Its title with the versions that were measured."""
+        """Title with the measured versions."""
         pins = ROOT / "requirements.txt" if self.environment is None else requirements(self.environment)
         return self.title.format(*(pinned(pins, package) for package in self.versions))
 
     @property
     def python(self) -> Path | str:
-        """Its interpreter; the environment is made where it is missing."""
+        """The interpreter; its environment is created if it is missing."""
         return sys.executable if self.environment is None else python_of(self.environment)
 
 
@@ -56,7 +56,7 @@ SERVERS = (
         key="daphne",
         title="**Scriptorium on daphne** (`manage.py serve`)",
         command=("manage.py", "serve", "--no-worker", "--port", "{}"),
-        path=OURS,
+        path=STREAM_PATH,
         settings=UNLIMITED,
         fed_by="announce",
     ),
@@ -64,7 +64,7 @@ SERVERS = (
         key="uvicorn",
         title="Scriptorium on uvicorn {}",
         command=(*_UVICORN, *_PLAIN, "orchestrator.asgi:application"),
-        path=OURS,
+        path=STREAM_PATH,
         settings=UNLIMITED,
         fed_by="announce",
         environment="uvicorn",
@@ -74,7 +74,7 @@ SERVERS = (
         key="uvloop",
         title="Scriptorium on uvicorn {} with uvloop and httptools",
         command=(*_UVICORN, *_FAST, "orchestrator.asgi:application"),
-        path=OURS,
+        path=STREAM_PATH,
         settings=UNLIMITED,
         fed_by="announce",
         environment="uvicorn",
@@ -108,28 +108,30 @@ SERVERS = (
         path="/stream/{}/",
         versions=("django-eventstream", "daphne"),
         settings={"STORED": "1"},
-        most_clients=50,  # PostgreSQL takes 100 connections, and this holds one for each
+        max_clients=50,  # it holds a connection per client, and PostgreSQL permits 100
     ),
-    Server(key="bare", title="bare asyncio, one write per event", command=("-m", "benchmarks.peers.bare_server", "{}")),
+    Server(
+        key="bare", title="plain asyncio, one write per event", command=("-m", "benchmarks.peers.bare_server", "{}")
+    ),
 )
 BY_KEY = {server.key: server for server in SERVERS}
 
 
-def chosen(keys: Sequence[str]) -> list[Server]:
-    """Return the servers of these names."""
+def servers_of(keys: Sequence[str]) -> list[Server]:
+    """Return the servers with these keys."""
     return [BY_KEY[key] for key in keys]
 
 
 @contextmanager
-def serving(server: Server, place: Database, port: int) -> Iterator[Popen[str]]:
-    """Provide a server on a database; it has yet to be waited for."""
+def start_server(server: Server, target: Database, port: int) -> Iterator[Popen[str]]:
+    """Start a server on a database, without waiting until it is ready."""
     command = [word.format(port) for word in server.command]
-    with processes.running(*command, place=place, python=server.python, **server.settings) as process:
+    with processes.running(*command, target=target, python=server.python, **server.settings) as process:
         yield process
 
 
 def wait_until_ready(process: Popen[str], port: int) -> None:
-    """Return once a server takes connections."""
+    """Wait until a server accepts connections."""
     deadline = time.monotonic() + START_SECONDS
     while not _accepts(port):
         assert process.poll() is None, f"{process.args!r} has ended; see processes.log in the data directory"

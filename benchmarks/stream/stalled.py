@@ -1,26 +1,26 @@
-"""One client that does not read, while very much is published beside one that does: what the server keeps of it."""
+"""Memory growth of a server with one client that does not read, while much data is published."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from benchmarks.stream.scene import scene
 from benchmarks.stream.servers import Server
+from benchmarks.stream.setup import stream_setup
 
-CHARACTERS = 7_000  # of an event; a notification holds less than 8,000
+CHARACTERS = 7_000  # of an event; the limit of a notification is 8,000 bytes
 PER_SECOND = 800
-BEFOREHAND = 0.2  # of the whole, so that what such events need is there before
+WARM_UP_FRACTION = 0.2  # of the events, published before the measurement
 
 
 def measure(server: Server, *, megabytes: float) -> dict[str, Any]:
-    """Publish so much with one client that reads and one that does not; return by how much the server grew."""
+    """Publish data to one client that reads and one that does not; return the server's memory growth."""
     events = int(megabytes * 1_000_000 / CHARACTERS)
-    with scene(server) as stage:
-        stage.warm_up()
-        stage.open(1)
-        stage.publish(int(events * BEFOREHAND), per_second=PER_SECOND, readers=1, characters=CHARACTERS)
-        before = stage.memory_kib()
-        stage.open(1, stalled=True)
-        committed = stage.publish(events, per_second=PER_SECOND, readers=1, characters=CHARACTERS)
-        grown = stage.memory_kib() - before
-        return {"megabytes": megabytes, "grown_mib": grown / 1024, **stage.arrived(committed, each=events)}
+    with stream_setup(server) as setup:
+        setup.warm_up()
+        setup.open(1)
+        setup.publish(int(events * WARM_UP_FRACTION), per_second=PER_SECOND, readers=1, characters=CHARACTERS)
+        before = setup.memory_kib()
+        setup.open(1, stalled=True)
+        committed = setup.publish(events, per_second=PER_SECOND, readers=1, characters=CHARACTERS)
+        growth = setup.memory_kib() - before
+        return {"megabytes": megabytes, "grown_mib": growth / 1024, **setup.arrived(committed, each=events)}

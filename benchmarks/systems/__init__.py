@@ -1,4 +1,4 @@
-"""What runs on Django here; importing this package sets it up."""
+"""Modules that use Django; importing this package sets up Django."""
 
 import os
 

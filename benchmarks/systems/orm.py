@@ -1,4 +1,4 @@
-"""Django's ORM, one transaction per step: an execution's state, a document's version, an event, a call."""
+"""Django's ORM, one transaction per step: the execution's state, a document version, an event, a call."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from threading import Barrier
 from django.db import connection, connections, transaction
 from django.utils import timezone
 
-from benchmarks.meter import Meter
-from benchmarks.systems import copies, line
+from benchmarks.metrics import Meter
+from benchmarks.systems import bulk_rows, workload
 from benchmarks.workload import WORKFLOW, Size, size_from_arguments
 from documents.models import DocumentVersion
 from executions import models
@@ -26,7 +26,7 @@ def write_step(execution: models.Execution, number: int) -> None:
         document_id=execution.id,  # the copy's document has its id
         version=number + 1,
         title="T",
-        content=line.CONTENT,
+        content=workload.CONTENT,
         schema_id="0",
         execution_id=execution.id,
         step_id=f"s{number}",
@@ -35,7 +35,7 @@ def write_step(execution: models.Execution, number: int) -> None:
     models.ExecutionEvent.objects.create(
         execution_id=execution.id,
         sequence=number + 2,
-        scope_id=execution.id,  # a feed for each, which nobody has to lock
+        scope_id=execution.id,  # a feed per execution, without lock conflicts
         scope_sequence=number + 2,
         event_type="step_completed",
         step_id=f"s{number}",
@@ -52,37 +52,37 @@ def write_step(execution: models.Execution, number: int) -> None:
         status="committed",
         requested_model="openai:writer",
         request_hash="0" * 64,
-        reply=line.CONTENT,
+        reply=workload.CONTENT,
         started_at=now,
         finished_at=now,
     )
 
 
 def run(size: Size, meter: Meter) -> None:
-    """Write the steps of all executions, so many executions at once."""
+    """Write the steps of all executions concurrently."""
 
     def one(execution: models.Execution) -> None:
         for number in range(size.steps):
             meter.step(execution.id)
             write_step(execution, number)
 
-    executions = list(models.Execution.objects.filter(id__in=map(copies.id_of, range(size.executions))))
-    everybody = Barrier(size.in_flight)
+    executions = list(models.Execution.objects.filter(id__in=map(bulk_rows.id_of, range(size.executions))))
+    barrier = Barrier(size.in_flight)
     with ThreadPoolExecutor(size.in_flight) as pool:
-        list(pool.map(lambda _: connect(everybody), range(size.in_flight)))
+        list(pool.map(lambda _: connect(barrier), range(size.in_flight)))
         with meter:
             list(pool.map(one, executions))
 
 
-def connect(everybody: Barrier) -> None:
-    """Have a connection, as every other thread."""
+def connect(barrier: Barrier) -> None:
+    """Open the connection of a thread, and wait for all threads."""
     connection.ensure_connection()
-    everybody.wait()
+    barrier.wait()
 
 
 if __name__ == "__main__":
     chosen = size_from_arguments()
-    copies.bare_rows(chosen.executions)
+    bulk_rows.create_minimal_rows(chosen.executions)
     connection.close()
     measured = Meter()
     run(chosen, measured)

@@ -1,6 +1,6 @@
-"""pgbench: rows of a step in one transaction of prepared statements, without any Python between.
+"""pgbench: the rows of a step in one transaction of prepared statements, without Python.
 
-`rows`: the very rows that a step leaves and changes here; `four`: one row each of state, document, event and call.
+`rows`: all rows that a step of Scriptorium writes; `four`: one row each of state, document, event and call.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from uuid import UUID
 
 from django.db import connection
 
-from benchmarks.meter import Meter
-from benchmarks.systems import copies
+from benchmarks.metrics import Meter
+from benchmarks.systems import bulk_rows
 from benchmarks.workload import TEXT, Size, database_url, size_from_arguments
 from executions import models
 from orchestrator.embedded_postgres import supervisor
 
 
 def run(which: str, size: Size, scope: UUID, *, meter: Meter) -> tuple[list[float], float]:
-    """Run it, each client one execution after the other; return the seconds of each transaction, and of all."""
+    """Run pgbench, with sequential executions per client; return the seconds of each transaction, and of the run."""
     each = size.executions // size.in_flight
     where = urlsplit(database_url())
     values = {"per_client": each, "steps": size.steps, "step": 0, "scope": scope, "payload": TEXT}
@@ -45,21 +45,21 @@ def run(which: str, size: Size, scope: UUID, *, meter: Meter) -> tuple[list[floa
 
 def _read(folder: Path) -> tuple[list[float], float]:
     lines = [line.split() for log in folder.glob("pgbench_log.*") for line in log.read_text().splitlines()]
-    took = [int(line[2]) / 1_000_000 for line in lines]
+    durations = [int(line[2]) / 1_000_000 for line in lines]
     ended = [int(line[4]) + int(line[5]) / 1_000_000 for line in lines]
-    return took, max(ended) - min(end - each for end, each in zip(ended, took, strict=True))
+    return durations, max(ended) - min(end - each for end, each in zip(ended, durations, strict=True))
 
 
 if __name__ == "__main__":
     chosen = size_from_arguments()
     which = sys.argv[1]
     if which == "rows":
-        pattern = copies.whole_rows(chosen.executions, chosen.steps)
+        pattern = bulk_rows.create_full_rows(chosen.executions, chosen.steps)
     else:
-        pattern = copies.bare_rows(chosen.executions)
+        pattern = bulk_rows.create_minimal_rows(chosen.executions)
     scope_id = models.Execution.objects.get(id=pattern).scope_id
     connection.close()
     measured = Meter(children=True)
     transactions, seconds = run(which, chosen, scope_id, meter=measured)
-    # Its memory is not told: what the kernel knows of an ended child includes the Python that it began as.
+    # Without memory: the kernel's value for an ended child includes the forked Python process.
     measured.report(gaps=transactions, seconds=seconds, peak_rss_mib=None)

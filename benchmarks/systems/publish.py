@@ -1,10 +1,10 @@
-"""Publishes the workflow with another model: python -m … STEPS MODEL."""
+"""Publishes the workflow with a given model: python -m … STEPS MODEL."""
 
 from __future__ import annotations
 
 import sys
 
-from benchmarks.systems import line
+from benchmarks.systems import workload
 
 if __name__ == "__main__":
-    line.publish(int(sys.argv[1]), model=sys.argv[2])
+    workload.publish(int(sys.argv[1]), model=sys.argv[2])

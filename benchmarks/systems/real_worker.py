@@ -1,4 +1,4 @@
-"""The product's own worker, as `manage.py worker` runs it, that begins once it is told to."""
+"""`manage.py worker`, started by a line on standard input."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The transitions of an execution as its runner would make them, made without it."""
+"""The transitions of an execution as its runner makes them, created without a runner."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from uuid import UUID
 from django.utils import timezone
 from uuid_utils.compat import uuid7
 
-from benchmarks.systems.line import CONTENT, REPLY, SCHEMA
+from benchmarks.systems.workload import CONTENT, REPLY, SCHEMA
 from executions.engine.domain.calls import Call, CallKey
 from executions.engine.domain.execution import Document, Execution
 from executions.engine.domain.states import CallKind, CallStatus
@@ -16,11 +16,11 @@ from executions.engine.ports import Transition
 from executions.engine.transitions import claims, core
 from executions.persistence.journal import journal
 
-__all__ = ["Transition", "of"]
+__all__ = ["Transition", "transitions_of"]
 
 
-def of(execution_id: UUID, steps: int) -> list[Transition]:
-    """Claim an execution; return all its further transitions, each of which ends a step and starts the next one."""
+def transitions_of(execution_id: UUID, steps: int) -> list[Transition]:
+    """Claim an execution; return all its further transitions, which each complete a step and start the next one."""
     claimed = _claim(execution_id)
     return [_begin(claimed, 0), *(_next(claimed, number, last=number == steps - 1) for number in range(steps))]
 

@@ -1,6 +1,6 @@
-"""One worker of the product, whose model is in its own process and takes so many seconds: python -m … SECONDS.
+"""A worker with a model in its process whose calls take a fixed time: python -m … SECONDS.
 
-It says that it is ready, and begins once it is told to, so that several begin together.
+It prints "ready", and starts after a line on standard input, so that several workers start together.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import sys
 
 from django.conf import settings
 
-from benchmarks.systems import line
+from benchmarks.systems import workload
 from executions.worker.worker import Worker
 from orchestrator.web import lifecycle
 
@@ -24,7 +24,7 @@ async def work() -> None:
 
 
 if __name__ == "__main__":
-    line.use(line.QuietModel(seconds=float(sys.argv[1]), calls_at_once=settings.MODEL_CALLS))
+    workload.use_model(workload.InstantModel(seconds=float(sys.argv[1]), calls_at_once=settings.MODEL_CALLS))
     sys.stdout.write("ready\n")
     sys.stdout.flush()
     sys.stdin.readline()

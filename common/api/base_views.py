@@ -1,4 +1,4 @@
-"""What all views of the API have in common."""
+"""Base class of all API views: body parsing off the event loop, and conditional GET."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from adrf.views import APIView
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from common.api.preconditions import EntityTags, add_etag, entity_tags, without_body
+from common.api.preconditions import EntityTags, add_etag, make_not_modified, parse_entity_tags
 
 SAFE_METHODS = frozenset({"GET", "HEAD"})
 METHODS_WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 
 
 class ApiMixin:
-    """Parses the body in the thread that authenticates, so that a large one does not stop the event loop.
+    """Parses the body in the authentication thread, so that a large body does not block the event loop.
 
-    An answer with an entity tag is 304 where the client has it already.
+    A response with an entity tag becomes 304 if the client has that version already.
     """
 
     _known_to_client = EntityTags()
@@ -26,16 +26,16 @@ class ApiMixin:
         """Authenticate the caller, then parse the body.
 
         Raises:
-            APIException: the caller may not do this, or the body cannot be read.
+            APIException: the caller lacks the permission, or the body is invalid.
         """
         super().initial(request, *arguments, **options)  # type: ignore[misc]
-        if request.method in SAFE_METHODS and (given := request.headers.get("If-None-Match")) is not None:
-            self._known_to_client = entity_tags("If-None-Match", given)
+        if request.method in SAFE_METHODS and (header := request.headers.get("If-None-Match")) is not None:
+            self._known_to_client = parse_entity_tags("If-None-Match", header)
         if request.method in METHODS_WITH_BODY and hasattr(self, request.method.lower()):
             _ = request.data
 
     def finalize_response(self, *arguments: Any, **options: Any) -> Response:
-        """Return the response, which gets its entity tag when it is rendered."""
+        """Return the response; rendering completes its entity tag."""
         response: Response = super().finalize_response(*arguments, **options)  # type: ignore[misc]
         if "ETag" in response:
             response.add_post_render_callback(self._tag)
@@ -43,8 +43,8 @@ class ApiMixin:
 
     def _tag(self, response: Response) -> None:
         add_etag(response)
-        if response.status_code == 200 and self._known_to_client.names(response["ETag"]):
-            without_body(response)
+        if response.status_code == 200 and self._known_to_client.matches(response["ETag"]):
+            make_not_modified(response)
 
 
 class ApiView(ApiMixin, APIView):

@@ -1,4 +1,4 @@
-"""How values look to clients, the same in every room."""
+"""Serializer fields that all apps share."""
 
 from __future__ import annotations
 
@@ -14,61 +14,61 @@ from rest_framework import serializers
 from common.listings import listed
 from common.time import format_rfc3339
 
-#: What the cursor of a page looks like; an empty one is none.
+#: Form of a page cursor; an empty one means the first page.
 CURSOR_PATTERN = "^[A-Za-z0-9_-]*$"
 
 
-class WordField(serializers.ChoiceField):
-    """One of a few words on its way in; for another one the answer names them."""
+class ListedChoiceField(serializers.ChoiceField):
+    """A choice whose error message lists the valid choices."""
 
     def to_internal_value(self, data: Any) -> Any:
-        """Return the word.
+        """Return the choice.
 
         Raises:
-            ValidationError: it is none of them.
+            ValidationError: the value is not one of the choices.
         """
         try:
             return super().to_internal_value(data)
         except serializers.ValidationError as error:
-            raise serializers.ValidationError(self._refusal(data), code="invalid_choice") from error
+            raise serializers.ValidationError(self._error_text(data), code="invalid_choice") from error
 
-    def _refusal(self, data: object) -> str:
-        said = repr(data) if isinstance(data, str) else "This"
-        return f"{said} is none of: {listed([*self.choices])}."
+    def _error_text(self, data: object) -> str:
+        subject = repr(data) if isinstance(data, str) else "This"
+        return f"{subject} is not one of: {listed([*self.choices])}."
 
 
 class CommaSeparatedChoiceField(serializers.ListField):
-    """Some of the words that there are: with commas between them, or one by one."""
+    """A list of choices, given as a comma-separated text or as a repeated parameter."""
 
-    def __init__(self, *, words: Sequence[Any], **options: Any) -> None:
-        super().__init__(child=WordField(choices=words), allow_empty=False, **options)
+    def __init__(self, *, choices: Sequence[Any], **options: Any) -> None:
+        super().__init__(child=ListedChoiceField(choices=choices), allow_empty=False, **options)
 
     def to_internal_value(self, data: Any) -> list[str]:
-        """Return the words, each once.
+        """Return the choices without duplicates.
 
         Raises:
-            ValidationError: with those that are not known.
+            ValidationError: it lists the unknown values.
         """
         texts = data if isinstance(data, list) else [data]
-        found = [word.strip() for text in texts for word in str(text).split(",") if word.strip()]
+        found = [part.strip() for text in texts for part in str(text).split(",") if part.strip()]
         return super().to_internal_value(list(dict.fromkeys(found)))
 
 
 @extend_schema_field(OpenApiTypes.DATETIME)
 class TimestampField(serializers.Field):
-    """A moment on its way out."""
+    """A point in time in responses."""
 
     def __init__(self, **options: object) -> None:
         super().__init__(read_only=True, **options)  # type: ignore[arg-type]
 
     def to_representation(self, value: datetime) -> str:
-        """Return the moment as text."""
+        """Return the time as RFC 3339 text."""
         return format_rfc3339(value)
 
 
 @extend_schema_field({"type": ["string", "null"], "example": "0.0123000000"})
 class MoneyField(serializers.Field):
-    """US dollars on their way out: a decimal string with ten decimals, null when the price is not known."""
+    """US dollars in responses: a decimal string with ten decimals, or null if the price is unknown."""
 
     def __init__(self, **options: object) -> None:
         super().__init__(read_only=True, **options)  # type: ignore[arg-type]

@@ -1,8 +1,8 @@
-"""Keyset pages: page N costs what page 1 costs, and rows that arrive meanwhile move nothing.
+"""Keyset pagination: page N costs as much as page 1, and new rows do not shift the following pages.
 
-A view names its order: `ordering = ("-created_at", "-id")`; the last field makes it unique, and none may be NULL. An
-async view calls `self.paginator.paginate_queryset(rows, request, view=self)` and serializes the page in one thread
-(`common.api.views.PagedViewSet` does). The cursor holds the last row's values; it says nothing that the row does not.
+A view declares its order: `ordering = ("-created_at", "-id")`. The last field makes the order unique, and no field may
+be NULL. An async view calls `self.paginator.paginate_queryset(rows, request, view=self)` and serializes the page in
+the same thread, as `common.api.views.PagedViewSet` does. The cursor holds the ordering fields of the page's last row.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ MAX_LIMIT = 200
 class KeysetPagination(BasePagination):
     """`?limit=` and `?cursor=` in, `{"data": […], "next_cursor": …}` out."""
 
-    def paginate_queryset(  # type: ignore[override]  # rows in memory have no keyset
+    def paginate_queryset(  # type: ignore[override]  # lists have no keyset
         self, queryset: QuerySet[Any], request: Request, view: APIView | None = None
     ) -> list[Any]:
         """Return one page of the queryset in the view's `ordering`.
 
         Raises:
-            ValidationError: `limit` or `cursor` cannot be right.
+            ValidationError: `limit` or `cursor` is invalid.
         """
         ordering: tuple[str, ...] = view.ordering  # type: ignore[union-attr]
         limit = _limit(request.query_params)
@@ -47,14 +47,14 @@ class KeysetPagination(BasePagination):
             try:
                 rows = rows.filter(_after(ordering, _decode(cursor, ordering, queryset.model)))
             except (ValueError, TypeError, DjangoValidationError) as error:
-                raise ValidationError({"cursor": "This is no cursor of this list."}) from error
+                raise ValidationError({"cursor": "This is not a cursor of this list."}) from error
         found = list(rows[: limit + 1])
         page = found[:limit]
         self.next_cursor = _encode(ordering, page[-1]) if len(found) > limit else None
         return page
 
     def get_paginated_response(self, data: Any) -> Response:
-        """Return the page as clients get it."""
+        """Return the response that holds the page."""
         return Response({"data": data, "next_cursor": self.next_cursor})
 
     def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
@@ -64,7 +64,7 @@ class KeysetPagination(BasePagination):
             "required": ["data", "next_cursor"],
             "properties": {
                 "data": schema,
-                "next_cursor": {"type": ["string", "null"], "description": "null: this is the last page."},
+                "next_cursor": {"type": ["string", "null"], "description": "null on the last page."},
             },
         }
 
@@ -76,14 +76,14 @@ class KeysetPagination(BasePagination):
                 "name": "limit",
                 "in": "query",
                 "required": False,
-                "description": "Most rows of one page.",
+                "description": "Max rows per page.",
                 "schema": limit,
             },
             {
                 "name": "cursor",
                 "in": "query",
                 "required": False,
-                "description": "`next_cursor` of the page before, as it is; without it the first page.",
+                "description": "`next_cursor` of the previous page, unchanged; without it the first page.",
                 "schema": {"type": "string", "pattern": CURSOR_PATTERN},
             },
         ]
@@ -99,16 +99,16 @@ def _limit(parameters: Mapping[str, str]) -> int:
 
 def _encode(ordering: tuple[str, ...], row: Model) -> str:
     values = [getattr(row, field.lstrip("-")) for field in ordering]
-    # DjangoJSONEncoder cuts times to milliseconds; the order goes by microseconds.
+    # DjangoJSONEncoder truncates times to milliseconds; rows are ordered by microseconds.
     exact = [value.isoformat() if isinstance(value, datetime) else value for value in values]
     return base64.urlsafe_b64encode(json.dumps(exact, cls=DjangoJSONEncoder).encode()).decode().rstrip("=")
 
 
 def _decode(cursor: str, ordering: tuple[str, ...], model: type[Model]) -> list[Any]:
-    """Return the values that a cursor holds, of their fields' types.
+    """Return the values in a cursor, converted to the types of their fields.
 
     Raises:
-        ValueError, TypeError, django ValidationError: it is no cursor of this list.
+        ValueError, TypeError, django ValidationError: the text is not a cursor of this list.
     """
     try:
         values = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
@@ -122,7 +122,7 @@ def _decode(cursor: str, ordering: tuple[str, ...], model: type[Model]) -> list[
 def _typed(field: str, value: int | str, model: type[Model]) -> Any:
     column = model._meta.get_field(field.lstrip("-"))  # noqa: SLF001 - Django's public name for it
     if not isinstance(column, Field):
-        raise TypeError(f"{field} is no column to order by")
+        raise TypeError(f"{field} is not a column to order by")
     typed = column.to_python(value)
     without_zone = isinstance(typed, datetime) and typed.tzinfo is None
     if without_zone or (isinstance(typed, str) and "\0" in typed):
@@ -131,12 +131,12 @@ def _typed(field: str, value: int | str, model: type[Model]) -> Any:
 
 
 def _after(ordering: tuple[str, ...], values: list[Any]) -> Q:
-    """Return the rows behind the given one: (a, b) > (x, y), written out for mixed directions."""
+    """Return the condition for rows after the given one: (a, b) > (x, y), expanded for mixed directions."""
     condition, equal = Q(), Q()
     for field, value in zip(ordering, values, strict=True):
         name, comparison = field.lstrip("-"), "lt" if field.startswith("-") else "gt"
         condition |= equal & Q(**{f"{name}__{comparison}": value})
         equal &= Q(**{name: value})
-    # Implied by the condition, and what lets the database start in the middle of an index.
+    # The condition implies this comparison; the database needs it to start in the middle of an index.
     first = ordering[0]
     return Q(**{f"{first.lstrip('-')}__{'lte' if first.startswith('-') else 'gte'}": values[0]}) & condition

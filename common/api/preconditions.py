@@ -1,7 +1,8 @@
-"""Conditional requests (RFC 9110, section 13): entity tags, what `If-Match` names, and 304.
+"""Conditional requests (RFC 9110, section 13): entity tags, `If-Match`, and 304.
 
-A view gives the version as its `ETag`. What is sent is `"<version>.<digest of the answer>"`: an answer may change while
-the version stays, as the cost of an execution does. `If-Match` compares versions alone, and takes `"<version>"` too.
+A view sets its `ETag` to the version. The response carries `"<version>.<digest of the body>"`, because the body may
+change while the version stays the same; the cost of an execution is an example. `If-Match` compares the versions
+only, and accepts `"<version>"` too.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ _DIGEST_BYTES = 12
 
 
 class BadPrecondition(APIException):
-    """A conditional header that names no entity tags."""
+    """A conditional header that contains no valid entity tags."""
 
     status_code = 400
     default_code = "bad-precondition"
@@ -28,46 +29,44 @@ class BadPrecondition(APIException):
 
 @dataclass(frozen=True, slots=True)
 class EntityTags:
-    """What a conditional header names: some entity tags as they were sent, or any (`*`)."""
+    """Value of a conditional header: entity tags as the client sent them, or any (`*`)."""
 
     tags: frozenset[str] = frozenset()
     is_any: bool = False
 
     @property
     def versions(self) -> frozenset[int] | None:
-        """The versions in strong tags, None for any: a weak tag never matches here."""
+        """Versions of the strong tags, None for `*`. A weak tag never matches in `If-Match`."""
         if self.is_any:
             return None
         return frozenset(int(found[1]) for found in map(_VERSION.fullmatch, self.tags) if found)
 
-    def names(self, tag: str) -> bool:
-        """Return whether a tag is among them, be they weak or strong."""
+    def matches(self, tag: str) -> bool:
+        """Return whether the header contains a tag, by weak comparison."""
         return self.is_any or tag.removeprefix("W/") in {each.removeprefix("W/") for each in self.tags}
 
 
-def entity_tags(header: str, value: str) -> EntityTags:
-    """Return what the value of a conditional header names.
+def parse_entity_tags(header: str, value: str) -> EntityTags:
+    """Parse the value of a conditional header.
 
     Raises:
-        BadPrecondition: it names no entity tags.
+        BadPrecondition: the value contains no valid entity tags.
     """
     if value.strip() == "*":
         return EntityTags(is_any=True)
     if not _TAGS.fullmatch(value):
-        raise BadPrecondition(
-            f'{header} takes entity tags in double quotes, such as "4", with commas between them, or *.'
-        )
+        raise BadPrecondition(f'{header} takes entity tags in double quotes, such as "4", separated by commas, or *.')
     return EntityTags(frozenset(re.findall(_TAG, value)))
 
 
 def add_etag(response: Response) -> None:
-    """Complete the entity tag of a rendered answer by a digest of it."""
+    """Append a digest of the rendered body to the entity tag of a response."""
     digest = hashlib.blake2b(response.content, digest_size=_DIGEST_BYTES).hexdigest()
     response["ETag"] = f'{response["ETag"][:-1]}.{digest}"'
 
 
-def without_body(response: Response) -> None:
-    """Make an answer one that says: nothing has changed."""
+def make_not_modified(response: Response) -> None:
+    """Turn a response into 304 without a body."""
     response.status_code = 304
     response.content = b""
     for header in ("Content-Type", "Content-Length"):

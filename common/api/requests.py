@@ -1,4 +1,4 @@
-"""Requests as Django sees them, with text in UTF-8 alone."""
+"""The request class: all text is UTF-8."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ _ENCODED_PARAMETER = re.compile(r";[^=;\"]*\*\s*=")  # RFC 2231: `name*=charset'
 
 
 class Utf8Request(ASGIRequest):
-    """A request whose text is UTF-8, whatever charset its `Content-Type` names.
+    """A request that is decoded as UTF-8, whatever charset its `Content-Type` names.
 
-    Django looks up the codec that a client names, and decodes forms with it. Some codecs are no text encodings, and
-    some take time that grows with the square of the size.
+    Django decodes forms with the codec that the client names. Some codecs are not text encodings, and some take
+    quadratic time.
     """
 
     def __init__(self, scope: Mapping[str, Any], body_file: IO[bytes]) -> None:
         query: bytes = scope.get("query_string", b"")
-        if not query.isascii():  # Django would not take it; as escapes it is read as all others
+        if not query.isascii():  # Django rejects raw bytes; as percent-escapes they are valid
             scope = {**scope, "query_string": quote_from_bytes(query, safe=string.printable).encode()}
         super().__init__(scope, body_file)
 
@@ -35,11 +35,11 @@ class Utf8Request(ASGIRequest):
 
 
 def is_utf8(content_type: str) -> bool:
-    """Return whether a `Content-Type` names no charset but UTF-8, and encodes no parameter in one of its own."""
-    charsets = {given.strip().strip("\"'").lower() for given in _CHARSET.findall(content_type)}
+    """Return whether a `Content-Type` names only UTF-8, and has no parameter with a charset of its own."""
+    charsets = {charset.strip().strip("\"'").lower() for charset in _CHARSET.findall(content_type)}
     return charsets <= UTF_8 and _ENCODED_PARAMETER.search(content_type) is None
 
 
-def is_uncoded(content_encoding: str) -> bool:
-    """Return whether a `Content-Encoding` names no coding, or `identity` alone."""
+def has_no_content_coding(content_encoding: str) -> bool:
+    """Return whether a `Content-Encoding` is empty or `identity`."""
     return {coding.strip().lower() for coding in content_encoding.split(",")} <= {"", "identity"}

@@ -1,4 +1,4 @@
-"""The strict form that all rooms build on."""
+"""Base class of all request serializers: unknown fields are errors."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ PAGE_PARAMETERS = frozenset({"limit", "cursor"})
 
 
 class StrictSerializer(serializers.Serializer[Any]):
-    """Input in which a name that is not known is an error: a typo must not be ignored.
+    """A serializer that rejects unknown fields, so that typos do not pass unnoticed.
 
-    For query parameters pass `request.query_params`: a parameter given several times is a list for a ListField, and
-    an error for any other field; `limit` and `cursor` belong to the page and are let through (where there are no
-    pages, say so: `page_parameters = frozenset()`).
+    For query parameters pass `request.query_params`. A repeated parameter is a list for a ListField, and an error for
+    any other field. `limit` and `cursor` belong to the paginator and are accepted; a view without pages sets
+    `page_parameters = frozenset()`.
     """
 
     page_parameters: frozenset[str] = PAGE_PARAMETERS
 
     def to_internal_value(self, data: Any) -> Any:
-        """Return the checked values.
+        """Return the validated values.
 
         Raises:
-            ValidationError: with every field that is unknown or wrong.
+            ValidationError: it lists every unknown or invalid field.
         """
         is_query = isinstance(data, QueryDict)
         names = dict.fromkeys(data) if isinstance(data, Mapping) else {}
         known = self.fields.keys() | (self.page_parameters if is_query else frozenset())
         unknown = [name for name in names if name not in known]
         errors: dict[str, Any] = {
-            name: [serializers.ErrorDetail("This field is not known.", code="unknown_field")]
+            name: [serializers.ErrorDetail("This field is unknown.", code="unknown_field")]
             for name in unknown[:MAX_ERRORS]
         }
         self.root.omitted_errors = getattr(self.root, "omitted_errors", 0) + len(unknown) - len(errors)  # type: ignore[attr-defined]
@@ -55,7 +55,7 @@ class StrictSerializer(serializers.Serializer[Any]):
 
 
 class InvalidForm(serializers.ValidationError):
-    """Values that cannot be right; `omitted` more than those in the detail are wrong."""
+    """Invalid values; `omitted` counts the errors that the detail does not list."""
 
     def __init__(self, detail: Any, *, omitted: int) -> None:
         super().__init__(detail)
@@ -63,10 +63,10 @@ class InvalidForm(serializers.ValidationError):
 
 
 def checked(form: type[serializers.Serializer[Any]], data: Any) -> dict[str, Any]:
-    """Return the form's values.
+    """Return the validated values of a serializer.
 
     Raises:
-        InvalidForm: something in `data` is unknown or wrong.
+        InvalidForm: `data` has unknown or invalid fields.
     """
     serializer = form(data=data)
     if not serializer.is_valid():

@@ -1,4 +1,4 @@
-"""Lists over HTTP: the query's form is checked, rows are read and shown in one thread."""
+"""Paged lists over HTTP: one thread validates the query, reads the rows and serializes them."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from rest_framework.serializers import Serializer
 from common.api.base_views import ApiMixin
 from common.api.serializers import StrictSerializer, checked
 
-#: What an id looks like in a path; anything else is no path of ours.
+#: Form of an id in a path; other paths get 404.
 UUID_PATTERN = "[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}"
 
 
 class NoFilters(StrictSerializer):
-    """A list without filters."""
+    """The query of a list without filters."""
 
 
 class PagedViewSet(ApiMixin, GenericViewSet):
-    """A view set whose lists are pages. `ordering` names the fields of the keyset, the last one unique."""
+    """A view set with paged lists. `ordering` names the fields of the keyset; the last one is unique."""
 
     ordering: tuple[str, ...] = ("id",)
 
@@ -38,7 +38,7 @@ class PagedViewSet(ApiMixin, GenericViewSet):
         ordering: tuple[str, ...] | None = None,
         prepare: Callable[[list[Any]], list[Any]] = list,
     ) -> Response:
-        """Answer with one page of `select(**filters)`, each row of `prepare(page)` shown by `show`."""
+        """Return one page of `select(**filters)`: each row of `prepare(page)`, serialized by `show`."""
 
         def read() -> Response:
             values = checked(filters, request.query_params)

@@ -1,7 +1,7 @@
-"""Many rows in one statement, and many statements in one: on Django's own connection, or to be sent over another.
+"""Bulk SQL: many rows in one statement, and many statements in one, on Django's connection or on another one.
 
-The ORM's bulk operations spend most of their time on building statements. Here the text of a statement depends on
-its columns alone (the rows travel as one JSON array), so that PostgreSQL prepares it once.
+The ORM's bulk operations spend most of their time on building statements. Here the text of a statement depends only
+on its columns. The rows are one parameter, a JSON array, so PostgreSQL prepares the statement once.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ _PREFER_INDEXES = (
 )
 
 T = TypeVar("T")
-Row = Mapping[str, object]  # by name of a field, or of its column
+Row = Mapping[str, object]  # values by field name or column name
 
 
 def execute(statement: str, parameters: Sequence[object]) -> psycopg.Cursor[tuple[Any, ...]]:
-    """Return the cursor of a statement whose parameters the server binds.
+    """Execute a statement with server-side parameters, and return its cursor.
 
     Raises:
-        django.db.Error: as Django raises it.
+        django.db.Error: the statement failed.
     """
     connection.ensure_connection()
     with connection.wrap_database_errors:
@@ -44,75 +44,76 @@ def execute(statement: str, parameters: Sequence[object]) -> psycopg.Cursor[tupl
 
 
 def execute_later(statement: str, parameters: Sequence[object]) -> None:
-    """Have a statement that needs no answer travel with the next one of the transaction, at the latest with its COMMIT.
+    """Send a statement without a result together with the transaction's next statement, at the latest with COMMIT.
 
-    What is wrong with it is raised there.
+    An error of the statement is raised by that later statement.
     """
     if connection.in_atomic_block:
-        pipelining.later(connection.connection, statement, parameters)
+        pipelining.defer(connection.connection, statement, parameters)
     else:
         execute(statement, parameters)
 
 
 def prefer_indexes() -> None:
-    """Have the rest of the transaction find its rows by index.
+    """Turn off sequential scans for the rest of the transaction.
 
-    The planner does not know how few rows an array holds, and keeps the plan that it made while a table was small:
-    reading the whole table. All that is asked for here is asked for by key.
+    The planner does not know how few rows an array holds, and keeps the sequential-scan plan that it made while the
+    table was small. All statements of this module find their rows by key.
     """
     execute(_PREFER_INDEXES, ())
 
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """Rows that one statement writes, or a part of one."""
+    """A data-modifying statement, or one part of a combined statement."""
 
     body: str  # SQL
-    rows: str  # JSON; its place is in one of both texts
-    before: str = ""  # what the body selects from: named queries, as they stand in a WITH
-    reads: bool = False  # it looks at rows only, whether they are as they are expected to be
-    count: int | None = None  # rows that it has to write, or to find; None: as many as there are
+    rows: str  # JSON, the parameter of `before` or `body`
+    before: str = ""  # common table expressions that the body selects from
+    reads: bool = False  # a version check that writes nothing
+    count: int | None = None  # expected number of rows; None: any
     error: Exception = field(default_factory=lambda: RuntimeError("rows were not as expected"))
 
     @property
     def statement(self) -> str:
-        """It alone."""
+        """SQL of this write alone."""
         return f"WITH {self.before} {self.body}" if self.before else self.body
 
     def check(self, cursor: psycopg.Cursor[Any]) -> None:
-        """Raise `otherwise` if its rows were not as it expects."""
+        """Raise `error` if the number of rows differs from `count`."""
         if self.count is not None and cursor.rowcount != self.count:
             raise self.error
 
 
 @contextmanager
 def pipeline() -> Iterator[None]:
-    """Have statements travel together (PostgreSQL's pipeline mode): the server is waited for once, not for each.
+    """Use PostgreSQL's pipeline mode for the statements of the block: one network round trip in all.
 
-    Reading a result waits for all that was sent so far.
+    Reading a result waits for all statements sent so far.
 
     Raises:
-        django.db.Error: as Django raises it.
+        django.db.Error: a statement failed.
     """
     connection.ensure_connection()
     with connection.wrap_database_errors, connection.connection.pipeline():
         yield
 
 
-class Answer(Generic[T]):
-    """What a statement finds. Reading it waits for the server, where statements travel together, and else does not."""
+class LazyResult(Generic[T]):
+    """The result of a statement. In pipeline mode, reading it waits for the server."""
 
     def __init__(self, cursor: psycopg.Cursor[Any] | None, convert: Callable[[list[tuple[Any, ...]]], T]) -> None:
-        """Make `convert` return the value of the rows; without a cursor nothing was asked, and there are none."""
+        """Store how to read the result: `convert` maps the rows to the value. Without a cursor there are no rows."""
         self._cursor, self._convert = cursor, convert
-        self._values: list[T] = []  # the one that was read; not a `cached_property`: Python 3.11 has one lock for all
+        # At most one value. A `cached_property` has one lock for all instances in Python 3.11.
+        self._values: list[T] = []
 
     @property
     def value(self) -> T:
-        """What the rows come to.
+        """The converted rows.
 
         Raises:
-            django.db.Error: as Django raises it.
+            django.db.Error: the statement failed.
         """
         if not self._values:
             with connection.wrap_database_errors:
@@ -121,81 +122,84 @@ class Answer(Generic[T]):
 
 
 def write(writes: Iterable[Write]) -> None:
-    """Carry out writes, one after the other.
+    """Execute writes one after the other.
 
     Raises:
-        Exception: `otherwise` of one whose rows are not as it expects.
+        Exception: `error` of a write whose rows differ from its `count`.
     """
     for each in writes:
         each.check(execute(each.statement, [each.rows]))
 
 
 def write_later(writes: Iterable[Write]) -> None:
-    """Have writes travel with the next statement of the transaction, at the latest with its COMMIT.
+    """Send writes with the transaction's next statement, at the latest with COMMIT.
 
-    Their rows are not counted: they are insertions, which store all rows or fail.
+    Their rows are not counted: use this for insertions only, which store all rows or fail.
     """
     for each in writes:
         execute_later(each.statement, [each.rows])
 
 
 def write_single_statement_later(writes: Sequence[Write]) -> None:
-    """Have the one statement of all writes travel with the next one of the transaction, at the latest with its COMMIT.
+    """Send all writes as one statement with the transaction's next statement, at the latest with COMMIT.
 
-    Where rows are not as one of the writes expects, what is raised there is a refusal (`is_refusal`).
+    If rows differ from the `count` of a write, that later statement raises an error that `is_refusal` recognizes.
     """
     if writes:
         execute_later(*to_single_statement(writes))
 
 
 def is_refusal(error: BaseException | None) -> bool:
-    """Whether an error says that rows were not as one of the writes of `to_single_statement` expects."""
+    """Return whether an error means that the rows of a `to_single_statement` write differ from its `count`."""
     return isinstance(error, psycopg.errors.DivisionByZero) or (
         isinstance(error, django.db.DataError) and is_refusal(error.__cause__)
     )
 
 
 def to_single_statement(writes: Sequence[Write]) -> tuple[str, list[str]]:
-    """Return the one statement of all writes (with %s), and its parameters: all of them or none.
+    """Combine writes into one statement with %s placeholders, and return it with its parameters.
 
-    Their rows are those of different tables; each sees the tables as they were before. They lock their rows one after
-    the other, in this order. Where rows are not as one of them expects, the server refuses all (`is_refusal`).
+    The server executes all writes or none. The writes affect different tables, and each sees the tables as they were
+    before the statement. They lock their rows in the given order. If rows differ from the `count` of a write, the
+    server rejects the statement (`is_refusal`).
     """
     counts = [str(each.count) for each in writes if each.count is not None]
     parts = tuple((each.before, each.body, each.reads, each.count is not None) for each in writes)
-    return _as_one(parts), [*(each.rows for each in writes), *counts]
+    return _combine(parts), [*(each.rows for each in writes), *counts]
 
 
 @lru_cache(maxsize=256)
-def _as_one(parts: tuple[tuple[str, str, bool, bool], ...]) -> str:
-    """Return the statement of all parts. SQL knows no assertion: what does not hold is divided by."""
+def _combine(parts: tuple[tuple[str, str, bool, bool], ...]) -> str:
+    """Return the combined statement. SQL has no assertion, so a failed check divides by zero."""
     queries: list[str] = []
     checks: list[str] = []
     for number, (before, body, reads, guarded) in enumerate(parts):
         returning = "" if reads else " RETURNING 1"
         queries += [*([before] if before else []), f"part_{number} AS ({body}{returning})"]
         if guarded:
-            checks.append(f"(SELECT count(*) FROM part_{number}) = %s::bigint")  # noqa: S608 - names of ours
+            checks.append(f"(SELECT count(*) FROM part_{number}) = %s::bigint")  # noqa: S608 - no input in it
     check = " AND ".join(checks) or "true"
     return f"WITH {', '.join(queries)} SELECT 1 / ({check})::integer"
 
 
 def insertion(model: type[models.Model], rows: Sequence[Row], *, or_ignore: bool = False) -> Iterator[Write]:
-    """Yield the write of new rows, all with the same columns; nothing if there are none.
+    """Yield the write that inserts rows with equal columns; nothing if there are no rows.
 
     Args:
-        model: Whose table it is.
-        rows: The values of every column that has no default in the database.
-        or_ignore: Leave out rows that break a constraint of uniqueness.
+        model: The model of the table.
+        rows: Values of every column that has no database default.
+        or_ignore: Skip rows that violate a unique constraint.
     """
     if rows:
         count = None if or_ignore else len(rows)
         columns = tuple(rows[0])
-        yield Write(_insert(model, columns, or_ignore), as_json(rows, inner=_inner(model, columns)), count=count)
+        yield Write(
+            _insert(model, columns, or_ignore), rows_as_json(rows, inner=_json_columns(model, columns)), count=count
+        )
 
 
 def insert(model: type[models.Model], rows: Sequence[Row], *, or_ignore: bool = False) -> None:
-    """Store new rows, as `insertion` says."""
+    """Insert rows; see `insertion`."""
     write(insertion(model, rows, or_ignore=or_ignore))
 
 
@@ -207,13 +211,13 @@ def replacement(
     expected: Sequence[int],
     error: Exception,
 ) -> Iterator[Write]:
-    """Yield the write of rows over those of the same key that have the expected `version`; nothing if there are none.
+    """Yield the write that updates rows by key if they have the expected `version`; nothing if there are no rows.
 
-    `otherwise` is raised when one of them has not.
+    The write raises `error` if a row has another version.
     """
     if rows:
         columns = tuple(rows[0])
-        guarded = as_json(rows, inner=_inner(model, columns), expected=expected)
+        guarded = rows_as_json(rows, inner=_json_columns(model, columns), expected=expected)
         yield Write(_update(model, columns, key), guarded, count=len(rows), error=error)
 
 
@@ -225,10 +229,10 @@ def update(
     expected: Sequence[int],
     error: Exception,
 ) -> None:
-    """Write rows over others, as `replacement` says.
+    """Update rows; see `replacement`.
 
     Raises:
-        Exception: `otherwise`, when one of them is not as expected.
+        Exception: `error`, if a row has another version.
     """
     write(replacement(model, rows, key=key, expected=expected, error=error))
 
@@ -238,7 +242,7 @@ def _insert(model: type[models.Model], columns: tuple[str, ...], or_ignore: bool
     names = ", ".join(_name(model, each) for each in columns)
     values = ", ".join(f'v."{each}"{_cast(model, each)}' for each in columns)
     ignore = " ON CONFLICT DO NOTHING" if or_ignore else ""
-    return f"INSERT INTO {_table(model)} ({names}) SELECT {values} FROM {_given(model, columns)}{ignore}"  # noqa: S608
+    return f"INSERT INTO {_table(model)} ({names}) SELECT {values} FROM {_recordset(model, columns)}{ignore}"  # noqa: S608
 
 
 @lru_cache
@@ -247,53 +251,53 @@ def _update(model: type[models.Model], columns: tuple[str, ...], key: tuple[str,
         f'{_name(model, each)} = v."{each}"{_cast(model, each)}' for each in columns if each not in key
     )
     same = " AND ".join(f't.{_name(model, each)} = v."{each}"' for each in key)
-    given = _given(model, columns, "expected integer")
+    given = _recordset(model, columns, "expected integer")
     return f"UPDATE {_table(model)} AS t SET {assignments} FROM {given} WHERE {same} AND t.version = v.expected"  # noqa: S608
 
 
-def _given(model: type[models.Model], columns: tuple[str, ...], *more: str) -> str:
+def _recordset(model: type[models.Model], columns: tuple[str, ...], *more: str) -> str:
     typed = ", ".join([*(f'"{each}" {_type(model, each)}' for each in columns), *more])
     return f"json_to_recordset(%s::json) AS v({typed})"
 
 
 def _type(model: type[models.Model], name: str) -> str:
-    """Return the type that values are read as: texts without a length, as a cast would cut them off in silence."""
+    """Return the type of a column in the recordset. Texts have no length: a cast would truncate them silently."""
     column = str(_field(model, name).db_type(connection))
     return "text" if column.startswith("varchar") or _cast(model, name) else column
 
 
 @lru_cache
 def _cast(model: type[models.Model], name: str) -> str:
-    """Return what turns a text into the column's JSON: within the array it would be taken apart, escapes and all."""
+    """Return the cast from text to a JSON column. Nested JSON would be parsed, which rejects some escapes."""
     column = str(_field(model, name).db_type(connection))
     return f"::{column}" if column in {"json", "jsonb"} else ""
 
 
-def as_json(rows: Sequence[Row], *, inner: Sequence[str], expected: Sequence[int] | None = None) -> str:
-    """Return rows as one JSON array: what is JSON in an `inner` column is a text in it; with `expected` versions."""
+def rows_as_json(rows: Sequence[Row], *, inner: Sequence[str], expected: Sequence[int] | None = None) -> str:
+    """Return rows as one JSON array: JSON of an `inner` column is a text; `expected` adds the versions."""
     given: list[dict[str, object]] = []
     for row in rows:
         one = dict(row)
         for name in inner:
             if (value := one[name]) is not None:
-                one[name] = as_text(value)
+                one[name] = to_json_text(value)
         given.append(one)
     if expected is not None:
         for one, version in zip(given, expected, strict=True):
             one["expected"] = version
-    return as_text(given)
+    return to_json_text(given)
 
 
 @lru_cache
-def _inner(model: type[models.Model], columns: tuple[str, ...]) -> tuple[str, ...]:
+def _json_columns(model: type[models.Model], columns: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(name for name in columns if _cast(model, name))
 
 
-def as_text(value: object) -> str:
-    """Return plain data as JSON."""
+def to_json_text(value: object) -> str:
+    """Serialize plain data as JSON."""
     try:
         return to_json(value).decode()
-    except ValueError:  # half of a surrogate pair, as models and clients send it: only an escape can say that
+    except ValueError:  # models and clients send lone surrogates, which only an escape can express
         return json.dumps(value, default=_plain)
 
 
@@ -302,7 +306,7 @@ def _plain(value: object) -> str:
         return value.isoformat()
     if isinstance(value, UUID | Decimal):
         return str(value)
-    raise TypeError(f"a {type(value).__name__} is no value of a column")
+    raise TypeError(f"a {type(value).__name__} is not a column value")
 
 
 def _field(model: type[models.Model], name: str) -> models.Field[Any, Any]:

@@ -1,7 +1,7 @@
-"""psycopg's connections, with a limit on how long they wait for an answer.
+"""psycopg connections with a time limit for each response.
 
-TCP tells of a host that has vanished. It does not tell of a proxy or a server that keeps connections open and never
-answers, so every wait has a limit. A connection whose answer is late is closed, and its caller hears of an outage.
+TCP detects a host that has vanished. It does not detect a proxy or a server that keeps connections open and never
+responds, so every wait has a limit. A connection that exceeds the limit is closed, and its caller gets an outage error.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ Row = TypeVar("Row")
 
 _unlimited: ContextVar[bool] = ContextVar("unlimited", default=False)
 _on_silence: list[Callable[[float], None]] = []
-_INTERVAL_SECONDS = 0.1  # between two looks whether the process is interrupted: psycopg's default
+_INTERVAL_SECONDS = 0.1  # between checks for a signal: psycopg's default
 
 
 class NoAnswer(psycopg.OperationalError):
-    """The server has not answered in time; the connection is closed."""
+    """The server did not respond in time; the connection is closed."""
 
 
 @contextmanager
-def waiting_for_ever() -> Iterator[None]:
-    """Have no limit meanwhile: for statements that may take hours, such as those of migrations."""
+def without_time_limit() -> Iterator[None]:
+    """Disable the limit within the block, for statements that may take hours, such as migrations."""
     token = _unlimited.set(True)
     try:
         yield
@@ -41,48 +41,48 @@ def waiting_for_ever() -> Iterator[None]:
 
 
 def wait_seconds() -> float | None:
-    """Return for how long an answer is waited for, in seconds; None: without limit."""
+    """Return the time limit for a response, in seconds; None: no limit."""
     return None if _unlimited.get() else settings.DATABASE_WAIT_SECONDS
 
 
 def on_silence(callback: Callable[[float], None]) -> None:
-    """Have a function called, in any thread, when an answer is late, with the moment since when it was waited for.
+    """Register a callback for late responses. It is called in any thread, with the start of the wait.
 
-    The moment is one of the monotonic clock. Connections that are older are likely to be as silent.
+    The start is a time of the monotonic clock. Connections that are older are probably dead too.
     """
     _on_silence.append(callback)
 
 
-def tell_silence(since: float) -> None:
-    """Say that an answer is late which was waited for since a moment of the monotonic clock."""
+def report_silence(since: float) -> None:
+    """Call the callbacks: no response has come since a time of the monotonic clock."""
     for callback in _on_silence:
         callback(since)
 
 
-def no_answer(since: float, seconds: float | None) -> NoAnswer:
-    """Say that nothing has come for so many seconds since a moment of the monotonic clock; return the error of it."""
-    tell_silence(since)
-    return NoAnswer(f"The database has not answered within {seconds:g} seconds.")
+def silence_error(since: float, seconds: float | None) -> NoAnswer:
+    """Report a late response, and return its error. `since` is a time of the monotonic clock."""
+    report_silence(since)
+    return NoAnswer(f"The database did not respond within {seconds:g} seconds.")
 
 
 class Connection(psycopg.Connection[Row]):
-    """A connection that does not wait for ever, and closes when its server takes no writes.
+    """A connection with a limit for responses. It closes when its server turns read-only.
 
-    After a switch-over, the next connection may lead to the server that does.
+    After a switch-over, the next connection may lead to the new primary.
     """
 
     def wait(self, gen: PQGen[Result], interval: float = _INTERVAL_SECONDS, timeout: float | None = None) -> Result:
         """Wait for the end of an operation.
 
         Raises:
-            NoAnswer: it has not ended within the limit.
+            NoAnswer: the operation exceeded the limit.
         """
         with _limited(self.pgconn, timeout) as seconds:
             return super().wait(gen, interval, seconds)
 
 
 class AsyncConnection(psycopg.AsyncConnection[Row]):
-    """The same for asyncio."""
+    """`Connection` for asyncio."""
 
     async def wait(
         self, gen: PQGen[Result], interval: float = _INTERVAL_SECONDS, timeout: float | None = None
@@ -90,7 +90,7 @@ class AsyncConnection(psycopg.AsyncConnection[Row]):
         """Wait for the end of an operation.
 
         Raises:
-            NoAnswer: it has not ended within the limit.
+            NoAnswer: the operation exceeded the limit.
         """
         with _limited(self.pgconn, timeout) as seconds:
             return await super().wait(gen, interval, seconds)
@@ -98,7 +98,7 @@ class AsyncConnection(psycopg.AsyncConnection[Row]):
 
 @contextmanager
 def _limited(pgconn: PGconn, timeout: float | None) -> Iterator[float | None]:
-    """Yield for how long to wait: so long as is asked for, or the limit. Close what did not answer within the limit."""
+    """Yield the caller's timeout, or else the limit. Close the connection if it exceeds the limit."""
     seconds = wait_seconds() if timeout is None else timeout
     began = time.monotonic()
     try:
@@ -106,8 +106,8 @@ def _limited(pgconn: PGconn, timeout: float | None) -> Iterator[float | None]:
     except ReadOnlySqlTransaction:
         pgconn.finish()
         raise
-    except psycopg.errors._WaitTimeout as error:  # noqa: SLF001 - the only name that it has
+    except psycopg.errors._WaitTimeout as error:  # noqa: SLF001 - there is no public name
         if timeout is not None:
             raise
         pgconn.finish()
-        raise no_answer(began, seconds) from error
+        raise silence_error(began, seconds) from error

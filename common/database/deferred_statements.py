@@ -1,7 +1,7 @@
-"""Statements that need no answer travel with the next statement, so that the server is waited for once for all.
+"""Deferred statements: statements without a result share the round trip of the next statement.
 
-`later` keeps such a statement, and the cursors of this module send it before their own, in PostgreSQL's pipeline mode.
-`commit` sends what is kept until then together with COMMIT.
+`defer` queues a statement. The cursors of this module send the queue before their own statement, in PostgreSQL's
+pipeline mode. `commit` sends the rest of the queue together with COMMIT.
 """
 
 from __future__ import annotations
@@ -16,128 +16,130 @@ from weakref import WeakKeyDictionary
 import psycopg
 from psycopg.pq import PipelineStatus
 
-from common.database.connections import no_answer, wait_seconds
+from common.database.connections import silence_error, wait_seconds
 
 Connection = psycopg.Connection[Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
-    """A statement that has not been sent yet."""
+class DeferredStatement:
+    """A statement in the queue."""
 
     text: str
-    parameters: Sequence[object] | None = None  # None: it begins a transaction, or begins or ends a savepoint
+    parameters: Sequence[object] | None = (
+        None  # None: the statement begins a transaction, or begins or ends a savepoint
+    )
 
 
-_kept: WeakKeyDictionary[Connection, list[Kept]] = WeakKeyDictionary()
+_queues: WeakKeyDictionary[Connection, list[DeferredStatement]] = WeakKeyDictionary()
 
 
-def later(connection: Connection, text: str, parameters: Sequence[object] | None = None) -> None:
-    """Have a statement carried out before the next one of the present transaction, at the latest with its COMMIT.
+def defer(connection: Connection, text: str, parameters: Sequence[object] | None = None) -> None:
+    """Queue a statement; it is sent before the transaction's next statement, at the latest with COMMIT.
 
-    What is wrong with it is raised there.
+    An error of the statement is raised by that later statement.
     """
-    _kept.setdefault(connection, []).append(Kept(text, parameters))
+    _queues.setdefault(connection, []).append(DeferredStatement(text, parameters))
 
 
-def take_back(connection: Connection, text: str) -> bool:
-    """Drop a statement if it is the last one that is kept; return whether it was."""
-    kept = _kept.get(connection)
-    if not kept or kept[-1].text != text:
+def drop_last(connection: Connection, text: str) -> bool:
+    """Drop a statement if it is the last of the queue; return whether it was."""
+    queue = _queues.get(connection)
+    if not queue or queue[-1].text != text:
         return False
-    kept.pop()
+    queue.pop()
     return True
 
 
-def take_back_to(connection: Connection, text: str) -> bool:
-    """Drop all that is kept after a statement; return whether that is kept. All are dropped if it is not."""
-    kept = _kept.pop(connection, [])
-    place = next((number for number, each in enumerate(kept) if each.text == text), None)
-    if place is None:
+def drop_after(connection: Connection, text: str) -> bool:
+    """Drop the statements after the given one; return whether it is queued. If not, drop the whole queue."""
+    queue = _queues.pop(connection, [])
+    position = next((number for number, each in enumerate(queue) if each.text == text), None)
+    if position is None:
         return False
-    _kept[connection] = kept[: place + 1]
+    _queues[connection] = queue[: position + 1]
     return True
 
 
-def forget(connection: Connection) -> None:
-    """Drop all statements that are kept."""
-    _kept.pop(connection, None)
+def drop_all(connection: Connection) -> None:
+    """Drop the queue."""
+    _queues.pop(connection, None)
 
 
 def commit(connection: Connection) -> None:
-    """Commit, and wait once for that and for all that is kept.
+    """Send the queue and COMMIT in one round trip.
 
     Raises:
-        psycopg.Error: something of it failed; nothing was committed.
+        psycopg.Error: a statement failed; nothing was committed.
     """
-    kept = _kept.pop(connection, [])
+    kept = _queues.pop(connection, [])
     if any(each.parameters is not None for each in kept):
         with connection.pipeline():
-            _send(connection, [*kept, Kept("COMMIT")])  # psycopg's own `commit` would wait once more
+            _send(connection, [*kept, DeferredStatement("COMMIT")])  # psycopg's `commit` would cost another round trip
     else:
-        connection.commit()  # it ends all savepoints; where nothing was sent there is nothing to commit
+        connection.commit()  # ends all savepoints; a transaction that was never sent needs no COMMIT
 
 
-def send_kept(connection: Connection) -> None:
-    """Carry out what is kept, one after the other; needed before what is not sent by a cursor of this module."""
-    _send(connection, _kept.pop(connection, []))
+def send_deferred(connection: Connection) -> None:
+    """Send the queue now; needed before a statement that does not use a cursor of this module."""
+    _send(connection, _queues.pop(connection, []))
 
 
 class Cursor(psycopg.Cursor[Any]):
-    """Sends what is kept together with its own statement."""
+    """A cursor that sends the queue together with its own statement."""
 
     def execute(self, query: Any, params: Any = None, **options: Any) -> Cursor:
-        """Carry out a statement, as psycopg does."""
+        """Execute a statement, as psycopg does."""
         connection = self.connection
-        kept = _kept.pop(connection, [])
+        kept = _queues.pop(connection, [])
         if connection.pgconn.pipeline_status != PipelineStatus.OFF:
             _send(connection, kept)
             super().execute(query, params, **options)
-            send_all(connection)
-        elif kept and _is_one(query):
+            flush_output(connection)
+        elif kept and _is_single(query):
             with connection.pipeline():
                 _send(connection, kept)
                 super().execute(query, params, **options)
-                send_all(connection)
+                flush_output(connection)
         else:
             _send(connection, kept)
             super().execute(query, params, **options)
         return self
 
     def executemany(self, *given: Any, **options: Any) -> None:
-        """Carry out a statement for each of many parameters, as psycopg does."""
-        send_kept(self.connection)
+        """Execute a statement for each parameter set, as psycopg does."""
+        send_deferred(self.connection)
         super().executemany(*given, **options)
 
     def copy(self, *given: Any, **options: Any) -> Any:
         """Begin a COPY, as psycopg does."""
-        send_kept(self.connection)
+        send_deferred(self.connection)
         return super().copy(*given, **options)
 
     def stream(self, *given: Any, **options: Any) -> Any:
         """Yield rows as they come, as psycopg does."""
-        send_kept(self.connection)
+        send_deferred(self.connection)
         return super().stream(*given, **options)
 
 
-def _send(connection: Connection, kept: Sequence[Kept]) -> None:
+def _send(connection: Connection, kept: Sequence[DeferredStatement]) -> None:
     for each in kept:
         psycopg.Cursor(connection).execute(each.text, each.parameters)
 
 
-def _is_one(query: object) -> bool:
-    """Whether a text is one statement for sure: a pipeline takes no script."""
+def _is_single(query: object) -> bool:
+    """Return whether a text is certainly one statement: pipeline mode rejects scripts."""
     return isinstance(query, str) and ";" not in query.rstrip("; \n")
 
 
-def send_all(connection: Connection) -> None:
-    """Wait until the server has been sent what was said so far.
+def flush_output(connection: Connection) -> None:
+    """Wait until the socket has accepted all pending output.
 
-    In pipeline mode psycopg 3.3 leaves the rest of what a socket does not take at once (more than a few 100 kB) to the
-    next statement, and waits for an answer if there is none: for ever, as the server waits for the rest.
+    In pipeline mode psycopg 3.3 sends what the socket accepts at once, a few 100 kB. It leaves the rest to the next
+    statement. Without a next statement it waits for a response forever, because the server waits for the rest.
 
     Raises:
-        NoAnswer: it takes nothing, and says nothing, for too long.
+        NoAnswer: the server neither accepted nor sent data within the limit.
     """
     ready = select.poll()
     ready.register(connection.pgconn.socket, select.POLLIN | select.POLLOUT)
@@ -147,6 +149,6 @@ def send_all(connection: Connection) -> None:
         found = ready.poll(None if limit is None else limit * 1000)
         if not found:
             connection.close()
-            raise no_answer(began, limit)
+            raise silence_error(began, limit)
         if any(event & select.POLLIN for _, event in found):
-            connection.pgconn.consume_input()  # a server that cannot say what it has to does not listen
+            connection.pgconn.consume_input()  # a server whose own output is blocked stops reading

@@ -1,7 +1,7 @@
-"""What an error of the database means: the one place that tells an outage from a conflict and from a bug.
+"""Classification of database errors: outage, conflict or bug.
 
-Django's errors and psycopg's are told apart by their SQLSTATE (PostgreSQL's manual, appendix A), which says more than
-their classes do: a server that takes no writes raises an "internal error", for one.
+Errors of Django and psycopg are classified by SQLSTATE (PostgreSQL's manual, appendix A), which is more precise than
+their classes. For example, a read-only server raises an "internal error".
 """
 
 from __future__ import annotations
@@ -13,59 +13,59 @@ import django.db
 import psycopg
 
 
-class Trouble(Enum):
-    """What kind of trouble an error tells of."""
+class ErrorKind(Enum):
+    """Kind of a database error."""
 
-    AWAY = "away"  # the server cannot be reached, does not answer, starts, stops, or lacks resources
-    READ_ONLY = "read-only"  # the server takes no writes: a standby, or a server that is being replaced
-    INTERRUPTED = "interrupted"  # a statement was cancelled, or lost a conflict over locks; a second try may succeed
-    INTEGRITY = "integrity"  # a row that the statement relies on is not there, or one that it makes is
-    UNPREPARED = "unprepared"  # a prepared statement is not what this process takes it for
+    UNAVAILABLE = "unavailable"  # the server is unreachable, does not respond, starts, stops, or lacks resources
+    READ_ONLY = "read-only"  # the server rejects writes: a standby, or a primary that is being replaced
+    INTERRUPTED = "interrupted"  # a statement was cancelled or lost a lock conflict; a retry may succeed
+    INTEGRITY = "integrity"  # a constraint is violated: a row is missing, or exists already
+    UNPREPARED = "unprepared"  # the server's prepared statements differ from what this process expects
     BUG = "bug"  # everything else
 
 
 _DATABASE_ERRORS = (django.db.Error, psycopg.Error)
 _CLASSES = {
-    "08": Trouble.AWAY,  # connection exceptions
-    "23": Trouble.INTEGRITY,
-    "40": Trouble.INTERRUPTED,  # serialization failures and deadlocks
-    "53": Trouble.AWAY,  # too little memory, disk, or connections
-    "58": Trouble.AWAY,  # an error of the server's operating system
+    "08": ErrorKind.UNAVAILABLE,  # connection exceptions
+    "23": ErrorKind.INTEGRITY,
+    "40": ErrorKind.INTERRUPTED,  # serialization failures and deadlocks
+    "53": ErrorKind.UNAVAILABLE,  # too little memory, disk, or connections
+    "58": ErrorKind.UNAVAILABLE,  # an error of the server's operating system
 }
 _STATES = {
-    "0A000": Trouble.UNPREPARED,  # "cached plan must not change result type"
-    "25006": Trouble.READ_ONLY,
-    "25P03": Trouble.AWAY,  # the session was idle in a transaction for too long, and has ended
-    "25P04": Trouble.AWAY,  # the transaction took too long, and its session has ended
-    "26000": Trouble.UNPREPARED,
-    "42P05": Trouble.UNPREPARED,
-    "55P03": Trouble.INTERRUPTED,  # a lock was not to be had in time
-    "57014": Trouble.INTERRUPTED,  # cancelled, by a time limit or by a person
-    "57P01": Trouble.AWAY,  # the server stops
-    "57P02": Trouble.AWAY,  # another session crashed
-    "57P03": Trouble.AWAY,  # the server starts
-    "57P05": Trouble.AWAY,  # the session was idle for too long
+    "0A000": ErrorKind.UNPREPARED,  # "cached plan must not change result type"
+    "25006": ErrorKind.READ_ONLY,
+    "25P03": ErrorKind.UNAVAILABLE,  # idle_in_transaction_session_timeout ended the session
+    "25P04": ErrorKind.UNAVAILABLE,  # transaction_timeout ended the session
+    "26000": ErrorKind.UNPREPARED,
+    "42P05": ErrorKind.UNPREPARED,
+    "55P03": ErrorKind.INTERRUPTED,  # lock timeout
+    "57014": ErrorKind.INTERRUPTED,  # cancelled by a timeout or by a person
+    "57P01": ErrorKind.UNAVAILABLE,  # the server stops
+    "57P02": ErrorKind.UNAVAILABLE,  # another session crashed
+    "57P03": ErrorKind.UNAVAILABLE,  # the server starts
+    "57P05": ErrorKind.UNAVAILABLE,  # idle_session_timeout ended the session
 }
-_PASSING = frozenset({Trouble.AWAY, Trouble.READ_ONLY, Trouble.INTERRUPTED})
+_TRANSIENT = frozenset({ErrorKind.UNAVAILABLE, ErrorKind.READ_ONLY, ErrorKind.INTERRUPTED})
 
 
-def trouble_of(error: BaseException) -> Trouble:
-    """Return what an error means. An error that is none of the database's is a bug."""
+def error_kind(error: BaseException) -> ErrorKind:
+    """Return the kind of an error. An error that does not come from the database is a bug."""
     for each in _chain(error):
         state = getattr(each, "sqlstate", None)
         if state is not None:
-            return _STATES.get(state) or _CLASSES.get(state[:2]) or Trouble.BUG
+            return _STATES.get(state) or _CLASSES.get(state[:2]) or ErrorKind.BUG
     lost = (django.db.OperationalError, django.db.InterfaceError, psycopg.OperationalError, psycopg.InterfaceError)
-    return Trouble.AWAY if any(isinstance(each, lost) for each in _chain(error)) else Trouble.BUG
+    return ErrorKind.UNAVAILABLE if any(isinstance(each, lost) for each in _chain(error)) else ErrorKind.BUG
 
 
-def is_passing(error: BaseException) -> bool:
-    """Return whether an error is an outage that passes: a caller that can wait tries again."""
-    return trouble_of(error) in _PASSING
+def is_transient(error: BaseException) -> bool:
+    """Return whether an error is temporary, so that a caller that can wait should retry."""
+    return error_kind(error) in _TRANSIENT
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
-    """Yield an error of the database and those that it comes from: Django and the queue wrap psycopg's."""
+    """Yield an error and the database errors among its causes: Django and the queue wrap errors of psycopg."""
     current: BaseException | None = error
     while current is not None:
         if isinstance(current, _DATABASE_ERRORS) or current is error:

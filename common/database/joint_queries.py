@@ -1,4 +1,4 @@
-"""Several questions, asked together: the server is waited for once for all of them."""
+"""Independent queries in one network round trip, by PostgreSQL's pipeline mode."""
 
 from __future__ import annotations
 
@@ -16,43 +16,43 @@ Rows = Iterable[tuple[Any, ...]]
 
 
 @dataclass(slots=True)
-class Question:
-    """A statement whose parameters the server binds; `rows` is what it has found once it was asked."""
+class SqlQuery:
+    """A statement with server-side parameters; `run_together` fills `rows`."""
 
     text: str
     parameters: Sequence[object]
     rows: list[tuple[Any, ...]] = field(default_factory=list)
 
 
-def ask_together(*questions: QuerySet[Any, Any] | Question) -> None:
-    """Ask questions in this order. A QuerySet is as if it was iterated over: read from it what it has found.
+def run_together(*queries: QuerySet[Any, Any] | SqlQuery) -> None:
+    """Run queries in this order. A QuerySet is evaluated, as if it had been iterated over.
 
-    None of them may depend on the rows of another, nor prefetch.
+    A query may not depend on the rows of another one, and a QuerySet may not prefetch.
 
     Raises:
-        django.db.Error: as Django raises it.
+        django.db.Error: a query failed.
     """
     compilers = {
         number: each.query.get_compiler(connection=connection)
-        for number, each in enumerate(questions)
+        for number, each in enumerate(queries)
         if isinstance(each, QuerySet)
     }
     with bulk.pipeline():
         cursors = [
-            bulk.execute(each.text, each.parameters) if isinstance(each, Question) else _sent(compilers[number])
-            for number, each in enumerate(questions)
+            bulk.execute(each.text, each.parameters) if isinstance(each, SqlQuery) else _send(compilers[number])
+            for number, each in enumerate(queries)
         ]
     with connection.wrap_database_errors:
-        for number, (each, cursor) in enumerate(zip(questions, cursors, strict=True)):
+        for number, (each, cursor) in enumerate(zip(queries, cursors, strict=True)):
             found = [] if cursor is None else cursor.fetchall()
-            if isinstance(each, Question):
+            if isinstance(each, SqlQuery):
                 each.rows = found
             else:
                 _fill(each, compilers[number], found)
 
 
-def _sent(compiler: Any) -> Any:
-    """Return the cursor of a QuerySet's statement; None: nothing can be found, and nothing is asked."""
+def _send(compiler: Any) -> Any:
+    """Return the cursor of a QuerySet's statement; None: the QuerySet is empty, and no statement is sent."""
     try:
         statement, parameters = compiler.as_sql()
     except EmptyResultSet:
@@ -63,11 +63,11 @@ def _sent(compiler: Any) -> Any:
 
 
 def _fill(queryset: Any, compiler: Any, rows: Rows) -> None:
-    """Give a QuerySet its rows: Django makes of them what it makes of those that it has asked for itself."""
+    """Give a QuerySet its rows: Django converts them as if it had fetched them itself."""
     compiler.execute_sql = lambda *_args, **_named: [rows]
     own = queryset.query
     query = own.chain()
     query.get_compiler = lambda *_args, **_named: compiler
-    queryset._query = query  # noqa: SLF001 - to set `query` would forget what its rows are made into
+    queryset._query = query  # noqa: SLF001 - setting `query` would reset how rows are converted
     bool(queryset)
-    queryset._query = own  # noqa: SLF001 - what is derived from it asks for itself
+    queryset._query = own  # noqa: SLF001 - derived QuerySets must run their own query

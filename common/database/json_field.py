@@ -1,4 +1,4 @@
-"""JSON that comes back as it was written."""
+"""A model field for JSON that keeps the order of names."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from psycopg.types.json import Json
 
 
 class JsonTextField(models.JSONField):
-    """A JSON column that keeps the order of names.
+    """A `json` column that keeps the order of names.
 
-    PostgreSQL's `jsonb` sorts names by length; readers of a document, and models that are shown a schema, need the
-    order that its author chose. The price: no comparison and no containment in queries, so it is for content only.
+    PostgreSQL's `jsonb` sorts names by length. Readers of a document, and models that get a schema, need the author's
+    order. The drawback: queries support neither comparison nor containment, so use it for content only.
     """
 
     def db_type(self, connection: BaseDatabaseWrapper) -> str:
@@ -22,9 +22,9 @@ class JsonTextField(models.JSONField):
         return "json"
 
     def get_db_prep_value(self, value: Any, connection: BaseDatabaseWrapper, prepared: bool = False) -> Any:
-        """Return the value as psycopg takes it; None is NULL."""
+        """Return the value wrapped for psycopg; None is NULL."""
         return None if value is None else Json(value, dumps=json.dumps)
 
     def from_db_value(self, value: Any, expression: object, connection: BaseDatabaseWrapper) -> Any:
-        """Return the value; psycopg has read it already."""
+        """Return the value; psycopg has parsed it already."""
         return value

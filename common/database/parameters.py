@@ -1,4 +1,4 @@
-"""Connections that do not go through Django: how to reach its database."""
+"""Connection parameters of Django's database, for connections outside of Django."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from django.db import connection
 
 
 def connection_parameters() -> dict[str, Any]:
-    """Return psycopg's keyword arguments for Django's default database (in a test: the test's)."""
+    """Return psycopg's keyword arguments for Django's default database (in a test: the test database)."""
     parameters = dict(connection.get_connection_params())
     for name in ("cursor_factory", "context"):  # these fit Django's own cursors only
         parameters.pop(name, None)
@@ -17,7 +17,7 @@ def connection_parameters() -> dict[str, Any]:
 
 
 def direct_parameters() -> dict[str, Any]:
-    """Return those of a connection with a session of its own: past a pooler, where there is one."""
+    """Return the parameters of a connection that bypasses a transaction pooler and so has a session of its own."""
     if settings.DIRECT_DATABASE:
         return dict(settings.DIRECT_DATABASE)
     return connection_parameters()

@@ -1,6 +1,6 @@
-"""Pools whose idle connections are closed when the server says nothing.
+"""Connection pools that replace their idle connections when the server stops responding.
 
-Each connection would be waited for in turn: a pool looks at one, waits for the limit, and takes the next.
+Otherwise callers would wait for the time limit on each dead connection in turn.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ Pool = ConnectionPool[Any] | AsyncConnectionPool[Any]
 
 _lock = threading.Lock()
 _drained_at: WeakKeyDictionary[Pool, float] = WeakKeyDictionary()  # on the monotonic clock
-_loops: WeakKeyDictionary[Pool, asyncio.AbstractEventLoop] = WeakKeyDictionary()  # of those of asyncio
+_loops: WeakKeyDictionary[Pool, asyncio.AbstractEventLoop] = WeakKeyDictionary()  # event loops of the asyncio pools
 _draining: set[asyncio.Task[None]] = set()
 
 
 def drain_when_silent(pool: Pool) -> None:
-    """Have the idle connections of a pool made anew when an answer is late on any connection of this process.
+    """Replace the idle connections of a pool when a response is late on any connection of this process.
 
-    A pool of asyncio's is named by a coroutine of the event loop that it belongs to.
+    Call it for an asyncio pool within the event loop of that pool.
     """
     with _lock:
         _drained_at[pool] = -1.0

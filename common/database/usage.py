@@ -1,4 +1,4 @@
-"""What a thread uses the database for: a request that reads, one that writes, or work that no request waits for."""
+"""Purpose of database use: a read-only request, a request that writes, or background work."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ _reading: ContextVar[bool] = ContextVar("reading", default=False)
 
 
 def mark_background_thread() -> None:
-    """Have the present thread take its connections from the pool that requests cannot use up."""
+    """Let the current thread use the background pool, which requests cannot exhaust."""
     _thread.is_background = True
 
 
 def is_background_thread() -> bool:
-    """Return whether the present thread takes its connections from that pool."""
+    """Return whether the current thread uses the background pool."""
     return getattr(_thread, "is_background", False)
 
 
 @contextmanager
-def reading() -> Iterator[None]:
-    """Give each statement of connections that are taken meanwhile the time limit of reads."""
+def read_only_request() -> Iterator[None]:
+    """Apply the statement timeout of reads to connections that are acquired within the block."""
     token = _reading.set(True)
     try:
         yield
@@ -32,5 +32,5 @@ def reading() -> Iterator[None]:
 
 
 def is_reading() -> bool:
-    """Return whether a connection that is taken now serves a request that only reads."""
+    """Return whether a connection that is acquired now serves a read-only request."""
     return _reading.get() and not is_background_thread()

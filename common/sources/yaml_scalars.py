@@ -1,6 +1,6 @@
-"""What a YAML scalar without quotes stands for: the core schema of YAML 1.2, as far as JSON has it.
+"""Values of unquoted YAML scalars: the core schema of YAML 1.2, restricted to JSON values.
 
-`yes`, `no`, `on` and `off` are texts, as are dates, `12:30`, `1_000`, and digits after a leading zero (`0777`).
+`yes`, `no`, `on` and `off` are texts, as are dates, `12:30`, `1_000`, and numbers with a leading zero (`0777`).
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ from pydantic import JsonValue
 
 from common.sources.text_source import is_long_number
 
-_WORDS: dict[str, JsonValue] = {
+_CONSTANTS: dict[str, JsonValue] = {
     **dict.fromkeys(("", "~", "null", "Null", "NULL"), None),
     **dict.fromkeys(("true", "True", "TRUE"), True),
     **dict.fromkeys(("false", "False", "FALSE"), False),
 }
-_WHOLE = re.compile(r"[-+]?(0|[1-9][0-9]*)")
+_INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]*)")
 _OTHER_BASE = re.compile(r"0o[0-7]+|0x[0-9a-fA-F]+")
 _REAL = re.compile(r"[-+]?(\.[0-9]+|(0|[1-9][0-9]*)(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
-_NO_NUMBER = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
-#: The tags that may be written, each with the types of its values.
+_NON_FINITE = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
+#: The supported tags with the types of their values.
 TAGS: dict[str, tuple[type, ...]] = {
     "tag:yaml.org,2002:null": (type(None),),
     "tag:yaml.org,2002:bool": (bool,),
@@ -32,23 +32,23 @@ TEXT_TAGS = frozenset({"!", "tag:yaml.org,2002:str"})
 
 
 def plain_value(text: str) -> JsonValue:
-    """Return what a scalar without quotes stands for.
+    """Return the value of an unquoted scalar.
 
     Raises:
-        ValueError: it is a number that JSON does not have.
+        ValueError: the scalar is a number that JSON cannot express.
     """
-    if text in _WORDS:
-        return _WORDS[text]
-    if _NO_NUMBER.fullmatch(text):
-        raise ValueError(f"JSON has no number {text}; put it between quotes if it is a text.")
-    number = next((base for base in (_WHOLE, _OTHER_BASE, _REAL) if base.fullmatch(text)), None)
+    if text in _CONSTANTS:
+        return _CONSTANTS[text]
+    if _NON_FINITE.fullmatch(text):
+        raise ValueError(f"JSON has no number {text}; quote it if it is a text.")
+    number = next((base for base in (_INTEGER, _OTHER_BASE, _REAL) if base.fullmatch(text)), None)
     if number is None:
         return text
     if is_long_number(text):
-        raise ValueError(f"A number has {len(text):,} characters; put it between quotes if it is a text.")
+        raise ValueError(f"A number has {len(text):,} characters; quote it if it is a text.")
     if number is _REAL:
         return _finite(text)
-    return int(text) if number is _WHOLE else int(text, 0)
+    return int(text) if number is _INTEGER else int(text, 0)
 
 
 def _finite(text: str) -> float:
@@ -59,10 +59,10 @@ def _finite(text: str) -> float:
 
 
 def tagged_value(tag: str, text: str) -> JsonValue:
-    """Return what a scalar with a tag stands for.
+    """Return the value of a scalar with a tag.
 
     Raises:
-        ValueError: the tag has no meaning in JSON, or the text is none of its values.
+        ValueError: the tag has no meaning in JSON, or the text is not one of its values.
     """
     if tag in TEXT_TAGS:
         return text
@@ -70,14 +70,14 @@ def tagged_value(tag: str, text: str) -> JsonValue:
         raise ValueError(unreadable_tag(tag))
     value = plain_value(text)
     if not isinstance(value, TAGS[tag]) or (isinstance(value, bool) and bool not in TAGS[tag]):
-        raise ValueError(f"{text[:100]!r} is no {_shown(tag)}.")
+        raise ValueError(f"{text[:100]!r} is not a valid {_short_tag(tag)}.")
     return value
 
 
 def unreadable_tag(tag: str | None) -> str:
-    """Return what is said of a tag that has no meaning in JSON."""
-    return f"The tag {_shown(tag)} cannot be read; leave it out."
+    """Return the error text for a tag that has no meaning in JSON."""
+    return f"The tag {_short_tag(tag)} is not supported; leave it out."
 
 
-def _shown(tag: str | None) -> str:
+def _short_tag(tag: str | None) -> str:
     return str(tag).replace("tag:yaml.org,2002:", "!!")[:100]

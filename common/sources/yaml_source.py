@@ -1,6 +1,6 @@
-"""YAML that people write, read as what JSON can say: YAML 1.2 scalars, no name twice, aliases within bounds.
+"""YAML files written by people, parsed to JSON values: YAML 1.2 scalars, unique names, limited expansion of aliases.
 
-Merge keys (`<<`) are taken, though YAML 1.2 has none: names that stand beside one win over its names.
+Merge keys (`<<`) are supported, although YAML 1.2 has none: a mapping's own names override merged names.
 """
 
 from __future__ import annotations
@@ -14,20 +14,20 @@ import yaml
 from pydantic import JsonValue
 
 from common.limits import limits
-from common.sources.text_source import SourceError, SourceFault, most_levels, too_deep
+from common.sources.text_source import FileError, SourceError, max_levels, too_deep
 from common.sources.yaml_scalars import TEXT_TAGS, plain_value, tagged_value, unreadable_tag
 
-#: libyaml where PyYAML was built with it: ten times as fast, and the same events.
+#: libyaml if PyYAML was built with it: ten times as fast, with the same events.
 _PARSER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _COLLECTION_TAGS = frozenset({None, "!", "tag:yaml.org,2002:map", "tag:yaml.org,2002:seq"})
 _COMMENT = re.compile(r"[ \t]+#")
 _MERGE = "<<"
-_SHOWN = 60  # characters
+_QUOTED_LENGTH = 60  # characters of a name in a message
 
 
 @dataclass(frozen=True, slots=True)
-class Cut:
-    """A text without quotes whose line goes on with ` #`, where YAML begins a comment."""
+class TruncatedText:
+    """An unquoted text that ends at ` #`, where YAML begins a comment."""
 
     path: tuple[str | int, ...]
     line: int | None
@@ -36,38 +36,38 @@ class Cut:
 
 @dataclass(frozen=True, slots=True)
 class YamlSource:
-    """What a YAML text says, and its texts that a comment may have cut."""
+    """The value of a YAML text, and the texts that a comment may have truncated by mistake."""
 
     value: JsonValue
-    cuts: tuple[Cut, ...]
+    truncated: tuple[TruncatedText, ...]
 
 
 def read_yaml(text: str) -> YamlSource:
-    """Return what a YAML text says.
+    """Parse a YAML text.
 
     Raises:
-        SourceError: it is no YAML, says what JSON cannot, has a name twice in a mapping, is too deep or, with its
-            aliases replaced, too large.
+        SourceError: the text is not YAML, has a value that JSON cannot express, a duplicate name, is nested too deep,
+            or is too large with its aliases expanded.
     """
     builder = _Builder(text)
     try:
         for event in yaml.parse(text, Loader=_PARSER):
-            builder.take(event)
+            builder.process(event)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        said = " ".join(str(each) for each in (error.context, error.problem) if each)
+        reason = " ".join(str(each) for each in (error.context, error.problem) if each)
         line = None if mark is None else mark.line + 1
-        raise SourceError(SourceFault(f"It is no YAML: {said[:200]}.", line=line)) from error
+        raise SourceError(FileError(f"It is not valid YAML: {reason[:200]}.", line=line)) from error
     except yaml.YAMLError as error:
-        raise SourceError(SourceFault(f"It is no YAML: {' '.join(str(error).split())[:200]}.")) from error
-    if builder.faults:
-        raise SourceError(*builder.faults)
-    return YamlSource(builder.value, tuple(builder.cuts))
+        raise SourceError(FileError(f"It is not valid YAML: {' '.join(str(error).split())[:200]}.")) from error
+    if builder.errors:
+        raise SourceError(*builder.errors)
+    return YamlSource(builder.value, tuple(builder.truncated))
 
 
 @dataclass(slots=True)
-class _Known:
-    """A value that is complete: how much it is, its aliases replaced, and how many levels it has."""
+class _CompleteValue:
+    """A complete value, with its size after alias expansion and its number of levels."""
 
     value: JsonValue
     size: int = 1
@@ -75,14 +75,14 @@ class _Known:
 
 
 @dataclass(slots=True)
-class _Open:
-    """A mapping or sequence that is being read."""
+class _OpenCollection:
+    """A mapping or sequence that is being parsed."""
 
     values: dict[str, Any] | list[Any]
     anchor: str | None
     size: int = 1
     levels: int = 1
-    name: str | None = None  # whose value comes next
+    name: str | None = None  # name of the next value
     is_merge: bool = False
     names: set[str] = field(default_factory=set)
     merged: list[dict[str, Any]] = field(default_factory=list)
@@ -90,31 +90,31 @@ class _Open:
     def result(self) -> Any:
         if not self.merged or isinstance(self.values, list):
             return self.values
-        whole: dict[str, Any] = {}
-        for each in (*reversed(self.merged), self.values):  # of several the first wins
-            whole.update(each)
-        return whole
+        combined: dict[str, Any] = {}
+        for each in (*reversed(self.merged), self.values):  # the first merged mapping has priority
+            combined.update(each)
+        return combined
 
 
 class _Builder:
-    """Builds values from the events of a parser, without recursion."""
+    """Builds values from parser events, without recursion."""
 
     def __init__(self, text: str) -> None:
         self.value: JsonValue = None
-        self.faults: list[SourceFault] = []
-        self.cuts: list[Cut] = []
+        self.errors: list[FileError] = []
+        self.truncated: list[TruncatedText] = []
         self._text = text
-        self._open: list[_Open] = []
-        self._anchors: dict[str, _Known] = {}
+        self._open: list[_OpenCollection] = []
+        self._anchors: dict[str, _CompleteValue] = {}
         self._documents = 0
 
-    def take(self, event: yaml.Event) -> None:
-        """Take the next event."""
+    def process(self, event: yaml.Event) -> None:
+        """Process the next event."""
         match event:
             case yaml.DocumentStartEvent():
                 self._documents += 1
                 if self._documents > 1:
-                    raise _error(event, "A second document begins (`---`); a file has one.")
+                    raise _error(event, "A second document begins (`---`); a file has only one.")
             case yaml.ScalarEvent():
                 self._scalar(event)
             case yaml.AliasEvent():
@@ -123,7 +123,7 @@ class _Builder:
                 self._start(event)
             case yaml.CollectionEndEvent():
                 closed = self._open.pop()
-                known = _Known(closed.result(), closed.size, closed.levels)
+                known = _CompleteValue(closed.result(), closed.size, closed.levels)
                 self._name(closed.anchor, known)
                 self._add(known, event)
 
@@ -131,13 +131,13 @@ class _Builder:
         if event.tag not in _COLLECTION_TAGS:
             raise _error(event, unreadable_tag(event.tag))
         if self._is_name():
-            raise _error(event, "A name is a text; it is no mapping and no sequence.")
-        self._open.append(_Open({} if isinstance(event, yaml.MappingStartEvent) else [], event.anchor))
-        if len(self._open) > most_levels():
+            raise _error(event, "A name must be a text, not a mapping or sequence.")
+        self._open.append(_OpenCollection({} if isinstance(event, yaml.MappingStartEvent) else [], event.anchor))
+        if len(self._open) > max_levels():
             raise SourceError(too_deep(_line(event)))
 
     def _is_name(self) -> bool:
-        """Whether the next scalar names a value of a mapping."""
+        """Return whether the next scalar is a name in a mapping."""
         return bool(self._open) and isinstance(self._open[-1].values, dict) and self._open[-1].name is None
 
     def _scalar(self, event: yaml.ScalarEvent) -> None:
@@ -146,7 +146,7 @@ class _Builder:
             if event.tag not in {None, *TEXT_TAGS}:
                 raise _error(event, unreadable_tag(event.tag))
             self._begin(event, is_merge=plain and event.value == _MERGE)
-            self._name(event.anchor, _Known(event.value, 1 + len(event.value)))
+            self._name(event.anchor, _CompleteValue(event.value, 1 + len(event.value)))
             return
         try:
             if plain:
@@ -156,8 +156,8 @@ class _Builder:
         except ValueError as error:
             raise _error(event, str(error)) from error
         if isinstance(value, str) and not event.style and self._has_comment(event):
-            self.cuts.append(Cut(self._path(), _line(event), value))
-        known = _Known(value, 1 + len(event.value))
+            self.truncated.append(TruncatedText(self._path(), _line(event), value))
+        known = _CompleteValue(value, 1 + len(event.value))
         self._name(event.anchor, known)
         self._add(known, event)
 
@@ -165,58 +165,58 @@ class _Builder:
         return event.end_mark is not None and _COMMENT.match(self._text, event.end_mark.index) is not None
 
     def _begin(self, event: yaml.ScalarEvent, *, is_merge: bool) -> None:
-        """Take the name of the next value of a mapping."""
+        """Store the name of a mapping's next value."""
         mapping = self._open[-1]
         mapping.name, mapping.is_merge = event.value, is_merge
         if event.value in mapping.names:
-            detail = f"The name {event.value[:_SHOWN]!r} stands twice in one mapping; each name may stand once."
-            self.faults.append(SourceFault(detail, "duplicate_key", _line(event), self._path()))
+            detail = f"The name {event.value[:_QUOTED_LENGTH]!r} appears twice in one mapping; names must be unique."
+            self.errors.append(FileError(detail, "duplicate_key", _line(event), self._path()))
         mapping.names.add(event.value)
         mapping.size += len(event.value)
 
     def _alias(self, event: yaml.AliasEvent) -> None:
         anchor = str(event.anchor)
         if self._is_name():
-            raise _error(event, "A name is a text; it is no alias.")
+            raise _error(event, "A name must be a text, not an alias.")
         if any(each.anchor == anchor for each in self._open):
-            raise _error(event, f"The alias *{anchor[:_SHOWN]} stands within what it is an alias of.")
+            raise _error(event, f"The alias *{anchor[:_QUOTED_LENGTH]} is inside its own anchor.")
         if anchor not in self._anchors:
-            raise _error(event, f"There is no anchor &{anchor[:_SHOWN]} before this alias.")
+            raise _error(event, f"There is no anchor &{anchor[:_QUOTED_LENGTH]} before this alias.")
         self._add(self._anchors[anchor], event)
 
-    def _name(self, anchor: str | None, known: _Known) -> None:
+    def _name(self, anchor: str | None, known: _CompleteValue) -> None:
         if anchor is not None:
             self._anchors[anchor] = known
 
-    def _add(self, known: _Known, event: yaml.Event) -> None:
-        """Put a value where it belongs."""
+    def _add(self, known: _CompleteValue, event: yaml.Event) -> None:
+        """Add a value to the innermost open collection."""
         if not self._open:
             self.value = known.value
             return
-        if len(self._open) + known.levels > most_levels():
+        if len(self._open) + known.levels > max_levels():
             raise SourceError(too_deep(_line(event)))
         into = self._open[-1]
         into.size += known.size
         into.levels = max(into.levels, 1 + known.levels)
-        most = limits().definition_bytes
-        if sum(each.size for each in self._open) > most:
-            detail = f"With its aliases replaced it is larger than {most:,} characters (MAX_DEFINITION_BYTES)."
+        maximum = limits().definition_bytes
+        if sum(each.size for each in self._open) > maximum:
+            detail = f"With its aliases expanded it is larger than {maximum:,} characters (MAX_DEFINITION_BYTES)."
             raise _error(event, detail, "too_large")
         if isinstance(into.values, list):
             into.values.append(known.value)
         elif into.is_merge:
-            into.merged += _mappings(known.value, event)
+            into.merged += _merge_sources(known.value, event)
             into.name = None
         else:
             into.values[str(into.name)] = known.value
             into.name = None
 
     def _path(self) -> tuple[str | int, ...]:
-        """Return the way to the value that comes next."""
+        """Return the path of the next value."""
         return tuple(len(each.values) if isinstance(each.values, list) else str(each.name) for each in self._open)
 
 
-def _mappings(value: JsonValue, event: yaml.Event) -> Iterator[dict[str, Any]]:
+def _merge_sources(value: JsonValue, event: yaml.Event) -> Iterator[dict[str, Any]]:
     for each in value if isinstance(value, list) else [value]:
         if not isinstance(each, dict):
             raise _error(event, "A merge key (`<<`) takes a mapping, or a sequence of mappings.")
@@ -228,4 +228,4 @@ def _line(event: yaml.Event) -> int | None:
 
 
 def _error(event: yaml.Event, detail: str, code: str = "unreadable_file") -> SourceError:
-    return SourceError(SourceFault(detail, code, _line(event)))
+    return SourceError(FileError(detail, code, _line(event)))

@@ -10,7 +10,7 @@ from rest_framework import serializers
 
 from common.api.fields import MoneyField
 from common.api.serializers import StrictSerializer
-from workflows.definitions.budget import MOST
+from workflows.definitions.budget import MAX_INTEGER
 
 _NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 
@@ -51,12 +51,14 @@ class BudgetRequest(StrictSerializer):
         max_digits=20, decimal_places=10, min_value=0, required=False, allow_null=True, help_text="US dollars."
     )
     max_tokens = _Count(
-        min_value=0, max_value=MOST, required=False, allow_null=True, help_text="Of all buckets together."
+        min_value=0, max_value=MAX_INTEGER, required=False, allow_null=True, help_text="Of all buckets together."
     )
-    max_calls = _Count(min_value=0, max_value=MOST, required=False, allow_null=True, help_text="Each try counts.")
+    max_calls = _Count(
+        min_value=0, max_value=MAX_INTEGER, required=False, allow_null=True, help_text="Each try counts."
+    )
     max_seconds = _Seconds(
         min_value=0,
-        max_value=MOST,
+        max_value=MAX_INTEGER,
         required=False,
         allow_null=True,
         help_text="Running time; waiting does not count.",

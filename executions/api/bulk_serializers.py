@@ -9,7 +9,7 @@ from uuid import UUID
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from common.api.fields import TimestampField, WordField
+from common.api.fields import ListedChoiceField, TimestampField
 from common.api.serializers import StrictSerializer
 from common.api.views import UUID_PATTERN
 from common.limits import limits
@@ -54,7 +54,7 @@ class ExecutionIdsField(serializers.ListField):
 class BulkRequest(StrictSerializer):
     """What to do, and about which executions."""
 
-    action = WordField(choices=values(BulkAction))
+    action = ListedChoiceField(choices=values(BulkAction))
     ids = ExecutionIdsField(help_text="Each is acted on once, however often it is named.")
 
 

@@ -12,7 +12,7 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from access.idempotency import once
+from access.idempotency import run_once
 from common.api.base_views import ApiView
 from common.api.serializers import checked
 from common.database.server import database_now
@@ -40,7 +40,7 @@ class BulkView(ApiView):
         def answer() -> Response:
             said = checked(BulkRequest, request.data)
             action, ids = BulkAction(said["action"]), said["ids"]
-            return once(request, partial(self._act, action, ids), recheck=self._recheck)
+            return run_once(request, partial(self._act, action, ids), recheck=self._recheck)
 
         return await sync_to_async(answer)()
 

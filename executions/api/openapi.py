@@ -6,7 +6,7 @@ from typing import Any
 
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse
 
-from access.idempotency import HEADER, REPLAYED
+from access.idempotency import HEADER, REPLAYED_HEADER
 
 _PROBLEM = {"$ref": "#/components/schemas/Problem"}
 MEANINGS = {
@@ -31,7 +31,7 @@ IDEMPOTENCY_KEY = OpenApiParameter(
     "answer again, and does nothing more; only answers of success are kept. 409: the first one is under way.",
 )
 IDEMPOTENCY_REPLAYED = OpenApiParameter(
-    REPLAYED,
+    REPLAYED_HEADER,
     {"type": "string", "enum": ["true"]},
     OpenApiParameter.HEADER,
     description="Present when this is the first answer to the key, told again.",

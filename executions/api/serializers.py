@@ -9,7 +9,7 @@ from typing import Any
 from drf_spectacular.utils import OpenApiExample, extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 
-from common.api.fields import CommaSeparatedChoiceField, MoneyField, TimestampField, WordField
+from common.api.fields import CommaSeparatedChoiceField, ListedChoiceField, MoneyField, TimestampField
 from common.api.serializers import StrictSerializer
 from common.names import NameField
 from executions.api.budget_serializers import BudgetRequest, BudgetResponse
@@ -111,7 +111,7 @@ class ClarificationAnswers(StrictSerializer):
 class AcceptanceRequest(StrictSerializer):
     """What is decided about a document that waits for it, and which version of it was read."""
 
-    decision = WordField(choices=values(AcceptanceAction))
+    decision = ListedChoiceField(choices=values(AcceptanceAction))
     document_version = serializers.IntegerField(min_value=1, max_value=MAX_INTEGER)
     comment = serializers.CharField(
         required=False,
@@ -137,7 +137,7 @@ class ExecutionFilters(StrictSerializer):
     """What the list can be narrowed to."""
 
     status = serializers.ListField(
-        child=WordField(choices=values(ExecutionStatus)), required=False, help_text="Repeatable."
+        child=ListedChoiceField(choices=values(ExecutionStatus)), required=False, help_text="Repeatable."
     )
     workflow_id = serializers.CharField(required=False, help_text="Slug of the workflow.")
     scope_type = serializers.CharField(required=False, help_text="Kind of the scope.")
@@ -145,7 +145,7 @@ class ExecutionFilters(StrictSerializer):
     tag = NameField(required=False, help_text="One of the tags that it was started with.")
     created_after = serializers.DateTimeField(required=False, help_text="RFC 3339; included.")
     created_before = serializers.DateTimeField(required=False, help_text="RFC 3339; not included.")
-    waiting_on = WordField(choices=values(WaitingOn), required=False, help_text="Among what it waits for.")
+    waiting_on = ListedChoiceField(choices=values(WaitingOn), required=False, help_text="Among what it waits for.")
     dry_run = serializers.BooleanField(allow_null=True, default=None, help_text="true: dry runs alone; false: none.")
 
     def validate_status(self, value: list[str]) -> list[str]:
@@ -160,7 +160,7 @@ class EventFilters(StrictSerializer):
         min_value=0, max_value=MAX_INTEGER, required=False, help_text="Only events with a greater sequence."
     )
     types = CommaSeparatedChoiceField(
-        words=values(EventType), required=False, help_text="Only these; with commas, or repeated."
+        choices=values(EventType), required=False, help_text="Only these; with commas, or repeated."
     )
 
 

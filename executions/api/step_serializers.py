@@ -7,7 +7,7 @@ from typing import Any
 from drf_spectacular.utils import OpenApiParameter, extend_schema_field
 from rest_framework import serializers
 
-from common.api.fields import CURSOR_PATTERN, TimestampField, WordField
+from common.api.fields import CURSOR_PATTERN, ListedChoiceField, TimestampField
 from common.api.serializers import StrictSerializer
 from executions.api.clarification_serializers import ClarificationResponse, ItemResponse, item
 from executions.api.serializers import MAX_INTEGER, FailureResponse, failure, values
@@ -147,7 +147,7 @@ class PromptFilters(StrictSerializer):
     attempt = serializers.IntegerField(
         min_value=1, max_value=MAX_INTEGER, required=False, help_text="Number of the attempt, from 1."
     )
-    kind = WordField(choices=values(CallKind), required=False, help_text="What the call was for.")
+    kind = ListedChoiceField(choices=values(CallKind), required=False, help_text="What the call was for.")
     ordinal = serializers.IntegerField(
         min_value=1, max_value=MAX_INTEGER, required=False, help_text="Of the try in its attempt, from 1."
     )

@@ -18,12 +18,12 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from access.errors import PreconditionFailed
-from access.idempotency import once
+from access.idempotency import run_once
 from access.openapi import IF_NONE_MATCH, NOT_MODIFIED
 from access.selectors import require_start
 from access.serializers import TicketRequest, TicketResponse
 from access.user import User
-from common.api.preconditions import entity_tags
+from common.api.preconditions import parse_entity_tags
 from common.api.serializers import StrictSerializer, checked
 from common.api.views import UUID_PATTERN, PagedViewSet
 from common.database.server import database_now
@@ -83,7 +83,7 @@ def expected_versions(request: Request) -> frozenset[int] | None:
     Raises:
         BadPrecondition: it names no entity tags.
     """
-    return entity_tags("If-Match", request.headers.get("If-Match", "*")).versions
+    return parse_entity_tags("If-Match", request.headers.get("If-Match", "*")).versions
 
 
 async def run_command(
@@ -187,7 +187,7 @@ class ExecutionViewSet(PagedViewSet):
 
         def answer() -> Response:
             values = checked(StartExecutionRequest, request.data)
-            return once(request, partial(start, values), recheck=recheck)
+            return run_once(request, partial(start, values), recheck=recheck)
 
         return await sync_to_async(answer)()
 

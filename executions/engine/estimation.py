@@ -242,7 +242,7 @@ def _most_items(basis: Basis, loop: ForEach) -> int:
         properties = schema.get("properties") if isinstance(schema, dict) else None
         schema = properties.get(part) if isinstance(properties, dict) else None
     most = schema.get("maxItems") if isinstance(schema, dict) else None
-    return max(1, min(loop.most_items, most)) if isinstance(most, int) else loop.most_items
+    return max(1, min(loop.max_items, most)) if isinstance(most, int) else loop.max_items
 
 
 def _output(basis: Basis, step: StepDefinition) -> Span:

@@ -54,7 +54,7 @@ class RoutingModelClient:
 
     def estimate(self, request: ModelRequest) -> Decimal | None:
         """Return what asking may cost at most: with the longest answer allowed, and caches used in the dearest way."""
-        return prices.most(
+        return prices.max_price(
             request.model,
             input_tokens=most_input_tokens(request),
             output_tokens=request.max_output_tokens,

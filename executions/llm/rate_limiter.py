@@ -77,7 +77,7 @@ class RateLimiter:
             async with asyncio.timeout(self._patience_seconds):
                 await held.granted
         except TimeoutError as error:
-            seconds = await in_thread(store.seconds_to_wait, held.call)
+            seconds = await in_thread(store.estimated_wait, held.call)
             raise RateLimited(held.call.model, seconds=seconds) from error
 
     async def rest(self) -> None:
@@ -98,7 +98,7 @@ class RateLimiter:
             asked, ended = self._new, self._ended
             self._new, self._ended = [], []
             try:
-                mine = await in_thread(store.tell, asked=asked, held=list(self._held), ended=ended)
+                mine = await in_thread(store.synchronize, requests=asked, active=list(self._held), ended=ended)
             except DatabaseUnavailable:
                 self._new, self._ended = asked + self._new, ended + self._ended
                 logger.warning("the database is away; nobody's turn comes meanwhile")

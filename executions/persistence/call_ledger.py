@@ -45,7 +45,7 @@ class CallUnitOfWork:
         self._tried: dict[CallKey, Entry] = {}  # by the decision under way
         self._added_up: set[tuple[UUID, str | None]] = set()  # of books: a step, or the whole (None)
         self._found: dict[UUID, list[ledger.CallRecord]] = {}  # as they were looked up, by execution
-        self._scope_sums: dict[UUID, bulk.Answer[Decimal]] = {}  # of the month, as they were looked up
+        self._scope_sums: dict[UUID, bulk.LazyResult[Decimal]] = {}  # of the month, as they were looked up
 
     @property
     def books(self) -> Mapping[UUID, CallsByStep]:
@@ -54,9 +54,9 @@ class CallUnitOfWork:
 
     def load(self, steps: Collection[tuple[UUID, str]]) -> None:
         """Bring in the calls of steps, named by execution and step id."""
-        self.take(steps, ledger.known_of_steps(steps))
+        self.take(steps, ledger.known_calls_of_steps(steps))
 
-    def take(self, steps: Collection[tuple[UUID, str]], calls: bulk.Answer[list[ledger.KnownCall]]) -> None:
+    def take(self, steps: Collection[tuple[UUID, str]], calls: bulk.LazyResult[list[ledger.KnownCall]]) -> None:
         """Bring in what was asked for about steps, named by execution and step id; none of them is here yet."""
         for known in calls.value:
             found = entry(known)
@@ -65,10 +65,10 @@ class CallUnitOfWork:
             self._found.setdefault(key.execution_id, []).append(known.record)
         self._steps |= set(steps)
 
-    def ask_scope(self, scope_id: UUID, *, now: datetime) -> bulk.Answer[Decimal]:
+    def ask_scope(self, scope_id: UUID, *, now: datetime) -> bulk.LazyResult[Decimal]:
         """Ask, once, what a scope has spent in this month."""
         if scope_id not in self._scope_sums:
-            self._scope_sums[scope_id] = scope_budgets.spent(scope_id, now=now)
+            self._scope_sums[scope_id] = scope_budgets.monthly_spending(scope_id, now=now)
         return self._scope_sums[scope_id]
 
     def has(self, call: Call) -> bool:
@@ -138,7 +138,7 @@ class CallUnitOfWork:
         if execution_id in self._books:
             self._added_up.add((execution_id, None))
             return here
-        rest = selectors.execution_totals(execution_id, but=_rows(mine))
+        rest = selectors.execution_totals(execution_id, excluded=_rows(mine))
         others = Totals(
             calls=rest.calls,
             usage=Usage(**{name: getattr(rest, name) for name in Usage.model_fields}),
@@ -155,14 +155,14 @@ class CallUnitOfWork:
         if execution_id in self._books:
             self._added_up.add((execution_id, None))
             return here
-        rest = spending.execution_spent(execution_id, withdrawn=NOT_SENT, but=_rows(mine))
+        rest = spending.execution_usage(execution_id, withdrawn=NOT_SENT, excluded=_rows(mine))
         return BudgetUsage(cost_usd=rest.cost_usd, tokens=rest.tokens, calls=rest.calls) + here
 
     def scope_spent(self, scope_id: UUID, execution_ids: Collection[UUID], *, now: datetime) -> Decimal:
         """Return the US dollars of a scope in this month; `execution_ids` are those of it that are looked at here."""
-        month = scope_budgets.month_of(now)
+        month = scope_budgets.month_start(now)
         found = (record for execution_id in execution_ids for record in self._found.get(execution_id, ()))
-        before = sum((scope_budgets.counted(each) for each in found if each.started_at >= month), start=Decimal(0))
+        before = sum((scope_budgets.counted_cost(each) for each in found if each.started_at >= month), start=Decimal(0))
         mine = (entry.call for execution_id in execution_ids for entry in self._of(execution_id))
         return (
             self.ask_scope(scope_id, now=now).value
@@ -213,7 +213,7 @@ class CallUnitOfWork:
 def entry(known: ledger.KnownCall) -> Entry:
     """Return a call as it was found in the ledger."""
     row = ledger.CallRow(row_id=known.row_id, version=known.version)
-    return Entry(call=_call(known.record, replied=known.replied), row=row)
+    return Entry(call=_call(known.record, replied=known.has_reply), row=row)
 
 
 def as_kept(changed: Entry) -> Entry:

@@ -53,4 +53,4 @@ def insert_writes(events: Sequence[ProgressEvent]) -> Iterator[bulk.Write]:
         }
         for event in events
     ]
-    yield bulk.Write(_APPEND, bulk.as_json(rows, inner=("data",)), count=len(rows), before=_COUNTED)
+    yield bulk.Write(_APPEND, bulk.rows_as_json(rows, inner=("data",)), count=len(rows), before=_COUNTED)

@@ -12,10 +12,10 @@ from uuid import UUID
 
 from access.selectors import SCOPE_NAMES
 from common.database import bulk
+from common.field_error import FieldError
 from executions.engine.domain.acceptance import AcceptanceDecision
 from executions.engine.domain.clarification import ClarificationRound
 from executions.engine.domain.dry_run import DryRunScript
-from executions.engine.domain.errors import FieldError
 from executions.engine.domain.execution import Execution, Failure, Pin, ScopeRef, Step
 from executions.engine.domain.states import ExecutionStatus, FailureCode, Limit, StepStatus, WaitingOn
 from workflows.definitions.budget import Budget

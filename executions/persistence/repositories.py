@@ -69,12 +69,12 @@ class PostgresDocumentRepository:
 
     async def get_by_scope_type(self, scope_id: UUID, document_type: str) -> Document | None:
         """Return the newest version, None when there is none."""
-        stored = await retry_while_unavailable(documents.head_of, scope_id, document_type)
+        stored = await retry_while_unavailable(documents.newest_version, scope_id, document_type)
         return None if stored is None else _document(stored)
 
     async def list_by_scope(self, scope_id: UUID) -> list[Document]:
         """Return the newest version of each type, by type."""
-        return [_document(stored) for stored in await retry_while_unavailable(documents.heads_of_scope, scope_id)]
+        return [_document(stored) for stored in await retry_while_unavailable(documents.newest_versions, scope_id)]
 
 
 # --- the same, for code that holds a transaction --------------------------------------------------------------------
@@ -124,12 +124,12 @@ def lock_all(execution_ids: Collection[UUID], *, known: Mapping[UUID, Execution]
     return locked(lock_rows(execution_ids), known=known)
 
 
-def lock_rows(execution_ids: Collection[UUID]) -> bulk.Answer[dict[UUID, int]]:
+def lock_rows(execution_ids: Collection[UUID]) -> bulk.LazyResult[dict[UUID, int]]:
     """Ask for the versions of executions, their rows locked in order of id until the transaction ends."""
-    return bulk.Answer(bulk.execute(_LOCK, [sorted(execution_ids)]), dict)
+    return bulk.LazyResult(bulk.execute(_LOCK, [sorted(execution_ids)]), dict)
 
 
-def locked(versions: bulk.Answer[dict[UUID, int]], *, known: Mapping[UUID, Execution]) -> dict[UUID, Execution]:
+def locked(versions: bulk.LazyResult[dict[UUID, int]], *, known: Mapping[UUID, Execution]) -> dict[UUID, Execution]:
     """Return the executions whose rows are locked, as `lock_all` does."""
     found = {
         each: value

@@ -13,7 +13,7 @@ from rest_framework.exceptions import APIException, NotFound
 from access.authentication import identify
 from access.selectors import root_scope_id
 from access.stream_grants import Grant
-from access.tickets import Shown, opening
+from access.tickets import TicketText, ticket_target
 from common.api.fields import CommaSeparatedChoiceField
 from common.api.serializers import StrictSerializer, checked
 from common.database.server import database_now
@@ -35,7 +35,7 @@ class StreamFilters(StrictSerializer):
     """What of a stream to send."""
 
     types = CommaSeparatedChoiceField(
-        words=[*((each.value, each.name) for each in EventType), (DELTA, DELTA.upper())], required=False
+        choices=[*((each.value, each.name) for each in EventType), (DELTA, DELTA.upper())], required=False
     )
 
 
@@ -52,7 +52,7 @@ class Admission:
     is_new: bool = False  # the client knows no position, and has to be told
 
 
-def admit(request: HttpRequest, ticket: Shown, *, execution_id: UUID) -> Admission:
+def admit(request: HttpRequest, ticket: TicketText, *, execution_id: UUID) -> Admission:
     """Let a client in to an execution.
 
     Raises:
@@ -61,7 +61,7 @@ def admit(request: HttpRequest, ticket: Shown, *, execution_id: UUID) -> Admissi
         BadLastEventId: the last id is no number.
         ValidationError: it asks for types of events that do not exist.
     """
-    opens = opening("execution", execution_id)
+    opens = ticket_target("execution", execution_id)
     user, credential = identify(request, ticket=ticket, opens=opens, now=database_now())
     if not get_channelmanager().can_read_channel(user, channel_of(execution_id)):
         raise NotFound("There is no such execution.")
@@ -77,7 +77,7 @@ def admit(request: HttpRequest, ticket: Shown, *, execution_id: UUID) -> Admissi
     )
 
 
-def admit_to_feed(request: HttpRequest, ticket: Shown, *, scope_type: str, scope_id: str) -> Admission:
+def admit_to_feed(request: HttpRequest, ticket: TicketText, *, scope_type: str, scope_id: str) -> Admission:
     """Let a client in to the feed of a root scope, which begins with what happens from now on.
 
     Raises:
@@ -86,7 +86,7 @@ def admit_to_feed(request: HttpRequest, ticket: Shown, *, scope_type: str, scope
         BadLastEventId: the last id is no number.
         ValidationError: it asks for types of events that do not exist.
     """
-    opens = opening("scope", root_scope_id(scope_type=scope_type, scope_key=scope_id))
+    opens = ticket_target("scope", root_scope_id(scope_type=scope_type, scope_key=scope_id))
     user, credential = identify(request, ticket=ticket, opens=opens, now=database_now())
     feed = executions.feed_of(user=user, scope_type=scope_type, scope_key=scope_id)
     given, types = last_event_id(request), wanted_types(request)

@@ -22,10 +22,10 @@ from django.core.serializers.json import DjangoJSONEncoder
 from rest_framework.exceptions import APIException, MethodNotAllowed
 from rest_framework.settings import api_settings
 
-from access.tickets import take
+from access.tickets import extract_ticket
 from common.api.requests import Utf8Request
-from common.database.errors import is_passing
-from common.database.usage import reading
+from common.database.errors import is_transient
+from common.database.usage import read_only_request
 from executions.engine.domain.errors import DatabaseUnavailable, EngineError
 from executions.engine.runtime.cancel import cancel_and_wait
 from executions.progress.authorization import Admission
@@ -90,7 +90,7 @@ class StreamConsumer:
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         """Answer one request; returns when the stream has ended or the client is gone."""
-        ticket = take(scope)
+        ticket = extract_ticket(scope)
         request = Utf8Request(scope, BytesIO())
         request_id = self._request_id(request.headers.get("X-Request-ID"))
         request.request_id = request_id  # type: ignore[attr-defined]
@@ -133,12 +133,12 @@ async def authorize(request: Utf8Request, admit: Callable[[], Admitted]) -> Admi
     except TooManyFieldsSent as error:
         raise BadQuery from error
     try:
-        with reading():
+        with read_only_request():
             return await database_sync_to_async(admit, thread_sensitive=False)()
     except (APIException, EngineError):
         raise
     except Exception as error:
-        if is_passing(error):
+        if is_transient(error):
             raise DatabaseUnavailable("The database cannot be used now.") from error
         logger.exception("Nobody can be let in to %s.", request.path)
         raise Broken from error

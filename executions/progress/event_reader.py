@@ -13,10 +13,10 @@ import psycopg
 from psycopg_pool import AsyncConnectionPool
 
 from common.database.connections import AsyncConnection
-from common.database.errors import is_passing
+from common.database.errors import is_transient
 from common.database.parameters import connection_parameters
 from common.database.pools import drain_when_silent
-from common.database.server import look_async
+from common.database.server import probe_async
 from executions.engine.domain.errors import DatabaseUnavailable
 from executions.engine.domain.events import ProgressEvent
 from executions.engine.domain.states import ENDED
@@ -169,7 +169,7 @@ class Reader:
                 begin()
                 return await (await connection.execute(query.encode(), parameters)).fetchall()
         except psycopg.Error as error:
-            if is_passing(error):
+            if is_transient(error):
                 raise DatabaseUnavailable("The database cannot be used now.") from error
             raise
 
@@ -191,7 +191,7 @@ class Reader:
                 timeout=POOL_TIMEOUT_SECONDS,
                 reconnect_timeout=POOL_RECONNECT_SECONDS,
                 connection_class=AsyncConnection,
-                configure=look_async,
+                configure=probe_async,
                 check=AsyncConnectionPool.check_connection,
                 open=False,
             )

@@ -23,7 +23,7 @@ from common.database.connections import AsyncConnection
 from common.database.notifications import listen
 from common.database.parameters import connection_parameters
 from common.database.pools import drain_when_silent
-from common.database.server import look_async
+from common.database.server import probe_async
 from common.limits import limits
 from executions.queue.jobs import QUEUE
 
@@ -260,4 +260,4 @@ def _pool(**arguments: Any) -> AsyncConnectionPool[Connection]:
 
 async def _configure(connection: Connection) -> None:
     await connection.set_autocommit(True)
-    await look_async(connection)
+    await probe_async(connection)

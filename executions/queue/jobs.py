@@ -26,7 +26,7 @@ from procrastinate.contrib.django.models import ProcrastinateJob
 from procrastinate.exceptions import AlreadyEnqueued, ConnectorException
 
 from common.database import bulk
-from common.database.errors import is_passing
+from common.database.errors import is_transient
 from executions.engine.domain.errors import DatabaseUnavailable
 
 ADVANCE = "executions.advance"
@@ -116,6 +116,6 @@ def _told_apart() -> Iterator[None]:
     try:
         yield
     except ConnectorException as error:
-        if is_passing(error):
+        if is_transient(error):
             raise DatabaseUnavailable("The database cannot be used now.") from error
         raise

@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any, Protocol
 from uuid import UUID
 
-from common.database.joint_queries import Question
+from common.database.joint_queries import SqlQuery
 from executions.engine.domain.retries import NOT_SENT
 from executions.engine.transitions import budgets
 from telemetry.budgets import spending
@@ -33,7 +33,7 @@ class BudgetUse:
     """A budget, and how much of it is used: of calls whose outcome is not known as much as they may cost at most."""
 
     budget: Budget
-    spent: spending.Spent
+    spent: spending.UsageTotals
     seconds: float
 
     @property
@@ -62,9 +62,9 @@ class BudgetUse:
         return self.spent.cost_usd if self.cost_complete else None
 
 
-def spent_of(execution_ids: Iterable[UUID]) -> Question:
+def spent_of(execution_ids: Iterable[UUID]) -> SqlQuery:
     """Return the question for what executions have used of their budgets; its rows are to be given to `uses`."""
-    return spending.spent_of(execution_ids, withdrawn=NOT_SENT)
+    return spending.usage_query(execution_ids, withdrawn=NOT_SENT)
 
 
 def uses(
@@ -72,11 +72,11 @@ def uses(
 ) -> dict[UUID, BudgetUse]:
     """Return how near executions are to their budgets, by id; those without one are left out."""
     limited = {each.id: each for each in executions if each.budget is not None}
-    spent = spending.spent_by_execution(spent_rows)
+    spent = spending.usage_by_execution(spent_rows)
     return {
         identity: BudgetUse(
             budget=Budget.model_validate(each.budget),
-            spent=spent.get(identity, spending.Spent()),
+            spent=spent.get(identity, spending.UsageTotals()),
             seconds=budgets.running_seconds(each, now),
         )
         for identity, each in limited.items()

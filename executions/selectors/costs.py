@@ -66,8 +66,8 @@ def execution_costs(*, user: Person, execution_id: UUID) -> ExecutionCosts:
     return ExecutionCosts(
         execution_id=execution.id,
         status=execution.status,
-        total=telemetry.merged(step.totals for step in steps),
-        estimated_unknown_cost_usd=telemetry.estimate(call for made in calls.values() for call in made),
+        total=telemetry.add_totals(step.totals for step in steps),
+        estimated_unknown_cost_usd=telemetry.max_unknown_cost(call for made in calls.values() for call in made),
         steps=steps,
     )
 
@@ -75,7 +75,7 @@ def execution_costs(*, user: Person, execution_id: UUID) -> ExecutionCosts:
 def _step_costs(step_id: str, calls: Iterable[Any]) -> StepCosts:
     by_attempt = groupby(sorted(calls, key=lambda call: call.attempt), key=lambda call: call.attempt)
     attempts = [AttemptCosts(attempt=number, calls=list(made)) for number, made in by_attempt]
-    totals = telemetry.merged(telemetry.total_of_call(call) for each in attempts for call in each.calls)
+    totals = telemetry.add_totals(telemetry.total_of_call(call) for each in attempts for call in each.calls)
     return StepCosts(step_id=step_id, totals=totals, attempts=attempts)
 
 
@@ -169,7 +169,7 @@ def _cost_percentiles(calls: QuerySet[Any]) -> Percentiles:
     per_execution = (
         calls.order_by()
         .values("execution_id")
-        .annotate(cost=Sum("cost_usd", default=Decimal(0)), unknown=telemetry.WITHOUT_PRICE)
+        .annotate(cost=Sum("cost_usd", default=Decimal(0)), unknown=telemetry.COUNT_UNPRICED)
         .filter(unknown=0)
     )
     found = per_execution.aggregate(p50=Percentile("cost", fraction=0.5), p95=Percentile("cost", fraction=0.95))

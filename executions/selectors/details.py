@@ -9,7 +9,7 @@ from uuid import UUID
 
 from django.db.models import Count, Q, QuerySet
 
-from common.database.joint_queries import Question
+from common.database.joint_queries import SqlQuery
 from common.database.server import database_now
 from executions import models
 from executions.engine.domain.execution import Execution
@@ -44,10 +44,10 @@ class Facts:
         steps = models.ExecutionStep.objects.filter(execution_id__in=execution_ids).values_list("execution_id")
         done = Count("id", filter=Q(status=StepStatus.COMPLETED.value))
         self._counts = steps.annotate(done=done, total=Count("id")).order_by("execution_id")
-        self._sums = telemetry.sums_of(execution_ids)
-        self._models = telemetry.models_asked(execution_ids)
+        self._sums = telemetry.sums_query(execution_ids)
+        self._models = telemetry.requested_models(execution_ids)
         self._spent = spent_of(limited)
-        self.questions: list[QuerySet[Any, Any] | Question] = [self._counts, self._sums, self._models]
+        self.questions: list[QuerySet[Any, Any] | SqlQuery] = [self._counts, self._sums, self._models]
         if limited:
             self.questions.append(self._spent)
 

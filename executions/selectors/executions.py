@@ -12,7 +12,7 @@ from uuid import UUID
 from django.db.models import Max, Q, QuerySet
 
 from access.selectors import Person, root_scope, visible_scopes
-from common.database.joint_queries import ask_together
+from common.database.joint_queries import run_together
 from common.names import spellings
 from documents import selectors as documents
 from executions import models
@@ -126,7 +126,7 @@ def details(*, user: Person, execution_id: UUID) -> ExecutionDetails:
     """
     rows = executions(user=user).filter(id=execution_id)
     facts = Facts([execution_id], limited=[execution_id])
-    ask_together(rows, *facts.questions)
+    run_together(rows, *facts.questions)
     if not (found := list(rows)):
         raise NotFound("There is no such execution.")
     return facts.of(found)[0]
@@ -137,7 +137,7 @@ def with_details(rows: Iterable[models.Execution]) -> list[ExecutionDetails]:
     page = list(rows)
     facts = Facts([row.id for row in page], limited=[row.id for row in page if row.budget is not None])
     if page:
-        ask_together(*facts.questions)
+        run_together(*facts.questions)
     return facts.of(page)
 
 
@@ -146,7 +146,7 @@ def described_value(value: Execution) -> ExecutionDetails:
     ids = [] if value.version == 1 else [value.id]
     facts = Facts(ids, limited=ids if value.budget is not None else [])
     if ids:
-        ask_together(*facts.questions)
+        run_together(*facts.questions)
     return facts.of_value(value)
 
 

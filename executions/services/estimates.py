@@ -18,7 +18,7 @@ from executions.engine.prompting.json_text import pretty
 from executions.services.preflight import require_brief, resolve_workflow
 from telemetry.price_list import FREE_PROVIDERS
 from telemetry.pricing import prices
-from telemetry.usage_history import PastStep, past_of
+from telemetry.usage_history import StepHistory, step_histories
 from workflows.definitions.definition import WorkflowDefinition
 
 
@@ -57,10 +57,10 @@ def estimate(
     found = resolve_workflow(workflow_id, workflow_version)
     definition, version = found.definition, found.version
     require_brief(definition, input)
-    prices.refresh(older_than_seconds=prices.FRESH_SECONDS)
+    prices.CONFIGURED.get()
     resolve = build_ports().models.resolve
     models = {name: resolve(name) for step in definition.steps for name in step.model_names}
-    past = past_of(user=user, workflow_id=workflow_id, but=FREE_PROVIDERS)
+    past = step_histories(user=user, workflow_id=workflow_id, excluded_providers=FREE_PROVIDERS)
     steps = forecast(
         Basis(
             definition=definition,
@@ -90,13 +90,13 @@ def _whole(workflow_id: str, version: int, steps: list[StepForecast], *, now: da
     )
 
 
-def _executions(past: Mapping[str, PastStep]) -> int:
+def _executions(past: Mapping[str, StepHistory]) -> int:
     return max((step["executions"] for step in past.values()), default=0)
 
 
 def _price(model: str, sent: int, written: int, *, dearest: bool, now: datetime) -> Decimal | None:
     if dearest:
-        return prices.most(model, input_tokens=sent, output_tokens=written, at=now)
+        return prices.max_price(model, input_tokens=sent, output_tokens=written, at=now)
     provider, _, name = model.partition(":")
     return prices.price(
         provider=provider,
@@ -116,5 +116,5 @@ def _there(
     scope = access.root_scope(user, scope_type=scope_type, scope_key=scope_id) if scope_type and scope_id else None
     if scope is None:
         return {}
-    heads = {kind: documents.head_of(UUID(str(scope.id)), kind) for kind in definition.scope_documents}
+    heads = {kind: documents.newest_version(UUID(str(scope.id)), kind) for kind in definition.scope_documents}
     return {kind: len(pretty(head.content).encode()) for kind, head in heads.items() if head is not None}

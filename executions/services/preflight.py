@@ -13,12 +13,13 @@ from django.conf import settings
 
 from access.selectors import named_root_scopes
 from access.user import User
-from common.database.joint_queries import ask_together
+from common.database.joint_queries import run_together
+from common.field_error import FieldError
 from documents import repository as documents
 from executions.composition import build_ports
 from executions.engine.domain.answer_validation import question_faults
 from executions.engine.domain.dry_run import DryRunScript
-from executions.engine.domain.errors import BudgetExceeded, FieldError, Invalid, NotFound, UnpricedModel
+from executions.engine.domain.errors import BudgetExceeded, Invalid, NotFound, UnpricedModel
 from executions.engine.domain.execution import Brief
 from telemetry.budgets import scope_budgets
 from telemetry.pricing import prices
@@ -61,9 +62,9 @@ def load_start_context(
     found = StartContext(
         versions=(versions := workflows.wanted_versions(*workflow)),
         scopes=scopes,
-        rooms=(rooms := scope_budgets.rooms(scopes.order_by().values("id"), now=now)),
+        rooms=(rooms := scope_budgets.remaining_budgets(scopes.order_by().values("id"), now=now)),
     )
-    ask_together(versions, scopes, rooms)
+    run_together(versions, scopes, rooms)
     return found
 
 
@@ -150,7 +151,7 @@ def _require_providers(definition: WorkflowDefinition) -> None:
 def _require_room(definition: WorkflowDefinition, room: Decimal, now: datetime) -> None:
     if room > 0:
         return
-    prices.refresh(older_than_seconds=prices.FRESH_SECONDS)
+    prices.CONFIGURED.get()
     if not all(prices.is_free(model, at=now) for _, model in _models(definition)):
         raise BudgetExceeded
 
@@ -158,7 +159,7 @@ def _require_room(definition: WorkflowDefinition, room: Decimal, now: datetime) 
 def _require_prices(definition: WorkflowDefinition, now: datetime) -> None:
     if not settings.REQUIRE_PRICED:
         return
-    prices.refresh(older_than_seconds=prices.FRESH_SECONDS)
+    prices.CONFIGURED.get()
     unpriced = [
         FieldError(
             pointer=pointer("steps", index),
@@ -174,7 +175,7 @@ def _require_prices(definition: WorkflowDefinition, now: datetime) -> None:
 
 def _require_documents(definition: WorkflowDefinition, scope_id: UUID) -> None:
     wanted = definition.scope_documents
-    there = documents.types_of(scope_id, wanted) if wanted else frozenset()
+    there = documents.existing_types(scope_id, wanted) if wanted else frozenset()
     if missing := [kind for kind in wanted if kind not in there]:
         detail = f"The scope needs these documents first: {', '.join(missing)}."
         error = FieldError(pointer="/scope_id", code="missing_document", detail=detail)

@@ -8,7 +8,7 @@ from uuid import UUID
 from knox.models import AuthToken
 
 from access.services import issue_ticket
-from access.tickets import opening
+from access.tickets import ticket_target
 from access.user import User
 from executions.selectors import executions
 
@@ -23,7 +23,7 @@ def issue_execution_ticket(
         Forbidden: the caller has neither a token nor a session.
     """
     executions.execution(user=user, execution_id=execution_id)
-    opens = opening("execution", execution_id)
+    opens = ticket_target("execution", execution_id)
     return issue_ticket(user=user, token=token, session_key=session_key, opens=opens, seconds=seconds, now=now)
 
 
@@ -43,5 +43,5 @@ def issue_scope_ticket(
         NotFound: there is no such scope, or none that the user may see.
         Forbidden: the caller has neither a token nor a session.
     """
-    opens = opening("scope", executions.feed_of(user=user, scope_type=scope_type, scope_key=scope_key).root_id)
+    opens = ticket_target("scope", executions.feed_of(user=user, scope_type=scope_type, scope_key=scope_key).root_id)
     return issue_ticket(user=user, token=token, session_key=session_key, opens=opens, seconds=seconds, now=now)

@@ -35,9 +35,9 @@ async def advance_execution(*, execution_id: UUID, worker: str) -> None:
 
 
 async def _know_prices_and_limits() -> None:
-    for known in (prices, store):
-        if not known.is_fresh(seconds=PRICES_SECONDS):
-            await retry_while_unavailable(known.refresh, older_than_seconds=PRICES_SECONDS)
+    for cache in (prices.CONFIGURED, store.LIMITS):
+        if not cache.is_fresh(max_age=PRICES_SECONDS):
+            await retry_while_unavailable(cache.get, max_age=PRICES_SECONDS)
 
 
 async def _advance(execution_id: UUID, worker: str) -> None:

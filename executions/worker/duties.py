@@ -78,7 +78,7 @@ def resume_budget_blocked(*, now: datetime) -> int:
     released, rooms = 0, dict[UUID, Decimal | None]()
     for execution_id, scope_id, required_usd in recovery.blocked_by_scope_month():
         if scope_id not in rooms:
-            rooms[scope_id] = scope_budgets.room(scope_id, now=now)
+            rooms[scope_id] = scope_budgets.remaining_budget(scope_id, now=now)
         room = rooms[scope_id]
         if room is not None:
             if required_usd is None or required_usd > room:

@@ -15,7 +15,7 @@ from django.conf import settings
 from procrastinate.contrib.django import app
 from procrastinate.exceptions import ConnectorException
 
-from access.services import forget_answers, remove_expired_tokens
+from access.services import remove_expired_tokens, remove_old_answers
 from common.database.server import database_now
 from executions.db_threads import in_thread
 from executions.engine.domain.errors import DatabaseUnavailable, NotFound
@@ -154,11 +154,11 @@ class Worker:
         await in_thread(duties.expire_questions, now=database_now())
 
     async def _look_at_prices(self) -> None:
-        await in_thread(prices.refresh, older_than_seconds=PRICES_SECONDS / 2)
-        await in_thread(store.refresh, older_than_seconds=PRICES_SECONDS / 2)
+        await in_thread(prices.CONFIGURED.get, max_age=PRICES_SECONDS / 2)
+        await in_thread(store.LIMITS.get, max_age=PRICES_SECONDS / 2)
 
     async def _prune(self) -> None:
-        await in_thread(forget_answers, now=database_now())
+        await in_thread(remove_old_answers, now=database_now())
         await in_thread(remove_expired_tokens, now=database_now())
         if settings.EVENT_RETENTION_DAYS:
             await in_thread(enqueue_prune)

@@ -1,1 +1,1 @@
-"""A client like any other: starts a server, runs a workflow on it over HTTP, and shows what came out."""
+"""The demo: an ordinary client that starts a server, runs a workflow over HTTP, and displays the results."""

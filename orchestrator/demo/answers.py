@@ -1,4 +1,4 @@
-"""Answers of the type that a question asks for, and the questions at the terminal."""
+"""Conversion of answers to the types of questions, and questions at the terminal."""
 
 from __future__ import annotations
 
@@ -15,40 +15,40 @@ from rich.prompt import Prompt
 Question = Mapping[str, Any]
 
 _WORD = re.compile(r"\w+")
-#: A number as JSON writes it. A comma is refused: it may mean thousands or a fraction.
+#: A number as in JSON. A comma is rejected, because it is ambiguous: thousands or decimals.
 _NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]{1,3})?")
-_LONGEST_NUMBER = 40  # characters
+_MAX_NUMBER_LENGTH = 40  # characters
 
 
 def words_of(text: object) -> list[str]:
-    """Return the words of a text, without regard to upper and lower case."""
+    """Return the words of a text, case-folded."""
     return _WORD.findall(str(text).casefold())
 
 
 def contains_words(words: Sequence[str], phrase: Sequence[str]) -> bool:
-    """Return whether the whole words of the phrase stand in `words`, one after another."""
+    """Return whether `words` contains the words of the phrase consecutively."""
     return bool(phrase) and any(
         list(words[start : start + len(phrase)]) == list(phrase) for start in range(len(words) - len(phrase) + 1)
     )
 
 
-#: What bounds the answers of a type: below, above, and what is counted.
+#: Bounds by answer type: fields of the lower and the upper bound, and the unit of a length.
 _BOUNDS = {
     "free_text": ("min_length", "max_length", " characters"),
-    "multi_choice": ("min_choices", "max_choices", " of them"),
+    "multi_choice": ("min_choices", "max_choices", " choices"),
     "number": ("minimum", "maximum", ""),
     "date": ("earliest", "latest", ""),
 }
 
 
-def fit(question: Question, value: Any) -> Any:
-    """Return the value as the question's type and bounds want it; None when it cannot be."""
-    fitted = None if value is None else _typed(question, value)
-    return fitted if fitted is not None and _within(question, fitted) else None
+def convert_answer(question: Question, value: Any) -> Any:
+    """Convert a value to the question's type; None if it is impossible, or out of bounds."""
+    converted = None if value is None else _to_type(question, value)
+    return converted if converted is not None and _is_within_bounds(question, converted) else None
 
 
-def _within(question: Question, answer: Any) -> bool:
-    """Whether the answer, which is of the right type, keeps the bounds."""
+def _is_within_bounds(question: Question, answer: Any) -> bool:
+    """Return whether an answer of the right type is within the question's bounds."""
     if question["answer_type"] not in _BOUNDS:
         return True
     low, high, unit = _BOUNDS[question["answer_type"]]
@@ -59,22 +59,22 @@ def _within(question: Question, answer: Any) -> bool:
 
 
 def hint(question: Question) -> str:
-    """Return in words what an answer has to be; empty when anything goes."""
+    """Describe valid answers; empty if any text is valid."""
     kinds = {
         "yes_no": "yes or no",
         "number": "a number",
         "date": "YYYY-MM-DD",
-        "multi_choice": "choices with commas between",
+        "multi_choice": "choices, separated by commas",
     }
-    said = [kinds.get(question["answer_type"], ""), "whole" if question["integer"] else ""]
+    parts = [kinds.get(question["answer_type"], ""), "whole" if question["integer"] else ""]
     if question["answer_type"] in _BOUNDS:
         low, high, unit = _BOUNDS[question["answer_type"]]
         limits = (("at least", question[low]), ("at most", question[high]))
-        said += [f"{word} {limit}{unit}" for word, limit in limits if limit is not None]
-    return ", ".join(each for each in said if each)
+        parts += [f"{word} {limit}{unit}" for word, limit in limits if limit is not None]
+    return ", ".join(each for each in parts if each)
 
 
-def _typed(question: Question, value: Any) -> Any:
+def _to_type(question: Question, value: Any) -> Any:
     match question["answer_type"]:
         case "single_choice":
             return _choice(question, value)
@@ -92,30 +92,30 @@ def _typed(question: Question, value: Any) -> Any:
 
 
 def _choice(question: Question, value: Any) -> str | None:
-    """Return the choice of this value or label, else the only one that shares the answer's whole words.
+    """Return the choice with this value or label, or else the only choice that contains the answer's words.
 
-    A label of several words may also stand within the answer. None where no choice, or more than one, is meant.
+    A label of several words may also be contained in the answer. None if no choice or several choices match.
     """
     wanted = str(value).strip().casefold()
     choices = [(str(each["value"]), str(each["label"])) for each in question["choices"]]
     for name, label in choices:
         if wanted in {name.casefold(), label.strip().casefold()}:
             return name
-    said = words_of(wanted)
-    like = [
+    words = words_of(wanted)
+    matching = [
         name
         for name, label in choices
-        if contains_words(words_of(label), said)
-        or contains_words(words_of(name), said)
-        or (len(words_of(label)) > 1 and contains_words(said, words_of(label)))
+        if contains_words(words_of(label), words)
+        or contains_words(words_of(name), words)
+        or (len(words_of(label)) > 1 and contains_words(words, words_of(label)))
     ]
-    return like[0] if len(like) == 1 else None
+    return matching[0] if len(matching) == 1 else None
 
 
 def _number(value: Any) -> float | int | None:
-    """Return the number that is written, None for anything that could be read in two ways."""
+    """Parse a number; None if the text is ambiguous or not a number."""
     text = "" if isinstance(value, bool) else str(value).strip()
-    if len(text) > _LONGEST_NUMBER or _NUMBER.fullmatch(text) is None:
+    if len(text) > _MAX_NUMBER_LENGTH or _NUMBER.fullmatch(text) is None:
         return None
     number = float(text)
     if not math.isfinite(number):
@@ -131,7 +131,7 @@ def _date(value: Any) -> str | None:
 
 
 def ask_decision(console: Console) -> dict[str, str]:
-    """Ask at the terminal what becomes of a document."""
+    """Ask at the terminal for a decision about a document."""
     decision = Prompt.ask(
         "  decision", console=console, choices=["accept", "request_changes", "reject"], default="accept"
     )
@@ -140,36 +140,36 @@ def ask_decision(console: Console) -> dict[str, str]:
 
 
 def ask(console: Console, question: Question) -> Any:
-    """Ask at the terminal until the answer fits; an empty one takes the default, if there is one."""
+    """Ask at the terminal until the answer is valid; an empty answer means the default, if there is one."""
     for number, choice in enumerate(question["choices"], start=1):
         console.print(f"    {number}. {escape(choice['label'])}")
     while True:
-        said = Prompt.ask(f"  {hint(question)}".rstrip(), console=console, default="").strip()
-        if said == "" and (question["default"] is not None or not question["required"]):
+        text = Prompt.ask(f"  {hint(question)}".rstrip(), console=console, default="").strip()
+        if text == "" and (question["default"] is not None or not question["required"]):
             return question["default"]
-        fitted = fit(question, _chosen(question, said)) if said else None
-        if fitted is not None:
-            return fitted
-        console.print(f"  [yellow]That does not fit the question. {_advice(question)}[/]")
+        converted = convert_answer(question, _replace_numbers(question, text)) if text else None
+        if converted is not None:
+            return converted
+        console.print(f"  [yellow]This is not a valid answer. {_advice(question)}[/]")
 
 
 def _advice(question: Question) -> str:
-    """Return a sentence that says what to type instead."""
+    """Return a sentence about valid input."""
     if question["answer_type"] == "number":
-        return f"Write {hint(question)}, such as 1500 or 0.75; a comma could mean either."
+        return f"Write {hint(question)}, such as 1500 or 0.75; a comma is ambiguous."
     if question["choices"]:
-        return "Write the number of a choice, or words that stand in one choice alone."
+        return "Write the number of a choice, or words that occur in only one choice."
     return f"Write {hint(question)}."
 
 
-def _chosen(question: Question, said: str) -> str | list[str]:
-    """Return what was typed, with the numbers of choices replaced by what they stand for."""
+def _replace_numbers(question: Question, text: str) -> str | list[str]:
+    """Return the input with numbers of choices replaced by the choices."""
     choices = question["choices"]
 
-    def meant(part: str) -> str:
-        is_number = part.isascii() and part.isdigit() and len(part) < _LONGEST_NUMBER
+    def choice_of(part: str) -> str:
+        is_number = part.isascii() and part.isdigit() and len(part) < _MAX_NUMBER_LENGTH
         return str(choices[int(part) - 1]["value"]) if is_number and 1 <= int(part) <= len(choices) else part
 
     if question["answer_type"] == "multi_choice":
-        return [meant(part.strip()) for part in said.split(",") if part.strip()]
-    return meant(said)
+        return [choice_of(part.strip()) for part in text.split(",") if part.strip()]
+    return choice_of(text)

@@ -1,4 +1,4 @@
-"""The API as a client uses it: start, follow, answer, read."""
+"""API client of the demo: start, follow, answer, read."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from httpx_sse import connect_sse
 from executions.engine.domain.events import EventType
 from orchestrator.demo.server import DemoError
 
-_TOLD = frozenset(EventType)
+_KNOWN_EVENTS = frozenset(EventType)
 _RECONNECT_SECONDS = 0.5
-_TRIES = 20  # without a single event in between
+_TRIES = 20  # consecutive failures without an event
 
 
 class ApiClient:
-    """Talks to one server with one token."""
+    """A client of one server, with one token."""
 
     def __init__(self, url: str, token: str) -> None:
         headers = {"Authorization": f"Bearer {token}"}
-        # A silent stream sends a comment every 15 s; a longer silence is a lost connection.
+        # An idle stream sends a comment every 15 s; a longer silence means a lost connection.
         self._http = httpx.Client(base_url=f"{url}/api/v1", headers=headers, timeout=45.0)
 
     def close(self) -> None:
@@ -30,15 +30,15 @@ class ApiClient:
         self._http.close()
 
     def get(self, path: str, **query: str) -> Any:
-        """Return what a path says.
+        """Return the JSON of a path.
 
         Raises:
-            DemoError: it says that something is wrong.
+            DemoError: the server responded with an error.
         """
-        return self._checked(self._http.get(path, params=query))
+        return self._parse(self._http.get(path, params=query))
 
     def all(self, path: str, **query: str) -> list[Any]:
-        """Return all rows of a list, page by page."""
+        """Return all rows of a paged list."""
         rows: list[Any] = []
         cursor: dict[str, str] = {}
         while True:
@@ -49,27 +49,27 @@ class ApiClient:
             cursor = {"cursor": page["next_cursor"]}
 
     def post(self, path: str, body: object) -> Any:
-        """Send something and return the answer.
+        """Post JSON, and return the JSON of the response.
 
         Raises:
-            DemoError: it was refused.
+            DemoError: the server responded with an error.
         """
-        return self._checked(self._http.post(path, json=body))
+        return self._parse(self._http.post(path, json=body))
 
-    def _checked(self, response: httpx.Response) -> Any:
+    def _parse(self, response: httpx.Response) -> Any:
         if response.is_success:
             return response.json()
         problem = response.json()
-        faults = "".join(f"\n  {error['pointer']}: {error['detail']}" for error in problem.get("errors", ()))
+        errors = "".join(f"\n  {error['pointer']}: {error['detail']}" for error in problem.get("errors", ()))
         if (more := problem.get("error_count", 0) - len(problem.get("errors", ()))) > 0:
-            faults += f"\n  {more} more are wrong."
-        raise DemoError(f"{problem['title']}: {problem['detail']}{faults}")
+            errors += f"\n  {more} more errors."
+        raise DemoError(f"{problem['title']}: {problem['detail']}{errors}")
 
     def follow(self, execution_id: str) -> Iterator[dict[str, Any]]:
-        """Yield an execution's events, each once, until it has ended, over any number of lost connections.
+        """Yield each event of an execution once, until the execution has ended; reconnect after lost connections.
 
         Raises:
-            DemoError: the stream cannot be reached any more.
+            DemoError: the stream is unreachable after `_TRIES`.
         """
         last, failures = 0, 0
         while failures < _TRIES:
@@ -79,8 +79,8 @@ class ApiClient:
                     if source.response.status_code == httpx.codes.NO_CONTENT:
                         return
                     for event in source.iter_sse():
-                        if event.event not in _TOLD:
-                            continue  # text as it is written, or something that a newer server tells
+                        if event.event not in _KNOWN_EVENTS:
+                            continue  # live text, or an event type of a newer server
                         last, failures = int(event.id), 0
                         yield event.json()
                         if event.event == "complete":
@@ -88,4 +88,4 @@ class ApiClient:
             except httpx.TransportError:
                 failures += 1
             time.sleep(_RECONNECT_SECONDS)
-        raise DemoError("The stream cannot be reached any more.")
+        raise DemoError("The stream is not reachable any more.")

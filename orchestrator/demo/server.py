@@ -1,4 +1,4 @@
-"""The server of a demonstration: real processes on a data directory of their own."""
+"""The server of the demo: real processes with a data directory of their own."""
 
 from __future__ import annotations
 
@@ -23,28 +23,28 @@ STOP_SECONDS = 30.0
 
 
 class DemoError(Exception):
-    """The demonstration cannot go on; the message says why."""
+    """The demo failed; the message gives the reason."""
 
 
 @contextmanager
 def running_server(data_dir: Path) -> Iterator[str]:
-    """Provide the URL of a server with a worker in it, and stop it afterwards.
+    """Start a server with a worker, provide its URL, and stop it at the end.
 
     Raises:
-        DemoError: it does not come up.
+        DemoError: the server did not start.
     """
     data_dir.mkdir(parents=True, exist_ok=True)
     port = _free_port()
     log = data_dir / "server.log"
     with log.open("wb") as output:
-        process = subprocess.Popen(  # noqa: S603 - our own command
+        process = subprocess.Popen(  # noqa: S603 - no input in it
             [sys.executable, "manage.py", "serve", "--host", "127.0.0.1", "--port", str(port)],
             cwd=ROOT,
             env={**environment(data_dir), **process_tree.child_environment()},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
-            start_new_session=True,  # Ctrl-C is for us; we stop it in our turn
+            start_new_session=True,  # Ctrl-C reaches only the demo, which then stops the server
         )
     try:
         url = f"http://127.0.0.1:{port}"
@@ -56,18 +56,20 @@ def running_server(data_dir: Path) -> Iterator[str]:
 
 
 def environment(data_dir: Path) -> dict[str, str]:
-    """Return the environment of the demonstration's processes: ours, but a database of their own."""
-    kept = {name: value for name, value in os.environ.items() if name not in {"DATABASE_URL", "LOCAL", "SECRET_KEY"}}
-    return {**kept, "DATA_DIR": str(data_dir)}
+    """Return the environment of the demo's processes: this one, without the database and the secrets of production."""
+    inherited = {
+        name: value for name, value in os.environ.items() if name not in {"DATABASE_URL", "LOCAL", "SECRET_KEY"}
+    }
+    return {**inherited, "DATA_DIR": str(data_dir)}
 
 
 def issue_token(data_dir: Path, name: str) -> str:
-    """Return a new token of a user.
+    """Create a token of a user.
 
     Raises:
         DemoError: the command failed.
     """
-    done = subprocess.run(  # noqa: S603 - our own command
+    done = subprocess.run(  # noqa: S603 - no input in it
         [sys.executable, "manage.py", "issue_token", name],
         cwd=ROOT,
         env=environment(data_dir),

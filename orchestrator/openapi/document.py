@@ -1,4 +1,4 @@
-"""What the generated OpenAPI document cannot know by itself."""
+"""Additions to the generated OpenAPI document: streams, tickets, and the schema of problems."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Endpoint = tuple[str, str, str, Callable[..., Any]]
 
 _PROBLEM = {
     "type": "object",
-    "description": "RFC 9457 problem details; some have more to tell, such as `current` and `wanted` of a status.",
+    "description": "RFC 9457 problem details; some have more members, such as `current` and `wanted` of a status.",
     "additionalProperties": True,
     "required": ["type", "title", "status", "detail", "instance", "code", "errors", "error_count", "request_id"],
     "properties": {
@@ -22,11 +22,11 @@ _PROBLEM = {
         "status": {"type": "integer"},
         "detail": {"type": "string"},
         "instance": {"type": "string"},
-        "code": {"type": "string", "description": "Stable; made for programs."},
+        "code": {"type": "string", "description": "Stable identifier for programs."},
         "errors": {
             "type": "array",
             "maxItems": MAX_ERRORS,
-            "description": "What is wrong with the request, in order; the first ones where there are more.",
+            "description": "The first errors of the request, in order.",
             "items": {
                 "type": "object",
                 "required": ["pointer", "code", "detail"],
@@ -40,7 +40,7 @@ _PROBLEM = {
         "error_count": {
             "type": "integer",
             "minimum": 0,
-            "description": f"How many errors there are; `errors` has at most {MAX_ERRORS} of them.",
+            "description": f"Number of all errors; `errors` has at most {MAX_ERRORS}.",
         },
         "request_id": {"type": "string"},
     },
@@ -48,37 +48,37 @@ _PROBLEM = {
 _STREAM_PATH = "/api/v1/executions/{execution_id}/stream"
 _FEED_PATH = "/api/v1/scopes/{scope_type}/{scope_id}/stream"
 _FEED = (
-    "All executions of the scope in one stream, numbered together: the ids of the messages are numbers of this feed, "
-    "`sequence` stays that of the execution. It begins with what happens from now on, or after the given position (0: "
-    "with the oldest that is kept), and has no end: reconnect with the last id. The text of steps is not part of it."
+    "Events of all executions of the scope. Message ids number the events of this feed; `sequence` numbers the events "
+    "of an execution. Without a position the stream starts with new events; 0 starts with the oldest stored event. It "
+    "does not end: reconnect with the last id. It does not contain the live text of steps."
 )
 _STREAM = (
-    "The first message is `stream-reset` where events after the given position were pruned; its data has the `oldest` "
-    "sequence that is kept. The stream also ends at a maximum age, and when the caller may not see the execution any "
-    "more: reconnect with the last id, until the answer is 204 or an error."
+    "If events after the given position were pruned, the first message is `stream-reset`, with the `oldest` stored "
+    "sequence. The stream also ends at a maximum age, and when the caller loses the permission: reconnect with the "
+    "last id until the response is 204 or an error."
 )
 _POSITION = {"type": "string", "pattern": "^(|(.*:)?[0-9]{1,18})$"}
 _SECURITY: list[dict[str, list[str]]] = [{"bearerAuth": []}, {"cookieAuth": []}, {"ticketAuth": []}]
 _POSITIONS = (
-    ("Last-Event-ID", "header", "Id of the last event that the client has; it wins over the query."),
-    ("last_event_id", "query", "The same, for a client that sends no headers; `lastEventId` is understood too."),
+    ("Last-Event-ID", "header", "Id of the last received event; overrides the query."),
+    ("last_event_id", "query", "The same for clients that cannot send headers; `lastEventId` is a synonym."),
 )
 _RETRY_AFTER = {"description": "Seconds.", "schema": {"type": "integer"}}
 _TICKET = {
     "type": "apiKey",
     "in": "query",
     "name": "ticket",
-    "description": "From `stream-tickets`; opens the one stream that it was made for.",
+    "description": "From `stream-tickets`; valid for one stream.",
 }
 
 
 def strip_optional_slashes(endpoints: list[Endpoint], **_: object) -> list[Endpoint]:
-    """Show each path once, without the slash that it may also end in."""
+    """List each path once, without its optional trailing slash."""
     return [(path.replace("/?", "").rstrip("/") or "/", *rest) for path, *rest in endpoints]  # type: ignore[misc]
 
 
 def add_stream(result: dict[str, Any], **_: object) -> dict[str, Any]:
-    """Add the streams, which Django does not serve, and the problem that every path may answer with."""
+    """Add the streams, which are not Django views, and the default error response of all paths."""
     components = result.setdefault("components", {})
     components.setdefault("schemas", {})["Problem"] = _PROBLEM
     components.setdefault("securitySchemes", {})["ticketAuth"] = _TICKET
@@ -99,14 +99,14 @@ def _stream_operation() -> dict[str, Any]:
     identity = {"name": "execution_id", "in": "path", "required": True, "schema": {"type": "string", "format": "uuid"}}
     return {
         "operationId": "executions_stream",
-        "summary": "Follow an execution: its events so far, then live",
+        "summary": "Follow an execution: stored events, then live events",
         "description": _STREAM,
         "tags": ["executions"],
         "security": _SECURITY,
-        "parameters": [identity, *_asked([*EventType, DELTA])],
+        "parameters": [identity, *_query_parameters([*EventType, DELTA])],
         "responses": {
-            **_answers(thing="execution", ends="ends after the last event of an execution that has ended"),
-            "204": {"description": "Nothing more will come."},
+            **_responses(noun="execution", ending="ends after the last event of an ended execution"),
+            "204": {"description": "There will be no more events."},
         },
     }
 
@@ -118,44 +118,46 @@ def _feed_operation() -> dict[str, Any]:
     ]
     return {
         "operationId": "scopes_stream",
-        "summary": "Follow a scope: everything that happens in it, over one connection",
+        "summary": "Follow a scope: events of all its executions over one connection",
         "description": _FEED,
         "tags": ["scopes"],
         "security": _SECURITY,
-        "parameters": [*named, *_asked([*EventType])],
-        "responses": _answers(thing="scope", ends="does not end by itself"),
+        "parameters": [*named, *_query_parameters([*EventType])],
+        "responses": _responses(noun="scope", ending="does not end"),
     }
 
 
-def _asked(types: list[str]) -> list[dict[str, Any]]:
+def _query_parameters(types: list[str]) -> list[dict[str, Any]]:
     wanted = {
         "name": "types",
         "in": "query",
         "required": False,
         "style": "form",
         "explode": False,
-        "description": "Only these; `complete` ends the stream of an execution all the same.",
+        "description": "Only these types; the stream of an execution still ends after `complete`.",
         "schema": {"type": "array", "items": {"type": "string", "enum": types}},
     }
     return [
         *(
-            {"name": name, "in": place, "required": False, "description": said, "schema": _POSITION}
-            for name, place, said in _POSITIONS
+            {"name": name, "in": place, "required": False, "description": description, "schema": _POSITION}
+            for name, place, description in _POSITIONS
         ),
         wanted,
     ]
 
 
-def _answers(*, thing: str, ends: str) -> dict[str, Any]:
+def _responses(*, noun: str, ending: str) -> dict[str, Any]:
     return {
         "200": {
-            "description": f"Server-Sent Events; {ends}.",
+            "description": f"Server-Sent Events; {ending}.",
             "content": {"text/event-stream": {"schema": {"type": "string"}}},
         },
-        "400": _problem("The position is none of this log."),
-        "401": _problem("Nobody said who asks, or the token or ticket is wrong, expired or revoked."),
-        "404": _problem(f"There is no such {thing}, or none that the caller may see."),
-        "422": _problem("There are no such types of events; `errors` says which."),
-        "429": {**_problem("The caller has too many streams open."), "headers": {"Retry-After": _RETRY_AFTER}},
-        "503": _problem("The database is away."),
+        "400": _problem("The position is not an id of this stream."),
+        "401": _problem(
+            "Authentication credentials were not provided, or the token or ticket is invalid, expired or revoked."
+        ),
+        "404": _problem(f"There is no such {noun}, or the caller may not read it."),
+        "422": _problem("Unknown event types; see `errors`."),
+        "429": {**_problem("The caller has too many open streams."), "headers": {"Retry-After": _RETRY_AFTER}},
+        "503": _problem("The database is unavailable."),
     }

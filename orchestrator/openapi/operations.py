@@ -1,6 +1,6 @@
-"""What people read about each operation in the OpenAPI document: a summary, more words, and examples.
+"""Summaries, descriptions and examples of operations in the OpenAPI document.
 
-The table is `operations.json`, by operation id. A view's docstring is the beginning of its description.
+`operations.json` has them by operation id. A description starts with the docstring of the view.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ Json = dict[str, Any]
 
 _SLUG = "^[a-z0-9]+(-[a-z0-9]+)*$"
 _ETAG = '(W/)?"[^"]*"'
-#: Parameters of paths and headers, by name: description, and what is added to the schema.
+#: Parameters of paths and headers by name: description, and additions to the schema.
 _PARAMETERS: dict[str, tuple[str, Json]] = {
     "execution_id": ("Id of an execution.", {}),
     "step_id": ("Id of a step; `step@key` for one item.", {"pattern": r"^[a-z0-9-]+(@[a-z0-9.-]+)?$"}),
     "workflow_id": ("Slug of a published workflow.", {"pattern": _SLUG, "maxLength": 63}),
-    "scope_type": ("Kind of the scope, such as `project`.", {"pattern": _SLUG, "maxLength": 63}),
+    "scope_type": ("Type of the scope, such as `project`.", {"pattern": _SLUG, "maxLength": 63}),
     "scope_id": ("Key of the root scope.", {"minLength": 1, "maxLength": 200}),
     "number": ("Number of a version, from 1.", {"minimum": 1, "maximum": 999_999_999}),
     "step": ("Id of a step of the workflow.", {"pattern": _SLUG, "maxLength": 63}),
     "If-Match": (
-        "ETag of the execution as it was read: the write is refused with 412 when it has changed since.",
+        "ETag of the execution as it was read: if it has changed since, the write fails with 412.",
         {"pattern": rf"^(\*|{_ETAG}(\s*,\s*{_ETAG})*)$"},
     ),
 }
@@ -54,25 +54,25 @@ def _table() -> dict[str, Json]:
 
 
 def describe_operations(result: Json, **_: object) -> Json:
-    """Add to each operation its words, its examples, and the problems that its parts may be refused with."""
+    """Add summaries, descriptions, examples and error responses to all operations."""
     for path, operations in result["paths"].items():
         for operation in operations.values():
             _describe(operation, _table().get(operation["operationId"], {}))
             for parameter in operation.get("parameters", []):
                 _describe_parameter(parameter, path)
-            _add_refusals(operation)
+            _add_error_responses(operation)
     return result
 
 
-def _describe(operation: Json, said: Json) -> None:
-    if "summary" in said:
-        operation["summary"] = said["summary"]
-        operation["description"] = f"{operation.get('description', '')} {said['more']}".strip()
-    if "request" in said:
-        _add_example(operation["requestBody"]["content"], said["request"])
+def _describe(operation: Json, entry: Json) -> None:
+    if "summary" in entry:
+        operation["summary"] = entry["summary"]
+        operation["description"] = f"{operation.get('description', '')} {entry['more']}".strip()
+    if "request" in entry:
+        _add_example(operation["requestBody"]["content"], entry["request"])
     for status, response in operation["responses"].items():
-        if status.startswith("2") and "response" in said:
-            _add_example(response.get("content", {}), said["response"])
+        if status.startswith("2") and "response" in entry:
+            _add_example(response.get("content", {}), entry["response"])
     _add_example(operation["responses"]["default"]["content"], _PROBLEM_EXAMPLE)
 
 
@@ -89,7 +89,7 @@ def _describe_parameter(parameter: Json, path: str) -> None:
         parameter["schema"] = {**parameter["schema"], **schema}
 
 
-def _add_refusals(operation: Json) -> None:
+def _add_error_responses(operation: Json) -> None:
     places = {each["in"] for each in operation.get("parameters", [])}
     has_body = "requestBody" in operation
     expected = {401: True, 404: "path" in places, 422: has_body or "query" in places}

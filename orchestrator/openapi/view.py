@@ -1,4 +1,4 @@
-"""The OpenAPI document over HTTP: made once in a process, with an ETag."""
+"""Endpoint of the OpenAPI document: generated once per process, with an ETag."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from drf_spectacular.renderers import OpenApiJsonRenderer2
 from orchestrator.problems import django_problem
 
 _METHODS = ("GET", "HEAD")
-_making = threading.Lock()
+_lock = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
 class OpenApiDocument:
-    """The document as it is sent, and its ETag."""
+    """The serialized document and its ETag."""
 
     body: bytes
     etag: str
@@ -30,26 +30,26 @@ class OpenApiDocument:
 
 @lru_cache(maxsize=1)
 def openapi_document() -> OpenApiDocument:
-    """Return the document. It describes this release's own addresses, and depends on no request."""
+    """Generate the document, which does not depend on a request."""
     schema = SchemaGenerator(urlconf="orchestrator.urls").get_schema(request=None, public=True)
     body: bytes = OpenApiJsonRenderer2().render(schema)
     return OpenApiDocument(body, f'"{hashlib.sha256(body).hexdigest()[:32]}"')
 
 
-def _once() -> OpenApiDocument:
-    """Return the document; of several callers one makes it, and the others wait for it."""
-    with _making:
+def _locked_document() -> OpenApiDocument:
+    """Return the document; concurrent callers wait for the first one to generate it."""
+    with _lock:
         return openapi_document()
 
 
 async def openapi(request: HttpRequest) -> HttpResponseBase:
-    """Answer with the document, or with 304 to a client that has it."""
+    """Return the document, or 304 to a client that has it."""
     if request.method not in _METHODS:
-        detail = f"This path knows {' and '.join(_METHODS)} alone."
+        detail = f"This path supports only {' and '.join(_METHODS)}."
         refused = django_problem(request, 405, code="method-not-allowed", detail=detail)
         refused.headers["Allow"] = ", ".join(_METHODS)
         return refused
-    document = await sync_to_async(_once, thread_sensitive=False)()
+    document = await sync_to_async(_locked_document, thread_sensitive=False)()
     headers = {"ETag": document.etag, "Cache-Control": "no-cache"}
     response = HttpResponse(document.body, content_type="application/json", headers=headers)
     answer = get_conditional_response(request, etag=document.etag, response=response)

@@ -1,7 +1,7 @@
-"""Django's PostgreSQL backend with two pools for each process, and a time limit on the statements of reads.
+"""Django's PostgreSQL backend with two pools per process, and a statement timeout for read-only requests.
 
-Requests share one pool. The few threads of `executions/db_threads.py`, and so the worker, share the other: requests
-that use up their pool keep no worker waiting.
+Requests share one pool. The threads of `executions/db_threads.py`, and so the worker, share the other: requests that
+exhaust their pool do not block the worker.
 """
 
 from __future__ import annotations
@@ -21,36 +21,37 @@ from psycopg_pool import ConnectionPool
 from common.database import deferred_statements
 from common.database.connections import Connection
 from common.database.pools import drain_when_silent
-from common.database.server import look, server
+from common.database.server import probe, server
 from common.database.usage import is_background_thread, is_reading
 from common.limits import limits
 
-TRUST_SECONDS = 1.5  # a connection that was used a moment ago, as by what comes every second, is not looked at again
+TRUST_SECONDS = 1.5  # a connection that left the pool more recently is not checked again
 
 _Pool = ConnectionPool[Connection[Any]]
 
 _pools: dict[str, _Pool] = {}
-_used: WeakKeyDictionary[Connection[Any], float] = WeakKeyDictionary()  # when it left its pool, on the monotonic clock
-_timeouts: WeakKeyDictionary[Connection[Any], int] = WeakKeyDictionary()  # of statements, in seconds; 0: none
+_used: WeakKeyDictionary[Connection[Any], float] = (
+    WeakKeyDictionary()
+)  # when it last left its pool, on the monotonic clock
+_timeouts: WeakKeyDictionary[Connection[Any], int] = WeakKeyDictionary()  # statement timeouts in seconds; 0: none
 
 
 def check(connection: Connection[Any]) -> None:
-    """See that a connection works as it leaves its pool, and give it the time limit of what it is taken for.
+    """Check a connection as it leaves its pool, and set its statement timeout.
 
-    A limit is set only when it changes, and then in place of the empty query that would show that the connection works:
-    neither kind of request waits for the server once more. Now and then a look at the server takes that place. A
-    connection that left its pool a moment ago is trusted: if it is lost all the same, the first statement says so.
-    Through a pooler there is no session to set a limit in.
+    The timeout is set only if it changes; that statement then replaces the empty query of the check, so that no request
+    needs an extra round trip. Periodically a probe of the server replaces it. A connection that left its pool recently
+    is not checked: if it is lost, the first statement fails. Behind a transaction pooler no timeout is set.
 
     Raises:
         psycopg.Error: the connection is lost.
     """
     wanted = limits().read_statement_seconds if is_reading() and not settings.DATABASE_DIRECT_URL else 0
-    trusted = time.monotonic() - _used.get(connection, 0.0) <= TRUST_SECONDS
+    is_trusted = time.monotonic() - _used.get(connection, 0.0) <= TRUST_SECONDS
     _used[connection] = time.monotonic()
     if server.is_due():
-        look(connection)
-    elif _timeouts.get(connection, 0) == wanted and not trusted:
+        probe(connection)
+    elif _timeouts.get(connection, 0) == wanted and not is_trusted:
         ConnectionPool.check_connection(connection)
     if _timeouts.get(connection, 0) == wanted:
         return
@@ -59,80 +60,80 @@ def check(connection: Connection[Any]) -> None:
 
 
 class Cursor(deferred_statements.Cursor, base.Cursor):
-    """Django's cursor, with whose statements others travel."""
+    """Django's cursor, which also sends deferred statements."""
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
-    """A connection of one thread, from the pool that fits the thread.
+    """A connection of one thread, from the request pool or the background pool.
 
-    The server is not waited for at the beginning of a transaction, nor at the beginning and the end of a savepoint.
+    BEGIN and the statements of savepoints are deferred: they need no round trip of their own.
     """
 
     def get_connection_params(self) -> dict[str, Any]:
-        """Return psycopg's arguments."""
+        """Return the arguments of psycopg."""
         return {**super().get_connection_params(), "cursor_factory": Cursor}
 
     def create_cursor(self, name: str | None = None) -> Any:
-        """Return a new cursor; one with a name lives on the server, and begins with what is kept."""
+        """Return a new cursor; a named cursor is server-side, and sends the deferred statements first."""
         if name:
-            deferred_statements.send_kept(self.connection)
-        made = super().create_cursor(name)
+            deferred_statements.send_deferred(self.connection)
+        cursor = super().create_cursor(name)
         if name:
-            # psycopg takes every connection for one that commits by itself. Within a transaction a cursor ends with it.
-            made._withhold = self.get_autocommit()  # noqa: SLF001 - Django asks psycopg, and cannot be told
-        return made
+            # psycopg sees an autocommit connection, because BEGIN is deferred. A transaction needs no WITH HOLD.
+            cursor._withhold = self.get_autocommit()  # noqa: SLF001 - there is no public way
+        return cursor
 
     def _set_autocommit(self, autocommit: bool) -> None:
-        # psycopg would wait for its own BEGIN, also in pipeline mode.
-        deferred_statements.forget(self.connection)
+        # psycopg's own BEGIN costs a round trip, even in pipeline mode.
+        deferred_statements.drop_all(self.connection)
         super()._set_autocommit(True)  # type: ignore[misc]
         if not autocommit:
-            deferred_statements.later(self.connection, "BEGIN")
+            deferred_statements.defer(self.connection, "BEGIN")
 
     def _savepoint(self, sid: str) -> None:
-        deferred_statements.later(self.connection, self.ops.savepoint_create_sql(sid))
+        deferred_statements.defer(self.connection, self.ops.savepoint_create_sql(sid))
 
     def _savepoint_commit(self, sid: str) -> None:
         if self.connection.pgconn.transaction_status == TransactionStatus.INERROR:
-            super()._savepoint_commit(sid)  # type: ignore[misc]  # it says so
-        elif not deferred_statements.take_back(self.connection, self.ops.savepoint_create_sql(sid)):
-            deferred_statements.later(self.connection, self.ops.savepoint_commit_sql(sid))
+            super()._savepoint_commit(sid)  # type: ignore[misc]  # raises the error
+        elif not deferred_statements.drop_last(self.connection, self.ops.savepoint_create_sql(sid)):
+            deferred_statements.defer(self.connection, self.ops.savepoint_commit_sql(sid))
 
     def _savepoint_rollback(self, sid: str) -> None:
-        if not deferred_statements.take_back_to(self.connection, self.ops.savepoint_create_sql(sid)):
+        if not deferred_statements.drop_after(self.connection, self.ops.savepoint_create_sql(sid)):
             super()._savepoint_rollback(sid)  # type: ignore[misc]
 
     def _commit(self) -> None:
         if self.connection is not None:
             with debug_transaction(self, "COMMIT"), self.wrap_database_errors:
-                self._commit_whole()
+                self._commit_with_deferred()
 
-    def _commit_whole(self) -> None:
+    def _commit_with_deferred(self) -> None:
         try:
             deferred_statements.commit(self.connection)
         except psycopg.Error:
             raise  # Django rolls back
         except Exception:
-            self.connection.rollback()  # a parameter of what was kept cannot be sent
+            self.connection.rollback()  # a parameter of a deferred statement cannot be adapted
             raise
 
     def _rollback(self) -> None:
         if self.connection is not None:
-            deferred_statements.forget(self.connection)
+            deferred_statements.drop_all(self.connection)
         super()._rollback()  # type: ignore[misc]
 
     def _close(self) -> None:
         if self.connection is not None:
-            deferred_statements.forget(self.connection)
+            deferred_statements.drop_all(self.connection)
         super()._close()  # type: ignore[misc]
 
     @property
     def pool(self) -> _Pool | None:
-        """The pool of the present thread; None: connections are not pooled."""
+        """The pool of the current thread; None: connections are not pooled."""
         return self.pool_of(background=is_background_thread())
 
     def pool_of(self, *, background: bool) -> _Pool | None:
-        """Return one of the two pools, made when it is first asked for; None: connections are not pooled."""
+        """Return one of the two pools, created on first use; None: connections are not pooled."""
         options = self.settings_dict["OPTIONS"].get("pool")
         if self.alias == NO_DB_ALIAS or not options:
             return None
@@ -140,7 +141,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
         if name not in _pools:
             own = settings.BACKGROUND_POOL if background else {}
             pool: _Pool = ConnectionPool(
-                kwargs={**self.get_connection_params(), "autocommit": True},  # Django sets it as it needs it
+                kwargs={**self.get_connection_params(), "autocommit": True},  # Django changes it as needed
                 open=False,
                 connection_class=Connection,
                 configure=self._configure,
@@ -148,15 +149,15 @@ class DatabaseWrapper(base.DatabaseWrapper):
                 name=name,
                 **{**options, **own},
             )
-            drain_when_silent(_pools.setdefault(name, pool))  # of two threads that come first, one makes it
+            drain_when_silent(_pools.setdefault(name, pool))  # atomic: concurrent threads use the same pool
         return _pools[name]
 
     def _configure(self, connection: Connection[Any]) -> None:
-        self._configure_connection(connection)  # type: ignore[attr-defined]  # newer than its stubs
-        look(connection)
+        self._configure_connection(connection)  # type: ignore[attr-defined]  # missing in the stubs
+        probe(connection)
 
     def close_pool(self) -> None:
-        """Close both pools; they are made anew when they are asked for."""
+        """Close both pools; the next use creates new ones."""
         for background in (False, True):
             pool = _pools.pop(_pool_name(self.alias, background=background), None)
             if pool is not None:

@@ -1,4 +1,4 @@
-"""Django's ASGI handler, with a limit on request bodies and with their length known before a view reads them."""
+"""Django's ASGI handler with a limit on request bodies, and with their actual length as Content-Length."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ _LENGTH = b"content-length"
 
 
 class BodyTooLarge(Exception):
-    """A request body is above the limit."""
+    """The request body exceeds the limit."""
 
 
 class Handler(ASGIHandler):
-    """Refuses a body above the limit with 413 before it is stored; tells Django the length of any other body.
+    """Rejects a body above the limit with 413 before it is stored, and sets Content-Length for all other bodies.
 
-    With `Transfer-Encoding: chunked` a client announces no length. Django REST framework and Django's parser of
-    multipart forms then take the body for empty.
+    `Transfer-Encoding: chunked` has no Content-Length. Django REST framework and Django's multipart parser then treat
+    the body as empty.
     """
 
     request_class = Utf8Request
@@ -46,7 +46,7 @@ class Handler(ASGIHandler):
     def create_request(
         self, scope: Mapping[str, Any], body_file: IO[bytes]
     ) -> tuple[ASGIRequest, None] | tuple[None, HttpResponseBase]:
-        """Return the request with the length that its body has."""
+        """Return the request with the actual length of its body."""
         size = body_file.seek(0, os.SEEK_END)
         body_file.seek(0)
         headers = [pair for pair in scope["headers"] if pair[0] != _LENGTH]
@@ -55,37 +55,38 @@ class Handler(ASGIHandler):
 
 
 def _limited(scope: dict[str, Any], receive: Receive) -> Receive:
-    """Return what receives the request's messages, up to the limit of a body.
+    """Wrap `receive` with a limit on the body.
 
-    Its calls raise:
-        BodyTooLarge: the body is announced as too large, or has become so.
+    The returned function raises BodyTooLarge if the announced or the received length exceeds the limit.
     """
-    most, received = limits().request_bytes, 0
+    maximum, received = limits().request_bytes, 0
     announced = next((value for name, value in scope["headers"] if name == _LENGTH), b"0")
 
     async def receive_limited() -> Message:
         nonlocal received
-        if _is_above(announced, most):
+        if _is_above(announced, maximum):
             raise BodyTooLarge
         message = await receive()
         received += len(message.get("body", b""))
-        if received > most:
+        if received > maximum:
             raise BodyTooLarge
         return message
 
     return receive_limited
 
 
-def _is_above(length: bytes, most: int) -> bool:
-    """Return whether a length in digits is above the limit; the number may be of any size."""
+def _is_above(length: bytes, maximum: int) -> bool:
+    """Return whether a decimal length of any size is above the limit."""
     digits = length.strip().lstrip(b"0")
-    return digits.isdigit() and (len(digits) > len(str(most)) or int(digits) > most)
+    return digits.isdigit() and (len(digits) > len(str(maximum)) or int(digits) > maximum)
 
 
 async def _refuse(scope: dict[str, Any], send: Send) -> None:
-    """Answer 413."""
-    given = next((value.decode("latin-1") for name, value in scope["headers"] if name == HEADER.lower().encode()), None)
-    identity = request_id(given)
+    """Send 413."""
+    client_id = next(
+        (value.decode("latin-1") for name, value in scope["headers"] if name == HEADER.lower().encode()), None
+    )
+    identity = request_id(client_id)
     problem = problem_body(
         status=TooLarge.status_code,
         code=TooLarge.default_code,

@@ -1,4 +1,4 @@
-"""Requests of one caller take turns in a process, so that many at once leave room for those of others."""
+"""Limit on concurrent requests per caller, so that one caller cannot occupy a web process."""
 
 from __future__ import annotations
 
@@ -12,74 +12,73 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponseBase
 from rest_framework.permissions import SAFE_METHODS
 
-from access.errors import TooManyWaiting
+from access.errors import TooManyQueuedRequests
 from access.passwords.backend import network_of
-from access.passwords.hashers import HASHES_OF_A_NETWORK
+from access.passwords.hashers import MAX_HASHES_PER_NETWORK
 from common.limits import limits
-from orchestrator.problems import refused
+from orchestrator.problems import retry_later_response
 from orchestrator.web.middleware import AsyncMiddleware
 
-PATIENCE_SECONDS = 30.0  # that a request waits for its turn
-MOST_WAITING = 100  # requests of a caller; one more is refused at once
+MAX_WAIT_SECONDS = 30.0  # of a queued request
+MAX_WAITING = 100  # queued requests per caller; more are rejected immediately
 
 
-class TurnsMiddleware(AsyncMiddleware):
-    """Answers a few requests of one caller at once; more wait for their turn.
+class CallerQueueMiddleware(AsyncMiddleware):
+    """Processes a few concurrent requests per caller; more are queued.
 
-    A process has one event loop, and answers all of its requests a piece at a time: with a hundred of one caller under
-    way, each request of another would take a hundred times as long. A caller is a token or a session. Without one it is
-    the network that a password comes from; what only reads then waits for nothing. A stream has had its turn when it
-    begins.
+    A process has one event loop. With a hundred concurrent requests of one caller, a request of another caller would
+    take a hundred times as long. A caller is a token or a session; without both, it is the network of a login, and
+    requests with safe methods are not limited. A stream occupies its slot only until it begins.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], Awaitable[HttpResponseBase]]) -> None:
         super().__init__(get_response)
-        self._turns = Turns()
+        self._queues = CallerQueues()
 
     async def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        """Answer the request, in its turn."""
+        """Answer the request once its caller has a free slot."""
         if (caller := caller_of(request)) is None:
             return await self.get_response(request)
         try:
-            async with self._turns.of(caller):
+            async with self._queues.slot(caller):
                 return await self.get_response(request)
-        except TooManyWaiting as error:
-            return refused(request, error)
+        except TooManyQueuedRequests as error:
+            return retry_later_response(request, error)
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """A token, a session or a network, and how many requests it may have at work at once."""
+    """A token, a session or a network, with its limit of concurrent requests."""
 
     kind: str
     name: str
-    most: int
+    max_requests: int
 
 
-class Turns:
-    """The callers that have a request: at work, or waiting. Nothing is kept about others."""
+class CallerQueues:
+    """Queues of all callers that have requests. Idle callers use no memory."""
 
     def __init__(self) -> None:
         self._free: dict[Caller, asyncio.Semaphore] = {}
         self._requests: Counter[Caller] = Counter()
 
     @asynccontextmanager
-    async def of(self, caller: Caller) -> AsyncIterator[None]:
-        """Wait for a turn of this caller's, and have it; who came first is first.
+    async def slot(self, caller: Caller) -> AsyncIterator[None]:
+        """Hold one of the caller's slots; requests wait in order of arrival.
 
         Raises:
-            TooManyWaiting: it did not come in time, or too many wait for theirs.
+            TooManyQueuedRequests: the wait exceeded `MAX_WAIT_SECONDS`, or the queue is full.
         """
-        if self._requests[caller] >= caller.most + MOST_WAITING:
-            raise TooManyWaiting
-        free = self._free.setdefault(caller, asyncio.Semaphore(caller.most))
+        if self._requests[caller] >= caller.max_requests + MAX_WAITING:
+            raise TooManyQueuedRequests
+        free = self._free.setdefault(caller, asyncio.Semaphore(caller.max_requests))
         self._requests[caller] += 1
         try:
             try:
-                async with asyncio.timeout(PATIENCE_SECONDS):
+                async with asyncio.timeout(MAX_WAIT_SECONDS):
                     await free.acquire()
             except TimeoutError:
-                raise TooManyWaiting from None
+                raise TooManyQueuedRequests from None
             try:
                 yield
             finally:
@@ -90,19 +89,19 @@ class Turns:
                 del self._requests[caller], self._free[caller]
 
     def __len__(self) -> int:
-        """Return how many callers have a request."""
+        """Return the number of callers with requests."""
         return len(self._free)
 
 
 def caller_of(request: HttpRequest) -> Caller | None:
-    """Return the caller: the token, else the session, else the network. They are not looked up.
+    """Return the caller: the token, else the session, else the network. They are not verified here.
 
-    As many passwords of a network are looked at as are hashed at once: more would be refused after a while.
+    A network may have as many logins as passwords are hashed concurrently: more would be rejected later anyway.
     """
     kind, _, token = request.headers.get("Authorization", "").partition(" ")
     if kind.lower() in {"bearer", "token"} and token:
         return Caller("token", token.strip(), limits().requests_per_caller)
     if session := request.COOKIES.get(settings.SESSION_COOKIE_NAME):
         return Caller("session", session, limits().requests_per_caller)
-    hashes = min(HASHES_OF_A_NETWORK, limits().password_hashes_at_once)
+    hashes = min(MAX_HASHES_PER_NETWORK, limits().password_hashes_at_once)
     return None if request.method in SAFE_METHODS else Caller("network", network_of(request), hashes)

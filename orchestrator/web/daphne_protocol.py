@@ -1,8 +1,8 @@
-"""One HTTP request as the server holds it: a body with a limit, an answer that waits for slow clients."""
+"""HTTP requests of the server: body limit, and flow control of responses."""
 
 from __future__ import annotations
 
-from daphne.http_protocol import HTTPFactory, WebRequest  # isort: skip  # imports no reactor itself
+from daphne.http_protocol import HTTPFactory, WebRequest  # isort: skip  # does not import a reactor
 
 import asyncio
 import json
@@ -17,45 +17,45 @@ from zope.interface import implementer
 
 from orchestrator.problems import CONTENT_TYPE, TooLarge, problem_body
 
-SMALL_BYTES = 16_384  # what is larger, as the log that a client catches up on, leaves when its turn comes
-LINGER_SECONDS = 2.0  # for a client to read an answer that came before its request had ended
+SMALL_BYTES = 16_384  # larger parts, such as replayed logs, use the reactor's buffer
+LINGER_SECONDS = 2.0  # for a client to read a response that was sent before the end of its request
 
-for _status in HTTPStatus:  # Twisted's own list is older
+for _status in HTTPStatus:  # Twisted's own list is incomplete
     RESPONSES.setdefault(_status.value, _status.phrase.encode())
 
 
 @implementer(IPushProducer)
 class FlowControl:
-    """Closed while the client's connection takes nothing more."""
+    """Back-pressure of a connection: paused while the client's buffer is full."""
 
     def __init__(self) -> None:
-        self._opens: asyncio.Event | None = None  # None while it is open: most never close
-        self._for_good = False
+        self._resumed: asyncio.Event | None = None  # None while not paused: most connections never pause
+        self._is_stopped = False
 
-    async def passed(self) -> None:
-        """Wait until the connection takes more."""
-        if self._opens is not None:
-            await self._opens.wait()
+    async def wait_until_writable(self) -> None:
+        """Wait until the connection accepts more data."""
+        if self._resumed is not None:
+            await self._resumed.wait()
 
     def pauseProducing(self) -> None:
-        """Close it; Twisted calls this when its buffer is full."""
-        if not self._for_good and self._opens is None:
-            self._opens = asyncio.Event()
+        """Pause; Twisted calls this when its buffer is full."""
+        if not self._is_stopped and self._resumed is None:
+            self._resumed = asyncio.Event()
 
     def resumeProducing(self) -> None:
-        """Open it; Twisted calls this when its buffer is empty."""
-        if self._opens is not None:
-            self._opens.set()
-            self._opens = None
+        """Resume; Twisted calls this when its buffer is empty."""
+        if self._resumed is not None:
+            self._resumed.set()
+            self._resumed = None
 
     def stopProducing(self) -> None:
-        """Open it for good: the connection is lost or closes soon, nobody shall wait for it."""
-        self._for_good = True
+        """Resume permanently: the connection is lost or closing, so writers must not wait."""
+        self._is_stopped = True
         self.resumeProducing()
 
 
 class ReceiveQueue:
-    """What the application is told of one request, in order, for one reader. An `asyncio.Queue` takes 3 KB."""
+    """ASGI messages of one request for one reader. Uses less memory than an `asyncio.Queue` (3 KB)."""
 
     __slots__ = ("_arrived", "_messages")
 
@@ -70,7 +70,7 @@ class ReceiveQueue:
             self._arrived.set_result(None)
 
     async def get(self) -> dict[str, Any]:
-        """Wait for the next message and take it."""
+        """Wait for the next message, and remove it."""
         while not self._messages:
             self._arrived = asyncio.get_running_loop().create_future()
             await self._arrived
@@ -78,93 +78,93 @@ class ReceiveQueue:
 
 
 class BoundedRequest(WebRequest):
-    """A request that is refused when its body is too large; WebSockets are not offered."""
+    """A request with a body limit. WebSockets are not supported."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
-        self.gate = FlowControl()
+        self.flow_control = FlowControl()
         self._received = 0
-        self._refused = False
+        self._is_rejected = False
         super().__init__(*arguments, **options)
 
     def __repr__(self) -> str:
-        """Return what logs show of it: not the query, which may carry secrets."""
+        """Return a text for logs, without the query, which may contain secrets."""
         return f"<{self.method.decode('latin-1')} {self.path.decode('latin-1')}>"
 
     def gotLength(self, length: int | None) -> None:
-        """Refuse a body that is announced as too large."""
+        """Reject a body whose announced length exceeds the limit."""
         super().gotLength(length)
         if length is not None and length > self.server.max_body_bytes:
-            self._refuse()
+            self._reject()
 
     def handleContentChunk(self, data: bytes) -> None:
-        """Keep a part of the body, up to the limit; what comes after it is thrown away."""
+        """Store a part of the body up to the limit, and discard the rest."""
         self._received += len(data)
         if self._received <= self.server.max_body_bytes:
             super().handleContentChunk(data)
-        elif not self._refused:
-            self._refuse()
+        elif not self._is_rejected:
+            self._reject()
 
     def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
-        """Have the request answered, unless that was done."""
-        if self._refused:
+        """Pass the request to the application, unless it was rejected."""
+        if self._is_rejected:
             self.channel.loseConnection()
         else:
             self.requestHeaders.removeHeader(b"Upgrade")
             super().requestReceived(command, path, version)
 
     def send_now(self, part: bytes) -> bool:
-        """Give a small part of the answer to the kernel at once; False, and nothing is done, when it must be buffered.
+        """Write a small part of the response to the socket immediately; return False if it must be buffered.
 
-        That is most of what an event costs otherwise: the reactor watches the connection until it can be written to,
-        which it almost always can, and then no more.
+        This saves most of the cost of an event: otherwise the reactor registers the socket, waits until it is writable,
+        and unregisters it again.
         """
         if not self.chunked or self.finished or self._disconnected or not 0 < len(part) <= SMALL_BYTES:
             return False
         transport = self.channel.transport
-        if transport.dataBuffer or transport._tempDataBuffer or not transport.connected:  # noqa: SLF001 - Twisted and daphne give no other way
+        if transport.dataBuffer or transport._tempDataBuffer or not transport.connected:  # noqa: SLF001 - there is no public way
             return False
         chunk = b"%x\r\n%b\r\n" % (len(part), part)
         sent = transport.writeSomeData(chunk)
         if not isinstance(sent, int):
-            return False  # the connection is lost, as the reactor will find out
+            return False  # the connection is lost, which the reactor will detect
         if sent < len(chunk):
             transport.write(chunk[sent:])
         return True
 
-    def open_gate(self) -> None:
-        """Let the connection say from now on when it takes no more."""
+    def enable_flow_control(self) -> None:
+        """Register flow control with the connection."""
         if self.finished or self.channel is None or self.producer:
             return
-        self.registerProducer(self.gate, True)
-        if self.channel._waitingForTransport:  # full already, of an earlier answer  # noqa: SLF001 - Twisted and daphne give no other way
-            self.gate.pauseProducing()
+        self.registerProducer(self.flow_control, True)
+        if self.channel._waitingForTransport:  # full because of an earlier response  # noqa: SLF001 - there is no public way
+            self.flow_control.pauseProducing()
 
     def close_after_answer(self) -> None:
-        """End the connection with this answer, and wait for a slow client no longer."""
-        self.gate.stopProducing()
+        """Close the connection after this response, without waiting for a slow client."""
+        self.flow_control.stopProducing()
         if not self.finished and self.channel is not None:
             self.channel.persistent = False
 
     def finish(self) -> None:
-        """End the answer."""
+        """End the response."""
         if self.producer:
             self.unregisterProducer()
         super().finish()
 
     def connectionLost(self, reason: Any) -> None:
-        """Let go of the application: nobody reads its answer any more."""
-        self.gate.stopProducing()
+        """Unblock the application, whose response has no reader any more."""
+        self.flow_control.stopProducing()
         super().connectionLost(reason)
 
-    def _refuse(self) -> None:
-        """Answer 413 at once, then read on a little: a connection closed on a client that sends loses the answer."""
-        self._refused = True
+    def _reject(self) -> None:
+        """Send 413 immediately, then keep reading briefly: closing while the client sends would lose the response."""
+        self._is_rejected = True
         request_id = str(uuid7())
         problem = problem_body(
             status=413,
             code=TooLarge.default_code,
             detail=TooLarge.default_detail,
-            instance=self.channel._path.partition(b"?")[0].decode("latin-1"),  # noqa: SLF001 - Twisted and daphne give no other way
+            instance=self.channel._path.partition(b"?")[0].decode("latin-1"),  # noqa: SLF001 - there is no public way
             request_id=request_id,
         )
         body = json.dumps(problem).encode()
@@ -179,7 +179,7 @@ class BoundedRequest(WebRequest):
 
 
 class RequestFactory(HTTPFactory):
-    """Makes the server's kind of request."""
+    """Creates protocols with `BoundedRequest`."""
 
     def buildProtocol(self, addr: Any) -> Any:
         """Return the protocol of a new connection."""
@@ -188,4 +188,4 @@ class RequestFactory(HTTPFactory):
         return protocol
 
     def log(self, _request: BoundedRequest) -> None:
-        """Leave the access log to the server: Twisted's own shows queries."""
+        """Do nothing: the server writes the access log, because Twisted's log contains queries."""

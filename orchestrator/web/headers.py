@@ -1,4 +1,4 @@
-"""What browsers and caches are told about every answer, streams included."""
+"""Security and cache headers of all responses, including streams."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.middleware.security import SecurityMiddleware
 
-from access.tickets import with_ticket
+from access.tickets import restore_ticket
 from common.api.requests import Utf8Request
 from orchestrator.web.middleware import AsyncMiddleware
 
@@ -21,15 +21,15 @@ Headers = tuple[tuple[bytes, bytes], ...]
 App = Callable[[dict[str, Any], Receive, Send], Awaitable[None]]
 
 _FRAMES_AND_FORMS = "frame-ancestors 'none'; base-uri 'self'; form-action 'self'; object-src 'none'"
-#: The first path that fits decides. What comes from elsewhere is allowed nowhere.
+#: Content-Security-Policy by path prefix; the first match applies. No policy permits other origins.
 POLICIES = (
-    # Swagger UI writes style attributes, and has its icons as data.
+    # Swagger UI uses style attributes, and icons as data URLs.
     (
         "/api/v1/docs",
         f"default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; {_FRAMES_AND_FORMS}",
     ),
     ("/api/", "default-src 'none'; frame-ancestors 'none'"),
-    # Unfold has scripts and styles in its pages, and Alpine makes functions of text.
+    # Unfold uses inline scripts and styles, and Alpine evaluates text as code.
     (
         "/admin/",
         "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
@@ -40,17 +40,17 @@ POLICIES = (
 
 
 def policy_of(path: str) -> str:
-    """Return the Content-Security-Policy of what is at a path."""
+    """Return the Content-Security-Policy of a path."""
     return next((policy for prefix, policy in POLICIES if path.startswith(prefix)), POLICIES[-1][1])
 
 
 class HeadersMiddleware(AsyncMiddleware):
-    """Sends the policy of each path, and lets no cache keep what belongs to a user."""
+    """Sets the policy of each path, and prevents caching of user data."""
 
     async def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        """Answer the request. A view that says itself what may be cached is obeyed.
+        """Answer the request. A Cache-Control header of the view is kept.
 
-        With an ETag a browser may keep the answer for itself, and has to ask before it uses it.
+        A response with an ETag may be stored by the browser, which must revalidate it.
         """
         response = await self.get_response(request)
         response.headers.setdefault("Content-Security-Policy", policy_of(request.path))
@@ -61,37 +61,37 @@ class HeadersMiddleware(AsyncMiddleware):
 
 
 class SecuredStreams:
-    """Does for streams, which Django does not serve, what the security middleware does for all else."""
+    """Applies Django's security middleware to streams, which bypass Django's middleware."""
 
     def __init__(self, app: App) -> None:
         self._app = app
         self._security = SecurityMiddleware(lambda _: HttpResponse())
-        self._headers: dict[bool, Headers] = {}  # by whether a request is secure: streams share them
+        self._headers: dict[bool, Headers] = {}  # by `is_secure`; shared by all streams
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
-        """Answer a request, or lead it to HTTPS."""
-        location, headers = self._look(scope)
+        """Answer a request, or redirect it to HTTPS."""
+        location, headers = self._security_of(scope)
 
         async def send_with_headers(message: dict[str, Any]) -> None:
             if message["type"] == "http.response.start":
-                message = {**message, "headers": _joined(message.get("headers", ()), headers)}
+                message = {**message, "headers": _add_missing(message.get("headers", ()), headers)}
             await send(message)
 
         if location is None:
             await self._app(scope, receive, send_with_headers)
             return
-        leading = [
+        redirect_headers = [
             (b"location", location.encode("latin-1")),
             (b"content-length", b"0"),
             (b"cache-control", b"no-store"),
         ]
-        await send_with_headers({"type": "http.response.start", "status": 301, "headers": leading})
+        await send_with_headers({"type": "http.response.start", "status": 301, "headers": redirect_headers})
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
-    def _look(self, scope: dict[str, Any]) -> tuple[str | None, Headers]:
-        """Return where a request has to go instead, None for nowhere, and the headers of its answer."""
-        # Not held on to: a stream may last for hours.
-        request = Utf8Request({**scope, "query_string": with_ticket(scope)}, BytesIO())
+    def _security_of(self, scope: dict[str, Any]) -> tuple[str | None, Headers]:
+        """Return the location of a redirect, or None, and the security headers."""
+        # The request is not stored, because a stream may last for hours.
+        request = Utf8Request({**scope, "query_string": restore_ticket(scope)}, BytesIO())
         is_secure = request.is_secure()
         if is_secure not in self._headers:
             answer = HttpResponse(headers={"Content-Security-Policy": policy_of("/api/"), "X-Frame-Options": "DENY"})
@@ -102,12 +102,12 @@ class SecuredStreams:
         try:
             redirect = self._security.process_request(request)
         except DisallowedHost:
-            redirect = None  # the stream itself refuses it
+            redirect = None  # the stream itself rejects it
         return (None if redirect is None else redirect["Location"]), self._headers[is_secure]
 
 
-def _joined(given: Iterable[tuple[bytes, bytes]], more: Headers) -> list[tuple[bytes, bytes]]:
-    """Return headers with those that they lack."""
-    kept = list(given)
-    names = {name.lower() for name, _ in kept}
-    return kept + [(name, value) for name, value in more if name not in names]
+def _add_missing(given: Iterable[tuple[bytes, bytes]], more: Headers) -> list[tuple[bytes, bytes]]:
+    """Add the headers that are missing."""
+    headers = list(given)
+    names = {name.lower() for name, _ in headers}
+    return headers + [(name, value) for name, value in more if name not in names]

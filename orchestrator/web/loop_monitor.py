@@ -1,10 +1,10 @@
-"""Notices when an event loop stands still: a thread asks the loop ten times a second to answer within a limit.
+"""Detection of event loop stalls: a thread pings the loop ten times a second, and expects a reply within a limit.
 
-A loop that waits for events in its selector does not stand still, and is asked once a second.
+A loop that waits for events in its selector is idle, and is pinged once a second.
 
-The log line tells slow code from a slow machine by four times: how long the loop stood still, how much CPU its thread
-and the whole process used meanwhile, and how long the thread was ready to run but had no CPU. Linux counts the last in
-`/proc/<pid>/task/<tid>/schedstat`, field 2 (kernel documentation, scheduler/sched-stats); elsewhere it is 0.
+The log line distinguishes slow code from a busy machine by four times: the length of the stall, the CPU time of the
+loop's thread and of the process, and the time in which the thread was runnable without a CPU. Linux counts the last one
+in `/proc/<pid>/task/<tid>/schedstat`, field 2 (kernel documentation, scheduler/sched-stats); elsewhere it is 0.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-PING_SECONDS = 0.1  # between two questions
-IDLE_PINGS = 10  # one of so many is asked of a loop that waits for events: to wake it costs more than all else here
+PING_SECONDS = 0.1  # between pings
+IDLE_PINGS = 10  # an idle loop gets one ping out of so many, because waking it is expensive
 OWN_FAULT = "its own code ran or waited"
-_FRAMES = 12  # innermost ones of the stack that a line shows
+_FRAMES = 12  # innermost stack frames in a log line
 _PRESSURE = "/proc/pressure/cpu"
 
 logger = logging.getLogger(__name__)
@@ -35,7 +35,7 @@ def monitor_loop(loop: asyncio.AbstractEventLoop, *, limit_ms: int) -> Callable[
 
     Args:
         loop: The loop, which this thread runs or is about to run.
-        limit_ms: A standstill that is longer is logged as a warning; 0 watches nothing.
+        limit_ms: Longer stalls are logged as warnings; 0 disables the monitor.
     """
     if limit_ms == 0:
         return lambda: None
@@ -46,7 +46,7 @@ def monitor_loop(loop: asyncio.AbstractEventLoop, *, limit_ms: int) -> Callable[
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Counters in seconds; `thread` is the loop's thread, and `waited` means ready to run without a CPU."""
+    """Counters in seconds; `thread` is the loop's thread, and `waited` means runnable without a CPU."""
 
     clock: float
     thread_cpu: float
@@ -55,7 +55,7 @@ class Usage:
     machine_waited: float
 
     def since(self, before: Usage) -> Usage:
-        """Return what was used between the two."""
+        """Return the difference to earlier counters."""
         return Usage(
             self.clock - before.clock,
             self.thread_cpu - before.thread_cpu,
@@ -65,10 +65,10 @@ class Usage:
         )
 
     def is_own_fault(self, limit: float) -> bool:
-        """Return whether this process stood still by itself, and not because the machine gave it no CPU.
+        """Return whether this process caused the stall, and not a lack of CPU on the machine.
 
-        The process computed for longer than the limit; or its loop was blocked for longer while the machine had CPU
-        to give.
+        True if the process computed for longer than the limit, or if its loop was blocked for longer while the machine
+        had free CPU.
         """
         blocked = self.clock - self.thread_waited - self.thread_cpu
         if self.thread_cpu > limit:
@@ -92,7 +92,7 @@ class _Monitor(threading.Thread):
         self._stopped.set()
 
     def run(self) -> None:
-        """Ask the loop again and again."""
+        """Ping the loop until stopped."""
         idle = 0
         while not self._stopped.wait(PING_SECONDS):
             idle = idle + 1 if self._is_idle() else 0
@@ -108,13 +108,13 @@ class _Monitor(threading.Thread):
                 self._report(before)
 
     def _is_idle(self) -> bool:
-        """Return whether the loop waits for events, in its selector."""
-        frame = sys._current_frames().get(self._thread.ident or 0)  # noqa: SLF001 - documented, for debuggers
+        """Return whether the loop waits for events in its selector."""
+        frame = sys._current_frames().get(self._thread.ident or 0)  # noqa: SLF001 - documented for debuggers
         return frame is not None and frame.f_code.co_filename == selectors.__file__
 
     def _report(self, before: Usage) -> None:
-        """Note what runs, wait until the loop answers, and log a line."""
-        what = self._what_runs()
+        """Record the stack, wait until the loop replies, and log a warning."""
+        stack = self._running_code()
         while not self._answered.wait(PING_SECONDS):
             if self._stopped.is_set() or self._loop.is_closed():
                 return
@@ -127,13 +127,13 @@ class _Monitor(threading.Thread):
             used.thread_cpu * 1000,
             used.process_cpu * 1000,
             used.thread_waited * 1000,
-            what,
+            stack,
         )
 
-    def _what_runs(self) -> str:
+    def _running_code(self) -> str:
         """Return the loop's task and the frames of its thread, innermost first."""
         task = asyncio.current_task(self._loop)
-        frame = sys._current_frames().get(self._thread.ident or 0)  # noqa: SLF001 - documented, for debuggers
+        frame = sys._current_frames().get(self._thread.ident or 0)  # noqa: SLF001 - documented for debuggers
         stack = traceback.extract_stack(frame, limit=_FRAMES) if frame is not None else []
         places = [f"{each.name} ({'/'.join(Path(each.filename).parts[-2:])}:{each.lineno})" for each in reversed(stack)]
         return f"{' < '.join(places)}, in {f'task {task.get_name()}' if task else 'no task'}"
@@ -143,18 +143,18 @@ class _Monitor(threading.Thread):
         return Usage(time.monotonic(), cpu, time.process_time(), self._waited(), machine_waited())
 
     def _waited(self) -> float:
-        counters = _content(f"/proc/self/task/{self._thread.native_id}/schedstat").split()
+        counters = _read(f"/proc/self/task/{self._thread.native_id}/schedstat").split()
         return int(counters[1]) / 1e9 if len(counters) > 1 else 0.0
 
 
 def machine_waited() -> float:
-    """Return for how long any task of the machine has waited for a CPU (Linux with pressure stall information)."""
-    total = _content(_PRESSURE).partition(b"total=")[2].split()
+    """Return the time in which any task of the machine waited for a CPU (Linux with pressure stall information)."""
+    total = _read(_PRESSURE).partition(b"total=")[2].split()
     return int(total[0]) / 1e6 if total else 0.0
 
 
-def _content(path: str) -> bytes:
-    """Return what a file of /proc holds, nothing if there is none: ten times a second, so without a layer between."""
+def _read(path: str) -> bytes:
+    """Read a file of /proc; empty if it is missing. Unbuffered, because it is called ten times a second."""
     try:
         file = os.open(path, os.O_RDONLY)
     except OSError:

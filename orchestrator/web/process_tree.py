@@ -1,7 +1,7 @@
-"""A process ends with the one that started it, whatever ended that: also SIGKILL, which runs no cleanup.
+"""Ends a child process with its parent, also after SIGKILL of the parent, which runs no cleanup.
 
-The starting process names itself in `END_WITH_PARENT`. The started one compares its parent's number with it: the kernel
-gives an orphan another parent at once.
+The parent puts its pid into `END_WITH_PARENT`. The child compares it with the pid of its current parent: the kernel
+immediately assigns another parent to an orphan.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ _POLL_SECONDS = 0.2
 
 
 def end_with_parent() -> None:
-    """Send this process SIGTERM once the parent that `END_WITH_PARENT` names is gone; without the variable do nothing.
+    """Send SIGTERM to this process when the parent in `END_WITH_PARENT` ends; without the variable do nothing.
 
-    The variable is taken out of the environment: processes that this one starts have another parent.
+    The variable is removed from the environment, because children of this process have another parent.
     """
     parent = os.environ.pop(VARIABLE, "")
     if parent.isdigit():
@@ -26,7 +26,7 @@ def end_with_parent() -> None:
 
 
 def child_environment() -> dict[str, str]:
-    """Return the variable for the environment of a child that shall end with this process."""
+    """Return the variable for the environment of a child that must end with this process."""
     return {VARIABLE: str(os.getpid())}
 
 

@@ -1,8 +1,8 @@
-"""The web server: daphne with back-pressure, a bound on request bodies, and a drain at the end."""
+"""The web server: daphne with back-pressure, a limit on request bodies, and a graceful shutdown."""
 
 from __future__ import annotations
 
-from daphne.server import Server as DaphneServer  # isort: skip  # installs its reactor: before all else of Twisted
+from daphne.server import Server as DaphneServer  # isort: skip  # installs the reactor, so it must precede all other imports of Twisted
 
 import asyncio
 import gc
@@ -22,13 +22,13 @@ from twisted.python.failure import Failure
 from orchestrator.web.daphne_protocol import BoundedRequest, ReceiveQueue, RequestFactory
 from orchestrator.web.loop_monitor import monitor_loop
 
-if TYPE_CHECKING:  # it needs Django's apps, and the server can do without
+if TYPE_CHECKING:  # this import needs Django's apps; the server does not
     from executions.progress.hub import StreamHub
 
-WORKER_EXTRA_SECONDS = 5.0  # for a worker to hand back what did not end within the grace period
-FLUSH_SECONDS = 2.0  # for the last bytes of answers to leave
+WORKER_EXTRA_SECONDS = 5.0  # for the worker to release executions that did not end within the grace period
+FLUSH_SECONDS = 2.0  # for the last bytes of responses to be sent
 FLUSH_POLL_SECONDS = 0.02
-GARBAGE_OBJECTS = 10_000  # new ones until the young are searched for garbage; an event makes some for each stream
+GARBAGE_OBJECTS = 10_000  # threshold of a young collection; an event creates objects for each stream
 
 logger = logging.getLogger(__name__)
 
@@ -36,13 +36,13 @@ RunWorker = Callable[[asyncio.Event], Awaitable[None]]
 
 
 class CannotListen(Exception):
-    """The address is in use, or may not be used."""
+    """The address is in use or forbidden."""
 
 
 class Server(DaphneServer):
-    """One web process: `run()` serves until SIGTERM or SIGINT, then ends what is open and returns.
+    """A web process: `run()` serves until SIGTERM or SIGINT, then shuts down gracefully and returns.
 
-    Streams end between two events, requests and the worker's jobs are given `grace_seconds` to finish.
+    Streams end between two events. Requests and the worker's jobs have `grace_seconds` to finish.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class Server(DaphneServer):
     ) -> None:
         super().__init__(application, build_endpoint_description_strings(host=host, port=port), server_name="")
         self.max_body_bytes = max_body_bytes
-        self.failed = False  # the worker ended by itself, or the drain did not end well
+        self.failed = False  # the worker ended unexpectedly, or the shutdown failed
         self.on_ready: Callable[[], None] = lambda: None
         self.run_worker: RunWorker | None = None
         self._streams = streams
@@ -66,37 +66,37 @@ class Server(DaphneServer):
         self._stall_ms = stall_ms
         self._stop_monitor: Callable[[], None] = lambda: None
         self._ports: list[Any] = []
-        self._refused: Failure | None = None
+        self._listen_error: Failure | None = None
         self._stopping = asyncio.Event()
         self._worker: asyncio.Future[None] | None = None
 
     def run(self) -> None:
-        """Serve until a signal says to stop, and drain.
+        """Serve until a shutdown signal, and shut down gracefully.
 
         Raises:
-            CannotListen: the address is in use, or may not be used.
+            CannotListen: the address is in use or forbidden.
         """
         self.connections: dict[BoundedRequest, dict[str, Any]] = {}
         globalLogBeginner.beginLoggingTo([STDLibLogObserver("twisted")], redirectStandardIO=False, discardBuffer=True)
         for endpoint in self.endpoints:
             listening = serverFromString(reactor, endpoint).listen(RequestFactory(self))
             listening.addCallbacks(self._ports.append, self._listen_failed)
-        if self._refused is not None:
-            raise CannotListen(self._refused.getErrorMessage())
-        asyncio.set_event_loop(reactor._asyncioEventloop)  # noqa: SLF001 - Twisted and daphne give no other way
+        if self._listen_error is not None:
+            raise CannotListen(self._listen_error.getErrorMessage())
+        asyncio.set_event_loop(reactor._asyncioEventloop)  # noqa: SLF001 - there is no public way
         reactor.callLater(1, self.application_checker)
         reactor.callWhenRunning(self._start)
         reactor.addSystemEventTrigger("before", "shutdown", self._shut_down)
-        signal.signal(signal.SIGINT, signal.default_int_handler)  # the reactor replaces no other one
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # the reactor replaces only this handler
         gc.set_threshold(GARBAGE_OBJECTS)
         reactor.run()
 
     def _listen_failed(self, failure: Failure) -> None:
-        self._refused = failure
+        self._listen_error = failure
 
     def _start(self) -> None:
         self._stop_monitor = monitor_loop(
-            reactor._asyncioEventloop,  # noqa: SLF001 - Twisted and daphne give no other way
+            reactor._asyncioEventloop,  # noqa: SLF001 - there is no public way
             limit_ms=self._stall_ms,
         )
         if self.run_worker is not None:
@@ -107,36 +107,36 @@ class Server(DaphneServer):
     def _worker_ended(self, worker: asyncio.Future[None]) -> None:
         if not self._stopping.is_set():
             self.failed = True
-            logger.critical("The worker ended by itself; the server stops.", exc_info=worker.exception())
+            logger.critical("The worker ended unexpectedly; the server stops.", exc_info=worker.exception())
             self.stop()
 
     def create_application(self, protocol: BoundedRequest, scope: dict[str, Any]) -> ReceiveQueue | None:
-        """Have the application answer a request; return where it is told of the client, None when that is gone."""
+        """Start the application for a request; return its message queue, or None if the client has disconnected."""
         if protocol not in self.connections:
             return None
-        inbox = ReceiveQueue()
+        queue = ReceiveQueue()
         scope.setdefault("asgi", {"version": "3.0"})
-        answering = self.application(scope, inbox.get, partial(self.handle_reply, protocol))
+        answering = self.application(scope, queue.get, partial(self.handle_reply, protocol))
         self.connections[protocol]["application_instance"] = asyncio.ensure_future(answering)
-        return inbox
+        return queue
 
     async def handle_reply(self, protocol: BoundedRequest, message: dict[str, Any]) -> None:
-        """Send a part of an answer; returns when the client's connection takes more."""
+        """Send a part of a response; return when the client's connection accepts more."""
         if message.get("more_body") and protocol.send_now(message.get("body", b"")):
             return
         await super().handle_reply(protocol, message)
         if message["type"] == "http.response.start":
-            protocol.open_gate()
+            protocol.enable_flow_control()
         elif message.get("more_body"):
-            await protocol.gate.passed()
+            await protocol.flow_control.wait_until_writable()
 
     def _shut_down(self) -> Deferred[None]:
         return Deferred.fromFuture(asyncio.ensure_future(self._drain())).addErrback(self._drain_failed)
 
     def _drain_failed(self, failure: Failure) -> None:
-        # Twisted would swallow it.
+        # Twisted would ignore the failure.
         self.failed = True
-        logger.critical("The drain failed: %s", failure.getTraceback())
+        logger.critical("The shutdown failed: %s", failure.getTraceback())
 
     async def _drain(self) -> None:
         for port in self._ports:
@@ -151,7 +151,7 @@ class Server(DaphneServer):
         self._stop_monitor()
 
     async def _finish(self) -> None:
-        """Wait for requests and the worker; cancel what has not ended in time."""
+        """Wait for requests and the worker, and cancel those that do not end in time."""
         deadline = asyncio.get_running_loop().time() + self._grace_seconds + WORKER_EXTRA_SECONDS
         while running := self._running():
             left = deadline - asyncio.get_running_loop().time()
@@ -159,7 +159,7 @@ class Server(DaphneServer):
                 break
             await asyncio.wait(running, timeout=left)
         if running:
-            logger.warning("%d requests or workers did not end in time; they are cancelled.", len(running))
+            logger.warning("%d requests or workers did not end in time, and are cancelled.", len(running))
             for task in running:
                 task.cancel()
             await asyncio.wait(running, timeout=FLUSH_SECONDS)
@@ -169,7 +169,7 @@ class Server(DaphneServer):
         return [task for task in (*tasks, self._worker) if task is not None and not task.done()]
 
     async def _flush(self) -> None:
-        """Wait until the last bytes have left; the reactor would drop them."""
+        """Wait until the last bytes are sent; the reactor would drop them."""
         deadline = asyncio.get_running_loop().time() + FLUSH_SECONDS
         while any(isinstance(each, tcp.Server) for each in reactor.getWriters()):
             if asyncio.get_running_loop().time() > deadline:

@@ -9,15 +9,15 @@ from whitenoise.middleware import WhiteNoiseMiddleware
 
 
 class StaticFilesMiddleware(WhiteNoiseMiddleware):
-    """WhiteNoise, answering with whole files: they are small, and Django cannot stream from a file without a thread.
+    """WhiteNoise with whole files in responses: they are small, and Django needs a thread to stream a file.
 
-    A process looks for the files once, however many handlers of requests it makes.
+    The files are searched once per process, for all instances.
     """
 
     _found: ClassVar[dict[str, Any]] = {}
 
     def add_files_from_finders(self) -> None:
-        """Add the files of all apps; they do not change while a process runs."""
+        """Add the files of all apps, which do not change while a process runs."""
         if not self._found:
             super().add_files_from_finders()
             self._found.update(self.files)
@@ -25,7 +25,7 @@ class StaticFilesMiddleware(WhiteNoiseMiddleware):
 
     @staticmethod
     def serve(static_file: Any, request: HttpRequest) -> HttpResponse:
-        """Return the file, or what its conditional headers make of it."""
+        """Return the file, with conditional headers and ranges applied."""
         response = static_file.get_response(request.method, request.META)
         body = b""
         if response.file is not None:

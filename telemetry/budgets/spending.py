@@ -1,4 +1,4 @@
-"""What executions have used of their budgets: at most, where it is not known."""
+"""Usage of execution budgets. Calls without a known result count with their max usage."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from common.database import bulk
-from common.database.joint_queries import Question
+from common.database.joint_queries import SqlQuery
 
 _SPENT_SUMS = """coalesce(sum(coalesce(cost_usd, estimated_cost_usd)), 0),
   coalesce(sum(greatest(
@@ -24,32 +24,32 @@ SELECT execution_id, {_SPENT_SUMS} WHERE execution_id = ANY(%s) GROUP BY executi
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Spent:
-    """What calls have used of a budget: at most, where it is not known yet."""
+class UsageTotals:
+    """Budget usage of calls, with max values for calls without a known result."""
 
     cost_usd: Decimal = Decimal(0)
     tokens: int = 0
     calls: int = 0
-    unpriced_calls: int = 0  # that may have cost something, and nobody knows how much at most
+    unpriced_calls: int = 0  # may have cost something, but have neither a cost nor a max cost
 
 
-def execution_spent(execution_id: UUID, *, withdrawn: str, but: Collection[UUID] = ()) -> Spent:
-    """Return what an execution has used, without these rows.
+def execution_usage(execution_id: UUID, *, withdrawn: str, excluded: Collection[UUID] = ()) -> UsageTotals:
+    """Return the usage of an execution, without the excluded rows.
 
-    Calls whose error begins with `withdrawn` were never made, and do not count.
+    Calls whose error starts with `withdrawn` were never sent, and do not count.
     """
-    [found] = bulk.execute(_SPENT, [withdrawn, execution_id, list(but)]).fetchall()
-    return Spent(**dict(zip(Spent.__dataclass_fields__, found, strict=True)))
+    [found] = bulk.execute(_SPENT, [withdrawn, execution_id, list(excluded)]).fetchall()
+    return UsageTotals(**dict(zip(UsageTotals.__dataclass_fields__, found, strict=True)))
 
 
-def spent_of(execution_ids: Iterable[UUID], *, withdrawn: str) -> Question:
-    """Return the question for the same of many executions; its rows are to be given to `spent_by_execution`."""
-    return Question(_SPENT_BY_EXECUTION, [withdrawn, list(execution_ids)])
+def usage_query(execution_ids: Iterable[UUID], *, withdrawn: str) -> SqlQuery:
+    """Return the query for the usage of many executions; pass its rows to `usage_by_execution`."""
+    return SqlQuery(_SPENT_BY_EXECUTION, [withdrawn, list(execution_ids)])
 
 
-def spent_by_execution(rows: Iterable[tuple[Any, ...]]) -> dict[UUID, Spent]:
-    """Return what executions have used, by their ids; those without calls are left out."""
+def usage_by_execution(rows: Iterable[tuple[Any, ...]]) -> dict[UUID, UsageTotals]:
+    """Return the usage by execution id; executions without calls are omitted."""
     return {
-        execution_id: Spent(**dict(zip(Spent.__dataclass_fields__, found, strict=True)))
+        execution_id: UsageTotals(**dict(zip(UsageTotals.__dataclass_fields__, found, strict=True)))
         for execution_id, *found in rows
     }

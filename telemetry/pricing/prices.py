@@ -1,13 +1,10 @@
-"""What tokens cost: by the prices that people have set, else by the price list that ships with genai-prices.
+"""Costs of calls: by configured prices, or else by the price list of the package genai-prices.
 
-Asking never looks into the database. What people have set is read by `refresh`, now and then, in each process.
+Pricing a call never queries the database: each process reloads the configured prices (`CONFIGURED`) periodically.
 """
 
 from __future__ import annotations
 
-import math
-import time
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import ROUND_HALF_EVEN, Decimal
 
@@ -15,57 +12,36 @@ from genai_prices import Usage, calc_price
 from genai_prices.data_snapshot import get_snapshot
 from genai_prices.types import PriceCalculation
 
+from common.ttl_cache import TtlCache
 from telemetry.models import Price
 from telemetry.price_list import (
     FREE_PROVIDERS,
     LOCAL_PROVIDERS,
     PLAIN,
     Billing,
-    Named,
-    OwnPrice,
+    CallNames,
+    ConfiguredPrice,
     PriceList,
     Rates,
     Tokens,
     parse_tiers,
 )
 
-FRESH_SECONDS = 2.0  # that a new price may be unknown to a start, or to an estimate
+FRESH_SECONDS = 2.0  # max delay until starts and estimates use a new price
 _TEN_DECIMALS = Decimal("0.0000000001")
-_TOO_MUCH = Decimal(10) ** 10  # US dollars; a call that costs this much has counted wrongly
-_SAMPLE = 1_000_000_000  # tokens of a call, longer than any tier, that shows what its model's price is like
+_IMPLAUSIBLE = Decimal(10) ** 10  # US dollars; a call with this cost has a wrong token count
+_SAMPLE = 1_000_000_000  # tokens of a sample call, longer than any tier, that tests whether a model is free or priced
 
 
-@dataclass(slots=True)
-class _Own:
-    """What people have set, as this process knows it."""
-
-    prices: PriceList
-    read_at: float  # on the monotonic clock
+def _load() -> PriceList:
+    return PriceList(map(_configured_price, Price.objects.order_by("id")))
 
 
-_own = _Own(PriceList(), -math.inf)
+CONFIGURED: TtlCache[PriceList] = TtlCache(_load, empty=PriceList(), ttl_seconds=FRESH_SECONDS)
 
 
-def is_fresh(*, seconds: float) -> bool:
-    """Whether what people have set was read no longer ago."""
-    return time.monotonic() - _own.read_at < seconds
-
-
-def refresh(*, older_than_seconds: float = 0.0) -> None:
-    """Read anew what people have set, unless it was read no longer ago. Looks into the database."""
-    if not is_fresh(seconds=older_than_seconds):
-        now = time.monotonic()
-        _own.prices = PriceList(map(_own_price, Price.objects.order_by("id")))
-        _own.read_at = now
-
-
-def forget() -> None:
-    """Know nothing of what people have set, until the next `refresh`."""
-    _own.prices, _own.read_at = PriceList(), -math.inf
-
-
-def _own_price(row: Price) -> OwnPrice:
-    return OwnPrice(
+def _configured_price(row: Price) -> ConfiguredPrice:
+    return ConfiguredPrice(
         provider=row.provider,
         model=row.model,
         effective_from=row.effective_from,
@@ -88,20 +64,20 @@ def price(
     billing: Billing = PLAIN,
     at: datetime,
 ) -> Decimal | None:
-    """Return the cost of one call in US dollars, rounded once to ten decimals; None when it is not known.
+    """Return the cost of one call in US dollars, rounded once to ten decimals; None if it is unknown.
 
-    It is not known when the model has no price on these terms, and when nothing was counted though it is not free.
+    The cost is unknown if the model has no price for these conditions, or if a priced call has no token count.
 
     Args:
-        provider: As it names itself.
-        model: As the provider names it.
-        requested: `provider:model` as asked for, where that is another name of the same.
-        input_tokens: Neither read from nor written to a cache.
-        cache_read_input_tokens: Read from a cache.
-        cache_write_input_tokens: Written to a cache.
-        output_tokens: With those of reasoning.
-        billing: What changes the price. A price that people have set is the plain one.
-        at: When the call was made.
+        provider: The provider, as it names itself.
+        model: The model, as the provider names it.
+        requested: `provider:model` as requested, if that differs.
+        input_tokens: Input tokens without cache reads and writes.
+        cache_read_input_tokens: Input tokens read from a cache.
+        cache_write_input_tokens: Input tokens written to a cache.
+        output_tokens: Output tokens with reasoning tokens.
+        billing: Conditions that change the price. Configured prices are standard prices.
+        at: Time of the call.
     """
     tokens = Tokens(
         input=input_tokens,
@@ -110,75 +86,80 @@ def price(
         output=output_tokens,
     )
     if tokens == Tokens():
-        return _rounded(Decimal(0)) if is_free(requested or f"{provider}:{model}", at=at) else None
-    own = _own.prices.find(_named(provider, model, requested), at=at)
-    if provider in FREE_PROVIDERS or (own is None and provider in LOCAL_PROVIDERS):
-        return _rounded(Decimal(0))
-    dollars = _listed(provider, model, tokens, billing=billing, at=at) if own is None else _set(own, tokens, billing)
-    return None if dollars is None else _rounded(dollars)
+        return _round(Decimal(0)) if is_free(requested or f"{provider}:{model}", at=at) else None
+    configured = CONFIGURED.value.find(_names(provider, model, requested), at=at)
+    if provider in FREE_PROVIDERS or (configured is None and provider in LOCAL_PROVIDERS):
+        return _round(Decimal(0))
+    if configured is None:
+        dollars = _catalog_cost(provider, model, tokens, billing=billing, at=at)
+    else:
+        dollars = _configured_cost(configured, tokens, billing)
+    return None if dollars is None else _round(dollars)
 
 
-def _set(own: OwnPrice, tokens: Tokens, billing: Billing) -> Decimal | None:
-    """Return US dollars by a price that people have set; None on other terms, but what is free is free on all."""
-    return own.cost(tokens) if billing == PLAIN or own.most(_SAMPLE, _SAMPLE) == 0 else None
+def _configured_cost(configured: ConfiguredPrice, tokens: Tokens, billing: Billing) -> Decimal | None:
+    """Return US dollars at a configured price; None for special billing, unless the price is zero."""
+    return configured.cost(tokens) if billing == PLAIN or configured.max_cost(_SAMPLE, _SAMPLE) == 0 else None
 
 
-def most(requested: str, *, input_tokens: int, output_tokens: int, at: datetime) -> Decimal | None:
-    """Return what a call to `provider:model` costs at most, however caches are used; None when it has no known price.
+def max_price(requested: str, *, input_tokens: int, output_tokens: int, at: datetime) -> Decimal | None:
+    """Return the max cost of a call to `provider:model`, with any use of caches; None if it has no known price.
 
     Args:
-        requested: `provider:model` as asked for.
-        input_tokens: How many are sent at most.
-        output_tokens: How many come back at most.
-        at: When it is made.
+        requested: `provider:model` as requested.
+        input_tokens: Max number of input tokens.
+        output_tokens: Max number of output tokens.
+        at: Time of the call.
     """
     provider, _, model = requested.partition(":")
     if provider in FREE_PROVIDERS:
-        return _rounded(Decimal(0))
-    own = _own.prices.find(_named(provider, model, requested), at=at)
-    if own is not None:
-        return _rounded(own.most(input_tokens, output_tokens))
+        return _round(Decimal(0))
+    configured = CONFIGURED.value.find(_names(provider, model, requested), at=at)
+    if configured is not None:
+        return _round(configured.max_cost(input_tokens, output_tokens))
     if provider in LOCAL_PROVIDERS:
-        return _rounded(Decimal(0))
-    ways = (
+        return _round(Decimal(0))
+    variants = (
         Tokens(input=input_tokens, output=output_tokens),
-        Tokens(cache_read=input_tokens, output=output_tokens),  # some lists have it dearer than what is not cached
+        Tokens(cache_read=input_tokens, output=output_tokens),  # for some models more expensive than uncached input
         Tokens(cache_write=input_tokens, output=output_tokens),
     )
-    dollars = [each for tokens in ways if (each := _listed(provider, model, tokens, at=at)) is not None]
-    return _rounded(max(dollars)) if dollars else None
+    dollars = [each for tokens in variants if (each := _catalog_cost(provider, model, tokens, at=at)) is not None]
+    return _round(max(dollars)) if dollars else None
 
 
 def is_free(requested: str, *, at: datetime) -> bool:
-    """Whether calls to `provider:model` cost nothing, for certain."""
-    return most(requested, input_tokens=_SAMPLE, output_tokens=_SAMPLE, at=at) == 0
+    """Return whether calls to `provider:model` are certainly free."""
+    return max_price(requested, input_tokens=_SAMPLE, output_tokens=_SAMPLE, at=at) == 0
 
 
 def is_priced(requested: str, *, at: datetime) -> bool:
-    """Whether it is known what calls to `provider:model` cost."""
-    return most(requested, input_tokens=_SAMPLE, output_tokens=_SAMPLE, at=at) is not None
+    """Return whether calls to `provider:model` have a known price."""
+    return max_price(requested, input_tokens=_SAMPLE, output_tokens=_SAMPLE, at=at) is not None
 
 
-def _named(provider: str, model: str, requested: str) -> Named:
+def _names(provider: str, model: str, requested: str) -> CallNames:
     asked_provider, _, asked_model = (requested or f"{provider}:{model}").lower().partition(":")
     provider = provider.lower()
-    return Named(
+    return CallNames(
         providers=(asked_provider, provider, _general_name(asked_provider), _general_name(provider)),
         models=(asked_model, model.lower()),
     )
 
 
 def _general_name(provider: str) -> str:
-    """Return the one name of a provider that has several (`openai-chat` is `openai`)."""
+    """Return the general name of a provider that has several names (`openai` for `openai-chat`)."""
     try:
         return str(get_snapshot().find_provider(None, provider, None).id)
     except LookupError:
         return provider
 
 
-def _listed(provider: str, model: str, tokens: Tokens, *, billing: Billing = PLAIN, at: datetime) -> Decimal | None:
-    """Return US dollars by the list that ships, not rounded; None when it lacks a price that the call needs."""
-    usage = Usage(  # it counts cached tokens as a part of the input
+def _catalog_cost(
+    provider: str, model: str, tokens: Tokens, *, billing: Billing = PLAIN, at: datetime
+) -> Decimal | None:
+    """Return US dollars by the bundled price list, unrounded; None if it lacks a price that the call needs."""
+    usage = Usage(  # here the input includes cached tokens
         input_tokens=tokens.all_input,
         cache_read_tokens=tokens.cache_read,
         cache_write_tokens=tokens.cache_write,
@@ -194,15 +175,15 @@ def _listed(provider: str, model: str, tokens: Tokens, *, billing: Billing = PLA
     except LookupError:
         return None
     rates = calculated.model_price
-    lacks = (tokens.all_input and rates.input_mtok is None) or (tokens.output and rates.output_mtok is None)
-    return None if lacks or not _knows(calculated, billing, at=at) else calculated.total_price
+    is_incomplete = (tokens.all_input and rates.input_mtok is None) or (tokens.output and rates.output_mtok is None)
+    return None if is_incomplete or not _is_exact(calculated, billing, at=at) else calculated.total_price
 
 
-def _knows(calculated: PriceCalculation, billing: Billing, *, at: datetime) -> bool:
-    """Whether the list that ships has a price on these terms: it takes the plain one where it has none."""
+def _is_exact(calculated: PriceCalculation, billing: Billing, *, at: datetime) -> bool:
+    """Return whether the bundled list has a price for these conditions; otherwise it used the standard price."""
     rates = calculated.model_price
-    several = len(billing.contexts) > len(dict(billing.contexts))  # tiers: it has prices for one
-    if several or billing.unpriced or (billing.searches and rates.web_searches_kcount is None):
+    has_several_tiers = len(billing.contexts) > len(dict(billing.contexts))  # the list has prices for one tier
+    if has_several_tiers or billing.unpriced or (billing.searches and rates.web_searches_kcount is None):
         return False
     if billing.cache_write_1h and rates.cache_write_1h_mtok is None:
         return False
@@ -214,5 +195,5 @@ def _knows(calculated: PriceCalculation, billing: Billing, *, at: datetime) -> b
     return all({name: value} in known for name, value in billing.contexts)
 
 
-def _rounded(dollars: Decimal) -> Decimal | None:
-    return None if dollars >= _TOO_MUCH else dollars.quantize(_TEN_DECIMALS, rounding=ROUND_HALF_EVEN)
+def _round(dollars: Decimal) -> Decimal | None:
+    return None if dollars >= _IMPLAUSIBLE else dollars.quantize(_TEN_DECIMALS, rounding=ROUND_HALF_EVEN)

@@ -1,4 +1,4 @@
-"""Prices calls again that were made already: a price was not known then, or was wrong."""
+"""Recalculation of the costs of past calls, after a missing or wrong price was corrected."""
 
 from __future__ import annotations
 
@@ -15,38 +15,38 @@ from telemetry.ledger import RepliedCall
 from telemetry.price_list import Billing
 from telemetry.pricing import prices
 
-AT_ONCE = 500  # calls that one transaction prices
+BATCH_SIZE = 500  # calls per transaction
 _FIRST = UUID(int=0)
 
 
 @dataclass(slots=True, kw_only=True)
 class Repricing:
-    """What came of it: sums over the calls that were looked at, in US dollars."""
+    """Result: sums over the calls of the time range, in US dollars."""
 
     calls: int = 0  # with a reply
     changed: int = 0
-    newly_priced: int = 0  # of them, those whose cost was not known before
+    newly_priced: int = 0  # changed calls whose cost was unknown before
     before_usd: Decimal = Decimal(0)
     after_usd: Decimal = Decimal(0)
-    #: Calls by `provider:model` that have no known price now; what they cost stays as it was.
+    #: Number of calls without a known price, by `provider:model`; they keep their cost.
     unpriced: Counter[str] = field(default_factory=Counter)
-    still_unknown: int = 0  # of them, those whose cost was not known before
+    still_unknown: int = 0  # unpriced calls whose cost was unknown before
 
     @property
     def unknown_before(self) -> int:
-        """Calls whose cost was not known."""
+        """Number of calls whose cost was unknown before."""
         return self.still_unknown + self.newly_priced
 
 
-def reprice(*, since: datetime, until: datetime, dry_run: bool, at_once: int = AT_ONCE) -> Repricing:
-    """Price the calls of a span of time again, half-open, each by what holds for its time; return what came of it.
+def reprice(*, since: datetime, until: datetime, dry_run: bool, batch_size: int = BATCH_SIZE) -> Repricing:
+    """Recalculate the costs of the calls in [since, until), with the prices at the time of each call.
 
-    Calls without a reply or a count are left alone: what they used is not known. Each batch is stored for itself; with
-    `dry_run` none is.
+    Calls without a reply or a token count are skipped: their usage is unknown. Each batch is a transaction of its own;
+    with `dry_run` nothing is written.
     """
-    prices.refresh()
+    prices.CONFIGURED.load()
     result, after = Repricing(), (since, _FIRST)
-    while batch := _batch(result, after, until=until, limit=at_once, dry_run=dry_run):
+    while batch := _batch(result, after, until=until, limit=batch_size, dry_run=dry_run):
         after = (batch[-1].started_at, batch[-1].row_id)
     return result
 
@@ -55,15 +55,15 @@ def reprice(*, since: datetime, until: datetime, dry_run: bool, at_once: int = A
 def _batch(
     result: Repricing, after: tuple[datetime, UUID], *, until: datetime, limit: int, dry_run: bool
 ) -> list[RepliedCall]:
-    calls = ledger.replied(after=after, until=until, limit=limit, to_change=not dry_run)
-    costs = [(call, cost) for call in calls if (cost := _counted(result, call)) != call.cost_usd and cost is not None]
+    calls = ledger.replied_calls(after=after, until=until, limit=limit, to_change=not dry_run)
+    costs = [(call, cost) for call in calls if (cost := _add_call(result, call)) != call.cost_usd and cost is not None]
     if not dry_run:
         ledger.reprice(costs)
     return calls
 
 
-def _counted(result: Repricing, call: RepliedCall) -> Decimal | None:
-    """Return what a call costs now, None when nobody knows; and add it to the result."""
+def _add_call(result: Repricing, call: RepliedCall) -> Decimal | None:
+    """Return the new cost of a call, None if it is unknown, and add the call to the result."""
     cost = prices.price(
         provider=call.provider,
         model=call.model,
@@ -75,13 +75,13 @@ def _counted(result: Repricing, call: RepliedCall) -> Decimal | None:
         billing=Billing.model_validate(call.billing),
         at=call.started_at,
     )
-    becomes = call.cost_usd if cost is None else cost
+    new_cost = call.cost_usd if cost is None else cost
     result.calls += 1
     result.before_usd += call.cost_usd or Decimal(0)
-    result.after_usd += becomes or Decimal(0)
-    result.changed += becomes != call.cost_usd
-    result.newly_priced += call.cost_usd is None and becomes is not None
-    result.still_unknown += becomes is None
+    result.after_usd += new_cost or Decimal(0)
+    result.changed += new_cost != call.cost_usd
+    result.newly_priced += call.cost_usd is None and new_cost is not None
+    result.still_unknown += new_cost is None
     if cost is None:
         result.unpriced[f"{call.provider}:{call.model}"] += 1
     return cost

@@ -1,4 +1,4 @@
-"""Whose turn it is to ask a model that may be asked so often, for so much, or by so few at once. Pure."""
+"""Fair scheduling of calls to rate-limited models. Pure: no database, no clock."""
 
 from __future__ import annotations
 
@@ -11,32 +11,32 @@ from functools import cached_property
 from uuid import UUID
 
 WINDOW = timedelta(minutes=1)
-#: Who has waited for longer is overtaken by nobody: what is small would keep what is large out for ever.
-PATIENCE = timedelta(seconds=30)
-_LEAST_SECONDS = 10.0  # that a call is sent away for
+#: After this long a call may not be overtaken; otherwise small calls starve large ones.
+NO_OVERTAKING_AFTER = timedelta(seconds=30)
+_MIN_WAIT_SECONDS = 10.0  # of an estimate
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rule:
-    """A limit of one or several models; None: as much as anybody likes. A `*` in the name stands for any characters."""
+class RateLimit:
+    """A limit of one or several models; None: no limit. A `*` in the name matches any characters."""
 
     name: str  # provider:model
-    requests: int | None = None  # in a minute
-    tokens: int | None = None  # in a minute
+    requests: int | None = None  # per minute
+    tokens: int | None = None  # per minute
     at_once: int | None = None
 
     @cached_property
     def _pattern(self) -> re.Pattern[str]:
         return re.compile(".*".join(map(re.escape, self.name.split("*"))), re.DOTALL | re.IGNORECASE)
 
-    def holds_for(self, model: str) -> bool:
-        """Whether calls of this `provider:model` are limited by it."""
+    def applies_to(self, model: str) -> bool:
+        """Return whether the limit applies to calls of this `provider:model`."""
         return self._pattern.fullmatch(model) is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueuedCall:
-    """A call that waits for its turn, has it, or had it."""
+    """A call that is queued, in progress, or ended."""
 
     id: UUID
     model: str
@@ -48,90 +48,93 @@ class QueuedCall:
 
 
 @dataclass(slots=True)
-class _Used:
+class _Usage:
     requests: int = 0
     tokens: int = 0
     at_once: int = 0
 
-    def take(self, place: QueuedCall, *, recent: bool) -> None:
+    def add(self, call: QueuedCall, *, recent: bool) -> None:
         if recent:
             self.requests += 1
-            self.tokens += place.tokens
-        self.at_once += not place.ended
+            self.tokens += call.tokens
+        self.at_once += not call.ended
 
-    def has_room(self, rule: Rule, place: QueuedCall) -> bool:
-        # What alone is more than a minute's tokens may go when nothing else has gone.
-        tokens = rule.tokens is None or not self.tokens or self.tokens + place.tokens <= rule.tokens
-        requests = rule.requests is None or self.requests < rule.requests
-        return tokens and requests and (rule.at_once is None or self.at_once < rule.at_once)
+    def has_room(self, limit: RateLimit, call: QueuedCall) -> bool:
+        # A call with more tokens than the limit may run if no other call ran within the last minute.
+        tokens = limit.tokens is None or not self.tokens or self.tokens + call.tokens <= limit.tokens
+        requests = limit.requests is None or self.requests < limit.requests
+        return tokens and requests and (limit.at_once is None or self.at_once < limit.at_once)
 
 
-def grant(rules: Sequence[Rule], places: Iterable[QueuedCall], *, now: datetime) -> list[UUID]:
-    """Return the waiting places whose turn has come, those that come first first.
+def grant(limits: Sequence[RateLimit], calls: Iterable[QueuedCall], *, now: datetime) -> list[UUID]:
+    """Return the queued calls that get a permit now, in order.
 
-    Turns go round among scopes: next is the scope that had the fewest in the last minute, and in it who asked first.
+    The next call comes from the scope with the fewest permits in the last minute. Within a scope calls are first come,
+    first served.
 
     Args:
-        rules: All limits.
-        places: Those that wait, and those that had their turn in the last minute or still have it.
-        now: The present moment.
+        limits: All limits.
+        calls: Queued calls, calls in progress, and calls that got their permit within the last minute.
+        now: The current time.
     """
-    used, turns = [_Used() for _ in rules], Counter[UUID]()
-    waiting: dict[UUID, list[QueuedCall]] = defaultdict(list)
-    for place in sorted(places, key=lambda each: (each.asked_at, each.id)):
-        if place.granted_at is None:
-            waiting[place.scope_id].append(place)
+    usages, permits = [_Usage() for _ in limits], Counter[UUID]()
+    queued: dict[UUID, list[QueuedCall]] = defaultdict(list)
+    for call in sorted(calls, key=lambda each: (each.asked_at, each.id)):
+        if call.granted_at is None:
+            queued[call.scope_id].append(call)
             continue
-        recent = now - place.granted_at < WINDOW
-        turns[place.scope_id] += recent
-        for rule, use in zip(rules, used, strict=True):
-            if rule.holds_for(place.model):
-                use.take(place, recent=recent)
-    return list(_in_turn(rules, used, waiting=waiting, turns=turns, now=now))
+        recent = now - call.granted_at < WINDOW
+        permits[call.scope_id] += recent
+        for limit, usage in zip(limits, usages, strict=True):
+            if limit.applies_to(call.model):
+                usage.add(call, recent=recent)
+    return list(_grant_in_order(limits, usages, queued=queued, permits=permits, now=now))
 
 
-def _in_turn(
-    rules: Sequence[Rule],
-    used: Sequence[_Used],
+def _grant_in_order(
+    limits: Sequence[RateLimit],
+    usages: Sequence[_Usage],
     *,
-    waiting: dict[UUID, list[QueuedCall]],
-    turns: Counter[UUID],
+    queued: dict[UUID, list[QueuedCall]],
+    permits: Counter[UUID],
     now: datetime,
 ) -> Iterable[UUID]:
-    closed: set[int] = set()  # limits whose room is kept for somebody who has waited for long
-    for place in _in_line(waiting, turns, now=now):
-        mine = [at for at, rule in enumerate(rules) if rule.holds_for(place.model)]
-        if closed.isdisjoint(mine) and all(used[at].has_room(rules[at], place) for at in mine):
-            turns[place.scope_id] += 1
-            for at in mine:
-                used[at].take(place, recent=True)
-            yield place.id
-        elif now - place.asked_at > PATIENCE:
-            closed.update(mine)
+    closed: set[int] = set()  # limits reserved for a call that may not be overtaken
+    for call in _queue_order(queued, permits, now=now):
+        applicable = [index for index, limit in enumerate(limits) if limit.applies_to(call.model)]
+        if closed.isdisjoint(applicable) and all(usages[index].has_room(limits[index], call) for index in applicable):
+            permits[call.scope_id] += 1
+            for index in applicable:
+                usages[index].add(call, recent=True)
+            yield call.id
+        elif now - call.asked_at > NO_OVERTAKING_AFTER:
+            closed.update(applicable)
 
 
-def _in_line(waiting: dict[UUID, list[QueuedCall]], turns: Counter[UUID], *, now: datetime) -> Iterable[QueuedCall]:
-    """Yield those who wait: first who has waited for long, then scope by scope; `turns` may grow meanwhile."""
-    late = [place for places in waiting.values() for place in places if now - place.asked_at > PATIENCE]
+def _queue_order(
+    queued: dict[UUID, list[QueuedCall]], permits: Counter[UUID], *, now: datetime
+) -> Iterable[QueuedCall]:
+    """Yield the queued calls: first late calls, then scope by scope. The caller updates `permits` in between."""
+    late = [call for calls in queued.values() for call in calls if now - call.asked_at > NO_OVERTAKING_AFTER]
     yield from sorted(late, key=lambda each: (each.asked_at, each.id))
-    left = {scope: [place for place in places if place not in late] for scope, places in waiting.items()}
-    while left := {scope: places for scope, places in left.items() if places}:
-        scope_id = min(left, key=lambda each: (turns[each], left[each][0].asked_at, each))
+    left = {scope: [call for call in calls if call not in late] for scope, calls in queued.items()}
+    while left := {scope: calls for scope, calls in left.items() if calls}:
+        scope_id = min(left, key=lambda each: (permits[each], left[each][0].asked_at, each))
         yield left[scope_id].pop(0)
 
 
-def seconds_until(rules: Sequence[Rule], model: str, *, ahead: int, tokens_ahead: int) -> float:
-    """Return in how many seconds, at a guess, a call has its turn that so much waits before.
+def estimate_wait(limits: Sequence[RateLimit], model: str, *, calls_ahead: int, tokens_ahead: int) -> float:
+    """Estimate the seconds until a call gets its permit.
 
     Args:
-        rules: All limits.
+        limits: All limits.
         model: `provider:model` of the call.
-        ahead: Calls that come before it.
-        tokens_ahead: What they take.
+        calls_ahead: Number of calls ahead of it.
+        tokens_ahead: Tokens of the calls ahead.
     """
-    waits = [_LEAST_SECONDS]
-    for rule in rules:
-        if rule.holds_for(model):
-            waits += [60 * (ahead + 1) / rule.requests] if rule.requests else []
-            waits += [60 * tokens_ahead / rule.tokens] if rule.tokens else []
+    waits = [_MIN_WAIT_SECONDS]
+    for limit in limits:
+        if limit.applies_to(model):
+            waits += [60 * (calls_ahead + 1) / limit.requests] if limit.requests else []
+            waits += [60 * tokens_ahead / limit.tokens] if limit.tokens else []
     return min(max(waits), 60.0)

@@ -1,63 +1,30 @@
-"""Turns of calls to limited models, shared by all workers: who waits, who is under way, who was within a minute.
+"""Permits for calls to rate-limited models, shared by all workers through the database.
 
-Every decision is made under one advisory lock, by the clock of the database. Calls of models without a limit are no
-business of it.
+Every decision is made under one advisory lock, with the clock of the database. Models without a limit need no permits.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db import connection, transaction
 from django.db.models import Q
 
+from common.ttl_cache import TtlCache
 from telemetry.models import CallTurn, ModelLimit
-from telemetry.rate_limits.scheduler import WINDOW, QueuedCall, Rule, grant, seconds_until
+from telemetry.rate_limits.scheduler import WINDOW, QueuedCall, RateLimit, estimate_wait, grant
 
-SILENT = timedelta(seconds=30)  # a process that has not been heard of for longer is gone, and its calls with it
+SILENCE_LIMIT = timedelta(seconds=30)  # after this time without a report, a process and its calls count as lost
+FRESH_SECONDS = 2.0  # max delay until a process applies a new limit
 _LOCK = 5_201_877_310  # key of the advisory lock
 
 
-@dataclass(slots=True)
-class _Known:
-    """The limits, as this process knows them."""
-
-    rules: tuple[Rule, ...] = ()
-    read_at: float = field(default=float("-inf"))  # on the monotonic clock
-
-
-_known = _Known()
-
-
-def is_fresh(*, seconds: float) -> bool:
-    """Whether the limits were read no longer ago."""
-    return time.monotonic() - _known.read_at < seconds
-
-
-def refresh(*, older_than_seconds: float = 0.0) -> None:
-    """Read the limits anew, unless they were read no longer ago. Looks into the database."""
-    if not is_fresh(seconds=older_than_seconds):
-        now = time.monotonic()
-        _known.rules, _known.read_at = _rules(), now
-
-
-def forget() -> None:
-    """Know of no limits, until the next `refresh`."""
-    _known.rules, _known.read_at = (), float("-inf")
-
-
-def is_limited(model: str) -> bool:
-    """Whether calls of this `provider:model` have to wait for their turn. Does not look into the database."""
-    return any(rule.holds_for(model) for rule in _known.rules)
-
-
-def _rules() -> tuple[Rule, ...]:
+def _load() -> tuple[RateLimit, ...]:
     return tuple(
-        Rule(
+        RateLimit(
             name=f"{row.provider}:{row.model}",
             requests=row.requests_per_minute,
             tokens=row.tokens_per_minute,
@@ -67,52 +34,62 @@ def _rules() -> tuple[Rule, ...]:
     )
 
 
+LIMITS: TtlCache[tuple[RateLimit, ...]] = TtlCache(_load, empty=(), ttl_seconds=FRESH_SECONDS)
+
+
+def is_limited(model: str) -> bool:
+    """Return whether calls of this `provider:model` need a permit. Does not query the database."""
+    return any(limit.applies_to(model) for limit in LIMITS.value)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PermitRequest:
-    """A call that wants its turn."""
+    """A call that needs a permit."""
 
     id: UUID
     model: str
     scope_id: UUID
-    tokens: int  # that it takes at most, as far as one can tell
+    tokens: int  # estimated max
 
 
 @transaction.atomic
-def tell(
-    *, asked: Sequence[PermitRequest] = (), held: Collection[UUID] = (), ended: Sequence[tuple[UUID, int | None]] = ()
+def synchronize(
+    *,
+    requests: Sequence[PermitRequest] = (),
+    active: Collection[UUID] = (),
+    ended: Sequence[tuple[UUID, int | None]] = (),
 ) -> set[UUID]:
-    """Say what has happened in this process; return those of `held` whose turn it is, or was.
+    """Report the calls of this process, and return the active calls that have a permit.
 
     Args:
-        asked: Calls that are new.
-        held: Calls of this process that wait or are under way, the new ones among them.
-        ended: Calls that are over, or wait no more, with the tokens that they used; None: as many as were taken.
+        requests: New calls.
+        active: Calls of this process that are queued or in progress, including the new ones.
+        ended: Calls that have ended or left the queue, with the tokens that they used; None: the requested tokens.
     """
-    now = _locked()
+    now = _lock()
     CallTurn.objects.bulk_create(
         [
             CallTurn(
                 id=each.id, model=each.model, scope_id=each.scope_id, tokens=each.tokens, asked_at=now, seen_at=now
             )
-            for each in asked
+            for each in requests
         ],
-        ignore_conflicts=True,  # it was told before, and whether that was stored was not known
+        ignore_conflicts=True,  # a repeated report, after the result of the first one was lost
     )
     for identity, tokens in ended:
         used = {} if tokens is None else {"tokens": tokens}
         CallTurn.objects.filter(id=identity).update(ended_at=now, **used)
-    CallTurn.objects.filter(id__in=list(held)).update(seen_at=now)
+    CallTurn.objects.filter(id__in=list(active)).update(seen_at=now)
     CallTurn.objects.filter(
-        Q(granted_at=None) & (Q(ended_at__isnull=False) | Q(seen_at__lt=now - SILENT))
-        | Q(granted_at__lt=now - WINDOW) & (Q(ended_at__isnull=False) | Q(seen_at__lt=now - SILENT))
+        Q(granted_at=None) & (Q(ended_at__isnull=False) | Q(seen_at__lt=now - SILENCE_LIMIT))
+        | Q(granted_at__lt=now - WINDOW) & (Q(ended_at__isnull=False) | Q(seen_at__lt=now - SILENCE_LIMIT))
     ).delete()
-    refresh(older_than_seconds=2.0)
-    turns = grant(_known.rules, _places(now), now=now)
-    CallTurn.objects.filter(id__in=turns).update(granted_at=now)
-    return set(CallTurn.objects.filter(id__in=list(held), granted_at__isnull=False).values_list("id", flat=True))
+    permits = grant(LIMITS.get(), _queued_calls(now), now=now)
+    CallTurn.objects.filter(id__in=permits).update(granted_at=now)
+    return set(CallTurn.objects.filter(id__in=list(active), granted_at__isnull=False).values_list("id", flat=True))
 
 
-def _locked() -> datetime:
+def _lock() -> datetime:
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
         cursor.execute("SELECT clock_timestamp()")
@@ -120,7 +97,7 @@ def _locked() -> datetime:
         return found
 
 
-def _places(now: datetime) -> list[QueuedCall]:
+def _queued_calls(now: datetime) -> list[QueuedCall]:
     return [
         QueuedCall(
             id=row.id,
@@ -129,15 +106,15 @@ def _places(now: datetime) -> list[QueuedCall]:
             tokens=row.tokens,
             asked_at=row.asked_at,
             granted_at=row.granted_at,
-            ended=row.ended_at is not None or row.seen_at < now - SILENT,
+            ended=row.ended_at is not None or row.seen_at < now - SILENCE_LIMIT,
         )
         for row in CallTurn.objects.all()
     ]
 
 
-def seconds_to_wait(call: PermitRequest) -> float:
-    """Return in how many seconds, at a guess, a call has its turn."""
-    waiting = CallTurn.objects.filter(granted_at=None, ended_at=None).exclude(id=call.id)
-    ahead = [row.tokens for row in waiting if row.model == call.model]
+def estimated_wait(call: PermitRequest) -> float:
+    """Estimate the seconds until a call gets its permit."""
+    queued = CallTurn.objects.filter(granted_at=None, ended_at=None).exclude(id=call.id)
+    ahead = [row.tokens for row in queued if row.model == call.model]
     recent = CallTurn.objects.filter(model=call.model, granted_at__isnull=False).values_list("tokens", flat=True)
-    return seconds_until(_known.rules, call.model, ahead=len(ahead), tokens_ahead=sum(ahead) + sum(recent) // 2)
+    return estimate_wait(LIMITS.value, call.model, calls_ahead=len(ahead), tokens_ahead=sum(ahead) + sum(recent) // 2)

@@ -86,7 +86,7 @@ class PostgresWorld(World):
 
     def _start(self, brief: Brief | None) -> None:
         version, _ = workflows.publish(self.definition, now=timezone.now())
-        workflows.forget_definitions()  # the table was emptied since
+        workflows.clear_definitions()  # the table was emptied since
         user: User = ensure_user(name="ann")
         scope = claim_root_scope(user=user, scope_type="project", scope_key="p")
         execution = new_execution(

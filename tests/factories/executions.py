@@ -37,7 +37,7 @@ DEADLINE_SECONDS = HANG_SECONDS
 
 def start(user: User, definition: WorkflowDefinition = LINE, *, scope: str = "p") -> Execution:
     """Publish the workflow, and start it in a project of the user's."""
-    workflows.forget_definitions()  # the table was emptied since
+    workflows.clear_definitions()  # the table was emptied since
     workflows.publish(definition, now=timezone.now())
     return executions.start_execution(
         user=user, workflow_id="report", scope_type="project", scope_id=scope, input="A brief.", now=timezone.now()

@@ -12,9 +12,9 @@ from pydantic import JsonValue
 from uuid_utils.compat import uuid7
 
 from access.user import User
+from common.field_error import FieldError
 from executions.engine.domain.calls import Call, CallKey, ModelReply, Usage
 from executions.engine.domain.clarification import AnswerType, Choice, QuestionDraft
-from executions.engine.domain.errors import FieldError
 from executions.engine.domain.execution import Document, Execution, Failure
 from executions.engine.domain.states import CallKind, CallStatus, FailureCode
 from executions.engine.ports import Transition

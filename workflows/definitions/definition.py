@@ -1,4 +1,4 @@
-"""What a workflow is: a pure description, parsed once, with every reference checked."""
+"""Workflow definitions: immutable models, with the order of steps derived from their documents."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pydantic import Field
 
 from workflows.definitions.budget import Budget
 from workflows.definitions.for_each import Chain, ForEach, Slug
-from workflows.definitions.placeholders import is_template, rendered
+from workflows.definitions.placeholders import is_template, render_text
 from workflows.definitions.policies import (
     MAX_TOKENS,
     AcceptancePolicy,
@@ -24,7 +24,7 @@ from workflows.definitions.policies import (
     RetryPolicy,
     ReviewPolicy,
 )
-from workflows.errors import DefinitionError, Fault, pointer
+from workflows.errors import DefinitionError, pointer
 from workflows.json_schema.validation import JsonSchema, validator_of
 
 __all__ = [
@@ -32,7 +32,6 @@ __all__ = [
     "BriefPolicy",
     "ClarificationPolicy",
     "DefinitionError",
-    "Fault",
     "ForEach",
     "JsonSchema",
     "OnDeadline",
@@ -47,151 +46,161 @@ __all__ = [
     "validator_of",
 ]
 
-REHEARSAL = "rehearsal:rehearsal"  # the model that knows no language
+REHEARSAL = "rehearsal:rehearsal"  # the free model that generates placeholder documents
 
 
 class RoleDefinition(FrozenModel):
-    """Who the model is while it works on a step."""
+    """A role that the model takes for a step."""
 
-    name: str = Field(min_length=1, max_length=80, description="For people, and for the model.")
-    instructions: str = Field(min_length=1, description="What this role knows, cares about and refuses to do.")
+    name: str = Field(min_length=1, max_length=80, description="Display name, also for the model.")
+    instructions: str = Field(min_length=1, description="Knowledge, priorities and limits of the role.")
 
     def rendered(self, names: Mapping[str, str]) -> RoleDefinition:
-        """Return the role with what the placeholders in its text stand for."""
+        """Return the role with the placeholders in its text replaced."""
         if not is_template(self.instructions):
             return self
-        return self.model_copy(update={"instructions": rendered(self.instructions, names)})
+        return self.model_copy(update={"instructions": render_text(self.instructions, names)})
 
 
 class StepDefinition(FrozenModel):
-    """One station of the line: documents in, one document out."""
+    """A step: reads documents, and produces one document."""
 
-    id: Slug = Field(description="Names the step in paths, events and costs; `id@key` for an item.")
-    name: str = Field(min_length=1, max_length=80, description="For people, and the heading of the task.")
-    description: str = Field(default="", description="For people.")
+    id: Slug = Field(description="Name of the step in paths, events and costs; `id@key` for an item.")
+    name: str = Field(min_length=1, max_length=80, description="Display name, and the heading of the task.")
+    description: str = Field(default="", description="Description for people.")
     role: Slug = Field(description="Key into the workflow's roles.")
     task: str = Field(
         min_length=1,
-        description="What is to be done; say what good output is, and what to do about what is not known.",
+        description="Instructions for the model: what good output is, and how to handle missing information.",
     )
     inputs: tuple[Slug, ...] = Field(default=(), description="Document types that the step reads.")
     for_each: ForEach | None = Field(
-        default=None, description="The collection for each item of which the step runs; null: it runs once."
+        default=None, description="The step runs once for each item of this collection; null: it runs once."
     )
-    produces: Slug = Field(description="Type of the document that the step makes.")
+    produces: Slug = Field(description="Type of the document that the step produces.")
     output_schema: JsonSchema = Field(
-        description="JSON Schema of the document; requires a string `title`. Without `$schema` it is read as 2020-12."
+        description="JSON Schema of the document; requires a string `title`. The default dialect is 2020-12."
     )
     model: ModelName = Field(default="standard", description="Alias (fast, standard, strong) or provider:model.")
     fallbacks: tuple[ModelName, ...] = Field(
-        default=(), max_length=5, description="Models that are asked, in this order, when those before them fail."
+        default=(), max_length=5, description="Models that are tried in this order when the previous models fail."
     )
-    clarification: ClarificationPolicy | None = Field(default=None, description="null: the step may not ask.")
+    clarification: ClarificationPolicy | None = Field(default=None, description="null: the step may not ask questions.")
     acceptance: AcceptancePolicy | None = Field(
-        default=None, description="What depends on the document starts once a person has accepted it; null: at once."
+        default=None, description="Dependent steps start after a person has accepted the document; null: immediately."
     )
     review: ReviewPolicy | None = Field(
-        default=None, description="Another model judges each valid document by a rubric; null: none does."
+        default=None, description="Another model reviews each valid document by a rubric; null: no review."
     )
     max_attempts: int = Field(
-        strict=True, default=3, ge=1, le=10, description="Outputs tried until one is valid, and passes its review."
+        strict=True, default=3, ge=1, le=10, description="Max outputs until one is valid and passes its review."
     )
-    on_exhausted: OnExhausted = Field(default=OnExhausted.FAIL, description="What happens when none of them was.")
+    on_exhausted: OnExhausted = Field(
+        default=OnExhausted.FAIL, description="What happens when no output was good enough."
+    )
     input_token_budget: int = Field(
         strict=True,
         default=24_000,
         ge=500,
         le=MAX_TOKENS,
-        description="Tokens that brief, documents and items share; the longest are cut in the middle.",
+        description="Tokens that brief, documents and items share; the longest texts are truncated in the middle.",
     )
     max_output_tokens: int = Field(
         strict=True,
         default=8_000,
         ge=100,
         le=MAX_TOKENS,
-        description="Longest reply; one that is longer fails the step.",
+        description="Max length of a reply; a longer reply fails the step.",
     )
-    timeout_seconds: int = Field(strict=True, default=600, ge=1, le=86_400, description="Wall clock of one model call.")
-    retries: RetryPolicy = Field(default=RetryPolicy(), description="Of calls that the provider could not answer.")
+    timeout_seconds: int = Field(
+        strict=True, default=600, ge=1, le=86_400, description="Time limit of one call to a model."
+    )
+    retries: RetryPolicy = Field(default=RetryPolicy(), description="Retries after temporary errors of the provider.")
 
     def rendered(self, names: Mapping[str, str]) -> StepDefinition:
-        """Return the step with what the placeholders in its texts stand for."""
+        """Return the step with the placeholders in its texts replaced."""
         if not is_template(self.task) and (self.review is None or not is_template(self.review.rubric)):
             return self
-        texts: dict[str, object] = {"task": rendered(self.task, names)}
+        texts: dict[str, object] = {"task": render_text(self.task, names)}
         if self.review is not None:
-            texts["review"] = self.review.model_copy(update={"rubric": rendered(self.review.rubric, names)})
+            texts["review"] = self.review.model_copy(update={"rubric": render_text(self.review.rubric, names)})
         return self.model_copy(update=texts)
 
     @property
     def rehearsed(self) -> StepDefinition:
-        """The step with the rehearsal in place of its models."""
+        """The step with the rehearsal model in place of its models."""
         review = None if self.review is None else self.review.model_copy(update={"model": REHEARSAL})
         return self.model_copy(update={"model": REHEARSAL, "fallbacks": (), "review": review})
 
     @property
     def decision(self) -> AcceptancePolicy | None:
-        """What a person is, or may be, asked about the document; None: nothing."""
+        """The policy by which a person accepts the document, always or after failed reviews; None: never."""
         if self.acceptance is None and self.on_exhausted is OnExhausted.ACCEPTANCE:
-            return AcceptancePolicy(instructions="Its review was not satisfied; what it found is in the provenance.")
+            return AcceptancePolicy(
+                instructions="The review rejected the document; its findings are in the provenance."
+            )
         return self.acceptance
 
     @property
     def model_names(self) -> tuple[str, ...]:
-        """Every model that the step may ask, as it is written here: its own, its fallbacks, its reviewer."""
+        """All models that the step may call, as written: its model, its fallbacks, its reviewer."""
         return (self.model, *self.fallbacks, *(() if self.review is None else (self.review.model,)))
 
     @cached_property
     def schema_text(self) -> str:
-        """The output schema as a model reads it."""
+        """The output schema as text for a model."""
         return json.dumps(self.output_schema, indent=1, ensure_ascii=False)
 
 
 class WorkflowDefinition(FrozenModel):
-    """Roles and steps; the order of the steps follows from the documents they read and make."""
+    """A workflow: roles and steps. The order of the steps follows from the documents that they read and produce."""
 
-    id: Slug = Field(description="Names the workflow in paths and costs.")
-    name: str = Field(min_length=1, max_length=120, description="For people.")
-    description: str = Field(min_length=1, description="For people: what it makes of what.")
+    id: Slug = Field(description="Name of the workflow in paths and costs.")
+    name: str = Field(min_length=1, max_length=120, description="Display name.")
+    description: str = Field(
+        min_length=1, description="Description for people: what the workflow produces from which input."
+    )
     scope_documents: tuple[Slug, ...] = Field(
-        default=(), description="Document types that must exist in the scope before the workflow starts."
+        default=(), description="Document types that must exist in the scope before a start."
     )
     brief: BriefPolicy = Field(
-        default=BriefPolicy.OPTIONAL, description="Whether an execution is started with a brief; none: it may not be."
+        default=BriefPolicy.OPTIONAL, description="Whether a start needs a brief; none: a brief is not allowed."
     )
-    roles: dict[Slug, RoleDefinition] = Field(description="Who the model is; steps name one each.")
+    roles: dict[Slug, RoleDefinition] = Field(description="Roles of the model, by id.")
     steps: tuple[StepDefinition, ...] = Field(
-        min_length=1, max_length=200, description="In any order; what runs when follows from the documents."
+        min_length=1,
+        max_length=200,
+        description="The steps in any order; the documents determine the order of execution.",
     )
-    budget: Budget | None = Field(default=None, description="Of an execution that is started without one.")
+    budget: Budget | None = Field(default=None, description="Budget of executions that are started without one.")
     max_parallel: int | None = Field(
         strict=True,
         default=None,
         ge=1,
         le=1_000,
-        description="Most steps at work at once; the server's own limit holds besides.",
+        description="Max concurrent steps; the server's limit applies too.",
     )
 
     @cached_property
     def producers(self) -> dict[str, StepDefinition]:
-        """The step that makes each type of document."""
+        """The producing step of each document type."""
         return {step.produces: step for step in self.steps}
 
     @cached_property
     def loops(self) -> dict[str, tuple[ForEach, ...]]:
-        """For each step id how the step goes over its collections, outermost first."""
+        """The `for_each` declarations that apply to each step, outermost first."""
         return {step.id: _loops_of(self, step) for step in self.steps}
 
     @cached_property
     def for_each_chain(self) -> dict[str, Chain]:
-        """For each step id the collections that it goes over, outermost first."""
+        """The collections that each step iterates over, outermost first."""
         return {step_id: tuple((loop.document, loop.items) for loop in loops) for step_id, loops in self.loops.items()}
 
     def step(self, step_id: str) -> StepDefinition:
-        """Return the step with this id, or the one that this is an instance of (`slug@key`).
+        """Return the step with this id, or the step of an item (`slug@key`).
 
         Raises:
-            KeyError: no step has it.
+            KeyError: there is no such step.
         """
         slug = step_id.partition("@")[0]
         for step in self.steps:
@@ -200,38 +209,38 @@ class WorkflowDefinition(FrozenModel):
         raise KeyError(step_id)
 
     def reads(self, step: StepDefinition) -> tuple[str, ...]:
-        """Return the document types that a step reads: its inputs, then the collections that it goes over."""
+        """Return the document types that a step reads: its inputs, then the collections that it iterates over."""
         return tuple(dict.fromkeys((*step.inputs, *(document for document, _ in self.for_each_chain[step.id]))))
 
     @cached_property
     def positions(self) -> dict[str, int]:
-        """For each step id its place in the definition, from 0."""
+        """Index of each step in the definition."""
         return {step.id: position for position, step in enumerate(self.steps)}
 
     @cached_property
     def rehearsed(self) -> WorkflowDefinition:
-        """The workflow with the rehearsal in place of every model."""
+        """The workflow with the rehearsal model in place of all models."""
         return self.model_copy(update={"steps": tuple(step.rehearsed for step in self.steps)})
 
     @cached_property
-    def line(self) -> tuple[str, ...]:
-        """All document types, in an order in which they can come to be: every prompt has them in this one."""
-        made = sorted(self.steps, key=lambda step: (self.levels[step.id], self.positions[step.id]))
-        return (*self.scope_documents, *(step.produces for step in made))
+    def document_order(self) -> tuple[str, ...]:
+        """All document types in topological order. All prompts list documents in this order."""
+        ordered = sorted(self.steps, key=lambda step: (self.levels[step.id], self.positions[step.id]))
+        return (*self.scope_documents, *(step.produces for step in ordered))
 
     @cached_property
     def shared_inputs(self) -> dict[str, tuple[str, ...]]:
-        """For each step id the types of the documents that its prompt begins with, after the brief."""
-        return {step.id: tuple(kind for kind in self.line if kind in step.inputs) for step in self.steps}
+        """The document types at the start of each step's prompt, after the brief."""
+        return {step.id: tuple(kind for kind in self.document_order if kind in step.inputs) for step in self.steps}
 
     @cached_property
     def may_ask(self) -> bool:
-        """Whether some step may ask people."""
+        """Whether any step may ask questions."""
         return any(step.clarification is not None for step in self.steps)
 
     @cached_property
     def dependencies(self) -> dict[str, tuple[str, ...]]:
-        """For each step id the ids of the steps whose documents it reads, in the order in which it does."""
+        """The steps whose documents each step reads, in reading order."""
         return {
             step.id: tuple(self.producers[kind].id for kind in self.reads(step) if kind in self.producers)
             for step in self.steps
@@ -239,29 +248,29 @@ class WorkflowDefinition(FrozenModel):
 
     @cached_property
     def levels(self) -> dict[str, int]:
-        """For each step id its distance from the start: 0 needs nothing made by another step."""
-        waits_for = self.dependencies
+        """Topological level of each step: 0 for steps that depend on no other step."""
+        dependencies = self.dependencies
         levels: dict[str, int] = {}
-        while len(levels) < len(waits_for):
-            for step_id, needed in waits_for.items():
+        while len(levels) < len(dependencies):
+            for step_id, needed in dependencies.items():
                 if step_id not in levels and all(other in levels for other in needed):
                     levels[step_id] = 1 + max((levels[other] for other in needed), default=-1)
         return levels
 
     def content_hash(self) -> str:
-        """Return the SHA-256 (hex) of the definition's content: equal content, equal hash.
+        """Return the SHA-256 (hex) of the definition's content.
 
-        The order of names within an output schema counts: a model writes its fields in that order. What is as it would
-        be without a word is left out, so that new fields change no hash.
+        The order of names within an output schema matters, because models write their fields in that order. Default
+        values are omitted, so that new fields do not change hashes.
         """
-        said = self.model_dump(mode="json", exclude_defaults=True)
-        said["roles"] = dict(sorted(said["roles"].items()))
-        return _sha256("in order\n" + json.dumps(said, separators=(",", ":"), ensure_ascii=False))
+        content = self.model_dump(mode="json", exclude_defaults=True)
+        content["roles"] = dict(sorted(content["roles"].items()))
+        return _sha256("in order\n" + json.dumps(content, separators=(",", ":"), ensure_ascii=False))
 
     def unordered_hash(self) -> str:
-        """Return the hash by which earlier releases knew the content: it is the same for every order of names."""
-        said = self.model_dump(mode="json", exclude_defaults=True)
-        return _sha256(json.dumps(said, sort_keys=True, separators=(",", ":"), ensure_ascii=False))
+        """Return the hash of earlier releases, which ignores the order of names."""
+        content = self.model_dump(mode="json", exclude_defaults=True)
+        return _sha256(json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False))
 
 
 def _sha256(text: str) -> str:
@@ -269,11 +278,11 @@ def _sha256(text: str) -> str:
 
 
 def _loops_of(definition: WorkflowDefinition, step: StepDefinition) -> tuple[ForEach, ...]:
-    """Return how a step goes over its collections, outermost first; one that nobody makes ends the search."""
+    """Return the `for_each` declarations of a step and of the producers of its collections, outermost first."""
     loops: tuple[ForEach, ...] = ()
     seen: set[str] = set()
     each: StepDefinition | None = step
-    while each is not None and each.for_each is not None and each.id not in seen:  # a cycle is a fault of its own
+    while each is not None and each.for_each is not None and each.id not in seen:  # cycles are reported elsewhere
         seen.add(each.id)
         loops = (each.for_each, *loops)
         each = definition.producers.get(each.for_each.document)

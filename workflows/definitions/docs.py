@@ -1,4 +1,4 @@
-"""The reference of workflow definitions, written from their JSON Schema."""
+"""Reference documentation of workflow definitions, generated from their JSON Schema."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from workflows.definitions.definition import WorkflowDefinition
 
-#: What a definition's parts are called in the reference, in its order.
+#: Headings of the models, in the order of the reference.
 PARTS = {
     "WorkflowDefinition": "Workflow",
     "RoleDefinition": "Role",
@@ -24,10 +24,10 @@ _BOUNDS = {
     "minimum": "at least {}",
     "exclusiveMinimum": "more than {}",
     "maximum": "at most {}",
-    "minLength": "{} characters at least",
-    "maxLength": "{} characters at most",
-    "minItems": "{} at least",
-    "maxItems": "{} at most",
+    "minLength": "at least {} characters",
+    "maxLength": "at most {} characters",
+    "minItems": "at least {} items",
+    "maxItems": "at most {} items",
 }
 _NAMES = {"string": "text", "integer": "whole number", "number": "number", "boolean": "true or false", "null": "null"}
 
@@ -35,7 +35,7 @@ Schema = Mapping[str, Any]
 
 
 def reference() -> str:
-    """Return the reference as Markdown: a table for each part of a definition."""
+    """Return the reference as Markdown, with a table for each part of a definition."""
     schema = WorkflowDefinition.model_json_schema()
     parts = {**schema["$defs"], WorkflowDefinition.__name__: schema}
     return "\n\n".join(_table(heading, parts[name], parts) for name, heading in PARTS.items()) + "\n"
@@ -44,14 +44,14 @@ def reference() -> str:
 def _table(heading: str, part: Schema, parts: Mapping[str, Schema]) -> str:
     required = set(part.get("required", ()))
     rows = [
-        f"| `{name}` | {_type(field, parts)} | {_default(field, needed=name in required)} | {_described(field)} |"
+        f"| `{name}` | {_type(field, parts)} | {_default(field, needed=name in required)} | {_description(field)} |"
         for name, field in part["properties"].items()
     ]
     first = str(part["description"]).split("\n", maxsplit=1)[0]
     return "\n".join([f"### {heading}", "", first, "", "| field | | default | |", "|---|---|---|---|", *rows])
 
 
-def _described(field: Schema) -> str:
+def _description(field: Schema) -> str:
     return str(field.get("description", "")).replace("|", "\\|")
 
 
@@ -60,14 +60,14 @@ def _default(field: Schema, *, needed: bool) -> str:
         return "**required**"
     value = field.get("default")
     if isinstance(value, dict):
-        return "see there"
+        return "see its table"
     return "none" if value in (None, "", []) else f"`{json.dumps(value)}`".replace('"', "")
 
 
 def _type(field: Schema, parts: Mapping[str, Schema]) -> str:
     kinds = [each for each in field.get("anyOf", [field]) if each.get("type") != "null"]
-    described = list(dict.fromkeys(_kind(each, parts) for each in kinds))
-    return ", ".join([*described[:1], *_bounds(kinds[0])])
+    names = list(dict.fromkeys(_kind(each, parts) for each in kinds))
+    return ", ".join([*names[:1], *_bounds(kinds[0])])
 
 
 def _kind(field: Schema, parts: Mapping[str, Schema]) -> str:

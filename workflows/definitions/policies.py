@@ -1,4 +1,4 @@
-"""What a step of a workflow may do besides asking a model: ask people, be reviewed, wait, and try again."""
+"""Policies of steps: brief, questions, retries, acceptance and review."""
 
 from __future__ import annotations
 
@@ -8,71 +8,71 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-#: What a workflow calls models by, besides their names; the server's settings say what they stand for.
+#: Aliases of models; the server's settings map them to models.
 ALIASES = ("fast", "standard", "strong")
 _MODEL = re.compile(r"[a-z0-9][a-z0-9/_-]*:\S+")
 MAX_DEADLINE = 365 * 86_400  # seconds
-MAX_TOKENS = 10_000_000  # of a prompt or a reply; no model takes so many
+MAX_TOKENS = 10_000_000  # of a prompt or a reply; above the limits of all models
 
 
 ModelName = Annotated[str, Field(min_length=1, max_length=200)]
 
 
 def is_model(name: str) -> bool:
-    """Whether a name is an alias, or looks like `provider:model`."""
+    """Return whether a name is an alias, or has the form `provider:model`."""
     return name in ALIASES or _MODEL.fullmatch(name) is not None
 
 
 class FrozenModel(BaseModel):
-    """A part of a definition: it never changes, and has no fields that nobody knows."""
+    """Base class of definition parts: immutable, without unknown fields."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
 
 
 class BriefPolicy(StrEnum):
-    """Whether an execution is started with a brief."""
+    """Whether a start needs a brief."""
 
     REQUIRED = "required"
     OPTIONAL = "optional"
-    #: The workflow reads the documents of the scope alone.
+    #: The workflow reads only documents of the scope.
     NONE = "none"
 
 
 class OnDeadline(StrEnum):
-    """What happens when nobody has answered in time."""
+    """What happens when a deadline passes without answers."""
 
-    #: The defaults stand in; a required question without one fails the step.
+    #: The default answers apply; a required question without a default fails the step.
     DEFAULTS = "defaults"
     FAIL = "fail"
-    #: Nothing: the deadline is there for people to see.
+    #: Nothing happens: the deadline is only displayed.
     WAIT = "wait"
 
 
 class ClarificationPolicy(FrozenModel):
-    """How far a step may go in asking people, and how long it waits for them."""
+    """Limits and deadline of a step's questions to people."""
 
-    max_rounds: int = Field(strict=True, default=3, ge=1, le=10, description="How often it may ask.")
-    max_questions: int = Field(strict=True, default=5, ge=1, le=20, description="Questions in one round.")
+    max_rounds: int = Field(strict=True, default=3, ge=1, le=10, description="Max rounds of questions.")
+    max_questions: int = Field(strict=True, default=5, ge=1, le=20, description="Max questions in one round.")
     deadline_seconds: float | None = Field(
         strict=True,
         default=None,
         gt=0,
         le=MAX_DEADLINE,
         allow_inf_nan=False,
-        description="From asking; null: it waits for ever.",
+        description="Seconds to answer; null: no deadline.",
     )
-    on_deadline: OnDeadline = Field(default=OnDeadline.DEFAULTS, description="What happens when nobody has answered.")
+    on_deadline: OnDeadline = Field(default=OnDeadline.DEFAULTS, description="What happens after the deadline.")
 
 
 class RetryPolicy(FrozenModel):
-    """How a step meets a provider that cannot answer for now: overloaded, out of reach, or too slow."""
+    """Retries of calls after temporary errors: the provider is overloaded, unreachable or too slow."""
 
     max_tries: int | None = Field(
         strict=True,
         default=None,
         ge=1,
         le=20,
-        description="Calls made for one attempt, of each model; 1: never again. Without it `patience_seconds` decides.",
+        description="Max calls to each model per attempt; 1: no retry. Default: limited by `patience_seconds`.",
     )
     patience_seconds: float | None = Field(
         strict=True,
@@ -81,8 +81,8 @@ class RetryPolicy(FrozenModel):
         le=86_400,
         allow_inf_nan=False,
         description=(
-            "Time from the first failure in which it is asked again, and at least five times in all. "
-            "Without it: the server's `MODEL_PATIENCE_SECONDS`; with `max_tries` alone: any time."
+            "Time for retries, from the first failure; at least five calls are made. "
+            "Default: the server's `MODEL_PATIENCE_SECONDS`; if only `max_tries` is set: no time limit."
         ),
     )
     base_seconds: float = Field(
@@ -91,7 +91,7 @@ class RetryPolicy(FrozenModel):
         ge=0,
         le=3600,
         allow_inf_nan=False,
-        description="Longest wait after the first failure.",
+        description="Max wait after the first failure.",
     )
     cap_seconds: float = Field(
         strict=True,
@@ -99,27 +99,29 @@ class RetryPolicy(FrozenModel):
         ge=0,
         le=86_400,
         allow_inf_nan=False,
-        description="The wait doubles with every failure up to this.",
+        description="Upper limit of the wait, which doubles with each failure.",
     )
 
 
 class AcceptancePolicy(FrozenModel):
-    """The document waits for a person, who accepts it, rejects it or asks for changes."""
+    """A person has to accept the document, reject it, or request changes."""
 
-    instructions: str = Field(default="", max_length=2000, description="What the person should look at.")
+    instructions: str = Field(default="", max_length=2000, description="What the person should check.")
 
 
 class ReviewPolicy(FrozenModel):
-    """Another model judges the document by a rubric. What it finds is sent back, as invalid output is."""
+    """Another model reviews the document by a rubric. Its findings go back to the author, like schema errors."""
 
-    rubric: str = Field(min_length=1, max_length=20_000, description="By what the document is judged.")
+    rubric: str = Field(min_length=1, max_length=20_000, description="Criteria of the review.")
     model: ModelName = Field(default="strong", description="Alias or provider:model of the reviewer.")
-    max_output_tokens: int = Field(strict=True, default=2_000, ge=100, le=MAX_TOKENS, description="Longest verdict.")
+    max_output_tokens: int = Field(
+        strict=True, default=2_000, ge=100, le=MAX_TOKENS, description="Max length of the review."
+    )
 
 
 class OnExhausted(StrEnum):
-    """What happens when none of the outputs that a step may try was good enough."""
+    """What happens when no output within `max_attempts` was good enough."""
 
     FAIL = "fail"
-    #: A person decides about the last document that was valid; without one the step fails.
+    #: A person decides about the last valid document; without one the step fails.
     ACCEPTANCE = "acceptance"

@@ -1,31 +1,31 @@
-"""What is wrong with the output schemas of a definition: too much for a validator, or not what their author means."""
+"""Validation of output schemas: limits, contradictions, and keywords of other dialects."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
+from common.field_error import FieldError
 from workflows.definitions.definition import WorkflowDefinition
-from workflows.errors import Fault
-from workflows.json_schema.contradictions import contradiction_faults
-from workflows.json_schema.foreign_keywords import keyword_faults
+from workflows.json_schema.contradictions import contradiction_errors
+from workflows.json_schema.foreign_keywords import keyword_errors
 from workflows.json_schema.graph import SchemaGraph
-from workflows.json_schema.limits import PatternTime, graph_faults, text_faults
+from workflows.json_schema.limits import PatternTime, graph_errors, text_errors
 
 
-def schema_limit_faults(definition: WorkflowDefinition) -> Iterator[Fault]:
-    """Yield the schemas that no validator may be given: they would take too long, or end the process."""
+def schema_limit_errors(definition: WorkflowDefinition) -> Iterator[FieldError]:
+    """Yield schemas that exceed the limits: validators would take too long on them, or crash the process."""
     patterns = PatternTime()
     for index, step in enumerate(definition.steps):
         where = ("steps", index, "output_schema")
-        if found := list(text_faults(step.output_schema, *where)):
+        if found := list(text_errors(step.output_schema, *where)):
             yield from found
         else:
-            yield from graph_faults(SchemaGraph(step.output_schema), patterns, *where)
+            yield from graph_errors(SchemaGraph(step.output_schema), patterns, *where)
 
 
-def schema_meaning_faults(definition: WorkflowDefinition) -> Iterator[Fault]:
-    """Yield what contradicts itself, and what means something in another dialect alone."""
+def schema_meaning_errors(definition: WorkflowDefinition) -> Iterator[FieldError]:
+    """Yield contradictions, and keywords that only other dialects support."""
     for index, step in enumerate(definition.steps):
         graph = SchemaGraph(step.output_schema)
-        yield from keyword_faults(graph, "steps", index, "output_schema")
-        yield from contradiction_faults(graph, "steps", index, "output_schema")
+        yield from keyword_errors(graph, "steps", index, "output_schema")
+        yield from contradiction_errors(graph, "steps", index, "output_schema")

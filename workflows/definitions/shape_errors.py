@@ -1,23 +1,24 @@
-"""What pydantic finds wrong with the shape of a definition, as faults with their places in the source."""
+"""Structural errors of a definition: pydantic's errors, with their places in the source."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
 
-from workflows.errors import Fault, pointer
-from workflows.json_schema.validation import json_faults
+from common.field_error import FieldError
+from workflows.errors import pointer
+from workflows.json_schema.validation import json_errors
 
 
-def follows(fault: Fault, found: list[Fault]) -> bool:
-    """Whether a list is said to be too short because of what is wrong with its elements: they were not counted."""
-    return fault.code == "too_short" and any(each.pointer.startswith(f"{fault.pointer}/") for each in found)
+def follows(field_error: FieldError, found: list[FieldError]) -> bool:
+    """Return whether a "too short" error of a list only follows from errors of its elements, which do not count."""
+    return field_error.code == "too_short" and any(each.pointer.startswith(f"{field_error.pointer}/") for each in found)
 
 
-def shape_faults(error: dict[str, Any], source: Any) -> Iterator[Fault]:
-    """Yield a fault of pydantic's; the places in a schema are named as they are in the source."""
+def shape_errors(error: dict[str, Any], source: Any) -> Iterator[FieldError]:
+    """Convert an error of pydantic; errors within a schema are located in the source again."""
     match error["loc"]:
         case ("steps", int() as index, "output_schema", _, *_):
-            yield from json_faults(source["steps"][index]["output_schema"], "steps", index, "output_schema")
+            yield from json_errors(source["steps"][index]["output_schema"], "steps", index, "output_schema")
         case loc:
-            yield Fault(pointer=pointer(*loc), code=error["type"], detail=error["msg"])
+            yield FieldError(pointer=pointer(*loc), code=error["type"], detail=error["msg"])

@@ -1,4 +1,4 @@
-"""The dialects of JSON Schema that a document's schema may be written in."""
+"""Supported dialects of JSON Schema."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from referencing.jsonschema import DRAFT4, DRAFT6, DRAFT7, DRAFT201909, DRAFT202
 
 
 class Dialect(NamedTuple):
-    """One dialect: its name, its meta-schema, who validates by it, and how its references are followed."""
+    """A dialect: name, URI of the meta-schema, validator class, and rules for references."""
 
     name: str
     uri: str
     validator: type[jsonschema_rs.Validator]
     specification: Specification[Any]
-    ref_stands_alone: bool = False  # keywords beside `$ref` say nothing
-    items_may_be_listed: bool = True  # `items` is one schema, or those of the first elements
+    ref_stands_alone: bool = False  # keywords beside `$ref` are ignored
+    items_may_be_listed: bool = True  # `items` is one schema, or a list for the first elements
 
 
 LATEST = Dialect(
@@ -36,22 +36,24 @@ DIALECTS = (
     LATEST,
 )
 _BY_URI = {dialect.uri: dialect for dialect in DIALECTS}
-_BY_ADDRESS = {uri.partition(":")[2]: dialect for uri, dialect in _BY_URI.items()}  # with https or http: both are met
+_BY_ADDRESS = {
+    uri.partition(":")[2]: dialect for uri, dialect in _BY_URI.items()
+}  # without the scheme: schemas use http and https
 
 
 class UnknownDialect(ValueError):
-    """A `$schema` that names no dialect known here."""
+    """`$schema` names an unsupported dialect."""
 
 
 def dialect_of(schema: Mapping[str, Any]) -> Dialect:
-    """Return the dialect that `$schema` names; a schema without one is read as the latest.
+    """Return the dialect that `$schema` names, or the latest dialect.
 
     Raises:
-        UnknownDialect: there is none of that name.
+        UnknownDialect: the dialect is not supported.
     """
     named = schema.get("$schema", LATEST.uri)
     scheme, _, address = named.removesuffix("#").partition(":") if isinstance(named, str) else ("", "", "")
     found = _BY_ADDRESS.get(address) if scheme in {"http", "https"} else None
     if found is None:
-        raise UnknownDialect(f"No dialect {named!r:.100} is known; there are {', '.join(_BY_URI)}.")
+        raise UnknownDialect(f"Unknown dialect {named!r:.100}; supported: {', '.join(_BY_URI)}.")
     return found

@@ -1,67 +1,68 @@
-"""Keywords of OpenAPI and of other dialects: JSON Schema passes over them in silence, and means something else then."""
+"""Keywords of OpenAPI and of older dialects, which JSON Schema ignores silently."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from workflows.errors import Fault, pointer
-from workflows.json_schema.graph import Part, SchemaGraph
+from common.field_error import FieldError
+from workflows.errors import pointer
+from workflows.json_schema.graph import SchemaGraph, SchemaNode
 
-#: Keywords that no dialect of JSON Schema has, each with what to write.
-_OF_NO_DIALECT = {
+#: Keywords that JSON Schema never had, with their replacements.
+_NOT_JSON_SCHEMA = {
     "nullable": 'write type: ["{type}", "null"]',
-    "discriminator": "write oneOf, and in each of its schemas a const for the field that tells them apart",
+    "discriminator": "write oneOf, with a const for the distinguishing field in each of its schemas",
 }
-#: Keywords of older dialects, each with what 2020-12 has in its place.
+#: Keywords of older dialects, with their replacements in 2020-12.
 _OLDER = {
     "dependencies": "write dependentRequired for names, dependentSchemas for schemas",
-    "additionalItems": "write items: it holds for what comes after prefixItems",
+    "additionalItems": "write items: it applies to the items after prefixItems",
     "divisibleBy": "write multipleOf",
     "disallow": "write not",
     "extends": "write allOf",
     "$recursiveRef": "write $dynamicRef",
 }
-#: Keywords that once took true, each with what to write.
-_ONCE_TRUE = {
-    "exclusiveMinimum": "write the bound itself, as exclusiveMinimum: {minimum}, in place of minimum",
-    "exclusiveMaximum": "write the bound itself, as exclusiveMaximum: {maximum}, in place of maximum",
-    "required": "name the field in `required` of the object that has it",
+#: Keywords that were booleans in older dialects, with their replacements.
+_FORMER_BOOLEANS = {
+    "exclusiveMinimum": "write exclusiveMinimum: {minimum} in place of minimum",
+    "exclusiveMaximum": "write exclusiveMaximum: {maximum} in place of maximum",
+    "required": "list the field in `required` of its object",
 }
 
 
-def keyword_faults(graph: SchemaGraph, *where: str | int) -> Iterator[Fault]:
-    """Yield the keywords that change what a schema means elsewhere, and mean nothing here."""
-    for part in graph.parts.values():
-        for keyword, advice in _foreign(part, is_latest=graph.is_latest):
-            detail = f"JSON Schema has no `{keyword}` of this kind: {advice}."
-            yield Fault(
-                pointer=pointer(*where) + part.pointer + pointer(keyword), code="foreign_keyword", detail=detail
+def keyword_errors(graph: SchemaGraph, *where: str | int) -> Iterator[FieldError]:
+    """Yield keywords that have a meaning in other dialects, but none in this one."""
+    for node in graph.parts.values():
+        for keyword, advice in _foreign_keywords(node, is_latest=graph.is_latest):
+            detail = f"`{keyword}` has no effect here: {advice}."
+            yield FieldError(
+                pointer=pointer(*where) + node.pointer + pointer(keyword), code="foreign_keyword", detail=detail
             )
 
 
-def _foreign(part: Part, *, is_latest: bool) -> Iterator[tuple[str, str]]:
-    said = part.keywords
-    for keyword, advice in _OF_NO_DIALECT.items():
-        if keyword in said and not _is_needless(keyword, said):
-            yield keyword, advice.format(type=_type(said.get("type")))
+def _foreign_keywords(node: SchemaNode, *, is_latest: bool) -> Iterator[tuple[str, str]]:
+    keywords = node.keywords
+    for keyword, advice in _NOT_JSON_SCHEMA.items():
+        if keyword in keywords and not _is_redundant(keyword, keywords):
+            yield keyword, advice.format(type=_type(keywords.get("type")))
     if not is_latest:
         return
-    yield from ((keyword, advice) for keyword, advice in _OLDER.items() if keyword in said)
-    for keyword, advice in _ONCE_TRUE.items():
-        if isinstance(said.get(keyword), bool):
-            bounds = {name: said.get(name, 0) for name in ("minimum", "maximum")}
+    yield from ((keyword, advice) for keyword, advice in _OLDER.items() if keyword in keywords)
+    for keyword, advice in _FORMER_BOOLEANS.items():
+        if isinstance(keywords.get(keyword), bool):
+            bounds = {name: keywords.get(name, 0) for name in ("minimum", "maximum")}
             yield keyword, advice.format(**bounds)
 
 
-def _is_needless(keyword: str, said: Mapping[str, Any]) -> bool:
-    """Whether a keyword says nothing that keywords of JSON Schema beside it do not say as well."""
+def _is_redundant(keyword: str, keywords: Mapping[str, Any]) -> bool:
+    """Return whether keywords of JSON Schema beside a keyword already have its meaning."""
     if keyword == "discriminator":
-        return said[keyword] is False or isinstance(said.get("oneOf", said.get("anyOf")), list)
-    kinds, values = said.get("type"), said.get("enum")
-    if "type" not in said and isinstance(values, list):
-        return said[keyword] is False or None in values
-    return said[keyword] is False or kinds == "null" or (isinstance(kinds, list) and "null" in kinds)
+        return keywords[keyword] is False or isinstance(keywords.get("oneOf", keywords.get("anyOf")), list)
+    kinds, values = keywords.get("type"), keywords.get("enum")
+    if "type" not in keywords and isinstance(values, list):
+        return keywords[keyword] is False or None in values
+    return keywords[keyword] is False or kinds == "null" or (isinstance(kinds, list) and "null" in kinds)
 
 
 def _type(kind: Any) -> str:

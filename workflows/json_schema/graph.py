@@ -1,6 +1,6 @@
-"""The schemas within a schema, and which of them lead to which: in place, or to what lies within.
+"""Graph of the subschemas of a schema: applicators, children and references.
 
-It reads what is written and checks nothing. What is no schema has no parts; a reference may lead nowhere.
+Nothing is validated: values that are not schemas are ignored, and references may be unresolvable.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
 
 
 class _Keywords(NamedTuple):
-    """Keywords that hold schemas: one each, a list, or many by name."""
+    """Keywords with schemas as values: a single schema, a list, or a mapping by name."""
 
     single: tuple[str, ...] = ()
     lists: tuple[str, ...] = ()
@@ -41,137 +41,137 @@ _WITHIN = _Keywords(
     ("prefixItems", "items"),
     ("properties", "patternProperties"),
 )
-_KEPT = _Keywords(by_name=("$defs", "definitions"))
-#: Dialects in which nothing counts beside a `$ref`.
+_DEFINITIONS = _Keywords(by_name=("$defs", "definitions"))
+#: Dialects that ignore keywords beside `$ref`.
 _LONE_REFERENCES = ("draft-03", "draft-04", "draft-06", "draft-07")
 
 
 @dataclass(slots=True, eq=False)
-class Part:
-    """A schema within a schema; `pointer` (RFC 6901) leads to it from the whole."""
+class SchemaNode:
+    """A subschema; `pointer` (RFC 6901) is its place in the whole schema."""
 
     pointer: str
     schema: Any
     base: str
     has_lone_reference: bool = False
-    in_place: list[Part] = field(default_factory=list)
-    within: list[Part] = field(default_factory=list)
-    referred: list[Part] = field(default_factory=list)
+    in_place: list[SchemaNode] = field(default_factory=list)  # apply to the same value, such as `allOf`
+    within: list[SchemaNode] = field(default_factory=list)  # apply to children of the value, such as `properties`
+    referred: list[SchemaNode] = field(default_factory=list)  # targets of references
 
     @property
     def keywords(self) -> Mapping[str, Any]:
-        """What it says that counts; nothing when it is true or false."""
+        """The effective keywords; none for a boolean schema."""
         if self.has_lone_reference:
             return {"$ref": self.schema["$ref"]}
         return self.schema if isinstance(self.schema, dict) else {}
 
     @property
-    def leads_to(self) -> list[Part]:
-        """All that counts with it."""
+    def leads_to(self) -> list[SchemaNode]:
+        """All nodes that this node uses."""
         return [*self.in_place, *self.referred, *self.within]
 
 
 class SchemaGraph:
-    """All parts of a schema, by their pointers."""
+    """All subschemas of a schema, by pointer."""
 
     def __init__(self, schema: Mapping[str, Any]) -> None:
         dialect = schema.get("$schema")
         self.dialect = dialect if isinstance(dialect, str) else ""
         self._lone = any(name in self.dialect for name in _LONE_REFERENCES)
         self._whole = schema
-        self._resources: dict[str, Part] = {}
-        self._anchors: dict[str, Part] = {}
-        self.parts: dict[str, Part] = {}
+        self._resources: dict[str, SchemaNode] = {}
+        self._anchors: dict[str, SchemaNode] = {}
+        self.parts: dict[str, SchemaNode] = {}
         self.root = self._add("", dict(schema), "")
-        for part in list(self.parts.values()):  # resolving may add some
-            self._refer(part)
+        for node in list(self.parts.values()):  # resolving references may add nodes
+            self._refer(node)
 
     @property
     def is_latest(self) -> bool:
-        """Whether it is read as 2020-12."""
+        """Whether the dialect is 2020-12."""
         return not self.dialect or "2020-12" in self.dialect
 
-    def at(self, part: Part, *names: str | int) -> Part | None:
-        """Return the part below another one."""
-        return self.parts.get(part.pointer + pointer(*names))
+    def at(self, node: SchemaNode, *names: str | int) -> SchemaNode | None:
+        """Return the node below another one."""
+        return self.parts.get(node.pointer + pointer(*names))
 
-    def users(self) -> dict[Part, list[Part]]:
-        """Return the parts that lead to each part."""
-        users: dict[Part, list[Part]] = {part: [] for part in self.parts.values()}
-        for part in self.parts.values():
-            for each in part.leads_to:
-                users[each].append(part)
+    def users(self) -> dict[SchemaNode, list[SchemaNode]]:
+        """Return for each node the nodes that use it."""
+        users: dict[SchemaNode, list[SchemaNode]] = {node: [] for node in self.parts.values()}
+        for node in self.parts.values():
+            for each in node.leads_to:
+                users[each].append(node)
         return users
 
-    def circles(self) -> dict[Part, int]:
-        """Return a number for each part: parts that lead to each other have the same (Kosaraju's algorithm)."""
-        order: dict[Part, None] = {}
-        seen: set[Part] = set()
+    def components(self) -> dict[SchemaNode, int]:
+        """Return the number of each node's strongly connected component (Kosaraju's algorithm)."""
+        order: dict[SchemaNode, None] = {}
+        seen: set[SchemaNode] = set()
         for start in self.parts.values():
             stack = [] if start in seen else [(start, iter(start.leads_to))]
             seen.add(start)
             while stack:
-                part, following = stack[-1]
+                node, following = stack[-1]
                 inner = next((each for each in following if each not in seen), None)
                 if inner is None:
-                    order[part] = None
+                    order[node] = None
                     stack.pop()
                 else:
                     seen.add(inner)
                     stack.append((inner, iter(inner.leads_to)))
-        users, numbers = self.users(), dict[Part, int]()
+        users, numbers = self.users(), dict[SchemaNode, int]()
         for number, start in enumerate(reversed(order)):
-            waiting = [start]
-            while waiting:
-                part = waiting.pop()
-                if part not in numbers:
-                    numbers[part] = number
-                    waiting += users[part]
+            queue = [start]
+            while queue:
+                node = queue.pop()
+                if node not in numbers:
+                    numbers[node] = number
+                    queue += users[node]
         return numbers
 
-    def _add(self, where: str, schema: Any, base: str) -> Part:
-        """Add a schema with all that lie in it, without recursion."""
+    def _add(self, where: str, schema: Any, base: str) -> SchemaNode:
+        """Add a schema with all its subschemas, without recursion."""
         first = self._part(where, schema, base)
-        waiting = [first]
-        while waiting:
-            part = waiting.pop()
-            for kind, names, inner in self._inside(part):
-                made = self._part(part.pointer + pointer(*names), inner, part.base)
-                waiting.append(made)
+        queue = [first]
+        while queue:
+            node = queue.pop()
+            for kind, names, inner in self._inside(node):
+                made = self._part(node.pointer + pointer(*names), inner, node.base)
+                queue.append(made)
                 if kind is not None:
-                    (part.in_place if kind else part.within).append(made)
+                    (node.in_place if kind else node.within).append(made)
         return first
 
-    def _part(self, where: str, schema: Any, base: str) -> Part:
-        part = self.parts[where] = Part(where, schema, base)
-        part.has_lone_reference = self._lone and "$ref" in part.keywords
-        said = part.keywords
-        if isinstance(said.get("$id"), str):
-            part.base = _joined(base, said["$id"])
-            self._resources.setdefault(part.base.removesuffix("#"), part)
+    def _part(self, where: str, schema: Any, base: str) -> SchemaNode:
+        node = self.parts[where] = SchemaNode(where, schema, base)
+        node.has_lone_reference = self._lone and "$ref" in node.keywords
+        keywords = node.keywords
+        if isinstance(keywords.get("$id"), str):
+            node.base = _join(base, keywords["$id"])
+            self._resources.setdefault(node.base.removesuffix("#"), node)
         if not where:
-            self._resources.setdefault("", part)
+            self._resources.setdefault("", node)
         for name in ("$anchor", "$dynamicAnchor"):
-            if isinstance(said.get(name), str):
-                self._anchors.setdefault(f"{part.base.partition('#')[0]}#{said[name]}", part)
-        return part
+            if isinstance(keywords.get(name), str):
+                self._anchors.setdefault(f"{node.base.partition('#')[0]}#{keywords[name]}", node)
+        return node
 
-    def _inside(self, part: Part) -> Iterator[tuple[bool | None, tuple[str | int, ...], Any]]:
-        """Yield whether a schema in a part counts in place (None: it counts for nothing there), its names, and it."""
-        for counts, keywords in ((True, _IN_PLACE), (False, _WITHIN), (None, _KEPT)):
-            for names, inner in _held(part.keywords, keywords):
+    def _inside(self, node: SchemaNode) -> Iterator[tuple[bool | None, tuple[str | int, ...], Any]]:
+        """Yield (applies in place, path, schema) for each child of a node; None: a definition that does not apply."""
+        for counts, keywords in ((True, _IN_PLACE), (False, _WITHIN), (None, _DEFINITIONS)):
+            for names, inner in _schemas_in(node.keywords, keywords):
                 yield counts, names, inner
 
-    def _refer(self, part: Part) -> None:
+    def _refer(self, node: SchemaNode) -> None:
         for name in _REFERENCES:
-            reference = part.keywords.get(name)
-            if isinstance(reference, str) and (target := self._target(part, reference)) is not None:
-                part.referred.append(target)
+            reference = node.keywords.get(name)
+            if isinstance(reference, str) and (target := self._target(node, reference)) is not None:
+                node.referred.append(target)
 
-    def _target(self, part: Part, reference: str) -> Part | None:
+    def _target(self, node: SchemaNode, reference: str) -> SchemaNode | None:
         base, _, fragment = reference.partition("#")
         try:
-            where = _joined(part.base, base) if base else part.base
+            where = _join(node.base, base) if base else node.base
             fragment = unquote(fragment, errors="strict")
         except ValueError:
             return None
@@ -181,10 +181,10 @@ class SchemaGraph:
         if fragment and not fragment.startswith("/"):
             return self._anchors.get(f"{where.partition('#')[0]}#{fragment}")
         whole = resource.pointer + fragment
-        return self.parts.get(whole) or self._elsewhere(whole, resource.base)
+        return self.parts.get(whole) or self._at_unknown_keyword(whole, resource.base)
 
-    def _elsewhere(self, where: str, base: str) -> Part | None:
-        """Return the part at a place where no keyword has a schema; None when there is nothing."""
+    def _at_unknown_keyword(self, where: str, base: str) -> SchemaNode | None:
+        """Return the node at a place that is not the value of a known keyword; None if there is no schema."""
         found: Any = self._whole
         for name in parts_of(where):
             if isinstance(found, dict) and name in found:
@@ -196,26 +196,28 @@ class SchemaGraph:
         if not isinstance(found, dict | bool):
             return None
         before = set(self.parts)
-        part = self._add(where, found, base)
+        node = self._add(where, found, base)
         for name in self.parts.keys() - before:
             self._refer(self.parts[name])
-        return part
+        return node
 
 
-def _held(said: Mapping[str, Any], keywords: _Keywords) -> Iterator[tuple[tuple[str | int, ...], Any]]:
-    """Yield the names and the schemas that keywords hold."""
+def _schemas_in(schema: Mapping[str, Any], keywords: _Keywords) -> Iterator[tuple[tuple[str | int, ...], Any]]:
+    """Yield the paths and the schemas of keywords."""
     for keyword in keywords.single:
-        if isinstance(said.get(keyword), dict | bool):
-            yield (keyword,), said[keyword]
+        if isinstance(schema.get(keyword), dict | bool):
+            yield (keyword,), schema[keyword]
     for keyword in keywords.lists:
-        if isinstance(said.get(keyword), list):
-            yield from (((keyword, at), each) for at, each in enumerate(said[keyword]) if isinstance(each, dict | bool))
+        if isinstance(schema.get(keyword), list):
+            yield from (
+                ((keyword, at), each) for at, each in enumerate(schema[keyword]) if isinstance(each, dict | bool)
+            )
     for keyword in keywords.by_name:
-        if isinstance(said.get(keyword), dict):
-            yield from (((keyword, at), each) for at, each in said[keyword].items() if isinstance(each, dict | bool))
+        if isinstance(schema.get(keyword), dict):
+            yield from (((keyword, at), each) for at, each in schema[keyword].items() if isinstance(each, dict | bool))
 
 
-def _joined(base: str, reference: str) -> str:
+def _join(base: str, reference: str) -> str:
     try:
         return urljoin(base, reference) or reference
     except ValueError:

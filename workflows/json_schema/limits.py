@@ -1,4 +1,4 @@
-"""What of an output schema is too much for a validator: size, depth, references that multiply, costly patterns."""
+"""Limits of output schemas: size, depth, expansion of references, and cost of patterns."""
 
 from __future__ import annotations
 
@@ -9,27 +9,28 @@ from typing import Any
 
 import jsonschema_rs
 
+from common.field_error import FieldError
 from common.limits import limits
-from workflows.errors import Fault, pointer
-from workflows.json_schema.graph import Part, SchemaGraph
+from workflows.errors import pointer
+from workflows.json_schema.graph import SchemaGraph, SchemaNode
 
-_PATTERN_SECONDS = 0.4  # of this thread, for all patterns of a definition
+_PATTERN_SECONDS = 0.4  # thread time to compile all patterns of a definition
 
 
 class PatternTime:
-    """The time that the patterns of a definition may take until they are compiled."""
+    """Time budget to compile the patterns of a definition."""
 
     def __init__(self) -> None:
         self._left = _PATTERN_SECONDS
-        self._known: set[str] = set()
+        self._compiled: set[str] = set()
 
     def is_left_after(self, pattern: str) -> bool:
-        """Compile a pattern that was not compiled before, and return whether there is time left."""
-        if pattern not in self._known and self._left > 0:
-            self._known.add(pattern)
-            before = time.thread_time()
+        """Compile a new pattern, and return whether there is time left."""
+        if pattern not in self._compiled and self._left > 0:
+            self._compiled.add(pattern)
+            started_at = time.thread_time()
             _compiles(pattern)
-            self._left -= time.thread_time() - before
+            self._left -= time.thread_time() - started_at
         return self._left > 0
 
 
@@ -37,25 +38,25 @@ def _compiles(pattern: str) -> bool:
     try:
         jsonschema_rs.Draft202012Validator({"pattern": pattern})
     except jsonschema_rs.ValidationError:
-        return False  # a fault of its own, found elsewhere
+        return False  # reported elsewhere
     return True
 
 
-def text_faults(schema: Any, *where: str | int) -> Iterator[Fault]:
-    """Yield that a schema is too deep, or too large."""
+def text_errors(schema: Any, *where: str | int) -> Iterator[FieldError]:
+    """Yield an error if a schema is too deep or too large."""
     level: list[tuple[tuple[str | int, ...], Any]] = [((), schema)]
     for _ in range(limits().schema_depth):
         level = [((*path, name), inner) for path, each in level for name, inner in _inside(each)]
         if not level:
             break
     else:
-        detail = f"A schema has at most {limits().schema_depth} levels (MAX_SCHEMA_DEPTH)."
-        yield Fault(pointer=pointer(*where, *level[0][0]), code="schema_too_deep", detail=detail)
+        detail = f"A schema may have at most {limits().schema_depth} levels (MAX_SCHEMA_DEPTH)."
+        yield FieldError(pointer=pointer(*where, *level[0][0]), code="schema_too_deep", detail=detail)
         return
-    size, most = len(json.dumps(schema, ensure_ascii=False).encode()), limits().schema_bytes
-    if size > most:
-        detail = f"The schema has {size:,} bytes; {most:,} are allowed (MAX_SCHEMA_BYTES)."
-        yield Fault(pointer=pointer(*where), code="schema_too_large", detail=detail)
+    size, maximum = len(json.dumps(schema, ensure_ascii=False).encode()), limits().schema_bytes
+    if size > maximum:
+        detail = f"The schema has {size:,} bytes; the limit is {maximum:,} (MAX_SCHEMA_BYTES)."
+        yield FieldError(pointer=pointer(*where), code="schema_too_large", detail=detail)
 
 
 def _inside(value: Any) -> list[tuple[str | int, Any]]:
@@ -64,78 +65,78 @@ def _inside(value: Any) -> list[tuple[str | int, Any]]:
     return list(enumerate(value)) if isinstance(value, list) else []
 
 
-def graph_faults(graph: SchemaGraph, patterns: PatternTime, *where: str | int) -> Iterator[Fault]:
-    """Yield where references go round in circles or multiply, and the patterns that take too long."""
-    if found := list(_chain_faults(graph, pointer(*where))):
+def graph_errors(graph: SchemaGraph, patterns: PatternTime, *where: str | int) -> Iterator[FieldError]:
+    """Yield circular references, excessive expansion of references, and patterns that are too slow to compile."""
+    if found := list(_chain_errors(graph, pointer(*where))):
         yield from found
         return
-    most = limits().schema_parts
-    if _parts_with_references(graph) > most:
-        detail = f"With its references followed it has more than {most:,} schemas (MAX_SCHEMA_PARTS)."
-        yield Fault(pointer=pointer(*where), code="schema_too_large", detail=detail)
+    maximum = limits().schema_parts
+    if _expanded_size(graph) > maximum:
+        detail = f"With its references expanded it has more than {maximum:,} subschemas (MAX_SCHEMA_PARTS)."
+        yield FieldError(pointer=pointer(*where), code="schema_too_large", detail=detail)
         return
-    for part in graph.parts.values():
-        for names, pattern in _patterns(part):
+    for node in graph.parts.values():
+        for names, pattern in _patterns(node):
             if not patterns.is_left_after(pattern):
-                detail = "The patterns of this workflow take too long to compile; make this one smaller."
-                place = pointer(*where) + part.pointer + pointer(*names)
-                yield Fault(pointer=place, code="costly_pattern", detail=detail)
+                detail = "The patterns of this workflow take too long to compile; simplify this one."
+                place = pointer(*where) + node.pointer + pointer(*names)
+                yield FieldError(pointer=place, code="costly_pattern", detail=detail)
                 return
 
 
-def _patterns(part: Part) -> Iterator[tuple[tuple[str, ...], str]]:
-    if isinstance(pattern := part.keywords.get("pattern"), str):
+def _patterns(node: SchemaNode) -> Iterator[tuple[tuple[str, ...], str]]:
+    if isinstance(pattern := node.keywords.get("pattern"), str):
         yield ("pattern",), pattern
-    if isinstance(by_name := part.keywords.get("patternProperties"), dict):
+    if isinstance(by_name := node.keywords.get("patternProperties"), dict):
         yield from ((("patternProperties", name), name) for name in by_name)
 
 
-def _chain_faults(graph: SchemaGraph, before: str) -> Iterator[Fault]:
-    """Yield the first schema that leads to itself in place, or over too many others."""
-    most = limits().schema_depth
-    lengths: dict[Part, int] = {}
+def _chain_errors(graph: SchemaGraph, prefix: str) -> Iterator[FieldError]:
+    """Yield the first subschema that refers to itself in place, or starts a chain that is too long."""
+    maximum = limits().schema_depth
+    lengths: dict[SchemaNode, int] = {}
     for start in graph.parts.values():
-        stack: list[tuple[Part, Iterator[Part]]] = [(start, iter([*start.in_place, *start.referred]))]
-        at_work = {start}
+        stack: list[tuple[SchemaNode, Iterator[SchemaNode]]] = [(start, iter([*start.in_place, *start.referred]))]
+        on_stack = {start}
         while stack and start not in lengths:
-            part, following = stack[-1]
+            node, following = stack[-1]
             inner = next((each for each in following if each not in lengths), None)
             if inner is None:
-                lengths[part] = 1 + max((lengths[each] for each in (*part.in_place, *part.referred)), default=0)
-                at_work.discard(part)
+                lengths[node] = 1 + max((lengths[each] for each in (*node.in_place, *node.referred)), default=0)
+                on_stack.discard(node)
                 stack.pop()
-            elif inner in at_work:
-                detail = "This schema refers to itself without anything in between, so that it says nothing."
-                yield Fault(pointer=before + inner.pointer, code="circular_schema", detail=detail)
+            elif inner in on_stack:
+                detail = "This schema refers to itself without a property or item in between, so it has no meaning."
+                yield FieldError(pointer=prefix + inner.pointer, code="circular_schema", detail=detail)
                 return
             else:
-                at_work.add(inner)
+                on_stack.add(inner)
                 stack.append((inner, iter([*inner.in_place, *inner.referred])))
-            if part in lengths and lengths[part] > most:
-                detail = f"References lead over more than {most} schemas for one place (MAX_SCHEMA_DEPTH)."
-                yield Fault(pointer=before + part.pointer, code="schema_too_deep", detail=detail)
+            if node in lengths and lengths[node] > maximum:
+                detail = f"A chain of references has more than {maximum} schemas (MAX_SCHEMA_DEPTH)."
+                yield FieldError(pointer=prefix + node.pointer, code="schema_too_deep", detail=detail)
                 return
 
 
-def _parts_with_references(graph: SchemaGraph) -> int:
-    """Return how many schemas there are, each counted on every way that leads to it, and once where ways go round.
+def _expanded_size(graph: SchemaGraph) -> int:
+    """Return the number of subschemas with all references expanded; members of a cycle count once.
 
-    What goes round is gone over as often as a document is deep, which says nothing about the schema.
+    The number of passes through a cycle depends on the depth of a document, not on the schema.
     """
-    enough, circles = limits().schema_parts + 1, graph.circles()
-    counts: dict[Part, int] = {}
+    bound, components = limits().schema_parts + 1, graph.components()
+    counts: dict[SchemaNode, int] = {}
 
-    def followed(part: Part) -> list[Part]:
-        return [*part.in_place, *part.referred, *(each for each in part.within if circles[each] != circles[part])]
+    def followed(node: SchemaNode) -> list[SchemaNode]:
+        return [*node.in_place, *node.referred, *(each for each in node.within if components[each] != components[node])]
 
     for start in graph.parts.values():
         stack = [(start, iter(followed(start)))]
         while start not in counts:
-            part, following = stack[-1]
+            node, following = stack[-1]
             inner = next((each for each in following if each not in counts), None)
             if inner is not None:
                 stack.append((inner, iter(followed(inner))))
                 continue
-            counts[part] = min(1 + len(part.within) + sum(counts[each] for each in followed(part)), enough)
+            counts[node] = min(1 + len(node.within) + sum(counts[each] for each in followed(node)), bound)
             stack.pop()
     return max(counts.values())

@@ -1,6 +1,6 @@
-"""The parts of a schema as its validator sees them: references followed, in the schema's own dialect.
+"""Subschemas as the validator sees them: references resolved, in the dialect of the schema.
 
-Keywords are read as 2020-12 names them, whichever dialect the schema is written in.
+Callers use the keywords of 2020-12, whatever the dialect of the schema.
 """
 
 from __future__ import annotations
@@ -19,27 +19,27 @@ from referencing.jsonschema import lookup_recursive_ref
 from workflows.errors import pointer
 from workflows.json_schema.dialects import Dialect, UnknownDialect, dialect_of
 
-_BASE = "https://schema.invalid/"  # under which a schema without an $id is known
+_BASE = "https://schema.invalid/"  # base URI of a schema without an $id
 _ONE = ("items", "additionalItems", "additionalProperties", "propertyNames", "contains", "not", "if", "then", "else")
 _ONE_OF_LATE = ("unevaluatedItems", "unevaluatedProperties")
 _LISTS = ("allOf", "anyOf", "oneOf", "prefixItems")
 _BY_NAME = ("properties", "patternProperties", "dependentSchemas", "$defs", "definitions")
 
 
-#: What is to be looked at, what was, and the identities of the latter.
-_State: TypeAlias = "tuple[tuple[Place, ...], tuple[Place, ...], frozenset[int]]"
-_Choices: TypeAlias = "list[list[tuple[Place, ...]]]"
+#: Subschemas to process, processed subschemas, and the identities of the latter.
+_State: TypeAlias = "tuple[tuple[Subschema, ...], tuple[Subschema, ...], frozenset[int]]"
+_Choices: TypeAlias = "list[list[tuple[Subschema, ...]]]"
 
 
-_MOST_TRIES = 2_000  # to find the ways of being valid
+_MAX_STEPS = 2_000  # of the search for alternatives
 
 
-class Undecided(Exception):
-    """It cannot be told from the schema: there are too many ways to look at."""
+class TooManyAlternatives(Exception):
+    """The schema has too many alternatives to examine."""
 
 
 class UnresolvableReference(LookupError):
-    """A reference that leads nowhere, or out of the schema; `pointer` is where it stands."""
+    """A reference that is unresolvable, or leads out of the schema; `pointer` is its place."""
 
     def __init__(self, pointer: str, reference: str) -> None:
         is_own = reference.startswith("#")
@@ -51,8 +51,8 @@ class UnresolvableReference(LookupError):
 
 
 @dataclass(eq=False)
-class Place:
-    """A subschema, and where it stands in the whole (RFC 6901 pointer)."""
+class Subschema:
+    """A subschema, and its place in the whole schema (RFC 6901 pointer)."""
 
     schema: Any
     pointer: str
@@ -62,7 +62,7 @@ class Place:
 
     @cached_property
     def keywords(self) -> Mapping[str, Any]:
-        """The keywords that count."""
+        """The effective keywords."""
         if not isinstance(self.schema, dict):
             return {}
         if self.dialect.ref_stands_alone and "$ref" in self.schema:
@@ -71,92 +71,94 @@ class Place:
 
     @property
     def is_own(self) -> bool:
-        """Whether the subschema stands in the whole; that of a dialect itself does not."""
+        """Whether the subschema is a part of the whole schema, and not of a meta-schema."""
         return id(self.schema) in self._pointers
 
     def get(self, keyword: str, default: Any = None) -> Any:
-        """Return what a keyword says that holds no schemas; its bounds are numbers in every dialect."""
-        said = self.keywords
-        if keyword in {"exclusiveMinimum", "exclusiveMaximum"} and isinstance(said.get(keyword), bool):
-            return said.get(keyword.replace("exclusiveM", "m"), default) if said[keyword] else default
-        if keyword == "dependentRequired" and "dependencies" in said:
-            return {name: names for name, names in said["dependencies"].items() if isinstance(names, list)}
-        return said.get(keyword, default)
+        """Return the value of a keyword without schemas; exclusive bounds are numbers in every dialect."""
+        keywords = self.keywords
+        if keyword in {"exclusiveMinimum", "exclusiveMaximum"} and isinstance(keywords.get(keyword), bool):
+            return keywords.get(keyword.replace("exclusiveM", "m"), default) if keywords[keyword] else default
+        if keyword == "dependentRequired" and "dependencies" in keywords:
+            return {name: names for name, names in keywords["dependencies"].items() if isinstance(names, list)}
+        return keywords.get(keyword, default)
 
-    def one(self, keyword: str) -> Place | None:
-        """Return the schema that a keyword holds, None when there is none."""
+    def one(self, keyword: str) -> Subschema | None:
+        """Return the schema of a keyword; None if there is none."""
         if keyword == "items" and isinstance(self.keywords.get("items"), list):
             keyword = "additionalItems"
-        held = self.keywords.get(keyword)
-        return self._inside(held, keyword) if isinstance(held, bool | dict) else None
+        value = self.keywords.get(keyword)
+        return self._inside(value, keyword) if isinstance(value, bool | dict) else None
 
-    def listed(self, keyword: str) -> tuple[Place, ...]:
-        """Return the schemas that a keyword lists."""
+    def listed(self, keyword: str) -> tuple[Subschema, ...]:
+        """Return the schemas in the list of a keyword."""
         if keyword == "prefixItems" and self.dialect.items_may_be_listed:
             keyword = "items"
-        held = self.keywords.get(keyword)
-        if not isinstance(held, list):
+        value = self.keywords.get(keyword)
+        if not isinstance(value, list):
             return ()
-        return tuple(self._inside(each, keyword, index) for index, each in enumerate(held))
+        return tuple(self._inside(each, keyword, index) for index, each in enumerate(value))
 
-    def named(self, keyword: str) -> dict[str, Place]:
-        """Return the schemas that a keyword holds by name."""
-        return {name: place for name in self.names(keyword) if (place := self.called(keyword, name)) is not None}
+    def named(self, keyword: str) -> dict[str, Subschema]:
+        """Return the schemas of a keyword by name."""
+        return {
+            name: subschema for name in self.names(keyword) if (subschema := self.called(keyword, name)) is not None
+        }
 
     def names(self, keyword: str) -> list[str]:
-        """Return the names under which a keyword holds schemas."""
-        held = self.keywords.get(self._as_written(keyword))
-        return list(held) if isinstance(held, dict) else []
+        """Return the names in a keyword's mapping of schemas."""
+        value = self.keywords.get(self._as_written(keyword))
+        return list(value) if isinstance(value, dict) else []
 
-    def called(self, keyword: str, name: str) -> Place | None:
-        """Return the schema that a keyword holds under a name, None when there is none."""
+    def called(self, keyword: str, name: str) -> Subschema | None:
+        """Return the schema of a name in a keyword's mapping; None if there is none."""
         keyword = self._as_written(keyword)
-        held = self.keywords.get(keyword)
-        found = held.get(name) if isinstance(held, dict) else None
+        value = self.keywords.get(keyword)
+        found = value.get(name) if isinstance(value, dict) else None
         return self._inside(found, keyword, name) if isinstance(found, bool | dict) else None
 
     def _as_written(self, keyword: str) -> str:
         return "dependencies" if keyword == "dependentSchemas" and "dependencies" in self.keywords else keyword
 
-    def _inside(self, schema: Any, *parts: str | int) -> Place:
+    def _inside(self, schema: Any, *parts: str | int) -> Subschema:
         dialect, resolver = self.dialect, self._resolver
         if isinstance(schema, dict):
             if isinstance(schema.get("$schema"), str):
                 dialect = dialect_of(schema)
             resolver = resolver.in_subresource(dialect.specification.create_resource(schema))
-        return Place(schema, self.pointer + pointer(*parts), dialect, resolver, self._pointers)
+        return Subschema(schema, self.pointer + pointer(*parts), dialect, resolver, self._pointers)
 
-    def referred(self) -> tuple[Place, ...]:
-        """Return the schemas that references lead to.
+    def referred(self) -> tuple[Subschema, ...]:
+        """Return the targets of references.
 
         Raises:
-            UnresolvableReference: one leads nowhere.
+            UnresolvableReference: a reference has no target.
         """
         return tuple(
-            self._followed(keyword, self.keywords[keyword])
+            self._resolve(keyword, self.keywords[keyword])
             for keyword in ("$ref", "$dynamicRef", "$recursiveRef")
             if isinstance(self.keywords.get(keyword), str)
         )
 
-    def _followed(self, keyword: str, reference: str) -> Place:
+    def _resolve(self, keyword: str, reference: str) -> Subschema:
         where = self.pointer + pointer(keyword)
         try:
             if keyword == "$recursiveRef":
                 found = lookup_recursive_ref(self._resolver)
             else:
                 found = self._resolver.lookup(reference)
-        except (Unresolvable, ValueError, TypeError) as error:  # the last two: a pointer into what is no container
+        except (Unresolvable, ValueError, TypeError) as error:  # ValueError, TypeError: a pointer into a scalar
             raise UnresolvableReference(where, reference) from error
         if not isinstance(found.contents, bool | dict):
             raise UnresolvableReference(where, reference)
         at = self._pointers.get(id(found.contents), where)
-        return Place(found.contents, at, self.dialect, found.resolver, self._pointers)
+        return Subschema(found.contents, at, self.dialect, found.resolver, self._pointers)
 
-    def inner(self) -> Iterator[Place]:
-        """Yield the subschemas right below this one, those that references lead to left out."""
+    def inner(self) -> Iterator[Subschema]:
+        """Yield the direct children, without targets of references."""
         for keyword in (*_ONE, *_ONE_OF_LATE):
-            if (held := self.one(keyword)) is not None:
-                yield held
+            if (value := self.one(keyword)) is not None:
+                yield value
         for keyword in _LISTS:
             yield from self.listed(keyword)
         for keyword in _BY_NAME:
@@ -164,33 +166,33 @@ class Place:
 
 
 def base_of(schema: Mapping[str, Any]) -> str:
-    """Return the URI by which a whole schema is known to its references."""
+    """Return the base URI of a schema for its references."""
     named = schema.get("$id", schema.get("id"))
     return urljoin(_BASE, named).removesuffix("#") if isinstance(named, str) else _BASE
 
 
-def root_of(schema: Mapping[str, Any]) -> Place:
-    """Return the place of a whole schema.
+def root_of(schema: Mapping[str, Any]) -> Subschema:
+    """Return the root subschema of a schema.
 
     Raises:
-        UnknownDialect: its `$schema` names none that is known.
+        UnknownDialect: `$schema` names an unsupported dialect.
     """
     dialect = dialect_of(schema)
     resource = dialect.specification.create_resource(schema)
     resolver = REGISTRY.with_resource(_BASE, resource).resolver(_BASE).in_subresource(resource)
-    return Place(schema, "", dialect, resolver, dict(_pointers(schema)))
+    return Subschema(schema, "", dialect, resolver, dict(_pointers(schema)))
 
 
-def everywhere(root: Place) -> Iterator[Place]:
-    """Yield a schema and all subschemas that it holds, from the outside in."""
+def everywhere(root: Subschema) -> Iterator[Subschema]:
+    """Yield a schema and all its subschemas, breadth first."""
     level = [root]
     while level:
         yield from level
-        level = [inner for place in level for inner in place.inner()]
+        level = [inner for subschema in level for inner in subschema.inner()]
 
 
 def _pointers(schema: Any) -> Iterator[tuple[int, str]]:
-    """Yield the identity and the pointer of each object in plain data."""
+    """Yield the id() and the pointer of each object in plain data."""
     level: list[tuple[Any, str]] = [(schema, "")]
     while level:
         following: list[tuple[Any, str]] = []
@@ -203,18 +205,18 @@ def _pointers(schema: Any) -> Iterator[tuple[int, str]]:
         level = following
 
 
-def alternatives(places: Sequence[Place]) -> Iterator[tuple[Place, ...]]:
-    """Yield the ways in which a value can be valid against all of the places.
+def alternatives(subschemas: Sequence[Subschema]) -> Iterator[tuple[Subschema, ...]]:
+    """Yield the alternatives in which a value can satisfy all of the subschemas.
 
-    Each is a set of places that apply together. What combines schemas has been taken apart: references, `allOf`, one of
-    `anyOf` and `oneOf`, and `then` or `else`. What rules values out (`not`, the others of `oneOf`) is not looked at.
-    There may be very many: take as many as are needed.
+    Each alternative is a set of subschemas that apply together. Combinators are expanded: references, `allOf`, one of
+    `anyOf` and `oneOf`, and `then` or `else`. Exclusions are ignored: `not`, and the other schemas of `oneOf`.
+    There may be very many alternatives; consume only as many as needed.
 
     Raises:
-        Undecided: so many choices were tried that the rest cannot be looked at.
-        UnresolvableReference: a reference leads nowhere.
+        TooManyAlternatives: the search exceeded its limit of steps.
+        UnresolvableReference: a reference has no target.
     """
-    stack: list[Iterator[_State]] = [iter([(tuple(places), (), frozenset())])]
+    stack: list[Iterator[_State]] = [iter([(tuple(subschemas), (), frozenset())])]
     tries = 0
     while stack:
         following = next(stack[-1], None)
@@ -222,18 +224,18 @@ def alternatives(places: Sequence[Place]) -> Iterator[tuple[Place, ...]]:
             stack.pop()
             continue
         tries += 1
-        if tries > _MOST_TRIES:
-            raise Undecided
+        if tries > _MAX_STEPS:
+            raise TooManyAlternatives
         todo, done, seen = list(following[0]), following[1], following[2]
         while todo:
-            place = todo.pop(0)
-            if place.schema is False:
+            subschema = todo.pop(0)
+            if subschema.schema is False:
                 break
-            if id(place.schema) in seen:  # it has been taken in, or refers to itself
+            if id(subschema.schema) in seen:  # processed already, or refers to itself
                 continue
-            seen, done = seen | {id(place.schema)}, (*done, place)
-            todo = [*place.referred(), *place.listed("allOf"), *todo]
-            if choices := _choices(place):
+            seen, done = seen | {id(subschema.schema)}, (*done, subschema)
+            todo = [*subschema.referred(), *subschema.listed("allOf"), *todo]
+            if choices := _choices(subschema):
                 stack.append(_states(choices, (tuple(todo), done, seen)))
                 break
         else:
@@ -241,39 +243,39 @@ def alternatives(places: Sequence[Place]) -> Iterator[tuple[Place, ...]]:
 
 
 def _states(choices: _Choices, state: _State) -> Iterator[_State]:
-    """Yield what is to be looked at next, for every way to choose."""
+    """Yield the next state for every combination of choices."""
     todo, done, seen = state
     for chosen in product(*choices):
-        yield (*(place for each in chosen for place in each), *todo), done, seen
+        yield (*(subschema for each in chosen for subschema in each), *todo), done, seen
 
 
-def _choices(place: Place) -> _Choices:
-    """Return what is to be chosen in a place: each with the places that apply then."""
+def _choices(subschema: Subschema) -> _Choices:
+    """Return the choices in a subschema, each with the subschemas that apply then."""
     choices: _Choices = [
-        [(each,) for each in place.listed(keyword)] for keyword in ("anyOf", "oneOf") if place.get(keyword)
+        [(each,) for each in subschema.listed(keyword)] for keyword in ("anyOf", "oneOf") if subschema.get(keyword)
     ]
-    condition, then, otherwise = (place.one(keyword) for keyword in ("if", "then", "else"))
+    condition, then, otherwise = (subschema.one(keyword) for keyword in ("if", "then", "else"))
     if condition is not None and (then is not None or otherwise is not None):
         choices.append([(condition, *([then] if then else [])), (otherwise,) if otherwise else ()])
-    choices += [[(each,), ()] for each in place.named("dependentSchemas").values()]
+    choices += [[(each,), ()] for each in subschema.named("dependentSchemas").values()]
     return [[chosen for chosen in each if all(inner.schema is not False for inner in chosen)] for each in choices]
 
 
 KINDS = frozenset({"object", "array", "string", "number", "boolean", "null"})
 
 
-def kinds_of(way: Sequence[Place]) -> frozenset[str]:
-    """Return the kinds of value that places which apply together let through; `number` stands for `integer`, too."""
+def kinds_of(alternative: Sequence[Subschema]) -> frozenset[str]:
+    """Return the kinds of value that subschemas together permit; `number` includes `integer`."""
     kinds = KINDS
-    for place in way:
-        said = place.get("type")
-        if said is not None:
-            named = {said} if isinstance(said, str) else set(said)
-            kinds &= {"number" if each == "integer" else each for each in named}
-        if "enum" in place.keywords:
-            kinds &= {kind_of(each) for each in place.get("enum")}
-        if "const" in place.keywords:
-            kinds &= {kind_of(place.get("const"))}
+    for subschema in alternative:
+        types = subschema.get("type")
+        if types is not None:
+            names = {types} if isinstance(types, str) else set(types)
+            kinds &= {"number" if each == "integer" else each for each in names}
+        if "enum" in subschema.keywords:
+            kinds &= {kind_of(each) for each in subschema.get("enum")}
+        if "const" in subschema.keywords:
+            kinds &= {kind_of(subschema.get("const"))}
     return kinds
 
 
@@ -287,8 +289,8 @@ def kind_of(value: object) -> str:
 
 __all__ = [
     "KINDS",
-    "Place",
-    "Undecided",
+    "Subschema",
+    "TooManyAlternatives",
     "UnknownDialect",
     "UnresolvableReference",
     "alternatives",

@@ -1,17 +1,17 @@
-"""The types of JSON Schema, and the numbers that bound values of them."""
+"""Types of JSON Schema, and numeric keywords."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-#: A whole number is of both `integer` and `number`.
+#: An integer has both types, `integer` and `number`.
 TYPES = frozenset({"null", "boolean", "integer", "number", "string", "array", "object"})
 
 
-def types_of(said: Mapping[str, Any]) -> frozenset[str]:
-    """Return the types that `type` allows; all where it says nothing that is understood."""
-    kinds = said.get("type")
+def types_of(keywords: Mapping[str, Any]) -> frozenset[str]:
+    """Return the types that `type` allows; all types if it is missing or invalid."""
+    kinds = keywords.get("type")
     named = {kinds} if isinstance(kinds, str) else set(map(str, kinds)) if isinstance(kinds, list) else set()
     if not named or not named <= TYPES:
         return TYPES
@@ -21,7 +21,7 @@ def types_of(said: Mapping[str, Any]) -> frozenset[str]:
 
 
 def types_of_value(value: Any) -> frozenset[str]:
-    """Return the types that a value is of."""
+    """Return the types of a value."""
     match value:
         case None:
             return frozenset({"null"})
@@ -38,7 +38,7 @@ def types_of_value(value: Any) -> frozenset[str]:
     return frozenset({"object"})
 
 
-def numbers_of(said: Mapping[str, Any], keyword: str) -> int | float | None:
-    """Return the number that a keyword names, None when it names none."""
-    value = said.get(keyword)
+def numbers_of(keywords: Mapping[str, Any], keyword: str) -> int | float | None:
+    """Return the number of a keyword; None if it has no number."""
+    value = keywords.get(keyword)
     return value if isinstance(value, int | float) and not isinstance(value, bool) else None

@@ -19,20 +19,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, JsonValue
+from pydantic import JsonValue
 
+from common.field_error import FieldError
 from common.listings import listed
 from executions.engine.domain.states import FailureCode
-
-
-class FieldError(BaseModel):
-    """One thing wrong with a value: where (RFC 6901 pointer), a stable code, and words for a person."""
-
-    model_config = ConfigDict(frozen=True)
-
-    pointer: str
-    code: str
-    detail: str
 
 
 class EngineError(Exception):

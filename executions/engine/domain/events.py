@@ -11,11 +11,11 @@ from uuid import UUID
 
 from pydantic import JsonValue, TypeAdapter
 
+from common.field_error import FieldError
 from common.time import format_rfc3339
 from executions.engine.domain.acceptance import AcceptanceAction
 from executions.engine.domain.calls import Totals, Usage
 from executions.engine.domain.clarification import Question
-from executions.engine.domain.errors import FieldError
 from executions.engine.domain.execution import Pin, ScopeRef
 from executions.engine.domain.states import ExecutionStatus, FailureCode, Limit, WaitingOn
 from workflows.definitions.definition import OnDeadline

@@ -10,11 +10,12 @@ from uuid import UUID, uuid5
 
 from pydantic import BaseModel, ConfigDict, JsonValue
 
+from common.field_error import FieldError
 from executions.engine.domain.acceptance import AcceptanceDecision
 from executions.engine.domain.clarification import ClarificationRound
 from executions.engine.domain.copying import replace
 from executions.engine.domain.dry_run import DryRunScript
-from executions.engine.domain.errors import FieldError, IllegalTransition
+from executions.engine.domain.errors import IllegalTransition
 from executions.engine.domain.states import (
     DECIDED,
     ENDED,

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 
 from pydantic import JsonValue
 
+from common.field_error import FieldError
 from executions.engine.domain.acceptance import CHANGES_REQUESTED, AcceptanceAction, AcceptanceDecision
 from executions.engine.domain.calls import Material, ModelRequest
 from executions.engine.domain.clarification import ClarificationRound, Question
 from executions.engine.domain.copying import replace
-from executions.engine.domain.errors import FieldError
 from executions.engine.domain.execution import Brief, Document
 from executions.engine.prompting.json_text import pretty
 from executions.engine.prompting.replies import ASK_CLARIFICATION

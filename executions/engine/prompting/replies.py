@@ -11,11 +11,11 @@ from typing import assert_never
 
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
+from common.field_error import FieldError
 from executions.engine.domain.answer_validation import question_faults
 from executions.engine.domain.calls import FinishReason, ModelReply, ToolCall
 from executions.engine.domain.clarification import QuestionDraft
 from executions.engine.domain.copying import IdentityKey
-from executions.engine.domain.errors import FieldError
 from executions.engine.domain.execution import Failure
 from executions.engine.domain.states import FailureCode
 from executions.engine.prompting import lenient_json

@@ -14,9 +14,9 @@ from typing import NamedTuple
 import jsonschema_rs
 from pydantic import JsonValue
 
-from executions.engine.domain.errors import FieldError
+from common.field_error import FieldError
 from workflows.definitions.definition import pointer, validator_of
-from workflows.json_schema.graph import Part, SchemaGraph
+from workflows.json_schema.graph import SchemaGraph, SchemaNode
 from workflows.json_schema.validation import PartValidators, matches
 
 _MOST_VISITS = 4_000  # of parts of a schema at values, to count what one value takes
@@ -34,7 +34,7 @@ _TOO_MUCH = (
 class _Spot(NamedTuple):
     """A value, where it stands in the document, and a part of the schema that it has to be valid against."""
 
-    part: Part
+    part: SchemaNode
     value: JsonValue
     path: tuple[str | int, ...] = ()
     keyword: str = ""  # that led here
@@ -93,7 +93,7 @@ class _Costs:
 
     def __init__(self, graph: SchemaGraph) -> None:
         self._graph = graph
-        self._known: dict[tuple[Part, int, bool], int] = {}
+        self._known: dict[tuple[SchemaNode, int, bool], int] = {}
         self._sizes: dict[int, int] = {}
         self._visits = 0
 
@@ -127,7 +127,7 @@ class _Costs:
             yield inner._replace(is_choice=spot.is_choice)
 
 
-def _key(spot: _Spot) -> tuple[Part, int, bool]:
+def _key(spot: _Spot) -> tuple[SchemaNode, int, bool]:
     return spot.part, id(spot.value), spot.is_choice
 
 
@@ -143,7 +143,7 @@ def _size(value: JsonValue, known: dict[int, int]) -> int:
     return known[id(value)]
 
 
-def _within_choices(part: Part) -> list[Part]:
+def _within_choices(part: SchemaNode) -> list[SchemaNode]:
     """Return the schemas among which a part lets choose."""
     begins = tuple(f"{part.pointer}/{keyword}/" for keyword in _CHOICES)
     return [each for each in part.in_place if each.pointer.startswith(begins)]
@@ -164,8 +164,8 @@ def _meant(spot: _Spot) -> list[_Spot]:
     return [spot._replace(part=found[0])] if len(found) == 1 else []
 
 
-def _names_it(part: Part, value: JsonValue) -> bool:
-    seen: list[Part] = []
+def _names_it(part: SchemaNode, value: JsonValue) -> bool:
+    seen: list[SchemaNode] = []
     while len(part.referred) == 1 and part not in seen:
         seen.append(part)
         part = part.referred[0]
@@ -188,7 +188,7 @@ def _children(graph: SchemaGraph, spot: _Spot) -> Iterator[_Spot]:
             yield from (_Spot(part, value, (*spot.path, index), keyword) for keyword, part in rules)
 
 
-def _rules_of_member(graph: SchemaGraph, part: Part, name: str) -> list[tuple[str, Part]]:
+def _rules_of_member(graph: SchemaGraph, part: SchemaNode, name: str) -> list[tuple[str, SchemaNode]]:
     patterns = part.keywords.get("patternProperties")
     names = [("properties", name)]
     names += [("patternProperties", each) for each in patterns or () if matches(each, name)]
@@ -197,7 +197,7 @@ def _rules_of_member(graph: SchemaGraph, part: Part, name: str) -> list[tuple[st
     return found or [(each, inner) for each in others if (inner := graph.at(part, each)) is not None]
 
 
-def _rules_of_item(graph: SchemaGraph, part: Part, index: int) -> list[tuple[str, Part]]:
+def _rules_of_item(graph: SchemaGraph, part: SchemaNode, index: int) -> list[tuple[str, SchemaNode]]:
     names: list[tuple[str | int, ...]] = [("prefixItems", index), ("items", index)]
     found = [(str(each[0]), inner) for each in names if (inner := graph.at(part, *each)) is not None]
     others = ("items", "additionalItems", "unevaluatedItems")

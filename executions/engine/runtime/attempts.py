@@ -218,7 +218,7 @@ class Attempts:
             brief=execution.input,
             documents=sorted(
                 (each for each in plan.inputs if each.type in self.step.inputs),
-                key=lambda document: self._definition.line.index(document.type),
+                key=lambda document: self._definition.document_order.index(document.type),
             ),
             items=self._items(plan.inputs),
             rounds=step.rounds,

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from common.field_error import FieldError
 from executions.engine.domain.calls import Call, ModelReply
 from executions.engine.domain.copying import replace
-from executions.engine.domain.errors import FieldError, ModelError, RateLimited, ScriptedWait
+from executions.engine.domain.errors import ModelError, RateLimited, ScriptedWait
 from executions.engine.domain.execution import Execution, Failure
 from executions.engine.domain.retries import Backoff, Tries, given_up, patience_of, prefers_another
 from executions.engine.domain.states import CallStatus, FailureCode

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
+from common.field_error import FieldError
 from executions.engine.domain.calls import Call
 from executions.engine.domain.copying import replace
-from executions.engine.domain.errors import FieldError
 from executions.engine.domain.execution import Document, Execution, Failure
 from executions.engine.domain.states import FailureCode
 from executions.engine.prompting.documents import new_document

@@ -53,12 +53,12 @@ def _resolved(models: ModelClient, *names: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(model for name in names for model in models.resolve(name)))
 
 
-def _shared(line: WorkflowDefinition, step: StepDefinition, models: ModelClient, *, model: str) -> int:
-    mine = line.shared_inputs[step.id]
-    if line.loops[step.id]:
+def _shared(definition: WorkflowDefinition, step: StepDefinition, models: ModelClient, *, model: str) -> int:
+    mine = definition.shared_inputs[step.id]
+    if definition.loops[step.id]:
         return 1 + len(mine)
-    others = (each for each in line.steps if each.id != step.id and models.resolve(each.model)[0] == model)
-    common = [_common(mine, line.shared_inputs[other.id]) for other in others]
+    others = (each for each in definition.steps if each.id != step.id and models.resolve(each.model)[0] == model)
+    common = [_common(mine, definition.shared_inputs[other.id]) for other in others]
     return 1 + max(common) if common else 0
 
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 
+from common.field_error import FieldError
 from executions.engine.domain.budget_usage import NOTHING_SPENT, BudgetUsage
 from executions.engine.domain.calls import Call, CallKey, Totals
 from executions.engine.domain.copying import replace
-from executions.engine.domain.errors import FieldError
 from executions.engine.domain.events import (
     Complete,
     Event,

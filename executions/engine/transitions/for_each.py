@@ -9,10 +9,11 @@ from typing import cast
 
 from pydantic import JsonValue
 
+from common.field_error import FieldError
 from common.limits import limits
 from executions.engine.domain.calls import Material
 from executions.engine.domain.copying import replace
-from executions.engine.domain.errors import FieldError, Invalid
+from executions.engine.domain.errors import Invalid
 from executions.engine.domain.events import StepSkipped
 from executions.engine.domain.execution import Execution, ScopeRef, Step, child_scope, keys_of, moved
 from executions.engine.domain.states import StepStatus
@@ -154,8 +155,8 @@ class Collections:
 
 
 def _faults_of_items(over: ForEach, items: Sequence[JsonValue]) -> Iterator[FieldError]:
-    if len(items) > over.most_items:
-        detail = f"There are {len(items)} items; at most {over.most_items} are allowed."
+    if len(items) > over.max_items:
+        detail = f"There are {len(items)} items; at most {over.max_items} are allowed."
         yield FieldError(pointer=over.items, code="too_many_items", detail=detail)
     first: dict[str, int] = {}
     for index, item in enumerate(items):

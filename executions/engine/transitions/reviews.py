@@ -10,9 +10,10 @@ from typing import assert_never
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
+from common.field_error import FieldError
 from executions.engine.domain.calls import VERDICT, Call, Material, ModelRequest
 from executions.engine.domain.copying import replace
-from executions.engine.domain.errors import FieldError, IllegalTransition
+from executions.engine.domain.errors import IllegalTransition
 from executions.engine.domain.events import ReviewCompleted, ReviewStarted
 from executions.engine.domain.execution import Execution
 from executions.engine.domain.states import WORKING, CallKind, CallStatus, StepStatus

@@ -22,8 +22,8 @@ from executions.llm.rehearsal.shapes import Shape
 from executions.llm.rehearsal.strings import KEYS, Strings
 from executions.llm.rehearsal.unwritable import Exhausted, Unwritable
 from workflows.errors import pointer
-from workflows.json_schema.collections import Way
-from workflows.json_schema.subschemas import Undecided, UnresolvableReference, alternatives, kinds_of, root_of
+from workflows.json_schema.collections import Alternative
+from workflows.json_schema.subschemas import TooManyAlternatives, UnresolvableReference, alternatives, kinds_of, root_of
 from workflows.json_schema.validation import JsonSchema, PartValidators, validator_of
 
 _USUAL_ITEMS = 4  # of a list whose bounds allow it
@@ -65,7 +65,7 @@ class Writer:
 
     # --- any value ----------------------------------------------------------------------------------------------------
 
-    def _values(self, places: Way, spot: Spot) -> Iterator[JsonValue]:
+    def _values(self, places: Alternative, spot: Spot) -> Iterator[JsonValue]:
         """Yield values that are valid against all places.
 
         Raises:
@@ -92,23 +92,23 @@ class Writer:
         if not found:
             raise failed or Unwritable(where, "nothing is valid there")
 
-    def _ways(self, places: Way, spot: Spot) -> list[Way]:
+    def _ways(self, places: Alternative, spot: Spot) -> list[Alternative]:
         """Return the ways to be valid; within a schema that refers to itself those that end come first.
 
         Raises:
             Unwritable: none is found among those that can be tried.
         """
-        ways: list[Way] = []
+        ways: list[Alternative] = []
         try:
             ways.extend(islice(alternatives(places), _MOST_WAYS))
-        except Undecided as error:
+        except TooManyAlternatives as error:
             if not ways:
                 raise Unwritable(places[0].pointer, "there are too many ways in which it may be valid") from error
         if any(spot.is_within(place) for way in ways for place in way):
             ways.sort(key=lambda way: kinds_of(way) <= {"object", "array"})
         return ways
 
-    def _unmet(self, places: Way, value: JsonValue) -> Unwritable | None:
+    def _unmet(self, places: Alternative, value: JsonValue) -> Unwritable | None:
         """Return what a value does not meet, None when it is valid."""
         for place in places:
             if (error := self._parts.error(place, value)) is not None:
@@ -247,7 +247,7 @@ class Writer:
         yield items
         yield items[:least]
 
-    def _item(self, places: Way, spot: Spot, shape: Shape, *, others: list[JsonValue]) -> JsonValue:
+    def _item(self, places: Alternative, spot: Spot, shape: Shape, *, others: list[JsonValue]) -> JsonValue:
         """Return an item for a list, one that is new where the list may hold each once.
 
         Raises:

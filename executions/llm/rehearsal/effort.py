@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pydantic import JsonValue
 
 from executions.llm.rehearsal.unwritable import Exhausted
-from workflows.json_schema.collections import Way
-from workflows.json_schema.subschemas import Place
+from workflows.json_schema.collections import Alternative
+from workflows.json_schema.subschemas import Subschema
 
 DEEPEST = 24  # levels of nesting
 _MOST_VALUES = 10_000  # that are tried
@@ -44,11 +44,11 @@ class Spot:
     within: frozenset[int] = frozenset()
     depth: int = 0
 
-    def into(self, way: Way, name: str | None = None) -> Spot:
+    def into(self, way: Alternative, name: str | None = None) -> Spot:
         """Return where a part of a value stands that is written for a way; the items of a list have no name."""
         path = self.path if name is None else (*self.path, name)
         return Spot(path, self.within | {id(place.schema) for place in way}, self.depth + 1)
 
-    def is_within(self, place: Place) -> bool:
+    def is_within(self, place: Subschema) -> bool:
         """Return whether this lies within a value for the same schema."""
         return id(place.schema) in self.within

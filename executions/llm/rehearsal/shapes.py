@@ -9,8 +9,8 @@ from fractions import Fraction
 from functools import cached_property
 from typing import Any
 
-from workflows.json_schema.collections import Way, element_of, property_of, required_of
-from workflows.json_schema.subschemas import Place, kinds_of
+from workflows.json_schema.collections import Alternative, element_of, property_of, required_of
+from workflows.json_schema.subschemas import Subschema, kinds_of
 
 _HINTS = {  # keywords by which a schema without a `type` means one
     "object": ("properties", "required", "patternProperties", "minProperties", "additionalProperties"),
@@ -44,7 +44,7 @@ _USUAL = ("string", "object", "array", "number", "boolean", "null")
 class Shape:
     """What places that apply together ask of one value."""
 
-    way: Way
+    way: Alternative
 
     @property
     def kinds(self) -> list[str]:
@@ -109,18 +109,18 @@ class Shape:
         """The names of the fields that may not be left out."""
         return required_of(self.way)
 
-    def field(self, name: str) -> Way:
+    def field(self, name: str) -> Alternative:
         """Return the schemas of a field."""
         return property_of(self.way, name)
 
     # --- arrays -------------------------------------------------------------------------------------------------------
 
-    def element(self, index: int) -> Way:
+    def element(self, index: int) -> Alternative:
         """Return the schemas of an element."""
         return element_of(self.way, index)
 
     @property
-    def contained(self) -> Iterator[tuple[Place, int]]:
+    def contained(self) -> Iterator[tuple[Subschema, int]]:
         """What the array has to contain, and how often."""
         for place in self.way:
             if (contained := place.one("contains")) is not None:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from common.field_error import FieldError
 from executions.llm.rehearsal.document_generator import Writer
 from executions.llm.rehearsal.extraction import Facts
 from executions.llm.rehearsal.unwritable import Unwritable
-from workflows.definitions.definition import Fault, WorkflowDefinition, pointer
+from workflows.definitions.definition import WorkflowDefinition, pointer
 
 
-def unwritable(definition: WorkflowDefinition) -> Iterator[Fault]:
+def unwritable(definition: WorkflowDefinition) -> Iterator[FieldError]:
     """Yield the places in schemas for which the rehearsal finds nothing to write; other models may."""
     for index, step in enumerate(definition.steps):
         try:
             Writer(Facts(()), root=step.output_schema, document_type=step.produces).write()
         except Unwritable as error:
             where = pointer("steps", index, "output_schema") + error.pointer
-            yield Fault(pointer=where, code="unwritable", detail=str(error))
+            yield FieldError(pointer=where, code="unwritable", detail=str(error))

@@ -19,9 +19,9 @@ from django.db import connection
 from psycopg.pq import TransactionStatus
 
 from common.database.connections import AsyncConnection, on_silence
-from common.database.errors import Trouble, trouble_of
+from common.database.errors import ErrorKind, error_kind
 from common.database.parameters import direct_parameters
-from common.database.server import look_async, server
+from common.database.server import probe_async, server
 from executions.engine.domain.errors import DatabaseUnavailable
 
 #: The planner does not know how few rows a JSON array holds: what is written is found by key, and so by index. That is
@@ -107,7 +107,7 @@ class PipelineConnection:
             self.close()  # the pooler or a failover has taken the prepared statements
             raise
         except psycopg.Error as error:
-            if made.closed or trouble_of(error) in {Trouble.AWAY, Trouble.READ_ONLY}:
+            if made.closed or error_kind(error) in {ErrorKind.UNAVAILABLE, ErrorKind.READ_ONLY}:
                 self.close()
                 raise DatabaseUnavailable("The database cannot be used now.") from error
             raise  # of what the server says, some errors are operational, too
@@ -132,7 +132,7 @@ async def _connect() -> psycopg.AsyncConnection[Any]:
         settings = {"TimeZone": connection.timezone_name, **_SETTINGS}
         setting = ", ".join(["set_config(%s, %s, false)"] * len(settings))
         await made.execute(f"SELECT {setting}", [word for pair in settings.items() for word in pair])
-        await look_async(made)
+        await probe_async(made)
     except psycopg.OperationalError as error:
         raise DatabaseUnavailable("The database cannot be reached.") from error
     return made

@@ -16,7 +16,7 @@ from datetime import datetime
 from django.db import transaction
 
 from common.database import bulk
-from common.database.errors import Trouble, trouble_of
+from common.database.errors import ErrorKind, error_kind
 from common.database.server import database_now, server
 from executions.db_threads import backoff_delays, in_journal_thread, in_thread
 from executions.engine.domain.calls import Call
@@ -178,8 +178,8 @@ class PostgresJournal:
         self._see_server()
         batch = CommitBatch(taken)
         try:
-            limited = scope_budgets.remembered()
-            self._memory.know_limited(await in_thread(scope_budgets.look) if limited is None else limited)
+            budgeted = scope_budgets.BUDGETED_SCOPES
+            self._memory.know_limited(budgeted.value if budgeted.is_fresh() else await in_thread(budgeted.get))
             batch.decided = optimistic.decide(batch.items, self._memory, now=database_now())
             if writes := [*batch.decided.writes()]:
                 batch.statement = bulk.to_single_statement(writes)
@@ -267,10 +267,10 @@ class PostgresJournal:
                 await asyncio.sleep(next(waits))
             except Exception as error:
                 # A row that was relied on may be gone: remembered, and lost by the database since.
-                if trouble_of(error) is not Trouble.INTEGRITY or has_forgotten:
+                if error_kind(error) is not ErrorKind.INTEGRITY or has_forgotten:
                     raise
                 has_forgotten = True
-                server.forget()
+                server.clear_caches()
                 self._memory.clear()
 
 

@@ -119,8 +119,8 @@ class _Asked:
         """Ask for what items look at."""
         self._steps = {step for item in items for step in _steps(item, executions)}
         self._page = call_ledger.CallUnitOfWork()
-        self.budgets = scope_budgets.lock({each.scope.id for each in executions.values()})
-        self._calls = recorder.known_of_steps(self._steps)
+        self.budgets = scope_budgets.lock_budgets({each.scope.id for each in executions.values()})
+        self._calls = recorder.known_calls_of_steps(self._steps)
         for scope_id in _spending_scopes(items, executions):
             self._page.ask_scope(scope_id, now=now)
         self.heads = documents.lock_heads({(paper.scope_id, paper.type) for paper in documents_of(items)})
@@ -135,7 +135,7 @@ def _spending_scopes(items: Sequence[Command], executions: Mapping[UUID, Executi
     """Return the scopes with a budget in which a call is to start."""
     calls = (call for item in items if isinstance(item, Transition) for call in item.calls)
     starting = {call.key.execution_id for call in calls if call.status is CallStatus.PENDING}
-    return scope_budgets.limited_of({executions[each].scope.id for each in starting & executions.keys()})
+    return scope_budgets.budgeted_among({executions[each].scope.id for each in starting & executions.keys()})
 
 
 def _outcome(decisions: DecisionBatch, item: Command) -> Outcome:

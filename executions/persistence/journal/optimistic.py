@@ -17,7 +17,7 @@ from uuid import UUID
 import psycopg
 
 from common.database import bulk
-from common.database.errors import Trouble, trouble_of
+from common.database.errors import ErrorKind, error_kind
 from documents import repository as documents
 from executions.engine.domain.errors import EngineError
 from executions.engine.domain.execution import Document, Execution
@@ -54,7 +54,7 @@ def log_reason(why: BaseException | None, *, doing: str) -> None:
     """
     if bulk.is_refusal(why):
         logger.debug("%s: another process has changed a row", doing)
-    elif why is None or isinstance(why, _FORESEEN) or trouble_of(why) is not Trouble.BUG:
+    elif why is None or isinstance(why, _FORESEEN) or error_kind(why) is not ErrorKind.BUG:
         logger.debug("%s: %r", doing, why)
     else:
         logger.error("%s, because of a bug", doing, exc_info=why)
@@ -120,9 +120,9 @@ async def read(lacking: Misses, memory: SnapshotCache, line: PipelineConnection)
     books: dict[UUID, CallsByStep] = {each.id: {} for each in executions.values() if not memory.needs_locks(each)}
     heads: dict[UUID, Heads] = {each: {} for each in lacking.scopes | {executions[each].scope.id for each in books}}
     calls, documents_there = await line.fetch_all(
-        [(ledger.OF_EXECUTIONS, [list(books)]), (documents.HEADS, [list(heads)])]
+        [(ledger.SELECT_CALLS_OF_EXECUTIONS, [list(books)]), (documents.SELECT_HEADS, [list(heads)])]
     )
-    for each in map(entry, ledger.known(calls)):
+    for each in map(entry, ledger.known_calls(calls)):
         books[each.call.key.execution_id].setdefault(each.call.key.step_id, {})[each.call.key] = each
     for scope_id, kind, head in documents.heads(documents_there):
         heads[scope_id][kind] = head

@@ -15,7 +15,7 @@ from django.core.exceptions import TooManyFieldsSent
 from rest_framework.exceptions import APIException
 
 from access.services import sign_ticket
-from access.tickets import Shown, opening, take
+from access.tickets import TicketText, extract_ticket, ticket_target
 from common.api.requests import Utf8Request
 from common.database.server import database_now
 from executions.engine.domain.errors import DatabaseUnavailable, EngineError
@@ -46,7 +46,7 @@ class PushpinFeedConsumer:
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         """Answer one request."""
-        passed_on = requests.passed_on(scope, ticket=take(scope))
+        passed_on = requests.passed_on(scope, ticket=extract_ticket(scope))
         request = Utf8Request(scope, BytesIO())
         if passed_on is None or _is_for_types(request):
             await self._direct(scope, receive, send)
@@ -84,13 +84,13 @@ def _is_for_types(request: Utf8Request) -> bool:
         return True
 
 
-def _let_in(request: Utf8Request, ticket: Shown, **route: str) -> tuple[Admission, str]:
+def _let_in(request: Utf8Request, ticket: TicketText, **route: str) -> tuple[Admission, str]:
     """Return what a client is let in to, and a ticket with which Pushpin asks again on its behalf."""
     admission = admit_to_feed(request, ticket, **route)
     age = settings.STREAM_MAX_AGE_SECONDS * (1.0 - 0.2 * (admission.grant.credential.user_id * _SPREAD % 1.0))
     ends_at = (database_now() + timedelta(seconds=age)).timestamp()
     rounded = datetime.fromtimestamp(-(-ends_at // TICKET_ROUND_SECONDS) * TICKET_ROUND_SECONDS, UTC)
-    opens = opening("scope", admission.channel)
+    opens = ticket_target("scope", admission.channel)
     return admission, sign_ticket(credential=admission.grant.credential, opens=opens, expires_at=rounded)
 
 

@@ -10,7 +10,7 @@ from uuid import UUID
 from django.conf import settings
 from gripcontrol import Channel, create_grip_channel_header, parse_grip_uri, validate_sig
 
-from access.tickets import Shown
+from access.tickets import TicketText
 from executions.progress.sse import Message
 
 _FEED = "feed-"
@@ -24,7 +24,7 @@ class PushpinRequest:
     """A request that came through Pushpin: of a client, or its own for what a client that it holds has missed."""
 
     is_link: bool
-    ticket: Shown
+    ticket: TicketText
 
 
 def channel_of(scope_id: UUID) -> str:
@@ -44,7 +44,7 @@ def control_uri() -> str:
     return str(_control(settings.GRIP_URL)["control_uri"])
 
 
-def passed_on(scope: dict[str, Any], *, ticket: Shown) -> PushpinRequest | None:
+def passed_on(scope: dict[str, Any], *, ticket: TicketText) -> PushpinRequest | None:
     """Return what an ASGI request is to Pushpin, None when it did not come through there or was not signed by it.
 
     What Pushpin asks by itself says where the client is and with which ticket; the scope is changed in place, so that
@@ -62,7 +62,7 @@ def passed_on(scope: dict[str, Any], *, ticket: Shown) -> PushpinRequest | None:
         return PushpinRequest(is_link=False, ticket=ticket)
     kept = [(name, value) for name, value in scope["headers"] if name not in {b"last-event-id", b"authorization"}]
     scope["headers"] = [*kept, (b"last-event-id", positions[0].encode())]
-    return PushpinRequest(is_link=True, ticket=Shown(tickets[0]))
+    return PushpinRequest(is_link=True, ticket=TicketText(tickets[0]))
 
 
 def hold(scope_id: UUID, *, after: int, path: str, ticket: str) -> list[tuple[str, str]]:

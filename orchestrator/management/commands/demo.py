@@ -1,4 +1,4 @@
-"""`manage.py demo`: the main job, end to end, as a client does it."""
+"""`manage.py demo`: a workflow from start to end, over the API."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ BRIEFS, ANSWERS = ROOT / "examples" / "briefs", ROOT / "examples" / "answers"
 
 
 class Command(BaseCommand):
-    """Starts a server of its own, runs a workflow on a brief, shows what came out, and stops everything."""
+    """Starts a server, runs a workflow on a brief, displays the results, and stops the server."""
 
-    help = "Run a workflow on a brief, end to end, and show the documents and what they cost."
+    help = "Run a workflow on a brief from start to end, and display the documents and their costs."
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -36,13 +36,13 @@ class Command(BaseCommand):
         parser.add_argument("--brief", type=Path, default=BRIEFS / "tool-library.md", help="a text file")
         parser.add_argument("--workflow", default="strategy-document", help="id of a workflow")
         parser.add_argument("--answers", type=Path, help="answers to questions (see examples/answers/)")
-        parser.add_argument("--dry-run", action="store_true", help="in rehearsal, whatever keys there are")
+        parser.add_argument("--dry-run", action="store_true", help="use the rehearsal model, even if there are keys")
 
     def handle(self, *, brief: Path, workflow: str, answers: Path | None, dry_run: bool, **_: Any) -> None:
-        """Run it.
+        """Run the demo.
 
         Raises:
-            CommandError: it could not be run, or the execution failed.
+            CommandError: the demo failed, or the execution failed.
         """
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
         process_tree.end_with_parent()
@@ -55,13 +55,13 @@ class Command(BaseCommand):
         except DemoError as error:
             raise CommandError(str(error)) from error
         except httpx.HTTPError as error:
-            raise CommandError(f"The server does not answer: {error}. See {data_dir / 'server.log'}") from error
+            raise CommandError(f"The server does not respond: {error}. See {data_dir / 'server.log'}") from error
         except EOFError:
             raise CommandError("The input ended before every question was answered.") from None
         except KeyboardInterrupt:
             raise CommandError("Stopped.", returncode=130) from None
 
-    def _serve_and_run(  # noqa: PLR0917 - one call, from above
+    def _serve_and_run(  # noqa: PLR0917 - a single caller
         self, console: Console, data_dir: Path, body: dict[str, Any], sheet: AnswerSheet | None
     ) -> None:
         console.print("[dim]starting PostgreSQL, the web server and a worker …[/]")
@@ -74,7 +74,7 @@ class Command(BaseCommand):
             finally:
                 client.close()
 
-    def _run(  # noqa: PLR0917 - one call, from above
+    def _run(  # noqa: PLR0917 - a single caller
         self, console: Console, client: ApiClient, url: str, body: dict[str, Any], sheet: AnswerSheet | None
     ) -> None:
         started = client.post("/executions/", body)
@@ -86,34 +86,36 @@ class Command(BaseCommand):
         for event in client.follow(execution_id):
             console.print(show.event_line(event))
             if event["event_type"] == "clarification_needed":
-                answers = _answered(console, event["data"]["questions"], sheet)
+                answers = _answer(console, event["data"]["questions"], sheet)
                 path = f"/executions/{execution_id}/steps/{event['step_id']}/clarification"
                 client.post(path, {"answers": answers})
             if event["event_type"] == "acceptance_needed":
-                said = _decided(console, event, sheet)
-                client.post(f"/executions/{execution_id}/steps/{event['step_id']}/acceptance", said)
+                decision = _decide(console, event, sheet)
+                client.post(f"/executions/{execution_id}/steps/{event['step_id']}/acceptance", decision)
         _show(console, client, execution_id)
 
 
 def _show(console: Console, client: ApiClient, execution_id: str) -> None:
-    """Show what came out.
+    """Display the documents and the costs.
 
     Raises:
-        DemoError: the execution was not completed.
+        DemoError: the execution did not complete.
     """
     ended = client.get(f"/executions/{execution_id}")
-    place = ("dry-run", execution_id) if ended["dry_run"] else (ended["scope_type"], ended["scope_id"])
+    scope = ("dry-run", execution_id) if ended["dry_run"] else (ended["scope_type"], ended["scope_id"])
     for each in reversed(client.all("/documents/", execution_id=execution_id)):
-        if (each["scope_type"], each["scope_id"]) == place:
+        if (each["scope_type"], each["scope_id"]) == scope:
             show.document(console, {**each, **client.get(f"/documents/{each['id']}")})
     show.items(console, client.all(f"/executions/{execution_id}/steps"))
     show.costs(console, client.get(f"/telemetry/executions/{execution_id}/costs"))
     if ended["dry_run"]:
-        console.print("[yellow]This was a dry run:[/] a free rehearsal model played every model; nothing is meant.")
+        console.print(
+            "[yellow]This was a dry run:[/] a free rehearsal model replaced all models; the texts have no meaning."
+        )
     elif ended["rehearsal"]:
         console.print(
-            "[yellow]This was a rehearsal:[/] no key was given, so a free model arranged the words of the brief. "
-            "Set ANTHROPIC_API_KEY, OPENAI_API_KEY or GOOGLE_API_KEY for a real one."
+            "[yellow]This was a rehearsal:[/] without a key, a free model rearranged the words of the brief. "
+            "Set ANTHROPIC_API_KEY, OPENAI_API_KEY or GOOGLE_API_KEY for a real model."
         )
     if ended["status"] != "completed":
         reason = ended["error"]["message"] if ended["error"] else ""
@@ -128,25 +130,27 @@ def _read(brief: Path) -> str:
 
 
 def _sheet(brief: Path, answers: Path | None) -> AnswerSheet | None:
-    """Return the answers given, or those that ship for a brief that ships; None: ask at the terminal."""
-    beside = ANSWERS / f"{brief.stem}.yaml"
-    if answers is None and brief.resolve().parent == BRIEFS and beside.exists():
-        answers = beside
+    """Return the given answers, or the bundled answers of a bundled brief; None: ask at the terminal."""
+    bundled = ANSWERS / f"{brief.stem}.yaml"
+    if answers is None and brief.resolve().parent == BRIEFS and bundled.exists():
+        answers = bundled
     return None if answers is None else AnswerSheet(answers)
 
 
-def _decided(console: Console, event: dict[str, Any], sheet: AnswerSheet | None) -> dict[str, Any]:
+def _decide(console: Console, event: dict[str, Any], sheet: AnswerSheet | None) -> dict[str, Any]:
     data = event["data"]
     given = sheet.decide(event["step_id"]) if sheet else None
     if given is None and sys.stdin.isatty():
         given = ask_decision(console)
     if given is None:
-        raise DemoError("Nobody is there to decide; give a file: make demo ANSWERS=path (see examples/answers/)")
+        raise DemoError(
+            "A decision is needed, but there is no terminal; use make demo ANSWERS=path (see examples/answers/)"
+        )
     console.print(f"  [magenta]A[/] {given['decision'].replace('_', ' ')} {escape(given['comment'])}".rstrip())
     return {**given, "document_version": data["document_version"]}
 
 
-def _answered(console: Console, questions: list[dict[str, Any]], sheet: AnswerSheet | None) -> dict[str, Any]:
+def _answer(console: Console, questions: list[dict[str, Any]], sheet: AnswerSheet | None) -> dict[str, Any]:
     answers: dict[str, Any] = {}
     for question in questions:
         console.print(f"  [magenta]Q[/] {escape(question['text'])}")
@@ -156,7 +160,9 @@ def _answered(console: Console, questions: list[dict[str, Any]], sheet: AnswerSh
         if given is None and sys.stdin.isatty():
             given = ask(console, question)
         if given is None and question["required"] and question["default"] is None:
-            raise DemoError("Nobody is there to answer; give a file: make demo ANSWERS=path (see examples/answers/)")
+            raise DemoError(
+                "An answer is needed, but there is no terminal; use make demo ANSWERS=path (see examples/answers/)"
+            )
         if given is not None:
             answers[question["id"]] = given
             console.print(f"  [magenta]A[/] {escape(str(given))}")

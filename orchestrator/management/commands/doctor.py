@@ -1,4 +1,4 @@
-"""`manage.py doctor`: says what is wrong with the database of this installation."""
+"""`manage.py doctor`: finds problems of the database of this installation."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from orchestrator.diagnosis import Level, examine
 
 
 class Command(BaseCommand):
-    """Ends with 1 if something must be mended."""
+    """Prints findings; exits with 1 if a problem must be fixed."""
 
-    help = "Look at the database of this installation, and say what is wrong; see docs/databases.md."
+    help = "Check the database of this installation; see docs/databases.md."
 
     def handle(self, *_args: Any, **_options: Any) -> None:
-        """Print what is found."""
+        """Print the findings."""
         is_wrong = False
         for finding in examine():
             is_wrong = is_wrong or finding.level is Level.WRONG
             self.stdout.write(f"{finding.level.value:5}  {finding.text}")
-        self.stdout.write("Settings of the web server are looked at by: manage.py check --deploy")
+        self.stdout.write("To check the settings of the web server, run: manage.py check --deploy")
         if is_wrong:
             sys.exit(1)

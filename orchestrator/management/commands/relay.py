@@ -1,4 +1,4 @@
-"""`manage.py relay`: hands the events of scopes to Pushpin."""
+"""`manage.py relay`: publishes the events of scopes to Pushpin."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from orchestrator.web import lifecycle
 class Command(BaseCommand):
     """Runs until SIGTERM or Ctrl-C."""
 
-    help = "Hand the events of scopes to Pushpin (GRIP_URL); see docs/scale-out.md."
+    help = "Publish the events of scopes to Pushpin (GRIP_URL); see docs/scale-out.md."
 
     def handle(self, *_args: Any, **_options: Any) -> None:
-        """Relay until a signal says to stop.
+        """Relay until a shutdown signal.
 
         Raises:
-            CommandError: there is no Pushpin to relay to.
+            CommandError: GRIP_URL is not set.
         """
         if not settings.GRIP_URL:
             raise CommandError("Set GRIP_URL to Pushpin's control endpoint, http://127.0.0.1:5561?verify-key=….")

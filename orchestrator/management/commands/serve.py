@@ -1,8 +1,8 @@
-"""`manage.py serve`: the web server, and a worker in the same process."""
+"""`manage.py serve`: the web server and a worker in one process."""
 
 from __future__ import annotations
 
-from orchestrator.web.server import CannotListen, Server  # isort: skip  # before anything that touches Twisted's reactor
+from orchestrator.web.server import CannotListen, Server  # isort: skip  # must precede all imports of Twisted's reactor
 
 import asyncio
 from argparse import ArgumentParser
@@ -21,24 +21,24 @@ from orchestrator.web import lifecycle
 class Command(BaseCommand):
     """Runs until SIGTERM or Ctrl-C, then lets requests and jobs finish."""
 
-    help = "Run the web server and, unless told otherwise, a worker in the same process."
+    help = "Run the web server and, unless --no-worker is given, a worker in the same process."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """Add the options."""
+        """Declare the command line."""
         parser.add_argument("--host", default=settings.HOST, help="address to listen on (HOST)")
         parser.add_argument("--port", type=int, default=settings.PORT, help="TCP port to listen on (PORT)")
-        parser.add_argument("--no-worker", action="store_true", help="serve only; run `manage.py worker` apart")
+        parser.add_argument("--no-worker", action="store_true", help="run no worker; run `manage.py worker` separately")
         parser.add_argument("--access-log", action="store_true", help="print a line for every request")
 
     def handle(self, *_args: Any, **options: Any) -> None:
-        """Serve until a signal says to stop.
+        """Serve until a shutdown signal.
 
         Raises:
-            CommandError: the address cannot be listened on, or the server did not end as it should.
+            CommandError: the address is not available, or the server ended with an error.
         """
         lifecycle.end_on_signals()
         if not 1 <= options["port"] <= 65_535:
-            raise CommandError(f"PORT={options['port']} is not a port to listen on; choose one from 1 to 65535.")
+            raise CommandError(f"PORT={options['port']} is invalid; choose a port from 1 to 65535.")
         lifecycle.prepare_embedded_database()
         asyncio.run(lifecycle.wait_for_database())
         server = self._server(options)
@@ -51,7 +51,7 @@ class Command(BaseCommand):
             if stop_keeping is not None:
                 stop_keeping()
         if server.failed:
-            raise CommandError("The server did not end as it should; the log says why.")
+            raise CommandError("The server ended with an error; see the log.")
 
     def _server(self, options: dict[str, Any]) -> Server:
         server = Server(
@@ -83,7 +83,7 @@ class Command(BaseCommand):
         self.stdout.flush()
 
     def _log_request(self, _protocol: object, _action: str, details: dict[str, Any]) -> None:
-        # Never the query: it may carry secrets.
+        # Without the query, which may contain secrets.
         path = details["path"].partition("?")[0]
         milliseconds = details["time_taken"] * 1000
         self.stdout.write(f"{details['client']} {details['method']} {path} {details['status']} {milliseconds:.0f} ms")

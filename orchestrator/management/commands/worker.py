@@ -1,4 +1,4 @@
-"""`manage.py worker`: runs executions, apart from the web server."""
+"""`manage.py worker`: runs executions in a process of its own."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from orchestrator.web.loop_monitor import monitor_loop
 class Command(BaseCommand):
     """Runs until SIGTERM or Ctrl-C, then lets its jobs finish."""
 
-    help = "Run executions; start as many workers as there is work."
+    help = "Run executions; start as many workers as needed."
 
     def handle(self, *_args: Any, **_options: Any) -> None:
-        """Work until a signal says to stop."""
+        """Work until a shutdown signal."""
         lifecycle.end_on_signals()
         lifecycle.prepare_embedded_database()
         asyncio.run(lifecycle.wait_for_database())

@@ -11,7 +11,8 @@ import pytest
 from rest_framework.test import APIClient
 
 from access.user import User
-from executions.engine.domain.errors import FieldError, InvalidAnswers
+from common.field_error import FieldError
+from executions.engine.domain.errors import InvalidAnswers
 from orchestrator.problems import problem_handler
 
 Api = Callable[..., APIClient]

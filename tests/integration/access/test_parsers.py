@@ -12,7 +12,7 @@ from rest_framework.exceptions import APIException
 from rest_framework.test import APIClient
 
 from access.user import User
-from common.api.parsers import SaneJSONParser
+from common.api.parsers import StrictJSONParser
 from common.limits import limits
 
 Api = Callable[..., APIClient]
@@ -20,7 +20,7 @@ Api = Callable[..., APIClient]
 
 def parsed(text: str | bytes) -> Any:
     """Return what a body says."""
-    return SaneJSONParser().parse(io.BytesIO(text.encode() if isinstance(text, str) else text))
+    return StrictJSONParser().parse(io.BytesIO(text.encode() if isinstance(text, str) else text))
 
 
 def refusal(text: str | bytes) -> APIException:

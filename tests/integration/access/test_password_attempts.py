@@ -21,7 +21,7 @@ from access import services
 from access.errors import BadCredentials, Busy, TooManyTries
 from access.models import PasswordTries
 from access.passwords import hashers
-from access.passwords.attempts import WINDOW_SECONDS, count_try, forget_try
+from access.passwords.attempts import WINDOW_SECONDS, count_attempt, record_success
 from access.user import User
 
 PASSWORD = "correct horse battery staple"
@@ -137,16 +137,16 @@ def test_after_a_while_the_count_begins_anew_and_old_rows_go(db: None, restrict:
     restrict(password_tries=1)
     now = timezone.now()
     for number in range(12):
-        count_try(network=f"198.51.100.{number}", name="carol", now=now)
+        count_attempt(network=f"198.51.100.{number}", name="carol", now=now)
     with pytest.raises(TooManyTries) as refused:
-        count_try(network="198.51.100.1", name="carol", now=now + timedelta(seconds=100))
+        count_attempt(network="198.51.100.1", name="carol", now=now + timedelta(seconds=100))
     assert refused.value.wait == WINDOW_SECONDS - 100
     later = now + timedelta(seconds=WINDOW_SECONDS)
     for number in range(3):
-        count_try(network=f"203.0.113.{number}", name="carol", now=later)
+        count_attempt(network=f"203.0.113.{number}", name="carol", now=later)
     assert PasswordTries.objects.filter(began_at=later).count() == 6
     assert not PasswordTries.objects.filter(began_at=now).exists()
-    count_try(network="198.51.100.1", name="carol", now=later)
+    count_attempt(network="198.51.100.1", name="carol", now=later)
 
 
 def test_the_table_tells_no_name_and_no_address(carol: User) -> None:
@@ -161,7 +161,7 @@ def test_tries_at_once_are_all_counted(restrict: Restrict) -> None:
 
     def attempt(_: int) -> bool:
         try:
-            count_try(network="203.0.113.7", name="carol", now=timezone.now())
+            count_attempt(network="203.0.113.7", name="carol", now=timezone.now())
         except TooManyTries:
             return False
         finally:
@@ -174,9 +174,9 @@ def test_tries_at_once_are_all_counted(restrict: Restrict) -> None:
 
 def test_a_try_that_is_taken_back_late_takes_none_of_the_next_span(db: None) -> None:
     now = timezone.now()
-    counted = count_try(network="203.0.113.7", name="carol", now=now)
-    count_try(network="203.0.113.7", name="other", now=now + timedelta(seconds=WINDOW_SECONDS))
-    forget_try(counted)
+    counted = count_attempt(network="203.0.113.7", name="carol", now=now)
+    count_attempt(network="203.0.113.7", name="other", now=now + timedelta(seconds=WINDOW_SECONDS))
+    record_success(counted)
     assert PasswordTries.objects.get(key=counted.network).count == 1
 
 
@@ -184,12 +184,12 @@ def test_a_try_that_is_taken_back_late_takes_none_of_the_next_span(db: None) -> 
 
 
 def test_hashes_wait_for_each_other_and_for_a_limited_time(monkeypatch: pytest.MonkeyPatch, restrict: Restrict) -> None:
-    monkeypatch.setattr(hashers, "PATIENCE_SECONDS", 0.2)
+    monkeypatch.setattr(hashers, "MAX_WAIT_SECONDS", 0.2)
     restrict(password_hashes_at_once=1)
     hasher, slow = hashers.BoundedPBKDF2PasswordHasher(), threading.Thread()
     slow = threading.Thread(target=hasher.encode, args=("password", "salt"), kwargs={"iterations": 3_000_000})
     slow.start()
-    while not hashers._at_work:
+    while not hashers._running:
         time.sleep(0.001)
     with pytest.raises(Busy):
         hasher.encode("password", "salt")
@@ -198,7 +198,7 @@ def test_hashes_wait_for_each_other_and_for_a_limited_time(monkeypatch: pytest.M
 
 
 def test_more_than_can_wait_are_refused_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hashers, "MOST_WAITING", 0)
+    monkeypatch.setattr(hashers, "MAX_WAITING", 0)
     with pytest.raises(Busy):
         hashers.BoundedPBKDF2PasswordHasher().encode("password", "salt")
 
@@ -233,7 +233,7 @@ def test_a_hash_of_other_strength_is_replaced_as_its_owner_logs_in(
 
 @pytest.mark.django_db
 def test_a_busy_server_says_so_on_each_way(carol: User, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hashers, "MOST_WAITING", 0)
+    monkeypatch.setattr(hashers, "MAX_WAITING", 0)
     for way in (by_token, by_form, by_admin):
         refused = way("carol", PASSWORD, **HERE)
         assert refused.status_code == 503
@@ -246,7 +246,7 @@ def test_a_try_whose_password_was_not_looked_at_does_not_count(
     carol: User, monkeypatch: pytest.MonkeyPatch, restrict: Restrict
 ) -> None:
     restrict(password_tries=2)
-    monkeypatch.setattr(hashers, "MOST_WAITING", 0)
+    monkeypatch.setattr(hashers, "MAX_WAITING", 0)
     assert [by_token("carol", PASSWORD, **HERE).status_code for _ in range(5)] == [503] * 5
     monkeypatch.undo()
     assert by_token("carol", PASSWORD, **HERE).status_code == 201
@@ -254,27 +254,27 @@ def test_a_try_whose_password_was_not_looked_at_does_not_count(
 
 def test_a_network_has_a_share_of_the_hashes_that_wait() -> None:
     with ExitStack() as stack:
-        for _ in range(hashers.HASHES_OF_A_NETWORK):
-            stack.enter_context(hashers.hashing_for("203.0.113.7"))
-        with pytest.raises(Busy), hashers.hashing_for("203.0.113.7"):
+        for _ in range(hashers.MAX_HASHES_PER_NETWORK):
+            stack.enter_context(hashers.reserve_hash("203.0.113.7"))
+        with pytest.raises(Busy), hashers.reserve_hash("203.0.113.7"):
             pass
-        with hashers.hashing_for("203.0.113.8"):
+        with hashers.reserve_hash("203.0.113.8"):
             assert hashers.BoundedPBKDF2PasswordHasher().encode("password", "salt")
-    with hashers.hashing_for("203.0.113.7"):
+    with hashers.reserve_hash("203.0.113.7"):
         pass  # they have ended
-    assert not hashers._of_networks
+    assert not hashers._per_network
 
 
 @pytest.mark.django_db
 def test_of_two_logins_that_hash_anew_both_are_right(carol: User, monkeypatch: pytest.MonkeyPatch) -> None:
-    anew = services.hash_password_anew
+    anew = services.rehash_password
 
     def another_was_first(*, user: User, password: str) -> bool:
         anew(user=User.objects.get(pk=user.pk), password=password)
         return anew(user=user, password=password)
 
     monkeypatch.setattr(hashers.BoundedPBKDF2PasswordHasher, "iterations", 2)
-    monkeypatch.setattr(services, "hash_password_anew", another_was_first)
+    monkeypatch.setattr(services, "rehash_password", another_was_first)
     assert by_token("carol", PASSWORD, **HERE).status_code == 201
 
 

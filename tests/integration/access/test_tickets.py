@@ -17,11 +17,11 @@ from access import selectors
 from access.errors import BadTicket, Forbidden
 from access.models import SessionName
 from access.services import issue_ticket, issue_token
-from access.tickets import MAX_SECONDS, Ticket, opening, read, sign, take
+from access.tickets import MAX_SECONDS, Ticket, extract_ticket, read, sign, ticket_target
 from access.user import User
 
 NOW = timezone.now().replace(microsecond=0)
-STREAM = opening("execution", uuid4())
+STREAM = ticket_target("execution", uuid4())
 
 
 def ticket(**changes: Any) -> Ticket:
@@ -58,7 +58,7 @@ def test_what_was_not_signed_here_is_no_ticket(text: str) -> None:
 
 def test_a_ticket_opens_one_thing_until_it_expires() -> None:
     text = sign(ticket())
-    for opens in (opening("execution", uuid4()), STREAM.replace("execution", "scope")):
+    for opens in (ticket_target("execution", uuid4()), STREAM.replace("execution", "scope")):
         with pytest.raises(BadTicket):
             read(text, opens=opens, now=NOW)
     assert read(text, opens=STREAM, now=NOW + timedelta(seconds=59, milliseconds=999)) == ticket()
@@ -83,9 +83,9 @@ def test_a_ticket_opens_one_thing_until_it_expires() -> None:
 def test_a_ticket_is_taken_out_of_the_query_that_a_server_logs(query: bytes, shown: str | None, left: bytes) -> None:
     scope: dict[str, Any] = {"type": "http", "query_string": query}
     servers_own = scope
-    assert take(scope).text == shown
+    assert extract_ticket(scope).text == shown
     assert servers_own["query_string"] == left
-    assert take(scope).text == shown  # whoever asks later gets it too
+    assert extract_ticket(scope).text == shown  # whoever asks later gets it too
     assert "abc" not in repr({**scope, "query_string": b""})
 
 
@@ -112,14 +112,14 @@ def test_a_token_is_found_by_its_name_while_it_is_good(alice: User, bob: User) -
     token = issue_token(alice)[0]
     issue_token(alice)
     name = token.digest[:32]
-    assert selectors.token_called(name, user_id=alice.pk, now=NOW) == token
-    assert selectors.token_called(name, user_id=bob.pk, now=NOW) is None
-    assert selectors.token_called(name, user_id=alice.pk, now=NOW + timedelta(days=400)) is None
+    assert selectors.find_token(name, user_id=alice.pk, now=NOW) == token
+    assert selectors.find_token(name, user_id=bob.pk, now=NOW) is None
+    assert selectors.find_token(name, user_id=alice.pk, now=NOW + timedelta(days=400)) is None
     User.objects.filter(pk=alice.pk).update(is_active=False)
-    assert selectors.token_called(name, user_id=alice.pk, now=NOW) is None
+    assert selectors.find_token(name, user_id=alice.pk, now=NOW) is None
     User.objects.filter(pk=alice.pk).update(is_active=True)
     AuthToken.objects.filter(pk=token.pk).delete()
-    assert selectors.token_called(name, user_id=alice.pk, now=NOW) is None
+    assert selectors.find_token(name, user_id=alice.pk, now=NOW) is None
 
 
 @pytest.mark.django_db
@@ -132,10 +132,10 @@ def test_a_session_has_one_name_that_does_not_tell_its_key_and_goes_with_it(alic
     assert str(store.session_key) not in first.made_with
     name = SessionName.objects.get()
     assert first.made_with == f"session:{name.id}"
-    assert selectors.session_called(name.id) == store.session_key
+    assert selectors.find_session_key(name.id) == store.session_key
 
     store.flush()
-    assert selectors.session_called(name.id) is None
+    assert selectors.find_session_key(name.id) is None
 
 
 @pytest.mark.django_db

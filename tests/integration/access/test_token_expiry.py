@@ -110,7 +110,7 @@ def test_whatever_changes_a_password_or_ends_an_account_ends_its_tokens(
     change(carol)
     assert not works(token)
     assert selectors.valid_grants([grant], now=timezone.now()) == set(), "an open stream goes on"
-    assert selectors.token_called(row.digest[:32], user_id=carol.pk, now=timezone.now()) is None
+    assert selectors.find_token(row.digest[:32], user_id=carol.pk, now=timezone.now()) is None
     assert works(other)
     User.objects.filter(pk=carol.pk).update(is_active=True)
     assert not works(token), "it comes back with the account"
@@ -154,9 +154,9 @@ def _identified(path: str, text: str) -> object:
     from django.test import RequestFactory
 
     from access.authentication import identify
-    from access.tickets import Shown
+    from access.tickets import TicketText
 
-    return identify(RequestFactory().get(path), ticket=Shown(text), opens="execution:x", now=timezone.now())
+    return identify(RequestFactory().get(path), ticket=TicketText(text), opens="execution:x", now=timezone.now())
 
 
 def test_the_same_password_again_ends_nothing(carol: User) -> None:

@@ -61,4 +61,4 @@ def test_a_search_of_the_admin_answers_anything(browser: Client, term: str) -> N
 
 def test_all_models_have_checked_lists() -> None:
     assert len(LISTS) >= 15
-    assert type(admin.site._registry[next(iter(admin.site._registry))]).__mro__[1].__name__ == "CheckedLists"
+    assert type(admin.site._registry[next(iter(admin.site._registry))]).__mro__[1].__name__ == "CheckedListsMixin"

@@ -40,8 +40,8 @@ def test_staff_set_a_price_by_which_calls_are_priced(admin_client: Client) -> No
     row = Price.objects.get()
     assert (row.provider, row.model, row.version, row.tiers) == ("openai", "qwen*", 1, [TIER])
     assert row.effective_from == datetime(2026, 11, 1, tzinfo=UTC)
-    prices.refresh()
-    most = prices.most("openai:qwen3", input_tokens=10**6, output_tokens=0, at=row.effective_from)
+    prices.CONFIGURED.load()
+    most = prices.max_price("openai:qwen3", input_tokens=10**6, output_tokens=0, at=row.effective_from)
     assert most == Decimal("2.5")
 
 
@@ -76,7 +76,7 @@ def test_what_is_no_price_is_refused_beside_its_field(admin_client: Client, chan
 def test_a_model_has_one_price_from_one_moment_on(admin_client: Client) -> None:
     assert admin_client.post(reverse(ADD), FORM).status_code == 302
     again = admin_client.post(reverse(ADD), {**FORM, "provider": "openai", "model": "qwen*"})
-    assert b"There is a price of this model from this moment on." in again.content
+    assert b"This model already has a price from this time on." in again.content
     assert admin_client.post(reverse(ADD), {**FORM, "effective_from_0": "2026-12-01"}).status_code == 302
     assert Price.objects.count() == 2
 

@@ -12,7 +12,7 @@ from django.utils import timezone
 from access.models import Scope
 from access.services import claim_root_scope
 from access.user import User
-from telemetry.budgets.scope_budgets import spent, with_spent
+from telemetry.budgets.scope_budgets import monthly_spending, with_spent
 from telemetry.models import ScopeBudget
 from tests.factories import reports
 
@@ -55,7 +55,7 @@ def test_the_list_and_the_page_tell_what_this_month_has_cost(
         execution = reports.finish(reports.start(admin_user, key=key), cost=cost)
     ScopeBudget.objects.create(scope_id=execution.scope.id, max_cost_usd=1)
     [row] = with_spent(ScopeBudget.objects.all(), now=timezone.now())
-    assert f"{spent(row.scope_id, now=timezone.now()).value:.10f}" == shown
+    assert f"{monthly_spending(row.scope_id, now=timezone.now()).value:.10f}" == shown
     for page in ("changelist", "change"):
         path = reverse(f"admin:telemetry_scopebudget_{page}", args=[row.pk] if page == "change" else [])
         assert shown in admin_client.get(path).content.decode()

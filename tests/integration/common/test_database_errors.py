@@ -8,7 +8,7 @@ import pytest
 from procrastinate.exceptions import ConnectorException
 from psycopg_pool import PoolTimeout
 
-from common.database.errors import Trouble, is_passing, trouble_of
+from common.database.errors import ErrorKind, error_kind, is_transient
 
 
 def raised(error: Exception, by: Exception | None = None) -> Exception:
@@ -22,38 +22,38 @@ def raised(error: Exception, by: Exception | None = None) -> Exception:
 @pytest.mark.parametrize(
     ("state", "meaning"),
     [
-        ("08006", Trouble.AWAY),
-        ("08P01", Trouble.AWAY),
-        ("53100", Trouble.AWAY),
-        ("53300", Trouble.AWAY),
-        ("58030", Trouble.AWAY),
-        ("57P01", Trouble.AWAY),
-        ("57P02", Trouble.AWAY),
-        ("57P03", Trouble.AWAY),
-        ("57P05", Trouble.AWAY),
-        ("25P03", Trouble.AWAY),
-        ("25P04", Trouble.AWAY),
-        ("25006", Trouble.READ_ONLY),
-        ("40001", Trouble.INTERRUPTED),
-        ("40P01", Trouble.INTERRUPTED),
-        ("55P03", Trouble.INTERRUPTED),
-        ("57014", Trouble.INTERRUPTED),
-        ("23503", Trouble.INTEGRITY),
-        ("23505", Trouble.INTEGRITY),
-        ("26000", Trouble.UNPREPARED),
-        ("42P05", Trouble.UNPREPARED),
-        ("0A000", Trouble.UNPREPARED),
-        ("22012", Trouble.BUG),
-        ("25P02", Trouble.BUG),
-        ("42P01", Trouble.BUG),
-        ("42501", Trouble.BUG),
+        ("08006", ErrorKind.UNAVAILABLE),
+        ("08P01", ErrorKind.UNAVAILABLE),
+        ("53100", ErrorKind.UNAVAILABLE),
+        ("53300", ErrorKind.UNAVAILABLE),
+        ("58030", ErrorKind.UNAVAILABLE),
+        ("57P01", ErrorKind.UNAVAILABLE),
+        ("57P02", ErrorKind.UNAVAILABLE),
+        ("57P03", ErrorKind.UNAVAILABLE),
+        ("57P05", ErrorKind.UNAVAILABLE),
+        ("25P03", ErrorKind.UNAVAILABLE),
+        ("25P04", ErrorKind.UNAVAILABLE),
+        ("25006", ErrorKind.READ_ONLY),
+        ("40001", ErrorKind.INTERRUPTED),
+        ("40P01", ErrorKind.INTERRUPTED),
+        ("55P03", ErrorKind.INTERRUPTED),
+        ("57014", ErrorKind.INTERRUPTED),
+        ("23503", ErrorKind.INTEGRITY),
+        ("23505", ErrorKind.INTEGRITY),
+        ("26000", ErrorKind.UNPREPARED),
+        ("42P05", ErrorKind.UNPREPARED),
+        ("0A000", ErrorKind.UNPREPARED),
+        ("22012", ErrorKind.BUG),
+        ("25P02", ErrorKind.BUG),
+        ("42P01", ErrorKind.BUG),
+        ("42501", ErrorKind.BUG),
     ],
 )
-def test_an_error_means_the_same_in_whatever_it_is_wrapped(state: str, meaning: Trouble) -> None:
+def test_an_error_means_the_same_in_whatever_it_is_wrapped(state: str, meaning: ErrorKind) -> None:
     own = psycopg.errors.lookup(state)("It said no.")
     for error in (own, raised(django.db.InternalError(), own), raised(ConnectorException(), own)):
-        assert trouble_of(error) is meaning
-        assert is_passing(error) == (meaning in {Trouble.AWAY, Trouble.READ_ONLY, Trouble.INTERRUPTED})
+        assert error_kind(error) is meaning
+        assert is_transient(error) == (meaning in {ErrorKind.UNAVAILABLE, ErrorKind.READ_ONLY, ErrorKind.INTERRUPTED})
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_an_error_means_the_same_in_whatever_it_is_wrapped(state: str, meaning: 
     ids=repr,
 )
 def test_a_lost_connection_is_an_outage(error: Exception) -> None:
-    assert trouble_of(error) is Trouble.AWAY
+    assert error_kind(error) is ErrorKind.UNAVAILABLE
 
 
 @pytest.mark.parametrize(
@@ -84,5 +84,5 @@ def test_a_lost_connection_is_an_outage(error: Exception) -> None:
     ids=repr,
 )
 def test_everything_else_is_a_bug(error: Exception) -> None:
-    assert trouble_of(error) is Trouble.BUG
-    assert not is_passing(error)
+    assert error_kind(error) is ErrorKind.BUG
+    assert not is_transient(error)

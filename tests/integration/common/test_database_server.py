@@ -35,7 +35,7 @@ def ticks(monkeypatch: pytest.MonkeyPatch) -> Ticks:
 def look(server: Server, ticks: Ticks, at: datetime, *, took: float = 0.0, started: float = STARTED) -> None:
     """Have the server's clock read, half of the time before, half of it after the moment."""
     ticks.seconds += took
-    server.see(at.timestamp(), started, asked_at=ticks.seconds - took)
+    server.record_probe(at.timestamp(), started, asked_at=ticks.seconds - took)
 
 
 def test_before_the_first_look_it_is_this_machines_clock() -> None:
@@ -56,7 +56,7 @@ def test_a_look_changes_only_what_it_proves_wrong(ticks: Ticks, says: float, bec
     look(server, ticks, NOON)
     ticks.seconds += 0.5
     reckoned = server.now()
-    server.see((reckoned + timedelta(seconds=says)).timestamp(), STARTED, asked_at=ticks.seconds - 0.5)
+    server.record_probe((reckoned + timedelta(seconds=says)).timestamp(), STARTED, asked_at=ticks.seconds - 0.5)
     assert (server.now() - reckoned).total_seconds() == pytest.approx(becomes, abs=1e-5)
 
 
@@ -72,7 +72,7 @@ def test_it_is_time_for_a_look_at_first_and_then_now_and_then(ticks: Ticks) -> N
     assert server.is_due()
     look(server, ticks, NOON)
     assert not server.is_due()
-    ticks.seconds += database_server.LOOK_SECONDS + 1
+    ticks.seconds += database_server.PROBE_INTERVAL_SECONDS + 1
     assert server.is_due()
 
 
@@ -99,7 +99,7 @@ def test_a_wrong_clock_of_this_machine_is_told_once(caplog: pytest.LogCaptureFix
     with caplog.at_level(logging.WARNING):
         for _ in range(3):
             at = datetime.now(UTC) - timedelta(seconds=ahead)
-            server.see(at.timestamp(), STARTED, asked_at=database_server._ticks())
+            server.record_probe(at.timestamp(), STARTED, asked_at=database_server._ticks())
     told = [each for each in caplog.messages if "clock" in each]
     assert len(told) == bool(said)
     assert all(said in each for each in told)

@@ -15,7 +15,7 @@ from psycopg.types.json import Json
 
 from access.user import User
 from common.database import bulk, deferred_statements
-from common.database.joint_queries import Question, ask_together
+from common.database.joint_queries import SqlQuery, run_together
 from orchestrator.embedded_postgres import instance
 from tests.support.tcp_proxy import TcpProxy, tcp_proxy
 
@@ -34,21 +34,21 @@ def test_what_is_kept_is_waited_for_with_the_next_statement_and_the_last_with_co
     where = f"postgresql://{instance.USER}@127.0.0.1:{link.port}/{instance.DATABASE}"
     with psycopg.connect(where, autocommit=True) as own:
         link.reset_counts()
-        deferred_statements.later(own, "BEGIN")
-        deferred_statements.later(own, "CREATE TEMPORARY TABLE told (number int)")
+        deferred_statements.defer(own, "BEGIN")
+        deferred_statements.defer(own, "CREATE TEMPORARY TABLE told (number int)")
         deferred_statements.Cursor(own).execute("INSERT INTO told VALUES (%s)", [1])
         assert link.trips == 1
-        deferred_statements.later(own, "INSERT INTO told VALUES (%s)", [2])
+        deferred_statements.defer(own, "INSERT INTO told VALUES (%s)", [2])
         deferred_statements.commit(own)
         assert link.trips == 2
         found = deferred_statements.Cursor(own).execute("SELECT number FROM told ORDER BY 1").fetchall()
         assert found == [(1,), (2,)]
-        deferred_statements.later(own, "BEGIN")
-        deferred_statements.later(own, "INSERT INTO told VALUES (1 / %s)", [0])
+        deferred_statements.defer(own, "BEGIN")
+        deferred_statements.defer(own, "INSERT INTO told VALUES (1 / %s)", [0])
         with pytest.raises(psycopg.errors.DivisionByZero):
             deferred_statements.commit(own)
         own.rollback()
-        deferred_statements.later(own, "BEGIN")
+        deferred_statements.defer(own, "BEGIN")
         deferred_statements.commit(own)  # nothing was done
         assert own.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
 
@@ -122,8 +122,8 @@ def test_questions_asked_together_find_what_each_finds_alone(alice: User, bob: U
         rows.values("username").annotate(groups=Count("groups")),
         rows.filter(pk__in=[]),
     )
-    number = Question("SELECT count(*) FROM access_user WHERE id >= %s", [0])
-    ask_together(*asked, number)
+    number = SqlQuery("SELECT count(*) FROM access_user WHERE id >= %s", [0])
+    run_together(*asked, number)
     before = len(connection.queries_log)
     assert list(asked[0]) == [bob]
     assert list(asked[1]) == ["alice", "bob"]
@@ -145,7 +145,7 @@ def test_rows_can_be_locked_as_they_are_read_one_after_the_other() -> None:
 def test_after_a_parameter_that_cannot_be_sent_nothing_is_lost() -> None:
     with pytest.raises(TypeError), transaction.atomic():
         Group.objects.create(name="lost")
-        deferred_statements.later(connection.connection, _NEW, [Json(object())])
+        deferred_statements.defer(connection.connection, _NEW, [Json(object())])
     Group.objects.create(name="kept")
     connection.close()
     assert [each.name for each in Group.objects.all()] == ["kept"]
@@ -164,7 +164,7 @@ def test_a_copy_is_a_part_of_its_transaction() -> None:
 def test_what_is_derived_from_a_question_asks_for_itself() -> None:
     Group.objects.bulk_create([Group(name="x"), Group(name="y")])
     groups = Group.objects.order_by("name")
-    ask_together(groups)
+    run_together(groups)
     assert [each.name for each in groups] == ["x", "y"]
     assert [each.name for each in groups.filter(name="y")] == ["y"]
     assert (groups.count(), groups.filter(name="x").count()) == (2, 1)

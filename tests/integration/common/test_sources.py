@@ -92,14 +92,14 @@ def test_what_yaml_1_2_takes_for_a_value_is_one(text: str, value: object) -> Non
 def test_what_yaml_may_not_say_is_refused_with_its_line(text: str, line: int, code: str) -> None:
     with pytest.raises(SourceError) as caught:
         read_yaml(text)
-    assert [(each.line, each.code) for each in caught.value.faults] == [(line, code)]
+    assert [(each.line, each.code) for each in caught.value.errors] == [(line, code)]
     assert len(str(caught.value)) < 400
 
 
 def test_all_names_that_stand_twice_are_named_with_their_paths() -> None:
     with pytest.raises(SourceError) as caught:
         read_yaml("a:\n  - {x: 1, x: 2}\nb: {y: 1}\nb: 2")
-    assert [(each.line, each.path) for each in caught.value.faults] == [(2, ("a", 0, "x")), (4, ("b",))]
+    assert [(each.line, each.path) for each in caught.value.errors] == [(2, ("a", 0, "x")), (4, ("b",))]
 
 
 def test_merge_keys_give_names_that_do_not_stand_there() -> None:
@@ -119,7 +119,7 @@ def test_merge_keys_give_names_that_do_not_stand_there() -> None:
     ],
 )
 def test_a_text_that_a_comment_cuts_is_told(text: str, path: tuple[str | int, ...], kept: str) -> None:
-    [cut] = read_yaml(text).cuts
+    [cut] = read_yaml(text).truncated
     assert (cut.path, cut.text) == (path, kept)
 
 
@@ -127,7 +127,7 @@ def test_a_text_that_a_comment_cuts_is_told(text: str, path: tuple[str | int, ..
     "text", ["a: 'x' # y", 'a: "x #5"', "a: |\n  x #5", "a: x#5", "a: 5 # y", "a: x\n# y", "a: # y\n  x"]
 )
 def test_a_comment_that_cuts_no_text_is_one(text: str) -> None:
-    assert read_yaml(text).cuts == ()
+    assert read_yaml(text).truncated == ()
 
 
 JSON = st.recursive(
@@ -167,7 +167,7 @@ def test_json_says_what_it_says(value: object) -> None:
 def test_what_json_may_not_say_is_refused_with_its_line(text: str, line: int | None, code: str) -> None:
     with pytest.raises(SourceError) as caught:
         read_json(text)
-    assert [(each.line, each.code) for each in caught.value.faults] == [(line, code)]
+    assert [(each.line, each.code) for each in caught.value.errors] == [(line, code)]
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
@@ -214,4 +214,4 @@ def test_any_text_is_read_or_refused(text: str) -> None:
         try:
             read(text)
         except SourceError as error:
-            assert error.faults
+            assert error.errors

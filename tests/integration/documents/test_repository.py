@@ -54,10 +54,10 @@ def test_a_document_is_found_by_scope_and_type(alice: User) -> None:
     store(scope, version=2, title="The better plan")
     store(scope, type="risks", title="Risks")
     store(other, title="Another plan")
-    found = repository.head_of(scope.id, "plan")
+    found = repository.newest_version(scope.id, "plan")
     assert found is not None
     assert (found.version, found.title) == (2, "The better plan")
-    assert [(each.type, each.version) for each in repository.heads_of_scope(scope.id)] == [("plan", 2), ("risks", 1)]
+    assert [(each.type, each.version) for each in repository.newest_versions(scope.id)] == [("plan", 2), ("risks", 1)]
 
 
 def test_what_was_never_saved_is_nowhere(alice: User) -> None:
@@ -65,8 +65,8 @@ def test_what_was_never_saved_is_nowhere(alice: User) -> None:
     known = store(scope)
     assert repository.get_version(uuid7()) is None
     assert repository.get_version(known, 2) is None
-    assert repository.head_of(scope.id, "risks") is None
-    assert repository.heads_of_scope(scope_of(alice, "beta").id) == []
+    assert repository.newest_version(scope.id, "risks") is None
+    assert repository.newest_versions(scope_of(alice, "beta").id) == []
     with transaction.atomic():
         assert repository.lock_heads({(scope.id, "risks")}).value == {(scope.id, "risks"): repository.Head()}
 
@@ -95,7 +95,7 @@ def test_a_schema_is_stored_once_per_content(alice: User) -> None:
     store(scope, version=3, schema={**SCHEMA, "additionalProperties": False})
     assert Schema.objects.count() == 2
     assert len(set(DocumentVersion.objects.filter(version__lt=3).values_list("schema_id"))) == 1
-    found = repository.head_of(scope.id, "plan")
+    found = repository.newest_version(scope.id, "plan")
     assert found is not None
     assert found.schema == {**SCHEMA, "additionalProperties": False}
 
@@ -113,7 +113,7 @@ def test_a_save_that_fails_half_way_has_saved_nothing(alice: User) -> None:
 def test_a_version_over_a_head_that_was_read_before_another_write_is_refused(alice: User) -> None:
     scope = scope_of(alice)
     store(scope)
-    head = repository.head_of(scope.id, "plan")
+    head = repository.newest_version(scope.id, "plan")
     assert head is not None
     elsewhere(lambda: store(scope, version=2, title="Theirs"))
     with pytest.raises(StaleVersion):

@@ -12,7 +12,7 @@ from rich.console import Console
 from executions.api.clarification_serializers import QuestionResponse
 from executions.engine.domain.clarification import Question
 from orchestrator.demo.answer_sheet import AnswerSheet
-from orchestrator.demo.answers import ask, fit, hint
+from orchestrator.demo.answers import ask, convert_answer, hint
 from orchestrator.demo.server import DemoError
 
 CHOICES = [{"value": "a", "label": "Alpha"}, {"value": "b", "label": "Beta"}]
@@ -43,7 +43,7 @@ def asked(answer_type: str, **more: Any) -> dict[str, Any]:
     ],
 )
 def test_a_value_is_fitted_to_its_question_or_left(question: dict[str, Any], said: Any, fitted: Any) -> None:
-    assert fit(question, said) == fitted
+    assert convert_answer(question, said) == fitted
 
 
 @pytest.mark.parametrize(
@@ -69,12 +69,12 @@ FEES = [{"value": "a", "label": "A"}, {"value": "fee", "label": "Yearly membersh
     "said", ["1,5", "0,75", "1,500", "1.000,5", "1_000", "\uff11\uff12", "0x10", "inf", "nan", "1e999", True]
 )
 def test_a_number_that_could_be_read_in_two_ways_is_asked_for_again(said: Any) -> None:
-    assert fit(asked("number"), said) is None
+    assert convert_answer(asked("number"), said) is None
 
 
 @pytest.mark.parametrize(("said", "number"), [("1.5", 1.5), ("1500", 1500), (" -2 ", -2), (str(2**53 - 1), 2**53 - 1)])
 def test_a_number_as_json_writes_it_is_taken(said: str, number: float) -> None:
-    assert fit(asked("number"), said) == number
+    assert convert_answer(asked("number"), said) == number
 
 
 @pytest.mark.parametrize(
@@ -91,11 +91,11 @@ def test_a_number_as_json_writes_it_is_taken(said: str, number: float) -> None:
     ],
 )
 def test_a_choice_is_found_by_whole_words_that_fit_it_alone(choices: Any, said: str, chosen: str | None) -> None:
-    assert fit(asked("single_choice", choices=choices), said) == chosen
+    assert convert_answer(asked("single_choice", choices=choices), said) == chosen
 
 
 def test_an_answer_with_an_unknown_choice_is_not_taken_for_the_others() -> None:
-    assert fit(asked("multi_choice", choices=CHOICES), ["Alpha", "Gamma"]) is None
+    assert convert_answer(asked("multi_choice", choices=CHOICES), ["Alpha", "Gamma"]) is None
 
 
 @pytest.mark.parametrize(

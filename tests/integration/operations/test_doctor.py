@@ -127,7 +127,7 @@ def test_a_database_in_another_encoding_is_refused(server: Server) -> None:
 
 def test_two_urls_that_lead_to_one_database_hear_each_other(server: Server) -> None:
     with server.connect() as usual, server.connect() as direct:
-        found = [*diagnosis.together(usual, direct)]
+        found = [*diagnosis.compare_urls(usual, direct)]
     assert found == [Finding(Level.GOOD, "Notifications are heard.")]
 
 
@@ -136,7 +136,7 @@ def test_two_urls_that_lead_to_different_databases_are_told_and_nothing_else(ser
     elsewhere = made.make()
     for other in (server.connect(database="second"), elsewhere.connect()):
         with server.connect() as usual, other as direct:
-            [found] = diagnosis.together(usual, direct)
+            [found] = diagnosis.compare_urls(usual, direct)
         assert found.level is Level.WRONG
         assert "lead to different databases: set DATABASE_DIRECT_URL to the one" in found.text
 
@@ -149,11 +149,11 @@ def test_two_urls_that_lead_to_a_server_and_its_replica_are_told(made: Servers) 
         (replica, primary, "set DATABASE_URL to the one that DATABASE_DIRECT_URL leads to, which takes writes"),
     ):
         with first.connect() as usual, second.connect() as direct:
-            [found] = diagnosis.together(usual, direct)
+            [found] = diagnosis.compare_urls(usual, direct)
         assert found.level is Level.WRONG
         assert f"lead to a server and its replica: {fix}" in found.text
     with replica.connect() as usual, replica.connect() as direct:
-        assert [*diagnosis.together(usual, direct)] == []  # that it takes no writes is told apart
+        assert [*diagnosis.compare_urls(usual, direct)] == []  # that it takes no writes is told apart
 
 
 NAME = "db.example"  # of a server that is no process of this machine, as far as its URL tells

@@ -40,7 +40,7 @@ def eventually(check: Callable[[], object], what: str) -> None:
 
 
 def processes_of(data_dir: Path) -> dict[int, str]:
-    """Return the watchdog and the postmaster of a data directory by pid; zombies have no command line."""
+    """Return the supervisor and the postmaster of a data directory by pid; zombies have no command line."""
     found = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
@@ -48,13 +48,13 @@ def processes_of(data_dir: Path) -> dict[int, str]:
                 command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
             except OSError:
                 continue
-            if f"{data_dir}/postgres" in command or f"watchdog {data_dir}" in command:
+            if f"{data_dir}/postgres" in command or f"supervisor {data_dir}" in command:
                 found[int(entry.name)] = command
     return found
 
 
 def pid_of(data_dir: Path, word: str) -> int:
-    """Return the pid of the "watchdog" or the "bin/postgres" of a data directory."""
+    """Return the pid of the "supervisor" or the "bin/postgres" of a data directory."""
     return next(pid for pid, command in processes_of(data_dir).items() if word in command)
 
 
@@ -110,7 +110,7 @@ def test_two_processes_share_a_server_and_the_last_one_stops_it(users: Users) ->
     first, second = users.start(), users.start()
     server = pid_of(users.data_dir, "bin/postgres")
     first.communicate("")
-    # Longer than a watchdog waits for the next user: the second one alone keeps it.
+    # Longer than a supervisor waits for the next user: the second one alone keeps it.
     time.sleep(supervisor.LINGER_SECONDS + 1)
     assert pid_of(users.data_dir, "bin/postgres") == server
     second.communicate("")
@@ -137,7 +137,7 @@ def test_a_killed_server_is_started_again_with_its_data(users: Users) -> None:
 def test_a_killed_watchdog_takes_its_server_along_and_both_come_back(users: Users) -> None:
     users.start()
     before = processes_of(users.data_dir)
-    os.kill(pid_of(users.data_dir, "watchdog"), signal.SIGKILL)
+    os.kill(pid_of(users.data_dir, "supervisor"), signal.SIGKILL)
     eventually(lambda: not before.keys() & processes_of(users.data_dir).keys(), "the end of the old ones")
     eventually(lambda: answers(users.data_dir), "the server's return")
 
@@ -147,7 +147,7 @@ def test_many_that_start_at_once_get_one_server(users: Users) -> None:
 
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda _: users.start(), range(4)))
-    assert len(processes_of(users.data_dir)) == 2  # the watchdog and the postmaster
+    assert len(processes_of(users.data_dir)) == 2  # the supervisor and the postmaster
 
 
 def test_a_stale_note_of_a_server_does_not_stop_a_stranger_or_the_start(users: Users) -> None:

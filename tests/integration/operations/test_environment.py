@@ -135,7 +135,7 @@ def test_a_key_in_a_file_reaches_the_libraries_of_its_provider(monkeypatch: pyte
     (tmp_path / "key").write_text("sk-secret\n", encoding="utf-8")
     monkeypatch.setenv("OPENAI_API_KEY_FILE", str(tmp_path / "key"))
     monkeypatch.setenv("OPENAI_API_KEY", "")
-    env.hand_on_keys()
+    env.export_provider_keys()
     assert os.environ["OPENAI_API_KEY"] == "sk-secret"
 
 

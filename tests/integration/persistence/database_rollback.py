@@ -30,7 +30,7 @@ def restore_tables(*, noticed: bool = True) -> None:
             cursor.execute(f'DROP TABLE "kept_{table}"')
         cursor.execute("SET session_replication_role = DEFAULT")
     if noticed:
-        server.see(time.time(), time.time(), asked_at=0.0)
+        server.record_probe(time.time(), time.time(), asked_at=0.0)
 
 
 def _tables() -> list[str]:

@@ -111,7 +111,7 @@ def test_two_executions_that_make_the_same_new_document_at_once_make_one_version
     outcomes = together(*(lambda one=one: complete(one) for one in begun))
     made = [each for each in outcomes if isinstance(each, Execution)]
     assert len(made) == 2
-    head = documents.head_of(begun[0].scope.id, "one")
+    head = documents.newest_version(begun[0].scope.id, "one")
     assert head is not None
     assert head.version == len(made)
     assert sorted(each.steps["one"].document_version or 0 for each in made) == list(range(1, len(made) + 1))

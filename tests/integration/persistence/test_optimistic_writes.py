@@ -135,7 +135,7 @@ async def test_what_somebody_else_has_changed_meanwhile_is_decided_again(
     )
     assert [type(each) for each in outcomes] == [IllegalTransition, Execution]
     assert LOCKS in told.text
-    assert await in_thread(documents.head_of, cancelled.scope.id, "one") is None
+    assert await in_thread(documents.newest_version, cancelled.scope.id, "one") is None
     for each in (cancelled, other):
         now = await in_thread(repositories.get, each.id)
         assert await whole_log(each) == list(range(1, now.last_sequence + 1))
@@ -280,7 +280,7 @@ async def test_what_was_not_stored_before_the_connection_broke_is_not_taken_for_
         admin.execute(LOSE)
     done = await complete(journal, execution)
     assert done.steps["one"].status is StepStatus.COMPLETED
-    assert await in_thread(documents.head_of, done.scope.id, "one") is not None
+    assert await in_thread(documents.newest_version, done.scope.id, "one") is not None
 
 
 async def test_moments_are_the_same_whatever_zone_the_database_is_in(journal: PostgresJournal, ann: User) -> None:
@@ -349,7 +349,7 @@ async def test_more_than_a_socket_takes_at_once_is_sent_to_its_end(
     content: dict[str, JsonValue] = {"title": "T", "points": ["x" * 20_000_000]}
     done = await journal.commit(replace(long, document=replace(long.document, content=content)))
     assert LOCKS not in told.text
-    stored = await in_thread(documents.head_of, done.scope.id, "one")
+    stored = await in_thread(documents.newest_version, done.scope.id, "one")
     assert stored is not None
     assert len(str(stored.content["points"])) > 20_000_000
 

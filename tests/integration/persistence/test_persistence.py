@@ -120,7 +120,7 @@ def test_a_decision_that_fails_takes_everything_with_it(ann: User) -> None:
     assert repositories.get(begun.id) == begun
     assert _numbered(begun.id) == log
     assert ModelCall.objects.get().status == "pending"
-    assert documents.head_of(begun.scope.id, "one") is None
+    assert documents.newest_version(begun.scope.id, "one") is None
 
 
 def test_a_log_that_cannot_be_written_takes_everything_with_it(ann: User) -> None:

@@ -11,7 +11,7 @@ import pytest
 from pytest_django import Settings
 
 from common.database import connections
-from common.database.connections import on_silence, tell_silence
+from common.database.connections import on_silence, report_silence
 from common.database.parameters import connection_parameters
 from executions.engine.domain.errors import DatabaseUnavailable
 from executions.persistence.journal.connection import PipelineConnection
@@ -48,7 +48,7 @@ async def session_of(line: PipelineConnection) -> int:
 async def test_a_connection_that_was_there_when_another_said_nothing_is_made_anew(line: PipelineConnection) -> None:
     first = await session_of(line)
     assert await session_of(line) == first
-    tell_silence(time.monotonic())
+    report_silence(time.monotonic())
     second = await session_of(line)
     assert second != first
     assert await session_of(line) == second  # one that was made since is trusted
@@ -65,7 +65,7 @@ async def test_a_statement_under_way_is_answered_over_the_connection_that_it_was
         async with asyncio.timeout(HANG_SECONDS):
             while gate.execute(waits, [first]).rowcount == 0:
                 await asyncio.sleep(0.01)
-        tell_silence(time.monotonic())
+        report_silence(time.monotonic())
     [[(pid, _)]] = await under_way
     assert pid == first
     assert await session_of(line) != first

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from psycopg_pool import AsyncConnectionPool
 
-from common.database.connections import tell_silence
+from common.database.connections import report_silence
 from common.database.parameters import connection_parameters
 from executions.progress.event_reader import Reader
 from executions.queue import job_manager
@@ -35,7 +35,7 @@ async def test_idle_connections_are_made_anew(pool_of: Any) -> None:
         held = [await pool.getconn() for _ in range(2)]
         for each in held:
             await pool.putconn(each)
-        await asyncio.to_thread(tell_silence, time.monotonic())  # as a thread of another pool does
+        await asyncio.to_thread(report_silence, time.monotonic())  # as a thread of another pool does
         while not all(each.closed for each in held):
             await asyncio.sleep(0)
         async with pool.connection() as new:

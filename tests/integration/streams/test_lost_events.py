@@ -87,7 +87,7 @@ async def test_streams_learn_of_another_server_from_their_listener() -> None:
         async with aclosing(streams.follow(execution_id, after=0)) as batches:
             assert await following(batches, 3) == [1, 2, 3]
             await in_thread(lose, execution_id)
-            server.see(0.0, 0.0, asked_at=0.0)  # another one; the next look finds the old one again
+            server.record_probe(0.0, 0.0, asked_at=0.0)  # another one; the next look finds the old one again
             await in_thread(end_listeners)
             [reset] = await next_messages(batches)
             assert told(reset) == {"oldest": 3, "asked": 3}

@@ -15,7 +15,7 @@ from knox.models import AuthToken
 
 from access.models import ScopeRole
 from access.services import issue_ticket
-from access.tickets import opening
+from access.tickets import ticket_target
 from access.user import User
 from executions.db_threads import in_thread
 from tests.factories.streams import COMPLETE, STARTED, make_user, prepared
@@ -30,7 +30,9 @@ def make_ticket(
     """Return a ticket of Alice's, made with her token unless told otherwise."""
     alice = User.objects.get(username="alice")
     given = {"token": AuthToken.objects.filter(user=alice).first(), "session_key": None, **made_with}
-    return issue_ticket(user=alice, opens=opening(kind, execution_id), seconds=seconds, now=timezone.now(), **given)[0]
+    return issue_ticket(
+        user=alice, opens=ticket_target(kind, execution_id), seconds=seconds, now=timezone.now(), **given
+    )[0]
 
 
 def log_in() -> str:

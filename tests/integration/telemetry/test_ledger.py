@@ -20,7 +20,7 @@ pytestmark = pytest.mark.django_db
 
 
 def known(execution_id: UUID) -> ledger.KnownCall:
-    [found] = ledger.known_of_steps({(execution_id, "research")}).value
+    [found] = ledger.known_calls_of_steps({(execution_id, "research")}).value
     return found
 
 
@@ -35,9 +35,9 @@ def test_what_is_known_of_a_call_leaves_its_reply_out(alice: User) -> None:
     announce(announced, answered_call)
     assert known(announced.execution_id).record == announced
     found = known(answered_call.execution_id)
-    assert (found.replied, found.record) == (True, replace(answered_call, reply=None))
-    both = ledger.known_of_steps({(each.execution_id, "research") for each in (announced, answered_call)}).value
-    assert [each.replied for each in both] == [False, True]
+    assert (found.has_reply, found.record) == (True, replace(answered_call, reply=None))
+    both = ledger.known_calls_of_steps({(each.execution_id, "research") for each in (announced, answered_call)}).value
+    assert [each.has_reply for each in both] == [False, True]
 
 
 def test_a_call_is_announced_and_then_settled_in_the_same_row(alice: User) -> None:

@@ -10,20 +10,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from telemetry.price_list import BadTiers, Named, OwnPrice, PriceList, Rates, Tier, Tokens, parse_tiers
+from telemetry.price_list import BadTiers, CallNames, ConfiguredPrice, PriceList, Rates, Tier, Tokens, parse_tiers
 
 NOON = datetime(2026, 11, 1, 12, tzinfo=UTC)
 LONG = {"above_input_tokens": 200_000, "input": "4", "cache_read": "1", "output": "20"}
 
 
-def own(model: str, dollars: str = "1", *, provider: str = "openai", **more: Any) -> OwnPrice:
+def own(model: str, dollars: str = "1", *, provider: str = "openai", **more: Any) -> ConfiguredPrice:
     rates = Rates(input=Decimal(dollars), output=Decimal(dollars))
-    return OwnPrice(**{"provider": provider, "model": model, "effective_from": NOON, "rates": rates, **more})
+    return ConfiguredPrice(**{"provider": provider, "model": model, "effective_from": NOON, "rates": rates, **more})
 
 
-def chosen(*prices: OwnPrice, model: str = "gpt-5-mini", at: datetime = NOON) -> OwnPrice | None:
+def chosen(*prices: ConfiguredPrice, model: str = "gpt-5-mini", at: datetime = NOON) -> ConfiguredPrice | None:
     """Return the same price in whatever order they are known."""
-    named = Named(providers=("openai",), models=(model,))
+    named = CallNames(providers=("openai",), models=(model,))
     found = {PriceList(order).find(named, at=at) for order in (prices, prices[::-1])}
     assert len(found) == 1
     return found.pop()
@@ -45,7 +45,7 @@ def chosen(*prices: OwnPrice, model: str = "gpt-5-mini", at: datetime = NOON) ->
     ],
 )
 def test_a_star_stands_for_any_characters_and_nothing_else_is_special(pattern: str, model: str, fits: bool) -> None:
-    assert own(pattern).fits(Named(providers=("openai",), models=(model,))) is fits
+    assert own(pattern).matches(CallNames(providers=("openai",), models=(model,))) is fits
 
 
 @pytest.mark.parametrize(
@@ -84,10 +84,10 @@ def test_a_more_specific_name_counts_from_its_own_beginning_on() -> None:
 def test_the_provider_as_it_was_asked_for_counts_before_its_general_name() -> None:
     chat, general = own("*", provider="openai-chat"), own("gpt-5-mini")
     prices = PriceList([general, chat])
-    asked = Named(providers=("openai-chat", "openai"), models=("gpt-5-mini",))
+    asked = CallNames(providers=("openai-chat", "openai"), models=("gpt-5-mini",))
     assert prices.find(asked, at=NOON) is chat
-    assert prices.find(Named(providers=("openai",), models=("gpt-5-mini",)), at=NOON) is general
-    assert prices.find(Named(providers=("anthropic",), models=("gpt-5-mini",)), at=NOON) is None
+    assert prices.find(CallNames(providers=("openai",), models=("gpt-5-mini",)), at=NOON) is general
+    assert prices.find(CallNames(providers=("anthropic",), models=("gpt-5-mini",)), at=NOON) is None
 
 
 def test_a_cache_price_that_is_not_given_is_that_of_input() -> None:
@@ -149,7 +149,7 @@ def rates_of(draw: st.DrawFn) -> dict[str, Decimal | None]:
 
 
 @st.composite
-def prices(draw: st.DrawFn) -> OwnPrice:
+def prices(draw: st.DrawFn) -> ConfiguredPrice:
     thresholds = draw(st.lists(st.integers(1, 3000), max_size=3, unique=True))
     tiers = [Tier.model_validate({**draw(rates_of()), "above_input_tokens": each}) for each in sorted(thresholds)]
     return own("gpt-5", rates=Rates.model_validate(draw(rates_of())), tiers=tuple(tiers))
@@ -157,14 +157,14 @@ def prices(draw: st.DrawFn) -> OwnPrice:
 
 @given(price=prices(), buckets=st.tuples(count, count, count, count), more=st.integers(0, 2000))
 def test_no_call_costs_more_than_the_most_that_its_length_allows(
-    price: OwnPrice, buckets: tuple[int, int, int, int], more: int
+    price: ConfiguredPrice, buckets: tuple[int, int, int, int], more: int
 ) -> None:
     tokens = Tokens(input=buckets[0], cache_read=buckets[1], cache_write=buckets[2], output=buckets[3])
-    assert price.cost(tokens) <= price.most(tokens.all_input + more, tokens.output + more)
+    assert price.cost(tokens) <= price.max_cost(tokens.all_input + more, tokens.output + more)
 
 
 @given(price=prices(), buckets=st.tuples(count, count, count, count))
-def test_a_price_is_the_sum_over_its_buckets(price: OwnPrice, buckets: tuple[int, int, int, int]) -> None:
+def test_a_price_is_the_sum_over_its_buckets(price: ConfiguredPrice, buckets: tuple[int, int, int, int]) -> None:
     flat = own("gpt-5", rates=price.rates)
     names = ("input", "cache_read", "cache_write", "output")
     parts = [flat.cost(Tokens(**{name: number})) for name, number in zip(names, buckets, strict=True)]

@@ -100,7 +100,7 @@ def test_a_reply_for_which_nothing_was_counted_costs_an_unknown_amount_unless_it
 def test_a_price_of_ones_own_is_that_of_the_plain_terms_unless_it_is_nothing(rate: str, wanted: Decimal | None) -> None:
     since = datetime(2026, 1, 1, tzinfo=UTC)
     Price.objects.create(provider="openai", model="gpt-5", effective_from=since, input_usd=rate, output_usd=rate)
-    prices.refresh()
+    prices.CONFIGURED.load()
     names: dict[str, Any] = {"provider": "openai", "model": "gpt-5", "at": AT, **NONE, "input_tokens": 1_000_000}
     assert price(**names) == Decimal(rate)
     assert price(**names, billing=Billing(tiers=("flex",))) == wanted
@@ -125,7 +125,7 @@ def test_a_cost_that_no_call_can_have_is_not_known() -> None:
 
 def test_the_most_that_a_call_may_cost_is_in_the_dearest_way() -> None:
     def most(requested: str) -> Decimal | None:
-        return prices.most(requested, input_tokens=1_000_000, output_tokens=1000, at=AT)
+        return prices.max_price(requested, input_tokens=1_000_000, output_tokens=1000, at=AT)
 
     assert most("anthropic:claude-haiku-4-5") == Decimal("1.255")  # $1.25 to write a cache, $5 for output
     assert most("openai:gpt-4o-mini") == Decimal("0.1506")  # writing a cache has no price of its own
@@ -144,7 +144,7 @@ def have(**changes: Any) -> Price:
     row = Price(**{**given, **changes})
     row.full_clean()
     row.save()
-    prices.refresh()
+    prices.CONFIGURED.load()
     return row
 
 
@@ -162,7 +162,7 @@ def test_a_local_model_is_free_by_a_price_of_zero() -> None:
     assert (prices.is_free("openai:qwen3:8b", at=AT), prices.is_priced("openai:qwen3:8b", at=AT)) == (False, False)
     have(input_usd=0, output_usd=0)
     assert (prices.is_free("openai:qwen3:8b", at=AT), prices.is_priced("openai:qwen3:8b", at=AT)) == (True, True)
-    assert prices.most("openai:qwen3:8b", input_tokens=10**6, output_tokens=10**6, at=AT) == 0
+    assert prices.max_price("openai:qwen3:8b", input_tokens=10**6, output_tokens=10**6, at=AT) == 0
     names = {"provider": "openai", "model": "qwen3:8b"}
     assert cost({"input_tokens": 10**6}, **names) == cost({}, **names) == 0
     assert (prices.is_free("openai:gpt-5", at=AT), prices.is_priced("openai:gpt-5", at=AT)) == (False, True)
@@ -217,10 +217,10 @@ def test_pricing_does_not_look_into_the_database(django_assert_num_queries: Any)
     have()
     with django_assert_num_queries(0):
         assert cost({"input_tokens": 10}, provider="openai", model="qwen3") is not None
-        assert prices.most("openai:qwen3", input_tokens=1, output_tokens=1, at=AT) is not None
-        prices.refresh(older_than_seconds=60)
+        assert prices.max_price("openai:qwen3", input_tokens=1, output_tokens=1, at=AT) is not None
+        prices.CONFIGURED.get(max_age=60)
     with django_assert_num_queries(1):
-        prices.refresh(older_than_seconds=0)
+        prices.CONFIGURED.get(max_age=0)
 
 
 @pytest.mark.django_db
@@ -228,8 +228,8 @@ def test_a_process_that_looks_again_knows_what_was_changed_and_taken_away() -> N
     row = have(input_usd=1)
     Price.objects.filter(pk=row.pk).update(input_usd=9)
     assert cost({"input_tokens": 10**6}, provider="openai", model="qwen3") == 1
-    prices.refresh()
+    prices.CONFIGURED.load()
     assert cost({"input_tokens": 10**6}, provider="openai", model="qwen3") == 9
     row.delete()
-    prices.refresh()
+    prices.CONFIGURED.load()
     assert cost({"input_tokens": 10**6}, provider="openai", model="qwen3") is None

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from uuid_utils.compat import uuid7
 
-from telemetry.rate_limits.scheduler import PATIENCE, WINDOW, QueuedCall, Rule, grant, seconds_until
+from telemetry.rate_limits.scheduler import NO_OVERTAKING_AFTER, WINDOW, QueuedCall, RateLimit, estimate_wait, grant
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 A, B = UUID(int=1), UUID(int=2)
@@ -28,49 +28,49 @@ def had(before: float, *, scope: UUID = A, tokens: int = 100, ended: bool = True
     return replace(place(scope, tokens=tokens), asked_at=moment, granted_at=moment, ended=ended)
 
 
-def let_in(rule: Rule, *places: QueuedCall) -> list[int]:
+def let_in(rule: RateLimit, *places: QueuedCall) -> list[int]:
     """Return which of the places have their turn, by number."""
     turns = grant([rule], places, now=NOW)
     return [[each.id for each in places].index(identity) for identity in turns]
 
 
 def test_so_many_have_their_turn_in_a_minute() -> None:
-    rule = Rule(name="openai:*", requests=3)
+    rule = RateLimit(name="openai:*", requests=3)
     assert let_in(rule, had(59), had(61), place(asked=2), place(asked=1), place()) == [2, 3]
 
 
 def test_so_many_are_under_way_at_once_however_long_they_take() -> None:
-    rule = Rule(name="openai:*", at_once=2)
+    rule = RateLimit(name="openai:*", at_once=2)
     assert let_in(rule, had(600, ended=False), had(1), place(asked=2), place(asked=1)) == [2]
 
 
 def test_so_many_tokens_go_in_a_minute_and_what_is_more_than_that_goes_alone() -> None:
-    rule = Rule(name="openai:*", tokens=1000)
+    rule = RateLimit(name="openai:*", tokens=1000)
     assert let_in(rule, had(30, tokens=500), place(tokens=400, asked=1), place(tokens=200)) == [1]
     assert let_in(rule, place(tokens=5000)) == [0]
     assert let_in(rule, had(30), place(tokens=5000)) == []
 
 
 def test_turns_go_round_among_scopes() -> None:
-    rule = Rule(name="openai:*", requests=4)
+    rule = RateLimit(name="openai:*", requests=4)
     crowd = [place(A, asked=20 - number) for number in range(10)]
     assert let_in(rule, *crowd, place(B, asked=1)) == [0, 10, 1, 2]
     assert let_in(rule, had(5, scope=A), had(4, scope=A), *crowd, place(B)) == [12, 2]
 
 
 def test_who_has_waited_for_long_is_overtaken_by_nobody() -> None:
-    rule = Rule(name="openai:*", tokens=1000)
+    rule = RateLimit(name="openai:*", tokens=1000)
     large, small = place(A, tokens=900, asked=20), place(B, tokens=100)
     assert let_in(rule, had(30, tokens=500), large, small) == [2]
-    late = replace(large, asked_at=NOW - PATIENCE - timedelta(seconds=1))
+    late = replace(large, asked_at=NOW - NO_OVERTAKING_AFTER - timedelta(seconds=1))
     assert let_in(rule, had(30, tokens=500), late, small) == []
 
 
 def test_every_limit_that_fits_holds_and_others_do_not() -> None:
     rules = [
-        Rule(name="openai:*", requests=5),
-        Rule(name="openai:GPT-5", requests=1),
-        Rule(name="google:*", requests=1),
+        RateLimit(name="openai:*", requests=5),
+        RateLimit(name="openai:GPT-5", requests=1),
+        RateLimit(name="google:*", requests=1),
     ]
     places = [place(), place(), place(model="openai:o9")]
     assert grant(rules, places, now=NOW) == [places[0].id, places[2].id]
@@ -80,8 +80,8 @@ def test_every_limit_that_fits_holds_and_others_do_not() -> None:
     ("ahead", "tokens", "least", "most"), [(0, 0, 10, 10), (30, 0, 31, 31), (1000, 0, 60, 60), (0, 500, 30, 30)]
 )
 def test_how_long_it_takes_is_guessed_within_a_minute(ahead: int, tokens: int, least: int, most: int) -> None:
-    rule = Rule(name="*", requests=60, tokens=1000)
-    assert least <= seconds_until([rule], "openai:gpt-5", ahead=ahead, tokens_ahead=tokens) <= most
+    rule = RateLimit(name="*", requests=60, tokens=1000)
+    assert least <= estimate_wait([rule], "openai:gpt-5", calls_ahead=ahead, tokens_ahead=tokens) <= most
 
 
 calls = st.lists(
@@ -93,7 +93,7 @@ calls = st.lists(
 def test_no_limit_is_passed_and_everybody_has_a_turn_in_the_end(
     calls: list[tuple[int, int, int, int]], requests: int, tokens: int, at_once: int
 ) -> None:
-    rule = Rule(name="*", requests=requests, tokens=tokens, at_once=at_once)
+    rule = RateLimit(name="*", requests=requests, tokens=tokens, at_once=at_once)
     lasting = {}
     places = {}
     for scope, asked, size, seconds in calls:

@@ -12,7 +12,7 @@ from uuid_utils.compat import uuid7
 
 from telemetry.models import CallTurn, ModelLimit
 from telemetry.rate_limits import store
-from telemetry.rate_limits.store import SILENT, PermitRequest
+from telemetry.rate_limits.store import SILENCE_LIMIT, PermitRequest
 
 pytestmark = pytest.mark.django_db
 
@@ -22,7 +22,7 @@ def limit(**limits: int | None) -> ModelLimit:
     row = ModelLimit(provider="openai", model="gpt-*", **limits)
     row.full_clean()
     row.save()
-    store.refresh()
+    store.LIMITS.load()
     return row
 
 
@@ -42,63 +42,63 @@ def test_a_model_is_limited_by_the_name_that_fits() -> None:
 def test_what_one_process_holds_another_waits_for() -> None:
     limit(calls_at_once=1)
     mine, theirs = asked(), asked()
-    assert store.tell(asked=[mine], held=[mine.id]) == {mine.id}
-    assert store.tell(asked=[theirs], held=[theirs.id]) == set()
-    store.tell(ended=[(mine.id, 50)])
-    assert store.tell(held=[theirs.id]) == {theirs.id}
+    assert store.synchronize(requests=[mine], active=[mine.id]) == {mine.id}
+    assert store.synchronize(requests=[theirs], active=[theirs.id]) == set()
+    store.synchronize(ended=[(mine.id, 50)])
+    assert store.synchronize(active=[theirs.id]) == {theirs.id}
 
 
 def test_what_is_told_twice_counts_once() -> None:
     limit(calls_at_once=2)
     first, second = asked(), asked()
     for _ in range(2):
-        assert store.tell(asked=[first], held=[first.id]) == {first.id}
-    assert store.tell(asked=[second], held=[second.id]) == {second.id}
+        assert store.synchronize(requests=[first], active=[first.id]) == {first.id}
+    assert store.synchronize(requests=[second], active=[second.id]) == {second.id}
 
 
 def test_who_waits_no_more_leaves_nothing_behind() -> None:
     limit(calls_at_once=1)
     first, second = asked(), asked()
-    store.tell(asked=[first, second], held=[first.id, second.id])
-    store.tell(ended=[(second.id, None)])
+    store.synchronize(requests=[first, second], active=[first.id, second.id])
+    store.synchronize(ended=[(second.id, None)])
     assert [row.id for row in CallTurn.objects.all()] == [first.id]
 
 
 def test_what_was_used_counts_in_place_of_what_was_taken() -> None:
     limit(tokens_per_minute=1000)
     first, second = asked(tokens=900), asked(tokens=900)
-    assert store.tell(asked=[first, second], held=[first.id, second.id]) == {first.id}
-    store.tell(held=[second.id], ended=[(first.id, 100)])
-    assert store.tell(held=[second.id]) == {second.id}
+    assert store.synchronize(requests=[first, second], active=[first.id, second.id]) == {first.id}
+    store.synchronize(active=[second.id], ended=[(first.id, 100)])
+    assert store.synchronize(active=[second.id]) == {second.id}
 
 
 def test_a_process_that_is_gone_keeps_nobody_out() -> None:
     limit(calls_at_once=1)
     lost, mine = asked(), asked()
-    store.tell(asked=[lost], held=[lost.id])
-    assert store.tell(asked=[mine], held=[mine.id]) == set()
-    CallTurn.objects.filter(id=lost.id).update(seen_at=timezone.now() - SILENT - timedelta(seconds=1))
-    assert store.tell(held=[mine.id]) == {mine.id}
+    store.synchronize(requests=[lost], active=[lost.id])
+    assert store.synchronize(requests=[mine], active=[mine.id]) == set()
+    CallTurn.objects.filter(id=lost.id).update(seen_at=timezone.now() - SILENCE_LIMIT - timedelta(seconds=1))
+    assert store.synchronize(active=[mine.id]) == {mine.id}
 
 
 def test_what_was_more_than_a_minute_ago_is_forgotten() -> None:
     limit(requests_per_minute=1)
     old, mine = asked(), asked()
-    store.tell(asked=[old], held=[old.id])
-    store.tell(ended=[(old.id, 10)])
-    assert store.tell(asked=[mine], held=[mine.id]) == set()
+    store.synchronize(requests=[old], active=[old.id])
+    store.synchronize(ended=[(old.id, 10)])
+    assert store.synchronize(requests=[mine], active=[mine.id]) == set()
     CallTurn.objects.filter(id=old.id).update(granted_at=timezone.now() - timedelta(seconds=61))
-    assert store.tell(held=[mine.id]) == {mine.id}
+    assert store.synchronize(active=[mine.id]) == {mine.id}
     assert [row.id for row in CallTurn.objects.all()] == [mine.id]
 
 
 def test_a_limit_that_is_taken_away_lets_everybody_in() -> None:
     row = limit(calls_at_once=1)
     first, second = asked(), asked()
-    store.tell(asked=[first, second], held=[first.id, second.id])
+    store.synchronize(requests=[first, second], active=[first.id, second.id])
     row.delete()
-    store.refresh()
-    assert store.tell(held=[first.id, second.id]) == {first.id, second.id}
+    store.LIMITS.load()
+    assert store.synchronize(active=[first.id, second.id]) == {first.id, second.id}
 
 
 def test_a_limit_lets_something_through() -> None:

@@ -149,7 +149,7 @@ def test_batches_price_every_call_once(user: User, at_once: int, django_assert_m
     for number in range(6):  # three at the same moment
         answered(user, started_at=NOON + timedelta(seconds=min(number, 3)))
     until = NOON + timedelta(days=1)
-    found = repricing.reprice(since=NOON, until=until, dry_run=False, at_once=at_once)
+    found = repricing.reprice(since=NOON, until=until, dry_run=False, batch_size=at_once)
     assert (found.calls, found.changed, found.before_usd, found.after_usd) == (6, 6, 6 * COST, 6 * NEW)
     assert set(ModelCall.objects.values_list("cost_usd", "version")) == {(NEW, 2)}
 
@@ -159,14 +159,14 @@ def test_a_call_that_is_settled_meanwhile_is_not_lost(user: User) -> None:
     announced = call(user)
     announce(announced)
     answered(user)
-    [known] = ledger.known_of_steps({(announced.execution_id, "research")}).value
+    [known] = ledger.known_calls_of_steps({(announced.execution_id, "research")}).value
     with transaction.atomic():
         settle(known, replace(announced, **REPLY))
         found = elsewhere(lambda: repricing.reprice(since=NOON, until=NOON + timedelta(days=1), dry_run=False))
     assert (found.calls, found.changed) == (1, 1)  # it does not see, and does not wait for, the other
     assert sorted(ModelCall.objects.values_list("status", "cost_usd")) == [("committed", COST), ("committed", NEW)]
-    [settled] = ledger.known_of_steps({(announced.execution_id, "research")}).value
-    assert (settled.replied, settled.version) == (True, 2)
+    [settled] = ledger.known_calls_of_steps({(announced.execution_id, "research")}).value
+    assert (settled.has_reply, settled.version) == (True, 2)
 
 
 def test_two_at_once_do_not_write_over_each_other(user: User) -> None:
@@ -185,7 +185,7 @@ def test_two_at_once_do_not_write_over_each_other(user: User) -> None:
 
 def test_a_call_that_was_changed_since_it_was_read_is_not_written(user: User) -> None:
     answered(user)
-    [read] = ledger.replied(
+    [read] = ledger.replied_calls(
         after=(NOON - timedelta(days=1), ModelCall.objects.get().id), until=NOON + timedelta(1), limit=9
     )
     elsewhere(lambda: ledger.reprice([(read, Decimal(5))]))

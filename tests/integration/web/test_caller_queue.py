@@ -15,7 +15,7 @@ from django.test import AsyncRequestFactory
 from pytest_django import Settings
 
 from orchestrator.web import caller_queue as module
-from orchestrator.web.caller_queue import Caller, Turns, TurnsMiddleware
+from orchestrator.web.caller_queue import Caller, CallerQueueMiddleware, CallerQueues
 
 TOKEN = {"Authorization": "Bearer one"}
 SAME_TOKEN = {"Authorization": "Token one"}
@@ -43,7 +43,7 @@ class Views:
 
 
 async def send(
-    middleware: TurnsMiddleware, headers: dict[str, str], times: int, *, session: str = "", method: str = "GET"
+    middleware: CallerQueueMiddleware, headers: dict[str, str], times: int, *, session: str = "", method: str = "GET"
 ) -> list[asyncio.Task[Any]]:
     """Send requests, and return once each is at work or waits."""
     factory = AsyncRequestFactory()
@@ -58,7 +58,7 @@ async def send(
 
 async def test_a_caller_has_a_few_requests_at_work_and_others_have_theirs(restrict: Callable[..., None]) -> None:
     restrict(requests_per_caller=3)
-    middleware = TurnsMiddleware(views := Views())
+    middleware = CallerQueueMiddleware(views := Views())
     tasks = await send(middleware, TOKEN, 20) + await send(middleware, SAME_TOKEN, 5)
     tasks += await send(middleware, OTHER_TOKEN, 2) + await send(middleware, {}, 4, session="three")
     tasks += await send(middleware, {}, 30)
@@ -74,7 +74,7 @@ async def test_logins_from_one_address_take_turns_and_readers_without_a_name_do_
 ) -> None:
     restrict(password_hashes_at_once=3)
     settings.TRUSTED_PROXIES = [ip_network("127.0.0.1")]
-    middleware = TurnsMiddleware(views := Views())
+    middleware = CallerQueueMiddleware(views := Views())
     tasks = []
     for address in ("192.0.2.1", "192.0.2.2"):
         tasks += await send(middleware, {"X-Forwarded-For": address}, 5, method="POST")
@@ -89,8 +89,8 @@ async def test_who_waits_for_too_long_is_told_to_come_back(
     restrict: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     restrict(requests_per_caller=1)
-    monkeypatch.setattr(module, "PATIENCE_SECONDS", 0.01)
-    middleware = TurnsMiddleware(views := Views())
+    monkeypatch.setattr(module, "MAX_WAIT_SECONDS", 0.01)
+    middleware = CallerQueueMiddleware(views := Views())
     at_work, waiting = await send(middleware, TOKEN, 2)
     refused = await waiting
     assert (refused.status_code, json.loads(refused.content)["code"]) == (503, "busy")
@@ -101,7 +101,7 @@ async def test_who_waits_for_too_long_is_told_to_come_back(
 
 
 async def test_a_token_that_is_called_like_a_network_takes_no_turn_of_it(settings: Settings) -> None:
-    middleware = TurnsMiddleware(views := Views())
+    middleware = CallerQueueMiddleware(views := Views())
     tasks = await send(middleware, {"Authorization": "Bearer 127.0.0.1"}, 20)
     tasks += await send(middleware, {}, 1, method="POST")
     assert views.at_work["anonymous"] == 1
@@ -111,7 +111,7 @@ async def test_a_token_that_is_called_like_a_network_takes_no_turn_of_it(setting
 
 async def test_a_request_that_is_given_up_gives_its_place_to_the_next(restrict: Callable[..., None]) -> None:
     restrict(requests_per_caller=1)
-    middleware = TurnsMiddleware(views := Views())
+    middleware = CallerQueueMiddleware(views := Views())
     at_work, waiting, next_one = await send(middleware, TOKEN, 3)
     waiting.cancel()
     at_work.cancel()
@@ -124,7 +124,7 @@ async def test_a_request_that_is_given_up_gives_its_place_to_the_next(restrict: 
 
 async def test_what_is_no_token_makes_no_caller_of_all_who_send_it(restrict: Callable[..., None]) -> None:
     restrict(requests_per_caller=1)
-    middleware = TurnsMiddleware(views := Views())
+    middleware = CallerQueueMiddleware(views := Views())
     tasks = []
     for header in ("Basic c2FtZTpmb3ItYWxs", "Bearer", "Bearer ", "Digest one"):
         for session in ("ann", "bob"):
@@ -138,8 +138,8 @@ async def test_what_is_no_token_makes_no_caller_of_all_who_send_it(restrict: Cal
 
 async def test_more_than_may_wait_are_refused_at_once(restrict: Callable[..., None]) -> None:
     restrict(requests_per_caller=2)
-    middleware = TurnsMiddleware(views := Views())
-    tasks = await send(middleware, TOKEN, 2 + module.MOST_WAITING)
+    middleware = CallerQueueMiddleware(views := Views())
+    tasks = await send(middleware, TOKEN, 2 + module.MAX_WAITING)
     [one_more] = await send(middleware, TOKEN, 1)
     assert (await one_more).status_code == 503
     views.end.set()
@@ -148,10 +148,10 @@ async def test_more_than_may_wait_are_refused_at_once(restrict: Callable[..., No
 
 @pytest.mark.parametrize("end", [None, ValueError("the view failed")])
 async def test_nothing_is_kept_of_a_caller_without_requests(end: Exception | None) -> None:
-    turns = Turns()
+    turns = CallerQueues()
     for caller in ("one", "two", "one"):
         try:
-            async with turns.of(Caller("token", caller, 2)):
+            async with turns.slot(Caller("token", caller, 2)):
                 assert len(turns) == 1
                 if end is not None:
                     raise end

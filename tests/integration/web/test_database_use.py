@@ -20,7 +20,7 @@ from access.user import User
 from common.database import server
 from common.database.connections import Connection
 from common.database.parameters import connection_parameters, direct_parameters
-from common.database.usage import reading
+from common.database.usage import read_only_request
 from orchestrator.embedded_postgres import instance
 from orchestrator.pooled_postgresql import base
 from orchestrator.pooled_postgresql.base import DatabaseWrapper, check
@@ -105,7 +105,7 @@ def test_a_request_that_gets_no_connection_is_told_when_to_come_back(api: Api, s
 def test_the_time_limit_is_set_when_it_changes_and_costs_no_statement_more(
     restrict: Callable[..., None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(server, "LOOK_SECONDS", math.inf)
+    monkeypatch.setattr(server, "PROBE_INTERVAL_SECONDS", math.inf)
     restrict(read_statement_seconds=7)
     with (
         Connection.connect(**connection_parameters(), autocommit=True) as own,
@@ -113,7 +113,7 @@ def test_the_time_limit_is_set_when_it_changes_and_costs_no_statement_more(
     ):
         own.pgconn.trace(trace.fileno())
         for is_read in (True, True, True, False, False, True):
-            with reading() if is_read else nullcontext():
+            with read_only_request() if is_read else nullcontext():
                 check(own)
         own.pgconn.untrace()
     sent = [line for line in (tmp_path / "trace").read_text().splitlines() if "\tF\t" in line and "Query" in line]
@@ -162,7 +162,7 @@ def test_when_one_connection_says_nothing_the_others_are_not_waited_for_in_turn(
 
 
 def test_a_connection_is_looked_at_unless_it_was_used_a_moment_ago(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "LOOK_SECONDS", math.inf)
+    monkeypatch.setattr(server, "PROBE_INTERVAL_SECONDS", math.inf)
     with Connection.connect(**connection_parameters(), autocommit=True) as own, own.cursor() as cursor:
         check(own)
         cursor.execute("SELECT pg_backend_pid()")

@@ -78,7 +78,7 @@ async def asked(path: str, query: bytes = b"", *, host: bytes = b"testserver", p
 
     headers = [(b"host", host), (b"x-forwarded-proto", proto)]
     scope = {"type": "http", "method": "GET", "path": path, "query_string": query, "headers": headers}
-    tickets.take(scope)
+    tickets.extract_ticket(scope)
     assert b"secret" not in scope["query_string"]
     communicator = ApplicationCommunicator(SecuredStreams(stream), scope)
     await communicator.send_input({"type": "http.request"})

@@ -36,7 +36,7 @@ def test_a_database_that_is_lost_while_it_is_prepared_is_waited_for(caplog: pyte
 
 
 def test_a_database_that_does_not_come_back_ends_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lifecycle, "AWAY_SECONDS", 0.2)
+    monkeypatch.setattr(lifecycle, "OUTAGE_SECONDS", 0.2)
     with outage(), pytest.raises(Exception, match=r"not currently accepting connections|connection"):
         lifecycle.prepare_embedded_database()
 

@@ -22,6 +22,7 @@ from access.errors import PreconditionFailed
 from access.user import User
 from common.api.pagination import KeysetPagination
 from common.api.views import PagedViewSet
+from common.field_error import FieldError
 from executions.engine.domain import errors
 
 FAILURES: dict[str, Exception] = {
@@ -32,7 +33,7 @@ FAILURES: dict[str, Exception] = {
     "unavailable": errors.DatabaseUnavailable("The database cannot be reached."),
     "invalid": errors.InvalidAnswers(
         "Answers that do not fit.",
-        [errors.FieldError(pointer="/answers/q1", code="choice", detail="None of the choices.")],
+        [FieldError(pointer="/answers/q1", code="choice", detail="None of the choices.")],
     ),
     "precondition": PreconditionFailed(),
     "http404": Http404(),

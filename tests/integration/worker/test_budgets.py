@@ -18,7 +18,7 @@ from executions.engine.transitions import budgets, core
 from executions.persistence import repositories
 from executions.services import budgets as budgeting
 from executions.services import executions
-from telemetry.budgets.spending import Spent, execution_spent
+from telemetry.budgets.spending import UsageTotals, execution_usage
 from telemetry.models import ModelCall
 from tests.factories.engine import definition
 from tests.factories.executions import call, claim, decide, together
@@ -31,7 +31,7 @@ DIME = Decimal("0.10")
 
 
 def started(user: User, of: WorkflowDefinition, **limits: object) -> Execution:
-    workflows.forget_definitions()
+    workflows.clear_definitions()
     workflows.publish(of, now=timezone.now())
     execution = executions.start_execution(
         user=user,
@@ -68,7 +68,7 @@ def test_twenty_calls_of_a_dime_at_once_never_pass_a_dollar(ann: User) -> None:
     stored = repositories.get(execution.id)
     assert by_status(stored) == {"running": 10, "waiting": 10}
     assert ModelCall.objects.count() == 10
-    assert execution_spent(execution.id, withdrawn=NOT_SENT) == Spent(cost_usd=Decimal("1.00"), calls=10)
+    assert execution_usage(execution.id, withdrawn=NOT_SENT) == UsageTotals(cost_usd=Decimal("1.00"), calls=10)
     # Those that were made are as dear as they might be; then the execution waits for more money.
     for step in stored.steps.values():
         if step.status is StepStatus.RUNNING:
@@ -87,7 +87,7 @@ def test_twenty_calls_of_a_dime_at_once_never_pass_a_dollar(ann: User) -> None:
     assert (raised.status, by_status(raised)["pending"]) == (ExecutionStatus.RUNNING, 10)
     claimed = claim(execution.id)
     together(*(partial(begin_paid_again, claimed, step.step_id) for step in claimed.steps.values()))
-    assert execution_spent(execution.id, withdrawn=NOT_SENT) == Spent(cost_usd=Decimal("2.00"), calls=20)
+    assert execution_usage(execution.id, withdrawn=NOT_SENT) == UsageTotals(cost_usd=Decimal("2.00"), calls=20)
 
 
 def begin_paid_again(execution: Execution, step_id: str) -> Execution:

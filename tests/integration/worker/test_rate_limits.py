@@ -36,7 +36,7 @@ async def process() -> AsyncIterator[Callable[..., RateLimiter]]:
 async def limited(**limits: int) -> None:
     """Limit the model."""
     await in_thread(lambda: ModelLimit.objects.create(provider="openai", model="*", **limits))
-    await in_thread(store.refresh)
+    await in_thread(store.LIMITS.load)
 
 
 async def test_two_processes_together_hold_no_more_than_may_be_at_once(process: Callable[..., RateLimiter]) -> None:

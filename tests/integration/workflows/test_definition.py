@@ -11,11 +11,11 @@ from workflows.definitions.definition import DefinitionError
 from workflows.definitions.parser import parse_definition
 
 
-def faults(source: object) -> set[tuple[str, str]]:
+def errors(source: object) -> set[tuple[str, str]]:
     """Return where a definition is wrong, and how."""
     with pytest.raises(DefinitionError) as caught:
         parse_definition(source)
-    return {(fault.pointer, fault.code) for fault in caught.value.faults}
+    return {(field_error.pointer, field_error.code) for field_error in caught.value.errors}
 
 
 def test_order_follows_from_documents_and_not_from_the_text() -> None:
@@ -47,7 +47,7 @@ def test_the_brief_is_a_part_of_the_hash_unless_it_is_the_default(brief: str) ->
 def test_a_word_about_the_brief_that_is_none_of_three_is_a_fault(brief: object) -> None:
     with pytest.raises(DefinitionError) as caught:
         definition(brief=brief)
-    assert [fault.pointer for fault in caught.value.faults] == ["/brief"]
+    assert [field_error.pointer for field_error in caught.value.errors] == ["/brief"]
 
 
 def test_equal_content_has_an_equal_hash_however_it_was_written() -> None:
@@ -105,12 +105,12 @@ def test_equal_content_has_an_equal_hash_however_it_was_written() -> None:
     ],
 )
 def test_a_fault_is_named_with_its_place(changes: dict[str, Any], expected: set[tuple[str, str]]) -> None:
-    assert faults(plan(**changes)) == expected
+    assert errors(plan(**changes)) == expected
 
 
 def test_all_faults_are_named_at_once() -> None:
     wrong = plan(steps=[step(role="nobody", inputs=["missing"]), step(2, output_schema={"type": "object"})])
-    assert {pointer for pointer, _ in faults(wrong)} == {
+    assert {pointer for pointer, _ in errors(wrong)} == {
         "/steps/0/role",
         "/steps/0/inputs/0",
         "/steps/1/output_schema",
@@ -169,7 +169,7 @@ def test_a_step_over_a_collection_waits_for_it_and_may_read_what_lies_around_it(
     ],
 )
 def test_an_input_of_a_descendant_or_a_sibling_is_out_of_scope(steps: list[dict[str, Any]], expected: str) -> None:
-    assert faults(plan(steps=steps)) == {(expected, "out_of_scope")}
+    assert errors(plan(steps=steps)) == {(expected, "out_of_scope")}
 
 
 @pytest.mark.parametrize(
@@ -189,7 +189,7 @@ def test_an_input_of_a_descendant_or_a_sibling_is_out_of_scope(steps: list[dict[
 )
 def test_a_collection_that_cannot_be_gone_over_is_a_fault(changes: dict[str, Any], expected: tuple[str, str]) -> None:
     second = step(2, for_each=over(1, **changes), output_schema=ITEMS)
-    assert expected in faults(plan(steps=[step(1, output_schema=ITEMS), second]))
+    assert expected in errors(plan(steps=[step(1, output_schema=ITEMS), second]))
 
 
 def test_two_steps_over_the_same_items_share_their_scopes() -> None:
@@ -198,9 +198,9 @@ def test_two_steps_over_the_same_items_share_their_scopes() -> None:
         step(2, for_each=over(1)),
         step(3, for_each=over(1, scope_type="other", key="id")),
     ]
-    assert faults(plan(steps=steps)) == {("/steps/2/for_each/scope_type", "collection_mismatch")}
+    assert errors(plan(steps=steps)) == {("/steps/2/for_each/scope_type", "collection_mismatch")}
 
 
 @pytest.mark.parametrize("source", [None, [], "text", 3])
 def test_what_is_no_object_is_no_definition(source: object) -> None:
-    assert {pointer for pointer, _ in faults(source)} == {""}
+    assert {pointer for pointer, _ in errors(source)} == {""}

@@ -43,12 +43,15 @@ def change(folder: Path, old: str, new: str) -> None:
     (folder / "workflow.yaml").write_text(TEXT.replace(old, new), encoding="utf-8")
 
 
-def faults(folder: Path) -> list[tuple[str, str, str | None, int | None]]:
+def errors(folder: Path) -> list[tuple[str, str, str | None, int | None]]:
     with pytest.raises(DefinitionError) as caught:
         loader.load_folder(folder)
-    for each in caught.value.faults:
+    for each in caught.value.errors:
         assert str(each) in str(caught.value)
-    return [(each.pointer, each.code, each.file, each.line) for each in caught.value.faults]
+    return [
+        (each.pointer, each.code, getattr(each, "file", None), getattr(each, "line", None))
+        for each in caught.value.errors
+    ]
 
 
 @pytest.mark.parametrize(
@@ -68,14 +71,14 @@ def test_a_name_that_stands_twice_is_a_fault_with_its_place(
     folder: Path, old: str, new: str, expected: tuple[str, int]
 ) -> None:
     change(folder, old, new)
-    assert faults(folder) == [(expected[0], "duplicate_key", "workflow.yaml", expected[1])]
+    assert errors(folder) == [(expected[0], "duplicate_key", "workflow.yaml", expected[1])]
 
 
 @pytest.mark.parametrize("name", ["schema.json", "schema.yaml"])
 def test_a_name_that_stands_twice_in_a_schema_file_is_a_fault_with_its_place(folder: Path, name: str) -> None:
     change(folder, "schema.json", name)
     (folder / name).write_text('{"type": "object",\n"properties": {\n"a": true,\n"a": false}}', encoding="utf-8")
-    [(where, code, file, line)] = faults(folder)
+    [(where, code, file, line)] = errors(folder)
     assert (where.removesuffix("/properties/a"), code, file, line) == (
         "/steps/0/output_schema",
         "duplicate_key",
@@ -87,7 +90,7 @@ def test_a_name_that_stands_twice_in_a_schema_file_is_a_fault_with_its_place(fol
 def test_every_file_with_faults_is_named(folder: Path) -> None:
     (folder / "schema.json").write_text("{", encoding="utf-8")
     (folder / "role.md").write_bytes(b"\xff\xfeY\x00")
-    assert faults(folder) == [
+    assert errors(folder) == [
         ("/roles/writer/instructions", "unreadable_file", "role.md", None),
         ("/steps/0/output_schema", "unreadable_file", "schema.json", 1),
     ]
@@ -113,7 +116,7 @@ def test_a_text_that_yaml_cuts_at_a_comment_is_a_fault_with_its_line(
 ) -> None:
     change(folder, old, new)
     line = next(at for at, text in enumerate(TEXT.replace(old, new).split("\n"), start=1) if " #" in text)
-    [(pointer, code, file, found)] = faults(folder)
+    [(pointer, code, file, found)] = errors(folder)
     assert (pointer, code, file) == (where, "cut_text", "workflow.yaml")
     assert found is not None and line - 1 <= found <= line  # a text is named by the line in which it begins
 
@@ -157,12 +160,12 @@ def test_a_text_is_the_text_of_a_file_whatever_its_name(folder: Path, name: str)
 def test_json_with_comments_is_refused_with_what_to_write(folder: Path, name: str) -> None:
     (folder / name).write_text("{} // x", encoding="utf-8")
     change(folder, "schema.json", name)
-    assert faults(folder) == [("/steps/0/output_schema", "unreadable_file", name, None)]
+    assert errors(folder) == [("/steps/0/output_schema", "unreadable_file", name, None)]
 
 
 def test_a_definition_may_be_called_yml_and_there_is_one(folder: Path) -> None:
     (folder / "workflow.yml").write_text(TEXT, encoding="utf-8")
-    assert faults(folder) == [("", "two_definitions", None, None)]
+    assert errors(folder) == [("", "two_definitions", None, None)]
     (folder / "workflow.yaml").unlink()
     assert loader.load_catalog(folder.parent).definitions == (loader.load_folder(folder),)
 
@@ -186,7 +189,7 @@ def test_what_looks_like_a_workflow_is_not_passed_over_in_silence(folder: Path, 
 def test_the_files_of_a_folder_have_a_limit_together(folder: Path, restrict: Callable[..., None]) -> None:
     restrict(definition_bytes=2048)
     (folder / "role.md").write_text("x" * 2000, encoding="utf-8")
-    assert [each[:3] for each in faults(folder)] == [
+    assert [each[:3] for each in errors(folder)] == [
         ("/roles/writer/instructions", "too_large", "role.md"),
         ("/steps/0/output_schema", "too_large", "schema.json"),
     ]

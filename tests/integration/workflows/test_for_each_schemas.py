@@ -20,7 +20,7 @@ def keyed(key: object, **changes: Any) -> dict[str, Any]:
     return {"type": "array", "items": {"type": "object", "required": ["id"], "properties": {"id": key}}, **changes}
 
 
-def faults(items: dict[str, Any], **beside: Any) -> list[tuple[str, str]]:
+def errors(items: dict[str, Any], **beside: Any) -> list[tuple[str, str]]:
     """Return what is wrong with a step over the items that a schema describes."""
     schema = {
         "type": "object",
@@ -32,7 +32,7 @@ def faults(items: dict[str, Any], **beside: Any) -> list[tuple[str, str]]:
     try:
         parse_definition(plan(steps=[step(1, output_schema=schema), step(2, for_each=each)]))
     except DefinitionError as error:
-        return [(fault.pointer, fault.code) for fault in error.faults]
+        return [(field_error.pointer, field_error.code) for field_error in error.errors]
     return []
 
 
@@ -106,7 +106,7 @@ def faults(items: dict[str, Any], **beside: Any) -> list[tuple[str, str]]:
 def test_a_collection_may_be_described_in_every_way_that_the_validator_knows(
     items: dict[str, Any], beside: dict[str, Any]
 ) -> None:
-    assert faults(items, **beside) == []
+    assert errors(items, **beside) == []
 
 
 @pytest.mark.parametrize(
@@ -131,10 +131,10 @@ def test_a_collection_may_be_described_in_every_way_that_the_validator_knows(
 )
 def test_what_can_never_be_gone_over_is_a_fault(items: dict[str, Any], beside: dict[str, Any], expected: str) -> None:
     code = {"key": "unusable_key", "items": "not_a_collection"}[expected]
-    assert faults(items, **beside) == [(f"/steps/1/for_each/{expected}", code)]
+    assert errors(items, **beside) == [(f"/steps/1/for_each/{expected}", code)]
 
 
 def test_a_schema_with_faults_of_its_own_is_not_searched_for_collections() -> None:
-    assert faults({"type": "array", "items": {"required": 3}}) == [
+    assert errors({"type": "array", "items": {"required": 3}}) == [
         ("/steps/0/output_schema/properties/items/items/required", "invalid_schema")
     ]

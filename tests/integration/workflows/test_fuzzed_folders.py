@@ -160,7 +160,7 @@ def read(files: dict[str, bytes]) -> None:
         try:
             found = load_folder(folder)
         except DefinitionError as error:
-            assert error.faults
+            assert error.errors
             assert len(load_catalog(Path(catalog)).errors) == 1
         else:
             assert WorkflowDefinition.model_validate(found.model_dump(mode="json")) == found
@@ -169,13 +169,13 @@ def read(files: dict[str, bytes]) -> None:
 
 @fuzzed
 @given(definitions())
-def test_a_mutated_definition_is_read_or_has_faults(source: Any) -> None:
+def test_a_mutated_definition_is_read_or_has_errors(source: Any) -> None:
     read({"workflow.yaml": json.dumps(source).encode()})
 
 
 @fuzzed
 @given(st.dictionaries(st.sampled_from(KEYWORDS), VALUES, max_size=8), st.dictionaries(WORDS, VALUES, max_size=4))
-def test_any_schema_is_read_or_has_faults(said: dict[str, Any], named: dict[str, Any]) -> None:
+def test_any_schema_is_read_or_has_errors(said: dict[str, Any], named: dict[str, Any]) -> None:
     schema = {"type": "object", "required": ["title"], "properties": {"title": {"type": "string"}, **named}, **said}
     files = {"workflow.yaml": json.dumps(plan(steps=[step(output_schema={"file": "schema.json"})])).encode()}
     read({**files, "schema.json": json.dumps(schema).encode()})
@@ -183,7 +183,7 @@ def test_any_schema_is_read_or_has_faults(said: dict[str, Any], named: dict[str,
 
 @fuzzed
 @given(NOISE, NOISE, st.integers(0, 400), st.binary(max_size=4))
-def test_any_text_is_read_or_has_faults(noise: str, more: str, at: int, data: bytes) -> None:
+def test_any_text_is_read_or_has_errors(noise: str, more: str, at: int, data: bytes) -> None:
     text = json.dumps(plan(), indent=1)
     for whole in (noise, f"{text[:at]}{noise}{text[at:]}", f"id: note\nsteps:\n  - {noise}\n{more}"):
         read({"workflow.yaml": whole.encode(), "schema.json": data})

@@ -33,11 +33,11 @@ def rewrite(folder: Path, **changes: object) -> None:
     (folder / "workflow.yaml").write_text(yaml.safe_dump(plan(**changes)), encoding="utf-8")
 
 
-def fault(folder: Path) -> tuple[str, str]:
+def field_error(folder: Path) -> tuple[str, str]:
     """Return the only fault of a folder."""
     with pytest.raises(DefinitionError) as caught:
         loader.load_folder(folder)
-    (found,) = caught.value.faults
+    (found,) = caught.value.errors
     return found.pointer, found.code
 
 
@@ -57,7 +57,7 @@ def test_a_file_outside_the_folder_is_not_read(folder: Path, name: str) -> None:
     (folder.parent / "secret.md").write_text("secret", encoding="utf-8")
     (folder / "link.md").symlink_to(folder.parent / "secret.md")
     rewrite(folder, steps=[step(), step(2, task={"file": name})])
-    assert fault(folder) == ("/steps/1/task", "outside_folder")
+    assert field_error(folder) == ("/steps/1/task", "outside_folder")
 
 
 @pytest.mark.parametrize("name", ["missing.md", ".", "broken.json", "latin.md", "nul\0.md"])
@@ -65,18 +65,18 @@ def test_a_file_that_cannot_be_read_is_named_with_its_place(folder: Path, name: 
     (folder / "broken.json").write_text("{", encoding="utf-8")
     (folder / "latin.md").write_bytes(b"\xff\xfe")
     rewrite(folder, steps=[step(output_schema={"file": name})])
-    assert fault(folder) == ("/steps/0/output_schema", "unreadable_file")
+    assert field_error(folder) == ("/steps/0/output_schema", "unreadable_file")
 
 
 @pytest.mark.parametrize("text", [b"a: [", b"\xff\xfe\x00", b"!!python/object:os.system {}"])
 def test_a_definition_that_is_no_yaml_is_a_fault_of_the_whole(folder: Path, text: bytes) -> None:
     (folder / "workflow.yaml").write_bytes(text)
-    assert fault(folder) == ("", "unreadable_file")
+    assert field_error(folder) == ("", "unreadable_file")
 
 
 def test_a_fault_in_the_definition_is_named_like_any_other(folder: Path) -> None:
     rewrite(folder, steps=[step(role="nobody")])
-    assert fault(folder) == ("/steps/0/role", "unknown_role")
+    assert field_error(folder) == ("/steps/0/role", "unknown_role")
 
 
 def load(catalog: Path | None = None) -> list[str]:

@@ -14,7 +14,7 @@ from tests.factories.collections import collection, items, over
 from tests.factories.engine import World, definition, document
 from tests.factories.reviews import SATISFIED
 from workflows.definitions.definition import DefinitionError
-from workflows.definitions.placeholders import ITEM_NAMES, NAMES, broken, rendered
+from workflows.definitions.placeholders import ITEM_NAMES, NAMES, invalid_placeholders, render_text
 
 EVERY = " ".join(f"{{{{ {name} }}}}" for name in NAMES)
 
@@ -30,7 +30,7 @@ EVERY = " ".join(f"{{{{ {name} }}}}" for name in NAMES)
 def test_what_stands_for_nothing_is_a_fault_of_the_definition(step: dict[str, Any], where: str) -> None:
     with pytest.raises(DefinitionError) as caught:
         definition({"id": "one", **step})
-    assert [(each.pointer, each.code) for each in caught.value.faults] == [(where, "unknown_placeholder")]
+    assert [(each.pointer, each.code) for each in caught.value.errors] == [(where, "unknown_placeholder")]
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def test_what_stands_for_nothing_is_a_fault_of_the_definition(step: dict[str, An
 def test_what_looks_like_a_template_and_is_none_is_a_fault_of_the_definition(text: str) -> None:
     with pytest.raises(DefinitionError) as caught:
         definition({"id": "one", "task": f"Write. {text}"})
-    assert {(each.pointer, each.code) for each in caught.value.faults} == {("/steps/0/task", "broken_placeholder")}
+    assert {(each.pointer, each.code) for each in caught.value.errors} == {("/steps/0/task", "broken_placeholder")}
 
 
 @pytest.mark.parametrize("text", ['{"a": {"b": {}}}', "100 %} of {it}", "{ { step.id } }", "{{ step.id }}}}"])
@@ -60,14 +60,14 @@ def test_a_role_may_use_what_every_step_that_has_it_knows() -> None:
     roles = {"writer": {"name": "Writer", "instructions": "You write {{ document.type }}s, for {{ item.key }}."}}
     with pytest.raises(DefinitionError) as caught:
         definition({"id": "one"}, roles=roles)
-    [fault] = caught.value.faults
-    assert (fault.pointer, "item.key" in fault.detail) == ("/roles/writer/instructions", True)
+    [field_error] = caught.value.errors
+    assert (field_error.pointer, "item.key" in field_error.detail) == ("/roles/writer/instructions", True)
 
 
 @given(st.text())
 def test_what_is_no_placeholder_stays_as_it_is(text: str) -> None:
-    assert rendered(text.replace("{{", "{ {"), {}) == text.replace("{{", "{ {")
-    assert rendered('{{"a": 1}} {{ }} {{a b}} {{ {x} }} {{{{', {}) == '{{"a": 1}} {{ }} {{a b}} {{ {x} }} {{{{'
+    assert render_text(text.replace("{{", "{ {"), {}) == text.replace("{{", "{ {")
+    assert render_text('{{"a": 1}} {{ }} {{a b}} {{ {x} }} {{{{', {}) == '{{"a": 1}} {{ }} {{a b}} {{ {x} }} {{{{'
 
 
 async def test_models_read_what_they_stand_for() -> None:
@@ -127,9 +127,9 @@ async def test_braces_that_are_escaped_reach_the_model_as_they_are_meant(text: s
 def test_the_fault_of_a_brace_names_the_escape_and_the_escape_works(opening: str) -> None:
     with pytest.raises(DefinitionError) as caught:
         definition({"id": "one", "task": f"Write ${opening} secrets.KEY."})
-    [fault] = caught.value.faults
+    [field_error] = caught.value.errors
     escape = f'{{{{ "{opening}" }}}}'
-    assert escape in fault.detail
+    assert escape in field_error.detail
     flow = definition({"id": "one", "task": f"Write ${escape} secrets.KEY."})
     assert flow.steps[0].rendered({}).task == f"Write ${opening} secrets.KEY."
 
@@ -138,13 +138,13 @@ def test_the_fault_of_a_brace_names_the_escape_and_the_escape_works(opening: str
 def test_what_is_no_text_between_quotes_is_a_fault(text: str) -> None:
     with pytest.raises(DefinitionError) as caught:
         definition({"id": "one", "task": f"Write. {text}"})
-    assert {each.code for each in caught.value.faults} == {"broken_placeholder"}
+    assert {each.code for each in caught.value.errors} == {"broken_placeholder"}
 
 
 @given(st.text(st.sampled_from('{}%"a. \n')))
 def test_any_text_can_be_escaped(text: str) -> None:
-    assert list(broken(escaped(text))) == []
-    assert rendered(escaped(text), {}) == text
+    assert list(invalid_placeholders(escaped(text))) == []
+    assert render_text(escaped(text), {}) == text
 
 
 async def test_braces_in_names_and_titles_are_text() -> None:

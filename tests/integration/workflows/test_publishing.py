@@ -25,7 +25,7 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 @pytest.fixture(autouse=True)
 def _forget() -> None:
     """Definitions are kept for good; a test's database is not."""
-    repository.forget_definitions()
+    repository.clear_definitions()
 
 
 def publish(description: str = "Writes a note.") -> tuple[int, Publication]:

@@ -14,11 +14,11 @@ from executions.llm.rehearsal.document_generator import Writer
 from executions.llm.rehearsal.extraction import Facts
 from executions.llm.rehearsal.unwritable import Unwritable
 from tests.factories.workflows import definition, plan, step
-from tests.integration.workflows.test_definition import ITEMS, faults, over
+from tests.integration.workflows.test_definition import ITEMS, errors, over
 from workflows.definitions.definition import DefinitionError
 from workflows.definitions.parser import parse_definition
 from workflows.json_schema.collections import items_at
-from workflows.json_schema.subschemas import Undecided
+from workflows.json_schema.subschemas import TooManyAlternatives
 from workflows.json_schema.validation import has_title
 
 ROOT = "/steps/0/output_schema"
@@ -38,7 +38,7 @@ def field(**said: Any) -> dict[str, Any]:
 def found(source: dict[str, Any]) -> set[tuple[str, str]]:
     """Return the places below the schema, and the codes, of what is wrong with it; that takes no time worth naming."""
     before = time.thread_time()
-    places = {(where.removeprefix(ROOT), code) for where, code in faults(plan(steps=[step(output_schema=source)]))}
+    places = {(where.removeprefix(ROOT), code) for where, code in errors(plan(steps=[step(output_schema=source)]))}
     assert time.thread_time() - before < 2
     return places
 
@@ -112,7 +112,7 @@ def test_a_number_that_json_does_not_have_is_a_fault_with_its_place() -> None:
 def test_a_name_that_each_fault_below_it_would_repeat_is_a_fault_and_cut() -> None:
     many = {f"x{number}": number for number in range(2_000)}
     source = plan(roles={"r" * 100_000: many})
-    [(where, code)] = faults(source)
+    [(where, code)] = errors(source)
     assert code == "name_too_long"
     assert len(where) < 600
 
@@ -286,9 +286,9 @@ def test_a_keyword_of_another_dialect_is_a_fault_that_says_what_to_write(
 ) -> None:
     with pytest.raises(DefinitionError) as caught:
         definition(steps=[step(output_schema=field(**said))])
-    [fault] = caught.value.faults
-    assert (fault.pointer, fault.code) == (f"{ROOT}/properties/x/{keyword}", "foreign_keyword")
-    assert advice in fault.detail
+    [field_error] = caught.value.errors
+    assert (field_error.pointer, field_error.code) == (f"{ROOT}/properties/x/{keyword}", "foreign_keyword")
+    assert advice in field_error.detail
 
 
 @pytest.mark.parametrize(
@@ -309,7 +309,7 @@ def test_every_fault_of_every_schema_is_named_at_once() -> None:
         step(1, output_schema=field(type="string", enum=[1, "a"], minLength=3, maxLength=2)),
         step(2, output_schema=field(type="string", nullable=True), role="nobody"),
     ]
-    assert faults(plan(steps=steps)) == {
+    assert errors(plan(steps=steps)) == {
         ("/steps/0/output_schema/properties/x/enum/0", "excluded_value"),
         ("/steps/0/output_schema/properties/x", "contradiction"),
         ("/steps/1/output_schema/properties/x/nullable", "foreign_keyword"),
@@ -330,12 +330,12 @@ def test_a_limit_of_items_above_the_servers_is_a_fault(restrict: Callable[..., N
     def steps(**changes: Any) -> list[dict[str, Any]]:
         return [step(1, output_schema=ITEMS), step(2, for_each=over(1, **changes))]
 
-    assert faults(plan(steps=steps(limit=10_000))) == {("/steps/1/for_each/limit", "less_than_equal")}
+    assert errors(plan(steps=steps(limit=10_000))) == {("/steps/1/for_each/limit", "less_than_equal")}
     assert definition(steps=steps(limit=9_999)).steps[1].for_each is not None
     restrict(collection_items=20)
-    assert faults(plan(steps=steps(limit=21))) == {("/steps/1/for_each/limit", "less_than_equal")}
+    assert errors(plan(steps=steps(limit=21))) == {("/steps/1/for_each/limit", "less_than_equal")}
     for_each = definition(steps=steps()).steps[1].for_each  # its default is more, and was not written by anybody
-    assert for_each is not None and (for_each.limit, for_each.most_items) == (1000, 20)
+    assert for_each is not None and (for_each.limit, for_each.max_items) == (1000, 20)
     restrict(collection_items=20_000)
     assert parse_definition(plan(steps=steps(limit=15_000))).steps[1].for_each is not None
 
@@ -363,7 +363,7 @@ MANY_WAYS: dict[str, tuple[dict[str, Any], bool]] = {
 def test_the_ways_of_being_valid_are_looked_at_in_a_bounded_time(schema: dict[str, Any], titled: bool) -> None:
     begun = time.thread_time()
     assert has_title(schema) is titled
-    with suppress(Undecided):
+    with suppress(TooManyAlternatives):
         items_at(schema, "title")
     with suppress(Unwritable):
         Writer(Facts(()), root=schema, document_type="report").write()

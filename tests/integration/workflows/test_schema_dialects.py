@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
+from common.field_error import FieldError
 from executions.engine.domain.calls import ModelReply, ToolCall
 from executions.engine.prompting.replies import ValidDocument, Violations, parse_reply
 from tests.factories.engine import reply
 from tests.factories.workflows import definition, plan, step
-from workflows.definitions.definition import DefinitionError, Fault
+from workflows.definitions.definition import DefinitionError
 from workflows.definitions.parser import parse_definition
 from workflows.json_schema.dialects import DIALECTS
 
@@ -30,11 +31,11 @@ def titled(properties: dict[str, Any], **changes: Any) -> dict[str, Any]:
     return {"type": "object", "required": ["title"], "properties": said, **changes}
 
 
-def faults(schema: dict[str, Any]) -> list[Fault]:
+def errors(schema: dict[str, Any]) -> list[FieldError]:
     """Return what is wrong with a schema."""
     with pytest.raises(DefinitionError) as caught:
         parse_definition(plan(steps=[step(output_schema=schema)]))
-    return caught.value.faults
+    return caught.value.errors
 
 
 def is_valid(schema: dict[str, Any], **fields: Any) -> bool:
@@ -113,10 +114,10 @@ def test_a_dialect_means_the_same_in_each_spelling(named: str) -> None:
     ],
 )
 def test_a_dialect_that_is_not_known_is_a_fault_that_names_the_known_ones(named: str) -> None:
-    [fault] = faults(titled({}, **{"$schema": named}))
-    assert (fault.pointer, fault.code) == ("/steps/0/output_schema/$schema", "invalid_schema")
-    assert named in fault.detail
-    assert all(dialect.uri in fault.detail for dialect in DIALECTS)
+    [field_error] = errors(titled({}, **{"$schema": named}))
+    assert (field_error.pointer, field_error.code) == ("/steps/0/output_schema/$schema", "invalid_schema")
+    assert named in field_error.detail
+    assert all(dialect.uri in field_error.detail for dialect in DIALECTS)
 
 
 @pytest.mark.parametrize(
@@ -149,16 +150,19 @@ def test_a_dialect_that_is_not_known_is_a_fault_that_names_the_known_ones(named:
 def test_a_fault_in_a_schema_is_named_with_its_place_and_in_few_words(
     schema: dict[str, Any], place: str, word: str
 ) -> None:
-    [fault] = faults(schema)
-    assert fault.pointer == f"/steps/0/output_schema/{place}"
-    assert fault.code in {"invalid_schema", "foreign_keyword", "number_out_of_range"}
-    assert word in fault.detail
-    assert len(fault.detail) < 250
+    [field_error] = errors(schema)
+    assert field_error.pointer == f"/steps/0/output_schema/{place}"
+    assert field_error.code in {"invalid_schema", "foreign_keyword", "number_out_of_range"}
+    assert word in field_error.detail
+    assert len(field_error.detail) < 250
 
 
 def test_all_faults_of_a_schema_are_named() -> None:
     wrong = titled({"a": {"type": "strin"}, "b": {"minLength": -1}})
-    assert {fault.pointer.rpartition("properties")[2] for fault in faults(wrong)} == {"/a/type", "/b/minLength"}
+    assert {field_error.pointer.rpartition("properties")[2] for field_error in errors(wrong)} == {
+        "/a/type",
+        "/b/minLength",
+    }
 
 
 @pytest.mark.parametrize(
@@ -189,7 +193,7 @@ def test_a_title_is_found_wherever_the_schema_says_it(schema: dict[str, Any]) ->
     ],
 )
 def test_a_title_that_may_be_missing_is_a_fault(schema: dict[str, Any]) -> None:
-    assert [fault.code for fault in faults(schema)] == ["untitled_document"]
+    assert [field_error.code for field_error in errors(schema)] == ["untitled_document"]
 
 
 class Tree(BaseModel):
@@ -208,9 +212,9 @@ class Tree(BaseModel):
     ],
 )
 def test_a_root_that_leads_to_an_object_is_told_to_say_so_itself(schema: dict[str, Any]) -> None:
-    [fault] = faults(schema)
-    assert (fault.pointer, fault.code) == ("/steps/0/output_schema", "untitled_document")
-    assert "write `type: object` beside the reference, at the root" in fault.detail.lower()
+    [field_error] = errors(schema)
+    assert (field_error.pointer, field_error.code) == ("/steps/0/output_schema", "untitled_document")
+    assert "write `type: object` beside the reference, at the root" in field_error.detail.lower()
     mended = {**schema, "type": "object"}
     assert definition(steps=[step(output_schema=mended)]).steps[0].output_schema == mended
 

@@ -15,7 +15,7 @@ from tests.integration.llm.text_listeners import ignore
 from workflows.definitions.definition import WorkflowDefinition
 from workflows.definitions.docs import PARTS, reference
 from workflows.loader import load_folder
-from workflows.management.commands.workflow_reference import placed
+from workflows.management.commands.workflow_reference import insert_reference
 
 PAGE = Path("docs/writing-workflows.md").read_text(encoding="utf-8")
 FOLDER = "workflows/catalog/press-release/"
@@ -47,7 +47,7 @@ async def test_the_tutorial_ends_with_a_workflow_that_runs(tmp_path: Path) -> No
 
 
 def test_the_reference_is_the_one_of_the_definition() -> None:
-    assert placed(PAGE) == PAGE, "run: python manage.py workflow_reference --into docs/writing-workflows.md"
+    assert insert_reference(PAGE) == PAGE, "run: python manage.py workflow_reference --into docs/writing-workflows.md"
 
 
 def test_the_reference_has_every_part_and_says_something_of_every_field() -> None:

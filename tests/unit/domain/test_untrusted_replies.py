@@ -195,7 +195,7 @@ def test_a_schema_that_leads_outside_is_refused_without_a_look() -> None:
     }
     with pytest.raises(DefinitionError) as refused:
         parse_definition(source)
-    [fault] = refused.value.faults
+    [fault] = refused.value.errors
     assert (fault.pointer, fault.code) == ("/steps/0/output_schema/properties/title/$ref", "invalid_schema")
     assert "may not refer" in fault.detail
 

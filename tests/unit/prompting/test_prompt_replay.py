@@ -7,8 +7,9 @@ from datetime import timedelta
 
 import pytest
 
+from common.field_error import FieldError
 from executions.engine.domain.acceptance import AcceptanceAction
-from executions.engine.domain.errors import FieldError, ModelError
+from executions.engine.domain.errors import ModelError
 from executions.engine.domain.execution import Pin
 from executions.engine.domain.states import FailureCode
 from executions.engine.runtime.attempts import Attempts

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from uuid_utils.compat import uuid7
 
+from common.field_error import FieldError
 from executions.engine.domain.calls import ModelRequest
 from executions.engine.domain.clarification import ClarificationRound, Question
-from executions.engine.domain.errors import FieldError
 from executions.engine.domain.execution import Document
 from executions.engine.prompting.prompts import CHARACTERS_PER_TOKEN, PromptInputs, RejectedOutput, build_request
 from tests.factories.engine import LINE

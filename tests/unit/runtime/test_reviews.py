@@ -134,7 +134,7 @@ async def test_what_people_have_sent_back_is_not_handed_in_again() -> None:
 def test_only_what_is_reviewed_may_end_with_a_person() -> None:
     with pytest.raises(DefinitionError) as caught:
         definition({"id": "one", "on_exhausted": "acceptance"})
-    assert [(each.pointer, each.code) for each in caught.value.faults] == [
+    assert [(each.pointer, each.code) for each in caught.value.errors] == [
         ("/steps/0/on_exhausted", "nothing_to_accept")
     ]
 

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from uuid_utils.compat import uuid7
 
+from common.field_error import FieldError
 from executions.engine.domain.clarification import QuestionDraft
-from executions.engine.domain.errors import EngineError, FieldError
+from executions.engine.domain.errors import EngineError
 from executions.engine.domain.events import Event, EventType, ProgressEvent
 from executions.engine.domain.execution import Document, Execution, Failure, ScopeRef
 from executions.engine.domain.states import (

@@ -12,7 +12,7 @@ from django.utils.module_loading import import_string
 from common.database.server import database_now
 from workflows import loader, repository
 
-_SAID = {
+_OUTCOMES = {
     repository.Publication.NEW: " published",
     repository.Publication.AGAIN: " is current again",
     repository.Publication.UNCHANGED: "",
@@ -20,9 +20,9 @@ _SAID = {
 
 
 class Command(BaseCommand):
-    """Publishes the workflows of a catalog; what is published already stays as it is."""
+    """Publishes the workflows of a catalog."""
 
-    help = "Publish the workflows of a catalog. Identical content stays the version it is; faulty ones are named."
+    help = "Publish the workflows of a catalog. Identical content keeps its version; errors are listed."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Declare the command line."""
@@ -30,26 +30,28 @@ class Command(BaseCommand):
         parser.add_argument(
             "--skip-faulty",
             action="store_true",
-            help="name the workflows that have faults, and end with 0 all the same",
+            help="list invalid workflows, but exit with status 0",
         )
 
     def handle(self, *, catalog: Path, skip_faulty: bool = False, **_: object) -> None:
-        """Publish those that can be run. One with faults stays what it was: its earlier version stays the current one.
+        """Publish the valid workflows. An invalid workflow keeps its current version.
 
         Raises:
-            CommandError: there are no workflows; or some have faults, and are not to be skipped.
+            CommandError: there are no workflows, or some are invalid and `skip_faulty` is not set.
         """
         read = loader.load_catalog(catalog)
         advice = import_string(settings.WORKFLOW_ADVICE)
         for definition in read.definitions:
             version, outcome = repository.publish(definition, now=database_now())
-            self.stdout.write(f"{definition.id} {version}{_SAID[outcome]}")
-            for fault in advice(definition) if outcome is repository.Publication.NEW else ():
-                self.stderr.write(f"{definition.id} {fault.pointer}: {fault.detail}")
+            self.stdout.write(f"{definition.id} {version}{_OUTCOMES[outcome]}")
+            for field_error in advice(definition) if outcome is repository.Publication.NEW else ():
+                self.stderr.write(f"{definition.id} {field_error.pointer}: {field_error.detail}")
         if not read.definitions and not read.errors:
-            raise CommandError(f"{catalog}: there is no folder with a workflow.yaml.")
+            raise CommandError(f"{catalog}: no folder contains a workflow.yaml.")
         if read.errors:
-            said = "\n".join(["Not published, because of faults; an earlier version stays current:", *read.errors])
+            text = "\n".join(
+                ["Invalid workflows were not published; their earlier versions stay current:", *read.errors]
+            )
             if not skip_faulty:
-                raise CommandError(said)
-            self.stderr.write(said)
+                raise CommandError(text)
+            self.stderr.write(text)

@@ -11,7 +11,7 @@ from django.test import Client
 from django.utils import timezone
 
 from access.models import KeptAnswer, Role, ScopeRole
-from access.services import forget_answers
+from access.services import remove_old_answers
 from executions.models import Execution
 from tests.factories import reports
 from tests.factories.callers import Caller
@@ -169,5 +169,5 @@ def test_old_answers_are_removed(ada: Caller, report: int) -> None:
     for key in ("old", "new"):
         start(ada, key)
     KeptAnswer.objects.filter(key="old").update(kept_at=timezone.now() - timedelta(hours=25))
-    forget_answers(now=timezone.now())
+    remove_old_answers(now=timezone.now())
     assert list(KeptAnswer.objects.values_list("key", flat=True)) == ["new"]

@@ -8,7 +8,7 @@ from urllib.parse import quote
 import pytest
 
 from access.models import Role, Scope, ScopeRole
-from common.names import normalized
+from common.names import normalize_name
 from tests.factories import reports
 from tests.factories.callers import Caller
 from tests.integration.api.checks import pointers
@@ -71,7 +71,7 @@ def test_names_that_look_the_same_are_the_same(ada: Caller, report: int, name: s
 
 @pytest.mark.parametrize("key", ["a b", "日本語", "ÅÄÖ/2", "Straße", "مشروع", "नमस्ते", "a-1_2.x", "🙂"])
 def test_a_name_in_any_script_is_taken(ada: Caller, report: int, key: str) -> None:
-    assert start(ada, key, tags=[key]).json()["scope_id"] == normalized(key)
+    assert start(ada, key, tags=[key]).json()["scope_id"] == normalize_name(key)
     assert ada.post(f"/scopes/project/{quote(key)}/stream-tickets", {}).status_code == 201
 
 

@@ -180,7 +180,7 @@ async def test_a_moment_without_the_providers_clock_is_one_of_the_databases(
     monkeypatch: pytest.MonkeyPatch, model: str, ahead: int
 ) -> None:
     monkeypatch.setattr(database_server, "server", seen := database_server.Server())
-    seen.see(datetime.now(UTC).timestamp() + ahead, 1.0, asked_at=database_server._ticks())
+    seen.record_probe(datetime.now(UTC).timestamp() + ahead, 1.0, asked_at=database_server._ticks())
     headers = {"Date": "", "Retry-After": http_date(ahead + 90)}
     error = await failure(monkeypatch, model, Answer(status=503, body=ERROR, headers=headers))
     assert error.retry_after == pytest.approx(90, abs=10)

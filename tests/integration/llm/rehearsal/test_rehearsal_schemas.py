@@ -21,7 +21,7 @@ from tests.integration.llm.text_listeners import ignore
 from tests.support.fuzzing import share_of_30
 from workflows.definitions.definition import JsonSchema
 from workflows.errors import parts_of
-from workflows.json_schema.validation import schema_faults
+from workflows.json_schema.validation import schema_errors
 
 SECONDS = share_of_30(6)
 BRIEF = f"# Tools\n\nThe city lends 400 tools. The budget is 20,000 EUR, and Ms Ode decides. {'a' * 27}b {'a' * 27}!"
@@ -253,7 +253,7 @@ async def test_no_brief_stops_the_event_loop(brief: str) -> None:
 @settings(max_examples=int(20 * SECONDS), deadline=None, suppress_health_check=list(HealthCheck))
 @given(schema=DOCUMENTS, brief=st.sampled_from([BRIEF, "[" * 5_000, "1" * 5_000, "# " + "a" * 27]))
 def test_it_hands_in_what_is_valid_or_says_which_place_it_cannot_write(schema: dict[str, Any], brief: str) -> None:
-    if list(schema_faults(schema)):
+    if list(schema_errors(schema)):
         return  # it is refused when the workflow is loaded
     reply, longest = asyncio.run(rehearsed(schema, brief))
     check(reply, schema)

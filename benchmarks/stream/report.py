@@ -1,4 +1,4 @@
-"""From the measurements of streams to tables, and to what was aimed at."""
+"""Tables of the stream measurements, with their targets."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from benchmarks.report import table
 Run = Mapping[str, Any]
 
 
-def compared(runs: Sequence[Run]) -> str:
-    """Return all of it, a section for each piece that was measured."""
+def comparison(runs: Sequence[Run]) -> str:
+    """Return the report, with a section for each measured part."""
     parts = [
-        "Medians of the rounds, each of which ran every server once, one after the other; in brackets the least and "
-        "the most. CPU is that of the server's process alone. Milliseconds run from when the "
-        "transaction is told to commit until the client has the event."
+        "Medians of the rounds; min and max are in brackets. Each round ran every server once, one after the other. "
+        "CPU is that of the server's process only. Milliseconds run from the start of the commit until the client "
+        "has the event."
     ]
-    for piece, tell in _PIECES.items():
-        if mine := [run for run in runs if run["piece"] == piece]:
-            parts.append(tell(mine))
+    for piece, describe in _PIECES.items():
+        if selected := [run for run in runs if run["piece"] == piece]:
+            parts.append(describe(selected))
     return "\n\n".join(parts)
 
 
 def _clients(runs: Sequence[Run]) -> str:
     first = runs[0]
-    columns = ("server", "CPU per delivery, µs", "to sse-starlette", "to bare asyncio", "p50 / p99, ms",
+    columns = ("server", "CPU per delivery, µs", "to sse-starlette", "to plain asyncio", "p50 / p99, ms",
                "KiB per client", "threads", "database connections", "lost + repeated",
                "clients × events, rounds")  # fmt: skip
     cost = {key: _median(group, "cpu_us_per_delivery") for key, group in _by_server(runs).items()}
@@ -46,16 +46,16 @@ def _clients(runs: Sequence[Run]) -> str:
         )
 
     rows = [row(key, group) for key, group in _by_server(runs).items()]
-    head = f"## One execution, {first['clients']:,} clients, {first['per_second']:g} events a second"
-    aims = (
-        "Aimed at, on daphne: 0.7 of sse-starlette, 3 times bare asyncio, 25 KiB, no thread and no database connection "
+    head = f"## One execution, {first['clients']:,} clients, {first['per_second']:g} events per second"
+    target = (
+        "Target on daphne: 0.7 of sse-starlette, 3 times plain asyncio, 25 KiB, no thread and no database connection "
         "per client."
     )
-    return f"{head}\n\n{aims}\n\n{table(columns, rows)}"
+    return f"{head}\n\n{target}\n\n{table(columns, rows)}"
 
 
 def _many(runs: Sequence[Run]) -> str:
-    columns = ("server, one process", "clients", "all were in after, s", "lost + repeated", "p50 / p99, ms",
+    columns = ("server, one process", "clients", "all connected after, s", "lost + repeated", "p50 / p99, ms",
                "CPU per delivery, µs", "KiB per client", "threads", "database connections")  # fmt: skip
     rows = [
         (
@@ -71,11 +71,11 @@ def _many(runs: Sequence[Run]) -> str:
         )
         for run in runs
     ]
-    return f"## As many clients as one process may have\n\n{table(columns, rows)}"
+    return f"## Max clients of one process\n\n{table(columns, rows)}"
 
 
 def _latency(runs: Sequence[Run]) -> str:
-    columns = ("server", "events a second", "p50, ms", "p99, ms", "p99 to sse-starlette", "lost + repeated")
+    columns = ("server", "events per second", "p50, ms", "p99, ms", "p99 to sse-starlette", "lost + repeated")
     groups = _by_server(runs)
     theirs = _median(groups["sse"], "p99_ms") if "sse" in groups else None
     rows = [
@@ -89,23 +89,23 @@ def _latency(runs: Sequence[Run]) -> str:
         )
         for group in groups.values()
     ]
-    aim = "20 executions, a client each. Aimed at: a p99 of 15 ms at most."
-    return f"## From the commit to the client\n\n{aim}\n\n{table(columns, rows)}"
+    target = "20 executions with one client each. Target: p99 of at most 15 ms."
+    return f"## From the commit to the client\n\n{target}\n\n{table(columns, rows)}"
 
 
 def _stalled(runs: Sequence[Run]) -> str:
-    columns = ("server", "grew by, MiB", "the client that reads: lost + repeated")
+    columns = ("server", "memory growth, MiB", "reading client: lost + repeated")
     rows = [
         (run["title"], f"{run['grown_mib']:.1f}", f"{run['lost']} + {run['repeated']}")
         for run in runs
     ]  # fmt: skip
     head = f"## One client that does not read, {runs[0]['megabytes']:g} MB published"
-    return f"{head}\n\nBeside one that reads. Aimed at: 5 MiB at most.\n\n{table(columns, rows)}"
+    return f"{head}\n\nAnother client reads. Target: at most 5 MiB.\n\n{table(columns, rows)}"
 
 
 def _notifier(runs: Sequence[Run]) -> str:
-    columns = ("web processes that listen", "transitions a second: without", "with announcements", "with to without",
-               "CPU ms of a transition, without: journal + database", "with: journal + database",
+    columns = ("listening web processes", "transitions per second: without", "with notifications", "with to without",
+               "CPU ms per transition, without: journal + database", "with: journal + database",
                "all web processes")  # fmt: skip
     rows = []
     for listeners in dict.fromkeys(run["listeners"] for run in runs):
@@ -122,19 +122,19 @@ def _notifier(runs: Sequence[Run]) -> str:
                 f"{statistics.median(_ms(run['web_cpu_seconds'], run['announced']) for run in group):.2f}",
             )
         )
-    aim = (
-        "The journal alone, 20 executions in flight, in short turns without announcements and with them. The web "
-        "processes share the machine's cores with it: what they use, it lacks. Aimed at: 0.9 of the speed at least."
+    target = (
+        "Only the journal, with 20 executions in flight, in short alternating batches with and without notifications. "
+        "The web processes share the cores with the journal. Target: at least 0.9 of the speed."
     )
-    return f"## What announcements cost the journal\n\n{aim}\n\n{table(columns, rows)}"
+    return f"## Cost of notifications for the journal\n\n{target}\n\n{table(columns, rows)}"
 
 
-def _speed(turns: Mapping[str, float]) -> float:
-    return turns["transitions"] / turns["seconds"]
+def _speed(batch: Mapping[str, float]) -> float:
+    return batch["transitions"] / batch["seconds"]
 
 
-def _ms(seconds: float, turns: Mapping[str, float]) -> float:
-    return seconds / turns["transitions"] * 1000
+def _ms(seconds: float, batch: Mapping[str, float]) -> float:
+    return seconds / batch["transitions"] * 1000
 
 
 def _cpu(runs: Sequence[Run], kind: str) -> str:

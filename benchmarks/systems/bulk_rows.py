@@ -1,4 +1,4 @@
-"""Executions by the hundred thousand: copies of one that was made properly, written by the database itself."""
+"""Hundreds of thousands of executions: copies of one real execution, inserted by SQL."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from uuid import UUID
 
 from django.db import connection
 
-from benchmarks.systems import line
+from benchmarks.systems import workload
 
 PREFIX = "00000000-0000-7000-8000-"
 
@@ -50,8 +50,8 @@ def id_of(number: int) -> UUID:
     return UUID(f"{PREFIX}{number:012}")
 
 
-def copy(execution_id: UUID, count: int, *, tables: tuple[str, ...] = ()) -> None:
-    """Make copies of an execution, numbered from 0, with their rows of other tables that name it."""
+def copy_execution(execution_id: UUID, count: int, *, tables: tuple[str, ...] = ()) -> None:
+    """Copy an execution, with its rows in other tables; the copies are numbered from 0."""
     with connection.cursor() as cursor:
         cursor.execute(_EXECUTIONS, [count - 1, execution_id])
         for table in tables:
@@ -59,7 +59,7 @@ def copy(execution_id: UUID, count: int, *, tables: tuple[str, ...] = ()) -> Non
             columns = {name: f"one.{name}" for (name,) in cursor.fetchall()}
             columns["execution_id"] = _ID
             if table == "executions_executionevent":
-                columns["scope_id"] = _ID  # a feed for each: the numbers in it are the pattern's
+                columns["scope_id"] = _ID  # a feed per copy, which keeps the numbers of the original
             if table == "telemetry_modelcall":
                 columns["id"] = "gen_random_uuid()"
             else:
@@ -68,10 +68,10 @@ def copy(execution_id: UUID, count: int, *, tables: tuple[str, ...] = ()) -> Non
             cursor.execute(_CHILDREN.format(table=table, columns=names, values=values), [count - 1, execution_id])
 
 
-def whole_rows(count: int, steps: int) -> UUID:
-    """Make executions about to end their first step, each in a scope of its own; return the pattern of all."""
-    pattern = line.start(line.publish(steps), "pattern")
-    copy(pattern, count, tables=("executions_executionstep",))
+def create_full_rows(count: int, steps: int) -> UUID:
+    """Create executions with a running first step, in separate scopes; return the original execution."""
+    pattern = workload.start(workload.publish(steps), "pattern")
+    copy_execution(pattern, count, tables=("executions_executionstep",))
     with connection.cursor() as cursor:
         cursor.execute(_SCOPES, [count - 1, pattern])
         cursor.execute(_OWN_SCOPES, [f"{PREFIX}%"])
@@ -81,10 +81,10 @@ def whole_rows(count: int, steps: int) -> UUID:
     return pattern
 
 
-def bare_rows(count: int) -> UUID:
-    """Make executions with a document each, for those who write their rows themselves; return the pattern of all."""
-    pattern = line.start(line.publish(1), "pattern")
-    copy(pattern, count)
+def create_minimal_rows(count: int) -> UUID:
+    """Create executions with one document each, without other rows; return the original execution."""
+    pattern = workload.start(workload.publish(1), "pattern")
+    copy_execution(pattern, count)
     with connection.cursor() as cursor:
         cursor.execute(_HEADS, [count - 1, pattern])
         cursor.execute(_SCHEMA)

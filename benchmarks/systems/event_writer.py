@@ -1,8 +1,8 @@
-"""Events as a worker writes them: python -m … announce|notify EXECUTIONS. It is told how many by lines of JSON.
+"""A process that writes events like a worker: python -m … announce|notify EXECUTIONS. Commands are lines of JSON.
 
-Each is a row of the log, in a transaction that also writes its execution; events that are due at once share one, as
-the journal has it. Then the notifier says so (`announce`), or PostgreSQL has said so with the commit (`notify`), with
-the event itself in the notification: what one would build for a server without the product's cursors.
+Each event is a row of the log, in a transaction that also updates its execution. Events that are due at the same time
+share a transaction, as in the journal. Then the notifier announces them (`announce`), or the transaction sends the
+events in notifications (`notify`), as a server without the product's cursors would need.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from access.services import issue_token
-from benchmarks.systems import line
+from benchmarks.systems import workload
 from executions.engine.domain.events import EventType, ProgressEvent, event_json
 from executions.persistence import event_log
 from executions.persistence.notifier import announce
@@ -31,18 +31,18 @@ FROM unnest(%s::uuid[], %s::int[]) AS wanted (id, last) WHERE execution.id = wan
 """
 
 
-class Feed:
-    """Writes events into the logs of its executions in turn; they are numbered over all of them, from 0."""
+class EventWriter:
+    """Writes events to its executions, round robin. Their data has a number, from 0 over all executions."""
 
     def __init__(self, ids: list[UUID], *, announced: bool) -> None:
-        self._last = dict.fromkeys(ids, 1)  # the log begins with `execution_created`
+        self._last = dict.fromkeys(ids, 1)  # after `execution_created`
         self._ids = ids
         self._announced = announced
         self._next = 0
         self._committed: list[float] = []
 
     def publish(self, *, events: int, per_second: float, characters: int = 200) -> dict[str, Any]:
-        """Write so many events at an even rate; return the first number, and when each one's commit began."""
+        """Write events at an even rate; return the first number, and the start time of each commit."""
         first, began = self._next, time.monotonic()
         self._committed = []
         while (done := self._next - first) < events:
@@ -83,17 +83,17 @@ class Feed:
         return event
 
 
-def say(answer: dict[str, Any]) -> None:
-    """Answer with a line."""
+def write_line(answer: dict[str, Any]) -> None:
+    """Write a line of JSON."""
     sys.stdout.write(json.dumps(answer) + "\n")
     sys.stdout.flush()
 
 
 if __name__ == "__main__":
-    how, executions = sys.argv[1:]
-    user = line.publish(1)
-    started = [line.start(user, f"p{number}") for number in range(int(executions))]
-    feed = Feed(started, announced=how == "announce")
-    say({"token": issue_token(user)[1], "ids": [str(each) for each in started]})
+    mode, executions = sys.argv[1:]
+    user = workload.publish(1)
+    started = [workload.start(user, f"p{number}") for number in range(int(executions))]
+    writer = EventWriter(started, announced=mode == "announce")
+    write_line({"token": issue_token(user)[1], "ids": [str(each) for each in started]})
     for command in sys.stdin:
-        say(feed.publish(**json.loads(command)))
+        write_line(writer.publish(**json.loads(command)))

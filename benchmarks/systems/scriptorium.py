@@ -1,4 +1,4 @@
-"""Scriptorium: through the queue (`queue`), its runners without the queue (`direct`), its journal alone (`journal`)."""
+"""Scriptorium: through the queue (`queue`), runners without the queue (`direct`), only the journal (`journal`)."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from uuid import UUID
 
 from django.db import connection
 
-from benchmarks.meter import Meter
-from benchmarks.systems import line, transitions
+from benchmarks.metrics import Meter
+from benchmarks.systems import transitions, workload
 from benchmarks.workload import Size, size_from_arguments
 from executions.db_threads import in_thread
 from executions.engine.runtime.runner import ExecutionRunner
@@ -26,11 +26,11 @@ _SECONDS = "SELECT extract(epoch FROM max(finished_at) - min(started_at)) FROM e
 
 
 async def in_flight(items: Iterable[T], size: Size, work: Callable[[T], Awaitable[object]]) -> None:
-    """Do the work for each item, so many at once."""
-    free = asyncio.Semaphore(size.in_flight)
+    """Run the work for all items, with limited concurrency."""
+    slots = asyncio.Semaphore(size.in_flight)
 
     async def one(item: T) -> None:
-        async with free:
+        async with slots:
             await work(item)
 
     await asyncio.gather(*(one(item) for item in items))
@@ -39,25 +39,25 @@ async def in_flight(items: Iterable[T], size: Size, work: Callable[[T], Awaitabl
 def direct(size: Size, ids: list[UUID]) -> None:
     """Run each execution with a runner of its own."""
     meter = Meter()
-    ports = line.use(line.QuietModel(meter=meter))
-    settle_down()
+    ports = workload.use_model(workload.InstantModel(meter=meter))
+    freeze_garbage()
     with meter:
         asyncio.run(in_flight(ids, size, lambda each: ExecutionRunner(ports, execution_id=each, worker="me").run()))
     meter.report()
 
 
 def queue(_size: Size, _ids: list[UUID]) -> None:
-    """Have a worker take them from the queue."""
+    """Run a worker that takes the executions from the queue."""
     meter = Meter()
-    line.use(line.QuietModel(meter=meter))
+    workload.use_model(workload.InstantModel(meter=meter))
     with meter:
         asyncio.run(work_until_done())
-    # The worker's own start and end apart, as with the others.
+    # Without the startup and shutdown of the worker, as for the other systems.
     meter.report(seconds=float(number(_SECONDS)))
 
 
 async def work_until_done() -> None:
-    """Be a worker until no execution is open."""
+    """Run a worker until no execution is open."""
     stop = asyncio.Event()
     worker = asyncio.create_task(Worker("bench").run(stop))
     while await in_thread(number, _OPEN):
@@ -67,40 +67,40 @@ async def work_until_done() -> None:
 
 
 def journal(size: Size, ids: list[UUID]) -> None:
-    """Commit transitions that were prepared beforehand."""
+    """Commit prepared transitions."""
     meter = Meter()
-    ports = line.use(line.QuietModel())
-    prepared = [transitions.of(execution_id, size.steps) for execution_id in ids]
+    ports = workload.use_model(workload.InstantModel())
+    prepared = [transitions.transitions_of(execution_id, size.steps) for execution_id in ids]
 
-    async def commit(execution_id: UUID, moves: list[transitions.Transition]) -> None:
-        for move in moves:
+    async def commit(execution_id: UUID, prepared_transitions: list[transitions.Transition]) -> None:
+        for transition in prepared_transitions:
             meter.step(execution_id)
-            await ports.journal.commit(move)
+            await ports.journal.commit(transition)
 
     pairs = zip(ids, prepared, strict=True)
-    settle_down()
+    freeze_garbage()
     with meter:
         asyncio.run(in_flight(pairs, size, lambda pair: commit(*pair)))
     meter.report()
 
 
-def settle_down() -> None:
-    """Leave what there is by now out of garbage collections, as a worker does."""
+def freeze_garbage() -> None:
+    """Exempt existing objects from garbage collection, as a worker does."""
     gc.collect()
     gc.freeze()
 
 
 def number(query: str) -> float:
-    """Return the one number that a query finds."""
+    """Return the single number of a query."""
     with connection.cursor() as cursor:
         cursor.execute(query)
         return float(cursor.fetchone()[0])
 
 
 if __name__ == "__main__":
-    how = {"direct": direct, "queue": queue, "journal": journal}[sys.argv[1]]
+    mode = {"direct": direct, "queue": queue, "journal": journal}[sys.argv[1]]
     chosen = size_from_arguments()
-    started = line.start_all(chosen)
+    started = workload.start_all(chosen)
     connection.close()
-    how(chosen, started)
+    mode(chosen, started)
     assert not number(_OPEN), "not all executions were completed"

@@ -1,4 +1,4 @@
-"""The workload in the product's own terms: a workflow that is a line of steps, and a model that answers at once."""
+"""The workload for the product: a workflow with a chain of steps, and a model that replies immediately."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pydantic import JsonValue
 
 from access.services import ensure_user
 from access.user import User
-from benchmarks.meter import Meter
+from benchmarks.metrics import Meter
 from benchmarks.workload import TEXT, USER, WORKFLOW, Size
 from executions import composition
 from executions.engine.domain.calls import ModelReply, ModelRequest, ToolCall, Usage
@@ -40,51 +40,51 @@ REPLY = ModelReply(
 )
 
 
-class QuietModel:
-    """Answers every request with the same document, some time later."""
+class InstantModel:
+    """A model that replies to every request with the same document, after a fixed time."""
 
     def __init__(self, *, seconds: float = 0.0, calls_at_once: int = 1_000_000, meter: Meter | None = None) -> None:
         self._seconds = seconds
-        self._free = asyncio.Semaphore(calls_at_once)
+        self._slots = asyncio.Semaphore(calls_at_once)
         self._meter = meter
 
     def resolve(self, model: str) -> tuple[str, ...]:
-        """Return the model as it is named."""
+        """Return the model unchanged."""
         return (model,)
 
     def knows(self, _model: str) -> bool:
-        """Know them all."""
+        """Return True."""
         return True
 
     def estimate(self, _request: ModelRequest) -> Decimal | None:
-        """Know no price."""
+        """Return None: no price."""
         return None
 
     @asynccontextmanager
     async def turn(self, _request: ModelRequest) -> AsyncIterator[FreeTurn]:
-        """Let everybody ask."""
+        """Grant a permit."""
         yield FreeTurn()
 
     async def complete(self, _request: ModelRequest, _heard: OnText) -> ModelReply:
-        """Reply."""
+        """Return the reply."""
         if self._meter is not None and (task := asyncio.current_task()) is not None:
-            self._meter.step(task.get_name().partition(" ")[0])  # the runner names it after the execution and the step
-        async with self._free:
+            self._meter.step(task.get_name().partition(" ")[0])  # the runner names the task by execution and step
+        async with self._slots:
             if self._seconds:
                 await asyncio.sleep(self._seconds)
         return REPLY
 
 
-def use(model: QuietModel) -> Ports:
-    """Have this process ask the model for everything; return its ports."""
+def use_model(model: InstantModel) -> Ports:
+    """Use the model for all calls of this process; return its ports."""
     ports = replace(composition.build_ports(), models=model)
     advance.build_ports = lambda: ports  # type: ignore[assignment, attr-defined]
     return ports
 
 
 def publish(steps: int, *, model: str = "openai:writer") -> User:
-    """Publish the workflow; return who starts it."""
-    line = [
+    """Publish the workflow; return the user that starts it."""
+    chain = [
         {
             "id": f"s{number}",
             "name": f"Step {number}",
@@ -99,20 +99,20 @@ def publish(steps: int, *, model: str = "openai:writer") -> User:
     ]
     roles = {"writer": {"name": "Writer", "instructions": "You write."}}
     workflows.publish(
-        parse_definition({"id": WORKFLOW, "name": "Line", "description": "A line.", "roles": roles, "steps": line}),
+        parse_definition({"id": WORKFLOW, "name": "Chain", "description": "A chain.", "roles": roles, "steps": chain}),
         now=timezone.now(),
     )
     return ensure_user(name=USER)
 
 
 def start(user: User, name: str) -> UUID:
-    """Accept one execution, in a scope of its own."""
+    """Start one execution in a scope of its own."""
     return executions.start_execution(
         user=user, workflow_id=WORKFLOW, scope_type="project", scope_id=name, input="A brief.", now=timezone.now()
     ).id
 
 
 def start_all(size: Size) -> list[UUID]:
-    """Publish the workflow, and accept the executions."""
+    """Publish the workflow, and start the executions."""
     user = publish(size.steps)
     return [start(user, f"p{number}") for number in range(size.executions)]

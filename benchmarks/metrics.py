@@ -1,4 +1,4 @@
-"""Time, CPU and memory of one run. The standard library alone: the peers' environments have nothing else of ours."""
+"""Time, CPU and memory of one run. Uses only the standard library, because the peers' environments have no more."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 
 
 class Meter:
-    """Measures what happens between its beginning and its end, and prints it as one line of JSON.
+    """Measures a block, and prints the result as one line of JSON.
 
-    A step's time is that from its start to the start of the same execution's next step, so that it holds everything
-    that lies between two calls of a model, in every system alike.
+    The duration of a step runs from its start to the start of the execution's next step. So it includes all work
+    between two calls of a model, in every system.
     """
 
     def __init__(self, children: bool = False) -> None:
@@ -28,20 +28,20 @@ class Meter:
         self._gaps: list[float] = []
 
     def __enter__(self) -> Meter:
-        """Begin."""
+        """Start measuring."""
         self._database = database_cpu_seconds(self._postmaster)
         self._own = cpu_seconds(self._who)
         self._began = time.perf_counter()
         return self
 
     def __exit__(self, *_: object) -> None:
-        """End."""
+        """Stop measuring."""
         self.seconds = time.perf_counter() - self._began
         self._own = cpu_seconds(self._who) - self._own
         self._database = database_cpu_seconds(self._postmaster) - self._database
 
     def step(self, execution: Hashable) -> None:
-        """Note that the next step of an execution starts now."""
+        """Record the start of an execution's next step."""
         now = time.perf_counter()
         if (last := self._last.get(execution)) is not None:
             self._gaps.append(now - last)
@@ -51,9 +51,9 @@ class Meter:
         """Print the result.
 
         Args:
-            gaps: Seconds of each step, where the system itself has measured them.
-            seconds: From the first start to the last end, where that is not the time between beginning and end.
-            more: What else belongs to it.
+            gaps: Durations of the steps in seconds, if the system has measured them itself.
+            seconds: Time from the first start to the last end, if it differs from the time of the block.
+            more: More members of the result.
         """
         gaps = self._gaps if gaps is None else gaps
         result = {
@@ -69,20 +69,20 @@ class Meter:
 
 
 def percentile(values: list[float], percent: float) -> float:
-    """Return the nearest-rank percentile, 0 of nothing."""
+    """Return the nearest-rank percentile; 0 without values."""
     if not values:
         return 0.0
     return sorted(values)[min(len(values) - 1, int(len(values) * percent / 100))]
 
 
 def cpu_seconds(who: int) -> float:
-    """Return the user and system time of this process, or of its children that have ended."""
+    """Return the user and system time of this process, or of its ended children."""
     used = resource.getrusage(who)
     return used.ru_utime + used.ru_stime
 
 
 def database_cpu_seconds(postmaster: int) -> float:
-    """Return the CPU time of a PostgreSQL server: of its processes, and of those that have ended."""
+    """Return the CPU time of a PostgreSQL server, including its ended processes."""
     total = 0
     for path in Path("/proc").glob("[0-9]*/stat"):
         try:
@@ -90,7 +90,7 @@ def database_cpu_seconds(postmaster: int) -> float:
         except (FileNotFoundError, ProcessLookupError):
             continue
         if path.parent.name == str(postmaster):
-            total += sum(int(each) for each in fields[11:15])  # its own, and that of the children it has waited for
+            total += sum(int(each) for each in fields[11:15])  # its own time, and that of its ended children
         elif fields[1] == str(postmaster):
             total += sum(int(each) for each in fields[11:13])
     return total / _TICKS_PER_SECOND

@@ -1,7 +1,7 @@
-"""Clients of streams, any number in one process, for any number of servers. It is told what to do by lines of JSON.
+"""A process with any number of stream clients, controlled by lines of JSON.
 
-They are the same for every server, and their CPU is not counted. An event is the number in its data, and the moment at
-which that arrived, by the clock that all processes share.
+The clients are the same for every server, and their CPU is not counted. They record the number in each event's data,
+and its arrival time on the monotonic clock of the machine.
 """
 
 from __future__ import annotations
@@ -15,36 +15,36 @@ import sys
 import time
 from typing import Any
 
-from benchmarks.meter import percentile
+from benchmarks.metrics import percentile
 
-AT_ONCE = 40  # connections that are being made
-OPEN_SECONDS = 60.0  # for one of them
-SMALL_BUFFER = 16_384  # of the kernel, for a client that does not read
+MAX_CONNECTING = 40  # concurrent connection attempts
+OPEN_SECONDS = 60.0  # timeout of a connection attempt
+SMALL_BUFFER = 16_384  # kernel buffer of a client that does not read
 
 _NUMBER = re.compile(rb'"number\\?": ?(\d+)')
 
 
 class Follower(asyncio.Protocol):
-    """One client of one stream."""
+    """A client of one stream."""
 
     def __init__(self, request: bytes, *, stalled: bool) -> None:
         self.opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.reached = asyncio.Event()  # the number that it waits for
+        self.reached = asyncio.Event()  # set when the wanted number has arrived
         self.numbers: list[int] = []
-        self.moments: list[float] = []
+        self.times: list[float] = []
         self.stalled = stalled
         self._request = request
         self._wanted = sys.maxsize
         self._rest = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Ask for the stream."""
+        """Request the stream."""
         assert isinstance(transport, asyncio.Transport)
         self.transport = transport
         transport.write(self._request)
 
     def data_received(self, data: bytes) -> None:
-        """Note the numbers in it."""
+        """Record the numbers in the data."""
         now = time.monotonic()
         data = self._rest + data
         if not self.opened.done():
@@ -53,17 +53,17 @@ class Follower(asyncio.Protocol):
         self._rest = data[end:]
         for number in _NUMBER.findall(data, 0, end):
             self.numbers.append(int(number))
-            self.moments.append(now)
+            self.times.append(now)
         if self.numbers and self.numbers[-1] >= self._wanted:
             self.reached.set()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Tell those who wait that nothing comes any more."""
+        """Fail the pending open."""
         if not self.opened.done():
-            self.opened.set_exception(ConnectionError(f"closed before its answer: {exc}"))
+            self.opened.set_exception(ConnectionError(f"closed before the response: {exc}"))
 
     def want(self, number: int) -> None:
-        """Wait for a number from now on."""
+        """Set the number to wait for."""
         self._wanted = number
         self.reached.clear()
         if self.numbers and self.numbers[-1] >= number:
@@ -71,14 +71,14 @@ class Follower(asyncio.Protocol):
 
     def _open(self, data: bytes) -> None:
         if data.partition(b"\r\n")[0].split()[1:2] != [b"200"]:
-            self.opened.set_exception(ConnectionError(f"refused: {data[:500]!r}"))
+            self.opened.set_exception(ConnectionError(f"rejected: {data[:500]!r}"))
             return
         self.opened.set_result(None)
         if self.stalled:
             self.transport.pause_reading()
 
 
-class Crowd:
+class Clients:
     """All clients of this process."""
 
     def __init__(self) -> None:
@@ -87,13 +87,13 @@ class Crowd:
     async def open(
         self, *, port: int, paths: list[str], headers: dict[str, str], stalled: bool = False
     ) -> dict[str, Any]:
-        """Open a stream on each path; return once all are open."""
-        began, free = time.monotonic(), asyncio.Semaphore(AT_ONCE)
+        """Open a stream on each path; return once all streams are open."""
+        began, slots = time.monotonic(), asyncio.Semaphore(MAX_CONNECTING)
         lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
 
         async def one(path: str) -> Follower:
             request = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n{lines}\r\n".encode()
-            async with free, asyncio.timeout(OPEN_SECONDS):
+            async with slots, asyncio.timeout(OPEN_SECONDS):
                 connection = socket.socket()
                 connection.setblocking(False)
                 if stalled:
@@ -108,7 +108,7 @@ class Crowd:
         return {"seconds": time.monotonic() - began}
 
     async def reach(self, *, numbers: list[int], seconds: float) -> dict[str, Any]:
-        """Wait until each client, in the order in which they came, has its number; return how many have not."""
+        """Wait until each client, in order of creation, has its number; return the number of missing clients."""
         reading = [each for each in self._followers if not each.stalled]
         for follower, number in zip(reading, numbers, strict=True):
             follower.want(number)
@@ -119,22 +119,22 @@ class Crowd:
         return {"missing": len(missing)}
 
     async def measure(self, *, first: int, committed: list[float], each: int) -> dict[str, Any]:
-        """Compare with when the events were committed, numbered from `first`, of which every client wants so many."""
-        after: list[float] = []
+        """Compute delays since the commits of the events, numbered from `first`; each client expects `each` events."""
+        delays: list[float] = []
         repeated = distinct = 0
         readers = [follower for follower in self._followers if not follower.stalled]
         for follower in readers:
-            pairs = [pair for pair in zip(follower.numbers, follower.moments, strict=True) if pair[0] >= first]
-            after += [moment - committed[number - first] for number, moment in pairs]
-            kinds = len({number for number, _ in pairs})
-            distinct, repeated = distinct + kinds, repeated + len(pairs) - kinds
+            pairs = [pair for pair in zip(follower.numbers, follower.times, strict=True) if pair[0] >= first]
+            delays += [moment - committed[number - first] for number, moment in pairs]
+            unique = len({number for number, _ in pairs})
+            distinct, repeated = distinct + unique, repeated + len(pairs) - unique
         wanted = each * len(readers)
         return {
-            "deliveries": len(after),
+            "deliveries": len(delays),
             "lost": wanted - distinct,
             "repeated": repeated,
-            "p50_ms": percentile(after, 50) * 1000,
-            "p99_ms": percentile(after, 99) * 1000,
+            "p50_ms": percentile(delays, 50) * 1000,
+            "p99_ms": percentile(delays, 99) * 1000,
         }
 
     async def leave(self) -> dict[str, Any]:
@@ -146,13 +146,13 @@ class Crowd:
 
 
 async def main() -> None:
-    """Read the commands beside the clients."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    crowd, loop = Crowd(), asyncio.get_running_loop()
+    """Execute the commands on standard input."""
+    _, maximum = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (maximum, maximum))
+    clients, loop = Clients(), asyncio.get_running_loop()
     while line := await loop.run_in_executor(None, sys.stdin.readline):
         command = json.loads(line)
-        answer = await getattr(crowd, command.pop("do"))(**command)
+        answer = await getattr(clients, command.pop("do"))(**command)
         sys.stdout.write(json.dumps(answer) + "\n")
         sys.stdout.flush()
 
