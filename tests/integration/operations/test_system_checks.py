@@ -115,7 +115,12 @@ def test_a_given_database_is_production_unless_told_otherwise() -> None:
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("PORT", "http"), ("LOG_FORMAT", "xml"), ("DATABASE_URL", "mysql://h/n"), ("TRUSTED_PROXIES", "proxy.example")],
+    [
+        ("PORT", "http"),
+        pytest.param("LOG_FORMAT", "xml", marks=pytest.mark.torture),
+        pytest.param("DATABASE_URL", "mysql://h/n", marks=pytest.mark.torture),
+        pytest.param("TRUSTED_PROXIES", "proxy.example", marks=pytest.mark.torture),
+    ],
 )
 def test_a_wrong_value_stops_the_process_with_one_line(name: str, value: str) -> None:
     done = manage("check", **{"LOCAL": "1", name: value})
@@ -124,7 +129,15 @@ def test_a_wrong_value_stops_the_process_with_one_line(name: str, value: str) ->
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("arguments", [["help"], ["--version"], ["migrate", "--help"], ["check"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["check"],
+        ["migrate", "--help"],
+        pytest.param(["help"], marks=pytest.mark.torture),
+        pytest.param(["--version"], marks=pytest.mark.torture),
+    ],
+)
 def test_commands_that_need_no_database_start_none(arguments: list[str], tmp_path: Path) -> None:
     assert manage(*arguments, DATA_DIR=str(tmp_path), LOCAL="1").returncode == 0
     assert not (tmp_path / "postgres").exists()
