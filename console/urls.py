@@ -1,4 +1,4 @@
-"""Paths of the pages."""
+"""Paths of the console."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Shells of the pages. What they show, they read from the public API and its stream, as any client does.
+"""Page shells of the console. Scripts load the data from the public API and its stream, like any client.
 
-What waits for decisions and budgets is read here: the API lists open questions alone.
+Decisions and budgets in the inbox are rendered here, because the API only lists open questions.
 """
 
 from __future__ import annotations
@@ -15,46 +15,46 @@ from django.views.decorators.csrf import ensure_csrf_cookie
 
 from executions.selectors import clarifications
 
-MOST_COUNTED = clarifications.COUNTED - 1
+MAX_COUNT = clarifications.COUNTED - 1
 
 
 def _page(request: HttpRequest, template: str, *, waiting: int | None = None, **context: Any) -> HttpResponse:
-    """Return a page, with how many things wait for people beside the name of the inbox."""
+    """Render a page with the count of the inbox."""
     count = clarifications.count_waiting(request.user) if waiting is None else waiting
-    return render(request, template, {"waiting_count": _shown(count), **context})
+    return render(request, template, {"waiting_count": _count_text(count), **context})
 
 
-def _shown(count: int) -> str:
-    """Return a count for people; empty for none."""
-    if count > MOST_COUNTED:
-        return f"{MOST_COUNTED}+"
+def _count_text(count: int) -> str:
+    """Format a count; empty for zero."""
+    if count > MAX_COUNT:
+        return f"{MAX_COUNT}+"
     return str(count or "")
 
 
 @login_required
 @ensure_csrf_cookie
 def executions(request: HttpRequest) -> HttpResponse:
-    """Show the list of executions, and the form that starts one."""
+    """Render the list of executions, and the form that starts one."""
     return _page(request, "console/executions.html")
 
 
 @login_required
 @ensure_csrf_cookie
 def questions(request: HttpRequest) -> HttpResponse:
-    """Show what waits for people: answers, decisions, budgets."""
+    """Render the inbox: questions, decisions, budgets."""
     found = clarifications.inbox(request.user)
     return _page(request, "console/questions.html", waiting=found.count, inbox=found)
 
 
 @login_required
 def waiting_count(request: HttpRequest) -> HttpResponse:
-    """Return how many things wait for people, as pages show it."""
-    shown = _shown(clarifications.count_waiting(request.user))
+    """Return the count of the inbox."""
+    shown = _count_text(clarifications.count_waiting(request.user))
     return JsonResponse({"waiting": shown}, headers={"Cache-Control": "no-store"})
 
 
 @login_required
 @ensure_csrf_cookie
 def execution(request: HttpRequest, execution_id: UUID) -> HttpResponse:
-    """Show one execution, live."""
+    """Render the live view of one execution."""
     return _page(request, "console/execution.html", execution_id=execution_id)

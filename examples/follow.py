@@ -15,15 +15,15 @@ from typing import Any
 import httpx
 from httpx_sse import connect_sse
 
-LONGEST_SECONDS = 30.0  # between two tries
-SILENCE_SECONDS = 45.0  # the server sends a comment every 15
+MAX_RETRY_SECONDS = 30.0  # between attempts
+SILENCE_SECONDS = 45.0  # the server sends a comment every 15 s
 
 
 def follow(url: str, path: str, token: str) -> Iterator[dict[str, Any]]:
-    """Yield each event once, over any number of lost connections; ends with an execution's end, a scope has none.
+    """Yield each event once, and reconnect after lost connections. The stream of an execution ends with it.
 
     Raises:
-        httpx.HTTPStatusError: the server will not tell (401, 403, 404), or has lost the place (400).
+        httpx.HTTPStatusError: access was denied (401, 403, 404), or the position is invalid (400).
     """
     last, tries = "", 0
     headers = {"Authorization": f"Bearer {token}"}
@@ -34,7 +34,7 @@ def follow(url: str, path: str, token: str) -> Iterator[dict[str, Any]]:
                     if source.response.status_code == httpx.codes.NO_CONTENT:
                         return
                     if source.response.status_code in {429, 502, 503, 504}:
-                        raise httpx.TransportError("not now")
+                        raise httpx.TransportError("temporarily unavailable")
                     source.response.raise_for_status()
                     for message in source.iter_sse():
                         last, tries = message.id, 0
@@ -42,7 +42,7 @@ def follow(url: str, path: str, token: str) -> Iterator[dict[str, Any]]:
                             yield message.json()
             except httpx.TransportError:
                 tries += 1
-            time.sleep(random.uniform(0, min(LONGEST_SECONDS, 0.5 * 2**tries)))  # noqa: S311 - not all at once
+            time.sleep(random.uniform(0, min(MAX_RETRY_SECONDS, 0.5 * 2**tries)))  # noqa: S311 - jitter
 
 
 if __name__ == "__main__":

@@ -79,22 +79,16 @@ def price(
         billing: Conditions that change the price. Configured prices are standard prices.
         at: Time of the call.
     """
-    tokens = Tokens(
-        input=input_tokens,
-        cache_read=cache_read_input_tokens,
-        cache_write=cache_write_input_tokens,
-        output=output_tokens,
-    )
+    cached = {"cache_read": cache_read_input_tokens, "cache_write": cache_write_input_tokens}
+    tokens = Tokens(input=input_tokens, output=output_tokens, **cached)
     if tokens == Tokens():
         return _round(Decimal(0)) if is_free(requested or f"{provider}:{model}", at=at) else None
     configured = CONFIGURED.value.find(_names(provider, model, requested), at=at)
     if provider in FREE_PROVIDERS or (configured is None and provider in LOCAL_PROVIDERS):
         return _round(Decimal(0))
     if configured is None:
-        dollars = _catalog_cost(provider, model, tokens, billing=billing, at=at)
-    else:
-        dollars = _configured_cost(configured, tokens, billing)
-    return None if dollars is None else _round(dollars)
+        return _round(_catalog_cost(provider, model, tokens, billing=billing, at=at))
+    return _round(_configured_cost(configured, tokens, billing))
 
 
 def _configured_cost(configured: ConfiguredPrice, tokens: Tokens, billing: Billing) -> Decimal | None:
@@ -195,5 +189,7 @@ def _is_exact(calculated: PriceCalculation, billing: Billing, *, at: datetime) -
     return all({name: value} in known for name, value in billing.contexts)
 
 
-def _round(dollars: Decimal) -> Decimal | None:
-    return None if dollars >= _IMPLAUSIBLE else dollars.quantize(_TEN_DECIMALS, rounding=ROUND_HALF_EVEN)
+def _round(dollars: Decimal | None) -> Decimal | None:
+    if dollars is None or dollars >= _IMPLAUSIBLE:
+        return None
+    return dollars.quantize(_TEN_DECIMALS, rounding=ROUND_HALF_EVEN)

@@ -1,26 +1,26 @@
-// The public API, as the pages use it: session cookie, CSRF token, problem details as errors.
+// Client of the public API for the pages: session cookie, CSRF token, problem details as errors.
 
-const ANSWER_MS = 60_000; // that an answer may take
+const RESPONSE_MS = 60_000; // timeout of a response
 
-// What was answered instead, or that nothing was: then `status` is 0.
+// An error response, or no response at all: then `status` is 0.
 export class Problem extends Error {
   constructor(body) {
     super(body.detail);
     this.body = body;
     this.errors = body.errors ?? [];
     const more = (body.error_count ?? 0) - this.errors.length;
-    if (more > 0) this.errors.push({ pointer: "", code: "more", detail: `${more} more are wrong.` });
+    if (more > 0) this.errors.push({ pointer: "", code: "more", detail: `${more} more errors.` });
   }
 
-  // Whether the same request may well succeed a moment later.
-  get passes() {
+  // Whether a retry of the same request may succeed.
+  get isTransient() {
     const { status = 0 } = this.body;
     return status === 0 || status >= 500 || [408, 425, 429].includes(status);
   }
 }
 
-const UNREACHABLE = "The server cannot be reached. Try again when the connection is back.";
-const SILENT = "The server did not answer in time. Try again.";
+const UNREACHABLE = "The server is not reachable. Try again when the connection is back.";
+const SILENT = "The server did not respond in time. Try again.";
 
 const csrf = () => document.cookie.match(/(?:^|; )csrftoken=([^;]+)/)?.[1] ?? "";
 
@@ -29,17 +29,17 @@ async function call(path, options = {}) {
     ...options,
     headers: { Accept: "application/json", "X-CSRFToken": csrf(), ...options.headers },
   });
-  const body = await response.json().catch(() => null); // null: cut off, or no JSON
+  const body = await response.json().catch(() => null); // null: truncated, or not JSON
   if (response.ok && body !== null) return body;
   if (response.status === 401 || response.status === 403 && !csrf()) logIn();
   throw new Problem(response.ok ? { status: 0, detail: UNREACHABLE }
-    : { status: response.status, detail: `The server answered ${response.status}.`, ...body });
+    : { status: response.status, detail: `The server responded with ${response.status}.`, ...body });
 }
 
-// Returns whatever the server answers.
+// Returns the response, whatever its status.
 export async function reach(url, options = {}) {
   try {
-    return await fetch(url, { credentials: "same-origin", signal: AbortSignal.timeout(ANSWER_MS), ...options });
+    return await fetch(url, { credentials: "same-origin", signal: AbortSignal.timeout(RESPONSE_MS), ...options });
   } catch (error) {
     throw new Problem({ status: 0, detail: error.name === "TimeoutError" ? SILENT : UNREACHABLE });
   }
@@ -52,7 +52,7 @@ export const get = (path, query = {}) => {
   return call(parameters.size ? `${path}?${parameters}` : path);
 };
 
-// All rows of a list, page by page.
+// Returns all rows of a paged list.
 export async function all(path) {
   const rows = [];
   for (let cursor = null, more = true; more; more = cursor !== null) {

@@ -1,4 +1,4 @@
-// Limits of an execution: how near it is to them, and a form for who may raise them when it waits.
+// Budget of an execution: usage of its limits, and a form to raise them while the execution waits.
 
 import { patch } from "./api.js";
 import { make, money, words } from "./dom.js";
@@ -7,7 +7,7 @@ import { forget, keep } from "./unsent.js";
 
 const LIMITS = { max_cost_usd: "US dollars", max_tokens: "Tokens", max_calls: "Calls", max_seconds: "Seconds of work" };
 const USED = {
-  max_cost_usd: ({ cost_usd, known_cost_usd }) => cost_usd === null ? `${money(known_cost_usd)}, and what nobody knows` : money(cost_usd),
+  max_cost_usd: ({ cost_usd, known_cost_usd }) => cost_usd === null ? `${money(known_cost_usd)}, plus unknown costs` : money(cost_usd),
   max_tokens: ({ tokens }) => tokens.toLocaleString(),
   max_calls: ({ calls }) => calls.toLocaleString(),
   max_seconds: ({ seconds }) => Math.round(seconds).toLocaleString(),
@@ -22,28 +22,28 @@ export const budgetLines = ({ budget }) => limitsOf(budget).map((name) => make("
 
 export const waitsForBudget = ({ waiting_on: waiting }) => waiting.includes("budget");
 
-// The limits that a form is about: with others it is another form.
+// Name of a form's saved input: one per set of limits.
 export const budgetName = ({ execution_id: id, budget }) =>
   `budget/${id}/${JSON.stringify(limitsOf(budget).map((name) => [name, budget[name]]))}`;
 
 export function budgetForm(execution, steps, raised) {
   const short = [...new Set(steps.map((step) => step.blocked_by_limit).filter(Boolean))];
   const named = limitsOf(execution.budget);
-  const fault = make("p", { class: "error", role: "alert", hidden: true });
+  const errorText = make("p", { class: "error", role: "alert", hidden: true });
   const button = make("button", { type: "submit", class: "primary" }, "Raise the budget");
   const inputs = named.map((name) => make("input", {
     name, id: `limit-${name}`, inputmode: "decimal", autocomplete: "off",
     value: name === "max_cost_usd" ? execution.budget[name].replace(/\.?0+$/, "") : String(execution.budget[name]) }));
   const form = make("form", { class: "card questions budget", novalidate: true },
-    make("h2", {}, "The next call does not fit the budget"),
-    make("p", {}, `Short of: ${short.map(words).join(", ")}. Work that is done stays; with more the execution goes on where it is.`),
-    short.includes("scope_month") ? make("p", { class: "hint" }, "Staff raise the month of a scope in the admin, under Scope budgets.") : null,
-    named.length ? [make("fieldset", {}, make("legend", {}, "Limits; an empty one is taken away"), inputs.map((input) =>
-      [make("label", { for: input.id }, LIMITS[input.name]), input]), fault), make("div", { class: "actions" }, button)] : null);
+    make("h2", {}, "The next call exceeds the budget"),
+    make("p", {}, `Limit reached: ${short.map(words).join(", ")}. Finished work is kept; with a higher budget the execution resumes.`),
+    short.includes("scope_month") ? make("p", { class: "hint" }, "Staff can raise the monthly budget of a scope in the admin, under Scope budgets.") : null,
+    named.length ? [make("fieldset", {}, make("legend", {}, "Limits; leave a field empty to remove its limit"), inputs.map((input) =>
+      [make("label", { for: input.id }, LIMITS[input.name]), input]), errorText), make("div", { class: "actions" }, button)] : null);
   const name = budgetName(execution);
   sends(form, {
     async act() {
-      fault.hidden = true;
+      errorText.hidden = true;
       await patch(`/executions/${execution.execution_id}/budget`,
         Object.fromEntries(inputs.map((input) => [input.name, input.value.trim() || null])));
       forget(name);
@@ -51,8 +51,8 @@ export function budgetForm(execution, steps, raised) {
     },
     refuse(error) {
       if (error.body?.status === 409) raised();
-      fault.textContent = (error.errors ?? []).map((each) => `${LIMITS[each.pointer.slice(1)] ?? each.pointer}: ${each.detail}`).join(" ") || error.message;
-      fault.hidden = false;
+      errorText.textContent = (error.errors ?? []).map((each) => `${LIMITS[each.pointer.slice(1)] ?? each.pointer}: ${each.detail}`).join(" ") || error.message;
+      errorText.hidden = false;
       for (const each of error.errors ?? []) form.elements[each.pointer.slice(1)]?.setAttribute("aria-invalid", "true");
     },
   });

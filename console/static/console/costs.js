@@ -1,17 +1,17 @@
-// What an execution cost: a row for each step, which opens to its calls, and what each call has asked.
+// Costs of an execution: a row per step, which expands to its calls, and the prompt of each call.
 
 import { Problem, get } from "./api.js";
 import { badge, make, money, moment, spent } from "./dom.js";
 
 const number = (value, label) => make("td", { class: "number", "data-label": label }, value.toLocaleString());
 
-// `opened` holds the ids of the steps that are open.
+// `opened` holds the ids of the expanded steps.
 export function costRows({ steps, total }, opened) {
   return [...steps.flatMap((step) => stepRows(step, opened)),
     make("tr", { class: "sum", id: "cost-total" }, make("td", {}, "Total"), make("td"), ...sums(total))];
 }
 
-// Opens and folds steps, and shows prompts: rows come and go, so the table listens for them.
+// Expands and collapses steps, and shows prompts. The table listens, because its rows are replaced.
 export function watchCosts(table, executionId, opened) {
   table.addEventListener("click", ({ target }) => {
     const { calls, prompt } = target.closest("button")?.dataset ?? {};
@@ -40,7 +40,7 @@ function callRow(call, stepId, isOpen) {
   const { attempt, kind, ordinal } = call;
   const name = `${kind}, attempt ${attempt}${ordinal > 1 ? `, try ${ordinal}` : ""}`;
   const id = `${stepId}-${kind}-${attempt}-${ordinal}`;
-  const ask = make("button", { type: "button", class: "quiet", id: `ask-${id}`, "aria-label": `What was asked: ${stepId}, ${name}`,
+  const ask = make("button", { type: "button", class: "quiet", id: `ask-${id}`, "aria-label": `Prompt: ${stepId}, ${name}`,
     "data-prompt": JSON.stringify({ attempt, kind, ordinal, stepId }) }, "prompt");
   return make("tr", { class: "call", id: `call-${id}`, "data-of": stepId, hidden: !isOpen },
     make("td", {}, make("span", {}, name, " ", ask)),
@@ -56,24 +56,24 @@ const costOf = (call) => call.cost_usd === null && call.estimated_cost_usd !== n
 
 async function showPrompt({ attempt, kind, ordinal, stepId }, executionId) {
   const close = make("button", { type: "submit", value: "close" }, "Close");
-  const said = make("div", { class: "prompt" });
-  const dialog = make("dialog", { class: "wide", "aria-label": `What ${stepId} was asked` },
-    make("form", { method: "dialog", class: "heading" }, make("h2", {}, `What ${stepId} was asked`), close), said);
+  const content = make("div", { class: "prompt" });
+  const dialog = make("dialog", { class: "wide", "aria-label": `Prompt of ${stepId}` },
+    make("form", { method: "dialog", class: "heading" }, make("h2", {}, `Prompt of ${stepId}`), close), content);
   dialog.addEventListener("close", () => dialog.remove());
   document.body.append(dialog);
   dialog.showModal();
   try {
     const sent = await get(`/executions/${executionId}/steps/${stepId}/prompt`, { attempt, kind, ordinal });
-    said.append(
+    content.append(
       make("p", { class: "hint" }, `${sent.model} · attempt ${sent.attempt}, ${sent.kind} · ${moment(sent.started_at)} · SHA-256 ${sent.request_hash.slice(0, 12)}…`),
       make("p", { class: sent.exact ? "hint" : "notice" }, sent.exact
-        ? "This is what was sent: it has the hash that was noted then."
-        : "Something that this was made from has changed since: it may differ from what was sent."),
+        ? "This is the exact prompt: its hash matches the recorded one."
+        : "The inputs of this prompt have changed since the call: it may differ from the original."),
       make("h3", {}, "Instructions"), make("pre", {}, sent.instructions),
       make("h3", {}, "Prompt"), make("pre", {}, sent.prompt),
-      make("details", {}, make("summary", {}, "Schema of the answer"), make("pre", {}, JSON.stringify(sent.output_schema, null, 2))));
+      make("details", {}, make("summary", {}, "Schema of the output"), make("pre", {}, JSON.stringify(sent.output_schema, null, 2))));
   } catch (error) {
-    said.append(make("p", { class: "error", role: "alert" }, error.message));
+    content.append(make("p", { class: "error", role: "alert" }, error.message));
     if (!(error instanceof Problem)) throw error;
   }
 }

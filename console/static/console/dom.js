@@ -1,4 +1,4 @@
-// Small pieces of pages. Texts become text nodes: nothing that a model or a person wrote is ever read as HTML.
+// Builders of page elements. Texts become text nodes: texts of models and people are never parsed as HTML.
 
 export function make(name, attributes = {}, ...children) {
   const element = document.createElement(name);
@@ -12,23 +12,23 @@ export function make(name, attributes = {}, ...children) {
 
 const MARKS = {
   pending: "○", running: "●", waiting: "?", remediating: "↻", completed: "✓", failed: "✗", cancelled: "■", skipped: "–",
-  committed: "✓", discarded: "–", unknown: "?",  // of calls
+  committed: "✓", discarded: "–", unknown: "?",  // statuses of calls
 };
 
 export const badge = (status) =>
   make("span", { class: "badge", "data-status": status, "data-mark": MARKS[status] ?? "" }, status);
 
-// A mark on what is not meant; null on what is.
+// A label for dry runs and rehearsals; otherwise null.
 export const flag = ({ dry_run: dry, rehearsal }) =>
   dry || rehearsal ? make("span", { class: dry ? "tag dry" : "tag" }, dry ? "dry run" : "rehearsal") : null;
 
 export const money = (cost) => {
-  if (cost === null || cost === undefined) return "not known";
+  if (cost === null || cost === undefined) return "unknown";
   const amount = Number(cost);
   return amount === 0 ? "$0" : amount < 0.01 ? `$${amount.toFixed(6)}` : `$${amount.toFixed(2)}`;
 };
 
-// What a sum of calls cost; a part that nobody knows is no zero.
+// Cost of a sum of calls; unknown costs are counted separately.
 export const spent = (sums) => sums.cost_complete
   ? money(sums.cost_usd)
   : `${money(sums.known_cost_usd)}, and ${sums.unpriced_calls} ${sums.unpriced_calls === 1 ? "call" : "calls"} of unknown cost`;
@@ -38,7 +38,7 @@ export const moment = (text, timeStyle = "short") =>
 
 export const words = (name) => name.replaceAll("_", " ").replaceAll("-", " ").replace(/^./, (letter) => letter.toUpperCase());
 
-// A document as people read it: headings, paragraphs, lists, and tables where rows are alike.
+// A document for people: headings, paragraphs, lists, and tables for lists of objects.
 export function readable(value) {
   if (Array.isArray(value)) {
     if (value.length === 0) return make("p", { class: "hint" }, "None.");

@@ -1,18 +1,18 @@
-// What went wrong, said at the top of the page until it is dismissed: no event and no refresh takes it away.
+// Error messages at the top of the page. They stay until dismissed; events and refreshes do not remove them.
 
 import { Problem } from "./api.js";
 import { make } from "./dom.js";
 
 export function tell(message) {
-  const place = document.getElementById("faults");
-  for (const known of [...place.children]) if (known.firstChild.textContent === message) known.remove();
+  const container = document.getElementById("faults");
+  for (const known of [...container.children]) if (known.firstChild.textContent === message) known.remove();
   const dismiss = make("button", { type: "button", class: "quiet", "aria-label": "Dismiss" }, "✕");
-  const fault = make("p", { class: "error" }, make("span", {}, message), dismiss);
-  dismiss.addEventListener("click", () => fault.remove());
-  place.append(fault);
+  const error = make("p", { class: "error" }, make("span", {}, message), dismiss);
+  dismiss.addEventListener("click", () => error.remove());
+  container.append(error);
 }
 
-// Does something that a person has asked for; says by its name that it failed, and why.
+// Runs an action of the user; on failure shows its name and the reason.
 export async function attempt(name, action) {
   try {
     await action();

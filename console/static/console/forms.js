@@ -1,13 +1,14 @@
-// Forms in pages that change by themselves: sent once, and never taken away with a text in them.
+// Forms in self-updating pages: they are submitted only once, and never removed while they contain unsent input.
 
 import { Problem } from "./api.js";
 import { make } from "./dom.js";
 
-// Sends a form by `act(submitter)`. Its buttons are off meanwhile, and stay off when it was taken; `refuse(error)` shows why not.
+// Submits a form by `act(submitter)`. Its buttons are disabled meanwhile, and stay disabled after success; `refuse(error)`
+// shows an error.
 export function sends(form, { act, refuse }) {
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
-    if (form.dataset.state) return; // it is being sent, was sent, or has come too late
+    if (form.dataset.state) return; // sending, sent, or overtaken
     const focused = document.activeElement;
     lock(form, "sending");
     for (const each of form.querySelectorAll("[aria-invalid]")) each.removeAttribute("aria-invalid");
@@ -33,20 +34,20 @@ export function unlock(form) {
   for (const each of form.querySelectorAll("button[type=submit]")) each.disabled = false;
 }
 
-// Shows a form for each key. One that is there is left alone; one that is not wanted any more goes, unless it holds words
-// that were not sent. `made` maps keys to functions; `discard` forgets what was written into a form.
-export function showForms(place, made, { discard, after = null }) {
-  for (const known of [...place.children]) {
+// Shows a form for each key. Existing forms stay unchanged; obsolete forms are removed unless they contain unsent input.
+// `made` maps keys to functions; `discard` removes the saved input of a form.
+export function showForms(container, made, { discard, after = null }) {
+  for (const known of [...container.children]) {
     if (made.delete(known.dataset.key)) continue;
     const form = known.matches("form") ? known : known.querySelector("form");
-    if (form.dataset.state === "sending") continue; // its answer is on its way, and tells more
+    if (form.dataset.state === "sending") continue; // its response is pending
     if (form.dataset.edited && form.dataset.state !== "sent") overtake(known, form, discard);
     else remove(known, after);
   }
   for (const [key, create] of made) {
     const form = create();
     form.dataset.key = key;
-    place.append(form);
+    container.append(form);
   }
 }
 
@@ -59,11 +60,11 @@ function remove(known, after) {
 function overtake(known, form, discard) {
   if (form.dataset.state === "overtaken") return;
   lock(form, "overtaken");
-  const button = make("button", { type: "button" }, "Discard what I wrote");
+  const button = make("button", { type: "button" }, "Discard my input");
   button.addEventListener("click", () => {
     discard(known.dataset.key);
     known.remove();
   });
   form.prepend(make("div", { class: "notice", role: "status" },
-    make("p", {}, "This is answered or decided already, or the execution has ended. What you wrote was not sent."), button));
+    make("p", {}, "This was answered or decided already, or the execution has ended. Your input was not sent."), button));
 }

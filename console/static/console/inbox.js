@@ -1,4 +1,4 @@
-// What waits for people, over all executions that one may see: questions with their forms, decisions and budgets as links.
+// The inbox of all visible executions: questions with forms, decisions and budgets as links.
 
 import { Problem, all, logIn, reach } from "./api.js";
 import { flag, make, moment, words } from "./dom.js";
@@ -26,11 +26,11 @@ async function loadQuestions() {
   showForms(at("questions"), wanted, { discard: forget });
 }
 
-// Decisions and budgets stand in the page as the server makes it.
+// Decisions and budgets are rendered by the server.
 async function loadOthers() {
   const response = await reach(location.pathname);
   if (response.redirected) return logIn();
-  if (!response.ok) throw new Problem({ status: response.status, detail: `The server answered ${response.status}.` });
+  if (!response.ok) throw new Problem({ status: response.status, detail: `The server responded with ${response.status}.` });
   const fresh = new DOMParser().parseFromString(await response.text(), "text/html");
   morph(at("waiting"), ...fresh.getElementById("waiting").childNodes);
   at("waiting-count").textContent = fresh.getElementById("waiting-count").textContent;
@@ -43,7 +43,7 @@ async function look() {
     at("connection").hidden = true;
   } catch (error) {
     if (!(error instanceof Problem)) throw error;
-    if (error.passes) at("connection").hidden = false;
+    if (error.isTransient) at("connection").hidden = false;
     else tell(error.message);
   }
 }

@@ -1,4 +1,4 @@
-// The list of executions, refreshed while it is looked at.
+// The list of executions, refreshed while the page is visible.
 
 import { Problem, get } from "./api.js";
 import { badge, flag, make, moment, spent } from "./dom.js";
@@ -11,10 +11,10 @@ const rows = document.getElementById("rows");
 const more = document.getElementById("more");
 const connection = document.getElementById("connection");
 let status = "";
-let shown = 0; // pages; only the first refreshes by itself
+let shown = 0; // number of pages; only the first page refreshes automatically
 let cursor = null;
-let asked = 0; // an answer counts when nothing was asked after it
-let acting = 0; // requests of the person: no refresh comes between
+let asked = 0; // number of the last request; older responses are ignored
+let acting = 0; // pending requests of the user, during which no refresh starts
 
 function row(execution) {
   const { done_steps: done, total_steps: total } = execution.progress;
@@ -47,7 +47,7 @@ async function load({ wanted = status, following = false } = {}) {
 function look() {
   load().catch((error) => {
     if (!(error instanceof Problem)) throw error;
-    if (error.passes) connection.hidden = false;
+    if (error.isTransient) connection.hidden = false;
     else tell(error.message);
   });
 }

@@ -1,4 +1,4 @@
-// One execution, live. The stream says that something happened; what it looks like now is read from the API.
+// Live view of one execution. The stream reports changes; the current state is read from the API.
 
 import { Problem, all, get, post } from "./api.js";
 import { badge, flag, make, moment, readable, spent, words } from "./dom.js";
@@ -15,15 +15,15 @@ import { follow as followStream } from "../scriptorium/stream.js";
 const page = document.getElementById("execution");
 const id = page.dataset.execution;
 const at = (name) => document.getElementById(name);
-const documents = new Map(); // document id → the version that is shown, and its element
-const drafts = new Map(); // step id → what it is writing now
-const opened = new Set(); // ids of the steps whose calls are shown
-const FORMS = { discard: forget, after: at("name") }; // where the focus goes when a form that has it was sent
+const documents = new Map(); // document id → displayed version and its element
+const drafts = new Map(); // step id → live text
+const opened = new Set(); // ids of the steps with visible calls
+const FORMS = { discard: forget, after: at("name") }; // `after` gets the focus of a removed form
 const ENDED = new Set(["completed", "failed", "cancelled"]);
 const WRITING = new Set(["running", "remediating"]);
-const MOST_VIOLATIONS = 5; // on a card
+const MAX_VIOLATIONS = 5; // on a card
 const RETRY_MS = 2000;
-const REREAD_SECONDS = 30; // between two readings for which no event asks
+const REFRESH_SECONDS = 30; // between refreshes without an event
 
 function showExecution(execution) {
   document.title = `${execution.dry_run ? "Dry run · " : ""}${execution.status} · ${execution.workflow_id} · Scriptorium`;
@@ -48,26 +48,26 @@ function stepCard(step) {
     make("p", {}, step.role, step.attempt > 1 ? ` · attempt ${step.attempt}` : ""),
     inputs ? make("p", {}, `reads ${inputs}`) : null,
     step.document ? make("p", {}, make("a", { id: `to-document-${step.document.id}`, href: `#document-${step.document.id}` }, `${words(step.produces)} v${step.document.version}`)) : null,
-    step.status === "waiting" && step.resume_at ? make("p", {}, `goes on at ${moment(step.resume_at, "medium")}`) : null,
+    step.status === "waiting" && step.resume_at ? make("p", {}, `resumes at ${moment(step.resume_at, "medium")}`) : null,
     step.status === "waiting" && step.parked_because ? make("p", { class: "hint" }, step.parked_because) : null,
-    step.blocked_by_limit ? make("p", {}, `waits for a bigger budget: ${words(step.blocked_by_limit)}`) : null,
+    step.blocked_by_limit ? make("p", {}, `waits for a higher budget: ${words(step.blocked_by_limit)}`) : null,
     step.error ? make("p", { class: "fault" }, step.error.message) : null,
     violationsOf(step),
     draftOf(step));
 }
 
-// Why an output was sent back, or was not good enough in the end.
+// Errors of an output that was sent back or failed.
 function violationsOf({ status, violations }) {
   if (!["remediating", "failed"].includes(status) || violations.length === 0) return null;
-  const told = violations.slice(0, MOST_VIOLATIONS).map(({ pointer, detail }) => `${pointer} ${detail}`.trim());
-  if (violations.length > told.length) told.push(`and ${violations.length - told.length} more`);
-  return make("ul", { class: "violations", "aria-label": "What was wrong" }, told.map((each) => make("li", {}, each)));
+  const lines = violations.slice(0, MAX_VIOLATIONS).map(({ pointer, detail }) => `${pointer} ${detail}`.trim());
+  if (violations.length > lines.length) lines.push(`and ${violations.length - lines.length} more`);
+  return make("ul", { class: "violations", "aria-label": "Errors of the output" }, lines.map((each) => make("li", {}, each)));
 }
 
-// What a step is writing: its own words, so never more than text.
+// Live text of a step, always plain text.
 function draftOf(step) {
   if (!WRITING.has(step.status)) return null;
-  const place = make("pre", { class: "draft", "data-draft": step.step_id, "aria-label": `What ${step.name} is writing` });
+  const place = make("pre", { class: "draft", "data-draft": step.step_id, "aria-label": `Live text of ${step.name}` });
   write(place, drafts.get(step.step_id) ?? "");
   return place;
 }
@@ -86,7 +86,7 @@ function showDraft({ step_id, text }) {
 
 const NOTABLE = ["failed", "waiting", "remediating", "running", "pending", "cancelled", "skipped", "completed"];
 
-// The items of a collection share a card: how many are where, and those that are not done by name.
+// One card for all items of a collection: counts by status, and the names of unfinished items.
 function itemsCard(steps) {
   const by = new Map(NOTABLE.map((status) => [status, steps.filter((step) => step.status === status)]));
   const status = NOTABLE.find((each) => by.get(each).length) ?? "pending";
@@ -124,7 +124,7 @@ function showBudget(execution, steps) {
   showForms(at("budget"), new Map(wanted), FORMS);
 }
 
-// Documents of items lie together, by step. What a document says is read when it is opened.
+// Documents of items are grouped by step. The content of a document is loaded when it is opened.
 function showDocuments(steps) {
   for (const step of steps) {
     const made = step.document;
@@ -166,7 +166,7 @@ function documentCard(step, open) {
       summary.append(flag(found) ?? "");
       card.append(...documentBody(found));
     } catch (error) {
-      filled = false; // opened again, it is read again
+      filled = false; // retry when it is opened again
       throw error;
     }
   });
@@ -192,7 +192,7 @@ function documentBody(found) {
 let reading = null;
 let again = false;
 
-// Events come in bursts; one reading answers all that came before it.
+// Events come in bursts; one refresh covers all earlier events.
 async function refresh() {
   if (reading) { again = true; return reading; }
   reading = (async () => {
@@ -212,12 +212,12 @@ async function refresh() {
 
 let later = null;
 
-// What an event tells of is still to be shown when the server could not be asked about it.
+// Refreshes, and retries after temporary errors.
 function update() {
   clearTimeout(later);
   refresh().catch((error) => {
     if (!(error instanceof Problem)) throw error;
-    if (error.passes) later = setTimeout(update, RETRY_MS);
+    if (error.isTransient) later = setTimeout(update, RETRY_MS);
     else tell(error.message);
   });
 }
@@ -241,25 +241,24 @@ function follow() {
       if (final) tell(problem.detail);
     },
   });
-  // A hidden page leaves its connection to those that are looked at; its title goes on telling how things stand.
-  // And a step that is parked while others are at work has no event.
+  // A hidden page closes its stream, but keeps its title current. A deferred step beside running ones has no event.
   setInterval(() => {
     if (stream.state !== "closed") update();
-  }, REREAD_SECONDS * 1000);
+  }, REFRESH_SECONDS * 1000);
 }
 
 at("cancel").addEventListener("click", () => attempt("Cancel", async () => {
-  if (!confirm("Stop this execution? A model call under way is ended; what it costs is still counted.")) return;
+  if (!confirm("Stop this execution? A running model call is cancelled; its cost still counts.")) return;
   await post(`/executions/${id}/cancel`);
   update();
 }));
 
 at("retry").addEventListener("click", () => attempt("Retry", async () => {
   await post(`/executions/${id}/retry`);
-  location.reload();  // with a stream of its own: the old one has ended
+  location.reload();  // opens a new stream: the old one has ended
 }));
 
-// A link to a document opens it, and what it lies in.
+// A link to a document opens it and its group.
 document.addEventListener("click", (event) => {
   const link = event.target.closest('a[href^="#document-"]');
   for (let each = link && at(link.hash.slice(1)); each; each = each.parentElement) if (each.localName === "details") each.open = true;

@@ -1,4 +1,4 @@
-// What every page does: it counts what waits for people, and forgets what was not sent when the user logs out.
+// Code of every page: the count of the inbox, and removal of unsent input at logout.
 
 import { Problem, reach } from "./api.js";
 import { forgetAll, forgetOld } from "./unsent.js";
@@ -10,7 +10,7 @@ async function count() {
     const response = await reach("/questions/count/", { headers: { Accept: "application/json" }, redirect: "error" });
     if (response.ok) document.getElementById("waiting-count").textContent = (await response.json()).waiting;
   } catch (error) {
-    if (!(error instanceof Problem)) throw error; // the number stays as it was; the page itself says that the server is away
+    if (!(error instanceof Problem)) throw error; // the number stays; the page reports the outage
   }
 }
 

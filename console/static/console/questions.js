@@ -1,23 +1,23 @@
-// A step's questions as a form, typed as the questions are.
+// The form for a step's questions, with inputs by answer type.
 
 import { post } from "./api.js";
 import { make, moment } from "./dom.js";
 import { sends } from "./forms.js";
 import { forget, keep } from "./unsent.js";
 
-const TEXT = 20000; // characters, where the question sets no bound
-const THEN = { defaults: "then the defaults are taken", fail: "then the step fails", wait: "it is waited for longer, too" };
+const MAX_TEXT = 20000; // characters, if the question has no limit
+const AFTER_DEADLINE = { defaults: "then the default answers apply", fail: "then the step fails", wait: "later answers are accepted too" };
 
-// What an answer is bounded by, in words; empty when by nothing.
+// Describes the bounds of an answer; empty without bounds.
 function bounds(question) {
-  const [least, most, unit] = {
+  const [minimum, maximum, unit] = {
     free_text: [question.min_length, question.max_length, " characters"],
-    multi_choice: [question.min_choices, question.max_choices, " of these"],
+    multi_choice: [question.min_choices, question.max_choices, " choices"],
     number: [question.minimum, question.maximum, ""],
     date: [question.earliest, question.latest, ""],
   }[question.answer_type] ?? [null, null, ""];
-  const range = least === null ? `at most ${most}` : most === null ? `at least ${least}` : `${least} to ${most}`;
-  return [question.integer ? "whole numbers" : "", least === null && most === null ? "" : range + unit].filter(Boolean).join(", ");
+  const range = minimum === null ? `at most ${maximum}` : maximum === null ? `at least ${minimum}` : `${minimum} to ${maximum}`;
+  return [question.integer ? "integers" : "", minimum === null && maximum === null ? "" : range + unit].filter(Boolean).join(", ");
 }
 
 function control(question) {
@@ -39,7 +39,7 @@ function control(question) {
       return make("input", { type: "date", min: question.earliest, max: question.latest, name, value: preset,
         "aria-label": question.text });
     default:
-      return make("textarea", { name, rows: 2, minlength: question.min_length, maxlength: question.max_length ?? TEXT,
+      return make("textarea", { name, rows: 2, minlength: question.min_length, maxlength: question.max_length ?? MAX_TEXT,
         "aria-label": question.text }, preset ?? "");
   }
 }
@@ -55,9 +55,9 @@ function answer(form, question) {
   }
 }
 
-const place = (pointer) => pointer.replace(/^\/answers\//, "").replaceAll("~1", "/").replaceAll("~0", "~");
+const questionId = (pointer) => pointer.replace(/^\/answers\//, "").replaceAll("~1", "/").replaceAll("~0", "~");
 
-// A round of questions: what is written into its form belongs to it alone.
+// Name of a form's saved input: one per round of questions.
 export const questionName = (executionId, { step_id: step, clarification }) =>
   `questions/${executionId}/${step}/${clarification.round}/${clarification.asked_at}`;
 
@@ -73,7 +73,7 @@ export function questionForm(executionId, step, answered) {
   const send = make("button", { type: "submit", class: "primary" }, "Answer");
   const form = make("form", { class: "card questions", "data-step": step.step_id, "data-round": round, novalidate: true },
     make("h2", {}, `${step.name} asks`),
-    expires ? make("p", { class: "hint" }, `Until ${moment(expires)}; ${THEN[then]}.`) : null, ...fields.values(), general, make("div", { class: "actions" }, send));
+    expires ? make("p", { class: "hint" }, `Until ${moment(expires)}; ${AFTER_DEADLINE[then]}.`) : null, ...fields.values(), general, make("div", { class: "actions" }, send));
   const name = questionName(executionId, step);
   sends(form, {
     async act() {
@@ -85,10 +85,10 @@ export function questionForm(executionId, step, answered) {
     },
     refuse(error) {
       if (error.body?.status === 409) answered();
-      const faults = (error.errors ?? []).filter((each) => fields.has(place(each.pointer)));
-      show(general, faults.length ? "" : error.message);
-      for (const each of faults) {
-        const field = fields.get(place(each.pointer));
+      const errors = (error.errors ?? []).filter((each) => fields.has(questionId(each.pointer)));
+      show(general, errors.length ? "" : error.message);
+      for (const each of errors) {
+        const field = fields.get(questionId(each.pointer));
         show(field.querySelector(".error"), each.detail);
         field.querySelector("input, textarea").setAttribute("aria-invalid", "true");
       }

@@ -1,4 +1,4 @@
-// The form that starts an execution: once, however often it is sent.
+// The form that starts an execution, exactly once even if it is sent repeatedly.
 
 import { get, post } from "./api.js";
 import { make } from "./dom.js";
@@ -7,15 +7,15 @@ import { sends, unlock } from "./forms.js";
 import { forget, keep, unsent } from "./unsent.js";
 
 const NAME = "start";
-const BUSY_MS = 1000; // between two tries, while the first is under way
+const BUSY_MS = 1000; // between retries while the first request is in progress
 const BUSY_TRIES = 60;
 const FIELDS = ["workflow_id", "scope_type", "scope_id", "input"];
 const dialog = document.getElementById("start");
 const form = document.getElementById("start-form");
-const fault = document.getElementById("start-error");
+const errorText = document.getElementById("start-error");
 let workflows = [];
-let key = null; // of the start that the form is about; a draft keeps it
-let save = null; // once the form is kept
+let key = null; // idempotency key of the form's start, saved with its input
+let save = null; // set once the input is saved
 
 const newKey = () => [...crypto.getRandomValues(new Uint8Array(16))].map((each) => each.toString(16).padStart(2, "0")).join("");
 
@@ -34,7 +34,7 @@ async function open() {
   if (!dialog.open) dialog.showModal();
 }
 
-// Sends it until the first try, which may be under way, has ended.
+// Sends the request, and retries while an earlier one with the same key is in progress.
 async function start(body) {
   for (let tries = 1; ; tries++) {
     try {
@@ -48,11 +48,11 @@ async function start(body) {
 
 function refuse(error) {
   const places = (error.errors ?? []).map((each) => `${each.pointer.slice(1)}: ${each.detail}`);
-  fault.textContent = places.length ? places.join(" ") : error.message;
-  fault.hidden = false;
+  errorText.textContent = places.length ? places.join(" ") : error.message;
+  errorText.hidden = false;
   for (const each of error.errors ?? []) form.elements[each.pointer.split("/")[1]]?.setAttribute("aria-invalid", "true");
   if (error.body?.code !== "idempotency-key-reused") return;
-  fault.textContent = "This form has started an execution already, with other values: look at the list. Start again to start one more.";
+  errorText.textContent = "This form has already started an execution with other values; see the list. Start again to start another execution.";
   key = newKey();
   save();
 }
@@ -69,14 +69,14 @@ document.getElementById("file").addEventListener("change", (event) => attempt("L
 }));
 sends(form, {
   async act() {
-    fault.hidden = true;
+    errorText.hidden = true;
     const started = await start(Object.fromEntries([...FIELDS.map((name) => [name, form[name].value.trim() ? form[name].value : null]), ["dry_run", form.dry_run.checked]]));
     forget(NAME);
     location.assign(`/executions/${started.execution_id}/`);
   },
   refuse,
 });
-// A page that the browser brings back from its memory holds what was sent.
+// A page restored from the browser's cache still has the sent values.
 window.addEventListener("pageshow", (event) => {
   if (!event.persisted || form.dataset.state !== "sent") return;
   form.reset();

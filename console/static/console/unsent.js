@@ -1,10 +1,10 @@
-// What people have written and not sent yet. This browser keeps it for the user: when the session ends, and when the page
-// is left. It goes when it was sent, when the user logs out, or after some days.
+// Unsent input of forms. The browser stores it for the user, also after the end of a session or page. It is removed when
+// the form is sent, when the user logs out, or after some days.
 
 import { tell } from "./faults.js";
 
 const PREFIX = "unsent/";
-const KEPT_MS = 7 * 24 * 3600 * 1000;
+const RETENTION_MS = 7 * 24 * 3600 * 1000;
 
 const mine = () => `${PREFIX}${document.body.dataset.user}/`;
 
@@ -18,21 +18,21 @@ function store(name, record) {
     localStorage.setItem(mine() + name, JSON.stringify({ ...record, at: Date.now() }));
   } catch (error) {
     if (error.name !== "QuotaExceededError") throw error;
-    tell("This browser's storage is full: what you write is lost when the page is left.");
+    tell("This browser's storage is full: your input is lost when you leave the page.");
   }
 }
 
 export const forget = (name) => localStorage.removeItem(mine() + name);
 
-// All that this user has not sent.
+// Removes all unsent input of this user.
 export function forgetAll() {
   for (const key of Object.keys(localStorage)) if (key.startsWith(mine())) localStorage.removeItem(key);
 }
 
-// What is too old, of every user.
+// Removes expired input of all users.
 export function forgetOld() {
   for (const key of Object.keys(localStorage).filter((each) => each.startsWith(PREFIX))) {
-    if (Date.now() - JSON.parse(localStorage.getItem(key)).at > KEPT_MS) localStorage.removeItem(key);
+    if (Date.now() - JSON.parse(localStorage.getItem(key)).at > RETENTION_MS) localStorage.removeItem(key);
   }
 }
 
@@ -57,8 +57,8 @@ function fill(form, kept) {
   }
 }
 
-// Fills a form with what was written into it before, and keeps from now on what is. `more` is kept with it.
-// Returns what saves it by hand, after a script has changed a field.
+// Restores the saved input of a form, and saves changes, together with the values of `more`.
+// Returns a function that saves after a script has changed a field.
 export function keep(form, name, more = () => ({})) {
   const kept = unsent(name);
   if (kept) {

@@ -1,5 +1,5 @@
-// Follows a stream of events: of one execution, or of a whole scope. Needs nothing but a browser (or Node.js).
-// How to use it: docs/clients/browser.md. What the server promises: docs/streaming.md.
+// Follows the event stream of an execution or a scope. Runs in browsers and Node.js, without dependencies.
+// Usage: docs/clients/browser.md. Guarantees of the server: docs/streaming.md.
 
 export const EVENT_TYPES = [
   "execution_created", "execution_started", "step_started", "remediation_started", "review_started",
@@ -7,26 +7,26 @@ export const EVENT_TYPES = [
   "clarification_answered", "acceptance_needed", "acceptance_decided", "step_completed", "step_failed",
   "step_cancelled", "step_skipped", "execution_waiting", "execution_resumed", "execution_retried", "budget_warning",
   "budget_changed", "complete"];
-const BESIDE_THE_LOG = ["step_delta", "stream-reset"];
+const UNLOGGED_EVENTS = ["step_delta", "stream-reset"];
 const STEP_ENDS = new Set(["step_completed", "step_failed", "step_cancelled", "step_skipped"]);
 
-const RETRY_MS = 2_000; // until the server says another
-const LONGEST_MS = 30_000; // between two tries, unless the server asks for more
-const SILENT_MS = 45_000; // three keep-alives that did not come
-const ASLEEP_MS = 90_000; // between two beats; the slowest timer of a hidden page beats once a minute
-const BEAT_MS = 5_000;
+const RETRY_MS = 2_000; // default, unless the server sends `retry`
+const MAX_RETRY_MS = 30_000; // between attempts, unless the server asks for more
+const SILENCE_MS = 45_000; // three missing keep-alives
+const SLEEP_MS = 90_000; // a longer gap between ticks means that the machine slept; hidden pages tick once a minute
+const TICK_MS = 5_000;
 
-// Server-Sent Events, from text that comes in pieces of any size.
+// Incremental parser of Server-Sent Events.
 export class Parser {
-  retry = null; // ms, once the server has said it
+  retry = null; // ms, if the server has sent it
   #rest = "";
   #id = "";
   #event = "";
   #data = [];
 
-  // Returns the messages that are whole now: {event, data, id}; data is null where a block only moved the id.
+  // Returns the complete messages: {event, data, id}; data is null if a block only sets the id.
   push(text) {
-    const lines = (this.#rest + text).split(/\r\n|\n|\r(?!$)/); // a CR at the end may be half of a CRLF
+    const lines = (this.#rest + text).split(/\r\n|\n|\r(?!$)/); // a trailing CR may be the start of a CRLF
     this.#rest = lines.pop();
     return lines.map((line) => (line === "" ? this.#end() : this.#field(line))).filter(Boolean);
   }
@@ -48,16 +48,16 @@ export class Parser {
   }
 }
 
-// The texts that steps are writing. Offsets count code points, which a string of JavaScript does not.
+// Live texts of steps. Offsets count code points; JavaScript strings count UTF-16 units.
 export class Drafts {
   #drafts = new Map();
 
-  // Takes a step_delta; returns {execution_id, step_id, attempt, text: all of it}, or null when nothing is new.
+  // Applies a step_delta; returns {execution_id, step_id, attempt, text} with the whole text, or null if nothing is new.
   take({ execution_id, step_id, data: { attempt, offset, text } }) {
     const key = `${execution_id}/${step_id}`;
     const known = this.#drafts.get(key);
     const begins = offset === 0;
-    if (!begins && (known?.attempt !== attempt || known.length < offset)) return null; // its beginning is on its way
+    if (!begins && (known?.attempt !== attempt || known.length < offset)) return null; // its beginning will follow
     const kept = begins ? "" : offset === known.length ? known.text : [...known.text].slice(0, offset).join("");
     const draft = { attempt, text: kept + text, length: offset + [...text].length };
     this.#drafts.set(key, draft);
@@ -65,7 +65,7 @@ export class Drafts {
     return { execution_id, step_id, attempt, text: draft.text };
   }
 
-  // An event of the log: where it ends a step, or all, the drafts are worth nothing any more.
+  // Removes live texts after an event that ends a step or the execution.
   told({ event_type, execution_id, step_id }) {
     if (STEP_ENDS.has(event_type)) this.#drafts.delete(`${execution_id}/${step_id}`);
     if (event_type !== "complete") return;
@@ -74,16 +74,16 @@ export class Drafts {
 }
 
 // path: …/executions/{id}/stream or …/scopes/{type}/{id}/stream. Options, all optional:
-//   lastId         the last event that is known already; of an execution all events come without it
-//   types          only these events
-//   ticket         a ticket, or an async function that gets one for each connection; null ends it all
-//   token          an API token, or such a function; it is sent as a header
-//   transport      "fetch" to use no EventSource even where it would do
+//   lastId         id of the last known event; without it, an execution's stream starts with its first event
+//   types          only these event types
+//   ticket         a ticket, or an async function that returns one per connection; null closes the stream
+//   token          an API token, or such a function; sent as a header
+//   transport      "fetch": never use EventSource
 //   pauseHidden    true: no connection while the page is hidden (a browser opens six to one HTTP/1.1 server)
 //   onEvent(event, id), on: {step_completed(event, id) {…}, …}
 //   onDelta({execution_id, step_id, attempt, text}), onReset(event, id)
 //   onState("open"), onState("waiting", "starting" | "cut" | "offline" | "hidden"), onState("closed", "ended" | "refused" | "left")
-//   onError(problem, {final}): what the server answered instead, or what a function of yours threw
+//   onError(problem, {final}): an error response of the server, or an exception of a function of yours
 export const follow = (path, options = {}) => new Stream(path, options);
 
 class Stream {
@@ -92,17 +92,17 @@ class Stream {
   lastId = null;
   #options;
   #url;
-  #connection = null; // an AbortController: whatever is under way belongs to it
-  #life = new AbortController(); // and the listeners to this
+  #connection = null; // AbortController of the current connection
+  #life = new AbortController(); // of the listeners, until the stream is closed
   #drafts = new Drafts();
   #retry = RETRY_MS;
-  #tries = 0; // in vain, since the last success
+  #tries = 0; // failed attempts since the last success
   #timer;
-  #ended = false; // the last event was `complete`: most likely nothing follows, which only the server knows
-  #unexplained = false; // an EventSource was refused, and does not say why: fetch asks again
-  #renewed = false; // a 401 was answered by another ticket or token already
-  #heard = 0; // when fetch read something; 0: there is an EventSource, which hides keep-alives
-  #beat = Date.now();
+  #ended = false; // the last event was `complete`: probably the end, which only the server can confirm
+  #unexplained = false; // an EventSource failed without a reason: use fetch to get the response
+  #renewed = false; // after a 401 the ticket or token was renewed already
+  #heard = 0; // time of the last data from fetch; 0: EventSource, which hides keep-alives
+  #tick = Date.now();
 
   constructor(path, options) {
     this.#options = options;
@@ -112,12 +112,12 @@ class Stream {
     listen(globalThis.document, "visibilitychange", () => this.#looked());
     listen(globalThis, "offline", () => this.#again("offline"));
     listen(globalThis, "online", () => this.#afresh("cut"));
-    const beats = setInterval(() => this.#watch(), BEAT_MS);
-    this.#life.signal.addEventListener("abort", () => clearInterval(beats));
-    queueMicrotask(() => this.#paused ? this.#pause() : this.#afresh("starting")); // the caller has no stream yet
+    const ticks = setInterval(() => this.#watch(), TICK_MS);
+    this.#life.signal.addEventListener("abort", () => clearInterval(ticks));
+    queueMicrotask(() => this.#paused ? this.#pause() : this.#afresh("starting")); // after the constructor, so that the caller has the stream
   }
 
-  // Ends it for good.
+  // Closes the stream permanently.
   close() {
     this.#finish("left");
   }
@@ -141,12 +141,12 @@ class Stream {
     this.#become("waiting", "hidden");
   }
 
-  // A line can die without a word while a machine sleeps or changes its network.
+  // A connection can die silently while a machine sleeps or changes its network.
   #watch() {
     const now = Date.now();
-    const slept = now - this.#beat > ASLEEP_MS;
-    const silent = this.state === "open" && this.#heard > 0 && now - this.#heard > SILENT_MS;
-    this.#beat = now;
+    const slept = now - this.#tick > SLEEP_MS;
+    const silent = this.state === "open" && this.#heard > 0 && now - this.#heard > SILENCE_MS;
+    this.#tick = now;
     if (slept || silent) this.#afresh("cut");
   }
 
@@ -167,7 +167,7 @@ class Stream {
     this.#become("closed", why);
   }
 
-  // A callback that throws is a bug of the page, not of the stream: it shows up as any uncaught error.
+  // An exception in a callback is a bug of the page: report it as an uncaught error.
   #call(callback, ...told) {
     try {
       callback?.(...told);
@@ -177,7 +177,7 @@ class Stream {
     }
   }
 
-  // Connects now, as if it were the first time.
+  // Connects immediately, and resets the backoff.
   #afresh(why) {
     if (this.state === "closed" || this.#paused) return;
     this.#tries = 0;
@@ -185,12 +185,12 @@ class Stream {
     this.#connect();
   }
 
-  // Connects later: not before `least` ms, and each client at another moment.
-  #again(why, least = this.#retry) {
+  // Connects after at minimum `minimum` ms, with random jitter.
+  #again(why, minimum = this.#retry) {
     if (this.state === "closed" || this.#paused) return;
     this.#drop();
-    const spread = Math.random() * Math.min(LONGEST_MS, this.#retry * 2 ** this.#tries++);
-    this.#timer = setTimeout(() => this.#connect(), least && least + spread);
+    const spread = Math.random() * Math.min(MAX_RETRY_MS, this.#retry * 2 ** this.#tries++);
+    this.#timer = setTimeout(() => this.#connect(), minimum && minimum + spread);
     this.#become("waiting", why);
   }
 
@@ -206,14 +206,14 @@ class Stream {
       if (shown) url.searchParams.set("ticket", shown);
       if (types) url.searchParams.set("types", types.join(","));
       if (this.lastId !== null) url.searchParams.set("last_event_id", this.lastId);
-      // The first words of a feed are an id without an event, which an EventSource keeps to itself.
+      // A feed begins with an id without an event, which EventSource does not expose.
       const shows = !bearer && !this.#unexplained && !(this.#isFeed && this.lastId === null);
       if (shows && transport !== "fetch" && globalThis.EventSource) this.#listen(url, signal);
       else await this.#read(url, bearer, signal);
     } catch (error) {
       if (signal.aborted) return;
       if (!(error instanceof TypeError)) this.#call(this.#options.onError, { detail: error.message }, { final: false });
-      this.#again("cut"); // fetch throws TypeErrors when there is no connection
+      this.#again("cut"); // without a connection fetch throws TypeErrors
     }
   }
 
@@ -230,13 +230,13 @@ class Stream {
     signal.addEventListener("abort", () => source.close());
     source.onopen = () => { tried = false; this.#opened(); };
     const told = ({ type, data, lastEventId }) => signal.aborted || this.#take({ event: type, data, id: lastEventId });
-    for (const type of new Set([...EVENT_TYPES, ...BESIDE_THE_LOG, ...Object.keys(this.#options.on ?? {})])) {
+    for (const type of new Set([...EVENT_TYPES, ...UNLOGGED_EVENTS, ...Object.keys(this.#options.on ?? {})])) {
       source.addEventListener(type, told);
     }
     source.onerror = () => {
       const trying = source.readyState === EventSource.CONNECTING && !tried && !this.#ended;
       tried = true;
-      if (trying) return this.#become("waiting", "cut"); // the browser tries once by itself: it knows the server's `retry`
+      if (trying) return this.#become("waiting", "cut"); // let the browser retry once: it knows the server's `retry`
       this.#unexplained = true;
       this.#again("cut", this.#ended || source.readyState === EventSource.CLOSED ? 0 : this.#retry);
     };
@@ -256,14 +256,14 @@ class Stream {
       for (const message of parser.push(part.value)) signal.aborted || this.#take(message);
       this.#retry = parser.retry ?? this.#retry;
     }
-    if (!signal.aborted) this.#again("cut", this.#ended ? 0 : this.#retry); // at the end the server says so: 204
+    if (!signal.aborted) this.#again("cut", this.#ended ? 0 : this.#retry); // at the end the server responds with 204
   }
 
   async #refused(response, signal) {
     const { status } = response;
-    const problem = await response.json().catch(() => ({ status, detail: `The server answered ${status}.` }));
+    const problem = await response.json().catch(() => ({ status, detail: `The server responded with ${status}.` }));
     if (signal.aborted) return;
-    // What does not pass by itself: who asks (unless a function finds out again), what for, from where on.
+    // Permanent errors: credentials (unless a function can renew them), permissions, an unknown stream or position.
     const { ticket, token } = this.#options;
     const renews = status === 401 && !this.#renewed && [ticket, token].some((each) => typeof each === "function");
     const final = status < 500 && ![408, 425, 429].includes(status) && !renews;
@@ -271,13 +271,13 @@ class Stream {
     this.#call(this.#options.onError, problem, { final });
     if (final) return this.#finish("refused");
     const asked = response.headers.get("Retry-After"); // seconds, or a date
-    const least = asked && (/^\d+$/.test(asked) ? Number(asked) * 1000 : Date.parse(asked) - Date.now());
-    this.#again("cut", renews ? 0 : Math.max(least || 0, this.#retry));
+    const minimum = asked && (/^\d+$/.test(asked) ? Number(asked) * 1000 : Date.parse(asked) - Date.now());
+    this.#again("cut", renews ? 0 : Math.max(minimum || 0, this.#retry));
   }
 
   #take({ event, data, id }) {
     const isNew = this.lastId === null || Number(id) > Number(this.lastId);
-    if (data === null) { // the beginning of a feed
+    if (data === null) { // the first message of a feed
       if (id && isNew) this.lastId = id;
       return;
     }

@@ -43,7 +43,7 @@ def fill_in(page: Page, key: str, brief: str = CLOSED_BRIEF) -> Locator:
     """Open the form that starts an execution, fill it in, and return its button."""
     page.get_by_role("button", name="Start an execution").click()
     page.get_by_label("Workflow").select_option("meeting-minutes")
-    page.get_by_label("Its key").fill(key)
+    page.get_by_label("Scope key").fill(key)
     page.get_by_label("Brief", exact=True).fill(brief)
     return page.get_by_role("button", name="Start", exact=True)
 
@@ -97,7 +97,7 @@ def test_the_button_is_off_while_a_start_is_sent(shared: Machine, page: Page) ->
     button = fill_in(page, "held")
     button.click()
     expect(button).to_be_disabled()
-    page.get_by_label("Its key").press("Enter")
+    page.get_by_label("Scope key").press("Enter")
     wait_until(lambda: page.evaluate("1") and held, what="the request")
     [only] = held
     only.continue_()
@@ -118,7 +118,7 @@ def test_a_start_without_an_answer_that_is_sent_again_starts_one(shared: Machine
     page.route(START, lose, times=1)
     button = fill_in(page, key)
     button.click()
-    expect(page.locator("#start-error")).to_contain_text("cannot be reached")
+    expect(page.locator("#start-error")).to_contain_text("is not reachable")
     expect(button).to_be_enabled()
     if reloaded:
         page.reload()
@@ -144,10 +144,10 @@ def test_a_start_that_is_sent_again_with_other_values_is_told_apart(shared: Mach
     page.route(START, lose, times=1)
     button = fill_in(page, "changed")
     button.click()
-    expect(page.locator("#start-error")).to_contain_text("cannot be reached")
+    expect(page.locator("#start-error")).to_contain_text("is not reachable")
     page.get_by_label("Brief", exact=True).fill("Another brief, of another meeting.")
     button.click()
-    expect(page.locator("#start-error")).to_contain_text("has started an execution already")
+    expect(page.locator("#start-error")).to_contain_text("has already started an execution")
     with shared.client("dora") as client:
         assert len(started(client, "changed")) == 1
         button.click()
@@ -172,7 +172,7 @@ def test_the_inbox_holds_decisions_and_budgets_and_is_counted(shared: Machine, p
         page.get_by_role("link", name="Inbox").click()
         expect(page.locator("#waiting article")).to_have_count(2)
         expect(page.locator("#waiting")).to_contain_text("paul-decides")
-        expect(page.locator("#waiting")).to_contain_text("waits for a bigger budget")
+        expect(page.locator("#waiting")).to_contain_text("waits for a higher budget")
         expect(page.locator("#questions form")).to_have_count(1)
         expect(page.locator("#empty")).to_be_hidden()
 
@@ -185,7 +185,7 @@ def test_the_inbox_holds_decisions_and_budgets_and_is_counted(shared: Machine, p
         client.post(f"/executions/{question}/cancel")
         expect(count).to_have_text("")
         page.get_by_role("link", name="Inbox").click()
-        expect(page.get_by_text("Nothing waits for people.")).to_be_visible()
+        expect(page.get_by_text("The inbox is empty.")).to_be_visible()
 
 
 # --- what went wrong --------------------------------------------------------------------------------------------------
@@ -202,10 +202,10 @@ def test_a_parked_step_says_when_it_goes_on_and_why_it_waits(shared: Machine, pa
         enter(page, shared, "pia")
         opened(page, shared, execution_id)
         card = page.locator(f"#step-{step['step_id']}")
-        expect(card).to_contain_text("goes on at")
+        expect(card).to_contain_text("resumes at")
         expect(card).to_contain_text("the script of this dry run has it wait")
         client.post(f"/executions/{execution_id}/cancel")
-        expect(card).not_to_contain_text("goes on at")
+        expect(card).not_to_contain_text("resumes at")
         expect(card).not_to_contain_text("has it wait")
 
 
@@ -241,10 +241,10 @@ def test_what_fails_without_a_connection_says_so(shared: Machine, page: Page) ->
     fault = page.locator("#faults")
     page.context.set_offline(True)
     page.get_by_role("button", name="Failed").click()
-    expect(fault).to_contain_text('Filter "Failed" failed. The server cannot be reached.')
+    expect(fault).to_contain_text('Filter "Failed" failed. The server is not reachable.')
     expect(page.locator('.filters [aria-pressed="true"]')).to_have_text("All")
     page.get_by_role("button", name="Start an execution").click()
-    expect(fault).to_contain_text("Opening the form failed. The server cannot be reached.")
+    expect(fault).to_contain_text("Opening the form failed. The server is not reachable.")
     expect(page.locator("#connection")).to_be_visible(timeout=10_000)
     page.context.set_offline(False)
     expect(page.locator("#connection")).to_be_hidden(timeout=10_000)
@@ -253,16 +253,16 @@ def test_what_fails_without_a_connection_says_so(shared: Machine, page: Page) ->
     button = fill_in(page, "offline")
     page.context.set_offline(True)
     button.click()
-    expect(page.locator("#start-error")).to_contain_text("The server cannot be reached.")
+    expect(page.locator("#start-error")).to_contain_text("The server is not reachable.")
     page.context.set_offline(False)
 
     opened(page, shared, execution_id)
     page.on("dialog", lambda dialog: dialog.accept())
     page.context.set_offline(True)
     page.get_by_role("button", name="Cancel").click()
-    expect(fault).to_contain_text("Cancel failed. The server cannot be reached.")
+    expect(fault).to_contain_text("Cancel failed. The server is not reachable.")
     page.locator("#questions").get_by_role("button", name="Answer").click()
-    expect(page.locator("#questions form")).to_contain_text("The server cannot be reached.")
+    expect(page.locator("#questions form")).to_contain_text("The server is not reachable.")
     page.context.set_offline(False)
     with shared.client("otto") as client:
         client.post(f"/executions/{execution_id}/cancel")
@@ -335,11 +335,11 @@ def test_half_a_text_stays_when_another_person_answers(shared: Machine, page: Pa
         text = "12" if field.get_attribute("type") == "number" else HALF
         field.fill(text)
         answer(client, execution_id)
-        expect(form).to_contain_text("What you wrote was not sent.")
+        expect(form).to_contain_text("Your input was not sent.")
         expect(field).to_have_value(text)
         assert field.evaluate("each => each === document.activeElement")
         expect(form.get_by_role("button", name="Answer")).to_be_disabled()
-        form.get_by_role("button", name="Discard what I wrote").click()
+        form.get_by_role("button", name="Discard my input").click()
         expect(form).to_have_count(0)
 
 
@@ -351,7 +351,7 @@ def test_a_comment_stays_when_another_person_decides(shared: Machine, page: Page
         opened(page, shared, execution_id)
         page.get_by_label("Comment").fill(HALF)
         client.post(f"/executions/{execution_id}/cancel")
-        expect(page.locator("form.acceptance")).to_contain_text("What you wrote was not sent.")
+        expect(page.locator("form.acceptance")).to_contain_text("Your input was not sent.")
         expect(page.get_by_label("Comment")).to_have_value(HALF)
 
 
@@ -366,7 +366,7 @@ def test_a_budget_that_is_being_written_stays_when_it_is_raised(shared: Machine,
         client.patch(f"/executions/{execution_id}/budget", json={"max_calls": 1})
         expect(page.locator("form.budget")).to_have_count(2)  # one call later it is short again
         expect(page.locator("form.budget").first.locator("input")).to_have_value("37")
-        expect(page.locator("form.budget").first).to_contain_text("What you wrote was not sent.")
+        expect(page.locator("form.budget").first).to_contain_text("Your input was not sent.")
 
 
 # --- the session ends -------------------------------------------------------------------------------------------------
@@ -401,7 +401,7 @@ def test_a_brief_is_kept_when_the_session_ends(shared: Machine, page: Page, ende
     log_in_again(page, "nora")
     page.unroute_all()
     expect(page.get_by_label("Brief", exact=True)).to_have_value(OPEN_BRIEF)
-    expect(page.get_by_label("Its key")).to_have_value("of-nora")
+    expect(page.get_by_label("Scope key")).to_have_value("of-nora")
     expect(page.get_by_label("Workflow")).to_have_value("meeting-minutes")
     button.click()
     page.wait_for_url(re.compile(r"/executions/[0-9a-f-]{36}/"))
@@ -416,12 +416,12 @@ def test_a_text_that_was_not_sent_is_shown_to_its_user_alone(shared: Machine, pa
     log_in_again(page, "mia")
     page.get_by_role("button", name="Start an execution").click()
     expect(page.get_by_label("Brief", exact=True)).to_have_value("")
-    expect(page.get_by_label("Its key")).to_have_value("")
-    page.get_by_role("button", name="Not now").click()
+    expect(page.get_by_label("Scope key")).to_have_value("")
+    page.get_by_role("button", name="Close").click()
     page.get_by_role("button", name="Log out").click()
     log_in_again(page, "nora")
     expect(page.get_by_label("Brief", exact=True)).to_have_value("A secret of Nora.")
-    page.get_by_role("button", name="Not now").click()
+    page.get_by_role("button", name="Close").click()
     page.get_by_role("button", name="Log out").click()
     page.wait_for_url("**/login/**")
     assert kept(page) == []
@@ -441,7 +441,7 @@ def test_answers_and_files_are_kept_too(shared: Machine, page: Page, tmp_path: P
     expect(page.get_by_role("dialog")).to_be_visible()  # a file can be set in a hidden form, too
     page.get_by_label("Load the brief from a file").set_input_files(file)
     expect(page.get_by_label("Brief", exact=True)).to_have_value("# From a file")
-    page.get_by_role("button", name="Not now").click()
+    page.get_by_role("button", name="Close").click()
     opened(page, shared, execution_id)
     field = page.locator("form.questions").locator("textarea, input[type=number]").first
     text = "12" if field.get_attribute("type") == "number" else HALF
@@ -532,8 +532,8 @@ def test_every_page_fits_a_narrow_screen(shared: Machine, page: Page, pictures: 
             expect(page.locator(".document .body")).to_have_count(4)
         page.screenshot(path=pictures(name), full_page=True)
         fits(page)
-    page.locator("#costs").get_by_role("button", name="What was asked").first.click()
-    expect(page.get_by_role("dialog")).to_contain_text("This is what was sent")
+    page.locator("#costs").get_by_role("button", name="Prompt:").first.click()
+    expect(page.get_by_role("dialog")).to_contain_text("This is the exact prompt")
     page.screenshot(path=pictures("prompt"))
     fits(page)
     opened(page, shared, failed["execution_id"])

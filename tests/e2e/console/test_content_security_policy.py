@@ -39,7 +39,7 @@ def test_the_console_works_under_its_policy(shared: Machine, page: Page, refused
     log_in(page, shared, "ada")
     page.get_by_role("button", name="Start an execution").click()
     page.get_by_label("Workflow").select_option("meeting-minutes")
-    page.get_by_label("Its key").fill("policy")
+    page.get_by_label("Scope key").fill("policy")
     page.get_by_label("Brief", exact=True).fill("We met. We agreed to meet again.")
     page.get_by_role("button", name="Start", exact=True).click()
     expect(page.locator("#status")).to_have_text("completed")

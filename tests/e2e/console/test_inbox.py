@@ -35,7 +35,7 @@ def test_a_person_answers_on_the_page_of_open_questions(shared: Machine, browser
         number.fill("2")
         form.get_by_role("button", name="Answer").click()
 
-        expect(page.get_by_text("Nothing waits for people.")).to_be_visible()
+        expect(page.get_by_text("The inbox is empty.")).to_be_visible()
         expect(form).to_have_count(0)
         shown = client.get(f"/executions/{execution_id}/steps").json()["data"][0]["clarification"]
         assert (sorted(map(str, shown["answers"].values())), shown["answered_by"]) == (["2", "2027-04-01"], "ida")

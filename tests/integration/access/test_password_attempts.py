@@ -238,7 +238,7 @@ def test_a_busy_server_says_so_on_each_way(carol: User, monkeypatch: pytest.Monk
         refused = way("carol", PASSWORD, **HERE)
         assert refused.status_code == 503
         assert int(refused["Retry-After"]) >= 1
-        assert "Too many passwords are being checked now." in refused.content.decode()
+        assert "Too many passwords are being checked." in refused.content.decode()
 
 
 @pytest.mark.django_db

@@ -21,18 +21,18 @@ def test_a_limit_is_set_and_changed(admin_client: Client) -> None:
     row.refresh_from_db()
     assert (row.calls_at_once, row.requests_per_minute, row.version) == (None, 60, 2)
     late = admin_client.post(path, form)
-    assert "Somebody else has changed this limit" in late.content.decode()
+    assert "Another user has changed this limit" in late.content.decode()
 
 
 @pytest.mark.parametrize("provider", ["open ai", "openai:gpt-5", "open*", "-"])
 def test_a_provider_that_no_call_has_is_refused(admin_client: Client, provider: str) -> None:
     response = admin_client.post(ADD, {"provider": provider, "model": "gpt-*", "calls_at_once": 3})
-    assert "named as before the colon" in response.content.decode()
+    assert "Enter the provider" in response.content.decode()
 
 
 def test_a_limit_of_nothing_is_refused(admin_client: Client) -> None:
     response = admin_client.post(ADD, {"provider": "openai", "model": "*"})
-    assert "Limit something." in response.content.decode()
+    assert "Enter at least one limit." in response.content.decode()
 
 
 def test_names_are_stored_as_calls_have_them(admin_client: Client) -> None:

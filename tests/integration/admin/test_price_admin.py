@@ -86,7 +86,7 @@ def test_of_two_editors_of_a_price_the_second_is_told_to_read_again(admin_client
     path = reverse("admin:telemetry_price_change", args=[Price.objects.get().pk])
     assert admin_client.post(path, {**FORM, "input_usd": "2", "version": "1"}).status_code == 302
     late = admin_client.post(path, {**FORM, "input_usd": "3", "version": "1"})
-    assert b"Somebody else has changed this price" in late.content
+    assert b"Another user has changed this price" in late.content
     row = Price.objects.get()
     assert (row.input_usd, row.version) == (Decimal(2), 2)
 

@@ -75,7 +75,10 @@ def test_a_role_on_a_scope_that_is_no_root_is_refused(
     new = {"user": bob.id, "role": role, "scope": child.id, "id": ""}
     response = submit(browser, child, new, initial=0)
     assert response.status_code == 200
-    assert "Roles are given in the root scope, project/alpha, and hold below it." in response.content.decode()
+    assert (
+        "Roles are given in the root scope, project/alpha, and apply to all scopes below it."
+        in response.content.decode()
+    )
     assert not ScopeRole.objects.filter(user=bob).exists()
 
 

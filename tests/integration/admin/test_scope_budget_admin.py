@@ -40,7 +40,7 @@ def test_of_two_editors_the_second_is_told_to_read_again(admin_client: Client, s
     path = reverse("admin:telemetry_scopebudget_change", args=[scope.id])
     assert admin_client.post(path, {"max_cost_usd": "30", "version": "1"}).status_code == 302
     late = admin_client.post(path, {"max_cost_usd": "3", "version": "1"})
-    assert b"Somebody else has changed this budget" in late.content
+    assert b"Another user has changed this budget" in late.content
     budget = ScopeBudget.objects.get(scope=scope)
     assert (budget.max_cost_usd, budget.version) == (Decimal(30), 2)
     assert admin_client.post(path, {"max_cost_usd": "-1", "version": "2"}).status_code == 200

@@ -47,7 +47,7 @@ def count(client: Client, path: str = "/executions/") -> str:
 
 
 def blocked_by_budget(user: User, key: str) -> None:
-    """Have an execution wait for a bigger budget."""
+    """Have an execution wait for a higher budget."""
     execution = reports.claim(reports.start(user, key=key))
     Execution.objects.filter(id=execution.id).update(status="waiting", waiting_on=["budget"], claimed_by=None)
 
@@ -61,7 +61,7 @@ def test_decisions_budgets_and_questions_are_in_it_and_counted(ada: User, browse
     found = articles(browser.get("/questions/"))
     assert [each.count("waits for a decision") for each in found] == [1, 1, 1, 1, 0]
     assert found[0] == "The findings waits for a decision Research · report · project / a"
-    assert found[-1] == "report waits for a bigger budget project / short · started by ada"
+    assert found[-1] == "report waits for a higher budget project / short · started by ada"
     assert browser.get("/questions/count/").json() == {"waiting": "6"}
     assert {count(browser, path) for path in ("/executions/", "/questions/")} == {"6"}
 
@@ -114,9 +114,9 @@ def test_it_takes_as_many_queries_for_many_as_for_few(
 
 
 def test_a_count_is_exact_to_a_hundred() -> None:
-    from console.views import _shown
+    from console.views import _count_text
 
-    assert [_shown(each) for each in (0, 1, 100, 101, 303)] == ["", "1", "100", "100+", "100+"]
+    assert [_count_text(each) for each in (0, 1, 100, 101, 303)] == ["", "1", "100", "100+", "100+"]
 
 
 def test_strangers_are_asked_to_log_in(db: None) -> None:

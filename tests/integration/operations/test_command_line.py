@@ -65,7 +65,7 @@ def test_a_database_without_tables_is_said_in_a_sentence(tmp_path: Path, words: 
 def test_a_database_that_is_away_is_said_in_a_sentence(url: str) -> None:
     done = run([sys.executable, "manage.py", "issue_token", "ada"], DATABASE_URL=url, LOCAL="1")
     assert done.returncode == 1
-    assert "The database cannot be used" in done.stderr
+    assert "The database is not available" in done.stderr
     assert "Traceback" not in done.stderr
     assert "secret" not in done.stderr
 

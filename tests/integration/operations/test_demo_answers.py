@@ -113,7 +113,7 @@ def test_the_terminal_asks_again_until_an_answer_fits(
     monkeypatch.setattr("sys.stdin", io.StringIO(typed))
     console = Console(file=io.StringIO(), width=200)
     assert ask(console, question) == answer
-    assert "does not fit the question" in console.file.getvalue()  # type: ignore[attr-defined]
+    assert "not a valid answer" in console.file.getvalue()  # type: ignore[attr-defined]
 
 
 def sheet(tmp_path: Path, content: str | bytes) -> AnswerSheet:

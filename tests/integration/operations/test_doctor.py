@@ -128,7 +128,7 @@ def test_a_database_in_another_encoding_is_refused(server: Server) -> None:
 def test_two_urls_that_lead_to_one_database_hear_each_other(server: Server) -> None:
     with server.connect() as usual, server.connect() as direct:
         found = [*diagnosis.compare_urls(usual, direct)]
-    assert found == [Finding(Level.GOOD, "Notifications are heard.")]
+    assert found == [Finding(Level.GOOD, "Notifications arrive.")]
 
 
 def test_two_urls_that_lead_to_different_databases_are_told_and_nothing_else(server: Server, made: Servers) -> None:
@@ -145,8 +145,8 @@ def test_two_urls_that_lead_to_a_server_and_its_replica_are_told(made: Servers) 
     primary = made.make()
     replica = made.replica(primary)
     for first, second, fix in (
-        (primary, replica, "set DATABASE_DIRECT_URL to the one that DATABASE_URL leads to"),
-        (replica, primary, "set DATABASE_URL to the one that DATABASE_DIRECT_URL leads to, which takes writes"),
+        (primary, replica, "set DATABASE_DIRECT_URL to the same database as DATABASE_URL"),
+        (replica, primary, "set DATABASE_URL to the server of DATABASE_DIRECT_URL, which accepts writes"),
     ):
         with first.connect() as usual, second.connect() as direct:
             [found] = diagnosis.compare_urls(usual, direct)
@@ -209,7 +209,7 @@ def test_a_clock_that_differs_is_told_with_what_to_do(
     monkeypatch.setattr(database_server, "datetime", Wrong)
     [(level, text)] = said(server, diagnosis.clock)
     way = "ahead of" if ahead > 0 else "behind"
-    end = "the database's, which is the one that counts: set both by NTP."
+    end = "the database's, which all processes use: synchronize both by NTP."
     assert level is Level.WRONG
     assert re.fullmatch(rf"This machine's clock is \d+\.\d seconds {way} {end}", text)
     assert float(text.split()[4]) == pytest.approx(abs(ahead), abs=1)
@@ -251,7 +251,7 @@ def test_what_a_role_is_given_or_denied_does_not_stop_it(server: Server, tmp_pat
     finally:
         server.execute("ALTER ROLE owner RESET DateStyle")
         server.execute("GRANT EXECUTE ON FUNCTION pg_control_system() TO PUBLIC")
-    assert "Notifications are heard." in text
+    assert "Notifications arrive." in text
     assert "Traceback" not in text
 
 
@@ -280,7 +280,7 @@ def test_a_pooler_needs_the_url_of_the_server_as_well(made: Servers, tmp_path: P
         assert (code, "cannot be reached" in text) == (1, True)
         code, text = doctor(tmp_path, DATABASE_URL=url, DATABASE_DIRECT_URL=server.url())
         assert code == 0, text
-        assert "through a pooler" in text
+        assert "leads to a pooler" in text
         assert "SET statement_timeout" in text
         assert "SET jit = off" in text
         assert "time zone" not in text

@@ -201,7 +201,7 @@ def test_an_ordinary_user_has_a_server_too() -> None:
 def test_somebody_elses_directory_is_refused(tmp_path: Path) -> None:
     (tmp_path / "postgres").mkdir()
     shutil.chown(tmp_path / "postgres", ORDINARY)
-    with pytest.raises(instance.PostgresError, match="belongs to somebody else"):
+    with pytest.raises(instance.PostgresError, match="belongs to another user"):
         instance.ensure_running(tmp_path)
 
 

@@ -50,7 +50,7 @@ def test_a_flag_has_a_few_spellings(monkeypatch: pytest.MonkeyPatch, raw: str, e
 
 def test_a_flag_that_is_neither_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("THING", "maybe")
-    with pytest.raises(env.BadEnvironment, match="THING='maybe' is neither"):
+    with pytest.raises(env.BadEnvironment, match="THING='maybe' is not 1 or 0"):
         env.flag("THING", default=True)
 
 
@@ -70,7 +70,7 @@ def test_a_number_is_one_and_not_too_small(monkeypatch: pytest.MonkeyPatch, raw:
 
 def test_a_choice_names_what_may_be_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("THING", "purple")
-    with pytest.raises(env.BadEnvironment, match="THING='purple' is none of blue, green"):
+    with pytest.raises(env.BadEnvironment, match="THING='purple' is not one of blue, green"):
         env.choice("THING", "green", among={"green", "blue"})
 
 

@@ -57,7 +57,7 @@ def test_an_alias_without_a_listed_price_is_told_of_where_prices_are_required(se
     settings.REQUIRE_PRICED = True
     [told] = checks.unpriced_aliases()
     assert told.id == "orchestrator.I001"
-    assert "'fast' stands for 'openai:nobody-lists-this'" in told.msg
+    assert "'fast' is set to 'openai:nobody-lists-this'" in told.msg
 
 
 def test_a_silence_shorter_than_two_heartbeats_is_an_error(settings: Any) -> None:

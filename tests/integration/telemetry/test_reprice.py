@@ -57,10 +57,10 @@ def test_calls_are_priced_again_and_the_difference_is_told(user: User) -> None:
     told = run()
     assert costs() == [NEW] * 3
     assert set(ModelCall.objects.values_list("version", flat=True)) == {2}
-    assert "3 calls whose tokens are known, from 2026-03-01 00:00:00 to" in told
+    assert "3 calls with known tokens, from 2026-03-01 00:00:00 to" in told
     assert "before: 0.0024000000 USD, and 1 calls of unknown cost" in told
     assert "after:  0.0104400000 USD, and 0 calls of unknown cost" in told
-    assert "3 calls changed, 1 of them had no known cost" in told
+    assert "3 calls changed, including 1 that had no known cost" in told
     assert "0 calls changed" in run()
     assert set(ModelCall.objects.values_list("version", flat=True)) == {2}
 
@@ -72,7 +72,7 @@ def test_a_dry_run_says_the_same_and_writes_nothing(user: User) -> None:
     rows = list(ModelCall.objects.order_by("id").values())
     told = run("--dry-run")
     assert list(ModelCall.objects.order_by("id").values()) == rows
-    assert "2 calls would change, 1 of them had no known cost" in told
+    assert "2 calls would change, including 1 that had no known cost" in told
     assert told.endswith("Nothing was written.\n")
     after = [line for line in run().splitlines() if line.startswith(("before", "after"))]
     assert after == [line for line in told.splitlines() if line.startswith(("before", "after"))]
@@ -85,7 +85,7 @@ def test_each_call_is_priced_by_what_held_at_its_time(user: User) -> None:
         answered(user, started_at=NOON + timedelta(hours=hours))
     told = run()
     assert costs() == [COST, NEW, Decimal(0)]
-    assert "no known price: scripted:writer-1, 1 calls keep what they cost" in told
+    assert "no known price: scripted:writer-1, 1 calls keep their cost" in told
 
 
 def test_a_span_holds_its_first_moment_and_not_its_last(user: User) -> None:
@@ -108,7 +108,7 @@ def test_calls_without_a_reply_are_left_alone(user: User) -> None:
     have(input_usd=0, output_usd=0)
     announce(*(call(user, status=status) for status in ("pending", "unknown", "failed", "discarded")))
     rows = list(ModelCall.objects.order_by("id").values())
-    assert "0 calls whose tokens are known" in run()
+    assert "0 calls with known tokens" in run()
     assert list(ModelCall.objects.order_by("id").values()) == rows
 
 
@@ -139,7 +139,7 @@ def test_what_nobody_knows_the_price_of_now_keeps_what_it_cost(user: User) -> No
     answered(user, cost_usd=None)
     told = run()
     assert costs() == [COST, None]
-    assert "no known price: scripted:writer-1, 2 calls keep what they cost" in told
+    assert "no known price: scripted:writer-1, 2 calls keep their cost" in told
     assert "after:  0.0012000000 USD, and 1 calls of unknown cost" in told
 
 

@@ -67,7 +67,7 @@ def test_a_read_that_the_database_has_no_time_for_is_refused_with_a_sentence(
     request.getfixturevalue("locked")
     response = client.get(f"/api/v1/{path}")
     assert (response.status_code, response.json()["code"]) == (503, "read-too-slow")
-    assert "shorter span" in response.json()["detail"]
+    assert "shorter time range" in response.json()["detail"]
     assert timeout() == "1s"  # of the connection that the request has used
     connection.close()
     client.post("/api/v1/auth/token", {"username": "nobody", "password": "x"}, format="json")
@@ -84,7 +84,7 @@ def test_a_page_that_the_database_has_no_time_for_says_so(
     request.getfixturevalue("locked")
     response = admin_client.get(path)
     assert response.status_code == 503
-    assert "The database takes too long for this." in response.content.decode()
+    assert "The query takes too long." in response.content.decode()
 
 
 def test_a_request_that_gets_no_connection_is_told_when_to_come_back(api: Api, staff: User) -> None:

@@ -32,7 +32,7 @@ def test_it_is_not_ready_when_the_worker_is_silent(settings: Any) -> None:
     WorkerHeartbeat.objects.create(name="w", heartbeat_at=silent, started_at=silent)
     response = Client().get("/readyz/")
     assert response.status_code == 503
-    assert response.json()["checks"] == {"database": "ok", "migrations": "ok", "worker": "none is running"}
+    assert response.json()["checks"] == {"database": "ok", "migrations": "ok", "worker": "no worker is running"}
 
 
 @pytest.mark.django_db

@@ -17,9 +17,9 @@ pytestmark = pytest.mark.django_db
 @pytest.mark.parametrize(
     ("silent_seconds", "status", "worker"),
     [
-        ([], 503, "none is running"),
+        ([], 503, "no worker is running"),
         ([0], 200, "ok"),
-        ([settings.RUNNER_SILENT_SECONDS + 1], 503, "none is running"),
+        ([settings.RUNNER_SILENT_SECONDS + 1], 503, "no worker is running"),
         ([settings.RUNNER_SILENT_SECONDS + 1, 0], 200, "ok"),
     ],
 )

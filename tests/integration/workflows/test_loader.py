@@ -149,7 +149,7 @@ def test_a_workflow_that_becomes_faulty_stays_what_it_was(folder: Path) -> None:
 @pytest.mark.django_db
 def test_the_same_id_in_two_folders_is_a_fault_that_names_both(folder: Path) -> None:
     twins = [add(folder.parent, name, id="twin") for name in ("one", "two")]
-    with pytest.raises(CommandError, match=f"{twins[0]} and {twins[1]}: /id: 'twin'"):
+    with pytest.raises(CommandError, match=f"{twins[0]} and {twins[1]}: /id: Duplicate id 'twin'"):
         load(folder.parent)
     assert set(Workflow.objects.values_list("id", flat=True)) == {"note"}
 

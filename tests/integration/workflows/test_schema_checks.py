@@ -296,7 +296,7 @@ def test_a_keyword_of_another_dialect_is_a_fault_that_says_what_to_write(
     [
         ({"type": "number", "minimum": 5, "exclusiveMinimum": True}, "exclusiveMinimum: 5"),
         ({"type": "number", "maximum": 7, "exclusiveMaximum": True}, "exclusiveMaximum: 7"),
-        ({"type": "string", "required": True}, "`required` of the object"),
+        ({"type": "string", "required": True}, "`required` of its object"),
     ],
 )
 def test_a_keyword_that_once_took_true_is_a_fault_that_says_what_to_write(said: dict[str, Any], advice: str) -> None:

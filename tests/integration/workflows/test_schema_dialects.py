@@ -131,18 +131,18 @@ def test_a_dialect_that_is_not_known_is_a_fault_that_names_the_known_ones(named:
         (
             titled({"a": {"minimum": 1, "exclusiveMinimum": True}}),
             "properties/a/exclusiveMinimum",
-            "write the bound itself",
+            "in place of minimum",
         ),
         (titled({"a/b": {"multipleOf": 0}}, **{"$schema": DRAFT_07}), "properties/a~1b/multipleOf", "draft-07"),
         (titled({"a": {"required": True}}, **{"$schema": DRAFT_04}), "properties/a/required", "draft-04"),
         (titled({"a": {"minimum": 10**5000}}), "properties/a/minimum", "300 digits"),
         (titled({"a": {"enum": [1, float("inf")]}}), "properties/a/enum/1", "300 digits"),
         (titled({"d": {"const": datetime.date(2026, 1, 1)}}), "properties/d/const", "date"),
-        (titled({"d": {"enum": [{1: 2}]}}), "properties/d/enum/0/1", "quotes"),
+        (titled({"d": {"enum": [{1: 2}]}}), "properties/d/enum/0/1", "quote"),
         (
             titled({"a": {"patternProperties": {"(?<=a)b": {}}}}),
             "properties/a/patternProperties/(?<=a)b",
-            "look-around",
+            "lookarounds",
         ),
         (titled({"a": {"pattern": "(a{100}){100}{100}"}}), "properties/a/pattern", ""),
     ],
@@ -214,7 +214,7 @@ class Tree(BaseModel):
 def test_a_root_that_leads_to_an_object_is_told_to_say_so_itself(schema: dict[str, Any]) -> None:
     [field_error] = errors(schema)
     assert (field_error.pointer, field_error.code) == ("/steps/0/output_schema", "untitled_document")
-    assert "write `type: object` beside the reference, at the root" in field_error.detail.lower()
+    assert "add `type: object` at the root" in field_error.detail.lower()
     mended = {**schema, "type": "object"}
     assert definition(steps=[step(output_schema=mended)]).steps[0].output_schema == mended
 

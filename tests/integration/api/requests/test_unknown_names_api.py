@@ -47,20 +47,20 @@ def detail(response: Any) -> str:
 )
 def test_an_unknown_workflow_is_answered_with_those_that_there_are(ada: Caller, report: int, path: str) -> None:
     publish_another("annual-report")
-    assert told(ada.get(path)) == "There is no workflow 'nope'. There are: annual-report, report."
+    assert told(ada.get(path)) == "There is no workflow 'nope'. Available: annual-report, report."
 
 
 @pytest.mark.parametrize("version", [{}, {"workflow_version": 1}, {"workflow_version": 99}])
 def test_a_start_or_an_estimate_of_an_unknown_workflow_names_no_version(
     ada: Caller, report: int, version: dict[str, int]
 ) -> None:
-    wanted = "There is no workflow 'nope'. There are: report."
+    wanted = "There is no workflow 'nope'. Available: report."
     assert told(ada.post("/executions/", {**START, "workflow_id": "nope", **version})) == wanted
     assert told(ada.post("/workflows/nope/estimate", {"input": "A tool library.", **version})) == wanted
 
 
 def test_without_any_workflow_that_is_said(ada: Caller) -> None:
-    assert told(ada.post("/executions/", START)) == "There is no workflow 'report'. None is published."
+    assert told(ada.post("/executions/", START)) == "There is no workflow 'report'. No workflow is published."
 
 
 def test_the_names_are_bounded(ada: Caller, report: int) -> None:
@@ -73,13 +73,13 @@ def test_the_names_are_bounded(ada: Caller, report: int) -> None:
 
 def test_an_unknown_version_is_answered_with_the_newest_ones(ada: Caller, report: int) -> None:
     reports.publish("Another description, so another version.")
-    wanted = "Workflow 'report' has no version 99. Its versions are: 2, 1."
+    wanted = "Workflow 'report' has no version 99. Available: 2, 1."
     assert told(ada.post("/executions/", {**START, "workflow_version": 99})) == wanted
     assert told(ada.post("/workflows/report/estimate", {"input": "A.", "workflow_version": 99})) == wanted
 
 
 def test_an_unknown_step_of_a_workflow_is_answered_with_its_steps(ada: Caller, report: int) -> None:
-    wanted = "Workflow 'report' has no step 'nope'. Its steps are: research, summary."
+    wanted = "Workflow 'report' has no step 'nope'. Available: research, summary."
     assert told(ada.get("/workflows/report/schema/nope")) == wanted
 
 
@@ -111,7 +111,7 @@ def test_a_retry_from_an_unknown_step_is_answered_with_its_steps(ada: Caller, re
 def test_a_script_about_an_unknown_step_is_answered_with_the_steps(ada: Caller, report: int) -> None:
     body = {**START, "dry_run": True, "rehearsal": {"steps": {"nope": {}}}}
     response = ada.post("/executions/", body)
-    assert detail(response) == "Workflow 'report' has no step 'nope'. Its steps are: research, summary."
+    assert detail(response) == "Workflow 'report' has no step 'nope'. Available: research, summary."
 
 
 @pytest.mark.parametrize(
@@ -127,7 +127,7 @@ def test_a_word_that_is_none_of_a_few_is_answered_with_them(
     ada: Caller, path: str, query: dict[str, str], words: str
 ) -> None:
     [given] = query.values()
-    assert detail(ada.get(path, query)) == f"'{given}' is none of: {words}."
+    assert detail(ada.get(path, query)) == f"'{given}' is not one of: {words}."
 
 
 def test_an_unknown_type_of_event_or_decision_is_answered_with_those_that_there_are(ada: Caller, report: int) -> None:
@@ -135,7 +135,7 @@ def test_an_unknown_type_of_event_or_decision_is_answered_with_those_that_there_
     assert "step_completed" in detail(ada.get(f"/executions/{execution.id}/events", {"types": "step_done"}))
     body = {"decision": "yes", "document_version": 1}
     response = ada.post(f"/executions/{execution.id}/steps/research/acceptance", body)
-    assert detail(response) == "'yes' is none of: accept, reject, request_changes."
+    assert detail(response) == "'yes' is not one of: accept, reject, request_changes."
 
 
 def test_a_scope_that_the_caller_may_not_see_is_named_nowhere(ada: Caller, eve: Caller, report: int) -> None:

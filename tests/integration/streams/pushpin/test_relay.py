@@ -146,7 +146,7 @@ async def test_what_is_told_while_nobody_listens_is_published_later(
         await until(endpoint, 1)
         with outage():
             async with asyncio.timeout(HANG_SECONDS):
-                while "The listener has no connection" not in caplog.text:
+                while "The listener lost its connection" not in caplog.text:
                     await asyncio.sleep(0.01)
         await tell(ASKED)
         await until(endpoint, 1, 2)
