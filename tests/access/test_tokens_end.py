@@ -23,6 +23,7 @@ from access import hashers, selectors, services
 from access.errors import BadCredentials, BadTicket
 from access.grants import Credential, Grant
 from access.models import Role, Scope, ScopeRole
+from tests.waiting import HANG_SECONDS
 
 PASSWORD = "correct horse battery staple"
 ANOTHER = "another Horse, with a battery"
@@ -210,5 +211,5 @@ def test_a_token_that_is_issued_as_the_password_changes_ends_with_it() -> None:
             changing = pool.submit(change)
             with pytest.raises(TimeoutError):
                 changing.result(0.3)  # it waits for the token
-        changing.result(10)
+        changing.result(HANG_SECONDS)
     assert not AuthToken.objects.exists()

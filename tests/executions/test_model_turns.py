@@ -14,6 +14,7 @@ from executions.threads import in_thread
 from telemetry import turns
 from telemetry.models import CallTurn, ModelLimit
 from tests.llm.test_client import REQUEST
+from tests.waiting import HANG_SECONDS
 
 pytestmark = pytest.mark.django_db(transaction=True)
 LIMITED = replace(REQUEST, model="openai:gpt-5")
@@ -24,7 +25,7 @@ async def process() -> AsyncIterator[Callable[..., Turns]]:
     """Makes processes; each has told the database all when the test is over."""
     made: list[Turns] = []
 
-    def make(patience_seconds: float = 30.0) -> Turns:
+    def make(patience_seconds: float = HANG_SECONDS) -> Turns:
         made.append(Turns(patience_seconds=patience_seconds))
         return made[-1]
 
@@ -80,7 +81,7 @@ async def test_a_call_that_is_cancelled_while_it_waits_leaves_the_line(
     process: Callable[..., Turns],
 ) -> None:
     await limited(calls_at_once=1)
-    one = process(30)
+    one = process()
 
     async def wait() -> None:
         async with one.turn(LIMITED):
@@ -101,6 +102,6 @@ async def test_other_models_pass_without_a_word_to_the_database(
     process: Callable[..., Turns],
 ) -> None:
     await limited(calls_at_once=1)
-    one = process(0.1)
+    one = process()
     async with one.turn(LIMITED), one.turn(REQUEST), one.turn(REQUEST):
         assert await in_thread(CallTurn.objects.count) <= 1

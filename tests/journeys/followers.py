@@ -11,6 +11,7 @@ from contextlib import contextmanager
 import httpx
 
 from tests.journeys.processes import Machine
+from tests.waiting import HANG_SECONDS
 
 LAST_CHUNK = b"\r\n0\r\n\r\n"  # of a body; the connection may stay open after it
 
@@ -61,7 +62,7 @@ def following(
             each.start()
         yield followers
         for each in followers:
-            each.join(30)
+            each.join(HANG_SECONDS)
     finally:
         for each in followers:
             each.close()

@@ -16,6 +16,7 @@ from playwright.sync_api import BrowserContext, Locator, Page, Route, expect
 from orchestrator import postgres
 from tests.journeys.browser import browsing, log_in
 from tests.journeys.processes import CLOSED_BRIEF, PASSWORD, Machine, start_execution, wait_for_status, wait_until
+from tests.waiting import HANG_SECONDS
 
 pytestmark = [pytest.mark.journey, pytest.mark.browser]
 
@@ -241,9 +242,9 @@ def test_what_fails_without_a_connection_says_so(shared: Machine, page: Page) ->
     expect(page.locator('.filters [aria-pressed="true"]')).to_have_text("All")
     page.get_by_role("button", name="Start an execution").click()
     expect(fault).to_contain_text("Opening the form failed. The server cannot be reached.")
-    expect(page.locator("#connection")).to_be_visible(timeout=10_000)
+    expect(page.locator("#connection")).to_be_visible(timeout=HANG_SECONDS * 1000)
     page.context.set_offline(False)
-    expect(page.locator("#connection")).to_be_hidden(timeout=10_000)
+    expect(page.locator("#connection")).to_be_hidden(timeout=HANG_SECONDS * 1000)
     expect(fault.locator("p")).to_have_count(2)
 
     button = fill_in(page, "offline")
@@ -301,7 +302,7 @@ def test_the_focus_stays_while_events_come(shared: Machine, page: Page, held: st
         log_in(page, shared, "fay")
         opened(page, shared, execution_id)
         place = page.locator(held).first
-        expect(place).to_be_visible(timeout=10_000)
+        expect(place).to_be_visible(timeout=HANG_SECONDS * 1000)
         place.focus()
         page.evaluate("window.held = document.activeElement")
         [step] = [

@@ -16,6 +16,7 @@ import yaml
 from tests.engine.world import SCHEMA
 from tests.journeys.processes import Machine, free_port, machine, wait_for_status, wait_until
 from tests.llm.model_server import Answer, Line, Misbehaviour, model_server
+from tests.waiting import HANG_SECONDS
 
 pytestmark = pytest.mark.journey
 
@@ -136,7 +137,7 @@ def test_every_execution_completes_by_itself_when_its_provider_is_back(data_dir:
             assert client.post(f"/executions/{cancelled}/cancel").json()["status"] == "cancelled"
             asked = len(calls_of(client, cancelled))
             worker.terminate()
-            worker.wait(30)
+            worker.wait(HANG_SECONDS)
             bring_back()
             installed.start("worker")
             for execution_id in started.values():

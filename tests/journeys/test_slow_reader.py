@@ -13,6 +13,7 @@ import pytest
 from tests.journeys.fire import has_told, storyteller, tell
 from tests.journeys.processes import Machine
 from tests.journeys.under_fire import LARGE_BUFFER, SMALL_BUFFER, Body
+from tests.waiting import HANG_SECONDS
 
 pytestmark = pytest.mark.journey
 
@@ -53,7 +54,7 @@ class Reader(threading.Thread):
 
     def all_read(self) -> list[int]:
         """Return the numbers of the events, once the stream has ended."""
-        self.join(60)
+        self.join(HANG_SECONDS)
         return self.numbers
 
     def close(self) -> None:

@@ -12,6 +12,7 @@ from django.db import connection
 from common import database_server
 from orchestrator import lifecycle
 from tests.executions.moves import outage
+from tests.waiting import HANG_SECONDS
 from workflows.models import Workflow
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -30,7 +31,7 @@ def test_a_database_that_is_lost_while_it_is_prepared_is_waited_for(caplog: pyte
         while "the preparation of the database" not in caplog.text:
             preparing.join(0.05)
             assert preparing.is_alive()
-    preparing.join(30)
+    preparing.join(HANG_SECONDS)
     connection.close()  # this thread has lost its own as well
     assert Workflow.objects.exists()
 
