@@ -45,7 +45,7 @@ def test_each_event_comes_once_though_the_server_is_killed(fresh: Machine) -> No
         fresh.serve("--no-worker")
         wait_for_status(client, execution_id, "completed")
         for thread in threads:
-            thread.join(40)
+            thread.join(HANG_SECONDS)
             assert not thread.is_alive()
     stored = [event["sequence"] for event in events if event["event_type"] != "step_delta"]
     assert stored == list(range(1, len(stored) + 1))

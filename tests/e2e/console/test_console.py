@@ -245,9 +245,9 @@ def test_what_fails_without_a_connection_says_so(shared: Machine, page: Page) ->
     expect(page.locator('.filters [aria-pressed="true"]')).to_have_text("All")
     page.get_by_role("button", name="Start an execution").click()
     expect(fault).to_contain_text("Opening the form failed. The server is not reachable.")
-    expect(page.locator("#connection")).to_be_visible(timeout=10_000)
+    expect(page.locator("#connection")).to_be_visible(timeout=HANG_SECONDS * 1000)
     page.context.set_offline(False)
-    expect(page.locator("#connection")).to_be_hidden(timeout=10_000)
+    expect(page.locator("#connection")).to_be_hidden(timeout=HANG_SECONDS * 1000)
     expect(fault.locator("p")).to_have_count(2)
 
     button = fill_in(page, "offline")
@@ -308,7 +308,7 @@ def test_the_focus_stays_while_events_come(shared: Machine, page: Page, held: st
         enter(page, shared, "fay")
         opened(page, shared, execution_id)
         place = page.locator(held).first
-        expect(place).to_be_visible(timeout=10_000)
+        expect(place).to_be_visible(timeout=HANG_SECONDS * 1000)
         place.focus()
         page.evaluate("window.held = document.activeElement")
         [step] = [

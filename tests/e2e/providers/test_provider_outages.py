@@ -136,7 +136,7 @@ def test_every_execution_completes_by_itself_when_its_provider_is_back(data_dir:
             assert client.post(f"/executions/{cancelled}/cancel").json()["status"] == "cancelled"
             asked = len(calls_of(client, cancelled))
             worker.terminate()
-            worker.wait(30)
+            worker.wait(HANG_SECONDS)
             bring_back()
             installed.start("worker")
             for execution_id in started.values():

@@ -141,7 +141,9 @@ def test_a_worker_that_ends_by_itself_ends_the_server_with_an_error(start: Start
 def test_an_upgrade_to_a_websocket_is_answered_as_an_ordinary_request(start: Start) -> None:
     server = start()
     answer = httpx.get(
-        f"http://127.0.0.1:{server.port}/", headers={"Connection": "Upgrade", "Upgrade": "websocket"}, timeout=10
+        f"http://127.0.0.1:{server.port}/",
+        headers={"Connection": "Upgrade", "Upgrade": "websocket"},
+        timeout=HANG_SECONDS,
     )
     assert answer.status_code == 200
 

@@ -61,7 +61,7 @@ def following(
             each.start()
         yield followers
         for each in followers:
-            each.join(30)
+            each.join(HANG_SECONDS)
     finally:
         for each in followers:
             each.close()

@@ -53,7 +53,7 @@ class Reader(threading.Thread):
 
     def all_read(self) -> list[int]:
         """Return the numbers of the events, once the stream has ended."""
-        self.join(60)
+        self.join(HANG_SECONDS)
         return self.numbers
 
     def close(self) -> None:

@@ -57,7 +57,7 @@ def reading(*asked: tuple[httpx.Client, str]) -> Iterator[list[Reader]]:
     wait_until(lambda: all("id: 1\n" in each.text for each in readers), what="the first events")
     yield readers
     for each in readers:
-        each.join(30)
+        each.join(HANG_SECONDS)
 
 
 def anonymous(machine: Machine) -> httpx.Client:

@@ -84,7 +84,7 @@ def _followed_through_both(first: Machine, second: Machine, meanwhile: Callable[
         second.start("worker", REHEARSAL_LATENCY_SECONDS="0.2")
         wait_for_status(client, execution_id, "running")
         meanwhile()
-        here, there = (each.result(60) for each in following)
+        here, there = (each.result(HANG_SECONDS) for each in following)
         assert here == there
         assert [number for number, _, _ in here] == list(range(1, len(here) + 1))
         assert here[-1][1] == "complete"

@@ -211,5 +211,5 @@ def test_a_token_that_is_issued_as_the_password_changes_ends_with_it() -> None:
             changing = pool.submit(change)
             with pytest.raises(TimeoutError):
                 changing.result(0.3)  # it waits for the token
-        changing.result(10)
+        changing.result(HANG_SECONDS)
     assert not AuthToken.objects.exists()

@@ -60,7 +60,7 @@ async def test_requests_that_hold_all_their_connections_keep_no_background_work_
         with pytest.raises(PoolTimeout):
             while len(held) < 1000:
                 held.append(await asyncio.to_thread(pool.getconn, 0.5))
-        assert await asyncio.wait_for(in_thread(models.Execution.objects.count), 5) == 0
+        assert await asyncio.wait_for(in_thread(models.Execution.objects.count), HANG_SECONDS) == 0
     finally:
         for each in held:
             pool.putconn(each)

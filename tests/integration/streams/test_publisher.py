@@ -116,7 +116,7 @@ async def test_waiting_ends_with_an_event_and_with_the_time() -> None:
 
     assert await subscription.wait(0.01) is False
 
-    waiting = asyncio.create_task(subscription.wait(30))
+    waiting = asyncio.create_task(subscription.wait(HANG_SECONDS))
     await asyncio.sleep(0)
     publisher.publish([make_message(execution_id, 1)])
     assert await waiting is True
@@ -129,7 +129,7 @@ async def test_a_silence_is_counted_from_the_last_event() -> None:
 
     for sequence in range(1, 4):
         loop.call_later(0.1, publisher.publish, [make_message(execution_id, sequence)])
-        assert await subscription.wait(0.25) is True
+        assert await subscription.wait(HANG_SECONDS) is True
         assert sequences(subscription) == [sequence]
     began = loop.time()
     assert await subscription.wait(0.25) is False
@@ -140,7 +140,7 @@ async def test_a_shorter_wait_is_not_held_up_by_a_longer_one_before() -> None:
     publisher, execution_id = ProgressPublisher(queue_size=10), uuid4()
     subscription = following(publisher, execution_id)
     asyncio.get_running_loop().call_later(0.01, publisher.publish, [make_message(execution_id, 1)])
-    assert await subscription.wait(30) is True
+    assert await subscription.wait(HANG_SECONDS) is True
     assert sequences(subscription) == [1]
 
     async with asyncio.timeout(HANG_SECONDS):
@@ -172,5 +172,5 @@ async def test_closing_wakes_every_subscriber_and_closes_those_that_come_later()
     publisher.close()
 
     assert subscription.closed
-    assert await subscription.wait(0.01) is True
+    assert await subscription.wait(HANG_SECONDS) is True
     assert publisher.subscribe(execution_id).closed

@@ -10,6 +10,7 @@ import pytest
 from django.db import connection
 
 from common.database import server
+from orchestrator import lifecycle
 from orchestrator.web import lifecycle
 from tests.factories.executions import outage
 from workflows.models import Workflow
@@ -30,7 +31,7 @@ def test_a_database_that_is_lost_while_it_is_prepared_is_waited_for(caplog: pyte
         while "the preparation of the database" not in caplog.text:
             preparing.join(0.05)
             assert preparing.is_alive()
-    preparing.join(30)
+    preparing.join(HANG_SECONDS)
     connection.close()  # this thread has lost its own as well
     assert Workflow.objects.exists()
 

@@ -24,7 +24,7 @@ async def process() -> AsyncIterator[Callable[..., RateLimiter]]:
     """Makes processes; each has told the database all when the test is over."""
     made: list[RateLimiter] = []
 
-    def make(patience_seconds: float = 30.0) -> RateLimiter:
+    def make(patience_seconds: float = HANG_SECONDS) -> RateLimiter:
         made.append(RateLimiter(patience_seconds=patience_seconds))
         return made[-1]
 
@@ -80,7 +80,7 @@ async def test_a_call_that_is_cancelled_while_it_waits_leaves_the_line(
     process: Callable[..., RateLimiter],
 ) -> None:
     await limited(calls_at_once=1)
-    one = process(30)
+    one = process()
 
     async def wait() -> None:
         async with one.turn(LIMITED):
@@ -101,6 +101,6 @@ async def test_other_models_pass_without_a_word_to_the_database(
     process: Callable[..., RateLimiter],
 ) -> None:
     await limited(calls_at_once=1)
-    one = process(0.1)
+    one = process()
     async with one.turn(LIMITED), one.turn(REQUEST), one.turn(REQUEST):
         assert await in_thread(CallTurn.objects.count) <= 1
