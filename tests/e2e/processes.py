@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = STOP_SECONDS = HANG_SECONDS
 PASSWORD = "a-long-Passphrase"  # of everybody
 SERVERS = ("daphne", "uvicorn")  # which run our ASGI application
-#: The same, for a test that has both of them in `make test-all`; `test_stream.py` has them in `make test`.
+#: The same, for a test that runs on uvicorn in `make test-all` alone; `test_stream.py` does in `make test`.
 ON_EITHER = [SERVERS[0], pytest.param(SERVERS[1], marks=pytest.mark.torture)]
 CLOSED_BRIEF = (  # nothing in it is left open
     "# Tool library\n\nThe city lends 400 tools from 3 branches. The budget is 20,000 EUR, decided by Ms Ode."

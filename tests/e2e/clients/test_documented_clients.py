@@ -107,6 +107,7 @@ def test_curl_shows_a_stream_and_a_shell_comes_back(case: Case, tmp_path: Path) 
     assert re.findall(r"^id: (.*)$", told.stdout, re.MULTILINE) == [each.split()[0] for each in wanted]
 
 
+@pytest.mark.torture
 def test_httpx_sse_reads_a_stream_and_goes_on_from_any_event(case: Case) -> None:
     [code] = shown("python.md", "python")
     case.interrupt()

@@ -90,6 +90,7 @@ def test_a_double_click_starts_one_execution(shared: Machine, page: Page) -> Non
         assert len(started(client, "double")) == 1
 
 
+@pytest.mark.torture
 def test_the_button_is_off_while_a_start_is_sent(shared: Machine, page: Page) -> None:
     held: list[Route] = []
     enter(page, shared, "dora")
@@ -135,6 +136,7 @@ def test_a_start_without_an_answer_that_is_sent_again_starts_one(shared: Machine
         assert len(started(client, key)) == 2
 
 
+@pytest.mark.torture
 def test_a_start_that_is_sent_again_with_other_values_is_told_apart(shared: Machine, page: Page) -> None:
     def lose(route: Route) -> None:
         route.fetch()
@@ -191,6 +193,7 @@ def test_the_inbox_holds_decisions_and_budgets_and_is_counted(shared: Machine, p
 # --- what went wrong --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.torture
 def test_a_parked_step_says_when_it_goes_on_and_why_it_waits(shared: Machine, page: Page) -> None:
     with shared.client("pia") as client:
         body = {"workflow_id": "meeting-minutes", "scope_type": "project", "scope_id": "parked", "input": CLOSED_BRIEF}
@@ -209,6 +212,7 @@ def test_a_parked_step_says_when_it_goes_on_and_why_it_waits(shared: Machine, pa
         expect(card).not_to_contain_text("has it wait")
 
 
+@pytest.mark.torture
 def test_a_refusal_stays_until_it_is_read(shared: Machine, page: Page) -> None:
     with shared.client("vera") as client:
         execution_id = waiting(client, "of-vera")
@@ -284,6 +288,7 @@ def refreshed(page: Page, times: int = 2) -> None:
             pass
 
 
+@pytest.mark.torture
 def test_the_focus_stays_on_a_row_of_the_list(shared: Machine, page: Page) -> None:
     with shared.client("flora") as client:
         first = start_execution(client, CLOSED_BRIEF, workflow_id="meeting-minutes", key="of-flora")
@@ -343,6 +348,7 @@ def test_half_a_text_stays_when_another_person_answers(shared: Machine, page: Pa
         expect(form).to_have_count(0)
 
 
+@pytest.mark.torture
 def test_a_comment_stays_when_another_person_decides(shared: Machine, page: Page) -> None:
     with shared.client("tess") as client:
         execution_id = start_execution(client, CLOSED_BRIEF, workflow_id="software-delivery", key="tess-decides")
@@ -355,6 +361,7 @@ def test_a_comment_stays_when_another_person_decides(shared: Machine, page: Page
         expect(page.get_by_label("Comment")).to_have_value(HALF)
 
 
+@pytest.mark.torture
 def test_a_budget_that_is_being_written_stays_when_it_is_raised(shared: Machine, page: Page) -> None:
     body = {"workflow_id": "strategy-document", "scope_type": "project", "scope_id": "tess-pays", "input": CLOSED_BRIEF}
     with shared.client("tess") as client:

@@ -56,6 +56,7 @@ def test_the_console_works_under_its_policy(shared: Machine, page: Page, refused
     assert page.title() != "1"
 
 
+@pytest.mark.torture
 def test_the_admin_works_under_its_policy(shared: Machine, page: Page, refused: Refusals) -> None:
     shared.manage("issue_token", "root", "--superuser", "--password-stdin", stdin=f"{PASSWORD}\n")
     page.goto(f"{shared.url}/admin/")
@@ -70,6 +71,7 @@ def test_the_admin_works_under_its_policy(shared: Machine, page: Page, refused: 
     assert refused == []
 
 
+@pytest.mark.torture
 def test_the_page_of_the_api_works_under_its_policy(shared: Machine, page: Page, refused: Refusals) -> None:
     page.goto(f"{shared.url}/api/v1/docs")
     operation = page.locator(".opblock").first

@@ -83,10 +83,11 @@ def test_a_question_that_nobody_can_answer_ends_the_demo_with_what_to_do(tmp_pat
 @pytest.mark.parametrize(
     "number",
     [
-        pytest.param(signal.SIGTERM, id="SIGTERM", marks=pytest.mark.torture),
+        pytest.param(signal.SIGTERM, id="SIGTERM"),
         pytest.param(signal.SIGKILL, id="SIGKILL"),
     ],
 )
+@pytest.mark.torture
 def test_a_demo_that_is_killed_takes_its_server_and_database_along(tmp_path: Path, number: signal.Signals) -> None:
     environment = {
         **os.environ,

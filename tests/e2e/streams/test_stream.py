@@ -7,12 +7,12 @@ from itertools import islice
 
 import pytest
 
-from tests.e2e.processes import CLOSED_BRIEF, SERVERS, Machine, start_execution, stream
+from tests.e2e.processes import CLOSED_BRIEF, Machine, start_execution, stream
 
 pytestmark = pytest.mark.e2e
 
 
-@pytest.mark.parametrize("either", SERVERS, indirect=True)
+@pytest.mark.parametrize("either", ["uvicorn", pytest.param("daphne", marks=pytest.mark.torture)], indirect=True)
 def test_progress_in_a_worker_of_its_own_arrives_live_through_the_web_process(either: Machine) -> None:
     either.serve("--no-worker")
     with either.client() as client:
