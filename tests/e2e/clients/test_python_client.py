@@ -9,6 +9,7 @@ import threading
 import pytest
 
 from tests.e2e.processes import CLOSED_BRIEF, ROOT, Machine, start_execution, wait_for_status, wait_until
+from tests.support.waiting import HANG_SECONDS
 
 pytestmark = pytest.mark.e2e
 

@@ -16,6 +16,7 @@ from playwright.sync_api import Browser, BrowserContext, Locator, Page, Route, e
 from orchestrator.embedded_postgres import instance
 from tests.e2e.console.browser import browsing, enter, log_in
 from tests.e2e.processes import CLOSED_BRIEF, PASSWORD, Machine, start_execution, wait_for_status, wait_until
+from tests.support.waiting import HANG_SECONDS
 
 pytestmark = [pytest.mark.e2e, pytest.mark.browser]
 

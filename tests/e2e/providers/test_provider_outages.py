@@ -16,6 +16,7 @@ import yaml
 from tests.e2e.processes import Machine, free_port, machine, wait_for_status, wait_until
 from tests.factories.engine import SCHEMA
 from tests.integration.llm.model_server import Answer, Line, Misbehaviour, model_server
+from tests.support.waiting import HANG_SECONDS
 
 pytestmark = [pytest.mark.e2e, pytest.mark.torture]
 

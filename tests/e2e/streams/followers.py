@@ -11,6 +11,7 @@ from contextlib import contextmanager
 import httpx
 
 from tests.e2e.processes import Machine
+from tests.support.waiting import HANG_SECONDS
 
 LAST_CHUNK = b"\r\n0\r\n\r\n"  # of a body; the connection may stay open after it
 

@@ -13,6 +13,7 @@ import pytest
 from tests.e2e.processes import Machine
 from tests.e2e.streams.chaos_clients import LARGE_BUFFER, SMALL_BUFFER, Body
 from tests.e2e.streams.stream_chaos import has_told, storyteller, tell
+from tests.support.waiting import HANG_SECONDS
 
 pytestmark = [pytest.mark.e2e, pytest.mark.torture]
 

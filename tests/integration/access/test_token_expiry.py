@@ -24,6 +24,7 @@ from access.models import Role, Scope, ScopeRole
 from access.passwords import hashers
 from access.stream_grants import Credential, Grant
 from access.user import User
+from tests.support.waiting import HANG_SECONDS
 
 PASSWORD = "correct horse battery staple"
 ANOTHER = "another Horse, with a battery"

@@ -10,9 +10,9 @@ import pytest
 from django.db import connection
 
 from common.database import server
-from orchestrator import lifecycle
 from orchestrator.web import lifecycle
 from tests.factories.executions import outage
+from tests.support.waiting import HANG_SECONDS
 from workflows.models import Workflow
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -14,6 +14,7 @@ from executions.llm.rate_limiter import RateLimiter
 from telemetry.models import CallTurn, ModelLimit
 from telemetry.rate_limits import store
 from tests.integration.llm.calls.test_client import REQUEST
+from tests.support.waiting import HANG_SECONDS
 
 pytestmark = pytest.mark.django_db(transaction=True)
 LIMITED = replace(REQUEST, model="openai:gpt-5")
