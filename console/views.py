@@ -15,7 +15,7 @@ from django.views.decorators.csrf import ensure_csrf_cookie
 
 from executions.selectors import clarifications
 
-MAX_COUNT = clarifications.COUNTED - 1
+MAX_COUNT = clarifications.MAX_COUNT - 1
 
 
 def _page(request: HttpRequest, template: str, *, waiting: int | None = None, **context: Any) -> HttpResponse:

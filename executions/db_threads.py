@@ -21,7 +21,7 @@ from executions.engine.domain.errors import DatabaseUnavailable
 P = ParamSpec("P")
 T = TypeVar("T")
 
-PATIENCE_SECONDS = (0.1, 2.0)  # between two tries while the database is away: at first, and at most
+BACKOFF_SECONDS = (0.1, 2.0)  # between two tries while the database is away: at first, and at most
 
 logger = logging.getLogger(__name__)
 
@@ -63,7 +63,7 @@ async def retry_while_unavailable(function: Callable[P, T], /, *args: P.args, **
 def backoff_delays(what: str) -> Iterator[float]:
     """Yield how many seconds to wait before each further try; the first one is told in the log."""
     logger.warning("the database is away; %s waits for it", what)
-    seconds, most = PATIENCE_SECONDS
+    seconds, most = BACKOFF_SECONDS
     while True:
         yield seconds
         seconds = min(2 * seconds, most)

@@ -27,5 +27,5 @@ class ClarificationViewSet(PagedViewSet):
         """List the steps that wait for answers, over all executions that you may see; who waits longest comes first."""
         select = partial(clarifications.open_clarifications, user=request.user)
         return await self.page(
-            request, select, OpenClarificationResponse, filters=InboxFilters, prepare=clarifications.described
+            request, select, OpenClarificationResponse, filters=InboxFilters, prepare=clarifications.with_questions
         )

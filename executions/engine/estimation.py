@@ -11,11 +11,11 @@ from decimal import Decimal
 from pydantic import JsonValue
 
 from common.limits import limits
-from executions.engine.domain.calls import ModelRequest, most_input_tokens
+from executions.engine.domain.calls import ModelRequest, max_input_tokens
 from executions.engine.domain.execution import Brief
 from executions.engine.prompting.prompts import CHARACTERS_PER_TOKEN, PromptInputs, build_request
 from executions.engine.prompting.replies import MAX_VIOLATIONS
-from executions.engine.transitions.reviews import MOST_REVIEWS, VERDICT_SCHEMA, review_instructions
+from executions.engine.transitions.reviews import MAX_REVIEWS, VERDICT_SCHEMA, review_instructions
 from workflows.definitions.definition import ForEach, ReviewPolicy, StepDefinition, WorkflowDefinition
 from workflows.errors import parts_of
 
@@ -58,11 +58,11 @@ def span(low: float, likely: float, high: float) -> Span:
     return Span(low=first, likely=max(first, min(Decimal(str(likely)), last)), high=last)
 
 
-NOTHING = span(0, 0, 0)
+ZERO = span(0, 0, 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Past:
+class StepHistory:
     """What a step took in earlier executions."""
 
     executions: int
@@ -95,7 +95,7 @@ class Basis:
     definition: WorkflowDefinition
     brief: Brief | None
     models: Mapping[str, tuple[str, ...]]  # `provider:model`, then its fallbacks, by what a definition calls it
-    past: Mapping[str, Past]  # by the step's id
+    past: Mapping[str, StepHistory]  # by the step's id
     scope_documents: Mapping[str, int]  # bytes of those that are there, by type
     price: Pricing
 
@@ -105,15 +105,15 @@ def forecast(basis: Basis) -> list[StepForecast]:
     return [_of(basis, step) for step in basis.definition.steps]
 
 
-def whole(parts: Iterable[Span]) -> Span:
+def sum_of(parts: Iterable[Span]) -> Span:
     """Return the sum."""
-    return sum(parts, start=NOTHING)
+    return sum(parts, start=ZERO)
 
 
 def total(parts: Iterable[Span | None]) -> Span | None:
     """Return the sum, None when a part is not known."""
     known = list(parts)
-    return None if None in known else whole(part for part in known if part is not None)
+    return None if None in known else sum_of(part for part in known if part is not None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,9 +132,9 @@ def _of(basis: Basis, step: StepDefinition) -> StepForecast:
     return StepForecast(
         step_id=step.id,
         models=tuple(dict.fromkeys(model for part in parts for model in part.models)),
-        calls=whole(part.number for part in parts),
-        input_tokens=whole(part.sent.times(part.number) for part in parts),
-        output_tokens=whole(part.written.times(part.number) for part in parts),
+        calls=sum_of(part.number for part in parts),
+        input_tokens=sum_of(part.sent.times(part.number) for part in parts),
+        output_tokens=sum_of(part.written.times(part.number) for part in parts),
         cost_usd=total(_cost(basis, part) for part in parts),
     )
 
@@ -157,7 +157,7 @@ def _reviewing(basis: Basis, step: StepDefinition, policy: ReviewPolicy, *, made
     unclear = policy.max_output_tokens + _FAULTS_TOKENS  # a verdict that could not be understood is sent back
     return _Calls(
         models=_named(basis, policy.model),
-        number=made.number.times(span(1, 1, MOST_REVIEWS)),
+        number=made.number.times(span(1, 1, MAX_REVIEWS)),
         sent=_input(basis, step) + made.written + span(0, 0, told + unclear + _TAG_TOKENS),
         written=span(20, _VERDICT_TOKENS, policy.max_output_tokens),
     )
@@ -205,17 +205,17 @@ def _input(basis: Basis, step: StepDefinition) -> Span:
         step=step,
         role=basis.definition.roles[step.role],
         model="",
-        given=PromptInputs(brief=basis.brief),
+        inputs=PromptInputs(brief=basis.brief),
         rejected=None,
     )
     items = [_item(basis, loop) for loop in basis.definition.loops[step.id]]
     read = [*(_document(basis, kind, step) for kind in step.inputs), *items]
-    return _known(request) + whole(read).within(step.input_token_budget) + span(0, 0, _TAG_TOKENS * len(read))
+    return _known(request) + sum_of(read).within(step.input_token_budget) + span(0, 0, _TAG_TOKENS * len(read))
 
 
 def _known(request: ModelRequest) -> Span:
     tokens = len(request.instructions + request.prompt) / CHARACTERS_PER_TOKEN
-    return span(tokens, tokens, most_input_tokens(request))
+    return span(tokens, tokens, max_input_tokens(request))
 
 
 def _document(basis: Basis, kind: str, step: StepDefinition) -> Span:

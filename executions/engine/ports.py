@@ -179,14 +179,14 @@ class ModelClient(Protocol):
     def estimate(self, request: ModelRequest) -> Decimal | None:
         """Return what asking may cost at most, in US dollars; None when the model has no known price."""
 
-    def turn(self, request: ModelRequest) -> AbstractAsyncContextManager[RateLimitPermit]:
+    def permit(self, request: ModelRequest) -> AbstractAsyncContextManager[RateLimitPermit]:
         """Wait until the request may be sent, and keep its place while it is under way.
 
         Raises:
             RateLimited: others come first, for longer than it waits.
         """
 
-    async def complete(self, request: ModelRequest, heard: OnText) -> ModelReply:
+    async def complete(self, request: ModelRequest, on_text: OnText) -> ModelReply:
         """Ask the model once, without any retry; `heard` is called with each piece of text as the model writes it.
 
         Raises:

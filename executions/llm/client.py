@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 from django.conf import settings
 
 from common.database.server import database_now
-from executions.engine.domain.calls import ModelReply, ModelRequest, most_input_tokens
+from executions.engine.domain.calls import ModelReply, ModelRequest, max_input_tokens
 from executions.engine.ports import OnText, RateLimitPermit
 from executions.llm.known_providers import REHEARSAL, is_known
-from executions.llm.lazy_import import loaded
+from executions.llm.lazy_import import run_in_loader
 from executions.llm.pydantic_ai.options import Options, Output
 from executions.llm.rate_limiter import RateLimiter
 from executions.llm.rehearsal import model as rehearsal
@@ -33,14 +33,14 @@ class RoutingModelClient:
         *,
         aliases: dict[str, str],
         rehearsal_latency_seconds: float,
-        calls_at_once: int,
+        max_parallel_calls: int,
         options: Options,
-        turns: RateLimiter,
+        rate_limiter: RateLimiter,
     ) -> None:
         self._aliases = aliases
         self._options = options
-        self._turns = turns
-        self._free = asyncio.Semaphore(calls_at_once)
+        self._turns = rate_limiter
+        self._free = asyncio.Semaphore(max_parallel_calls)
         self._provider: ProviderModel | None = None
         self._rehearsal = rehearsal.RehearsalModel(latency_seconds=rehearsal_latency_seconds)
 
@@ -56,26 +56,26 @@ class RoutingModelClient:
         """Return what asking may cost at most: with the longest answer allowed, and caches used in the dearest way."""
         return prices.max_price(
             request.model,
-            input_tokens=most_input_tokens(request),
+            input_tokens=max_input_tokens(request),
             output_tokens=request.max_output_tokens,
             at=database_now(),
         )
 
     @asynccontextmanager
-    async def turn(self, request: ModelRequest) -> AsyncIterator[RateLimitPermit]:
+    async def permit(self, request: ModelRequest) -> AsyncIterator[RateLimitPermit]:
         """Wait until the request may be sent: by the limits of its model, and by what this process holds at once.
 
         Raises:
             RateLimited: the limits would have it wait for too long.
         """
-        async with self._turns.turn(request) as turn, self._free:
+        async with self._turns.permit(request) as turn, self._free:
             yield turn
 
-    async def rest(self) -> None:
+    async def flush(self) -> None:
         """Return once others know that no call of this process is under way any more."""
-        await self._turns.rest()
+        await self._turns.flush()
 
-    async def complete(self, request: ModelRequest, heard: OnText) -> ModelReply:
+    async def complete(self, request: ModelRequest, on_text: OnText) -> ModelReply:
         """Ask the model once, in the request's turn; the time that it may take begins now.
 
         `heard` is called with each piece of text as the model writes it.
@@ -84,10 +84,10 @@ class RoutingModelClient:
             ModelError: it could not be asked, or did not answer in time.
         """
         if request.model.partition(":")[0] == REHEARSAL:
-            return await self._rehearsal.complete(request, heard)
+            return await self._rehearsal.complete(request, on_text)
         if self._provider is None:
-            self._provider = await loaded(_provider, self._options)
-        return await self._provider.complete(request, heard)
+            self._provider = await run_in_loader(_provider, self._options)
+        return await self._provider.complete(request, on_text)
 
 
 def _provider(options: Options) -> ProviderModel:
@@ -103,12 +103,12 @@ def model_client() -> RoutingModelClient:
     return RoutingModelClient(
         aliases=settings.MODEL_ALIASES,
         rehearsal_latency_seconds=settings.REHEARSAL_LATENCY_SECONDS,
-        calls_at_once=settings.MODEL_CALLS,
+        max_parallel_calls=settings.MODEL_CALLS,
         options=Options(
             streaming=settings.MODEL_STREAMING,
             output=Output(settings.MODEL_OUTPUT) if settings.MODEL_OUTPUT else None,
             connect_seconds=settings.MODEL_CONNECT_SECONDS,
             first_token_seconds=settings.MODEL_FIRST_TOKEN_SECONDS,
         ),
-        turns=RateLimiter(patience_seconds=settings.PARK_AFTER_SECONDS),
+        rate_limiter=RateLimiter(patience_seconds=settings.PARK_AFTER_SECONDS),
     )

@@ -17,6 +17,6 @@ T = TypeVar("T")
 _loader = ThreadPoolExecutor(max_workers=1, thread_name_prefix="providers")
 
 
-async def loaded(load: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+async def run_in_loader(load: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
     """Return what the function returns, called in the thread that loads libraries."""
     return await asyncio.get_running_loop().run_in_executor(_loader, partial(load, *args, **kwargs))

@@ -48,7 +48,7 @@ class RateLimiter:
         self._talking: asyncio.Task[None] | None = None
 
     @asynccontextmanager
-    async def turn(self, request: ModelRequest) -> AsyncIterator[_Held]:
+    async def permit(self, request: ModelRequest) -> AsyncIterator[_Held]:
         """Wait for the request's turn, and keep it.
 
         Raises:
@@ -80,7 +80,7 @@ class RateLimiter:
             seconds = await in_thread(store.estimated_wait, held.call)
             raise RateLimited(held.call.model, seconds=seconds) from error
 
-    async def rest(self) -> None:
+    async def flush(self) -> None:
         """Return once the database has been told of everything that ended here, when nothing is held any more."""
         while self._talking is not None and not self._talking.done():
             self._something.set()

@@ -25,7 +25,7 @@ from workflows.errors import storable
 
 CHANNEL = "scriptorium_drafts"
 PAUSE_SECONDS = 0.1  # between two writes
-MOST_CHARACTERS = 200_000  # of one draft: nobody reads more of it as it comes
+MAX_CHARACTERS = 200_000  # of one draft: nobody reads more of it as it comes
 
 logger = logging.getLogger(__name__)
 
@@ -68,7 +68,7 @@ class DraftBuffer:
 
     def add(self, text: str) -> None:
         """Note what comes next."""
-        if text and len(self._text) < MOST_CHARACTERS:
+        if text and len(self._text) < MAX_CHARACTERS:
             self._text += text
             self._book.wake(self)
 
@@ -163,7 +163,7 @@ def store(grown: Sequence[tuple[DraftBuffer, str]], over: Iterable[CallKey]) -> 
     return kept
 
 
-def remove_left_over() -> None:
+def remove_abandoned() -> None:
     """Remove the drafts of steps that nobody works on any more: their workers had no time for it.
 
     Raises:

@@ -171,10 +171,10 @@ def save(execution: Execution) -> None:
     stored = get(execution.id)
     if stored.version != execution.version - 1:
         raise VersionConflict("The execution", expected=execution.version - 1)
-    bulk.write(replaced([(stored, execution)]))
+    bulk.write(replacement_writes([(stored, execution)]))
 
 
-def replaced(pairs: Sequence[tuple[Execution, Execution]]) -> Iterator[bulk.Write]:
+def replacement_writes(pairs: Sequence[tuple[Execution, Execution]]) -> Iterator[bulk.Write]:
     """Yield the writes of executions over the values that they were made from, with new steps and those that moved.
 
     `VersionConflict` where a stored execution, or a stored step of it, is not what it was made from.

@@ -66,7 +66,7 @@ def admit(request: HttpRequest, ticket: TicketText, *, execution_id: UUID) -> Ad
     if not get_channelmanager().can_read_channel(user, channel_of(execution_id)):
         raise NotFound("There is no such execution.")
     log = executions.log_of(user=user, execution_id=execution_id)
-    after, types = last_event_id(request) or 0, wanted_types(request)
+    after, types = last_event_id(request) or 0, requested_types(request)
     return Admission(
         grant=Grant(credential=credential, root_id=log.root_id),
         channel=execution_id,
@@ -89,7 +89,7 @@ def admit_to_feed(request: HttpRequest, ticket: TicketText, *, scope_type: str, 
     opens = ticket_target("scope", root_scope_id(scope_type=scope_type, scope_key=scope_id))
     user, credential = identify(request, ticket=ticket, opens=opens, now=database_now())
     feed = executions.feed_of(user=user, scope_type=scope_type, scope_key=scope_id)
-    given, types = last_event_id(request), wanted_types(request)
+    given, types = last_event_id(request), requested_types(request)
     after = feed.last if given is None else given
     grant = Grant(credential=credential, root_id=feed.root_id)
     return Admission(grant=grant, channel=feed.root_id, after=after, types=types, is_feed=True, is_new=given is None)
@@ -111,7 +111,7 @@ def last_event_id(request: HttpRequest) -> int | None:
     return int(text)
 
 
-def wanted_types(request: HttpRequest) -> Collection[str] | None:
+def requested_types(request: HttpRequest) -> Collection[str] | None:
     """Return the types of events that the client wants, None for all.
 
     Raises:

@@ -98,7 +98,7 @@ class StreamConsumer:
         wanted = partial(self._admit, request, ticket, **scope["url_route"]["kwargs"])
         try:
             admission = await authorize(request, wanted)
-            place = None if admission.over else self._streams.places.take(admission.grant)
+            place = None if admission.over else self._streams.limits.take(admission.grant)
         except (APIException, EngineError) as error:
             await answer.refuse(error, request)
             return

@@ -39,14 +39,14 @@ class EventLog(Protocol):
             Unavailable: the database is away.
         """
 
-    def reset(self, channel_id: UUID, /, *, asked: int, oldest: int) -> Message:
+    def reset(self, channel_id: UUID, /, *, last_known: int, oldest: int) -> Message:
         """Return what tells a client that has the events up to `asked` that `oldest` is the next one."""
 
 
 class SideChannel(Protocol):
     """What is shown beside a log, to those who have read all of it."""
 
-    async def look(self, channel_id: UUID, /, number: int) -> None:
+    async def load(self, channel_id: UUID, /, number: int) -> None:
         """See what there is, unless that is known as it was at the event `number`, or later.
 
         Raises:
@@ -87,14 +87,14 @@ class Cursor:
         after: int,
         log: EventLog,
         publisher: ProgressPublisher,
-        beside: SideChannel | None = None,
+        side_channel: SideChannel | None = None,
         types: Collection[str] | None = None,
     ) -> None:
         self._channel_id = channel_id
         self._last = after
         self._last_hash: int | None = None  # of that event's bytes, if it was handed out here
         self._types = types
-        self._beside = beside if types is None or DELTA in types else None
+        self._beside = side_channel if types is None or DELTA in types else None
         self._sent: Sent = {}
         self._uncertain = True  # whether the log goes on after the last event, and begins before it
         self._over = False
@@ -193,7 +193,7 @@ class Cursor:
     def _go_on_after(self, last: int) -> Message:
         """Go on after this event, the last that the database has; return what tells so."""
         asked, self._last, self._last_hash = self._last, last, None
-        return self._log.reset(self._channel_id, asked=asked, oldest=last + 1)
+        return self._log.reset(self._channel_id, last_known=asked, oldest=last + 1)
 
     def _skip_to(self, oldest: int) -> list[Message]:
         """Go on at this event; return what tells so, nothing when it is the next one anyway."""
@@ -201,7 +201,7 @@ class Cursor:
         if oldest <= asked + 1:
             return []
         self._last, self._last_hash = oldest - 1, None
-        return [self._log.reset(self._channel_id, asked=asked, oldest=oldest)]
+        return [self._log.reset(self._channel_id, last_known=asked, oldest=oldest)]
 
     async def _read(self, subscription: Subscription) -> list[Message]:
         subscription.catch_up()
@@ -223,10 +223,10 @@ class Cursor:
                 await self._look_beside(self._beside, subscription)
         return messages
 
-    async def _look_beside(self, beside: SideChannel, subscription: Subscription) -> None:
+    async def _look_beside(self, side_channel: SideChannel, subscription: Subscription) -> None:
         """See what there is beside the log. Where that fails, what was read of the log is handed out all the same."""
         try:
-            await beside.look(self._channel_id, self._last)
+            await side_channel.load(self._channel_id, self._last)
         except DatabaseUnavailable:
             asyncio.get_running_loop().call_later(RETRY_SECONDS, subscription.mark_behind)  # to look again
 

@@ -227,9 +227,9 @@ class EventTable:
             EXTENT, {"id": execution_id}, key=(EXTENT, execution_id), made=extent_of
         )
 
-    def reset(self, execution_id: UUID, *, asked: int, oldest: int) -> Message:
+    def reset(self, execution_id: UUID, *, last_known: int, oldest: int) -> Message:
         """Return what tells a client that has the events up to `asked` that `oldest` is the next one."""
-        return encode_reset(execution_id, asked=asked, oldest=oldest, execution_id=execution_id)
+        return encode_reset(execution_id, last_known=last_known, oldest=oldest, execution_id=execution_id)
 
 
 class FeedTable:
@@ -259,9 +259,9 @@ class FeedTable:
             _FEED_EXTENT, {"id": scope_id}, key=(_FEED_EXTENT, scope_id), made=_feed_extent_of
         )
 
-    def reset(self, scope_id: UUID, *, asked: int, oldest: int) -> Message:
+    def reset(self, scope_id: UUID, *, last_known: int, oldest: int) -> Message:
         """Return what tells a client that has the events up to `asked` that `oldest` is the next one."""
-        return encode_reset(scope_id, asked=asked, oldest=oldest, execution_id=None)
+        return encode_reset(scope_id, last_known=last_known, oldest=oldest, execution_id=None)
 
     async def among(self, scope_ids: Collection[UUID], execution_ids: Collection[UUID]) -> list[UUID]:
         """Return those of the scopes in which one of the executions is.
@@ -281,11 +281,11 @@ class FeedTable:
         rows = await self._reader.rows(_ALL_SCOPES_OF, {"executions": list(execution_ids)})
         return [scope_id for (scope_id,) in rows]
 
-    async def positions(self, *, seconds_ago: float, most: int) -> dict[UUID, int]:
+    async def positions(self, *, seconds_ago: float, limit: int) -> dict[UUID, int]:
         """Return how far each feed went so many seconds ago, but for its last `most` events at most.
 
         Raises:
             Unavailable: the database is away.
         """
-        rows = await self._reader.rows(_FEEDS_AGO, {"seconds": seconds_ago, "most": most})
+        rows = await self._reader.rows(_FEEDS_AGO, {"seconds": seconds_ago, "most": limit})
         return dict(rows)

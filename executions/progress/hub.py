@@ -24,7 +24,7 @@ class StreamHub:
     def __init__(self) -> None:
         self.publisher = ProgressPublisher(queue_size=settings.STREAM_QUEUE_SIZE)
         self.feeds = ProgressPublisher(queue_size=settings.STREAM_QUEUE_SIZE)
-        self.places = StreamRegistry()
+        self.limits = StreamRegistry()
         self._reader = Reader()
         self._log = EventTable(self._reader)
         self._feed_log = FeedTable(self._reader)
@@ -41,7 +41,7 @@ class StreamHub:
         """
         self._listen()
         cursor = Cursor(
-            execution_id, after=after, log=self._log, publisher=self.publisher, beside=self._drafts, types=types
+            execution_id, after=after, log=self._log, publisher=self.publisher, side_channel=self._drafts, types=types
         )
         return cursor.follow(keepalive_seconds=settings.STREAM_KEEPALIVE_SECONDS)
 
@@ -79,7 +79,7 @@ class StreamHub:
     async def close(self) -> None:
         """End every stream and give the database connections back."""
         self.end()
-        await self.places.close()
+        await self.limits.close()
         if self._listening is not None:
             await cancel_and_wait(self._listening)
         await self._reader.close()

@@ -21,7 +21,7 @@ READ_LIMIT = 1_000  # events read at once
 logger = logging.getLogger(__name__)
 
 
-def named(payload: str) -> list[UUID]:
+def parse_ids(payload: str) -> list[UUID]:
     """Return the ids in a notification; what is none is passed over."""
     ids = []
     for text in payload.split(","):
@@ -63,7 +63,7 @@ class Listener:
 
     async def hear(self, payload: str, *, channel: str = CHANNEL) -> None:
         """Publish what is new of the executions that a notification names: their events and texts, or texts alone."""
-        ids = named(payload)
+        ids = parse_ids(payload)
         if channel == CHANNEL:
             await _publish(*self._events, ids)
             await self._publish_feeds(ids)

@@ -78,7 +78,7 @@ class LiveDrafts:
         self._wanted: set[UUID] = set()  # executions that somebody waits to see read
         self._reading = asyncio.Lock()  # one after the other: pieces are put together in order
 
-    async def look(self, execution_id: UUID, number: int) -> None:
+    async def load(self, execution_id: UUID, number: int) -> None:
         """Read the drafts of an execution, unless that was done since it had its event `number`.
 
         Raises:

@@ -34,7 +34,7 @@ def encode_in_feed(event: ProgressEvent, *, scope_id: UUID, number: int) -> Mess
     return _message(scope_id, number, kind=str(event.event_type), shown=event_json(event))
 
 
-def encode_reset(channel: UUID, *, asked: int, oldest: int, execution_id: UUID | None) -> Message:
+def encode_reset(channel: UUID, *, last_known: int, oldest: int, execution_id: UUID | None) -> Message:
     """Return what tells a client that has the events up to `asked` that the next one is `oldest`.
 
     Those between are pruned; or, where `oldest` is not beyond `asked`, the database has lost what the client has.
@@ -43,7 +43,7 @@ def encode_reset(channel: UUID, *, asked: int, oldest: int, execution_id: UUID |
     shown = {
         "event_type": RESET,
         "execution_id": None if execution_id is None else str(execution_id),
-        "data": {"oldest": oldest, "asked": asked},
+        "data": {"oldest": oldest, "asked": last_known},
     }
     return _message(channel, oldest - 1, kind=RESET, shown=shown)
 

@@ -32,15 +32,15 @@ class TooManyStreams(APIException):
 class OpenStream:
     """The place of one stream, which is freed at the end of a `with`."""
 
-    def __init__(self, grant: Grant, places: StreamRegistry) -> None:
+    def __init__(self, grant: Grant, limits: StreamRegistry) -> None:
         self.grant = grant
-        self.over: asyncio.Future[None] = asyncio.get_running_loop().create_future()  # done: the stream has to end
-        self._places = places
+        self.must_end: asyncio.Future[None] = asyncio.get_running_loop().create_future()  # done: the stream has to end
+        self._places = limits
 
     def end(self) -> None:
         """Have the stream end."""
-        if not self.over.done():
-            self.over.set_result(None)
+        if not self.must_end.done():
+            self.must_end.set_result(None)
 
     def __enter__(self) -> OpenStream:
         return self

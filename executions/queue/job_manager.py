@@ -27,11 +27,11 @@ from common.database.server import probe_async
 from common.limits import limits
 from executions.queue.jobs import QUEUE
 
-TRUST_SECONDS = 1.0  # a connection that was used a moment ago is not looked at before it is used again
-AT_ONCE = 32  # jobs that are taken together, at most
-FULL = 0.75  # of its jobs that a worker runs when it is nearly full
-TOGETHER_SECONDS = 0.01  # that jobs of a worker that is nearly full wait for others, to be taken and ended with them
-QUIET_SECONDS = 5.0  # between two looks while no job waits, and none is told of
+RECHECK_SECONDS = 1.0  # a connection that was used a moment ago is not looked at before it is used again
+MAX_JOBS_PER_FETCH = 32  # jobs that are taken together, at most
+BUSY_SHARE = 0.75  # of its jobs that a worker runs when it is nearly full
+BATCH_SECONDS = 0.01  # that jobs of a worker that is nearly full wait for others, to be taken and ended with them
+IDLE_SECONDS_BETWEEN_FETCHES = 5.0  # between two looks while no job waits, and none is told of
 POOL_SECONDS = 10.0  # that a connection is waited for
 CONNECTIONS = 2  # for jobs, at most: one takes them, as another one ends some
 IDLE_SECONDS = 60.0  # then a connection that was not needed is closed, but for one
@@ -77,7 +77,7 @@ class BatchingJobManager(JobManager):
     short jobs would do nothing else.
     """
 
-    def __init__(self, connector: BaseConnector, *, room: int) -> None:
+    def __init__(self, connector: BaseConnector, *, slots: int) -> None:
         """Prepare to take jobs.
 
         Args:
@@ -85,8 +85,8 @@ class BatchingJobManager(JobManager):
             room: Jobs that the worker runs at once.
         """
         super().__init__(connector)
-        self._room = room  # for jobs that are not taken
-        self._enough = room - int(FULL * room)  # room for several
+        self._room = slots  # for jobs that are not taken
+        self._enough = slots - int(BUSY_SHARE * slots)  # room for several
         self._roomy = asyncio.Event()
         self._notify_worker: Callable[[], Awaitable[None]] | None = None  # of new jobs
         self._found_nothing = 0  # queries in a row that found no job
@@ -168,14 +168,14 @@ class BatchingJobManager(JobManager):
             ConnectorException: the database is away.
         """
         await self._until_roomy()
-        many, per_user = max(1, min(AT_ONCE, self._room)), limits().executions_per_user
+        many, per_user = max(1, min(MAX_JOBS_PER_FETCH, self._room)), limits().executions_per_user
         began, ask = time.monotonic(), self.connector.execute_query_all_async
         found = await ask(_FETCH_MANY, many=many, per_user=per_user, **arguments)
         self._taken += map(Job.from_row, found)
         self._room -= len(self._taken)
         self._found_nothing = 0 if self._taken else self._found_nothing + 1
         if self._notify_worker is not None and self._found_nothing > 1:
-            self._quiet_until = began + QUIET_SECONDS  # a notification that comes meanwhile ends it
+            self._quiet_until = began + IDLE_SECONDS_BETWEEN_FETCHES  # a notification that comes meanwhile ends it
             [row] = await ask(_ANY_WAITS, queues=arguments["queues"])
             if row["waits"]:  # for a lock, or for its moment: nothing tells when that is
                 self._quiet_until = 0.0
@@ -186,7 +186,7 @@ class BatchingJobManager(JobManager):
             return
         self._roomy.clear()
         try:
-            async with asyncio.timeout(TOGETHER_SECONDS):
+            async with asyncio.timeout(BATCH_SECONDS):
                 await self._roomy.wait()
         except TimeoutError:
             return
@@ -194,7 +194,7 @@ class BatchingJobManager(JobManager):
     async def _end_all(self) -> None:
         while self._ended:
             if self._room < self._enough:
-                await asyncio.sleep(TOGETHER_SECONDS)
+                await asyncio.sleep(BATCH_SECONDS)
             jobs = list(self._ended)
             try:
                 await self._end(jobs)
@@ -225,14 +225,14 @@ class BatchingJobManager(JobManager):
             await self.connector.execute_query_async(_FINISH_MANY, **arguments)
 
 
-def worker_app(app: App, *, room: int) -> App:
+def worker_app(app: App, *, slots: int) -> App:
     """Return the app for a worker that runs `room` jobs at once, with a pool of its own on Django's database.
 
     Each query of Procrastinate is one call of one function. With a transaction around it, and a look at the connection
     before it, a worker would wait for the server four times instead of once, for every job twice.
     """
     made = app.with_connector(PsycopgConnector(kwargs=connection_parameters(), pool_factory=_pool))
-    made.job_manager = BatchingJobManager(made.connector, room=room)
+    made.job_manager = BatchingJobManager(made.connector, slots=slots)
     return made
 
 
@@ -240,7 +240,7 @@ def _pool(**arguments: Any) -> AsyncConnectionPool[Connection]:
     used: WeakKeyDictionary[Connection, float] = WeakKeyDictionary()
 
     async def check(connection: Connection) -> None:
-        if time.monotonic() - used.get(connection, 0.0) > TRUST_SECONDS:
+        if time.monotonic() - used.get(connection, 0.0) > RECHECK_SECONDS:
             await AsyncConnectionPool.check_connection(connection)
         used[connection] = time.monotonic()
 

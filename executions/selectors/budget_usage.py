@@ -16,7 +16,7 @@ from telemetry.budgets import spending
 from workflows.definitions.budget import Budget
 
 
-class Limited(budgets.Timed, Protocol):
+class HasBudget(budgets.HasRunTime, Protocol):
     """An execution, as the engine's value or as a row."""
 
     @property
@@ -62,13 +62,13 @@ class BudgetUse:
         return self.spent.cost_usd if self.cost_complete else None
 
 
-def spent_of(execution_ids: Iterable[UUID]) -> SqlQuery:
+def usage_query(execution_ids: Iterable[UUID]) -> SqlQuery:
     """Return the question for what executions have used of their budgets; its rows are to be given to `uses`."""
     return spending.usage_query(execution_ids, withdrawn=NOT_SENT)
 
 
-def uses(
-    executions: Iterable[Limited], spent_rows: Iterable[tuple[Any, ...]], *, now: datetime
+def usage_by_execution(
+    executions: Iterable[HasBudget], spent_rows: Iterable[tuple[Any, ...]], *, now: datetime
 ) -> dict[UUID, BudgetUse]:
     """Return how near executions are to their budgets, by id; those without one are left out."""
     limited = {each.id: each for each in executions if each.budget is not None}

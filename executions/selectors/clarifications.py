@@ -15,7 +15,7 @@ from executions import models
 from executions.engine.domain.clarification import ClarificationRound
 from executions.engine.domain.states import ExecutionStatus, StepStatus, WaitingOn
 
-COUNTED = 101  # of each kind; more are as many
+MAX_COUNT = 101  # of each kind; more are as many
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,18 +54,18 @@ class Inbox:
 
 def inbox(user: Person) -> Inbox:
     """Return what waits for people in executions that the user may see."""
-    decisions, budgets = list(_open_decisions(user)[:COUNTED]), list(_blocked_by_budget(user)[:COUNTED])
+    decisions, budgets = list(_open_decisions(user)[:MAX_COUNT]), list(_blocked_by_budget(user)[:MAX_COUNT])
     pairs = [(row.document_id, row.document_version) for row in decisions]
     titles = documents.titles((each, number) for each, number in pairs if each is not None and number is not None)
     named = [(row, titles.get(pair, "")) for row, pair in zip(decisions, pairs, strict=True)]  # type: ignore[arg-type]
-    asked = open_clarifications(user=user)[:COUNTED].count()
+    asked = open_clarifications(user=user)[:MAX_COUNT].count()
     return Inbox(decisions=named, budgets=budgets, count=asked + len(decisions) + len(budgets))
 
 
 def count_waiting(user: Person) -> int:
     """Return how many questions, decisions and budgets wait for people; of each kind `COUNTED` at most."""
     kinds: tuple[QuerySet[Any], ...] = (open_clarifications(user=user), _open_decisions(user), _blocked_by_budget(user))
-    return sum(rows[:COUNTED].count() for rows in kinds)
+    return sum(rows[:MAX_COUNT].count() for rows in kinds)
 
 
 def _open_decisions(user: Person) -> QuerySet[models.ExecutionStep]:
@@ -86,6 +86,6 @@ def _blocked_by_budget(user: Person) -> QuerySet[models.Execution]:
     return short.order_by("created_at", "id")
 
 
-def described(rows: Iterable[models.ExecutionStep]) -> list[OpenClarification]:
+def with_questions(rows: Iterable[models.ExecutionStep]) -> list[OpenClarification]:
     """Return steps that wait for answers with what they ask."""
     return [OpenClarification(step=row, round=ClarificationRound.model_validate(row.rounds[-1])) for row in rows]

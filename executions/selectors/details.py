@@ -14,7 +14,7 @@ from common.database.server import database_now
 from executions import models
 from executions.engine.domain.execution import Execution
 from executions.engine.domain.states import StepStatus
-from executions.selectors.budget_usage import BudgetUse, spent_of, uses
+from executions.selectors.budget_usage import BudgetUse, usage_by_execution, usage_query
 from telemetry import selectors as telemetry
 
 REHEARSAL = "rehearsal"  # the provider of models that cost nothing and need no network
@@ -36,7 +36,7 @@ class ExecutionDetails:
     use: BudgetUse | None  # of its budget; None: it has none
 
 
-class Facts:
+class DetailQueries:
     """What is told of executions besides their rows."""
 
     def __init__(self, execution_ids: Collection[UUID], *, limited: Collection[UUID]) -> None:
@@ -46,7 +46,7 @@ class Facts:
         self._counts = steps.annotate(done=done, total=Count("id")).order_by("execution_id")
         self._sums = telemetry.sums_query(execution_ids)
         self._models = telemetry.requested_models(execution_ids)
-        self._spent = spent_of(limited)
+        self._spent = usage_query(limited)
         self.questions: list[QuerySet[Any, Any] | SqlQuery] = [self._counts, self._sums, self._models]
         if limited:
             self.questions.append(self._spent)
@@ -82,7 +82,7 @@ class Facts:
 
     def _costs(self, executions: Sequence[models.Execution | Execution]) -> list[dict[str, Any]]:
         spent, providers = telemetry.totals_by_execution(self._sums), telemetry.providers_of(self._models)
-        near = uses(executions, self._spent.rows, now=database_now())
+        near = usage_by_execution(executions, self._spent.rows, now=database_now())
         return [
             {
                 "spent": spent.get(each.id, telemetry.Totals()),

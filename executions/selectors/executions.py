@@ -22,7 +22,7 @@ from executions.engine.domain.errors import NotFound
 from executions.engine.domain.events import ProgressEvent
 from executions.engine.domain.execution import Execution, ScopeRef, slug_of
 from executions.engine.domain.states import ENDED, StepStatus
-from executions.selectors.details import ExecutionDetails, Facts
+from executions.selectors.details import DetailQueries, ExecutionDetails
 from telemetry import selectors as telemetry
 from workflows import repository as workflows
 from workflows.definitions.definition import AcceptancePolicy
@@ -125,7 +125,7 @@ def details(*, user: Person, execution_id: UUID) -> ExecutionDetails:
         NotFound: there is none, or none that the user may see.
     """
     rows = executions(user=user).filter(id=execution_id)
-    facts = Facts([execution_id], limited=[execution_id])
+    facts = DetailQueries([execution_id], limited=[execution_id])
     run_together(rows, *facts.questions)
     if not (found := list(rows)):
         raise NotFound("There is no such execution.")
@@ -135,16 +135,16 @@ def details(*, user: Person, execution_id: UUID) -> ExecutionDetails:
 def with_details(rows: Iterable[models.Execution]) -> list[ExecutionDetails]:
     """Return executions with their progress and cost, asked together for all of them."""
     page = list(rows)
-    facts = Facts([row.id for row in page], limited=[row.id for row in page if row.budget is not None])
+    facts = DetailQueries([row.id for row in page], limited=[row.id for row in page if row.budget is not None])
     if page:
         run_together(*facts.questions)
     return facts.of(page)
 
 
-def described_value(value: Execution) -> ExecutionDetails:
+def stored_details(value: Execution) -> ExecutionDetails:
     """Return an execution as it was just stored, with its progress and cost. A new one has no calls."""
     ids = [] if value.version == 1 else [value.id]
-    facts = Facts(ids, limited=ids if value.budget is not None else [])
+    facts = DetailQueries(ids, limited=ids if value.budget is not None else [])
     if ids:
         run_together(*facts.questions)
     return facts.of_value(value)
@@ -161,7 +161,7 @@ def steps(*, user: Person, execution_id: UUID) -> QuerySet[models.ExecutionStep]
     return rows.defer("execution__workflow_version__definition").order_by("position", "item_order", "id")
 
 
-def described_steps(rows: Iterable[models.ExecutionStep]) -> list[StepDetails]:
+def step_details(rows: Iterable[models.ExecutionStep]) -> list[StepDetails]:
     """Return steps with the titles of their documents and why they are parked: two queries for all of them."""
     page = list(rows)
     reasons = telemetry.newest_errors((row.execution_id, row.step_id) for row in page if _is_parked(row))

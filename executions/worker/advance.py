@@ -62,7 +62,7 @@ async def _carry_on(execution_id: UUID, worker: str) -> Execution | None:
                 return await running.run(take_over=False)
             except AlreadyClaimed:
                 if not await retry_while_unavailable(
-                    recovery.runs_elsewhere, execution_id, worker, silent_seconds=silent
+                    recovery.is_claimed_elsewhere, execution_id, worker, silent_seconds=silent
                 ):
                     return await running.run()
             return None

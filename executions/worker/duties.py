@@ -19,16 +19,16 @@ from executions.services.locking import store_decision
 from executions.worker import recovery
 from telemetry.budgets import scope_budgets
 
-PRUNED_AT_ONCE = 100  # executions whose logs are pruned in one transaction
+PRUNE_BATCH_SIZE = 100  # executions whose logs are pruned in one transaction
 
 
-def resume_parked(*, now: datetime) -> int:
+def resume_deferred_steps(*, now: datetime) -> int:
     """Let the executions go on that are parked until now or earlier; return how many.
 
     Raises:
         Unavailable: the connection was lost; those done so far are.
     """
-    return sum(_wake(execution_id, backoff.resume_deferred, now) for execution_id in recovery.due(now=now))
+    return sum(_wake(execution_id, backoff.resume_deferred, now) for execution_id in recovery.due_executions(now=now))
 
 
 def expire_questions(*, now: datetime) -> int:
@@ -37,7 +37,7 @@ def expire_questions(*, now: datetime) -> int:
     Raises:
         Unavailable: the connection was lost; those done so far are.
     """
-    return sum(_wake(execution_id, clarification.expire, now) for execution_id in recovery.overdue(now=now))
+    return sum(_wake(execution_id, clarification.expire, now) for execution_id in recovery.overdue_executions(now=now))
 
 
 @transaction.atomic
@@ -62,7 +62,7 @@ async def prune_events(*, now: datetime) -> int:
     if not settings.EVENT_RETENTION_DAYS:
         return 0
     before, pruned = now - timedelta(days=settings.EVENT_RETENTION_DAYS), 0
-    while batch := await in_thread(retention.prune, before=before, limit=PRUNED_AT_ONCE):
+    while batch := await in_thread(retention.prune, before=before, limit=PRUNE_BATCH_SIZE):
         pruned += batch
     return pruned
 
@@ -91,7 +91,9 @@ def resume_budget_blocked(*, now: datetime) -> int:
 @transaction.atomic
 def _release(execution_id: UUID, now: datetime) -> bool:
     try:
-        store_decision(execution_id, lambda execution, context: budgets.scope_has_room(execution, context=context), now)
+        store_decision(
+            execution_id, lambda execution, context: budgets.resume_scope_blocked(execution, context=context), now
+        )
     except (NotWaiting, NotFound):
         return False  # another worker was quicker, or it has ended
     enqueue_advance(execution_id)

@@ -20,7 +20,7 @@ from executions.queue.jobs import enqueue_advance, finish_stalled_jobs, has_open
 _NEVER = datetime.min.replace(tzinfo=UTC)
 _SWEEPING = 7_316_204_552  # key of the advisory lock: one worker at a time sweeps
 
-AT_ONCE = 1000  # executions that one sweep enqueues; the next goes on
+MAX_BATCH = 1000  # executions that one sweep enqueues; the next goes on
 
 _ANY_DUE = """
 SELECT EXISTS (SELECT FROM executions_execution WHERE resume_at <= %s)
@@ -63,7 +63,7 @@ def sweep(
     models.WorkerHeartbeat.objects.filter(heartbeat_at__lt=silent_since).exclude(
         name__in=models.Execution.objects.filter(claimed_by__isnull=False).values("claimed_by")
     ).delete()
-    drafts.remove_left_over()
+    drafts.remove_abandoned()
     return len(lost)
 
 
@@ -77,7 +77,7 @@ def _abandoned(
     dropped = Q(claimed_by=worker) & ~Q(id__in=list(running)) & untouched
     orphaned = Q(claimed_by__isnull=True) & untouched
     rows = models.Execution.objects.filter(runnable & (dead | dropped | orphaned) & ~has_open_job("id"))
-    return list(rows.order_by("updated_at", "id").values_list("id", flat=True)[:AT_ONCE])
+    return list(rows.order_by("updated_at", "id").values_list("id", flat=True)[:MAX_BATCH])
 
 
 def is_any_due(*, now: datetime) -> bool:
@@ -87,10 +87,10 @@ def is_any_due(*, now: datetime) -> bool:
         return bool(cursor.fetchone()[0])
 
 
-def due(*, now: datetime) -> list[UUID]:
+def due_executions(*, now: datetime) -> list[UUID]:
     """Return the executions with a parked step whose moment has come, longest overdue first."""
     rows = models.Execution.objects.filter(resume_at__lte=now).order_by("resume_at", "id")
-    return list(rows.values_list("id", flat=True)[:AT_ONCE])
+    return list(rows.values_list("id", flat=True)[:MAX_BATCH])
 
 
 def blocked_by_scope_month() -> list[tuple[UUID, UUID, Decimal | None]]:
@@ -100,16 +100,16 @@ def blocked_by_scope_month() -> list[tuple[UUID, UUID, Decimal | None]]:
     )
     rows = steps.values("execution_id", "execution__scope_id").annotate(needs=Min("required_usd"))
     found = rows.order_by("execution_id").values_list("execution_id", "execution__scope_id", "needs")
-    return list(found[:AT_ONCE])
+    return list(found[:MAX_BATCH])
 
 
-def overdue(*, now: datetime) -> list[UUID]:
+def overdue_executions(*, now: datetime) -> list[UUID]:
     """Return the executions with questions that have expired, longest overdue first."""
     rows = models.Execution.objects.filter(deadline_at__lte=now).order_by("deadline_at", "id")
-    return list(rows.values_list("id", flat=True)[:AT_ONCE])
+    return list(rows.values_list("id", flat=True)[:MAX_BATCH])
 
 
-def beat(*, name: str, now: datetime) -> None:
+def record_heartbeat(*, name: str, now: datetime) -> None:
     """Say that a worker is alive; one that was taken for dead announces itself again."""
     if not models.WorkerHeartbeat.objects.filter(name=name).update(heartbeat_at=now):
         with suppress(IntegrityError), transaction.atomic():  # it was announced, and the answer was lost
@@ -121,7 +121,7 @@ def unregister(*, name: str) -> None:
     models.WorkerHeartbeat.objects.filter(name=name).delete()
 
 
-def runs_elsewhere(execution_id: UUID, worker: str, *, silent_seconds: float) -> bool:
+def is_claimed_elsewhere(execution_id: UUID, worker: str, *, silent_seconds: float) -> bool:
     """Return whether another worker, that is not silent, runs the execution."""
     alive = models.WorkerHeartbeat.objects.filter(heartbeat_at__gte=database_now() - timedelta(seconds=silent_seconds))
     rows = models.Execution.objects.filter(id=execution_id, claimed_by__in=alive.values("name"))

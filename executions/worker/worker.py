@@ -35,7 +35,7 @@ WAKE_SECONDS = 1.0  # what a parked step, and an expired question, wait beyond t
 PRICES_SECONDS = 10.0  # that a price or a limit which somebody has set may be unknown
 PRUNE_SECONDS = 3600.0  # between two looks for old logs and old answers
 RESTART_SECONDS = 1.0  # before taking jobs again after the database was away
-HAND_BACK_SECONDS = 3.0  # to hand back what did not end within the grace period; an outage would have us wait for ever
+RELEASE_SECONDS = 3.0  # to hand back what did not end within the grace period; an outage would have us wait for ever
 
 
 class Worker:
@@ -93,15 +93,15 @@ class Worker:
         self._ending = True
         while not jobs.done():
             jobs.cancel()
-            await asyncio.wait({jobs}, timeout=HAND_BACK_SECONDS)
+            await asyncio.wait({jobs}, timeout=RELEASE_SECONDS)
         await active_runs.finish(settings.SHUTDOWN_GRACE_SECONDS)
-        while left := await active_runs.stop(HAND_BACK_SECONDS):
+        while left := await active_runs.stop(RELEASE_SECONDS):
             logger.warning("%d executions cannot be handed back; the sweep of another worker will find them", left)
 
     async def _leave(self) -> None:
         try:
-            async with asyncio.timeout(HAND_BACK_SECONDS):
-                await model_client().rest()
+            async with asyncio.timeout(RELEASE_SECONDS):
+                await model_client().flush()
         except TimeoutError:
             logger.warning("what this worker held of limited models is missed by the others in half a minute")
         try:
@@ -121,7 +121,7 @@ class Worker:
     async def _beat(self) -> None:
         now = database_now()
         # To the end: a beat that is still under way as the worker leaves would announce it again.
-        await shield_until_done(in_thread(recovery.beat, name=self.name, now=now))
+        await shield_until_done(in_thread(recovery.record_heartbeat, name=self.name, now=now))
         if self._is_silent():
             self._missed_at = time.monotonic()
         self._beat_at = now
@@ -149,7 +149,7 @@ class Worker:
     async def _wake(self) -> None:
         if not await in_thread(recovery.is_any_due, now=database_now()):
             return
-        await in_thread(duties.resume_parked, now=database_now())
+        await in_thread(duties.resume_deferred_steps, now=database_now())
         await in_thread(duties.resume_budget_blocked, now=database_now())
         await in_thread(duties.expire_questions, now=database_now())
 
@@ -181,7 +181,7 @@ class Worker:
         while not self._ending:
             try:
                 # An app of its own: ours goes on enqueuing on Django's connection, in the caller's transaction.
-                own_app = worker_app(app, room=settings.WORKER_CONCURRENCY)
+                own_app = worker_app(app, slots=settings.WORKER_CONCURRENCY)
                 async with own_app.open_async():
                     try:
                         await own_app.run_worker_async(
@@ -191,7 +191,7 @@ class Worker:
                             task_middleware=(),  # its own would look at Django's connections; no job of ours holds one
                         )
                     finally:
-                        async with asyncio.timeout(HAND_BACK_SECONDS):
+                        async with asyncio.timeout(RELEASE_SECONDS):
                             await own_app.job_manager.leave()
             except (ConnectorException, psycopg.Error, OSError, TimeoutError) as error:
                 logger.warning("taking jobs stopped: %s", error)

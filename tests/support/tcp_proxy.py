@@ -63,7 +63,7 @@ class TcpProxy:
         self.bandwidth: float | None = None
         self.port = 0
         self.opened = 0  # connections so far
-        self.most = 0  # open at once
+        self.max_count = 0  # open at once
         self._stalled_until = 0.0
         self._silence = False
         self._open: dict[Connection, asyncio.Task[None]] = {}
@@ -129,7 +129,7 @@ class TcpProxy:
 
         def reset() -> None:
             self._seen = [*self._open]
-            self.opened, self.most = 0, len(self._open)
+            self.opened, self.max_count = 0, len(self._open)
             for each in self._seen:
                 each.trips.clear()
                 each.said.clear()
@@ -192,7 +192,7 @@ class TcpProxy:
         assert task is not None
         self._open[connection] = task
         self._seen.append(connection)
-        self.most = max(self.most, len(self._open))
+        self.max_count = max(self.max_count, len(self._open))
         try:
             await self._serve(connection, reader)
         except (OSError, asyncio.CancelledError):

@@ -150,13 +150,13 @@ def test_connections_are_counted(link: TcpProxy) -> None:
     with connect(link) as first, connect(link) as second:
         echo(first, b"x")
         echo(second, b"x")
-        assert (link.open_now, link.most, link.opened) == (2, 2, 2)
+        assert (link.open_now, link.max_count, link.opened) == (2, 2, 2)
     until(link, 0)
     with connect(link) as third:
         echo(third, b"x")
-        assert (link.open_now, link.most, link.opened) == (1, 2, 3)
+        assert (link.open_now, link.max_count, link.opened) == (1, 2, 3)
         link.reset_counts()
-        assert (link.open_now, link.most, link.opened, link.trips) == (1, 1, 0, 0)
+        assert (link.open_now, link.max_count, link.opened, link.trips) == (1, 1, 0, 0)
 
 
 def test_a_server_that_cannot_be_reached_is_a_connection_that_breaks(tmp_path: Path) -> None:

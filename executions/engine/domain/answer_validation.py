@@ -15,7 +15,7 @@ from workflows.definitions.definition import pointer
 from workflows.errors import UNSTORABLE
 
 #: What counts as no answer: the default stands in for it.
-NOTHING: tuple[JsonValue, ...] = (None, "", [])
+EMPTY_ANSWERS: tuple[JsonValue, ...] = (None, "", [])
 
 #: The bounds that a type of answer may have, the lower one and the upper one.
 _BOUNDS: dict[AnswerType, tuple[str, str]] = {
@@ -44,8 +44,8 @@ def check_answers(questions: tuple[Question, ...], answers: Mapping[str, JsonVal
     for question in questions:
         by_text = question.text if known[question.text] == question.id else question.id
         key = question.id if question.id in answers else by_text
-        answer = question.default if answers.get(key) in NOTHING else answers[key]
-        if answer in NOTHING:
+        answer = question.default if answers.get(key) in EMPTY_ANSWERS else answers[key]
+        if answer in EMPTY_ANSWERS:
             if question.required:
                 errors.append(_error(question.id, "required", "This question needs an answer."))
         elif detail := validation_error(question, answer):
@@ -153,7 +153,7 @@ _MISFITS: dict[AnswerType, Callable[[QuestionDraft, JsonValue], str | None]] = {
 }
 
 
-def question_faults(drafts: tuple[QuestionDraft, ...]) -> Iterator[FieldError]:
+def question_errors(drafts: tuple[QuestionDraft, ...]) -> Iterator[FieldError]:
     """Tell why nobody could answer some of the questions, with pointers (`/questions/<n>/…`)."""
     texts: set[str] = set()
     for index, draft in enumerate(drafts):
@@ -164,7 +164,7 @@ def question_faults(drafts: tuple[QuestionDraft, ...]) -> Iterator[FieldError]:
             yield FieldError(pointer=f"{where}/text", code="blank", detail="Ask in words.")
         texts.add(draft.text)
         faults = [*_choice_faults(draft), *_bound_faults(draft)]
-        if not faults and draft.default not in NOTHING and (detail := validation_error(draft, draft.default)):
+        if not faults and draft.default not in EMPTY_ANSWERS and (detail := validation_error(draft, draft.default)):
             faults = [FieldError(pointer="/default", code="default", detail=detail)]
         yield from (each.model_copy(update={"pointer": f"{where}{each.pointer}"}) for each in faults)
 

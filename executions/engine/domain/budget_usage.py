@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from executions.engine.domain.calls import Call
-from executions.engine.domain.retries import was_withdrawn
+from executions.engine.domain.retries import was_never_sent
 from executions.engine.domain.states import CallStatus
 
 
@@ -28,12 +28,12 @@ class BudgetUsage:
         )
 
 
-NOTHING_SPENT = BudgetUsage()
+NO_USAGE = BudgetUsage()
 
 
-def spent_by(calls: Iterable[Call]) -> BudgetUsage:
+def usage_of(calls: Iterable[Call]) -> BudgetUsage:
     """Return what calls count for. One that failed without a reply cost nothing, and counts if it was sent."""
-    return sum((_of(call) for call in calls), start=NOTHING_SPENT)
+    return sum((_of(call) for call in calls), start=NO_USAGE)
 
 
 def _of(call: Call) -> BudgetUsage:
@@ -41,8 +41,8 @@ def _of(call: Call) -> BudgetUsage:
         known, most = call.reply.cost_usd, call.estimated_cost_usd or Decimal(0)
         tokens = max(call.reply.usage.total_tokens, call.reserved_tokens)
         return BudgetUsage(cost_usd=most if known is None else known, tokens=tokens, calls=1)
-    if was_withdrawn(call):
-        return NOTHING_SPENT
+    if was_never_sent(call):
+        return NO_USAGE
     if call.status is CallStatus.FAILED:
         return BudgetUsage(calls=1)
     return BudgetUsage(cost_usd=call.estimated_cost_usd or Decimal(0), tokens=call.reserved_tokens, calls=1)

@@ -141,7 +141,7 @@ class ModelRequest:
 _FRAME_TOKENS = 512
 
 
-def most_input_tokens(request: ModelRequest) -> int:
+def max_input_tokens(request: ModelRequest) -> int:
     """Return how many tokens the request has at most: no tokenizer makes more of a text than it has bytes."""
     texts = (request.instructions, request.prompt)
     return _FRAME_TOKENS + _schema_bytes(IdentityKey(request.output_schema)) + sum(map(_bytes, texts))
@@ -158,7 +158,7 @@ def _bytes(text: str) -> int:
 
 def max_tokens_of(request: ModelRequest) -> int:
     """Return how many tokens the call uses at most, the reply included."""
-    return most_input_tokens(request) + request.max_output_tokens
+    return max_input_tokens(request) + request.max_output_tokens
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -259,7 +259,7 @@ _SETTLES_TO: dict[CallStatus, frozenset[CallStatus]] = {
 }
 
 
-def settled(known: Call, call: Call) -> Call | None:
+def merge_call(known: Call, call: Call) -> Call | None:
     """Return what a known call becomes by what is said of it now; None: it stays as it is.
 
     What was settled for good stays, and so does a reply. One that comes after its call was given up (cancelled, or

@@ -95,16 +95,16 @@ class ClarificationRound(_Value):
     answered_by: str | None = None  # user name, or BY_DEADLINE
 
     @property
-    def acts_at(self) -> datetime | None:
+    def due_at(self) -> datetime | None:
         """When something happens by itself, if it is still open then; None: never."""
         waits = self.answered_at is not None or self.on_deadline is OnDeadline.WAIT
         return None if waits else self.expires_at
 
     def is_overdue(self, now: datetime) -> bool:
         """Whether it is open, and something should have happened by itself."""
-        return self.acts_at is not None and self.acts_at <= now
+        return self.due_at is not None and self.due_at <= now
 
-    def asked_again(self, now: datetime) -> ClarificationRound:
+    def reopened(self, now: datetime) -> ClarificationRound:
         """Return it as it is when its questions are put anew: people have as long as they had."""
         expires_at = None if self.expires_at is None else now + (self.expires_at - self.asked_at)
         return self.model_copy(update={"asked_at": now, "expires_at": expires_at})

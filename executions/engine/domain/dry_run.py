@@ -11,10 +11,10 @@ from executions.engine.domain.states import FailureCode
 
 #: What a call may be scripted to fail with.
 Fault = Literal["provider_unavailable", "timed_out", "provider_rejected", "context_too_long", "model_refused"]
-Verdict = Literal["satisfied", "needs_revision", "failed"]
+ScriptedVerdict = Literal["satisfied", "needs_revision", "failed"]
 TRANSIENT = frozenset({FailureCode.PROVIDER_UNAVAILABLE, FailureCode.TIMED_OUT})
 FATAL: frozenset[Fault] = frozenset({"provider_rejected", "model_refused"})
-MOST_SECONDS = 60.0
+MAX_LATENCY_SECONDS = 60.0
 MAX_NAME = 200  # characters of a step's id
 
 
@@ -28,8 +28,10 @@ class StepScript(BaseModel):
     invalid: int = Field(
         strict=True, default=0, ge=0, le=10, description="Outputs that are not valid, before one that is."
     )
-    verdicts: tuple[Verdict, ...] = Field(default=(), max_length=10, description="Of its reviews, in their order.")
-    latency_seconds: float | None = Field(strict=True, default=None, ge=0, le=MOST_SECONDS, allow_inf_nan=False)
+    verdicts: tuple[ScriptedVerdict, ...] = Field(
+        default=(), max_length=10, description="Of its reviews, in their order."
+    )
+    latency_seconds: float | None = Field(strict=True, default=None, ge=0, le=MAX_LATENCY_SECONDS, allow_inf_nan=False)
 
     @property
     def first_written(self) -> int:
@@ -53,7 +55,7 @@ class DryRunScript(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     steps: dict[str, StepScript] = Field(default_factory=dict, max_length=200)
-    latency_seconds: float | None = Field(strict=True, default=None, ge=0, le=MOST_SECONDS, allow_inf_nan=False)
+    latency_seconds: float | None = Field(strict=True, default=None, ge=0, le=MAX_LATENCY_SECONDS, allow_inf_nan=False)
 
     @model_validator(mode="before")
     @classmethod

@@ -42,7 +42,7 @@ class NotFound(EngineError):
     code = "not-found"
 
 
-def no_step(step_id: str, known: Iterable[str]) -> str:
+def unknown_step_message(step_id: str, known: Iterable[str]) -> str:
     """Return the sentence that an execution has no such step, with those that it has."""
     return f"This execution has no step {step_id!r}. Its steps are: {listed([*known])}."
 

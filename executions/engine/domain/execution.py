@@ -200,7 +200,7 @@ class Execution:
         """Return the execution with this step in place of the one of the same id."""
         return self.with_steps((step,))
 
-    def with_moved(self, step: Step, *, now: datetime) -> Execution:
+    def with_progress(self, step: Step, *, now: datetime) -> Execution:
         """Return the execution with this step, which has got on, in place of the one of the same id."""
         return replace(self, steps={**self.steps, step.step_id: step}, updated_at=now, recoveries=0)
 
@@ -249,13 +249,13 @@ def transition(execution: Execution, to: ExecutionStatus, *, now: datetime) -> E
     )
 
 
-def with_moments(execution: Execution) -> Execution:
+def with_timers(execution: Execution) -> Execution:
     """Return the execution with the moments at which something in it has to happen by itself."""
     waiting = [step for step in execution.steps.values() if step.status is StepStatus.WAITING]
     parked = (step for step in waiting if step.waits_for is WaitingOn.RATE_LIMIT)
     resume = (step.resume_at for step in parked if step.resume_at is not None)
     rounds = (step.open_round for step in waiting)
-    expire = (asked.acts_at for asked in rounds if asked is not None and asked.acts_at is not None)
+    expire = (asked.due_at for asked in rounds if asked is not None and asked.due_at is not None)
     return replace(execution, resume_at=min(resume, default=None), deadline_at=min(expire, default=None))
 
 
@@ -265,10 +265,10 @@ def step_transition(execution: Execution, step_id: str, to: StepStatus, *, now: 
     Raises:
         IllegalTransition: the table does not allow the move, or the execution has ended.
     """
-    return execution.with_moved(moved(execution, execution.steps[step_id], to, now=now), now=now)
+    return execution.with_progress(move_step(execution, execution.steps[step_id], to, now=now), now=now)
 
 
-def moved(execution: Execution, step: Step, to: StepStatus, *, now: datetime) -> Step:
+def move_step(execution: Execution, step: Step, to: StepStatus, *, now: datetime) -> Step:
     """Return a step of the execution in another status.
 
     Raises:

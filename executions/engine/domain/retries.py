@@ -15,16 +15,16 @@ from executions.engine.domain.states import CallStatus, FailureCode
 from workflows.definitions.definition import RetryPolicy
 
 #: No provider is obeyed for longer, in seconds: a day. A header may say anything.
-LONGEST_SECONDS = 86_400.0
+MAX_RETRY_AFTER_SECONDS = 86_400.0
 
 #: How the error of a call begins that was announced and never sent. It cost nothing, and counts for nothing.
 NOT_SENT = "It was not sent"
 
 #: Tries that a step without `max_tries` makes of each model before its patience, or a stand-in, counts.
-LEAST_TRIES = 5
+MIN_TRIES = 5
 #: Between two tries after those, in seconds, whatever the step says: it bounds the calls of a patient step.
-LEAST_SECONDS = 1.0
-_MOST_DOUBLINGS = 64  # more of them are no number any more
+MIN_RETRY_SECONDS = 1.0
+_MAX_DOUBLINGS = 64  # more of them are no number any more
 
 _ADVICE = {
     FailureCode.TIMED_OUT: "Retry the execution later, or raise the step's timeout_seconds or {setting}.",
@@ -67,21 +67,21 @@ def failed_tries(calls: Iterable[Call], *, request_hash: str) -> Tries:
     failed = [
         call
         for call in calls
-        if call.status in {CallStatus.FAILED, CallStatus.UNKNOWN} and bool(call.error) and not was_withdrawn(call)
+        if call.status in {CallStatus.FAILED, CallStatus.UNKNOWN} and bool(call.error) and not was_never_sent(call)
     ]
     moments = (call.finished_at for call in failed if call.finished_at is not None)
     of_model = sum(call.request_hash == request_hash for call in failed)
     return Tries(of_model=of_model, since=min(moments, default=None))
 
 
-def was_withdrawn(call: Call) -> bool:
+def was_never_sent(call: Call) -> bool:
     """Whether a call was announced and never sent."""
     return call.status is CallStatus.FAILED and call.error.startswith(NOT_SENT)
 
 
 def has_waited(call: Call) -> bool:
     """Whether a call was never sent, as the script of a dry run had its step wait first."""
-    return was_withdrawn(call) and ScriptedWait.reason in call.error
+    return was_never_sent(call) and ScriptedWait.reason in call.error
 
 
 def patience_of(policy: RetryPolicy, default_seconds: float) -> float:
@@ -93,7 +93,7 @@ def patience_of(policy: RetryPolicy, default_seconds: float) -> float:
 
 def prefers_another(policy: RetryPolicy, *, tries: int) -> bool:
     """Return whether a step that has a stand-in model asks it now, rather than the same model once more."""
-    return policy.max_tries is None and tries >= LEAST_TRIES
+    return policy.max_tries is None and tries >= MIN_TRIES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,18 +121,18 @@ class Backoff:
         if not error.transient or self._has_enough(tries, left):
             return None
         share = self.chance.random()
-        backoff = share * min(policy.cap_seconds, policy.base_seconds * 2.0 ** min(tries - 1, _MOST_DOUBLINGS))
-        if tries >= LEAST_TRIES:
-            backoff = max(min(backoff, left), LEAST_SECONDS if policy.max_tries is None else 0.0)
+        backoff = share * min(policy.cap_seconds, policy.base_seconds * 2.0 ** min(tries - 1, _MAX_DOUBLINGS))
+        if tries >= MIN_TRIES:
+            backoff = max(min(backoff, left), MIN_RETRY_SECONDS if policy.max_tries is None else 0.0)
         if error.retry_after is None:
             return backoff
-        return max(backoff, min(error.retry_after, LONGEST_SECONDS) + share * policy.base_seconds)
+        return max(backoff, min(error.retry_after, MAX_RETRY_AFTER_SECONDS) + share * policy.base_seconds)
 
     def _has_enough(self, tries: int, left: float) -> bool:
         most = self.policy.max_tries
         if most is not None and tries >= most:
             return True
-        return tries >= LEAST_TRIES and left <= 0
+        return tries >= MIN_TRIES and left <= 0
 
 
 def sentence(text: str) -> str:

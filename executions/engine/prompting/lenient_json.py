@@ -43,7 +43,7 @@ _REASONS: tuple[tuple[re.Pattern[str], str], ...] = (
 )
 
 
-class NotJson(ValueError):
+class InvalidJson(ValueError):
     """A text that is no JSON, however it is looked at; it says why, and where.
 
     The place is counted when it is told: many stretches of a text may be none.
@@ -61,7 +61,7 @@ def parse(text: str) -> JsonValue:
     """Return the JSON value that the whole text is, a byte order mark, a fence and last commas aside.
 
     Raises:
-        NotJson: it is none; with the reason, line, column and a short excerpt.
+        InvalidJson: it is none; with the reason, line, column and a short excerpt.
     """
     start, end = _trimmed(text, 0, len(text))
     if text.startswith(_MARK, start):
@@ -73,22 +73,22 @@ def parse(text: str) -> JsonValue:
     return _value(text, start, end)
 
 
-def objects_in(text: str) -> list[dict[str, JsonValue]]:
+def find_objects(text: str) -> list[dict[str, JsonValue]]:
     """Return the JSON objects in a text, outermost ones alone. After one that has no end nothing is looked at.
 
     Raises:
-        NotJson: one is found, and behind the last of them stands what looks like an object and is none. Which of them
+        InvalidJson: one is found, and behind the last of them stands what looks like an object and is none. Which of them
             is meant cannot be told: the first may be an example.
     """
     found: list[dict[str, JsonValue]] = []
-    broken: NotJson | None = None
+    broken: InvalidJson | None = None
     start = text.find("{")
     while start >= 0:
         ended = _end_of(text, start)
         end = len(text) if ended is None else ended
         try:
             value = _object(text, start, end)
-        except NotJson as error:
+        except InvalidJson as error:
             broken = error
         else:
             if value is not None:
@@ -104,7 +104,7 @@ def _object(text: str, start: int, end: int) -> dict[str, JsonValue] | None:
     """Return the object that stands in braces; None: they hold something else.
 
     Raises:
-        NotJson: it looks like an object, and is no JSON.
+        InvalidJson: it looks like an object, and is no JSON.
     """
     if _OBJECT.match(text, start, end):
         value = _value(text, start, end)
@@ -114,14 +114,14 @@ def _object(text: str, start: int, end: int) -> dict[str, JsonValue] | None:
     return None
 
 
-def fault_in(text: str) -> str:
+def explain_invalid(text: str) -> str:
     """Return why the first object in a text is no JSON, or that there is none. For texts without a whole object."""
     start = text.find("{")
     if start < 0:
         return "there is no JSON object in it"
     try:
         _value(text, start, _end_of(text, start) or len(text))
-    except NotJson as error:
+    except InvalidJson as error:
         return str(error)
     return "there is more than one JSON object in it"
 
@@ -137,7 +137,7 @@ def _value(text: str, start: int, end: int) -> JsonValue:
     """Return the JSON value that a stretch of a text is.
 
     Raises:
-        NotJson: it is none.
+        InvalidJson: it is none.
     """
     written = text[start:end]
     fault = ("", start)
@@ -156,7 +156,7 @@ def _value(text: str, start: int, end: int) -> JsonValue:
             fault = ("a number has more digits than can be read", start)
         else:
             return value
-    raise NotJson(text, *fault)
+    raise InvalidJson(text, *fault)
 
 
 class _Constant(ValueError):

@@ -81,7 +81,7 @@ def build_request(
     step: StepDefinition,
     role: RoleDefinition,
     model: str,
-    given: PromptInputs,
+    inputs: PromptInputs,
     rejected: RejectedOutput | None,
     condensed: bool = False,
 ) -> ModelRequest:
@@ -96,38 +96,38 @@ def build_request(
         rejected: The last output, when it was invalid, or changes were asked for.
         condensed: Whether what there is to read is cut to half its length: the model could not take the whole.
     """
-    asks, materials = _questions_left(step, given.rounds), materials_of(given, step, condensed=condensed)
-    again = () if rejected is None else (sent_back(rejected),)
-    parts = [*read_first(given, materials), _role(role), *_task(step, asks, given), *again]
+    asks, materials = _questions_left(step, inputs.rounds), materials_of(inputs, step, condensed=condensed)
+    again = () if rejected is None else (correction_section(rejected),)
+    parts = [*materials_section(inputs, materials), _role(role), *_task(step, asks, inputs), *again]
     request = ModelRequest(
         step_id=step_id,
         model=model,
         instructions=_RULES,
         prompt="\n\n".join(parts),
-        shared=tuple(parts[: given.shared]),
+        shared=tuple(parts[: inputs.shared]),
         output_schema=step.output_schema,
         max_questions=asks,
-        offers_questions=given.offers_questions,
+        offers_questions=inputs.offers_questions,
         max_output_tokens=step.max_output_tokens,
         timeout_seconds=step.timeout_seconds,
         document_type=step.produces,
         role=role.name,
         materials=materials,
     )
-    return hashed(request)
+    return with_hash(request)
 
 
-def materials_of(given: PromptInputs, step: StepDefinition, *, condensed: bool) -> tuple[Material, ...]:
+def materials_of(inputs: PromptInputs, step: StepDefinition, *, condensed: bool) -> tuple[Material, ...]:
     """Return what a step is given to read, within its `input_token_budget`; at most half of it when `condensed`."""
-    read, budget = _inputs(given), step.input_token_budget * CHARACTERS_PER_TOKEN
+    read, budget = _inputs(inputs), step.input_token_budget * CHARACTERS_PER_TOKEN
     if condensed:
         budget = min(budget, sum(len(material.text) for material in read)) // 2
-    return (*_condensed(read, budget), *_said(given))
+    return (*_condensed(read, budget), *_said(inputs))
 
 
-def read_first(given: PromptInputs, materials: Sequence[Material]) -> list[str]:
+def materials_section(inputs: PromptInputs, materials: Sequence[Material]) -> list[str]:
     """Return the beginning of a prompt: the materials. Without a brief a sentence that says so stands in its place."""
-    return [*([_NO_BRIEF] if given.brief is None else []), *map(as_data, materials)]
+    return [*([_NO_BRIEF] if inputs.brief is None else []), *map(as_data, materials)]
 
 
 def _questions_left(step: StepDefinition, rounds: Sequence[ClarificationRound]) -> int:
@@ -139,16 +139,16 @@ def _role(role: RoleDefinition) -> str:
     return f"# Who you are: {role.name}\n\n{role.instructions}"
 
 
-def _task(step: StepDefinition, max_questions: int, given: PromptInputs) -> Iterator[str]:
+def _task(step: StepDefinition, max_questions: int, inputs: PromptInputs) -> Iterator[str]:
     yield f"# JSON Schema of the document `{step.produces}`\n\n{step.schema_text}"
     yield f"# Task: {step.name}\n\n{step.task}"
     if max_questions:
-        yield _MAY_ASK.format(max_questions=max_questions) + ("" if given.is_about_something else _ASK_FOR_BRIEF)
+        yield _MAY_ASK.format(max_questions=max_questions) + ("" if inputs.is_about_something else _ASK_FOR_BRIEF)
     else:
         yield _MAY_NOT_ASK
 
 
-def sent_back(rejected: RejectedOutput) -> str:
+def correction_section(rejected: RejectedOutput) -> str:
     """Return what a model is told of its last output."""
     # Violations quote the output, which may quote the brief: they are data like the rest.
     faults = "\n".join(f"- at `{each.pointer or '/'}`: {each.detail}" for each in rejected.violations)
@@ -178,9 +178,9 @@ def as_data(material: Material) -> str:
     return f'<data kind="{material.kind}" name="{name}">\n{text}\n</data>'
 
 
-def _inputs(given: PromptInputs) -> list[Material]:
-    read = [Material(kind="document", name=each.type, text=pretty(each.content)) for each in given.documents]
-    return [*_brief(given.brief), *read, *given.items]
+def _inputs(inputs: PromptInputs) -> list[Material]:
+    read = [Material(kind="document", name=each.type, text=pretty(each.content)) for each in inputs.documents]
+    return [*_brief(inputs.brief), *read, *inputs.items]
 
 
 def _brief(brief: Brief | None) -> Iterator[Material]:
@@ -188,17 +188,17 @@ def _brief(brief: Brief | None) -> Iterator[Material]:
         yield Material(kind="brief", name="brief", text=brief if isinstance(brief, str) else pretty(brief))
 
 
-def _said(given: PromptInputs) -> Iterator[Material]:
+def _said(inputs: PromptInputs) -> Iterator[Material]:
     """Yield what people said: answers, then requests for changes, in the order in which they came."""
     yield from (
         _answer(question, asked.answers)
-        for asked in given.rounds
+        for asked in inputs.rounds
         if asked.answers is not None
         for question in asked.questions
     )
     yield from (
         Material(kind="change_request", name=f"about version {each.document_version}", text=each.comment)
-        for each in given.decisions
+        for each in inputs.decisions
         if each.comment and each.decision is not AcceptanceAction.ACCEPT
     )
 
@@ -246,7 +246,7 @@ def _cut(material: Material, length: int) -> Material:
 _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
-def hashed(request: ModelRequest) -> ModelRequest:
+def with_hash(request: ModelRequest) -> ModelRequest:
     """Return the request with the hash of what is sent."""
     sent = {
         "model": request.model,

@@ -12,7 +12,7 @@ from typing import assert_never
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
 from common.field_error import FieldError
-from executions.engine.domain.answer_validation import question_faults
+from executions.engine.domain.answer_validation import question_errors
 from executions.engine.domain.calls import FinishReason, ModelReply, ToolCall
 from executions.engine.domain.clarification import QuestionDraft
 from executions.engine.domain.copying import IdentityKey
@@ -23,7 +23,14 @@ from executions.engine.prompting.schema_errors import DocumentValidator
 from executions.engine.prompting.submissions import ASK_CLARIFICATION as ASK_CLARIFICATION
 from executions.engine.prompting.submissions import DOCUMENT as DOCUMENT
 from executions.engine.prompting.submissions import SUBMIT_DOCUMENT as SUBMIT_DOCUMENT
-from executions.engine.prompting.submissions import asked, decoded, field_names, is_nameless, tool_meant, wrapped
+from executions.engine.prompting.submissions import (
+    clarification_arguments,
+    decode_arguments,
+    field_names,
+    is_unnamed,
+    match_tool,
+    unwrap_document,
+)
 from workflows.definitions.definition import pointer
 from workflows.errors import UNSTORABLE, storable
 
@@ -112,13 +119,17 @@ def _parse(reply: ModelReply, schema: Mapping[str, JsonValue], max_questions: in
 
 def _called(call: ToolCall, schema: Mapping[str, JsonValue], max_questions: int) -> Outcome:
     """Return what one call of a tool is."""
-    tool = tool_meant(call.name)
+    tool = match_tool(call.name)
     try:
-        arguments = decoded(call.arguments)
-    except lenient_json.NotJson as error:
+        arguments = decode_arguments(call.arguments)
+    except lenient_json.InvalidJson as error:
         return _no_json(error)
-    if is_nameless(call.name):
-        tool = ASK_CLARIFICATION if max_questions and asked(arguments, schema) is not None else SUBMIT_DOCUMENT
+    if is_unnamed(call.name):
+        tool = (
+            ASK_CLARIFICATION
+            if max_questions and clarification_arguments(arguments, schema) is not None
+            else SUBMIT_DOCUMENT
+        )
     if tool == SUBMIT_DOCUMENT:
         return _document(arguments, schema)
     if tool == ASK_CLARIFICATION and max_questions > 0:
@@ -137,7 +148,7 @@ def _text(text: str, schema: Mapping[str, JsonValue], max_questions: int) -> Out
     """Return what an answer without tools is: the whole of it, or the one object in its prose that is something."""
     try:
         whole = lenient_json.parse(text)
-    except lenient_json.NotJson:
+    except lenient_json.InvalidJson:
         return _amid_prose(text, schema, max_questions)
     return _written(whole, schema, max_questions)
 
@@ -145,19 +156,19 @@ def _text(text: str, schema: Mapping[str, JsonValue], max_questions: int) -> Out
 def _amid_prose(text: str, schema: Mapping[str, JsonValue], max_questions: int) -> Outcome:
     """Return what the one object in a text is that is something. What stands before an object may be an example."""
     try:
-        outcomes = [_written(each, schema, max_questions) for each in lenient_json.objects_in(text)]
-    except lenient_json.NotJson as error:
+        outcomes = [_written(each, schema, max_questions) for each in lenient_json.find_objects(text)]
+    except lenient_json.InvalidJson as error:
         why = f"an object in it is no JSON, and another stands before it: {error}"
         return _violation("", "no_document", f"The answer is no document: {why}. {_HAND_IN}")
     useful = [outcome for outcome in outcomes if isinstance(outcome, ValidDocument | Questions)]
     if len(outcomes) == 1 or (len(useful) == 1 and outcomes[-1] is useful[0]):
         return outcomes[-1]
-    return _violation("", "no_document", f"The answer is no document: {lenient_json.fault_in(text)}. {_HAND_IN}")
+    return _violation("", "no_document", f"The answer is no document: {lenient_json.explain_invalid(text)}. {_HAND_IN}")
 
 
 def _written(value: JsonValue, schema: Mapping[str, JsonValue], max_questions: int) -> Outcome:
     """Return what a JSON value in an answer without tools is."""
-    arguments = asked(value, schema)
+    arguments = clarification_arguments(value, schema)
     if arguments is None:
         return _document(value, schema)
     if max_questions > 0:
@@ -172,26 +183,26 @@ def _document(value: JsonValue, schema: Mapping[str, JsonValue]) -> Outcome:
     """
     if (flaw := _flaw(value)) is not None:
         return flaw
-    if (found := wrapped(value)) is None:
+    if (found := unwrap_document(value)) is None:
         return _checked(value, schema)
     key, inner = found
     try:
-        inside = _document(decoded(inner), schema)
-    except lenient_json.NotJson as error:
+        inside = _document(decode_arguments(inner), schema)
+    except lenient_json.InvalidJson as error:
         inside = _no_json(error)
     whole = _checked(value, schema)
     first, second = (whole, inside) if key in field_names(schema) else (inside, whole)
     return second if isinstance(second, ValidDocument) and not isinstance(first, ValidDocument) else first
 
 
-def _no_json(error: lenient_json.NotJson) -> Violations:
+def _no_json(error: lenient_json.InvalidJson) -> Violations:
     return _violation("", "json", f"The document must be one JSON object, and this is no JSON: {error}")
 
 
 def _checked(content: JsonValue, schema: Mapping[str, JsonValue]) -> Outcome:
     if not isinstance(content, dict):
         return _violation("", "type", f"The document must be one JSON object. {_HAND_IN}")
-    found = _validator(IdentityKey(schema)).faults(content, MAX_VIOLATIONS)
+    found = _validator(IdentityKey(schema)).errors(content, MAX_VIOLATIONS)
     return Violations(errors=tuple(found)) if found else ValidDocument(content=content)
 
 
@@ -235,7 +246,7 @@ def _questions(arguments: JsonValue, max_questions: int) -> Outcome:
         return Violations(errors=tuple(errors[:MAX_VIOLATIONS]))
     if not 1 <= len(drafts) <= max_questions:
         return _violation("/questions", "count", f"Ask 1 to {max_questions} questions at once.")
-    faults = tuple(question_faults(drafts))
+    faults = tuple(question_errors(drafts))
     return Violations(errors=faults[:MAX_VIOLATIONS]) if faults else Questions(drafts=drafts)
 
 

@@ -23,7 +23,7 @@ _CALL = frozenset({"name", "arguments", "parameters", "type", "id"})  # fields o
 _MOST_LEVELS = 16  # of schemas in schemas, for the names of a document's fields
 
 
-def tool_meant(name: str) -> str | None:
+def match_tool(name: str) -> str | None:
     """Return the one tool that a name can mean, whatever stands around its letters; None: none of them, or both."""
     told = _NO_LETTER.sub("", name.casefold())
     meant = [tool for tool, letters in _TOOLS.items() if letters in told]
@@ -32,16 +32,16 @@ def tool_meant(name: str) -> str | None:
     return meant[0] if len(meant) == 1 else None
 
 
-def is_nameless(name: str) -> bool:
+def is_unnamed(name: str) -> bool:
     """Return whether a name has no letter at all: what was called is told by the arguments alone."""
     return not _NO_LETTER.sub("", name.casefold())
 
 
-def decoded(value: JsonValue) -> JsonValue:
+def decode_arguments(value: JsonValue) -> JsonValue:
     """Return a tool's arguments as the value that they are; servers are known to encode them twice.
 
     Raises:
-        NotJson: they are a text that is no JSON, and no prose around one JSON object.
+        InvalidJson: they are a text that is no JSON, and no prose around one JSON object.
     """
     for _ in range(2):
         if not isinstance(value, str):
@@ -53,14 +53,14 @@ def decoded(value: JsonValue) -> JsonValue:
 def _read(text: str) -> JsonValue:
     try:
         return lenient_json.parse(text)
-    except lenient_json.NotJson:
-        found = list(lenient_json.objects_in(text))
+    except lenient_json.InvalidJson:
+        found = list(lenient_json.find_objects(text))
         if len(found) == 1:
             return found[0]
         raise
 
 
-def wrapped(value: JsonValue) -> tuple[str, JsonValue] | None:
+def unwrap_document(value: JsonValue) -> tuple[str, JsonValue] | None:
     """Return the key that a document stands under, and what stands there; None: it does not stand alone under one.
 
     A document stands under `document` as the argument of the tool that all steps share, under the tool's name or
@@ -74,7 +74,7 @@ def wrapped(value: JsonValue) -> tuple[str, JsonValue] | None:
     return _called(value, SUBMIT_DOCUMENT)
 
 
-def asked(value: JsonValue, schema: Mapping[str, JsonValue]) -> JsonValue:
+def clarification_arguments(value: JsonValue, schema: Mapping[str, JsonValue]) -> JsonValue:
     """Return the arguments of `ask_clarification` in an answer without tools; None: it does not ask.
 
     Args:
@@ -97,7 +97,7 @@ def _called(value: dict[str, JsonValue], tool: str) -> tuple[str, JsonValue] | N
     """Return the arguments of a call of a tool that was written as text, and their key; None: it is no such call."""
     name = value.get("name")
     keys = [key for key in ("arguments", "parameters") if key in value]
-    if len(keys) != 1 or not isinstance(name, str) or not value.keys() <= _CALL or tool_meant(name) != tool:
+    if len(keys) != 1 or not isinstance(name, str) or not value.keys() <= _CALL or match_tool(name) != tool:
         return None
     return keys[0], value[keys[0]]
 

@@ -52,23 +52,25 @@ class Attempt:
 class Attempts:
     """Makes the attempts of one step."""
 
-    def __init__(self, ports: Ports, *, definition: WorkflowDefinition, step_id: str, papers: DocumentCache) -> None:
+    def __init__(self, ports: Ports, *, definition: WorkflowDefinition, step_id: str, documents: DocumentCache) -> None:
         self._ports = ports
         self._definition = definition
-        self._papers = papers
+        self._papers = documents
         self.step_id = step_id
         self._station = station(definition, step_id, models=ports.models)
         self.step = self._station.step
         self.reads = self._station.reads
         self.model = self._station.models[0]
 
-    async def inputs(self, execution: Execution, *, made: Document | None = None) -> list[Document | None]:
+    async def inputs(self, execution: Execution, *, new_document: Document | None = None) -> list[Document | None]:
         """Return each document that the step reads, None for one that is not there.
 
         `made` is about to be stored; it stands for the document of its type.
         """
         return [
-            made if made is not None and kind == made.type else await self._papers.newest(execution, *self._maker(kind))
+            new_document
+            if new_document is not None and kind == new_document.type
+            else await self._papers.newest(execution, *self._maker(kind))
             for kind in self.reads
         ]
 
@@ -234,7 +236,7 @@ class Attempts:
                 step=definition,
                 policy=definition.review,
                 model=plan.model,
-                given=given,
+                inputs=given,
                 candidate=plan.candidate,
                 rejected=plan.rejected,
                 condensed=plan.condensed,
@@ -244,7 +246,7 @@ class Attempts:
             step=definition,
             role=self._definition.roles[self.step.role].rendered(names),
             model=plan.model,
-            given=given,
+            inputs=given,
             rejected=plan.rejected,
             condensed=plan.condensed,
         )

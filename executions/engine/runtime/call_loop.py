@@ -49,7 +49,7 @@ class CallLoop:
         models, request = self._journal.ports.models, attempt.request
         if request.scripted_seconds > self._journal.ports.park_after_seconds:
             raise ScriptedWait(request.model, seconds=request.scripted_seconds)
-        async with models.turn(request) as turn:
+        async with models.permit(request) as turn:
             self._journal.is_sent = True
             draft = None if attempt.plan.candidate else self._journal.ports.drafts.begin(attempt.call.key)
             try:

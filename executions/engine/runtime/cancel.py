@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-AGAIN_SECONDS = 0.5
+REPEAT_SECONDS = 0.5
 
 
 async def cancel_and_wait(task: asyncio.Future[Any]) -> None:
@@ -16,4 +16,4 @@ async def cancel_and_wait(task: asyncio.Future[Any]) -> None:
     """
     while not task.done():
         task.cancel()
-        await asyncio.wait({task}, timeout=AGAIN_SECONDS)
+        await asyncio.wait({task}, timeout=REPEAT_SECONDS)

@@ -13,7 +13,7 @@ from executions.engine.ports import Ports
 from executions.engine.runtime.attempts import Attempt, Attempts
 from executions.engine.runtime.document_cache import DocumentCache, pin_of
 from executions.engine.transitions import budgets, core
-from executions.engine.transitions.planner import can_start, ready_steps
+from executions.engine.transitions.planner import is_ready, ready_steps
 from workflows.definitions.definition import WorkflowDefinition
 
 
@@ -31,7 +31,7 @@ class PreparedStep:
         """
         placed = context.document
         call = self.attempt.call
-        if placed is None or not can_start(execution, self.step_id) or context.bought(call.key) is not None:
+        if placed is None or not is_ready(execution, self.step_id) or context.bought(call.key) is not None:
             return None
         input_versions = tuple(
             pin_of(placed if each.type == placed.type else each) for each in self.attempt.plan.inputs
@@ -53,19 +53,19 @@ async def prepare_dependents(
     *,
     definition: WorkflowDefinition,
     execution: Execution,
-    papers: DocumentCache,
+    documents: DocumentCache,
     document: Document,
-    most: int,
+    limit: int,
 ) -> list[PreparedStep]:
     """Return the first `most` steps that wait for nothing but this document.
 
     One that lacks an input, or its item, has to begin by itself.
     """
     pulled: list[PreparedStep] = []
-    for step in ready_steps(execution, once_done=document.step_id):
-        if document.step_id in step.depends_on and len(pulled) < most:
-            attempts = Attempts(ports, definition=definition, step_id=step.step_id, papers=papers)
-            found = await attempts.inputs(execution, made=document)
+    for step in ready_steps(execution, assume_completed=document.step_id):
+        if document.step_id in step.depends_on and len(pulled) < limit:
+            attempts = Attempts(ports, definition=definition, step_id=step.step_id, documents=documents)
+            found = await attempts.inputs(execution, new_document=document)
             inputs = tuple(each for each in found if each is not None)
             attempt = attempts.first(execution, inputs) if len(inputs) == len(found) else None
             if attempt is not None:

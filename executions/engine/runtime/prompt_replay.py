@@ -33,7 +33,7 @@ class ReplayedPrompt:
     is_exact: bool
 
 
-async def sent_in(
+async def replay_prompt(
     call: Call, *, execution: Execution, attempts: Attempts, known: Sequence[Call], began: AttemptStart
 ) -> ReplayedPrompt:
     """Return what was asked in one of a step's calls.

@@ -30,8 +30,8 @@ from workflows.definitions.definition import WorkflowDefinition
 
 logger = logging.getLogger(__name__)
 
-STEPS_AT_ONCE = 8  # of one execution
-MOST_REFUSALS = 3  # of what a step is to store
+MAX_PARALLEL_STEPS = 8  # of one execution
+MAX_REJECTED_COMMITS = 3  # of what a step is to store
 
 
 class ExecutionRunner:
@@ -66,7 +66,7 @@ class ExecutionRunner:
             Occupied: another runner has it, and it shall not be taken over.
             Unavailable: the database is away; what was not stored is found again by the next claim.
         """
-        return await self._run(whole=True, take_over=take_over)
+        return await self._run(until_idle=True, take_over=take_over)
 
     async def step(self) -> Execution:
         """Claim the execution, run the next step that can go on, and hand it back.
@@ -75,7 +75,7 @@ class ExecutionRunner:
             NotFound: there is no such execution.
             Unavailable: the database is away.
         """
-        return await self._run(whole=False, take_over=True)
+        return await self._run(until_idle=False, take_over=True)
 
     def catch_up(self) -> None:
         """Go by the newest version that one of the steps has met: it may tell of what somebody else has changed."""
@@ -104,10 +104,10 @@ class ExecutionRunner:
                 task.cancel()
         self._moved.set()
 
-    async def _run(self, *, whole: bool, take_over: bool) -> Execution:
+    async def _run(self, *, until_idle: bool, take_over: bool) -> Execution:
         try:
             await shield_until_done(self._claim(take_over))
-            await self._carry_on(whole=whole)
+            await self._carry_on(until_idle=until_idle)
             await self._release()
         except asyncio.CancelledError:
             await self._stop_tasks()
@@ -131,7 +131,7 @@ class ExecutionRunner:
         definition = await self._ports.definitions.get(execution.workflow_id, execution.workflow_version)
         self._definition = definition if execution.script is None else definition.rehearsed
 
-    async def _carry_on(self, *, whole: bool) -> None:
+    async def _carry_on(self, *, until_idle: bool) -> None:
         """Keep every step that can go on going.
 
         Raises:
@@ -140,14 +140,14 @@ class ExecutionRunner:
         """
         # What an earlier runner left at work comes first. What is at work later on has a task of ours.
         self._left = [step.step_id for step in self._now.steps.values() if step.status in WORKING]
-        self._start_tasks(limit=None if whole else 1)
+        self._start_tasks(limit=None if until_idle else 1)
         while self._tasks:
             await self._something_new()
             for step_id in [step_id for step_id, task in self._tasks.items() if task.done()]:
                 await self._finish(step_id, self._tasks.pop(step_id))
             if self._fenced:
                 raise StaleFencingToken(self._id, fencing_token=self._now.fencing_token)
-            if whole:
+            if until_idle:
                 self._start_tasks()
 
     async def _something_new(self) -> None:
@@ -175,7 +175,7 @@ class ExecutionRunner:
 
     def _room(self) -> int:
         """Return how many more steps may be at work than are, or are about to be."""
-        most = STEPS_AT_ONCE
+        most = MAX_PARALLEL_STEPS
         if self._definition is not None and self._definition.max_parallel is not None:
             most = min(most, self._definition.max_parallel)
         return most - len(self._tasks) - sum(executor.claimed for executor in self._executors.values())
@@ -209,7 +209,7 @@ class ExecutionRunner:
             definition=definition,
             execution=self._now,
             step_id=step_id,
-            papers=self._papers,
+            documents=self._papers,
             begun=begun,
             room=self._room,
             pulls=pulls,
@@ -232,7 +232,7 @@ class ExecutionRunner:
             before = self._now.version
             await self.refresh()  # it was ended or moved from outside, or another step has changed what it goes by
             self._refused[step_id] = self._refused[step_id] + 1 if self._now.version == before else 0
-            if self._refused[step_id] > MOST_REFUSALS:
+            if self._refused[step_id] > MAX_REJECTED_COMMITS:
                 await self._fail(step_id, error)  # nobody moves, and to ask the model again would not help
             elif not self._fenced and self._definition is not None and self._now.steps[step_id].status in WORKING:
                 self._start(self._definition, step_id)  # or what it is to store: it takes its reply up again

@@ -19,7 +19,7 @@ from executions.engine.runtime.document_cache import DocumentCache
 from executions.engine.runtime.step_journal import StepJournal
 from executions.engine.transitions import acceptance, core
 from executions.engine.transitions.for_each import Collections
-from executions.engine.transitions.reviews import Candidate, Judgement, last_judged, told
+from executions.engine.transitions.reviews import Candidate, Judgement, last_reviewed, with_review_event
 from workflows.definitions.definition import OnExhausted, WorkflowDefinition
 
 
@@ -76,7 +76,9 @@ class StepCompletion:
             return start_all(replace(change, events=(*grown.events, *change.events)), prepared, context)
 
         try:
-            await self._journal.settle_with(settled, told(complete, self._journal.step_id, judged), document=document)
+            await self._journal.settle_with(
+                settled, with_review_event(complete, self._journal.step_id, judged), document=document
+            )
         finally:
             self._dependents.documents.keep(self._journal.execution, self._journal.step_id, document)
             self._journal.following = [each for each in prepared if each.has_started(self._journal.execution)]
@@ -88,7 +90,9 @@ class StepCompletion:
         def hand_in(execution: Execution, context: core.Context) -> core.Change:
             return acceptance.request_acceptance(execution, self._journal.step_id, context=context)
 
-        await self._journal.settle_with(settled, told(hand_in, self._journal.step_id, judged), document=document)
+        await self._journal.settle_with(
+            settled, with_review_event(hand_in, self._journal.step_id, judged), document=document
+        )
 
     async def _prepare_dependents(self, document: Document) -> list[PreparedStep]:
         self._journal.claimed = max(self._dependents.room() + 1, 0)  # this step makes room for one
@@ -96,9 +100,9 @@ class StepCompletion:
             self._journal.ports,
             definition=self._dependents.definition,
             execution=self._grown(self._journal.execution, document, document.created_at).execution,
-            papers=self._dependents.documents,
+            documents=self._dependents.documents,
             document=document,
-            most=self._journal.claimed,
+            limit=self._journal.claimed,
         )
         self._journal.claimed = len(prepared)
         return prepared
@@ -116,7 +120,7 @@ class StepCompletion:
             return
         failure = Failure(code=FailureCode.VALIDATION_EXHAUSTED, message=message)
         await self._journal.settle_with(
-            settled, told(self._calls.fail(failure, violations), self._journal.step_id, judged)
+            settled, with_review_event(self._calls.fail(failure, violations), self._journal.step_id, judged)
         )
 
     async def _last_judged(self, settled: Call) -> tuple[Candidate, Judgement] | None:
@@ -124,4 +128,4 @@ class StepCompletion:
         calls = [call for call in known if call.key != settled.key]
         first = self._journal.step.attempt - self._journal.step.invalid_outputs  # what came before it people have seen
         mine = [call for call in (*calls, settled) if call.key.attempt >= first]
-        return last_judged(mine, self._attempts.step.output_schema)
+        return last_reviewed(mine, self._attempts.step.output_schema)

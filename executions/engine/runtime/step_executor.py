@@ -24,13 +24,13 @@ from executions.engine.runtime.step_journal import StepJournal
 from executions.engine.transitions import budgets, clarification, core
 from executions.engine.transitions.for_each import ITEM_GONE, Collections
 from executions.engine.transitions.reviews import (
-    MOST_REVIEWS,
+    MAX_REVIEWS,
     Candidate,
     Judgement,
     ReviewVerdict,
     begin_review,
     review_of,
-    told,
+    with_review_event,
 )
 from workflows.definitions.definition import WorkflowDefinition
 
@@ -49,7 +49,7 @@ class LLMStepExecutor:
         definition: WorkflowDefinition,
         execution: Execution,
         step_id: str,
-        papers: DocumentCache | None = None,
+        documents: DocumentCache | None = None,
         begun: Attempt | None = None,
         room: Callable[[], int] = lambda: 0,
         pulls: bool = True,
@@ -66,11 +66,11 @@ class LLMStepExecutor:
             room: How many more steps may be at work than are.
             pulls: Whether the steps that wait for nothing but this one's document start with its last transition.
         """
-        documents = papers or DocumentCache(ports.repositories.documents)
+        documents = documents or DocumentCache(ports.repositories.documents)
         open_call = begun.call if begun else None
         self._begun = begun
         self._journal = StepJournal(ports, execution=execution, step_id=step_id, open_call=open_call)
-        self._attempts = Attempts(ports, definition=definition, step_id=step_id, papers=documents)
+        self._attempts = Attempts(ports, definition=definition, step_id=step_id, documents=documents)
         self._calls = CallLoop(self._journal, self._attempts)
         self._collections = Collections(definition, step_id)
         dependents = Dependents(definition=definition, documents=documents, room=room, starts=pulls)
@@ -197,7 +197,7 @@ class LLMStepExecutor:
         request = attempt.request
         outcome = parse_reply(reply, schema=request.output_schema, max_questions=request.max_questions)
         if isinstance(outcome, ValidDocument) and (
-            faults := self._collections.faults(self._journal.execution, outcome.content)
+            faults := self._collections.errors(self._journal.execution, outcome.content)
         ):
             outcome = Violations(errors=faults)
         match outcome:
@@ -240,7 +240,9 @@ class LLMStepExecutor:
             change = core.remediate(execution, self._journal.step_id, violations=rejected.violations, context=context)
             return budgets.hold_if_over_budget(change, self._journal.step_id, following.call, context=context)
 
-        await self._journal.settle_with(settled, told(remediate, self._journal.step_id, judged), following.call)
+        await self._journal.settle_with(
+            settled, with_review_event(remediate, self._journal.step_id, judged), following.call
+        )
         return self._journal.if_announced(following)
 
     # --- being reviewed -------------------------------------------------------------------------------------------
@@ -272,7 +274,7 @@ class LLMStepExecutor:
             case Judgement():
                 message = "The review found that no revision would help."
                 await self._completion.exhaust(settled, message, violations=judged.findings, judged=judged)
-            case RejectedOutput() if attempt.plan.unclear + 1 < MOST_REVIEWS:
+            case RejectedOutput() if attempt.plan.unclear + 1 < MAX_REVIEWS:
                 again = self._attempts.review_again(self._journal.execution, attempt.plan, judged)
                 return await self._calls.continue_with(again, settled)
             case RejectedOutput(violations=violations):

@@ -8,15 +8,15 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from executions.engine.domain.budget_usage import spent_by
-from executions.engine.domain.calls import Call, CallKey, Totals, settled, sum_calls
+from executions.engine.domain.budget_usage import usage_of
+from executions.engine.domain.calls import Call, CallKey, Totals, merge_call, sum_calls
 from executions.engine.domain.copying import replace
 from executions.engine.domain.errors import NotFound, StaleFencingToken, VersionConflict
 from executions.engine.domain.events import ProgressEvent
 from executions.engine.domain.execution import Document, Execution
 from executions.engine.domain.states import CallStatus
 from executions.engine.ports import Ports, Repositories, Transition, is_superseded
-from executions.engine.testing.in_memory_models import InMemoryDrafts, Script, ScriptedModelClient
+from executions.engine.testing.in_memory_models import InMemoryDrafts, ReplyFunction, ScriptedModelClient
 from executions.engine.transitions.core import Change, Context
 from executions.engine.transitions.numbering import number_events
 from workflows.definitions.definition import WorkflowDefinition
@@ -46,7 +46,7 @@ class ManualClock:
 
 
 @dataclass
-class FixedChance:
+class FixedRandom:
     """Chance that always says the same."""
 
     share: float = 0.5
@@ -158,7 +158,7 @@ class InMemoryLedger:
     def record(self, call: Call) -> None:
         """Announce a new call, or settle a known one; what was settled for good stays."""
         known = self.rows.get(call.key)
-        self.rows[call.key] = call if known is None else settled(known, call) or known
+        self.rows[call.key] = call if known is None else merge_call(known, call) or known
 
     def discard_pending(self, execution_id: UUID, now: datetime) -> None:
         """Note that nobody waits for the execution's calls any more."""
@@ -204,7 +204,7 @@ class InMemoryJournal:
                 totals=lambda: self._totals(current.id, None),
                 replied=lambda key: self.ledger.rows[key].reply is not None,
                 bought=self.ledger.bought,
-                spent=lambda: spent_by(self.ledger.of(current.id)),
+                spent=lambda: usage_of(self.ledger.of(current.id)),
             )
             change = transition.decide(current, context)
         except BaseException:
@@ -243,7 +243,7 @@ class InMemoryDefinitions:
         return self.definitions[workflow_id, version]
 
 
-def in_memory_ports(script: Script, definitions: Iterable[WorkflowDefinition]) -> Ports:
+def in_memory_ports(script: ReplyFunction, definitions: Iterable[WorkflowDefinition]) -> Ports:
     """Return a set of ports that share one memory; definitions are version 1 of their workflows."""
     clock = ManualClock()
     executions, documents, ledger = InMemoryExecutionRepository(), InMemoryDocumentRepository(), InMemoryLedger()
@@ -255,5 +255,5 @@ def in_memory_ports(script: Script, definitions: Iterable[WorkflowDefinition]) -
         models=ScriptedModelClient(script),
         drafts=InMemoryDrafts(),
         clock=clock,
-        chance=FixedChance(),
+        chance=FixedRandom(),
     )

@@ -11,10 +11,10 @@ from executions.engine.domain.calls import CallKey, ModelReply, ModelRequest
 from executions.engine.domain.errors import RateLimited
 from executions.engine.ports import OnText
 
-Script = Callable[[ModelRequest], Awaitable[ModelReply]]
+ReplyFunction = Callable[[ModelRequest], Awaitable[ModelReply]]
 
 
-class FreeTurn:
+class UnlimitedPermit:
     """The leave to send a request, where nobody counts."""
 
     def used(self, tokens: int) -> None:
@@ -24,7 +24,7 @@ class FreeTurn:
 class ScriptedModelClient:
     """A model whose replies are written beforehand, and that remembers what it was asked."""
 
-    def __init__(self, script: Script) -> None:
+    def __init__(self, script: ReplyFunction) -> None:
         self.script = script
         self.requests: list[ModelRequest] = []
         self.estimated_cost_usd: Decimal | None = None
@@ -43,20 +43,20 @@ class ScriptedModelClient:
         return self.estimated_cost_usd
 
     @asynccontextmanager
-    async def turn(self, request: ModelRequest) -> AsyncIterator[FreeTurn]:
+    async def permit(self, request: ModelRequest) -> AsyncIterator[UnlimitedPermit]:
         """Let everybody ask at once, unless the test says otherwise."""
         if self.turns:
             raise RateLimited(request.model, seconds=self.turns.pop(0))
-        yield FreeTurn()
+        yield UnlimitedPermit()
 
-    async def complete(self, request: ModelRequest, heard: OnText) -> ModelReply:
+    async def complete(self, request: ModelRequest, on_text: OnText) -> ModelReply:
         """Reply as written, the arguments of its tools told in two pieces."""
         self.requests.append(request)
         reply = await self.script(request)
         for call in reply.tool_calls:
             text = json.dumps(call.arguments)
-            heard(text[: len(text) // 2])
-            heard(text[len(text) // 2 :])
+            on_text(text[: len(text) // 2])
+            on_text(text[len(text) // 2 :])
         return reply
 
 

@@ -10,7 +10,13 @@ from pydantic import JsonValue
 from common.field_error import FieldError
 from executions.engine.domain.acceptance import CHANGES_REQUESTED, AcceptanceAction, AcceptanceDecision
 from executions.engine.domain.copying import replace
-from executions.engine.domain.errors import IllegalTransition, NotFound, NotWaiting, VersionConflict, no_step
+from executions.engine.domain.errors import (
+    IllegalTransition,
+    NotFound,
+    NotWaiting,
+    VersionConflict,
+    unknown_step_message,
+)
 from executions.engine.domain.events import AcceptanceDecided, AcceptanceNeeded
 from executions.engine.domain.execution import Document, Execution, Failure, Pin, Step, step_transition
 from executions.engine.domain.states import FailureCode, StepStatus, WaitingOn
@@ -31,11 +37,11 @@ def request_acceptance(execution: Execution, step_id: str, *, context: Context) 
         raise ValueError("a decision needs a document")
     execution = step_transition(execution, step_id, StepStatus.WAITING, now=context.now)
     step = replace(execution.steps[step_id], document_id=document.id, document_version=document.version, violations=())
-    change = Change(execution=execution.with_step(step), events=(needed(step, title=document.title),))
+    change = Change(execution=execution.with_step(step), events=(acceptance_event(step, title=document.title),))
     return core.derive_status(change, context)
 
 
-def needed(step: Step, *, title: str) -> AcceptanceNeeded:
+def acceptance_event(step: Step, *, title: str) -> AcceptanceNeeded:
     """Return the event that tells of the document that a step has handed in."""
     if step.document_id is None or step.document_version is None:
         raise ValueError("a decision needs a document")
@@ -66,7 +72,7 @@ def waiting_document(execution: Execution, step_id: str, *, version: int) -> Pin
     """
     step = execution.steps.get(step_id)
     if step is None:
-        raise NotFound(no_step(step_id, execution.steps))
+        raise NotFound(unknown_step_message(step_id, execution.steps))
     if execution.ended or step.waits_for is not WaitingOn.ACCEPTANCE or step.document_id is None:
         raise NotWaiting(f"Step {step_id} does not wait for a decision.", status=step.status)
     if step.document_version != version:
@@ -75,7 +81,7 @@ def waiting_document(execution: Execution, step_id: str, *, version: int) -> Pin
 
 
 def decide(
-    execution: Execution, step_id: str, decision: AcceptanceDecision, *, handed: AcceptanceContext, context: Context
+    execution: Execution, step_id: str, decision: AcceptanceDecision, *, target: AcceptanceContext, context: Context
 ) -> Change:
     """Do what a person decided about a step's document: the step is completed, has failed, or is worked over.
 
@@ -92,7 +98,7 @@ def decide(
     execution = decided.execution
     match decision.decision:
         case AcceptanceAction.ACCEPT:
-            change = _accept(execution, step_id, handed=handed, context=context)
+            change = _accept(execution, step_id, target=target, context=context)
         case AcceptanceAction.REJECT:
             said = f": {decision.comment}" if decision.comment else "."
             message = f"{decision.decided_by} rejected version {decision.document_version} of the document{said}"
@@ -106,11 +112,11 @@ def decide(
     return replace(change, events=(*decided.events, *change.events))
 
 
-def _accept(execution: Execution, step_id: str, *, handed: AcceptanceContext, context: Context) -> Change:
-    collections = Collections(handed.definition, step_id)
-    content: Mapping[str, JsonValue] = handed.document.content
+def _accept(execution: Execution, step_id: str, *, target: AcceptanceContext, context: Context) -> Change:
+    collections = Collections(target.definition, step_id)
+    content: Mapping[str, JsonValue] = target.document.content
     grown = collections.expand(execution, content, now=context.now)
-    change = core.complete_step(grown.execution, step_id, context=context, document=handed.document)
+    change = core.complete_step(grown.execution, step_id, context=context, document=target.document)
     return replace(change, events=(*grown.events, *change.events))
 
 

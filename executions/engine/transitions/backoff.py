@@ -8,7 +8,7 @@ from datetime import datetime
 from executions.engine.domain.calls import CallKey
 from executions.engine.domain.copying import replace
 from executions.engine.domain.errors import IllegalTransition, NotWaiting, VersionConflict
-from executions.engine.domain.execution import Execution, step_transition, with_moments
+from executions.engine.domain.execution import Execution, step_transition, with_timers
 from executions.engine.domain.states import WORKING, StepStatus, WaitingOn
 from executions.engine.transitions.core import Change, Context, derive_status, resume
 
@@ -21,7 +21,7 @@ def defer_step(execution: Execution, step_id: str, *, resume_at: datetime, conte
     """
     execution = step_transition(execution, step_id, StepStatus.WAITING, now=context.now)
     execution = execution.with_step(replace(execution.steps[step_id], resume_at=resume_at))
-    return derive_status(Change(execution=with_moments(execution)), context)
+    return derive_status(Change(execution=with_timers(execution)), context)
 
 
 def resume_deferred(execution: Execution, *, context: Context) -> Change:
@@ -39,7 +39,7 @@ def resume_deferred(execution: Execution, *, context: Context) -> Change:
         raise NotWaiting("No step of the execution is parked until now.", status=execution.status)
     for step_id in due:
         execution = step_transition(execution, step_id, StepStatus.PENDING, now=context.now)
-    return derive_status(resume(Change(execution=with_moments(execution)), context), context)
+    return derive_status(resume(Change(execution=with_timers(execution)), context), context)
 
 
 def retry_call(execution: Execution, step_id: str, *, lost: Iterable[CallKey], context: Context) -> Change:

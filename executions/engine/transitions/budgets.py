@@ -14,14 +14,14 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Protocol
 
-from executions.engine.domain.budget_usage import BudgetUsage, spent_by
+from executions.engine.domain.budget_usage import BudgetUsage, usage_of
 from executions.engine.domain.calls import Call
 from executions.engine.domain.copying import replace
 from executions.engine.domain.errors import IllegalTransition, NotWaiting
 from executions.engine.domain.events import BudgetChanged, BudgetWarning, Event, money
 from executions.engine.domain.execution import Execution, step_transition
 from executions.engine.domain.states import ExecutionStatus, Limit, StepStatus
-from executions.engine.transitions.core import Change, Context, derive_status, release_held, resume
+from executions.engine.transitions.core import Change, Context, derive_status, resume, unblock_budget
 from workflows.definitions.budget import Budget
 
 WARNING_SHARE = Decimal("0.8")  # of a limit
@@ -51,7 +51,7 @@ class _Line:
         return self.used + self.needed >= WARNING_SHARE * self.most and self.most > 0
 
 
-class Timed(Protocol):
+class HasRunTime(Protocol):
     """An execution, as the engine's value or as a row."""
 
     @property
@@ -63,7 +63,7 @@ class Timed(Protocol):
         """None while it does not run."""
 
 
-def running_seconds(execution: Timed, now: datetime) -> float:
+def running_seconds(execution: HasRunTime, now: datetime) -> float:
     """Return for how long the execution has been running; waiting does not count."""
     since = execution.running_since
     return execution.ran_seconds + (0.0 if since is None else max(0.0, (now - since).total_seconds()))
@@ -112,7 +112,7 @@ def _blocking_limit(execution: Execution, calls: Iterable[Call], lines: Sequence
 
 
 def hold_if_over_budget(
-    change: Change, step_id: str, call: Call, *, context: Context, also: Sequence[Call] = ()
+    change: Change, step_id: str, call: Call, *, context: Context, other_calls: Sequence[Call] = ()
 ) -> Change:
     """Return the change if the call that the step makes after it fits the budget; else with the step waiting for one.
 
@@ -124,7 +124,7 @@ def hold_if_over_budget(
         also: Calls that the same transition announces already.
     """
     execution = change.execution
-    lines = _lines(execution, spent_by((*also, call)), context)
+    lines = _lines(execution, usage_of((*other_calls, call)), context)
     if not lines:
         return change
     limit = _blocking_limit(execution, (call,), lines)
@@ -169,11 +169,11 @@ def change_budget(execution: Execution, budget: Budget | None, *, changed_by: st
     execution = replace(execution, budget=budget, warned_limits=(), updated_at=context.now)
     change = Change(execution=execution, events=(BudgetChanged(budget=shown, changed_by=changed_by),))
     if any(step.blocked_by_limit for step in execution.steps.values()):
-        change = resume(replace(change, execution=release_held(execution, context)), context)
+        change = resume(replace(change, execution=unblock_budget(execution, context)), context)
     return change
 
 
-def scope_has_room(execution: Execution, *, context: Context) -> Change:
+def resume_scope_blocked(execution: Execution, *, context: Context) -> Change:
     """Have the steps that wait for their scope's month try again.
 
     Raises:
@@ -181,4 +181,4 @@ def scope_has_room(execution: Execution, *, context: Context) -> Change:
     """
     if not any(step.blocked_by_limit is Limit.SCOPE_MONTH for step in execution.steps.values()):
         raise NotWaiting("No step waits for its scope's budget.", status=execution.status)
-    return resume(Change(execution=release_held(execution, context)), context)
+    return resume(Change(execution=unblock_budget(execution, context)), context)

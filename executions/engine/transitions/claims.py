@@ -7,7 +7,7 @@ from executions.engine.domain.errors import AlreadyClaimed, IllegalTransition
 from executions.engine.domain.events import Event, ExecutionStarted
 from executions.engine.domain.execution import Execution, Failure, transition
 from executions.engine.domain.states import WORKING, ExecutionStatus, FailureCode
-from executions.engine.transitions.core import Change, Context, end_in_failure, failed
+from executions.engine.transitions.core import Change, Context, fail_execution, mark_failed
 
 
 def claim(
@@ -59,5 +59,5 @@ def _given_up(execution: Execution, context: Context) -> Change:
     failure = Failure(code=FailureCode.RECOVERY_EXHAUSTED, message=message)
     change = Change(execution=execution, discard_pending_calls=True)
     for step_id in [step.step_id for step in execution.steps.values() if step.status in WORKING]:
-        change = failed(change, step_id, failure, context=context)
-    return end_in_failure(change, failure, reason="the execution was given up", context=context)
+        change = mark_failed(change, step_id, failure, context=context)
+    return fail_execution(change, failure, reason="the execution was given up", context=context)

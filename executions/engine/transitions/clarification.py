@@ -11,12 +11,12 @@ from common.time import format_rfc3339
 from executions.engine.domain.answer_validation import check_answers, keys_of_questions
 from executions.engine.domain.clarification import BY_DEADLINE, ClarificationRound, QuestionDraft, number_questions
 from executions.engine.domain.copying import replace
-from executions.engine.domain.errors import InvalidAnswers, NotFound, NotWaiting, no_step
+from executions.engine.domain.errors import InvalidAnswers, NotFound, NotWaiting, unknown_step_message
 from executions.engine.domain.events import ClarificationAnswered, ClarificationNeeded
-from executions.engine.domain.execution import Execution, Failure, Step, step_transition, with_moments
+from executions.engine.domain.execution import Execution, Failure, Step, step_transition, with_timers
 from executions.engine.domain.states import FailureCode, StepStatus, WaitingOn
-from executions.engine.transitions.core import Change, Context, derive_status, failed, resume, skip_dependents
-from executions.engine.transitions.planner import in_order
+from executions.engine.transitions.core import Change, Context, derive_status, mark_failed, resume, skip_dependents
+from executions.engine.transitions.planner import step_order
 from workflows.definitions.definition import ClarificationPolicy, OnDeadline
 
 
@@ -44,11 +44,11 @@ def ask(
         expires_at=None if seconds is None else context.now + timedelta(seconds=seconds),
         on_deadline=None if policy is None or seconds is None else policy.on_deadline,
     )
-    execution = with_moments(execution.with_step(replace(step, rounds=(*step.rounds, asked))))
-    return derive_status(Change(execution=execution, events=(needed(step_id, asked),)), context)
+    execution = with_timers(execution.with_step(replace(step, rounds=(*step.rounds, asked))))
+    return derive_status(Change(execution=execution, events=(clarification_event(step_id, asked),)), context)
 
 
-def needed(step_id: str, asked: ClarificationRound) -> ClarificationNeeded:
+def clarification_event(step_id: str, asked: ClarificationRound) -> ClarificationNeeded:
     """Return the event that tells of a step's open questions."""
     expires_at = None if asked.expires_at is None else format_rfc3339(asked.expires_at)
     return ClarificationNeeded(
@@ -68,7 +68,7 @@ def answer(
     """
     step = execution.steps.get(step_id)
     if step is None:
-        raise NotFound(no_step(step_id, execution.steps))
+        raise NotFound(unknown_step_message(step_id, execution.steps))
     asked = _addressed(step.rounds, answers)
     if execution.ended or step.waits_for is not WaitingOn.CLARIFICATION or asked is None or asked.answers is not None:
         raise NotWaiting(f"Step {step_id} does not wait for these answers.", status=step.status)
@@ -77,7 +77,7 @@ def answer(
     return derive_status(resume(change, context), context)
 
 
-def is_answered_so(step: Step, answers: Mapping[str, JsonValue]) -> bool:
+def is_same_answer(step: Step, answers: Mapping[str, JsonValue]) -> bool:
     """Whether the questions that these answers are about were closed with the very same, however they are named."""
     asked = _addressed(step.rounds, answers)
     if asked is None or asked.answers is None:
@@ -98,7 +98,7 @@ def expire(execution: Execution, *, context: Context) -> Change:
     if not overdue:
         raise NotWaiting("No question of the execution has expired.", status=execution.status)
     change = Change(execution=execution)
-    for step_id in [step.step_id for step in sorted(overdue, key=in_order)]:
+    for step_id in [step.step_id for step in sorted(overdue, key=step_order)]:
         if _is_overdue(change.execution.steps[step_id], context):  # else it was left out with another
             change = _expired(change, step_id, context)
     return derive_status(resume(change, context), context)
@@ -122,7 +122,7 @@ def _expired(change: Change, step_id: str, context: Context) -> Change:
         except InvalidAnswers as error:
             message += f" {len(error.errors)} of them have no default and need an answer."
     failure = Failure(code=FailureCode.QUESTION_EXPIRED, message=message)
-    change = failed(change, step_id, failure, context=context)
+    change = mark_failed(change, step_id, failure, context=context)
     return skip_dependents(change, step_id, context=context) if step.optional else change
 
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from common.field_error import FieldError
-from executions.engine.domain.budget_usage import NOTHING_SPENT, BudgetUsage
+from executions.engine.domain.budget_usage import NO_USAGE, BudgetUsage
 from executions.engine.domain.calls import Call, CallKey, Totals
 from executions.engine.domain.copying import replace
 from executions.engine.domain.events import (
@@ -32,12 +32,12 @@ from executions.engine.domain.execution import (
     Failure,
     Pin,
     Step,
-    moved,
+    move_step,
     step_transition,
     transition,
 )
 from executions.engine.domain.states import ENDED, UNFINISHED, WORKING, ExecutionStatus, StepStatus, WaitingOn
-from executions.engine.transitions.planner import dependents, has_ready_steps, in_order
+from executions.engine.transitions.planner import dependents, has_ready_steps, step_order
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +51,7 @@ class Context:
     replied: Callable[[CallKey], bool] = field(default=lambda _: False)  # whether one of its calls has its reply
     #: The request hash of a call that is to be announced, and has its reply already; None: it has none.
     bought: Callable[[CallKey], str | None] = field(default=lambda _: None)
-    spent: Callable[[], BudgetUsage] = field(default=lambda: NOTHING_SPENT)  # of its budget, what is reserved included
+    spent: Callable[[], BudgetUsage] = field(default=lambda: NO_USAGE)  # of its budget, what is reserved included
     scope_room: Callable[[], Decimal | None] = field(default=lambda: None)  # US dollars; None: no limit
 
 
@@ -92,10 +92,10 @@ def start_step(
     Raises:
         IllegalTransition: the step is not pending, or the execution has ended.
     """
-    step = moved(execution, execution.steps[step_id], StepStatus.RUNNING, now=context.now)
+    step = move_step(execution, execution.steps[step_id], StepStatus.RUNNING, now=context.now)
     step = replace(step, attempt=step.attempt + 1, invalid_outputs=0, violations=(), input_versions=input_versions)
     event = StepStarted(step_id=step_id, attempt=step.attempt, role=step.role, model=model, inputs=input_versions)
-    return Change(execution=execution.with_moved(step, now=context.now), events=(event,))
+    return Change(execution=execution.with_progress(step, now=context.now), events=(event,))
 
 
 def remediate(execution: Execution, step_id: str, *, violations: tuple[FieldError, ...], context: Context) -> Change:
@@ -104,10 +104,10 @@ def remediate(execution: Execution, step_id: str, *, violations: tuple[FieldErro
     Raises:
         IllegalTransition: the step is not working, or the execution has ended.
     """
-    step = moved(execution, execution.steps[step_id], StepStatus.REMEDIATING, now=context.now)
+    step = move_step(execution, execution.steps[step_id], StepStatus.REMEDIATING, now=context.now)
     step = replace(step, attempt=step.attempt + 1, invalid_outputs=step.invalid_outputs + 1, violations=violations)
     event = RemediationStarted(step_id=step_id, attempt=step.attempt, violations=violations)
-    return Change(execution=execution.with_moved(step, now=context.now), events=(event,))
+    return Change(execution=execution.with_progress(step, now=context.now), events=(event,))
 
 
 def complete_step(execution: Execution, step_id: str, *, context: Context, document: Document | None = None) -> Change:
@@ -119,7 +119,7 @@ def complete_step(execution: Execution, step_id: str, *, context: Context, docum
     document = document or context.document
     if document is None:
         raise ValueError("a step completes with its document")
-    step = moved(execution, execution.steps[step_id], StepStatus.COMPLETED, now=context.now)
+    step = move_step(execution, execution.steps[step_id], StepStatus.COMPLETED, now=context.now)
     step = replace(step, document_id=document.id, document_version=document.version, violations=())
     spent = context.step_totals(step_id)
     event = StepCompleted(
@@ -131,7 +131,7 @@ def complete_step(execution: Execution, step_id: str, *, context: Context, docum
         usage=spent.usage,
         cost_usd=money(spent.cost_usd),
     )
-    return derive_status(Change(execution=execution.with_moved(step, now=context.now), events=(event,)), context)
+    return derive_status(Change(execution=execution.with_progress(step, now=context.now), events=(event,)), context)
 
 
 def fail_step(
@@ -149,7 +149,7 @@ def fail_step(
     Raises:
         IllegalTransition: the step is not working, or the execution has ended.
     """
-    change = failed(Change(execution=execution), step_id, failure, context=context, violations=violations)
+    change = mark_failed(Change(execution=execution), step_id, failure, context=context, violations=violations)
     if change.execution.steps[step_id].optional:
         change = skip_dependents(change, step_id, context=context)
     return derive_status(change, context)
@@ -170,7 +170,7 @@ def fail_unstarted(
     return replace(change, events=(*begun.events, *change.events))
 
 
-def failed(
+def mark_failed(
     change: Change,
     step_id: str,
     failure: Failure,
@@ -233,7 +233,7 @@ def derive_status(change: Change, context: Context) -> Change:
         return change
     if StepStatus.WAITING in statuses:
         if not change.budget_blocked and any(step.blocked_by_limit for step in execution.steps.values()):
-            return replace(change, execution=release_held(execution, context))  # what others had reserved is free
+            return replace(change, execution=unblock_budget(execution, context))  # what others had reserved is free
         waited_for = {step.waits_for for step in execution.steps.values()}
         waiting_on = tuple(each for each in WaitingOn if each in waited_for)
         waiting = transition(execution, ExecutionStatus.WAITING, now=context.now)
@@ -246,7 +246,7 @@ def derive_status(change: Change, context: Context) -> Change:
     return replace(change, execution=completed, events=(*change.events, _complete_event(completed, context)))
 
 
-def release_held(execution: Execution, context: Context) -> Execution:
+def unblock_budget(execution: Execution, context: Context) -> Execution:
     """Return the execution with the steps that wait for a budget ready to try again."""
     held = [step for step in _in_order(execution) if step.waits_for is WaitingOn.BUDGET]
     return _all_moved(execution, held, StepStatus.PENDING, now=context.now)
@@ -256,10 +256,10 @@ def _fail(change: Change, context: Context) -> Change:
     failed = next(step for step in _in_order(change.execution) if step.is_fatal)
     if failed.failure is None:
         raise ValueError("a step fails for a reason")
-    return end_in_failure(change, failed.failure, reason=f"step {failed.step_id} failed", context=context)
+    return fail_execution(change, failed.failure, reason=f"step {failed.step_id} failed", context=context)
 
 
-def end_in_failure(change: Change, failure: Failure, *, reason: str, context: Context) -> Change:
+def fail_execution(change: Change, failure: Failure, *, reason: str, context: Context) -> Change:
     """Return the change with the execution failed, and what is not finished in it skipped for this reason."""
     left = [step for step in _in_order(change.execution) if step.status in UNFINISHED]
     change = _skip(change, left, reason=reason, context=context)
@@ -276,7 +276,7 @@ def skip_dependents(change: Change, step_id: str, *, context: Context) -> Change
     step = change.execution.steps[step_id]
     reason = f"step {step_id} is {step.status.value}"
     left = [step for step in dependents(change.execution, step_id) if step.status in UNFINISHED - WORKING]
-    return _skip(change, sorted(left, key=in_order), reason=reason, context=context)
+    return _skip(change, sorted(left, key=step_order), reason=reason, context=context)
 
 
 def _skip(change: Change, steps: Sequence[Step], *, reason: str, context: Context) -> Change:
@@ -286,7 +286,7 @@ def _skip(change: Change, steps: Sequence[Step], *, reason: str, context: Contex
 
 
 def _all_moved(execution: Execution, steps: Iterable[Step], to: StepStatus, *, now: datetime) -> Execution:
-    return execution.with_steps(moved(execution, step, to, now=now) for step in steps)
+    return execution.with_steps(move_step(execution, step, to, now=now) for step in steps)
 
 
 def _complete_event(execution: Execution, context: Context) -> Complete:
@@ -298,7 +298,7 @@ def _complete_event(execution: Execution, context: Context) -> Complete:
 
 
 def _in_order(execution: Execution) -> list[Step]:
-    return sorted(execution.steps.values(), key=in_order)
+    return sorted(execution.steps.values(), key=step_order)
 
 
 def is_idle(execution: Execution) -> bool:

@@ -15,7 +15,7 @@ from executions.engine.domain.calls import Material
 from executions.engine.domain.copying import replace
 from executions.engine.domain.errors import Invalid
 from executions.engine.domain.events import StepSkipped
-from executions.engine.domain.execution import Execution, ScopeRef, Step, child_scope, keys_of, moved
+from executions.engine.domain.execution import Execution, ScopeRef, Step, child_scope, keys_of, move_step
 from executions.engine.domain.states import StepStatus
 from executions.engine.prompting.json_text import pretty
 from executions.engine.prompting.replies import MAX_VIOLATIONS
@@ -114,13 +114,13 @@ class Collections:
         alive = {self._item(step) for step in wanted.values()}
         gone = [step for step in self._not_begun(execution) if self._item(step) not in alive]
         kept = [step for step in (_kept(execution.steps.get(each.step_id), each) for each in wanted.values()) if step]
-        skipped = [moved(execution, step, StepStatus.SKIPPED, now=now) for step in gone]
+        skipped = [move_step(execution, step, StepStatus.SKIPPED, now=now) for step in gone]
         events = [StepSkipped(step_id=step.step_id, reason=ITEM_GONE) for step in skipped]
         out = {step.step_id for step in execution.steps.values() if step.status in _LEFT_OUT}
         for index, step in sorted(enumerate(kept), key=lambda each: each[1].level):
             if step.step_id not in execution.steps and not out.isdisjoint(step.depends_on):
                 out.add(step.step_id)
-                kept[index] = moved(execution, step, StepStatus.SKIPPED, now=now)
+                kept[index] = move_step(execution, step, StepStatus.SKIPPED, now=now)
                 events.append(StepSkipped(step_id=step.step_id, reason="what it needs was left out"))
         return Change(execution=execution.with_steps([*kept, *skipped]), events=tuple(events))
 

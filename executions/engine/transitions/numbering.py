@@ -6,7 +6,7 @@ from datetime import datetime
 
 from executions.engine.domain.copying import replace
 from executions.engine.domain.events import ProgressEvent
-from executions.engine.domain.execution import Execution, with_moments
+from executions.engine.domain.execution import Execution, with_timers
 from executions.engine.transitions.core import Change
 
 
@@ -26,7 +26,7 @@ def number_events(change: Change, *, current: Execution, now: datetime) -> tuple
     )
     changed = change.execution
     if changed.resume_at is not None or changed.deadline_at is not None:
-        changed = with_moments(changed)  # what they were about may have been answered, left out or stopped
+        changed = with_timers(changed)  # what they were about may have been answered, left out or stopped
     stored = replace(
         changed,
         version=current.version + 1,

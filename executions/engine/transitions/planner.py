@@ -39,7 +39,7 @@ def plan_steps(definition: WorkflowDefinition, *, scope: ScopeRef) -> dict[str, 
     return {step.id: new_step(definition, step, scope=scope) for step in definition.steps if step.for_each is None}
 
 
-def in_order(step: Step) -> tuple[int, int]:
+def step_order(step: Step) -> tuple[int, int]:
     """Return what steps are sorted by: their definitions, then their items."""
     return (step.position, step.item_order)
 
@@ -55,13 +55,13 @@ def dependents(execution: Execution, step_id: str) -> list[Step]:
     return found
 
 
-def ready_steps(execution: Execution, *, once_done: str | None = None) -> tuple[Step, ...]:
+def ready_steps(execution: Execution, *, assume_completed: str | None = None) -> tuple[Step, ...]:
     """Return the steps that can start now, in order: pending, with all they need completed.
 
     After a failure nothing new starts, unless it is one that the execution goes on without. `once_done` names a step
     that is taken for completed.
     """
-    return tuple(sorted(_ready(execution, once_done), key=in_order))
+    return tuple(sorted(_ready(execution, assume_completed), key=step_order))
 
 
 def has_ready_steps(execution: Execution) -> bool:
@@ -69,7 +69,7 @@ def has_ready_steps(execution: Execution) -> bool:
     return bool(_ready(execution))
 
 
-def can_start(execution: Execution, step_id: str) -> bool:
+def is_ready(execution: Execution, step_id: str) -> bool:
     """Whether this step is one of those that can start now."""
     steps = execution.steps
     step = steps[step_id]
@@ -78,11 +78,11 @@ def can_start(execution: Execution, step_id: str) -> bool:
     return all(steps[other].status is StepStatus.COMPLETED for other in step.depends_on)
 
 
-def _ready(execution: Execution, once_done: str | None = None) -> list[Step]:
+def _ready(execution: Execution, assume_completed: str | None = None) -> list[Step]:
     if execution.ended or execution.is_failing:
         return []
     steps, pending, completed = execution.steps.values(), StepStatus.PENDING, StepStatus.COMPLETED
-    done = {once_done, *(step.step_id for step in steps if step.status is completed)}
+    done = {assume_completed, *(step.step_id for step in steps if step.status is completed)}
     return [step for step in steps if step.status is pending and done.issuperset(step.depends_on)]
 
 

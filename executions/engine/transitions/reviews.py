@@ -24,10 +24,10 @@ from executions.engine.prompting.prompts import (
     PromptInputs,
     RejectedOutput,
     as_data,
-    hashed,
+    correction_section,
     materials_of,
-    read_first,
-    sent_back,
+    materials_section,
+    with_hash,
 )
 from executions.engine.prompting.replies import (
     MAX_VIOLATIONS,
@@ -41,7 +41,7 @@ from executions.engine.transitions.core import Change, Context, Decide
 from workflows.definitions.definition import ReviewPolicy, StepDefinition
 
 #: Reviews of one document until one says something that can be understood.
-MOST_REVIEWS = 3
+MAX_REVIEWS = 3
 
 
 class ReviewVerdict(StrEnum):
@@ -131,7 +131,7 @@ def build_review(
     step: StepDefinition,
     policy: ReviewPolicy,
     model: str,
-    given: PromptInputs,
+    inputs: PromptInputs,
     candidate: Candidate,
     rejected: RejectedOutput | None,
     condensed: bool = False,
@@ -148,13 +148,13 @@ def build_review(
         rejected: The reviewer's last output, when it was no verdict.
         condensed: Whether what there was to read is cut to half its length.
     """
-    materials = materials_of(given, step, condensed=condensed)
-    return hashed(
+    materials = materials_of(inputs, step, condensed=condensed)
+    return with_hash(
         ModelRequest(
             step_id=step_id,
             model=model,
             instructions=review_instructions(policy),
-            prompt=_prompt(step, read_first(given, materials), candidate=candidate, rejected=rejected),
+            prompt=_prompt(step, materials_section(inputs, materials), candidate=candidate, rejected=rejected),
             output_schema=VERDICT_SCHEMA,
             max_questions=0,
             max_output_tokens=policy.max_output_tokens,
@@ -171,7 +171,7 @@ def _prompt(step: StepDefinition, read: Sequence[str], *, candidate: Candidate, 
     parts = [*read, f"# Task: {step.name}\n\n{step.task}"]
     parts.append(f"# What was written\n\n{as_data(Material(kind='output', name=step.produces, text=text))}")
     if rejected is not None:
-        parts.append(sent_back(rejected))
+        parts.append(correction_section(rejected))
     return "\n\n".join(parts)
 
 
@@ -202,7 +202,7 @@ def _judgement(call: Call, judged: _Judged) -> Judgement | RejectedOutput:
     return Judgement(verdict=judged.verdict, findings=findings, call=call)
 
 
-def last_judged(calls: Sequence[Call], schema: Mapping[str, JsonValue]) -> tuple[Candidate, Judgement] | None:
+def last_reviewed(calls: Sequence[Call], schema: Mapping[str, JsonValue]) -> tuple[Candidate, Judgement] | None:
     """Return the last document that was valid, with what its reviewer said; None: there was none.
 
     Args:
@@ -240,7 +240,7 @@ def begin_review(execution: Execution, step_id: str, *, model: str) -> Change:
     return Change(execution=execution, events=(event,))
 
 
-def told(decide: Decide, step_id: str, judged: Judgement | None) -> Decide:
+def with_review_event(decide: Decide, step_id: str, judged: Judgement | None) -> Decide:
     """Return the decision with the event of the review that led to it, if one did."""
     if judged is None:
         return decide

@@ -16,7 +16,7 @@ from executions.engine.domain.states import FailureCode
 from executions.llm.pydantic_ai.overflow import overflows
 from executions.llm.usage.transcript import current, is_html
 
-MOST_OFF = timedelta(days=1)  # that a provider's clock is believed to be off
+MAX_CLOCK_SKEW = timedelta(days=1)  # that a provider's clock is believed to be off
 
 _SAID = 500  # characters of what a provider says that are kept
 
@@ -58,7 +58,7 @@ _SENTENCES = ("error", "message", "detail", "errors", "msg")  # where a body has
 _SHORTEST_KEY = 8  # characters; what is shorter hides nothing, and would be found in ordinary words
 
 
-def shown(error: Exception) -> str:
+def message_of(error: Exception) -> str:
     """Return what a provider, or its library, says: without our keys, as far as it is kept."""
     body = getattr(error, "body", None)
     return _legible(_told(body) if body else str(error))
@@ -114,7 +114,7 @@ def unreadable_reply(model: str, error: Exception) -> ModelError:
     """Return the failure of a call whose answer cannot be read. What came instead is shown, with its type."""
     transcript = current()
     said = transcript.failure
-    words = shown(error) if said is None else _legible(_told(said))
+    words = message_of(error) if said is None else _legible(_told(said))
     kind = f" ({transcript.content_type})" if transcript.content_type else ""
     message = sentence(f"{model} answered something that is no answer{kind}: {words or type(error).__name__}")
     if said is not None and overflows(_with_names(said)):
@@ -137,7 +137,7 @@ def failure_of(model: str, error: exceptions.ModelAPIError) -> ModelError:
             FailureCode.TIMED_OUT, _message(model, error), transient=True, cut_off=_may_have_arrived(error)
         )
     if isinstance(error, exceptions.ModelConnectionError):
-        message = sentence(f"{model} could not be reached: {shown(error)}")
+        message = sentence(f"{model} could not be reached: {message_of(error)}")
         return ModelError(FailureCode.PROVIDER_UNAVAILABLE, message, transient=True, cut_off=_may_have_arrived(error))
     if (permanent := _permanent(error)) is not None:
         code, advice = permanent
@@ -185,7 +185,7 @@ def _retry_after(error: exceptions.ModelHTTPError) -> float | None:
         # Its library compares the date with this machine's clock. The provider's own counts; ours may be wrong.
         now = database_now()
         theirs = _date(headers.get("date", "")) or now
-        return max(0.0, (until - (theirs if abs(theirs - now) < MOST_OFF else now)).total_seconds())
+        return max(0.0, (until - (theirs if abs(theirs - now) < MAX_CLOCK_SKEW else now)).total_seconds())
     if error.retry_after is not None:
         return error.retry_after
     try:  # some send fractions of a second, which the standard does not know
@@ -208,4 +208,4 @@ def _message(model: str, error: exceptions.ModelAPIError) -> str:
     status = getattr(error, "status_code", None)
     said = f" (HTTP {status})" if status else ""
     done = "broke off its answer" if error.in_stream else "could not be asked"
-    return sentence(f"{model} {done}{said}: {shown(error)}")
+    return sentence(f"{model} {done}{said}: {message_of(error)}")

@@ -36,14 +36,14 @@ from executions.engine.domain.retries import sentence
 from executions.engine.domain.states import FailureCode
 from executions.engine.ports import OnText
 from executions.llm.known_providers import is_known
-from executions.llm.lazy_import import loaded
+from executions.llm.lazy_import import run_in_loader
 from executions.llm.pydantic_ai import failures, refusals, transport
-from executions.llm.pydantic_ai.connections import provider_of
+from executions.llm.pydantic_ai.connections import make_provider
 from executions.llm.pydantic_ai.endings import has_ended
 from executions.llm.pydantic_ai.extras import Extras
 from executions.llm.pydantic_ai.options import Options
 from executions.llm.pydantic_ai.requests import messages, output_of, parameters
-from executions.llm.usage.transcript import Transcript, begin, current, listening
+from executions.llm.usage.transcript import Transcript, begin, current, reading_client
 from executions.llm.usage.usage import bill
 from telemetry.price_list import Billing
 from telemetry.pricing import prices
@@ -67,7 +67,7 @@ class ProviderModel:
         self._options = options
         self._extras = Extras()
 
-    async def complete(self, request: ModelRequest, heard: OnText) -> ModelReply:
+    async def complete(self, request: ModelRequest, on_text: OnText) -> ModelReply:
         """Return the reply, with usage and cost; `heard` gets its text while it arrives, when it is streamed.
 
         Raises:
@@ -76,35 +76,35 @@ class ProviderModel:
         try:
             model = _ready.get(request.model)
             if model is None:
-                model = await loaded(_prepared, request.model)
+                model = await run_in_loader(_prepared, request.model)
             began, asked_at = time.monotonic(), database_now()
             async with asyncio.timeout(request.timeout_seconds):
-                response = await self._response(model, request, heard)
+                response = await self._response(model, request, on_text)
         except TimeoutError as error:
             raise failures.timeout_error(request.model, request.timeout_seconds) from error
         except exceptions.ContentFilterError as error:
-            raise ModelError(FailureCode.MODEL_REFUSED, failures.shown(error)) from error
+            raise ModelError(FailureCode.MODEL_REFUSED, failures.message_of(error)) from error
         except exceptions.ModelAPIError as error:
             raise failures.failure_of(request.model, error) from error
         except (exceptions.UserError, ImportError) as error:  # no key, no such provider, none whose library is here
-            said = sentence(f"{request.model} cannot be asked: {failures.shown(error)}")
+            said = sentence(f"{request.model} cannot be asked: {failures.message_of(error)}")
             message = f"{said} Check the step's model, and the provider's key."
             raise ModelError(FailureCode.PROVIDER_REJECTED, message) from error
         latency_ms = round((time.monotonic() - began) * 1000)
         return _reply(request, response, current(), asked_at=asked_at, latency_ms=latency_ms)
 
-    async def _response(self, model: Model, request: ModelRequest, heard: OnText) -> ModelResponse:
+    async def _response(self, model: Model, request: ModelRequest, on_text: OnText) -> ModelResponse:
         while True:
             known = self._extras.refused(request.model)
             begin()  # what came with a refused request says nothing of the next one
             try:
-                return await self._asked(model, request, heard)
+                return await self._asked(model, request, on_text)
             except exceptions.ModelHTTPError as error:
                 self._extras.note(request.model, error)
                 if self._extras.refused(request.model) == known:
                     raise  # otherwise it is asked without what was refused, which has cost nothing
 
-    async def _asked(self, model: Model, request: ModelRequest, heard: OnText) -> ModelResponse:
+    async def _asked(self, model: Model, request: ModelRequest, on_text: OnText) -> ModelResponse:
         output = output_of(request, model, wanted=self._options.output)
         said: list[ModelMessage] = [messages(request, output)]
         settings, wanted = self._settings(request, model), parameters(request, output)
@@ -116,7 +116,7 @@ class ProviderModel:
                 async for event in stream:
                     silence.reschedule(None)
                     if text := _text(event):
-                        heard(text)
+                        on_text(text)
                 response = stream.get()
         if not has_ended(response):
             raise failures.truncated_stream(request.model)
@@ -196,7 +196,7 @@ def _model(name: str) -> Model:
         # Servers that only speak OpenAI's language speak its older half.
         is_chat = provider == "openai-chat" or (provider == "openai" and "OPENAI_BASE_URL" in os.environ)
         return _openai(model, is_chat=is_chat)
-    return infer_model(name, provider_of if is_known(name) else infer_provider)
+    return infer_model(name, make_provider if is_known(name) else infer_provider)
 
 
 # A provider's library takes up to a second to import: whoever asks one provider does not wait for those of others.
@@ -207,7 +207,7 @@ def _anthropic(model: str) -> Model:
     from pydantic_ai.models.anthropic import AnthropicModel  # noqa: PLC0415
     from pydantic_ai.providers.anthropic import AnthropicProvider  # noqa: PLC0415
 
-    http = listening(DefaultAsyncHttpxClient, event_hooks={"response": [transport.on_response]})
+    http = reading_client(DefaultAsyncHttpxClient, event_hooks={"response": [transport.on_response]})
     client = AsyncAnthropic(api_key=_key("ANTHROPIC"), max_retries=0, http_client=http)
     return AnthropicModel(model, provider=AnthropicProvider(anthropic_client=client))
 
@@ -223,7 +223,7 @@ def _openai(model: str, *, is_chat: bool) -> Model:
         from openai.types.responses import Response  # noqa: PLC0415
 
         Response.model_rebuild()  # here, in the loading thread: the first answer would build it on the event loop
-    http = listening(DefaultAsyncHttpxClient, event_hooks={"response": [transport.on_response]})
+    http = reading_client(DefaultAsyncHttpxClient, event_hooks={"response": [transport.on_response]})
     client = AsyncOpenAI(api_key=_key("OPENAI"), max_retries=0, http_client=http)
     kind = ChatModel if is_chat else OpenAIResponsesModel
     return kind(model, provider=OpenAIProvider(openai_client=client))
@@ -251,8 +251,12 @@ def _reply(
     provider = response.provider_name or request.model.partition(":")[0]
     model = _named(response.model_name) or request.model.partition(":")[2]
     usage = billed.usage or Usage()
-    text, refused = refusals.written(response), refusals.is_refused(response)
-    raw = {"usage": billed.said, "details": response.provider_details, **({"text": text} if refused and text else {})}
+    text, refused = refusals.text_of(response), refusals.is_refused(response)
+    raw = {
+        "usage": billed.received,
+        "details": response.provider_details,
+        **({"text": text} if refused and text else {}),
+    }
     cost = prices.price(
         provider=provider,
         model=model,

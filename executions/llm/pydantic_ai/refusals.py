@@ -9,7 +9,7 @@ _SAID = ("refusal", "block_reason_message")  # where the details have a sentence
 _NAMED = ("finish_reason", "block_reason", "refusal_category")  # where they have a name
 
 
-def written(response: ModelResponse) -> str:
+def text_of(response: ModelResponse) -> str:
     """Return the text of an answer."""
     return "".join(part.content for part in response.parts if isinstance(part, TextPart))
 

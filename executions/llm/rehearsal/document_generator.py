@@ -15,7 +15,7 @@ from itertools import chain, islice
 import jsonschema_rs
 from pydantic import JsonValue
 
-from executions.llm.rehearsal.effort import DEEPEST, Effort, Spot
+from executions.llm.rehearsal.effort import MAX_DEPTH, Effort, Spot
 from executions.llm.rehearsal.extraction import Facts
 from executions.llm.rehearsal.numbers import numbers_for
 from executions.llm.rehearsal.shapes import Shape
@@ -34,7 +34,7 @@ _MOST_ROUNDS = 30  # of looking for an item that is new
 _MOST_NAMES = 100  # of fields that the schema does not name
 
 
-class Writer:
+class DocumentGenerator:
     """Fills one document."""
 
     def __init__(self, facts: Facts, *, root: JsonSchema, document_type: str) -> None:
@@ -138,8 +138,8 @@ class Writer:
             raise failed
 
     def _of_kind(self, kind: str, shape: Shape, spot: Spot) -> Iterator[JsonValue]:
-        if kind in {"object", "array"} and spot.depth > DEEPEST:
-            raise Unwritable(shape.where(), f"it nests deeper than {DEEPEST} levels")
+        if kind in {"object", "array"} and spot.depth > MAX_DEPTH:
+            raise Unwritable(shape.pointer_of(), f"it nests deeper than {MAX_DEPTH} levels")
         match kind:
             case "object":
                 yield from self._objects(shape, spot)
@@ -169,13 +169,13 @@ class Writer:
 
     def _objects(self, shape: Shape, spot: Spot) -> Iterator[JsonValue]:
         """Yield an object with all fields, then one with those alone that it must have."""
-        least, most = shape.least("minProperties"), shape.most("maxProperties", default=100 * _MOST_NAMES)
+        least, most = shape.min_count("minProperties"), shape.max_count("maxProperties", default=100 * _MOST_NAMES)
         names, required = shape.fields, shape.required
         if self._is_again(shape, spot):
             names = [name for name in names if name in required]
         fuller = self._object(shape, spot, names)
         if len(fuller) < least:
-            self._add_fields(fuller, shape, spot, least=least)
+            self._add_fields(fuller, shape, spot, min_count=least)
         if len(fuller) <= most:
             yield dict(fuller)
         others = [name for name in fuller if name not in required]
@@ -196,16 +196,16 @@ class Writer:
                     raise
         return made
 
-    def _add_fields(self, made: dict[str, JsonValue], shape: Shape, spot: Spot, *, least: int) -> None:
+    def _add_fields(self, made: dict[str, JsonValue], shape: Shape, spot: Spot, *, min_count: int) -> None:
         """Add fields that the schema does not name, until there are enough or no more names.
 
         Raises:
             Unwritable: too many are asked for.
         """
-        if least > _MOST_NAMES:
-            raise Unwritable(shape.where("minProperties"), f"it asks for more than {_MOST_NAMES} fields")
+        if min_count > _MOST_NAMES:
+            raise Unwritable(shape.pointer_of("minProperties"), f"it asks for more than {_MOST_NAMES} fields")
         for name in self._names(shape, spot):
-            if len(made) >= least:
+            if len(made) >= min_count:
                 return
             if name not in made:
                 made |= self._object(shape, spot, [name])
@@ -228,9 +228,9 @@ class Writer:
     def _arrays(self, shape: Shape, spot: Spot) -> Iterator[JsonValue]:
         """Yield an array of usual length, then one as short as it may be."""
         must = [place for place, count in shape.contained for _ in range(min(count, _MOST_ITEMS))]
-        least, most = shape.least("minItems", default=len(must)), shape.most("maxItems", default=_MOST_ITEMS)
+        least, most = shape.min_count("minItems", default=len(must)), shape.max_count("maxItems", default=_MOST_ITEMS)
         if least > _MOST_ITEMS:
-            raise Unwritable(shape.where("minItems"), f"a list of the rehearsal has at most {_MOST_ITEMS} items")
+            raise Unwritable(shape.pointer_of("minItems"), f"a list of the rehearsal has at most {_MOST_ITEMS} items")
         items: list[JsonValue] = []
         for index in range(least if self._is_again(shape, spot) else max(least, min(_USUAL_ITEMS, most))):
             try:
@@ -261,7 +261,7 @@ class Writer:
             for value in islice(self._values(places, inside), _MOST_TRIES):
                 if json.dumps(value, sort_keys=True) not in known:
                     return value
-        raise Unwritable(shape.where("uniqueItems"), "no item is found that differs from the others")
+        raise Unwritable(shape.pointer_of("uniqueItems"), "no item is found that differs from the others")
 
     def _is_again(self, shape: Shape, spot: Spot) -> bool:
         """Return whether a value lies within one for the same schema: then it is kept short."""

@@ -11,7 +11,7 @@ from executions.llm.rehearsal.unwritable import Exhausted
 from workflows.json_schema.collections import Alternative
 from workflows.json_schema.subschemas import Subschema
 
-DEEPEST = 24  # levels of nesting
+MAX_DEPTH = 24  # levels of nesting
 _MOST_VALUES = 10_000  # that are tried
 _MOST_CHARACTERS = 1_000_000  # of all texts that are tried
 _MOST_SECONDS = 10.0  # of the processor, in the thread that writes
@@ -24,7 +24,7 @@ class Effort:
         self._values, self._characters = _MOST_VALUES, _MOST_CHARACTERS
         self._until = time.thread_time() + _MOST_SECONDS
 
-    def spend(self, where: str, value: JsonValue) -> None:
+    def spend(self, pointer_of: str, value: JsonValue) -> None:
         """Count a value that is tried for the place in the schema that `where` leads to.
 
         Raises:
@@ -33,7 +33,7 @@ class Effort:
         self._values -= 1
         self._characters -= len(value) if isinstance(value, str) else 1
         if self._values < 0 or self._characters < 0 or time.thread_time() > self._until:
-            raise Exhausted(where, "the document takes more work than a rehearsal does")
+            raise Exhausted(pointer_of, "the document takes more work than a rehearsal does")
 
 
 @dataclass(frozen=True, slots=True)

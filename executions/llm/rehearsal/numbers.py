@@ -40,7 +40,7 @@ def numbers_for(shape: Shape, known: Sequence[int], *, number: int) -> Iterator[
         found = True
         yield _plain(between)
     if not found:
-        where = shape.where("multipleOf", "minimum", "exclusiveMinimum", "maximum", "exclusiveMaximum")
+        where = shape.pointer_of("multipleOf", "minimum", "exclusiveMinimum", "maximum", "exclusiveMaximum")
         raise Unwritable(where, "no number is within the bounds")
 
 

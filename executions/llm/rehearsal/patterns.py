@@ -11,9 +11,9 @@ from typing import Any
 
 from workflows.json_schema.validation import is_linear, is_pattern, matches
 
-MOST_CHARACTERS = 100_000  # of one text
-MOST_CHARACTERS_IF_COSTLY = 1_000  # where the pattern may take long
-_TOO_LONG = f"the pattern asks for more than {MOST_CHARACTERS} characters"
+MAX_CHARACTERS = 100_000  # of one text
+MAX_CHARACTERS_IF_COSTLY = 1_000  # where the pattern may take long
+_TOO_LONG = f"the pattern asks for more than {MAX_CHARACTERS} characters"
 _SIZES = (0, 1, 2, 3, 5, 8, 13, 21, 40, 80)  # how often a part is repeated that may be repeated so often
 _TURNS = 10  # of taking other characters
 _BRANCHES = 4  # of alternatives that are tried
@@ -55,7 +55,7 @@ def texts_for(pattern: str, number: int, sizes: Sequence[int] = ()) -> Iterator[
         raise Unreadable(f"the pattern cannot be taken apart ({error})") from error
     found: set[str] = set()
     for text in _texts(parsed, number, (*_SIZES, *sizes)):
-        if len(text) > MOST_CHARACTERS_IF_COSTLY and not is_linear(pattern):
+        if len(text) > MAX_CHARACTERS_IF_COSTLY and not is_linear(pattern):
             raise Unreadable("matching it takes too long")
         if text not in found and matches(pattern, text):
             found.add(text)
@@ -86,7 +86,7 @@ class _Text:
     def of(self, parts: Sequence[tuple[Any, Any]]) -> str:
         """Return a text for a sequence of parts."""
         text = "".join(self._part(operator, argument) for operator, argument in parts)
-        if len(text) > MOST_CHARACTERS:
+        if len(text) > MAX_CHARACTERS:
             raise Unreadable(_TOO_LONG)
         return text
 
@@ -114,7 +114,7 @@ class _Text:
         if one == "0" and len(str(self.number)) <= int(high) and self.size == 0:
             return str(self.number).zfill(low)
         count = max(low, min(self.size, int(high)), 1 if one == "0" else low)
-        if len(one) * count > MOST_CHARACTERS:
+        if len(one) * count > MAX_CHARACTERS:
             raise Unreadable(_TOO_LONG)
         return one * count
 

@@ -80,15 +80,15 @@ class Shape:
         """Return what each place says with a keyword."""
         return [place.get(keyword) for place in self.way if place.get(keyword) is not None]
 
-    def least(self, keyword: str, default: int = 0) -> int:
+    def min_count(self, keyword: str, default: int = 0) -> int:
         """Return the bound of counts that a keyword such as `minItems` makes."""
         return max((math.ceil(each) for each in self.all(keyword)), default=default)
 
-    def most(self, keyword: str, default: int) -> int:
+    def max_count(self, keyword: str, default: int) -> int:
         """Return the bound of counts that a keyword such as `maxItems` makes."""
         return min((math.floor(each) for each in self.all(keyword)), default=default)
 
-    def where(self, *keywords: str) -> str:
+    def pointer_of(self, *keywords: str) -> str:
         """Return the pointer of the first of some keywords that a place has, else that of the first place."""
         for place in self.way:
             for keyword in keywords:

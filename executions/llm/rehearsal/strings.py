@@ -10,7 +10,7 @@ from itertools import islice
 from executions.llm.rehearsal.extraction import Facts
 from executions.llm.rehearsal.patterns import Unreadable, texts_for
 from executions.llm.rehearsal.shapes import Shape
-from executions.llm.rehearsal.texts import Texts, fitted
+from executions.llm.rehearsal.texts import Texts, fit_length
 from executions.llm.rehearsal.unwritable import Unwritable
 
 KEYS = frozenset({"id", "key", "slug"})  # fields by which other steps know an item
@@ -57,12 +57,12 @@ class Strings:
         Raises:
             Unwritable: none is found.
         """
-        low, high = shape.least("minLength"), shape.most("maxLength", default=_MOST_CHARACTERS)
+        low, high = shape.min_count("minLength"), shape.max_count("maxLength", default=_MOST_CHARACTERS)
         if low > _MOST_CHARACTERS:
             reason = f"a text of the rehearsal has at most {_MOST_CHARACTERS} characters"
-            raise Unwritable(shape.where("minLength"), reason)
+            raise Unwritable(shape.pointer_of("minLength"), reason)
         if low > high:
-            raise Unwritable(shape.where("minLength"), "it asks for more characters than are allowed")
+            raise Unwritable(shape.pointer_of("minLength"), "it asks for more characters than are allowed")
         for format_ in shape.all("format"):
             if format_ in _FORMATS:
                 number = self._count("/".join(path)) - 1
@@ -74,8 +74,8 @@ class Strings:
 
     def _free(self, shape: Shape, path: tuple[str, ...]) -> Iterator[str]:
         """Yield texts for a field that takes any."""
-        low = shape.least("minLength")
-        high = shape.most("maxLength", default=max(_USUAL_LENGTH, low))
+        low = shape.min_count("minLength")
+        high = shape.max_count("maxLength", default=max(_USUAL_LENGTH, low))
         if len(path) > 1 and path[-1] in KEYS:
             name = re.sub(r"[^a-z0-9]+", "-", path[-2][:60].lower()).strip("-")
             texts = [f"{name}-{self._count('/'.join(path))}"]
@@ -83,12 +83,12 @@ class Strings:
             texts = [f"{self._facts.item or self._facts.subject}: {self._kind}"]
         else:
             description = next((each for each in shape.all("description") if isinstance(each, str)), "")
-            texts = [self._texts.told(path, description, low=low, high=high)]
-        text = fitted(texts, low, high)
+            texts = [self._texts.text_for(path, description, low=low, high=high)]
+        text = fit_length(texts, low, high)
         yield text
         for number in range(2, _MOST_VARIANTS):
             ending = f" ({number})"
-            yield fitted([text[: max(high - len(ending), 0)] + ending], low, high)[:high]
+            yield fit_length([text[: max(high - len(ending), 0)] + ending], low, high)[:high]
         yield from (chr(ord("a") + number) * max(low, min(high, 1)) for number in range(26))
 
     def _patterned(self, shape: Shape, patterns: list[str], path: tuple[str, ...]) -> Iterator[str]:
@@ -100,12 +100,12 @@ class Strings:
             yield from islice(known[turn:] + known[:turn], _MOST_VARIANTS)
         if not any(pattern.startswith("^") and pattern.endswith("$") for pattern in patterns):
             yield from islice(self._free(shape, path), 1)
-        sizes = [size for size in (shape.least("minLength"), shape.most("maxLength", default=0)) if size]
+        sizes = [size for size in (shape.min_count("minLength"), shape.max_count("maxLength", default=0)) if size]
         for pattern in patterns:
             try:
                 yield from texts_for(pattern, number, sizes)
             except Unreadable as error:
-                raise Unwritable(shape.where("pattern"), str(error)) from error
+                raise Unwritable(shape.pointer_of("pattern"), str(error)) from error
 
     def names_for(self, pattern: str, number: int) -> Iterator[str]:
         """Yield names that a pattern describes; none when none is found.

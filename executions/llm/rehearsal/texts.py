@@ -21,7 +21,7 @@ class Texts:
         self._used: Counter[str] = Counter()
         self._told_answers = False
 
-    def told(self, path: tuple[str, ...], description: str, *, low: int, high: int) -> str:
+    def text_for(self, path: tuple[str, ...], description: str, *, low: int, high: int) -> str:
         """Return what the material says about a field, in `low` to `high` characters."""
         about = words(" ".join([*path, description]).replace("_", " "))
         texts: list[str] = []
@@ -37,7 +37,7 @@ class Texts:
         while length < low:
             texts.append(self._fact(about, shortest=1, avoid=[]).text)
             length += 1 + len(texts[-1])
-        return fitted(texts, low, high)
+        return fit_length(texts, low, high)
 
     def _fact(self, about: frozenset[str], *, shortest: int, avoid: list[str]) -> Fact:
         """Return the fact that fits best among those used least."""
@@ -57,7 +57,7 @@ def _label(text: str) -> str:
     return " ".join(clause.split()[:_LABEL_WORDS]).rstrip(".,;:")
 
 
-def fitted(texts: list[str], low: int, high: int) -> str:
+def fit_length(texts: list[str], low: int, high: int) -> str:
     """Return the texts as one, cut at a word where it can be, never shorter or longer than allowed."""
     text = " ".join(each if each[-1:] in ".!?" or len(texts) == 1 else f"{each}." for each in texts)
     if len(text) > high:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from common.field_error import FieldError
-from executions.llm.rehearsal.document_generator import Writer
+from executions.llm.rehearsal.document_generator import DocumentGenerator
 from executions.llm.rehearsal.extraction import Facts
 from executions.llm.rehearsal.unwritable import Unwritable
 from workflows.definitions.definition import WorkflowDefinition, pointer
@@ -15,7 +15,7 @@ def unwritable(definition: WorkflowDefinition) -> Iterator[FieldError]:
     """Yield the places in schemas for which the rehearsal finds nothing to write; other models may."""
     for index, step in enumerate(definition.steps):
         try:
-            Writer(Facts(()), root=step.output_schema, document_type=step.produces).write()
+            DocumentGenerator(Facts(()), root=step.output_schema, document_type=step.produces).generate()
         except Unwritable as error:
             where = pointer("steps", index, "output_schema") + error.pointer
             yield FieldError(pointer=where, code="unwritable", detail=str(error))

@@ -69,7 +69,7 @@ class Terms:
         elif name not in _FREE_TOOLS and isinstance(number, int | float) and number > 0:
             self._unpriced[_name(name)] = None
 
-    def said(self, *, written_1h: int = 0) -> dict[str, JsonValue]:
+    def received(self, *, written_1h: int = 0) -> dict[str, JsonValue]:
         """Return the terms as the price list reads them; without any the plain price holds.
 
         Args:
@@ -85,9 +85,9 @@ class Terms:
         return {name: value for name, value in terms.items() if value}
 
 
-def _name(said: str) -> str:
+def _name(received: str) -> str:
     """Return a provider's word as it is kept: the ledger refuses some characters."""
-    return storable(said[:_NAME])
+    return storable(received[:_NAME])
 
 
 def _tools(used: object) -> Iterator[tuple[str, object]]:

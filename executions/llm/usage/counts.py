@@ -117,7 +117,7 @@ class Count:
         self._fell = False
 
     @property
-    def said(self) -> dict[str, JsonValue]:
+    def received(self) -> dict[str, JsonValue]:
         """What was counted, as the provider has said it; empty if it has said nothing."""
         return {place: value if _is_number(value) else str(value)[:_KEPT] for place, value in self._said.items()}
 
@@ -147,7 +147,7 @@ class Count:
         return _within(numbers, thoughts_apart=thoughts_apart)
 
     def _number(self, names: tuple[str, ...]) -> int | None:
-        found = {whole(self._said[name]) for name in names if name in self._said}
+        found = {token_count(self._said[name]) for name in names if name in self._said}
         if len(found) > 1:
             raise Contradiction("One number has two values.")
         return next(iter(found), None)
@@ -199,7 +199,7 @@ def _beside(numbers: Mapping[str, int | None]) -> Counted:
     return Counted(usage=usage, written_1h=long)
 
 
-def whole(value: object) -> int:
+def token_count(value: object) -> int:
     """Return a number of tokens.
 
     Raises:

@@ -60,7 +60,7 @@ class Transcript:
         if headers.get("content-encoding", "").strip().lower() in {"gzip", "x-gzip", "deflate"}:
             self._inflate = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)
 
-    def hear(self, data: bytes) -> None:
+    def feed(self, data: bytes) -> None:
         """Take in what has come of the body."""
         try:
             plain = data if self._inflate is None else self._inflate.decompress(data)
@@ -126,7 +126,7 @@ class _Heard(httpx2.AsyncByteStream):
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         async for data in self._body:
-            self._transcript.hear(data)
+            self._transcript.feed(data)
             yield data
 
     async def aclose(self) -> None:
@@ -155,7 +155,7 @@ class _Closing(httpx2.AsyncClient):
                 task.add_done_callback(_closing.discard)
 
 
-def listening(kind: type[httpx2.AsyncClient], **options: Any) -> httpx2.AsyncClient:
+def reading_client(kind: type[httpx2.AsyncClient], **options: Any) -> httpx2.AsyncClient:
     """Return a client of a kind, whose answers are read by the transcript of the call that it is used in.
 
     Hooks that are in the options come after this one, so that they wrap what passes here.

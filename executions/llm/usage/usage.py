@@ -10,7 +10,7 @@ from pydantic_ai.usage import RequestUsage
 
 from executions.engine.domain.calls import Usage
 from executions.llm.usage.billing import Terms
-from executions.llm.usage.counts import Contradiction, Counted, whole
+from executions.llm.usage.counts import Contradiction, Counted, token_count
 from executions.llm.usage.transcript import Transcript
 
 #: Under which names libraries tell what reasoning took, where the common count does not.
@@ -23,23 +23,23 @@ class Bill:
 
     usage: Usage | None  # None: not known
     billing: dict[str, JsonValue]
-    said: dict[str, JsonValue]  # the count as it came, for the record
+    received: dict[str, JsonValue]  # the count as it came, for the record
 
 
 def bill(response: ModelResponse, transcript: Transcript) -> Bill:
     """Return what a call has used. A count that cannot be right, or is none, is not known."""
-    said, terms = transcript.count.said, transcript.terms
+    said, terms = transcript.count.received, transcript.terms
     try:
         counted = transcript.count.counted() if said else buckets(response.usage)
     except Contradiction:
         counted = None
     if not said:
         _note(terms, response)
-    known = counted is not None and is_known(counted.usage, wrote=bool(response.parts))
+    known = counted is not None and is_plausible_usage(counted.usage, wrote=bool(response.parts))
     return Bill(
         usage=counted.usage if counted is not None and known else None,
-        billing=terms.said(written_1h=0 if counted is None else counted.written_1h),
-        said=said or as_counted(response.usage),
+        billing=terms.received(written_1h=0 if counted is None else counted.written_1h),
+        received=said or raw_count(response.usage),
     )
 
 
@@ -50,7 +50,7 @@ def buckets(counted: RequestUsage) -> Counted:
         Contradiction: it cannot be right.
     """
     sent, output, read, written = (
-        whole(number)
+        token_count(number)
         for number in (
             counted.input_tokens,
             counted.output_tokens,
@@ -59,8 +59,8 @@ def buckets(counted: RequestUsage) -> Counted:
         )
     )
     named = (counted.details.get(name) or 0 for name in _REASONING)
-    reasoning = max(map(whole, (counted.output_reasoning_tokens, *named)))
-    written_1h = whole(counted.cache_write_1h_tokens)
+    reasoning = max(map(token_count, (counted.output_reasoning_tokens, *named)))
+    written_1h = token_count(counted.cache_write_1h_tokens)
     if read + written > sent or reasoning > output or written_1h > written:
         raise Contradiction("The parts are not the whole.")
     usage = Usage(
@@ -73,7 +73,7 @@ def buckets(counted: RequestUsage) -> Counted:
     return Counted(usage=usage, written_1h=written_1h)
 
 
-def is_known(usage: Usage, *, wrote: bool) -> bool:
+def is_plausible_usage(usage: Usage, *, wrote: bool) -> bool:
     """Whether the count can be that of a call that read something, and `wrote` something or not.
 
     Servers that leave the count out are read as if they had counted nothing.
@@ -90,7 +90,7 @@ def _note(terms: Terms, response: ModelResponse) -> None:
     terms.note_searches(getattr(response.usage, "web_searches", 0))
 
 
-def as_counted(counted: RequestUsage) -> dict[str, JsonValue]:
+def raw_count(counted: RequestUsage) -> dict[str, JsonValue]:
     """Return the count as it came, for the record: what is zero is left out."""
     own = {name: value for name, value in vars(counted).items() if value and isinstance(value, int | float)}
     return {**own, "details": dict(counted.details)}

@@ -46,7 +46,7 @@ class PushpinFeedConsumer:
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         """Answer one request."""
-        passed_on = requests.passed_on(scope, ticket=extract_ticket(scope))
+        passed_on = requests.parse_request(scope, ticket=extract_ticket(scope))
         request = Utf8Request(scope, BytesIO())
         if passed_on is None or _is_for_types(request):
             await self._direct(scope, receive, send)

@@ -18,7 +18,7 @@ from common.database.server import server
 from executions.engine.domain.errors import DatabaseUnavailable
 from executions.persistence.notifier import CHANNEL
 from executions.progress.event_reader import FeedTable, Reader
-from executions.progress.listener import READ_LIMIT, named
+from executions.progress.listener import READ_LIMIT, parse_ids
 from executions.progress.pushpin.requests import control_uri, item
 
 REPEAT_SECONDS = 45.0  # what is published again at the start; Pushpin knows for 60 what it has had
@@ -68,7 +68,7 @@ class Relay:
 
     async def _hear(self, payload: str, *, channel: str) -> None:
         """Note what there is to publish: whoever listens has to go on, or PostgreSQL keeps notifications for it."""
-        self._named.update(named(payload))
+        self._named.update(parse_ids(payload))
         self._woken.set()
 
     async def _publish_all(self) -> None:

@@ -44,7 +44,7 @@ def control_uri() -> str:
     return str(_control(settings.GRIP_URL)["control_uri"])
 
 
-def passed_on(scope: dict[str, Any], *, ticket: TicketText) -> PushpinRequest | None:
+def parse_request(scope: dict[str, Any], *, ticket: TicketText) -> PushpinRequest | None:
     """Return what an ASGI request is to Pushpin, None when it did not come through there or was not signed by it.
 
     What Pushpin asks by itself says where the client is and with which ticket; the scope is changed in place, so that

@@ -27,4 +27,4 @@ def test_two_workers_and_a_web_process_need_few_connections(linked: Machine, lin
         ]
         followed = pool.map(lambda execution_id: [name for _, name, _ in stream(client, execution_id)], started)
         assert all(names[-1] == "complete" for names in followed)
-    assert 2 < link.most <= MOST
+    assert 2 < link.max_count <= MOST

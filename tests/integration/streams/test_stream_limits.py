@@ -114,7 +114,7 @@ async def test_a_stream_ends_cleanly_when_what_it_rests_on_falls_and_the_others_
         for name in fall:
             assert ids(await answers[name].rest()) == ["1"], name
             await answers[name].task
-        await browser.streams.places.recheck()
+        await browser.streams.limits.recheck()
         await happen(execution_id, SKIPPED, COMPLETE)
         for name in ALL - fall:
             assert ids(await answers[name].rest()) == ["1", "2", "3"], name

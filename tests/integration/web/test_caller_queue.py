@@ -27,7 +27,7 @@ class Views:
 
     def __init__(self) -> None:
         self.at_work: Counter[str] = Counter()
-        self.most: Counter[str] = Counter()
+        self.max_count: Counter[str] = Counter()
         self.end = asyncio.Event()
 
     async def __call__(self, request: HttpRequest) -> HttpResponse:
@@ -37,7 +37,7 @@ class Views:
 
     async def work(self, who: str) -> None:
         self.at_work[who] += 1
-        self.most[who] = max(self.most[who], self.at_work[who])
+        self.max_count[who] = max(self.max_count[who], self.at_work[who])
         await self.end.wait()
         self.at_work[who] -= 1
 
@@ -66,7 +66,7 @@ async def test_a_caller_has_a_few_requests_at_work_and_others_have_theirs(restri
     views.end.set()
     answers = await asyncio.gather(*tasks)
     assert len(answers) == 61
-    assert views.most["one"] == 3
+    assert views.max_count["one"] == 3
 
 
 async def test_logins_from_one_address_take_turns_and_readers_without_a_name_do_not(
@@ -97,7 +97,7 @@ async def test_who_waits_for_too_long_is_told_to_come_back(
     assert refused["Retry-After"] == "5"
     views.end.set()
     assert (await at_work).status_code == 200
-    assert views.most["one"] == 1
+    assert views.max_count["one"] == 1
 
 
 async def test_a_token_that_is_called_like_a_network_takes_no_turn_of_it(settings: Settings) -> None:
@@ -119,7 +119,7 @@ async def test_a_request_that_is_given_up_gives_its_place_to_the_next(restrict: 
     await asyncio.wait({at_work, waiting})
     views.end.set()
     await next_one
-    assert views.most["one"] == 1
+    assert views.max_count["one"] == 1
 
 
 async def test_what_is_no_token_makes_no_caller_of_all_who_send_it(restrict: Callable[..., None]) -> None:

@@ -18,7 +18,7 @@ from access.user import User
 from executions.db_threads import in_thread
 from executions.persistence.journal import connection as line
 from executions.queue import job_manager
-from executions.queue.job_manager import AT_ONCE, worker_app
+from executions.queue.job_manager import MAX_JOBS_PER_FETCH, worker_app
 from executions.queue.jobs import QUEUE, enqueue_prune
 from tests.factories.executions import outage, start
 from tests.support.waiting import HANG_SECONDS
@@ -85,7 +85,7 @@ async def test_as_many_are_taken_together_as_there_is_room_for_and_handed_out_in
 async def test_a_worker_that_is_nearly_full_waits_a_moment_for_room_for_several(
     jobs: list[int], ann: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(job_manager, "TOGETHER_SECONDS", HANG_SECONDS)
+    monkeypatch.setattr(job_manager, "BATCH_SECONDS", HANG_SECONDS)
     for number in range(6):
         await in_thread(start, ann, scope=f"q{number}")
     async with taking(room=8) as worker:
@@ -139,7 +139,7 @@ async def test_what_is_urgent_goes_first_and_two_jobs_of_one_lock_are_not_taken_
     await in_thread(ProcrastinateJob.objects.filter(id=jobs[4]).update, args={**urgent, "turn": -1})
     same = await in_thread(lambda: ProcrastinateJob.objects.get(id=jobs[0]).lock)
     await in_thread(ProcrastinateJob.objects.filter(id=jobs[1]).update, lock=same)
-    async with taking(room=AT_ONCE) as worker:
+    async with taking(room=MAX_JOBS_PER_FETCH) as worker:
         taken = [await worker.take() for _ in range(4)]
         assert [job.id for job in taken if job is not None] == [jobs[4], jobs[0], jobs[2], jobs[3]]
         assert await worker.take() is None
@@ -241,7 +241,7 @@ def cut_listeners() -> None:
 async def test_where_no_job_waits_it_is_not_looked_again_until_one_is_told_of(
     ann: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(job_manager, "QUIET_SECONDS", HANG_SECONDS)
+    monkeypatch.setattr(job_manager, "IDLE_SECONDS_BETWEEN_FETCHES", HANG_SECONDS)
     async with taking(room=5) as worker, listening(worker) as told:
         sent = looks(monkeypatch, worker)
         assert [await worker.take() for _ in range(10)] == [None] * 10
@@ -253,7 +253,7 @@ async def test_where_no_job_waits_it_is_not_looked_again_until_one_is_told_of(
 
 
 async def test_a_worker_that_does_not_listen_goes_on_looking(monkeypatch: pytest.MonkeyPatch, ann: User) -> None:
-    monkeypatch.setattr(job_manager, "QUIET_SECONDS", HANG_SECONDS)
+    monkeypatch.setattr(job_manager, "IDLE_SECONDS_BETWEEN_FETCHES", HANG_SECONDS)
     async with taking(room=5) as worker:
         assert [await worker.take() for _ in range(5)] == [None] * 5
         await in_thread(start, ann)
@@ -264,7 +264,7 @@ async def test_where_a_job_waits_for_a_lock_it_is_looked_again(
     jobs: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another worker holds the lock, and does not say when it lets go."""
-    monkeypatch.setattr(job_manager, "QUIET_SECONDS", HANG_SECONDS)
+    monkeypatch.setattr(job_manager, "IDLE_SECONDS_BETWEEN_FETCHES", HANG_SECONDS)
     same = await in_thread(lambda: ProcrastinateJob.objects.get(id=jobs[0]).lock)
     await in_thread(ProcrastinateJob.objects.filter(id__in=jobs[1:]).update, lock=same)
     async with taking(room=1) as other, taking(room=5) as worker:
@@ -278,7 +278,7 @@ async def test_where_a_job_waits_for_a_lock_it_is_looked_again(
 
 
 async def test_jobs_that_are_handed_back_are_told_of(jobs: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(job_manager, "QUIET_SECONDS", HANG_SECONDS)
+    monkeypatch.setattr(job_manager, "IDLE_SECONDS_BETWEEN_FETCHES", HANG_SECONDS)
     async with taking(room=5) as leaving, taking(room=5) as staying:
         assert await leaving.take() is not None
         async with listening(staying) as told:
@@ -293,7 +293,7 @@ async def test_jobs_that_are_handed_back_are_told_of(jobs: list[int], monkeypatc
 async def test_a_job_that_came_while_the_listener_was_cut_off_is_told_of_when_it_is_back(
     ann: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(job_manager, "QUIET_SECONDS", HANG_SECONDS)
+    monkeypatch.setattr(job_manager, "IDLE_SECONDS_BETWEEN_FETCHES", HANG_SECONDS)
     async with taking(room=5) as worker, listening(worker) as told:
         assert [await worker.take() for _ in range(4)] == [None] * 4
         await in_thread(cut_listeners)

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from executions.engine.domain.budget_usage import spent_by
+from executions.engine.domain.budget_usage import usage_of
 from executions.engine.domain.calls import ModelReply, ModelRequest, Usage, max_tokens_of
 from executions.engine.domain.errors import IllegalTransition, ModelError
 from executions.engine.domain.execution import Execution
@@ -69,7 +69,7 @@ async def test_a_call_that_might_pass_the_budget_is_not_made_and_the_execution_w
     assert world.calls() == [("one", "committed")]
     assert execution.steps["two"].blocked_by_limit == "max_cost_usd"
     assert last_event(world) == {"waiting_on": ["budget"], "resume_at": None}
-    assert len(world.asked) == 1
+    assert len(world.last_known) == 1
 
 
 async def test_what_exactly_fits_is_spent() -> None:
@@ -111,7 +111,7 @@ async def test_invalid_output_is_not_mended_beyond_the_budget_and_later_is() -> 
         (1, "generate"),
         (2, "remediate"),
     ]
-    assert "exactly what is wrong" in world.asked[1].prompt
+    assert "exactly what is wrong" in world.last_known[1].prompt
 
 
 async def test_a_failed_call_is_not_made_again_beyond_the_budget_and_later_is() -> None:
@@ -127,7 +127,7 @@ async def test_a_call_of_unknown_outcome_keeps_its_reservation() -> None:
     world = await begun({"max_cost_usd": "0.25"}, {"one": [late, costing("0.01")], "two": [costing("0.01")]})
     execution = await world.run()
     assert execution.status is ExecutionStatus.COMPLETED
-    assert spent_by(world.ledger.of(world.execution_id)).cost_usd == Decimal("0.12")
+    assert usage_of(world.ledger.of(world.execution_id)).cost_usd == Decimal("0.12")
     world = await begun({"max_cost_usd": "0.20"}, {"one": [late, costing("0.01")]})
     assert (await world.run()).waiting_on == (WaitingOn.BUDGET,)
 
@@ -138,11 +138,11 @@ async def test_tokens_are_reserved_by_the_bytes_of_the_request_and_settled_by_wh
     world.script["one"] = [gate]
     running = asyncio.create_task(world.runner().run())
     await gate.under_way()
-    assert spent_by(world.ledger.of(world.execution_id)).tokens == max_tokens_of(world.asked[0])
-    assert max_tokens_of(world.asked[0]) > len(world.asked[0].prompt) + world.asked[0].max_output_tokens
+    assert usage_of(world.ledger.of(world.execution_id)).tokens == max_tokens_of(world.last_known[0])
+    assert max_tokens_of(world.last_known[0]) > len(world.last_known[0].prompt) + world.last_known[0].max_output_tokens
     gate.opened.set()
     await running
-    assert spent_by(world.ledger.of(world.execution_id)).tokens == 30
+    assert usage_of(world.ledger.of(world.execution_id)).tokens == 30
     world = await begun({"max_tokens": 1000})
     assert (await world.run()).waiting_on == (WaitingOn.BUDGET,)
 
@@ -190,7 +190,7 @@ async def test_running_time_is_limited_and_waiting_does_not_count() -> None:
 async def test_a_call_is_given_no_more_time_than_is_left() -> None:
     world = await begun({"max_seconds": 30})
     await world.run()
-    assert [request.timeout_seconds for request in world.asked] == [30, 30]
+    assert [request.timeout_seconds for request in world.last_known] == [30, 30]
 
 
 async def test_people_are_warned_once_at_four_fifths() -> None:
@@ -256,7 +256,7 @@ def test_whatever_happens_no_more_is_spent_or_reserved_than_was_given(
 
         async def watched(transition: Any) -> Execution:
             stored = await original(transition)
-            assert spent_by(world.ledger.of(world.execution_id)).cost_usd <= limit
+            assert usage_of(world.ledger.of(world.execution_id)).cost_usd <= limit
             return stored
 
         world.journal.commit = watched  # type: ignore[method-assign]
@@ -268,7 +268,7 @@ def test_whatever_happens_no_more_is_spent_or_reserved_than_was_given(
             await give(world, max_cost_usd=str(limit))
             await world.run()
         execution = await world.now()
-        spent = spent_by(world.ledger.of(world.execution_id)).cost_usd
+        spent = usage_of(world.ledger.of(world.execution_id)).cost_usd
         assert execution.status is ExecutionStatus.COMPLETED or spent + Decimal("0.10") > limit
 
     asyncio.run(story())

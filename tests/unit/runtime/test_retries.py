@@ -14,16 +14,16 @@ from hypothesis import strategies as st
 from executions.engine.domain.calls import ModelReply, ModelRequest, sum_calls
 from executions.engine.domain.errors import DatabaseUnavailable, ModelError
 from executions.engine.domain.retries import (
-    LEAST_SECONDS,
-    LEAST_TRIES,
-    LONGEST_SECONDS,
+    MAX_RETRY_AFTER_SECONDS,
+    MIN_RETRY_SECONDS,
+    MIN_TRIES,
     NOT_SENT,
     Backoff,
     failed_tries,
     patience_of,
 )
 from executions.engine.domain.states import CallStatus, ExecutionStatus, FailureCode
-from executions.engine.testing.in_memory import FixedChance
+from executions.engine.testing.in_memory import FixedRandom
 from executions.engine.testing.in_memory_models import ScriptedModelClient
 from tests.factories.engine import Gate, World, definition, document, invalid
 from tests.factories.provider_outages import busy, clock, late, tries
@@ -37,7 +37,7 @@ SHARE = st.floats(0, 1, exclude_max=True)
 
 def backoff(policy: RetryPolicy, *, patience: float = 300, share: float = 0.5) -> Backoff:
     """Return when a step tries again whose server is patient for so long."""
-    return Backoff(policy=policy, patience_seconds=patience_of(policy, patience), chance=FixedChance(share))
+    return Backoff(policy=policy, patience_seconds=patience_of(policy, patience), chance=FixedRandom(share))
 
 
 # --- how long --------------------------------------------------------------------------------------------------------
@@ -48,27 +48,29 @@ def backoff(policy: RetryPolicy, *, patience: float = 300, share: float = 0.5) -
     cap=SECONDS,
     tried=st.integers(1, 19),
     share=SHARE,
-    asked=st.none() | st.floats(min_value=0, allow_infinity=True, allow_nan=False),
+    last_known=st.none() | st.floats(min_value=0, allow_infinity=True, allow_nan=False),
 )
-def test_a_wait_stays_within_its_bounds(base: float, cap: float, tried: int, share: float, asked: float | None) -> None:
+def test_a_wait_stays_within_its_bounds(
+    base: float, cap: float, tried: int, share: float, last_known: float | None
+) -> None:
     policy = RetryPolicy(max_tries=20, base_seconds=base, cap_seconds=cap)
     found = backoff(policy, share=share)
-    seconds = found.seconds_to_wait(busy(asked), tries=tried, failing_seconds=1e9)
+    seconds = found.seconds_to_wait(busy(last_known), tries=tried, failing_seconds=1e9)
     assert seconds is not None
-    least = 0.0 if asked is None else min(asked, LONGEST_SECONDS)
+    least = 0.0 if last_known is None else min(last_known, MAX_RETRY_AFTER_SECONDS)
     assert least <= seconds <= max(cap, least + base)
-    if asked is None:
+    if last_known is None:
         assert seconds <= base * 2 ** (tried - 1)
 
 
-@given(tried=st.integers(1, 30), most=st.integers(1, 20), transient=st.booleans(), failing=SECONDS)
+@given(tried=st.integers(1, 30), limitcount=st.integers(1, 20), transient=st.booleans(), failing=SECONDS)
 def test_a_number_of_tries_counts_whatever_time_has_passed(
-    tried: int, most: int, transient: bool, failing: float
+    tried: int, limitcount: int, transient: bool, failing: float
 ) -> None:
     error = ModelError(FailureCode.PROVIDER_UNAVAILABLE, "No.", transient=transient)
-    found = backoff(RetryPolicy(max_tries=most))
+    found = backoff(RetryPolicy(max_tries=limitcount))
     seconds = found.seconds_to_wait(error, tries=tried, failing_seconds=failing)
-    assert (seconds is None) is (tried >= most or not transient)
+    assert (seconds is None) is (tried >= limitcount or not transient)
 
 
 @given(tried=st.integers(1, 400), failing=SECONDS, patience=SECONDS, own=st.booleans(), transient=st.booleans())
@@ -78,7 +80,7 @@ def test_without_a_number_a_step_goes_on_until_its_patience_has_run_out(
     error = ModelError(FailureCode.PROVIDER_UNAVAILABLE, "No.", transient=transient)
     found = backoff(RetryPolicy(patience_seconds=patience)) if own else backoff(RetryPolicy(), patience=patience)
     seconds = found.seconds_to_wait(error, tries=tried, failing_seconds=failing)
-    assert (seconds is None) is (not transient or (tried >= LEAST_TRIES and failing >= patience))
+    assert (seconds is None) is (not transient or (tried >= MIN_TRIES and failing >= patience))
 
 
 @pytest.mark.parametrize(
@@ -102,14 +104,14 @@ def test_what_a_step_says_of_tries_and_of_time_holds_together(
     assert (found.seconds_to_wait(busy(), tries=tried, failing_seconds=failing) is not None) is goes_on
 
 
-@given(base=SECONDS, cap=SECONDS, tried=st.integers(LEAST_TRIES, 5_000), share=SHARE, failing=st.floats(0, 299))
+@given(base=SECONDS, cap=SECONDS, tried=st.integers(MIN_TRIES, 5_000), share=SHARE, failing=st.floats(0, 299))
 def test_a_patient_step_calls_no_more_than_once_in_a_second_and_makes_its_last_try_in_time(
     base: float, cap: float, tried: int, share: float, failing: float
 ) -> None:
     found = backoff(RetryPolicy(base_seconds=base, cap_seconds=cap), share=share)
     seconds = found.seconds_to_wait(busy(), tries=tried, failing_seconds=failing)
     assert seconds is not None
-    assert LEAST_SECONDS <= seconds <= max(LEAST_SECONDS, 300 - failing)
+    assert MIN_RETRY_SECONDS <= seconds <= max(MIN_RETRY_SECONDS, 300 - failing)
 
 
 def test_a_wait_that_the_provider_asked_for_may_pass_the_patience() -> None:
@@ -134,7 +136,7 @@ async def test_every_try_is_a_row_of_its_own_and_the_step_goes_on_as_if_nothing_
     assert (await world.run()).status is ExecutionStatus.COMPLETED
     assert tries(world) == [(1, 1, "failed"), (1, 2, "failed"), (1, 3, "committed"), (1, 1, "committed")]
     assert world.events("one") == ["step_started", "step_completed"]
-    assert len({request.request_hash for request in world.asked[:3]}) == 1
+    assert len({request.request_hash for request in world.last_known[:3]}) == 1
 
 
 async def test_a_failed_try_is_settled_and_the_next_announced_together_before_it_is_sent() -> None:
@@ -179,7 +181,7 @@ async def test_after_the_last_try_the_step_fails_and_says_how_often_it_was_tried
     assert execution.failure.code is code
     assert "Tried 5 times in 8 s" in execution.failure.message
     assert advice in execution.failure.message
-    assert len(world.asked) == 5
+    assert len(world.last_known) == 5
 
 
 async def test_a_permanent_error_is_not_tried_again() -> None:
@@ -187,7 +189,7 @@ async def test_a_permanent_error_is_not_tried_again() -> None:
     execution = await world.run()
     assert execution.failure is not None
     assert execution.failure.message == "No such model."
-    assert (len(world.asked), clock(world).slept) == (1, [])
+    assert (len(world.last_known), clock(world).slept) == (1, [])
 
 
 async def test_an_invalid_output_begins_a_new_count() -> None:
@@ -205,7 +207,7 @@ async def test_a_cancel_that_nobody_told_of_is_seen_before_the_next_try() -> Non
 
     clock(world).sleep = cancelled_meanwhile  # type: ignore[method-assign]
     assert (await world.run()).status is ExecutionStatus.CANCELLED
-    assert (len(world.asked), tries(world)) == (1, [(1, 1, "failed")])
+    assert (len(world.last_known), tries(world)) == (1, [(1, 1, "failed")])
     assert sum_calls(world.ledger.rows.values()).cost_usd == 0
 
 

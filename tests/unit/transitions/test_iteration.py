@@ -137,7 +137,7 @@ async def test_a_failed_item_that_may_be_skipped_takes_only_what_needs_it_along(
 
 
 @pytest.mark.parametrize("most", [1, 3])
-async def test_no_more_steps_are_at_work_than_the_workflow_allows(most: int) -> None:
+async def test_no_more_steps_are_at_work_than_the_workflow_allows(max_count: int) -> None:
     at_work, seen = 0, []
 
     async def counted(request: ModelRequest) -> ModelReply:
@@ -154,14 +154,14 @@ async def test_no_more_steps_are_at_work_than_the_workflow_allows(most: int) -> 
         {"id": "epics", "output_schema": collection("epics")},
         {"id": "design", "for_each": over("epics", "epic")},
         {"id": "check", "for_each": over("epics", "epic"), "inputs": ["design"]},
-        max_parallel=most,
+        max_parallel=max_count,
     )
     each: dict[str, list[Reply]] = {f"{slug}@{key}": [counted] for slug in ("design", "check") for key in keys}
     world = await World(wide, {"epics": [items("epics", *keys)], **each}).start()
     execution = await world.run()
     assert execution.status is ExecutionStatus.COMPLETED
     assert len(seen) == 24
-    assert max(seen) == most
+    assert max(seen) == max_count
 
 
 async def test_a_collection_made_again_keeps_what_stays_and_leaves_out_what_has_gone() -> None:

@@ -35,13 +35,13 @@ class Busy:
     """Counts the calls under way, and lets them wait."""
 
     def __init__(self) -> None:
-        self.under_way = self.most = 0
+        self.under_way = self.max_count = 0
         self.opened = asyncio.Event()
 
     async def complete(self, _request: ModelRequest) -> ModelReply:
         """Answer once the gate is open."""
         self.under_way += 1
-        self.most = max(self.most, self.under_way)
+        self.max_count = max(self.max_count, self.under_way)
         try:
             await self.opened.wait()
         finally:
@@ -57,12 +57,12 @@ async def busy(monkeypatch: pytest.MonkeyPatch) -> Busy:
     return busy
 
 
-def client(calls_at_once: int = 3) -> RoutingModelClient:
+def client(max_parallel_calls: int = 3) -> RoutingModelClient:
     """Return a client."""
     return RoutingModelClient(
         aliases={},
         rehearsal_latency_seconds=0,
-        calls_at_once=calls_at_once,
+        max_parallel_calls=max_parallel_calls,
         options=Options(),
         turns=RateLimiter(patience_seconds=5),
     )
@@ -70,7 +70,7 @@ def client(calls_at_once: int = 3) -> RoutingModelClient:
 
 async def in_turn(asked: RoutingModelClient, request: ModelRequest) -> ModelReply:
     """Ask when it is the request's turn."""
-    async with asked.turn(request):
+    async with asked.permit(request):
         return await asked.complete(request, ignore)
 
 
@@ -87,11 +87,11 @@ async def test_a_client_holds_so_many_calls_at_once_and_no_more(busy: Busy) -> N
     assert busy.under_way == 3
     busy.opened.set()
     await asyncio.gather(*calls)
-    assert busy.most == 3
+    assert busy.max_count == 3
 
 
 async def test_a_call_that_was_cancelled_makes_room_whether_it_had_its_turn_or_not(busy: Busy) -> None:
-    asked = client(calls_at_once=1)
+    asked = client(max_parallel_calls=1)
     first, second, third = (asyncio.create_task(in_turn(asked, REQUEST)) for _ in range(3))
     await turns()
     second.cancel()
@@ -99,11 +99,11 @@ async def test_a_call_that_was_cancelled_makes_room_whether_it_had_its_turn_or_n
     await turns()
     busy.opened.set()
     assert (await third).provider == "rehearsal"
-    assert (first.cancelled(), second.cancelled(), busy.most) == (True, True, 1)
+    assert (first.cancelled(), second.cancelled(), busy.max_count) == (True, True, 1)
 
 
 async def test_a_call_that_failed_makes_room() -> None:
-    asked = client(calls_at_once=1)
+    asked = client(max_parallel_calls=1)
     for _ in range(3):
         with pytest.raises(ModelError) as refused:
             await in_turn(asked, replace(REQUEST, model="no-such-provider:model"))

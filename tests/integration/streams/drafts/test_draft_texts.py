@@ -59,7 +59,7 @@ class House:
 
     def follow(self, *, after: int = 0) -> AsyncGenerator[list[Message], None]:
         """Return what a client gets."""
-        one = Cursor(self.execution_id, after=after, log=self.log, publisher=self.publisher, beside=self.live)
+        one = Cursor(self.execution_id, after=after, log=self.log, publisher=self.publisher, side_channel=self.live)
         return one.follow(keepalive_seconds=QUIET)
 
 
