@@ -19,7 +19,7 @@ from benchmarks.workload import TEXT, USER, WORKFLOW, Size
 from executions import composition
 from executions.engine.domain.calls import ModelReply, ModelRequest, ToolCall, Usage
 from executions.engine.ports import OnText, Ports
-from executions.engine.testing.in_memory_models import FreeTurn
+from executions.engine.testing.in_memory_models import UnlimitedPermit
 from executions.services import executions
 from executions.worker import advance
 from workflows import repository as workflows
@@ -61,9 +61,9 @@ class QuietModel:
         return None
 
     @asynccontextmanager
-    async def turn(self, _request: ModelRequest) -> AsyncIterator[FreeTurn]:
+    async def permit(self, _request: ModelRequest) -> AsyncIterator[UnlimitedPermit]:
         """Let everybody ask."""
-        yield FreeTurn()
+        yield UnlimitedPermit()
 
     async def complete(self, _request: ModelRequest, _heard: OnText) -> ModelReply:
         """Reply."""

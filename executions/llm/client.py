@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from django.conf import settings
 
 from common.database.server import database_now
-from executions.engine.domain.calls import ModelReply, ModelRequest, most_input_tokens
+from executions.engine.domain.calls import ModelReply, ModelRequest, max_input_tokens
 from executions.engine.ports import OnText, RateLimitPermit
 from executions.llm.known_providers import REHEARSAL, is_known
 from executions.llm.lazy_import import loaded
@@ -56,26 +56,26 @@ class RoutingModelClient:
         """Return what asking may cost at most: with the longest answer allowed, and caches used in the dearest way."""
         return prices.most(
             request.model,
-            input_tokens=most_input_tokens(request),
+            input_tokens=max_input_tokens(request),
             output_tokens=request.max_output_tokens,
             at=database_now(),
         )
 
     @asynccontextmanager
-    async def turn(self, request: ModelRequest) -> AsyncIterator[RateLimitPermit]:
+    async def permit(self, request: ModelRequest) -> AsyncIterator[RateLimitPermit]:
         """Wait until the request may be sent: by the limits of its model, and by what this process holds at once.
 
         Raises:
             RateLimited: the limits would have it wait for too long.
         """
-        async with self._turns.turn(request) as turn, self._free:
+        async with self._turns.permit(request) as turn, self._free:
             yield turn
 
     async def rest(self) -> None:
         """Return once others know that no call of this process is under way any more."""
         await self._turns.rest()
 
-    async def complete(self, request: ModelRequest, heard: OnText) -> ModelReply:
+    async def complete(self, request: ModelRequest, on_text: OnText) -> ModelReply:
         """Ask the model once, in the request's turn; the time that it may take begins now.
 
         `heard` is called with each piece of text as the model writes it.
@@ -84,10 +84,10 @@ class RoutingModelClient:
             ModelError: it could not be asked, or did not answer in time.
         """
         if request.model.partition(":")[0] == REHEARSAL:
-            return await self._rehearsal.complete(request, heard)
+            return await self._rehearsal.complete(request, on_text)
         if self._provider is None:
             self._provider = await loaded(_provider, self._options)
-        return await self._provider.complete(request, heard)
+        return await self._provider.complete(request, on_text)
 
 
 def _provider(options: Options) -> ProviderModel:

@@ -48,7 +48,7 @@ class RateLimiter:
         self._talking: asyncio.Task[None] | None = None
 
     @asynccontextmanager
-    async def turn(self, request: ModelRequest) -> AsyncIterator[_Held]:
+    async def permit(self, request: ModelRequest) -> AsyncIterator[_Held]:
         """Wait for the request's turn, and keep it.
 
         Raises:

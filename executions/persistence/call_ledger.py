@@ -11,8 +11,8 @@ from uuid import UUID
 
 from common.database import bulk
 from executions.db_threads import retry_while_unavailable
-from executions.engine.domain.budget_usage import BudgetUsage, spent_by
-from executions.engine.domain.calls import Call, CallKey, ModelReply, Totals, Usage, settled, sum_calls
+from executions.engine.domain.budget_usage import BudgetUsage, usage_of
+from executions.engine.domain.calls import Call, CallKey, ModelReply, Totals, Usage, merge_call, sum_calls
 from executions.engine.domain.copying import replace
 from executions.engine.domain.execution import Execution
 from executions.engine.domain.retries import NOT_SENT
@@ -74,7 +74,7 @@ class CallUnitOfWork:
     def has(self, call: Call) -> bool:
         """Whether the call is there already as it shall be, or further on."""
         found = self._find(call.key)
-        return found is not None and settled(found.call, call) is None
+        return found is not None and merge_call(found.call, call) is None
 
     def replied(self, key: CallKey) -> bool:
         """Whether the call has its reply."""
@@ -105,7 +105,7 @@ class CallUnitOfWork:
         found = self._find(call.key)
         if found is None:
             self._tried[call.key] = Entry(call=call, row=ledger.new_row(), is_new=True, changed=True)
-        elif (becomes := settled(found.call, call)) is not None:
+        elif (becomes := merge_call(found.call, call)) is not None:
             self._tried[call.key] = Entry(call=becomes, row=found.row, is_new=found.is_new, changed=True)
 
     @property
@@ -151,7 +151,7 @@ class CallUnitOfWork:
     def spent(self, execution_id: UUID) -> BudgetUsage:
         """Return what the execution has used, or may still use: by what is here, and by what is in the table alone."""
         mine = self._of(execution_id)
-        here = spent_by(entry.call for entry in mine)
+        here = usage_of(entry.call for entry in mine)
         if execution_id in self._books:
             self._added_up.add((execution_id, None))
             return here
@@ -167,7 +167,7 @@ class CallUnitOfWork:
         return (
             self.ask_scope(scope_id, now=now).value
             - before
-            + spent_by(call for call in mine if call.started_at >= month).cost_usd
+            + usage_of(call for call in mine if call.started_at >= month).cost_usd
         )
 
     def changed(self) -> list[Entry]:

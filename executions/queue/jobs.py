@@ -62,7 +62,7 @@ def enqueue_advance(execution_id: UUID) -> None:
             return  # it is gone
         scope, user, tag, turn = found
         job = app.configure_task(ADVANCE, queue=QUEUE, lock=identity, priority=-tag, allow_unknown=True)
-        job.defer(execution_id=identity, scope=scope, user=user, turn=turn)
+        job.defer(execution_id=identity, scope=scope, user=user, permit=turn)
 
 
 def enqueue_prune() -> None:

@@ -16,7 +16,7 @@ from telemetry.budgets import spending
 from workflows.definitions.budget import Budget
 
 
-class Limited(budgets.Timed, Protocol):
+class Limited(budgets.HasRunTime, Protocol):
     """An execution, as the engine's value or as a row."""
 
     @property

@@ -53,7 +53,7 @@ def decide_acceptance(
     handed = _handed(current, acceptance.waiting_document(current, step_id, version=document_version))
 
     def decide(execution: Execution, context: core.Context) -> core.Change:
-        return acceptance.decide(execution, step_id, said, handed=handed, context=context)
+        return acceptance.decide(execution, step_id, said, target=handed, context=context)
 
     stored = store_decision(execution_id, decide, now)
     if not stored.ended:

@@ -107,4 +107,6 @@ def _decision(user: User, action: BulkAction, executions: Iterable[Execution]) -
 
 
 def _titles(executions: Iterable[Execution]) -> Mapping[UUID, str]:
-    return titles_of(step for execution in executions for step in execution.steps.values() if retry.undecided(step))
+    return titles_of(
+        step for execution in executions for step in execution.steps.values() if retry.was_awaiting_decision(step)
+    )

@@ -13,7 +13,7 @@ from access.selectors import Person
 from documents import repository as documents
 from executions.composition import build_ports
 from executions.engine.domain.execution import Brief
-from executions.engine.estimation import Basis, Past, Span, StepForecast, forecast, total, whole
+from executions.engine.estimation import Basis, Span, StepForecast, StepHistory, forecast, sum_of, total
 from executions.engine.prompting.json_text import pretty
 from executions.services.preflight import require_brief, resolve_workflow
 from telemetry.price_list import FREE_PROVIDERS
@@ -66,7 +66,7 @@ def estimate(
             definition=definition,
             brief=input,
             models=models,
-            past={step: Past(**values) for step, values in past.items()},
+            past={step: StepHistory(**values) for step, values in past.items()},
             scope_documents=_there(user, definition, scope_type=scope_type, scope_id=scope_id),
             price=lambda model, sent, written, dearest: _price(model, sent, written, dearest=dearest, now=now),
         )
@@ -79,11 +79,11 @@ def _whole(workflow_id: str, version: int, steps: list[StepForecast], *, now: da
     return Estimate(
         workflow_id=workflow_id,
         workflow_version=version,
-        calls=whole(step.calls for step in steps),
-        input_tokens=whole(step.input_tokens for step in steps),
-        output_tokens=whole(step.output_tokens for step in steps),
+        calls=sum_of(step.calls for step in steps),
+        input_tokens=sum_of(step.input_tokens for step in steps),
+        output_tokens=sum_of(step.output_tokens for step in steps),
         cost_usd=total(step.cost_usd for step in steps),
-        known_cost_usd=whole(step.cost_usd for step in steps if step.cost_usd is not None),
+        known_cost_usd=sum_of(step.cost_usd for step in steps if step.cost_usd is not None),
         unpriced_models=[model for model in asked if not prices.is_priced(model, at=now)],
         based_on_executions=executions,
         steps=steps,

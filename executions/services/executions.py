@@ -97,7 +97,7 @@ def submit_clarification(
     """
     current = lock_for_update(user, execution_id, Role.REVIEWER, expected_versions=expected_versions)
     step = current.steps.get(step_id)
-    if step is not None and clarification.is_answered_so(step, answers):
+    if step is not None and clarification.is_same_answer(step, answers):
         return current
 
     def decide(execution: Execution, context: core.Context) -> core.Change:
@@ -145,7 +145,7 @@ def retry_execution(
         VersionConflict: the present version is none of `expected_versions`.
     """
     held = lock_for_update(user, execution_id, Role.OPERATOR, expected_versions=expected_versions)
-    titles = titles_of(step for step in held.steps.values() if retry.undecided(step))
+    titles = titles_of(step for step in held.steps.values() if retry.was_awaiting_decision(step))
 
     def decide(execution: Execution, context: core.Context) -> core.Change:
         name = user.get_username()

@@ -16,7 +16,7 @@ from access.selectors import named_root_scopes
 from common.database.joint_queries import ask_together
 from documents import repository as documents
 from executions.composition import build_ports
-from executions.engine.domain.answer_validation import question_faults
+from executions.engine.domain.answer_validation import question_errors
 from executions.engine.domain.dry_run import DryRunScript
 from executions.engine.domain.errors import BudgetExceeded, FieldError, Invalid, NotFound, UnpricedModel
 from executions.engine.domain.execution import Brief
@@ -213,6 +213,6 @@ def _script_faults(script: DryRunScript, definition: WorkflowDefinition) -> Iter
         if each.verdicts and step.review is None:
             detail = "Nobody reviews this step."
             yield FieldError(pointer=pointer(*where, "verdicts"), code="not_reviewed", detail=detail)
-        for fault in question_faults(each.ask):
+        for fault in question_errors(each.ask):
             place = fault.pointer.removeprefix("/questions")
             yield fault.model_copy(update={"pointer": pointer(*where, "ask") + place})

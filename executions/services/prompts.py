@@ -10,12 +10,12 @@ from access.selectors import Person
 from executions.composition import build_ports
 from executions.db_threads import in_thread
 from executions.engine.domain.calls import Call
-from executions.engine.domain.errors import FieldError, NotFound, no_step
+from executions.engine.domain.errors import FieldError, NotFound, unknown_step_message
 from executions.engine.domain.events import EventType, ProgressEvent
 from executions.engine.domain.execution import Pin, Step
 from executions.engine.runtime.attempts import Attempts
 from executions.engine.runtime.document_cache import DocumentCache
-from executions.engine.runtime.prompt_replay import AttemptStart, ReplayedPrompt, sent_in
+from executions.engine.runtime.prompt_replay import AttemptStart, ReplayedPrompt, replay_prompt
 from executions.selectors import executions
 
 
@@ -31,14 +31,16 @@ async def get_prompt(
     port = build_ports()
     execution = await port.repositories.executions.get(execution_id)
     if step_id not in execution.steps:
-        raise NotFound(no_step(step_id, execution.steps))
+        raise NotFound(unknown_step_message(step_id, execution.steps))
     known = await port.ledger.calls(execution_id, step_id)
     call = _newest(known, attempt=attempt, kind=kind, ordinal=ordinal)
     definition = await port.definitions.get(execution.workflow_id, execution.workflow_version)
     definition = definition if execution.script is None else definition.rehearsed
-    attempts = Attempts(port, definition=definition, step_id=step_id, papers=DocumentCache(port.repositories.documents))
+    attempts = Attempts(
+        port, definition=definition, step_id=step_id, documents=DocumentCache(port.repositories.documents)
+    )
     began = _began(events, execution.steps[step_id], call.key.attempt)
-    return await sent_in(call, execution=execution, attempts=attempts, known=known, began=began)
+    return await replay_prompt(call, execution=execution, attempts=attempts, known=known, start=began)
 
 
 def _newest(known: Sequence[Call], *, attempt: int | None, kind: str | None, ordinal: int | None) -> Call:

@@ -91,7 +91,9 @@ def resume_budget_blocked(*, now: datetime) -> int:
 @transaction.atomic
 def _release(execution_id: UUID, now: datetime) -> bool:
     try:
-        store_decision(execution_id, lambda execution, context: budgets.scope_has_room(execution, context=context), now)
+        store_decision(
+            execution_id, lambda execution, context: budgets.resume_scope_blocked(execution, context=context), now
+        )
     except (NotWaiting, NotFound):
         return False  # another worker was quicker, or it has ended
     enqueue_advance(execution_id)

@@ -25,7 +25,7 @@ from executions.engine.ports import Journal, Transition
 from executions.engine.runtime.runner import ExecutionRunner
 from executions.engine.testing.in_memory_models import ScriptedModelClient
 from executions.engine.transitions import backoff, clarification
-from executions.engine.transitions.planner import in_order
+from executions.engine.transitions.planner import step_order
 from executions.engine.transitions.retry import retry
 from tests.contract.worlds import AnyWorld, MemoryWorld, PostgresWorld, without_ids
 from tests.engine.collections import collection, delivery, items, over
@@ -254,7 +254,7 @@ async def delivered_again(world: AnyWorld) -> None:
     )
     await world.runner("b").run()
     now = await world.now()
-    places = [step.step_id for step in sorted(now.steps.values(), key=in_order) if step.slug == "test"]
+    places = [step.step_id for step in sorted(now.steps.values(), key=step_order) if step.slug == "test"]
     assert [each for each in places if not each.startswith("test@pay")] == ["test@ship.card", "test@bill.card"]
 
 

@@ -18,7 +18,7 @@ from executions.db_threads import in_thread
 from executions.engine.domain.calls import Call
 from executions.engine.domain.execution import Brief, Execution, ScopeRef
 from executions.engine.ports import Ports, Transition
-from executions.engine.testing.in_memory import FixedChance, InMemoryExecutionRepository
+from executions.engine.testing.in_memory import FixedRandom, InMemoryExecutionRepository
 from executions.engine.testing.in_memory_models import InMemoryDrafts, ScriptedModelClient
 from executions.engine.transitions import core
 from executions.engine.transitions.planner import new_execution
@@ -76,7 +76,7 @@ class PostgresWorld(World):
             models=ScriptedModelClient(self._reply),
             drafts=InMemoryDrafts(),
             clock=DatabaseClock(),
-            chance=FixedChance(),
+            chance=FixedRandom(),
         )
 
     async def start(self, brief: Brief | None = "The brief.") -> PostgresWorld:

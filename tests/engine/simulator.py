@@ -18,7 +18,7 @@ from typing import Any
 from uuid import UUID
 
 from executions.engine.domain.acceptance import AcceptanceAction
-from executions.engine.domain.budget_usage import spent_by
+from executions.engine.domain.budget_usage import usage_of
 from executions.engine.domain.calls import VERDICT, Call, ModelReply, ModelRequest, Usage
 from executions.engine.domain.errors import Conflict, ModelError, RateLimited, StaleFencingToken
 from executions.engine.domain.events import ProgressEvent
@@ -26,7 +26,7 @@ from executions.engine.domain.execution import Document, Execution, Step
 from executions.engine.domain.states import ENDED, CallStatus, ExecutionStatus, FailureCode, StepStatus, WaitingOn
 from executions.engine.ports import OnText, Ports, Repositories, Transition
 from executions.engine.runtime.runner import ExecutionRunner
-from executions.engine.testing.in_memory_models import FreeTurn, ScriptedModelClient
+from executions.engine.testing.in_memory_models import ScriptedModelClient, UnlimitedPermit
 from executions.engine.transitions import backoff, budgets, clarification
 from tests.engine.collections import collection, items, over
 from tests.engine.test_hindsight import shown
@@ -201,13 +201,13 @@ class _Models(_Port):
         return self.inner.models.estimate(request)
 
     @asynccontextmanager
-    async def turn(self, request: ModelRequest) -> AsyncIterator[FreeTurn]:
+    async def permit(self, request: ModelRequest) -> AsyncIterator[UnlimitedPermit]:
         await self.process.gate("have its turn")
         if self.process.simulation.has_to_wait():
             raise RateLimited(request.model, seconds=30.0)
-        yield FreeTurn()
+        yield UnlimitedPermit()
 
-    async def complete(self, request: ModelRequest, heard: OnText) -> ModelReply:
+    async def complete(self, request: ModelRequest, on_text: OnText) -> ModelReply:
         simulation = self.process.simulation
         reply = simulation.buy(request, by=self.process.name)
         await self.process.gate("get the reply")
@@ -563,7 +563,7 @@ class Simulation:
     def _look_at_the_budget(self, stored: Execution) -> None:
         """No more was spent, or is reserved, than was given."""
         if stored.budget is not None:
-            spent, budget = spent_by(self.world.ledger.rows.values()), stored.budget
+            spent, budget = usage_of(self.world.ledger.rows.values()), stored.budget
             assert budget.max_cost_usd is None or spent.cost_usd <= budget.max_cost_usd, "more was spent than was given"
             assert budget.max_tokens is None or spent.tokens <= budget.max_tokens, "more tokens than were given"
             assert budget.max_calls is None or spent.calls <= budget.max_calls, "more calls than were given"
@@ -575,7 +575,7 @@ class Simulation:
         )
         told = Counter(event.step_id for event in log if event.event_type == "clarification_answered")
         assert closed == told, "questions were closed twice, or in silence"
-        moments = [step.open_round.acts_at for step in self._asking() if step.open_round is not None]
+        moments = [step.open_round.due_at for step in self._asking() if step.open_round is not None]
         assert stored.deadline_at == min((each for each in moments if each is not None), default=None)
         parked = [step.resume_at for step in stored.steps.values() if step.waits_for is WaitingOn.RATE_LIMIT]
         assert stored.resume_at == min((each for each in parked if each is not None), default=None)

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from executions.engine.domain.budget_usage import spent_by
+from executions.engine.domain.budget_usage import usage_of
 from executions.engine.domain.calls import ModelReply, ModelRequest, Usage, max_tokens_of
 from executions.engine.domain.errors import IllegalTransition, ModelError
 from executions.engine.domain.execution import Execution
@@ -126,7 +126,7 @@ async def test_a_call_of_unknown_outcome_keeps_its_reservation() -> None:
     world = await begun({"max_cost_usd": "0.25"}, {"one": [late, costing("0.01")], "two": [costing("0.01")]})
     execution = await world.run()
     assert execution.status is ExecutionStatus.COMPLETED
-    assert spent_by(world.ledger.of(world.execution_id)).cost_usd == Decimal("0.12")
+    assert usage_of(world.ledger.of(world.execution_id)).cost_usd == Decimal("0.12")
     world = await begun({"max_cost_usd": "0.20"}, {"one": [late, costing("0.01")]})
     assert (await world.run()).waiting_on == (WaitingOn.BUDGET,)
 
@@ -137,11 +137,11 @@ async def test_tokens_are_reserved_by_the_bytes_of_the_request_and_settled_by_wh
     world.script["one"] = [gate]
     running = asyncio.create_task(world.runner().run())
     await gate.under_way()
-    assert spent_by(world.ledger.of(world.execution_id)).tokens == max_tokens_of(world.asked[0])
+    assert usage_of(world.ledger.of(world.execution_id)).tokens == max_tokens_of(world.asked[0])
     assert max_tokens_of(world.asked[0]) > len(world.asked[0].prompt) + world.asked[0].max_output_tokens
     gate.opened.set()
     await running
-    assert spent_by(world.ledger.of(world.execution_id)).tokens == 30
+    assert usage_of(world.ledger.of(world.execution_id)).tokens == 30
     world = await begun({"max_tokens": 1000})
     assert (await world.run()).waiting_on == (WaitingOn.BUDGET,)
 
@@ -255,7 +255,7 @@ def test_whatever_happens_no_more_is_spent_or_reserved_than_was_given(
 
         async def watched(transition: Any) -> Execution:
             stored = await original(transition)
-            assert spent_by(world.ledger.of(world.execution_id)).cost_usd <= limit
+            assert usage_of(world.ledger.of(world.execution_id)).cost_usd <= limit
             return stored
 
         world.journal.commit = watched  # type: ignore[method-assign]
@@ -267,7 +267,7 @@ def test_whatever_happens_no_more_is_spent_or_reserved_than_was_given(
             await give(world, max_cost_usd=str(limit))
             await world.run()
         execution = await world.now()
-        spent = spent_by(world.ledger.of(world.execution_id)).cost_usd
+        spent = usage_of(world.ledger.of(world.execution_id)).cost_usd
         assert execution.status is ExecutionStatus.COMPLETED or spent + Decimal("0.10") > limit
 
     asyncio.run(story())

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import JsonValue
 
-from executions.engine.domain.answer_validation import NOTHING, check_answers, question_faults, validation_error
+from executions.engine.domain.answer_validation import EMPTY_ANSWERS, check_answers, question_errors, validation_error
 from executions.engine.domain.clarification import (
     MAX_NUMBER,
     MAX_TEXT,
@@ -70,9 +70,9 @@ def test_an_answer_fits_the_type_and_the_bounds_of_its_question(
 @pytest.mark.parametrize(
     ("answer_type", "bounds", "answer", "words"),
     [
-        ("free_text", {"min_length": 5}, "abc", "Expected from 5 to 20000 characters; these are 3."),
-        ("free_text", {"max_length": 2}, "abc", "Expected at most 2 characters; these are 3."),
-        ("multi_choice", {"min_choices": 2}, ["a"], "Expected at least 2 of the choices; these are 1."),
+        ("free_text", {"min_length": 5}, "abc", "Expected from 5 to 20000 characters; got 3."),
+        ("free_text", {"max_length": 2}, "abc", "Expected at most 2 characters; got 3."),
+        ("multi_choice", {"min_choices": 2}, ["a"], "Expected at least 2 of the choices; got 1."),
         ("number", {"minimum": 1, "maximum": 9}, 10, "Expected a number: from 1 to 9."),
         ("number", {"minimum": 1, "integer": True}, 0, "Expected a whole number: at least 1."),
         ("date", {"latest": "2027-12-31"}, "2028-01-01", "Expected a date: at most 2027-12-31."),
@@ -105,7 +105,7 @@ def test_a_default_stands_in_for_silence() -> None:
     assert check_answers((_question("number", default=7),), {}) == {"one.1.1": 7}
     assert check_answers((_question("number", default=7),), {"one.1.1": 0}) == {"one.1.1": 0}
     assert check_answers((_question("free_text", required=False),), {}) == {}
-    for nothing in NOTHING:
+    for nothing in EMPTY_ANSWERS:
         assert check_answers((_question("multi_choice", default=["b"]),), {"one.1.1": nothing}) == {"one.1.1": ["b"]}
         assert check_answers((_question("free_text", required=False, default=""),), {"one.1.1": nothing}) == {}
 
@@ -145,7 +145,7 @@ def test_choices_come_back_in_the_order_in_which_they_were_offered() -> None:
 )
 def test_what_nobody_could_answer_is_named(draft: dict[str, Any], pointer: str, code: str) -> None:
     drafts = (QuestionDraft(text="Well?"), QuestionDraft.model_validate({"text": "How many?", **draft}))
-    found = [(fault.pointer, fault.code) for fault in question_faults(drafts)]
+    found = [(fault.pointer, fault.code) for fault in question_errors(drafts)]
     assert found == [(f"/questions/1{pointer}", code)]
 
 
@@ -161,7 +161,7 @@ def test_what_nobody_could_answer_is_named(draft: dict[str, Any], pointer: str, 
     ],
 )
 def test_bounds_that_leave_one_answer_are_fine(draft: dict[str, Any]) -> None:
-    assert not list(question_faults((QuestionDraft.model_validate({"text": "How many?", **draft}),)))
+    assert not list(question_errors((QuestionDraft.model_validate({"text": "How many?", **draft}),)))
 
 
 # --- whatever is asked and answered ---------------------------------------------------------------------------------
@@ -201,7 +201,7 @@ def test_any_answer_is_accepted_and_fits_or_is_refused_with_a_pointer(
     draft: dict[str, Any], answer: JsonValue, bare: bool
 ) -> None:
     drafts = (QuestionDraft.model_validate(_bare(draft) if bare else draft),)
-    if list(question_faults(drafts)):
+    if list(question_errors(drafts)):
         return  # it is never put
     questions = number_questions("one", 1, drafts)
     try:

@@ -14,7 +14,7 @@ from pydantic import JsonValue
 
 from executions.engine.domain.clarification import BY_DEADLINE
 from executions.engine.domain.errors import IllegalTransition, NotWaiting
-from executions.engine.domain.execution import Execution, step_transition, with_moments
+from executions.engine.domain.execution import Execution, step_transition, with_timers
 from executions.engine.domain.states import ExecutionStatus, FailureCode, Limit, StepStatus
 from executions.engine.transitions import clarification, core
 from tests.engine.collections import collection, items, over
@@ -268,7 +268,7 @@ async def test_only_what_is_parked_has_a_moment_to_go_on() -> None:
     waits = {"status": StepStatus.WAITING, "rounds": ()}
     held = replace(execution.steps["one"], **waits, resume_at=early, short_of=Limit.COST)  # type: ignore[arg-type]
     parked = replace(execution.steps["two"], **waits, resume_at=moment)  # type: ignore[arg-type]
-    known = with_moments(execution.with_steps((held, parked)))
+    known = with_timers(execution.with_steps((held, parked)))
     assert (known.resume_at, known.deadline_at) == (moment, None)
 
 
@@ -282,13 +282,13 @@ async def test_answers_are_about_the_round_that_they_name() -> None:
     await world.answer("one", {"one.1.1": "Ann"})
     step = (await world.run("b")).steps["one"]
     for again in ({"one.1.1": "Ann"}, {"Who?": "Ann"}):
-        assert clarification.is_answered_so(step, again)
+        assert clarification.is_same_answer(step, again)
     for other in ({"one.1.1": "Bob"}, {"Who?": "Bob"}):
-        assert not clarification.is_answered_so(step, other)
+        assert not clarification.is_same_answer(step, other)
         with pytest.raises(NotWaiting):
             await world.answer("one", other)
     for open_one in ({"one.2.1": "Monday"}, {"When?": "Monday"}, {}):
-        assert not clarification.is_answered_so(step, open_one)
+        assert not clarification.is_same_answer(step, open_one)
     assert (await world.answer("one", {"When?": "Monday"})).steps["one"].rounds[1].answers == {"one.2.1": "Monday"}
 
 
@@ -309,7 +309,7 @@ async def test_the_same_answers_are_the_same_however_they_are_said() -> None:
         {"one.1.1": ["a", "c"], "How many?": None},
     )
     for again in same:
-        assert clarification.is_answered_so(step, again)
+        assert clarification.is_same_answer(step, again)
     others: tuple[dict[str, JsonValue], ...] = (
         {},
         {"one.1.1": ["a"]},
@@ -317,4 +317,4 @@ async def test_the_same_answers_are_the_same_however_they_are_said() -> None:
         {"one.1.1": ["a", "c"], "x": 1},
     )
     for other in others:
-        assert not clarification.is_answered_so(step, other)
+        assert not clarification.is_same_answer(step, other)

@@ -13,7 +13,7 @@ from executions.engine.domain.execution import Pin
 from executions.engine.domain.states import FailureCode
 from executions.engine.runtime.attempts import Attempts
 from executions.engine.runtime.document_cache import DocumentCache
-from executions.engine.runtime.prompt_replay import AttemptStart, ReplayedPrompt, sent_in
+from executions.engine.runtime.prompt_replay import AttemptStart, ReplayedPrompt, replay_prompt
 from tests.engine.failing import busy, clock, too_long
 from tests.engine.verdicts import GIVEN_UP, NEEDS_REVISION, SATISFIED
 from tests.engine.world import Reply, World, definition, document, invalid, question, reply
@@ -71,15 +71,15 @@ async def shown(world: World, step_id: str = "one") -> list[ReplayedPrompt]:
     """Return what is shown of each call of a step."""
     known = await world.ports.ledger.calls(world.execution_id, step_id)
     papers = DocumentCache(world.documents)
-    attempts = Attempts(world.ports, definition=world.definition, step_id=step_id, papers=papers)
+    attempts = Attempts(world.ports, definition=world.definition, step_id=step_id, documents=papers)
     execution = await world.now()
     return [
-        await sent_in(
+        await replay_prompt(
             call,
             execution=execution,
             attempts=attempts,
             known=known,
-            began=began(world, step_id, call.key.attempt),
+            start=began(world, step_id, call.key.attempt),
         )
         for call in known
     ]

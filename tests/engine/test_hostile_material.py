@@ -59,7 +59,7 @@ def request(
         step=step,
         role=LINE.roles["writer"],
         model="p:m",
-        given=PromptInputs(brief=brief, documents=documents, rounds=rounds),
+        inputs=PromptInputs(brief=brief, documents=documents, rounds=rounds),
         rejected=rejected,
     )
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from executions.engine.domain.calls import ToolCall
-from executions.engine.prompting.lenient_json import NotJson, objects_in, parse
+from executions.engine.prompting.lenient_json import InvalidJson, find_objects, parse
 from executions.engine.prompting.replies import Outcome, ValidDocument, Violations, parse_reply
 from tests.engine.world import SCHEMA, reply
 
@@ -199,19 +199,19 @@ def test_every_value_comes_back_as_it_was_written(value: Any, ahead: str) -> Non
 def test_an_object_is_found_amid_prose_that_has_no_braces_and_with_a_comma_too_many(value: Any, prose: str) -> None:
     prose = prose.replace("{", "(")
     written = json.dumps(value)
-    assert objects_in(f"{prose}{written}{prose}") == [value]
-    assert objects_in(f"{prose}{written[:-1]} , }}") == [value]
+    assert find_objects(f"{prose}{written}{prose}") == [value]
+    assert find_objects(f"{prose}{written[:-1]} , }}") == [value]
 
 
 @given(text=st.text(alphabet='{}[]",:\\ \nab1`', max_size=60) | st.text(max_size=60))
 def test_no_text_crashes_it_and_what_is_found_stands_in_the_text(text: str) -> None:
     try:
-        assert len(objects_in(text)) <= text.count("{")
-    except NotJson as error:
+        assert len(find_objects(text)) <= text.count("{")
+    except InvalidJson as error:
         assert str(error).startswith("line ")
     try:
         parse(text)
-    except NotJson:
+    except InvalidJson:
         assert isinstance(said(text), Violations)
 
 

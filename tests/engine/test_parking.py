@@ -7,9 +7,9 @@ from datetime import timedelta
 
 import pytest
 
-from executions.engine.domain.budget_usage import spent_by
+from executions.engine.domain.budget_usage import usage_of
 from executions.engine.domain.errors import IllegalTransition, ModelError, NotWaiting
-from executions.engine.domain.retries import was_withdrawn
+from executions.engine.domain.retries import was_never_sent
 from executions.engine.domain.states import ExecutionStatus, FailureCode, StepStatus, WaitingOn
 from executions.engine.testing.in_memory_models import ScriptedModelClient
 from executions.engine.transitions import backoff
@@ -168,8 +168,8 @@ async def test_a_call_whose_turn_is_far_off_is_withdrawn_and_counts_for_nothing(
         await resume(world)
     assert (await world.run()).status is ExecutionStatus.COMPLETED
     assert world.calls() == [("one", "failed"), ("one", "failed"), ("one", "committed")]
-    assert all(was_withdrawn(call) for call in list(world.ledger.rows.values())[:2])
-    assert spent_by(world.ledger.of(world.execution_id)).calls == 1
+    assert all(was_never_sent(call) for call in list(world.ledger.rows.values())[:2])
+    assert usage_of(world.ledger.of(world.execution_id)).calls == 1
     assert len(world.asked) == 1
 
 

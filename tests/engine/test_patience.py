@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from executions.engine.domain.budget_usage import spent_by
+from executions.engine.domain.budget_usage import usage_of
 from executions.engine.domain.calls import ModelReply, ModelRequest
 from executions.engine.domain.errors import ModelError
 from executions.engine.domain.execution import Execution
@@ -54,7 +54,7 @@ async def by_itself(world: World, look: Callable[[Execution], None] = lambda _: 
 
 def reserved(world: World) -> Decimal:
     """Return what calls without an answer may still cost."""
-    return spent_by(call for call in world.ledger.rows.values() if call.reply is None).cost_usd
+    return usage_of(call for call in world.ledger.rows.values() if call.reply is None).cost_usd
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -100,7 +100,7 @@ async def test_a_provider_that_does_not_come_back_is_given_up_when_the_patience_
     assert f"Tried {len(world.asked)} times in {patience:.0f} s" in failed.failure.message
     assert "retries.patience_seconds" in failed.failure.message
     assert patience <= (clock(world).now() - begin).total_seconds() <= patience + 1
-    assert spent_by(world.ledger.rows.values()).cost_usd == 0
+    assert usage_of(world.ledger.rows.values()).cost_usd == 0
 
 
 async def test_a_number_of_tries_that_a_workflow_names_is_meant() -> None:
@@ -165,7 +165,7 @@ async def test_a_cancelled_execution_is_left_alone_by_the_provider_that_comes_ba
     clock(world).advance(61)
     assert (await world.run("b")).status is ExecutionStatus.CANCELLED
     assert len(world.asked) == asked
-    assert spent_by(world.ledger.rows.values()).cost_usd == 0
+    assert usage_of(world.ledger.rows.values()).cost_usd == 0
 
 
 async def test_a_person_who_retries_a_step_gives_it_its_patience_anew() -> None:

@@ -24,7 +24,7 @@ def _request(brief: str = "The brief.", **more: Any) -> ModelRequest:
         step=step,
         role=LINE.roles["writer"],
         model="p:m",
-        given=PromptInputs(brief=brief),
+        inputs=PromptInputs(brief=brief),
         rejected=None,
     )
 
@@ -70,7 +70,7 @@ def test_the_ask_tool_is_offered_only_where_the_step_may_ask() -> None:
 def _without_brief(step: StepDefinition, **more: Any) -> ModelRequest:
     nothing = PromptInputs(brief=None, **more)
     return build_request(
-        step_id=step.id, step=step, role=LINE.roles["writer"], model="p:m", given=nothing, rejected=None
+        step_id=step.id, step=step, role=LINE.roles["writer"], model="p:m", inputs=nothing, rejected=None
     )
 
 

@@ -14,16 +14,16 @@ from hypothesis import strategies as st
 from executions.engine.domain.calls import ModelReply, ModelRequest, sum_calls
 from executions.engine.domain.errors import DatabaseUnavailable, ModelError
 from executions.engine.domain.retries import (
-    LEAST_SECONDS,
-    LEAST_TRIES,
-    LONGEST_SECONDS,
+    MAX_RETRY_AFTER_SECONDS,
+    MIN_RETRY_SECONDS,
+    MIN_TRIES,
     NOT_SENT,
     Backoff,
     failed_tries,
     patience_of,
 )
 from executions.engine.domain.states import CallStatus, ExecutionStatus, FailureCode
-from executions.engine.testing.in_memory import FixedChance
+from executions.engine.testing.in_memory import FixedRandom
 from executions.engine.testing.in_memory_models import ScriptedModelClient
 from tests.engine.failing import busy, clock, late, tries
 from tests.engine.hindrance import hinder
@@ -37,7 +37,7 @@ SHARE = st.floats(0, 1, exclude_max=True)
 
 def backoff(policy: RetryPolicy, *, patience: float = 300, share: float = 0.5) -> Backoff:
     """Return when a step tries again whose server is patient for so long."""
-    return Backoff(policy=policy, patience_seconds=patience_of(policy, patience), chance=FixedChance(share))
+    return Backoff(policy=policy, patience_seconds=patience_of(policy, patience), chance=FixedRandom(share))
 
 
 # --- how long --------------------------------------------------------------------------------------------------------
@@ -55,7 +55,7 @@ def test_a_wait_stays_within_its_bounds(base: float, cap: float, tried: int, sha
     found = backoff(policy, share=share)
     seconds = found.seconds_to_wait(busy(asked), tries=tried, failing_seconds=1e9)
     assert seconds is not None
-    least = 0.0 if asked is None else min(asked, LONGEST_SECONDS)
+    least = 0.0 if asked is None else min(asked, MAX_RETRY_AFTER_SECONDS)
     assert least <= seconds <= max(cap, least + base)
     if asked is None:
         assert seconds <= base * 2 ** (tried - 1)
@@ -78,7 +78,7 @@ def test_without_a_number_a_step_goes_on_until_its_patience_has_run_out(
     error = ModelError(FailureCode.PROVIDER_UNAVAILABLE, "No.", transient=transient)
     found = backoff(RetryPolicy(patience_seconds=patience)) if own else backoff(RetryPolicy(), patience=patience)
     seconds = found.seconds_to_wait(error, tries=tried, failing_seconds=failing)
-    assert (seconds is None) is (not transient or (tried >= LEAST_TRIES and failing >= patience))
+    assert (seconds is None) is (not transient or (tried >= MIN_TRIES and failing >= patience))
 
 
 @pytest.mark.parametrize(
@@ -102,14 +102,14 @@ def test_what_a_step_says_of_tries_and_of_time_holds_together(
     assert (found.seconds_to_wait(busy(), tries=tried, failing_seconds=failing) is not None) is goes_on
 
 
-@given(base=SECONDS, cap=SECONDS, tried=st.integers(LEAST_TRIES, 5_000), share=SHARE, failing=st.floats(0, 299))
+@given(base=SECONDS, cap=SECONDS, tried=st.integers(MIN_TRIES, 5_000), share=SHARE, failing=st.floats(0, 299))
 def test_a_patient_step_calls_no_more_than_once_in_a_second_and_makes_its_last_try_in_time(
     base: float, cap: float, tried: int, share: float, failing: float
 ) -> None:
     found = backoff(RetryPolicy(base_seconds=base, cap_seconds=cap), share=share)
     seconds = found.seconds_to_wait(busy(), tries=tried, failing_seconds=failing)
     assert seconds is not None
-    assert LEAST_SECONDS <= seconds <= max(LEAST_SECONDS, 300 - failing)
+    assert MIN_RETRY_SECONDS <= seconds <= max(MIN_RETRY_SECONDS, 300 - failing)
 
 
 def test_a_wait_that_the_provider_asked_for_may_pass_the_patience() -> None:

@@ -11,7 +11,7 @@ from executions.engine.domain.calls import VERDICT, FinishReason, ModelReply, To
 from executions.engine.domain.execution import Execution
 from executions.engine.domain.states import CallKind, ExecutionStatus, FailureCode, StepStatus, WaitingOn
 from executions.engine.testing.in_memory_models import InMemoryDrafts
-from executions.engine.transitions.reviews import MOST_REVIEWS
+from executions.engine.transitions.reviews import MAX_REVIEWS
 from tests.engine.failing import busy, clock, resume, too_long
 from tests.engine.test_budgets import begun, give
 from tests.engine.verdicts import GIVEN_UP, NEEDS_REVISION, SATISFIED, verdict
@@ -157,11 +157,11 @@ async def test_a_review_that_is_no_verdict_is_asked_for_again(unclear: ModelRepl
 
 
 async def test_reviews_that_never_say_anything_fail_the_step() -> None:
-    world, execution = await after(document(), *[reply(text="Hm.")] * MOST_REVIEWS)
+    world, execution = await after(document(), *[reply(text="Hm.")] * MAX_REVIEWS)
     assert execution.failure is not None
     assert execution.failure.code is FailureCode.VALIDATION_EXHAUSTED
     assert "No review gave a verdict" in execution.failure.message
-    assert len(world.asked) == 1 + MOST_REVIEWS
+    assert len(world.asked) == 1 + MAX_REVIEWS
 
 
 async def test_a_review_that_is_cut_off_is_not_mended() -> None:

@@ -167,7 +167,7 @@ class World:
             decided_at=self.ports.clock.now(),
         )
         return await self.decide(
-            lambda execution, context: acceptance.decide(execution, step_id, said, handed=handed, context=context)
+            lambda execution, context: acceptance.decide(execution, step_id, said, target=handed, context=context)
         )
 
     async def answer(self, step_id: str, answers: Mapping[str, Any]) -> Execution:
@@ -180,7 +180,7 @@ class World:
 
     async def retry(self, from_step: str | None = None) -> Execution:
         """Have it go on after its end."""
-        left = [step.document_id for step in (await self.now()).steps.values() if reopening.undecided(step)]
+        left = [step.document_id for step in (await self.now()).steps.values() if reopening.was_awaiting_decision(step)]
         documents = self.ports.repositories.documents
         titles = {each: (await documents.get(each)).title for each in left if each is not None}
         return await self.decide(

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from executions.engine.estimation import Basis, Past, Span, StepForecast, forecast, span, total
+from executions.engine.estimation import Basis, Span, StepForecast, StepHistory, forecast, span, total
 from tests.engine.collections import collection, delivery, over
 from tests.engine.world import LINE, definition
 from workflows.definitions.definition import WorkflowDefinition
@@ -35,9 +35,11 @@ def of(flow: WorkflowDefinition = LINE, **more: Any) -> list[StepForecast]:
     return forecast(Basis(**given))
 
 
-def past(**changes: Any) -> Past:
+def past(**changes: Any) -> StepHistory:
     """Return what a step took."""
-    return Past(**{"executions": 5, "calls": 1.5, "items": 1.0, "output_low": 300, "output_likely": 700, **changes})
+    return StepHistory(
+        **{"executions": 5, "calls": 1.5, "items": 1.0, "output_low": 300, "output_likely": 700, **changes}
+    )
 
 
 def test_a_step_reads_what_the_steps_before_it_may_write() -> None:

@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pydantic import JsonValue
 
-from executions.engine.domain.calls import ModelReply, ToolCall, most_input_tokens
+from executions.engine.domain.calls import ModelReply, ToolCall, max_input_tokens
 from executions.engine.domain.execution import Execution
 from executions.engine.domain.states import ExecutionStatus, WaitingOn
 from tests.engine.world import World, definition, question, reply
@@ -78,10 +78,10 @@ def test_no_run_takes_more_than_the_most(asks: list[str], reviewed: list[str]) -
     assert execution.ended
     for step in of(FLOW, brief=BRIEF):
         asked = [request for request in world.asked if request.step_id == step.step_id]
-        costs = [dollars("", most_input_tokens(each), each.max_output_tokens, True) for each in asked]
+        costs = [dollars("", max_input_tokens(each), each.max_output_tokens, True) for each in asked]
         assert step.cost_usd is not None
         assert len(asked) <= step.calls.high
-        assert sum(most_input_tokens(each) for each in asked) <= step.input_tokens.high
+        assert sum(max_input_tokens(each) for each in asked) <= step.input_tokens.high
         assert sum(each.max_output_tokens for each in asked) <= step.output_tokens.high
         assert sum(each for each in costs if each is not None) <= step.cost_usd.high
 

@@ -46,7 +46,7 @@ async def test_two_processes_together_hold_no_more_than_may_be_at_once(process: 
 
     async def call(held: RateLimiter) -> None:
         nonlocal under_way, most
-        async with held.turn(LIMITED) as turn:
+        async with held.permit(LIMITED) as turn:
             under_way += 1
             most = max(most, under_way)
             await asyncio.sleep(0.02)
@@ -66,13 +66,13 @@ async def test_who_would_wait_for_long_is_sent_away_and_leaves_no_place_behind(
 ) -> None:
     await limited(calls_at_once=1)
     one = process(0.5)
-    async with one.turn(LIMITED):
+    async with one.permit(LIMITED):
         with pytest.raises(RateLimited) as sent_away:
-            async with one.turn(LIMITED):
+            async with one.permit(LIMITED):
                 raise AssertionError("it was let in")
         assert sent_away.value.retry_after is not None
         assert sent_away.value.retry_after >= 10
-    async with one.turn(LIMITED):
+    async with one.permit(LIMITED):
         assert await in_thread(CallTurn.objects.filter(ended_at=None).count) == 1
 
 
@@ -83,10 +83,10 @@ async def test_a_call_that_is_cancelled_while_it_waits_leaves_the_line(
     one = process(30)
 
     async def wait() -> None:
-        async with one.turn(LIMITED):
+        async with one.permit(LIMITED):
             raise AssertionError("it was let in")
 
-    async with one.turn(LIMITED):
+    async with one.permit(LIMITED):
         waiting = asyncio.create_task(wait())
         while await in_thread(CallTurn.objects.filter(granted_at=None).count) == 0:
             await asyncio.sleep(0.01)
@@ -102,5 +102,5 @@ async def test_other_models_pass_without_a_word_to_the_database(
 ) -> None:
     await limited(calls_at_once=1)
     one = process(0.1)
-    async with one.turn(LIMITED), one.turn(REQUEST), one.turn(REQUEST):
+    async with one.permit(LIMITED), one.permit(REQUEST), one.permit(REQUEST):
         assert await in_thread(CallTurn.objects.count) <= 1

@@ -440,12 +440,12 @@ class Held(line.PipelineConnection):
 
     def __init__(self) -> None:
         super().__init__()
-        self.heard = asyncio.Event()
-        self.heard.set()
+        self.on_text = asyncio.Event()
+        self.on_text.set()
 
     async def done(self) -> None:
         """Hear of the end, once that is let happen."""
-        await self.heard.wait()
+        await self.on_text.wait()
         await super().done()
 
 
@@ -475,7 +475,7 @@ async def test_a_batch_is_decided_before_the_last_one_is_answered_once_nearly_al
             while decided != list(scopes):
                 await asyncio.sleep(0.01)
 
-    held.heard.clear()
+    held.on_text.clear()
     tasks = [asyncio.create_task(journal.commit(beginning(each))) for each in running[:3]]
     await until_decided("p", "q", "r")
     tasks.append(asyncio.create_task(journal.commit(beginning(running[3]))))
@@ -485,7 +485,7 @@ async def test_a_batch_is_decided_before_the_last_one_is_answered_once_nearly_al
     tasks.append(asyncio.create_task(journal.commit(beginning(running[4]))))
     await until_decided("p", "q", "r", "s", "t")
     assert not any(each.done() for each in tasks)
-    held.heard.set()
+    held.on_text.set()
     async with asyncio.timeout(HANG_SECONDS):
         stored = await asyncio.gather(*tasks)
     assert [each.steps["one"].status for each in stored] == [StepStatus.RUNNING] * 5

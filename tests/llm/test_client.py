@@ -70,7 +70,7 @@ def client(calls_at_once: int = 3) -> RoutingModelClient:
 
 async def in_turn(asked: RoutingModelClient, request: ModelRequest) -> ModelReply:
     """Ask when it is the request's turn."""
-    async with asked.turn(request):
+    async with asked.permit(request):
         return await asked.complete(request, ignore)
 
 

@@ -34,7 +34,7 @@ def _request(definition: WorkflowDefinition, step: StepDefinition, brief: str | 
         step=step,
         role=definition.roles[step.role],
         model="rehearsal:rehearsal",
-        given=PromptInputs(brief=brief),
+        inputs=PromptInputs(brief=brief),
         rejected=None,
     )
 

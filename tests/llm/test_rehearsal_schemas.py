@@ -47,7 +47,7 @@ async def rehearsed(schema: JsonSchema, brief: str = BRIEF) -> tuple[ModelReply,
     one = plan.steps[0].model_copy(update={"output_schema": schema})
     given = PromptInputs(brief=brief)
     role, model = plan.roles["writer"], "rehearsal:rehearsal"
-    request = build_request(step_id=one.id, step=one, role=role, model=model, given=given, rejected=None)
+    request = build_request(step_id=one.id, step=one, role=role, model=model, inputs=given, rejected=None)
     longest, ended = 0.0, False
 
     async def watch() -> None:

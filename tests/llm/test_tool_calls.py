@@ -38,13 +38,18 @@ async def keys(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
 
 
 async def reply_to(
-    monkeypatch: pytest.MonkeyPatch, answer: Answer, *, streaming: bool = True, questions: int = 0, heard: Any = ignore
+    monkeypatch: pytest.MonkeyPatch,
+    answer: Answer,
+    *,
+    streaming: bool = True,
+    questions: int = 0,
+    on_text: Any = ignore,
 ) -> ModelReply:
     """Return the reply that an answer of a server comes to."""
     with model_server(answer) as server:
         monkeypatch.setenv("OPENAI_BASE_URL", f"{server.url}/v1")
         model = providers.ProviderModel(Options(streaming=streaming, output=Output.TOOLS))
-        return await model.complete(asked_of(OPENAI, questions=questions), heard)
+        return await model.complete(asked_of(OPENAI, questions=questions), on_text)
 
 
 def taken(reply: ModelReply, *, questions: int = 0) -> Outcome:
@@ -125,7 +130,7 @@ async def test_what_can_only_mean_the_document_is_taken(
 async def test_what_is_heard_meanwhile_is_the_document_once(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     heard: list[str] = []
     answer = local.streamed([*local.calls(STREAMS[name]), *local.ended()])
-    await reply_to(monkeypatch, answer, heard=heard.append)
+    await reply_to(monkeypatch, answer, on_text=heard.append)
     assert "".join(heard) == TEXT
     assert len(heard) > 3
 

@@ -139,18 +139,18 @@ class World:
             feeds=(self.log, self.feeds),  # type: ignore[arg-type]
             drafts=drafts,
         )
-        self.heard: asyncio.Queue[str | None] = asyncio.Queue()
+        self.on_text: asyncio.Queue[str | None] = asyncio.Queue()
         self._listening = asyncio.ensure_future(self._listen())
 
     async def _listen(self) -> None:
         while True:
-            payload = await self.heard.get()
+            payload = await self.on_text.get()
             if payload is None:
                 self.publisher.mark_all_behind()
                 self.feeds.mark_all_behind()
             else:
                 await self._listener.hear(payload)
-            self.heard.task_done()
+            self.on_text.task_done()
 
     def follow(self, channel: UUID, after: int) -> AsyncGenerator[list[Message], None]:
         publisher = self.feeds if channel == SCOPE else self.publisher
@@ -188,7 +188,7 @@ class World:
     def announce(self) -> None:
         """Have a hint arrive, of all that was committed since the last one."""
         if self.unannounced:
-            self.heard.put_nowait(",".join(map(str, sorted(self.unannounced))))
+            self.on_text.put_nowait(",".join(map(str, sorted(self.unannounced))))
             self.unannounced.clear()
 
     def lose(self) -> None:
@@ -197,11 +197,11 @@ class World:
 
     def deafen(self) -> None:
         """Lose the listening connection, and what was on its way; then there is a new one."""
-        while not self.heard.empty():
-            self.heard.get_nowait()
-            self.heard.task_done()
+        while not self.on_text.empty():
+            self.on_text.get_nowait()
+            self.on_text.task_done()
         self.unannounced.clear()
-        self.heard.put_nowait(None)
+        self.on_text.put_nowait(None)
 
     def answer(self, which: int, how: str) -> None:
         """Answer one of the open queries, the oldest first: as of its beginning, as of now, or not at all."""
@@ -252,12 +252,12 @@ class World:
         self.log.prompt = True
         for client in self.clients:
             client.reads.set()
-        while self.log.open_queries or not self.heard.empty():
+        while self.log.open_queries or not self.on_text.empty():
             for query in self.log.open_queries:
                 if not query.done():
                     query.set_result(False)
             await asyncio.sleep(0)
-        await self.heard.join()
+        await self.on_text.join()
 
     def missing(self) -> list[tuple[int, int, int]]:
         """Return which client lacks something: which, what it has, and what there is."""

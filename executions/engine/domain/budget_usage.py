@@ -1,4 +1,4 @@
-"""What calls have used, or may still use, of a budget."""
+"""How much of a budget calls have used or reserved."""
 
 from __future__ import annotations
 
@@ -7,15 +7,18 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from executions.engine.domain.calls import Call
-from executions.engine.domain.retries import was_withdrawn
+from executions.engine.domain.retries import was_never_sent
 from executions.engine.domain.states import CallStatus
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BudgetUsage:
-    """Of a call that is over what it used; of one under way, of unknown outcome or without a count, at most so much."""
+    """Usage of finished calls plus reservations.
 
-    cost_usd: Decimal = Decimal(0)  # calls without a known price left out
+    A call that is under way, has an unknown outcome or has no token count is counted with its reserved maximum.
+    """
+
+    cost_usd: Decimal = Decimal(0)  # without calls that have no known price
     tokens: int = 0
     calls: int = 0
 
@@ -28,21 +31,24 @@ class BudgetUsage:
         )
 
 
-NOTHING_SPENT = BudgetUsage()
+NO_USAGE = BudgetUsage()
 
 
-def spent_by(calls: Iterable[Call]) -> BudgetUsage:
-    """Return what calls count for. One that failed without a reply cost nothing, and counts if it was sent."""
-    return sum((_of(call) for call in calls), start=NOTHING_SPENT)
+def usage_of(calls: Iterable[Call]) -> BudgetUsage:
+    """Return the budget usage of calls.
+
+    A call that failed without a reply cost nothing. It counts as a call if it was sent.
+    """
+    return sum((_of(call) for call in calls), start=NO_USAGE)
 
 
 def _of(call: Call) -> BudgetUsage:
     if call.reply is not None:
-        known, most = call.reply.cost_usd, call.estimated_cost_usd or Decimal(0)
+        known, maximum = call.reply.cost_usd, call.estimated_cost_usd or Decimal(0)
         tokens = max(call.reply.usage.total_tokens, call.reserved_tokens)
-        return BudgetUsage(cost_usd=most if known is None else known, tokens=tokens, calls=1)
-    if was_withdrawn(call):
-        return NOTHING_SPENT
+        return BudgetUsage(cost_usd=maximum if known is None else known, tokens=tokens, calls=1)
+    if was_never_sent(call):
+        return NO_USAGE
     if call.status is CallStatus.FAILED:
         return BudgetUsage(calls=1)
     return BudgetUsage(cost_usd=call.estimated_cost_usd or Decimal(0), tokens=call.reserved_tokens, calls=1)

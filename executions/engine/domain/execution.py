@@ -1,4 +1,4 @@
-"""The values the engine works on. The execution is the aggregate: it holds its steps, and one version for all."""
+"""The engine's aggregate: an execution with its steps, under one version."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ from workflows.definitions.budget import Budget
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
-    """Why something failed: a stable code and words for a person."""
+    """Why an execution or a step failed: a stable code and a text for people."""
 
     code: FailureCode
     message: str
 
 
 class Pin(BaseModel):
-    """The document version that a step reads as one of its inputs."""
+    """The document version that a step reads as an input."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -47,56 +47,56 @@ class Pin(BaseModel):
     version: int
 
 
-@dataclass(frozen=True, kw_only=True)  # without slots, as copies are made of it all the time
+@dataclass(frozen=True, kw_only=True)  # without slots: copies are made often
 class Step:
     """One step of an execution."""
 
     step_id: str  # the slug, or slug@key1.key2 for one item of a collection
-    scope: ScopeRef  # where its document lives: the execution's, or that of its item
-    position: int  # order of definition, from 0
-    level: int  # distance from the start, from 0
+    scope: ScopeRef  # scope of its document: the execution's scope, or the item's
+    position: int  # index in the definition, from 0
+    level: int  # depth in the step graph, from 0
     name: str
-    role: str  # name of the role, for people
+    role: str  # name of the role, for display
     produces: str
     depends_on: tuple[str, ...] = ()
-    label: str = ""  # of its item, for people
-    place: int = 0  # of its item among the others, for order; 0 for a step that runs once
-    may_fail: bool = False  # the execution goes on without it
+    label: str = ""  # label of the step's item, for display
+    place: int = 0  # index of the step's item, for ordering; 0 for a step that runs once
+    may_fail: bool = False  # a failure of the step does not fail the execution
     status: StepStatus = StepStatus.PENDING
     version: int = 1
-    attempt: int = 0  # prompts begun; 0 before the first
-    invalid_outputs: int = 0  # since the start or the last answers
+    attempt: int = 0  # number of the newest attempt; 0 before the first
+    invalid_outputs: int = 0  # since the start or the newest answers
     pins: tuple[Pin, ...] = ()
     rounds: tuple[ClarificationRound, ...] = ()
     decisions: tuple[AcceptanceDecision, ...] = ()  # about versions of its document, oldest first
-    violations: tuple[FieldError, ...] = ()  # of the last output, when it was invalid
+    violations: tuple[FieldError, ...] = ()  # of the newest output, if it was invalid
     document_id: UUID | None = None
     document_version: int | None = None
     failure: Failure | None = None
-    resume_at: datetime | None = None  # its attempt goes on then; kept until it has gone on
-    short_of: Limit | None = None  # what its next call might pass; set while it waits for a budget
-    needs_usd: Decimal | None = None  # at most, for that call; None: its price is not known
+    resume_at: datetime | None = None  # when the deferred attempt continues; kept until it has continued
+    short_of: Limit | None = None  # limit that the next call might exceed; set while the step waits for a budget
+    needs_usd: Decimal | None = None  # maximum cost of that call; None: its price is unknown
     started_at: datetime | None = None
     finished_at: datetime | None = None
 
     @property
     def slug(self) -> str:
-        """The id of its definition."""
+        """The id of the step's definition."""
         return slug_of(self.step_id)
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """The keys of its item and of those around it, outermost first; () for a step that runs once."""
+        """The keys of its item and the enclosing items, outermost first; () for a step that runs once."""
         return keys_of(self.step_id)
 
     @property
     def is_fatal(self) -> bool:
-        """Whether the execution fails with it."""
+        """Whether this step's failure fails the execution."""
         return self.status is StepStatus.FAILED and not self.may_fail
 
     @property
     def waits_for(self) -> WaitingOn | None:
-        """What a waiting step waits for; None for one that does not wait."""
+        """What a waiting step waits for; None if it does not wait."""
         if self.status is not StepStatus.WAITING:
             return None
         if self.short_of is not None:
@@ -107,34 +107,34 @@ class Step:
 
     @property
     def was_answered(self) -> bool:
-        """Whether it has asked questions, and has answers or what stands in for them."""
+        """Whether a round of its questions is closed, by answers or by the deadline."""
         return any(asked.answered_at is not None for asked in self.rounds)
 
     @property
     def open_round(self) -> ClarificationRound | None:
-        """The round of questions that waits for answers, if any."""
+        """The round of questions that is open, if any."""
         last = self.rounds[-1] if self.rounds else None
         return last if last is not None and last.answered_at is None else None
 
 
 def slug_of(step_id: str) -> str:
-    """Return the id of the definition that a step's id names."""
+    """Return the id of the step's definition."""
     return step_id.partition("@")[0]
 
 
 def keys_of(step_id: str) -> tuple[str, ...]:
-    """Return the keys in a step's id, outermost first."""
+    """Return the item keys in a step's id, outermost first."""
     joined = step_id.partition("@")[2]
     return tuple(joined.split(".")) if joined else ()
 
 
-#: What an execution works on: a text, or an object.
+#: The input of an execution: a text or an object.
 Brief = str | Mapping[str, JsonValue]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScopeRef:
-    """Where an execution and its documents live."""
+    """The scope of an execution and its documents."""
 
     id: UUID
     type: str
@@ -142,11 +142,11 @@ class ScopeRef:
 
 
 def child_scope(parent: ScopeRef, scope_type: str, key: str) -> ScopeRef:
-    """Return a scope below its parent: always the same for the same key."""
+    """Return the child scope for a key: its id is derived from the parent and the key."""
     return ScopeRef(id=uuid5(parent.id, f"{scope_type}/{key}"), type=scope_type, key=key)
 
 
-@dataclass(frozen=True, kw_only=True)  # without slots, as copies are made of it all the time
+@dataclass(frozen=True, kw_only=True)  # without slots: copies are made often
 class Execution:
     """One run of one workflow version in one scope."""
 
@@ -154,16 +154,16 @@ class Execution:
     workflow_id: str
     workflow_version: int
     scope: ScopeRef
-    input: Brief | None  # None: it was started without a brief
+    input: Brief | None  # None: started without a brief
     steps: Mapping[str, Step]
     created_at: datetime
     updated_at: datetime
     status: ExecutionStatus = ExecutionStatus.PENDING
     version: int = 1
     runner: str | None = None  # name of the worker that runs it now
-    runner_epoch: int = 0  # rises with every claim; the fence of every runner's write
-    recoveries: int = 0  # claims from a runner that was lost, since a step moved
-    last_sequence: int = 0  # number of its newest event
+    runner_epoch: int = 0  # rises with every claim; checked by every write of a worker
+    recoveries: int = 0  # claims after a lost worker, since a step last made progress
+    last_sequence: int = 0  # sequence number of its newest event
     waiting_on: tuple[WaitingOn, ...] = ()
     failure: Failure | None = None
     requested_by: int | None = None  # user id; None for the system
@@ -171,13 +171,13 @@ class Execution:
     tags: tuple[str, ...] = ()
     started_at: datetime | None = None
     finished_at: datetime | None = None
-    resume_at: datetime | None = None  # the least of its parked steps'
-    deadline_at: datetime | None = None  # the least at which open questions expire, and something happens
+    resume_at: datetime | None = None  # earliest `resume_at` of its deferred steps
+    deadline_at: datetime | None = None  # earliest deadline of open questions that takes effect
     budget: Budget | None = None
-    script: DryRunScript | None = None  # of a dry run; None: it is a real one
-    warned: tuple[Limit, ...] = ()  # of which people were told that they are near
-    ran_seconds: float = 0.0  # before `running_since`
-    running_since: datetime | None = None  # None while it does not run
+    script: DryRunScript | None = None  # script of a dry run; None: not a dry run
+    warned: tuple[Limit, ...] = ()  # limits for which a warning event was written
+    ran_seconds: float = 0.0  # run time before `running_since`
+    running_since: datetime | None = None  # None while it is not running
 
     @property
     def ended(self) -> bool:
@@ -186,31 +186,31 @@ class Execution:
 
     @property
     def is_failing(self) -> bool:
-        """Whether one of its steps has failed and it fails with that: as soon as the others are done."""
+        """Whether a fatal step has failed: the execution fails as soon as the other steps have ended."""
         failed = StepStatus.FAILED
         return any(not step.may_fail for step in self.steps.values() if step.status is failed)
 
     @property
     def done_steps(self) -> int:
-        """Steps whose document is stored."""
+        """Number of steps whose document is stored."""
         return sum(step.status is StepStatus.COMPLETED for step in self.steps.values())
 
     def with_step(self, step: Step) -> Execution:
-        """Return the execution with this step in place of the one of the same id."""
+        """Return the execution with this step replacing the one with the same id."""
         return self.with_steps((step,))
 
-    def with_moved(self, step: Step, *, now: datetime) -> Execution:
-        """Return the execution with this step, which has got on, in place of the one of the same id."""
+    def with_progress(self, step: Step, *, now: datetime) -> Execution:
+        """Return the execution with this step, which made progress, replacing the one with the same id."""
         return replace(self, steps={**self.steps, step.step_id: step}, updated_at=now, recoveries=0)
 
     def with_steps(self, steps: Iterable[Step]) -> Execution:
-        """Return the execution with these steps added, or in place of those of the same ids."""
+        """Return the execution with these steps added, or replacing those with the same ids."""
         return replace(self, steps={**self.steps, **{step.step_id: step for step in steps}})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
-    """One version of a document, with the head's identity. `version` 1, 2, 3 … per (scope, type)."""
+    """One version of a document, with the document's identity. Versions count 1, 2, 3 … per (scope, type)."""
 
     id: UUID
     scope_id: UUID
@@ -248,14 +248,14 @@ def transition(execution: Execution, to: ExecutionStatus, *, now: datetime) -> E
     )
 
 
-def with_moments(execution: Execution) -> Execution:
-    """Return the execution with the moments at which something in it has to happen by itself."""
+def with_timers(execution: Execution) -> Execution:
+    """Return the execution with the times at which a timer has to act on it."""
     waiting = [step for step in execution.steps.values() if step.status is StepStatus.WAITING]
-    parked = (step for step in waiting if step.waits_for is WaitingOn.RATE_LIMIT)
-    resume = (step.resume_at for step in parked if step.resume_at is not None)
+    deferred = (step for step in waiting if step.waits_for is WaitingOn.RATE_LIMIT)
+    resume_times = (step.resume_at for step in deferred if step.resume_at is not None)
     rounds = (step.open_round for step in waiting)
-    expire = (asked.acts_at for asked in rounds if asked is not None and asked.acts_at is not None)
-    return replace(execution, resume_at=min(resume, default=None), deadline_at=min(expire, default=None))
+    deadlines = (each.due_at for each in rounds if each is not None and each.due_at is not None)
+    return replace(execution, resume_at=min(resume_times, default=None), deadline_at=min(deadlines, default=None))
 
 
 def step_transition(execution: Execution, step_id: str, to: StepStatus, *, now: datetime) -> Execution:
@@ -264,34 +264,34 @@ def step_transition(execution: Execution, step_id: str, to: StepStatus, *, now: 
     Raises:
         IllegalTransition: the table does not allow the move, or the execution has ended.
     """
-    return execution.with_moved(moved(execution, execution.steps[step_id], to, now=now), now=now)
+    return execution.with_progress(move_step(execution, execution.steps[step_id], to, now=now), now=now)
 
 
-def moved(execution: Execution, step: Step, to: StepStatus, *, now: datetime) -> Step:
-    """Return a step of the execution in another status.
+def move_step(execution: Execution, step: Step, to: StepStatus, *, now: datetime) -> Step:
+    """Return the step of the execution in another status.
 
     Raises:
         IllegalTransition: the table does not allow the move, or the execution has ended.
     """
-    too_early = step.status is StepStatus.WAITING and to in DECIDED and not _is_up_to(step, to, now)
-    if execution.ended or too_early or to not in STEP_TRANSITIONS[step.status]:
+    is_undecided = step.status is StepStatus.WAITING and to in DECIDED and not _may_be_decided(step, to, now)
+    if execution.ended or is_undecided or to not in STEP_TRANSITIONS[step.status]:
         raise IllegalTransition(f"Step {step.step_id}", current=step.status, wanted=to)
-    over = to in {StepStatus.COMPLETED, StepStatus.FAILED, StepStatus.CANCELLED, StepStatus.SKIPPED}
+    has_ended = to in {StepStatus.COMPLETED, StepStatus.FAILED, StepStatus.CANCELLED, StepStatus.SKIPPED}
     started = now if to is StepStatus.RUNNING and step.started_at is None else step.started_at
     return replace(
         step,
         status=to,
         version=step.version + 1,
         started_at=started,
-        finished_at=now if over else None,
+        finished_at=now if has_ended else None,
         resume_at=step.resume_at if to is StepStatus.PENDING else None,
         short_of=None,
         needs_usd=None,
     )
 
 
-def _is_up_to(step: Step, to: StepStatus, now: datetime) -> bool:
-    """Whether what a step waits for can bring it there: a decision about its document, or questions that expire."""
+def _may_be_decided(step: Step, to: StepStatus, now: datetime) -> bool:
+    """Return whether a decision on the step's document, or expired questions, may cause this move."""
     if step.waits_for is WaitingOn.CLARIFICATION and step.open_round is not None:
         return to is StepStatus.FAILED and step.open_round.is_overdue(now)
     return step.waits_for is WaitingOn.ACCEPTANCE

@@ -1,8 +1,8 @@
-"""What is wrong with a document, told in a bounded time.
+"""Schema errors of a document, computed in bounded time.
 
-A validator tells for each of `anyOf` and `oneOf` why it does not hold, and so on for those within. That takes a time
-that multiplies with each level of a schema that leads back to itself. Whether a document is valid takes no such time.
-So a document is taken apart, along its schema, until what is left of it costs little to tell about.
+For each branch of `anyOf` and `oneOf`, a validator explains why it does not match, recursively. For recursive schemas
+this time grows exponentially with the depth. Deciding whether a document is valid has no such cost. So this module
+descends into the document along its schema, until explaining the remaining parts is cheap.
 """
 
 from __future__ import annotations
@@ -19,26 +19,26 @@ from workflows.definitions.definition import pointer, validator_of
 from workflows.json_schema.graph import Part, SchemaGraph
 from workflows.json_schema.validation import PartValidators, matches
 
-_MOST_VISITS = 4_000  # of parts of a schema at values, to count what one value takes
-_MOST_VISITS_IN_ALL = 12_000  # in a document
-_MOST_SIZE = 5_000  # values that are counted
-_MOST_TOLD = 2_000  # of them for which a validator may tell why one choice does not hold
-_COPIED = 50  # values that are copied into a reason in the time that the reason itself takes
+_MAX_VISITS = 4_000  # visits of (schema part, value) pairs to estimate the cost of one value
+_MAX_VISITS_IN_TOTAL = 12_000  # visits in a document
+_MAX_SIZE = 5_000  # values counted in the size of a value
+_MAX_EXPLANATIONS = 2_000  # explanations that a validator may produce for one branch of a choice
+_VALUES_PER_EXPLANATION = 50  # values whose copying costs as much as one explanation
 _CHOICES = ("anyOf", "oneOf")
-_TOO_MUCH = (
+_TOO_COMPLEX = (
     "This is not valid against any choice of the schema, or breaks another rule here. There are too many ways to be "
     "valid, within each other, to say more. Check this value and what lies in it against the schema, or nest it less."
 )
 
 
-class _Spot(NamedTuple):
-    """A value, where it stands in the document, and a part of the schema that it has to be valid against."""
+class _Node(NamedTuple):
+    """A value of the document, its path, and a schema part that applies to it."""
 
     part: Part
     value: JsonValue
     path: tuple[str | int, ...] = ()
-    keyword: str = ""  # that led here
-    is_choice: bool = False  # or lies within one
+    keyword: str = ""  # keyword of the parent schema that applies this part
+    is_choice: bool = False  # the part is a branch of a choice, or below one
 
 
 class DocumentValidator:
@@ -50,46 +50,46 @@ class DocumentValidator:
         self._graph: SchemaGraph | None = None
         self._parts: PartValidators | None = None
 
-    def faults(self, content: JsonValue, most: int) -> list[FieldError]:
-        """Return what is wrong with a document, at most so much; nothing when it is valid."""
+    def errors(self, content: JsonValue, limit: int) -> list[FieldError]:
+        """Return the errors of a document, at most `limit`; an empty list if it is valid."""
         if self._whole.is_valid(content):
             return []
         self._graph = self._graph or SchemaGraph(self._schema)
         self._parts = self._parts or PartValidators(self._schema)
-        found = sorted(
-            islice(self._found(self._graph, self._parts, content), most),
+        errors = sorted(
+            islice(self._iter_errors(self._graph, self._parts, content), limit),
             key=_order,
         )
-        return found or [FieldError(pointer="", code="schema", detail=_TOO_MUCH)]
+        return errors or [FieldError(pointer="", code="schema", detail=_TOO_COMPLEX)]
 
-    def _found(self, graph: SchemaGraph, parts: PartValidators, content: JsonValue) -> Iterator[FieldError]:
-        waiting, costs = [_Spot(graph.root, content)], _Costs(graph)
-        while waiting:
-            spot = waiting.pop()
-            validator = parts.validator(spot.part.pointer) if spot.part.pointer else self._whole
-            if costs.is_low(spot):
-                yield from sorted((_told(spot, each) for each in validator.iter_errors(spot.value)), key=_order)
+    def _iter_errors(self, graph: SchemaGraph, parts: PartValidators, content: JsonValue) -> Iterator[FieldError]:
+        pending, costs = [_Node(graph.root, content)], _Costs(graph)
+        while pending:
+            node = pending.pop()
+            validator = parts.validator(node.part.pointer) if node.part.pointer else self._whole
+            if costs.is_low(node):
+                yield from sorted((_field_error(node, each) for each in validator.iter_errors(node.value)), key=_order)
                 continue
-            inner = [
-                each for each in _below(graph, spot) if not parts.validator(each.part.pointer).is_valid(each.value)
+            children = [
+                child for child in _below(graph, node) if not parts.validator(child.part.pointer).is_valid(child.value)
             ]
-            inner = inner or _meant(spot)
-            if not inner:
-                yield FieldError(pointer=pointer(*spot.path), code="schema", detail=_TOO_MUCH)
-            waiting += reversed(inner)
+            children = children or _selected_branch(node)
+            if not children:
+                yield FieldError(pointer=pointer(*node.path), code="schema", detail=_TOO_COMPLEX)
+            pending += reversed(children)
 
 
 def _order(error: FieldError) -> tuple[str, str, str]:
     return error.pointer, error.code, error.detail
 
 
-def _told(spot: _Spot, error: jsonschema_rs.ValidationError) -> FieldError:
-    where = pointer(*spot.path, *error.instance_path)
-    return FieldError(pointer=where, code=error.kind.name, detail=error.message[:500])
+def _field_error(node: _Node, error: jsonschema_rs.ValidationError) -> FieldError:
+    path = pointer(*node.path, *error.instance_path)
+    return FieldError(pointer=path, code=error.kind.name, detail=error.message[:500])
 
 
 class _Costs:
-    """How many reasons a validator makes to tell what is wrong with a value: each counted on every way to it."""
+    """The number of explanations that a validator produces for a value; one per path to a schema part."""
 
     def __init__(self, graph: SchemaGraph) -> None:
         self._graph = graph
@@ -97,110 +97,110 @@ class _Costs:
         self._sizes: dict[int, int] = {}
         self._visits = 0
 
-    def is_low(self, start: _Spot) -> bool:
-        """Return whether a validator tells it in a short time. What takes long to count takes long to tell."""
-        stack = [] if _key(start) in self._known else [(start, self._followed(start))]
-        until = min(self._visits + _MOST_VISITS, _MOST_VISITS_IN_ALL)
+    def is_low(self, start: _Node) -> bool:
+        """Return whether explaining is fast. If counting takes too long, explaining would, too."""
+        stack = [] if _key(start) in self._known else [(start, self._successors(start))]
+        limit = min(self._visits + _MAX_VISITS, _MAX_VISITS_IN_TOTAL)
         while stack:
-            if self._visits >= until:
-                for spot, _ in stack:  # it was not counted to its end
-                    self._known.pop(_key(spot), None)
+            if self._visits >= limit:
+                for node, _ in stack:  # its count is incomplete
+                    self._known.pop(_key(node), None)
                 break
-            spot, following = stack[-1]
-            inner = next((each for each in following if _key(each) not in self._known), None)
+            node, successors = stack[-1]
+            inner = next((node for node in successors if _key(node) not in self._known), None)
             if inner is None:
-                own = 1 + _size(spot.value, self._sizes) // _COPIED if spot.is_choice else 0
-                told = own + sum(self._known[_key(each)] for each in self._followed(spot))
-                self._known[_key(spot)] = min(told, _MOST_TOLD + 1)
+                own = 1 + _size(node.value, self._sizes) // _VALUES_PER_EXPLANATION if node.is_choice else 0
+                total = own + sum(self._known[_key(next_node)] for next_node in self._successors(node))
+                self._known[_key(node)] = min(total, _MAX_EXPLANATIONS + 1)
                 stack.pop()
             else:
                 self._visits += 1
-                self._known[_key(inner)] = 0  # where a schema leads to itself in place
-                stack.append((inner, self._followed(inner)))
-        return self._known.get(_key(start), _MOST_TOLD + 1) <= _MOST_TOLD
+                self._known[_key(inner)] = 0  # guards against schemas that refer to themselves for the same value
+                stack.append((inner, self._successors(inner)))
+        return self._known.get(_key(start), _MAX_EXPLANATIONS + 1) <= _MAX_EXPLANATIONS
 
-    def _followed(self, spot: _Spot) -> Iterator[_Spot]:
-        choices = _within_choices(spot.part)
-        for each in (*spot.part.in_place, *spot.part.referred):
-            yield spot._replace(part=each, is_choice=spot.is_choice or each in choices)
-        for inner in _children(self._graph, spot):
-            yield inner._replace(is_choice=spot.is_choice)
+    def _successors(self, node: _Node) -> Iterator[_Node]:
+        choices = _branches(node.part)
+        for part in (*node.part.in_place, *node.part.referred):
+            yield node._replace(part=part, is_choice=node.is_choice or part in choices)
+        for inner in _children(self._graph, node):
+            yield inner._replace(is_choice=node.is_choice)
 
 
-def _key(spot: _Spot) -> tuple[Part, int, bool]:
-    return spot.part, id(spot.value), spot.is_choice
+def _key(node: _Node) -> tuple[Part, int, bool]:
+    return node.part, id(node.value), node.is_choice
 
 
 def _size(value: JsonValue, known: dict[int, int]) -> int:
-    """Return how many values lie in a value of a document, up to what is too many to copy."""
+    """Return the number of values within a value, counted up to a limit."""
     if id(value) not in known:
-        size, waiting = 0, [value]
-        while waiting and size < _MOST_SIZE:
+        size, pending = 0, [value]
+        while pending and size < _MAX_SIZE:
             size += 1
-            each = waiting.pop()
-            waiting += each.values() if isinstance(each, dict) else each if isinstance(each, list) else ()
+            current = pending.pop()
+            pending += current.values() if isinstance(current, dict) else current if isinstance(current, list) else ()
         known[id(value)] = size
     return known[id(value)]
 
 
-def _within_choices(part: Part) -> list[Part]:
-    """Return the schemas among which a part lets choose."""
-    begins = tuple(f"{part.pointer}/{keyword}/" for keyword in _CHOICES)
-    return [each for each in part.in_place if each.pointer.startswith(begins)]
+def _branches(part: Part) -> list[Part]:
+    """Return the branches of a part's choices."""
+    prefixes = tuple(f"{part.pointer}/{keyword}/" for keyword in _CHOICES)
+    return [branch for branch in part.in_place if branch.pointer.startswith(prefixes)]
 
 
-def _below(graph: SchemaGraph, spot: _Spot) -> Iterator[_Spot]:
-    """Yield what has to be valid in any case for a value to be valid: parts in place, and values in it."""
-    required = f"{spot.part.pointer}/allOf/"
-    for each in (*spot.part.referred, *spot.part.in_place):
-        if each in spot.part.referred or each.pointer.startswith(required):
-            yield spot._replace(part=each)
-    yield from (each for each in _children(graph, spot) if not each.keyword.startswith(("uneval", "contains")))
+def _below(graph: SchemaGraph, node: _Node) -> Iterator[_Node]:
+    """Yield the conditions that must all hold for the value: schema parts for it, and its child values."""
+    required = f"{node.part.pointer}/allOf/"
+    for part in (*node.part.referred, *node.part.in_place):
+        if part in node.part.referred or part.pointer.startswith(required):
+            yield node._replace(part=part)
+    yield from (child for child in _children(graph, node) if not child.keyword.startswith(("uneval", "contains")))
 
 
-def _meant(spot: _Spot) -> list[_Spot]:
-    """Return the one choice that a value names by its constants, if there is one."""
-    found = [each for each in _within_choices(spot.part) if _names_it(each, spot.value)]
-    return [spot._replace(part=found[0])] if len(found) == 1 else []
+def _selected_branch(node: _Node) -> list[_Node]:
+    """Return the branch whose constants the value has, if there is exactly one."""
+    matching = [branch for branch in _branches(node.part) if _has_constants(branch, node.value)]
+    return [node._replace(part=matching[0])] if len(matching) == 1 else []
 
 
-def _names_it(part: Part, value: JsonValue) -> bool:
-    seen: list[Part] = []
-    while len(part.referred) == 1 and part not in seen:
-        seen.append(part)
+def _has_constants(part: Part, value: JsonValue) -> bool:
+    visited: list[Part] = []
+    while len(part.referred) == 1 and part not in visited:
+        visited.append(part)
         part = part.referred[0]
     properties = part.keywords.get("properties")
     if not isinstance(value, dict) or not isinstance(properties, dict):
         return False
-    constants = {name: said["const"] for name, said in properties.items() if isinstance(said, dict) and "const" in said}
-    return bool(constants) and all(name in value and value[name] == said for name, said in constants.items())
+    constants = {name: rule["const"] for name, rule in properties.items() if isinstance(rule, dict) and "const" in rule}
+    return bool(constants) and all(name in value and value[name] == constant for name, constant in constants.items())
 
 
-def _children(graph: SchemaGraph, spot: _Spot) -> Iterator[_Spot]:
-    """Yield the values in a value, with the parts that rule them."""
-    if isinstance(spot.value, dict):
-        for name, value in spot.value.items():
-            rules = _rules_of_member(graph, spot.part, name)
-            yield from (_Spot(part, value, (*spot.path, name), keyword) for keyword, part in rules)
-    elif isinstance(spot.value, list):
-        for index, value in enumerate(spot.value):
-            rules = _rules_of_item(graph, spot.part, index)
-            yield from (_Spot(part, value, (*spot.path, index), keyword) for keyword, part in rules)
+def _children(graph: SchemaGraph, node: _Node) -> Iterator[_Node]:
+    """Yield the child values with the schema parts that apply to them."""
+    if isinstance(node.value, dict):
+        for name, value in node.value.items():
+            rules = _rules_of_member(graph, node.part, name)
+            yield from (_Node(part, value, (*node.path, name), keyword) for keyword, part in rules)
+    elif isinstance(node.value, list):
+        for index, value in enumerate(node.value):
+            rules = _rules_of_item(graph, node.part, index)
+            yield from (_Node(part, value, (*node.path, index), keyword) for keyword, part in rules)
 
 
 def _rules_of_member(graph: SchemaGraph, part: Part, name: str) -> list[tuple[str, Part]]:
     patterns = part.keywords.get("patternProperties")
-    names = [("properties", name)]
-    names += [("patternProperties", each) for each in patterns or () if matches(each, name)]
-    found = [(each[0], inner) for each in names if (inner := graph.at(part, *each)) is not None]
-    others = ("additionalProperties", "unevaluatedProperties")
-    return found or [(each, inner) for each in others if (inner := graph.at(part, each)) is not None]
+    paths = [("properties", name)]
+    paths += [("patternProperties", pattern) for pattern in patterns or () if matches(pattern, name)]
+    rules = [(path[0], inner) for path in paths if (inner := graph.at(part, *path)) is not None]
+    fallbacks = ("additionalProperties", "unevaluatedProperties")
+    return rules or [(keyword, inner) for keyword in fallbacks if (inner := graph.at(part, keyword)) is not None]
 
 
 def _rules_of_item(graph: SchemaGraph, part: Part, index: int) -> list[tuple[str, Part]]:
-    names: list[tuple[str | int, ...]] = [("prefixItems", index), ("items", index)]
-    found = [(str(each[0]), inner) for each in names if (inner := graph.at(part, *each)) is not None]
-    others = ("items", "additionalItems", "unevaluatedItems")
-    found = found or [(each, inner) for each in others if (inner := graph.at(part, each)) is not None]
+    paths: list[tuple[str | int, ...]] = [("prefixItems", index), ("items", index)]
+    rules = [(str(path[0]), inner) for path in paths if (inner := graph.at(part, *path)) is not None]
+    fallbacks = ("items", "additionalItems", "unevaluatedItems")
+    rules = rules or [(keyword, inner) for keyword in fallbacks if (inner := graph.at(part, keyword)) is not None]
     contains = graph.at(part, "contains")
-    return found if contains is None else [*found, ("contains", contains)]
+    return rules if contains is None else [*rules, ("contains", contains)]

@@ -1,4 +1,4 @@
-"""The prompts of one step, each with the ledger row of its call."""
+"""Builds the prompts of one step, each with the ledger record of its call."""
 
 from __future__ import annotations
 
@@ -26,73 +26,75 @@ from workflows.definitions.definition import WorkflowDefinition
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What is to be asked, and of whom."""
+    """What a call asks, and which model."""
 
-    number: int  # of the attempt
+    number: int  # number of the attempt
     kind: CallKind
-    model: str  # resolved
+    model: str  # resolved "provider:model"
     inputs: tuple[Document, ...]
-    ordinal: int = 1  # of the call in its attempt
-    rejected: RejectedOutput | None = None  # what has to be mended
-    candidate: Candidate | None = None  # what has to be reviewed
-    unclear: int = 0  # reviews of it that were no verdict
-    condensed: bool = False  # what there is to read was too long for the model
+    ordinal: int = 1  # number of the call within the attempt
+    rejected: RejectedOutput | None = None  # output that has to be corrected
+    candidate: Candidate | None = None  # document that has to be reviewed
+    unclear: int = 0  # reviews of it without a valid verdict
+    condensed: bool = False  # the materials are shortened, because they were too long for the model
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """One prompt and the call that is made for it."""
+    """One prompt and its call."""
 
     plan: Plan
     request: ModelRequest
     call: Call
-    failed: Tries = NO_TRIES  # those before it
+    failed: Tries = NO_TRIES  # failed tries before this one
 
 
 class Attempts:
-    """Makes the attempts of one step."""
+    """Builds the attempts of one step."""
 
-    def __init__(self, ports: Ports, *, definition: WorkflowDefinition, step_id: str, papers: DocumentCache) -> None:
+    def __init__(self, ports: Ports, *, definition: WorkflowDefinition, step_id: str, documents: DocumentCache) -> None:
         self._ports = ports
         self._definition = definition
-        self._papers = papers
+        self._documents = documents
         self.step_id = step_id
-        self._station = station(definition, step_id, models=ports.models)
-        self.step = self._station.step
-        self.reads = self._station.reads
-        self.model = self._station.models[0]
+        self._resolved = station(definition, step_id, models=ports.models)
+        self.step = self._resolved.step
+        self.reads = self._resolved.reads
+        self.model = self._resolved.models[0]
 
     async def inputs(self, execution: Execution, *, made: Document | None = None) -> list[Document | None]:
-        """Return each document that the step reads, None for one that is not there.
+        """Return the newest version of each document that the step reads, None for a missing one.
 
-        `made` is about to be stored; it stands for the document of its type.
+        `made` is a document that is about to be stored. It is used as the newest of its type.
         """
         return [
-            made if made is not None and kind == made.type else await self._papers.newest(execution, *self._maker(kind))
+            made
+            if made is not None and kind == made.type
+            else await self._documents.newest(execution, kind, self._producer_of(kind))
             for kind in self.reads
         ]
 
-    def _maker(self, kind: str) -> tuple[str, str]:
-        """Return a type with the step that makes it for this step: the same item's, or one around it."""
-        producer = self._definition.producers.get(kind)
+    def _producer_of(self, document_type: str) -> str:
+        """Return the id of the step instance that produces a document, for the same item or an outer one; "": none."""
+        producer = self._definition.producers.get(document_type)
         if producer is None:
-            return kind, ""
+            return ""
         depth = len(self._definition.for_each_chain[producer.id])
-        return kind, instance_id(producer.id, keys_of(self.step_id)[:depth])
+        return instance_id(producer.id, keys_of(self.step_id)[:depth])
 
     def _items(self, inputs: Sequence[Document]) -> list[Material]:
-        """Return the items that the step is about, outermost first; one that has gone is left out."""
-        documents = {each.type: each for each in inputs}
-        found = (
+        """Return the items of the step, outermost first, without those that no longer exist."""
+        documents = {document.type: document for document in inputs}
+        materials = (
             item_material(over, documents[over.document].content, key)
             for over, key in zip(self._definition.loops[self.step.id], keys_of(self.step_id), strict=True)
         )
-        return [item for item in found if item is not None]
+        return [item for item in materials if item is not None]
 
     def first(self, execution: Execution, inputs: tuple[Document, ...]) -> Attempt | None:
-        """Return the attempt that starts the step, or takes it up again after answers.
+        """Return the attempt that starts the step, or continues it after answers.
 
-        None: the item that the step is about is not in its collection, in these versions of the documents.
+        None: these versions of the documents do not contain the step's item.
         """
         step = execution.steps[self.step_id]
         if len(self._items(inputs)) < len(keys_of(self.step_id)):
@@ -100,22 +102,22 @@ class Attempts:
         kind = CallKind.CLARIFY if step.was_answered else CallKind.GENERATE
         return self.build(execution, Plan(number=step.attempt + 1, kind=kind, model=self.model, inputs=inputs))
 
-    def remediation(self, execution: Execution, earlier: Plan, rejected: RejectedOutput) -> Attempt:
-        """Return the attempt that mends rejected output, by the model that made it."""
-        number = earlier.number + 1
-        model = earlier.model if earlier.candidate is None else earlier.candidate.call.model
-        plan = Plan(number=number, kind=CallKind.REMEDIATE, model=model, inputs=earlier.inputs, rejected=rejected)
+    def remediation(self, execution: Execution, previous: Plan, rejected: RejectedOutput) -> Attempt:
+        """Return the attempt that corrects rejected output, with the model that wrote it."""
+        number = previous.number + 1
+        model = previous.model if previous.candidate is None else previous.candidate.call.model
+        plan = Plan(number=number, kind=CallKind.REMEDIATE, model=model, inputs=previous.inputs, rejected=rejected)
         return self.build(execution, plan)
 
-    def review(self, execution: Execution, earlier: Plan, candidate: Candidate, *, known: Sequence[Call]) -> Attempt:
-        """Return the next review of the document that an attempt has made; the last of `known`, if that was answered.
+    def review(self, execution: Execution, previous: Plan, candidate: Candidate, *, known: Sequence[Call]) -> Attempt:
+        """Return the next review of the document of an attempt, or the last known one if it has a reply.
 
-        `known` are the calls in which it was reviewed before.
+        `known` are the earlier reviews of the document.
         """
         plan = replace(
-            earlier,
+            previous,
             kind=CallKind.REVIEW,
-            model=self._station.reviewers[0],
+            model=self._resolved.reviewers[0],
             ordinal=1,
             rejected=None,
             candidate=candidate,
@@ -127,62 +129,62 @@ class Attempts:
                 tries.append(call)
                 continue
             plan, tries = replace(plan, model=call.model, ordinal=call.key.ordinal), []
-            said = review_of(call)
-            if call is known[-1] or not isinstance(said, RejectedOutput):
+            outcome = review_of(call)
+            if call is known[-1] or not isinstance(outcome, RejectedOutput):
                 return replace(self.build(execution, plan), call=call)
-            plan = replace(plan, ordinal=plan.ordinal + 1, rejected=said, unclear=plan.unclear + 1)
-        return self._going_on(execution, plan, tries)
+            plan = replace(plan, ordinal=plan.ordinal + 1, rejected=outcome, unclear=plan.unclear + 1)
+        return self._next_try(execution, plan, tries)
 
-    def review_again(self, execution: Execution, earlier: Plan, unclear: RejectedOutput) -> Attempt:
-        """Return the review that follows one that was no verdict."""
-        plan = replace(earlier, ordinal=earlier.ordinal + 1, rejected=unclear, unclear=earlier.unclear + 1)
+    def review_again(self, execution: Execution, previous: Plan, unclear: RejectedOutput) -> Attempt:
+        """Return the review that follows one without a valid verdict."""
+        plan = replace(previous, ordinal=previous.ordinal + 1, rejected=unclear, unclear=previous.unclear + 1)
         return self.build(execution, plan)
 
     async def present(self, execution: Execution, known: Sequence[Call]) -> Attempt:
-        """Return the present attempt again, with the next try of its call; `known` are the step's calls so far."""
+        """Rebuild the current attempt with the next try of its call; `known` are the step's calls so far."""
         step = execution.steps[self.step_id]
-        inputs = tuple([await self._papers.pinned(pin) for pin in step.pins])
+        inputs = tuple([await self._documents.pinned(pin) for pin in step.pins])
         rejected = await self._rejected(step, known)
-        makers = [call for call in known if call.key.kind is not CallKind.REVIEW]
+        writing_calls = [call for call in known if call.key.kind is not CallKind.REVIEW]
         kind = CallKind.CLARIFY if step.was_answered else CallKind.GENERATE
         plan = Plan(
             number=step.attempt,
             kind=CallKind.REMEDIATE if rejected else kind,
-            model=makers[-1].model if makers and rejected else self.model,
+            model=writing_calls[-1].model if writing_calls and rejected else self.model,
             inputs=inputs,
             rejected=rejected,
         )
-        return self._going_on(execution, plan, [call for call in makers if call.key.attempt == step.attempt])
+        return self._next_try(execution, plan, [call for call in writing_calls if call.key.attempt == step.attempt])
 
     async def _rejected(self, step: Step, known: Sequence[Call]) -> RejectedOutput | None:
-        """Return what the present attempt has to mend: what people have read, or the last output."""
+        """Return the output to correct: the version that people read, or the last output."""
         rejected = rejected_output(step, known)
         if rejected is None or step.document_id is None or rejected.violations[0].code != CHANGES_REQUESTED:
             return rejected
-        read = Pin(type=step.produces, document_id=step.document_id, version=step.decisions[-1].document_version)
-        content = (await self._papers.pinned(read)).content
+        pin = Pin(type=step.produces, document_id=step.document_id, version=step.decisions[-1].document_version)
+        content = (await self._documents.pinned(pin)).content
         return replace(rejected, output=pretty(content))
 
-    def _going_on(self, execution: Execution, plan: Plan, tries: Sequence[Call]) -> Attempt:
-        """Return the next try of a call that was tried before: what was asked last, of the model asked last."""
+    def _next_try(self, execution: Execution, plan: Plan, tries: Sequence[Call]) -> Attempt:
+        """Return the next try of a call: the same prompt to the same model as in the last try."""
         if not tries:
             return self.build(execution, plan)
         last = tries[-1]
         plan = replace(plan, ordinal=last.key.ordinal + 1, model=last.model)
-        cut = self.build(execution, replace(plan, condensed=True))
-        attempt = cut if cut.call.request_hash == last.request_hash else self.build(execution, plan)
+        condensed = self.build(execution, replace(plan, condensed=True))
+        attempt = condensed if condensed.call.request_hash == last.request_hash else self.build(execution, plan)
         request = replace(attempt.request, has_waited=any(map(has_waited, tries)))
         failed = failed_tries(tries, request_hash=attempt.call.request_hash)
         return replace(attempt, request=request, failed=failed)
 
     def next_model(self, plan: Plan) -> str | None:
-        """Return whom to ask when the plan's model cannot do it; None: there is nobody else."""
-        models = self._station.models if plan.candidate is None else self._station.reviewers
+        """Return the model to use if the plan's model cannot do it; None: there is no other."""
+        models = self._resolved.models if plan.candidate is None else self._resolved.reviewers
         later = models[models.index(plan.model) + 1 :] if plan.model in models else ()
         return later[0] if later else None
 
     def build(self, execution: Execution, plan: Plan) -> Attempt:
-        """Return the prompt and the call of a plan."""
+        """Return the attempt for a plan."""
         request = self._request(execution, plan)
         now = self._ports.clock.now()
         seconds = seconds_for_a_call(execution, request.timeout_seconds, now)
@@ -214,16 +216,16 @@ class Attempts:
 
     def _request(self, execution: Execution, plan: Plan) -> ModelRequest:
         step = execution.steps[self.step_id]
-        given = PromptInputs(
+        inputs = PromptInputs(
             brief=execution.input,
             documents=sorted(
-                (each for each in plan.inputs if each.type in self.step.inputs),
+                (document for document in plan.inputs if document.type in self.step.inputs),
                 key=lambda document: self._definition.line.index(document.type),
             ),
             items=self._items(plan.inputs),
             rounds=step.rounds,
             decisions=step.decisions,
-            shared=self._station.shared if plan.model == self.model else 0,
+            shared=self._resolved.shared if plan.model == self.model else 0,
             offers_questions=self._definition.may_ask,
         )
         names = self._names(step)
@@ -234,7 +236,7 @@ class Attempts:
                 step=definition,
                 policy=definition.review,
                 model=plan.model,
-                given=given,
+                inputs=inputs,
                 candidate=plan.candidate,
                 rejected=plan.rejected,
                 condensed=plan.condensed,
@@ -244,13 +246,13 @@ class Attempts:
             step=definition,
             role=self._definition.roles[self.step.role].rendered(names),
             model=plan.model,
-            given=given,
+            inputs=inputs,
             rejected=plan.rejected,
             condensed=plan.condensed,
         )
 
     def _names(self, step: Step) -> dict[str, str]:
-        """Return what placeholders stand for; workflows.definitions.placeholders says which there are."""
+        """Return the values of the placeholders that `workflows.definitions.placeholders` defines."""
         names = {
             "workflow.id": self._definition.id,
             "workflow.name": self._definition.name,

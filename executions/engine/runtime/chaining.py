@@ -1,4 +1,4 @@
-"""Steps that start in the very transition that stores the last document they waited for: one commit per step."""
+"""Chaining: a step starts in the transition that stores the last document it waited for. One commit per step."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from executions.engine.ports import Ports
 from executions.engine.runtime.attempts import Attempt, Attempts
 from executions.engine.runtime.document_cache import DocumentCache, pin_of
 from executions.engine.transitions import budgets, core
-from executions.engine.transitions.planner import can_start, ready_steps
+from executions.engine.transitions.planner import is_ready, ready_steps
 from workflows.definitions.definition import WorkflowDefinition
 
 
@@ -24,23 +24,27 @@ class PreparedStep:
     step_id: str
     attempt: Attempt
 
-    def start(self, execution: Execution, context: core.Context, *, also: Sequence[Call] = ()) -> core.Change | None:
-        """Start the step with the document of `context`; None: it cannot start by now.
+    def start(
+        self, execution: Execution, context: core.Context, *, other_calls: Sequence[Call] = ()
+    ) -> core.Change | None:
+        """Start the step with the document of `context`; None: it cannot start.
 
-        `also` are calls that the same transition announces already.
+        `other_calls` are calls that the same transition records already.
         """
-        placed = context.document
+        stored = context.document
         call = self.attempt.call
-        if placed is None or not can_start(execution, self.step_id) or context.bought(call.key) is not None:
+        if stored is None or not is_ready(execution, self.step_id) or context.bought(call.key) is not None:
             return None
-        pins = tuple(pin_of(placed if each.type == placed.type else each) for each in self.attempt.plan.inputs)
+        pins = tuple(
+            pin_of(stored if document.type == stored.type else document) for document in self.attempt.plan.inputs
+        )
         started = core.start_step(execution, self.step_id, model=call.model, pins=pins, context=context)
         started = replace(started, calls=(call,))
-        return budgets.hold_if_over_budget(started, self.step_id, call, context=context, also=also)
+        return budgets.hold_if_over_budget(started, self.step_id, call, context=context, other_calls=other_calls)
 
     def has_started(self, execution: Execution) -> bool:
-        """Whether the transition that led to `execution` has started it."""
-        step = execution.steps.get(self.step_id)  # None: what it is about was not stored
+        """Return whether the transition that led to `execution` has started this step."""
+        step = execution.steps.get(self.step_id)  # None: the step's item was not stored
         return step is not None and step.status is StepStatus.RUNNING and step.attempt == self.attempt.call.key.attempt
 
 
@@ -49,30 +53,30 @@ async def prepare_dependents(
     *,
     definition: WorkflowDefinition,
     execution: Execution,
-    papers: DocumentCache,
+    documents: DocumentCache,
     document: Document,
-    most: int,
+    limit: int,
 ) -> list[PreparedStep]:
-    """Return the first `most` steps that wait for nothing but this document.
+    """Prepare the steps that wait only for this document, at most `limit`.
 
-    One that lacks an input, or its item, has to begin by itself.
+    A step without one of its inputs, or without its item, is not prepared.
     """
-    pulled: list[PreparedStep] = []
-    for step in ready_steps(execution, once_done=document.step_id):
-        if document.step_id in step.depends_on and len(pulled) < most:
-            attempts = Attempts(ports, definition=definition, step_id=step.step_id, papers=papers)
-            found = await attempts.inputs(execution, made=document)
-            inputs = tuple(each for each in found if each is not None)
-            attempt = attempts.first(execution, inputs) if len(inputs) == len(found) else None
+    prepared: list[PreparedStep] = []
+    for step in ready_steps(execution, assume_completed=document.step_id):
+        if document.step_id in step.depends_on and len(prepared) < limit:
+            attempts = Attempts(ports, definition=definition, step_id=step.step_id, documents=documents)
+            inputs_or_none = await attempts.inputs(execution, made=document)
+            inputs = tuple(each for each in inputs_or_none if each is not None)
+            attempt = attempts.first(execution, inputs) if len(inputs) == len(inputs_or_none) else None
             if attempt is not None:
-                pulled.append(PreparedStep(step_id=step.step_id, attempt=attempt))
-    return pulled
+                prepared.append(PreparedStep(step_id=step.step_id, attempt=attempt))
+    return prepared
 
 
-def start_all(change: core.Change, pulled: list[PreparedStep], context: core.Context) -> core.Change:
-    """Return the change with those steps started that can start after it."""
-    for each in pulled:
-        started = each.start(change.execution, context, also=change.calls)
+def start_all(change: core.Change, prepared: list[PreparedStep], context: core.Context) -> core.Change:
+    """Return the change with the prepared steps started, as far as they can start."""
+    for step in prepared:
+        started = step.start(change.execution, context, other_calls=change.calls)
         if started is not None:
             events, calls = (*change.events, *started.events), (*change.calls, *started.calls)
             change = replace(started, events=events, calls=calls, held=False)

@@ -30,13 +30,13 @@ class StepCalls(StepBooks):
         definition: WorkflowDefinition,
         execution: Execution,
         step_id: str,
-        papers: DocumentCache,
+        documents: DocumentCache,
         open_call: Call | None,
     ) -> None:
         super().__init__(ports, execution=execution, step_id=step_id, open_call=open_call)
         self._definition = definition
-        self._papers = papers
-        self._attempts = Attempts(ports, definition=definition, step_id=step_id, papers=papers)
+        self._papers = documents
+        self._attempts = Attempts(ports, definition=definition, step_id=step_id, documents=documents)
 
     async def _ask(self, attempt: Attempt) -> tuple[Attempt, ModelReply] | None:
         """Make the call of an attempt, and those that have to follow it; return the one that has its reply.
@@ -62,7 +62,7 @@ class StepCalls(StepBooks):
         models, request = self._ports.models, attempt.request
         if request.scripted_seconds > self._ports.park_after_seconds:
             raise ScriptedWait(request.model, seconds=request.scripted_seconds)
-        async with models.turn(request) as turn:
+        async with models.permit(request) as turn:
             self._sent = True
             draft = None if attempt.plan.candidate else self._ports.drafts.begin(attempt.call.key)
             try:

@@ -18,7 +18,7 @@ from executions.engine.runtime.document_cache import DocumentCache
 from executions.engine.runtime.step_calls import StepCalls
 from executions.engine.transitions import acceptance, core
 from executions.engine.transitions.for_each import Collections
-from executions.engine.transitions.reviews import Candidate, Judgement, last_judged, told
+from executions.engine.transitions.reviews import Candidate, Judgement, last_reviewed, with_review_event
 from workflows.definitions.definition import OnExhausted, WorkflowDefinition
 
 
@@ -32,14 +32,14 @@ class StepEnds(StepCalls):
         definition: WorkflowDefinition,
         execution: Execution,
         step_id: str,
-        papers: DocumentCache,
+        documents: DocumentCache,
         begun: Attempt | None,
         room: Callable[[], int],
         pulls: bool,
     ) -> None:
         open_call = begun.call if begun else None
         super().__init__(
-            ports, definition=definition, execution=execution, step_id=step_id, papers=papers, open_call=open_call
+            ports, definition=definition, execution=execution, step_id=step_id, documents=documents, open_call=open_call
         )
         self._collections = Collections(definition, step_id)
         self._begun = begun
@@ -70,7 +70,7 @@ class StepEnds(StepCalls):
             return start_all(replace(change, events=(*grown.events, *change.events)), pulled, context)
 
         try:
-            await self._settle_with(settled, told(complete, self._step_id, judged), document=document)
+            await self._settle_with(settled, with_review_event(complete, self._step_id, judged), document=document)
         finally:
             self._papers.keep(self._execution, self._step_id, document)
             self.following = [each for each in pulled if each.has_started(self._execution)]
@@ -82,7 +82,7 @@ class StepEnds(StepCalls):
         def hand_in(execution: Execution, context: core.Context) -> core.Change:
             return acceptance.request_acceptance(execution, self._step_id, context=context)
 
-        await self._settle_with(settled, told(hand_in, self._step_id, judged), document=document)
+        await self._settle_with(settled, with_review_event(hand_in, self._step_id, judged), document=document)
 
     async def _pull(self, document: Document) -> list[PreparedStep]:
         self.claimed = max(self._room() + 1, 0)  # this step makes room for one
@@ -90,9 +90,9 @@ class StepEnds(StepCalls):
             self._ports,
             definition=self._definition,
             execution=self._grown(self._execution, document, document.created_at).execution,
-            papers=self._papers,
+            documents=self._papers,
             document=document,
-            most=self.claimed,
+            limit=self.claimed,
         )
         self.claimed = len(pulled)
         return pulled
@@ -109,11 +109,11 @@ class StepEnds(StepCalls):
             await self._hand_in(settled, self._document(*found), judged)
             return
         failure = Failure(code=FailureCode.VALIDATION_EXHAUSTED, message=message)
-        await self._settle_with(settled, told(self._fail(failure, violations), self._step_id, judged))
+        await self._settle_with(settled, with_review_event(self._fail(failure, violations), self._step_id, judged))
 
     async def _last_judged(self, settled: Call) -> tuple[Candidate, Judgement] | None:
         known = await self._ports.ledger.calls(self._execution.id, self._step_id)
         calls = [call for call in known if call.key != settled.key]
         first = self._now.attempt - self._now.invalid_outputs  # what came before it people have seen
         mine = [call for call in (*calls, settled) if call.key.attempt >= first]
-        return last_judged(mine, self._attempts.step.output_schema)
+        return last_reviewed(mine, self._attempts.step.output_schema)

@@ -21,13 +21,13 @@ from executions.engine.runtime.step_ends import StepEnds
 from executions.engine.transitions import budgets, clarification, core
 from executions.engine.transitions.for_each import ITEM_GONE
 from executions.engine.transitions.reviews import (
-    MOST_REVIEWS,
+    MAX_REVIEWS,
     Candidate,
     Judgement,
     ReviewVerdict,
     begin_review,
     review_of,
-    told,
+    with_review_event,
 )
 from workflows.definitions.definition import WorkflowDefinition
 
@@ -46,7 +46,7 @@ class LLMStepExecutor(StepEnds):
         definition: WorkflowDefinition,
         execution: Execution,
         step_id: str,
-        papers: DocumentCache | None = None,
+        documents: DocumentCache | None = None,
         begun: Attempt | None = None,
         room: Callable[[], int] = lambda: 0,
         pulls: bool = True,
@@ -58,7 +58,7 @@ class LLMStepExecutor(StepEnds):
             definition: The execution's workflow.
             execution: As its runner knows it.
             step_id: The step to run.
-            papers: What the runner has read and made so far.
+            documents: What the runner has read and made so far.
             begun: The attempt that was announced already, with the start of the step.
             room: How many more steps may be at work than are.
             pulls: Whether the steps that wait for nothing but this one's document start with its last transition.
@@ -68,7 +68,7 @@ class LLMStepExecutor(StepEnds):
             definition=definition,
             execution=execution,
             step_id=step_id,
-            papers=papers or DocumentCache(ports.repositories.documents),
+            documents=documents or DocumentCache(ports.repositories.documents),
             begun=begun,
             room=room,
             pulls=pulls,
@@ -165,7 +165,7 @@ class LLMStepExecutor(StepEnds):
         request = attempt.request
         outcome = parse_reply(reply, schema=request.output_schema, max_questions=request.max_questions)
         if isinstance(outcome, ValidDocument) and (
-            faults := self._collections.faults(self._execution, outcome.content)
+            faults := self._collections.errors(self._execution, outcome.content)
         ):
             outcome = Violations(errors=faults)
         match outcome:
@@ -208,7 +208,7 @@ class LLMStepExecutor(StepEnds):
             change = core.remediate(execution, self._step_id, violations=rejected.violations, context=context)
             return budgets.hold_if_over_budget(change, self._step_id, following.call, context=context)
 
-        await self._settle_with(settled, told(remediate, self._step_id, judged), following.call)
+        await self._settle_with(settled, with_review_event(remediate, self._step_id, judged), following.call)
         return self._if_announced(following)
 
     # --- being reviewed -------------------------------------------------------------------------------------------
@@ -240,7 +240,7 @@ class LLMStepExecutor(StepEnds):
             case Judgement():
                 message = "The review found that no revision would help."
                 await self._exhaust(settled, message, violations=judged.findings, judged=judged)
-            case RejectedOutput() if attempt.plan.unclear + 1 < MOST_REVIEWS:
+            case RejectedOutput() if attempt.plan.unclear + 1 < MAX_REVIEWS:
                 again = self._attempts.review_again(self._execution, attempt.plan, judged)
                 return await self._go_on_with(again, settled)
             case RejectedOutput(violations=violations):

@@ -1,8 +1,8 @@
-"""Hard budgets. A call is announced only when its worst case fits beside what was spent and what is reserved.
+"""Hard budgets. A call is recorded only if its maximum cost fits into the budget beside the usage and reservations.
 
-The check and the announcement are one transition, and it is not stored if the execution or its calls are not what they
-were, so that any number of workers together cannot overshoot. A call that is over counts with what it used, one under
-way or of unknown outcome with its worst case.
+The check and the record of the call are one transition. The journal stores it only if the execution and its calls are
+unchanged since the check, so workers cannot exceed the budget together. A finished call counts with its usage. A call
+that is under way or has an unknown outcome counts with its maximum.
 """
 
 from __future__ import annotations
@@ -14,76 +14,83 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Protocol
 
-from executions.engine.domain.budget_usage import BudgetUsage, spent_by
+from executions.engine.domain.budget_usage import BudgetUsage, usage_of
 from executions.engine.domain.calls import Call
 from executions.engine.domain.copying import replace
 from executions.engine.domain.errors import IllegalTransition, NotWaiting
 from executions.engine.domain.events import BudgetChanged, BudgetWarning, Event, money
 from executions.engine.domain.execution import Execution, step_transition
 from executions.engine.domain.states import ExecutionStatus, Limit, StepStatus
-from executions.engine.transitions.core import Change, Context, derive_status, release_held, resume
+from executions.engine.transitions.core import Change, Context, derive_status, resume, unblock_budget
 from workflows.definitions.budget import Budget
 
-WARNING_SHARE = Decimal("0.8")  # of a limit
+WARNING_SHARE = Decimal("0.8")  # share of a limit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Line:
-    """One limit, and how near it is."""
+class _LimitCheck:
+    """One limit, its usage, and what the next call needs at most."""
 
     limit: Limit
-    most: Decimal
+    maximum: Decimal
     used: Decimal
     needed: Decimal
 
     @property
-    def is_short(self) -> bool:
-        """Whether what is needed does not fit. What costs nothing always does; of time any rest is enough."""
+    def is_exceeded(self) -> bool:
+        """Whether the call does not fit.
+
+        A free call always fits; the time limit is exceeded only when it is used up.
+        """
         if self.limit is Limit.SECONDS:
-            return self.used >= self.most
-        return self.needed > 0 and self.used + self.needed > self.most
+            return self.used >= self.maximum
+        return self.needed > 0 and self.used + self.needed > self.maximum
 
     @property
-    def is_near(self) -> bool:
-        """Whether so much is used, or reserved, that people should know."""
+    def needs_warning(self) -> bool:
+        """Whether usage and reservations have reached the share at which people are warned."""
         if self.limit is Limit.SCOPE_MONTH:
-            return False  # it is no execution's own
-        return self.used + self.needed >= WARNING_SHARE * self.most and self.most > 0
+            return False  # this limit does not belong to the execution
+        return self.used + self.needed >= WARNING_SHARE * self.maximum and self.maximum > 0
 
 
-class Timed(Protocol):
-    """An execution, as the engine's value or as a row."""
+class HasRunTime(Protocol):
+    """The run time fields of an execution, as an engine value or as a database row."""
 
     @property
     def ran_seconds(self) -> float:
-        """Before `running_since`."""
+        """Run time before `running_since`."""
 
     @property
     def running_since(self) -> datetime | None:
-        """None while it does not run."""
+        """Start of the current run; None while it is not running."""
 
 
-def running_seconds(execution: Timed, now: datetime) -> float:
-    """Return for how long the execution has been running; waiting does not count."""
+def running_seconds(execution: HasRunTime, now: datetime) -> float:
+    """Return how long the execution has been running; waiting does not count."""
     since = execution.running_since
     return execution.ran_seconds + (0.0 if since is None else max(0.0, (now - since).total_seconds()))
 
 
 def seconds_for_a_call(execution: Execution, wanted: int, now: datetime) -> int:
-    """Return how long a call may take: as long as is `wanted`, and no longer than the budget lasts; 1 at least."""
+    """Return the time limit of a call: `wanted`, but at most what the budget leaves, and at least 1."""
     budget = execution.budget
     if budget is None or budget.max_seconds is None:
         return wanted
     return max(1, min(wanted, math.ceil(budget.max_seconds - running_seconds(execution, now))))
 
 
-def _lines(execution: Execution, need: BudgetUsage, context: Context) -> list[_Line]:
-    room = context.scope_room()
-    scope = [] if room is None else [_Line(limit=Limit.SCOPE_MONTH, most=room, used=Decimal(0), needed=need.cost_usd)]
-    return [*_own_lines(execution, need, context), *scope]
+def _checks(execution: Execution, need: BudgetUsage, context: Context) -> list[_LimitCheck]:
+    remaining = context.scope_room()
+    scope = (
+        []
+        if remaining is None
+        else [_LimitCheck(limit=Limit.SCOPE_MONTH, maximum=remaining, used=Decimal(0), needed=need.cost_usd)]
+    )
+    return [*_execution_checks(execution, need, context), *scope]
 
 
-def _own_lines(execution: Execution, need: BudgetUsage, context: Context) -> list[_Line]:
+def _execution_checks(execution: Execution, need: BudgetUsage, context: Context) -> list[_LimitCheck]:
     budget = execution.budget
     if budget is None or not budget.has_limits:
         return []
@@ -96,89 +103,91 @@ def _own_lines(execution: Execution, need: BudgetUsage, context: Context) -> lis
         (Limit.SECONDS, budget.max_seconds, seconds, Decimal(0)),
     ]
     return [
-        _Line(limit=limit, most=Decimal(str(most)), used=used, needed=needed)
-        for limit, most, used, needed in pairs
-        if most is not None
+        _LimitCheck(limit=limit, maximum=Decimal(str(maximum)), used=used, needed=needed)
+        for limit, maximum, used, needed in pairs
+        if maximum is not None
     ]
 
 
-def _short_of(execution: Execution, calls: Iterable[Call], lines: Sequence[_Line]) -> Limit | None:
+def _exceeded_limit(execution: Execution, calls: Iterable[Call], checks: Sequence[_LimitCheck]) -> Limit | None:
     if any(call.estimated_cost_usd is None for call in calls):
-        # A price that nobody knows fits in no budget of money.
-        unknown = next((line.limit for line in lines if line.limit in {Limit.COST, Limit.SCOPE_MONTH}), None)
+        # A call without a known price fits into no cost limit.
+        unknown = next((check.limit for check in checks if check.limit in {Limit.COST, Limit.SCOPE_MONTH}), None)
         if unknown is not None:
             return unknown
-    return next((line.limit for line in lines if line.is_short), None)
+    return next((check.limit for check in checks if check.is_exceeded), None)
 
 
 def hold_if_over_budget(
-    change: Change, step_id: str, call: Call, *, context: Context, also: Sequence[Call] = ()
+    change: Change, step_id: str, call: Call, *, context: Context, other_calls: Sequence[Call] = ()
 ) -> Change:
-    """Return the change if the call that the step makes after it fits the budget; else with the step waiting for one.
+    """Return the change if its next call fits into the budget; else the change that blocks the step.
 
     Args:
-        change: It has the step at work.
+        change: A change in which the step is working.
         step_id: The step.
-        call: What the step asks; announced with the change.
-        context: What was spent so far.
-        also: Calls that the same transition announces already.
+        call: The step's call, which the change records.
+        context: The budget usage so far.
+        other_calls: Other calls that the same transition records.
     """
     execution = change.execution
-    lines = _lines(execution, spent_by((*also, call)), context)
-    if not lines:
+    checks = _checks(execution, usage_of((*other_calls, call)), context)
+    if not checks:
         return change
-    limit = _short_of(execution, (call,), lines)
+    limit = _exceeded_limit(execution, (call,), checks)
     if limit is None:
-        return _warned(change, lines)
+        return _with_warnings(change, checks)
     waiting = step_transition(execution, step_id, StepStatus.WAITING, now=context.now)
-    needs = call.estimated_cost_usd
-    step = replace(waiting.steps[step_id], short_of=limit, needs_usd=needs, resume_at=context.now)
-    calls = tuple(each for each in change.calls if each.key != call.key)
-    held = replace(change, execution=waiting.with_step(step), calls=calls, held=True)
-    return derive_status(held, context)
+    required_usd = call.estimated_cost_usd
+    step = replace(waiting.steps[step_id], short_of=limit, needs_usd=required_usd, resume_at=context.now)
+    calls = tuple(other for other in change.calls if other.key != call.key)
+    blocked = replace(change, execution=waiting.with_step(step), calls=calls, held=True)
+    return derive_status(blocked, context)
 
 
-def _warned(change: Change, lines: Sequence[_Line]) -> Change:
+def _with_warnings(change: Change, checks: Sequence[_LimitCheck]) -> Change:
     known = change.execution.warned
-    near = [line for line in lines if line.is_near and line.limit not in known]
-    if not near:
+    warnings = [check for check in checks if check.needs_warning and check.limit not in known]
+    if not warnings:
         return change
     events: list[Event] = [
-        BudgetWarning(limit=line.limit, used=_shown(line, line.used + line.needed), maximum=_shown(line, line.most))
-        for line in near
+        BudgetWarning(
+            limit=check.limit, used=_to_json(check, check.used + check.needed), maximum=_to_json(check, check.maximum)
+        )
+        for check in warnings
     ]
-    execution = replace(change.execution, warned=(*known, *(line.limit for line in near)))
+    execution = replace(change.execution, warned=(*known, *(check.limit for check in warnings)))
     return replace(change, execution=execution, events=(*change.events, *events))
 
 
-def _shown(line: _Line, amount: Decimal) -> str | float:
-    if line.limit is Limit.COST:
+def _to_json(check: _LimitCheck, amount: Decimal) -> str | float:
+    if check.limit is Limit.COST:
         return money(amount) or ""
-    return float(amount) if line.limit is Limit.SECONDS else int(amount)
+    return float(amount) if check.limit is Limit.SECONDS else int(amount)
 
 
 def change_budget(execution: Execution, budget: Budget | None, *, changed_by: str, context: Context) -> Change:
-    """Give an execution another budget; the steps that wait for one try again.
+    """Change an execution's budget. The steps that were blocked by it try again.
 
     Raises:
-        IllegalTransition: it has ended.
+        IllegalTransition: the execution has ended.
     """
     if execution.ended:
         raise IllegalTransition("The execution", current=execution.status, wanted=ExecutionStatus.RUNNING)
-    shown = None if budget is None else budget.model_dump(mode="json")
+    budget_data = None if budget is None else budget.model_dump(mode="json")
     execution = replace(execution, budget=budget, warned=(), updated_at=context.now)
-    change = Change(execution=execution, events=(BudgetChanged(budget=shown, changed_by=changed_by),))
+    change = Change(execution=execution, events=(BudgetChanged(budget=budget_data, changed_by=changed_by),))
     if any(step.short_of for step in execution.steps.values()):
-        change = resume(replace(change, execution=release_held(execution, context)), context)
+        change = resume(replace(change, execution=unblock_budget(execution, context)), context)
     return change
 
 
-def scope_has_room(execution: Execution, *, context: Context) -> Change:
-    """Have the steps that wait for their scope's month try again.
+def resume_scope_blocked(execution: Execution, *, context: Context) -> Change:
+    """Let the steps try again that were blocked by their scope's monthly budget.
 
     Raises:
-        NotWaiting: there is none.
+        NotWaiting: no step is blocked by it.
     """
     if not any(step.short_of is Limit.SCOPE_MONTH for step in execution.steps.values()):
-        raise NotWaiting("No step waits for its scope's budget.", status=execution.status)
-    return resume(Change(execution=release_held(execution, context)), context)
+        raise NotWaiting("No step is blocked by its scope's budget.", status=execution.status)
+    return resume(Change(execution=unblock_budget(execution, context)), context)

@@ -1,4 +1,4 @@
-"""Everything that can happen to an execution, as pure functions: a value in, the changed value and its events out."""
+"""State transitions of an execution, as pure functions from a value to the changed value and its events."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 
-from executions.engine.domain.budget_usage import NOTHING_SPENT, BudgetUsage
+from executions.engine.domain.budget_usage import NO_USAGE, BudgetUsage
 from executions.engine.domain.calls import Call, CallKey, Totals
 from executions.engine.domain.copying import replace
 from executions.engine.domain.errors import FieldError
@@ -32,48 +32,49 @@ from executions.engine.domain.execution import (
     Failure,
     Pin,
     Step,
-    moved,
+    move_step,
     step_transition,
     transition,
 )
 from executions.engine.domain.states import ENDED, UNFINISHED, WORKING, ExecutionStatus, StepStatus, WaitingOn
-from executions.engine.transitions.planner import dependents, has_ready_steps, in_order
+from executions.engine.transitions.planner import dependents, has_ready_steps, step_order
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
-    """What a decision may look at besides the execution: its new document, and what was spent so far."""
+    """Facts beside the execution that a decision may use: the new document, and the calls so far."""
 
     now: datetime
     document: Document | None = None
-    step_totals: Callable[[str], Totals] = field(default=lambda _: Totals())  # of one step
-    totals: Callable[[], Totals] = field(default=Totals)  # of the whole execution
-    replied: Callable[[CallKey], bool] = field(default=lambda _: False)  # whether one of its calls has its reply
-    #: The request hash of a call that is to be announced, and has its reply already; None: it has none.
+    step_totals: Callable[[str], Totals] = field(default=lambda _: Totals())  # totals of one step
+    totals: Callable[[], Totals] = field(default=Totals)  # totals of the execution
+    replied: Callable[[CallKey], bool] = field(default=lambda _: False)  # whether a call has its reply
+    #: The request hash of a call that is to be recorded but already has a reply; None: it has no reply.
     bought: Callable[[CallKey], str | None] = field(default=lambda _: None)
-    spent: Callable[[], BudgetUsage] = field(default=lambda: NOTHING_SPENT)  # of its budget, what is reserved included
-    scope_room: Callable[[], Decimal | None] = field(default=lambda: None)  # US dollars; None: no limit
+    spent: Callable[[], BudgetUsage] = field(default=lambda: NO_USAGE)  # the budget usage, reservations included
+    # remaining US dollars of the scope's monthly budget; None: no limit
+    scope_room: Callable[[], Decimal | None] = field(default=lambda: None)
 
 
-@dataclass(frozen=True, kw_only=True)  # without slots, as copies are made of it all the time
+@dataclass(frozen=True, kw_only=True)  # without slots: copies are made often
 class Change:
-    """The execution as it shall be, and the events that tell of it.
+    """A changed execution and its events.
 
-    `version` and `last_sequence` are still the old ones: the journal counts them up as it stores the change.
+    `version` and `last_sequence` have their old values: the journal increments them when it stores the change.
     """
 
     execution: Execution
     events: tuple[Event, ...] = ()
-    calls: tuple[Call, ...] = ()  # calls that it announces: they are made once it is stored
-    held: bool = False  # the budget does not reach: the pending calls of the transition are not made
-    discard_pending_calls: bool = False  # nobody waits for replies under way any more
+    calls: tuple[Call, ...] = ()  # calls that the change records; they are made after it is stored
+    held: bool = False  # a budget limit blocks the step: the transition's pending calls are not made
+    discard_pending_calls: bool = False  # the replies of pending calls are no longer needed
 
 
 Decide = Callable[[Execution, Context], Change]
 
 
 def create(execution: Execution) -> Change:
-    """Accept a new execution."""
+    """Create an execution."""
     event = ExecutionCreated(
         workflow_id=execution.workflow_id,
         workflow_version=execution.workflow_version,
@@ -85,39 +86,39 @@ def create(execution: Execution) -> Change:
 
 
 def start_step(execution: Execution, step_id: str, *, model: str, pins: tuple[Pin, ...], context: Context) -> Change:
-    """Begin the next attempt of a step that is ready.
+    """Begin the next attempt of a ready step.
 
     Raises:
         IllegalTransition: the step is not pending, or the execution has ended.
     """
-    step = moved(execution, execution.steps[step_id], StepStatus.RUNNING, now=context.now)
+    step = move_step(execution, execution.steps[step_id], StepStatus.RUNNING, now=context.now)
     step = replace(step, attempt=step.attempt + 1, invalid_outputs=0, violations=(), pins=pins)
     event = StepStarted(step_id=step_id, attempt=step.attempt, role=step.role, model=model, inputs=pins)
-    return Change(execution=execution.with_moved(step, now=context.now), events=(event,))
+    return Change(execution=execution.with_progress(step, now=context.now), events=(event,))
 
 
 def remediate(execution: Execution, step_id: str, *, violations: tuple[FieldError, ...], context: Context) -> Change:
-    """Send invalid output back to the model: the next attempt begins.
+    """Return invalid output to the model: the next attempt begins.
 
     Raises:
         IllegalTransition: the step is not working, or the execution has ended.
     """
-    step = moved(execution, execution.steps[step_id], StepStatus.REMEDIATING, now=context.now)
+    step = move_step(execution, execution.steps[step_id], StepStatus.REMEDIATING, now=context.now)
     step = replace(step, attempt=step.attempt + 1, invalid_outputs=step.invalid_outputs + 1, violations=violations)
     event = RemediationStarted(step_id=step_id, attempt=step.attempt, violations=violations)
-    return Change(execution=execution.with_moved(step, now=context.now), events=(event,))
+    return Change(execution=execution.with_progress(step, now=context.now), events=(event,))
 
 
 def complete_step(execution: Execution, step_id: str, *, context: Context, document: Document | None = None) -> Change:
-    """Finish a step with this document, by default the new one in `context`.
+    """Complete a step with this document, by default the new one in `context`.
 
     Raises:
-        IllegalTransition: the step neither works nor waits for a decision, or the execution has ended.
+        IllegalTransition: the step is neither working nor waiting for a decision, or the execution has ended.
     """
     document = document or context.document
     if document is None:
-        raise ValueError("a step completes with its document")
-    step = moved(execution, execution.steps[step_id], StepStatus.COMPLETED, now=context.now)
+        raise ValueError("a completed step needs a document")
+    step = move_step(execution, execution.steps[step_id], StepStatus.COMPLETED, now=context.now)
     step = replace(step, document_id=document.id, document_version=document.version, violations=())
     spent = context.step_totals(step_id)
     event = StepCompleted(
@@ -129,7 +130,7 @@ def complete_step(execution: Execution, step_id: str, *, context: Context, docum
         usage=spent.usage,
         cost_usd=money(spent.cost_usd),
     )
-    return derive_status(Change(execution=execution.with_moved(step, now=context.now), events=(event,)), context)
+    return derive_status(Change(execution=execution.with_progress(step, now=context.now), events=(event,)), context)
 
 
 def fail_step(
@@ -140,14 +141,14 @@ def fail_step(
     context: Context,
     violations: tuple[FieldError, ...] = (),
 ) -> Change:
-    """End a step without a document. Steps at work finish; nothing new starts; then the execution fails.
+    """End a step without a document. Working steps finish, no new step starts, then the execution fails.
 
-    Where the workflow goes on without the item of the step, only what depends on the step is skipped.
+    If the step's failure is not fatal for the execution, only its dependents are skipped.
 
     Raises:
         IllegalTransition: the step is not working, or the execution has ended.
     """
-    change = failed(Change(execution=execution), step_id, failure, context=context, violations=violations)
+    change = mark_failed(Change(execution=execution), step_id, failure, context=context, violations=violations)
     if change.execution.steps[step_id].may_fail:
         change = skip_dependents(change, step_id, context=context)
     return derive_status(change, context)
@@ -156,19 +157,21 @@ def fail_step(
 def fail_unstarted(
     execution: Execution, step_id: str, failure: Failure, *, model: str = "", context: Context
 ) -> Change:
-    """End a step as `fail_step` does, be it at work or only ready: then it begins with that, and asks no `model`.
+    """Fail a step like `fail_step`, also if it is only ready.
+
+    Then the failure starts and ends an attempt without a call.
 
     Raises:
-        IllegalTransition: the step is neither, or the execution has ended.
+        IllegalTransition: the step is neither working nor ready, or the execution has ended.
     """
     if execution.steps[step_id].status in WORKING:
         return fail_step(execution, step_id, failure, context=context)
-    begun = start_step(execution, step_id, model=model, pins=(), context=context)
-    change = fail_step(begun.execution, step_id, failure, context=context)
-    return replace(change, events=(*begun.events, *change.events))
+    started = start_step(execution, step_id, model=model, pins=(), context=context)
+    change = fail_step(started.execution, step_id, failure, context=context)
+    return replace(change, events=(*started.events, *change.events))
 
 
-def failed(
+def mark_failed(
     change: Change,
     step_id: str,
     failure: Failure,
@@ -176,7 +179,7 @@ def failed(
     context: Context,
     violations: tuple[FieldError, ...] = (),
 ) -> Change:
-    """Return the change with one step failed, and nothing concluded from it.
+    """Return the change with one step failed, without the consequences for other steps and the execution.
 
     Raises:
         IllegalTransition: the step is not working, or the execution has ended.
@@ -188,31 +191,31 @@ def failed(
 
 
 def skip_step(execution: Execution, step_id: str, *, reason: str, context: Context) -> Change:
-    """Leave out a step that has not begun, and what depends on it.
+    """Skip a step that has not started, and its dependents.
 
     Raises:
-        IllegalTransition: the step has begun, or the execution has ended.
+        IllegalTransition: the step has started, or the execution has ended.
     """
     change = _skip(Change(execution=execution, events=()), [execution.steps[step_id]], reason=reason, context=context)
     return derive_status(skip_dependents(change, step_id, context=context), context)
 
 
 def cancel(execution: Execution, *, context: Context) -> Change:
-    """Stop everything that has not ended.
+    """Cancel every step that has not ended, and the execution.
 
     Raises:
-        IllegalTransition: it has ended.
+        IllegalTransition: the execution has ended.
     """
     stopped = [step for step in _in_order(execution) if step.status in UNFINISHED]
     events: list[Event] = [StepCancelled(step_id=step.step_id) for step in stopped]
-    execution = _all_moved(execution, stopped, StepStatus.CANCELLED, now=context.now)
+    execution = _move_steps(execution, stopped, StepStatus.CANCELLED, now=context.now)
     cancelled = transition(execution, ExecutionStatus.CANCELLED, now=context.now)
     events.append(_complete_event(cancelled, context))
     return Change(execution=cancelled, events=tuple(events), discard_pending_calls=True)
 
 
 def resume(change: Change, context: Context) -> Change:
-    """Return the change with the execution running, if it waited: someone has acted, or a moment has come."""
+    """Return the change with the execution running again, if it was waiting."""
     if change.execution.status is not ExecutionStatus.WAITING:
         return change
     execution = transition(change.execution, ExecutionStatus.RUNNING, now=context.now)
@@ -220,7 +223,7 @@ def resume(change: Change, context: Context) -> Change:
 
 
 def derive_status(change: Change, context: Context) -> Change:
-    """Return the change with the execution's status as it follows from its steps, once none is at work any more."""
+    """Return the change with the execution's status derived from its steps, unless a step is still working."""
     execution = change.execution
     statuses = {step.status for step in execution.steps.values()}
     if statuses & WORKING:
@@ -231,60 +234,61 @@ def derive_status(change: Change, context: Context) -> Change:
         return change
     if StepStatus.WAITING in statuses:
         if not change.held and any(step.short_of for step in execution.steps.values()):
-            return replace(change, execution=release_held(execution, context))  # what others had reserved is free
+            # finished calls have freed their reservations
+            return replace(change, execution=unblock_budget(execution, context))
         waited_for = {step.waits_for for step in execution.steps.values()}
-        waiting_on = tuple(each for each in WaitingOn if each in waited_for)
+        waiting_on = tuple(reason for reason in WaitingOn if reason in waited_for)
         waiting = transition(execution, ExecutionStatus.WAITING, now=context.now)
         waiting = replace(waiting, waiting_on=waiting_on)
         event = ExecutionWaiting(waiting_on=waiting_on, resume_at=waiting.resume_at)
         return replace(change, execution=waiting, events=(*change.events, event))
-    left = [step for step in _in_order(execution) if step.status in UNFINISHED]
-    change = _skip(change, left, reason="what it needs will not come", context=context)
+    unfinished = [step for step in _in_order(execution) if step.status in UNFINISHED]
+    change = _skip(change, unfinished, reason="a document that it needs will not be produced", context=context)
     completed = transition(change.execution, ExecutionStatus.COMPLETED, now=context.now)
     return replace(change, execution=completed, events=(*change.events, _complete_event(completed, context)))
 
 
-def release_held(execution: Execution, context: Context) -> Execution:
-    """Return the execution with the steps that wait for a budget ready to try again."""
-    held = [step for step in _in_order(execution) if step.waits_for is WaitingOn.BUDGET]
-    return _all_moved(execution, held, StepStatus.PENDING, now=context.now)
+def unblock_budget(execution: Execution, context: Context) -> Execution:
+    """Return the execution with its budget-blocked steps ready again."""
+    blocked = [step for step in _in_order(execution) if step.waits_for is WaitingOn.BUDGET]
+    return _move_steps(execution, blocked, StepStatus.PENDING, now=context.now)
 
 
 def _fail(change: Change, context: Context) -> Change:
-    failed = next(step for step in _in_order(change.execution) if step.is_fatal)
-    if failed.failure is None:
-        raise ValueError("a step fails for a reason")
-    return end_in_failure(change, failed.failure, reason=f"step {failed.step_id} failed", context=context)
+    failed_step = next(step for step in _in_order(change.execution) if step.is_fatal)
+    if failed_step.failure is None:
+        raise ValueError("a failed step needs a failure")
+    return fail_execution(change, failed_step.failure, reason=f"step {failed_step.step_id} failed", context=context)
 
 
-def end_in_failure(change: Change, failure: Failure, *, reason: str, context: Context) -> Change:
-    """Return the change with the execution failed, and what is not finished in it skipped for this reason."""
-    left = [step for step in _in_order(change.execution) if step.status in UNFINISHED]
-    change = _skip(change, left, reason=reason, context=context)
+def fail_execution(change: Change, failure: Failure, *, reason: str, context: Context) -> Change:
+    """Return the change with the execution failed, and its unfinished steps skipped for this reason."""
+    unfinished = [step for step in _in_order(change.execution) if step.status in UNFINISHED]
+    change = _skip(change, unfinished, reason=reason, context=context)
     execution = transition(change.execution, ExecutionStatus.FAILED, now=context.now)
     execution = replace(execution, failure=failure)
     return replace(change, execution=execution, events=(*change.events, _complete_event(execution, context)))
 
 
 def skip_dependents(change: Change, step_id: str, *, context: Context) -> Change:
-    """Return the change with what depends on a failed or skipped step skipped as well.
+    """Return the change with the dependents of a failed or skipped step skipped.
 
-    One that is at work has begun with an earlier version of the document, and ends by itself.
+    A working dependent started with an earlier version of the document; it finishes.
     """
     step = change.execution.steps[step_id]
     reason = f"step {step_id} is {step.status.value}"
-    left = [step for step in dependents(change.execution, step_id) if step.status in UNFINISHED - WORKING]
-    return _skip(change, sorted(left, key=in_order), reason=reason, context=context)
+    unstarted = [step for step in dependents(change.execution, step_id) if step.status in UNFINISHED - WORKING]
+    return _skip(change, sorted(unstarted, key=step_order), reason=reason, context=context)
 
 
 def _skip(change: Change, steps: Sequence[Step], *, reason: str, context: Context) -> Change:
     events = (StepSkipped(step_id=step.step_id, reason=reason) for step in steps)
-    execution = _all_moved(change.execution, steps, StepStatus.SKIPPED, now=context.now)
+    execution = _move_steps(change.execution, steps, StepStatus.SKIPPED, now=context.now)
     return replace(change, execution=execution, events=(*change.events, *events))
 
 
-def _all_moved(execution: Execution, steps: Iterable[Step], to: StepStatus, *, now: datetime) -> Execution:
-    return execution.with_steps(moved(execution, step, to, now=now) for step in steps)
+def _move_steps(execution: Execution, steps: Iterable[Step], to: StepStatus, *, now: datetime) -> Execution:
+    return execution.with_steps(move_step(execution, step, to, now=now) for step in steps)
 
 
 def _complete_event(execution: Execution, context: Context) -> Complete:
@@ -296,9 +300,9 @@ def _complete_event(execution: Execution, context: Context) -> Complete:
 
 
 def _in_order(execution: Execution) -> list[Step]:
-    return sorted(execution.steps.values(), key=in_order)
+    return sorted(execution.steps.values(), key=step_order)
 
 
 def is_idle(execution: Execution) -> bool:
-    """Whether a runner has nothing left to do in it."""
+    """Return whether a worker has nothing left to do for the execution."""
     return execution.status in ENDED or execution.status is ExecutionStatus.WAITING

@@ -33,5 +33,5 @@ def _is_whole(call: ToolCallPart) -> bool:
 def _is_document(text: str) -> bool:
     try:
         return isinstance(lenient_json.parse(text), dict)
-    except lenient_json.NotJson:
+    except lenient_json.InvalidJson:
         return False

@@ -67,7 +67,7 @@ class ProviderModel:
         self._options = options
         self._extras = Extras()
 
-    async def complete(self, request: ModelRequest, heard: OnText) -> ModelReply:
+    async def complete(self, request: ModelRequest, on_text: OnText) -> ModelReply:
         """Return the reply, with usage and cost; `heard` gets its text while it arrives, when it is streamed.
 
         Raises:
@@ -79,7 +79,7 @@ class ProviderModel:
                 model = await loaded(_prepared, request.model)
             began, asked_at = time.monotonic(), database_now()
             async with asyncio.timeout(request.timeout_seconds):
-                response = await self._response(model, request, heard)
+                response = await self._response(model, request, on_text)
         except TimeoutError as error:
             raise failures.timeout_error(request.model, request.timeout_seconds) from error
         except exceptions.ContentFilterError as error:
@@ -93,18 +93,18 @@ class ProviderModel:
         latency_ms = round((time.monotonic() - began) * 1000)
         return _reply(request, response, current(), asked_at=asked_at, latency_ms=latency_ms)
 
-    async def _response(self, model: Model, request: ModelRequest, heard: OnText) -> ModelResponse:
+    async def _response(self, model: Model, request: ModelRequest, on_text: OnText) -> ModelResponse:
         while True:
             known = self._extras.refused(request.model)
             begin()  # what came with a refused request says nothing of the next one
             try:
-                return await self._asked(model, request, heard)
+                return await self._asked(model, request, on_text)
             except exceptions.ModelHTTPError as error:
                 self._extras.note(request.model, error)
                 if self._extras.refused(request.model) == known:
                     raise  # otherwise it is asked without what was refused, which has cost nothing
 
-    async def _asked(self, model: Model, request: ModelRequest, heard: OnText) -> ModelResponse:
+    async def _asked(self, model: Model, request: ModelRequest, on_text: OnText) -> ModelResponse:
         output = output_of(request, model, wanted=self._options.output)
         said: list[ModelMessage] = [messages(request, output)]
         settings, wanted = self._settings(request, model), parameters(request, output)
@@ -116,7 +116,7 @@ class ProviderModel:
                 async for event in stream:
                     silence.reschedule(None)
                     if text := _text(event):
-                        heard(text)
+                        on_text(text)
                 response = stream.get()
         if not has_ended(response):
             raise failures.truncated_stream(request.model)

@@ -44,7 +44,7 @@ class RehearsalModel:
     def __init__(self, *, latency_seconds: float) -> None:
         self._latency_seconds = latency_seconds
 
-    async def complete(self, request: ModelRequest, heard: OnText) -> ModelReply:
+    async def complete(self, request: ModelRequest, on_text: OnText) -> ModelReply:
         """Return a document, questions, or a refusal that says what it cannot write; the same request gets the same.
 
         What takes time is told piece by piece meanwhile.
@@ -57,7 +57,7 @@ class RehearsalModel:
                 refusal = str(error)
         seconds = self._seconds(request)
         if seconds and call is not None and not request.has_waited:
-            await self._write(json.dumps(call.arguments, ensure_ascii=False, indent=1), heard, seconds=seconds)
+            await self._write(json.dumps(call.arguments, ensure_ascii=False, indent=1), on_text, seconds=seconds)
         prompt_length = len(request.instructions) + len(request.prompt)
         written = refusal if call is None else call.model_dump_json()
         usage = Usage(
@@ -81,7 +81,7 @@ class RehearsalModel:
         scripted = None if request.script is None else request.script.latency_seconds
         return self._latency_seconds if scripted is None else scripted
 
-    async def _write(self, text: str, heard: OnText, *, seconds: float) -> None:
+    async def _write(self, text: str, on_text: OnText, *, seconds: float) -> None:
         """Write the text within the model's time, at an even pace; who was asleep meanwhile catches up."""
         pieces = max(1, min(len(text), round(seconds / _PAUSE_SECONDS)))
         clock = asyncio.get_running_loop().time
@@ -90,7 +90,7 @@ class RehearsalModel:
             due = began + seconds * (number + 1) / pieces
             if (left := due - clock()) > 0:
                 await asyncio.sleep(left)
-            heard(text[len(text) * number // pieces : len(text) * (number + 1) // pieces])
+            on_text(text[len(text) * number // pieces : len(text) * (number + 1) // pieces])
 
 
 def _written(request: ModelRequest) -> ToolCall:

@@ -70,7 +70,7 @@ def _texts(parsed: Sequence[tuple[Any, Any]], number: int, sizes: Sequence[int])
         for branch in range(_BRANCHES):
             yield _Text(number=number, size=size, branch=branch).of(parsed)
     for turn in range(_TURNS):
-        yield _Text(number=number, size=0, branch=turn, turn=number + turn).of(parsed)
+        yield _Text(number=number, size=0, branch=turn, permit=number + turn).of(parsed)
 
 
 @dataclass(slots=True)
@@ -80,7 +80,7 @@ class _Text:
     number: int
     size: int
     branch: int
-    turn: int = 0  # which character of a class is taken
+    permit: int = 0  # which character of a class is taken
     groups: dict[int, str] = field(default_factory=dict)
 
     def of(self, parts: Sequence[tuple[Any, Any]]) -> str:
@@ -122,7 +122,7 @@ class _Text:
 _PARTS: dict[Any, Callable[[_Text, Any], str]] = {
     sre.LITERAL: lambda _, code: chr(code),
     sre.NOT_LITERAL: lambda _, code: _of_class([(sre.NEGATE, None), (sre.LITERAL, code)]),
-    sre.IN: lambda text, members: _of_class(members, text.turn),
+    sre.IN: lambda text, members: _of_class(members, text.permit),
     sre.ANY: lambda *_: "a",
     sre.AT: lambda *_: "",
     sre.ASSERT: lambda text, look: text.of(look[1]) if look[0] < 0 else "",  # what stands before is written before
@@ -146,7 +146,7 @@ _CATEGORIES: dict[Any, str] = {
 _FIRST = {sre.CATEGORY_DIGIT: "0", sre.CATEGORY_SPACE: " "}
 
 
-def _of_class(members: Sequence[tuple[Any, Any]], turn: int = 0) -> str:
+def _of_class(members: Sequence[tuple[Any, Any]], permit: int = 0) -> str:
     """Return a character of a class: of its first members, or one that no member of a negated class is."""
     if members[0][0] is sre.NEGATE:
         for sample in "a" + _SAMPLES:
@@ -156,9 +156,9 @@ def _of_class(members: Sequence[tuple[Any, Any]], turn: int = 0) -> str:
     operator, argument = members[0]
     if operator is sre.RANGE:
         low, high = argument
-        return chr(low + turn % (high - low + 1))
+        return chr(low + permit % (high - low + 1))
     if operator is sre.LITERAL:
-        operator, argument = members[turn % len(members)]
+        operator, argument = members[permit % len(members)]
         return chr(argument if operator is sre.LITERAL else members[0][1])
     return _FIRST.get(argument) or _sample(_CATEGORIES[argument])
 
