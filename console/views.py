@@ -15,7 +15,7 @@ from django.views.decorators.csrf import ensure_csrf_cookie
 
 from executions.selectors import clarifications
 
-MOST_COUNTED = clarifications.COUNTED - 1
+MOST_COUNTED = clarifications.MAX_COUNT - 1
 
 
 def _page(request: HttpRequest, template: str, *, waiting: int | None = None, **context: Any) -> HttpResponse:

@@ -1,4 +1,4 @@
-"""One action for many executions over HTTP."""
+"""Endpoint for bulk actions."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from executions.services.bulk_actions import BulkAction, Outcome
 
 
 class BulkView(ApiView):
-    """Many executions at once."""
+    """Bulk actions on executions."""
 
     @extend_schema(
         tags=["executions"],
@@ -35,22 +35,25 @@ class BulkView(ApiView):
         responses={200: BulkResponse, **problems(400, 401, 403, 404, 409, 413, 415, 422)},
     )
     async def post(self, request: Request) -> Response:
-        """Cancel or retry many executions. Each has an outcome of its own; one that is refused undoes no other."""
+        """Cancel or retry many executions. Each has its own outcome; a failure does not affect the others."""
 
         def answer() -> Response:
-            said = checked(BulkRequest, request.data)
-            action, ids = BulkAction(said["action"]), said["ids"]
+            body = checked(BulkRequest, request.data)
+            action, ids = BulkAction(body["action"]), body["ids"]
             return once(request, partial(self._act, action, ids), recheck=self._recheck)
 
         return await sync_to_async(answer)()
 
     def _act(self, action: BulkAction, ids: list[UUID]) -> Response:
         user = authenticated_user(self.request)
-        found = bulk_actions.act_on_many(user=user, action=action, execution_ids=ids, now=database_now())
-        told = {each: self._told(action, each, outcome) for each, outcome in found.items()}
-        return Response(BulkResponse({"data": [told[each] for each in ids]}).data)
+        outcomes = bulk_actions.act_on_many(user=user, action=action, execution_ids=ids, now=database_now())
+        items = {
+            execution_id: self._outcome_item(action, execution_id, outcome)
+            for execution_id, outcome in outcomes.items()
+        }
+        return Response(BulkResponse({"data": [items[execution_id] for execution_id in ids]}).data)
 
-    def _told(self, action: BulkAction, execution_id: UUID, outcome: Outcome) -> dict[str, Any]:
+    def _outcome_item(self, action: BulkAction, execution_id: UUID, outcome: Outcome) -> dict[str, Any]:
         if isinstance(outcome, Execution):
             return {"execution_id": execution_id, "execution": outcome, "problem": None}
         response = self.get_exception_handler()(outcome, self.get_exception_handler_context())
@@ -59,5 +62,5 @@ class BulkView(ApiView):
         return {"execution_id": execution_id, "execution": None, "problem": problem}
 
     def _recheck(self, answer: Any) -> None:
-        done = [UUID(each["execution_id"]) for each in answer["data"] if each["execution"] is not None]
-        bulk_actions.require_all(authenticated_user(self.request), done)
+        succeeded = [UUID(item["execution_id"]) for item in answer["data"] if item["execution"] is not None]
+        bulk_actions.require_all(authenticated_user(self.request), succeeded)

@@ -1,4 +1,4 @@
-"""How steps, their questions and the events of an execution look to clients."""
+"""Serializers of steps, prompts and events."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class PinResponse(serializers.Serializer[Any]):
 
 
 class StepDocumentResponse(serializers.Serializer[Any]):
-    """The document that a step made."""
+    """The document that a step produced."""
 
     id = serializers.UUIDField()
     type = serializers.CharField()
@@ -36,7 +36,7 @@ class StepDocumentResponse(serializers.Serializer[Any]):
 
 
 class DecisionResponse(serializers.Serializer[Any]):
-    """What a person decided about a version of a step's document."""
+    """A person's decision about a version of a step's document."""
 
     decision = serializers.ChoiceField(choices=values(AcceptanceAction))
     document_version = serializers.IntegerField()
@@ -46,7 +46,7 @@ class DecisionResponse(serializers.Serializer[Any]):
 
 
 class AcceptanceResponse(serializers.Serializer[Any]):
-    """The gate behind a step: what a person should look at, and what was decided."""
+    """The acceptance of a step's document: instructions for the person, and decisions."""
 
     needed = serializers.BooleanField(help_text="The step's document waits for a decision.")
     instructions = serializers.CharField(allow_blank=True)
@@ -54,7 +54,7 @@ class AcceptanceResponse(serializers.Serializer[Any]):
 
 
 class ViolationResponse(serializers.Serializer[Any]):
-    """One thing that was wrong with a model's output."""
+    """One error in a model's output."""
 
     pointer = serializers.CharField(help_text="RFC 6901 pointer into the document.")
     code = serializers.CharField()
@@ -62,7 +62,7 @@ class ViolationResponse(serializers.Serializer[Any]):
 
 
 class ScopeResponse(serializers.Serializer[Any]):
-    """Where a step's document lives."""
+    """The scope of a step's document."""
 
     id = serializers.UUIDField()
     type = serializers.CharField()
@@ -76,20 +76,25 @@ class StepStatusResponse(serializers.Serializer[Any]):
     name = serializers.CharField(source="step.name")
     role = serializers.CharField(source="step.role")
     status = serializers.ChoiceField(source="step.status", choices=values(StepStatus))
-    attempt = serializers.IntegerField(source="step.attempt", help_text="Prompts begun; 0 before the first.")
-    position = serializers.IntegerField(source="step.position", help_text="Order of definition, from 0.")
-    level = serializers.IntegerField(source="step.level", help_text="Distance from the start, from 0.")
+    attempt = serializers.IntegerField(
+        source="step.attempt", help_text="Number of the newest attempt; 0 before the first."
+    )
+    position = serializers.IntegerField(source="step.position", help_text="Index in the definition, from 0.")
+    level = serializers.IntegerField(source="step.level", help_text="Depth in the step graph, from 0.")
     depends_on = serializers.ListField(source="step.depends_on", child=serializers.CharField())
-    produces = serializers.CharField(source="step.produces", help_text="Type of the document that it makes.")
+    produces = serializers.CharField(source="step.produces", help_text="Type of the document that the step produces.")
     inputs = PinResponse(source="step.pins", many=True)
-    scope = ScopeResponse(help_text="The execution's, or below it that of the item.")
+    scope = ScopeResponse(help_text="The execution's scope, or the item's scope below it.")
     item = serializers.SerializerMethodField()
     short_of = serializers.SerializerMethodField()
     resume_at = TimestampField(
-        source="parked_until", allow_null=True, help_text="Parked until then, its next try; null: it is not parked."
+        source="parked_until",
+        allow_null=True,
+        help_text="When a deferred step tries again; null: the step is not deferred.",
     )
     parked_because = serializers.CharField(
-        allow_null=True, help_text="Why it is parked: how its last call failed; null: it is not parked."
+        allow_null=True,
+        help_text="Why the step is deferred: the error of its last call; null: the step is not deferred.",
     )
     started_at = TimestampField(source="step.started_at", allow_null=True)
     finished_at = TimestampField(source="step.finished_at", allow_null=True)
@@ -104,12 +109,12 @@ class StepStatusResponse(serializers.Serializer[Any]):
 
     @extend_schema_field(serializers.ChoiceField(choices=values(Limit), allow_null=True))
     def get_short_of(self, details: StepDetails) -> str | None:
-        """Return the limit of the budget that its next call might pass, null while it waits for none."""
+        """Return the budget limit that the next call might exceed, null if the step is not blocked by a budget."""
         return details.step.short_of or None
 
     @extend_schema_field(ItemResponse(allow_null=True))
     def get_item(self, details: StepDetails) -> dict[str, Any] | None:
-        """Return what the step is about, null for one that runs once."""
+        """Return the item of the step, null for a step that runs once."""
         return item(details.step.step_id, details.step.label)
 
     @extend_schema_field(StepDocumentResponse(allow_null=True))
@@ -118,43 +123,43 @@ class StepStatusResponse(serializers.Serializer[Any]):
         step = details.step
         if step.document_id is None:
             return None
-        made = {"id": step.document_id, "type": step.produces, "version": step.document_version}
-        return StepDocumentResponse({**made, "title": details.title}).data
+        document = {"id": step.document_id, "type": step.produces, "version": step.document_version}
+        return StepDocumentResponse({**document, "title": details.title}).data
 
     @extend_schema_field(ClarificationResponse(allow_null=True))
     def get_clarification(self, details: StepDetails) -> dict[str, Any] | None:
-        """Return the newest questions, null when the step never asked."""
+        """Return the newest round of questions, null if the step has never asked."""
         newest: ClarificationRound | None = details.round
         return None if newest is None else ClarificationResponse(newest).data
 
     @extend_schema_field(AcceptanceResponse(allow_null=True))
     def get_acceptance(self, details: StepDetails) -> dict[str, Any] | None:
-        """Return what is to be decided and was, null for a step whose document nobody has to accept."""
+        """Return the acceptance and its decisions, null if the document needs no acceptance."""
         if details.acceptance is None:
             return None
-        made = {"needed": details.needs_decision, "instructions": details.acceptance.instructions}
-        return AcceptanceResponse({**made, "decisions": details.decisions}).data
+        acceptance = {"needed": details.needs_decision, "instructions": details.acceptance.instructions}
+        return AcceptanceResponse({**acceptance, "decisions": details.decisions}).data
 
     @extend_schema_field(FailureResponse(allow_null=True))
     def get_error(self, details: StepDetails) -> dict[str, str] | None:
-        """Return why it failed, null when it has not."""
+        """Return why the step failed, null if it has not."""
         return failure(details.step.failure_code, details.step.failure_message)
 
 
 class PromptFilters(StrictSerializer):
-    """Which of a step's calls; without any of these its newest."""
+    """Selects a call of the step; by default the newest."""
 
     attempt = serializers.IntegerField(
         min_value=1, max_value=MAX_INTEGER, required=False, help_text="Number of the attempt, from 1."
     )
-    kind = WordField(choices=values(CallKind), required=False, help_text="What the call was for.")
+    kind = WordField(choices=values(CallKind), required=False, help_text="Purpose of the call.")
     ordinal = serializers.IntegerField(
-        min_value=1, max_value=MAX_INTEGER, required=False, help_text="Of the try in its attempt, from 1."
+        min_value=1, max_value=MAX_INTEGER, required=False, help_text="Number of the try within the attempt, from 1."
     )
 
 
 class PromptResponse(serializers.Serializer[Any]):
-    """What a model was asked in one call."""
+    """The prompt of one call."""
 
     step_id = serializers.CharField(source="call.key.step_id")
     attempt = serializers.IntegerField(source="call.key.attempt")
@@ -162,60 +167,66 @@ class PromptResponse(serializers.Serializer[Any]):
     ordinal = serializers.IntegerField(source="call.key.ordinal")
     model = serializers.CharField(source="call.model", help_text="provider:model.")
     started_at = TimestampField(source="call.started_at")
-    request_hash = serializers.CharField(source="call.request_hash", help_text="SHA-256 of what was sent, from then.")
+    request_hash = serializers.CharField(
+        source="call.request_hash", help_text="SHA-256 of the sent request, stored at the time of the call."
+    )
     exact = serializers.BooleanField(
         source="is_exact",
-        help_text="What is shown has that hash. false: something that it was made from, or how, has changed since.",
+        help_text="true: this prompt has that hash. false: its inputs, or how prompts are built, have changed since.",
     )
     instructions = serializers.CharField(source="request.instructions")
     prompt = serializers.CharField(source="request.prompt")
     output_schema = serializers.DictField(source="request.output_schema")
-    max_questions = serializers.IntegerField(source="request.max_questions", help_text="0: it could not ask.")
+    max_questions = serializers.IntegerField(
+        source="request.max_questions", help_text="0: the model could not ask questions."
+    )
     max_output_tokens = serializers.IntegerField(source="request.max_output_tokens")
 
 
-@extend_schema_field({"anyOf": [{"type": "string", "enum": [each.value for each in EventType]}, {"type": "string"}]})
+@extend_schema_field(
+    {"anyOf": [{"type": "string", "enum": [event_type.value for event_type in EventType]}, {"type": "string"}]}
+)
 class EventTypeField(serializers.CharField):
-    """What has happened."""
+    """The type of an event."""
 
 
 class EventResponse(serializers.Serializer[Any]):
-    """A line of the log, the same object as in the stream."""
+    """An event of the log; streams send the same object."""
 
-    event_type = EventTypeField(help_text="One of these, or one of a newer version: pass over what you do not know.")
+    event_type = EventTypeField(help_text="One of these, or a type of a newer version: ignore unknown types.")
     execution_id = serializers.UUIDField()
     step_id = serializers.CharField(allow_null=True)
     sequence = serializers.IntegerField(help_text="1, 2, 3 … without gaps.")
     timestamp = TimestampField()
     data = serializers.DictField(  # type: ignore[assignment]
-        help_text="What the event tells beyond its type and step."
+        help_text="The event's payload."
     )
 
     def to_representation(self, row: Any) -> dict[str, Any]:
-        """Return the event as the stream sends it."""
+        """Return the event as streams send it."""
         return {**event_json(progress_event(row))}
 
 
 class EventPage(serializers.Serializer[Any]):
-    """A page of the log."""
+    """A page of the event log."""
 
     data = EventResponse(many=True)  # type: ignore[assignment]
     next_cursor = serializers.CharField(allow_null=True, help_text="null: this is the last page.")
     oldest = serializers.IntegerField(
-        help_text="Sequence of the oldest event that is kept; over 1: the ones before it were pruned."
+        help_text="Sequence of the oldest stored event; if greater than 1, earlier events were pruned."
     )
 
 
-#: How a page of the log is asked for, where its form does not say so by itself.
+#: Parameters of a page of the log.
 PAGE = [
     OpenApiParameter(
         "limit",
         {"type": "integer", "minimum": 1, "maximum": 200, "default": 50},
-        description="Most rows of one page.",
+        description="Maximum rows per page.",
     ),
     OpenApiParameter(
         "cursor",
         {"type": "string", "pattern": CURSOR_PATTERN},
-        description="`next_cursor` of the page before, as it is; without it the first page.",
+        description="`next_cursor` of the previous page, unchanged; the first page without it.",
     ),
 ]

@@ -1,4 +1,4 @@
-"""The engine's model client: aliases in, the right provider out."""
+"""The engine's model client: resolves aliases and routes requests to providers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from common.database.server import database_now
 from executions.engine.domain.calls import ModelReply, ModelRequest, max_input_tokens
 from executions.engine.ports import OnText, RateLimitPermit
 from executions.llm.known_providers import REHEARSAL, is_known
-from executions.llm.lazy_import import loaded
+from executions.llm.lazy_import import run_in_loader
 from executions.llm.pydantic_ai.options import Options, Output
 from executions.llm.rate_limiter import RateLimiter
 from executions.llm.rehearsal import model as rehearsal
@@ -26,34 +26,34 @@ if TYPE_CHECKING:
 
 
 class RoutingModelClient:
-    """Sends each request to the provider that its model names."""
+    """Routes each request to the provider of its model."""
 
     def __init__(
         self,
         *,
         aliases: dict[str, str],
         rehearsal_latency_seconds: float,
-        calls_at_once: int,
+        max_parallel_calls: int,
         options: Options,
-        turns: RateLimiter,
+        rate_limiter: RateLimiter,
     ) -> None:
         self._aliases = aliases
         self._options = options
-        self._turns = turns
-        self._free = asyncio.Semaphore(calls_at_once)
+        self._rate_limiter = rate_limiter
+        self._call_slots = asyncio.Semaphore(max_parallel_calls)
         self._provider: ProviderModel | None = None
         self._rehearsal = rehearsal.RehearsalModel(latency_seconds=rehearsal_latency_seconds)
 
     def resolve(self, model: str) -> tuple[str, ...]:
-        """Return the `provider:model` that an alias stands for (itself when it is one already), then its fallbacks."""
-        return tuple(each.strip() for each in self._aliases.get(model, model).split(","))
+        """Return the `provider:model` of an alias, followed by its fallbacks; a `provider:model` is returned itself."""
+        return tuple(name.strip() for name in self._aliases.get(model, model).split(","))
 
     def knows(self, model: str) -> bool:
-        """Return whether there is a provider for a `provider:model`; whether it can be asked shows later."""
+        """Return whether the provider of a `provider:model` is known. Whether it can be reached shows only later."""
         return is_known(model)
 
     def estimate(self, request: ModelRequest) -> Decimal | None:
-        """Return what asking may cost at most: with the longest answer allowed, and caches used in the dearest way."""
+        """Return the maximum cost of a call: with the longest permitted reply and the most expensive use of caches."""
         return prices.most(
             request.model,
             input_tokens=max_input_tokens(request),
@@ -63,35 +63,35 @@ class RoutingModelClient:
 
     @asynccontextmanager
     async def permit(self, request: ModelRequest) -> AsyncIterator[RateLimitPermit]:
-        """Wait until the request may be sent: by the limits of its model, and by what this process holds at once.
+        """Wait for a permit to send the request: by the model's rate limits, and by the limit of parallel calls.
 
         Raises:
-            RateLimited: the limits would have it wait for too long.
+            RateLimited: no permit will be free soon enough.
         """
-        async with self._turns.permit(request) as turn, self._free:
+        async with self._rate_limiter.permit(request) as turn, self._call_slots:
             yield turn
 
-    async def rest(self) -> None:
-        """Return once others know that no call of this process is under way any more."""
-        await self._turns.rest()
+    async def flush(self) -> None:
+        """Return when the end of all calls of this process has been reported to the other workers."""
+        await self._rate_limiter.flush()
 
     async def complete(self, request: ModelRequest, on_text: OnText) -> ModelReply:
-        """Ask the model once, in the request's turn; the time that it may take begins now.
+        """Call the model once, with a permit; its time limit starts now.
 
-        `heard` is called with each piece of text as the model writes it.
+        `on_text` gets each piece of text as the model writes it.
 
         Raises:
-            ModelError: it could not be asked, or did not answer in time.
+            ModelError: the model could not be called, or did not reply in time.
         """
         if request.model.partition(":")[0] == REHEARSAL:
             return await self._rehearsal.complete(request, on_text)
         if self._provider is None:
-            self._provider = await loaded(_provider, self._options)
+            self._provider = await run_in_loader(_provider, self._options)
         return await self._provider.complete(request, on_text)
 
 
 def _provider(options: Options) -> ProviderModel:
-    # Its libraries take more than a second to import: every command would pay for what a worker alone needs.
+    # The providers' libraries take more than a second to import, and only workers need them.
     from executions.llm.pydantic_ai.providers import ProviderModel  # noqa: PLC0415
 
     return ProviderModel(options)
@@ -99,16 +99,16 @@ def _provider(options: Options) -> ProviderModel:
 
 @cache
 def model_client() -> RoutingModelClient:
-    """Return the client of this process, as the settings say."""
+    """Return this process's client, configured by the settings."""
     return RoutingModelClient(
         aliases=settings.MODEL_ALIASES,
         rehearsal_latency_seconds=settings.REHEARSAL_LATENCY_SECONDS,
-        calls_at_once=settings.MODEL_CALLS,
+        max_parallel_calls=settings.MODEL_CALLS,
         options=Options(
             streaming=settings.MODEL_STREAMING,
             output=Output(settings.MODEL_OUTPUT) if settings.MODEL_OUTPUT else None,
             connect_seconds=settings.MODEL_CONNECT_SECONDS,
             first_token_seconds=settings.MODEL_FIRST_TOKEN_SECONDS,
         ),
-        turns=RateLimiter(patience_seconds=settings.PARK_AFTER_SECONDS),
+        rate_limiter=RateLimiter(patience_seconds=settings.PARK_AFTER_SECONDS),
     )

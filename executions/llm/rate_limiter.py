@@ -1,4 +1,4 @@
-"""Turns of this process's calls. One task talks to the database for all of them, while any waits or is under way."""
+"""Rate limit permits for this process's calls. One task communicates with the database for all of them."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from executions.engine.prompting.prompts import CHARACTERS_PER_TOKEN
 from telemetry.rate_limits import store
 from telemetry.rate_limits.store import PermitRequest
 
-_WAITING_SECONDS = 0.2  # between two looks, while a call waits
-_HOLDING_SECONDS = 5.0  # between two signs of life, while calls are only under way
+_POLL_SECONDS = 0.2  # between two polls while a call waits
+_RENEW_SECONDS = 5.0  # between two renewals while calls are only running
 
 logger = logging.getLogger(__name__)
 
 
-class _Held:
-    """A call that waits for its turn or has it."""
+class _Permit:
+    """A call that waits for a permit or has one."""
 
     def __init__(self, call: PermitRequest) -> None:
         self.call = call
@@ -32,88 +32,88 @@ class _Held:
         self.tokens: int | None = None
 
     def used(self, tokens: int) -> None:
-        """Note how many tokens it has used."""
+        """Record the number of tokens that were used."""
         self.tokens = tokens
 
 
 class RateLimiter:
-    """Lets calls to limited models wait for their turn, and all others pass."""
+    """Lets calls to limited models wait for a permit. Other calls pass at once."""
 
     def __init__(self, *, patience_seconds: float) -> None:
         self._patience_seconds = patience_seconds
-        self._held: dict[UUID, _Held] = {}
+        self._permits: dict[UUID, _Permit] = {}
         self._new: list[PermitRequest] = []
         self._ended: list[tuple[UUID, int | None]] = []
-        self._something = asyncio.Event()
-        self._talking: asyncio.Task[None] | None = None
+        self._changed = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
 
     @asynccontextmanager
-    async def permit(self, request: ModelRequest) -> AsyncIterator[_Held]:
-        """Wait for the request's turn, and keep it.
+    async def permit(self, request: ModelRequest) -> AsyncIterator[_Permit]:
+        """Wait for a permit for the request, and hold it.
 
         Raises:
-            RateLimited: it would wait for too long.
+            RateLimited: no permit will be free soon enough.
         """
         characters = len(request.instructions) + len(request.prompt)
         tokens = characters // CHARACTERS_PER_TOKEN + request.max_output_tokens
         call = PermitRequest(id=uuid7(), model=request.model, scope_id=request.scope_id or UUID(int=0), tokens=tokens)
-        held = _Held(call)
+        permit = _Permit(call)
         if not store.is_limited(request.model):
-            yield held
+            yield permit
             return
-        self._held[call.id] = held
+        self._permits[call.id] = permit
         self._new.append(call)
-        self._talk()
+        self._wake()
         try:
-            await self._wait(held)
-            yield held
+            await self._wait(permit)
+            yield permit
         finally:
-            del self._held[call.id]
-            self._ended.append((call.id, held.tokens))
-            self._talk()
+            del self._permits[call.id]
+            self._ended.append((call.id, permit.tokens))
+            self._wake()
 
-    async def _wait(self, held: _Held) -> None:
+    async def _wait(self, permit: _Permit) -> None:
         try:
             async with asyncio.timeout(self._patience_seconds):
-                await held.granted
+                await permit.granted
         except TimeoutError as error:
-            seconds = await in_thread(store.seconds_to_wait, held.call)
-            raise RateLimited(held.call.model, seconds=seconds) from error
+            seconds = await in_thread(store.seconds_to_wait, permit.call)
+            raise RateLimited(permit.call.model, seconds=seconds) from error
 
-    async def rest(self) -> None:
-        """Return once the database has been told of everything that ended here, when nothing is held any more."""
-        while self._talking is not None and not self._talking.done():
-            self._something.set()
-            await asyncio.wait({self._talking})
+    async def flush(self) -> None:
+        """Return when the end of all calls has been reported to the database, and no permit is held."""
+        while self._task is not None and not self._task.done():
+            self._changed.set()
+            await asyncio.wait({self._task})
 
-    def _talk(self) -> None:
-        self._something.set()
-        if self._talking is None or self._talking.done():
-            self._talking = asyncio.create_task(self._talk_on(), name="turns")
+    def _wake(self) -> None:
+        self._changed.set()
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._synchronise(), name="turns")
 
-    async def _talk_on(self) -> None:
-        """Tell the database what happens here until nothing is held any more."""
-        while self._held or self._new or self._ended:
-            self._something.clear()
-            asked, ended = self._new, self._ended
+    async def _synchronise(self) -> None:
+        """Report changes to the database until no permit is held or awaited."""
+        while self._permits or self._new or self._ended:
+            self._changed.clear()
+            requested, ended = self._new, self._ended
             self._new, self._ended = [], []
             try:
-                mine = await in_thread(store.tell, asked=asked, held=list(self._held), ended=ended)
+                granted = await in_thread(store.tell, asked=requested, held=list(self._permits), ended=ended)
             except DatabaseUnavailable:
-                self._new, self._ended = asked + self._new, ended + self._ended
-                logger.warning("the database is away; nobody's turn comes meanwhile")
-                mine = set()
-            for identity in mine & self._held.keys():
-                if not self._held[identity].granted.done():
-                    self._held[identity].granted.set_result(None)
-            if self._held or self._new or self._ended:
-                waits = any(not held.granted.done() for held in self._held.values())
-                await self._pause(_WAITING_SECONDS if waits else _HOLDING_SECONDS)
+                self._new, self._ended = requested + self._new, ended + self._ended
+                logger.warning("the database is unavailable; no rate limit permits are granted")
+                granted = set()
+            for call_id in granted & self._permits.keys():
+                if not self._permits[call_id].granted.done():
+                    self._permits[call_id].granted.set_result(None)
+            if self._permits or self._new or self._ended:
+                is_waiting = any(not permit.granted.done() for permit in self._permits.values())
+                await self._pause(_POLL_SECONDS if is_waiting else _RENEW_SECONDS)
 
     async def _pause(self, seconds: float) -> None:
-        """Wait so long, or until something happens here."""
+        """Wait for this time, or until something changes."""
         try:
             async with asyncio.timeout(seconds):
-                await self._something.wait()
+                await self._changed.wait()
         except TimeoutError:
             return

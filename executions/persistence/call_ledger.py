@@ -1,4 +1,4 @@
-"""The engine's ledger on the rows of `telemetry`."""
+"""The engine's call ledger, stored in the tables of `telemetry`."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from telemetry.budgets import scope_budgets, spending
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """A call on the page: as it shall be, and the row that it has or gets."""
+    """A call in a unit of work: its new value, and its current or future row."""
 
     call: Call
     row: ledger.CallRow
-    is_new: bool = False  # the row is not there yet
+    is_new: bool = False  # the row has not been inserted yet
     changed: bool = False
 
 
@@ -35,151 +35,155 @@ CallsByStep = dict[str, dict[CallKey, Entry]]  # all calls of an execution, by s
 
 
 class CallUnitOfWork:
-    """The calls that one transaction looks at, and what it does to them."""
+    """The calls that one transaction reads and changes."""
 
-    def __init__(self, books: Mapping[UUID, CallsByStep] | None = None) -> None:
-        """Begin a page; of executions that have a book nothing else is looked up. The others are locked."""
-        self._books = {} if books is None else books
-        self._entries: dict[UUID, dict[CallKey, Entry]] = {}  # looked up, or changed, by execution
-        self._steps: set[tuple[UUID, str]] = set()  # steps all of whose calls are here
-        self._tried: dict[CallKey, Entry] = {}  # by the decision under way
-        self._added_up: set[tuple[UUID, str | None]] = set()  # of books: a step, or the whole (None)
-        self._found: dict[UUID, list[ledger.CallRecord]] = {}  # as they were looked up, by execution
-        self._scope_sums: dict[UUID, bulk.Answer[Decimal]] = {}  # of the month, as they were looked up
+    def __init__(self, cached: Mapping[UUID, CallsByStep] | None = None) -> None:
+        """Start a unit of work. Executions in `books` need no further queries; the rows of all others are locked."""
+        self._cached = {} if cached is None else cached
+        self._entries: dict[UUID, dict[CallKey, Entry]] = {}  # queried or changed calls, by execution
+        self._steps: set[tuple[UUID, str]] = set()  # steps whose calls have all been loaded
+        self._pending: dict[CallKey, Entry] = {}  # changes of the current decision
+        # cached sums that were used: of a step, or of the execution (None)
+        self._version_checks: set[tuple[UUID, str | None]] = set()
+        self._loaded: dict[UUID, list[ledger.CallRecord]] = {}  # records as they were loaded, by execution
+        self._scope_sums: dict[UUID, bulk.Answer[Decimal]] = {}  # monthly cost by scope, as loaded
 
     @property
-    def books(self) -> Mapping[UUID, CallsByStep]:
-        """The books that it was begun with."""
-        return self._books
+    def cached(self) -> Mapping[UUID, CallsByStep]:
+        """The cached calls that the unit of work was started with."""
+        return self._cached
 
     def load(self, steps: Collection[tuple[UUID, str]]) -> None:
-        """Bring in the calls of steps, named by execution and step id."""
+        """Load the calls of steps, given by execution and step id."""
         self.take(steps, ledger.known_of_steps(steps))
 
     def take(self, steps: Collection[tuple[UUID, str]], calls: bulk.Answer[list[ledger.KnownCall]]) -> None:
-        """Bring in what was asked for about steps, named by execution and step id; none of them is here yet."""
+        """Add calls that were queried for steps, given by execution and step id. No step has been loaded before."""
         for known in calls.value:
-            found = entry(known)
-            key = found.call.key
-            self._entries.setdefault(key.execution_id, {})[key] = found
-            self._found.setdefault(key.execution_id, []).append(known.record)
+            loaded = entry(known)
+            key = loaded.call.key
+            self._entries.setdefault(key.execution_id, {})[key] = loaded
+            self._loaded.setdefault(key.execution_id, []).append(known.record)
         self._steps |= set(steps)
 
     def ask_scope(self, scope_id: UUID, *, now: datetime) -> bulk.Answer[Decimal]:
-        """Ask, once, what a scope has spent in this month."""
+        """Query a scope's cost in this month, once per unit of work."""
         if scope_id not in self._scope_sums:
             self._scope_sums[scope_id] = scope_budgets.spent(scope_id, now=now)
         return self._scope_sums[scope_id]
 
     def has(self, call: Call) -> bool:
-        """Whether the call is there already as it shall be, or further on."""
-        found = self._find(call.key)
-        return found is not None and merge_call(found.call, call) is None
+        """Return whether the stored call already has this status, or a later one."""
+        existing = self._get(call.key)
+        return existing is not None and merge_call(existing.call, call) is None
 
     def replied(self, key: CallKey) -> bool:
-        """Whether the call has its reply."""
-        if key.execution_id in self._books:
-            self._added_up.add((key.execution_id, key.step_id))
-        found = self._find(key)
-        return found is not None and found.call.reply is not None
+        """Return whether the call has its reply."""
+        if key.execution_id in self._cached:
+            self._version_checks.add((key.execution_id, key.step_id))
+        existing = self._get(key)
+        return existing is not None and existing.call.reply is not None
 
     def bought(self, key: CallKey) -> str | None:
-        """Return the request hash of a call that has its reply before it is announced; None: it has none.
+        """Return the request hash of a call that has its reply before it was recorded; None: it has no reply.
 
-        The database has lost the start of its step then.
-
-        Unlike `replied` this needs no second look as it is written: a call is announced once.
+        This happens if the database has lost the start of the call's step. Unlike `replied`, this needs no version
+        check at the write, because a call is recorded only once.
         """
-        self._look_up(key)
-        found = self._find(key)
-        return None if found is None or found.call.reply is None else found.call.request_hash
+        self._ensure_loaded(key)
+        existing = self._get(key)
+        return None if existing is None or existing.call.reply is None else existing.call.request_hash
 
-    def _look_up(self, key: CallKey) -> None:
+    def _ensure_loaded(self, key: CallKey) -> None:
         step = (key.execution_id, key.step_id)
-        if key.execution_id not in self._books and step not in self._steps:
+        if key.execution_id not in self._cached and step not in self._steps:
             self.load({step})
 
     def record(self, call: Call) -> None:
-        """Announce a new call, or settle a known one; what was settled for good stays."""
-        self._look_up(call.key)
-        found = self._find(call.key)
-        if found is None:
-            self._tried[call.key] = Entry(call=call, row=ledger.new_row(), is_new=True, changed=True)
-        elif (becomes := merge_call(found.call, call)) is not None:
-            self._tried[call.key] = Entry(call=becomes, row=found.row, is_new=found.is_new, changed=True)
+        """Record a new call, or update a known one; a final status does not change."""
+        self._ensure_loaded(call.key)
+        existing = self._get(call.key)
+        if existing is None:
+            self._pending[call.key] = Entry(call=call, row=ledger.new_row(), is_new=True, changed=True)
+        elif (updated := merge_call(existing.call, call)) is not None:
+            self._pending[call.key] = Entry(call=updated, row=existing.row, is_new=existing.is_new, changed=True)
 
     @property
     def is_changing(self) -> bool:
-        """Whether anything was recorded since the last `keep` or `drop`."""
-        return bool(self._tried)
+        """Whether anything was recorded since the last `commit_pending` or `rollback_pending`."""
+        return bool(self._pending)
 
     def commit_pending(self) -> None:
-        """Stand by what was recorded since the last `keep` or `drop`."""
-        for key, entry in self._tried.items():
+        """Keep what was recorded since the last `commit_pending` or `rollback_pending`."""
+        for key, entry in self._pending.items():
             self._entries.setdefault(key.execution_id, {})[key] = entry
-        self._tried = {}
+        self._pending = {}
 
     def rollback_pending(self) -> None:
-        """Take back what was recorded since the last `keep` or `drop`."""
-        self._tried = {}
+        """Discard what was recorded since the last `commit_pending` or `rollback_pending`."""
+        self._pending = {}
 
     def step_totals(self, execution_id: UUID, step_id: str) -> Totals:
-        """Return the sum over a step."""
-        if execution_id in self._books:
-            self._added_up.add((execution_id, step_id))
+        """Return the totals of a step."""
+        if execution_id in self._cached:
+            self._version_checks.add((execution_id, step_id))
         elif (execution_id, step_id) not in self._steps:
             self.load({(execution_id, step_id)})
         return sum_calls(entry.call for entry in self._of(execution_id, step_id))
 
     def totals(self, execution_id: UUID) -> Totals:
-        """Return the sum over an execution: of what is here, and of what is in the table alone."""
-        mine = self._of(execution_id)
-        here = sum_calls(entry.call for entry in mine)
-        if execution_id in self._books:
-            self._added_up.add((execution_id, None))
-            return here
-        rest = selectors.execution_totals(execution_id, but=_rows(mine))
-        others = Totals(
-            calls=rest.calls,
-            usage=Usage(**{name: getattr(rest, name) for name in Usage.model_fields}),
-            known_cost_usd=rest.known_cost_usd,
-            unpriced_calls=rest.unpriced_calls,
-            cost_final=rest.cost_final,
+        """Return the totals of an execution: of the calls loaded here, and of the other rows in the table."""
+        entries = self._of(execution_id)
+        loaded_totals = sum_calls(entry.call for entry in entries)
+        if execution_id in self._cached:
+            self._version_checks.add((execution_id, None))
+            return loaded_totals
+        stored = selectors.execution_totals(execution_id, but=_rows(entries))
+        stored_totals = Totals(
+            calls=stored.calls,
+            usage=Usage(**{name: getattr(stored, name) for name in Usage.model_fields}),
+            known_cost_usd=stored.known_cost_usd,
+            unpriced_calls=stored.unpriced_calls,
+            cost_final=stored.cost_final,
         )
-        return others + here
+        return stored_totals + loaded_totals
 
     def spent(self, execution_id: UUID) -> BudgetUsage:
-        """Return what the execution has used, or may still use: by what is here, and by what is in the table alone."""
-        mine = self._of(execution_id)
-        here = usage_of(entry.call for entry in mine)
-        if execution_id in self._books:
-            self._added_up.add((execution_id, None))
-            return here
-        rest = spending.execution_spent(execution_id, withdrawn=NOT_SENT, but=_rows(mine))
-        return BudgetUsage(cost_usd=rest.cost_usd, tokens=rest.tokens, calls=rest.calls) + here
+        """Return the execution's budget usage: of the calls loaded here, and of the other rows in the table."""
+        entries = self._of(execution_id)
+        loaded_usage = usage_of(entry.call for entry in entries)
+        if execution_id in self._cached:
+            self._version_checks.add((execution_id, None))
+            return loaded_usage
+        stored = spending.execution_spent(execution_id, withdrawn=NOT_SENT, but=_rows(entries))
+        return BudgetUsage(cost_usd=stored.cost_usd, tokens=stored.tokens, calls=stored.calls) + loaded_usage
 
     def scope_spent(self, scope_id: UUID, execution_ids: Collection[UUID], *, now: datetime) -> Decimal:
-        """Return the US dollars of a scope in this month; `execution_ids` are those of it that are looked at here."""
+        """Return the US dollars of a scope in this month; `execution_ids` are the scope's executions loaded here."""
         month = scope_budgets.month_of(now)
-        found = (record for execution_id in execution_ids for record in self._found.get(execution_id, ()))
-        before = sum((scope_budgets.counted(each) for each in found if each.started_at >= month), start=Decimal(0))
-        mine = (entry.call for execution_id in execution_ids for entry in self._of(execution_id))
+        records = (record for execution_id in execution_ids for record in self._loaded.get(execution_id, ()))
+        loaded_cost = sum(
+            (scope_budgets.counted(record) for record in records if record.started_at >= month), start=Decimal(0)
+        )
+        calls = (entry.call for execution_id in execution_ids for entry in self._of(execution_id))
         return (
             self.ask_scope(scope_id, now=now).value
-            - before
-            + usage_of(call for call in mine if call.started_at >= month).cost_usd
+            - loaded_cost
+            + usage_of(call for call in calls if call.started_at >= month).cost_usd
         )
 
     def changed(self) -> list[Entry]:
-        """Return what was recorded."""
-        return [entry for mine in self._entries.values() for entry in mine.values() if entry.changed]
+        """Return the recorded changes."""
+        return [entry for entries in self._entries.values() for entry in entries.values() if entry.changed]
 
     def writes(self, owners: Mapping[UUID, Execution]) -> Iterator[bulk.Write]:
-        """Yield the writes of what was recorded; `StaleCall` where somebody else has settled one of the calls.
+        """Yield the writes of the changes.
 
-        With them goes a look at what was added up from books: others may book, and price, what they do not change.
+        They raise `StaleCall` if another transaction has completed one of the calls.
+
+        They include version checks of the cached sums that were used, because other transactions may change those rows.
         """
-        yield from ledger.version_checks({each: self._versions(*each) for each in self._added_up})
+        yield from ledger.version_checks({key: self._versions(*key) for key in self._version_checks})
         rows = [
             (entry, (entry.row, _record(entry.call, owners[entry.call.key.execution_id]))) for entry in self.changed()
         ]
@@ -187,37 +191,37 @@ class CallUnitOfWork:
         yield from ledger.update_writes([row for entry, row in rows if not entry.is_new])
 
     def _versions(self, execution_id: UUID, step_id: str | None) -> int:
-        """Return the sum over the versions of the rows in a book: it rises with whatever happens to one."""
-        book = self._books[execution_id]
-        steps = book.values() if step_id is None else [book.get(step_id, {})]
+        """Return the sum of the row versions in a cached step or execution: every change of a row increases it."""
+        calls_by_step = self._cached[execution_id]
+        steps = calls_by_step.values() if step_id is None else [calls_by_step.get(step_id, {})]
         return sum(entry.row.version for step in steps for entry in step.values())
 
-    def _find(self, key: CallKey) -> Entry | None:
-        found = self._tried.get(key) or self._entries.get(key.execution_id, {}).get(key)
-        if found is None and (book := self._books.get(key.execution_id)) is not None:
-            return book.get(key.step_id, {}).get(key)
-        return found
+    def _get(self, key: CallKey) -> Entry | None:
+        existing = self._pending.get(key) or self._entries.get(key.execution_id, {}).get(key)
+        if existing is None and (calls_by_step := self._cached.get(key.execution_id)) is not None:
+            return calls_by_step.get(key.step_id, {}).get(key)
+        return existing
 
     def _of(self, execution_id: UUID, step_id: str | None = None) -> list[Entry]:
-        book = self._books.get(execution_id, {})
-        steps = book.values() if step_id is None else [book.get(step_id, {})]
-        found = {key: entry for step in steps for key, entry in step.items()}
-        mine = self._entries.get(execution_id, {})
-        tried = ((key, entry) for key, entry in self._tried.items() if key.execution_id == execution_id)
-        for key, entry in chain(mine.items(), tried):
+        calls_by_step = self._cached.get(execution_id, {})
+        steps = calls_by_step.values() if step_id is None else [calls_by_step.get(step_id, {})]
+        merged = {key: entry for step in steps for key, entry in step.items()}
+        loaded = self._entries.get(execution_id, {})
+        pending = ((key, entry) for key, entry in self._pending.items() if key.execution_id == execution_id)
+        for key, entry in chain(loaded.items(), pending):
             if step_id is None or key.step_id == step_id:
-                found[key] = entry
-        return list(found.values())
+                merged[key] = entry
+        return list(merged.values())
 
 
 def entry(known: ledger.KnownCall) -> Entry:
-    """Return a call as it was found in the ledger."""
+    """Return the entry of a call as it was read from the ledger."""
     row = ledger.CallRow(row_id=known.row_id, version=known.version)
     return Entry(call=_call(known.record, replied=known.replied), row=row)
 
 
-def as_kept(changed: Entry) -> Entry:
-    """Return what is to be remembered of an entry once it is stored: without the reply itself."""
+def without_reply(changed: Entry) -> Entry:
+    """Return the entry as it is cached after the commit: without the content of the reply."""
     call, row = changed.call, changed.row
     if (reply := call.reply) is not None:
         call = replace(call, reply=reply.model_copy(update={"tool_calls": (), "text": "", "raw": None}))
@@ -226,19 +230,20 @@ def as_kept(changed: Entry) -> Entry:
 
 
 def _rows(entries: Iterable[Entry]) -> list[UUID]:
-    """Return the ids of those rows that are there."""
-    return [each.row.row_id for each in entries if not each.is_new]
+    """Return the ids of the rows that exist."""
+    return [entry.row.row_id for entry in entries if not entry.is_new]
 
 
 async def calls_of(execution_id: UUID, step_id: str) -> list[Call]:
     """Return a step's calls with their replies, oldest first."""
     records = await retry_while_unavailable(ledger.calls_of, execution_id, step_id)
-    return [_call(each, replied=each.reply is not None) for each in records]
+    return [_call(record, replied=record.reply is not None) for record in records]
 
 
 _NO_REPLY = ModelReply(provider="", model="")
 _USAGE = tuple(Usage.model_fields)
-_COLUMNS = {"cost_usd", "billing"}  # of a reply, what stands beside it; the rest of it is one text
+# fields of a reply with columns of their own; the other fields are stored as one JSON text
+_COLUMNS = {"cost_usd", "billing"}
 
 
 def _record(call: Call, execution: Execution) -> ledger.CallRecord:
@@ -274,7 +279,7 @@ def _record(call: Call, execution: Execution) -> ledger.CallRecord:
 
 
 def _call(record: ledger.CallRecord, *, replied: bool) -> Call:
-    """Return the call; of a reply that was not read, what it used and cost."""
+    """Return the call. If the reply was not read, it contains only usage and cost."""
     return Call(
         key=CallKey(
             execution_id=record.execution_id,
@@ -296,9 +301,9 @@ def _call(record: ledger.CallRecord, *, replied: bool) -> Call:
 
 
 def _reply(record: ledger.CallRecord) -> ModelReply:
-    if record.reply is not None:  # what it cost is known by its column: another price may have been found since
-        known = {"cost_usd": record.cost_usd, "billing": record.billing}
-        return ModelReply.model_validate(record.reply).model_copy(update=known)
+    if record.reply is not None:  # the cost column counts: the call may have been repriced
+        columns = {"cost_usd": record.cost_usd, "billing": record.billing}
+        return ModelReply.model_validate(record.reply).model_copy(update=columns)
     usage = Usage.model_construct(**{name: getattr(record, name) for name in Usage.model_fields})
     return ModelReply.model_construct(
         provider=record.provider, model=record.model, usage=usage, cost_usd=record.cost_usd

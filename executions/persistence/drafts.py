@@ -1,9 +1,9 @@
-"""What models write, while they write it: for those who watch, and for nobody else.
+"""Drafts: the text that models write, stored while they write it, only for watching clients.
 
-Pieces go to an unlogged table, at most ten times a second for all calls of this process in one statement; those of a
-call that is over are removed. A notification says whose drafts have grown. What cannot be written is written with the
-next piece, or never: no step waits for it, and none fails by it. A crash of the database empties the table; what was in
-it is written once more, as one piece.
+One statement writes the new text of all calls of this process, at most ten times a second, into an unlogged table.
+Drafts of ended calls are deleted. A notification names the executions whose drafts have grown. If a write fails, its
+text is written with the next one or never: no step waits for it or fails because of it. After a crash PostgreSQL
+empties the unlogged table, and the worker writes the current text again as one chunk.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from workflows.errors import storable
 
 CHANNEL = "scriptorium_drafts"
 PAUSE_SECONDS = 0.1  # between two writes
-MOST_CHARACTERS = 200_000  # of one draft: nobody reads more of it as it comes
+MAX_CHARACTERS = 200_000  # of one draft; watching clients get no more
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ _KEY = "execution_id, step_id, attempt, ordinal"
 _GIVEN = "json_to_recordset(%s::json) AS given(execution_id uuid, step_id text, attempt integer, ordinal integer"
 _SAME = """draft.execution_id = given.execution_id AND draft.step_id = given.step_id
   AND draft.attempt = given.attempt AND draft.ordinal = given.ordinal"""
-# Whoever reads goes by the ids: what is written over is read again. What has lost its beginning is not written.
+# Readers remember row ids, so a replaced chunk is read again. A draft whose first chunk was lost is not continued.
 _WRITE = f"""
 INSERT INTO executions_stepdraft ({_KEY}, "offset", text)
 SELECT {_KEY}, "offset", text FROM {_GIVEN}, "offset" integer, text text)
@@ -43,140 +43,143 @@ WHERE "offset" = 0 OR EXISTS (SELECT FROM executions_stepdraft AS draft WHERE {_
 ON CONFLICT ({_KEY}, "offset") DO UPDATE SET id = excluded.id, text = excluded.text
 RETURNING {_KEY}"""  # noqa: S608 - names of columns
 _REMOVE = f"DELETE FROM executions_stepdraft AS draft USING {_GIVEN}) WHERE {_SAME}"  # noqa: S608 - names of columns
-_TELL = "SELECT pg_notify(%s, string_agg(id::text, ',')) FROM unnest(%s::uuid[]) AS id"
-_SWEEP = """
+_NOTIFY = "SELECT pg_notify(%s, string_agg(id::text, ',')) FROM unnest(%s::uuid[]) AS id"
+_REMOVE_ABANDONED = """
 DELETE FROM executions_stepdraft WHERE id IN (
   SELECT id FROM executions_stepdraft AS draft WHERE NOT EXISTS (
     SELECT FROM executions_executionstep AS step
     WHERE step.execution_id = draft.execution_id AND step.step_id = draft.step_id
       AND step.attempt = draft.attempt AND step.status = ANY(%s)
   ) FOR UPDATE SKIP LOCKED
-)"""  # a late worker may be removing the same in another order
-_TOLD_AT_ONCE = 180  # ids in a notification, which PostgreSQL cuts off at 8,000 bytes
+)"""  # a late worker may delete the same rows in another order
+_IDS_PER_NOTIFICATION = 180  # PostgreSQL limits a notification to 8,000 bytes
 
 
 class DraftBuffer:
-    """What a model has written in one call."""
+    """The text that a model has written in one call."""
 
     def __init__(self, call: CallKey, book: DraftWriter) -> None:
         self.call = call
         self.ended = False
         self.in_table = False
         self.stored = 0  # characters
-        self._book = book
+        self._writer = book
         self._text = ""
 
     def add(self, text: str) -> None:
-        """Note what comes next."""
-        if text and len(self._text) < MOST_CHARACTERS:
+        """Append text."""
+        if text and len(self._text) < MAX_CHARACTERS:
             self._text += text
-            self._book.wake(self)
+            self._writer.wake(self)
 
     def end(self) -> None:
-        """Note that the call is over: what was written is worth nothing any more."""
+        """End the draft: the call is over, and the draft is obsolete."""
         self.ended = True
         self._text = ""
 
     def kept(self, text: str) -> None:
-        """Note that the table has this, too."""
+        """Record that the table contains this text, too."""
         self.stored += len(text)
         self.in_table = True
 
     def lost(self) -> None:
-        """Note that the table has nothing of it any more."""
+        """Record that the table contains no text of this draft any more."""
         self.stored, self.in_table = 0, False
 
     @property
     def has_news(self) -> bool:
-        """Whether there is anything to write: of a try that is not the first, also that it has begun."""
-        begun_again = self.call.ordinal > 1 and not self.in_table
-        return not self.ended and (begun_again or bool(self.unstored))
+        """Whether there is something to write.
+
+        A later try is also written before its first text, to replace the earlier.
+        """
+        replaces_earlier_try = self.call.ordinal > 1 and not self.in_table
+        return not self.ended and (replaces_earlier_try or bool(self.unstored))
 
     @property
     def unstored(self) -> str:
-        """What the table has not got yet."""
+        """The text that is not in the table yet."""
         return self._text[self.stored :]
 
 
 class DraftWriter:
-    """The drafts of this process. A task writes while any grows, and ends when all are over."""
+    """Writes the drafts of this process. A task runs while drafts are open, and ends with the last one."""
 
     def __init__(self) -> None:
         self._open: dict[CallKey, DraftBuffer] = {}
-        self._writer: asyncio.Task[None] | None = None
+        self._task: asyncio.Task[None] | None = None
 
     def begin(self, call: CallKey) -> DraftBuffer:
-        """Return the draft of a call, nothing of it written. What an earlier try has written is void from now on."""
+        """Return a new draft for a call. It replaces the draft of an earlier try."""
         draft = DraftBuffer(call, self)
         if draft.has_news:
             self.wake(draft)
         return draft
 
     def wake(self, draft: DraftBuffer) -> None:
-        """Have a draft that has grown written soon."""
+        """Schedule a write of a draft that has grown."""
         self._open[draft.call] = draft
         loop = asyncio.get_running_loop()
-        if self._writer is None or self._writer.done() or self._writer.get_loop() is not loop:
-            self._writer = loop.create_task(self._write_all(), name="drafts")
+        if self._task is None or self._task.done() or self._task.get_loop() is not loop:
+            self._task = loop.create_task(self._write_all(), name="drafts")
 
     async def _write_all(self) -> None:
         while self._open:
             await asyncio.sleep(PAUSE_SECONDS)
             grown = [(draft, draft.unstored) for draft in self._open.values() if draft.has_news]
-            over = [draft for draft in self._open.values() if draft.ended]
+            ended = [draft for draft in self._open.values() if draft.ended]
             try:
-                kept = await self._write(grown, [draft.call for draft in over if draft.in_table])
+                stored_rows = await self._write(grown, [draft.call for draft in ended if draft.in_table])
             except DatabaseUnavailable:
-                logger.info("Drafts of %d calls cannot be written for now.", len(grown))
+                logger.info("The drafts of %d calls cannot be written now.", len(grown))
                 continue
             for draft, text in grown:
-                if _row_of(draft.call) in kept:
+                if _row_of(draft.call) in stored_rows:
                     draft.kept(text)
                 else:
                     draft.lost()
-            for draft in over:
+            for draft in ended:
                 del self._open[draft.call]
 
-    async def _write(self, grown: list[tuple[DraftBuffer, str]], over: list[CallKey]) -> Collection[Row]:
-        return await in_thread(store, grown, over) if grown or over else ()
+    async def _write(self, grown: list[tuple[DraftBuffer, str]], ended: list[CallKey]) -> Collection[Row]:
+        return await in_thread(store, grown, ended) if grown or ended else ()
 
 
 @transaction.atomic
-def store(grown: Sequence[tuple[DraftBuffer, str]], over: Iterable[CallKey]) -> Collection[Row]:
-    """Write what has been added to drafts, tell of it, and remove those of calls that are over.
+def store(grown: Sequence[tuple[DraftBuffer, str]], ended: Iterable[CallKey]) -> Collection[Row]:
+    """Write new text of drafts, notify readers, and delete the drafts of ended calls.
 
     Returns:
-        Of which calls the drafts could be written. The table has lost the beginning of the others.
+        The calls whose drafts were written. The table has lost the first chunks of the others.
 
     Raises:
         django.db.Error: as Django raises it.
     """
-    rows = [{**_named(draft.call), "offset": draft.stored, "text": storable(text)} for draft, text in grown]
-    kept: set[Row] = set()
+    rows = [{**_key_fields(draft.call), "offset": draft.stored, "text": storable(text)} for draft, text in grown]
+    stored_rows: set[Row] = set()
     if rows:
-        kept.update(bulk.execute(_WRITE, [json.dumps(rows)]))
-    if removed := [_named(call) for call in over]:
+        stored_rows.update(bulk.execute(_WRITE, [json.dumps(rows)]))
+    if removed := [_key_fields(call) for call in ended]:
         bulk.execute_later(_REMOVE, [json.dumps(removed)])
-    told = sorted({draft.call.execution_id for draft, _ in grown})
-    for start in range(0, len(told), _TOLD_AT_ONCE):
-        bulk.execute_later(_TELL, [CHANNEL, told[start : start + _TOLD_AT_ONCE]])
-    return kept
+    execution_ids = sorted({draft.call.execution_id for draft, _ in grown})
+    for start in range(0, len(execution_ids), _IDS_PER_NOTIFICATION):
+        bulk.execute_later(_NOTIFY, [CHANNEL, execution_ids[start : start + _IDS_PER_NOTIFICATION]])
+    return stored_rows
 
 
-def remove_left_over() -> None:
-    """Remove the drafts of steps that nobody works on any more: their workers had no time for it.
+def remove_abandoned() -> None:
+    """Delete the drafts of steps that no worker is working on. Their workers stopped before they could do it.
 
     Raises:
         django.db.Error: as Django raises it.
     """
-    bulk.execute(_SWEEP, [[each.value for each in WORKING]])
+    bulk.execute(_REMOVE_ABANDONED, [[status.value for status in WORKING]])
 
 
 def _row_of(call: CallKey) -> Row:
     return call.execution_id, call.step_id, call.attempt, call.ordinal
 
 
-def _named(call: CallKey) -> dict[str, str]:
+def _key_fields(call: CallKey) -> dict[str, str]:
     return {
         "execution_id": str(call.execution_id),
         "step_id": call.step_id,

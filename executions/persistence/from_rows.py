@@ -1,6 +1,6 @@
-"""Executions as they are stored, as the engine's values.
+"""Mapping of database rows to the engine's executions.
 
-Whatever takes an execution up reads it whole. The ORM would spend several times as long on it as PostgreSQL does.
+An execution is always read completely. Through the ORM this would take several times as long as PostgreSQL's part.
 """
 
 from __future__ import annotations
@@ -87,44 +87,44 @@ class _StepRow(NamedTuple):
     finished_at: Any
 
 
-_ELSEWHERE = {
+_JOINED_COLUMNS = {
     "workflow_version": "workflow.version",
     "scope_type": "scope.type",
     "scope_key": "scope.key",
 }
 _EXECUTIONS = f"""
-SELECT {", ".join(_ELSEWHERE.get(name, f"execution.{name}") for name in _ExecutionRow._fields)}
+SELECT {", ".join(_JOINED_COLUMNS.get(name, f"execution.{name}") for name in _ExecutionRow._fields)}
 FROM executions_execution AS execution
 JOIN workflows_workflowversion AS workflow ON workflow.id = execution.workflow_version_id
 JOIN access_scope AS scope ON scope.id = execution.scope_id
-WHERE execution.id = ANY(%s)"""  # noqa: S608 - the names are those of the class above
+WHERE execution.id = ANY(%s)"""  # noqa: S608 - column names of the class above
 _STEPS = f"""
-SELECT {", ".join(_ELSEWHERE.get(name, f"step.{name}") for name in _StepRow._fields)}
+SELECT {", ".join(_JOINED_COLUMNS.get(name, f"step.{name}") for name in _StepRow._fields)}
 FROM executions_executionstep AS step
 LEFT JOIN access_scope AS scope ON scope.id = step.scope_id
 WHERE step.execution_id = ANY(%s)
-ORDER BY step.position, step.place, step.id"""  # noqa: S608 - the names are those of the class above
+ORDER BY step.position, step.place, step.id"""  # noqa: S608 - column names of the class above
 
 
-#: What is asked for executions ($1: their ids), to be given to `assembled`.
+#: The queries for executions ($1: their ids); `from_rows` takes their results.
 QUESTIONS = tuple(statement.replace("%s", "$1::uuid[]") for statement in (_EXECUTIONS, _STEPS))
 
 
 def load(execution_ids: Collection[UUID]) -> dict[UUID, Execution]:
-    """Return those executions that there are, each with its steps in order."""
-    wanted = [list(execution_ids)]
+    """Return the existing executions with these ids, with their steps in order."""
+    parameters = [list(execution_ids)]
     with bulk.pipeline():
-        asked = bulk.execute(_EXECUTIONS, wanted), bulk.execute(_STEPS, wanted)
-    return from_rows(*(cursor.fetchall() for cursor in asked))
+        cursors = bulk.execute(_EXECUTIONS, parameters), bulk.execute(_STEPS, parameters)
+    return from_rows(*(cursor.fetchall() for cursor in cursors))
 
 
 def from_rows(execution_rows: Sequence[tuple[Any, ...]], step_rows: Sequence[tuple[Any, ...]]) -> dict[UUID, Execution]:
-    """Return the executions that were found."""
+    """Return the executions in the query results."""
     rows = [_ExecutionRow(*row) for row in execution_rows]
     scopes = {row.id: _scope(row) for row in rows}
     steps: dict[UUID, dict[str, Step]] = {row.id: {} for row in rows}
     for step in map(_StepRow._make, step_rows):
-        if step.execution_id in steps:  # else it came between the two statements
+        if step.execution_id in steps:  # else the execution was inserted between the two queries
             steps[step.execution_id][step.step_id] = _step(step, scopes[step.execution_id])
     return {row.id: _execution(row, scopes[row.id], steps[row.id]) for row in rows}
 
@@ -145,7 +145,7 @@ def _execution(row: _ExecutionRow, scope: ScopeRef, steps: dict[str, Step]) -> E
         runner_epoch=row.runner_epoch,
         recoveries=row.recoveries,
         last_sequence=row.last_sequence,
-        waiting_on=tuple(WaitingOn(each) for each in _list(row.waiting_on)),
+        waiting_on=tuple(WaitingOn(name) for name in _list(row.waiting_on)),
         failure=_failure(row.failure_code, row.failure_message),
         requested_by=row.requested_by_id,
         requested_by_name=row.requested_by_name,
@@ -179,10 +179,10 @@ def _step(row: _StepRow, own: ScopeRef) -> Step:
         version=row.version,
         attempt=row.attempt,
         invalid_outputs=row.invalid_outputs,
-        pins=tuple(Pin.model_validate(each) for each in _list(row.pins)),
-        rounds=tuple(ClarificationRound.model_validate(each) for each in _list(row.rounds)),
-        decisions=tuple(AcceptanceDecision.model_validate(each) for each in _list(row.decisions)),
-        violations=tuple(FieldError.model_validate(each) for each in _list(row.violations)),
+        pins=tuple(Pin.model_validate(pin) for pin in _list(row.pins)),
+        rounds=tuple(ClarificationRound.model_validate(item) for item in _list(row.rounds)),
+        decisions=tuple(AcceptanceDecision.model_validate(item) for item in _list(row.decisions)),
+        violations=tuple(FieldError.model_validate(item) for item in _list(row.violations)),
         document_id=row.document_id,
         document_version=row.document_version,
         failure=_failure(row.failure_code, row.failure_message),
@@ -195,7 +195,7 @@ def _step(row: _StepRow, own: ScopeRef) -> Step:
 
 
 def _list(text: str) -> list[Any]:
-    return [] if text == "[]" else json.loads(text)  # nearly all of them are empty
+    return [] if text == "[]" else json.loads(text)  # most lists are empty
 
 
 def _scope(row: _ExecutionRow | _StepRow) -> ScopeRef:

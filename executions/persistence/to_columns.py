@@ -1,4 +1,4 @@
-"""The engine's values, as columns."""
+"""Mapping of the engine's executions to database columns."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from executions.engine.domain.states import WaitingOn
 
 
 def execution_columns(execution: Execution) -> dict[str, object]:
-    """Return what may change of an execution, by column."""
+    """Return the columns of an execution that can change."""
     return {
         "status": execution.status.value,
         "version": execution.version,
@@ -16,7 +16,7 @@ def execution_columns(execution: Execution) -> dict[str, object]:
         "recoveries": execution.recoveries,
         "last_sequence": execution.last_sequence,
         "pruned": False,
-        "waiting_on": [each.value for each in execution.waiting_on],
+        "waiting_on": [reason.value for reason in execution.waiting_on],
         **_failure_columns(execution.failure),
         "updated_at": execution.updated_at,
         "started_at": execution.started_at,
@@ -31,7 +31,7 @@ def execution_columns(execution: Execution) -> dict[str, object]:
 
 
 def new_execution_columns(execution: Execution, version_id: int) -> dict[str, object]:
-    """Return all of a new execution, by column; its workflow's version has this key."""
+    """Return all columns of a new execution; `version_id` is the key of its workflow version."""
     return {
         "id": execution.id,
         "workflow_id": execution.workflow_id,
@@ -48,8 +48,8 @@ def new_execution_columns(execution: Execution, version_id: int) -> dict[str, ob
 
 
 def step_columns(step: Step) -> dict[str, object]:
-    """Return what may change of a step, by column."""
-    asked = step.open_round
+    """Return the columns of a step that can change."""
+    open_round = step.open_round
     return {
         "label": step.label,
         "place": step.place,
@@ -58,10 +58,10 @@ def step_columns(step: Step) -> dict[str, object]:
         "attempt": step.attempt,
         "invalid_outputs": step.invalid_outputs,
         "pins": [each.model_dump(mode="json") for each in step.pins],
-        "rounds": [each.model_dump(mode="json") for each in step.rounds],
-        "asked_at": asked.asked_at if asked is not None and step.waits_for is WaitingOn.CLARIFICATION else None,
-        "decisions": [each.model_dump(mode="json") for each in step.decisions],
-        "violations": [each.model_dump(mode="json") for each in step.violations],
+        "rounds": [item.model_dump(mode="json") for item in step.rounds],
+        "asked_at": open_round.asked_at if open_round and step.waits_for is WaitingOn.CLARIFICATION else None,
+        "decisions": [item.model_dump(mode="json") for item in step.decisions],
+        "violations": [item.model_dump(mode="json") for item in step.violations],
         "document_id": step.document_id,
         "document_version": step.document_version,
         **_failure_columns(step.failure),
@@ -74,7 +74,7 @@ def step_columns(step: Step) -> dict[str, object]:
 
 
 def new_step_columns(execution: Execution, step: Step) -> dict[str, object]:
-    """Return all of a new step, by column."""
+    """Return all columns of a new step."""
     return {
         "execution_id": execution.id,
         "step_id": step.step_id,

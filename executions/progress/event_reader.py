@@ -1,4 +1,4 @@
-"""The table of events, read outside Django's connections: a handful of them serve any number of streams."""
+"""Reads the table of events with a few connections outside of Django, for any number of streams."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from executions.engine.runtime.cancel import cancel_and_wait
 from executions.progress.sse import Message, encode, encode_in_feed, encode_reset
 
 POOL_SIZE = 4
-POOL_IDLE_SECONDS = 60.0  # then a connection that was not needed is closed, but for one
+POOL_IDLE_SECONDS = 60.0  # then an unused connection is closed, except one
 POOL_TIMEOUT_SECONDS = 5.0
-POOL_RECONNECT_SECONDS = 2.0  # the pool waits twice as long after each failed try, up to this; then it starts anew
+POOL_RECONNECT_SECONDS = 2.0  # maximum backoff of the pool; then it starts anew
 
 EVENTS_AFTER = """
     SELECT event.execution_id, event.sequence, event.event_type, event.step_id, event.data, event.timestamp
@@ -53,7 +53,7 @@ _FEED_EXTENT = """
 _FEEDS_AGO = """
     SELECT feed.scope_id, CASE WHEN newest.timestamp > now() - make_interval(secs => %(seconds)s) THEN (
       SELECT min(scope_sequence) - 1 FROM executions_executionevent AS event
-      WHERE event.scope_id = feed.scope_id AND event.scope_sequence > feed.last - %(most)s
+      WHERE event.scope_id = feed.scope_id AND event.scope_sequence > feed.last - %(limit)s
         AND event.timestamp > now() - make_interval(secs => %(seconds)s)
     ) ELSE feed.last END
     FROM executions_feed AS feed
@@ -67,32 +67,32 @@ _SCOPES_OF = """
 """
 
 Rows = list[tuple[Any, ...]]
-Found = TypeVar("Found")
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
 class LogRange:
-    """Which events a log has: `oldest` to `last`, none of them when `oldest` is beyond `last`."""
+    """The range of events in a log, `oldest` to `last`; empty if `oldest` is greater than `last`."""
 
     oldest: int
     last: int
-    ended: bool  # the execution has ended: no more events, until a retry
+    ended: bool  # the execution has ended: no more events, unless it is retried
 
     def ends_at(self, sequence: int) -> bool:
-        """Whether nothing comes after this event."""
+        """Return whether no event follows this one."""
         return self.ended and sequence >= self.last
 
 
-EMPTY_ENDED = LogRange(oldest=1, last=0, ended=True)  # of an execution that is not there
+EMPTY_ENDED = LogRange(oldest=1, last=0, ended=True)  # of an execution that does not exist
 
 
 def extent_of(rows: Sequence[Sequence[Any]]) -> LogRange:
-    """Return what `EXTENT` gave for one execution."""
+    """Return the result of the query `EXTENT` for one execution."""
     return next((LogRange(oldest, last, status in ENDED) for oldest, last, status in rows), EMPTY_ENDED)
 
 
 def event_of(row: Sequence[Any]) -> ProgressEvent:
-    """Return a row that `EVENTS_AFTER` gave as an event."""
+    """Return a result row of the query `EVENTS_AFTER` as an event."""
     execution_id, sequence, event_type, step_id, data, timestamp = row
     return ProgressEvent(
         execution_id=execution_id,
@@ -118,54 +118,54 @@ def _feed_extent_of(rows: Rows) -> LogRange:
 
 
 class Reader:
-    """A small pool of connections that opens with the first query."""
+    """A small connection pool, opened by the first query."""
 
     def __init__(self) -> None:
         self._pool: AsyncConnectionPool | None = None
-        self._waiting: dict[Hashable, asyncio.Task[Any]] = {}  # for a connection
-        self._asking: set[asyncio.Task[Any]] = set()  # those, and the ones that have begun
+        self._not_started: dict[Hashable, asyncio.Task[Any]] = {}  # queries that wait for a connection
+        self._tasks: set[asyncio.Task[Any]] = set()  # these, and the running queries
 
     async def rows(self, query: str, parameters: Mapping[str, object]) -> Rows:
-        """Return what a query gives.
+        """Return the result rows of a query.
 
         Raises:
-            Unavailable: the database is away.
+            DatabaseUnavailable: the database cannot be reached.
         """
         return await self._fetch(query, parameters, begin=lambda: None)
 
     async def once(
-        self, query: str, parameters: Mapping[str, object], *, key: Hashable, made: Callable[[Rows], Found]
-    ) -> Found:
-        """Return what is made of a query's rows; all who ask for the `key` before the query begins get the same.
+        self, query: str, parameters: Mapping[str, object], *, key: Hashable, convert: Callable[[Rows], Result]
+    ) -> Result:
+        """Return the converted result of a query. Callers with the same `key` share a query that has not started yet.
 
-        After a restart a thousand clients come back, and most have the same last event.
+        After a restart a thousand clients reconnect, and most have the same last event.
 
         Raises:
-            Unavailable: the database is away.
+            DatabaseUnavailable: the database cannot be reached.
         """
-        asking = self._waiting.get(key)
-        if asking is None:
+        task = self._not_started.get(key)
+        if task is None:
 
-            async def ask() -> Found:
-                # Once it has begun, its answer may be too old for whoever comes.
-                return made(await self._fetch(query, parameters, begin=lambda: self._waiting.pop(key, None)))
+            async def run_query() -> Result:
+                # Once the query has started, its result may be outdated for later callers.
+                return convert(await self._fetch(query, parameters, begin=lambda: self._not_started.pop(key, None)))
 
-            asking = self._waiting[key] = asyncio.create_task(ask(), name="stream-query")
-            self._asking.add(asking)
-            asking.add_done_callback(partial(self._asked, key))
-        found: Found = await asyncio.shield(asking)  # whoever leaves takes nothing from the others
-        return found
+            task = self._not_started[key] = asyncio.create_task(run_query(), name="stream-query")
+            self._tasks.add(task)
+            task.add_done_callback(partial(self._finish, key))
+        result: Result = await asyncio.shield(task)  # a cancelled caller does not cancel the query of the others
+        return result
 
-    def _asked(self, key: Hashable, asking: asyncio.Task[Any]) -> None:
-        self._asking.discard(asking)
-        if self._waiting.get(key) is asking:
-            del self._waiting[key]
-        if not asking.cancelled():
-            asking.exception()  # told to whoever waits for it; nobody may be left
+    def _finish(self, key: Hashable, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if self._not_started.get(key) is task:
+            del self._not_started[key]
+        if not task.cancelled():
+            task.exception()  # the callers get the exception; there may be none left
 
     async def _fetch(self, query: str, parameters: Mapping[str, object], *, begin: Callable[[], object]) -> Rows:
         try:
-            async with (await self._opened()).connection() as connection:
+            async with (await self._open_pool()).connection() as connection:
                 begin()
                 return await (await connection.execute(query.encode(), parameters)).fetchall()
         except psycopg.Error as error:
@@ -174,14 +174,14 @@ class Reader:
             raise
 
     async def close(self) -> None:
-        """End what is asked, and close the pool; a later query opens another."""
-        for asking in [*self._asking]:
-            await cancel_and_wait(asking)
+        """Cancel running queries and close the pool; a later query opens another one."""
+        for task in [*self._tasks]:
+            await cancel_and_wait(task)
         pool, self._pool = self._pool, None
         if pool is not None:
             await pool.close()
 
-    async def _opened(self) -> AsyncConnectionPool:
+    async def _open_pool(self) -> AsyncConnectionPool:
         if self._pool is None:
             self._pool = AsyncConnectionPool(
                 kwargs={**connection_parameters(), "autocommit": True, "application_name": "scriptorium-stream"},
@@ -196,7 +196,7 @@ class Reader:
                 open=False,
             )
             drain_when_silent(self._pool)
-        await self._pool.open()  # nothing when it is open
+        await self._pool.open()  # no effect if it is open
         return self._pool
 
 
@@ -207,27 +207,27 @@ class EventTable:
         self._reader = reader
 
     async def read(self, after: Mapping[UUID, int], *, limit: int) -> list[Message]:
-        """Return the events of each execution that come after its sequence, in order, at most `limit` in all.
+        """Return the events of each execution after its sequence number, in order, at most `limit` in all.
 
         Raises:
-            Unavailable: the database is away.
+            DatabaseUnavailable: the database cannot be reached.
         """
         parameters = {"ids": list(after), "after": list(after.values()), "limit": limit}
         key = (EVENTS_AFTER, tuple(after.items()), limit)
-        messages = await self._reader.once(EVENTS_AFTER, parameters, key=key, made=_encoded)
+        messages = await self._reader.once(EVENTS_AFTER, parameters, key=key, convert=_encoded)
         return list(messages)
 
     async def extent(self, execution_id: UUID) -> LogRange:
-        """Return which events the execution has; `GONE` when it is not there.
+        """Return the range of the execution's events; `EMPTY_ENDED` if it does not exist.
 
         Raises:
-            Unavailable: the database is away.
+            DatabaseUnavailable: the database cannot be reached.
         """
-        return await self._reader.once(EXTENT, {"id": execution_id}, key=(EXTENT, execution_id), made=extent_of)
+        return await self._reader.once(EXTENT, {"id": execution_id}, key=(EXTENT, execution_id), convert=extent_of)
 
-    def reset(self, execution_id: UUID, *, asked: int, oldest: int) -> Message:
-        """Return what tells a client that has the events up to `asked` that `oldest` is the next one."""
-        return encode_reset(execution_id, asked=asked, oldest=oldest, execution_id=execution_id)
+    def reset(self, execution_id: UUID, *, last_known: int, oldest: int) -> Message:
+        """Return a reset message for a client with the events up to `asked`: the next event is `oldest`."""
+        return encode_reset(execution_id, last_known=last_known, oldest=oldest, execution_id=execution_id)
 
 
 class FeedTable:
@@ -237,53 +237,53 @@ class FeedTable:
         self._reader = reader
 
     async def read(self, after: Mapping[UUID, int], *, limit: int) -> list[Message]:
-        """Return the events of each scope that come after its number, in order, at most `limit` in all.
+        """Return the events of each scope after its number, in order, at most `limit` in all.
 
         Raises:
-            Unavailable: the database is away.
+            DatabaseUnavailable: the database cannot be reached.
         """
         parameters = {"ids": list(after), "after": list(after.values()), "limit": limit}
         key = (_FEED_AFTER, tuple(after.items()), limit)
-        messages = await self._reader.once(_FEED_AFTER, parameters, key=key, made=_encoded_in_feed)
+        messages = await self._reader.once(_FEED_AFTER, parameters, key=key, convert=_encoded_in_feed)
         return list(messages)
 
     async def extent(self, scope_id: UUID) -> LogRange:
-        """Return which events the scope has. More may always come.
+        """Return the range of the scope's events. A feed never ends.
 
         Raises:
-            Unavailable: the database is away.
+            DatabaseUnavailable: the database cannot be reached.
         """
         return await self._reader.once(
-            _FEED_EXTENT, {"id": scope_id}, key=(_FEED_EXTENT, scope_id), made=_feed_extent_of
+            _FEED_EXTENT, {"id": scope_id}, key=(_FEED_EXTENT, scope_id), convert=_feed_extent_of
         )
 
-    def reset(self, scope_id: UUID, *, asked: int, oldest: int) -> Message:
-        """Return what tells a client that has the events up to `asked` that `oldest` is the next one."""
-        return encode_reset(scope_id, asked=asked, oldest=oldest, execution_id=None)
+    def reset(self, scope_id: UUID, *, last_known: int, oldest: int) -> Message:
+        """Return a reset message for a client with the events up to `asked`: the next event is `oldest`."""
+        return encode_reset(scope_id, last_known=last_known, oldest=oldest, execution_id=None)
 
     async def among(self, scope_ids: Collection[UUID], execution_ids: Collection[UUID]) -> list[UUID]:
-        """Return those of the scopes in which one of the executions is.
+        """Return the given scopes that contain at least one of the executions.
 
         Raises:
-            Unavailable: the database is away.
+            DatabaseUnavailable: the database cannot be reached.
         """
         parameters = {"scopes": list(scope_ids), "executions": list(execution_ids)}
         return [scope_id for (scope_id,) in await self._reader.rows(_SCOPES_OF, parameters)]
 
     async def of(self, execution_ids: Collection[UUID]) -> list[UUID]:
-        """Return the scopes in which the executions are.
+        """Return the scopes that contain the executions.
 
         Raises:
-            Unavailable: the database is away.
+            DatabaseUnavailable: the database cannot be reached.
         """
         rows = await self._reader.rows(_ALL_SCOPES_OF, {"executions": list(execution_ids)})
         return [scope_id for (scope_id,) in rows]
 
-    async def positions(self, *, seconds_ago: float, most: int) -> dict[UUID, int]:
-        """Return how far each feed went so many seconds ago, but for its last `most` events at most.
+    async def positions(self, *, seconds_ago: float, limit: int) -> dict[UUID, int]:
+        """Return each feed's position some seconds ago, at most `limit` events before its end.
 
         Raises:
-            Unavailable: the database is away.
+            DatabaseUnavailable: the database cannot be reached.
         """
-        rows = await self._reader.rows(_FEEDS_AGO, {"seconds": seconds_ago, "most": most})
+        rows = await self._reader.rows(_FEEDS_AGO, {"seconds": seconds_ago, "limit": limit})
         return dict(rows)

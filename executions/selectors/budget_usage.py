@@ -1,4 +1,4 @@
-"""How near executions are to their budgets."""
+"""Budget usage of executions."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from telemetry.budgets import spending
 from workflows.definitions.budget import Budget
 
 
-class Limited(budgets.HasRunTime, Protocol):
-    """An execution, as the engine's value or as a row."""
+class HasBudget(budgets.HasRunTime, Protocol):
+    """An execution with a budget, as an engine value or as a database row."""
 
     @property
     def id(self) -> UUID:
-        """Its id."""
+        """The execution's id."""
 
     @property
     def budget(self) -> Any:
-        """Its limits, None for none."""
+        """The limits, None if there are none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BudgetUse:
-    """A budget, and how much of it is used: of calls whose outcome is not known as much as they may cost at most."""
+    """A budget and its usage. Calls with an unknown outcome count with their maximum."""
 
     budget: Budget
     spent: spending.Spent
@@ -38,12 +38,12 @@ class BudgetUse:
 
     @property
     def tokens(self) -> int:
-        """Of all buckets."""
+        """Tokens of all buckets."""
         return self.spent.tokens
 
     @property
     def calls(self) -> int:
-        """Each try counted."""
+        """Number of calls, each try counted."""
         return self.spent.calls
 
     @property
@@ -58,26 +58,26 @@ class BudgetUse:
 
     @property
     def cost_usd(self) -> Decimal | None:
-        """US dollars; None when a part of them is not known."""
+        """US dollars; None if the cost of a call is unknown."""
         return self.spent.cost_usd if self.cost_complete else None
 
 
-def spent_of(execution_ids: Iterable[UUID]) -> Question:
-    """Return the question for what executions have used of their budgets; its rows are to be given to `uses`."""
+def usage_query(execution_ids: Iterable[UUID]) -> Question:
+    """Return the query for the budget usage of executions; `usage_by_execution` takes its rows."""
     return spending.spent_of(execution_ids, withdrawn=NOT_SENT)
 
 
-def uses(
-    executions: Iterable[Limited], spent_rows: Iterable[tuple[Any, ...]], *, now: datetime
+def usage_by_execution(
+    executions: Iterable[HasBudget], spent_rows: Iterable[tuple[Any, ...]], *, now: datetime
 ) -> dict[UUID, BudgetUse]:
-    """Return how near executions are to their budgets, by id; those without one are left out."""
-    limited = {each.id: each for each in executions if each.budget is not None}
+    """Return the budget usage by execution id, without executions that have no budget."""
+    limited = {execution.id: execution for execution in executions if execution.budget is not None}
     spent = spending.spent_by_execution(spent_rows)
     return {
-        identity: BudgetUse(
-            budget=Budget.model_validate(each.budget),
-            spent=spent.get(identity, spending.Spent()),
-            seconds=budgets.running_seconds(each, now),
+        execution_id: BudgetUse(
+            budget=Budget.model_validate(execution.budget),
+            spent=spent.get(execution_id, spending.Spent()),
+            seconds=budgets.running_seconds(execution, now),
         )
-        for identity, each in limited.items()
+        for execution_id, execution in limited.items()
     }

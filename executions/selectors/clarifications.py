@@ -1,4 +1,4 @@
-"""The inbox: what waits for people, over all executions that they may see."""
+"""The inbox: steps and executions that wait for people, as far as the user may see them."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from executions import models
 from executions.engine.domain.clarification import ClarificationRound
 from executions.engine.domain.states import ExecutionStatus, StepStatus, WaitingOn
 
-COUNTED = 101  # of each kind; more are as many
+MAX_COUNT = 101  # maximum count of each kind; the client shows "100+"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenClarification:
-    """A step that waits for answers, and what it asks."""
+    """A step with open questions, and the round of questions."""
 
     step: models.ExecutionStep
     round: ClarificationRound
@@ -29,22 +29,22 @@ class OpenClarification:
 def open_clarifications(
     *, user: Person, workflow_id: str | None = None, scope_type: str | None = None, scope_id: str | None = None
 ) -> QuerySet[models.ExecutionStep]:
-    """Return the steps that wait for answers, in executions that the user may see."""
-    wanted = {
+    """Return the steps with open questions, in executions that the user may see."""
+    filters = {
         "execution__workflow_id": workflow_id,
         "execution__scope__type": scope_type,
         "execution__scope__key__in": None if scope_id is None else spellings(scope_id),
     }
-    given = {name: value for name, value in wanted.items() if value is not None}
+    given_filters = {name: value for name, value in filters.items() if value is not None}
     rows = models.ExecutionStep.objects.select_related("execution__scope").defer("execution__input")
-    return rows.filter(asked_at__isnull=False, execution__scope__in=visible_scopes(user), **given)
+    return rows.filter(asked_at__isnull=False, execution__scope__in=visible_scopes(user), **given_filters)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inbox:
-    """What waits for people: documents for a decision, with their titles, and executions for a bigger budget.
+    """Waiting work: documents for a decision, with titles, and executions that need a bigger budget.
 
-    The list of each holds the oldest ones; `count` is of all, open questions too, and stops at `COUNTED` of each kind.
+    The lists contain the oldest ones. `count` includes open questions and counts at most `MAX_COUNT` of each kind.
     """
 
     decisions: list[tuple[models.ExecutionStep, str]]
@@ -53,39 +53,41 @@ class Inbox:
 
 
 def inbox(user: Person) -> Inbox:
-    """Return what waits for people in executions that the user may see."""
-    decisions, budgets = list(_open_decisions(user)[:COUNTED]), list(_short_of_budget(user)[:COUNTED])
+    """Return the waiting work in executions that the user may see."""
+    decisions, budgets = list(_open_decisions(user)[:MAX_COUNT]), list(_budget_blocked(user)[:MAX_COUNT])
     pairs = [(row.document_id, row.document_version) for row in decisions]
-    titles = documents.titles((each, number) for each, number in pairs if each is not None and number is not None)
-    named = [(row, titles.get(pair, "")) for row, pair in zip(decisions, pairs, strict=True)]  # type: ignore[arg-type]
-    asked = open_clarifications(user=user)[:COUNTED].count()
-    return Inbox(decisions=named, budgets=budgets, count=asked + len(decisions) + len(budgets))
+    titles = documents.titles(
+        (document_id, version) for document_id, version in pairs if document_id is not None and version is not None
+    )
+    titled = [(row, titles.get(pair, "")) for row, pair in zip(decisions, pairs, strict=True)]  # type: ignore[arg-type]
+    questions = open_clarifications(user=user)[:MAX_COUNT].count()
+    return Inbox(decisions=titled, budgets=budgets, count=questions + len(decisions) + len(budgets))
 
 
 def count_waiting(user: Person) -> int:
-    """Return how many questions, decisions and budgets wait for people; of each kind `COUNTED` at most."""
-    kinds: tuple[QuerySet[Any], ...] = (open_clarifications(user=user), _open_decisions(user), _short_of_budget(user))
-    return sum(rows[:COUNTED].count() for rows in kinds)
+    """Return the number of open questions, decisions and budget requests; at most `MAX_COUNT` of each kind."""
+    kinds: tuple[QuerySet[Any], ...] = (open_clarifications(user=user), _open_decisions(user), _budget_blocked(user))
+    return sum(rows[:MAX_COUNT].count() for rows in kinds)
 
 
 def _open_decisions(user: Person) -> QuerySet[models.ExecutionStep]:
-    """Return the steps whose document waits for a decision, those of the oldest executions first."""
-    open_now = Q(execution__status=ExecutionStatus.WAITING.value) | Q(
+    """Return the steps whose document waits for a decision, ordered by the age of their executions."""
+    is_active = Q(execution__status=ExecutionStatus.WAITING.value) | Q(
         execution__status__in=[ExecutionStatus.PENDING.value, ExecutionStatus.RUNNING.value]
     )
     rows = models.ExecutionStep.objects.select_related("execution__scope").defer("execution__input")
-    rows = rows.filter(open_now, execution__scope__in=visible_scopes(user))
+    rows = rows.filter(is_active, execution__scope__in=visible_scopes(user))
     waiting = rows.filter(status=StepStatus.WAITING.value, asked_at=None, resume_at=None)
     return waiting.order_by("execution__created_at", "execution_id", "position", "place", "id")
 
 
-def _short_of_budget(user: Person) -> QuerySet[models.Execution]:
-    """Return the executions that wait for a bigger budget, oldest first."""
+def _budget_blocked(user: Person) -> QuerySet[models.Execution]:
+    """Return the executions that need a bigger budget, oldest first."""
     rows = models.Execution.objects.select_related("scope").defer("input").filter(scope__in=visible_scopes(user))
-    short = rows.filter(status=ExecutionStatus.WAITING.value, waiting_on__contains=[WaitingOn.BUDGET.value])
-    return short.order_by("created_at", "id")
+    blocked = rows.filter(status=ExecutionStatus.WAITING.value, waiting_on__contains=[WaitingOn.BUDGET.value])
+    return blocked.order_by("created_at", "id")
 
 
-def described(rows: Iterable[models.ExecutionStep]) -> list[OpenClarification]:
-    """Return steps that wait for answers with what they ask."""
+def with_questions(rows: Iterable[models.ExecutionStep]) -> list[OpenClarification]:
+    """Return steps together with their open questions."""
     return [OpenClarification(step=row, round=ClarificationRound.model_validate(row.rounds[-1])) for row in rows]

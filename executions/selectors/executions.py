@@ -1,4 +1,4 @@
-"""What screens and clients read of executions. Whoever asks sees the executions of their own scopes only."""
+"""Queries on executions. Users see only the executions of their own scopes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from executions.engine.domain.errors import NotFound
 from executions.engine.domain.events import ProgressEvent
 from executions.engine.domain.execution import Execution, ScopeRef, slug_of
 from executions.engine.domain.states import ENDED, StepStatus
-from executions.selectors.details import ExecutionDetails, Facts
+from executions.selectors.details import DetailQueries, ExecutionDetails
 from telemetry import selectors as telemetry
 from workflows import repository as workflows
 from workflows.definitions.definition import AcceptancePolicy
@@ -30,51 +30,51 @@ from workflows.definitions.definition import AcceptancePolicy
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepDetails:
-    """A step with the title of its document and its newest questions."""
+    """A step with its document's title and its newest round of questions."""
 
     step: models.ExecutionStep
     title: str
     round: ClarificationRound | None
-    acceptance: AcceptancePolicy | None  # None: nobody has to accept its document
-    parked_because: str | None  # how its last call failed; None: it is not parked
+    acceptance: AcceptancePolicy | None  # None: the document needs no acceptance
+    parked_because: str | None  # error of its last call; None: it is not deferred
 
     @property
     def earlier_rounds(self) -> list[ClarificationRound]:
         """The rounds before the newest, oldest first."""
-        return [ClarificationRound.model_validate(each) for each in self.step.rounds[:-1]]
+        return [ClarificationRound.model_validate(item) for item in self.step.rounds[:-1]]
 
     @property
     def decisions(self) -> list[AcceptanceDecision]:
-        """What was decided about versions of its document, oldest first."""
-        return [AcceptanceDecision.model_validate(each) for each in self.step.decisions]
+        """The decisions about versions of its document, oldest first."""
+        return [AcceptanceDecision.model_validate(item) for item in self.step.decisions]
 
     @property
     def parked_until(self) -> datetime | None:
-        """When it goes on by itself; None: it is not parked."""
-        return self.step.resume_at if _is_parked(self.step) else None
+        """When the deferred step continues; None: it is not deferred."""
+        return self.step.resume_at if _is_deferred(self.step) else None
 
     @property
     def needs_decision(self) -> bool:
-        """Whether its document waits for a person."""
-        asks = self.round is not None and self.round.answered_at is None
-        return self.step.status == StepStatus.WAITING.value and self.step.resume_at is None and not asks
+        """Whether its document waits for a person's decision."""
+        has_open_questions = self.round is not None and self.round.answered_at is None
+        return self.step.status == StepStatus.WAITING.value and self.step.resume_at is None and not has_open_questions
 
     @property
     def scope(self) -> ScopeRef:
-        """Where its document lives."""
+        """The scope of its document."""
         row = self.step.scope or self.step.execution.scope
         return ScopeRef(id=row.id, type=row.type, key=row.key)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Log:
-    """The log of an execution, as a client is let in to follow it."""
+    """The range of events in an execution's log, for a client that may follow it."""
 
     execution_id: UUID
-    root_id: UUID  # of the root scope: roles count there
-    oldest: int  # number of the oldest event that is kept
+    root_id: UUID  # id of the root scope, where roles are assigned
+    oldest: int  # number of the oldest stored event
     last: int  # number of the newest event
-    ended: bool  # no more events come, unless somebody retries it
+    ended: bool  # no more events follow, unless the execution is retried
 
 
 def executions(
@@ -91,7 +91,7 @@ def executions(
     created_before: datetime | None = None,
 ) -> QuerySet[models.Execution]:
     """Return the executions that the user may see; `created_after` is inclusive, `created_before` is not."""
-    wanted = {
+    filters = {
         "status__in": list(status) or None,
         "workflow_id": workflow_id,
         "scope__type": scope_type,
@@ -102,15 +102,15 @@ def executions(
         "created_at__lt": created_before,
     }
     rows = models.Execution.objects.select_related("workflow_version", "scope").defer("workflow_version__definition")
-    tagged = Q() if tag is None else reduce(or_, [Q(tags__contains=[each]) for each in spellings(tag)])
-    return rows.filter(tagged, scope__in=visible_scopes(user), **{k: v for k, v in wanted.items() if v is not None})
+    has_tag = Q() if tag is None else reduce(or_, [Q(tags__contains=[spelling]) for spelling in spellings(tag)])
+    return rows.filter(has_tag, scope__in=visible_scopes(user), **{k: v for k, v in filters.items() if v is not None})
 
 
 def execution(*, user: Person, execution_id: UUID) -> models.Execution:
     """Return one execution.
 
     Raises:
-        NotFound: there is none, or none that the user may see.
+        NotFound: there is no such execution, or the user may not see it.
     """
     row = executions(user=user).filter(id=execution_id).first()
     if row is None:
@@ -119,35 +119,35 @@ def execution(*, user: Person, execution_id: UUID) -> models.Execution:
 
 
 def details(*, user: Person, execution_id: UUID) -> ExecutionDetails:
-    """Return one execution with its progress and cost, asked together.
+    """Return one execution with its progress and cost, in one round trip.
 
     Raises:
-        NotFound: there is none, or none that the user may see.
+        NotFound: there is no such execution, or the user may not see it.
     """
     rows = executions(user=user).filter(id=execution_id)
-    facts = Facts([execution_id], limited=[execution_id])
-    ask_together(rows, *facts.questions)
+    queries = DetailQueries([execution_id], limited=[execution_id])
+    ask_together(rows, *queries.questions)
     if not (found := list(rows)):
         raise NotFound("There is no such execution.")
-    return facts.of(found)[0]
+    return queries.of(found)[0]
 
 
 def with_details(rows: Iterable[models.Execution]) -> list[ExecutionDetails]:
-    """Return executions with their progress and cost, asked together for all of them."""
+    """Return executions with their progress and cost, in one round trip for all."""
     page = list(rows)
-    facts = Facts([row.id for row in page], limited=[row.id for row in page if row.budget is not None])
+    queries = DetailQueries([row.id for row in page], limited=[row.id for row in page if row.budget is not None])
     if page:
-        ask_together(*facts.questions)
-    return facts.of(page)
+        ask_together(*queries.questions)
+    return queries.of(page)
 
 
-def described_value(value: Execution) -> ExecutionDetails:
-    """Return an execution as it was just stored, with its progress and cost. A new one has no calls."""
+def stored_details(value: Execution) -> ExecutionDetails:
+    """Return an execution that was just stored, with its progress and cost. A new one has no calls."""
     ids = [] if value.version == 1 else [value.id]
-    facts = Facts(ids, limited=ids if value.budget is not None else [])
+    queries = DetailQueries(ids, limited=ids if value.budget is not None else [])
     if ids:
-        ask_together(*facts.questions)
-    return facts.of_value(value)
+        ask_together(*queries.questions)
+    return queries.of_value(value)
 
 
 def steps(*, user: Person, execution_id: UUID) -> QuerySet[models.ExecutionStep]:
@@ -161,13 +161,13 @@ def steps(*, user: Person, execution_id: UUID) -> QuerySet[models.ExecutionStep]
     return rows.defer("execution__workflow_version__definition").order_by("position", "place", "id")
 
 
-def described_steps(rows: Iterable[models.ExecutionStep]) -> list[StepDetails]:
-    """Return steps with the titles of their documents and why they are parked: two queries for all of them."""
+def step_details(rows: Iterable[models.ExecutionStep]) -> list[StepDetails]:
+    """Return steps with document titles and the reasons for deferral: two queries for all steps."""
     page = list(rows)
-    reasons = telemetry.newest_errors((row.execution_id, row.step_id) for row in page if _is_parked(row))
+    reasons = telemetry.newest_errors((row.execution_id, row.step_id) for row in page if _is_deferred(row))
     policies = {row.execution_id: _policies(row.execution) for row in {row.execution_id: row for row in page}.values()}
-    made = [(row.document_id, row.document_version) for row in page]
-    titles = documents.titles((each, number) for each, number in made if each is not None and number is not None)
+    versions = [(row.document_id, row.document_version) for row in page]
+    titles = documents.titles((each, number) for each, number in versions if each is not None and number is not None)
     return [
         StepDetails(
             step=row,
@@ -176,11 +176,11 @@ def described_steps(rows: Iterable[models.ExecutionStep]) -> list[StepDetails]:
             acceptance=policies[row.execution_id].get(slug_of(row.step_id)),
             parked_because=reasons.get((row.execution_id, row.step_id)),
         )
-        for row, pair in zip(page, made, strict=True)
+        for row, pair in zip(page, versions, strict=True)
     ]
 
 
-def _is_parked(row: models.ExecutionStep) -> bool:
+def _is_deferred(row: models.ExecutionStep) -> bool:
     return row.resume_at is not None and not row.short_of
 
 
@@ -192,7 +192,7 @@ def _policies(row: models.Execution) -> dict[str, AcceptancePolicy | None]:
 def events(
     *, user: Person, execution_id: UUID, after: int = 0, types: Collection[str] | None = None
 ) -> QuerySet[models.ExecutionEvent]:
-    """Return the log of an execution after an event's number, all of it that is kept or some types alone.
+    """Return the stored events of an execution after a number, of all types or of some.
 
     Raises:
         NotFound: there is no such execution, or none that the user may see.
@@ -203,29 +203,29 @@ def events(
 
 
 def log_of(*, user: Person, execution_id: UUID) -> Log:
-    """Return which events an execution has.
+    """Return the range of events in an execution's log.
 
     Raises:
         NotFound: there is no such execution, or none that the user may see.
     """
     columns = ("scope__root_id", "scope_id", "oldest_sequence", "last_sequence", "status")
-    found = executions(user=user).filter(id=execution_id).values_list(*columns).first()
-    if found is None:
+    row = executions(user=user).filter(id=execution_id).values_list(*columns).first()
+    if row is None:
         raise NotFound("There is no such execution.")
-    root_id, scope_id, oldest, last, status = found
+    root_id, scope_id, oldest, last, status = row
     return Log(execution_id=execution_id, root_id=root_id or scope_id, oldest=oldest, last=last, ended=status in ENDED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeedExtent:
-    """The feed of a root scope, as a client is let in to follow it."""
+    """The range of events in a root scope's feed, for a client that may follow it."""
 
     root_id: UUID
     last: int  # number of the newest event
 
 
 def feed_of(*, user: Person, scope_type: str, scope_key: str) -> FeedExtent:
-    """Return how far the feed of a root scope goes.
+    """Return the range of events in a root scope's feed.
 
     Raises:
         NotFound: there is no such scope, or none that the user may see.
@@ -238,15 +238,15 @@ def feed_of(*, user: Person, scope_type: str, scope_key: str) -> FeedExtent:
 
 
 def is_log_exhausted(log: Log, *, after: int, types: Collection[str] | None = None) -> bool:
-    """Return whether no event, or none of these types, comes or came after this one."""
+    """Return whether no further event exists or will follow after this number (if given: of these types)."""
     if not log.ended or after + 1 < log.oldest:
-        return False  # that some are pruned has to be told
+        return False  # the client has to be informed that events were pruned
     rows = models.ExecutionEvent.objects.filter(execution_id=log.execution_id, sequence__gt=after)
     return after >= log.last or (types is not None and not rows.filter(event_type__in=types).exists())
 
 
 def progress_event(row: models.ExecutionEvent) -> ProgressEvent:
-    """Return a line of the log as the engine's value."""
+    """Return an event row as an engine value."""
     return ProgressEvent(
         execution_id=row.execution_id,
         sequence=row.sequence,
@@ -258,5 +258,5 @@ def progress_event(row: models.ExecutionEvent) -> ProgressEvent:
 
 
 def newest_heartbeat() -> datetime | None:
-    """Return when a worker was last heard of; None when there is none."""
+    """Return the time of the newest worker heartbeat; None if there is no worker."""
     return models.Runner.objects.aggregate(newest=Max("heartbeat_at"))["newest"]

@@ -1,4 +1,4 @@
-"""One action for many executions: each is decided by itself, and what was decided is stored together."""
+"""Bulk commands: each execution is decided on its own, and all decisions are stored together."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from executions.persistence.journal.locked_batch import Batch
 from executions.queue.jobs import enqueue_advance
 from executions.services.executions import titles_of
 
-#: The execution as it is then, or why nothing was done about it.
+#: The changed execution, or the error for it.
 Outcome = Execution | EngineError | Forbidden
 
 
 class BulkAction(StrEnum):
-    """What may be done about many executions at once."""
+    """Actions that can be applied to many executions."""
 
     CANCEL = "cancel"
     RETRY = "retry"
@@ -40,53 +40,57 @@ class BulkAction(StrEnum):
 def act_on_many(
     *, user: User, action: BulkAction, execution_ids: Collection[UUID], now: datetime
 ) -> dict[UUID, Outcome]:
-    """Cancel or retry executions, each as by itself; one that is refused leaves the others as they are.
+    """Cancel or retry executions, each on its own: an error for one does not affect the others.
 
-    An execution that is cancelled already stays as it is. Rows are locked in order of their ids, before any is written.
+    A cancelled execution is not cancelled again. Rows are locked in the order of their ids before the first write.
     """
-    found = repositories.lock_all(set(execution_ids), known={})
-    refusals = _refusals(user, {each.scope.id for each in found.values()})
-    outcomes: dict[UUID, Outcome] = {each: _no_execution() for each in execution_ids}
-    outcomes |= {each.id: refusals.get(each.scope.id) or each for each in found.values()}
-    wanted = {each: held for each, held in found.items() if outcomes[each] is held and not _is_done(action, held)}
-    decide = _decision(user, action, wanted.values())
-    transitions = [Transition(execution_id=each, epoch=None, decide=decide) for each in sorted(wanted)]
-    stored = Batch(transitions, now=now, known=found).commit()
-    for each, outcome in zip(sorted(wanted), stored, strict=True):
+    executions = repositories.lock_all(set(execution_ids), known={})
+    errors = _access_errors(user, {execution.scope.id for execution in executions.values()})
+    outcomes: dict[UUID, Outcome] = {execution_id: _no_execution() for execution_id in execution_ids}
+    outcomes |= {execution.id: errors.get(execution.scope.id) or execution for execution in executions.values()}
+    pending = {
+        execution_id: execution
+        for execution_id, execution in executions.items()
+        if outcomes[execution_id] is execution and not _is_done(action, execution)
+    }
+    decide = _decision(user, action, pending.values())
+    transitions = [Transition(execution_id=execution_id, epoch=None, decide=decide) for execution_id in sorted(pending)]
+    stored = Batch(transitions, now=now, known=executions).commit()
+    for execution_id, outcome in zip(sorted(pending), stored, strict=True):
         if not isinstance(outcome, Execution | EngineError):
-            raise outcome  # a bug: nothing of all this is stored
-        outcomes[each] = outcome
+            raise outcome  # an unexpected exception: the transaction is rolled back
+        outcomes[execution_id] = outcome
         if action is BulkAction.RETRY and isinstance(outcome, Execution):
-            enqueue_advance(each)
+            enqueue_advance(execution_id)
     return outcomes
 
 
 def require_all(user: User, execution_ids: Iterable[UUID]) -> None:
-    """Return if the user may still act on all of the executions.
+    """Check that the user may still act on all of the executions.
 
     Raises:
-        NotFound: there is no such execution any more, or none that the user may see.
-        Forbidden: the user's role does not reach.
+        NotFound: an execution no longer exists, or the user may not see it.
+        Forbidden: the user's role does not permit it.
     """
     wanted = set(execution_ids)
     scopes = repositories.scopes_of(wanted)
     if wanted - scopes.keys():
         raise _no_execution()
-    for refusal in _refusals(user, set(scopes.values())).values():
-        raise refusal
+    for error in _access_errors(user, set(scopes.values())).values():
+        raise error
 
 
-def _refusals(user: User, scope_ids: Collection[UUID]) -> dict[UUID, EngineError | Forbidden]:
-    """Return why the user may not act in scopes, for those where that is so."""
-    found: dict[UUID, EngineError | Forbidden] = {}
+def _access_errors(user: User, scope_ids: Collection[UUID]) -> dict[UUID, EngineError | Forbidden]:
+    """Return why the user may not act in these scopes, for those with such an error."""
+    errors: dict[UUID, EngineError | Forbidden] = {}
     for scope_id in sorted(scope_ids):
         try:
             access.require_in(user, scope_id, Role.OPERATOR)
         except exceptions.NotFound:
-            found[scope_id] = _no_execution()
+            errors[scope_id] = _no_execution()
         except Forbidden as error:
-            found[scope_id] = error
-    return found
+            errors[scope_id] = error
+    return errors
 
 
 def _no_execution() -> NotFound:

@@ -1,4 +1,4 @@
-"""Estimates: what a workflow would take on a brief, without starting anything."""
+"""Estimates: expected calls, tokens and cost of a workflow, without starting it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from workflows.definitions.definition import WorkflowDefinition
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate:
-    """What an execution would take. The cost is None when a model has no known price."""
+    """The estimate of an execution. The cost is None if a model has no known price."""
 
     workflow_id: str
     workflow_version: int
@@ -32,7 +32,7 @@ class Estimate:
     input_tokens: Span
     output_tokens: Span
     cost_usd: Span | None
-    known_cost_usd: Span  # of the steps whose models all have known prices
+    known_cost_usd: Span  # cost of the steps whose models all have known prices
     unpriced_models: list[str]
     based_on_executions: int
     steps: list[StepForecast]
@@ -48,14 +48,14 @@ def estimate(
     workflow_version: int | None = None,
     now: datetime,
 ) -> Estimate:
-    """Return what a workflow would take on a brief. Writes nothing.
+    """Return the estimate of a workflow for a brief. Writes nothing.
 
     Raises:
         NotFound: there is no such workflow or version.
-        Invalid: the workflow needs a brief, or takes none.
+        Invalid: the workflow needs a brief or does not accept one.
     """
-    found = resolve_workflow(workflow_id, workflow_version)
-    definition, version = found.definition, found.version
+    workflow = resolve_workflow(workflow_id, workflow_version)
+    definition, version = workflow.definition, workflow.version
     require_brief(definition, input)
     prices.refresh(older_than_seconds=prices.FRESH_SECONDS)
     resolve = build_ports().models.resolve
@@ -67,15 +67,17 @@ def estimate(
             brief=input,
             models=models,
             past={step: StepHistory(**values) for step, values in past.items()},
-            scope_documents=_there(user, definition, scope_type=scope_type, scope_id=scope_id),
-            price=lambda model, sent, written, dearest: _price(model, sent, written, dearest=dearest, now=now),
+            scope_documents=_document_sizes(user, definition, scope_type=scope_type, scope_id=scope_id),
+            price=lambda model, input_tokens, output_tokens, worst_case: _price(
+                model, input_tokens, output_tokens, worst_case=worst_case, now=now
+            ),
         )
     )
-    return _whole(workflow_id, version, steps, now=now, executions=_executions(past))
+    return _sum_up(workflow_id, version, steps, now=now, executions=_executions(past))
 
 
-def _whole(workflow_id: str, version: int, steps: list[StepForecast], *, now: datetime, executions: int) -> Estimate:
-    asked = dict.fromkeys(model for step in steps for model in step.models)
+def _sum_up(workflow_id: str, version: int, steps: list[StepForecast], *, now: datetime, executions: int) -> Estimate:
+    models = dict.fromkeys(model for step in steps for model in step.models)
     return Estimate(
         workflow_id=workflow_id,
         workflow_version=version,
@@ -84,7 +86,7 @@ def _whole(workflow_id: str, version: int, steps: list[StepForecast], *, now: da
         output_tokens=sum_of(step.output_tokens for step in steps),
         cost_usd=total(step.cost_usd for step in steps),
         known_cost_usd=sum_of(step.cost_usd for step in steps if step.cost_usd is not None),
-        unpriced_models=[model for model in asked if not prices.is_priced(model, at=now)],
+        unpriced_models=[model for model in models if not prices.is_priced(model, at=now)],
         based_on_executions=executions,
         steps=steps,
     )
@@ -94,25 +96,25 @@ def _executions(past: Mapping[str, PastStep]) -> int:
     return max((step["executions"] for step in past.values()), default=0)
 
 
-def _price(model: str, sent: int, written: int, *, dearest: bool, now: datetime) -> Decimal | None:
-    if dearest:
-        return prices.most(model, input_tokens=sent, output_tokens=written, at=now)
+def _price(model: str, input_tokens: int, output_tokens: int, *, worst_case: bool, now: datetime) -> Decimal | None:
+    if worst_case:
+        return prices.most(model, input_tokens=input_tokens, output_tokens=output_tokens, at=now)
     provider, _, name = model.partition(":")
     return prices.price(
         provider=provider,
         model=name,
-        input_tokens=sent,
+        input_tokens=input_tokens,
         cache_read_input_tokens=0,
         cache_write_input_tokens=0,
-        output_tokens=written,
+        output_tokens=output_tokens,
         at=now,
     )
 
 
-def _there(
+def _document_sizes(
     user: Person, definition: WorkflowDefinition, *, scope_type: str | None, scope_id: str | None
 ) -> dict[str, int]:
-    """Return the bytes of the scope's documents that the workflow reads, of those that the user may see."""
+    """Return the sizes in bytes of the scope's documents that the workflow reads and the user may see."""
     scope = access.root_scope(user, scope_type=scope_type, scope_key=scope_id) if scope_type and scope_id else None
     if scope is None:
         return {}

@@ -1,4 +1,4 @@
-"""What people and clients do with executions."""
+"""Commands: start, answer, cancel and retry executions."""
 
 from __future__ import annotations
 
@@ -45,33 +45,31 @@ def start_execution(
     script: DryRunScript | None = None,
     now: datetime,
 ) -> Execution:
-    """Accept an execution, with a `script` a dry run: its rows, its first event and its job are stored together.
+    """Create an execution, with `script` a dry run. Its rows, first event and job are stored in one transaction.
 
     Raises:
         NotFound: there is no such workflow or version.
-        ScopeForbidden: the scope belongs to somebody else.
-        BudgetExceeded: the scope has spent what it may spend this month.
+        ScopeForbidden: the scope belongs to another user.
+        BudgetExceeded: the scope has used up its budget for this month.
         UnpricedModel: a step's model has no known price, and REQUIRE_PRICED is on.
-        Invalid: a brief is missing or not taken, a document that it starts from is missing, or a model's provider.
+        Invalid: a brief is missing or not accepted, or an input document or a model's provider is missing.
     """
-    there = load_start_context(
-        user, (workflow_id, workflow_version), scope_type=scope_type, scope_key=scope_id, now=now
-    )
-    wanted = resolve_workflow(workflow_id, workflow_version, versions=there.versions)
-    scope = claim_root_scope(user=user, scope_type=scope_type, scope_key=scope_id, there=there.scopes)
-    check_can_start(wanted.definition, scope.id, rooms=there.rooms, brief=input, script=script, now=now)
+    data = load_start_context(user, (workflow_id, workflow_version), scope_type=scope_type, scope_key=scope_id, now=now)
+    workflow = resolve_workflow(workflow_id, workflow_version, versions=data.versions)
+    scope = claim_root_scope(user=user, scope_type=scope_type, scope_key=scope_id, there=data.scopes)
+    check_can_start(workflow.definition, scope.id, rooms=data.rooms, brief=input, script=script, now=now)
     execution = new_execution(
-        wanted.definition,
+        workflow.definition,
         execution_id=uuid7(),
-        workflow_version=wanted.version,
+        workflow_version=workflow.version,
         scope=ScopeRef(id=scope.id, type=scope.type, key=scope.key),
         brief=input,
         script=script,
         now=now,
     )
     execution = replace(execution, requested_by=user.pk, requested_by_name=user.get_username(), tags=tuple(tags))
-    execution = replace(execution, budget=merge_limits(wanted.definition.budget, budget))
-    stored = journal.create(core.create(execution), version_id=wanted.row_id)
+    execution = replace(execution, budget=merge_limits(workflow.definition.budget, budget))
+    stored = journal.create(core.create(execution), version_id=workflow.row_id)
     enqueue_advance(stored.id)
     return stored
 
@@ -86,14 +84,14 @@ def submit_clarification(
     now: datetime,
     expected_versions: Collection[int] | None = None,
 ) -> Execution:
-    """Answer a step's open questions, and let the execution go on. The same answers again change nothing.
+    """Answer a step's open questions and continue the execution. Repeating the same answers changes nothing.
 
     Raises:
         NotFound: there is no such execution or step, or none that the user may see.
-        Forbidden: the user's role does not reach.
-        InvalidAnswers: some answers do not fit; the questions stay open.
-        NotWaiting: nothing is asked, or somebody else has answered already.
-        VersionConflict: the present version is none of `expected_versions`.
+        Forbidden: the user's role does not permit it.
+        InvalidAnswers: some answers are not valid; the questions stay open.
+        NotWaiting: the step has no open questions, or they have been answered already.
+        VersionConflict: the execution's version is not in `expected_versions`.
     """
     current = lock_for_update(user, execution_id, Role.REVIEWER, expected_versions=expected_versions)
     step = current.steps.get(step_id)
@@ -112,13 +110,13 @@ def submit_clarification(
 def cancel_execution(
     *, user: User, execution_id: UUID, now: datetime, expected_versions: Collection[int] | None = None
 ) -> Execution:
-    """Stop an execution. One that is cancelled already stays as it is.
+    """Cancel an execution. Repeating it changes nothing.
 
     Raises:
         NotFound: there is no such execution, or none that the user may see.
-        Forbidden: the user's role does not reach.
-        IllegalTransition: it has ended otherwise.
-        VersionConflict: the present version is none of `expected_versions`.
+        Forbidden: the user's role does not permit it.
+        IllegalTransition: the execution has completed or failed.
+        VersionConflict: the execution's version is not in `expected_versions`.
     """
     current = lock_for_update(user, execution_id, Role.OPERATOR, expected_versions=expected_versions)
     if current.status is ExecutionStatus.CANCELLED:
@@ -135,17 +133,17 @@ def retry_execution(
     now: datetime,
     expected_versions: Collection[int] | None = None,
 ) -> Execution:
-    """Let a failed or cancelled execution go on, from its failed steps or from an earlier one.
+    """Continue a failed or cancelled execution, from its unfinished steps or from an earlier step.
 
     Raises:
         NotFound: there is no such execution, or none that the user may see.
-        Forbidden: the user's role does not reach.
-        IllegalTransition: it has neither failed nor been cancelled.
-        Invalid: it has no such step.
-        VersionConflict: the present version is none of `expected_versions`.
+        Forbidden: the user's role does not permit it.
+        IllegalTransition: the execution has neither failed nor been cancelled.
+        Invalid: the execution has no such step.
+        VersionConflict: the execution's version is not in `expected_versions`.
     """
-    held = lock_for_update(user, execution_id, Role.OPERATOR, expected_versions=expected_versions)
-    titles = titles_of(step for step in held.steps.values() if retry.was_awaiting_decision(step))
+    current = lock_for_update(user, execution_id, Role.OPERATOR, expected_versions=expected_versions)
+    titles = titles_of(step for step in current.steps.values() if retry.was_awaiting_decision(step))
 
     def decide(execution: Execution, context: core.Context) -> core.Change:
         name = user.get_username()
@@ -157,7 +155,9 @@ def retry_execution(
 
 
 def titles_of(steps: Iterable[Step]) -> dict[UUID, str]:
-    """Return the titles of the documents that steps have made, by the documents' ids."""
+    """Return the titles of the steps' documents, by document id."""
     pairs = ((step.document_id, step.document_version) for step in steps)
-    found = documents_read.titles((each, number) for each, number in pairs if each is not None and number is not None)
+    found = documents_read.titles(
+        (document_id, version) for document_id, version in pairs if document_id is not None and version is not None
+    )
     return {document_id: title for (document_id, _), title in found.items()}

@@ -1,4 +1,4 @@
-"""What has to hold before an execution starts."""
+"""Checks before an execution starts."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from workflows.selectors import no_step, no_version, no_workflow
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResolvedWorkflow:
-    """A version of a workflow."""
+    """A published version of a workflow."""
 
     definition: WorkflowDefinition
     version: int
@@ -38,44 +38,44 @@ class ResolvedWorkflow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StartContext:
-    """What a start is decided on, looked up together."""
+    """Data for a start, loaded in one round trip."""
 
     versions: Iterable[tuple[int, int | None]]
-    scopes: Iterable[Any]  # as `named_root_scopes` has them
-    rooms: Iterable[tuple[UUID, Decimal]]  # as `scope_budgets.rooms` has them
+    scopes: Iterable[Any]  # result of `named_root_scopes`
+    rooms: Iterable[tuple[UUID, Decimal]]  # remaining monthly budgets, the result of `scope_budgets.rooms`
 
 
 def load_start_context(
     user: User, workflow: tuple[str, int | None], *, scope_type: str, scope_key: str, now: datetime
 ) -> StartContext:
-    """Look up what a start is decided on; whether it is there, and may be used, is not asked yet.
+    """Load the data for a start. Existence and permissions are checked later.
 
     Args:
-        user: Who starts.
-        workflow: Its id, and the version; None: the current one.
+        user: The user who starts the execution.
+        workflow: Workflow id and version; None: the current version.
         scope_type: Type of the root scope.
         scope_key: Name of the root scope.
-        now: The present moment.
+        now: The current time.
     """
     scopes = named_root_scopes(user, scope_type=scope_type, scope_key=scope_key)
-    found = StartContext(
+    context = StartContext(
         versions=(versions := workflows.wanted_versions(*workflow)),
         scopes=scopes,
         rooms=(rooms := scope_budgets.rooms(scopes.order_by().values("id"), now=now)),
     )
     ask_together(versions, scopes, rooms)
-    return found
+    return context
 
 
 def resolve_workflow(
     workflow_id: str, version: int | None, *, versions: Iterable[tuple[int, int | None]] | None = None
 ) -> ResolvedWorkflow:
-    """Return a workflow in a version, by default the current one.
+    """Return a workflow version, by default the current one.
 
     Args:
         workflow_id: The workflow.
         version: Its version.
-        versions: What `wanted_versions` has found a moment ago; looked up if it is not given.
+        versions: The result of `wanted_versions`; queried if None.
 
     Raises:
         NotFound: there is no such workflow or version.
@@ -89,15 +89,15 @@ def resolve_workflow(
 
 
 def require_brief(definition: WorkflowDefinition, brief: Brief | None) -> None:
-    """Refuse a brief that the workflow does not take, and a start without one that it needs.
+    """Reject a brief that the workflow does not accept, and a start without a required brief.
 
     Raises:
-        Invalid: the brief is missing, or not taken; with a pointer to `/input`.
+        Invalid: the brief is missing or not accepted; with a pointer to `/input`.
     """
     if brief is None and definition.brief is BriefPolicy.REQUIRED:
         raise _brief_error("required", f"The workflow {definition.id!r} needs a brief.")
     if brief is not None and definition.brief is BriefPolicy.NONE:
-        raise _brief_error("not_allowed", f"The workflow {definition.id!r} takes no brief: leave it out.")
+        raise _brief_error("not_allowed", f"The workflow {definition.id!r} accepts no brief: omit it.")
 
 
 def _brief_error(code: str, detail: str) -> Invalid:
@@ -113,22 +113,23 @@ def check_can_start(
     script: DryRunScript | None,
     now: datetime,
 ) -> None:
-    """Refuse a start that cannot lead anywhere. What scopes have left of their month is in `rooms`.
+    """Reject a start that could not succeed. `rooms` has the remaining monthly budgets of scopes.
 
     Raises:
-        BudgetExceeded: the scope has spent its month, and not all models of the workflow are free.
+        BudgetExceeded: the scope has used up its monthly budget, and some models of the workflow are not free.
         UnpricedModel: a step's model has no known price, and REQUIRE_PRICED is on; with pointers to the steps.
-        Invalid: the brief is missing or not taken, a step names a model of no provider, the scope lacks a document that
-            the workflow starts from, or the workflow what the script speaks of.
+        Invalid: the brief is missing or not accepted, a step's model has an unknown provider, an input document is
+        missing
+            in the scope, or the script does not match the workflow.
     """
     require_brief(definition, brief)
     if script is None:
         _require_providers(definition)
-        if (room := dict(rooms).get(scope_id)) is not None:
-            _require_room(definition, room, now)
+        if (remaining := dict(rooms).get(scope_id)) is not None:
+            _require_budget(definition, remaining, now)
         _require_prices(definition, now)
-    elif faults := list(_script_faults(script, definition)):
-        raise Invalid("The rehearsal cannot be as it is written.", faults)
+    elif errors := list(_script_errors(script, definition)):
+        raise Invalid("The rehearsal script does not match the workflow.", errors)
     _require_documents(definition, scope_id)
 
 
@@ -138,17 +139,17 @@ def _require_providers(definition: WorkflowDefinition) -> None:
         FieldError(
             pointer=pointer("steps", index),
             code="unknown_provider",
-            detail=f"Step {definition.steps[index].id!r} may ask {model}, of a provider that nobody knows.",
+            detail=f"Step {definition.steps[index].id!r} may use {model}, whose provider is unknown.",
         )
         for index, model in _models(definition)
         if not knows(model)
     ]
     if unknown:
-        raise Invalid("A step could never ask its model.", unknown)
+        raise Invalid("A step uses a model with an unknown provider.", unknown)
 
 
-def _require_room(definition: WorkflowDefinition, room: Decimal, now: datetime) -> None:
-    if room > 0:
+def _require_budget(definition: WorkflowDefinition, remaining: Decimal, now: datetime) -> None:
+    if remaining > 0:
         return
     prices.refresh(older_than_seconds=prices.FRESH_SECONDS)
     if not all(prices.is_free(model, at=now) for _, model in _models(definition)):
@@ -163,7 +164,7 @@ def _require_prices(definition: WorkflowDefinition, now: datetime) -> None:
         FieldError(
             pointer=pointer("steps", index),
             code="unpriced_model",
-            detail=f"Step {definition.steps[index].id!r} may ask {model}, which has no known price.",
+            detail=f"Step {definition.steps[index].id!r} may use {model}, which has no known price.",
         )
         for index, model in _models(definition)
         if not prices.is_priced(model, at=now)
@@ -173,16 +174,16 @@ def _require_prices(definition: WorkflowDefinition, now: datetime) -> None:
 
 
 def _require_documents(definition: WorkflowDefinition, scope_id: UUID) -> None:
-    wanted = definition.scope_documents
-    there = documents.types_of(scope_id, wanted) if wanted else frozenset()
-    if missing := [kind for kind in wanted if kind not in there]:
+    required = definition.scope_documents
+    existing = documents.types_of(scope_id, required) if required else frozenset()
+    if missing := [document_type for document_type in required if document_type not in existing]:
         detail = f"The scope needs these documents first: {', '.join(missing)}."
         error = FieldError(pointer="/scope_id", code="missing_document", detail=detail)
         raise Invalid("The workflow cannot start in this scope.", [error])
 
 
 def _models(definition: WorkflowDefinition) -> list[tuple[int, str]]:
-    """Return the place of each step with each `provider:model` that it may ask, each once."""
+    """Return each pair of a step's index and a `provider:model` that the step may use."""
     resolve = build_ports().models.resolve
     return list(
         dict.fromkeys(
@@ -194,25 +195,24 @@ def _models(definition: WorkflowDefinition) -> list[tuple[int, str]]:
     )
 
 
-def _script_faults(script: DryRunScript, definition: WorkflowDefinition) -> Iterator[FieldError]:
-    """Yield what in a script the workflow has no place for."""
-    known = {step.id: step for step in definition.steps}
-    for name, each in script.steps.items():
-        where = ("rehearsal", "steps", name)
-        step = known.get(name)
+def _script_errors(script: DryRunScript, definition: WorkflowDefinition) -> Iterator[FieldError]:
+    """Yield the errors of a script: entries that do not match the workflow."""
+    steps = {step.id: step for step in definition.steps}
+    for name, step_script in script.steps.items():
+        path = ("rehearsal", "steps", name)
+        step = steps.get(name)
         if step is None:
-            yield FieldError(
-                pointer=pointer(*where), code="unknown_step", detail=no_step(definition.id, name, [*known])
-            )
+            yield FieldError(pointer=pointer(*path), code="unknown_step", detail=no_step(definition.id, name, [*steps]))
             continue
-        if each.ask and step.clarification is None:
-            yield FieldError(pointer=pointer(*where, "ask"), code="may_not_ask", detail="This step may not ask.")
-        elif step.clarification is not None and len(each.ask) > step.clarification.max_questions:
+        if step_script.ask and step.clarification is None:
+            detail = "This step has no clarification."
+            yield FieldError(pointer=pointer(*path, "ask"), code="may_not_ask", detail=detail)
+        elif step.clarification is not None and len(step_script.ask) > step.clarification.max_questions:
             detail = f"This step may ask {step.clarification.max_questions} questions at once."
-            yield FieldError(pointer=pointer(*where, "ask"), code="too_many_questions", detail=detail)
-        if each.verdicts and step.review is None:
-            detail = "Nobody reviews this step."
-            yield FieldError(pointer=pointer(*where, "verdicts"), code="not_reviewed", detail=detail)
-        for fault in question_errors(each.ask):
-            place = fault.pointer.removeprefix("/questions")
-            yield fault.model_copy(update={"pointer": pointer(*where, "ask") + place})
+            yield FieldError(pointer=pointer(*path, "ask"), code="too_many_questions", detail=detail)
+        if step_script.verdicts and step.review is None:
+            detail = "This step has no review."
+            yield FieldError(pointer=pointer(*path, "verdicts"), code="not_reviewed", detail=detail)
+        for error in question_errors(step_script.ask):
+            suffix = error.pointer.removeprefix("/questions")
+            yield error.model_copy(update={"pointer": pointer(*path, "ask") + suffix})

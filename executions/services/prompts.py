@@ -1,4 +1,4 @@
-"""What models were asked."""
+"""Prompts of earlier calls."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from executions.selectors import executions
 async def get_prompt(
     *, user: Person, execution_id: UUID, step_id: str, attempt: int | None, kind: str | None, ordinal: int | None
 ) -> ReplayedPrompt:
-    """Return what was asked in the step's newest call, or in the newest of this attempt, kind and ordinal.
+    """Return the prompt of the step's newest call, or of the newest call with this attempt, kind and ordinal.
 
     Raises:
         NotFound: there is no such execution, step or call, or none that the user may see.
     """
-    events = await in_thread(lambda: list(_beginnings(user, execution_id, step_id)))
+    start_events = await in_thread(lambda: list(_start_events(user, execution_id, step_id)))
     port = build_ports()
     execution = await port.repositories.executions.get(execution_id)
     if step_id not in execution.steps:
@@ -39,8 +39,8 @@ async def get_prompt(
     attempts = Attempts(
         port, definition=definition, step_id=step_id, documents=DocumentCache(port.repositories.documents)
     )
-    began = _began(events, execution.steps[step_id], call.key.attempt)
-    return await replay_prompt(call, execution=execution, attempts=attempts, known=known, start=began)
+    start = _attempt_start(start_events, execution.steps[step_id], call.key.attempt)
+    return await replay_prompt(call, execution=execution, attempts=attempts, known=known, start=start)
 
 
 def _newest(known: Sequence[Call], *, attempt: int | None, kind: str | None, ordinal: int | None) -> Call:
@@ -48,25 +48,25 @@ def _newest(known: Sequence[Call], *, attempt: int | None, kind: str | None, ord
         key = call.key
         if attempt in {None, key.attempt} and kind in {None, key.kind.value} and ordinal in {None, key.ordinal}:
             return call
-    raise NotFound("The step has made no such call (yet).")
+    raise NotFound("The step has not made such a call.")
 
 
-def _beginnings(user: Person, execution_id: UUID, step_id: str) -> Iterator[ProgressEvent]:
-    """Yield the events with which the attempts of a step began, oldest first."""
+def _start_events(user: Person, execution_id: UUID, step_id: str) -> Iterator[ProgressEvent]:
+    """Yield the start events of the step's attempts, oldest first."""
     types = [EventType.STEP_STARTED.value, EventType.REMEDIATION_STARTED.value]
     rows = executions.events(user=user, execution_id=execution_id, types=types).filter(step_id=step_id)
     yield from map(executions.progress_event, rows)
 
 
-def _began(events: Sequence[ProgressEvent], step: Step, attempt: int) -> AttemptStart:
-    """Return how an attempt began; what is not in the log any more is as the step has it now."""
+def _attempt_start(events: Sequence[ProgressEvent], step: Step, attempt: int) -> AttemptStart:
+    """Return the start of an attempt. If its event has been pruned, the step's current values are used."""
     pins, violations = step.pins, step.violations if step.attempt == attempt else ()
     for event in events:
         data: Mapping[str, Any] = event.data
         if data["attempt"] > attempt:
             break
         if event.event_type == EventType.STEP_STARTED:
-            pins, violations = tuple(Pin.model_validate(each) for each in data["inputs"]), ()
+            pins, violations = tuple(Pin.model_validate(item) for item in data["inputs"]), ()
         elif data["attempt"] == attempt:
-            violations = tuple(FieldError.model_validate(each) for each in data["violations"])
+            violations = tuple(FieldError.model_validate(item) for item in data["violations"])
     return AttemptStart(pins=pins, violations=violations)

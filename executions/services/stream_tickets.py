@@ -1,4 +1,4 @@
-"""Tickets for the streams of this room."""
+"""Tickets for the streams of executions and scopes."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from executions.selectors import executions
 def issue_execution_ticket(
     *, user: User, execution_id: UUID, token: AuthToken | None, session_key: str | None, seconds: int, now: datetime
 ) -> tuple[str, datetime]:
-    """Return a ticket for an execution's stream, and when it expires.
+    """Issue a ticket for an execution's stream; return it and its expiry time.
 
     Raises:
         NotFound: there is no such execution, or none that the user may see.
         Forbidden: the caller has neither a token nor a session.
     """
     executions.execution(user=user, execution_id=execution_id)
-    opens = opening("execution", execution_id)
-    return issue_ticket(user=user, token=token, session_key=session_key, opens=opens, seconds=seconds, now=now)
+    target = opening("execution", execution_id)
+    return issue_ticket(user=user, token=token, session_key=session_key, opens=target, seconds=seconds, now=now)
 
 
 def issue_scope_ticket(
@@ -37,11 +37,11 @@ def issue_scope_ticket(
     seconds: int,
     now: datetime,
 ) -> tuple[str, datetime]:
-    """Return a ticket for the feed of a root scope, and when it expires.
+    """Issue a ticket for a root scope's feed; return it and its expiry time.
 
     Raises:
         NotFound: there is no such scope, or none that the user may see.
         Forbidden: the caller has neither a token nor a session.
     """
-    opens = opening("scope", executions.feed_of(user=user, scope_type=scope_type, scope_key=scope_key).root_id)
-    return issue_ticket(user=user, token=token, session_key=session_key, opens=opens, seconds=seconds, now=now)
+    target = opening("scope", executions.feed_of(user=user, scope_type=scope_type, scope_key=scope_key).root_id)
+    return issue_ticket(user=user, token=token, session_key=session_key, opens=target, seconds=seconds, now=now)

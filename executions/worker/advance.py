@@ -1,4 +1,4 @@
-"""Carrying executions on: what a job of the queue does."""
+"""Running executions: the work of a queue job."""
 
 from __future__ import annotations
 
@@ -20,71 +20,71 @@ from executions.worker.active_runs import register, run_exclusively
 from telemetry.pricing import prices
 from telemetry.rate_limits import store
 
-PRICES_SECONDS = 30.0  # that a run may not know of a price which somebody has set; a worker looks more often
+PRICES_SECONDS = 30.0  # maximum age of prices and rate limits at the start of a run; a duty refreshes them more often
 
 logger = logging.getLogger(__name__)
 
 
 async def advance_execution(*, execution_id: UUID, runner: str) -> None:
-    """Carry an execution on until nothing in it can go on. One that has nothing to run costs one look.
+    """Run an execution until no step can continue. If there is nothing to run, this costs one query.
 
-    One that another worker runs is left to it: that worker sees for itself what has changed. While the database is
-    away this waits. Cancelled, it goes on all the same (`running.stop` ends it). One that is gone is left.
+    If another worker runs the execution, that worker detects changes itself. While the database is unavailable, this
+    waits. Cancelling the caller does not end the run; `active_runs.stop` does. A missing execution is ignored.
     """
     await run_exclusively(execution_id, lambda: _advance(execution_id, runner))
 
 
-async def _know_prices_and_limits() -> None:
-    for known in (prices, store):
-        if not known.is_fresh(seconds=PRICES_SECONDS):
-            await retry_while_unavailable(known.refresh, older_than_seconds=PRICES_SECONDS)
+async def _refresh_prices_and_limits() -> None:
+    for cache in (prices, store):
+        if not cache.is_fresh(seconds=PRICES_SECONDS):
+            await retry_while_unavailable(cache.refresh, older_than_seconds=PRICES_SECONDS)
 
 
 async def _advance(execution_id: UUID, runner: str) -> None:
-    """Carry an execution on; again, if the database has lost what this runner had done of it."""
+    """Run an execution, and run it again if the database has lost a part of this worker's writes."""
     try:
-        left = await _carry_on(execution_id, runner)
-        while left is not None and left.status is ExecutionStatus.RUNNING and left.runner == runner:
-            logger.warning("the database has lost a part of %s; it is run again from there", execution_id)
-            left = await _carry_on(execution_id, runner)
+        state = await _run(execution_id, runner)
+        while state is not None and state.status is ExecutionStatus.RUNNING and state.runner == runner:
+            logger.warning("the database has lost writes of %s; running it again", execution_id)
+            state = await _run(execution_id, runner)
     except NotFound:
-        logger.warning("%s is gone; the database has lost it, or it was removed", execution_id)
+        logger.warning("%s does not exist; it was removed, or the database has lost it", execution_id)
 
 
-async def _carry_on(execution_id: UUID, runner: str) -> Execution | None:
-    """Return the execution as its runner has left it; None when another worker runs it."""
-    running = ExecutionRunner(build_ports(), execution_id=execution_id, runner=runner)
-    silent = settings.RUNNER_SILENT_SECONDS
-    with register(running, execution_id):
+async def _run(execution_id: UUID, runner: str) -> Execution | None:
+    """Return the execution's state after the run; None if another worker runs it."""
+    run = ExecutionRunner(build_ports(), execution_id=execution_id, runner=runner)
+    silent_seconds = settings.RUNNER_SILENT_SECONDS
+    with register(run, execution_id):
         try:
-            await _know_prices_and_limits()
+            await _refresh_prices_and_limits()
             try:
-                return await running.run(take_over=False)
+                return await run.run(take_over=False)
             except AlreadyClaimed:
                 if not await retry_while_unavailable(
-                    recovery.runs_elsewhere, execution_id, runner, silent_seconds=silent
+                    recovery.is_claimed_elsewhere, execution_id, runner, silent_seconds=silent_seconds
                 ):
-                    return await running.run()
+                    return await run.run()
             return None
         except asyncio.CancelledError:
-            # This worker stops. What it handed back goes on at once elsewhere, not only after a sweep.
+            # This worker stops. The new job lets another worker continue the execution without waiting for recovery.
             try:
                 await asyncio.shield(in_thread(enqueue_advance, execution_id))
             except DatabaseUnavailable:
-                logger.warning("the database is away; a sweep will find %s", execution_id)
+                logger.warning("the database is unavailable; the recovery duty will find %s", execution_id)
             raise
 
 
 async def execute_next_step(*, execution_id: UUID, runner: str) -> Execution:
-    """Run the next step of an execution that can go on, here and now, and hand the execution back.
+    """Run the next ready step of an execution in this process, then release the execution.
 
-    `runner` is the name of a worker that beats: the sweep takes over from anybody else at once.
+    `runner` must be the name of a worker with a heartbeat, because recovery takes executions from all others at once.
 
     Raises:
         NotFound: there is no such execution.
-        Unavailable: the database is away.
+        DatabaseUnavailable: the database cannot be reached.
     """
-    running = ExecutionRunner(build_ports(), execution_id=execution_id, runner=runner)
-    await _know_prices_and_limits()
-    with register(running, execution_id):
-        return await running.step()
+    run = ExecutionRunner(build_ports(), execution_id=execution_id, runner=runner)
+    await _refresh_prices_and_limits()
+    with register(run, execution_id):
+        return await run.step()

@@ -1,4 +1,4 @@
-"""Finding executions that nobody runs any more, and having them run again."""
+"""Recovery: finds executions whose worker was lost, and enqueues them again."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from executions.persistence import drafts
 from executions.queue.jobs import QUEUE, enqueue_advance
 
 _NEVER = datetime.min.replace(tzinfo=UTC)
-_SWEEPING = 7_316_204_552  # key of the advisory lock: one worker at a time sweeps
+_LOCK_KEY = 7_316_204_552  # key of the advisory lock: only one worker recovers at a time
 
-AT_ONCE = 1000  # executions that one sweep enqueues; the next goes on
+MAX_BATCH = 1000  # executions per run; the next run continues
 
-#: Jobs whose worker is gone hold their lock for ever unless somebody ends them. One that its worker ends this very
-#: moment is skipped: to end it twice would be an error.
+#: A job whose worker was lost would hold its lock for ever, so it is ended here. Jobs that a worker is ending at this
+#: moment are skipped: ending a job twice is an error.
 _END_STALLED_JOBS = """
 SELECT procrastinate_finish_job_v1(stalled.id, 'failed', true) FROM (
   SELECT job.id
@@ -52,19 +52,19 @@ def sweep(
     idle_seconds: float,
     after_outage: bool = False,
 ) -> int:
-    """Enqueue the executions that could go on and do not; return how many.
+    """Enqueue executions that are runnable but not running; return their number.
 
-    These are the ones whose runner has been silent for `silent_seconds`; the ones that `runner` (who asks) is said to
-    run and does not; and the runnable ones that nobody has touched for `idle_seconds`. None is judged by its job:
-    jobs get lost. One that has a job all the same is left to it.
+    These are: executions of workers without a heartbeat for `silent_seconds`; executions that are assigned to `runner`
+    (the caller) and not in `running`; and runnable executions without a change for `idle_seconds`. Jobs do not count as
+    evidence, because they can be lost. An execution that has a job is not enqueued again.
 
-    `after_outage` says that the caller has missed the database, or beats of its own, a moment ago. Others may have
-    missed them too: who has been silent for long tells nothing then, nor just after the server was started.
+    `after_outage`: the caller has recently missed the database or its own heartbeats. Other workers may have, too, so
+    missing heartbeats prove nothing then. The same holds just after a start of the database server.
     """
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [_SWEEPING])
+        cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [_LOCK_KEY])
         if not cursor.fetchone()[0]:
-            return 0  # somebody else is at it
+            return 0  # another worker is recovering
         silent_since = now - timedelta(seconds=silent_seconds)
         cursor.execute(_END_STALLED_JOBS, [QUEUE, silent_since])
         cursor.execute("SELECT pg_postmaster_start_time() > %s", [silent_since])
@@ -76,7 +76,7 @@ def sweep(
     models.Runner.objects.filter(heartbeat_at__lt=silent_since).exclude(
         name__in=models.Execution.objects.filter(runner__isnull=False).values("runner")
     ).delete()
-    drafts.remove_left_over()
+    drafts.remove_abandoned()
     return len(lost)
 
 
@@ -91,50 +91,51 @@ def _abandoned(
     orphaned = Q(runner__isnull=True) & untouched
     job = ProcrastinateJob.objects.filter(lock=Cast(OuterRef("id"), TextField()), status__in=["todo", "doing"])
     rows = models.Execution.objects.filter(runnable & (dead | dropped | orphaned) & ~Exists(job))
-    return list(rows.order_by("updated_at", "id").values_list("id", flat=True)[:AT_ONCE])
+    return list(rows.order_by("updated_at", "id").values_list("id", flat=True)[:MAX_BATCH])
 
 
 def is_any_due(*, now: datetime) -> bool:
-    """Return whether `due`, `short_of_month` or `overdue` would find any: one question in place of three."""
+    """Return whether `due`, `blocked_by_month` or `overdue` would find executions, with a single query."""
     with connection.cursor() as cursor:
         cursor.execute(_ANY_DUE, [now, now, Limit.SCOPE_MONTH.value, StepStatus.WAITING.value])
         return bool(cursor.fetchone()[0])
 
 
-def due(*, now: datetime) -> list[UUID]:
-    """Return the executions with a parked step whose moment has come, longest overdue first."""
+def due_executions(*, now: datetime) -> list[UUID]:
+    """Return the executions with due deferred steps, longest overdue first."""
     rows = models.Execution.objects.filter(resume_at__lte=now).order_by("resume_at", "id")
-    return list(rows.values_list("id", flat=True)[:AT_ONCE])
+    return list(rows.values_list("id", flat=True)[:MAX_BATCH])
 
 
-def short_of_month() -> list[tuple[UUID, UUID, Decimal | None]]:
-    """Return the executions that wait for their scope's month: id, scope, what they may spend next; oldest first."""
+def blocked_by_scope_budget() -> list[tuple[UUID, UUID, Decimal | None]]:
+    """Return the executions blocked by their scope's monthly budget: id, scope, cost of the next call; oldest first."""
     steps = models.ExecutionStep.objects.filter(short_of=Limit.SCOPE_MONTH.value, status=StepStatus.WAITING.value)
     rows = steps.values("execution_id", "execution__scope_id").annotate(needs=Min("needs_usd"))
-    found = rows.order_by("execution_id").values_list("execution_id", "execution__scope_id", "needs")
-    return list(found[:AT_ONCE])
+    pairs = rows.order_by("execution_id").values_list("execution_id", "execution__scope_id", "needs")
+    return list(pairs[:MAX_BATCH])
 
 
-def overdue(*, now: datetime) -> list[UUID]:
-    """Return the executions with questions that have expired, longest overdue first."""
+def overdue_executions(*, now: datetime) -> list[UUID]:
+    """Return the executions with overdue questions, longest overdue first."""
     rows = models.Execution.objects.filter(deadline_at__lte=now).order_by("deadline_at", "id")
-    return list(rows.values_list("id", flat=True)[:AT_ONCE])
+    return list(rows.values_list("id", flat=True)[:MAX_BATCH])
 
 
-def beat(*, name: str, now: datetime) -> None:
-    """Say that a worker is alive; one that was taken for dead announces itself again."""
+def record_heartbeat(*, name: str, now: datetime) -> None:
+    """Record a worker's heartbeat; insert its row if there is none."""
     if not models.Runner.objects.filter(name=name).update(heartbeat_at=now):
-        with suppress(IntegrityError), transaction.atomic():  # it was announced, and the answer was lost
+        # the row exists: an earlier insert was stored, but its response was lost
+        with suppress(IntegrityError), transaction.atomic():
             models.Runner.objects.create(name=name, started_at=now, heartbeat_at=now)
 
 
 def unregister(*, name: str) -> None:
-    """Say that a worker stops."""
+    """Remove the heartbeat of a worker that stops."""
     models.Runner.objects.filter(name=name).delete()
 
 
-def runs_elsewhere(execution_id: UUID, runner: str, *, silent_seconds: float) -> bool:
-    """Return whether another worker, that is not silent, runs the execution."""
+def is_claimed_elsewhere(execution_id: UUID, runner: str, *, silent_seconds: float) -> bool:
+    """Return whether another worker with a current heartbeat runs the execution."""
     alive = models.Runner.objects.filter(heartbeat_at__gte=database_now() - timedelta(seconds=silent_seconds))
     rows = models.Execution.objects.filter(id=execution_id, runner__in=alive.values("name"))
     return rows.exclude(runner=runner).exists()

@@ -153,7 +153,9 @@ def _answers(*, thing: str, ends: str) -> dict[str, Any]:
             "content": {"text/event-stream": {"schema": {"type": "string"}}},
         },
         "400": _problem("The position is none of this log."),
-        "401": _problem("Nobody said who asks, or the token or ticket is wrong, expired or revoked."),
+        "401": _problem(
+            "Authentication credentials were not provided, or the token or ticket is wrong, expired or revoked."
+        ),
         "404": _problem(f"There is no such {thing}, or none that the caller may see."),
         "422": _problem("There are no such types of events; `errors` says which."),
         "429": {**_problem("The caller has too many streams open."), "headers": {"Retry-After": _RETRY_AFTER}},

@@ -102,7 +102,7 @@ def test_a_dry_run_is_marked_and_names_are_escaped(ada: User, browser: Client) -
 def test_it_takes_as_many_queries_for_many_as_for_few(
     ada: User, browser: Client, django_assert_max_num_queries: Any, monkeypatch: Any
 ) -> None:
-    monkeypatch.setattr(clarifications, "COUNTED", 8)
+    monkeypatch.setattr(clarifications, "MAX_COUNT", 8)
     for number in range(3):
         scenario.hand_in(scenario.start(ada, key=f"a{number}"))
     with django_assert_max_num_queries(9) as few:

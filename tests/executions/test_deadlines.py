@@ -46,7 +46,7 @@ def waiting(ann: User) -> UUID:
 
 def test_nothing_happens_before_the_moment(waiting: UUID) -> None:
     before = repositories.get(waiting)
-    assert recovery.overdue(now=timezone.now()) == []
+    assert recovery.overdue_executions(now=timezone.now()) == []
     assert expire(SECONDS - 1) == 0
     assert repositories.get(waiting) == before
     assert not ProcrastinateJob.objects.exists()
@@ -73,13 +73,13 @@ def test_one_that_fails_is_not_enqueued(ann: User) -> None:
 
 def test_one_that_waits_all_the_same_costs_no_look(ann: User) -> None:
     execution_id = asked(ann, OnDeadline.WAIT)
-    assert recovery.overdue(now=timezone.now() + timedelta(days=400)) == []
+    assert recovery.overdue_executions(now=timezone.now() + timedelta(days=400)) == []
     assert repositories.get(execution_id).steps["one"].status is StepStatus.WAITING
 
 
 def test_one_that_was_cancelled_stays_cancelled(ann: User, waiting: UUID) -> None:
     cancel(ann, waiting)
-    assert recovery.overdue(now=timezone.now() + timedelta(days=1)) == []
+    assert recovery.overdue_executions(now=timezone.now() + timedelta(days=1)) == []
     assert expire() == 0
 
 

@@ -90,7 +90,7 @@ async def test_what_no_database_keeps_is_replaced_and_counts_as_much() -> None:
 
 
 async def test_nobody_is_shown_more_than_so_much(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(drafts, "MOST_CHARACTERS", 10)
+    monkeypatch.setattr(drafts, "MAX_CHARACTERS", 10)
     draft = DraftWriter().begin(_key())
     draft.add("0123456789")
     await _until(bool)
@@ -110,7 +110,7 @@ def test_the_sweep_removes_what_nobody_writes_any_more(ann: User) -> None:
         draft = DraftWriter().begin(key)
         draft._text = "x"
         drafts.store([(draft, "x")], [])
-    drafts.remove_left_over()
+    drafts.remove_abandoned()
     assert [(row.execution_id, row.attempt) for row in StepDraft.objects.all()] == [(begun.id, 1)]
 
 

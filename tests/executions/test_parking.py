@@ -32,7 +32,7 @@ def park(user: User, *, seconds: float = PARKED_SECONDS) -> UUID:
 
 def resume(later_seconds: float = PARKED_SECONDS + 1) -> int:
     """Do what every worker does every second."""
-    return duties.resume_parked(now=timezone.now() + timedelta(seconds=later_seconds))
+    return duties.resume_deferred_steps(now=timezone.now() + timedelta(seconds=later_seconds))
 
 
 @pytest.fixture

@@ -52,7 +52,7 @@ def test_a_step_that_somebody_moved_meanwhile_is_not_overwritten(ann: User) -> N
     theirs = models.ExecutionStep.objects.filter(execution_id=stored.id, step_id="one")
     together(lambda: theirs.update(version=2, attempt=7))
     with pytest.raises(VersionConflict), transaction.atomic():
-        bulk.write(repositories.replaced([(stored, _moved(stored, by=1))]))
+        bulk.write(repositories.replacement_writes([(stored, _moved(stored, by=1))]))
     assert repositories.get(stored.id).version == stored.version
     assert theirs.get().attempt == 7
 

@@ -188,7 +188,7 @@ async def test_a_worker_removes_the_answers_that_are_too_old_to_be_told_again(an
 @pytest.mark.parametrize("days", [0, 30])
 async def test_a_worker_prunes_when_it_is_told_to(ann: User, settings: Any, monkeypatch: Any, days: int) -> None:
     settings.EVENT_RETENTION_DAYS = days
-    monkeypatch.setattr(duties, "PRUNED_AT_ONCE", 2)
+    monkeypatch.setattr(duties, "PRUNE_BATCH_SIZE", 2)
 
     def prepare() -> list[UUID]:
         found = [age(finished(ann, key)) for key in "abcde"]

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 async def streams_pool() -> AsyncConnectionPool[Any]:
-    return await Reader()._opened()
+    return await Reader()._open_pool()
 
 
 async def queues_pool() -> AsyncConnectionPool[Any]:

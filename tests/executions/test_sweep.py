@@ -70,21 +70,21 @@ def test_one_whose_job_is_on_its_way_is_left_to_it(ann: User) -> None:
 
 
 def test_one_whose_runner_is_silent_is_taken_over(lost: UUID) -> None:
-    recovery.beat(name="other", now=timezone.now())
+    recovery.record_heartbeat(name="other", now=timezone.now())
     claim(lost, "other")
     assert _sweep(later_seconds=25) == 0
     assert _sweep(later_seconds=31) == 1
 
 
 def test_one_whose_runner_left_is_taken_over_at_once(lost: UUID) -> None:
-    recovery.beat(name="other", now=timezone.now())
+    recovery.record_heartbeat(name="other", now=timezone.now())
     claim(lost, "other")
     recovery.unregister(name="other")
     assert _sweep() == 1
 
 
 def test_one_that_this_worker_runs_is_left_alone_and_one_it_dropped_is_not(lost: UUID) -> None:
-    recovery.beat(name="me", now=timezone.now())
+    recovery.record_heartbeat(name="me", now=timezone.now())
     claim(lost, "me")
     assert _sweep(later_seconds=11, running={lost}) == 0
     assert _sweep(later_seconds=9) == 0  # it may have been claimed this very moment
@@ -92,7 +92,7 @@ def test_one_that_this_worker_runs_is_left_alone_and_one_it_dropped_is_not(lost:
 
 
 def test_what_another_living_worker_runs_is_none_of_our_business(lost: UUID) -> None:
-    recovery.beat(name="other", now=timezone.now())
+    recovery.record_heartbeat(name="other", now=timezone.now())
     claim(lost, "other")
     assert _sweep(later_seconds=11, runner="me") == 0
 
@@ -155,7 +155,7 @@ def test_many_that_wait_for_their_turn_do_not_hide_one_that_was_abandoned(ann: U
             "  FROM executions_execution AS e, generate_series(1, %s) WHERE e.id = %s) AS rows RETURNING id)"
             " INSERT INTO procrastinate_jobs (queue_name, task_name, lock, args)"
             " SELECT 'executions', 'executions.advance', id::text, '{}' FROM many",
-            [recovery.AT_ONCE, row.id],
+            [recovery.MAX_BATCH, row.id],
         )
     assert _sweep(later_seconds=11) == 1
     assert ProcrastinateJob.objects.filter(lock=str(abandoned)).exists()
@@ -169,15 +169,15 @@ def test_two_who_sweep_at_once_enqueue_each_once(lost: UUID) -> None:
 
 
 def test_a_worker_that_was_taken_for_dead_announces_itself_again() -> None:
-    recovery.beat(name="other", now=timezone.now())
+    recovery.record_heartbeat(name="other", now=timezone.now())
     _sweep(later_seconds=31)
     assert not models.Runner.objects.exists()
-    recovery.beat(name="other", now=timezone.now())
+    recovery.record_heartbeat(name="other", now=timezone.now())
     assert models.Runner.objects.get().name == "other"
 
 
 def test_a_beat_keeps_a_worker_alive(lost: UUID) -> None:
-    recovery.beat(name="other", now=timezone.now() - timedelta(seconds=31))
+    recovery.record_heartbeat(name="other", now=timezone.now() - timedelta(seconds=31))
     claim(lost, "other")
-    recovery.beat(name="other", now=timezone.now())
+    recovery.record_heartbeat(name="other", now=timezone.now())
     assert _sweep() == 0

@@ -18,7 +18,7 @@ from procrastinate.jobs import Job, Status
 import executions.queue.connector
 from executions.db_threads import in_thread
 from executions.persistence.journal import connection as line
-from executions.queue.connector import AT_ONCE, connector
+from executions.queue.connector import MAX_JOBS_PER_FETCH, connector
 from executions.queue.jobs import QUEUE, enqueue_prune
 from tests.executions.moves import outage, start
 from tests.waiting import HANG_SECONDS
@@ -43,9 +43,9 @@ class Watched:
 
 
 @asynccontextmanager
-async def taking(*, room: int) -> AsyncIterator[Watched]:
+async def taking(*, slots: int) -> AsyncIterator[Watched]:
     """Take jobs, as a worker that runs so many at once."""
-    with_taker = app.with_connector(connector(room=room))
+    with_taker = app.with_connector(connector(slots=slots))
     async with with_taker.open_async():
         yield Watched(with_taker, await with_taker.job_manager.register_worker())
 
@@ -65,7 +65,7 @@ async def jobs(ann: User) -> list[int]:
 
 
 async def test_as_many_are_taken_together_as_there_is_room_for_and_handed_out_in_order(jobs: list[int]) -> None:
-    async with taking(room=3) as worker:
+    async with taking(slots=3) as worker:
         first = await worker.take()
         assert await statuses() == {"doing": 3, "todo": 2}
         taken = [first, await worker.take(), await worker.take()]
@@ -83,10 +83,10 @@ async def test_as_many_are_taken_together_as_there_is_room_for_and_handed_out_in
 async def test_a_worker_that_is_nearly_full_waits_a_moment_for_room_for_several(
     jobs: list[int], ann: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(executions.queue.connector, "TOGETHER_SECONDS", HANG_SECONDS)
+    monkeypatch.setattr(executions.queue.connector, "BATCH_SECONDS", HANG_SECONDS)
     for number in range(6):
         await in_thread(start, ann, scope=f"q{number}")
-    async with taking(room=8) as worker:
+    async with taking(slots=8) as worker:
         taken = [job for job in [await worker.take() for _ in range(8)] if job is not None]
         assert (await statuses())["todo"] == 3
         await worker.jobs.finish_job(taken[0], Status.SUCCEEDED, delete_job=True)
@@ -112,7 +112,7 @@ async def test_after_a_job_has_ended_it_is_looked_again_for_one_that_waited_for_
     async def hear(**_: Any) -> None:
         told.set()
 
-    async with taking(room=5) as worker:
+    async with taking(slots=5) as worker:
         listening = asyncio.create_task(worker.jobs.listen_for_jobs(on_notification=hear, queues=[QUEUE]))
         async with asyncio.timeout(HANG_SECONDS):
             await told.wait()  # it listens now: jobs may have come before
@@ -137,19 +137,19 @@ async def test_what_is_urgent_goes_first_and_two_jobs_of_one_lock_are_not_taken_
     await in_thread(ProcrastinateJob.objects.filter(id=jobs[4]).update, args={**urgent, "turn": -1})
     same = await in_thread(lambda: ProcrastinateJob.objects.get(id=jobs[0]).lock)
     await in_thread(ProcrastinateJob.objects.filter(id=jobs[1]).update, lock=same)
-    async with taking(room=AT_ONCE) as worker:
+    async with taking(slots=MAX_JOBS_PER_FETCH) as worker:
         taken = [await worker.take() for _ in range(4)]
         assert [job.id for job in taken if job is not None] == [jobs[4], jobs[0], jobs[2], jobs[3]]
         assert await worker.take() is None
 
 
 async def test_what_was_taken_and_not_handed_out_goes_back(jobs: list[int]) -> None:
-    async with taking(room=5) as worker:
+    async with taking(slots=5) as worker:
         job = await worker.take()
         assert await statuses() == {"doing": 5}
         await worker.taker.leave()
         assert await statuses() == {"doing": 1, "todo": 4}
-        async with taking(room=1) as other:
+        async with taking(slots=1) as other:
             following = await other.take()
         assert job is not None
         assert following is not None
@@ -157,7 +157,7 @@ async def test_what_was_taken_and_not_handed_out_goes_back(jobs: list[int]) -> N
 
 
 async def test_a_job_that_somebody_else_has_ended_keeps_no_other_from_ending(jobs: list[int]) -> None:
-    async with taking(room=5) as worker:
+    async with taking(slots=5) as worker:
         taken = [job for job in [await worker.take() for _ in range(3)] if job is not None]
         await in_thread(ProcrastinateJob.objects.filter(id=taken[1].id).update, status="failed")
         for job in taken:
@@ -167,7 +167,7 @@ async def test_a_job_that_somebody_else_has_ended_keeps_no_other_from_ending(job
 
 
 async def test_jobs_that_end_while_the_database_is_away_are_ended_when_it_is_back(jobs: list[int]) -> None:
-    async with taking(room=5) as worker:
+    async with taking(slots=5) as worker:
         ended = [job for job in [await worker.take() for _ in range(5)] if job is not None]
         with outage():
             for job in ended[:2]:
@@ -180,7 +180,7 @@ async def test_jobs_that_end_while_the_database_is_away_are_ended_when_it_is_bac
 
 
 async def test_a_job_that_is_tried_again_makes_room(jobs: list[int]) -> None:
-    async with taking(room=1) as worker:
+    async with taking(slots=1) as worker:
         job = await worker.take()
         assert job is not None
         assert job.id is not None
@@ -199,7 +199,7 @@ async def test_a_job_that_is_tried_again_makes_room(jobs: list[int]) -> None:
 
 async def test_other_jobs_than_those_of_executions_are_taken_as_well(ann: User) -> None:
     await in_thread(enqueue_prune)
-    async with taking(room=2) as worker:
+    async with taking(slots=2) as worker:
         job = await worker.take()
         assert job is not None
         assert job.task_name == "executions.prune"
@@ -247,8 +247,8 @@ def cut_listeners() -> None:
 async def test_where_no_job_waits_it_is_not_looked_again_until_one_is_told_of(
     ann: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(executions.queue.connector, "QUIET_SECONDS", HANG_SECONDS)
-    async with taking(room=5) as worker, listening(worker) as told:
+    monkeypatch.setattr(executions.queue.connector, "IDLE_SECONDS_BETWEEN_FETCHES", HANG_SECONDS)
+    async with taking(slots=5) as worker, listening(worker) as told:
         sent = looks(monkeypatch, worker)
         assert [await worker.take() for _ in range(10)] == [None] * 10
         assert len(sent) == 3  # two looks, and whether any waits
@@ -259,8 +259,8 @@ async def test_where_no_job_waits_it_is_not_looked_again_until_one_is_told_of(
 
 
 async def test_a_worker_that_does_not_listen_goes_on_looking(monkeypatch: pytest.MonkeyPatch, ann: User) -> None:
-    monkeypatch.setattr(executions.queue.connector, "QUIET_SECONDS", HANG_SECONDS)
-    async with taking(room=5) as worker:
+    monkeypatch.setattr(executions.queue.connector, "IDLE_SECONDS_BETWEEN_FETCHES", HANG_SECONDS)
+    async with taking(slots=5) as worker:
         assert [await worker.take() for _ in range(5)] == [None] * 5
         await in_thread(start, ann)
         assert await worker.take() is not None
@@ -270,10 +270,10 @@ async def test_where_a_job_waits_for_a_lock_it_is_looked_again(
     jobs: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another worker holds the lock, and does not say when it lets go."""
-    monkeypatch.setattr(executions.queue.connector, "QUIET_SECONDS", HANG_SECONDS)
+    monkeypatch.setattr(executions.queue.connector, "IDLE_SECONDS_BETWEEN_FETCHES", HANG_SECONDS)
     same = await in_thread(lambda: ProcrastinateJob.objects.get(id=jobs[0]).lock)
     await in_thread(ProcrastinateJob.objects.filter(id__in=jobs[1:]).update, lock=same)
-    async with taking(room=1) as other, taking(room=5) as worker:
+    async with taking(slots=1) as other, taking(slots=5) as worker:
         assert await other.take() is not None
         async with listening(worker):
             assert [await worker.take() for _ in range(4)] == [None] * 4
@@ -284,8 +284,8 @@ async def test_where_a_job_waits_for_a_lock_it_is_looked_again(
 
 
 async def test_jobs_that_are_handed_back_are_told_of(jobs: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(executions.queue.connector, "QUIET_SECONDS", HANG_SECONDS)
-    async with taking(room=5) as leaving, taking(room=5) as staying:
+    monkeypatch.setattr(executions.queue.connector, "IDLE_SECONDS_BETWEEN_FETCHES", HANG_SECONDS)
+    async with taking(slots=5) as leaving, taking(slots=5) as staying:
         assert await leaving.take() is not None
         async with listening(staying) as told:
             await in_thread(ProcrastinateJob.objects.filter(status="todo").delete)
@@ -299,8 +299,8 @@ async def test_jobs_that_are_handed_back_are_told_of(jobs: list[int], monkeypatc
 async def test_a_job_that_came_while_the_listener_was_cut_off_is_told_of_when_it_is_back(
     ann: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(executions.queue.connector, "QUIET_SECONDS", HANG_SECONDS)
-    async with taking(room=5) as worker, listening(worker) as told:
+    monkeypatch.setattr(executions.queue.connector, "IDLE_SECONDS_BETWEEN_FETCHES", HANG_SECONDS)
+    async with taking(slots=5) as worker, listening(worker) as told:
         assert [await worker.take() for _ in range(4)] == [None] * 4
         await in_thread(cut_listeners)
         async with asyncio.timeout(HANG_SECONDS):
@@ -330,9 +330,9 @@ def test_the_first_job_is_found_by_index_whatever_statistics_say(ann: User) -> N
         transaction.set_rollback(True)
 
 
-@pytest.mark.parametrize("room", [1, 5])
-async def test_no_connection_compiles_its_plans(room: int, ann: User) -> None:
-    async with taking(room=room) as worker:
+@pytest.mark.parametrize("slots", [1, 5])
+async def test_no_connection_compiles_its_plans(slots: int, ann: User) -> None:
+    async with taking(slots=slots) as worker:
         found = await worker.taker.execute_query_one_async("SELECT current_setting('jit') AS jit")
         assert found == {"jit": "off"}
     assert await line.reading.fetch_all([("SELECT current_setting('jit')", [])]) == [[("off",)]]

@@ -187,7 +187,8 @@ async def test_a_worker_whose_own_beats_came_late_takes_nobody_for_dead(
     execution_id = (await in_thread(start, ann)).id
     await in_thread(claim, execution_id, "other")
     await in_thread(empty_the_queue)
-    await in_thread(recovery.beat, name="other", now=database_now())
+    # The other worker's last heartbeat. This worker sends a few before the other one counts as lost.
+    await in_thread(recovery.record_heartbeat, name="other", now=database_now())
     async with working():
         await until(models.Runner.objects.filter(name="me").exists)
         with _nobody_can_beat():
@@ -195,7 +196,7 @@ async def test_a_worker_whose_own_beats_came_late_takes_nobody_for_dead(
         released = database_now()
         await until(lambda: models.Runner.objects.filter(name="me", heartbeat_at__gt=released).exists())
         await asyncio.sleep(5 * settings.SWEEP_SECONDS)  # the other one goes on a little later
-        await in_thread(recovery.beat, name="other", now=database_now())
+        await in_thread(recovery.record_heartbeat, name="other", now=database_now())
         stored = await in_thread(repositories.get, execution_id)
     assert (stored.runner, gate.reached.is_set()) == ("other", False)
 
@@ -207,7 +208,8 @@ async def test_a_worker_whose_beats_are_as_rare_as_they_may_be_takes_over_from_t
     execution_id = (await in_thread(start, ann)).id
     await in_thread(claim, execution_id, "other")
     await in_thread(empty_the_queue)
-    await in_thread(recovery.beat, name="other", now=database_now())  # its last; a few of ours come before it is missed
+    # The other worker's last heartbeat. This worker sends a few before the other one counts as lost.
+    await in_thread(recovery.record_heartbeat, name="other", now=database_now())
     gate.opened.set()
     async with working():
         await until(_has(execution_id, ExecutionStatus.COMPLETED))
@@ -256,7 +258,7 @@ async def test_a_second_job_waits_for_the_first_of_this_process_and_finds_nothin
 
 async def test_a_job_for_what_another_living_worker_runs_is_left_to_that_one(ann: User, gate: Gate) -> None:
     execution_id = (await in_thread(start, ann)).id
-    await in_thread(recovery.beat, name="other", now=timezone.now())
+    await in_thread(recovery.record_heartbeat, name="other", now=timezone.now())
     claimed = await in_thread(claim, execution_id, "other")
     await advance.advance_execution(execution_id=execution_id, runner="me")
     assert await in_thread(repositories.get, execution_id) == claimed

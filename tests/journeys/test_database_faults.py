@@ -40,7 +40,9 @@ def test_a_database_that_takes_no_changes_for_a_while_ends_nothing(fresh: Machin
         assert "takes no changes" in refused.json()["detail"]
         ready = httpx.get(f"{fresh.url}/readyz", timeout=HANG_SECONDS)
         assert (ready.status_code, ready.json()["checks"]["database"]) == (503, "takes no changes now")
-        wait_until(lambda: "the database is away; the journal waits for it" in fresh.logs(), what="that a worker waits")
+        wait_until(
+            lambda: "the database is unavailable; the journal is retried" in fresh.logs(), what="that a worker waits"
+        )
         take_changes(fresh, wanted=True)
         for each in ids:
             wait_for_status(client, each, "completed")
@@ -57,7 +59,7 @@ def test_a_database_that_does_not_answer_for_a_while_ends_nothing(linked: Machin
         wait_for_status(client, ids[0], "running")
         link.silence = True
         wait_until(lambda: "The listener has no connection" in linked.logs(), what="that the web process gives up")
-        wait_until(lambda: linked.logs().count("the database is away") > 2, what="that the workers give up")
+        wait_until(lambda: linked.logs().count("the database is unavailable") > 2, what="that the workers give up")
         link.silence = False
         for each in ids:
             wait_for_status(client, each, "completed")

@@ -57,14 +57,14 @@ async def busy(monkeypatch: pytest.MonkeyPatch) -> Busy:
     return busy
 
 
-def client(calls_at_once: int = 3) -> RoutingModelClient:
+def client(max_parallel_calls: int = 3) -> RoutingModelClient:
     """Return a client."""
     return RoutingModelClient(
         aliases={},
         rehearsal_latency_seconds=0,
-        calls_at_once=calls_at_once,
+        max_parallel_calls=max_parallel_calls,
         options=Options(),
-        turns=RateLimiter(patience_seconds=5),
+        rate_limiter=RateLimiter(patience_seconds=5),
     )
 
 
@@ -91,7 +91,7 @@ async def test_a_client_holds_so_many_calls_at_once_and_no_more(busy: Busy) -> N
 
 
 async def test_a_call_that_was_cancelled_makes_room_whether_it_had_its_turn_or_not(busy: Busy) -> None:
-    asked = client(calls_at_once=1)
+    asked = client(max_parallel_calls=1)
     first, second, third = (asyncio.create_task(in_turn(asked, REQUEST)) for _ in range(3))
     await turns()
     second.cancel()
@@ -103,7 +103,7 @@ async def test_a_call_that_was_cancelled_makes_room_whether_it_had_its_turn_or_n
 
 
 async def test_a_call_that_failed_makes_room() -> None:
-    asked = client(calls_at_once=1)
+    asked = client(max_parallel_calls=1)
     for _ in range(3):
         with pytest.raises(ModelError) as refused:
             await in_turn(asked, replace(REQUEST, model="no-such-provider:model"))

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from executions.engine.domain.calls import Material, ModelReply, ModelRequest
 from executions.engine.prompting.prompts import PromptInputs, build_request
 from executions.engine.prompting.replies import Questions, ValidDocument, parse_reply
-from executions.llm.rehearsal.document_generator import Writer
+from executions.llm.rehearsal.document_generator import DocumentGenerator
 from executions.llm.rehearsal.extraction import Facts
 from executions.llm.rehearsal.model import RehearsalModel
 from tests.journeys.processes import ROOT
@@ -91,7 +91,7 @@ async def test_it_asks_nothing_when_nothing_is_open() -> None:
 
 
 def _write(schema: dict[str, Any], materials: Sequence[Material]) -> Any:
-    return Writer(Facts(tuple(materials)), root=schema, document_type="report").write()
+    return DocumentGenerator(Facts(tuple(materials)), root=schema, document_type="report").generate()
 
 
 def test_an_answer_appears_in_the_document() -> None:

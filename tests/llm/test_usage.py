@@ -11,7 +11,7 @@ from pydantic_ai.usage import RequestUsage
 
 from executions.engine.domain.calls import Usage
 from executions.llm.usage.counts import Contradiction
-from executions.llm.usage.usage import as_counted, buckets
+from executions.llm.usage.usage import buckets, raw_count
 
 WANTED = Usage(
     input_tokens=600,
@@ -121,9 +121,9 @@ def test_a_count_is_what_was_said_or_not_known(
 
 def test_the_count_is_kept_as_it_came() -> None:
     usage = RequestUsage(input_tokens=10, cache_read_tokens=4, details={"audio_tokens": 3, "accepted": 0})
-    assert as_counted(usage) == {
+    assert raw_count(usage) == {
         "input_tokens": 10,
         "cache_read_tokens": 4,
         "details": {"audio_tokens": 3, "accepted": 0},
     }
-    assert as_counted(RequestUsage(unmeasured_requests=1)) == {"unmeasured_requests": 1, "details": {}}
+    assert raw_count(RequestUsage(unmeasured_requests=1)) == {"unmeasured_requests": 1, "details": {}}

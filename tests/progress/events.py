@@ -72,9 +72,9 @@ class ListLog:
         kept = [each.sequence for each in self.events if each.execution_id == execution_id]
         return LogRange(oldest=min(kept, default=self.last + 1), last=max(kept, default=self.last), ended=self.ended)
 
-    def reset(self, execution_id: UUID, *, asked: int, oldest: int) -> Message:
+    def reset(self, execution_id: UUID, *, last_known: int, oldest: int) -> Message:
         """Return what tells that events are pruned."""
-        return encode_reset(execution_id, asked=asked, oldest=oldest, execution_id=execution_id)
+        return encode_reset(execution_id, last_known=last_known, oldest=oldest, execution_id=execution_id)
 
     def prune(self, before: int) -> None:
         """Remove the events before this one."""

@@ -52,11 +52,11 @@ class Log:
         """Return the one scope there is, where it is asked for."""
         return await self._answer(lambda: [each for each in scope_ids if each == SCOPE and execution_ids])
 
-    def reset(self, channel_id: UUID, *, asked: int, oldest: int) -> Message:
+    def reset(self, channel_id: UUID, *, last_known: int, oldest: int) -> Message:
         """Return what nobody shall get here: nothing is pruned."""
-        return encode_reset(channel_id, asked=asked, oldest=oldest, execution_id=None)
+        return encode_reset(channel_id, last_known=last_known, oldest=oldest, execution_id=None)
 
-    async def look(self, _channel_id: UUID, _number: int) -> None:
+    async def load(self, _channel_id: UUID, _number: int) -> None:
         """See what is beside a log."""
         await self._answer(lambda: None)
 
@@ -64,9 +64,9 @@ class Log:
         """Return what is beside it: nothing."""
         return []
 
-    async def _answer(self, look: Callable[[], T]) -> T:
+    async def _answer(self, load: Callable[[], T]) -> T:
         self.asked += 1
-        begun = look()
+        begun = load()
         if self.prompt:
             return begun
         query: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
@@ -75,7 +75,7 @@ class Log:
             anew = await query
         finally:
             self.open_queries.remove(query)
-        return look() if anew else begun
+        return load() if anew else begun
 
 
 @dataclass
@@ -154,7 +154,7 @@ class World:
 
     def follow(self, channel: UUID, after: int) -> AsyncGenerator[list[Message], None]:
         publisher = self.feeds if channel == SCOPE else self.publisher
-        follower = Cursor(channel, after=after, log=self.log, publisher=publisher, beside=self.log)
+        follower = Cursor(channel, after=after, log=self.log, publisher=publisher, side_channel=self.log)
         return follower.follow(keepalive_seconds=self._keepalive_seconds)
 
     # --- what can happen ------------------------------------------------------------------------------------------

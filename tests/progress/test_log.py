@@ -53,8 +53,10 @@ async def all_connections_busy(reader: Reader) -> AsyncIterator[None]:
 async def test_who_asks_before_a_query_begins_shares_its_answer(reader: Reader) -> None:
     made = Counting()
     async with asyncio.timeout(HANG_SECONDS), all_connections_busy(reader):
-        asking = [asyncio.create_task(reader.once(_NUMBER, {"number": 7}, key="number", made=made)) for _ in range(20)]
-        other = asyncio.create_task(reader.once(_NUMBER, {"number": 8}, key="another", made=made))
+        asking = [
+            asyncio.create_task(reader.once(_NUMBER, {"number": 7}, key="number", convert=made)) for _ in range(20)
+        ]
+        other = asyncio.create_task(reader.once(_NUMBER, {"number": 8}, key="another", convert=made))
         assert await asyncio.gather(*asking) == [7] * 20
         assert await other == 8
         assert made.made == 2
@@ -64,17 +66,17 @@ async def test_who_comes_once_a_query_has_begun_is_given_a_newer_answer(reader: 
     made = Counting()
     slowly = "SELECT 1 FROM pg_sleep(1)"
     async with asyncio.timeout(HANG_SECONDS):
-        first = asyncio.create_task(reader.once(slowly, {}, key="slow", made=made))
+        first = asyncio.create_task(reader.once(slowly, {}, key="slow", convert=made))
         while not await reader.rows("SELECT FROM pg_stat_activity WHERE query = %(query)s", {"query": slowly}):
             await asyncio.sleep(0.01)
-        await asyncio.gather(first, reader.once(slowly, {}, key="slow", made=made))
+        await asyncio.gather(first, reader.once(slowly, {}, key="slow", convert=made))
         assert made.made == 2
 
 
 async def test_who_leaves_takes_the_answer_from_nobody(reader: Reader) -> None:
     async with asyncio.timeout(HANG_SECONDS), all_connections_busy(reader):
         asking = [
-            asyncio.create_task(reader.once(_NUMBER, {"number": 7}, key="number", made=Counting())) for _ in range(3)
+            asyncio.create_task(reader.once(_NUMBER, {"number": 7}, key="number", convert=Counting())) for _ in range(3)
         ]
         await asyncio.sleep(0)
         asking[0].cancel()
@@ -84,11 +86,11 @@ async def test_who_leaves_takes_the_answer_from_nobody(reader: Reader) -> None:
 async def test_an_outage_is_told_to_all_who_wait_and_the_next_one_asks_anew(reader: Reader) -> None:
     made = Counting()
     with outage():
-        asking = [reader.once(_NUMBER, {"number": 7}, key="number", made=made) for _ in range(3)]
+        asking = [reader.once(_NUMBER, {"number": 7}, key="number", convert=made) for _ in range(3)]
         answers = await asyncio.gather(*asking, return_exceptions=True)
     assert [type(each) for each in answers] == [DatabaseUnavailable] * 3
     async with asyncio.timeout(HANG_SECONDS):
-        assert await reader.once(_NUMBER, {"number": 7}, key="number", made=made) == 7
+        assert await reader.once(_NUMBER, {"number": 7}, key="number", convert=made) == 7
 
 
 async def test_an_event_that_is_committed_while_somebody_waits_is_in_the_answer(reader: Reader) -> None:
@@ -108,7 +110,7 @@ async def test_an_event_that_is_committed_while_somebody_waits_is_in_the_answer(
 async def test_what_nobody_waits_for_any_more_ends_with_the_reader() -> None:
     reader = Reader()
     slowly = "SELECT 1 FROM pg_sleep(60)"
-    waiting = asyncio.create_task(reader.once(slowly, {}, key="slow", made=Counting()))
+    waiting = asyncio.create_task(reader.once(slowly, {}, key="slow", convert=Counting()))
     async with asyncio.timeout(HANG_SECONDS):
         while not await reader.rows("SELECT FROM pg_stat_activity WHERE query = %(query)s", {"query": slowly}):
             await asyncio.sleep(0.01)

@@ -104,7 +104,7 @@ async def test_a_stream_ends_cleanly_when_what_it_rests_on_falls_and_the_others_
         for name in fall:
             assert ids(await answers[name].rest()) == ["1"], name
             await answers[name].task
-        await browser.streams.places.recheck()
+        await browser.streams.limits.recheck()
         await happen(execution_id, SKIPPED, COMPLETE)
         for name in ALL - fall:
             assert ids(await answers[name].rest()) == ["1", "2", "3"], name
@@ -131,7 +131,7 @@ async def test_an_outage_of_the_database_ends_no_stream(
         await answer.events(1)
         with outage():
             async with asyncio.timeout(HANG_SECONDS):
-                while "is looked at later" not in caplog.text:
+                while "are rechecked later" not in caplog.text:
                     await asyncio.sleep(0.05)
         await happen(execution_id, SKIPPED)
         assert ids(await until_event(answer, "step_skipped")) == ["1", "2"]
@@ -163,7 +163,7 @@ async def test_when_nobody_can_look_any_more_nobody_follows(
             assert ids(await answer.rest()) == ["1"]
         finally:
             await in_thread(rename, "somewhere_else", "access_scoperole")
-    assert "Nobody looks any more" in caplog.text
+    assert "recheck of permissions failed" in caplog.text
     async with browser.get(execution_id, token=token) as answer:
         await answer.events(1)
         await in_thread(take_the_role)

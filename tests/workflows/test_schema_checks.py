@@ -10,7 +10,7 @@ from typing import Any, Literal
 import pytest
 from pydantic import BaseModel, Field
 
-from executions.llm.rehearsal.document_generator import Writer
+from executions.llm.rehearsal.document_generator import DocumentGenerator
 from executions.llm.rehearsal.extraction import Facts
 from executions.llm.rehearsal.unwritable import Unwritable
 from tests.workflows.plans import definition, plan, step
@@ -366,5 +366,5 @@ def test_the_ways_of_being_valid_are_looked_at_in_a_bounded_time(schema: dict[st
     with suppress(Undecided):
         items_at(schema, "title")
     with suppress(Unwritable):
-        Writer(Facts(()), root=schema, document_type="report").write()
+        DocumentGenerator(Facts(()), root=schema, document_type="report").generate()
     assert time.thread_time() - begun < 10  # seconds of CPU; without the bound they double with each pair

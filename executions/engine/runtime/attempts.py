@@ -62,14 +62,14 @@ class Attempts:
         self.reads = self._resolved.reads
         self.model = self._resolved.models[0]
 
-    async def inputs(self, execution: Execution, *, made: Document | None = None) -> list[Document | None]:
+    async def inputs(self, execution: Execution, *, new_document: Document | None = None) -> list[Document | None]:
         """Return the newest version of each document that the step reads, None for a missing one.
 
         `made` is a document that is about to be stored. It is used as the newest of its type.
         """
         return [
-            made
-            if made is not None and kind == made.type
+            new_document
+            if new_document is not None and kind == new_document.type
             else await self._documents.newest(execution, kind, self._producer_of(kind))
             for kind in self.reads
         ]

@@ -65,7 +65,7 @@ async def prepare_dependents(
     for step in ready_steps(execution, assume_completed=document.step_id):
         if document.step_id in step.depends_on and len(prepared) < limit:
             attempts = Attempts(ports, definition=definition, step_id=step.step_id, documents=documents)
-            inputs_or_none = await attempts.inputs(execution, made=document)
+            inputs_or_none = await attempts.inputs(execution, new_document=document)
             inputs = tuple(each for each in inputs_or_none if each is not None)
             attempt = attempts.first(execution, inputs) if len(inputs) == len(inputs_or_none) else None
             if attempt is not None:

@@ -66,7 +66,7 @@ class ExecutionRunner:
             AlreadyClaimed: another worker runs it, and `take_over` is False.
             DatabaseUnavailable: the database cannot be reached; the next claim continues from what was stored.
         """
-        return await self._run(whole=True, take_over=take_over)
+        return await self._run(until_idle=True, take_over=take_over)
 
     async def step(self) -> Execution:
         """Claim the execution, run the next ready step, and release the execution.
@@ -75,7 +75,7 @@ class ExecutionRunner:
             NotFound: there is no such execution.
             DatabaseUnavailable: the database cannot be reached.
         """
-        return await self._run(whole=False, take_over=True)
+        return await self._run(until_idle=False, take_over=True)
 
     def catch_up(self) -> None:
         """Use the newest version that a step has read: it may contain changes made by others."""
@@ -103,10 +103,10 @@ class ExecutionRunner:
                 task.cancel()
         self._changed.set()
 
-    async def _run(self, *, whole: bool, take_over: bool) -> Execution:
+    async def _run(self, *, until_idle: bool, take_over: bool) -> Execution:
         try:
             await shield_until_done(self._claim(take_over))
-            await self._run_steps(whole=whole)
+            await self._run_steps(until_idle=until_idle)
             await self._release()
         except asyncio.CancelledError:
             await self._stop_tasks()
@@ -130,7 +130,7 @@ class ExecutionRunner:
         definition = await self._ports.definitions.get(execution.workflow_id, execution.workflow_version)
         self._definition = definition if execution.script is None else definition.rehearsed
 
-    async def _run_steps(self, *, whole: bool) -> None:
+    async def _run_steps(self, *, until_idle: bool) -> None:
         """Run every ready step until none is left.
 
         Raises:
@@ -139,14 +139,14 @@ class ExecutionRunner:
         """
         # Steps that an earlier worker left in the middle come first. Later, every working step has a task here.
         self._inherited = [step.step_id for step in self._now.steps.values() if step.status in WORKING]
-        self._start_tasks(limit=None if whole else 1)
+        self._start_tasks(limit=None if until_idle else 1)
         while self._tasks:
             await self._wait_for_change()
             for step_id in [step_id for step_id, task in self._tasks.items() if task.done()]:
                 await self._finish(step_id, self._tasks.pop(step_id))
             if self._fenced:
                 raise StaleFencingToken(self._id, epoch=self._now.runner_epoch)
-            if whole:
+            if until_idle:
                 self._start_tasks()
 
     async def _wait_for_change(self) -> None:

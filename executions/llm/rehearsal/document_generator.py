@@ -1,7 +1,7 @@
-"""Writes a document that is valid against a JSON Schema, out of facts. The same facts give the same document.
+"""Generates a document that is valid against a JSON Schema, from facts. Equal facts give equal documents.
 
-The work is bounded in depth, in values and in characters, whatever the schema. A schema that asks for more is refused
-with the place that does.
+The work is limited in depth, values and characters for any schema. A schema that needs more is rejected with the path
+of the schema part.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from itertools import chain, islice
 import jsonschema_rs
 from pydantic import JsonValue
 
-from executions.llm.rehearsal.effort import DEEPEST, Effort, Spot
+from executions.llm.rehearsal.effort import MAX_DEPTH, Effort, Spot
 from executions.llm.rehearsal.extraction import Facts
 from executions.llm.rehearsal.numbers import numbers_for
 from executions.llm.rehearsal.shapes import Shape
@@ -26,16 +26,16 @@ from workflows.json_schema.collections import Way
 from workflows.json_schema.subschemas import Undecided, UnresolvableReference, alternatives, kinds_of, root_of
 from workflows.json_schema.validation import JsonSchema, PartValidators, validator_of
 
-_USUAL_ITEMS = 4  # of a list whose bounds allow it
-_MOST_ITEMS = 2_000
-_MOST_WAYS = 16  # of being valid that are tried for one value
-_MOST_TRIES = 60  # values for one way
-_MOST_ROUNDS = 30  # of looking for an item that is new
-_MOST_NAMES = 100  # of fields that the schema does not name
+_DEFAULT_ITEMS = 4  # of a list, if its bounds permit it
+_MAX_ITEMS = 2_000
+_MAX_ALTERNATIVES = 16  # alternatives of the schema that are tried for one value
+_MAX_TRIES = 60  # values per alternative
+_MAX_ROUNDS = 30  # rounds of searching for a distinct item
+_MAX_NAMES = 100  # names of fields that the schema does not define
 
 
-class Writer:
-    """Fills one document."""
+class DocumentGenerator:
+    """Generates one document."""
 
     def __init__(self, facts: Facts, *, root: JsonSchema, document_type: str) -> None:
         self._facts = facts
@@ -45,11 +45,11 @@ class Writer:
         self._parts = PartValidators(root)
         self._effort = Effort()
 
-    def write(self) -> JsonValue:
+    def generate(self) -> JsonValue:
         """Return the document.
 
         Raises:
-            Unwritable: none is found that is valid.
+            Unwritable: no valid document was found.
         """
         try:
             value = next(self._values((root_of(self._schema),), Spot()))
@@ -63,83 +63,83 @@ class Writer:
         self._counters[name] += 1
         return self._counters[name]
 
-    # --- any value ----------------------------------------------------------------------------------------------------
+    # --- values of any kind -------------------------------------------------------------------------------------------
 
-    def _values(self, places: Way, spot: Spot) -> Iterator[JsonValue]:
-        """Yield values that are valid against all places.
+    def _values(self, parts: Way, spot: Spot) -> Iterator[JsonValue]:
+        """Yield values that are valid against all of these schema parts.
 
         Raises:
-            Unwritable: none is found.
+            Unwritable: no value was found.
         """
-        where = places[0].pointer if places else ""
-        failed: Unwritable | None = None
+        path = parts[0].pointer if parts else ""
+        first_error: Unwritable | None = None
         found = False
-        ways = self._ways(places, spot)
-        is_plain = len(ways) == 1 and Shape(ways[0]).is_plain
-        for way in ways:
+        choices = self._alternatives(parts, spot)
+        is_plain = len(choices) == 1 and Shape(choices[0]).is_plain
+        for alternative in choices:
             try:
-                for value in islice(self._candidates(Shape(way), spot), _MOST_TRIES):
-                    self._effort.spend(where, value)
-                    unmet = None if is_plain else self._unmet(places, value)
+                for value in islice(self._candidates(Shape(alternative), spot), _MAX_TRIES):
+                    self._effort.spend(path, value)
+                    unmet = None if is_plain else self._unmet(parts, value)
                     if unmet is None:
                         found = True
                         yield value
-                    failed = failed or unmet
+                    first_error = first_error or unmet
             except Exhausted:
                 raise
             except Unwritable as error:
-                failed = failed or error
+                first_error = first_error or error
         if not found:
-            raise failed or Unwritable(where, "nothing is valid there")
+            raise first_error or Unwritable(path, "no value is valid there")
 
-    def _ways(self, places: Way, spot: Spot) -> list[Way]:
-        """Return the ways to be valid; within a schema that refers to itself those that end come first.
+    def _alternatives(self, parts: Way, spot: Spot) -> list[Way]:
+        """Return the alternatives of the schema parts; in recursive schemas those that end the recursion come first.
 
         Raises:
-            Unwritable: none is found among those that can be tried.
+            Unwritable: no alternative was found among those that can be tried.
         """
-        ways: list[Way] = []
+        found: list[Way] = []
         try:
-            ways.extend(islice(alternatives(places), _MOST_WAYS))
+            found.extend(islice(alternatives(parts), _MAX_ALTERNATIVES))
         except Undecided as error:
-            if not ways:
-                raise Unwritable(places[0].pointer, "there are too many ways in which it may be valid") from error
-        if any(spot.is_within(place) for way in ways for place in way):
-            ways.sort(key=lambda way: kinds_of(way) <= {"object", "array"})
-        return ways
+            if not found:
+                raise Unwritable(parts[0].pointer, "there are too many alternatives") from error
+        if any(spot.is_within(part) for alternative in found for part in alternative):
+            found.sort(key=lambda alternative: kinds_of(alternative) <= {"object", "array"})
+        return found
 
-    def _unmet(self, places: Way, value: JsonValue) -> Unwritable | None:
-        """Return what a value does not meet, None when it is valid."""
-        for place in places:
-            if (error := self._parts.error(place, value)) is not None:
+    def _unmet(self, parts: Way, value: JsonValue) -> Unwritable | None:
+        """Return why a value is not valid, None if it is valid."""
+        for part in parts:
+            if (error := self._parts.error(part, value)) is not None:
                 keyword = error.kind.name
-                where = f"{place.pointer}/{keyword}" if keyword in place.keywords else place.pointer
-                return Unwritable(where, _not_valid(error))
+                path = f"{part.pointer}/{keyword}" if keyword in part.keywords else part.pointer
+                return Unwritable(path, _not_valid(error))
         return None
 
     def _candidates(self, shape: Shape, spot: Spot) -> Iterator[JsonValue]:
-        """Yield values of every kind that a shape lets through; some may not be valid.
+        """Yield candidates of every permitted kind; some may be invalid.
 
         Raises:
-            Unwritable: there are none of some kind.
+            Unwritable: there are no candidates of one kind.
         """
         if (options := shape.options) is not None:
-            yield from self._chosen(options, spot.path)
+            yield from self._rotated_options(options, spot.path)
             return
-        failed: Unwritable | None = None
+        first_error: Unwritable | None = None
         for kind in shape.kinds:
             try:
                 yield from self._of_kind(kind, shape, spot)
             except Exhausted:
                 raise
             except Unwritable as error:
-                failed = failed or error
-        if failed is not None:
-            raise failed
+                first_error = first_error or error
+        if first_error is not None:
+            raise first_error
 
     def _of_kind(self, kind: str, shape: Shape, spot: Spot) -> Iterator[JsonValue]:
-        if kind in {"object", "array"} and spot.depth > DEEPEST:
-            raise Unwritable(shape.where(), f"it nests deeper than {DEEPEST} levels")
+        if kind in {"object", "array"} and spot.depth > MAX_DEPTH:
+            raise Unwritable(shape.pointer_of(), f"it is nested deeper than {MAX_DEPTH} levels")
         match kind:
             case "object":
                 yield from self._objects(shape, spot)
@@ -154,119 +154,122 @@ class Writer:
             case _:
                 yield None
 
-    def _chosen(self, options: list[JsonValue], path: tuple[str, ...]) -> Iterator[JsonValue]:
-        """Yield the values of a closed set, each once: keys in their order, others as a hash has it."""
+    def _rotated_options(self, options: list[JsonValue], path: tuple[str, ...]) -> Iterator[JsonValue]:
+        """Yield the values of a closed set, each once: key fields in order, others from a hashed index."""
         name = "/".join(path)
         number = self._next(name)
-        turn = number - 1
+        start = number - 1
         if not path or path[-1] not in KEYS:
             seed = f"{self._facts.subject}/{name}/{number}"
-            turn = int.from_bytes(hashlib.sha256(seed.encode()).digest()[:4], "big")
-        turn %= len(options) or 1
-        yield from chain(options[turn:], options[:turn])
+            start = int.from_bytes(hashlib.sha256(seed.encode()).digest()[:4], "big")
+        start %= len(options) or 1
+        yield from chain(options[start:], options[:start])
 
     # --- objects ------------------------------------------------------------------------------------------------------
 
     def _objects(self, shape: Shape, spot: Spot) -> Iterator[JsonValue]:
-        """Yield an object with all fields, then one with those alone that it must have."""
-        least, most = shape.least("minProperties"), shape.most("maxProperties", default=100 * _MOST_NAMES)
+        """Yield an object with all fields, then one with only the required fields."""
+        minimum, maximum = shape.min_count("minProperties"), shape.max_count("maxProperties", default=100 * _MAX_NAMES)
         names, required = shape.fields, shape.required
-        if self._is_again(shape, spot):
+        if self._is_recursive(shape, spot):
             names = [name for name in names if name in required]
-        fuller = self._object(shape, spot, names)
-        if len(fuller) < least:
-            self._add_fields(fuller, shape, spot, least=least)
-        if len(fuller) <= most:
-            yield dict(fuller)
-        others = [name for name in fuller if name not in required]
-        for name in others[max(least - (len(fuller) - len(others)), 0) :]:
-            del fuller[name]
-        yield fuller
+        content = self._object(shape, spot, names)
+        if len(content) < minimum:
+            self._add_fields(content, shape, spot, min_count=minimum)
+        if len(content) <= maximum:
+            yield dict(content)
+        others = [name for name in content if name not in required]
+        for name in others[max(minimum - (len(content) - len(others)), 0) :]:
+            del content[name]
+        yield content
 
     def _object(self, shape: Shape, spot: Spot, names: list[str]) -> dict[str, JsonValue]:
-        """Return an object with these fields, those left out that need not be there and cannot be written."""
-        made: dict[str, JsonValue] = {}
+        """Return an object with these fields; optional fields for which no value is found are omitted."""
+        content: dict[str, JsonValue] = {}
         for name in names:
             try:
-                made[name] = next(self._values(shape.field(name), spot.into(shape.way, name)))
+                content[name] = next(self._values(shape.field(name), spot.into(shape.way, name)))
             except Exhausted:
                 raise
             except Unwritable:
                 if name in shape.required:
                     raise
-        return made
+        return content
 
-    def _add_fields(self, made: dict[str, JsonValue], shape: Shape, spot: Spot, *, least: int) -> None:
-        """Add fields that the schema does not name, until there are enough or no more names.
+    def _add_fields(self, content: dict[str, JsonValue], shape: Shape, spot: Spot, *, min_count: int) -> None:
+        """Add fields that the schema does not define, until there are enough or no more names.
 
         Raises:
-            Unwritable: too many are asked for.
+            Unwritable: too many fields are required.
         """
-        if least > _MOST_NAMES:
-            raise Unwritable(shape.where("minProperties"), f"it asks for more than {_MOST_NAMES} fields")
+        if min_count > _MAX_NAMES:
+            raise Unwritable(shape.pointer_of("minProperties"), f"it requires more than {_MAX_NAMES} fields")
         for name in self._names(shape, spot):
-            if len(made) >= least:
+            if len(content) >= min_count:
                 return
-            if name not in made:
-                made |= self._object(shape, spot, [name])
+            if name not in content:
+                content |= self._object(shape, spot, [name])
 
     def _names(self, shape: Shape, spot: Spot) -> Iterator[str]:
-        """Yield names of fields that a shape may let through."""
-        named = tuple(each for place in shape.way if (each := place.one("propertyNames")) is not None)
+        """Yield names of additional fields that a schema may permit."""
+        name_schemas = tuple(each for place in shape.way if (each := place.one("propertyNames")) is not None)
         patterns = [pattern for place in shape.way for pattern in place.names("patternProperties")]
-        for number in range(1, _MOST_NAMES + 1):
-            for name in islice(self._values(named, spot.into(shape.way, "name")), 3) if named else ():
+        for number in range(1, _MAX_NAMES + 1):
+            for name in islice(self._values(name_schemas, spot.into(shape.way, "name")), 3) if name_schemas else ():
                 if isinstance(name, str):
                     yield name
             for pattern in patterns:
                 yield from islice(self._strings.names_for(pattern, number), 3)
-            if not named:
+            if not name_schemas:
                 yield f"field_{number}"
 
     # --- arrays -------------------------------------------------------------------------------------------------------
 
     def _arrays(self, shape: Shape, spot: Spot) -> Iterator[JsonValue]:
-        """Yield an array of usual length, then one as short as it may be."""
-        must = [place for place, count in shape.contained for _ in range(min(count, _MOST_ITEMS))]
-        least, most = shape.least("minItems", default=len(must)), shape.most("maxItems", default=_MOST_ITEMS)
-        if least > _MOST_ITEMS:
-            raise Unwritable(shape.where("minItems"), f"a list of the rehearsal has at most {_MOST_ITEMS} items")
+        """Yield an array of default length, then one of minimum length."""
+        contained = [place for place, count in shape.contained for _ in range(min(count, _MAX_ITEMS))]
+        minimum, maximum = (
+            shape.min_count("minItems", default=len(contained)),
+            shape.max_count("maxItems", default=_MAX_ITEMS),
+        )
+        if minimum > _MAX_ITEMS:
+            raise Unwritable(shape.pointer_of("minItems"), f"the rehearsal makes lists with at most {_MAX_ITEMS} items")
         items: list[JsonValue] = []
-        for index in range(least if self._is_again(shape, spot) else max(least, min(_USUAL_ITEMS, most))):
+        for index in range(minimum if self._is_recursive(shape, spot) else max(minimum, min(_DEFAULT_ITEMS, maximum))):
             try:
-                item = self._item((*shape.element(index), *must[index : index + 1]), spot, shape, others=items)
+                item = self._item((*shape.element(index), *contained[index : index + 1]), spot, shape, others=items)
             except Exhausted:
                 raise
             except Unwritable:
-                if index < least:
+                if index < minimum:
                     raise
                 break
-            if index >= least and item in items:
-                break  # nothing new to say
+            if index >= minimum and item in items:
+                break  # no further fact
             items.append(item)
         yield items
-        yield items[:least]
+        yield items[:minimum]
 
-    def _item(self, places: Way, spot: Spot, shape: Shape, *, others: list[JsonValue]) -> JsonValue:
-        """Return an item for a list, one that is new where the list may hold each once.
+    def _item(self, parts: Way, spot: Spot, shape: Shape, *, others: list[JsonValue]) -> JsonValue:
+        """Return an item for a list, a distinct one if the items must be unique.
 
         Raises:
-            Unwritable: none is found.
+            Unwritable: no item was found.
         """
-        inside = spot.into(shape.way)
+        item_spot = spot.into(shape.way)
         if not any(shape.all("uniqueItems")):
-            return next(self._values(places, inside))
+            return next(self._values(parts, item_spot))
         known = {json.dumps(each, sort_keys=True) for each in others}
-        for _ in range(_MOST_ROUNDS):
-            for value in islice(self._values(places, inside), _MOST_TRIES):
+        for _ in range(_MAX_ROUNDS):
+            for value in islice(self._values(parts, item_spot), _MAX_TRIES):
                 if json.dumps(value, sort_keys=True) not in known:
                     return value
-        raise Unwritable(shape.where("uniqueItems"), "no item is found that differs from the others")
+        raise Unwritable(shape.pointer_of("uniqueItems"), "no distinct item was found")
 
-    def _is_again(self, shape: Shape, spot: Spot) -> bool:
-        """Return whether a value lies within one for the same schema: then it is kept short."""
+    def _is_recursive(self, shape: Shape, spot: Spot) -> bool:
+        """Return whether a value is inside another value for the same schema; then it is kept short."""
         return any(spot.is_within(place) for place in shape.way)
 
 
 def _not_valid(error: jsonschema_rs.ValidationError) -> str:
-    return f"no value that it tries is valid ({error.kind.name})"
+    return f"none of the generated values is valid ({error.kind.name})"

@@ -90,7 +90,7 @@ class DecisionBatch:
 
     def writes(self) -> Iterator[bulk.Write]:
         """Yield the writes of executions and steps, of documents, whose schemas are stored, of events and of calls."""
-        yield from repositories.replaced(self.pairs)
+        yield from repositories.replacement_writes(self.pairs)
         yield from documents.versions([repositories.stored_document(each) for each in self.documents])
         yield from event_log.insert_writes(self.events)
         yield from self.page.writes(self.after)

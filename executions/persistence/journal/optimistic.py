@@ -23,7 +23,7 @@ from executions.engine.domain.errors import EngineError
 from executions.engine.domain.execution import Document, Execution
 from executions.engine.transitions.core import Change
 from executions.persistence import repositories
-from executions.persistence.call_ledger import CallsByStep, CallUnitOfWork, as_kept, entry
+from executions.persistence.call_ledger import CallsByStep, CallUnitOfWork, entry, without_reply
 from executions.persistence.from_rows import QUESTIONS, from_rows
 from executions.persistence.journal.cache import CachedExecution, Heads, Loaded, Misses, SnapshotCache
 from executions.persistence.journal.connection import PipelineConnection
@@ -80,16 +80,16 @@ class Decided(DecisionBatch):
     def decide(self, item: Command) -> Execution:
         """Return the execution as the item leaves it."""
         execution_id = execution_of(item)
-        if execution_id not in self.before or execution_id not in self.page.books:
+        if execution_id not in self.before or execution_id not in self.page.cached:
             raise _NeedsLocks
         return super().decide(item)
 
     def remember(self, memory: SnapshotCache) -> None:
         """Remember everything as it is now that it is stored."""
-        books = self.page.books
+        books = self.page.cached
         for changed in self.page.changed():
             key = changed.call.key
-            books[key.execution_id].setdefault(key.step_id, {})[key] = as_kept(changed)
+            books[key.execution_id].setdefault(key.step_id, {})[key] = without_reply(changed)
         for execution_id, book in books.items():
             if (execution := self.after.get(execution_id)) is not None:
                 memory.remember(execution, book)

@@ -1,4 +1,4 @@
-"""Feeds behind Pushpin: what is in the table is answered here, and Pushpin holds the line for what comes."""
+"""Feeds behind Pushpin: stored events are answered here, and Pushpin holds the connection for later ones."""
 
 from __future__ import annotations
 
@@ -26,17 +26,18 @@ from executions.progress.hub import StreamHub
 from executions.progress.pushpin import requests
 from executions.progress.sse import Message
 
-BODY_BYTES = 64_000  # of a first answer that Pushpin is to hold; it takes less than 100,000
-LINK_BYTES = 1_000_000  # of what a client lacks that is held; who lacks more comes back
-SETTLE_SECONDS = 0.1  # for events that were just read to get to Pushpin through the relay
-TICKET_ROUND_SECONDS = 60  # clients of one user share tickets, and so the requests that Pushpin makes for them
-_SPREAD = 0.618  # of users over that fifth of the maximum age in which streams end, evenly
+BODY_BYTES = 64_000  # maximum first response that Pushpin is to hold; Pushpin's limit is 100,000
+LINK_BYTES = 1_000_000  # maximum catch-up for a held client; with more missing events the client reconnects
+SETTLE_SECONDS = 0.1  # time for the relay to deliver events that were just read here
+# tickets are rounded up, so that clients of one user share them and the requests that Pushpin makes
+TICKET_ROUND_SECONDS = 60
+_SPREAD = 0.618  # spreads users evenly over the last fifth of the maximum age, in which streams end
 
 
 class PushpinFeedConsumer:
-    """Answers requests that came through Pushpin; all others go to `direct`, and so do those that cannot be held.
+    """Handles requests that came through Pushpin. It passes all others to `direct`.
 
-    These ask for some types of events only, or for more past events than go into one answer.
+    Requests for some event types, or for more past events than one response can contain, also go to `direct`.
     """
 
     def __init__(self, direct: StreamConsumer, *, streams: StreamHub, request_id: Callable[[str | None], str]) -> None:
@@ -45,53 +46,55 @@ class PushpinFeedConsumer:
         self._request_id = request_id
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
-        """Answer one request."""
-        passed_on = requests.passed_on(scope, ticket=take(scope))
+        """Handle one request."""
+        pushpin_request = requests.parse_request(scope, ticket=take(scope))
         request = Utf8Request(scope, BytesIO())
-        if passed_on is None or _is_for_types(request):
+        if pushpin_request is None or _is_for_types(request):
             await self._direct(scope, receive, send)
             return
         request_id = self._request_id(request.headers.get("X-Request-ID"))
         request.request_id = request_id  # type: ignore[attr-defined]
-        answer = SseResponse(request_id, send)
-        wanted = partial(_let_in, request, passed_on.ticket, **scope["url_route"]["kwargs"])
+        response = SseResponse(request_id, send)
+        authorization = partial(_authorize, request, pushpin_request.ticket, **scope["url_route"]["kwargs"])
         try:
-            admission, ticket = await authorize(request, wanted)
-            limit = LINK_BYTES if passed_on.is_link else BODY_BYTES
-            messages, whole = await self._streams.page_of_feed(
-                admission.channel, after=admission.after, limit_bytes=limit
+            admission, ticket = await authorize(request, authorization)
+            messages, is_complete = await self._streams.page_of_feed(
+                admission.channel,
+                after=admission.after,
+                limit_bytes=LINK_BYTES if pushpin_request.is_link else BODY_BYTES,
             )
         except (APIException, EngineError) as error:
-            await _refuse(answer, error, None if passed_on.is_link else request)
+            await _send_error(response, error, None if pushpin_request.is_link else request)
             return
         body = b"".join(message.payload for message in messages)
-        if passed_on.is_link:
-            text = str(passed_on.ticket.text)
-            await _catch_up(answer, body, _headers(request, admission, ticket=text, messages=messages) if whole else ())
-        elif whole and len(body) <= BODY_BYTES:
+        ticket = str(pushpin_request.ticket.text) if pushpin_request.is_link else ticket
+        headers = _headers(request, admission, ticket=ticket, messages=messages)
+        if pushpin_request.is_link:
+            await _catch_up(response, body, headers if is_complete else ())
+        elif is_complete and len(body) <= BODY_BYTES:
             position = admission.after if admission.is_new else None
-            await answer.start(200, (*STREAM_HEADERS, *_headers(request, admission, ticket=ticket, messages=messages)))
-            await answer.end(sse.preamble(retry_ms=settings.STREAM_RETRY_MS, position=position) + body)
+            await response.start(200, (*STREAM_HEADERS, *headers))
+            await response.end(sse.preamble(retry_ms=settings.STREAM_RETRY_MS, position=position) + body)
         else:
             await self._direct(scope, receive, send)
 
 
 def _is_for_types(request: Utf8Request) -> bool:
-    """Return whether a client wants some types of events alone; also for a query that is refused."""
+    """Return whether the client wants only some event types; also True for a query that will be rejected."""
     try:
         return "types" in request.GET
     except TooManyFieldsSent:
         return True
 
 
-def _let_in(request: Utf8Request, ticket: Shown, **route: str) -> tuple[Admission, str]:
-    """Return what a client is let in to, and a ticket with which Pushpin asks again on its behalf."""
+def _authorize(request: Utf8Request, ticket: Shown, **route: str) -> tuple[Admission, str]:
+    """Return the authorized stream, and a ticket with which Pushpin asks again for the client."""
     admission = admit_to_feed(request, ticket, **route)
     age = settings.STREAM_MAX_AGE_SECONDS * (1.0 - 0.2 * (admission.grant.credential.user_id * _SPREAD % 1.0))
     ends_at = (database_now() + timedelta(seconds=age)).timestamp()
     rounded = datetime.fromtimestamp(-(-ends_at // TICKET_ROUND_SECONDS) * TICKET_ROUND_SECONDS, UTC)
-    opens = opening("scope", admission.channel)
-    return admission, sign_ticket(credential=admission.grant.credential, opens=opens, expires_at=rounded)
+    target = opening("scope", admission.channel)
+    return admission, sign_ticket(credential=admission.grant.credential, opens=target, expires_at=rounded)
 
 
 def _headers(
@@ -101,22 +104,25 @@ def _headers(
     return requests.hold(admission.channel, after=after, path=quote(request.path), ticket=ticket)
 
 
-async def _catch_up(answer: SseResponse, body: bytes, headers: list[tuple[str, str]] | tuple[()]) -> None:
-    """Give Pushpin what a client lacks. Without headers that is not all, and Pushpin ends it: the client comes back."""
+async def _catch_up(response: SseResponse, body: bytes, headers: list[tuple[str, str]] | tuple[()]) -> None:
+    """Send Pushpin the events that a client lacks. Without headers they are incomplete: the client reconnects."""
     if body:
-        # If the relay is behind what was read here, its next event does not follow, and Pushpin asks again.
+        # If the relay lags behind, its next event does not follow directly, and Pushpin asks again.
         await asyncio.sleep(SETTLE_SECONDS)
-    await answer.start(200, (*STREAM_HEADERS, *headers))
-    await answer.end(body)
+    await response.start(200, (*STREAM_HEADERS, *headers))
+    await response.end(body)
 
 
-async def _refuse(answer: SseResponse, error: Exception, request: Utf8Request | None) -> None:
-    """Tell the client, or have Pushpin end what it holds (None): the client comes back, and is told then."""
+async def _send_error(response: SseResponse, error: Exception, request: Utf8Request | None) -> None:
+    """Send an error to the client.
+
+    For a held response (None), make Pushpin close it; the client reconnects and gets it.
+    """
     if request is not None:
-        await answer.refuse(error, request)
+        await response.refuse(error, request)
     elif isinstance(error, DatabaseUnavailable):
-        await answer.start(503)  # Pushpin tries again
-        await answer.end()
+        await response.start(503)  # Pushpin tries again
+        await response.end()
     else:
-        await answer.start(200, STREAM_HEADERS)
-        await answer.end()
+        await response.start(200, STREAM_HEADERS)
+        await response.end()
