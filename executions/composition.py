@@ -1,4 +1,4 @@
-"""The engine's ports, plugged in for real."""
+"""Composition root: the engine's ports with their production implementations."""
 
 from __future__ import annotations
 
@@ -49,19 +49,19 @@ class PostgresLedger:
         return await call_ledger.calls_of(execution_id, step_id)
 
     async def settle(self, call: Call) -> None:
-        """Keep what became of a call."""
+        """Store the outcome of a call."""
         await self._journal.book(call)
 
 
 class DatabaseClock:
-    """The database's clock, which all workers share; waits go by the machine's."""
+    """The database's clock, which all workers share. Sleeping uses the machine's clock."""
 
     def now(self) -> datetime:
-        """Return the present moment in UTC."""
+        """Return the current time in UTC."""
         return database_now()
 
     async def sleep(self, seconds: float) -> None:
-        """Return once so much time has passed."""
+        """Return after this time."""
         await asyncio.sleep(seconds)
 
 

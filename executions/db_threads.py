@@ -1,4 +1,4 @@
-"""Where async code does its database work: a few threads, whose connections are given back after every call."""
+"""Threads for the database work of async code. Their connections return to the pool after every call."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from executions.engine.domain.errors import DatabaseUnavailable
 P = ParamSpec("P")
 T = TypeVar("T")
 
-BACKOFF_SECONDS = (0.1, 2.0)  # between two tries while the database is away: at first, and at most
+BACKOFF_SECONDS = (0.1, 2.0)  # delay between two tries while the database is unavailable: the first, and the maximum
 
 logger = logging.getLogger(__name__)
 
@@ -30,43 +30,43 @@ _journal = ThreadPoolExecutor(1, "journal", initializer=mark_background_thread)
 
 
 async def in_thread(function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-    """Return what the function returns, called in one of the database threads.
+    """Call the function in a database thread and return its result.
 
     Raises:
-        Unavailable: the database is away, or the connection was lost.
+        DatabaseUnavailable: the database cannot be reached, or the connection was lost.
     """
     return await _run(_pool, partial(function, *args, **kwargs))
 
 
 async def in_journal_thread(function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-    """Return what the function returns, called in the one thread that commits for all runners of this process.
+    """Call the function in the single thread that commits for all executions of this process; return its result.
 
     Raises:
-        Unavailable: the database is away, or the connection was lost.
+        DatabaseUnavailable: the database cannot be reached, or the connection was lost.
     """
     return await _run(_journal, partial(function, *args, **kwargs))
 
 
 async def retry_while_unavailable(function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-    """Return what the function returns, called in a database thread; while the database is away, wait for it.
+    """Call the function in a database thread and return its result; retry while the database is unavailable.
 
-    For reading, and for what may be done twice: whether a call that failed was carried out is not known.
+    Only for reads and idempotent writes, because a failed call may have been executed.
     """
-    waits = backoff_delays(getattr(function, "__name__", "a query"))
+    delays = backoff_delays(getattr(function, "__name__", "a query"))
     while True:
         try:
             return await in_thread(function, *args, **kwargs)
         except DatabaseUnavailable:
-            await asyncio.sleep(next(waits))
+            await asyncio.sleep(next(delays))
 
 
-def backoff_delays(what: str) -> Iterator[float]:
-    """Yield how many seconds to wait before each further try; the first one is told in the log."""
-    logger.warning("the database is away; %s waits for it", what)
-    seconds, most = BACKOFF_SECONDS
+def backoff_delays(operation: str) -> Iterator[float]:
+    """Yield the delay in seconds before each retry, and log the first one."""
+    logger.warning("the database is unavailable; %s is retried", operation)
+    seconds, max_seconds = BACKOFF_SECONDS
     while True:
         yield seconds
-        seconds = min(2 * seconds, most)
+        seconds = min(2 * seconds, max_seconds)
 
 
 async def _run(pool: ThreadPoolExecutor, function: Callable[[], T]) -> T:
@@ -82,5 +82,5 @@ def _call(function: Callable[[], T]) -> T:
             raise DatabaseUnavailable("The database cannot be used now.") from error
         raise
     finally:
-        # Back to the pool, which checks it before anyone uses it again.
+        # Return the connection to the pool, which checks it before the next use.
         connections.close_all()

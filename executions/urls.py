@@ -1,4 +1,4 @@
-"""Paths of this room. Streams are served before Django, by `progress.consumer`."""
+"""URLs of the executions app. `progress.consumer` serves streams before Django."""
 
 from __future__ import annotations
 

@@ -61,7 +61,7 @@ class InstantModel:
         return None
 
     @asynccontextmanager
-    async def turn(self, _request: ModelRequest) -> AsyncIterator[UnlimitedPermit]:
+    async def permit(self, _request: ModelRequest) -> AsyncIterator[UnlimitedPermit]:
         """Grant a permit."""
         yield UnlimitedPermit()
 

@@ -1,4 +1,4 @@
-"""The inbox over HTTP."""
+"""Endpoint for the inbox."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from executions.selectors import clarifications
 
 @extend_schema(tags=["executions"])
 class ClarificationViewSet(PagedViewSet):
-    """What people are asked."""
+    """Open questions to people."""
 
     ordering = ("asked_at", "id")
 
@@ -24,7 +24,7 @@ class ClarificationViewSet(PagedViewSet):
         parameters=[InboxFilters], responses={200: OpenClarificationResponse(many=True), **problems(401, 422)}
     )
     async def list(self, request: Request) -> Response:
-        """List the steps that wait for answers, over all executions that you may see; who waits longest comes first."""
+        """List the steps with open questions in all executions that you may see, longest waiting first."""
         select = partial(clarifications.open_clarifications, user=request.user)
         return await self.page(
             request, select, OpenClarificationResponse, filters=InboxFilters, prepare=clarifications.with_questions

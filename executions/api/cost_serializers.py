@@ -1,4 +1,4 @@
-"""How the costs of executions and the statistics of workflows look to clients."""
+"""Serializers of costs and workflow statistics."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from telemetry.serializers import TotalsSerializer
 
 
 class StepCost(serializers.Serializer[Any]):
-    """One call to a model: what it took and what it cost."""
+    """One model call with its usage and cost."""
 
     id = serializers.UUIDField()
     kind = serializers.ChoiceField(choices=values(CallKind))
-    ordinal = serializers.IntegerField(help_text="Counts the tries of the same attempt, from 1.")
+    ordinal = serializers.IntegerField(help_text="Number of the try within the attempt, from 1.")
     status = serializers.ChoiceField(choices=values(CallStatus))
     provider = serializers.CharField(help_text="Empty until there is a reply.")
-    model = serializers.CharField(help_text="As the provider names it; empty until there is a reply.")
-    requested_model = serializers.CharField(help_text="`provider:model` as asked for.")
-    input_tokens = serializers.IntegerField(help_text="Without cached ones.")
+    model = serializers.CharField(help_text="The provider's name of the model; empty until there is a reply.")
+    requested_model = serializers.CharField(help_text="The requested `provider:model`.")
+    input_tokens = serializers.IntegerField(help_text="Without cached tokens.")
     cache_read_input_tokens = serializers.IntegerField()
     cache_write_input_tokens = serializers.IntegerField()
     output_tokens = serializers.IntegerField()
@@ -31,12 +31,12 @@ class StepCost(serializers.Serializer[Any]):
     cost_usd = MoneyField(allow_null=True)
     estimated_cost_usd = MoneyField(
         allow_null=True,
-        help_text="What it costs at most while there is no reply; null: it is settled, or has no price.",
+        help_text="Maximum cost while there is no reply; null: the cost is known, or the model has no price.",
     )
     latency_ms = serializers.IntegerField(allow_null=True)
     started_at = TimestampField()
     finished_at = TimestampField(allow_null=True)
-    error = serializers.CharField(help_text="Empty when it went well.")
+    error = serializers.CharField(help_text="Empty if the call succeeded.")
 
     def get_total_tokens(self, call: Any) -> int:
         """Return all tokens of the call, each counted once."""
@@ -54,58 +54,58 @@ class AttemptCosts(serializers.Serializer[Any]):
 
 
 class StepCosts(TotalsSerializer):
-    """What a step cost, call by call."""
+    """The cost of a step, call by call."""
 
     step_id = serializers.CharField()
     attempts = AttemptCosts(many=True)
 
     def to_representation(self, instance: Any) -> dict[str, Any]:
-        """Return name, sum and attempts in one object."""
+        """Return step id, totals and attempts in one object."""
         attempts = AttemptCosts(instance.attempts, many=True).data
         return {"step_id": instance.step_id, **TotalsSerializer(instance.totals).data, "attempts": attempts}
 
 
 class ExecutionCosts(serializers.Serializer[Any]):
-    """What an execution cost: `total` is the sum of `steps`."""
+    """The cost of an execution: `total` is the sum of `steps`."""
 
     execution_id = serializers.UUIDField()
     status = serializers.ChoiceField(choices=values(ExecutionStatus))
     total = TotalsSerializer()
     estimated_unknown_cost_usd = MoneyField(
         allow_null=True,
-        help_text="What calls without a reply cost at most, beyond what is known. null: one has no price.",
+        help_text="Maximum cost of calls without a reply, beside the known cost. null: one of them has no price.",
     )
     steps = StepCosts(many=True)
 
 
 class SecondsPercentiles(serializers.Serializer[Any]):
-    """The middle and the high end of durations; null when there are none."""
+    """Median and 95th percentile of durations in seconds; null without values."""
 
     p50 = serializers.FloatField(allow_null=True)
     p95 = serializers.FloatField(allow_null=True)
 
 
 class CostPercentiles(serializers.Serializer[Any]):
-    """The middle and the high end of costs; null when there are none."""
+    """Median and 95th percentile of costs; null without values."""
 
     p50 = MoneyField(allow_null=True)
     p95 = MoneyField(allow_null=True)
 
 
 class WorkflowStats(serializers.Serializer[Any]):
-    """How the executions of a workflow fare, over those that the caller may see. Durations are of completed ones."""
+    """Statistics of a workflow's executions that the caller may see. Durations are those of completed executions."""
 
     workflow_id = serializers.CharField()
     executions = serializers.IntegerField()
     by_status = serializers.DictField(child=serializers.IntegerField(), help_text="Executions by status.")
     success_rate = serializers.FloatField(
-        allow_null=True, help_text="Completed of completed and failed; null before the first."
+        allow_null=True, help_text="Completed executions as a share of completed and failed ones; null without any."
     )
     remediation_rate = serializers.FloatField(
-        allow_null=True, help_text="Steps whose output had to be repaired, of all that asked a model."
+        allow_null=True, help_text="Share of steps whose output had to be corrected, among all that called a model."
     )
-    duration_seconds = SecondsPercentiles(help_text="From acceptance to the end.")
-    waiting_seconds = SecondsPercentiles(help_text="Of it, waiting for people or parked.")
-    running_seconds = SecondsPercentiles(help_text="Of it, from the first start on, not waiting.")
-    cost_usd = CostPercentiles(help_text="Per execution, over those whose whole cost is known.")
-    totals = TotalsSerializer(help_text="Over all executions, ended or not.")
+    duration_seconds = SecondsPercentiles(help_text="From creation to the end.")
+    waiting_seconds = SecondsPercentiles(help_text="Part of the duration: waiting for people, or deferred.")
+    running_seconds = SecondsPercentiles(help_text="Part of the duration: from the first start, without waiting.")
+    cost_usd = CostPercentiles(help_text="Per execution, over executions whose cost is completely known.")
+    totals = TotalsSerializer(help_text="Over all executions, including those that have not ended.")

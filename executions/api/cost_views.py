@@ -1,4 +1,4 @@
-"""Costs of executions and statistics of workflows over HTTP."""
+"""Endpoints for costs of executions and statistics of workflows."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from executions.selectors import costs
 
 
 class ExecutionCostsView(ApiView):
-    """What an execution cost."""
+    """The cost of an execution."""
 
     @extend_schema(
         tags=["telemetry"],
@@ -26,17 +26,17 @@ class ExecutionCostsView(ApiView):
         responses={200: ExecutionCosts, **problems(401, 404)},
     )
     async def get(self, request: Request, execution_id: str) -> Response:
-        """Break an execution's cost down: the total, then step, attempt and call."""
+        """Return an execution's cost: the total, then by step, attempt and call."""
 
         def read() -> Response:
-            found = costs.execution_costs(user=request.user, execution_id=UUID(execution_id))
-            return Response(ExecutionCosts(found).data)
+            execution_costs = costs.execution_costs(user=request.user, execution_id=UUID(execution_id))
+            return Response(ExecutionCosts(execution_costs).data)
 
         return await sync_to_async(read)()
 
 
 class WorkflowStatsView(ApiView):
-    """How a workflow fares."""
+    """Statistics of a workflow."""
 
     @extend_schema(
         tags=["telemetry"],
@@ -45,7 +45,7 @@ class WorkflowStatsView(ApiView):
         responses={200: WorkflowStats, **problems(401, 404)},
     )
     async def get(self, request: Request, workflow_id: str) -> Response:
-        """Tell how a workflow's executions fare: success, repairs, durations and costs."""
+        """Return statistics of a workflow's executions: success, corrections, durations and costs."""
 
         def read() -> Response:
             return Response(WorkflowStats(costs.workflow_stats(user=request.user, workflow_id=workflow_id)).data)

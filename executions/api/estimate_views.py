@@ -1,4 +1,4 @@
-"""Estimates over HTTP."""
+"""Endpoint for estimates."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from executions.services import estimates
 
 
 class EstimateView(ApiView):
-    """What a workflow would take."""
+    """Estimates of workflows."""
 
     @extend_schema(
         tags=["workflows"],
@@ -27,11 +27,11 @@ class EstimateView(ApiView):
         responses={200: EstimateResponse, **problems(400, 401, 404, 413, 415, 422)},
     )
     async def post(self, request: Request, workflow_id: str) -> Response:
-        """Estimate what an execution would take: calls, tokens and cost; the least, what is likely, the most."""
+        """Estimate the calls, tokens and cost of an execution: minimum, expected value and maximum."""
 
         def read() -> Response:
             values = checked(EstimateRequest, request.data)
-            found = estimates.estimate(user=request.user, workflow_id=workflow_id, now=database_now(), **values)
-            return Response(EstimateResponse(found).data)
+            estimate = estimates.estimate(user=request.user, workflow_id=workflow_id, now=database_now(), **values)
+            return Response(EstimateResponse(estimate).data)
 
         return await sync_to_async(read)()

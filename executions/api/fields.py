@@ -1,4 +1,4 @@
-"""Values as clients send them: free-form JSON, no more of it than can be stored and shown again, and lists of words."""
+"""Serializer fields for free-form JSON that can be stored and returned unchanged, and for tags."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ from common.names import NameField
 from common.sources.text_source import without_byte_order_mark
 from executions.engine.domain.dry_run import DryRunScript
 
-MAX_CHARACTERS = 200_000  # of text, or of an object's JSON
+MAX_CHARACTERS = 200_000  # of a text, or of an object's JSON
 MAX_DEPTH = 20
 
 
-def _fault(value: object, *where: str) -> tuple[tuple[str, ...], str] | None:
-    """Return where and why PostgreSQL could not store the value as it is, None when it can."""
-    if len(where) > MAX_DEPTH:
-        return where, f"Nested more than {MAX_DEPTH} levels deep."
+def _storage_error(value: object, *path: str) -> tuple[tuple[str, ...], str] | None:
+    """Return path and reason if PostgreSQL could not store the value unchanged, else None."""
+    if len(path) > MAX_DEPTH:
+        return path, f"Nested more than {MAX_DEPTH} levels deep."
     if isinstance(value, str) and "\x00" in value:
-        return where, "Text with a character (U+0000) that cannot be stored."
+        return path, "Text with a character (U+0000) that cannot be stored."
     if isinstance(value, float) and not math.isfinite(value):
-        return where, "A number beyond what can be stored."
+        return path, "A number beyond what can be stored."
     inner: Iterable[tuple[str, object]] = ()
     if isinstance(value, Mapping):
         if any("\x00" in str(name) for name in value):
-            return where, "A name with a character (U+0000) that cannot be stored."
+            return path, "A name with a character (U+0000) that cannot be stored."
         inner = value.items()
     elif isinstance(value, list):
-        inner = ((str(number), each) for number, each in enumerate(value))
-    return next((fault for name, each in inner if (fault := _fault(each, *where, name))), None)
+        inner = ((str(number), item) for number, item in enumerate(value))
+    return next((error for name, item in inner if (error := _storage_error(item, *path, name))), None)
 
 
 class _JsonField(serializers.Field):
@@ -44,20 +44,20 @@ class _JsonField(serializers.Field):
     }
 
     def check(self, value: object) -> None:
-        """Refuse what cannot be stored.
+        """Reject values that cannot be stored.
 
         Raises:
-            ValidationError: it is too deep, too long or holds what JSON in PostgreSQL cannot; named where it is.
+            ValidationError: the value is too deep or too long, or PostgreSQL cannot store it; the error is at its path.
         """
-        if fault := _fault(value):
-            where, message = fault
-            raise serializers.ValidationError(_placed(where, [serializers.ErrorDetail(message, code="not_storable")]))
+        if error := _storage_error(value):
+            path, message = error
+            raise serializers.ValidationError(_nested_at(path, [serializers.ErrorDetail(message, code="not_storable")]))
         text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
         if len(text) > MAX_CHARACTERS:
             self.fail("too_long", limit=MAX_CHARACTERS)
 
     def to_representation(self, value: object) -> object:
-        """Return it as it is."""
+        """Return the value unchanged."""
         return value
 
 
@@ -70,20 +70,18 @@ class _JsonField(serializers.Field):
     }
 )
 class BriefField(_JsonField):
-    """What an execution works on: a text or an object, not empty."""
+    """The brief of an execution: a text or an object, not empty."""
 
     default_error_messages: ClassVar[dict[str, Any]] = {
         "wrong_type": "Expected a text or an object.",
-        "empty": "This may not be empty; leave it out to start without a brief.",
+        "empty": "This may not be empty; omit it to start without a brief.",
     }
 
     def to_internal_value(self, data: object) -> object:
-        """Return the brief.
-
-        A byte order mark before a text is no part of it.
+        """Return the brief, without a byte order mark at the start of a text.
 
         Raises:
-            ValidationError: it is neither text nor object, empty, or cannot be stored.
+            ValidationError: the value is neither text nor object, is empty, or cannot be stored.
         """
         if not isinstance(data, str | Mapping):
             self.fail("wrong_type")
@@ -97,7 +95,7 @@ class BriefField(_JsonField):
 
 @extend_schema_field({"type": "object", "additionalProperties": True, "example": {"discovery.1.1": "yes"}})
 class AnswersField(_JsonField):
-    """Answers by question: its id, or its text."""
+    """Answers by question id or question text."""
 
     default_error_messages: ClassVar[dict[str, Any]] = {"wrong_type": "Expected an object: answers by question."}
 
@@ -105,19 +103,19 @@ class AnswersField(_JsonField):
         """Return the answers.
 
         Raises:
-            ValidationError: it is no object, or some answers cannot be stored.
+            ValidationError: the value is not an object, or some answers cannot be stored.
         """
         if not isinstance(data, Mapping):
             self.fail("wrong_type")
         self.check(dict.fromkeys(data))
-        faults: dict[str, Any] = {}
+        errors: dict[str, Any] = {}
         for key, value in data.items():
             try:
                 self.check({key: value})
             except serializers.ValidationError as error:
-                faults |= error.detail if isinstance(error.detail, dict) else {key: error.detail}
-        if faults:
-            raise serializers.ValidationError(faults)
+                errors |= error.detail if isinstance(error.detail, dict) else {key: error.detail}
+        if errors:
+            raise serializers.ValidationError(errors)
         self.check(data)
         return dict(data)
 
@@ -132,7 +130,7 @@ class TagsField(serializers.ListField):
         """Return the tags.
 
         Raises:
-            ValidationError: there are too many, which are not looked at one by one, or some cannot be right.
+            ValidationError: there are too many tags, or some are invalid.
         """
         if isinstance(data, list) and len(data) > limits().tags:
             detail = f"Ensure this field has no more than {limits().tags} elements."
@@ -141,14 +139,14 @@ class TagsField(serializers.ListField):
 
 
 def _inlined(schema: Any, parts: Mapping[str, Any]) -> Any:
-    """Return a JSON Schema with its definitions put in where they are referred to."""
+    """Return a JSON Schema with its references replaced by their definitions."""
     if isinstance(schema, list):
-        return [_inlined(each, parts) for each in schema]
+        return [_inlined(item, parts) for item in schema]
     if not isinstance(schema, dict):
         return schema
-    named = parts.get(str(schema.get("$ref")).removeprefix("#/$defs/"), {})
+    definition = parts.get(str(schema.get("$ref")).removeprefix("#/$defs/"), {})
     own = {name: value for name, value in schema.items() if name not in {"$ref", "$defs"}}
-    return {name: _inlined(value, parts) for name, value in {**named, **own}.items()}
+    return {name: _inlined(value, parts) for name, value in {**definition, **own}.items()}
 
 
 _SCRIPT_SCHEMA: dict[str, Any] = DryRunScript.model_json_schema()
@@ -156,13 +154,13 @@ _SCRIPT_SCHEMA: dict[str, Any] = DryRunScript.model_json_schema()
 
 @extend_schema_field(_inlined(_SCRIPT_SCHEMA, _SCRIPT_SCHEMA["$defs"]))
 class ScriptField(_JsonField):
-    """What the rehearsal shall do in a dry run."""
+    """The script of a dry run: what the simulated models do."""
 
     def to_internal_value(self, data: object) -> DryRunScript:
         """Return the script.
 
         Raises:
-            ValidationError: it is none; each fault is named where it is.
+            ValidationError: the value is not a script; each error is at its path.
         """
         self.check(data)
         try:
@@ -172,26 +170,26 @@ class ScriptField(_JsonField):
 
 
 def _nested(error: pydantic.ValidationError) -> dict[str, Any] | list[str]:
-    """Return what is wrong, each under the names that lead to it."""
-    found: dict[str, Any] = {}
-    for each in error.errors():
-        if not each["loc"]:
-            return [each["msg"]]
-        _merge(found, _placed([str(part) for part in each["loc"]], [each["msg"]]))
-    return found
+    """Return the errors of the validation, nested by path."""
+    errors: dict[str, Any] = {}
+    for item in error.errors():
+        if not item["loc"]:
+            return [item["msg"]]
+        _merge(errors, _nested_at([str(part) for part in item["loc"]], [item["msg"]]))
+    return errors
 
 
-def _placed(where: Sequence[str], said: list[str]) -> Any:
-    """Return what is wrong under the names that lead to it."""
-    found: Any = said
-    for name in reversed(where):
-        found = {name: found}
-    return found
+def _nested_at(path: Sequence[str], messages: list[str]) -> Any:
+    """Return the messages nested under the names of the path."""
+    nested: Any = messages
+    for name in reversed(path):
+        nested = {name: nested}
+    return nested
 
 
-def _merge(into: dict[str, Any], more: Mapping[str, Any]) -> None:
-    for name, value in more.items():
-        if isinstance(value, Mapping) and isinstance(into.get(name), dict):
-            _merge(into[name], value)
+def _merge(target: dict[str, Any], addition: Mapping[str, Any]) -> None:
+    for name, value in addition.items():
+        if isinstance(value, Mapping) and isinstance(target.get(name), dict):
+            _merge(target[name], value)
         else:
-            into[name] = value
+            target[name] = value

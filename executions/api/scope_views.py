@@ -1,4 +1,4 @@
-"""What concerns a scope as a whole, over HTTP. Its stream is served before Django, by `progress.consumer`."""
+"""Endpoint for scopes. `progress.consumer` serves their streams before Django."""
 
 from __future__ import annotations
 
@@ -31,5 +31,5 @@ class ScopeTicketView(ApiView):
         responses={201: TicketResponse, **problems(400, 401, 403, 404, 413, 415, 422)},
     )
     async def post(self, request: Request, scope_type: str, scope_id: str) -> Response:
-        """Get a ticket for the stream of a root scope, for a client that cannot send headers."""
+        """Issue a ticket for the stream of a root scope, for clients that cannot send headers."""
         return await ticket_response(request, partial(issue_scope_ticket, scope_type=scope_type, scope_key=scope_id))

@@ -1,4 +1,4 @@
-"""Executions over HTTP: form only, one call of a service or selector each."""
+"""Endpoints for executions. Each validates its request and calls one service or selector."""
 
 from __future__ import annotations
 
@@ -62,15 +62,15 @@ _IF_MATCH = OpenApiParameter(
     "If-Match",
     OpenApiTypes.STR,
     OpenApiParameter.HEADER,
-    description="ETags of the execution as it was read, with commas between them; or `*`.",
+    description="Comma-separated ETags of the execution as it was read, or `*`.",
 )
 
 
 def authenticated_user(request: Request) -> User:
-    """Return who asks.
+    """Return the user of the request.
 
     Raises:
-        NotAuthenticated: nobody has said so.
+        NotAuthenticated: the request has no authentication.
     """
     if not isinstance(request.user, User):
         raise NotAuthenticated
@@ -78,10 +78,10 @@ def authenticated_user(request: Request) -> User:
 
 
 def expected_versions(request: Request) -> frozenset[int] | None:
-    """Return the versions that `If-Match` names, None for any: where it is not sent, or is `*`.
+    """Return the versions in `If-Match`, None for any version: without the header, or for `*`.
 
     Raises:
-        BadPrecondition: it names no entity tags.
+        BadPrecondition: the header contains no entity tags.
     """
     return parse_entity_tags("If-Match", request.headers.get("If-Match", "*")).versions
 
@@ -95,16 +95,16 @@ async def run_command(
     names_version: bool = False,
     **values: Any,
 ) -> Response:
-    """Have the caller do something about an execution, and answer with the execution as it is then.
+    """Run a command on an execution, and respond with the execution after it.
 
-    The body is checked by `form`; its values and `values` go to the use case.
-    A version that is not the expected one is answered with 412 when the client named it, by `If-Match` or in its
-    request (`names_version`), else with 409.
+    `form` validates the body; the command gets its values and `values`. A wrong version is answered with 412 if the
+    client has sent the expected version, in `If-Match` or in its body (`names_version`). Otherwise it is answered with
+    409.
     """
     expected = expected_versions(request)
 
     def do() -> Response:
-        said = checked(form, request.data)
+        body = checked(form, request.data)
         try:
             execution = use_case(
                 user=authenticated_user(request),
@@ -112,7 +112,7 @@ async def run_command(
                 now=database_now(),
                 expected_versions=expected,
                 **values,
-                **said,
+                **body,
             )
         except VersionConflict as error:
             if expected is None and not names_version:
@@ -124,7 +124,7 @@ async def run_command(
 
 
 def execution_response(details: ExecutionDetails, status: int = 200, location: str | None = None) -> Response:
-    """Return an execution as clients get it, with its version for the ETag."""
+    """Return the response for an execution, with its version as ETag."""
     headers = {"ETag": f'"{details.execution.version}"'}
     if location is not None:
         headers["Location"] = location
@@ -132,7 +132,7 @@ def execution_response(details: ExecutionDetails, status: int = 200, location: s
 
 
 async def ticket_response(request: Request, issue: Callable[..., tuple[str, datetime]]) -> Response:
-    """Answer with the ticket that the caller gets."""
+    """Issue a ticket and return the response."""
 
     def do() -> Response:
         ticket, expires_at = issue(
@@ -142,8 +142,8 @@ async def ticket_response(request: Request, issue: Callable[..., tuple[str, date
             now=database_now(),
             **checked(TicketRequest, request.data),
         )
-        shown = TicketResponse({"ticket": ticket, "expires_at": expires_at}).data
-        return Response(shown, status=201, headers={"Cache-Control": "no-store"})
+        body = TicketResponse({"ticket": ticket, "expires_at": expires_at}).data
+        return Response(body, status=201, headers={"Cache-Control": "no-store"})
 
     return await sync_to_async(do)()
 
@@ -158,7 +158,7 @@ def _change_budget(
 
 @extend_schema(tags=["executions"])
 class ExecutionViewSet(PagedViewSet):
-    """Workflows at work."""
+    """Executions of workflows."""
 
     serializer_class = ExecutionResponse
     lookup_url_kwarg = "execution_id"
@@ -171,10 +171,10 @@ class ExecutionViewSet(PagedViewSet):
         responses={201: ExecutionResponse, **problems(400, 401, 402, 403, 404, 409, 413, 415, 422)},
     )
     async def create(self, request: Request) -> Response:
-        """Start a workflow. It runs in the background; follow it by its stream, or read it again.
+        """Start a workflow. It runs in the background; follow its stream, or read it again later.
 
-        With an `Idempotency-Key` it starts once, however often the request is sent: send the same key with it again
-        when no answer came.
+        With an `Idempotency-Key` it starts once, however often the request is sent. If you received no response, send
+        the request with the same key again.
         """
 
         def start(values: Mapping[str, Any]) -> Response:
@@ -203,7 +203,7 @@ class ExecutionViewSet(PagedViewSet):
         parameters=[_ID, IF_NONE_MATCH], responses={200: ExecutionResponse, **NOT_MODIFIED, **problems(400, 401, 404)}
     )
     async def retrieve(self, request: Request, execution_id: str) -> Response:
-        """Get an execution: its status, what it waits for, its progress and what it has cost so far."""
+        """Get an execution: its status, what it waits for, its progress and its cost so far."""
 
         def read() -> Response:
             return execution_response(selectors.details(user=request.user, execution_id=UUID(execution_id)))
@@ -213,7 +213,7 @@ class ExecutionViewSet(PagedViewSet):
     @extend_schema(parameters=[_ID], responses={200: StepStatusResponse(many=True), **problems(401, 404)})  # type: ignore[type-var]
     @action(detail=True)
     async def steps(self, request: Request, execution_id: str) -> Response:
-        """List an execution's steps in order of definition, with their documents and questions."""
+        """List an execution's steps in the order of the definition, with their documents and questions."""
         select = partial(selectors.steps, user=request.user, execution_id=UUID(execution_id))
         return await self.page(
             request,
@@ -228,15 +228,15 @@ class ExecutionViewSet(PagedViewSet):
     )
     @action(detail=True, url_path=r"steps/(?P<step_id>[^/]+)/prompt")
     async def prompt(self, request: Request, execution_id: str, step_id: str) -> Response:
-        """Show what a step's model was asked: in its newest call, or in another one."""
-        wanted = dict.fromkeys(("attempt", "kind", "ordinal")) | checked(PromptFilters, request.query_params)
-        sent = await get_prompt(user=request.user, execution_id=UUID(execution_id), step_id=step_id, **wanted)
-        return Response(PromptResponse(sent).data)
+        """Get the prompt of a step's newest call, or of another call."""
+        selection = dict.fromkeys(("attempt", "kind", "ordinal")) | checked(PromptFilters, request.query_params)
+        prompt = await get_prompt(user=request.user, execution_id=UUID(execution_id), step_id=step_id, **selection)
+        return Response(PromptResponse(prompt).data)
 
     @extend_schema(parameters=[_ID, EventFilters, *PAGE], responses={200: EventPage, **problems(401, 404, 422)})  # type: ignore[type-var]
     @action(detail=True)
     async def events(self, request: Request, execution_id: str) -> Response:
-        """List an execution's events, oldest first: the same that its stream sends."""
+        """List an execution's events, oldest first, as its stream sends them."""
         select = partial(selectors.events, user=request.user, execution_id=UUID(execution_id))
         page = await self.page(request, select, EventResponse, filters=EventFilters, ordering=("sequence",))
         log = await sync_to_async(selectors.log_of)(user=request.user, execution_id=UUID(execution_id))
@@ -250,7 +250,7 @@ class ExecutionViewSet(PagedViewSet):
     )
     @action(detail=True, methods=["post"], url_path="stream-tickets")
     async def stream_tickets(self, request: Request, execution_id: str) -> Response:
-        """Get a ticket for this execution's stream, for a client that cannot send headers."""
+        """Issue a ticket for this execution's stream, for clients that cannot send headers."""
         return await ticket_response(request, partial(issue_execution_ticket, execution_id=UUID(execution_id)))
 
     @extend_schema(  # type: ignore[type-var]
@@ -260,7 +260,7 @@ class ExecutionViewSet(PagedViewSet):
     )
     @action(detail=True, methods=["post"], url_path=r"steps/(?P<step_id>[^/]+)/clarification")
     async def clarification(self, request: Request, execution_id: str, step_id: str) -> Response:
-        """Answer a step's questions; the execution goes on. Bad answers are named, and the questions stay open."""
+        """Answer a step's questions and continue the execution. If an answer is invalid, the questions stay open."""
         answer = services.submit_clarification
         return await run_command(answer, request, execution_id, form=ClarificationAnswers, step_id=step_id)
 
@@ -271,7 +271,7 @@ class ExecutionViewSet(PagedViewSet):
     )
     @action(detail=True, methods=["post"], url_path=r"steps/(?P<step_id>[^/]+)/acceptance")
     async def acceptance(self, request: Request, execution_id: str, step_id: str) -> Response:
-        """Accept a document that waits for it, reject it, or have it worked over; name the version that you read."""
+        """Accept or reject a waiting document, or request changes; name the version that you read."""
         decide = acceptance.decide_acceptance
         return await run_command(
             decide, request, execution_id, form=AcceptanceRequest, names_version=True, step_id=step_id
@@ -284,7 +284,7 @@ class ExecutionViewSet(PagedViewSet):
     )
     @action(detail=True, methods=["patch"])
     async def budget(self, request: Request, execution_id: str) -> Response:
-        """Raise a limit; an execution that waits for it goes on. Others stay as they are; null takes one away."""
+        """Change budget limits; null removes one, others stay. An execution that was blocked by a limit continues."""
         return await run_command(_change_budget, request, execution_id, form=BudgetRequest)
 
     @extend_schema(  # type: ignore[type-var]
@@ -294,7 +294,10 @@ class ExecutionViewSet(PagedViewSet):
     )
     @action(detail=True, methods=["post"])
     async def cancel(self, request: Request, execution_id: str) -> Response:
-        """Stop an execution, and the model call under way. Again is fine; one that ended otherwise is a conflict."""
+        """Cancel an execution and the current model call.
+
+        Repeating it is fine; if it ended otherwise, this is a conflict.
+        """
         return await run_command(services.cancel_execution, request, execution_id, form=EmptyRequest)
 
     @extend_schema(  # type: ignore[type-var]
@@ -304,5 +307,5 @@ class ExecutionViewSet(PagedViewSet):
     )
     @action(detail=True, methods=["post"])
     async def retry(self, request: Request, execution_id: str) -> Response:
-        """Let a failed or cancelled execution go on. What it has finished is kept, and not paid for again."""
+        """Continue a failed or cancelled execution. Completed steps keep their documents and are not paid again."""
         return await run_command(services.retry_execution, request, execution_id, form=RetryRequest)

@@ -1,11 +1,11 @@
-"""The providers that a model's name may begin with."""
+"""The provider names that a model name may begin with."""
 
 from __future__ import annotations
 
 REHEARSAL = "rehearsal"
 
-#: As pydantic-ai knows them; they are listed as importing it takes longer than a web process has for an answer. Which
-#: of them can be asked depends on what is installed and which keys are there, where the workers are.
+#: The names in pydantic-ai. They are listed here because a web process has no time to import it. Which providers can be
+#: used depends on the workers: on installed packages and API keys.
 PROVIDERS = frozenset(
     {
         REHEARSAL,
@@ -53,9 +53,9 @@ PROVIDERS = frozenset(
         "zai",
     }
 )
-_GATEWAY = "gateway/"  # pydantic's own, in front of a provider's name
+_GATEWAY = "gateway/"  # pydantic's gateway, as prefix of a provider name
 
 
 def is_known(model: str) -> bool:
-    """Return whether there is a provider of the name that a `provider:model` begins with."""
+    """Return whether the provider name of a `provider:model` is known."""
     return model.partition(":")[0].removeprefix(_GATEWAY) in PROVIDERS

@@ -1,6 +1,6 @@
-"""Where the libraries of providers are loaded: in one thread, one after the other, beside the event loop.
+"""Loads the libraries of providers in a single thread beside the event loop.
 
-Loading one takes up to seconds. Two threads that load what has parts in common may see it half loaded.
+Loading a library takes up to seconds. With two threads, one could see a partly initialised module of the other.
 """
 
 from __future__ import annotations
@@ -18,5 +18,5 @@ _loader = ThreadPoolExecutor(max_workers=1, thread_name_prefix="providers")
 
 
 async def run_in_loader(load: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-    """Return what the function returns, called in the thread that loads libraries."""
+    """Call the function in the thread that loads libraries, and return its result."""
     return await asyncio.get_running_loop().run_in_executor(_loader, partial(load, *args, **kwargs))

@@ -1,4 +1,4 @@
-"""Old logs: what is removed of them, and what stays."""
+"""Retention: pruning of old event logs."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from datetime import datetime
 from common.database import bulk
 from executions.engine.domain.states import ENDED
 
-#: All of a log but its last event, which is the `complete`. How long the execution waited is told by its events: it is
-#: noted before they go. Who retries the execution in this moment is not waited for, nor made to wait.
+#: Deletes all events of a log but the last one, `complete`. The waiting time, which only the events tell, is added to
+#: the execution before. SKIP LOCKED: pruning neither waits for a concurrent retry nor delays it.
 _PRUNE = """
 WITH old AS (
   SELECT id, last_sequence, finished_at
@@ -17,7 +17,7 @@ WITH old AS (
   ORDER BY finished_at, id
   LIMIT %s
   FOR NO KEY UPDATE SKIP LOCKED
-), gone AS (
+), deleted AS (
   DELETE FROM executions_executionevent AS event USING old
   WHERE event.execution_id = old.id AND event.sequence < old.last_sequence
   RETURNING event.execution_id, CASE event.event_type
@@ -29,7 +29,7 @@ UPDATE executions_execution AS execution
 SET oldest_sequence = old.last_sequence,
     pruned = true,
     waited = execution.waited + coalesce(
-      (SELECT sum(gone.waited) FROM gone WHERE gone.execution_id = execution.id), interval '0'
+      (SELECT sum(deleted.waited) FROM deleted WHERE deleted.execution_id = execution.id), interval '0'
     )
 FROM old
 WHERE execution.id = old.id
@@ -37,5 +37,5 @@ WHERE execution.id = old.id
 
 
 def prune(*, before: datetime, limit: int) -> int:
-    """Prune the logs of executions that ended before a moment, oldest first, at most `limit`; return how many."""
+    """Prune the logs of executions that ended before a time, oldest first, at most `limit`; return their number."""
     return bulk.execute(_PRUNE, [before, sorted(ENDED), limit]).rowcount

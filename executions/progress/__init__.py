@@ -1,1 +1,1 @@
-"""How clients hear of an execution's progress: notifications, streams, and the consumer that serves them."""
+"""Progress of executions for clients: notifications, streams, and the ASGI application that serves them."""

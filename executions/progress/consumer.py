@@ -154,7 +154,7 @@ async def _cut_off(receive: Receive, streaming: Awaitable[None], place: OpenStre
     # Not all at the same moment: they come back.
     seconds = settings.STREAM_MAX_AGE_SECONDS * _CHANCE.uniform(0.8, 1.0)
     try:
-        await asyncio.wait({sending, leaving, place.over}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({sending, leaving, place.must_end}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         gone = leaving.done()
     finally:
         await cancel_and_wait(sending)

@@ -1,4 +1,4 @@
-"""What django-eventstream knows of executions: a channel each, stored in the event table, read by those with a role."""
+"""Adapters for django-eventstream: one channel per execution, stored in the event table, readable by role."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PREFIX = "execution-"
 
 
 class ReadOnlyLog(RuntimeError):
-    """Events are written by the journal alone, in the transaction of the change that they tell of."""
+    """Only the journal writes events, in the transaction of the change."""
 
 
 def channel_of(execution_id: UUID) -> str:
@@ -29,7 +29,7 @@ def channel_of(execution_id: UUID) -> str:
 
 
 def execution_of(channel: str) -> UUID | None:
-    """Return the execution that a channel belongs to, None when there is no such channel."""
+    """Return the execution of a channel, None if the name is not a channel of ours."""
     try:
         return UUID(channel.removeprefix(PREFIX)) if channel.startswith(PREFIX) else None
     except ValueError:
@@ -37,29 +37,29 @@ def execution_of(channel: str) -> UUID | None:
 
 
 class ExecutionEventStorage(StorageBase):
-    """The event table, as django-eventstream reads it: an event's id is its sequence."""
+    """The event table as storage of django-eventstream: the event id is the sequence number."""
 
     def append_event(self, channel: str, event_type: str, data: object) -> Event:
-        """Refuse.
+        """Reject writes.
 
         Raises:
             ReadOnlyLog: always.
         """
-        raise ReadOnlyLog(f"Nothing but the journal writes events of {channel}.")
+        raise ReadOnlyLog(f"Only the journal writes events of {channel}.")
 
     def get_events(self, channel: str, last_id: int, limit: int = 100) -> list[Event]:
         """Return the events after `last_id`, oldest first, at most `limit`."""
         execution_id = execution_of(channel)
         rows = _rows(EVENTS_AFTER, {"ids": [execution_id], "after": [int(last_id)], "limit": limit})
         events = [event_of(row) for row in rows]
-        return [Event(channel, str(each.event_type), event_json(each), id=each.sequence) for each in events]
+        return [Event(channel, str(event.event_type), event_json(event), id=event.sequence) for event in events]
 
     def get_current_id(self, channel: str) -> int:
-        """Return the number of the newest event, 0 when there is none."""
+        """Return the number of the newest event, 0 if there is none."""
         return self._extent(channel).last
 
     def is_end(self, channel: str, last_id: int) -> bool:
-        """Whether the execution has ended and `last_id` is its last event."""
+        """Return whether the execution has ended and `last_id` is its last event."""
         extent = self._extent(channel)
         return extent is not EMPTY_ENDED and extent.ends_at(last_id)
 
@@ -68,22 +68,22 @@ class ExecutionEventStorage(StorageBase):
 
 
 class ExecutionChannelManager(ChannelManagerBase):
-    """Whoever has a role in an execution's scope may follow it."""
+    """Channel permissions: users with a role in an execution's scope may read its channel."""
 
     def get_channels_for_request(self, request: HttpRequest, view_kwargs: dict[str, object]) -> set[str]:
-        """Return the channel of the execution that the URL names."""
+        """Return the channel of the execution in the URL."""
         execution_id = view_kwargs.get("execution_id")
         return {channel_of(execution_id)} if isinstance(execution_id, UUID) else set()
 
     def can_read_channel(self, user: Person | None, channel: str) -> bool:
-        """Whether there is such an execution and the user may see it; nobody (None) sees any."""
+        """Return whether the execution exists and the user may see it; False without a user."""
         execution_id = execution_of(channel)
         if user is None or execution_id is None:
             return False
         return executions.executions(user=user).filter(id=execution_id).exists()
 
     def is_channel_reliable(self, channel: str) -> bool:
-        """Whether clients may go on from a last id: in executions; other channels are of others, and have no log."""
+        """Return whether clients can resume from a last id. Only channels of executions have a log."""
         return channel.startswith(PREFIX)
 
 

@@ -1,4 +1,4 @@
-"""All that the streams of one web process share."""
+"""The objects that all streams of a web process share."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from executions.progress.stream_limits import StreamRegistry
 
 
 class StreamHub:
-    """The publishers, the logs and the listener of one event loop; the first stream starts the listener."""
+    """Publishers, event readers and listener of one event loop. The first stream starts the listener."""
 
     def __init__(self) -> None:
         self.publisher = ProgressPublisher(queue_size=settings.STREAM_QUEUE_SIZE)
@@ -34,9 +34,9 @@ class StreamHub:
     def follow(
         self, execution_id: UUID, *, after: int, types: Collection[str] | None = None
     ) -> AsyncGenerator[list[Message], None]:
-        """Return the events of an execution after a sequence, first those in the table, then live.
+        """Return the events of an execution after a sequence number: first from the table, then live.
 
-        Of `types`, when they are given, these alone. An empty list means that it has been silent for
+        With `types`, only events of these types. An empty batch means that nothing was sent for
         `STREAM_KEEPALIVE_SECONDS`.
         """
         self._listen()
@@ -48,18 +48,18 @@ class StreamHub:
     def follow_feed(
         self, scope_id: UUID, *, after: int, types: Collection[str] | None = None
     ) -> AsyncGenerator[list[Message], None]:
-        """Return the events of a scope after a number of its feed, first those in the table, then live, without end."""
+        """Return the events of a scope after a number in its feed: first from the table, then live, without end."""
         self._listen()
         cursor = Cursor(scope_id, after=after, log=self._feed_log, publisher=self.feeds, types=types)
         return cursor.follow(keepalive_seconds=settings.STREAM_KEEPALIVE_SECONDS)
 
     async def page_of_feed(self, scope_id: UUID, *, after: int, limit_bytes: int) -> tuple[list[Message], bool]:
-        """Return the events of a scope after a number of its feed, and whether these are all that there are now.
+        """Return the events of a scope after a number in its feed, and whether these are all stored ones.
 
-        It looks no further once it has so many bytes.
+        It stops reading at about `limit_bytes`.
 
         Raises:
-            Unavailable: the database is away.
+            DatabaseUnavailable: the database cannot be reached.
         """
         cursor = Cursor(scope_id, after=after, log=self._feed_log, publisher=self.feeds)
         return await cursor.page(limit_bytes=limit_bytes)
@@ -72,12 +72,12 @@ class StreamHub:
             self._listening = asyncio.create_task(listener.run(), name="progress-listener")
 
     def end(self) -> None:
-        """End every open stream between two events, so that clients come back elsewhere."""
+        """End every open stream between two events, so that clients reconnect to another process."""
         self.publisher.close()
         self.feeds.close()
 
     async def close(self) -> None:
-        """End every stream and give the database connections back."""
+        """End every stream and close the database connections."""
         self.end()
         await self.limits.close()
         if self._listening is not None:

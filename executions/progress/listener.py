@@ -16,24 +16,24 @@ from executions.progress.event_reader import FeedTable
 from executions.progress.live_drafts import LiveDrafts
 from executions.progress.publisher import ProgressPublisher
 
-READ_LIMIT = 1_000  # events read at once
+READ_LIMIT = 1_000  # events per query
 
 logger = logging.getLogger(__name__)
 
 
 def parse_ids(payload: str) -> list[UUID]:
-    """Return the ids in a notification; what is none is passed over."""
+    """Return the ids in a notification; invalid ones are skipped."""
     ids = []
     for text in payload.split(","):
         try:
             ids.append(UUID(text))
         except ValueError:
-            logger.warning("A notification on %s names no execution: %.80r", CHANNEL, text)
+            logger.warning("A notification on %s has an invalid execution id: %.80r", CHANNEL, text)
     return ids
 
 
 class Listener:
-    """Reads what notifications hint at, once for all followers, and publishes it."""
+    """Reads the new events that notifications announce, once for all followers, and publishes them."""
 
     def __init__(
         self,
@@ -52,7 +52,7 @@ class Listener:
         await listen(CHANNEL, DRAFTS, connected=self._connected, hear=self.hear)
 
     async def _connected(self) -> None:
-        # What happened while nobody listened is in the tables.
+        # Events during the time without a listener are in the tables.
         self._drafts.forget()
         is_other, self._server_changes = server.changes != self._server_changes, server.changes
         for _, publisher in (self._events, self._feeds):
@@ -62,17 +62,17 @@ class Listener:
                 publisher.mark_all_behind()
 
     async def hear(self, payload: str, *, channel: str = CHANNEL) -> None:
-        """Publish what is new of the executions that a notification names: their events and texts, or texts alone."""
+        """Publish new events and drafts of the executions in a notification, or only drafts."""
         ids = parse_ids(payload)
         if channel == CHANNEL:
             await _publish(*self._events, ids)
             await self._publish_feeds(ids)
-            ids = [each for each in ids if self._drafts.shows(each)]
+            ids = [execution_id for execution_id in ids if self._drafts.shows(execution_id)]
         try:
             if ids:
                 await self._drafts.refresh(ids)
         except DatabaseUnavailable:
-            logger.info("Drafts cannot be read; the next notification makes up for it.")
+            logger.info("Drafts cannot be read now; the next notification repeats it.")
 
     async def _publish_feeds(self, execution_ids: Sequence[UUID]) -> None:
         table, publisher = self._feeds
@@ -89,12 +89,12 @@ class Listener:
 async def _publish(log: EventLog, publisher: ProgressPublisher, channels: Sequence[UUID]) -> None:
     """Publish the new events of channels."""
     try:
-        while wanted := publisher.unread(channels):
-            messages = await log.read(wanted, limit=READ_LIMIT)
+        while unread := publisher.unread(channels):
+            messages = await log.read(unread, limit=READ_LIMIT)
             publisher.publish(messages)
             if len(messages) < READ_LIMIT:
                 return
     except DatabaseUnavailable:
-        # Their followers go to the table themselves, and wait there until it can be read.
+        # The followers read the table themselves, and retry until it can be read.
         for channel_id in channels:
             publisher.mark_behind(channel_id)

@@ -1,4 +1,4 @@
-"""Hands new events to everyone in this process who follows them."""
+"""Publishes new events to their followers in this process."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from executions.progress.sse import Message
 
 
 class Subscription:
-    """One follower's bounded queue. It starts `behind`: what is in the table already has to be read there."""
+    """A follower's bounded queue. It starts as `behind`: the follower first has to read the table."""
 
     def __init__(self, channel_id: UUID, *, size: int) -> None:
         self.channel_id = channel_id
         self.behind = True
         self.closed = False
-        self.doubtful = False  # the database may have lost what the follower was sent
+        self.doubtful = False  # the database may have lost events that the follower has sent
         self._size = size
         self._messages: list[Message] = []
-        self._nudged = False  # something happened that the follower has not been told of
+        self._is_woken = False  # the follower has not reacted yet
         self._waiter: asyncio.Future[bool] | None = None
-        self._deadline = 0.0  # of the silence, by the loop's clock
-        self._alarm: asyncio.TimerHandle | None = None
+        self._deadline = 0.0  # end of the wait, by the loop's clock
+        self._timer: asyncio.TimerHandle | None = None
 
     def offer(self, message: Message) -> None:
-        """Queue an event; a full queue is dropped instead, and its follower has to read the table."""
+        """Queue an event. A full queue is discarded, and its follower has to read the table."""
         if self.behind:
             return
         if len(self._messages) >= self._size:
@@ -36,79 +36,80 @@ class Subscription:
         self.nudge()
 
     def mark_behind(self) -> None:
-        """Drop the queue: events may be missing in it."""
+        """Discard the queue: events may be missing."""
         self._messages = []
         self.behind = True
         self.nudge()
 
     def catch_up(self) -> None:
-        """Queue again from now on. Call it before the table is read, so that nothing falls between the two."""
+        """Queue events from now on. Must be called before the table is read, so that no event is missed in between."""
         self.behind = False
 
     @property
     def is_idle(self) -> bool:
-        """Whether nothing is queued, and nothing is known to be missing."""
+        """Whether the queue is empty and no event is known to be missing."""
         return not (self.behind or self._messages)
 
     def nudge(self) -> None:
-        """Wake the follower: there is something for it, in the log or beside it."""
-        self._nudged = True
+        """Wake the follower: there is something new in the log or beside it."""
+        self._is_woken = True
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(True)
 
     def close(self) -> None:
-        """Wake the follower to tell it that this process ends."""
+        """Wake the follower, because this process shuts down."""
         self.closed = True
         self.nudge()
 
     def take(self) -> list[Message]:
-        """Return what is queued, and empty the queue."""
+        """Return the queued events and empty the queue."""
         messages, self._messages = self._messages, []
         return messages
 
     async def wait(self, seconds: float) -> bool:
-        """Wait until there is something to do; False when nothing happened for so long."""
-        happened = True
-        if not (self._messages or self._nudged):
+        """Wait until there is something to do; return False if nothing happened in this time."""
+        was_woken = True
+        if not (self._messages or self._is_woken):
             loop = asyncio.get_running_loop()
             self._waiter, self._deadline = loop.create_future(), loop.time() + seconds
-            if self._alarm is None or self._alarm.when() > self._deadline:
-                self._set_alarm(loop)
+            if self._timer is None or self._timer.when() > self._deadline:
+                self._set_timer(loop)
             try:
-                happened = await self._waiter or self._nudged
+                was_woken = await self._waiter or self._is_woken
             finally:
                 self._waiter = None
-        self._nudged = False
-        return happened
+        self._is_woken = False
+        return was_woken
 
-    def _set_alarm(self, loop: asyncio.AbstractEventLoop) -> None:
-        if self._alarm is not None:
-            self._alarm.cancel()
-        self._alarm = loop.call_at(self._deadline, self._ring, loop)
+    def _set_timer(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = loop.call_at(self._deadline, self._on_timer, loop)
 
-    def _ring(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Tell the follower of the silence, or look again when its end has moved.
+    def _on_timer(self, loop: asyncio.AbstractEventLoop) -> None:
+        """End the follower's wait, or set the timer again if the deadline has moved.
 
-        One alarm serves many waits: made and cancelled for each, it costs more than the rest of a delivery.
+        One timer serves many waits. Setting and cancelling it for each wait would cost more than the rest of a
+        delivery.
         """
-        self._alarm = None
+        self._timer = None
         if self._waiter is not None and not self._waiter.done():
             if loop.time() < self._deadline:
-                self._set_alarm(loop)
+                self._set_timer(loop)
             else:
                 self._waiter.set_result(False)
 
 
 @dataclass(slots=True)
 class _Channel:
-    """The followers of one execution, or of the feed of one scope."""
+    """The followers of one execution, or of one scope's feed."""
 
-    position: int | None = None  # events up to it were handed out or read; None: nobody has read the table yet
+    position: int | None = None  # published or read up to here; None: no follower has read the table yet
     subscriptions: set[Subscription] = field(default_factory=set)
 
 
 class ProgressPublisher:
-    """The followers of all executions, or of all feeds, in one process; belongs to one event loop."""
+    """The followers of all executions, or of all feeds, in one process. Belongs to one event loop."""
 
     def __init__(self, *, queue_size: int) -> None:
         self._queue_size = queue_size
@@ -116,7 +117,7 @@ class ProgressPublisher:
         self._channels: dict[UUID, _Channel] = {}
 
     def subscribe(self, channel_id: UUID) -> Subscription:
-        """Return a new subscription to the channel's events; a closed one when this process ends."""
+        """Return a new subscription to the channel; a closed one while this process shuts down."""
         subscription = Subscription(channel_id, size=self._queue_size)
         if self._closed:
             subscription.close()
@@ -124,7 +125,7 @@ class ProgressPublisher:
         return subscription
 
     def unsubscribe(self, subscription: Subscription) -> None:
-        """End a subscription; ending it again changes nothing."""
+        """End a subscription. Ending it again has no effect."""
         channel = self._channels.get(subscription.channel_id)
         if channel is None:
             return
@@ -133,7 +134,7 @@ class ProgressPublisher:
             del self._channels[subscription.channel_id]
 
     def publish(self, messages: Iterable[Message]) -> None:
-        """Offer events, in the order given, to the followers of their channels."""
+        """Queue events, in the given order, for the followers of their channels."""
         for message in messages:
             channel = self._channels.get(message.channel)
             if channel is None:
@@ -143,10 +144,10 @@ class ProgressPublisher:
             channel.position = max(channel.position or 0, message.number)
 
     def start_at(self, channel_id: UUID, number: int) -> int:
-        """Note that a first follower has read the table up to an event; later ones change nothing.
+        """Record that the first follower has read the table up to an event; later calls do not change it.
 
         Returns:
-            The number up to which events were handed out or read by anybody here: what is after it will be published.
+            The number up to which events were published or read in this process. Later events will be published.
         """
         channel = self._channels.get(channel_id)
         if channel is None:
@@ -157,21 +158,21 @@ class ProgressPublisher:
 
     @property
     def followed(self) -> Collection[UUID]:
-        """The channels that somebody follows here."""
+        """The channels with followers in this process."""
         return self._channels.keys()
 
     def nudge(self, channel_id: UUID) -> None:
-        """Wake the followers of a channel: there is something beside its log."""
+        """Wake the followers of a channel: there is something new beside its log."""
         if channel := self._channels.get(channel_id):
             for subscription in channel.subscriptions:
                 subscription.nudge()
 
     def unread(self, channels: Iterable[UUID]) -> dict[UUID, int]:
-        """Return which of the channels are followed here, each with the number after which to read.
+        """Return the followed ones of these channels, each with the number after which to read.
 
-        Followers of one whose position is not known read the table themselves; they are marked as behind.
+        If a channel's position is unknown, its followers read the table themselves; they are marked as behind.
         """
-        wanted = {}
+        positions = {}
         for channel_id in channels:
             channel = self._channels.get(channel_id)
             if channel is None:
@@ -179,22 +180,22 @@ class ProgressPublisher:
             if channel.position is None:
                 self.mark_behind(channel_id)
             else:
-                wanted[channel_id] = channel.position
-        return wanted
+                positions[channel_id] = channel.position
+        return positions
 
     def mark_behind(self, channel_id: UUID) -> None:
-        """Have the followers of one channel read the table."""
+        """Make the followers of one channel read the table."""
         if channel := self._channels.get(channel_id):
             for subscription in channel.subscriptions:
                 subscription.mark_behind()
 
     def mark_all_behind(self) -> None:
-        """Have all followers read the table: notifications may have been lost."""
+        """Make all followers read the table: notifications may have been lost."""
         for channel_id in self._channels:
             self.mark_behind(channel_id)
 
     def doubt_all(self) -> None:
-        """Have all followers see how far the table goes: the database may have lost the end of it."""
+        """Make all followers check the range of the table: the database may have lost the last events."""
         for channel in self._channels.values():
             channel.position = None
             for subscription in channel.subscriptions:
@@ -202,7 +203,7 @@ class ProgressPublisher:
                 subscription.mark_behind()
 
     def close(self) -> None:
-        """End every stream of this process, and each that is opened from now on."""
+        """End all streams of this process, including those that are opened from now on."""
         self._closed = True
         for channel in self._channels.values():
             for subscription in channel.subscriptions:

@@ -1,4 +1,4 @@
-"""How an event looks on the wire of Server-Sent Events."""
+"""Encoding of events as Server-Sent Events."""
 
 from __future__ import annotations
 
@@ -16,54 +16,54 @@ KEEPALIVE = b": keep-alive\n\n"
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What clients get as bytes: encoded once, sent to many."""
+    """A message to clients: encoded once, sent to many."""
 
-    channel: UUID  # the execution, or the scope whose feed it is
-    number: int  # in the log of that; of what is in none, the event after which it comes
+    channel: UUID  # execution id, or scope id for a feed
+    number: int  # number in the channel's log; for messages beside the log, the number of the event before
     kind: str
     payload: bytes
 
 
 def encode(event: ProgressEvent) -> Message:
-    """Return an event of an execution's log; its id on the wire is its sequence."""
-    return _message(event.execution_id, event.sequence, kind=str(event.event_type), shown=event_json(event))
+    """Encode an event of an execution's log; its SSE id is its sequence number."""
+    return _message(event.execution_id, event.sequence, kind=str(event.event_type), payload=event_json(event))
 
 
 def encode_in_feed(event: ProgressEvent, *, scope_id: UUID, number: int) -> Message:
-    """Return an event of a scope's feed; its id on the wire is its number there."""
-    return _message(scope_id, number, kind=str(event.event_type), shown=event_json(event))
+    """Encode an event of a scope's feed; its SSE id is its number in the feed."""
+    return _message(scope_id, number, kind=str(event.event_type), payload=event_json(event))
 
 
 def encode_reset(channel: UUID, *, last_known: int, oldest: int, execution_id: UUID | None) -> Message:
-    """Return what tells a client that has the events up to `asked` that the next one is `oldest`.
+    """Encode a reset for a client with the events up to `last_known`: the next event is `oldest`.
 
-    Those between are pruned; or, where `oldest` is not beyond `asked`, the database has lost what the client has.
-    Its id is the one before `oldest`: a client that comes back goes on from there.
+    The events in between were pruned. If `oldest` is not greater than `last_known`, the database has lost events that
+    the client has. The SSE id is the one before `oldest`, so that a reconnecting client continues from there.
     """
-    shown = {
+    payload = {
         "event_type": RESET,
         "execution_id": None if execution_id is None else str(execution_id),
         "data": {"oldest": oldest, "asked": last_known},
     }
-    return _message(channel, oldest - 1, kind=RESET, shown=shown)
+    return _message(channel, oldest - 1, kind=RESET, payload=payload)
 
 
 def encode_delta(execution_id: UUID, step_id: str, *, after: int, data: Mapping[str, JsonValue]) -> Message:
-    """Return what has come of a step's text after the event `after`. It has no id: a client cannot go on from it."""
-    shown = {"event_type": DELTA, "execution_id": str(execution_id), "step_id": step_id, "data": dict(data)}
-    text: str = sse_encode_event(DELTA, shown, json_encode=True)
+    """Encode new text of a step after the event `after`. It has no SSE id: clients cannot resume from it."""
+    payload = {"event_type": DELTA, "execution_id": str(execution_id), "step_id": step_id, "data": dict(data)}
+    text: str = sse_encode_event(DELTA, payload, json_encode=True)
     return Message(execution_id, after, DELTA, text.encode())
 
 
-def _message(channel: UUID, number: int, *, kind: str, shown: object) -> Message:
-    text: str = sse_encode_event(kind, shown, event_id=number, json_encode=True)
+def _message(channel: UUID, number: int, *, kind: str, payload: object) -> Message:
+    text: str = sse_encode_event(kind, payload, event_id=number, json_encode=True)
     return Message(channel, number, kind, text.encode())
 
 
 def preamble(*, retry_ms: int, position: int | None) -> bytes:
-    """Return what a stream begins with: how long to wait before a reconnect, and from where on to go then.
+    """Return the start of a stream: the reconnect delay, and the position to resume from.
 
-    The position is that of a client which has asked for none, and has not been sent anything.
+    The position is for a client that has named none and has not received an event yet.
     """
     lines = f"retry: {retry_ms}\n" if position is None else f"retry: {retry_ms}\nid: {position}\n"
     return f"{lines}\n".encode()

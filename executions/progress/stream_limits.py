@@ -1,4 +1,4 @@
-"""The open streams of one web process: how many a user may have, and whether they may still see what they follow."""
+"""Limits of open streams in a web process: their number per user, and rechecks of permissions."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ logger = logging.getLogger(__name__)
 
 
 class TooManyStreams(APIException):
-    """A user has as many streams open in this process as one may."""
+    """The user has the maximum number of streams open in this process."""
 
     status_code = 429
     default_code = "too-many-streams"
-    wait = 10  # seconds, for `Retry-After`: by then one of theirs may have ended
+    wait = 10  # seconds, for `Retry-After`: until then a stream may have ended
 
 
 class OpenStream:
-    """The place of one stream, which is freed at the end of a `with`."""
+    """One open stream, registered until the end of its `with` block."""
 
-    def __init__(self, grant: Grant, limits: StreamRegistry) -> None:
+    def __init__(self, grant: Grant, registry: StreamRegistry) -> None:
         self.grant = grant
         self.must_end: asyncio.Future[None] = asyncio.get_running_loop().create_future()  # done: the stream has to end
-        self._places = limits
+        self._registry = registry
 
     def end(self) -> None:
-        """Have the stream end."""
+        """Make the stream end."""
         if not self.must_end.done():
             self.must_end.set_result(None)
 
@@ -48,72 +48,72 @@ class OpenStream:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._places.free(self)
+        self._registry.remove(self)
 
 
 class StreamRegistry:
-    """The places of one event loop. All are looked at together, now and then, with one query."""
+    """The open streams of one event loop. One query rechecks all of them periodically."""
 
     def __init__(self) -> None:
-        self._taken: set[OpenStream] = set()
-        self._of_users: Counter[int] = Counter()
-        self._watching: asyncio.Task[None] | None = None
+        self._streams: set[OpenStream] = set()
+        self._count_by_user: Counter[int] = Counter()
+        self._recheck_task: asyncio.Task[None] | None = None
 
     def take(self, grant: Grant) -> OpenStream:
-        """Return a new place; to be used in a `with`.
+        """Register a new stream, to be used in a `with` statement.
 
         Raises:
-            TooManyStreams: the user has as many as one may.
+            TooManyStreams: the user has the maximum number of streams open.
         """
         user_id = grant.credential.user_id
-        most = limits().streams_per_user
-        if self._of_users[user_id] >= most:
-            raise TooManyStreams(f"You follow {most} streams here already; end one of them first.")
-        place = OpenStream(grant, self)
-        self._taken.add(place)
-        self._of_users[user_id] += 1
-        if self._watching is None:
-            self._watching = asyncio.create_task(self._watch(), name="stream-recheck")
-            self._watching.add_done_callback(self._watched)
-        return place
+        limit = limits().streams_per_user
+        if self._count_by_user[user_id] >= limit:
+            raise TooManyStreams(f"You already have {limit} open streams on this server process; close one first.")
+        stream = OpenStream(grant, self)
+        self._streams.add(stream)
+        self._count_by_user[user_id] += 1
+        if self._recheck_task is None:
+            self._recheck_task = asyncio.create_task(self._recheck_periodically(), name="stream-recheck")
+            self._recheck_task.add_done_callback(self._on_recheck_end)
+        return stream
 
-    def free(self, place: OpenStream) -> None:
-        """Give a place back; again changes nothing."""
-        if place in self._taken:
-            self._taken.remove(place)
-            user_id = place.grant.credential.user_id
-            self._of_users[user_id] -= 1
-            if not self._of_users[user_id]:
-                del self._of_users[user_id]
+    def remove(self, stream: OpenStream) -> None:
+        """Remove a stream. Removing it again has no effect."""
+        if stream in self._streams:
+            self._streams.remove(stream)
+            user_id = stream.grant.credential.user_id
+            self._count_by_user[user_id] -= 1
+            if not self._count_by_user[user_id]:
+                del self._count_by_user[user_id]
 
     async def recheck(self) -> None:
-        """End the streams of those who may not see any more what they follow.
+        """End the streams whose users may no longer see them.
 
         Raises:
-            Unavailable: the database is away.
+            DatabaseUnavailable: the database cannot be reached.
         """
-        asked = {place.grant for place in self._taken}
-        fallen = asked - await in_thread(access.valid_grants, asked, now=database_now())
-        for place in self._taken:
-            if place.grant in fallen:
-                place.end()
+        grants = {stream.grant for stream in self._streams}
+        revoked = grants - await in_thread(access.valid_grants, grants, now=database_now())
+        for stream in self._streams:
+            if stream.grant in revoked:
+                stream.end()
 
     async def close(self) -> None:
-        """Look no more."""
-        if self._watching is not None:
-            await cancel_and_wait(self._watching)
+        """Stop the rechecks."""
+        if self._recheck_task is not None:
+            await cancel_and_wait(self._recheck_task)
 
-    async def _watch(self) -> None:
+    async def _recheck_periodically(self) -> None:
         while True:
             await asyncio.sleep(settings.STREAM_RECHECK_SECONDS)
             try:
                 await self.recheck()
             except DatabaseUnavailable:
-                logger.warning("The database is away; who may still follow what is looked at later.")
+                logger.warning("The database is unavailable; permissions of streams are rechecked later.")
 
-    def _watched(self, watching: asyncio.Task[None]) -> None:
-        self._watching = None
-        if not watching.cancelled():  # a bug: better nobody follows than somebody who may not
-            logger.critical("Nobody looks any more who may follow; all streams end.", exc_info=watching.exception())
-            for place in self._taken:
-                place.end()
+    def _on_recheck_end(self, task: asyncio.Task[None]) -> None:
+        self._recheck_task = None
+        if not task.cancelled():  # an unexpected error: end all streams, so that none continues without permission
+            logger.critical("The recheck of permissions failed; all streams end.", exc_info=task.exception())
+            for stream in self._streams:
+                stream.end()

@@ -82,7 +82,7 @@ class BatchingJobManager(JobManager):
 
         Args:
             connector: The connections for it.
-            room: Jobs that the worker runs at once.
+            slots: Jobs that the worker runs at once.
         """
         super().__init__(connector)
         self._room = slots  # for jobs that are not taken
@@ -226,7 +226,7 @@ class BatchingJobManager(JobManager):
 
 
 def worker_app(app: App, *, slots: int) -> App:
-    """Return the app for a worker that runs `room` jobs at once, with a pool of its own on Django's database.
+    """Return the app for a worker that runs `slots` jobs at once, with a pool of its own on Django's database.
 
     Each query of Procrastinate is one call of one function. With a transaction around it, and a look at the connection
     before it, a worker would wait for the server four times instead of once, for every job twice.

@@ -1,4 +1,4 @@
-"""An execution as clients are told of it: with its progress, and what it has cost so far."""
+"""Executions with progress and cost, as responses contain them."""
 
 from __future__ import annotations
 
@@ -17,30 +17,33 @@ from executions.engine.domain.states import StepStatus
 from executions.selectors.budget_usage import BudgetUse, usage_by_execution, usage_query
 from telemetry import selectors as telemetry
 
-REHEARSAL = "rehearsal"  # the provider of models that cost nothing and need no network
+REHEARSAL = "rehearsal"  # provider of the simulated models, which cost nothing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExecutionDetails:
-    """An execution with its progress and what it has cost so far."""
+    """An execution with its progress and its cost so far."""
 
-    execution: models.Execution | Execution  # the row, or the engine's value just stored
+    execution: models.Execution | Execution  # a row, or the engine value that was just stored
     workflow_version: int
     done_steps: int
     total_steps: int
     failure_code: str
     failure_message: str
     spent: telemetry.Totals
-    rehearsal: bool  # the model that only rehearses has worked on it
+    rehearsal: bool  # the simulated model has worked on it
 
-    use: BudgetUse | None  # of its budget; None: it has none
+    use: BudgetUse | None  # budget usage; None: no budget
 
 
 class DetailQueries:
-    """What is told of executions besides their rows."""
+    """Queries for progress and cost of executions, beside their rows."""
 
     def __init__(self, execution_ids: Collection[UUID], *, limited: Collection[UUID]) -> None:
-        """Prepare the questions; those `limited` may have a budget. Without executions there is nothing to ask."""
+        """Prepare the queries.
+
+        `limited` are the executions that may have a budget. Without executions nothing is queried.
+        """
         steps = models.ExecutionStep.objects.filter(execution_id__in=execution_ids).values_list("execution_id")
         done = Count("id", filter=Q(status=StepStatus.COMPLETED.value))
         self._counts = steps.annotate(done=done, total=Count("id")).order_by("execution_id")
@@ -52,7 +55,7 @@ class DetailQueries:
             self.questions.append(self._spent)
 
     def of(self, rows: Sequence[models.Execution]) -> list[ExecutionDetails]:
-        """Return executions with what was found about them."""
+        """Return executions with their query results."""
         counts = {execution_id: (done, total) for execution_id, done, total in self._counts}
         return [
             ExecutionDetails(
@@ -68,7 +71,7 @@ class DetailQueries:
         ]
 
     def of_value(self, value: Execution) -> ExecutionDetails:
-        """Return an execution, whose steps are known, with what was found about it."""
+        """Return an execution given as engine value, with its query results."""
         [costs] = self._costs([value])
         return ExecutionDetails(
             execution=value,
@@ -82,12 +85,12 @@ class DetailQueries:
 
     def _costs(self, executions: Sequence[models.Execution | Execution]) -> list[dict[str, Any]]:
         spent, providers = telemetry.totals_by_execution(self._sums), telemetry.providers_of(self._models)
-        near = usage_by_execution(executions, self._spent.rows, now=database_now())
+        usages = usage_by_execution(executions, self._spent.rows, now=database_now())
         return [
             {
-                "spent": spent.get(each.id, telemetry.Totals()),
-                "rehearsal": REHEARSAL in providers.get(each.id, ()),
-                "use": near.get(each.id),
+                "spent": spent.get(execution.id, telemetry.Totals()),
+                "rehearsal": REHEARSAL in providers.get(execution.id, ()),
+                "use": usages.get(execution.id),
             }
-            for each in executions
+            for execution in executions
         ]

@@ -1,4 +1,4 @@
-"""What people decide about documents that wait for them."""
+"""Commands: decisions about documents that wait for acceptance."""
 
 from __future__ import annotations
 
@@ -33,28 +33,29 @@ def decide_acceptance(
     now: datetime,
     expected_versions: Collection[int] | None = None,
 ) -> Execution:
-    """Accept a document that waits for it, reject it or ask for changes. The same decision again changes nothing.
+    """Accept or reject a waiting document, or request changes. Repeating the same decision changes nothing.
 
     Raises:
         NotFound: there is no such execution or step, or none that the user may see.
-        Forbidden: the user's role does not reach.
-        Invalid: changes are asked for and not named.
-        NotWaiting: the step waits for no decision (any more).
-        VersionConflict: another version of the document waits, or the present one is none of `expected_versions`.
+        Forbidden: the user's role does not permit it.
+        Invalid: a request for changes has no comment.
+        NotWaiting: the step does not wait for a decision, or no longer does.
+        VersionConflict: another version of the document waits, or the execution's version is not in
+        `expected_versions`.
     """
-    by = user.get_username()
-    said = AcceptanceDecision(
-        decision=decision, document_version=document_version, comment=comment, decided_by=by, decided_at=now
+    username = user.get_username()
+    new_decision = AcceptanceDecision(
+        decision=decision, document_version=document_version, comment=comment, decided_by=username, decided_at=now
     )
     current = lock_for_update(user, execution_id, Role.REVIEWER, expected_versions=expected_versions)
     if decision is AcceptanceAction.REQUEST_CHANGES and not comment:
-        raise _says_nothing()
-    if _is_decided_so(current, step_id, said):
+        raise _comment_missing()
+    if _is_same_decision(current, step_id, new_decision):
         return current
-    handed = _handed(current, acceptance.waiting_document(current, step_id, version=document_version))
+    target = _acceptance_context(current, acceptance.waiting_document(current, step_id, version=document_version))
 
     def decide(execution: Execution, context: core.Context) -> core.Change:
-        return acceptance.decide(execution, step_id, said, target=handed, context=context)
+        return acceptance.decide(execution, step_id, new_decision, target=target, context=context)
 
     stored = store_decision(execution_id, decide, now)
     if not stored.ended:
@@ -62,22 +63,24 @@ def decide_acceptance(
     return stored
 
 
-def _says_nothing() -> Invalid:
-    error = FieldError(pointer="/comment", code="required", detail="Say what is to be changed.")
+def _comment_missing() -> Invalid:
+    error = FieldError(pointer="/comment", code="required", detail="Describe the changes.")
     return Invalid("A request for changes needs a comment.", [error])
 
 
-def _handed(execution: Execution, pin: Pin) -> acceptance.AcceptanceContext:
+def _acceptance_context(execution: Execution, pin: Pin) -> acceptance.AcceptanceContext:
     return acceptance.AcceptanceContext(
         document=repositories.get_document(pin.document_id, pin.version),
         definition=workflows.get_definition(execution.workflow_id, execution.workflow_version),
     )
 
 
-def _is_decided_so(execution: Execution, step_id: str, said: AcceptanceDecision) -> bool:
+def _is_same_decision(execution: Execution, step_id: str, new_decision: AcceptanceDecision) -> bool:
     step = execution.steps.get(step_id)
     last = step.decisions[-1] if step is not None and step.decisions else None
-    words = {"decision", "document_version", "comment"}
-    if step is None or step.document_version != said.document_version:
+    compared_fields = {"decision", "document_version", "comment"}
+    if step is None or step.document_version != new_decision.document_version:
         return False
-    return last is not None and last.model_dump(include=words) == said.model_dump(include=words)
+    if last is None:
+        return False
+    return last.model_dump(include=compared_fields) == new_decision.model_dump(include=compared_fields)

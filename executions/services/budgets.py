@@ -1,4 +1,4 @@
-"""What people do about budgets."""
+"""Commands: changes of budgets."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from workflows.definitions.budget import Budget
 
 
 def merge_limits(budget: Budget | None, limits: Mapping[str, Any] | None) -> Budget | None:
-    """Return a budget with some of its limits in place of what it had; None when nothing is limited then."""
+    """Return the budget with these limits replaced; None if no limit remains."""
     known = {} if budget is None else budget.model_dump()
     merged = Budget(**{**known, **(limits or {})})
     return merged if merged.has_limits else None
@@ -34,21 +34,21 @@ def change_budget(
     now: datetime,
     expected_versions: Collection[int] | None = None,
 ) -> Execution:
-    """Give an execution other limits, those that are named; null takes one away. What waits for a budget tries again.
+    """Change the named limits of an execution; null removes a limit. Budget-blocked steps try again.
 
     Raises:
         NotFound: there is no such execution, or none that the user may see.
-        Forbidden: the user's role does not reach.
-        IllegalTransition: it has ended.
-        VersionConflict: the present version is none of `expected_versions`.
+        Forbidden: the user's role does not permit it.
+        IllegalTransition: the execution has ended.
+        VersionConflict: the execution's version is not in `expected_versions`.
     """
     current = lock_for_update(user, execution_id, Role.OPERATOR, expected_versions=expected_versions)
-    budget, by = merge_limits(current.budget, limits), user.get_username()
+    budget, username = merge_limits(current.budget, limits), user.get_username()
     if budget == current.budget and not current.ended:
         return current
 
     def decide(execution: Execution, context: core.Context) -> core.Change:
-        return budgets.change_budget(execution, budget, changed_by=by, context=context)
+        return budgets.change_budget(execution, budget, changed_by=username, context=context)
 
     stored = store_decision(execution_id, decide, now)
     enqueue_advance(execution_id)

@@ -16,9 +16,9 @@ from executions.engine.domain.execution import Brief
 from executions.engine.estimation import Basis, Span, StepForecast, StepHistory, forecast, sum_of, total
 from executions.engine.prompting.json_text import pretty
 from executions.services.preflight import require_brief, resolve_workflow
+from telemetry import usage_history
 from telemetry.price_list import FREE_PROVIDERS
 from telemetry.pricing import prices
-from telemetry.usage_history import StepHistory, step_histories
 from workflows.definitions.definition import WorkflowDefinition
 
 
@@ -60,7 +60,7 @@ def estimate(
     prices.CONFIGURED.get()
     resolve = build_ports().models.resolve
     models = {name: resolve(name) for step in definition.steps for name in step.model_names}
-    past = step_histories(user=user, workflow_id=workflow_id, excluded_providers=FREE_PROVIDERS)
+    past = usage_history.step_histories(user=user, workflow_id=workflow_id, excluded_providers=FREE_PROVIDERS)
     steps = forecast(
         Basis(
             definition=definition,
@@ -90,7 +90,7 @@ def _whole(workflow_id: str, version: int, steps: list[StepForecast], *, now: da
     )
 
 
-def _executions(past: Mapping[str, StepHistory]) -> int:
+def _executions(past: Mapping[str, usage_history.StepHistory]) -> int:
     return max((step["executions"] for step in past.values()), default=0)
 
 

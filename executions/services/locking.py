@@ -1,4 +1,4 @@
-"""An execution in the hands of a person: its row is locked, the role was looked at, and a decision is stored."""
+"""Row locks for commands: lock an execution, check role and version, store a decision."""
 
 from __future__ import annotations
 
@@ -22,17 +22,18 @@ from executions.persistence.journal import journal
 def lock_for_update(
     user: User, execution_id: UUID, need: Role, *, expected_versions: Collection[int] | None
 ) -> Execution:
-    """Return the execution with its row locked, if the user's role reaches and nobody was quicker.
+    """Lock the execution's row and return the execution, if the user's role and the version permit it.
 
     Raises:
         NotFound: there is no such execution, or none that the user may see.
-        Forbidden: the user's role does not reach.
-        VersionConflict: the present version is none of `expected_versions`.
+        Forbidden: the user's role does not permit it.
+        VersionConflict: the execution's version is not in `expected_versions`.
     """
     execution = repositories.lock(execution_id)
     try:
         access.require_in(user, execution.scope.id, need)
-    except exceptions.NotFound as error:  # in the words for an id that does not exist: neither tells of the other
+    # the same text as for an unknown id, so that it does not reveal whether the id exists
+    except exceptions.NotFound as error:
         raise NotFound("There is no such execution.") from error
     if expected_versions is not None and execution.version not in expected_versions:
         raise VersionConflict("The execution", expected=[*sorted(expected_versions)])
@@ -40,9 +41,9 @@ def lock_for_update(
 
 
 def store_decision(execution_id: UUID, decide: Decide, now: datetime) -> Execution:
-    """Store what was decided, in the transaction that holds the row.
+    """Store a decision in the transaction that holds the row lock.
 
     Raises:
-        EngineError: what `decide` raises; nothing is stored then.
+        EngineError: any error of `decide`; then nothing is stored.
     """
     return journal.apply(Transition(execution_id=execution_id, fencing_token=None, decide=decide), now=now)

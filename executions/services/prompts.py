@@ -41,7 +41,7 @@ async def get_prompt(
         port, definition=definition, step_id=step_id, documents=DocumentCache(port.repositories.documents)
     )
     began = _began(events, execution.steps[step_id], call.key.attempt)
-    return await replay_prompt(call, execution=execution, attempts=attempts, known=known, start=began)
+    return await replay_prompt(call, execution=execution, attempts=attempts, known=known, began=began)
 
 
 def _newest(known: Sequence[Call], *, attempt: int | None, kind: str | None, ordinal: int | None) -> Call:

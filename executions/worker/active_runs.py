@@ -1,4 +1,4 @@
-"""The executions that this process runs now."""
+"""The executions that this process is running."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from executions.engine.runtime.runner import ExecutionRunner
 
 logger = logging.getLogger(__name__)
 
-#: Execution of each runner at work, for the watch that tells it of changes from outside.
+#: Execution ids of the active runners, for the watch duty, which informs runners of outside changes.
 ACTIVE: dict[ExecutionRunner, UUID] = {}
 
 _TASKS: dict[UUID, asyncio.Task[None]] = {}
@@ -20,7 +20,7 @@ _TASKS: dict[UUID, asyncio.Task[None]] = {}
 
 @contextmanager
 def register(runner: ExecutionRunner, execution_id: UUID) -> Iterator[None]:
-    """Have the watch look after a runner."""
+    """Register a runner with the watch duty."""
     ACTIVE[runner] = execution_id
     try:
         yield
@@ -29,39 +29,39 @@ def register(runner: ExecutionRunner, execution_id: UUID) -> Iterator[None]:
 
 
 async def run_exclusively(execution_id: UUID, work: Callable[[], Awaitable[None]]) -> None:
-    """Do the work in a task of its own, once what this process still does for the execution is done.
+    """Run the work in a task of its own, after earlier work of this process for the same execution has ended.
 
-    A cancelled caller leaves the work alone: the queue cancels its jobs when it loses the database, and calls that are
-    paid for go on under them. `finish` and `stop` end it.
+    Cancelling the caller does not cancel the work: the queue cancels its jobs when it loses the database, and paid
+    model calls continue. `finish` and `stop` end the work.
     """
-    while (earlier := _TASKS.get(execution_id)) is not None:
-        await asyncio.wait({earlier})
-    task = asyncio.ensure_future(_told(execution_id, work))
+    while (earlier_task := _TASKS.get(execution_id)) is not None:
+        await asyncio.wait({earlier_task})
+    task = asyncio.ensure_future(_log_failure(execution_id, work))
     _TASKS[execution_id] = task
     task.add_done_callback(lambda _: _TASKS.pop(execution_id))
     await asyncio.shield(task)
 
 
 async def finish(seconds: float) -> None:
-    """Wait until the work under way is done, but no longer than `seconds`."""
+    """Wait until the active runs have ended, for at most `seconds`."""
     if tasks := set(_TASKS.values()):
         await asyncio.wait(tasks, timeout=seconds)
 
 
 async def stop(seconds: float) -> int:
-    """Cancel what is still under way, wait for it no longer than `seconds`, and return how much did not end."""
+    """Cancel the active runs, wait at most `seconds` for them, and return the number that did not end."""
     tasks = set(_TASKS.values())
     for task in tasks:
         task.cancel()
     if not tasks:
         return 0
-    _, left = await asyncio.wait(tasks, timeout=seconds)
-    return len(left)
+    _, unfinished = await asyncio.wait(tasks, timeout=seconds)
+    return len(unfinished)
 
 
-async def _told(execution_id: UUID, work: Callable[[], Awaitable[None]]) -> None:
+async def _log_failure(execution_id: UUID, work: Callable[[], Awaitable[None]]) -> None:
     try:
         await work()
     except Exception:
-        logger.exception("running %s ended with an error", execution_id)
+        logger.exception("the run of %s ended with an error", execution_id)
         raise

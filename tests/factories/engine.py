@@ -216,7 +216,7 @@ class World:
         return self.ports.repositories.documents
 
     @property
-    def last_known(self) -> Sequence[ModelRequest]:
+    def asked(self) -> Sequence[ModelRequest]:
         """What the model was asked, in order."""
         assert isinstance(self.ports.models, ScriptedModelClient)
         return self.ports.models.requests

@@ -1,4 +1,4 @@
-"""What people decide about a document that waits for them."""
+"""Decisions that people make about a document that waits for acceptance."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict
 
-CHANGES_REQUESTED = "changes_requested"  # code of the violation that a person's comment is
+CHANGES_REQUESTED = "changes_requested"  # violation code that carries a person's comment
 
 
 class AcceptanceAction(StrEnum):
-    """What a person can say about a document."""
+    """What a person can decide about a document."""
 
     ACCEPT = "accept"
     REJECT = "reject"
-    #: The model works it over once more, with the comment.
+    #: The model revises the document according to the comment.
     REQUEST_CHANGES = "request_changes"
 
 

@@ -1,4 +1,4 @@
-"""Whether answers fit their questions, and whether questions can be answered at all."""
+"""Validation of answers against their questions, and of the questions themselves."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from executions.engine.domain.errors import InvalidAnswers
 from workflows.definitions.definition import pointer
 from workflows.errors import UNSTORABLE
 
-#: What counts as no answer: the default stands in for it.
+#: Values that count as no answer: the question's default replaces them.
 EMPTY_ANSWERS: tuple[JsonValue, ...] = (None, "", [])
 
-#: The bounds that a type of answer may have, the lower one and the upper one.
+#: The fields of the lower and the upper bound by answer type.
 _BOUNDS: dict[AnswerType, tuple[str, str]] = {
     AnswerType.FREE_TEXT: ("min_length", "max_length"),
     AnswerType.MULTI_CHOICE: ("min_choices", "max_choices"),
@@ -28,10 +28,10 @@ _CHOICES = frozenset({AnswerType.SINGLE_CHOICE, AnswerType.MULTI_CHOICE})
 
 
 def check_answers(questions: tuple[Question, ...], answers: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
-    """Return the answers by question id, with defaults filled in where nothing was said.
+    """Return the answers by question id; the question's default replaces a missing answer.
 
-    A key may be the question's id or its text; of a question answered both ways the id wins. Several choices come back
-    in the order in which they were offered.
+    A key may be the question's id or its text. If a question is answered under both, the answer under the id counts.
+    The choices of a multi_choice answer are returned in the order in which they were offered.
 
     Raises:
         InvalidAnswers: with a pointer (`/answers/<key>`) for every answer that does not fit.
@@ -59,7 +59,7 @@ def check_answers(questions: tuple[Question, ...], answers: Mapping[str, JsonVal
 
 
 def keys_of_questions(questions: tuple[Question, ...]) -> dict[str, str]:
-    """Return the id of each question by what names it: its text, and its id, which comes first."""
+    """Return the question ids by id and by text; an id takes precedence over an equal text."""
     return {question.text: question.id for question in questions} | {question.id: question.id for question in questions}
 
 
@@ -68,55 +68,55 @@ def _error(key: str, code: str, detail: str) -> FieldError:
 
 
 def validation_error(question: QuestionDraft, answer: JsonValue) -> str | None:
-    """Return why the answer does not fit the question, None when it does."""
-    return _MISFITS[question.answer_type](question, answer)
+    """Return why the answer is not valid for the question, None when it is valid."""
+    return _VALIDATORS[question.answer_type](question, answer)
 
 
-def _text_misfit(question: QuestionDraft, answer: JsonValue) -> str | None:
+def _text_error(question: QuestionDraft, answer: JsonValue) -> str | None:
     if not isinstance(answer, str) or not answer.strip():
         return "Expected some text."
     if UNSTORABLE.search(answer):
-        return "Expected text without U+0000 and halves of surrogate pairs."
-    least, most = question.min_length or 1, question.max_length or MAX_TEXT
-    if least <= len(answer) <= most:
+        return "Expected text without U+0000 and without unpaired surrogates."
+    minimum, maximum = question.min_length or 1, question.max_length or MAX_TEXT
+    if minimum <= len(answer) <= maximum:
         return None
-    return f"Expected {_range(least if least > 1 else None, most)} characters; these are {len(answer)}."
+    return f"Expected {_range(minimum if minimum > 1 else None, maximum)} characters; got {len(answer)}."
 
 
-def _choice_misfit(question: QuestionDraft, answer: JsonValue) -> str | None:
+def _choice_error(question: QuestionDraft, answer: JsonValue) -> str | None:
     return None if answer in question.values else f"Expected one of: {', '.join(question.values)}."
 
 
-def _choices_misfit(question: QuestionDraft, answer: JsonValue) -> str | None:
-    if not isinstance(answer, list) or not all(each in question.values for each in answer):
-        return f"Expected a list of some of: {', '.join(question.values)}."
+def _choices_error(question: QuestionDraft, answer: JsonValue) -> str | None:
+    if not isinstance(answer, list) or not all(value in question.values for value in answer):
+        return f"Expected a list of values out of: {', '.join(question.values)}."
     if any(answer.count(each) > 1 for each in answer):
-        return "Expected each choice once."
-    least, most = question.min_choices or 1, question.max_choices or len(question.values)
-    if least <= len(answer) <= most:
+        return "Expected each choice at most once."
+    minimum, maximum = question.min_choices or 1, question.max_choices or len(question.values)
+    if minimum <= len(answer) <= maximum:
         return None
-    return f"Expected {_range(question.min_choices, question.max_choices)} of the choices; these are {len(answer)}."
+    return f"Expected {_range(question.min_choices, question.max_choices)} of the choices; got {len(answer)}."
 
 
-def _truth_misfit(_question: QuestionDraft, answer: JsonValue) -> str | None:
+def _yes_no_error(_question: QuestionDraft, answer: JsonValue) -> str | None:
     return None if isinstance(answer, bool) else "Expected true or false."
 
 
-def _number_misfit(question: QuestionDraft, answer: JsonValue) -> str | None:
-    what = "a whole number" if question.integer else "a number"
+def _number_error(question: QuestionDraft, answer: JsonValue) -> str | None:
+    expected = "a whole number" if question.integer else "a number"
     if isinstance(answer, bool) or not isinstance(answer, int | float):
-        return f"Expected {what}."
-    if not abs(answer) <= MAX_NUMBER:  # nor is NaN
-        return f"Expected {what} from {-MAX_NUMBER} to {MAX_NUMBER}."
+        return f"Expected {expected}."
+    if not abs(answer) <= MAX_NUMBER:  # also rejects NaN
+        return f"Expected {expected} from {-MAX_NUMBER} to {MAX_NUMBER}."
     if question.integer and answer != int(answer):
         return "Expected a whole number."
-    least, most = question.minimum, question.maximum
-    if (least is None or least <= answer) and (most is None or answer <= most):
+    minimum, maximum = question.minimum, question.maximum
+    if (minimum is None or minimum <= answer) and (maximum is None or answer <= maximum):
         return None
-    return f"Expected {what}: {_range(least, most)}."
+    return f"Expected {expected}: {_range(minimum, maximum)}."
 
 
-def _date_misfit(question: QuestionDraft, answer: JsonValue) -> str | None:
+def _date_error(question: QuestionDraft, answer: JsonValue) -> str | None:
     day = _date(answer)
     if day is None:
         return "Expected a date as YYYY-MM-DD."
@@ -136,40 +136,40 @@ def _date(answer: JsonValue) -> date | None:
     return day if day.isoformat() == answer else None
 
 
-def _range(least: object, most: object) -> str:
-    """Return bounds in words; one of them is there."""
-    if least is None:
-        return f"at most {most}"
-    return f"at least {least}" if most is None else f"from {least} to {most}"
+def _range(minimum: object, maximum: object) -> str:
+    """Return the bounds in words; at least one is not None."""
+    if minimum is None:
+        return f"at most {maximum}"
+    return f"at least {minimum}" if maximum is None else f"from {minimum} to {maximum}"
 
 
-_MISFITS: dict[AnswerType, Callable[[QuestionDraft, JsonValue], str | None]] = {
-    AnswerType.FREE_TEXT: _text_misfit,
-    AnswerType.SINGLE_CHOICE: _choice_misfit,
-    AnswerType.MULTI_CHOICE: _choices_misfit,
-    AnswerType.YES_NO: _truth_misfit,
-    AnswerType.NUMBER: _number_misfit,
-    AnswerType.DATE: _date_misfit,
+_VALIDATORS: dict[AnswerType, Callable[[QuestionDraft, JsonValue], str | None]] = {
+    AnswerType.FREE_TEXT: _text_error,
+    AnswerType.SINGLE_CHOICE: _choice_error,
+    AnswerType.MULTI_CHOICE: _choices_error,
+    AnswerType.YES_NO: _yes_no_error,
+    AnswerType.NUMBER: _number_error,
+    AnswerType.DATE: _date_error,
 }
 
 
 def question_errors(drafts: tuple[QuestionDraft, ...]) -> Iterator[FieldError]:
-    """Tell why nobody could answer some of the questions, with pointers (`/questions/<n>/…`)."""
+    """Yield the errors of questions that cannot be answered, with pointers (`/questions/<n>/…`)."""
     texts: set[str] = set()
     for index, draft in enumerate(drafts):
-        where = pointer("questions", index)
+        path = pointer("questions", index)
         if draft.text in texts:
-            yield FieldError(pointer=f"{where}/text", code="repeated", detail="Ask each thing once.")
+            yield FieldError(pointer=f"{path}/text", code="repeated", detail="Each question needs a text of its own.")
         elif not draft.text.strip():
-            yield FieldError(pointer=f"{where}/text", code="blank", detail="Ask in words.")
+            yield FieldError(pointer=f"{path}/text", code="blank", detail="The text of a question must not be blank.")
         texts.add(draft.text)
-        faults = [*_choice_faults(draft), *_bound_faults(draft)]
-        if not faults and draft.default not in EMPTY_ANSWERS and (detail := validation_error(draft, draft.default)):
-            faults = [FieldError(pointer="/default", code="default", detail=detail)]
-        yield from (each.model_copy(update={"pointer": f"{where}{each.pointer}"}) for each in faults)
+        errors = [*_choice_errors(draft), *_bound_errors(draft)]
+        if not errors and draft.default not in EMPTY_ANSWERS and (detail := validation_error(draft, draft.default)):
+            errors = [FieldError(pointer="/default", code="default", detail=detail)]
+        yield from (error.model_copy(update={"pointer": f"{path}{error.pointer}"}) for error in errors)
 
 
-def _choice_faults(draft: QuestionDraft) -> Iterator[FieldError]:
+def _choice_errors(draft: QuestionDraft) -> Iterator[FieldError]:
     if draft.answer_type not in _CHOICES:
         if draft.choices:
             detail = f"A {draft.answer_type} question has no choices; ask for a single_choice or a multi_choice."
@@ -179,32 +179,35 @@ def _choice_faults(draft: QuestionDraft) -> Iterator[FieldError]:
         yield FieldError(pointer="/choices", code="choices", detail="Give at least two different choices.")
     for number, choice in enumerate(draft.choices):
         if choice.value in (before.value for before in draft.choices[:number]):
-            yield FieldError(pointer=f"/choices/{number}/value", code="repeated", detail="Offer each value once.")
+            yield FieldError(
+                pointer=f"/choices/{number}/value", code="repeated", detail="Each choice needs its own value."
+            )
 
 
-def _bound_faults(draft: QuestionDraft) -> Iterator[FieldError]:
-    mine = _BOUNDS.get(draft.answer_type, ())
+def _bound_errors(draft: QuestionDraft) -> Iterator[FieldError]:
+    own_bounds = _BOUNDS.get(draft.answer_type, ())
     for of_type, names in _BOUNDS.items():
         for name in names:
-            if name not in mine and getattr(draft, name) is not None:
-                yield FieldError(pointer=f"/{name}", code="bound", detail=f"This is for {of_type} questions only.")
+            if name not in own_bounds and getattr(draft, name) is not None:
+                yield FieldError(pointer=f"/{name}", code="bound", detail=f"Only {of_type} questions have this bound.")
     if draft.integer and draft.answer_type is not AnswerType.NUMBER:
-        yield FieldError(pointer="/integer", code="bound", detail="This is for number questions only.")
-    for name in mine:
+        yield FieldError(pointer="/integer", code="bound", detail="Only number questions have this bound.")
+    for name in own_bounds:
         bound = getattr(draft, name)
         if isinstance(bound, int | float) and not abs(bound) <= MAX_NUMBER:
             detail = f"Expected a number from {-MAX_NUMBER} to {MAX_NUMBER}."
             yield FieldError(pointer=f"/{name}", code="bound", detail=detail)
             return
-    if mine and not _leaves_room(draft, *(getattr(draft, name) for name in mine)):
-        yield FieldError(pointer=f"/{mine[0]}", code="bound", detail=f"With this and {mine[1]} no answer is possible.")
+    if own_bounds and not _is_satisfiable(draft, *(getattr(draft, name) for name in own_bounds)):
+        detail = f"No answer satisfies both this bound and {own_bounds[1]}."
+        yield FieldError(pointer=f"/{own_bounds[0]}", code="bound", detail=detail)
 
 
-def _leaves_room(draft: QuestionDraft, least: float | None, most: float | None) -> bool:
-    """Whether there is an answer within the bounds (which may be dates, too)."""
+def _is_satisfiable(draft: QuestionDraft, minimum: float | None, maximum: float | None) -> bool:
+    """Return whether an answer within the bounds exists. The bounds may be dates."""
     if draft.answer_type is AnswerType.MULTI_CHOICE:
-        most = min(most or len(draft.values), len(draft.values))
-    if least is None or most is None:
+        maximum = min(maximum or len(draft.values), len(draft.values))
+    if minimum is None or maximum is None:
         return True
     whole = draft.integer and draft.answer_type is AnswerType.NUMBER
-    return ceil(least) <= floor(most) if whole else least <= most
+    return ceil(minimum) <= floor(maximum) if whole else minimum <= maximum

@@ -1,4 +1,4 @@
-"""What calls have used, or may still use, of a budget."""
+"""How much of a budget calls have used or reserved."""
 
 from __future__ import annotations
 
@@ -13,9 +13,12 @@ from executions.engine.domain.states import CallStatus
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BudgetUsage:
-    """Of a call that is over what it used; of one under way, of unknown outcome or without a count, at most so much."""
+    """Usage of finished calls plus reservations.
 
-    cost_usd: Decimal = Decimal(0)  # calls without a known price left out
+    A call that is under way, has an unknown outcome or has no token count is counted with its reserved maximum.
+    """
+
+    cost_usd: Decimal = Decimal(0)  # without calls that have no known price
     tokens: int = 0
     calls: int = 0
 
@@ -32,15 +35,18 @@ NO_USAGE = BudgetUsage()
 
 
 def usage_of(calls: Iterable[Call]) -> BudgetUsage:
-    """Return what calls count for. One that failed without a reply cost nothing, and counts if it was sent."""
+    """Return the budget usage of calls.
+
+    A call that failed without a reply cost nothing. It counts as a call if it was sent.
+    """
     return sum((_of(call) for call in calls), start=NO_USAGE)
 
 
 def _of(call: Call) -> BudgetUsage:
     if call.reply is not None:
-        known, most = call.reply.cost_usd, call.estimated_cost_usd or Decimal(0)
+        known, maximum = call.reply.cost_usd, call.estimated_cost_usd or Decimal(0)
         tokens = max(call.reply.usage.total_tokens, call.reserved_tokens)
-        return BudgetUsage(cost_usd=most if known is None else known, tokens=tokens, calls=1)
+        return BudgetUsage(cost_usd=maximum if known is None else known, tokens=tokens, calls=1)
     if was_never_sent(call):
         return NO_USAGE
     if call.status is CallStatus.FAILED:

@@ -1,4 +1,4 @@
-"""What is asked of a model, what it replies, and the ledger's record of both."""
+"""Model requests, model replies, and the call ledger's record of both."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from executions.engine.domain.copying import IdentityKey, replace
 from executions.engine.domain.dry_run import Fault, StepScript
 from executions.engine.domain.states import CallKind, CallStatus
 
-#: What a reviewer hands in. No step makes documents of this type: it is no slug.
+#: Document type of a reviewer's output. It is not a slug, so no step can produce documents of this type.
 VERDICT = "review verdict"
 
 
@@ -28,7 +28,7 @@ class _Value(BaseModel):
 
 
 def _finite(value: JsonValue) -> JsonValue:
-    """Return the value with every number that JSON does not know (`1e999` reads as infinity) written out as text."""
+    """Return the value with every non-finite number (`1e999` is parsed as infinity) replaced by its text."""
     if isinstance(value, float):
         return value if math.isfinite(value) else str(value)
     if isinstance(value, dict):
@@ -36,14 +36,14 @@ def _finite(value: JsonValue) -> JsonValue:
     return [_finite(inner) for inner in value] if isinstance(value, list) else value
 
 
-#: What a model sent, in a form that every database keeps as JSON.
+#: Output of a model in a form that every database can store as JSON.
 StorableJson = Annotated[JsonValue, AfterValidator(_finite)]
 
 
 class Usage(_Value):
-    """Tokens of one call, in disjoint buckets (`reasoning_tokens` alone is a part of `output_tokens`)."""
+    """Tokens of one call in disjoint buckets. Only `reasoning_tokens` is a part of another one, `output_tokens`."""
 
-    input_tokens: int = Field(default=0, ge=0)  # without cached ones
+    input_tokens: int = Field(default=0, ge=0)  # without cached tokens
     cache_read_input_tokens: int = Field(default=0, ge=0)
     cache_write_input_tokens: int = Field(default=0, ge=0)
     output_tokens: int = Field(default=0, ge=0)
@@ -56,7 +56,7 @@ class Usage(_Value):
 
 
 class Material(_Value):
-    """One thing a step was given to read: an input document, the brief, or an answer."""
+    """One part of a step's input: an input document, the brief, or an answer."""
 
     kind: str  # "brief", "item", "document", "answer", "unanswered", "change_request"
     name: str  # document type, kind and key of an item, the question's text …
@@ -72,14 +72,14 @@ class FinishReason(StrEnum):
 
 
 class ToolCall(_Value):
-    """One call of one of the step's tools; `arguments` as the model wrote them, parsed if they were JSON."""
+    """One call of one of the step's tools. `arguments` is the parsed JSON, or the model's text if it was not JSON."""
 
     name: str
     arguments: StorableJson
 
 
 class ModelReply(_Value):
-    """What a model replied, as it is kept in the ledger."""
+    """The reply of a model, as the ledger stores it."""
 
     provider: str
     model: str  # as the provider names it
@@ -87,43 +87,46 @@ class ModelReply(_Value):
     text: str = ""
     finish_reason: FinishReason = FinishReason.STOP
     usage: Usage = Usage()
-    usage_known: bool = True  # False: the provider did not count, or what it says cannot be; the worst case stands
-    billing: dict[str, JsonValue] = {}  # the terms that the provider bills it on, as the price list reads them
-    cost_usd: Decimal | None = None  # None: the model has no known price, or what it used is not known
+    usage_known: bool = True  # False: the provider sent no plausible count, so the reserved maximum counts
+    billing: dict[str, JsonValue] = {}  # provider's billing terms, as the price list reads them
+    cost_usd: Decimal | None = None  # None: the model has no known price, or its usage is unknown
     provider_request_id: str = ""
     latency_ms: int = 0
-    raw: StorableJson = None  # the provider's answer, for the record
+    raw: StorableJson = None  # the provider's response, kept for inspection
 
 
-@dataclass(frozen=True, kw_only=True)  # without slots, as copies are made of it all the time
+@dataclass(frozen=True, kw_only=True)  # without slots: copies are made often
 class ModelRequest:
-    """One question to a model. `materials` is what the prompt was made from, for models that work without language."""
+    """One request to a model.
+
+    `materials` holds the parts that the prompt was made from, for models that do not read the prompt's text.
+    """
 
     step_id: str
     model: str  # resolved "provider:model"
     instructions: str
     prompt: str
     output_schema: Mapping[str, JsonValue]
-    max_questions: int  # 0: the step may not ask
+    max_questions: int  # 0: the step may not ask questions
     max_output_tokens: int
     timeout_seconds: int
     document_type: str
     role: str
     materials: tuple[Material, ...] = ()
-    scope_id: UUID | None = None  # the root scope that it is made for: turns go round among scopes
+    scope_id: UUID | None = None  # root scope of the execution: rate limit permits are shared fairly among scopes
     attempt: int = 1
-    ordinal: int = 1  # of the call in its attempt
-    script: StepScript | None = None  # what the rehearsal shall do in a dry run
-    has_waited: bool = False  # as long as the script says; its step was parked meanwhile
-    shared: tuple[str, ...] = ()  # what the prompt begins with, when a provider should keep it for other prompts
-    offers_questions: bool = False  # the tool is offered, as other steps of the workflow use it
+    ordinal: int = 1  # number of the call within its attempt
+    script: StepScript | None = None  # what the rehearsal simulates in a dry run
+    has_waited: bool = False  # the scripted latency has passed already, while the step was deferred
+    shared: tuple[str, ...] = ()  # prefix of the prompt that the provider should cache for other prompts
+    offers_questions: bool = False  # the tool is offered because other steps of the workflow use it
 
-    # The hash names what was sent, not the call: it is stored and checked, but is no part of the ledger's key.
+    # The hash identifies the request's content, not the call. It is stored and checked, but is not in the ledger's key.
     request_hash: str = ""
 
     @property
     def scripted_seconds(self) -> float:
-        """How long the script of a dry run has the reply take, from now on."""
+        """How long a scripted reply of a dry run still takes."""
         script = self.script
         if script is None or self.has_waited or self.scripted_fault is not None:
             return 0.0
@@ -131,18 +134,18 @@ class ModelRequest:
 
     @property
     def scripted_fault(self) -> Fault | None:
-        """How the script of a dry run has this call fail, None: not at all. Reviews do not fail."""
+        """The failure that the script of a dry run prescribes for this call; None: no failure. Reviews never fail."""
         if self.script is None or self.attempt > 1 or self.document_type == VERDICT:
             return None
         return self.script.fail[self.ordinal - 1] if self.ordinal <= len(self.script.fail) else None
 
 
-#: What a provider adds to a request: names of roles and tools, and how they are told apart.
+#: Tokens that a provider adds to a request: names of roles and tools, and separators.
 _FRAME_TOKENS = 512
 
 
 def max_input_tokens(request: ModelRequest) -> int:
-    """Return how many tokens the request has at most: no tokenizer makes more of a text than it has bytes."""
+    """Return the maximum of the request's tokens: no tokenizer makes more tokens of a text than it has bytes."""
     texts = (request.instructions, request.prompt)
     return _FRAME_TOKENS + _schema_bytes(IdentityKey(request.output_schema)) + sum(map(_bytes, texts))
 
@@ -157,13 +160,13 @@ def _bytes(text: str) -> int:
 
 
 def max_tokens_of(request: ModelRequest) -> int:
-    """Return how many tokens the call uses at most, the reply included."""
+    """Return the maximum of tokens that the call uses, the reply included."""
     return max_input_tokens(request) + request.max_output_tokens
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallKey:
-    """Identity of one try of one call. `ordinal` counts the tries of the same attempt, from 1."""
+    """Identity of one try of a call. `ordinal` counts the tries of one attempt, from 1."""
 
     execution_id: UUID
     step_id: str
@@ -172,38 +175,38 @@ class CallKey:
     ordinal: int = 1
 
 
-@dataclass(frozen=True, kw_only=True)  # without slots, as copies are made of it all the time
+@dataclass(frozen=True, kw_only=True)  # without slots: copies are made often
 class Call:
     """One row of the ledger."""
 
     key: CallKey
-    model: str  # what was asked for: "provider:model"
+    model: str  # requested model, "provider:model"
     request_hash: str
     status: CallStatus
     started_at: datetime
     reply: ModelReply | None = None
     finished_at: datetime | None = None
     error: str = ""
-    estimated_cost_usd: Decimal | None = None  # at most, while what it cost is not known; None: no known price
-    reserved_tokens: int = 0  # at most, while what it used is not known
+    estimated_cost_usd: Decimal | None = None  # maximum, while the real cost is unknown; None: no known price
+    reserved_tokens: int = 0  # maximum, while the real usage is unknown
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Totals:
-    """Sum over ledger rows. `cost_usd` is None when one of them has no known cost."""
+    """Sum over ledger rows. `cost_usd` is None if the cost of a row is unknown."""
 
     calls: int = 0
     usage: Usage = field(default_factory=Usage)
     known_cost_usd: Decimal = Decimal(0)
-    unpriced_calls: int = 0  # those that may have cost something, and nobody knows what (yet)
-    cost_final: bool = True  # no call is still under way
+    unpriced_calls: int = 0  # calls that may have cost something, but without a known cost (yet)
+    cost_final: bool = True  # False while a call is under way
 
     def __add__(self, other: Totals) -> Totals:
         """Return the sum over both."""
-        mine, theirs = self.usage, other.usage
+        own, added = self.usage, other.usage
         return Totals(
             calls=self.calls + other.calls,
-            usage=Usage(**{name: getattr(mine, name) + getattr(theirs, name) for name in Usage.model_fields}),
+            usage=Usage(**{name: getattr(own, name) + getattr(added, name) for name in Usage.model_fields}),
             known_cost_usd=self.known_cost_usd + other.known_cost_usd,
             unpriced_calls=self.unpriced_calls + other.unpriced_calls,
             cost_final=self.cost_final and other.cost_final,
@@ -211,17 +214,17 @@ class Totals:
 
     @property
     def cost_complete(self) -> bool:
-        """Whether it is known what every call has cost."""
+        """Whether the cost of every call is known."""
         return not self.unpriced_calls
 
     @property
     def cost_usd(self) -> Decimal | None:
-        """The whole cost, None when a part of it is unknown."""
+        """The total cost, None if the cost of a call is unknown."""
         return self.known_cost_usd if self.cost_complete else None
 
 
 def sum_calls(calls: Iterable[Call]) -> Totals:
-    """Return the sum over calls. A failed one without a reply was refused before it cost anything."""
+    """Return the sum over calls. A call that failed without a reply was rejected before it could cost anything."""
     number, unpriced, is_final, cost = 0, 0, True, Decimal(0)
     usages: list[Usage] = []
     for call in calls:
@@ -233,7 +236,7 @@ def sum_calls(calls: Iterable[Call]) -> Totals:
         if reply is not None and reply.cost_usd is not None:
             cost += reply.cost_usd
         elif call.status is not CallStatus.FAILED and call.estimated_cost_usd != 0:
-            unpriced += 1  # what costs nothing at most is known, whatever became of it
+            unpriced += 1  # a maximum of zero is the known cost, whatever the outcome
     return Totals(
         calls=number,
         usage=_sum_of_usage(usages),
@@ -246,28 +249,28 @@ def sum_calls(calls: Iterable[Call]) -> Totals:
 def _sum_of_usage(usages: Sequence[Usage]) -> Usage:
     if len(usages) == 1:
         return usages[0]
-    return Usage(**{name: sum(getattr(each, name) for each in usages) for name in Usage.model_fields})
+    return Usage(**{name: sum(getattr(usage, name) for usage in usages) for name in Usage.model_fields})
 
 
-#: What a call may still become.
-_SETTLES_TO: dict[CallStatus, frozenset[CallStatus]] = {
+#: The legal moves between call statuses.
+_CALL_TRANSITIONS: dict[CallStatus, frozenset[CallStatus]] = {
     CallStatus.PENDING: frozenset({CallStatus.COMMITTED, CallStatus.DISCARDED, CallStatus.FAILED, CallStatus.UNKNOWN}),
     CallStatus.UNKNOWN: frozenset({CallStatus.DISCARDED}),
-    CallStatus.DISCARDED: frozenset({CallStatus.DISCARDED, CallStatus.FAILED}),  # nobody waited, and it cost nothing
+    CallStatus.DISCARDED: frozenset({CallStatus.DISCARDED, CallStatus.FAILED}),  # the call turned out to cost nothing
     CallStatus.COMMITTED: frozenset(),
     CallStatus.FAILED: frozenset(),
 }
 
 
 def merge_call(known: Call, call: Call) -> Call | None:
-    """Return what a known call becomes by what is said of it now; None: it stays as it is.
+    """Return the known call after a new report about it; None: the call stays unchanged.
 
-    What was settled for good stays, and so does a reply. One that comes after its call was given up (cancelled, or
-    taken up by another runner) is kept and counted as discarded.
+    A final status and a stored reply never change. A reply may arrive after its call was given up, because the
+    execution was cancelled or another worker claimed it. It is stored and counted as discarded.
     """
     if known.reply is not None:
         return None
     given_up = known.status in {CallStatus.UNKNOWN, CallStatus.DISCARDED}
     if given_up and call.status is CallStatus.COMMITTED:
         call = replace(call, status=CallStatus.DISCARDED)
-    return call if call.status in _SETTLES_TO[known.status] else None
+    return call if call.status in _CALL_TRANSITIONS[known.status] else None

@@ -1,4 +1,4 @@
-"""Questions that a step asks people, and the rounds in which it does. `answers.py` checks what they say."""
+"""Questions that a step asks people, and the rounds of questions. `answer_validation.py` checks the answers."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, PlainValidator, Wi
 
 from workflows.definitions.definition import OnDeadline
 
-MAX_NUMBER = 2**53 - 1  # up to here whole numbers mean the same to every reader of JSON
+MAX_NUMBER = 2**53 - 1  # the greatest integer that every JSON reader represents exactly
 MAX_TEXT = 20_000  # characters of one answer
 MAX_CHOICES = 20
-BY_DEADLINE = "the deadline"  # who answered, when it was nobody; no user name has a space
+BY_DEADLINE = "the deadline"  # `answered_by` when the deadline passed without an answer; user names contain no spaces
 
 
 class AnswerType(StrEnum):
-    """The kinds of answer a question may want."""
+    """Kinds of answers."""
 
     FREE_TEXT = "free_text"
     SINGLE_CHOICE = "single_choice"
@@ -34,7 +34,7 @@ def _number(value: object) -> int | float:
     return value
 
 
-#: A number that stays as it was written: 3 does not become 3.0.
+#: A number that keeps its notation: 3 does not become 3.0.
 Number = Annotated[int | float, PlainValidator(_number), WithJsonSchema({"type": "number"})]
 
 
@@ -43,14 +43,14 @@ class _Value(BaseModel):
 
 
 class Choice(_Value):
-    """One of the answers that a choice question offers."""
+    """One of the answers offered by a choice question."""
 
     value: str = Field(min_length=1, max_length=200)
     label: str = Field(min_length=1, max_length=500)
 
 
 class QuestionDraft(_Value):
-    """A question as the model asks it (the schema of its `ask_clarification` tool)."""
+    """A question as the model asks it. Its JSON schema is the schema of the `ask_clarification` tool."""
 
     text: str = Field(min_length=3, max_length=1000, description="One question about one thing, in plain words.")
     answer_type: AnswerType = AnswerType.FREE_TEXT
@@ -72,12 +72,12 @@ class QuestionDraft(_Value):
 
     @property
     def values(self) -> tuple[str, ...]:
-        """The values of its choices, each once."""
+        """The distinct values of the choices."""
         return tuple(dict.fromkeys(choice.value for choice in self.choices))
 
 
 class Question(QuestionDraft):
-    """A question that was put; its id is unique within the execution and names its round."""
+    """A question that was asked. Its id is unique within the execution and names its round."""
 
     id: str
 
@@ -88,30 +88,30 @@ class ClarificationRound(_Value):
     number: int
     questions: tuple[Question, ...]
     asked_at: datetime
-    expires_at: datetime | None = None  # None: they wait for ever
-    on_deadline: OnDeadline | None = None  # what happens then; None when there is no deadline
+    expires_at: datetime | None = None  # None: the questions stay open without a deadline
+    on_deadline: OnDeadline | None = None  # what happens at the deadline; None when there is no deadline
     answers: dict[str, JsonValue] | None = None  # by question id; None while open
     answered_at: datetime | None = None
     answered_by: str | None = None  # user name, or BY_DEADLINE
 
     @property
     def due_at(self) -> datetime | None:
-        """When something happens by itself, if it is still open then; None: never."""
+        """When the deadline takes effect if the round is still open then; None: never."""
         waits = self.answered_at is not None or self.on_deadline is OnDeadline.WAIT
         return None if waits else self.expires_at
 
     def is_overdue(self, now: datetime) -> bool:
-        """Whether it is open, and something should have happened by itself."""
+        """Return whether the round is still open although its deadline has passed and takes effect."""
         return self.due_at is not None and self.due_at <= now
 
     def reopened(self, now: datetime) -> ClarificationRound:
-        """Return it as it is when its questions are put anew: people have as long as they had."""
+        """Return the round with its questions asked anew: people get the same time as before."""
         expires_at = None if self.expires_at is None else now + (self.expires_at - self.asked_at)
         return self.model_copy(update={"asked_at": now, "expires_at": expires_at})
 
 
 def number_questions(step_id: str, round_number: int, drafts: tuple[QuestionDraft, ...]) -> tuple[Question, ...]:
-    """Return the drafts with ids `<step>.<round>.<n>`."""
+    """Return the questions with ids `<step>.<round>.<n>`."""
     return tuple(
         Question(id=f"{step_id}.{round_number}.{n}", **draft.model_dump()) for n, draft in enumerate(drafts, start=1)
     )

@@ -1,4 +1,4 @@
-"""Changed copies of the engine's values."""
+"""Fast changed copies of the engine's dataclasses."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 class IdentityKey(Generic[T]):
-    """A value that is looked up by what it is, and not by what is in it."""
+    """A value that is hashed and compared by identity, not by content."""
 
     __slots__ = ("value",)
 
@@ -33,23 +33,23 @@ if TYPE_CHECKING:
 else:
 
     def replace(value: T, /, **changes: object) -> T:
-        """Return a copy of a dataclass, some of its fields changed.
+        """Return a copy of a dataclass with some fields changed.
 
-        As `dataclasses.replace`, in a tenth of its time for one without slots and a quarter for one with them: a step
-        makes some thirty copies of values with up to thirty fields. What a class does after its initialisation is left
-        out; none of ours does anything.
+        It does what `dataclasses.replace` does, in a tenth of the time for a class without slots and in a quarter for
+        one with slots. One step makes about thirty copies of values with up to thirty fields. `__init__` and
+        `__post_init__` are not called; the engine's dataclasses have no code there.
 
         Raises:
-            AttributeError: there is no field of such a name.
+            AttributeError: a name in `changes` is not a field.
         """
         cls = type(value)
         copy = _new(cls)
         if not _has_slots(cls):
-            kept, before = copy.__dict__, value.__dict__
-            kept.update(before)
-            kept.update(changes)
-            if len(kept) != len(before):
-                raise AttributeError(f"{cls.__name__} has no {', '.join(changes.keys() - before.keys())}")
+            fields_of_copy, fields_before = copy.__dict__, value.__dict__
+            fields_of_copy.update(fields_before)
+            fields_of_copy.update(changes)
+            if len(fields_of_copy) != len(fields_before):
+                raise AttributeError(f"{cls.__name__} has no {', '.join(changes.keys() - fields_before.keys())}")
             return copy
         read, writes = _access(cls)
         for write, field in zip(writes, read(value), strict=True):
@@ -60,7 +60,7 @@ else:
 
 
 _new = object.__new__
-_set = object.__setattr__  # of a frozen one, which is nobody's yet
+_set = object.__setattr__  # sets fields of a frozen copy that is not shared yet
 
 
 @cache
@@ -70,7 +70,7 @@ def _has_slots(cls: type[Any]) -> bool:
 
 @cache
 def _access(cls: type[Any]) -> tuple[Callable[[Any], tuple[Any, ...]], tuple[Callable[[Any, object], None], ...]]:
-    """Return what reads all fields of a class with slots at once, and what writes each of them."""
-    first, *others = [each.name for each in fields(cls)]
+    """Return a function that reads all fields of a class with slots, and one function per field that writes it."""
+    first, *others = [field.name for field in fields(cls)]
     read = attrgetter(first, *others) if others else lambda value: (getattr(value, first),)
     return read, tuple(getattr(cls, name).__set__ for name in (first, *others))

@@ -1,4 +1,4 @@
-"""Dry runs: the real graph, every model of it played by the rehearsal, and what it shall do wrong."""
+"""Dry runs: the real step graph with simulated models, and the script of the failures to simulate."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from executions.engine.domain.clarification import QuestionDraft
 from executions.engine.domain.states import FailureCode
 
-#: What a call may be scripted to fail with.
+#: Failures that a script can prescribe for a call.
 Fault = Literal["provider_unavailable", "timed_out", "provider_rejected", "context_too_long", "model_refused"]
 ScriptedVerdict = Literal["satisfied", "needs_revision", "failed"]
 TRANSIENT = frozenset({FailureCode.PROVIDER_UNAVAILABLE, FailureCode.TIMED_OUT})
@@ -19,7 +19,10 @@ MAX_NAME = 200  # characters of a step's id
 
 
 class StepScript(BaseModel):
-    """What happens in one step, for each of its items; then all is well. What a call does follows from its number."""
+    """What is simulated in one step, for each of its items. After the scripted calls everything succeeds.
+
+    The number of a call within the step decides which entry applies.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -35,22 +38,22 @@ class StepScript(BaseModel):
 
     @property
     def first_written(self) -> int:
-        """The attempt that first hands something in: after one that failed for good, and after one that asked."""
+        """The first attempt that produces output: after one that failed permanently, and after one that asked."""
         return 1 + self._fails_for_good + bool(self.ask)
 
     @property
     def _fails_for_good(self) -> bool:
-        """Whether no other call of the first attempt follows; a prompt that is too long is cut once."""
+        """Whether the first attempt ends with these failures. A prompt that is too long is shortened once."""
         return not FATAL.isdisjoint(self.fail) or self.fail.count("context_too_long") > 1
 
     @property
     def first_valid(self) -> int:
-        """The attempt whose output is the first valid one."""
+        """The first attempt with valid output."""
         return self.first_written + self.invalid
 
 
 class DryRunScript(BaseModel):
-    """What happens in a dry run; nothing is left out: everything goes well."""
+    """What is simulated in a dry run. Steps without a script succeed."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -60,14 +63,14 @@ class DryRunScript(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _names_are_short(cls, value: object) -> object:
-        """Refuse long names of steps before their values are looked at: each fault there would repeat the name."""
+        """Reject long step names before their values are validated: each error there would repeat the name."""
         steps = value.get("steps") if isinstance(value, dict) else None
         if isinstance(steps, dict) and any(len(str(name)) > MAX_NAME for name in steps):
             raise ValueError(f"The name of a step has at most {MAX_NAME} characters.")
         return value
 
     def of(self, step_id: str) -> StepScript:
-        """Return what happens in a step, or in one for an item."""
+        """Return the script of a step, or of the step for an item."""
         found = self.steps.get(step_id.partition("@")[0], StepScript())
         seconds = self.latency_seconds if found.latency_seconds is None else found.latency_seconds
         return found.model_copy(update={"latency_seconds": seconds})

@@ -1,4 +1,4 @@
-"""The facts that an execution's log tells. One name serves the log, the stream and webhooks."""
+"""The events of an execution's log. The event log, the streams and the webhooks use the same names."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from executions.engine.domain.execution import Pin, ScopeRef
 from executions.engine.domain.states import ExecutionStatus, FailureCode, Limit, WaitingOn
 from workflows.definitions.definition import OnDeadline
 
-DELTA = "step_delta"  # text of a step while the model writes it: in streams alone, never in the log
-RESET = "stream-reset"  # events were pruned, or lost by the database: in streams alone, never in the log
+DELTA = "step_delta"  # text of a step while the model writes it; only in streams, never in the log
+RESET = "stream-reset"  # events are missing, pruned or lost by the database; only in streams, never in the log
 
 
 class EventType(StrEnum):
-    """Every event there is."""
+    """Every type of event in the log."""
 
     EXECUTION_CREATED = "execution_created"
     EXECUTION_STARTED = "execution_started"
@@ -54,26 +54,27 @@ _JSON: TypeAdapter[object] = TypeAdapter(object)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """One fact; `step_id` is None when it is about the execution as a whole."""
+    """One event; `step_id` is None if it concerns the whole execution."""
 
     event_type: ClassVar[EventType]
     step_id: str | None = None
 
     def data(self) -> dict[str, JsonValue]:
-        """Return what the event tells beyond its type and step, ready for JSON."""
-        pairs = {name: getattr(self, name) for name in _told(type(self))}  # type: ignore[arg-type]  # a class is hashable
+        """Return the event's payload, ready for JSON: all fields but type and step."""
+        # a class is hashable
+        pairs = {name: getattr(self, name) for name in _payload_fields(type(self))}  # type: ignore[arg-type]
         plain: dict[str, JsonValue] = _JSON.dump_python(pairs, mode="json")
         return plain
 
 
 @cache
-def _told(kind: type[Any]) -> tuple[str, ...]:
-    return tuple(each.name for each in fields(kind) if each.name != "step_id")
+def _payload_fields(kind: type[Any]) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(kind) if field.name != "step_id")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExecutionCreated(Event):
-    """It was accepted."""
+    """The execution was accepted."""
 
     event_type = EventType.EXECUTION_CREATED
     workflow_id: str
@@ -85,7 +86,7 @@ class ExecutionCreated(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExecutionStarted(Event):
-    """A worker took it for the first time."""
+    """A worker claimed the execution for the first time."""
 
     event_type = EventType.EXECUTION_STARTED
 
@@ -103,7 +104,7 @@ class StepStarted(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RemediationStarted(Event):
-    """Output was invalid, or changes were asked for; the model is asked again. `attempt` is the one that begins."""
+    """The output was invalid, or changes were requested, so the model is called again. `attempt` is the new attempt."""
 
     event_type = EventType.REMEDIATION_STARTED
     attempt: int
@@ -112,7 +113,7 @@ class RemediationStarted(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReviewStarted(Event):
-    """The output is valid, and another model judges it."""
+    """The output is valid, and a review of it by another model begins."""
 
     event_type = EventType.REVIEW_STARTED
     attempt: int
@@ -121,7 +122,7 @@ class ReviewStarted(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReviewCompleted(Event):
-    """What the reviewer says of the document, and what it found."""
+    """The reviewer's verdict about the document, and its findings."""
 
     event_type = EventType.REVIEW_COMPLETED
     attempt: int
@@ -131,7 +132,7 @@ class ReviewCompleted(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClarificationNeeded(Event):
-    """Questions wait for a person; unless they expire, for ever."""
+    """Questions wait for a person's answers, without a deadline unless `expires_at` is set."""
 
     event_type = EventType.CLARIFICATION_NEEDED
     questions: tuple[Question, ...]
@@ -141,7 +142,7 @@ class ClarificationNeeded(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClarificationAnswered(Event):
-    """A person answered, or `BY_DEADLINE`."""
+    """A person answered the questions, or the deadline passed (`BY_DEADLINE`)."""
 
     event_type = EventType.CLARIFICATION_ANSWERED
     answered_by: str
@@ -149,7 +150,7 @@ class ClarificationAnswered(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AcceptanceNeeded(Event):
-    """A document is stored, and waits for a person to decide about it."""
+    """A document is stored and waits for a person's decision."""
 
     event_type = EventType.ACCEPTANCE_NEEDED
     document_id: UUID
@@ -160,7 +161,7 @@ class AcceptanceNeeded(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AcceptanceDecided(Event):
-    """A person decided."""
+    """A person decided about a document."""
 
     event_type = EventType.ACCEPTANCE_DECIDED
     decision: AcceptanceAction
@@ -171,7 +172,7 @@ class AcceptanceDecided(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepCompleted(Event):
-    """Its document is stored; `cost_usd` is None when the model has no known price."""
+    """The step's document is stored. `cost_usd` is None if the model has no known price."""
 
     event_type = EventType.STEP_COMPLETED
     document_id: UUID
@@ -184,7 +185,7 @@ class StepCompleted(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepFailed(Event):
-    """It ended without a document."""
+    """The step ended without a document."""
 
     event_type = EventType.STEP_FAILED
     failure_code: FailureCode
@@ -193,14 +194,14 @@ class StepFailed(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepCancelled(Event):
-    """A person stopped the execution."""
+    """The step ended because the execution was cancelled."""
 
     event_type = EventType.STEP_CANCELLED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepSkipped(Event):
-    """It will not run."""
+    """The step will not run."""
 
     event_type = EventType.STEP_SKIPPED
     reason: str
@@ -208,7 +209,7 @@ class StepSkipped(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExecutionWaiting(Event):
-    """Nothing can go on for now: someone has to act, or a moment (`resume_at`) has to come."""
+    """The execution waits for a person, or for a point in time (`resume_at`)."""
 
     event_type = EventType.EXECUTION_WAITING
     waiting_on: tuple[WaitingOn, ...]
@@ -217,14 +218,14 @@ class ExecutionWaiting(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExecutionResumed(Event):
-    """What it waited for is there."""
+    """The execution continues after it waited."""
 
     event_type = EventType.EXECUTION_RESUMED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExecutionRetried(Event):
-    """A person opened it again."""
+    """A person started a retry."""
 
     event_type = EventType.EXECUTION_RETRIED
     from_step: str | None
@@ -233,7 +234,7 @@ class ExecutionRetried(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BudgetWarning(Event):
-    """80 % of a limit is used or reserved; told once, until the budget is changed."""
+    """80 % of a limit is used or reserved. Sent once, until the budget is changed."""
 
     event_type = EventType.BUDGET_WARNING
     limit: Limit
@@ -243,7 +244,7 @@ class BudgetWarning(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BudgetChanged(Event):
-    """A person gave the execution another budget; None: no limits."""
+    """A person changed the execution's budget; None: no limits."""
 
     event_type = EventType.BUDGET_CHANGED
     budget: dict[str, JsonValue] | None
@@ -252,7 +253,7 @@ class BudgetChanged(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Complete(Event):
-    """It ended, one way or another; the last event until it is retried."""
+    """The execution ended. This is the last event, unless the execution is retried."""
 
     event_type = EventType.COMPLETE
     status: ExecutionStatus
@@ -262,23 +263,23 @@ class Complete(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProgressEvent:
-    """One numbered line of an execution's log, as it is stored and streamed."""
+    """One numbered event of an execution's log, as it is stored and streamed."""
 
     execution_id: UUID
     sequence: int
-    event_type: str  # an `EventType`, or what a newer version has stored
+    event_type: str  # an `EventType`, or an unknown type stored by a newer version
     step_id: str | None
     data: dict[str, JsonValue]
     timestamp: datetime
 
 
 def money(amount: object) -> str | None:
-    """Return an amount of US dollars as the decimal string that clients get (ten decimals), None for None."""
+    """Return an amount in US dollars as decimal text with ten decimals, None for None."""
     return None if amount is None else f"{amount:.10f}"
 
 
 def event_json(event: ProgressEvent) -> dict[str, JsonValue]:
-    """Return the JSON object of an event, the same in streams and in pages of the log."""
+    """Return an event as the JSON object that streams and pages of the log contain."""
     return {
         "event_type": str(event.event_type),
         "execution_id": str(event.execution_id),
@@ -290,7 +291,7 @@ def event_json(event: ProgressEvent) -> dict[str, JsonValue]:
 
 
 def totals_data(totals: Totals) -> dict[str, JsonValue]:
-    """Return the totals of an execution as events and responses show them."""
+    """Return the totals of an execution as events and responses contain them."""
     return {
         "calls": totals.calls,
         **totals.usage.model_dump(),

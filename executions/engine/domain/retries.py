@@ -1,4 +1,4 @@
-"""What follows from a call that failed: another try, when, and when to give up."""
+"""The retry policy of model calls: whether to try again, when, and when to give up."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from executions.engine.domain.execution import Failure
 from executions.engine.domain.states import CallStatus, FailureCode
 from workflows.definitions.definition import RetryPolicy
 
-#: No provider is obeyed for longer, in seconds: a day. A header may say anything.
+#: Upper bound for a provider's `retry_after`, in seconds (one day), because a header may contain any value.
 MAX_RETRY_AFTER_SECONDS = 86_400.0
 
-#: How the error of a call begins that was announced and never sent. It cost nothing, and counts for nothing.
+#: Prefix of the error of a call that was recorded and never sent. Such a call cost nothing and counts for nothing.
 NOT_SENT = "It was not sent"
 
-#: Tries that a step without `max_tries` makes of each model before its patience, or a stand-in, counts.
+#: Tries per model of a step without `max_tries`, before its patience or its fallback model is considered.
 MIN_TRIES = 5
-#: Between two tries after those, in seconds, whatever the step says: it bounds the calls of a patient step.
+#: Minimum delay in seconds between later tries. It bounds the number of calls of a step with long patience.
 MIN_RETRY_SECONDS = 1.0
-_MAX_DOUBLINGS = 64  # more of them are no number any more
+_MAX_DOUBLINGS = 64  # 2.0 ** 1024 overflows
 
 _ADVICE = {
     FailureCode.TIMED_OUT: "Retry the execution later, or raise the step's timeout_seconds or {setting}.",
@@ -35,7 +35,7 @@ _ADVICE = {
 
 
 class RandomSource(Protocol):
-    """Where randomness comes from; a `random.Random` is one."""
+    """A source of randomness; `random.Random` is one."""
 
     def random(self) -> float:
         """Return a number in [0, 1)."""
@@ -43,17 +43,17 @@ class RandomSource(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tries:
-    """The tries of one attempt that have failed."""
+    """The failed tries of one attempt."""
 
-    of_model: int = 0  # with the very request that is sent now
-    since: datetime | None = None  # when the first of them failed, whatever its model; None: none has failed
+    of_model: int = 0  # failed tries of exactly the current request
+    since: datetime | None = None  # when the first try failed, with any model; None: none has failed
 
     def with_failure(self, call: Call) -> Tries:
-        """Return the tries with one more, which has just failed."""
+        """Return the tries plus this one, which has just failed."""
         return Tries(of_model=self.of_model + 1, since=self.since or call.finished_at)
 
     def seconds(self, call: Call) -> float:
-        """Return the time from the first failure to that of a call."""
+        """Return the time from the first failure to the end of this call."""
         if self.since is None or call.finished_at is None:
             return 0.0
         return max(0.0, (call.finished_at - self.since).total_seconds())
@@ -63,7 +63,7 @@ NO_TRIES = Tries()
 
 
 def failed_tries(calls: Iterable[Call], *, request_hash: str) -> Tries:
-    """Return the tries among an attempt's calls that failed by themselves, not because a worker stopped or died."""
+    """Return the tries among an attempt's calls that failed, without those that only lost their worker."""
     failed = [
         call
         for call in calls
@@ -75,30 +75,30 @@ def failed_tries(calls: Iterable[Call], *, request_hash: str) -> Tries:
 
 
 def was_never_sent(call: Call) -> bool:
-    """Whether a call was announced and never sent."""
+    """Return whether a call was recorded and never sent."""
     return call.status is CallStatus.FAILED and call.error.startswith(NOT_SENT)
 
 
 def has_waited(call: Call) -> bool:
-    """Whether a call was never sent, as the script of a dry run had its step wait first."""
+    """Return whether a call was not sent because the script of a dry run deferred its step."""
     return was_never_sent(call) and ScriptedWait.reason in call.error
 
 
 def patience_of(policy: RetryPolicy, default_seconds: float) -> float:
-    """Return for how many seconds after its first failure a step goes on trying; infinity: `max_tries` alone counts."""
+    """Return how many seconds after the first failure a step gives up; infinity: only `max_tries` counts."""
     if policy.patience_seconds is not None:
         return policy.patience_seconds
     return default_seconds if policy.max_tries is None else math.inf
 
 
 def prefers_another(policy: RetryPolicy, *, tries: int) -> bool:
-    """Return whether a step that has a stand-in model asks it now, rather than the same model once more."""
+    """Return whether a step now uses its fallback model instead of the same model again."""
     return policy.max_tries is None and tries >= MIN_TRIES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backoff:
-    """When a step tries again."""
+    """Computes when a step tries again."""
 
     policy: RetryPolicy
     patience_seconds: float  # see `patience_of`
@@ -107,46 +107,46 @@ class Backoff:
     def seconds_to_wait(self, error: ModelError, *, tries: int, failing_seconds: float) -> float | None:
         """Return how long to wait before the next try, None to give up.
 
-        Full jitter: anything between nothing and `base_seconds` doubled with every failed try, up to `cap_seconds`.
-        The last try is made as the patience runs out. The provider's `retry_after` is never undercut, and overshot by
-        up to `base_seconds`, so that those who were sent away together do not come back together.
+        Full jitter: a random delay from zero to `base_seconds` doubled per failed try, up to `cap_seconds`. The last
+        try is made when the patience ends. The delay is at least the provider's `retry_after`, plus up to
+        `base_seconds` at random, so that clients rejected at the same time do not return at the same time.
 
         Args:
-            error: What the last try came to.
-            tries: Tries that have failed, 1 after the first.
-            failing_seconds: Time since the first of them.
+            error: The error of the last try.
+            tries: Number of failed tries, 1 after the first.
+            failing_seconds: Time since the first failure.
         """
         policy = self.policy
-        left = self.patience_seconds - failing_seconds
-        if not error.transient or self._has_enough(tries, left):
+        remaining = self.patience_seconds - failing_seconds
+        if not error.transient or self._is_exhausted(tries, remaining):
             return None
-        share = self.chance.random()
-        backoff = share * min(policy.cap_seconds, policy.base_seconds * 2.0 ** min(tries - 1, _MAX_DOUBLINGS))
+        fraction = self.chance.random()
+        backoff = fraction * min(policy.cap_seconds, policy.base_seconds * 2.0 ** min(tries - 1, _MAX_DOUBLINGS))
         if tries >= MIN_TRIES:
-            backoff = max(min(backoff, left), MIN_RETRY_SECONDS if policy.max_tries is None else 0.0)
+            backoff = max(min(backoff, remaining), MIN_RETRY_SECONDS if policy.max_tries is None else 0.0)
         if error.retry_after is None:
             return backoff
-        return max(backoff, min(error.retry_after, MAX_RETRY_AFTER_SECONDS) + share * policy.base_seconds)
+        return max(backoff, min(error.retry_after, MAX_RETRY_AFTER_SECONDS) + fraction * policy.base_seconds)
 
-    def _has_enough(self, tries: int, left: float) -> bool:
-        most = self.policy.max_tries
-        if most is not None and tries >= most:
+    def _is_exhausted(self, tries: int, remaining: float) -> bool:
+        max_tries = self.policy.max_tries
+        if max_tries is not None and tries >= max_tries:
             return True
-        return tries >= MIN_TRIES and left <= 0
+        return tries >= MIN_TRIES and remaining <= 0
 
 
 def sentence(text: str) -> str:
-    """Return a text that another sentence may follow."""
+    """Return the text with a final full stop, so that another sentence may follow."""
     text = text.rstrip()
     return text if text.endswith((".", "!", "?", "…", '."', ".'")) else f"{text}."
 
 
 def given_up(error: ModelError, message: str, *, tries: int, failing_seconds: float, policy: RetryPolicy) -> Failure:
-    """Return why a step fails after its last try, and what to do about it."""
+    """Return why a step fails after its last try, with advice."""
     if not error.transient:
         return Failure(code=error.failure_code, message=message)
     times = "once" if tries == 1 else f"{tries} times in {failing_seconds:.0f} s"
-    by_number = policy.max_tries is not None and tries >= policy.max_tries
-    setting = "retries.max_tries" if by_number else "retries.patience_seconds"
+    is_limited_by_count = policy.max_tries is not None and tries >= policy.max_tries
+    setting = "retries.max_tries" if is_limited_by_count else "retries.patience_seconds"
     advice = _ADVICE.get(error.failure_code, _ADVICE[FailureCode.PROVIDER_UNAVAILABLE]).format(setting=setting)
     return Failure(code=error.failure_code, message=f"Tried {times}, the last time: {sentence(message)} {advice}")

@@ -1,4 +1,4 @@
-"""The statuses of executions, steps and calls, and the one table of legal moves between them."""
+"""The statuses of executions, steps and calls, and the tables of their legal transitions."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from enum import StrEnum
 
 
 class ExecutionStatus(StrEnum):
-    """Where an execution stands."""
+    """The status of an execution."""
 
-    #: Accepted; no worker has taken it yet.
+    #: Accepted; no worker has claimed it yet.
     PENDING = "pending"
-    #: Something in it can go on.
+    #: At least one step can run.
     RUNNING = "running"
-    #: Nothing in it can go on without someone; holds no worker.
+    #: No step can continue without a person or a later point in time. No worker is occupied.
     WAITING = "waiting"
     COMPLETED = "completed"
     FAILED = "failed"
@@ -20,69 +20,69 @@ class ExecutionStatus(StrEnum):
 
 
 class StepStatus(StrEnum):
-    """Where a step stands."""
+    """The status of a step."""
 
-    #: Not started, or answered and ready to be taken up again.
+    #: Not started, or answered and ready to continue.
     PENDING = "pending"
     RUNNING = "running"
-    #: A person has to answer, or its time has to come.
+    #: Waits for a person, for a budget or for a point in time.
     WAITING = "waiting"
-    #: Its output was invalid, or a person asked for changes; the model is asked again with what is wrong.
+    #: Its output was invalid, or a person requested changes. The model is called again with the violations.
     REMEDIATING = "remediating"
     COMPLETED = "completed"
     FAILED = "failed"
     CANCELLED = "cancelled"
-    #: It will not run: something that it needs has failed.
+    #: It will not run, because a step that it depends on failed.
     SKIPPED = "skipped"
 
 
 class CallStatus(StrEnum):
-    """What became of one paid call."""
+    """The status of one paid call."""
 
-    #: Announced; it may or may not have reached the provider.
+    #: Recorded before sending; it may or may not have reached the provider.
     PENDING = "pending"
-    #: Answered, and the answer was used.
+    #: The provider replied, and the reply was used.
     COMMITTED = "committed"
-    #: Nobody waits for its answer any more (cancelled, superseded).
+    #: The reply is no longer needed, because the execution was cancelled or claimed by another worker.
     DISCARDED = "discarded"
-    #: The provider refused or failed it.
+    #: The provider rejected the call, or it failed.
     FAILED = "failed"
-    #: The worker died while it was under way, or it was cut off: the provider may have charged for it.
+    #: The worker died during the call, or the connection broke. The provider may have charged for it.
     UNKNOWN = "unknown"
 
 
 class CallKind(StrEnum):
-    """Why the model was called."""
+    """The purpose of a call."""
 
     GENERATE = "generate"
-    #: To mend output that was invalid, that a review found fault with, or that a person wants changed.
+    #: To correct output that was invalid, that a review rejected, or for which a person requested changes.
     REMEDIATE = "remediate"
-    #: Anew, with the answers to the questions that it asked.
+    #: To generate again with the answers to the model's questions.
     CLARIFY = "clarify"
-    #: To judge a document by the step's rubric.
+    #: To review a document by the step's rubric.
     REVIEW = "review"
 
 
 class WaitingOn(StrEnum):
-    """What a waiting execution waits for."""
+    """What a waiting execution or step waits for."""
 
     CLARIFICATION = "clarification"
-    #: A document waits for a person to accept it, to reject it or to ask for changes.
+    #: A person has to accept or reject a document, or request changes.
     ACCEPTANCE = "acceptance"
-    #: The next call might pass a limit; somebody has to raise it.
+    #: The next call might exceed a limit, which a person has to raise.
     BUDGET = "budget"
-    #: The provider cannot answer for now, or has asked to be left alone; the next try is at a moment that is known.
+    #: The provider is unavailable or limits the rate of calls. The time of the next try is known.
     RATE_LIMIT = "rate_limit"
 
 
 class Limit(StrEnum):
-    """What a budget limits."""
+    """The limits of a budget."""
 
     COST = "max_cost_usd"
     TOKENS = "max_tokens"
     CALLS = "max_calls"
     SECONDS = "max_seconds"
-    #: What all executions of the root scope together may spend in a month.
+    #: Monthly cost of all executions in the root scope together.
     SCOPE_MONTH = "scope_month"
 
 
@@ -93,15 +93,15 @@ class FailureCode(StrEnum):
     MODEL_REFUSED = "model_refused"
     OUTPUT_TRUNCATED = "output_truncated"
     CONTEXT_TOO_LONG = "context_too_long"
-    #: Key, permission or bad request: trying again would not help.
+    #: Bad API key, missing permission or malformed request: trying again would not help.
     PROVIDER_REJECTED = "provider_rejected"
     PROVIDER_UNAVAILABLE = "provider_unavailable"
     TIMED_OUT = "timed_out"
-    #: Nobody answered its questions in time.
+    #: The questions were not answered before their deadline.
     QUESTION_EXPIRED = "question_expired"
-    #: A person rejected its document.
+    #: A person rejected the step's document.
     REJECTED = "rejected"
-    #: Runner after runner was lost over it.
+    #: Too many workers in a row were lost while they ran the execution.
     RECOVERY_EXHAUSTED = "recovery_exhausted"
     INTERNAL = "internal"
 
@@ -118,8 +118,8 @@ EXECUTION_TRANSITIONS: dict[ExecutionStatus, frozenset[ExecutionStatus]] = {
     ),
     ExecutionStatus.WAITING: frozenset({ExecutionStatus.RUNNING, ExecutionStatus.CANCELLED}),
     ExecutionStatus.COMPLETED: frozenset(),
-    ExecutionStatus.FAILED: frozenset({ExecutionStatus.RUNNING}),  # by a retry alone
-    ExecutionStatus.CANCELLED: frozenset({ExecutionStatus.RUNNING}),  # by a retry alone
+    ExecutionStatus.FAILED: frozenset({ExecutionStatus.RUNNING}),  # only by a retry
+    ExecutionStatus.CANCELLED: frozenset({ExecutionStatus.RUNNING}),  # only by a retry
 }
 
 STEP_TRANSITIONS: dict[StepStatus, frozenset[StepStatus]] = {
@@ -147,13 +147,13 @@ STEP_TRANSITIONS: dict[StepStatus, frozenset[StepStatus]] = {
             StepStatus.PENDING,
             StepStatus.SKIPPED,
             StepStatus.CANCELLED,
-            # By a person who decides on its document; FAILED also when its questions have expired.
+            # By a person who decides on its document; to FAILED also by the deadline of its questions.
             StepStatus.COMPLETED,
             StepStatus.FAILED,
             StepStatus.REMEDIATING,
         }
     ),
-    # Out of these by a retry alone; back to WAITING when its questions, or the decision on its document, were open.
+    # Only by a retry. Back to WAITING if the step's questions, or the decision on its document, were open.
     StepStatus.COMPLETED: frozenset({StepStatus.PENDING}),
     StepStatus.FAILED: frozenset({StepStatus.PENDING, StepStatus.WAITING}),
     StepStatus.CANCELLED: frozenset({StepStatus.PENDING, StepStatus.WAITING}),
@@ -164,6 +164,6 @@ STEP_TRANSITIONS: dict[StepStatus, frozenset[StepStatus]] = {
 ENDED = frozenset({ExecutionStatus.COMPLETED, ExecutionStatus.FAILED, ExecutionStatus.CANCELLED})
 ACTIVE = frozenset({ExecutionStatus.PENDING, ExecutionStatus.RUNNING, ExecutionStatus.WAITING})
 WORKING = frozenset({StepStatus.RUNNING, StepStatus.REMEDIATING})
-#: Where a waiting step comes by a person's decision about its document (to FAILED also by expired questions).
+#: Target statuses of a decision on a waiting step's document; FAILED also after a deadline.
 DECIDED = frozenset({StepStatus.COMPLETED, StepStatus.FAILED, StepStatus.REMEDIATING})
 UNFINISHED = frozenset({StepStatus.PENDING, StepStatus.RUNNING, StepStatus.WAITING, StepStatus.REMEDIATING})

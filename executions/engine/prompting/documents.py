@@ -1,4 +1,4 @@
-"""From a reply to what is kept of it: the document with its provenance, and the output that is sent back."""
+"""From a reply to a document with provenance, and to the output that is returned to the model."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from executions.engine.prompting.json_text import pretty
 from executions.engine.prompting.prompts import RejectedOutput
 from workflows.definitions.definition import StepDefinition
 
-MAX_TITLE = 500  # characters; the content keeps the whole title
+MAX_TITLE = 500  # characters of the title column; the content has the whole title
 
 
 def new_document(
@@ -29,21 +29,21 @@ def new_document(
     review: Mapping[str, JsonValue] | None = None,
     condensed: bool = False,
 ) -> Document:
-    """Return the document of a step, with where it comes from. The journal gives it its version.
+    """Return a step's document with its provenance. The journal assigns the version.
 
     Args:
-        content: Valid against the step's schema.
-        execution: Of the step.
-        definition: Of the step.
-        call: With the reply that it came from.
-        now: The present moment.
-        review: What a reviewer said of it.
-        condensed: Whether the model was given less to read than there was.
+        content: Document content that is valid against the step's schema.
+        execution: The execution of the step.
+        definition: The definition of the step.
+        call: The call with the reply that contained the document.
+        now: The current time.
+        review: The review's part of the provenance, if there was a review.
+        condensed: Whether the model was given shortened materials.
     """
     step = execution.steps[call.key.step_id]
-    told: dict[str, JsonValue] = {} if review is None else {"review": dict(review)}
+    extra: dict[str, JsonValue] = {} if review is None else {"review": dict(review)}
     if condensed:
-        told["condensed"] = True
+        extra["condensed"] = True
     return Document(
         id=uuid7(),
         scope_id=step.scope.id,
@@ -55,13 +55,13 @@ def new_document(
         execution_id=execution.id,
         step_id=step.step_id,
         created_at=now,
-        provenance={**_provenance(execution, step, call), **told},
+        provenance={**_provenance(execution, step, call), **extra},
     )
 
 
 def _provenance(execution: Execution, step: Step, call: Call) -> dict[str, JsonValue]:
     if call.reply is None:
-        raise ValueError("a document comes from a reply")
+        raise ValueError("a document needs a call with a reply")
     return {
         "workflow_id": execution.workflow_id,
         "workflow_version": execution.workflow_version,
@@ -70,7 +70,7 @@ def _provenance(execution: Execution, step: Step, call: Call) -> dict[str, JsonV
         "attempt": call.key.attempt,
         "inputs": [pin.model_dump(mode="json") for pin in step.input_versions],
         "answers": _answers(step),
-        **({"decisions": [each.model_dump(mode="json") for each in step.decisions]} if step.decisions else {}),
+        **({"decisions": [decision.model_dump(mode="json") for decision in step.decisions]} if step.decisions else {}),
         "rehearsal": call.reply.provider == "rehearsal",
         "request_hash": call.request_hash,
         **({"item": {"keys": list(step.keys), "label": step.label}} if step.keys else {}),
@@ -81,21 +81,21 @@ def _answers(step: Step) -> list[JsonValue]:
     return [
         {
             "question_id": question.id,
-            "round": asked.number,
+            "round": round_.number,
             "question": question.text,
-            "answer": asked.answers[question.id],
-            "answered_by": asked.answered_by,
-            "answered_at": None if asked.answered_at is None else format_rfc3339(asked.answered_at),
+            "answer": round_.answers[question.id],
+            "answered_by": round_.answered_by,
+            "answered_at": None if round_.answered_at is None else format_rfc3339(round_.answered_at),
         }
-        for asked in step.rounds
-        if asked.answers is not None
-        for question in asked.questions
-        if question.id in asked.answers
+        for round_ in step.rounds
+        if round_.answers is not None
+        for question in round_.questions
+        if question.id in round_.answers
     ]
 
 
 def output_of(reply: ModelReply | None) -> str:
-    """Return what the model handed in, as it is fed back to it."""
+    """Return the model's output as text, as it is returned to the model."""
     if reply is None:
         return ""
     if reply.tool_calls:
@@ -105,7 +105,7 @@ def output_of(reply: ModelReply | None) -> str:
 
 
 def rejected_output(step: Step, calls: Iterable[Call]) -> RejectedOutput | None:
-    """Return the output that the step's present attempt has to mend, as the ledger keeps it."""
+    """Return the output that the step's current attempt has to correct, from the ledger."""
     if not step.violations:
         return None
     earlier = [

@@ -1,4 +1,4 @@
-"""JSON as models read it."""
+"""JSON text for prompts."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ _ANY: TypeAdapter[Any] = TypeAdapter(Any)
 
 
 def pretty(value: object) -> str:
-    """Return plain data as JSON, a line for each element; the standard library takes six times as long for it."""
+    """Return plain data as indented JSON. The standard library takes six times as long."""
     try:
         return _ANY.dump_json(value, indent=1).decode()
-    except ValueError:  # half of a surrogate pair, as models send it
+    except ValueError:  # an unpaired surrogate in a model's output
         return json.dumps(value, indent=1, ensure_ascii=False)

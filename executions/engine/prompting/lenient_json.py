@@ -1,8 +1,7 @@
-"""JSON as models write it: behind a byte order mark, in a code fence, amid prose, with a comma too many.
+"""A lenient JSON parser for model output: byte order mark, code fence, surrounding prose, trailing commas.
 
-What is taken away is never part of a value, and nothing is added: what comes out is what the model has written. A
-control character in a string is taken as it stands, as it can mean nothing else. What could mean two things is refused,
-with its reason and its place.
+The parser only removes text that is not part of a value, and it adds nothing. It accepts control characters in strings,
+because their meaning is clear. It rejects ambiguous text with a reason and a position.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from pydantic import JsonValue
 
 from workflows.errors import storable
 
-#: A string, or all that follows where it has no end: no scan begins within one, and each takes linear time.
+#: A string, or everything up to the end if it is not closed. So no scan starts within a string and all are linear.
 _STRING = r'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)'
 _BRACKET_OR_STRING = re.compile(rf"{_STRING}|[{{}}\[\]]", re.DOTALL)
 _STRING_OR_LAST_COMMA = re.compile(rf"({_STRING})|,(?=\s*[}}\]])", re.DOTALL)
@@ -23,15 +22,15 @@ _STRING_OR_CONSTANT = re.compile(rf"{_STRING}|(?P<constant>-?Infinity|NaN)", re.
 _FENCE_START = re.compile(r"```[\w-]*[ \t]*\n")
 _FENCE_END = "```"
 _MARK = "\ufeff"
-_AROUND = 20  # characters that are shown on either side of a fault
+_AROUND = 20  # characters of context on either side of an error
 _OBJECT = re.compile(r"\{\s*[\"}]")
-#: Where an object may begin, as JSON or as other languages write it, or end with the text.
+#: A possible start of an object, in JSON or in the syntax of another language; also a brace at the end of the text.
 _LIKE_AN_OBJECT = re.compile(r"\{\s*(?:[\"'}\u2018\u2019\u201c\u201d#]|//|/\*|[\w$-]+\s*:|\Z)")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _NO_CONSTANT = "JSON has no NaN and no infinite numbers"
 _NO_COMMA = "a comma is missing here, or a double quote within the string before lacks its backslash"
 
-#: What stands where the parser stops, and what JSON wants instead; the first that fits is told.
+#: Error messages by the text at the parser's position; the first match counts.
 _REASONS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"\s*\Z"), "the text ends before its JSON does"),
     (re.compile(r"\\"), "a backslash in a string is written twice, unless it begins an escape of JSON"),
@@ -44,9 +43,9 @@ _REASONS: tuple[tuple[re.Pattern[str], str], ...] = (
 
 
 class InvalidJson(ValueError):
-    """A text that is no JSON, however it is looked at; it says why, and where.
+    """The text is not JSON, even with all tolerated deviations. The message has the reason and the position.
 
-    The place is counted when it is told: many stretches of a text may be none.
+    Line and column are computed only when the message is read: the parser may discard many such errors.
     """
 
     def __init__(self, text: str, reason: str, position: int) -> None:
@@ -54,14 +53,14 @@ class InvalidJson(ValueError):
         self._text, self._reason, self._position = text, reason, position
 
     def __str__(self) -> str:
-        return _told(self._text, self._reason, self._position)
+        return _message(self._text, self._reason, self._position)
 
 
 def parse(text: str) -> JsonValue:
-    """Return the JSON value that the whole text is, a byte order mark, a fence and last commas aside.
+    """Return the JSON value of the whole text, ignoring a byte order mark, a code fence and trailing commas.
 
     Raises:
-        InvalidJson: it is none; with the reason, line, column and a short excerpt.
+        InvalidJson: the text is not JSON; the message has reason, line, column and an excerpt.
     """
     start, end = _trimmed(text, 0, len(text))
     if text.startswith(_MARK, start):
@@ -74,18 +73,18 @@ def parse(text: str) -> JsonValue:
 
 
 def find_objects(text: str) -> list[dict[str, JsonValue]]:
-    """Return the JSON objects in a text, outermost ones alone. After one that has no end nothing is looked at.
+    """Return the outermost JSON objects in a text. The search ends at an object without a closing brace.
 
     Raises:
-        InvalidJson: one is found, and behind the last of them stands what looks like an object and is none. Which of them
-            is meant cannot be told: the first may be an example.
+        InvalidJson: the text after the last object looks like another object but is not JSON. The object before it may
+            be an example, so it is not returned.
     """
     found: list[dict[str, JsonValue]] = []
     broken: InvalidJson | None = None
     start = text.find("{")
     while start >= 0:
-        ended = _end_of(text, start)
-        end = len(text) if ended is None else ended
+        object_end = _end_of(text, start)
+        end = len(text) if object_end is None else object_end
         try:
             value = _object(text, start, end)
         except InvalidJson as error:
@@ -101,10 +100,10 @@ def find_objects(text: str) -> list[dict[str, JsonValue]]:
 
 
 def _object(text: str, start: int, end: int) -> dict[str, JsonValue] | None:
-    """Return the object that stands in braces; None: they hold something else.
+    """Return the object at this position; None: the braces contain something else.
 
     Raises:
-        InvalidJson: it looks like an object, and is no JSON.
+        InvalidJson: the text looks like an object and is not JSON.
     """
     if _OBJECT.match(text, start, end):
         value = _value(text, start, end)
@@ -115,7 +114,7 @@ def _object(text: str, start: int, end: int) -> dict[str, JsonValue] | None:
 
 
 def explain_invalid(text: str) -> str:
-    """Return why the first object in a text is no JSON, or that there is none. For texts without a whole object."""
+    """Return why the first object in a text is not JSON. For texts in which no single object was found."""
     start = text.find("{")
     if start < 0:
         return "there is no JSON object in it"
@@ -127,58 +126,58 @@ def explain_invalid(text: str) -> str:
 
 
 def _trimmed(text: str, start: int, end: int) -> tuple[int, int]:
-    """Return where a stretch of a text begins and ends without the white space around it."""
-    inner = text[start:end]
-    left = inner.lstrip()
-    return end - len(left), end - len(left) + len(left.rstrip())
+    """Return the bounds of the section without surrounding white space."""
+    section = text[start:end]
+    unindented = section.lstrip()
+    return end - len(unindented), end - len(unindented) + len(unindented.rstrip())
 
 
 def _value(text: str, start: int, end: int) -> JsonValue:
-    """Return the JSON value that a stretch of a text is.
+    """Return the JSON value of a section of the text.
 
     Raises:
-        InvalidJson: it is none.
+        InvalidJson: the section is not JSON.
     """
-    written = text[start:end]
-    fault = ("", start)
-    for candidate in (written, _STRING_OR_LAST_COMMA.sub(lambda found: found[1] or " ", written)):
+    section = text[start:end]
+    error_at = ("", start)
+    for candidate in (section, _STRING_OR_LAST_COMMA.sub(lambda found: found[1] or " ", section)):
         try:
             value: JsonValue = _DECODER.decode(candidate)
         except json.JSONDecodeError as error:
-            fault = (_reason(error), start + error.pos)
-        except _Constant:
-            fault = (_NO_CONSTANT, start + _first_constant(candidate))
-        except _Twice as error:
-            fault = (f"the name {str(error)!r:.100} stands twice in one object", start)
+            error_at = (_reason(error), start + error.pos)
+        except _NonFiniteNumber:
+            error_at = (_NO_CONSTANT, start + _first_constant(candidate))
+        except _DuplicateName as error:
+            error_at = (f"the name {str(error)!r:.100} stands twice in one object", start)
         except RecursionError:
-            fault = ("it is nested too deep", start)
+            error_at = ("it is nested too deep", start)
         except ValueError:
-            fault = ("a number has more digits than can be read", start)
+            error_at = ("a number has more digits than can be read", start)
         else:
             return value
-    raise InvalidJson(text, *fault)
+    raise InvalidJson(text, *error_at)
 
 
-class _Constant(ValueError):
-    """A number that JSON does not have."""
+class _NonFiniteNumber(ValueError):
+    """A number that JSON does not support."""
 
 
-class _Twice(ValueError):
-    """A name that an object has twice."""
+class _DuplicateName(ValueError):
+    """A name that occurs twice in an object."""
 
 
 def _members(pairs: list[tuple[str, JsonValue]]) -> dict[str, JsonValue]:
     members = dict(pairs)
     if len(members) < len(pairs):
-        raise _Twice(Counter(name for name, _ in pairs).most_common(1)[0][0])
+        raise _DuplicateName(Counter(name for name, _ in pairs).most_common(1)[0][0])
     return members
 
 
 def _refuse(constant: str) -> None:
-    raise _Constant(constant)
+    raise _NonFiniteNumber(constant)
 
 
-#: Not strict: characters below U+0020 may stand in strings.
+#: Not strict: strings may contain control characters.
 _DECODER = json.JSONDecoder(strict=False, parse_constant=_refuse, object_pairs_hook=_members)
 
 
@@ -189,21 +188,21 @@ def _first_constant(text: str) -> int:
 def _reason(error: json.JSONDecodeError) -> str:
     if error.msg.startswith("Unterminated string"):
         return "a string that begins here has no end"
-    here = next((reason for pattern, reason in _REASONS if pattern.match(error.doc, error.pos)), None)
-    if here is None and error.msg == "Expecting ',' delimiter":
-        here = _NO_COMMA
-    return here or f"{error.msg[:1].lower()}{error.msg[1:]}"
+    reason = next((reason for pattern, reason in _REASONS if pattern.match(error.doc, error.pos)), None)
+    if reason is None and error.msg == "Expecting ',' delimiter":
+        reason = _NO_COMMA
+    return reason or f"{error.msg[:1].lower()}{error.msg[1:]}"
 
 
-def _told(text: str, reason: str, position: int) -> str:
-    """Return a reason with its place, as an editor counts lines and columns, and the text around it."""
+def _message(text: str, reason: str, position: int) -> str:
+    """Return the reason with line and column as editors count them, and an excerpt."""
     line, column = text.count("\n", 0, position) + 1, position - text.rfind("\n", 0, position)
     excerpt = _CONTROL.sub(" ", storable(text[max(position - _AROUND, 0) : position + _AROUND]))
     return f"line {line}, column {column}: {reason}; near: {excerpt}" if excerpt else f"line {line}: {reason}"
 
 
 def _end_of(text: str, start: int) -> int | None:
-    """Return where the object that begins at `start` has ended; None: nowhere."""
+    """Return where the object that begins at `start` ends; None: it has no end."""
     depth = 0
     for found in _BRACKET_OR_STRING.finditer(text, start):
         depth += {"{": 1, "[": 1, "}": -1, "]": -1}.get(found[0], 0)

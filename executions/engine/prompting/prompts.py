@@ -1,4 +1,4 @@
-"""From a step and its documents to what a model is asked. Equal inputs give equal prompts, byte for byte."""
+"""Prompts: from a step and its inputs to a model request. Equal inputs give byte-identical prompts."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from workflows.errors import storable
 
 CHARACTERS_PER_TOKEN = 4  # a rule of thumb for English; budgets are soft
 
-#: Code of what a review has found.
+#: Violation code of review findings.
 FOUND_BY_REVIEW = "review"
 
-#: The beginning of what a model could read as our tag: no material can close the one it stands in, or open another.
+#: Text that a model could read as a <data> tag. It is escaped, so material cannot close its tag or open another.
 _TAG = re.compile(r"<(?=\s*/?\s*data\b)", re.IGNORECASE)
 
-#: The same for every step, so that what comes next can be read from a cache.
+#: The same for every step, so that the provider can cache the prefix with the materials.
 _RULES = """\
 You work on one step of a production line of documents. Material comes first; then who you are, and your task.
 
@@ -51,7 +51,7 @@ _MAY_NOT_ASK = "You cannot ask questions in this step: say what you assume, and 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RejectedOutput:
-    """Output that was sent back, and everything that was wrong with it."""
+    """Output that was rejected, with all its violations."""
 
     output: str
     violations: tuple[FieldError, ...]
@@ -59,19 +59,19 @@ class RejectedOutput:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PromptInputs:
-    """All that a step is given to read."""
+    """The inputs of a step."""
 
-    brief: Brief | None  # what the execution was started with; None: with nothing
-    documents: Sequence[Document] = ()  # its inputs, in its order
-    items: Sequence[Material] = ()  # what it is about, when it goes over a collection
-    rounds: Sequence[ClarificationRound] = ()  # what was asked and answered before
-    decisions: Sequence[AcceptanceDecision] = ()  # what people said about earlier versions of the document
-    shared: int = 0  # materials at the beginning that other prompts of the workflow begin with, too
-    offers_questions: bool = False  # some step of the workflow may ask
+    brief: Brief | None  # input of the execution; None: started without a brief
+    documents: Sequence[Document] = ()  # input documents, in the order of the step's inputs
+    items: Sequence[Material] = ()  # items of the for_each step, outermost first
+    rounds: Sequence[ClarificationRound] = ()  # earlier rounds of questions and answers
+    decisions: Sequence[AcceptanceDecision] = ()  # people's decisions about earlier versions of the document
+    shared: int = 0  # number of leading materials that other prompts of the workflow share
+    offers_questions: bool = False  # whether a step of the workflow may ask questions
 
     @property
-    def is_about_something(self) -> bool:
-        """Whether there is anything to read: a brief, a document, an item, or an earlier answer."""
+    def has_content(self) -> bool:
+        """Whether there is any input: a brief, a document, an item or an earlier round."""
         return self.brief is not None or bool(self.documents or self.items or self.rounds)
 
 
@@ -85,20 +85,20 @@ def build_request(
     rejected: RejectedOutput | None,
     condensed: bool = False,
 ) -> ModelRequest:
-    """Return the request of one attempt: what other steps read as well comes first, what changes comes last.
+    """Return the request of one attempt. Inputs shared with other steps come first, variable parts last.
 
     Args:
-        step_id: Id of the step, with the keys of its item.
-        step: What has to be done.
-        role: Who does it.
+        step_id: Id of the step, with its item keys.
+        step: The step's definition.
+        role: The role of the step.
         model: Resolved `provider:model`.
-        given: What there is to read.
-        rejected: The last output, when it was invalid, or changes were asked for.
-        condensed: Whether what there is to read is cut to half its length: the model could not take the whole.
+        inputs: The inputs.
+        rejected: The last output, if it was invalid or changes were requested.
+        condensed: Whether the materials are cut to half their length, because they exceeded the model's context window.
     """
-    asks, materials = _questions_left(step, inputs.rounds), materials_of(inputs, step, condensed=condensed)
-    again = () if rejected is None else (correction_section(rejected),)
-    parts = [*materials_section(inputs, materials), _role(role), *_task(step, asks, inputs), *again]
+    max_questions, materials = _questions_left(step, inputs.rounds), materials_of(inputs, step, condensed=condensed)
+    correction = () if rejected is None else (correction_section(rejected),)
+    parts = [*materials_section(inputs, materials), _role(role), *_task(step, max_questions, inputs), *correction]
     request = ModelRequest(
         step_id=step_id,
         model=model,
@@ -106,7 +106,7 @@ def build_request(
         prompt="\n\n".join(parts),
         shared=tuple(parts[: inputs.shared]),
         output_schema=step.output_schema,
-        max_questions=asks,
+        max_questions=max_questions,
         offers_questions=inputs.offers_questions,
         max_output_tokens=step.max_output_tokens,
         timeout_seconds=step.timeout_seconds,
@@ -118,15 +118,15 @@ def build_request(
 
 
 def materials_of(inputs: PromptInputs, step: StepDefinition, *, condensed: bool) -> tuple[Material, ...]:
-    """Return what a step is given to read, within its `input_token_budget`; at most half of it when `condensed`."""
-    read, budget = _inputs(inputs), step.input_token_budget * CHARACTERS_PER_TOKEN
+    """Return the materials within the step's `input_token_budget`; if `condensed`, at most half of their length."""
+    materials, budget = _input_materials(inputs), step.input_token_budget * CHARACTERS_PER_TOKEN
     if condensed:
-        budget = min(budget, sum(len(material.text) for material in read)) // 2
-    return (*_condensed(read, budget), *_said(inputs))
+        budget = min(budget, sum(len(material.text) for material in materials)) // 2
+    return (*_shortened(materials, budget), *_human_input(inputs))
 
 
 def materials_section(inputs: PromptInputs, materials: Sequence[Material]) -> list[str]:
-    """Return the beginning of a prompt: the materials. Without a brief a sentence that says so stands in its place."""
+    """Return the beginning of a prompt: the materials, or a sentence that there is no brief, followed by the rest."""
     return [*([_NO_BRIEF] if inputs.brief is None else []), *map(as_data, materials)]
 
 
@@ -143,15 +143,15 @@ def _task(step: StepDefinition, max_questions: int, inputs: PromptInputs) -> Ite
     yield f"# JSON Schema of the document `{step.produces}`\n\n{step.schema_text}"
     yield f"# Task: {step.name}\n\n{step.task}"
     if max_questions:
-        yield _MAY_ASK.format(max_questions=max_questions) + ("" if inputs.is_about_something else _ASK_FOR_BRIEF)
+        yield _MAY_ASK.format(max_questions=max_questions) + ("" if inputs.has_content else _ASK_FOR_BRIEF)
     else:
         yield _MAY_NOT_ASK
 
 
 def correction_section(rejected: RejectedOutput) -> str:
-    """Return what a model is told of its last output."""
-    # Violations quote the output, which may quote the brief: they are data like the rest.
-    faults = "\n".join(f"- at `{each.pointer or '/'}`: {each.detail}" for each in rejected.violations)
+    """Return the prompt section about rejected output."""
+    # Violations quote the output, which may quote the brief, so they are marked as data, too.
+    details = "\n".join(f"- at `{each.pointer or '/'}`: {each.detail}" for each in rejected.violations)
     output = Material(kind="rejected", name="your last output", text=rejected.output)
     if any(each.code == CHANGES_REQUESTED for each in rejected.violations):
         return (
@@ -159,12 +159,12 @@ def correction_section(rejected: RejectedOutput) -> str:
             "Hand in the whole document again with the newest change request met, and keep the rest."
         )
     if any(each.code == FOUND_BY_REVIEW for each in rejected.violations):
-        found = Material(kind="findings", name="what the review found", text=faults)
+        findings = Material(kind="findings", name="what the review found", text=details)
         return (
             f"# A reviewer has read your last output and finds fault with it\n\n{as_data(output)}\n\n"
-            f"{as_data(found)}\n\nHand in the whole document again with these faults mended, and keep the rest."
+            f"{as_data(findings)}\n\nHand in the whole document again with these faults mended, and keep the rest."
         )
-    violations = Material(kind="violations", name="exactly what is wrong with it", text=faults)
+    violations = Material(kind="violations", name="exactly what is wrong with it", text=details)
     return (
         f"# Your last output was not valid\n\n{as_data(output)}\n\n{as_data(violations)}\n\n"
         "Hand in the whole document again with these faults mended, and change nothing else."
@@ -172,15 +172,15 @@ def correction_section(rejected: RejectedOutput) -> str:
 
 
 def as_data(material: Material) -> str:
-    """Return material between tags that nothing in it can close."""
-    text = _TAG.sub("&lt;", storable(material.text))  # what a database does not keep, no provider is sent
+    """Return the material between tags that its text cannot close."""
+    text = _TAG.sub("&lt;", storable(material.text))  # the database and providers reject other text
     name = storable(material.name).replace('"', "'").replace("\n", " ").replace("<", "(").replace(">", ")")
     return f'<data kind="{material.kind}" name="{name}">\n{text}\n</data>'
 
 
-def _inputs(inputs: PromptInputs) -> list[Material]:
-    read = [Material(kind="document", name=each.type, text=pretty(each.content)) for each in inputs.documents]
-    return [*_brief(inputs.brief), *read, *inputs.items]
+def _input_materials(inputs: PromptInputs) -> list[Material]:
+    documents = [Material(kind="document", name=each.type, text=pretty(each.content)) for each in inputs.documents]
+    return [*_brief(inputs.brief), *documents, *inputs.items]
 
 
 def _brief(brief: Brief | None) -> Iterator[Material]:
@@ -188,13 +188,13 @@ def _brief(brief: Brief | None) -> Iterator[Material]:
         yield Material(kind="brief", name="brief", text=brief if isinstance(brief, str) else pretty(brief))
 
 
-def _said(inputs: PromptInputs) -> Iterator[Material]:
-    """Yield what people said: answers, then requests for changes, in the order in which they came."""
+def _human_input(inputs: PromptInputs) -> Iterator[Material]:
+    """Yield people's input: answers, then change requests, in chronological order."""
     yield from (
-        _answer(question, asked.answers)
-        for asked in inputs.rounds
-        if asked.answers is not None
-        for question in asked.questions
+        _answer(question, round_.answers)
+        for round_ in inputs.rounds
+        if round_.answers is not None
+        for question in round_.questions
     )
     yield from (
         Material(kind="change_request", name=f"about version {each.document_version}", text=each.comment)
@@ -205,12 +205,12 @@ def _said(inputs: PromptInputs) -> Iterator[Material]:
 
 def _answer(question: Question, answers: Mapping[str, JsonValue]) -> Material:
     if question.id in answers:
-        return Material(kind="answer", name=question.text, text=_shown(question, answers[question.id]))
+        return Material(kind="answer", name=question.text, text=_answer_text(question, answers[question.id]))
     return Material(kind="unanswered", name=question.text, text="Nobody has answered this.")
 
 
-def _shown(question: Question, answer: JsonValue) -> str:
-    """Return an answer in words: choices by their labels."""
+def _answer_text(question: Question, answer: JsonValue) -> str:
+    """Return the answer as text, with labels in place of choice values."""
     labels = {choice.value: choice.label for choice in question.choices}
     if isinstance(answer, list):
         return ", ".join(labels.get(str(each), str(each)) for each in answer)
@@ -219,22 +219,22 @@ def _shown(question: Question, answer: JsonValue) -> str:
     return json.dumps(answer, ensure_ascii=False)
 
 
-def _condensed(materials: list[Material], budget: int) -> list[Material]:
-    """Cut the longest materials down until all have at most `budget` characters together; short ones stay whole."""
+def _shortened(materials: list[Material], budget: int) -> list[Material]:
+    """Shorten the longest materials until all together have at most `budget` characters; short ones stay whole."""
     if sum(len(material.text) for material in materials) <= budget:
         return materials
-    left = budget
+    remaining = budget
     allowed: dict[int, int] = {}
     order = sorted(range(len(materials)), key=lambda index: (len(materials[index].text), index))
     for position, index in enumerate(order):
-        share = left // (len(order) - position)
-        allowed[index] = min(len(materials[index].text), share)
-        left -= allowed[index]
+        fair_share = remaining // (len(order) - position)
+        allowed[index] = min(len(materials[index].text), fair_share)
+        remaining -= allowed[index]
     return [_cut(material, allowed[index]) for index, material in enumerate(materials)]
 
 
 def _cut(material: Material, length: int) -> Material:
-    """Keep the beginning and the end: the one says what it is about, the other often what was decided."""
+    """Keep the beginning, which usually names the subject, and the end, which often has the conclusions."""
     text = material.text
     if len(text) <= length:
         return material
@@ -247,13 +247,13 @@ _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_asci
 
 
 def with_hash(request: ModelRequest) -> ModelRequest:
-    """Return the request with the hash of what is sent."""
-    sent = {
+    """Return the request with the hash of its content."""
+    content = {
         "model": request.model,
         "instructions": request.instructions,
         "prompt": request.prompt,
         "max_questions": request.max_questions,
         "max_output_tokens": request.max_output_tokens,
     }
-    digest = hashlib.sha256(_CANONICAL.encode(sent).encode("utf-8", "surrogatepass")).hexdigest()
+    digest = hashlib.sha256(_CANONICAL.encode(content).encode("utf-8", "surrogatepass")).hexdigest()
     return replace(request, request_hash=digest)

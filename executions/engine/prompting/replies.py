@@ -1,4 +1,4 @@
-"""What a reply is: a document, questions, or violations. Prose is never guessed at."""
+"""Classification of replies: a document, questions or violations. The parser never guesses from prose."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from workflows.errors import UNSTORABLE, storable
 
 MAX_VIOLATIONS = 20
 MAX_DEPTH = 64  # levels of nesting
-_HAND_IN = "Hand in the document as your rules say."  # these name a tool where there is one
+_HAND_IN = "Hand in the document as your rules say."  # the rules name the tool, if there is one
 _CANONICAL = json.JSONEncoder(sort_keys=True, ensure_ascii=False)
 
 
@@ -49,21 +49,21 @@ class ValidDocument:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Questions:
-    """The model needs to know something first."""
+    """Questions that the model asks before it writes."""
 
     drafts: tuple[QuestionDraft, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Violations:
-    """Everything that is wrong with the output, at most `MAX_VIOLATIONS` of it."""
+    """The errors of the output, at most `MAX_VIOLATIONS`."""
 
     errors: tuple[FieldError, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unusable:
-    """A reply that trying to repair would not help."""
+    """A reply that a correction would not repair."""
 
     failure: Failure
 
@@ -71,7 +71,7 @@ class Unusable:
 Outcome = ValidDocument | Questions | Violations | Unusable
 
 
-class _Asked(BaseModel):
+class _Clarification(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     questions: tuple[QuestionDraft, ...]
@@ -79,19 +79,19 @@ class _Asked(BaseModel):
 
 @cache
 def ask_schema() -> dict[str, JsonValue]:
-    """Return the JSON Schema of the `ask_clarification` tool; how many questions a step may ask, its prompt says."""
-    schema: dict[str, JsonValue] = _Asked.model_json_schema()
+    """Return the JSON Schema of the `ask_clarification` tool. The prompt limits the number of questions."""
+    schema: dict[str, JsonValue] = _Clarification.model_json_schema()
     schema["properties"]["questions"] |= {"minItems": 1}  # type: ignore[index,call-overload,operator]
     return schema
 
 
 def parse_reply(reply: ModelReply, *, schema: Mapping[str, JsonValue], max_questions: int) -> Outcome:
-    """Return what the reply is.
+    """Classify a reply.
 
     Args:
-        reply: As the model gave it.
+        reply: The model's reply.
         schema: JSON Schema of the document.
-        max_questions: In one round; 0: the step may not ask.
+        max_questions: Limit per round; 0: the step may not ask questions.
     """
     match reply.finish_reason:
         case FinishReason.REFUSED:
@@ -110,20 +110,20 @@ def parse_reply(reply: ModelReply, *, schema: Mapping[str, JsonValue], max_quest
 
 def _parse(reply: ModelReply, schema: Mapping[str, JsonValue], max_questions: int) -> Outcome:
     if not reply.tool_calls:
-        return _text(reply.text, schema, max_questions)
-    outcomes = [_called(call, schema, max_questions) for call in reply.tool_calls]
+        return _from_text(reply.text, schema, max_questions)
+    outcomes = [_from_tool_call(call, schema, max_questions) for call in reply.tool_calls]
     if all(_is_same(outcome, outcomes[0]) for outcome in outcomes[1:]):
         return outcomes[0]
-    return _violation("", "one_tool", f"Hand in one document, once: these are {len(outcomes)} different calls.")
+    return _violation("", "one_tool", f"Hand in one document, once: there were {len(outcomes)} different calls.")
 
 
-def _called(call: ToolCall, schema: Mapping[str, JsonValue], max_questions: int) -> Outcome:
-    """Return what one call of a tool is."""
+def _from_tool_call(call: ToolCall, schema: Mapping[str, JsonValue], max_questions: int) -> Outcome:
+    """Classify one tool call."""
     tool = match_tool(call.name)
     try:
         arguments = decode_arguments(call.arguments)
     except lenient_json.InvalidJson as error:
-        return _no_json(error)
+        return _not_json(error)
     if is_unnamed(call.name):
         tool = (
             ASK_CLARIFICATION
@@ -131,97 +131,97 @@ def _called(call: ToolCall, schema: Mapping[str, JsonValue], max_questions: int)
             else SUBMIT_DOCUMENT
         )
     if tool == SUBMIT_DOCUMENT:
-        return _document(arguments, schema)
+        return _document_outcome(arguments, schema)
     if tool == ASK_CLARIFICATION and max_questions > 0:
         return _questions(arguments, max_questions)
     return _violation("", "unknown_tool", f"There is no tool {call.name[:100]!r} here. {_HAND_IN}")
 
 
 def _is_same(outcome: Outcome, other: Outcome) -> bool:
-    """Whether a second call hands in the same document as the first, to the last digit and letter."""
+    """Return whether both calls hand in exactly the same document."""
     if not isinstance(outcome, ValidDocument) or not isinstance(other, ValidDocument):
         return False
     return _CANONICAL.encode(outcome.content) == _CANONICAL.encode(other.content)
 
 
-def _text(text: str, schema: Mapping[str, JsonValue], max_questions: int) -> Outcome:
-    """Return what an answer without tools is: the whole of it, or the one object in its prose that is something."""
+def _from_text(text: str, schema: Mapping[str, JsonValue], max_questions: int) -> Outcome:
+    """Classify a reply without tool calls: the whole text, or the single usable object in its prose."""
     try:
         whole = lenient_json.parse(text)
     except lenient_json.InvalidJson:
-        return _amid_prose(text, schema, max_questions)
-    return _written(whole, schema, max_questions)
+        return _from_prose(text, schema, max_questions)
+    return _from_value(whole, schema, max_questions)
 
 
-def _amid_prose(text: str, schema: Mapping[str, JsonValue], max_questions: int) -> Outcome:
-    """Return what the one object in a text is that is something. What stands before an object may be an example."""
+def _from_prose(text: str, schema: Mapping[str, JsonValue], max_questions: int) -> Outcome:
+    """Classify the single usable object in a text. An object before the last one may be an example."""
     try:
-        outcomes = [_written(each, schema, max_questions) for each in lenient_json.find_objects(text)]
+        outcomes = [_from_value(value, schema, max_questions) for value in lenient_json.find_objects(text)]
     except lenient_json.InvalidJson as error:
-        why = f"an object in it is no JSON, and another stands before it: {error}"
-        return _violation("", "no_document", f"The answer is no document: {why}. {_HAND_IN}")
+        reason = f"an object in it is no JSON, and another stands before it: {error}"
+        return _violation("", "no_document", f"The answer is no document: {reason}. {_HAND_IN}")
     useful = [outcome for outcome in outcomes if isinstance(outcome, ValidDocument | Questions)]
     if len(outcomes) == 1 or (len(useful) == 1 and outcomes[-1] is useful[0]):
         return outcomes[-1]
     return _violation("", "no_document", f"The answer is no document: {lenient_json.explain_invalid(text)}. {_HAND_IN}")
 
 
-def _written(value: JsonValue, schema: Mapping[str, JsonValue], max_questions: int) -> Outcome:
-    """Return what a JSON value in an answer without tools is."""
+def _from_value(value: JsonValue, schema: Mapping[str, JsonValue], max_questions: int) -> Outcome:
+    """Classify a JSON value from a reply without tool calls."""
     arguments = clarification_arguments(value, schema)
     if arguments is None:
-        return _document(value, schema)
+        return _document_outcome(value, schema)
     if max_questions > 0:
         return _questions(arguments, max_questions)
     return _violation("", "questions", f"No questions can be asked in this step. {_HAND_IN}")
 
 
-def _document(value: JsonValue, schema: Mapping[str, JsonValue]) -> Outcome:
-    """Return what a document is that may stand under a key of its own.
+def _document_outcome(value: JsonValue, schema: Mapping[str, JsonValue]) -> Outcome:
+    """Classify a document that may be wrapped in an object with a single key.
 
-    The key belongs to the document where its schema has a field of that name. In doubt the valid reading counts.
+    The key is a field of the document if the schema has a field of that name. If only one reading is valid, it counts.
     """
-    if (flaw := _flaw(value)) is not None:
-        return flaw
-    if (found := unwrap_document(value)) is None:
-        return _checked(value, schema)
-    key, inner = found
+    if (violations := _unstorable(value)) is not None:
+        return violations
+    if (wrapper := unwrap_document(value)) is None:
+        return _validated(value, schema)
+    key, inner = wrapper
     try:
-        inside = _document(decode_arguments(inner), schema)
+        inner_outcome = _document_outcome(decode_arguments(inner), schema)
     except lenient_json.InvalidJson as error:
-        inside = _no_json(error)
-    whole = _checked(value, schema)
-    first, second = (whole, inside) if key in field_names(schema) else (inside, whole)
+        inner_outcome = _not_json(error)
+    outer_outcome = _validated(value, schema)
+    first, second = (outer_outcome, inner_outcome) if key in field_names(schema) else (inner_outcome, outer_outcome)
     return second if isinstance(second, ValidDocument) and not isinstance(first, ValidDocument) else first
 
 
-def _no_json(error: lenient_json.InvalidJson) -> Violations:
+def _not_json(error: lenient_json.InvalidJson) -> Violations:
     return _violation("", "json", f"The document must be one JSON object, and this is no JSON: {error}")
 
 
-def _checked(content: JsonValue, schema: Mapping[str, JsonValue]) -> Outcome:
+def _validated(content: JsonValue, schema: Mapping[str, JsonValue]) -> Outcome:
     if not isinstance(content, dict):
         return _violation("", "type", f"The document must be one JSON object. {_HAND_IN}")
-    found = _validator(IdentityKey(schema)).errors(content, MAX_VIOLATIONS)
+    found = _validator(IdentityKey(schema)).faults(content, MAX_VIOLATIONS)
     return Violations(errors=tuple(found)) if found else ValidDocument(content=content)
 
 
-def _flaw(value: JsonValue) -> Violations | None:
-    """Return what keeps a value from being stored as JSON, None when nothing does."""
+def _unstorable(value: JsonValue) -> Violations | None:
+    """Return why a value cannot be stored as JSON, None if it can."""
     level, depth = [value], 0
     while level:
         depth += 1
         if depth > MAX_DEPTH:
             return _violation("", "nesting", f"The arguments must not be nested deeper than {MAX_DEPTH} levels.")
-        if any(isinstance(each, str) and UNSTORABLE.search(each) for each in level):
-            return _violation("", "characters", "The arguments must not contain U+0000 or halves of surrogate pairs.")
-        if any(isinstance(each, float) and not math.isfinite(each) for each in level):
+        if any(isinstance(item, str) and UNSTORABLE.search(item) for item in level):
+            return _violation("", "characters", "The arguments must not contain U+0000 or unpaired surrogates.")
+        if any(isinstance(item, float) and not math.isfinite(item) for item in level):
             return _violation("", "number", "The arguments must not contain infinite numbers or NaN.")
-        level = [inner for each in level for inner in _inside(each)]
+        level = [inner for item in level for inner in _children(item)]
     return None
 
 
-def _inside(value: JsonValue) -> Iterator[JsonValue]:
+def _children(value: JsonValue) -> Iterator[JsonValue]:
     if isinstance(value, dict):
         yield from value
         yield from value.values()
@@ -235,19 +235,19 @@ def _validator(schema: IdentityKey[Mapping[str, JsonValue]]) -> DocumentValidato
 
 
 def _questions(arguments: JsonValue, max_questions: int) -> Outcome:
-    if (flaw := _flaw(arguments)) is not None:
-        return flaw
+    if (violations := _unstorable(arguments)) is not None:
+        return violations
     try:
-        drafts = _Asked.model_validate_json(json.dumps(arguments), strict=True).questions
+        drafts = _Clarification.model_validate_json(json.dumps(arguments), strict=True).questions
     except ValidationError as error:
         errors = [
-            FieldError(pointer=pointer(*each["loc"]), code=each["type"], detail=each["msg"]) for each in error.errors()
+            FieldError(pointer=pointer(*item["loc"]), code=item["type"], detail=item["msg"]) for item in error.errors()
         ]
         return Violations(errors=tuple(errors[:MAX_VIOLATIONS]))
     if not 1 <= len(drafts) <= max_questions:
         return _violation("/questions", "count", f"Ask 1 to {max_questions} questions at once.")
-    faults = tuple(question_errors(drafts))
-    return Violations(errors=faults[:MAX_VIOLATIONS]) if faults else Questions(drafts=drafts)
+    found = tuple(question_errors(drafts))
+    return Violations(errors=found[:MAX_VIOLATIONS]) if found else Questions(drafts=drafts)
 
 
 def _violation(pointer: str, code: str, detail: str) -> Violations:

@@ -1,4 +1,4 @@
-"""Ends tasks for good."""
+"""Reliable cancellation of tasks."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ REPEAT_SECONDS = 0.5
 
 
 async def cancel_and_wait(task: asyncio.Future[Any]) -> None:
-    """Cancel a task and return once it has ended, however it did.
+    """Cancel a task and return when it has ended, in whatever way.
 
-    A cancellation is lost when what the task awaits ends in the same moment (before Python 3.12 in `asyncio.wait_for`,
-    which the connection pool uses), so it is repeated.
+    A cancellation is lost if the awaited operation ends at the same moment. Before Python 3.12 this happens in
+    `asyncio.wait_for`, which the connection pool uses. So the cancellation is repeated.
     """
     while not task.done():
         task.cancel()

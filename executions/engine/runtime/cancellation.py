@@ -1,4 +1,4 @@
-"""Work that a cancellation must not cut in half."""
+"""Protection of work against cancellation."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ T = TypeVar("T")
 
 
 async def shield_until_done(work: Coroutine[Any, Any, T]) -> T:
-    """Return what the work returns; cancelled meanwhile, let it end first, and then be cancelled.
+    """Return the result of the work. If the caller is cancelled, the work ends first, then the cancellation goes on.
 
-    What the work raises after a cancellation is not told: the cancellation is what the caller has to hear. A second
-    cancellation does not wait.
+    An exception of the work after a cancellation is dropped, because the caller expects the cancellation. A second
+    cancellation does not wait for the work.
 
     Raises:
-        CancelledError: somebody cancelled the caller; the work has ended nevertheless.
+        CancelledError: the caller was cancelled; the work has ended.
     """
     task = asyncio.get_running_loop().create_task(work)
     try:
         return await asyncio.shield(task)
     except asyncio.CancelledError:
-        task.add_done_callback(_look_at)
+        task.add_done_callback(_retrieve_exception)
         await asyncio.wait({task})
         raise
 
 
-def _look_at(task: asyncio.Task[Any]) -> None:
-    """Look at how a task ended, so that asyncio does not report it as forgotten."""
+def _retrieve_exception(task: asyncio.Task[Any]) -> None:
+    """Retrieve the task's exception, so that asyncio does not log it as never retrieved."""
     if not task.cancelled():
         task.exception()

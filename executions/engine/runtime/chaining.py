@@ -40,7 +40,7 @@ class PreparedStep:
             execution, self.step_id, model=call.model, input_versions=input_versions, context=context
         )
         started = replace(started, calls=(call,))
-        return budgets.hold_if_over_budget(started, self.step_id, call, context=context, also=also)
+        return budgets.hold_if_over_budget(started, self.step_id, call, context=context, other_calls=also)
 
     def has_started(self, execution: Execution) -> bool:
         """Whether the transition that led to `execution` has started it."""

@@ -1,4 +1,4 @@
-"""The documents that the steps of one execution read, each fetched once."""
+"""A cache of the documents that the steps of one execution read."""
 
 from __future__ import annotations
 
@@ -10,33 +10,34 @@ from executions.engine.ports import DocumentRepository
 
 
 class DocumentCache:
-    """What a runner has read and made. A document version never changes, so it need not be read again."""
+    """Document versions that a worker has read or written. Versions never change, so each is read once."""
 
     def __init__(self, documents: DocumentRepository) -> None:
         self._documents = documents
-        self._read: dict[tuple[UUID, int], Document] = {}
+        self._versions: dict[tuple[UUID, int], Document] = {}
 
     async def pinned(self, pin: Pin) -> Document:
         """Return the version that a step has pinned."""
         key = (pin.document_id, pin.version)
-        if key not in self._read:
-            self._read[key] = await self._documents.get(*key)
-        return self._read[key]
+        if key not in self._versions:
+            self._versions[key] = await self._documents.get(*key)
+        return self._versions[key]
 
-    async def newest(self, execution: Execution, kind: str, maker_id: str) -> Document | None:
-        """Return what the execution's own step has made, else the newest of this type in the scope, if there is one."""
-        maker = execution.steps.get(maker_id)
-        if maker is not None and maker.document_id is not None and maker.document_version is not None:
-            return await self.pinned(Pin(type=kind, document_id=maker.document_id, version=maker.document_version))
-        scope = execution.scope if maker is None else maker.scope
-        return await self._documents.get_by_scope_type(scope.id, kind)
+    async def newest(self, execution: Execution, document_type: str, producer_id: str) -> Document | None:
+        """Return the document of the producing step in this execution, else the newest in the scope, else None."""
+        producer = execution.steps.get(producer_id)
+        if producer is not None and producer.document_id is not None and producer.document_version is not None:
+            pin = Pin(type=document_type, document_id=producer.document_id, version=producer.document_version)
+            return await self.pinned(pin)
+        scope = execution.scope if producer is None else producer.scope
+        return await self._documents.get_by_scope_type(scope.id, document_type)
 
     def keep(self, execution: Execution, step_id: str, document: Document) -> None:
-        """Remember what a step has made, under the identity that it was stored with."""
+        """Add the document that a step has produced, under the id and version with which it was stored."""
         step = execution.steps[step_id]
         if step.document_id is not None and step.document_version is not None:
             stored = replace(document, id=step.document_id, version=step.document_version)
-            self._read[stored.id, stored.version] = stored
+            self._versions[stored.id, stored.version] = stored
 
 
 def pin_of(document: Document) -> Pin:

@@ -61,7 +61,7 @@ class LLMStepExecutor:
             definition: The execution's workflow.
             execution: As its runner knows it.
             step_id: The step to run.
-            papers: What the runner has read and made so far.
+            documents: What the runner has read and made so far.
             begun: The attempt that was announced already, with the start of the step.
             room: How many more steps may be at work than are.
             pulls: Whether the steps that wait for nothing but this one's document start with its last transition.
@@ -197,7 +197,7 @@ class LLMStepExecutor:
         request = attempt.request
         outcome = parse_reply(reply, schema=request.output_schema, max_questions=request.max_questions)
         if isinstance(outcome, ValidDocument) and (
-            faults := self._collections.errors(self._journal.execution, outcome.content)
+            faults := self._collections.faults(self._journal.execution, outcome.content)
         ):
             outcome = Violations(errors=faults)
         match outcome:

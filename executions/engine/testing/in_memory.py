@@ -1,4 +1,4 @@
-"""Every port in dictionaries: for tests, for simulation, and as the plainest statement of what each port promises."""
+"""In-memory implementations of all ports, for tests and simulation; also their simplest specification."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ from workflows.definitions.definition import WorkflowDefinition
 
 @dataclass
 class ManualClock:
-    """A clock that moves when it is told to."""
+    """A clock that only moves on command."""
 
     moment: datetime = datetime(2026, 1, 1, tzinfo=UTC)
-    slept: list[float] = field(default_factory=list)  # seconds, in the order in which the sleeps began
+    slept: list[float] = field(default_factory=list)  # seconds, in the order of the calls
 
     def now(self) -> datetime:
-        """Return the moment."""
+        """Return the clock's time."""
         return self.moment
 
     def advance(self, seconds: float) -> None:
-        """Move on."""
+        """Move the clock forward."""
         self.moment += timedelta(seconds=seconds)
 
     async def sleep(self, seconds: float) -> None:
-        """Let the others have their turn, and be there."""
+        """Let other tasks run, then move the clock to the end of the sleep."""
         end = self.moment + timedelta(seconds=seconds)
         self.slept.append(seconds)
         await asyncio.sleep(0)
@@ -47,12 +47,12 @@ class ManualClock:
 
 @dataclass
 class FixedRandom:
-    """Chance that always says the same."""
+    """A random source that always returns the same number."""
 
     share: float = 0.5
 
     def random(self) -> float:
-        """Return the share."""
+        """Return the number."""
         return self.share
 
 
@@ -63,7 +63,7 @@ class InMemoryExecutionRepository:
         self.rows: dict[UUID, Execution] = {}
 
     async def save(self, execution: Execution) -> Execution:
-        """Insert or replace, guarded by the version."""
+        """Insert or replace the execution, guarded by its version."""
         known = self.rows.get(execution.id)
         if (0 if known is None else known.version) != execution.version - 1:
             raise VersionConflict("The execution", expected=execution.version - 1)
@@ -71,35 +71,35 @@ class InMemoryExecutionRepository:
         return execution
 
     async def get(self, execution_id: UUID) -> Execution:
-        """Return it."""
+        """Return the execution."""
         if execution_id not in self.rows:
             raise NotFound("There is no such execution.")
         return self.rows[execution_id]
 
     async def list_by_scope(self, scope_id: UUID) -> list[Execution]:
         """Return the scope's executions, newest first."""
-        mine = [row for row in self.rows.values() if row.scope.id == scope_id]
-        return sorted(mine, key=lambda row: (row.created_at, row.id), reverse=True)
+        matching = [row for row in self.rows.values() if row.scope.id == scope_id]
+        return sorted(matching, key=lambda row: (row.created_at, row.id), reverse=True)
 
     async def list_active(self) -> list[Execution]:
-        """Return those that have not ended, oldest first."""
+        """Return the executions that have not ended, oldest first."""
         active = [row for row in self.rows.values() if not row.ended]
         return sorted(active, key=lambda row: (row.created_at, row.id))
 
 
 class InMemoryDocumentRepository:
-    """All versions of each (scope, type)."""
+    """Documents with all versions, by scope and type."""
 
     def __init__(self) -> None:
         self.versions: dict[tuple[UUID, str], list[Document]] = {}
 
     async def save(self, document: Document) -> Document:
-        """Store it as the next version."""
+        """Store the next version."""
         self.check(document)
         return self.add(document)
 
     def check(self, document: Document) -> None:
-        """Refuse a version that is not the next one."""
+        """Reject a version that is not the next one."""
         if document.version != self.head_version(document.scope_id, document.type) + 1:
             raise VersionConflict("The document", expected=document.version - 1)
 
@@ -111,7 +111,7 @@ class InMemoryDocumentRepository:
         return stored
 
     def head_version(self, scope_id: UUID, document_type: str) -> int:
-        """Return the newest version, 0 when there is none."""
+        """Return the newest version number, 0 if there is none."""
         return len(self.versions.get((scope_id, document_type), ()))
 
     async def get(self, document_id: UUID, version: int | None = None) -> Document:
@@ -122,7 +122,7 @@ class InMemoryDocumentRepository:
         raise NotFound("There is no such document.")
 
     async def get_by_scope_type(self, scope_id: UUID, document_type: str) -> Document | None:
-        """Return the newest version, None when there is none."""
+        """Return the newest version, None if there is none."""
         versions = self.versions.get((scope_id, document_type))
         return versions[-1] if versions else None
 
@@ -133,7 +133,7 @@ class InMemoryDocumentRepository:
 
 
 class InMemoryLedger:
-    """Calls by key, in the order in which they were announced."""
+    """Calls by key, in the order in which they were recorded."""
 
     def __init__(self) -> None:
         self.rows: dict[CallKey, Call] = {}
@@ -147,21 +147,21 @@ class InMemoryLedger:
         return [row for row in self.rows.values() if row.key.execution_id == execution_id]
 
     def bought(self, key: CallKey) -> str | None:
-        """Return the request hash of a call that has its reply; None: it has none."""
+        """Return the request hash of a call that has its reply; None: it has no reply."""
         row = self.rows.get(key)
         return None if row is None or row.reply is None else row.request_hash
 
     async def settle(self, call: Call) -> None:
-        """Keep what became of a call."""
+        """Store the outcome of a call."""
         self.record(call)
 
     def record(self, call: Call) -> None:
-        """Announce a new call, or settle a known one; what was settled for good stays."""
+        """Record a new call, or update a known one; a final status does not change."""
         known = self.rows.get(call.key)
         self.rows[call.key] = call if known is None else merge_call(known, call) or known
 
     def discard_pending(self, execution_id: UUID, now: datetime) -> None:
-        """Note that nobody waits for the execution's calls any more."""
+        """Mark the execution's pending calls as discarded."""
         for row in self.of(execution_id):
             if row.status is CallStatus.PENDING:
                 self.rows[row.key] = replace(row, status=CallStatus.DISCARDED, finished_at=now)
@@ -169,7 +169,7 @@ class InMemoryLedger:
 
 @dataclass
 class InMemoryJournal:
-    """All of a transition or nothing: what could refuse is asked before anything is written."""
+    """Stores a transition completely or not at all: every check runs before the first write."""
 
     executions: InMemoryExecutionRepository
     documents: InMemoryDocumentRepository
@@ -185,21 +185,21 @@ class InMemoryJournal:
         return stored
 
     async def commit(self, transition: Transition) -> Execution:
-        """Store all of it, or nothing."""
+        """Store the whole transition, or nothing."""
         current = await self.executions.get(transition.execution_id)
         if is_superseded(transition, current):
             raise StaleFencingToken(current.id, fencing_token=transition.fencing_token)
         now, document = self.clock.now(), transition.document
-        before = dict(self.ledger.rows)
+        rows_before = dict(self.ledger.rows)
         pending = [call for call in transition.calls if call.status is CallStatus.PENDING]
         for call in transition.calls:
             if call.status is not CallStatus.PENDING:
                 self.ledger.record(call)
         try:
-            placed = None if document is None else self._place(document)
+            numbered = None if document is None else self._assign_identity(document)
             context = Context(
                 now=now,
-                document=placed,
+                document=numbered,
                 step_totals=lambda step_id: self._totals(current.id, step_id),
                 totals=lambda: self._totals(current.id, None),
                 replied=lambda key: self.ledger.rows[key].reply is not None,
@@ -208,12 +208,12 @@ class InMemoryJournal:
             )
             change = transition.decide(current, context)
         except BaseException:
-            self.ledger.rows = before
+            self.ledger.rows = rows_before
             raise
         for call in (*(() if change.budget_blocked else pending), *change.calls):
             self.ledger.record(call)
-        if placed is not None:
-            self.documents.add(placed)
+        if numbered is not None:
+            self.documents.add(numbered)
         if change.discard_pending_calls:
             self.ledger.discard_pending(current.id, now)
         stored, events = number_events(change, current=current, now=now)
@@ -221,7 +221,7 @@ class InMemoryJournal:
         self.log.setdefault(stored.id, []).extend(events)
         return stored
 
-    def _place(self, document: Document) -> Document:
+    def _assign_identity(self, document: Document) -> Document:
         versions = self.documents.versions.get((document.scope_id, document.type), [])
         return replace(document, id=versions[0].id if versions else document.id, version=len(versions) + 1)
 
@@ -244,7 +244,7 @@ class InMemoryDefinitions:
 
 
 def in_memory_ports(script: ReplyFunction, definitions: Iterable[WorkflowDefinition]) -> Ports:
-    """Return a set of ports that share one memory; definitions are version 1 of their workflows."""
+    """Return ports that share one memory. Each definition is version 1 of its workflow."""
     clock = ManualClock()
     executions, documents, ledger = InMemoryExecutionRepository(), InMemoryDocumentRepository(), InMemoryLedger()
     return Ports(

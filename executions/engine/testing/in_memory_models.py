@@ -1,4 +1,4 @@
-"""Models whose replies are written beforehand, and what they write meanwhile."""
+"""Scripted models and in-memory drafts for tests."""
 
 from __future__ import annotations
 
@@ -15,42 +15,42 @@ ReplyFunction = Callable[[ModelRequest], Awaitable[ModelReply]]
 
 
 class UnlimitedPermit:
-    """The leave to send a request, where nobody counts."""
+    """A rate limit permit without a limit."""
 
     def used(self, tokens: int) -> None:
-        """Count nothing."""
+        """Do nothing."""
 
 
 class ScriptedModelClient:
-    """A model whose replies are written beforehand, and that remembers what it was asked."""
+    """A model with scripted replies that records its requests."""
 
     def __init__(self, script: ReplyFunction) -> None:
         self.script = script
         self.requests: list[ModelRequest] = []
         self.estimated_cost_usd: Decimal | None = None
-        self.turns: list[float] = []  # seconds that the next calls have to wait, before any other is let in
+        self.turns: list[float] = []  # seconds to wait for the next calls; each entry rejects one call
 
     def resolve(self, model: str) -> tuple[str, ...]:
         """Return aliases as models of the provider `scripted`."""
         return (model if ":" in model else f"scripted:{model}",)
 
     def knows(self, model: str) -> bool:
-        """Know them all."""
+        """Return True for every model."""
         return True
 
     def estimate(self, request: ModelRequest) -> Decimal | None:
-        """Return the same for every request."""
+        """Return the same estimate for every request."""
         return self.estimated_cost_usd
 
     @asynccontextmanager
     async def permit(self, request: ModelRequest) -> AsyncIterator[UnlimitedPermit]:
-        """Let everybody ask at once, unless the test says otherwise."""
+        """Return a permit at once, unless the test has scripted a wait."""
         if self.turns:
             raise RateLimited(request.model, seconds=self.turns.pop(0))
         yield UnlimitedPermit()
 
     async def complete(self, request: ModelRequest, on_text: OnText) -> ModelReply:
-        """Reply as written, the arguments of its tools told in two pieces."""
+        """Return the scripted reply; pass the arguments of its tools on in two pieces."""
         self.requests.append(request)
         reply = await self.script(request)
         for call in reply.tool_calls:
@@ -61,23 +61,23 @@ class ScriptedModelClient:
 
 
 class InMemoryDraft:
-    """What was written in one call, and whether it is over."""
+    """The text of one call, and whether the call has ended."""
 
     def __init__(self) -> None:
         self.text = ""
         self.ended = False
 
     def add(self, text: str) -> None:
-        """Note what comes next."""
+        """Append text."""
         self.text += text
 
     def end(self) -> None:
-        """Note that the call is over."""
+        """Mark the call as ended."""
         self.ended = True
 
 
 class InMemoryDrafts:
-    """All that was written, by call."""
+    """The drafts of all calls."""
 
     def __init__(self) -> None:
         self.written: dict[CallKey, InMemoryDraft] = {}

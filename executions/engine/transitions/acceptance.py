@@ -1,4 +1,4 @@
-"""Documents that wait for a person: handing them in, and what a decision does."""
+"""Acceptance of documents by people: requests for a decision, and the effects of a decision."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from workflows.definitions.definition import WorkflowDefinition
 
 
 def request_acceptance(execution: Execution, step_id: str, *, context: Context) -> Change:
-    """Put the new document of `context` to a person. Until it is accepted nothing that depends on it starts.
+    """Let the new document of `context` wait for a decision. Steps that depend on it start only after acceptance.
 
     Raises:
         IllegalTransition: the step is not working, or the execution has ended.
@@ -42,7 +42,7 @@ def request_acceptance(execution: Execution, step_id: str, *, context: Context) 
 
 
 def acceptance_event(step: Step, *, title: str) -> AcceptanceNeeded:
-    """Return the event that tells of the document that a step has handed in."""
+    """Return the event about the document that waits for a decision."""
     if step.document_id is None or step.document_version is None:
         raise ValueError("a decision needs a document")
     return AcceptanceNeeded(
@@ -56,18 +56,18 @@ def acceptance_event(step: Step, *, title: str) -> AcceptanceNeeded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AcceptanceContext:
-    """What a decision is about: the document, and the workflow that says what follows from it."""
+    """What a decision applies to: the document, and the workflow that defines the steps after it."""
 
     document: Document
     definition: WorkflowDefinition
 
 
 def waiting_document(execution: Execution, step_id: str, *, version: int) -> Pin:
-    """Return the document of a step, if this version of it waits for a decision.
+    """Return the step's document, if this version of it waits for a decision.
 
     Raises:
         NotFound: there is no such step.
-        NotWaiting: it waits for no decision (any more).
+        NotWaiting: the step does not wait for a decision, or no longer does.
         VersionConflict: another version waits.
     """
     step = execution.steps.get(step_id)
@@ -83,45 +83,47 @@ def waiting_document(execution: Execution, step_id: str, *, version: int) -> Pin
 def decide(
     execution: Execution, step_id: str, decision: AcceptanceDecision, *, target: AcceptanceContext, context: Context
 ) -> Change:
-    """Do what a person decided about a step's document: the step is completed, has failed, or is worked over.
+    """Apply a person's decision about a step's document: the step completes, fails, or revises the document.
 
     Raises:
         NotFound: there is no such step.
-        NotWaiting: it waits for no decision (any more).
+        NotWaiting: the step does not wait for a decision, or no longer does.
         VersionConflict: another version of the document waits.
     """
     waiting_document(execution, step_id, version=decision.document_version)
     step = execution.steps[step_id]
     execution = execution.with_step(replace(step, decisions=(*step.decisions, decision)))
-    told = decision.model_dump(exclude={"decided_at"})
-    decided = core.resume(Change(execution=execution, events=(AcceptanceDecided(step_id=step_id, **told),)), context)
+    event_data = decision.model_dump(exclude={"decided_at"})
+    decided = core.resume(
+        Change(execution=execution, events=(AcceptanceDecided(step_id=step_id, **event_data),)), context
+    )
     execution = decided.execution
     match decision.decision:
         case AcceptanceAction.ACCEPT:
             change = _accept(execution, step_id, target=target, context=context)
         case AcceptanceAction.REJECT:
-            said = f": {decision.comment}" if decision.comment else "."
-            message = f"{decision.decided_by} rejected version {decision.document_version} of the document{said}"
+            reason = f": {decision.comment}" if decision.comment else "."
+            message = f"{decision.decided_by} rejected version {decision.document_version} of the document{reason}"
             failure = Failure(code=FailureCode.REJECTED, message=message)
             change = core.fail_step(execution, step_id, failure, context=context)
         case AcceptanceAction.REQUEST_CHANGES if execution.is_failing:
-            # Another step has failed, and the execution with it as soon as the others are done: nothing new starts.
+            # A fatal step has failed, so the execution fails as soon as the other steps have ended. No new work starts.
             raise IllegalTransition(f"Step {step_id}", current=step.status, wanted=StepStatus.REMEDIATING)
         case AcceptanceAction.REQUEST_CHANGES:
-            change = _work_over(execution, step_id, comment=decision.comment, context=context)
+            change = _request_changes(execution, step_id, comment=decision.comment, context=context)
     return replace(change, events=(*decided.events, *change.events))
 
 
 def _accept(execution: Execution, step_id: str, *, target: AcceptanceContext, context: Context) -> Change:
     collections = Collections(target.definition, step_id)
     content: Mapping[str, JsonValue] = target.document.content
-    grown = collections.expand(execution, content, now=context.now)
-    change = core.complete_step(grown.execution, step_id, context=context, document=target.document)
-    return replace(change, events=(*grown.events, *change.events))
+    expanded = collections.expand(execution, content, now=context.now)
+    change = core.complete_step(expanded.execution, step_id, context=context, document=target.document)
+    return replace(change, events=(*expanded.events, *change.events))
 
 
-def _work_over(execution: Execution, step_id: str, *, comment: str, context: Context) -> Change:
-    """Begin the next attempt with what the person has said. It is no invalid output."""
+def _request_changes(execution: Execution, step_id: str, *, comment: str, context: Context) -> Change:
+    """Begin the next attempt with the person's comment. It does not count as an invalid output."""
     violations = (FieldError(pointer="", code=CHANGES_REQUESTED, detail=comment),)
     change = core.remediate(execution, step_id, violations=violations, context=context)
     step = replace(change.execution.steps[step_id], invalid_outputs=0)

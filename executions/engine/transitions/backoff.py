@@ -1,4 +1,4 @@
-"""Trying a call again: at once, or at a moment that is known; until then the step is parked and holds nobody."""
+"""Retries of model calls, at once or at a later time. A deferred step occupies no worker."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from executions.engine.transitions.core import Change, Context, derive_status, r
 
 
 def defer_step(execution: Execution, step_id: str, *, resume_at: datetime, context: Context) -> Change:
-    """Lay a step aside, its attempt unfinished, until `resume_at`.
+    """Defer a step, in the middle of its attempt, until `resume_at`.
 
     Raises:
         IllegalTransition: the step is not working, or the execution has ended.
@@ -25,10 +25,10 @@ def defer_step(execution: Execution, step_id: str, *, resume_at: datetime, conte
 
 
 def resume_deferred(execution: Execution, *, context: Context) -> Change:
-    """Make the parked steps whose moment has come ready to go on.
+    """Make the deferred steps ready whose `resume_at` has come.
 
     Raises:
-        NotWaiting: there is none.
+        NotWaiting: no deferred step is due.
     """
     due = [
         step.step_id
@@ -36,18 +36,18 @@ def resume_deferred(execution: Execution, *, context: Context) -> Change:
         if step.waits_for is WaitingOn.RATE_LIMIT and step.resume_at is not None and step.resume_at <= context.now
     ]
     if not due:
-        raise NotWaiting("No step of the execution is parked until now.", status=execution.status)
+        raise NotWaiting("No deferred step of the execution is due.", status=execution.status)
     for step_id in due:
         execution = step_transition(execution, step_id, StepStatus.PENDING, now=context.now)
     return derive_status(resume(Change(execution=with_timers(execution)), context), context)
 
 
 def retry_call(execution: Execution, step_id: str, *, lost: Iterable[CallKey], context: Context) -> Change:
-    """Let a step's present attempt make another call: it is at work, or was parked and its moment has come.
+    """Let the step's current attempt make another call: the step is working, or was deferred and is ready again.
 
     Raises:
-        IllegalTransition: neither is so, or the execution has ended.
-        VersionConflict: a call that seemed `lost` has its reply by now, which is to be used.
+        IllegalTransition: the step is in neither state, or the execution has ended.
+        VersionConflict: a call in `lost` has a reply by now, which has to be used.
     """
     if any(context.replied(key) for key in lost):
         raise VersionConflict("The ledger", expected=execution.version)

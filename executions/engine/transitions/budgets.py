@@ -121,7 +121,7 @@ def hold_if_over_budget(
         step_id: The step.
         call: What the step asks; announced with the change.
         context: What was spent so far.
-        also: Calls that the same transition announces already.
+        other_calls: Calls that the same transition announces already.
     """
     execution = change.execution
     lines = _lines(execution, usage_of((*other_calls, call)), context)

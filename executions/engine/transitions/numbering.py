@@ -1,4 +1,4 @@
-"""The last touch of a change before it is stored: its version, its numbers, and when something is due in it."""
+"""Final values of a change before it is stored: version, event numbers and timers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from executions.engine.transitions.core import Change
 
 
 def number_events(change: Change, *, current: Execution, now: datetime) -> tuple[Execution, tuple[ProgressEvent, ...]]:
-    """Return a change as it is stored over `current`: the version counted up, its events numbered after the last."""
+    """Return the change as it is stored over `current`: the version incremented, the events numbered consecutively."""
     first = current.last_sequence + 1
     events = tuple(
         ProgressEvent(
@@ -26,7 +26,7 @@ def number_events(change: Change, *, current: Execution, now: datetime) -> tuple
     )
     changed = change.execution
     if changed.resume_at is not None or changed.deadline_at is not None:
-        changed = with_timers(changed)  # what they were about may have been answered, left out or stopped
+        changed = with_timers(changed)  # the timers' steps may have been answered, skipped or cancelled
     stored = replace(
         changed,
         version=current.version + 1,

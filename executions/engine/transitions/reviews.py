@@ -40,17 +40,17 @@ from executions.engine.prompting.replies import (
 from executions.engine.transitions.core import Change, Context, Decide
 from workflows.definitions.definition import ReviewPolicy, StepDefinition
 
-#: Reviews of one document until one says something that can be understood.
+#: Reviews of one document until a reply is a valid verdict.
 MAX_REVIEWS = 3
 
 
 class ReviewVerdict(StrEnum):
-    """What a reviewer says of a document."""
+    """The verdicts of a reviewer."""
 
     SATISFIED = "satisfied"
-    #: It goes back with what was found.
+    #: The document is revised according to the findings.
     NEEDS_REVISION = "needs_revision"
-    #: To send it back would not help.
+    #: A revision would not help.
     FAILED = "failed"
 
 
@@ -61,42 +61,42 @@ class _Finding(BaseModel):
     detail: str = Field(min_length=1, description="What is wrong there, and what would be right.")
 
 
-class _Judged(BaseModel):
+class _ReviewOutput(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     verdict: ReviewVerdict
     findings: tuple[_Finding, ...] = Field(max_length=MAX_VIOLATIONS, description="Nothing, when it is satisfied.")
 
 
-#: JSON Schema of a verdict.
-VERDICT_SCHEMA: dict[str, JsonValue] = _Judged.model_json_schema()
+#: JSON Schema of a reviewer's output.
+VERDICT_SCHEMA: dict[str, JsonValue] = _ReviewOutput.model_json_schema()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judgement:
-    """A verdict, and what the reviewer has found; there is something unless it is satisfied."""
+    """A verdict and the reviewer's findings. There is at least one finding unless the verdict is `satisfied`."""
 
     verdict: ReviewVerdict
     findings: tuple[FieldError, ...]
-    call: Call  # in which it was said
+    call: Call  # the call with this verdict
 
     @property
     def provenance(self) -> dict[str, JsonValue]:
-        """What a document tells of its review."""
+        """What a document's provenance records about its review."""
         return {
             "model": self.call.model,
             "verdict": self.verdict.value,
-            "findings": [each.model_dump(mode="json") for each in self.findings],
+            "findings": [finding.model_dump(mode="json") for finding in self.findings],
         }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """A document that is valid, and the call that it came from."""
+    """A valid document and the call that produced it."""
 
     content: Mapping[str, JsonValue]
     call: Call
-    condensed: bool = False  # whether the model was given less to read than there was
+    condensed: bool = False  # the model was given shortened materials
 
 
 _INSTRUCTIONS = """\
@@ -121,7 +121,7 @@ You review a document that another model wrote. You judge it; you do not write i
 
 
 def review_instructions(policy: ReviewPolicy) -> str:
-    """Return what a reviewer is told to do."""
+    """Return the instructions for a reviewer."""
     return _INSTRUCTIONS.format(rubric=policy.rubric, schema=json.dumps(VERDICT_SCHEMA, indent=1))
 
 
@@ -139,14 +139,14 @@ def build_review(
     """Return the request of one review.
 
     Args:
-        step_id: Id of the step, with the keys of its item.
-        step: What had to be done.
-        policy: By what the document is judged.
+        step_id: Id of the step, with its item keys.
+        step: The definition of the step.
+        policy: The rubric and limits of the review.
         model: Resolved `provider:model` of the reviewer.
-        given: What there was to read.
+        inputs: The inputs of the step.
         candidate: The document.
-        rejected: The reviewer's last output, when it was no verdict.
-        condensed: Whether what there was to read is cut to half its length.
+        rejected: The reviewer's last output, if it was not a valid verdict.
+        condensed: Whether the materials are cut to half their length.
     """
     materials = materials_of(inputs, step, condensed=condensed)
     return with_hash(
@@ -176,13 +176,13 @@ def _prompt(step: StepDefinition, read: Sequence[str], *, candidate: Candidate, 
 
 
 def review_of(call: Call) -> Judgement | RejectedOutput | Unusable:
-    """Return what a reviewer has replied: a verdict, what keeps it from being one, or why asking again is no use."""
+    """Return the content of a reviewer's reply: a judgement, rejected output, or why another try would not help."""
     if call.reply is None:
-        raise ValueError("a review is judged by its reply")
+        raise ValueError("a review call needs a reply")
     outcome = parse_reply(call.reply, schema=VERDICT_SCHEMA, max_questions=0)
     match outcome:
         case ValidDocument(content=content):
-            return _judgement(call, _Judged.model_validate(content))
+            return _judgement(call, _ReviewOutput.model_validate(content))
         case Violations(errors=errors):
             return RejectedOutput(output=output_of(call.reply), violations=errors)
         case Unusable():
@@ -192,18 +192,19 @@ def review_of(call: Call) -> Judgement | RejectedOutput | Unusable:
     assert_never(outcome)
 
 
-def _judgement(call: Call, judged: _Judged) -> Judgement | RejectedOutput:
+def _judgement(call: Call, judged: _ReviewOutput) -> Judgement | RejectedOutput:
     if judged.verdict is ReviewVerdict.NEEDS_REVISION and not judged.findings:
-        lacking = FieldError(pointer="/findings", code="lacking", detail="Say what has to change.")
-        return RejectedOutput(output=output_of(call.reply), violations=(lacking,))
+        detail = "A needs_revision verdict needs at least one finding."
+        missing = FieldError(pointer="/findings", code="lacking", detail=detail)
+        return RejectedOutput(output=output_of(call.reply), violations=(missing,))
     findings = tuple(
-        FieldError(pointer=each.pointer, code=FOUND_BY_REVIEW, detail=each.detail) for each in judged.findings
+        FieldError(pointer=finding.pointer, code=FOUND_BY_REVIEW, detail=finding.detail) for finding in judged.findings
     )
     return Judgement(verdict=judged.verdict, findings=findings, call=call)
 
 
 def last_reviewed(calls: Sequence[Call], schema: Mapping[str, JsonValue]) -> tuple[Candidate, Judgement] | None:
-    """Return the last document that was valid, with what its reviewer said; None: there was none.
+    """Return the newest document with a judgement, and the judgement; None: there is none.
 
     Args:
         calls: The calls of a step, oldest first.
@@ -211,15 +212,15 @@ def last_reviewed(calls: Sequence[Call], schema: Mapping[str, JsonValue]) -> tup
     """
     for review in reversed([call for call in calls if call.key.kind is CallKind.REVIEW and _has_reply(call)]):
         judged = review_of(review)
-        makers = [
+        writing_calls = [
             call
             for call in calls
             if call.key.attempt == review.key.attempt and call.key.kind is not CallKind.REVIEW and _has_reply(call)
         ]
-        if isinstance(judged, Judgement) and makers and makers[0].reply is not None:
-            outcome = parse_reply(makers[0].reply, schema=schema, max_questions=0)
+        if isinstance(judged, Judgement) and writing_calls and writing_calls[0].reply is not None:
+            outcome = parse_reply(writing_calls[0].reply, schema=schema, max_questions=0)
             if isinstance(outcome, ValidDocument):
-                return Candidate(content=outcome.content, call=makers[0]), judged
+                return Candidate(content=outcome.content, call=writing_calls[0]), judged
     return None
 
 
@@ -228,7 +229,7 @@ def _has_reply(call: Call) -> bool:
 
 
 def begin_review(execution: Execution, step_id: str, *, model: str) -> Change:
-    """Have a step's valid document judged.
+    """Start the review of a step's valid document.
 
     Raises:
         IllegalTransition: the step is not working, or the execution has ended.
@@ -241,15 +242,15 @@ def begin_review(execution: Execution, step_id: str, *, model: str) -> Change:
 
 
 def with_review_event(decide: Decide, step_id: str, judged: Judgement | None) -> Decide:
-    """Return the decision with the event of the review that led to it, if one did."""
+    """Return the decision preceded by the event of the review that led to it, if there was a review."""
     if judged is None:
         return decide
 
-    def decide_and_tell(execution: Execution, context: Context) -> Change:
+    def decide_with_event(execution: Execution, context: Context) -> Change:
         event = ReviewCompleted(
             step_id=step_id, attempt=judged.call.key.attempt, verdict=judged.verdict, findings=judged.findings
         )
         change = decide(execution, context)
         return replace(change, events=(event, *change.events))
 
-    return decide_and_tell
+    return decide_with_event

@@ -1,4 +1,4 @@
-"""OpenAI's chat as servers that are compatible with it are known to speak it."""
+"""OpenAI's chat API, with the deviations of compatible servers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from executions.llm.usage.chat_counts import CountedChatModel, CountedStream
 
 @dataclass
 class ChatStream(CountedStream):
-    """A stream that takes calls of tools in all the ways in which they are sent."""
+    """A stream that accepts tool calls in all known formats."""
 
     _calls: StreamedCalls = field(default_factory=StreamedCalls, init=False)
 
@@ -30,7 +30,7 @@ class ChatStream(CountedStream):
         if is_done(self._response.source.response):
             self.provider_details = {**(self.provider_details or {}), DONE: True}
         for call in self._calls.all:
-            if call.arguments != "".join(call.sent_on):  # what was told meanwhile was a wrong guess
+            if call.arguments != "".join(call.emitted):  # the arguments that were passed on so far were wrong
                 yield self._parts_manager.handle_tool_call_part(
                     vendor_part_id=call.number, tool_name=call.name, args=call.arguments, tool_call_id=call.id or None
                 )
@@ -40,11 +40,11 @@ class ChatStream(CountedStream):
             function = delta.function
             name, arguments = (function.name or "", function.arguments) if function is not None else ("", None)
             call = self._calls.of(delta.index, name=name, arguments=arguments)
-            is_first, call.id = not call.sent_on, call.id or delta.id or ""
-            new_name, new = call.named(name), "" if arguments is None else call.add(arguments)
+            is_first, call.id = not call.emitted, call.id or delta.id or ""
+            new_name, new = call.add_name(name), "" if arguments is None else call.add(arguments)
             if is_first:
                 self._advance_part_boundary("tool")
-                call.sent_on.append("")
+                call.emitted.append("")
             yield from self._parts_manager.handle_tool_call_delta_events(
                 vendor_part_id=call.number,
                 tool_name=new_name if is_first else new_name or None,
@@ -54,14 +54,14 @@ class ChatStream(CountedStream):
 
 
 class ChatModel(CountedChatModel):
-    """A model behind OpenAI's chat, at OpenAI or at a server of one's own."""
+    """A model behind OpenAI's chat API, at OpenAI or on a self-hosted server."""
 
     @property
     def _streamed_response_cls(self) -> type[OpenAIStreamedResponse]:
         return ChatStream
 
     def _validate_completion(self, response: chat.ChatCompletion) -> Any:
-        choices: Any = response.choices  # as they came: the library has not looked at them yet
+        choices: Any = response.choices  # unvalidated, as received
         for choice in choices or ():
             choice.finish_reason = choice.finish_reason or self._missing_finish_reason(choice)
             for call in getattr(choice.message, "tool_calls", None) or ():
@@ -70,7 +70,7 @@ class ChatModel(CountedChatModel):
 
 
 def _complete(call: Any) -> None:
-    """Fill in what servers leave out of a call of a tool, and write arguments that are an object as text."""
+    """Fill in fields that servers omit in a tool call, and encode arguments that are an object as text."""
     call.id, call.type = call.id or "", call.type or "function"
     function = getattr(call, "function", None)
     if function is None:

@@ -1,4 +1,4 @@
-"""How providers are asked. In a module of its own: their libraries take long to import."""
+"""Options for calls to providers. A module of its own, because the providers' libraries take long to import."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ from enum import StrEnum
 
 
 class Output(StrEnum):
-    """How a model is brought to hand in a document."""
+    """How a model returns a document."""
 
-    #: By tools that are the same for every step: what prompts begin with can be read from a cache.
+    #: By tools that are the same for every step, so that the start of prompts can be cached.
     SHARED_TOOLS = "shared-tools"
-    #: By a tool whose arguments are the document, with its schema.
+    #: By a tool whose argument schema is the document's schema.
     TOOLS = "tools"
-    #: The provider holds the whole answer to the schema.
+    #: The provider enforces the schema for the whole reply.
     NATIVE = "native"
-    #: The answer is JSON because the prompt asks for it.
+    #: As JSON, because the prompt demands it.
     PROMPTED = "prompted"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """How providers are asked, whichever it is."""
+    """Options for all providers."""
 
-    streaming: bool = True  # replies come piece by piece
-    output: Output | None = None  # None: as suits each provider best
-    connect_seconds: float = 10.0  # to reach one
-    first_token_seconds: float = 120.0  # from the start of a call to the first piece of its reply, when it is streamed
+    streaming: bool = True  # receive replies piece by piece
+    output: Output | None = None  # None: the best way for each provider
+    connect_seconds: float = 10.0  # maximum time to connect
+    first_token_seconds: float = 120.0  # from the start of a call to the first piece of a streamed reply

@@ -1,10 +1,10 @@
-"""How providers and servers say that a prompt does not fit into the model's context window."""
+"""Detection of context overflow in the error messages of providers and servers."""
 
 from __future__ import annotations
 
 import re
 
-_NO_ROOM = re.compile(
+_OVERFLOW = re.compile(
     "|".join(
         (
             r"exceed_context_size|context_(?:length|window)_exceeded",  # types and codes
@@ -24,21 +24,21 @@ _NO_ROOM = re.compile(
         )
     )
 )
-#: The answer alone would fill the window; a shorter prompt would not help.
-_LONG_ANSWER = re.compile(
+#: The maximum reply alone would fill the context window, so a shorter prompt would not help.
+_REPLY_TOO_LONG = re.compile(
     r"max_(?:completion_|output_|new_)?tokens\W.{0,40}?too large\W+(\d+)\W.{0,80}?context length is (\d+)"
 )
 _QUOTES = str.maketrans("", "", "`'\"\u2019")
 
 
-def overflows(said: str) -> bool:
-    """Whether what a provider says means that the prompt is too long. A shorter prompt would help then.
+def overflows(message: str) -> bool:
+    """Return whether a message means that the prompt is too long and a shorter one would help.
 
     Args:
-        said: All of its words, with types and codes.
+        message: The provider's message, with types and codes.
     """
-    text = " ".join(said.translate(_QUOTES).lower().split())
-    answer = _LONG_ANSWER.search(text)
-    if answer is not None and int(answer[1]) >= int(answer[2]):
+    normalized = " ".join(message.translate(_QUOTES).lower().split())
+    reply_limit = _REPLY_TOO_LONG.search(normalized)
+    if reply_limit is not None and int(reply_limit[1]) >= int(reply_limit[2]):
         return False
-    return _NO_ROOM.search(text) is not None
+    return _OVERFLOW.search(normalized) is not None

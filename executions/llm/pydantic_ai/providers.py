@@ -1,4 +1,4 @@
-"""Real models, behind one call: pydantic-ai speaks the providers' languages."""
+"""Calls to real models through pydantic-ai."""
 
 from __future__ import annotations
 
@@ -49,18 +49,18 @@ from telemetry.price_list import Billing
 from telemetry.pricing import prices
 from workflows.errors import storable
 
-#: Their clients are made here, and never try again by themselves; others are told so with each request.
+#: Providers whose clients are made here and never retry. Other clients are told so with each request.
 _OWN_CLIENTS = frozenset({"anthropic", "openai", "openai-chat", "openai-responses"})
-_MOST_READY = 64  # models
-_NAME = 200  # characters of a model's name and of a request's id, as a provider says them
+_MAX_CACHED_MODELS = 64  # models
+_MAX_NAME = 200  # maximum characters of model names and request ids that a provider returns
 _JSON: TypeAdapter[object] = TypeAdapter(object)
 _FINISH = {"length": FinishReason.TRUNCATED, "content_filter": FinishReason.REFUSED}
 
 
 class ProviderModel:
-    """Asks a provider once. Trying again is not for here: it might pay twice.
+    """Calls a provider once. Retries are not made here, because they might be paid twice.
 
-    The first that is asked of a provider waits until its library is here; a call's time begins after that.
+    The first call to a provider waits until its library is loaded; the call's time limit starts after that.
     """
 
     def __init__(self, options: Options) -> None:
@@ -68,16 +68,16 @@ class ProviderModel:
         self._extras = Extras()
 
     async def complete(self, request: ModelRequest, on_text: OnText) -> ModelReply:
-        """Return the reply, with usage and cost; `heard` gets its text while it arrives, when it is streamed.
+        """Return the reply with usage and cost; `on_text` gets streamed text as it arrives.
 
         Raises:
-            ModelError: it could not be asked, or did not answer within the request's `timeout_seconds`.
+            ModelError: the model could not be called, or did not reply within the request's `timeout_seconds`.
         """
         try:
-            model = _ready.get(request.model)
+            model = _models.get(request.model)
             if model is None:
-                model = await run_in_loader(_prepared, request.model)
-            began, asked_at = time.monotonic(), database_now()
+                model = await run_in_loader(_load_model, request.model)
+            started, asked_at = time.monotonic(), database_now()
             async with asyncio.timeout(request.timeout_seconds):
                 response = await self._response(model, request, on_text)
         except TimeoutError as error:
@@ -86,35 +86,36 @@ class ProviderModel:
             raise ModelError(FailureCode.MODEL_REFUSED, failures.message_of(error)) from error
         except exceptions.ModelAPIError as error:
             raise failures.failure_of(request.model, error) from error
-        except (exceptions.UserError, ImportError) as error:  # no key, no such provider, none whose library is here
-            said = sentence(f"{request.model} cannot be asked: {failures.message_of(error)}")
-            message = f"{said} Check the step's model, and the provider's key."
+        # no API key, an unknown provider, or its library is not installed
+        except (exceptions.UserError, ImportError) as error:
+            problem = sentence(f"{request.model} cannot be called: {failures.message_of(error)}")
+            message = f"{problem} Check the step's model and the provider's API key."
             raise ModelError(FailureCode.PROVIDER_REJECTED, message) from error
-        latency_ms = round((time.monotonic() - began) * 1000)
+        latency_ms = round((time.monotonic() - started) * 1000)
         return _reply(request, response, current(), asked_at=asked_at, latency_ms=latency_ms)
 
     async def _response(self, model: Model, request: ModelRequest, on_text: OnText) -> ModelResponse:
         while True:
-            known = self._extras.refused(request.model)
-            begin()  # what came with a refused request says nothing of the next one
+            rejected = self._extras.refused(request.model)
+            begin()  # the transcript of a rejected request does not belong to the next one
             try:
-                return await self._asked(model, request, on_text)
+                return await self._send(model, request, on_text)
             except exceptions.ModelHTTPError as error:
                 self._extras.note(request.model, error)
-                if self._extras.refused(request.model) == known:
-                    raise  # otherwise it is asked without what was refused, which has cost nothing
+                if self._extras.refused(request.model) == rejected:
+                    raise  # retried without the rejected parameters; a rejected request costs nothing
 
-    async def _asked(self, model: Model, request: ModelRequest, on_text: OnText) -> ModelResponse:
+    async def _send(self, model: Model, request: ModelRequest, on_text: OnText) -> ModelResponse:
         output = output_of(request, model, wanted=self._options.output)
-        said: list[ModelMessage] = [messages(request, output)]
-        settings, wanted = self._settings(request, model), parameters(request, output)
+        history: list[ModelMessage] = [messages(request, output)]
+        settings, params = self._settings(request, model), parameters(request, output)
         with _readable(request.model):
             if not self._options.streaming:
-                return await model_request(model, said, model_settings=settings, model_request_parameters=wanted)
-            opening = model_request_stream(model, said, model_settings=settings, model_request_parameters=wanted)
-            async with self._until_first(request) as silence, opening as stream:
+                return await model_request(model, history, model_settings=settings, model_request_parameters=params)
+            opening = model_request_stream(model, history, model_settings=settings, model_request_parameters=params)
+            async with self._first_token_timeout(request) as first_token_timeout, opening as stream:
                 async for event in stream:
-                    silence.reschedule(None)
+                    first_token_timeout.reschedule(None)
                     if text := _text(event):
                         on_text(text)
                 response = stream.get()
@@ -123,34 +124,34 @@ class ProviderModel:
         return response
 
     @asynccontextmanager
-    async def _until_first(self, request: ModelRequest) -> AsyncIterator[asyncio.Timeout]:
-        silence = asyncio.timeout(self._options.first_token_seconds)
+    async def _first_token_timeout(self, request: ModelRequest) -> AsyncIterator[asyncio.Timeout]:
+        timeout = asyncio.timeout(self._options.first_token_seconds)
         try:
-            async with silence:
-                yield silence
+            async with timeout:
+                yield timeout
         except TimeoutError as error:
-            if not silence.expired():
-                raise  # the whole call's time is up
+            if not timeout.expired():
+                raise  # the time limit of the whole call has passed
             raise failures.first_token_timeout(request.model, self._options.first_token_seconds) from error
 
     def _settings(self, request: ModelRequest, model: Model) -> ModelSettings:
-        whole = float(request.timeout_seconds)
-        settings = ModelSettings(max_tokens=request.max_output_tokens, timeout=whole)
+        total_seconds = float(request.timeout_seconds)
+        settings = ModelSettings(max_tokens=request.max_output_tokens, timeout=total_seconds)
         if request.model.partition(":")[0] in _OWN_CLIENTS:
-            settings["timeout"] = httpx.Timeout(whole, connect=self._options.connect_seconds)
+            settings["timeout"] = httpx.Timeout(total_seconds, connect=self._options.connect_seconds)
         elif "max_retries" not in model.unsupported_settings:
             settings["max_retries"] = 0
         self._extras.add_to(settings, name=request.model, model=model)
         return settings
 
 
-#: What its library ends in when an answer is not what the provider's language has it: a missing field, another type.
+#: Exceptions in which a library ends if a reply does not match the provider's API: missing fields, other types.
 _UNREADABLE = (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError, Warning)
 
 
 @contextmanager
 def _readable(model: str) -> Iterator[None]:
-    """Tell an answer that cannot be read from a bug of ours: asking again may help."""
+    """Turn parse errors of a reply into a retryable model error, so that they are not treated as bugs."""
     try:
         yield
     except (exceptions.UnexpectedModelBehavior, *_UNREADABLE) as error:
@@ -160,13 +161,13 @@ def _readable(model: str) -> Iterator[None]:
 
 
 def _text(event: ModelResponseStreamEvent) -> str:
-    """Return what has come of the text, or of the arguments of a tool."""
+    """Return new text of the reply, or of the arguments of a tool."""
     match event:
         case PartStartEvent(part=TextPart(content=str() as text)):
             return text
         case PartStartEvent(part=ToolCallPart(args=str() as text)):
             return text
-        case PartStartEvent(part=ToolCallPart(args=dict() as arguments)):  # of providers that send them whole
+        case PartStartEvent(part=ToolCallPart(args=dict() as arguments)):  # some providers send complete arguments
             return json.dumps(arguments, ensure_ascii=False)
         case PartDeltaEvent(delta=TextPartDelta(content_delta=text)):
             return text
@@ -175,31 +176,31 @@ def _text(event: ModelResponseStreamEvent) -> str:
     return ""
 
 
-_ready: dict[str, Model] = {}  # by name
+_models: dict[str, Model] = {}  # by name
 
 
-def _prepared(name: str) -> Model:
-    """Return a model, and have it ready from now on. The first of a provider loads its library."""
-    if name not in _ready:
-        if len(_ready) >= _MOST_READY:
-            _ready.clear()
-        _ready[name] = _model(name)
-    return _ready[name]
+def _load_model(name: str) -> Model:
+    """Return a cached model. The first model of a provider loads its library."""
+    if name not in _models:
+        if len(_models) >= _MAX_CACHED_MODELS:
+            _models.clear()
+        _models[name] = _model(name)
+    return _models[name]
 
 
 def _model(name: str) -> Model:
-    """Return a model with a client that never retries by itself."""
+    """Return a model with a client that never retries."""
     provider, _, model = name.partition(":")
     if provider == "anthropic":
         return _anthropic(model)
     if provider in _OWN_CLIENTS:
-        # Servers that only speak OpenAI's language speak its older half.
+        # Servers that are compatible with OpenAI support its chat API.
         is_chat = provider == "openai-chat" or (provider == "openai" and "OPENAI_BASE_URL" in os.environ)
         return _openai(model, is_chat=is_chat)
     return infer_model(name, make_provider if is_known(name) else infer_provider)
 
 
-# A provider's library takes up to a second to import: whoever asks one provider does not wait for those of others.
+# A provider's library takes up to a second to import, so each function imports only its own.
 
 
 def _anthropic(model: str) -> Model:
@@ -222,7 +223,7 @@ def _openai(model: str, *, is_chat: bool) -> Model:
     if not is_chat:
         from openai.types.responses import Response  # noqa: PLC0415
 
-        Response.model_rebuild()  # here, in the loading thread: the first answer would build it on the event loop
+        Response.model_rebuild()  # in the loader thread; otherwise the first reply would build it on the event loop
     http = reading_client(DefaultAsyncHttpxClient, event_hooks={"response": [transport.on_response]})
     client = AsyncOpenAI(api_key=_key("OPENAI"), max_retries=0, http_client=http)
     kind = ChatModel if is_chat else OpenAIResponsesModel
@@ -230,14 +231,14 @@ def _openai(model: str, *, is_chat: bool) -> Model:
 
 
 def _key(provider: str) -> str:
-    """Return a provider's key; a server of one's own at another address may need none.
+    """Return a provider's API key; a self-hosted server at another address may need none.
 
     Raises:
-        UserError: there is none.
+        UserError: there is no key.
     """
     if key := os.environ.get(f"{provider}_API_KEY", "").strip():
         if not (key.isascii() and key.isprintable()):
-            raise exceptions.UserError(f"{provider}_API_KEY holds characters that no key has.")
+            raise exceptions.UserError(f"{provider}_API_KEY contains characters that are not valid in a key.")
         return key
     if f"{provider}_BASE_URL" in os.environ:
         return "none"
@@ -247,13 +248,13 @@ def _key(provider: str) -> str:
 def _reply(
     request: ModelRequest, response: ModelResponse, transcript: Transcript, *, asked_at: datetime, latency_ms: int
 ) -> ModelReply:
-    billed = bill(response, transcript)
+    billing = bill(response, transcript)
     provider = response.provider_name or request.model.partition(":")[0]
-    model = _named(response.model_name) or request.model.partition(":")[2]
-    usage = billed.usage or Usage()
+    model = _shortened(response.model_name) or request.model.partition(":")[2]
+    usage = billing.usage or Usage()
     text, refused = refusals.text_of(response), refusals.is_refused(response)
     raw = {
-        "usage": billed.received,
+        "usage": billing.received,
         "details": response.provider_details,
         **({"text": text} if refused and text else {}),
     }
@@ -262,33 +263,33 @@ def _reply(
         model=model,
         requested=request.model,
         **usage.model_dump(exclude={"reasoning_tokens"}),
-        billing=Billing.model_validate(billed.billing),
+        billing=Billing.model_validate(billing.billing),
         at=asked_at,
     )
     return ModelReply(
         provider=provider,
         model=model,
-        usage_known=billed.usage is not None,
+        usage_known=billing.usage is not None,
         tool_calls=tuple(
-            ToolCall(name=part.tool_name, arguments=_plain(part.args))
+            ToolCall(name=part.tool_name, arguments=_storable_arguments(part.args))
             for part in response.parts
             if isinstance(part, ToolCallPart)
         ),
         text=refusals.reason(response) if refused else text,
         finish_reason=_FINISH.get(response.finish_reason or "", FinishReason.STOP),
         usage=usage,
-        billing=billed.billing,
+        billing=billing.billing,
         cost_usd=cost,
-        provider_request_id=_named(response.provider_response_id),
+        provider_request_id=_shortened(response.provider_response_id),
         latency_ms=latency_ms,
         raw=_JSON.dump_python(raw, mode="json"),
     )
 
 
-def _named(name: str | None) -> str:
-    """Return a name that a provider has given, as far as it is kept."""
-    return storable(name or "")[:_NAME]
+def _shortened(name: str | None) -> str:
+    """Return a name from a provider, shortened for storage."""
+    return storable(name or "")[:_MAX_NAME]
 
 
-def _plain(arguments: object) -> JsonValue:
+def _storable_arguments(arguments: object) -> JsonValue:
     return arguments if isinstance(arguments, str | dict) else None

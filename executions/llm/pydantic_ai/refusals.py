@@ -1,32 +1,32 @@
-"""Why there is no answer, or only the beginning of one: the provider's reason, never the text that was cut."""
+"""The reasons of refusals and incomplete replies: the provider's reason, never the text that was cut off."""
 
 from __future__ import annotations
 
 from pydantic_ai.messages import ModelResponse, TextPart
 
-FILTERED = "content_filter"  # the reason by which an answer ended, for every provider
-_SAID = ("refusal", "block_reason_message")  # where the details have a sentence
-_NAMED = ("finish_reason", "block_reason", "refusal_category")  # where they have a name
+FILTERED = "content_filter"  # finish reason of filtered replies, for every provider
+_REASON_FIELDS = ("refusal", "block_reason_message")  # fields of the details that contain a sentence
+_NAME_FIELDS = ("finish_reason", "block_reason", "refusal_category")  # fields of the details that contain a name
 
 
 def text_of(response: ModelResponse) -> str:
-    """Return the text of an answer."""
+    """Return the text of a reply."""
     return "".join(part.content for part in response.parts if isinstance(part, TextPart))
 
 
 def is_refused(response: ModelResponse) -> bool:
-    """Whether the model, or a filter of its provider's, has refused."""
+    """Return whether the model or the provider's content filter has refused."""
     return response.finish_reason == FILTERED
 
 
 def reason(response: ModelResponse) -> str:
-    """Return the reason of a refusal: the provider's sentence, or else that its filter was it, with a name."""
+    """Return the reason of a refusal: the provider's sentence, or a sentence with the filter's name."""
     details = response.provider_details or {}
-    sentences = [said for name in _SAID if isinstance(said := details.get(name), str) and said.strip()]
+    sentences = [text for name in _REASON_FIELDS if isinstance(text := details.get(name), str) and text.strip()]
     if sentences:
         return sentences[0].strip()
-    names = dict.fromkeys(str(details[name])[:80] for name in _NAMED if details.get(name))
+    names = dict.fromkeys(str(details[name])[:80] for name in _NAME_FIELDS if details.get(name))
     names.pop(FILTERED, None)
-    what = "prompt" if details.get("block_reason") else "answer"
+    subject = "prompt" if details.get("block_reason") else "answer"
     by_name = f" ({', '.join(names)})" if names else ""
-    return f"The provider's content filter stopped the {what}{by_name}."
+    return f"The provider's content filter stopped the {subject}{by_name}."

@@ -1,4 +1,4 @@
-"""A request of the engine in the words of pydantic-ai: what is said, the tools, how the answer has to look."""
+"""Conversion of the engine's requests to pydantic-ai: messages, tools and output format."""
 
 from __future__ import annotations
 
@@ -17,8 +17,10 @@ from executions.engine.prompting.submissions import ANSWER, ASK_CLARIFICATION, D
 from executions.llm.pydantic_ai.envelope import envelope
 from executions.llm.pydantic_ai.options import Output
 
-#: Keep what prompts begin with, tools included, and sell it cheaper the next time.
-_CACHING = frozenset({"anthropic", "openai", "openai-chat", "openai-responses", "google", "google-cloud", "bedrock"})
+#: Providers that cache the start of prompts, including tools, and charge less for it the next time.
+_PROMPT_CACHING = frozenset(
+    {"anthropic", "openai", "openai-chat", "openai-responses", "google", "google-cloud", "bedrock"}
+)
 _ANY_DOCUMENT: dict[str, JsonValue] = {
     "type": "object",
     "properties": {DOCUMENT: {"type": "object", "description": "Valid against the JSON Schema that is given."}},
@@ -47,12 +49,12 @@ _WITHOUT_TOOLS = frozenset({Output.NATIVE, Output.PROMPTED})
 
 
 def output_of(request: ModelRequest, model: Model, *, wanted: Output | None) -> Output:
-    """Return how this model shall hand in this document.
+    """Return how this model returns its document.
 
     Args:
-        request: What is asked.
-        model: Who is asked.
-        wanted: By the settings. None: whatever suits the provider best.
+        request: The request.
+        model: The model.
+        wanted: The setting. None: the best way for the provider.
     """
     profile = model.profile
     has_tools, has_schemas = profile.get("supports_tools", True), profile.get("supports_json_schema_output", False)
@@ -62,44 +64,44 @@ def output_of(request: ModelRequest, model: Model, *, wanted: Output | None) -> 
         return Output.NATIVE
     if wanted in {Output.SHARED_TOOLS, Output.TOOLS}:
         return wanted
-    return Output.SHARED_TOOLS if wanted is None and _caches(request) else Output.TOOLS
+    return Output.SHARED_TOOLS if wanted is None and _has_prompt_caching(request) else Output.TOOLS
 
 
-def _caches(request: ModelRequest) -> bool:
-    """Whether the provider sells what prompts begin with cheaper the next time; a server of one's own sells nothing."""
+def _has_prompt_caching(request: ModelRequest) -> bool:
+    """Return whether the provider charges less for a cached start of a prompt; self-hosted servers charge nothing."""
     provider = request.model.partition(":")[0]
-    return provider in _CACHING and not (provider.startswith("openai") and "OPENAI_BASE_URL" in os.environ)
+    return provider in _PROMPT_CACHING and not (provider.startswith("openai") and "OPENAI_BASE_URL" in os.environ)
 
 
 def messages(request: ModelRequest, output: Output) -> ProviderRequest:
-    """Return what is said: the rules, then the prompt, with a mark after what other prompts begin with, too."""
+    """Return the messages: rules and prompt, with a cache point after the part that other prompts share."""
     prompt: str | list[UserContent] = request.prompt
     if request.shared and output is Output.SHARED_TOOLS:
         blocks = [f"{block}\n\n" for block in request.shared]
         prompt = [*blocks, CachePoint(), request.prompt[len("".join(blocks)) :]]
     return ProviderRequest(
-        parts=[SystemPromptPart(request.instructions + _way(request, output)), UserPromptPart(prompt)]
+        parts=[SystemPromptPart(request.instructions + _output_rules(request, output)), UserPromptPart(prompt)]
     )
 
 
-def _way(request: ModelRequest, output: Output) -> str:
-    """Return what the rules say of how to hand in."""
+def _output_rules(request: ModelRequest, output: Output) -> str:
+    """Return the rules for returning the document."""
     if output not in _WITHOUT_TOOLS:
         return _BY_TOOL
     return _NO_TOOLS_BUT_QUESTIONS if request.max_questions else _NO_TOOLS
 
 
-def _answer_schema(request: ModelRequest) -> dict[str, JsonValue]:
-    """Return what a whole answer has to be like where there are no tools."""
+def _reply_schema(request: ModelRequest) -> dict[str, JsonValue]:
+    """Return the schema of a whole reply without tools."""
     if request.max_questions:
         return envelope(request.output_schema, max_questions=request.max_questions)
     return dict(request.output_schema)
 
 
 def parameters(request: ModelRequest, output: Output) -> ModelRequestParameters:
-    """Return how the answer has to look, and the tools for it."""
+    """Return the output format and the tools."""
     if output in _WITHOUT_TOOLS:
-        document = OutputObjectDefinition(json_schema=_answer_schema(request), name=SUBMIT_DOCUMENT)
+        document = OutputObjectDefinition(json_schema=_reply_schema(request), name=SUBMIT_DOCUMENT)
         return ModelRequestParameters(
             output_mode="native" if output is Output.NATIVE else "prompted",
             output_object=document,

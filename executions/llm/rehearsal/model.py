@@ -1,7 +1,7 @@
-"""The rehearsal model: free, deterministic, without network. It knows no language; it arranges what it was given.
+"""The rehearsal model: free, deterministic, and without network. It only rearranges its inputs.
 
-It writes documents that are valid against their schema and drawn from the brief, the inputs and the answers, asks a
-question where the brief says that something is open, and never claims to be more than a rehearsal.
+It returns documents that are valid against their schema and consist of text from the brief, the inputs and the answers.
+It asks a question if the brief says that something is open.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from executions.llm.rehearsal.document_generator import DocumentGenerator
 from executions.llm.rehearsal.extraction import Facts
 from executions.llm.rehearsal.unwritable import Unwritable
 
-_MOST_QUESTIONS = 3
-_MOST_OF_A_POINT = 600  # characters
-#: Where documents are written, beside the event loop. Each piece of the work is short, and all of it is bounded.
-_writers = ThreadPoolExecutor(max_workers=2, thread_name_prefix="rehearsal")
-_PAUSE_SECONDS = 0.05  # between two pieces of what it writes, at least
+_MAX_QUESTIONS = 3
+_MAX_POINT = 600  # characters
+#: Threads that generate documents beside the event loop. Each piece of work is short and limited.
+_generator_threads = ThreadPoolExecutor(max_workers=2, thread_name_prefix="rehearsal")
+_PAUSE_SECONDS = 0.05  # minimum time between two pieces of text
 _EITHER_OR = re.compile(r"\bwhether\s+(?:to\s+)?(.+?)\s+or\s+(?:to\s+)?(.+?)(?:[.,;?]|$)", re.I)
 _DATE = re.compile(r"\b(date|deadline|when|by when|go[- ]live|launch|start)\b", re.I)
 _NUMBER = re.compile(r"\b(how many|how much|number of|budget|amount|cost)\b", re.I)
@@ -39,25 +39,25 @@ _MONEY = re.compile(r"\b(budget|cost|price|eur|usd|gbp|chf)\b|[€$£]", re.I)
 
 
 class RehearsalModel:
-    """Answers requests for the provider `rehearsal`."""
+    """Serves requests for the provider `rehearsal`."""
 
     def __init__(self, *, latency_seconds: float) -> None:
         self._latency_seconds = latency_seconds
 
     async def complete(self, request: ModelRequest, on_text: OnText) -> ModelReply:
-        """Return a document, questions, or a refusal that says what it cannot write; the same request gets the same.
+        """Return a document, questions, or a refusal with the reason; equal requests get equal replies.
 
-        What takes time is told piece by piece meanwhile.
+        With a latency, the text is passed on piece by piece in that time.
         """
         call, refusal = _scripted(request) or _verdict(request), ""
         if call is None:
             try:
-                call = await asyncio.get_running_loop().run_in_executor(_writers, _written, request)
+                call = await asyncio.get_running_loop().run_in_executor(_generator_threads, _generate, request)
             except Unwritable as error:
                 refusal = str(error)
         seconds = self._seconds(request)
         if seconds and call is not None and not request.has_waited:
-            await self._write(json.dumps(call.arguments, ensure_ascii=False, indent=1), on_text, seconds=seconds)
+            await self._stream_text(json.dumps(call.arguments, ensure_ascii=False, indent=1), on_text, seconds=seconds)
         prompt_length = len(request.instructions) + len(request.prompt)
         written = refusal if call is None else call.model_dump_json()
         usage = Usage(
@@ -77,86 +77,89 @@ class RehearsalModel:
         )
 
     def _seconds(self, request: ModelRequest) -> float:
-        """Return how long the reply takes."""
+        """Return the latency of the reply."""
         scripted = None if request.script is None else request.script.latency_seconds
         return self._latency_seconds if scripted is None else scripted
 
-    async def _write(self, text: str, on_text: OnText, *, seconds: float) -> None:
-        """Write the text within the model's time, at an even pace; who was asleep meanwhile catches up."""
+    async def _stream_text(self, text: str, on_text: OnText, *, seconds: float) -> None:
+        """Pass the text on within the latency, at an even pace; after a delay it catches up."""
         pieces = max(1, min(len(text), round(seconds / _PAUSE_SECONDS)))
         clock = asyncio.get_running_loop().time
-        began = clock()
+        started = clock()
         for number in range(pieces):
-            due = began + seconds * (number + 1) / pieces
-            if (left := due - clock()) > 0:
-                await asyncio.sleep(left)
+            due = started + seconds * (number + 1) / pieces
+            if (remaining := due - clock()) > 0:
+                await asyncio.sleep(remaining)
             on_text(text[len(text) * number // pieces : len(text) * (number + 1) // pieces])
 
 
-def _written(request: ModelRequest) -> ToolCall:
+def _generate(request: ModelRequest) -> ToolCall:
     """Return questions or a document.
 
     Raises:
-        Unwritable: no document is found that is valid.
+        Unwritable: no valid document was found.
     """
     facts = Facts(request.materials)
-    if (asked := _questions(request, facts)) is not None:
-        return asked
-    writer = DocumentGenerator(facts, root=dict(request.output_schema), document_type=request.document_type)
-    return ToolCall(name=SUBMIT_DOCUMENT, arguments=writer.generate())
+    if (questions := _ask(request, facts)) is not None:
+        return questions
+    generator = DocumentGenerator(facts, root=dict(request.output_schema), document_type=request.document_type)
+    return ToolCall(name=SUBMIT_DOCUMENT, arguments=generator.write())
 
 
-def _questions(request: ModelRequest, facts: Facts) -> ToolCall | None:
-    """Ask once, at the start of the line, and only about what the brief itself leaves open."""
+def _ask(request: ModelRequest, facts: Facts) -> ToolCall | None:
+    """Return questions only in the first step, and only about what the brief leaves open."""
     if request.script is not None and request.script.ask:
-        return None  # it has asked what it was to ask
+        return None  # the scripted questions have been asked
     is_first = not any(material.kind in {"document", "unanswered"} for material in request.materials)
     if request.max_questions == 0 or facts.answers or not is_first:
         return None
-    asked = [_question(point) for point in facts.open_points] if facts.brief else [_brief_question()]
-    if not asked and not _MONEY.search(facts.brief):
-        asked = [_budget_question()]
-    if not asked:
+    questions = [_question(point) for point in facts.open_points] if facts.brief else [_brief_question()]
+    if not questions and not _MONEY.search(facts.brief):
+        questions = [_budget_question()]
+    if not questions:
         return None
-    questions: list[JsonValue] = list(asked[: min(request.max_questions, _MOST_QUESTIONS)])
-    return ToolCall(name=ASK_CLARIFICATION, arguments={"questions": questions})
+    limited: list[JsonValue] = list(questions[: min(request.max_questions, _MAX_QUESTIONS)])
+    return ToolCall(name=ASK_CLARIFICATION, arguments={"questions": limited})
 
 
 def _scripted(request: ModelRequest) -> ToolCall | None:
-    """Return what the script has this call say, by its number and what was answered; None: it says nothing of it.
+    """Return the scripted reply of this call, by its number and the answers so far; None: not scripted.
 
     Raises:
-        ModelError: it has the call fail.
+        ModelError: the script makes the call fail.
     """
     script = request.script
     if script is None:
         return None
     if request.document_type == VERDICT:
-        at = request.attempt - script.first_valid
-        said = script.verdicts[at] if 0 <= at < len(script.verdicts) else ReviewVerdict.SATISFIED.value
-        finding: JsonValue = {"pointer": "", "detail": "The script of this dry run has it so."}
-        findings: list[JsonValue] = [] if said == ReviewVerdict.SATISFIED.value else [finding]
-        return ToolCall(name=SUBMIT_DOCUMENT, arguments={"verdict": said, "findings": findings})
+        index = request.attempt - script.first_valid
+        verdict = script.verdicts[index] if 0 <= index < len(script.verdicts) else ReviewVerdict.SATISFIED.value
+        finding: JsonValue = {"pointer": "", "detail": "The dry run's script prescribes this verdict."}
+        findings: list[JsonValue] = [] if verdict == ReviewVerdict.SATISFIED.value else [finding]
+        return ToolCall(name=SUBMIT_DOCUMENT, arguments={"verdict": verdict, "findings": findings})
     if request.scripted_fault is not None:
         code = FailureCode(request.scripted_fault)
-        raise ModelError(code, "The script of this dry run has it fail.", transient=code in TRANSIENT)
+        raise ModelError(code, "The dry run's script prescribes this failure.", transient=code in TRANSIENT)
     answered = any(material.kind in {"answer", "unanswered"} for material in request.materials)
     if script.ask and request.max_questions and not answered:
-        asked: list[JsonValue] = [each.model_dump(mode="json") for each in script.ask]
-        return ToolCall(name=ASK_CLARIFICATION, arguments={"questions": asked})
+        questions: list[JsonValue] = [question.model_dump(mode="json") for question in script.ask]
+        return ToolCall(name=ASK_CLARIFICATION, arguments={"questions": questions})
     return ToolCall(name=SUBMIT_DOCUMENT, arguments={}) if request.attempt < script.first_valid else None
 
 
 def _verdict(request: ModelRequest) -> ToolCall | None:
-    """Return the verdict of a review, None when none is asked for. Who cannot read finds no fault."""
+    """Return the verdict of a review, None for other requests.
+
+    The rehearsal cannot judge, so it is always satisfied.
+    """
     if request.document_type != VERDICT:
         return None
     return ToolCall(name=SUBMIT_DOCUMENT, arguments={"verdict": ReviewVerdict.SATISFIED.value, "findings": []})
 
 
 def _question(point: str) -> dict[str, JsonValue]:
-    """Return a question about one open point, typed by what it is about."""
-    point = point[:_MOST_OF_A_POINT]
+    """Return a question about one open point, with an answer type that matches its words."""
+    point = point[:_MAX_POINT]
     either = _EITHER_OR.search(point)
     question: dict[str, JsonValue] = {
         "text": f"The brief leaves this open: “{point}” What was decided?",

@@ -1,4 +1,4 @@
-"""Texts that a pattern of JSON Schema describes. Nothing is matched here with `re`: its time has no bound."""
+"""Generation of texts that match a pattern of JSON Schema. `re` is not used for matching: its time is unbounded."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from typing import Any
 from workflows.json_schema.validation import is_linear, is_pattern, matches
 
 MAX_CHARACTERS = 100_000  # of one text
-MAX_CHARACTERS_IF_COSTLY = 1_000  # where the pattern may take long
-_TOO_LONG = f"the pattern asks for more than {MAX_CHARACTERS} characters"
-_SIZES = (0, 1, 2, 3, 5, 8, 13, 21, 40, 80)  # how often a part is repeated that may be repeated so often
-_TURNS = 10  # of taking other characters
-_BRANCHES = 4  # of alternatives that are tried
+MAX_CHARACTERS_IF_COSTLY = 1_000  # of one text, if matching the pattern may take long
+_TOO_LONG = f"the pattern requires more than {MAX_CHARACTERS} characters"
+_SIZES = (0, 1, 2, 3, 5, 8, 13, 21, 40, 80)  # numbers of repetitions that are tried
+_VARIANTS = 10  # texts with other characters that are tried
+_BRANCHES = 4  # alternatives that are tried
 _SAMPLES = "a0A-_ .,:/@#+$éßαΩяЯאابकあア漢한٣\n\t\"'()!?%&=*<>~|;bzBZ19"  # characters of many kinds
 _TOKENS = re.compile(
     r"\\[pP]\{(?P<kind>[^}]*)\}"
@@ -33,26 +33,26 @@ _TOKENS = re.compile(
 
 
 class Unreadable(ValueError):
-    """A pattern for which no text is found; the words say why."""
+    """A pattern for which no text was found; the message says why."""
 
 
 def texts_for(pattern: str, number: int, sizes: Sequence[int] = ()) -> Iterator[str]:
-    """Yield texts that a pattern matches, each once. A run of digits in the first ones is `number`, where that fits.
+    """Yield distinct texts that match a pattern. A run of digits in the first ones is `number`, if possible.
 
     Args:
-        pattern: As JSON Schema has it.
-        number: Which text this is, among those for the same field.
-        sizes: Further numbers of characters that a text should have.
+        pattern: A pattern of JSON Schema.
+        number: Index of the text among those of the same field.
+        sizes: Further text lengths to try.
 
     Raises:
-        Unreadable: no text is found.
+        Unreadable: no text was found.
     """
     if not is_pattern(pattern):
-        raise Unreadable("it is no pattern")
+        raise Unreadable("it is not a valid pattern")
     try:
         parsed = list(sre_parser.parse(_in_python(pattern)))
     except (re.error, OverflowError, RecursionError) as error:
-        raise Unreadable(f"the pattern cannot be taken apart ({error})") from error
+        raise Unreadable(f"the pattern cannot be parsed ({error})") from error
     found: set[str] = set()
     for text in _texts(parsed, number, (*_SIZES, *sizes)):
         if len(text) > MAX_CHARACTERS_IF_COSTLY and not is_linear(pattern):
@@ -61,26 +61,26 @@ def texts_for(pattern: str, number: int, sizes: Sequence[int] = ()) -> Iterator[
             found.add(text)
             yield text
     if not found:
-        raise Unreadable("no text is found that the pattern matches")
+        raise Unreadable("no text was found that matches the pattern")
 
 
 def _texts(parsed: Sequence[tuple[Any, Any]], number: int, sizes: Sequence[int]) -> Iterator[str]:
-    """Yield texts of several sizes and alternatives, then some of other characters."""
+    """Yield texts of several sizes and alternatives, then some with other characters."""
     for size in dict.fromkeys(sizes):
         for branch in range(_BRANCHES):
             yield _Text(number=number, size=size, branch=branch).of(parsed)
-    for turn in range(_TURNS):
-        yield _Text(number=number, size=0, branch=turn, turn=number + turn).of(parsed)
+    for variant in range(_VARIANTS):
+        yield _Text(number=number, size=0, branch=variant, variant=number + variant).of(parsed)
 
 
 @dataclass(slots=True)
 class _Text:
-    """One text for a pattern. Assertions are passed over: whether they hold shows when the text is matched."""
+    """One text for a pattern. Assertions are ignored; whether they hold is checked by matching the text."""
 
     number: int
     size: int
     branch: int
-    turn: int = 0  # which character of a class is taken
+    variant: int = 0  # selects the character of a class
     groups: dict[int, str] = field(default_factory=dict)
 
     def of(self, parts: Sequence[tuple[Any, Any]]) -> str:
@@ -93,24 +93,24 @@ class _Text:
     def _part(self, operator: Any, argument: Any) -> str:
         write = _PARTS.get(operator)
         if write is None:
-            raise Unreadable(f"the pattern has {str(operator).lower()}, for which nothing is written")
+            raise Unreadable(f"the pattern has {str(operator).lower()}, which is not supported")
         return write(self, argument)
 
     def group(self, argument: Any) -> str:
-        """Return a text for a group, and keep it for what refers back."""
+        """Return a text for a group, and keep it for backreferences."""
         text = self.of(argument[3])
         if argument[0] is not None:
             self.groups[argument[0]] = text
         return text
 
     def alternative(self, argument: Any) -> str:
-        """Return a text for one of several alternatives."""
+        """Return a text for one of the alternatives."""
         return self.of(argument[1][self.branch % len(argument[1])])
 
     def repeated(self, argument: Any) -> str:
-        """Return a text for a part that is repeated."""
-        low, high, inside = argument
-        one = self.of(inside)
+        """Return a text for a repeated part."""
+        low, high, inner = argument
+        one = self.of(inner)
         if one == "0" and len(str(self.number)) <= int(high) and self.size == 0:
             return str(self.number).zfill(low)
         count = max(low, min(self.size, int(high)), 1 if one == "0" else low)
@@ -122,10 +122,10 @@ class _Text:
 _PARTS: dict[Any, Callable[[_Text, Any], str]] = {
     sre.LITERAL: lambda _, code: chr(code),
     sre.NOT_LITERAL: lambda _, code: _of_class([(sre.NEGATE, None), (sre.LITERAL, code)]),
-    sre.IN: lambda text, members: _of_class(members, text.turn),
+    sre.IN: lambda text, members: _of_class(members, text.variant),
     sre.ANY: lambda *_: "a",
     sre.AT: lambda *_: "",
-    sre.ASSERT: lambda text, look: text.of(look[1]) if look[0] < 0 else "",  # what stands before is written before
+    sre.ASSERT: lambda text, look: text.of(look[1]) if look[0] < 0 else "",  # the text before is generated already
     sre.ASSERT_NOT: lambda *_: "",
     sre.SUBPATTERN: _Text.group,
     sre.ATOMIC_GROUP: lambda text, inside: text.of(inside),
@@ -146,19 +146,19 @@ _CATEGORIES: dict[Any, str] = {
 _FIRST = {sre.CATEGORY_DIGIT: "0", sre.CATEGORY_SPACE: " "}
 
 
-def _of_class(members: Sequence[tuple[Any, Any]], turn: int = 0) -> str:
-    """Return a character of a class: of its first members, or one that no member of a negated class is."""
+def _of_class(members: Sequence[tuple[Any, Any]], variant: int = 0) -> str:
+    """Return a character of a class: one of its first members, or one outside of a negated class."""
     if members[0][0] is sre.NEGATE:
         for sample in "a" + _SAMPLES:
             if not any(_is_in(sample, member) for member in members[1:]):
                 return sample
-        raise Unreadable("no character is found for a negated class of the pattern")
+        raise Unreadable("no character was found for a negated class of the pattern")
     operator, argument = members[0]
     if operator is sre.RANGE:
         low, high = argument
-        return chr(low + turn % (high - low + 1))
+        return chr(low + variant % (high - low + 1))
     if operator is sre.LITERAL:
-        operator, argument = members[turn % len(members)]
+        operator, argument = members[variant % len(members)]
         return chr(argument if operator is sre.LITERAL else members[0][1])
     return _FIRST.get(argument) or _sample(_CATEGORIES[argument])
 
@@ -173,24 +173,24 @@ def _is_in(character: str, member: tuple[Any, Any]) -> bool:
 
 
 def _sample(described: str) -> str:
-    """Return a character that an escape for a class of them describes."""
+    """Return a character that matches an escape sequence for a class."""
     for sample in "a" + _SAMPLES:
         if matches(f"^{described}$", sample):
             return sample
-    raise Unreadable(f"no character is found for {described} in the pattern")
+    raise Unreadable(f"no character was found for {described} in the pattern")
 
 
 def _in_python(pattern: str) -> str:
-    """Return a pattern of JSON Schema in the words of Python, with one character for each class of Unicode's."""
-    written, at, in_class = list[str](), 0, False
+    """Return the pattern in Python's syntax, with one character in place of each Unicode class."""
+    pieces, position, in_class = list[str](), 0, False
     for token in _TOKENS.finditer(pattern):
-        written += pattern[at : token.start()], _token(token, in_class=in_class)
-        at = token.end()
+        pieces += pattern[position : token.start()], _token(token, in_class=in_class)
+        position = token.end()
         if token["open"]:
             in_class = True
         elif token["close"]:
             in_class = False
-    return "".join([*written, pattern[at:]])
+    return "".join([*pieces, pattern[position:]])
 
 
 def _token(token: re.Match[str], *, in_class: bool) -> str:

@@ -1,4 +1,4 @@
-"""Texts that a schema lets through."""
+"""Texts that a schema permits."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from executions.llm.rehearsal.shapes import Shape
 from executions.llm.rehearsal.texts import Texts, fit_length
 from executions.llm.rehearsal.unwritable import Unwritable
 
-KEYS = frozenset({"id", "key", "slug"})  # fields by which other steps know an item
-_USUAL_LENGTH = 400  # characters at most, where the schema does not say
-_MOST_CHARACTERS = 100_000  # of one text
-_MOST_VARIANTS = 12  # of a text that other texts must differ from
+KEYS = frozenset({"id", "key", "slug"})  # fields by which other steps identify an item
+_DEFAULT_LENGTH = 400  # maximum characters, if the schema has no limit
+_MAX_CHARACTERS = 100_000  # of one text
+_MAX_VARIANTS = 12  # variants of a text that has to be distinct
 _FIRST_DAY = date(2026, 1, 1)
 _FORMATS: dict[str, Callable[[int], str]] = {
     "date": lambda number: (_FIRST_DAY + timedelta(days=number % 10_000)).isoformat(),
@@ -42,62 +42,62 @@ _FORMATS: dict[str, Callable[[int], str]] = {
 
 
 class Strings:
-    """Writes the texts of one document."""
+    """Generates the texts of one document."""
 
     def __init__(self, facts: Facts, *, document_type: str, count: Callable[[str], int]) -> None:
-        """Take facts; `count` counts the texts of each field, from 1."""
+        """Create a generator; `count` counts the texts of each field, from 1."""
         self._facts = facts
         self._texts = Texts(facts)
         self._kind = document_type.replace("-", " ")
         self._count = count
 
     def texts_for(self, shape: Shape, path: tuple[str, ...]) -> Iterator[str]:
-        """Yield texts for a field; some may not be valid.
+        """Yield texts for a field; some may be invalid.
 
         Raises:
-            Unwritable: none is found.
+            Unwritable: no text was found.
         """
-        low, high = shape.min_count("minLength"), shape.max_count("maxLength", default=_MOST_CHARACTERS)
-        if low > _MOST_CHARACTERS:
-            reason = f"a text of the rehearsal has at most {_MOST_CHARACTERS} characters"
+        low, high = shape.min_count("minLength"), shape.max_count("maxLength", default=_MAX_CHARACTERS)
+        if low > _MAX_CHARACTERS:
+            reason = f"the rehearsal makes texts with at most {_MAX_CHARACTERS} characters"
             raise Unwritable(shape.pointer_of("minLength"), reason)
         if low > high:
-            raise Unwritable(shape.pointer_of("minLength"), "it asks for more characters than are allowed")
+            raise Unwritable(shape.pointer_of("minLength"), "it requires more characters than it permits")
         for format_ in shape.all("format"):
             if format_ in _FORMATS:
                 number = self._count("/".join(path)) - 1
-                yield from (_FORMATS[format_](number + each) for each in range(_MOST_VARIANTS))
+                yield from (_FORMATS[format_](number + offset) for offset in range(_MAX_VARIANTS))
         if patterns := shape.all("pattern"):
             yield from self._patterned(shape, patterns, path)
             return
         yield from self._free(shape, path)
 
     def _free(self, shape: Shape, path: tuple[str, ...]) -> Iterator[str]:
-        """Yield texts for a field that takes any."""
+        """Yield texts for a field without a pattern."""
         low = shape.min_count("minLength")
-        high = shape.max_count("maxLength", default=max(_USUAL_LENGTH, low))
+        high = shape.max_count("maxLength", default=max(_DEFAULT_LENGTH, low))
         if len(path) > 1 and path[-1] in KEYS:
             name = re.sub(r"[^a-z0-9]+", "-", path[-2][:60].lower()).strip("-")
             texts = [f"{name}-{self._count('/'.join(path))}"]
         elif path == ("title",):
             texts = [f"{self._facts.item or self._facts.subject}: {self._kind}"]
         else:
-            description = next((each for each in shape.all("description") if isinstance(each, str)), "")
+            description = next((text for text in shape.all("description") if isinstance(text, str)), "")
             texts = [self._texts.text_for(path, description, low=low, high=high)]
         text = fit_length(texts, low, high)
         yield text
-        for number in range(2, _MOST_VARIANTS):
+        for number in range(2, _MAX_VARIANTS):
             ending = f" ({number})"
             yield fit_length([text[: max(high - len(ending), 0)] + ending], low, high)[:high]
         yield from (chr(ord("a") + number) * max(low, min(high, 1)) for number in range(26))
 
     def _patterned(self, shape: Shape, patterns: list[str], path: tuple[str, ...]) -> Iterator[str]:
-        """Yield an id counted up, or one that the material already knows; else anything that the patterns allow."""
+        """Yield a known id of the materials or a numbered one; otherwise any text that the patterns permit."""
         number = self._count("/".join(path))
         if path[-1:] != ("id",):
             known = self._facts.matching(patterns[0])
-            turn = (number - 1) % len(known) if known else 0
-            yield from islice(known[turn:] + known[:turn], _MOST_VARIANTS)
+            start = (number - 1) % len(known) if known else 0
+            yield from islice(known[start:] + known[:start], _MAX_VARIANTS)
         if not any(pattern.startswith("^") and pattern.endswith("$") for pattern in patterns):
             yield from islice(self._free(shape, path), 1)
         sizes = [size for size in (shape.min_count("minLength"), shape.max_count("maxLength", default=0)) if size]
@@ -108,11 +108,11 @@ class Strings:
                 raise Unwritable(shape.pointer_of("pattern"), str(error)) from error
 
     def names_for(self, pattern: str, number: int) -> Iterator[str]:
-        """Yield names that a pattern describes; none when none is found.
+        """Yield names that match a pattern; nothing if none is found.
 
-        `number` is which name this is, among those for the same pattern.
+        `number` is the index of the name among those for the same pattern.
         """
         try:
             yield from texts_for(pattern, number)
         except Unreadable:
-            return  # other names may do; what is missing is told by whom they are for
+            return  # other names may be valid; the caller reports missing ones

@@ -15,7 +15,7 @@ def unwritable(definition: WorkflowDefinition) -> Iterator[FieldError]:
     """Yield the places in schemas for which the rehearsal finds nothing to write; other models may."""
     for index, step in enumerate(definition.steps):
         try:
-            DocumentGenerator(Facts(()), root=step.output_schema, document_type=step.produces).generate()
+            DocumentGenerator(Facts(()), root=step.output_schema, document_type=step.produces).write()
         except Unwritable as error:
             where = pointer("steps", index, "output_schema") + error.pointer
             yield FieldError(pointer=where, code="unwritable", detail=str(error))

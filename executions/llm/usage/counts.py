@@ -1,8 +1,8 @@
-"""What a provider says a call has used, read in the provider's own language and put into our buckets.
+"""Token counts of a provider, parsed in the provider's own format and mapped to our buckets.
 
-A stream may report several times. Each report is taken for a running total: it replaces the one before, unless one of
-its numbers is smaller. Then nothing tells a total from an increment, and the count is unknown. So is a count that
-contradicts itself. Nothing is cut, and nothing is made up.
+A stream may report several times. Each report is taken as a running total that replaces the previous one. If one of its
+numbers is smaller, it may be an increment, and the count is unknown. A count that contradicts itself is unknown, too.
+No number is corrected or invented.
 """
 
 from __future__ import annotations
@@ -17,21 +17,22 @@ from pydantic import JsonValue
 
 from executions.engine.domain.calls import Usage
 
-_MOST = 2**53  # tokens of a bucket; a provider that counts more counts wrongly, and the sum of a ledger has to hold it
-_KEPT = 40  # characters of a number that is none, for the record
+# tokens of a bucket; greater counts are wrong, and sums of the ledger have to fit into their column
+_MAX_TOKENS = 2**53
+_MAX_SHOWN = 40  # characters of an invalid number that are stored
 
 
 class Language(Enum):
-    """How a provider counts."""
+    """The formats in which providers count."""
 
-    CHAT = auto()  # OpenAI's chat completions, and servers that speak like it
+    CHAT = auto()  # OpenAI's chat completions and compatible servers
     RESPONSES = auto()  # OpenAI's responses
-    MESSAGES = auto()  # Anthropic's messages: cached tokens stand beside the input
-    GENERATE = auto()  # Google's generateContent: thoughts stand beside the output
+    MESSAGES = auto()  # Anthropic's messages: the input does not include cached tokens
+    GENERATE = auto()  # Google's generateContent: the output does not include thoughts
 
 
-#: Where each language has its numbers. Of several names for one number, all that are there have to agree.
-_PLACES: Mapping[Language, Mapping[str, tuple[str, ...]]] = {
+#: The fields of each format. If several fields exist for one number, their values have to agree.
+_FIELDS: Mapping[Language, Mapping[str, tuple[str, ...]]] = {
     Language.CHAT: {
         "input": ("prompt_tokens",),
         "read": ("prompt_tokens_details.cached_tokens", "prompt_cache_hit_tokens", "cached_tokens"),
@@ -69,19 +70,19 @@ _PLACES: Mapping[Language, Mapping[str, tuple[str, ...]]] = {
 
 
 class Contradiction(ValueError):
-    """A count that cannot be right."""
+    """A count that cannot be correct."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counted:
-    """What a call has used."""
+    """The usage of a call."""
 
     usage: Usage
-    written_1h: int = 0  # of the tokens written to a cache, those that are kept for an hour
+    written_1h: int = 0  # tokens written to a cache for one hour
 
 
 def reports(message: object) -> Iterator[tuple[Language, Mapping[str, object]]]:
-    """Yield the reports of usage in a whole reply, or in one event of a stream."""
+    """Yield the usage reports in a complete response or a stream event."""
     if not isinstance(message, dict):
         return
     if isinstance(counted := message.get("usageMetadata"), dict):
@@ -92,7 +93,7 @@ def reports(message: object) -> Iterator[tuple[Language, Mapping[str, object]]]:
 
 
 def _holders(message: Mapping[str, object]) -> Iterator[tuple[object, Language]]:
-    """Yield what may have a `usage`, with the language that it is in."""
+    """Yield objects that may have a `usage` field, with their format."""
     kind, choices = message.get("type"), message.get("choices")
     if kind == "message_start":
         yield message.get("message"), Language.MESSAGES
@@ -103,74 +104,79 @@ def _holders(message: Mapping[str, object]) -> Iterator[tuple[object, Language]]
     elif isinstance(message.get("response"), dict):
         yield message["response"], Language.RESPONSES
     else:
-        yield from ((each, Language.CHAT) for each in (choices if isinstance(choices, list) else ()))
+        yield from ((choice, Language.CHAT) for choice in (choices if isinstance(choices, list) else ()))
         yield message.get("x_groq"), Language.CHAT
         yield message, Language.CHAT
 
 
 class Count:
-    """The running total of one call. It is known when the call has ended."""
+    """The running total of one call. It is final when the call has ended."""
 
     def __init__(self) -> None:
         self._language: Language | None = None
-        self._said: dict[str, object] = {}  # by place, the last that was said
-        self._fell = False
+        self._received: dict[str, object] = {}  # last value by field
+        self._decreased = False
 
     @property
     def received(self) -> dict[str, JsonValue]:
-        """What was counted, as the provider has said it; empty if it has said nothing."""
-        return {place: value if _is_number(value) else str(value)[:_KEPT] for place, value in self._said.items()}
+        """The provider's counts as received; empty if there are none."""
+        return {
+            field: value if _is_number(value) else str(value)[:_MAX_SHOWN] for field, value in self._received.items()
+        }
 
     def add(self, language: Language, report: Mapping[str, object]) -> None:
-        """Take a report in. One without any number, or with zeros alone, says nothing."""
-        places = [place for names in _PLACES[language].values() for place in names]
-        said = {place: value for place in places if (value := _at(report, place)) is not None}
-        if not any(value != 0 for value in said.values()):
+        """Add a report. A report without a nonzero number is ignored."""
+        fields = [field for names in _FIELDS[language].values() for field in names]
+        received = {field: value for field in fields if (value := _field_value(report, field)) is not None}
+        if not any(value != 0 for value in received.values()):
             return
-        before = self._said
-        self._fell = self._fell or self._language not in {None, language}
-        self._fell = self._fell or any(_is_smaller(value, before.get(place)) for place, value in said.items())
-        self._language, self._said = language, {**before, **said}
+        before = self._received
+        self._decreased = self._decreased or self._language not in {None, language}
+        self._decreased = self._decreased or any(
+            _is_smaller(value, before.get(field)) for field, value in received.items()
+        )
+        self._language, self._received = language, {**before, **received}
 
     def counted(self) -> Counted:
-        """Return what was used.
+        """Return the usage.
 
         Raises:
-            Contradiction: what was said cannot be right.
+            Contradiction: the counts cannot be correct.
         """
-        if self._language is None or self._fell:
-            raise Contradiction("There is no count, or a later one was smaller.")
-        numbers = {role: self._number(names) for role, names in _PLACES[self._language].items()}
+        if self._language is None or self._decreased:
+            raise Contradiction("There is no count, or a later count was smaller.")
+        numbers = {role: self._number(names) for role, names in _FIELDS[self._language].items()}
         if self._language is Language.MESSAGES:
-            return _beside(numbers)
+            return _with_separate_cache(numbers)
         thoughts_apart = self._language is Language.GENERATE
-        return _within(numbers, thoughts_apart=thoughts_apart)
+        return _with_included_cache(numbers, thoughts_apart=thoughts_apart)
 
     def _number(self, names: tuple[str, ...]) -> int | None:
-        found = {token_count(self._said[name]) for name in names if name in self._said}
-        if len(found) > 1:
+        values = {token_count(self._received[name]) for name in names if name in self._received}
+        if len(values) > 1:
             raise Contradiction("One number has two values.")
-        return next(iter(found), None)
+        return next(iter(values), None)
 
 
-def _within(numbers: Mapping[str, int | None], *, thoughts_apart: bool) -> Counted:
-    """Return the count of a language that has cached tokens in the input.
+def _with_included_cache(numbers: Mapping[str, int | None], *, thoughts_apart: bool) -> Counted:
+    """Return the usage for formats whose input includes cached tokens.
 
-    Whether reasoning, and the results of tools, are a part of what they stand beside is told by the total. Without one
-    the usual way of the language holds.
+    The total shows whether the output includes reasoning, and the input tool results. Without a total the format's
+    usual rule applies.
     """
-    sent, said, reasoning, tools = (numbers.get(name) or 0 for name in ("input", "output", "reasoning", "tools"))
+    roles = ("input", "output", "reasoning", "tools")
+    input_tokens, output_tokens, reasoning, tools = (numbers.get(role) or 0 for role in roles)
     total = numbers["total"]
-    inputs = [sent + tools, *([sent] if tools <= sent else [])]
-    apart, inside = [said + reasoning], [said] if reasoning <= said else []
-    outputs = [*apart, *inside] if thoughts_apart else [*inside, *(apart if total is not None else [])]
-    fitting = [pair for pair in product(inputs, outputs) if total is None or sum(pair) == total]
-    if not fitting:
-        raise Contradiction("The parts are not the whole.")
-    whole_input, output = fitting[0]
+    inputs = [input_tokens + tools, *([input_tokens] if tools <= input_tokens else [])]
+    separate, included = [output_tokens + reasoning], [output_tokens] if reasoning <= output_tokens else []
+    outputs = [*separate, *included] if thoughts_apart else [*included, *(separate if total is not None else [])]
+    matching = [pair for pair in product(inputs, outputs) if total is None or sum(pair) == total]
+    if not matching:
+        raise Contradiction("The parts do not add up to the total.")
+    whole_input, output = matching[0]
     read, written = numbers["read"] or 0, numbers.get("written") or 0
     if read + written > whole_input:
-        raise Contradiction("More is cached than was read.")
+        raise Contradiction("More tokens were cached than were read.")
     return Counted(
         usage=Usage(
             input_tokens=whole_input - read - written,
@@ -182,13 +188,13 @@ def _within(numbers: Mapping[str, int | None], *, thoughts_apart: bool) -> Count
     )
 
 
-def _beside(numbers: Mapping[str, int | None]) -> Counted:
-    """Return the count of a language that has cached tokens beside the input."""
+def _with_separate_cache(numbers: Mapping[str, int | None]) -> Counted:
+    """Return the usage for formats whose input does not include cached tokens."""
     short, long = numbers["written_5m"] or 0, numbers["written_1h"] or 0
     written = short + long if numbers["written"] is None else numbers["written"]
     output, reasoning = numbers["output"] or 0, numbers["reasoning"] or 0
     if short + long not in {0, written} or reasoning > output:
-        raise Contradiction("The parts are not the whole.")
+        raise Contradiction("The parts do not add up to the total.")
     usage = Usage(
         input_tokens=numbers["input"] or 0,
         cache_read_input_tokens=numbers["read"] or 0,
@@ -200,13 +206,13 @@ def _beside(numbers: Mapping[str, int | None]) -> Counted:
 
 
 def token_count(value: object) -> int:
-    """Return a number of tokens.
+    """Return the value as a number of tokens.
 
     Raises:
-        Contradiction: nothing can be counted like that.
+        Contradiction: the value is not a count.
     """
-    if not _is_number(value) or not 0 <= value <= _MOST or value != int(value):
-        raise Contradiction("That is no number of tokens.")
+    if not _is_number(value) or not 0 <= value <= _MAX_TOKENS or value != int(value):
+        raise Contradiction("The value is not a number of tokens.")
     return int(value)
 
 
@@ -218,10 +224,10 @@ def _is_smaller(value: object, before: object) -> bool:
     return _is_number(value) and _is_number(before) and value < before
 
 
-def _at(report: Mapping[str, object], place: str) -> object:
-    """Return what stands at a place (`a.b`), None when there is nothing."""
-    outer, _, inner = place.partition(".")
-    found = report.get(outer)
-    if not inner or found is None:
-        return found
-    return found.get(inner) if isinstance(found, dict) else None
+def _field_value(report: Mapping[str, object], path: str) -> object:
+    """Return the value of a field (`a.b`), None if it does not exist."""
+    outer, _, inner = path.partition(".")
+    value = report.get(outer)
+    if not inner or value is None:
+        return value
+    return value.get(inner) if isinstance(value, dict) else None

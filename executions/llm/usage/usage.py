@@ -1,4 +1,4 @@
-"""What a provider has counted: by its own words, or by its library where those were not heard."""
+"""Usage of a call: from the provider's own report, or from its library if there was no report."""
 
 from __future__ import annotations
 
@@ -13,43 +13,43 @@ from executions.llm.usage.billing import Terms
 from executions.llm.usage.counts import Contradiction, Counted, token_count
 from executions.llm.usage.transcript import Transcript
 
-#: Under which names libraries tell what reasoning took, where the common count does not.
+#: Names under which libraries report reasoning tokens, if the common count does not include them.
 _REASONING = ("reasoning_tokens", "thoughts_tokens", "thinking_tokens")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bill:
-    """What a call has used, and on which terms."""
+    """The usage of a call, and its billing terms."""
 
-    usage: Usage | None  # None: not known
+    usage: Usage | None  # None: unknown
     billing: dict[str, JsonValue]
-    received: dict[str, JsonValue]  # the count as it came, for the record
+    received: dict[str, JsonValue]  # the count as received, for inspection
 
 
 def bill(response: ModelResponse, transcript: Transcript) -> Bill:
-    """Return what a call has used. A count that cannot be right, or is none, is not known."""
-    said, terms = transcript.count.received, transcript.terms
+    """Return the usage of a call. It is unknown if the count is missing or cannot be correct."""
+    received, terms = transcript.count.received, transcript.terms
     try:
-        counted = transcript.count.counted() if said else buckets(response.usage)
+        counted = transcript.count.counted() if received else buckets(response.usage)
     except Contradiction:
         counted = None
-    if not said:
-        _note(terms, response)
-    known = counted is not None and is_plausible_usage(counted.usage, wrote=bool(response.parts))
+    if not received:
+        _note_terms(terms, response)
+    is_plausible = counted is not None and is_plausible_usage(counted.usage, wrote=bool(response.parts))
     return Bill(
-        usage=counted.usage if counted is not None and known else None,
+        usage=counted.usage if counted is not None and is_plausible else None,
         billing=terms.received(written_1h=0 if counted is None else counted.written_1h),
-        received=said or raw_count(response.usage),
+        received=received or raw_count(response.usage),
     )
 
 
 def buckets(counted: RequestUsage) -> Counted:
-    """Return disjoint buckets, of the provider-neutral count: it has cached tokens in the input, for every provider.
+    """Return disjoint buckets for the library's common count, whose input includes cached tokens for every provider.
 
     Raises:
-        Contradiction: it cannot be right.
+        Contradiction: the count cannot be correct.
     """
-    sent, output, read, written = (
+    input_tokens, output, read, written = (
         token_count(number)
         for number in (
             counted.input_tokens,
@@ -61,10 +61,10 @@ def buckets(counted: RequestUsage) -> Counted:
     named = (counted.details.get(name) or 0 for name in _REASONING)
     reasoning = max(map(token_count, (counted.output_reasoning_tokens, *named)))
     written_1h = token_count(counted.cache_write_1h_tokens)
-    if read + written > sent or reasoning > output or written_1h > written:
-        raise Contradiction("The parts are not the whole.")
+    if read + written > input_tokens or reasoning > output or written_1h > written:
+        raise Contradiction("The parts do not add up to the total.")
     usage = Usage(
-        input_tokens=sent - read - written,
+        input_tokens=input_tokens - read - written,
         cache_read_input_tokens=read,
         cache_write_input_tokens=written,
         output_tokens=output,
@@ -74,15 +74,15 @@ def buckets(counted: RequestUsage) -> Counted:
 
 
 def is_plausible_usage(usage: Usage, *, wrote: bool) -> bool:
-    """Whether the count can be that of a call that read something, and `wrote` something or not.
+    """Return whether the count is plausible for a call with input, and with output if it `wrote` something.
 
-    Servers that leave the count out are read as if they had counted nothing.
+    If a server omits the count, the library reports zeros.
     """
     return usage.total_tokens > usage.output_tokens and (usage.output_tokens > 0 or not wrote)
 
 
-def _note(terms: Terms, response: ModelResponse) -> None:
-    """Note the terms as far as the library tells them."""
+def _note_terms(terms: Terms, response: ModelResponse) -> None:
+    """Record the terms that the library reports."""
     details = response.provider_details or {}
     for name in ("service_tier", "traffic_type"):
         terms.note_tier(name, details.get(name))
@@ -91,6 +91,6 @@ def _note(terms: Terms, response: ModelResponse) -> None:
 
 
 def raw_count(counted: RequestUsage) -> dict[str, JsonValue]:
-    """Return the count as it came, for the record: what is zero is left out."""
+    """Return the nonzero numbers of the count as received, for inspection."""
     own = {name: value for name, value in vars(counted).items() if value and isinstance(value, int | float)}
     return {**own, "details": dict(counted.details)}

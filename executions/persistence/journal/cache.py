@@ -63,7 +63,7 @@ class SnapshotCache:
         """Return those executions that are remembered."""
         return {each: known.execution for each in execution_ids if (known := self._known.get(each)) is not None}
 
-    def cached(self, execution_ids: Iterable[UUID]) -> dict[UUID, CallsByStep]:
+    def books(self, execution_ids: Iterable[UUID]) -> dict[UUID, CallsByStep]:
         """Return the calls of those executions whose calls are all remembered."""
         found = ((each, self._known.get(each)) for each in execution_ids)
         return {each: known.book for each, known in found if known is not None and known.book is not None}
@@ -105,7 +105,7 @@ class SnapshotCache:
         wanted = frozenset(map(execution_of, items))
         scopes = {each for each in map(scope_of, items) if each is not None}
         return Misses(
-            executions=wanted - self.cached(wanted).keys(),
+            executions=wanted - self.books(wanted).keys(),
             scopes=frozenset(each for each in scopes if each not in self._heads),
         )
 

@@ -145,7 +145,7 @@ def decide(items: Sequence[Command], memory: SnapshotCache, *, now: datetime) ->
         for paper in papers
         if (head := heads.get(paper.scope_id, {}).get(paper.type)) is not None
     }
-    executions, page = memory.executions(wanted), CallUnitOfWork(memory.cached(wanted))
+    executions, page = memory.executions(wanted), CallUnitOfWork(memory.books(wanted))
     decided = Decided(executions, page=page, heads=mine, now=now, scopes=heads.keys())
     left = {each.id for each in executions.values() if memory.needs_locks(each)}
     for item in items:

@@ -93,7 +93,7 @@ CASES = {
         does=[always(SLOW)],
         calls=["unknown"] * 2,
         code="timed_out",
-        says=f"did not begin to answer within {FIRST_TOKEN_SECONDS} s",
+        says=f"did not begin to reply within {FIRST_TOKEN_SECONDS} s",
     ),
     "slow once": Case(does=[SLOW], calls=["unknown", "committed"]),
     "truncated": Case(does=[TRUNCATED], calls=["committed"], code="output_truncated", says="max_output_tokens"),

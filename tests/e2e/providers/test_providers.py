@@ -81,7 +81,7 @@ def test_an_execution_is_parked_as_the_provider_asks_and_woken_when_it_may_go_on
             assert watch.seconds() < max(left, 0) + 8  # a sweep alone may take ten
             _, calls = _calls(client, execution_id)
     assert failed["error"]["code"] == "provider_rejected"
-    assert "Check the provider's key" in failed["error"]["message"]
+    assert "Check the API key" in failed["error"]["message"]
     assert (failed["resume_at"], failed["waiting_on"]) == (None, [])
     assert {call["status"] for call in calls} == {"failed"}
     assert sorted({call["ordinal"] for call in calls}) == [1, 2]

@@ -104,6 +104,6 @@ def test_the_server_answers_while_a_recursive_schema_with_a_pattern_that_backtra
         steps = client.get(f"/executions/{execution_id}/steps").json()["data"]
     assert [step["status"] for step in steps] == ["completed", "failed"]
     assert failed["error"]["code"] == "model_refused"
-    assert "at /properties/code/pattern: no text is found" in failed["error"]["message"]
+    assert "at /properties/code/pattern: no text was found" in failed["error"]["message"]
     assert pulse.answers > 5
     assert pulse.slowest < 0.5

@@ -10,8 +10,8 @@ from executions.llm.pydantic_ai import providers
 
 async def forget_models() -> None:
     """Have models made anew; connections of the old ones would stay open beyond a test's loop."""
-    ready = [*providers._ready.values()]
-    providers._ready.clear()
+    ready = [*providers._models.values()]
+    providers._models.clear()
     for each in ready:
         async with each as model:
             if isinstance(model, AnthropicModel | OpenAIChatModel | OpenAIResponsesModel):

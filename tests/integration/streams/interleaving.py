@@ -36,7 +36,7 @@ class Log:
         self.ended: set[UUID] = set()
         self.open_queries: list[asyncio.Future[bool]] = []
         self.prompt = False
-        self.last_known = 0
+        self.asked = 0
 
     async def read(self, after: Mapping[UUID, int], *, limit: int) -> list[Message]:
         """Return what comes after, channel by channel."""
@@ -65,7 +65,7 @@ class Log:
         return []
 
     async def _answer(self, load: Callable[[], T]) -> T:
-        self.last_known += 1
+        self.asked += 1
         begun = load()
         if self.prompt:
             return begun

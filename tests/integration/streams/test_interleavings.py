@@ -108,9 +108,9 @@ async def test_where_no_hint_is_lost_nobody_waits_for_a_silence_and_nobody_asks_
         assert made.missing() == []
         assert exactly_once(made)
         assert all(client.over for client in made.clients if client.channel != SCOPE)
-        asked = made.log.last_known
+        asked = made.log.asked
         await made.breathe(ENOUGH_TURNS)
-        assert made.log.last_known == asked
+        assert made.log.asked == asked
 
 
 @settings(max_examples=examples(200), deadline=None)

@@ -147,7 +147,7 @@ def test_announcing_neither_waits_nor_raises_while_the_database_is_away(caplog: 
         assert watch.seconds() < 2
         go_on.set()
         notifier.stop()
-    assert "hints are dropped" in caplog.text
+    assert "notifications are dropped" in caplog.text
 
 
 def test_a_stopped_notifier_has_sent_everything_and_starts_again(notifier: Notifier) -> None:

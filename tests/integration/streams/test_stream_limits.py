@@ -141,7 +141,7 @@ async def test_an_outage_of_the_database_ends_no_stream(
         await answer.events(1)
         with outage():
             async with asyncio.timeout(HANG_SECONDS):
-                while "is looked at later" not in caplog.text:
+                while "are rechecked later" not in caplog.text:
                     await asyncio.sleep(0.05)
         await happen(execution_id, SKIPPED)
         assert ids(await until_event(answer, "step_skipped")) == ["1", "2"]
@@ -173,7 +173,7 @@ async def test_when_nobody_can_look_any_more_nobody_follows(
             assert ids(await answer.rest()) == ["1"]
         finally:
             await in_thread(rename, "somewhere_else", "access_scoperole")
-    assert "Nobody looks any more" in caplog.text
+    assert "recheck of permissions failed" in caplog.text
     async with browser.get(execution_id, token=token) as answer:
         await answer.events(1)
         await in_thread(take_the_role)

@@ -138,7 +138,7 @@ def test_a_connection_that_is_being_made_waits_for_seconds_not_for_minutes(
 def test_when_one_connection_says_nothing_the_others_are_not_waited_for_in_turn(
     monkeypatch: pytest.MonkeyPatch, settings: Any
 ) -> None:
-    monkeypatch.setattr(base, "RECHECK_SECONDS", 0.0)
+    monkeypatch.setattr(base, "TRUST_SECONDS", 0.0)
     with ExitStack() as stack:
         link = stack.enter_context(tcp_proxy(instance.socket_dir(settings.DATA_DIR) / instance.SOCKET))
         where = {**connection.settings_dict, "HOST": "127.0.0.1", "PORT": str(link.port)}
@@ -170,6 +170,6 @@ def test_a_connection_is_looked_at_unless_it_was_used_a_moment_ago(monkeypatch: 
         with psycopg.connect(**connection_parameters(), autocommit=True) as other:
             other.execute("SELECT pg_terminate_backend(%s, 10000)", [pid])
         check(own)  # trusted: its first statement says that it is lost
-        monkeypatch.setattr(base, "RECHECK_SECONDS", 0.0)
+        monkeypatch.setattr(base, "TRUST_SECONDS", 0.0)
         with pytest.raises(psycopg.OperationalError):
             check(own)

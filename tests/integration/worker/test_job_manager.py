@@ -47,7 +47,7 @@ class Watched:
 @asynccontextmanager
 async def taking(*, room: int) -> AsyncIterator[Watched]:
     """Take jobs, as a worker that runs so many at once."""
-    made = worker_app(app, room=room)
+    made = worker_app(app, slots=room)
     async with made.open_async():
         yield Watched(made, await made.job_manager.register_worker())
 

@@ -31,7 +31,7 @@ async def process() -> AsyncIterator[Callable[..., RateLimiter]]:
 
     yield make
     for each in made:
-        await each.rest()
+        await each.flush()
 
 
 async def limited(**limits: int) -> None:
@@ -57,7 +57,7 @@ async def test_two_processes_together_hold_no_more_than_may_be_at_once(process: 
     await asyncio.gather(*(call(processes[number % 2]) for number in range(16)))
     assert most == 3
     for each in processes:
-        await each.rest()
+        await each.flush()
     rows = await in_thread(lambda: list(CallTurn.objects.values_list("tokens", "ended_at")))
     assert {tokens for tokens, _ in rows} == {10}
 

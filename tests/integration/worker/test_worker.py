@@ -187,6 +187,7 @@ async def test_a_worker_whose_own_beats_came_late_takes_nobody_for_dead(
     execution_id = (await in_thread(start, ann)).id
     await in_thread(claim, execution_id, "other")
     await in_thread(empty_the_queue)
+    # The other worker's last heartbeat. This worker sends a few before the other one counts as lost.
     await in_thread(recovery.record_heartbeat, name="other", now=database_now())
     async with working():
         await until(models.WorkerHeartbeat.objects.filter(name="me").exists)
@@ -207,9 +208,8 @@ async def test_a_worker_whose_beats_are_as_rare_as_they_may_be_takes_over_from_t
     execution_id = (await in_thread(start, ann)).id
     await in_thread(claim, execution_id, "other")
     await in_thread(empty_the_queue)
-    await in_thread(
-        recovery.record_heartbeat, name="other", now=database_now()
-    )  # its last; a few of ours come before it is missed
+    # The other worker's last heartbeat. This worker sends a few before the other one counts as lost.
+    await in_thread(recovery.record_heartbeat, name="other", now=database_now())
     gate.opened.set()
     async with working():
         await until(_has(execution_id, ExecutionStatus.COMPLETED))

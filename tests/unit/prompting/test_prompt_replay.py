@@ -80,7 +80,7 @@ async def shown(world: World, step_id: str = "one") -> list[ReplayedPrompt]:
             execution=execution,
             attempts=attempts,
             known=known,
-            start=began(world, step_id, call.key.attempt),
+            began=began(world, step_id, call.key.attempt),
         )
         for call in known
     ]

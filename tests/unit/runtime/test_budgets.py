@@ -69,7 +69,7 @@ async def test_a_call_that_might_pass_the_budget_is_not_made_and_the_execution_w
     assert world.calls() == [("one", "committed")]
     assert execution.steps["two"].blocked_by_limit == "max_cost_usd"
     assert last_event(world) == {"waiting_on": ["budget"], "resume_at": None}
-    assert len(world.last_known) == 1
+    assert len(world.asked) == 1
 
 
 async def test_what_exactly_fits_is_spent() -> None:
@@ -111,7 +111,7 @@ async def test_invalid_output_is_not_mended_beyond_the_budget_and_later_is() -> 
         (1, "generate"),
         (2, "remediate"),
     ]
-    assert "exactly what is wrong" in world.last_known[1].prompt
+    assert "exactly what is wrong" in world.asked[1].prompt
 
 
 async def test_a_failed_call_is_not_made_again_beyond_the_budget_and_later_is() -> None:
@@ -138,8 +138,8 @@ async def test_tokens_are_reserved_by_the_bytes_of_the_request_and_settled_by_wh
     world.script["one"] = [gate]
     running = asyncio.create_task(world.runner().run())
     await gate.under_way()
-    assert usage_of(world.ledger.of(world.execution_id)).tokens == max_tokens_of(world.last_known[0])
-    assert max_tokens_of(world.last_known[0]) > len(world.last_known[0].prompt) + world.last_known[0].max_output_tokens
+    assert usage_of(world.ledger.of(world.execution_id)).tokens == max_tokens_of(world.asked[0])
+    assert max_tokens_of(world.asked[0]) > len(world.asked[0].prompt) + world.asked[0].max_output_tokens
     gate.opened.set()
     await running
     assert usage_of(world.ledger.of(world.execution_id)).tokens == 30
@@ -190,7 +190,7 @@ async def test_running_time_is_limited_and_waiting_does_not_count() -> None:
 async def test_a_call_is_given_no_more_time_than_is_left() -> None:
     world = await begun({"max_seconds": 30})
     await world.run()
-    assert [request.timeout_seconds for request in world.last_known] == [30, 30]
+    assert [request.timeout_seconds for request in world.asked] == [30, 30]
 
 
 async def test_people_are_warned_once_at_four_fifths() -> None:

@@ -65,7 +65,7 @@ async def test_every_model_is_the_rehearsal_and_the_documents_live_beside_those_
     world = await dry(flow)
     execution = await world.run()
     assert execution.status is ExecutionStatus.COMPLETED
-    assert {request.model for request in world.last_known} == {"rehearsal:rehearsal"}
+    assert {request.model for request in world.asked} == {"rehearsal:rehearsal"}
     places = {scope for scope, _ in world.documents.versions}
     assert places == {step.scope.id for step in execution.steps.values()}
     assert execution.scope.id not in places
@@ -183,7 +183,7 @@ async def test_a_long_scripted_reply_is_waited_for_once_and_by_nobody(seconds: f
     execution = await waited(world, 1, seconds)
     assert execution.status is ExecutionStatus.COMPLETED
     assert kinds(world, "one") == [(1, "generate", "failed"), (1, "generate", "committed")]
-    assert [(request.ordinal, request.has_waited) for request in world.last_known] == [(2, True)]
+    assert [(request.ordinal, request.has_waited) for request in world.asked] == [(2, True)]
 
 
 async def test_a_short_scripted_reply_is_written_meanwhile() -> None:
@@ -203,7 +203,7 @@ async def test_what_is_to_fail_fails_at_once_and_the_next_call_waits() -> None:
     world = await dry(flow, latency_seconds=60, steps={"one": {"fail": ["provider_unavailable", "timed_out"]}})
     execution = await world.run()
     assert execution.waiting_on == (WaitingOn.RATE_LIMIT,)
-    assert [request.scripted_fault for request in world.last_known] == ["provider_unavailable", "timed_out"]
+    assert [request.scripted_fault for request in world.asked] == ["provider_unavailable", "timed_out"]
     clock(world).advance(60)
     await resume(world)
     assert (await world.run("b")).status is ExecutionStatus.COMPLETED
@@ -223,7 +223,7 @@ async def test_a_runner_that_is_lost_after_the_wait_does_not_wait_again() -> Non
     await asyncio.wait({lost})
     world.ports.models.script = answer
     assert (await world.run("c")).status is ExecutionStatus.COMPLETED
-    assert world.last_known[-1].has_waited
+    assert world.asked[-1].has_waited
 
 
 async def test_a_dry_run_is_cancelled_while_it_waits() -> None:

@@ -58,8 +58,8 @@ async def test_a_step_reads_the_newest_version_of_the_scopes_document_and_pins_i
     await world.documents.save(first)
     await world.documents.save(replace(first, version=2, content={"title": "The new charter"}))
     execution = await world.run()
-    assert "The new charter" in world.last_known[0].prompt
-    assert "The old charter" not in world.last_known[0].prompt
+    assert "The new charter" in world.asked[0].prompt
+    assert "The old charter" not in world.asked[0].prompt
     [pin] = execution.steps["one"].input_versions
     assert (pin.type, pin.document_id, pin.version) == ("charter", first.id, 2)
     [made] = world.documents.versions[scope_id, "one"]
@@ -74,7 +74,7 @@ async def test_a_step_whose_input_is_missing_fails_and_says_which() -> None:
     assert execution.failure.code is FailureCode.INTERNAL
     assert "'charter'" in execution.failure.message
     assert world.events("one") == ["step_started", "step_failed"]
-    assert not world.last_known
+    assert not world.asked
     assert not world.calls()
 
 
@@ -104,7 +104,7 @@ async def test_a_document_tells_where_it_comes_from() -> None:
             }
         ],
         "rehearsal": False,
-        "request_hash": world.last_known[-1].request_hash,
+        "request_hash": world.asked[-1].request_hash,
     }
 
 
@@ -125,9 +125,7 @@ async def test_every_call_is_in_the_books_with_what_was_sent() -> None:
         ("one", 2, CallKind.REMEDIATE, 1),
         ("two", 1, CallKind.GENERATE, 1),
     ]
-    assert [call.request_hash for call in world.ledger.rows.values()] == [
-        asked.request_hash for asked in world.last_known
-    ]
+    assert [call.request_hash for call in world.ledger.rows.values()] == [asked.request_hash for asked in world.asked]
     assert all(call.status is CallStatus.COMMITTED and call.finished_at for call in world.ledger.rows.values())
 
 
@@ -151,7 +149,7 @@ async def test_a_step_that_may_ask_does_so_five_questions_at_a_time_and_three_ti
         await world.run(f"worker-{number}")
         await world.answer("one", {f"one.{number + 1}.1": "Twelve"})
     assert (await world.run("b")).status is ExecutionStatus.COMPLETED
-    assert [request.max_questions for request in world.last_known] == [5, 5, 5, 0, 0]
+    assert [request.max_questions for request in world.asked] == [5, 5, 5, 0, 0]
 
 
 async def test_a_step_asks_as_often_as_it_may_and_not_once_more() -> None:
@@ -164,10 +162,10 @@ async def test_a_step_asks_as_often_as_it_may_and_not_once_more() -> None:
     await world.answer("one", {"one.2.1": "no"})
     execution = await world.run("c")
     assert execution.status is ExecutionStatus.COMPLETED
-    assert [request.max_questions for request in world.last_known] == [3, 3, 0, 0]
-    assert "ask_clarification" not in world.last_known[2].instructions
+    assert [request.max_questions for request in world.asked] == [3, 3, 0, 0]
+    assert "ask_clarification" not in world.asked[2].instructions
     assert [asked.number for asked in execution.steps["one"].rounds] == [1, 2]
-    assert "no tool 'ask_clarification'" in world.last_known[3].prompt
+    assert "no tool 'ask_clarification'" in world.asked[3].prompt
 
 
 async def test_more_questions_than_allowed_are_sent_back() -> None:
@@ -177,7 +175,7 @@ async def test_more_questions_than_allowed_are_sent_back() -> None:
     many = many.model_copy(update={"tool_calls": (many.tool_calls[0].model_copy(update={"arguments": arguments}),)})
     world = await World(asking, {"one": [many, document()]}).start()
     assert (await world.run()).status is ExecutionStatus.COMPLETED
-    assert "1 to 1 questions" in world.last_known[1].prompt
+    assert "1 to 1 questions" in world.asked[1].prompt
 
 
 async def test_invalid_outputs_are_counted_anew_after_answers() -> None:
@@ -205,7 +203,7 @@ async def test_only_the_last_output_is_sent_back() -> None:
     )
     world = await World(script={"one": [invalid(), worse, document()]}).start()
     await world.run()
-    third = world.last_known[2].prompt
+    third = world.asked[2].prompt
     assert '"points" is a required property' in third
     assert "is shorter than" not in third
     assert '"points": []' not in third
@@ -216,7 +214,7 @@ async def test_a_text_instead_of_a_tool_is_sent_back_as_it_was() -> None:
     execution = await world.run()
     assert execution.status is ExecutionStatus.COMPLETED
     assert execution.steps["one"].rounds == ()
-    assert "Sure, what should I write?" in world.last_known[1].prompt
+    assert "Sure, what should I write?" in world.asked[1].prompt
 
 
 @pytest.mark.parametrize("code", sorted(set(FailureCode) - {FailureCode.CONTEXT_TOO_LONG}))

@@ -21,14 +21,14 @@ def with_fallbacks(*models: str, **step: object) -> WorkflowDefinition:
 
 
 def asked(world: World) -> list[str]:
-    return [request.model for request in world.last_known]
+    return [request.model for request in world.asked]
 
 
 async def test_what_is_too_long_is_cut_to_half_once_and_the_document_says_so() -> None:
     world = await World(script={"one": [too_long(), document()]}).start(LONG)
     execution = await world.run()
     assert execution.status is ExecutionStatus.COMPLETED
-    whole, cut = world.last_known[0].prompt, world.last_known[1].prompt
+    whole, cut = world.asked[0].prompt, world.asked[1].prompt
     assert len(LONG) * 0.4 < len(cut) < len(LONG) * 0.6 < len(whole)
     assert "characters left out" in cut
     assert [(key.ordinal, call.status) for key, call in world.ledger.rows.items() if key.step_id == "one"] == [
@@ -37,7 +37,7 @@ async def test_what_is_too_long_is_cut_to_half_once_and_the_document_says_so() -
     ]
     made = [world.documents.versions[execution.scope.id, kind][0].provenance for kind in ("one", "two")]
     assert made[0]["condensed"] is True
-    assert made[0]["request_hash"] == world.last_known[1].request_hash
+    assert made[0]["request_hash"] == world.asked[1].request_hash
     assert "condensed" not in made[1]
 
 
@@ -46,14 +46,14 @@ async def test_what_is_still_too_long_fails_the_step() -> None:
     execution = await world.run()
     assert execution.failure is not None
     assert execution.failure.code is FailureCode.CONTEXT_TOO_LONG
-    assert len(world.last_known) == 2
+    assert len(world.asked) == 2
 
 
 async def test_what_is_still_too_long_goes_whole_to_a_model_that_may_read_more() -> None:
     world = await World(with_fallbacks("b:second"), {"one": [too_long(), too_long(), document()]}).start(LONG)
     assert (await world.run()).status is ExecutionStatus.COMPLETED
     assert asked(world) == ["a:first", "a:first", "b:second"]
-    assert world.last_known[2].prompt == world.last_known[0].prompt
+    assert world.asked[2].prompt == world.asked[0].prompt
 
 
 async def test_a_model_whose_tries_are_used_up_is_followed_by_the_next() -> None:
@@ -110,7 +110,7 @@ async def test_a_parked_step_goes_on_with_the_model_and_the_prompt_that_it_had_c
     await resume(world)
     assert (await world.run("b")).status is ExecutionStatus.COMPLETED
     assert asked(world) == ["a:first", "b:second", "b:second", "b:second"]
-    assert world.last_known[3].request_hash == world.last_known[2].request_hash != world.last_known[1].request_hash
+    assert world.asked[3].request_hash == world.asked[2].request_hash != world.asked[1].request_hash
 
 
 async def test_a_runner_that_takes_over_asks_the_model_that_was_asked_last() -> None:

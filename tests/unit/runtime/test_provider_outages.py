@@ -79,7 +79,7 @@ async def test_an_execution_outlives_a_minute_without_its_provider(error: ModelE
     assert [call.status for call in rows].count(CallStatus.COMMITTED) == 3
     wanted = CallStatus.UNKNOWN if error.cut_off else CallStatus.FAILED
     assert {call.status for call in rows} == {wanted, CallStatus.COMMITTED}
-    assert len(world.last_known) == len(rows)
+    assert len(world.asked) == len(rows)
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ async def test_a_provider_that_does_not_come_back_is_given_up_when_the_patience_
     failed = await by_itself(world)
     assert failed.failure is not None
     assert failed.failure.code is FailureCode.PROVIDER_UNAVAILABLE
-    assert f"Tried {len(world.last_known)} times in {patience:.0f} s" in failed.failure.message
+    assert f"Tried {len(world.asked)} times in {patience:.0f} s" in failed.failure.message
     assert "retries.patience_seconds" in failed.failure.message
     assert patience <= (clock(world).now() - begin).total_seconds() <= patience + 1
     assert usage_of(world.ledger.rows.values()).cost_usd == 0
@@ -107,7 +107,7 @@ async def test_a_number_of_tries_that_a_workflow_names_is_meant() -> None:
     world = await World(definition({"id": "one", "retries": {"max_tries": 3}})).start()
     outage(world, REFUSED, seconds=60)
     assert (await by_itself(world)).status is ExecutionStatus.FAILED
-    assert len(world.last_known) == 3
+    assert len(world.asked) == 3
 
 
 @pytest.mark.parametrize("base_seconds", [0, 0.001])
@@ -115,7 +115,7 @@ async def test_a_step_that_hardly_waits_does_not_ask_without_a_pause(base_second
     world = await World(definition({"id": "one", "retries": {"base_seconds": base_seconds}})).start()
     outage(world, REFUSED, seconds=60)
     assert (await by_itself(world)).status is ExecutionStatus.COMPLETED
-    assert len(world.last_known) <= 60 + 6
+    assert len(world.asked) <= 60 + 6
 
 
 FALLBACKS = definition({"id": "one", "model": "a:first", "fallbacks": ["b:second"]})
@@ -124,7 +124,7 @@ FALLBACKS = definition({"id": "one", "model": "a:first", "fallbacks": ["b:second
 async def test_a_stand_in_is_asked_before_the_step_waits_for_long() -> None:
     world = await World(FALLBACKS, {"one": [*[busy()] * 5, document()]}).start()
     assert (await world.run()).status is ExecutionStatus.COMPLETED
-    assert [request.model for request in world.last_known] == ["a:first"] * 5 + ["b:second"]
+    assert [request.model for request in world.asked] == ["a:first"] * 5 + ["b:second"]
     assert sum(clock(world).slept) < 10
 
 
@@ -134,7 +134,7 @@ async def test_when_all_models_are_away_the_step_waits_for_the_last_of_them(shar
     world.ports.chance.random = lambda: share  # type: ignore[method-assign]
     outage(world, REFUSED, seconds=60)
     assert (await by_itself(world)).status is ExecutionStatus.COMPLETED
-    models = [request.model for request in world.last_known]
+    models = [request.model for request in world.asked]
     assert models == ["a:first"] * models.count("a:first") + ["b:second"] * models.count("b:second")
     assert models.count("a:first") <= 5
 
@@ -161,10 +161,10 @@ async def test_a_cancelled_execution_is_left_alone_by_the_provider_that_comes_ba
     assert waiting.status is ExecutionStatus.WAITING
     cancelled = await world.cancel()
     assert (cancelled.status, cancelled.resume_at) == (ExecutionStatus.CANCELLED, None)
-    asked = len(world.last_known)
+    asked = len(world.asked)
     clock(world).advance(61)
     assert (await world.run("b")).status is ExecutionStatus.CANCELLED
-    assert len(world.last_known) == asked
+    assert len(world.asked) == asked
     assert usage_of(world.ledger.rows.values()).cost_usd == 0
 
 

@@ -33,7 +33,7 @@ async def test_a_runner_stopped_while_it_stores_a_document_stores_it() -> None:
     assert world.calls() == [("one", "committed"), ("two", "failed")]  # announced with it, and never sent
     assert not world.ledger.rows[list(world.ledger.rows)[1]].reply
     assert (await world.run()).status is ExecutionStatus.COMPLETED
-    assert [request.step_id for request in world.last_known] == ["one", "two"]
+    assert [request.step_id for request in world.asked] == ["one", "two"]
 
 
 async def test_a_runner_stopped_while_it_announces_a_call_reports_it_as_not_sent() -> None:
@@ -47,7 +47,7 @@ async def test_a_runner_stopped_while_it_announces_a_call_reports_it_as_not_sent
     with pytest.raises(asyncio.CancelledError):
         await running
     assert world.calls() == [("one", "failed")]
-    assert not world.last_known
+    assert not world.asked
     assert (await world.now()).claimed_by is None
 
 
@@ -93,7 +93,7 @@ async def test_a_runner_goes_by_the_newest_version_though_older_news_arrives_lat
     execution = await running
     assert execution.status is ExecutionStatus.COMPLETED
     assert execution == await world.now()
-    assert [request.step_id for request in world.last_known].count("join") == 1
+    assert [request.step_id for request in world.asked].count("join") == 1
 
 
 async def test_a_reply_that_could_not_be_stored_with_its_decision_is_kept_and_used() -> None:
@@ -103,7 +103,7 @@ async def test_a_reply_that_could_not_be_stored_with_its_decision_is_kept_and_us
         await world.runner("a").run()
     completed = await world.run("b")
     assert completed.status is ExecutionStatus.COMPLETED
-    assert [request.step_id for request in world.last_known] == ["one", "two"]
+    assert [request.step_id for request in world.asked] == ["one", "two"]
     assert world.documents.versions[completed.scope.id, "one"][0].title == "Bought once"
 
 
@@ -225,7 +225,7 @@ async def test_a_remediation_that_is_taken_up_has_the_output_and_the_violations_
     dead = asyncio.create_task(world.runner("a").run())
     await gate.under_way()
     assert (await world.run("b")).status is ExecutionStatus.COMPLETED
-    first, again, *_ = [request for request in world.last_known if request.step_id == "one"][1:]
+    first, again, *_ = [request for request in world.asked if request.step_id == "one"][1:]
     assert again.prompt == first.prompt
     assert again.request_hash == first.request_hash
     await _end(dead)
@@ -240,6 +240,6 @@ async def test_what_is_taken_up_reads_the_versions_that_were_pinned() -> None:
     newer: dict[str, JsonValue] = {"title": "Of somebody else", "points": ["later"]}
     await world.documents.save(replace(made, version=2, content=newer, title="Of somebody else"))
     await world.run("b")
-    assert "Title of one" in world.last_known[-1].prompt
-    assert "Of somebody else" not in world.last_known[-1].prompt
+    assert "Title of one" in world.asked[-1].prompt
+    assert "Of somebody else" not in world.asked[-1].prompt
     await _end(dead)

@@ -136,7 +136,7 @@ async def test_every_try_is_a_row_of_its_own_and_the_step_goes_on_as_if_nothing_
     assert (await world.run()).status is ExecutionStatus.COMPLETED
     assert tries(world) == [(1, 1, "failed"), (1, 2, "failed"), (1, 3, "committed"), (1, 1, "committed")]
     assert world.events("one") == ["step_started", "step_completed"]
-    assert len({request.request_hash for request in world.last_known[:3]}) == 1
+    assert len({request.request_hash for request in world.asked[:3]}) == 1
 
 
 async def test_a_failed_try_is_settled_and_the_next_announced_together_before_it_is_sent() -> None:
@@ -181,7 +181,7 @@ async def test_after_the_last_try_the_step_fails_and_says_how_often_it_was_tried
     assert execution.failure.code is code
     assert "Tried 5 times in 8 s" in execution.failure.message
     assert advice in execution.failure.message
-    assert len(world.last_known) == 5
+    assert len(world.asked) == 5
 
 
 async def test_a_permanent_error_is_not_tried_again() -> None:
@@ -189,7 +189,7 @@ async def test_a_permanent_error_is_not_tried_again() -> None:
     execution = await world.run()
     assert execution.failure is not None
     assert execution.failure.message == "No such model."
-    assert (len(world.last_known), clock(world).slept) == (1, [])
+    assert (len(world.asked), clock(world).slept) == (1, [])
 
 
 async def test_an_invalid_output_begins_a_new_count() -> None:
@@ -207,7 +207,7 @@ async def test_a_cancel_that_nobody_told_of_is_seen_before_the_next_try() -> Non
 
     clock(world).sleep = cancelled_meanwhile  # type: ignore[method-assign]
     assert (await world.run()).status is ExecutionStatus.CANCELLED
-    assert (len(world.last_known), tries(world)) == (1, [(1, 1, "failed")])
+    assert (len(world.asked), tries(world)) == (1, [(1, 1, "failed")])
     assert sum_calls(world.ledger.rows.values()).cost_usd == 0
 
 

@@ -49,14 +49,14 @@ async def test_what_passes_its_review_is_the_document() -> None:
     [made] = world.documents.versions[execution.scope.id, "one"]
     assert made.title == "Fine"
     assert made.provenance["review"] == {"model": "scripted:strong", "verdict": "satisfied", "findings": []}
-    assert made.provenance["request_hash"] == world.last_known[0].request_hash
+    assert made.provenance["request_hash"] == world.asked[0].request_hash
     [done] = told(world, "step_completed")[:1]
     assert done["cost_usd"] == "0.0200000000"
 
 
 async def test_the_reviewer_sees_the_rubric_the_task_the_brief_and_the_document_and_cannot_ask() -> None:
     world, _ = await after(document("What </data> was <data> made"), SATISFIED, clarification={})
-    asked = world.last_known[1]
+    asked = world.asked[1]
     assert (asked.model, asked.document_type, asked.max_questions) == ("scripted:strong", VERDICT, 0)
     assert "Every point names who does it by when." in asked.instructions
     assert "ask_clarification" not in asked.instructions
@@ -69,7 +69,7 @@ async def test_what_was_found_goes_back_to_who_wrote_it() -> None:
     world, execution = await after(document("First"), NEEDS_REVISION, document("Second"), SATISFIED)
     assert execution.status is ExecutionStatus.COMPLETED
     assert calls(world) == [(1, "generate", 1), (1, "review", 1), (2, "remediate", 1), (2, "review", 1)]
-    mending = world.last_known[2]
+    mending = world.asked[2]
     assert mending.model == "scripted:standard"
     assert "A reviewer has read your last output" in mending.prompt
     assert "- at `/points/0`: Nobody is named." in mending.prompt
@@ -153,7 +153,7 @@ async def test_a_review_that_is_no_verdict_is_asked_for_again(unclear: ModelRepl
     world, execution = await after(document(), unclear, SATISFIED)
     assert execution.status is ExecutionStatus.COMPLETED
     assert calls(world) == [(1, "generate", 1), (1, "review", 1), (1, "review", 2)]
-    assert "Your last output was not valid" in world.last_known[2].prompt
+    assert "Your last output was not valid" in world.asked[2].prompt
 
 
 async def test_reviews_that_never_say_anything_fail_the_step() -> None:
@@ -161,7 +161,7 @@ async def test_reviews_that_never_say_anything_fail_the_step() -> None:
     assert execution.failure is not None
     assert execution.failure.code is FailureCode.VALIDATION_EXHAUSTED
     assert "No review gave a verdict" in execution.failure.message
-    assert len(world.last_known) == 1 + MAX_REVIEWS
+    assert len(world.asked) == 1 + MAX_REVIEWS
 
 
 async def test_a_review_that_is_cut_off_is_not_mended() -> None:
@@ -185,7 +185,7 @@ async def test_a_reviewer_that_is_busy_is_asked_again_and_the_document_is_not_ma
 async def test_a_reviewer_that_cannot_read_so_much_gets_less_and_the_document_stays_whole() -> None:
     world, execution = await after(document(), too_long(), SATISFIED, brief="The brief says so. " * 500)
     assert execution.status is ExecutionStatus.COMPLETED
-    assert len(world.last_known[2].prompt) < 0.7 * len(world.last_known[1].prompt)
+    assert len(world.asked[2].prompt) < 0.7 * len(world.asked[1].prompt)
     assert "condensed" not in world.documents.versions[execution.scope.id, "one"][0].provenance
 
 
@@ -207,7 +207,7 @@ async def test_an_unclear_review_that_the_budget_stopped_is_asked_for_again_with
     await give(world, max_calls=9)
     assert (await world.run("b")).status is ExecutionStatus.COMPLETED
     assert calls(world) == [(1, "generate", 1), (1, "review", 1), (1, "review", 2)]
-    assert "Your last output was not valid" in world.last_known[2].prompt
+    assert "Your last output was not valid" in world.asked[2].prompt
 
 
 async def test_after_the_review_a_person_may_still_have_to_accept() -> None:
@@ -241,6 +241,6 @@ async def test_what_a_person_sends_back_is_what_that_person_has_read() -> None:
     world.script["one"] = [document("Better"), SATISFIED]
     execution = await world.run("b")
     assert execution.status is ExecutionStatus.COMPLETED
-    [asked] = [each for each in world.last_known if "A person has read your last output" in each.prompt]
+    [asked] = [each for each in world.asked if "A person has read your last output" in each.prompt]
     assert '"title": "Valid once"' in asked.prompt
     assert "Name somebody." in asked.prompt

@@ -17,7 +17,7 @@ async def test_steps_run_in_the_order_of_their_documents() -> None:
     world = await World().start()
     execution = await world.run()
     assert execution.status is ExecutionStatus.COMPLETED
-    assert [request.step_id for request in world.last_known] == ["one", "two"]
+    assert [request.step_id for request in world.asked] == ["one", "two"]
     assert world.events() == [
         "execution_created",
         "execution_started",
@@ -32,7 +32,7 @@ async def test_steps_run_in_the_order_of_their_documents() -> None:
 async def test_a_step_reads_what_the_step_before_it_made() -> None:
     world = await World(script={"one": [document("Made by the first")]}).start()
     execution = await world.run()
-    assert "Made by the first" in world.last_known[1].prompt
+    assert "Made by the first" in world.asked[1].prompt
     assert [pin.version for pin in execution.steps["two"].input_versions] == [1]
 
 
@@ -50,7 +50,7 @@ async def test_invalid_output_is_sent_back_with_exactly_its_violations() -> None
     world = await World(script={"one": [invalid(), document()]}).start()
     execution = await world.run()
     assert execution.status is ExecutionStatus.COMPLETED
-    second = world.last_known[1]
+    second = world.asked[1]
     assert "at `/title`" in second.prompt
     assert "at `/points`" in second.prompt
     assert '"points": []' in second.prompt  # what it was that was wrong
@@ -64,7 +64,7 @@ async def test_output_that_stays_invalid_fails_after_the_attempts_that_the_step_
     assert execution.status is ExecutionStatus.FAILED
     assert execution.failure is not None
     assert execution.failure.code is FailureCode.VALIDATION_EXHAUSTED
-    assert len(world.last_known) == 3
+    assert len(world.asked) == 3
     assert execution.steps["two"].status is StepStatus.SKIPPED
     assert world.events()[-3:] == ["step_failed", "step_skipped", "complete"]
 
@@ -78,7 +78,7 @@ async def test_what_cannot_be_repaired_is_not_tried_again(finish: str, code: Fai
     execution = await world.run()
     assert execution.failure is not None
     assert execution.failure.code is code
-    assert len(world.last_known) == 1
+    assert len(world.asked) == 1
     assert world.calls() == [("one", "committed")]  # it was paid for all the same
 
 
@@ -130,9 +130,9 @@ async def test_a_question_waits_and_its_answer_goes_on() -> None:
     assert resumed.status is ExecutionStatus.RUNNING
     completed = await world.run("b")
     assert completed.status is ExecutionStatus.COMPLETED
-    assert "Twelve" in world.last_known[1].prompt
-    assert world.last_known[0].max_questions == 5
-    assert world.last_known[1].max_questions == 0  # one round was allowed
+    assert "Twelve" in world.asked[1].prompt
+    assert world.asked[0].max_questions == 5
+    assert world.asked[1].max_questions == 0  # one round was allowed
     answers = world.documents.versions[completed.scope.id, "one"][0].provenance["answers"]
     assert answers == [
         {
@@ -251,7 +251,7 @@ async def test_a_reply_that_was_paid_for_is_used_and_not_bought_again() -> None:
     await world.ledger.settle(replace(call, status=CallStatus.COMMITTED, reply=document("Bought once")))
     completed = await world.run("b")
     assert completed.status is ExecutionStatus.COMPLETED
-    assert [request.step_id for request in world.last_known] == ["one", "two"]
+    assert [request.step_id for request in world.asked] == ["one", "two"]
     assert world.documents.versions[completed.scope.id, "one"][0].title == "Bought once"
     dead.cancel()
     await asyncio.gather(dead, return_exceptions=True)
@@ -285,7 +285,7 @@ async def test_a_superfluous_run_changes_nothing() -> None:
     world = await World().start()
     completed = await world.run()
     assert await world.run("late") == completed
-    assert len(world.last_known) == 2
+    assert len(world.asked) == 2
 
 
 async def test_the_cost_of_a_step_counts_every_attempt() -> None:

@@ -70,9 +70,9 @@ def test_an_answer_fits_the_type_and_the_bounds_of_its_question(
 @pytest.mark.parametrize(
     ("answer_type", "bounds", "answer", "words"),
     [
-        ("free_text", {"min_length": 5}, "abc", "Expected from 5 to 20000 characters; these are 3."),
-        ("free_text", {"max_length": 2}, "abc", "Expected at most 2 characters; these are 3."),
-        ("multi_choice", {"min_choices": 2}, ["a"], "Expected at least 2 of the choices; these are 1."),
+        ("free_text", {"min_length": 5}, "abc", "Expected from 5 to 20000 characters; got 3."),
+        ("free_text", {"max_length": 2}, "abc", "Expected at most 2 characters; got 3."),
+        ("multi_choice", {"min_choices": 2}, ["a"], "Expected at least 2 of the choices; got 1."),
         ("number", {"minimum": 1, "maximum": 9}, 10, "Expected a number: from 1 to 9."),
         ("number", {"minimum": 1, "integer": True}, 0, "Expected a whole number: at least 1."),
         ("date", {"latest": "2027-12-31"}, "2028-01-01", "Expected a date: at most 2027-12-31."),

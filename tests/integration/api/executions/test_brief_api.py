@@ -74,7 +74,7 @@ def test_a_workflow_that_takes_no_brief_says_so(ada: Caller, brief: object) -> N
     response = ada.post("/executions/", {**START, "input": brief})
     assert response.status_code == 422, response.content
     assert pointers(response) == {"/input"}
-    assert "takes no brief" in response.json()["errors"][0]["detail"]
+    assert "accepts no brief" in response.json()["errors"][0]["detail"]
     assert pointers(ada.post(ESTIMATE, {"input": brief})) == {"/input"}
     assert ada.post("/executions/", START).status_code == 201
     assert ada.post("/executions/", {**START, "input": None}).status_code == 201

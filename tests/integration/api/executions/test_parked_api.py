@@ -38,9 +38,9 @@ def steps(caller: Caller, execution: Execution) -> list[dict[str, Any]]:
     ("error", "status"),
     [
         ("openai:gpt could not be reached: Connection refused.", CallStatus.FAILED),
-        ("openai:gpt could not be asked (HTTP 429): Slow down.", CallStatus.FAILED),
-        ("openai:gpt broke off in the middle of its answer.", CallStatus.UNKNOWN),
-        ("It was not sent: it was not its turn.", CallStatus.FAILED),
+        ("openai:gpt could not be called (HTTP 429): Slow down.", CallStatus.FAILED),
+        ("openai:gpt stopped in the middle of its reply.", CallStatus.UNKNOWN),
+        ("It was not sent: it had no rate limit permit.", CallStatus.FAILED),
     ],
 )
 def test_a_parked_step_says_when_it_goes_on_and_why_it_waits(

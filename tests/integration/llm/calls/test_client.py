@@ -64,7 +64,7 @@ def client(max_parallel_calls: int = 3) -> RoutingModelClient:
         rehearsal_latency_seconds=0,
         max_parallel_calls=max_parallel_calls,
         options=Options(),
-        turns=RateLimiter(patience_seconds=5),
+        rate_limiter=RateLimiter(patience_seconds=5),
     )
 
 

@@ -46,14 +46,14 @@ def keys(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Keys that no real provider knows, and clients that are made anew."""
     for name in ("OPENAI", "ANTHROPIC", "GOOGLE"):
         monkeypatch.setenv(f"{name}_API_KEY", "sk-test")
-    providers._ready.clear()
+    providers._models.clear()
     yield
-    providers._ready.clear()
+    providers._models.clear()
 
 
-async def failure(monkeypatch: pytest.MonkeyPatch, model: str, said: Answer, *, streaming: bool) -> ModelError:
+async def failure(monkeypatch: pytest.MonkeyPatch, model: str, received: Answer, *, streaming: bool) -> ModelError:
     """Return what asking a server that says this fails with."""
-    with model_server(said) as server:
+    with model_server(received) as server:
         monkeypatch.setenv("OPENAI_BASE_URL", f"{server.url}/v1")
         monkeypatch.setenv("ANTHROPIC_BASE_URL", server.url)
         monkeypatch.setenv("GOOGLE_GEMINI_BASE_URL", server.url)
@@ -114,9 +114,9 @@ OVERFLOWS = {
 
 @pytest.mark.parametrize(("model", "said", "streaming"), OVERFLOWS.values(), ids=OVERFLOWS)
 async def test_a_prompt_that_is_too_long_is_known_by_each_servers_words(
-    monkeypatch: pytest.MonkeyPatch, model: str, said: Answer, streaming: bool
+    monkeypatch: pytest.MonkeyPatch, model: str, received: Answer, streaming: bool
 ) -> None:
-    error = await failure(monkeypatch, model, said, streaming=streaming)
+    error = await failure(monkeypatch, model, received, streaming=streaming)
     assert (error.failure_code, error.transient) == (FailureCode.CONTEXT_TOO_LONG, False)
     assert str(error).endswith(". Lower the step's input_token_budget, or choose a model with a larger context window.")
 
@@ -146,7 +146,7 @@ async def test_a_body_that_quotes_the_prompt_says_nothing_by_that(monkeypatch: p
     body = {"detail": [{"loc": ["body", "x"], "msg": "Extra inputs are not permitted", "input": "prompt is too long"}]}
     error = await failure(monkeypatch, OPENAI, Answer(status=422, body=body), streaming=True)
     assert error.failure_code is FailureCode.PROVIDER_REJECTED
-    assert "(HTTP 422): Extra inputs are not permitted. The request itself was refused" in str(error)
+    assert "(HTTP 422): Extra inputs are not permitted. The provider rejected the request" in str(error)
 
 
 async def test_a_rate_that_counts_tokens_is_a_rate(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -245,7 +245,7 @@ async def test_a_page_instead_of_an_answer_may_be_gone_the_next_time(
 ) -> None:
     error = await failure(monkeypatch, model, Answer(body="<html>Out of order</html>", type="text/html"))
     assert (error.failure_code, error.transient, error.cut_off) == (FailureCode.PROVIDER_UNAVAILABLE, True, True)
-    assert "is no answer" in str(error)
+    assert "unreadable reply" in str(error)
 
 
 async def test_the_same_server_answers_in_both_languages(monkeypatch: pytest.MonkeyPatch, model: str) -> None:

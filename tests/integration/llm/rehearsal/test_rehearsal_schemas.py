@@ -25,7 +25,7 @@ from workflows.json_schema.validation import schema_errors
 
 SECONDS = share_of_30(6)
 BRIEF = f"# Tools\n\nThe city lends 400 tools. The budget is 20,000 EUR, and Ms Ode decides. {'a' * 27}b {'a' * 27}!"
-_PLACE = re.compile(r"^The rehearsal cannot write what the schema asks for at (.*?): .*\.$", re.DOTALL)
+_PLACE = re.compile(r"^The rehearsal cannot generate a value for the schema at (.*?): .*\.$", re.DOTALL)
 
 
 def titled(part: object, **beside: Any) -> dict[str, Any]:

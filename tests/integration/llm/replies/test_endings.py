@@ -170,5 +170,5 @@ async def test_what_announces_its_end_is_an_answer_and_its_faults_are_told(
 
 async def test_a_document_that_speaks_of_the_end_is_not_at_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
     pieces = [*CALL[:1], call(index=0, arguments='{"title": "data: [DONE]\\n\\n')]
-    with pytest.raises(ModelError, match="broke off"):
+    with pytest.raises(ModelError, match="stopped in the middle"):
         await reply_to(monkeypatch, local.streamed(local.calls(pieces)))

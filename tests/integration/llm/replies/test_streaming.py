@@ -86,7 +86,7 @@ async def test_a_stream_that_ends_without_saying_why_is_no_answer(monkeypatch: p
         await _complete(monkeypatch, model, Misbehaviour.BREAK_OFF)
     error = failed.value
     assert (error.failure_code, error.transient, error.cut_off) == (FailureCode.PROVIDER_UNAVAILABLE, True, True)
-    assert "broke off" in str(error)
+    assert "stopped in the middle" in str(error)
 
 
 async def test_a_stream_that_takes_too_long_is_given_up(monkeypatch: pytest.MonkeyPatch, model: str) -> None:
@@ -114,7 +114,7 @@ async def test_a_reply_that_does_not_begin_is_given_up_long_before_the_whole_tim
     with model_server(Misbehaviour.NEVER_ANSWER) as server, pytest.raises(ModelError) as failed:
         await _ask(monkeypatch, server.url, model, Options(first_token_seconds=0.3))
     error = failed.value
-    assert "did not begin to answer within 0.3 s" in str(error)
+    assert "did not begin to reply within 0.3 s" in str(error)
     assert (error.failure_code, error.transient, error.cut_off) == (FailureCode.TIMED_OUT, True, True)
 
 

@@ -78,7 +78,7 @@ def ask() -> Iterator[Ask]:
     wire = Wire()
     connections = httpx2.AsyncClient(transport=wire, event_hooks={"response": [transport.on_response]})
     client = AsyncOpenAI(api_key="none", base_url="http://local/v1", max_retries=0, http_client=connections)
-    providers._ready[MODEL] = ChatModel("local", provider=OpenAIProvider(openai_client=client))
+    providers._models[MODEL] = ChatModel("local", provider=OpenAIProvider(openai_client=client))
     asking = providers.ProviderModel(Options(output=Output.TOOLS))
     request = replace(asked_of(MODEL), output_schema=OPEN)
 
@@ -95,7 +95,7 @@ def ask() -> Iterator[Ask]:
 
         yield taken
         runner.run(connections.aclose())
-    del providers._ready[MODEL]
+    del providers._models[MODEL]
 
 
 def cut(whole: Any, places: Sequence[int]) -> list[Any]:

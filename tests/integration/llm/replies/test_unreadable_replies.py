@@ -86,7 +86,7 @@ async def test_what_cannot_be_read_is_asked_for_again_and_may_have_cost_somethin
         await complete(monkeypatch, model, answer, streaming=streaming)
     error = failed.value
     assert (error.failure_code, error.transient, error.cut_off) == (FailureCode.PROVIDER_UNAVAILABLE, True, True)
-    assert "something that is no answer" in str(error)
+    assert "sent an unreadable reply" in str(error)
 
 
 def overloaded(kind: str = "overloaded_error") -> dict[str, Any]:
@@ -138,7 +138,7 @@ async def test_a_key_that_cannot_be_one_is_told_at_once(monkeypatch: pytest.Monk
     with pytest.raises(ModelError) as failed:
         await complete(monkeypatch, OPENAI, Answer(), streaming=False)
     assert (failed.value.failure_code, failed.value.transient) == (FailureCode.PROVIDER_REJECTED, False)
-    assert "OPENAI_API_KEY holds characters" in str(failed.value)
+    assert "OPENAI_API_KEY contains characters" in str(failed.value)
 
 
 async def test_the_newline_after_a_key_is_none_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -192,23 +192,21 @@ async def test_what_came_instead_of_an_answer_is_told_in_its_own_words(
 async def test_the_type_of_what_came_instead_is_told(monkeypatch: pytest.MonkeyPatch, streaming: bool) -> None:
     with pytest.raises(ModelError) as failed:
         await complete(monkeypatch, OPENAI, Answer(body=PAGE, type="text/html; charset=utf-8"), streaming=streaming)
-    assert str(failed.value) == "openai:gpt-5 answered something that is no answer (text/html): a page of HTML."
+    assert str(failed.value) == "openai:gpt-5 sent an unreadable reply (text/html): a page of HTML."
 
 
 @pytest.mark.parametrize("model", [OPENAI, ANTHROPIC])
 async def test_a_page_with_an_error_is_not_shown_either(monkeypatch: pytest.MonkeyPatch, model: str) -> None:
     with pytest.raises(ModelError) as failed:
         await complete(monkeypatch, model, Answer(status=502, body=PAGE, type="text/html"), streaming=True)
-    assert str(failed.value).endswith("could not be asked (HTTP 502): a page of HTML.")
+    assert str(failed.value).endswith("could not be called (HTTP 502): a page of HTML.")
 
 
 @pytest.mark.parametrize("words", ["Forbidden", "Forbidden."])
 async def test_advice_is_a_sentence_of_its_own(monkeypatch: pytest.MonkeyPatch, words: str) -> None:
     with pytest.raises(ModelError) as failed:
         await complete(monkeypatch, OPENAI, Answer(status=403, body={"error": words}), streaming=True)
-    assert str(failed.value).endswith(
-        ": Forbidden. Check the provider's key, its permissions, and that it may use this model."
-    )
+    assert str(failed.value).endswith(": Forbidden. Check the API key, its permissions, and its access to this model.")
 
 
 UNCOUNTED = [

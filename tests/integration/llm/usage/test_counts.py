@@ -390,5 +390,5 @@ async def test_what_came_with_a_refused_request_does_not_count(
 
 
 async def test_the_reason_of_a_refusal_is_not_that_of_an_answer_that_broke_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(ModelError, match="broke off in the middle"):
+    with pytest.raises(ModelError, match="stopped in the middle"):
         await reply(monkeypatch, OPENAI, BEFORE["a count in a stream"], Misbehaviour.BREAK_OFF, streaming=True)

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from executions.llm.usage.counts import _PLACES, Contradiction, Count, Language
+from executions.llm.usage.counts import _FIELDS, Contradiction, Count, Language
 from executions.llm.usage.transcript import Transcript
 from tests.support.fuzzing import share_of_30
 
@@ -32,7 +32,7 @@ def report_of(language: Language, numbers: Mapping[str, Any]) -> dict[str, Any]:
     """Return a report with numbers in their places, named as they are here."""
     report: dict[str, Any] = {}
     for role, value in numbers.items():
-        outer, _, inner = _PLACES[language][role][0].partition(".")
+        outer, _, inner = _FIELDS[language][role][0].partition(".")
         if inner:
             report.setdefault(outer, {})[inner] = value
         else:
@@ -63,7 +63,7 @@ def is_odd(value: object) -> bool:
 @given(data=st.data())
 def test_a_count_is_never_more_than_was_said_or_it_is_not_known(language: Language, data: st.DataObject) -> None:
     values = counts if data.draw(st.booleans()) else counts | odd
-    numbers = {name: data.draw(values, name) for name in _PLACES[language] if data.draw(st.booleans())}
+    numbers = {name: data.draw(values, name) for name in _FIELDS[language] if data.draw(st.booleans())}
     if data.draw(st.booleans()) and all(type(each) is int for each in numbers.values()):
         parts = ("input", "tools", "output", *(("reasoning",) if data.draw(st.booleans()) else ()))
         numbers["total"] = sum(numbers.get(name, 0) for name in parts)
@@ -120,7 +120,7 @@ def test_nothing_that_comes_breaks_the_transcript(body: bytes, data: st.DataObje
     heard = hear(prefix + body, zipped=False, cuts=data.draw(st.lists(st.integers(0, 100), max_size=5)))
     with pytest.raises(Contradiction):
         heard.count.counted()
-    assert heard.terms.said() == {}
+    assert heard.terms.received() == {}
 
 
 def hear(body: bytes, *, zipped: bool, cuts: Sequence[int]) -> Transcript:
@@ -131,6 +131,6 @@ def hear(body: bytes, *, zipped: bool, cuts: Sequence[int]) -> Transcript:
     sent = gzip.compress(body) if zipped else body
     places = sorted({0, len(sent), *(cut for cut in cuts if cut < len(sent))})
     for start, end in pairwise(places):
-        transcript.hear(sent[start:end])
+        transcript.feed(sent[start:end])
     transcript.close()
     return transcript

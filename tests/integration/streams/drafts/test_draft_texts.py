@@ -182,7 +182,7 @@ async def test_those_who_ask_at_once_are_served_with_one_statement() -> None:
     house.publisher.subscribe(house.execution_id)
     gate = asyncio.Event()
     house.tables.gates.append(gate)
-    asking = [asyncio.create_task(house.live.look(house.execution_id, 1)) for _ in range(100)]
+    asking = [asyncio.create_task(house.live.load(house.execution_id, 1)) for _ in range(100)]
     await asyncio.sleep(0)
     gate.set()
     await asyncio.gather(*asking)

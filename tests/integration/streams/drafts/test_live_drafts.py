@@ -80,7 +80,7 @@ class Scene:
     async def read(self, _: str) -> None:
         """The client gets the events that there are."""
         self.client.last = self.tables.last
-        await self.live.look(self.tables.execution_id, self.client.last)
+        await self.live.load(self.tables.execution_id, self.client.last)
 
     async def show(self, _: str) -> None:
         """The client gets the drafts that there are."""
@@ -166,7 +166,7 @@ async def test_the_bytes_of_a_delta_are_made_once_for_all_who_are_at_the_same_pl
     publisher.subscribe(tables.execution_id)
     live = LiveDrafts(tables, publisher)  # type: ignore[arg-type]
     tables.store("one")
-    await live.look(tables.execution_id, 1)
+    await live.load(tables.execution_id, 1)
     first, second = (live.unsent(tables.execution_id, 1, {}) for _ in range(2))
     assert first[0] is second[0]
 
