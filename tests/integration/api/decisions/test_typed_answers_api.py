@@ -14,8 +14,8 @@ from executions.persistence import repositories
 from executions.worker import duties
 from tests.factories import reports
 from tests.factories.callers import Caller
-from tests.integration.api.checks import pointers
-from tests.integration.api.decisions.test_clarification_api import answer, state
+from tests.integration.api.checks import pointers, state
+from tests.integration.api.decisions.test_clarification_api import answer
 from workflows.definitions.definition import ClarificationPolicy, OnDeadline
 
 pytestmark = pytest.mark.django_db
