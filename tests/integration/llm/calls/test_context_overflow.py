@@ -51,9 +51,9 @@ def keys(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     providers._models.clear()
 
 
-async def failure(monkeypatch: pytest.MonkeyPatch, model: str, received: Answer, *, streaming: bool) -> ModelError:
+async def failure(monkeypatch: pytest.MonkeyPatch, model: str, said: Answer, *, streaming: bool) -> ModelError:
     """Return what asking a server that says this fails with."""
-    with model_server(received) as server:
+    with model_server(said) as server:
         monkeypatch.setenv("OPENAI_BASE_URL", f"{server.url}/v1")
         monkeypatch.setenv("ANTHROPIC_BASE_URL", server.url)
         monkeypatch.setenv("GOOGLE_GEMINI_BASE_URL", server.url)
@@ -114,9 +114,9 @@ OVERFLOWS = {
 
 @pytest.mark.parametrize(("model", "said", "streaming"), OVERFLOWS.values(), ids=OVERFLOWS)
 async def test_a_prompt_that_is_too_long_is_known_by_each_servers_words(
-    monkeypatch: pytest.MonkeyPatch, model: str, received: Answer, streaming: bool
+    monkeypatch: pytest.MonkeyPatch, model: str, said: Answer, streaming: bool
 ) -> None:
-    error = await failure(monkeypatch, model, received, streaming=streaming)
+    error = await failure(monkeypatch, model, said, streaming=streaming)
     assert (error.failure_code, error.transient) == (FailureCode.CONTEXT_TOO_LONG, False)
     assert str(error).endswith(". Lower the step's input_token_budget, or choose a model with a larger context window.")
 
