@@ -77,7 +77,7 @@ def is_long_number(text: str) -> bool:
 def _decode(data: bytes) -> str:
     encoding = next((name for mark, name in _MARKS.items() if data.startswith(mark)), "UTF-8")
     if encoding != "UTF-8" or b"\0" in data[:_SAMPLE]:
-        raise SourceError(FileError("It is in UTF-16, judging by its first bytes; save it as UTF-8."))
+        raise SourceError(FileError("The encoding seems to be UTF-16, not UTF-8. Save it as UTF-8."))
     try:
         return without_byte_order_mark(data.decode("utf-8"))
     except UnicodeDecodeError as error:

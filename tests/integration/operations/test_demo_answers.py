@@ -143,11 +143,11 @@ def test_a_sheet_answers_what_has_its_words(tmp_path: Path, about: str) -> None:
         ("answers: [{about: [], answer: 5}]", "answers.0.about"),
         ("anwers: []", "anwers"),
         ("- budget", "the file"),
-        ("answers: [", "no YAML"),
+        ("answers: [", "not valid YAML"),
         ("answers: [&a [*a]]", "cannot be read"),
         ("otherwise: a\notherwise: b", "cannot be read"),
-        ("answers: []".encode("utf-16"), "not in UTF-8"),
-        (b"\xff\xfe\x00", "not in UTF-8"),
+        ("answers: []".encode("utf-16"), "not UTF-8"),
+        (b"\xff\xfe\x00", "not UTF-8"),
     ],
 )
 def test_a_faulty_sheet_is_refused_in_a_sentence(tmp_path: Path, content: str | bytes, words: str) -> None:

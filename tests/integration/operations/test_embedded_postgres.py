@@ -23,10 +23,10 @@ ROOT = Path(__file__).resolve().parents[3]
 #: Uses the server as `serve` does, says so, and lives until it is killed or told to end.
 USER_CODE = """
 import sys, pathlib
-from orchestrator import postgres
+from orchestrator.embedded_postgres import instance
 data_dir = pathlib.Path(sys.argv[1])
-postgres.ensure_running(data_dir)
-stop = postgres.keep_running(data_dir, every_seconds=0.1)
+instance.ensure_running(data_dir)
+stop = instance.keep_running(data_dir, every_seconds=0.1)
 print("up", flush=True)
 sys.stdin.read()
 """
