@@ -191,7 +191,7 @@ class ExecutionAdmin(ReadOnlyAdmin):
             )
             for each in documents.made_by(row.id)
         ]
-        return _table(("type", "title", "version", "step", "made at"), made)
+        return _table(("type", "title", "version", "step", "created at"), made)
 
     @admin.display(description="model calls")
     def model_calls(self, row: Execution) -> str:
@@ -210,7 +210,7 @@ class ExecutionAdmin(ReadOnlyAdmin):
         ]
         if calls:
             whole = telemetry.execution_totals(row.id)
-            unknown = f", and {whole.unpriced_calls} calls of unknown cost" if whole.unpriced_calls else ""
+            unknown = f", and {whole.unpriced_calls} calls with unknown cost" if whole.unpriced_calls else ""
             cost = f"{whole.known_cost_usd:f}{unknown}"
             calls.append(("all", "", "", "", "", whole.total_tokens, cost))
         return _table(("step", "attempt", "kind", "status", "model", "tokens", "US dollars"), calls)

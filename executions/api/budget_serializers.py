@@ -51,26 +51,26 @@ class BudgetRequest(StrictSerializer):
         max_digits=20, decimal_places=10, min_value=0, required=False, allow_null=True, help_text="US dollars."
     )
     max_tokens = _Count(
-        min_value=0, max_value=MAX_INTEGER, required=False, allow_null=True, help_text="Of all buckets together."
+        min_value=0, max_value=MAX_INTEGER, required=False, allow_null=True, help_text="Tokens of all buckets together."
     )
     max_calls = _Count(
-        min_value=0, max_value=MAX_INTEGER, required=False, allow_null=True, help_text="Each try counts."
+        min_value=0, max_value=MAX_INTEGER, required=False, allow_null=True, help_text="Model calls; each try counts."
     )
     max_seconds = _Seconds(
         min_value=0,
         max_value=MAX_INTEGER,
         required=False,
         allow_null=True,
-        help_text="Running time; waiting does not count.",
+        help_text="Run time in seconds; waiting does not count.",
     )
 
 
 class BudgetUsed(serializers.Serializer[Any]):
     """What was spent so far, and what calls under way, or of unknown outcome, may cost at most."""
 
-    cost_usd = MoneyField(allow_null=True, help_text="null: a call was made that has no known price.")
+    cost_usd = MoneyField(allow_null=True, help_text="null: a call has no known price.")
     known_cost_usd = MoneyField(help_text="Without calls that have no known price.")
-    cost_complete = serializers.BooleanField(help_text="false: a part of the cost is not known.")
+    cost_complete = serializers.BooleanField(help_text="false: a part of the cost is unknown.")
     tokens = serializers.IntegerField()
     calls = serializers.IntegerField()
     seconds = serializers.FloatField()

@@ -55,7 +55,7 @@ class BulkRequest(StrictSerializer):
     """What to do, and about which executions."""
 
     action = ListedChoiceField(choices=values(BulkAction))
-    ids = ExecutionIdsField(help_text="Each is acted on once, however often it is named.")
+    ids = ExecutionIdsField(help_text="Repeated ids count once.")
 
 
 class BulkExecutionResponse(serializers.Serializer[Any]):
@@ -76,9 +76,9 @@ class BulkOutcomeResponse(serializers.Serializer[Any]):
     """What came of the action for one execution: how it stands, or a problem."""
 
     execution_id = serializers.UUIDField()
-    execution = BulkExecutionResponse(allow_null=True, help_text="null: it was refused.")
+    execution = BulkExecutionResponse(allow_null=True, help_text="null: the action failed.")
     problem = ProblemField(
-        allow_null=True, help_text="What the request for this execution alone is answered with; null: it was done."
+        allow_null=True, help_text="The problem of a single request for this execution; null: the action succeeded."
     )
 
 

@@ -49,24 +49,23 @@ class StartExecutionRequest(StrictSerializer):
     """What to run, where, and on what."""
 
     workflow_id = serializers.RegexField(SLUG, max_length=63, help_text="Slug of a published workflow.")
-    scope_type = serializers.RegexField(SLUG, max_length=63, help_text="Kind of place, such as `project`.")
-    scope_id = NameField(max_length=200, help_text="Key of the place; who first uses it owns it.")
+    scope_type = serializers.RegexField(SLUG, max_length=63, help_text="Type of the scope, such as `project`.")
+    scope_id = NameField(max_length=200, help_text="Key of the scope. The first user of a key owns the scope.")
     workflow_version = serializers.IntegerField(
-        min_value=1, max_value=MAX_INTEGER, required=False, help_text="The current one by default."
+        min_value=1, max_value=MAX_INTEGER, required=False, help_text="The current version by default."
     )
     input = BriefField(
         required=False,
         allow_null=True,
-        help_text="The brief: a text or an object. null or left out: there is none, where the workflow allows that.",
+        help_text="The brief: a text or an object. null or omitted: no brief, if the workflow permits that.",
     )
     tags = TagsField(required=False)
     dry_run = serializers.BooleanField(
-        default=False, help_text="Every model is the rehearsal; costs nothing, and leaves the scope's documents alone."
+        default=False,
+        help_text="No provider is called: all models are simulated at no cost. The scope's documents do not change.",
     )
-    rehearsal = ScriptField(required=False, help_text="What happens in a dry run; see Writing a workflow.")
-    budget = BudgetRequest(
-        required=False, help_text="Limits in place of the workflow's own; a null takes the workflow's away."
-    )
+    rehearsal = ScriptField(required=False, help_text="The script of a dry run; see Writing a workflow.")
+    budget = BudgetRequest(required=False, help_text="Limits that replace the workflow's limits; null removes one.")
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         """Return the values, with the script of a dry run.
@@ -76,7 +75,7 @@ class StartExecutionRequest(StrictSerializer):
         """
         is_dry, script = attrs.pop("dry_run"), attrs.pop("rehearsal", None)
         if script is not None and not is_dry:
-            raise serializers.ValidationError({"rehearsal": "Only a dry run can be scripted: say dry_run too."})
+            raise serializers.ValidationError({"rehearsal": "Only a dry run can have a script: set dry_run, too."})
         return {**attrs, "script": script or DryRunScript()} if is_dry else attrs
 
 
@@ -117,7 +116,7 @@ class AcceptanceRequest(StrictSerializer):
         required=False,
         allow_blank=True,
         max_length=10_000,
-        help_text="For the record, or for the model: what is to be changed. Needed to request changes.",
+        help_text="A comment for the record. To request changes it is required, and the model gets it.",
     )
 
     def validate_decision(self, value: str) -> AcceptanceAction:
@@ -129,7 +128,7 @@ class RetryRequest(StrictSerializer):
     """Where to go on: by default with what failed, was cancelled or skipped."""
 
     from_step = serializers.CharField(
-        required=False, max_length=200, help_text="This step is done again too, and everything that depends on it."
+        required=False, max_length=200, help_text="This step and all its dependents run again, too."
     )
 
 
@@ -140,13 +139,17 @@ class ExecutionFilters(StrictSerializer):
         child=ListedChoiceField(choices=values(ExecutionStatus)), required=False, help_text="Repeatable."
     )
     workflow_id = serializers.CharField(required=False, help_text="Slug of the workflow.")
-    scope_type = serializers.CharField(required=False, help_text="Kind of the scope.")
+    scope_type = serializers.CharField(required=False, help_text="Type of the scope.")
     scope_id = NameField(required=False, help_text="Key of the scope.")
-    tag = NameField(required=False, help_text="One of the tags that it was started with.")
+    tag = NameField(required=False, help_text="One of the execution's tags.")
     created_after = serializers.DateTimeField(required=False, help_text="RFC 3339; included.")
     created_before = serializers.DateTimeField(required=False, help_text="RFC 3339; not included.")
-    waiting_on = ListedChoiceField(choices=values(WaitingOn), required=False, help_text="Among what it waits for.")
-    dry_run = serializers.BooleanField(allow_null=True, default=None, help_text="true: dry runs alone; false: none.")
+    waiting_on = ListedChoiceField(
+        choices=values(WaitingOn), required=False, help_text="One of the things that the execution waits for."
+    )
+    dry_run = serializers.BooleanField(
+        allow_null=True, default=None, help_text="true: only dry runs; false: no dry runs."
+    )
 
     def validate_status(self, value: list[str]) -> list[str]:
         """Return the statuses, each once."""
@@ -160,7 +163,7 @@ class EventFilters(StrictSerializer):
         min_value=0, max_value=MAX_INTEGER, required=False, help_text="Only events with a greater sequence."
     )
     types = CommaSeparatedChoiceField(
-        choices=values(EventType), required=False, help_text="Only these; with commas, or repeated."
+        choices=values(EventType), required=False, help_text="Only these types; comma-separated or repeated."
     )
 
 
@@ -187,7 +190,7 @@ class UsageResponse(serializers.Serializer[Any]):
     """Calls and tokens so far. Buckets are disjoint; `reasoning_tokens` is a part of `output_tokens`."""
 
     calls = serializers.IntegerField()
-    input_tokens = serializers.IntegerField(help_text="Without cached ones.")
+    input_tokens = serializers.IntegerField(help_text="Without cached tokens.")
     cache_read_input_tokens = serializers.IntegerField()
     cache_write_input_tokens = serializers.IntegerField()
     output_tokens = serializers.IntegerField()
@@ -211,12 +214,14 @@ class ExecutionResponse(serializers.Serializer[Any]):
     input = BriefField(source="execution.input", allow_null=True, help_text="The brief; null: none was given.")
     tags = serializers.ListField(source="execution.tags", child=serializers.CharField())
     requested_by = serializers.CharField(source="execution.requested_by_name", help_text="Name of the user.")
-    rehearsal = serializers.BooleanField(help_text="A model that only rehearses has worked on it.")
+    rehearsal = serializers.BooleanField(help_text="A simulated model was used.")
     dry_run = serializers.SerializerMethodField(
-        help_text="Nothing in it is meant; its documents live in a scope of their own."
+        help_text="Dry run: no provider is called, and documents go to a separate scope."
     )
     resume_at = TimestampField(
-        source="execution.resume_at", allow_null=True, help_text="When a parked step goes on; null: none is parked."
+        source="execution.resume_at",
+        allow_null=True,
+        help_text="When the next deferred step continues; null: no step is deferred.",
     )
     created_at = TimestampField(source="execution.created_at")
     started_at = TimestampField(source="execution.started_at", allow_null=True)
@@ -229,7 +234,7 @@ class ExecutionResponse(serializers.Serializer[Any]):
     cost_complete = serializers.BooleanField(source="spent.cost_complete")
     unpriced_calls = serializers.IntegerField(source="spent.unpriced_calls", help_text=UNPRICED)
     cost_final = serializers.BooleanField(source="spent.cost_final")
-    budget = BudgetResponse(source="use", allow_null=True, help_text="null: nothing is limited.")
+    budget = BudgetResponse(source="use", allow_null=True, help_text="null: no limits.")
     error = serializers.SerializerMethodField()
 
     def get_dry_run(self, details: ExecutionDetails) -> bool:

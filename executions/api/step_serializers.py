@@ -76,20 +76,25 @@ class StepStatusResponse(serializers.Serializer[Any]):
     name = serializers.CharField(source="step.name")
     role = serializers.CharField(source="step.role")
     status = serializers.ChoiceField(source="step.status", choices=values(StepStatus))
-    attempt = serializers.IntegerField(source="step.attempt", help_text="Prompts begun; 0 before the first.")
-    position = serializers.IntegerField(source="step.position", help_text="Order of definition, from 0.")
-    level = serializers.IntegerField(source="step.level", help_text="Distance from the start, from 0.")
+    attempt = serializers.IntegerField(
+        source="step.attempt", help_text="Number of the newest attempt; 0 before the first."
+    )
+    position = serializers.IntegerField(source="step.position", help_text="Index in the definition, from 0.")
+    level = serializers.IntegerField(source="step.level", help_text="Depth in the step graph, from 0.")
     depends_on = serializers.ListField(source="step.depends_on", child=serializers.CharField())
-    produces = serializers.CharField(source="step.produces", help_text="Type of the document that it makes.")
+    produces = serializers.CharField(source="step.produces", help_text="Type of the document that the step produces.")
     inputs = PinResponse(source="step.input_versions", many=True)
-    scope = ScopeResponse(help_text="The execution's, or below it that of the item.")
+    scope = ScopeResponse(help_text="The execution's scope, or the item's scope below it.")
     item = serializers.SerializerMethodField()
     blocked_by_limit = serializers.SerializerMethodField()
     resume_at = TimestampField(
-        source="parked_until", allow_null=True, help_text="Parked until then, its next try; null: it is not parked."
+        source="parked_until",
+        allow_null=True,
+        help_text="When a deferred step tries again; null: the step is not deferred.",
     )
     parked_because = serializers.CharField(
-        allow_null=True, help_text="Why it is parked: how its last call failed; null: it is not parked."
+        allow_null=True,
+        help_text="Why the step is deferred: the error of its last call; null: the step is not deferred.",
     )
     started_at = TimestampField(source="step.started_at", allow_null=True)
     finished_at = TimestampField(source="step.finished_at", allow_null=True)
@@ -147,9 +152,9 @@ class PromptFilters(StrictSerializer):
     attempt = serializers.IntegerField(
         min_value=1, max_value=MAX_INTEGER, required=False, help_text="Number of the attempt, from 1."
     )
-    kind = ListedChoiceField(choices=values(CallKind), required=False, help_text="What the call was for.")
+    kind = ListedChoiceField(choices=values(CallKind), required=False, help_text="Purpose of the call.")
     ordinal = serializers.IntegerField(
-        min_value=1, max_value=MAX_INTEGER, required=False, help_text="Of the try in its attempt, from 1."
+        min_value=1, max_value=MAX_INTEGER, required=False, help_text="Number of the try within the attempt, from 1."
     )
 
 
@@ -162,15 +167,19 @@ class PromptResponse(serializers.Serializer[Any]):
     ordinal = serializers.IntegerField(source="call.key.ordinal")
     model = serializers.CharField(source="call.model", help_text="provider:model.")
     started_at = TimestampField(source="call.started_at")
-    request_hash = serializers.CharField(source="call.request_hash", help_text="SHA-256 of what was sent, from then.")
+    request_hash = serializers.CharField(
+        source="call.request_hash", help_text="SHA-256 of the sent request, stored at the time of the call."
+    )
     exact = serializers.BooleanField(
         source="is_exact",
-        help_text="What is shown has that hash. false: something that it was made from, or how, has changed since.",
+        help_text="true: this prompt has that hash. false: its inputs, or how prompts are built, have changed since.",
     )
     instructions = serializers.CharField(source="request.instructions")
     prompt = serializers.CharField(source="request.prompt")
     output_schema = serializers.DictField(source="request.output_schema")
-    max_questions = serializers.IntegerField(source="request.max_questions", help_text="0: it could not ask.")
+    max_questions = serializers.IntegerField(
+        source="request.max_questions", help_text="0: the model could not ask questions."
+    )
     max_output_tokens = serializers.IntegerField(source="request.max_output_tokens")
 
 
@@ -182,13 +191,13 @@ class EventTypeField(serializers.CharField):
 class EventResponse(serializers.Serializer[Any]):
     """A line of the log, the same object as in the stream."""
 
-    event_type = EventTypeField(help_text="One of these, or one of a newer version: pass over what you do not know.")
+    event_type = EventTypeField(help_text="One of these, or a type of a newer version: ignore unknown types.")
     execution_id = serializers.UUIDField()
     step_id = serializers.CharField(allow_null=True)
     sequence = serializers.IntegerField(help_text="1, 2, 3 … without gaps.")
     timestamp = TimestampField()
     data = serializers.DictField(  # type: ignore[assignment]
-        help_text="What the event tells beyond its type and step."
+        help_text="The event's payload."
     )
 
     def to_representation(self, row: Any) -> dict[str, Any]:
@@ -202,7 +211,7 @@ class EventPage(serializers.Serializer[Any]):
     data = EventResponse(many=True)  # type: ignore[assignment]
     next_cursor = serializers.CharField(allow_null=True, help_text="null: this is the last page.")
     oldest = serializers.IntegerField(
-        help_text="Sequence of the oldest event that is kept; over 1: the ones before it were pruned."
+        help_text="Sequence of the oldest stored event; if greater than 1, earlier events were pruned."
     )
 
 
@@ -211,11 +220,11 @@ PAGE = [
     OpenApiParameter(
         "limit",
         {"type": "integer", "minimum": 1, "maximum": 200, "default": 50},
-        description="Most rows of one page.",
+        description="Maximum rows per page.",
     ),
     OpenApiParameter(
         "cursor",
         {"type": "string", "pattern": CURSOR_PATTERN},
-        description="`next_cursor` of the page before, as it is; without it the first page.",
+        description="`next_cursor` of the previous page, unchanged; the first page without it.",
     ),
 ]

@@ -101,7 +101,7 @@ class RateLimiter:
                 mine = await in_thread(store.synchronize, requests=asked, active=list(self._held), ended=ended)
             except DatabaseUnavailable:
                 self._new, self._ended = asked + self._new, ended + self._ended
-                logger.warning("the database is away; nobody's turn comes meanwhile")
+                logger.warning("the database is unavailable; no rate limit permits are granted")
                 mine = set()
             for identity in mine & self._held.keys():
                 if not self._held[identity].granted.done():

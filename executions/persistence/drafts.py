@@ -127,7 +127,7 @@ class DraftWriter:
             try:
                 kept = await self._write(grown, [draft.call for draft in over if draft.in_table])
             except DatabaseUnavailable:
-                logger.info("Drafts of %d calls cannot be written for now.", len(grown))
+                logger.info("The drafts of %d calls cannot be written now.", len(grown))
                 continue
             for draft, text in grown:
                 if _row_of(draft.call) in kept:

@@ -87,7 +87,7 @@ class Notifier:
         try:
             thread.start()
         except RuntimeError:  # no thread starts any more as the interpreter ends
-            logger.warning("The notifier cannot start; %d hints are dropped.", len(self._pending))
+            logger.warning("The notifier thread cannot start; %d notifications are dropped.", len(self._pending))
             self._pending.clear()
         else:
             self._thread = thread
@@ -122,7 +122,7 @@ class Notifier:
                 self._connection = self._connect()
                 self._notify(self._connection, batch)
         except (psycopg.Error, OSError) as error:
-            logger.warning("A notification failed; %d hints are dropped: %s", len(batch), error)
+            logger.warning("A notification failed; %d notifications are dropped: %s", len(batch), error)
             self._disconnect()
 
     def _notify(self, connection: psycopg.Connection, batch: dict[UUID, None]) -> None:

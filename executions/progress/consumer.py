@@ -55,7 +55,7 @@ class Broken(APIException):
 
     status_code = 500
     default_code = "internal"
-    default_detail = "Something went wrong here; the log has it by this id."
+    default_detail = "Unexpected error; the server log has the details under this request id."
 
 
 class BadHost(APIException):
@@ -140,7 +140,7 @@ async def authorize(request: Utf8Request, admit: Callable[[], Admitted]) -> Admi
     except Exception as error:
         if is_transient(error):
             raise DatabaseUnavailable("The database cannot be used now.") from error
-        logger.exception("Nobody can be let in to %s.", request.path)
+        logger.exception("The authorization for %s failed.", request.path)
         raise Broken from error
 
 

@@ -98,7 +98,7 @@ def require_brief(definition: WorkflowDefinition, brief: Brief | None) -> None:
     if brief is None and definition.brief is BriefPolicy.REQUIRED:
         raise _brief_error("required", f"The workflow {definition.id!r} needs a brief.")
     if brief is not None and definition.brief is BriefPolicy.NONE:
-        raise _brief_error("not_allowed", f"The workflow {definition.id!r} takes no brief: leave it out.")
+        raise _brief_error("not_allowed", f"The workflow {definition.id!r} accepts no brief: omit it.")
 
 
 def _brief_error(code: str, detail: str) -> Invalid:
@@ -129,7 +129,7 @@ def check_can_start(
             _require_room(definition, room, now)
         _require_prices(definition, now)
     elif faults := list(_script_faults(script, definition)):
-        raise Invalid("The rehearsal cannot be as it is written.", faults)
+        raise Invalid("The rehearsal script does not match the workflow.", faults)
     _require_documents(definition, scope_id)
 
 
@@ -139,13 +139,13 @@ def _require_providers(definition: WorkflowDefinition) -> None:
         FieldError(
             pointer=pointer("steps", index),
             code="unknown_provider",
-            detail=f"Step {definition.steps[index].id!r} may ask {model}, of a provider that nobody knows.",
+            detail=f"Step {definition.steps[index].id!r} may use {model}, whose provider is unknown.",
         )
         for index, model in _models(definition)
         if not knows(model)
     ]
     if unknown:
-        raise Invalid("A step could never ask its model.", unknown)
+        raise Invalid("A step uses a model with an unknown provider.", unknown)
 
 
 def _require_room(definition: WorkflowDefinition, room: Decimal, now: datetime) -> None:
@@ -164,7 +164,7 @@ def _require_prices(definition: WorkflowDefinition, now: datetime) -> None:
         FieldError(
             pointer=pointer("steps", index),
             code="unpriced_model",
-            detail=f"Step {definition.steps[index].id!r} may ask {model}, which has no known price.",
+            detail=f"Step {definition.steps[index].id!r} may use {model}, which has no known price.",
         )
         for index, model in _models(definition)
         if not prices.is_priced(model, at=now)
@@ -207,12 +207,14 @@ def _script_faults(script: DryRunScript, definition: WorkflowDefinition) -> Iter
             )
             continue
         if each.ask and step.clarification is None:
-            yield FieldError(pointer=pointer(*where, "ask"), code="may_not_ask", detail="This step may not ask.")
+            yield FieldError(
+                pointer=pointer(*where, "ask"), code="may_not_ask", detail="This step has no clarification."
+            )
         elif step.clarification is not None and len(each.ask) > step.clarification.max_questions:
             detail = f"This step may ask {step.clarification.max_questions} questions at once."
             yield FieldError(pointer=pointer(*where, "ask"), code="too_many_questions", detail=detail)
         if each.verdicts and step.review is None:
-            detail = "Nobody reviews this step."
+            detail = "This step has no review."
             yield FieldError(pointer=pointer(*where, "verdicts"), code="not_reviewed", detail=detail)
         for fault in question_errors(each.ask):
             place = fault.pointer.removeprefix("/questions")

@@ -49,7 +49,7 @@ def _newest(known: Sequence[Call], *, attempt: int | None, kind: str | None, ord
         key = call.key
         if attempt in {None, key.attempt} and kind in {None, key.kind.value} and ordinal in {None, key.ordinal}:
             return call
-    raise NotFound("The step has made no such call (yet).")
+    raise NotFound("The step has not made such a call.")
 
 
 def _beginnings(user: Person, execution_id: UUID, step_id: str) -> Iterator[ProgressEvent]:

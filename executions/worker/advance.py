@@ -45,10 +45,10 @@ async def _advance(execution_id: UUID, worker: str) -> None:
     try:
         left = await _carry_on(execution_id, worker)
         while left is not None and left.status is ExecutionStatus.RUNNING and left.claimed_by == worker:
-            logger.warning("the database has lost a part of %s; it is run again from there", execution_id)
+            logger.warning("the database has lost writes of %s; running it again", execution_id)
             left = await _carry_on(execution_id, worker)
     except NotFound:
-        logger.warning("%s is gone; the database has lost it, or it was removed", execution_id)
+        logger.warning("%s does not exist; it was removed, or the database has lost it", execution_id)
 
 
 async def _carry_on(execution_id: UUID, worker: str) -> Execution | None:
@@ -71,7 +71,7 @@ async def _carry_on(execution_id: UUID, worker: str) -> Execution | None:
             try:
                 await asyncio.shield(in_thread(enqueue_advance, execution_id))
             except DatabaseUnavailable:
-                logger.warning("the database is away; a sweep will find %s", execution_id)
+                logger.warning("the database is unavailable; the recovery duty will find %s", execution_id)
             raise
 
 

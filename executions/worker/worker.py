@@ -96,18 +96,18 @@ class Worker:
             await asyncio.wait({jobs}, timeout=RELEASE_SECONDS)
         await active_runs.finish(settings.SHUTDOWN_GRACE_SECONDS)
         while left := await active_runs.stop(RELEASE_SECONDS):
-            logger.warning("%d executions cannot be handed back; the sweep of another worker will find them", left)
+            logger.warning("%d executions cannot be released; another worker will recover them", left)
 
     async def _leave(self) -> None:
         try:
             async with asyncio.timeout(RELEASE_SECONDS):
                 await model_client().flush()
         except TimeoutError:
-            logger.warning("what this worker held of limited models is missed by the others in half a minute")
+            logger.warning("the rate limit permits of this worker were not released; they expire in half a minute")
         try:
             await in_thread(recovery.unregister, name=self.name)
         except DatabaseUnavailable:
-            logger.warning("the database is away; the others will notice that this worker is silent")
+            logger.warning("the database is unavailable; this worker's heartbeat will expire")
 
     async def _repeat(self, seconds: float, duty: Callable[[], Awaitable[None]]) -> None:
         while True:
@@ -115,7 +115,7 @@ class Worker:
                 await duty()
             except DatabaseUnavailable:
                 self._missed_at = time.monotonic()
-                logger.warning("the database is away; %s tries again", duty.__name__.strip("_"))
+                logger.warning("the database is unavailable; %s tries again", duty.__name__.strip("_"))
             await asyncio.sleep(seconds)
 
     async def _beat(self) -> None:
@@ -144,7 +144,7 @@ class Worker:
             after_outage=missed or self._is_silent(),
         )
         if found:
-            logger.warning("%d executions were abandoned; they are enqueued again", found)
+            logger.warning("%d executions were recovered and enqueued again", found)
 
     async def _wake(self) -> None:
         if not await in_thread(recovery.is_any_due, now=database_now()):
@@ -174,7 +174,7 @@ class Worker:
                 try:
                     await runner.refresh()
                 except NotFound:
-                    logger.warning("%s is gone", execution_id)
+                    logger.warning("%s no longer exists", execution_id)
 
     async def _take_jobs(self) -> None:
         """Run Procrastinate's worker; it ends by itself when the database goes away, and is started again."""
@@ -194,5 +194,5 @@ class Worker:
                         async with asyncio.timeout(RELEASE_SECONDS):
                             await own_app.job_manager.leave()
             except (ConnectorException, psycopg.Error, OSError, TimeoutError) as error:
-                logger.warning("taking jobs stopped: %s", error)
+                logger.warning("the job queue stopped: %s", error)
             await asyncio.sleep(RESTART_SECONDS)

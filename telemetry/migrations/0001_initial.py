@@ -67,12 +67,12 @@ class Migration(migrations.Migration):
                 ("version", models.PositiveIntegerField(default=1)),
                 (
                     "provider",
-                    models.CharField(help_text="What stands before the colon in a step's model.", max_length=100),
+                    models.CharField(help_text="The part before the colon in a step's model.", max_length=100),
                 ),
                 (
                     "model",
                     models.CharField(
-                        help_text="The model's name; * stands for any characters. Where several limits fit, all of them hold.",
+                        help_text="The model's name; * matches any characters. If several limits match, all apply.",
                         max_length=200,
                     ),
                 ),
@@ -86,7 +86,7 @@ class Migration(migrations.Migration):
                     "tokens_per_minute",
                     models.PositiveIntegerField(
                         blank=True,
-                        help_text="Of input and output together.",
+                        help_text="Sum of input and output.",
                         null=True,
                         validators=[django.core.validators.MinValueValidator(1)],
                     ),
@@ -103,7 +103,7 @@ class Migration(migrations.Migration):
                     models.UniqueConstraint(
                         fields=("provider", "model"),
                         name="model_limit_once",
-                        violation_error_message="There are limits of this model.",
+                        violation_error_message="This model already has limits.",
                     ),
                     models.CheckConstraint(
                         condition=models.Q(
@@ -129,26 +129,26 @@ class Migration(migrations.Migration):
                 (
                     "provider",
                     models.CharField(
-                        help_text="What stands before the colon in a step's model: openai, anthropic, ollama …",
+                        help_text="The part before the colon in a step's model: openai, anthropic, ollama …",
                         max_length=100,
                     ),
                 ),
                 (
                     "model",
                     models.CharField(
-                        help_text="The model's name; * stands for any characters. A name without * goes before one with it, and of two with it the one whose beginning is longer.",
+                        help_text="The model's name; * matches any characters. A name without * has priority over a name with *; of two names with *, the one with the longer part before * has priority.",
                         max_length=200,
                     ),
                 ),
                 (
                     "effective_from",
-                    models.DateTimeField(help_text="In UTC. It holds until the same name has a later one."),
+                    models.DateTimeField(help_text="In UTC. The price is valid until a later price of the same name."),
                 ),
                 (
                     "input_usd",
                     models.DecimalField(
                         decimal_places=8,
-                        help_text="US dollars per million tokens, as all of these.",
+                        help_text="US dollars per million tokens, like all rates.",
                         max_digits=15,
                         validators=[
                             django.core.validators.MinValueValidator(0),
@@ -169,7 +169,7 @@ class Migration(migrations.Migration):
                             django.core.validators.MinValueValidator(0),
                             django.core.validators.MaxValueValidator(1000000),
                         ],
-                        verbose_name="read from a cache",
+                        verbose_name="cache read",
                     ),
                 ),
                 (
@@ -184,14 +184,14 @@ class Migration(migrations.Migration):
                             django.core.validators.MinValueValidator(0),
                             django.core.validators.MaxValueValidator(1000000),
                         ],
-                        verbose_name="written to a cache",
+                        verbose_name="cache write",
                     ),
                 ),
                 (
                     "output_usd",
                     models.DecimalField(
                         decimal_places=8,
-                        help_text="With tokens of reasoning.",
+                        help_text="Includes reasoning tokens.",
                         max_digits=15,
                         validators=[
                             django.core.validators.MinValueValidator(0),
@@ -205,7 +205,7 @@ class Migration(migrations.Migration):
                     models.JSONField(
                         blank=True,
                         default=list,
-                        help_text='What all of a call costs whose input is longer, as JSON: [{"above_input_tokens": 200000, "input": "2.5", "cache_read": "0.25", "output": "15"}]',
+                        help_text='Rates of the whole call if its input is longer than a threshold, as JSON: [{"above_input_tokens": 200000, "input": "2.5", "cache_read": "0.25", "output": "15"}]',
                     ),
                 ),
             ],
@@ -214,7 +214,7 @@ class Migration(migrations.Migration):
                     models.UniqueConstraint(
                         fields=("provider", "model", "effective_from"),
                         name="price_once",
-                        violation_error_message="There is a price of this model from this moment on.",
+                        violation_error_message="This model already has a price from this time on.",
                     ),
                     models.CheckConstraint(
                         condition=models.Q(

@@ -74,7 +74,7 @@ class VersionConflict(Conflict):
     code = "version-conflict"
 
     def __init__(self, what: str, *, expected: int | list[JsonValue]) -> None:
-        super().__init__(f"{what} was changed by somebody else; read it again.", expected_version=expected)
+        super().__init__(f"{what} was changed by another client; read it again.", expected_version=expected)
 
 
 class Invalid(EngineError):
@@ -109,7 +109,7 @@ class BudgetExceeded(EngineError):
     code = "budget-exceeded"
 
     def __init__(self) -> None:
-        super().__init__("This scope has spent, or reserved, what it may spend this month.")
+        super().__init__("This scope has spent or reserved its whole budget for this month.")
 
 
 class StaleFencingToken(EngineError):
@@ -122,7 +122,7 @@ class StaleFencingToken(EngineError):
 
     def __init__(self, execution_id: UUID, *, fencing_token: int | None) -> None:
         super().__init__(
-            "Another runner has taken this execution over.", execution_id=str(execution_id), fencing_token=fencing_token
+            "Another worker has claimed this execution.", execution_id=str(execution_id), fencing_token=fencing_token
         )
 
 
@@ -132,7 +132,7 @@ class AlreadyClaimed(EngineError):
     code = "occupied"
 
     def __init__(self, execution_id: UUID) -> None:
-        super().__init__("Another runner has this execution.", execution_id=str(execution_id))
+        super().__init__("Another worker runs this execution.", execution_id=str(execution_id))
 
 
 class DatabaseUnavailable(EngineError):
@@ -170,10 +170,10 @@ class RateLimited(ModelError):
     """Others are to ask the model first, for longer than a call waits; nothing was sent, and nothing has failed."""
 
     code = "not-its-turn"
-    reason = "it was not its turn"
+    reason = "it had no rate limit permit"
 
     def __init__(self, model: str, *, seconds: float) -> None:
-        detail = f"It is not this call's turn to ask {model} for {seconds:.0f} s."
+        detail = f"The rate limit of {model} allows this call in {seconds:.0f} s."
         super().__init__(FailureCode.PROVIDER_UNAVAILABLE, detail, transient=True, retry_after=seconds)
 
 
@@ -181,4 +181,4 @@ class ScriptedWait(RateLimited):
     """The script of a dry run has this call take longer than a runner waits; nothing was sent, nothing has failed."""
 
     code = "scripted-wait"
-    reason = "the script of this dry run has it wait"
+    reason = "the script of this dry run delays it"

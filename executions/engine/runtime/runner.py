@@ -250,7 +250,7 @@ class ExecutionRunner:
     async def _fail(self, step_id: str, error: Exception) -> None:
         """End a step in which a bug showed, so that it does not show again and again."""
         logger.error("step %s of %s failed", step_id, self._id, exc_info=error)
-        message = str(error) if isinstance(error, EngineError) else "Something went wrong here; the log has it."
+        message = str(error) if isinstance(error, EngineError) else "Unexpected error; the server log has the details."
         failure = Failure(code=FailureCode.INTERNAL, message=message)
 
         lost = self._executors[step_id].lost_call
@@ -288,7 +288,7 @@ class ExecutionRunner:
     @property
     def _now(self) -> Execution:
         if self._execution is None:
-            raise RuntimeError("nothing was claimed")
+            raise RuntimeError("the execution has not been claimed")
         return self._execution
 
     def _see(self, execution: Execution) -> None:

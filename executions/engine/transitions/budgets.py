@@ -180,5 +180,5 @@ def resume_scope_blocked(execution: Execution, *, context: Context) -> Change:
         NotWaiting: there is none.
     """
     if not any(step.blocked_by_limit is Limit.SCOPE_MONTH for step in execution.steps.values()):
-        raise NotWaiting("No step waits for its scope's budget.", status=execution.status)
+        raise NotWaiting("No step is blocked by its scope's budget.", status=execution.status)
     return resume(Change(execution=unblock_budget(execution, context)), context)

@@ -53,8 +53,8 @@ def release(execution: Execution, *, context: Context) -> Change:
 
 def _given_up(execution: Execution, context: Context) -> Change:
     message = (
-        f"{execution.recoveries} runners in a row were lost over it without a step getting on. "
-        "Look at the workers' logs for what ended them (memory, a killed process), then retry it."
+        f"{execution.recoveries} workers in a row were lost during this execution, and no step made progress. "
+        "Find the cause in the workers' logs (memory, a killed process), then retry the execution."
     )
     failure = Failure(code=FailureCode.RECOVERY_EXHAUSTED, message=message)
     change = Change(execution=execution, discard_pending_calls=True)

@@ -118,7 +118,7 @@ def complete_step(execution: Execution, step_id: str, *, context: Context, docum
     """
     document = document or context.document
     if document is None:
-        raise ValueError("a step completes with its document")
+        raise ValueError("a completed step needs a document")
     step = move_step(execution, execution.steps[step_id], StepStatus.COMPLETED, now=context.now)
     step = replace(step, document_id=document.id, document_version=document.version, violations=())
     spent = context.step_totals(step_id)
@@ -241,7 +241,7 @@ def derive_status(change: Change, context: Context) -> Change:
         event = ExecutionWaiting(waiting_on=waiting_on, resume_at=waiting.resume_at)
         return replace(change, execution=waiting, events=(*change.events, event))
     left = [step for step in _in_order(execution) if step.status in UNFINISHED]
-    change = _skip(change, left, reason="what it needs will not come", context=context)
+    change = _skip(change, left, reason="a document that it needs will not be produced", context=context)
     completed = transition(change.execution, ExecutionStatus.COMPLETED, now=context.now)
     return replace(change, execution=completed, events=(*change.events, _complete_event(completed, context)))
 
@@ -255,7 +255,7 @@ def unblock_budget(execution: Execution, context: Context) -> Execution:
 def _fail(change: Change, context: Context) -> Change:
     failed = next(step for step in _in_order(change.execution) if step.is_fatal)
     if failed.failure is None:
-        raise ValueError("a step fails for a reason")
+        raise ValueError("a failed step needs a failure")
     return fail_execution(change, failed.failure, reason=f"step {failed.step_id} failed", context=context)
 
 

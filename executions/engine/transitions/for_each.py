@@ -28,7 +28,7 @@ from workflows.errors import parts_of, pointer
 MAX_KEY = 40  # characters; three of them and a slug make a step id that every table holds
 _KEY = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _WIDTH = 10_000  # positions on one level of nesting; a collection has at most 9,999 items
-ITEM_GONE = "its item is gone"  # why a step was skipped
+ITEM_GONE = "the collection no longer contains its item"  # why a step was skipped
 _NOT_BEGUN = frozenset({StepStatus.PENDING, StepStatus.WAITING})
 _LEFT_OUT = frozenset({StepStatus.FAILED, StepStatus.SKIPPED})
 _LABEL = 200  # characters
@@ -81,7 +81,7 @@ class Collections:
         for _, over in self._steps:
             items = items_of(over, content)
             if items is None:
-                detail = "An array is expected here: other steps go over its items."
+                detail = "Expected an array: for_each steps run over its items."
                 found[FieldError(pointer=over.items, code="not_a_collection", detail=detail)] = None
                 continue
             found |= dict.fromkeys(_faults_of_items(over, items))
@@ -109,7 +109,7 @@ class Collections:
         if not self._steps:
             return Change(execution=execution, events=())
         if faults := self.faults(execution, content):
-            raise Invalid(f"The steps over {self._made!r} cannot run: {faults[0].detail}", list(faults))
+            raise Invalid(f"The for_each steps over {self._made!r} cannot run: {faults[0].detail}", list(faults))
         wanted = {step.step_id: step for step in self._instances(execution, content)}
         alive = {self._item(step) for step in wanted.values()}
         gone = [step for step in self._not_begun(execution) if self._item(step) not in alive]
@@ -121,7 +121,7 @@ class Collections:
             if step.step_id not in execution.steps and not out.isdisjoint(step.depends_on):
                 out.add(step.step_id)
                 kept[index] = move_step(execution, step, StepStatus.SKIPPED, now=now)
-                events.append(StepSkipped(step_id=step.step_id, reason="what it needs was left out"))
+                events.append(StepSkipped(step_id=step.step_id, reason="a document that it needs will not be produced"))
         return Change(execution=execution.with_steps([*kept, *skipped]), events=tuple(events))
 
     def _item(self, step: Step) -> tuple[tuple[str, str], str]:
@@ -163,10 +163,10 @@ def _faults_of_items(over: ForEach, items: Sequence[JsonValue]) -> Iterator[Fiel
         where = f"{over.items}{pointer(index, over.key)}"
         key = item.get(over.key) if isinstance(item, dict) else None
         if not isinstance(key, str) or len(key) > MAX_KEY or not _KEY.fullmatch(key):
-            detail = f"A key is expected: a-z, 0-9 and single hyphens, at most {MAX_KEY} characters."
+            detail = f"Expected a key: a-z, 0-9 and single hyphens, at most {MAX_KEY} characters."
             yield FieldError(pointer=where, code="unusable_key", detail=detail)
         elif first.setdefault(key, index) != index:
-            detail = f"The key {key!r} stands for item {first[key]} already; every item needs a key of its own."
+            detail = f"The key {key!r} already belongs to item {first[key]}; every item needs a key of its own."
             yield FieldError(pointer=where, code="duplicate_key", detail=detail)
 
 

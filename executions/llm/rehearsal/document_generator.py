@@ -90,7 +90,7 @@ class DocumentGenerator:
             except Unwritable as error:
                 failed = failed or error
         if not found:
-            raise failed or Unwritable(where, "nothing is valid there")
+            raise failed or Unwritable(where, "no value is valid there")
 
     def _ways(self, places: Alternative, spot: Spot) -> list[Alternative]:
         """Return the ways to be valid; within a schema that refers to itself those that end come first.
@@ -103,7 +103,7 @@ class DocumentGenerator:
             ways.extend(islice(alternatives(places), _MOST_WAYS))
         except TooManyAlternatives as error:
             if not ways:
-                raise Unwritable(places[0].pointer, "there are too many ways in which it may be valid") from error
+                raise Unwritable(places[0].pointer, "there are too many alternatives") from error
         if any(spot.is_within(place) for way in ways for place in way):
             ways.sort(key=lambda way: kinds_of(way) <= {"object", "array"})
         return ways
@@ -139,7 +139,7 @@ class DocumentGenerator:
 
     def _of_kind(self, kind: str, shape: Shape, spot: Spot) -> Iterator[JsonValue]:
         if kind in {"object", "array"} and spot.depth > MAX_DEPTH:
-            raise Unwritable(shape.pointer_of(), f"it nests deeper than {MAX_DEPTH} levels")
+            raise Unwritable(shape.pointer_of(), f"it is nested deeper than {MAX_DEPTH} levels")
         match kind:
             case "object":
                 yield from self._objects(shape, spot)
@@ -203,7 +203,7 @@ class DocumentGenerator:
             Unwritable: too many are asked for.
         """
         if min_count > _MOST_NAMES:
-            raise Unwritable(shape.pointer_of("minProperties"), f"it asks for more than {_MOST_NAMES} fields")
+            raise Unwritable(shape.pointer_of("minProperties"), f"it requires more than {_MOST_NAMES} fields")
         for name in self._names(shape, spot):
             if len(made) >= min_count:
                 return
@@ -230,7 +230,9 @@ class DocumentGenerator:
         must = [place for place, count in shape.contained for _ in range(min(count, _MOST_ITEMS))]
         least, most = shape.min_count("minItems", default=len(must)), shape.max_count("maxItems", default=_MOST_ITEMS)
         if least > _MOST_ITEMS:
-            raise Unwritable(shape.pointer_of("minItems"), f"a list of the rehearsal has at most {_MOST_ITEMS} items")
+            raise Unwritable(
+                shape.pointer_of("minItems"), f"the rehearsal makes lists with at most {_MOST_ITEMS} items"
+            )
         items: list[JsonValue] = []
         for index in range(least if self._is_again(shape, spot) else max(least, min(_USUAL_ITEMS, most))):
             try:
@@ -261,7 +263,7 @@ class DocumentGenerator:
             for value in islice(self._values(places, inside), _MOST_TRIES):
                 if json.dumps(value, sort_keys=True) not in known:
                     return value
-        raise Unwritable(shape.pointer_of("uniqueItems"), "no item is found that differs from the others")
+        raise Unwritable(shape.pointer_of("uniqueItems"), "no distinct item was found")
 
     def _is_again(self, shape: Shape, spot: Spot) -> bool:
         """Return whether a value lies within one for the same schema: then it is kept short."""
@@ -269,4 +271,4 @@ class DocumentGenerator:
 
 
 def _not_valid(error: jsonschema_rs.ValidationError) -> str:
-    return f"no value that it tries is valid ({error.kind.name})"
+    return f"none of the generated values is valid ({error.kind.name})"

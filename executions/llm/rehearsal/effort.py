@@ -33,7 +33,7 @@ class Effort:
         self._values -= 1
         self._characters -= len(value) if isinstance(value, str) else 1
         if self._values < 0 or self._characters < 0 or time.thread_time() > self._until:
-            raise Exhausted(pointer_of, "the document takes more work than a rehearsal does")
+            raise Exhausted(pointer_of, "generating the document exceeds the rehearsal's limits")
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,7 +40,9 @@ def test_a_database_that_takes_no_changes_for_a_while_ends_nothing(fresh: Machin
         assert "read-only now" in refused.json()["detail"]
         ready = httpx.get(f"{fresh.url}/readyz", timeout=HANG_SECONDS)
         assert (ready.status_code, ready.json()["checks"]["database"]) == (503, "read-only")
-        wait_until(lambda: "the database is away; the journal waits for it" in fresh.logs(), what="that a worker waits")
+        wait_until(
+            lambda: "the database is unavailable; the journal is retried" in fresh.logs(), what="that a worker waits"
+        )
         take_changes(fresh, wanted=True)
         for each in ids:
             wait_for_status(client, each, "completed")

@@ -34,7 +34,7 @@ def _demo(data_dir: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 def test_the_demo_runs_a_brief_to_documents_and_stops_everything(tmp_path: Path) -> None:
     done = _demo(tmp_path)
     assert done.returncode == 0, done.stderr
-    for word in ("Bergdorf", "introduce a yearly membership fee", "What it cost", "requirements", "rehearsal"):
+    for word in ("Bergdorf", "introduce a yearly membership fee", "Costs", "requirements", "rehearsal"):
         assert word in done.stdout
     assert not _users_of(tmp_path)
 
@@ -125,5 +125,5 @@ def test_a_brief_in_utf_16_is_refused_in_a_sentence(tmp_path: Path) -> None:
     brief.write_bytes("# Fähre".encode("utf-16"))
     done = _demo(tmp_path, f"BRIEF={brief}")
     assert done.returncode != 0
-    assert "save it as UTF-8" in done.stderr
+    assert "Save it as UTF-8" in done.stderr
     assert "Traceback" not in done.stderr

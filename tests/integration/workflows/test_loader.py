@@ -188,7 +188,7 @@ def test_an_author_is_told_what_the_rehearsal_cannot_write_when_it_is_published(
     said = io.StringIO()
     call_command("load_catalog", stdout=io.StringIO(), stderr=said, catalog=folder.parent)
     [line] = said.getvalue().splitlines()
-    assert line.startswith("note /steps/0/output_schema/properties/code/pattern: The rehearsal cannot write ")
+    assert line.startswith("note /steps/0/output_schema/properties/code/pattern: The rehearsal cannot generate ")
     said = io.StringIO()
     call_command("load_catalog", stdout=io.StringIO(), stderr=said, catalog=folder.parent)
     assert said.getvalue() == ""  # it was published before
