@@ -108,7 +108,7 @@ def test_a_person_has_epics_worked_over_accepts_them_and_retries_what_was_stoppe
     decision = page.locator("form.acceptance")
     expect(decision).to_have_count(1)
     decision.get_by_role("button", name="Request changes").click()
-    expect(decision.get_by_text("Say what is to be changed.")).to_be_visible()
+    expect(decision.get_by_text("Describe the changes.")).to_be_visible()
     decision.get_by_label("Comment").fill("The warehouse of <i>Oberdorf</i> comes first.")
     decision.get_by_role("button", name="Request changes").click()
     expect(decision.get_by_text("sent back by grace")).to_be_visible()

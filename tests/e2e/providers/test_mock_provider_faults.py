@@ -87,7 +87,9 @@ CASES = {
     "breaks off": Case(
         does=[always(BREAKS_OFF)], calls=["unknown"] * 2, code="provider_unavailable", says="Tried 2 times"
     ),
-    "gibberish": Case(does=[always(GIBBERISH)], calls=["unknown"] * 2, code="provider_unavailable", says="no answer"),
+    "gibberish": Case(
+        does=[always(GIBBERISH)], calls=["unknown"] * 2, code="provider_unavailable", says="an unreadable reply"
+    ),
     "stalls": Case(does=[always(STALLS)], calls=["unknown"] * 2, code="timed_out", says="Tried 2 times"),
     "slow first token": Case(
         does=[always(SLOW)],

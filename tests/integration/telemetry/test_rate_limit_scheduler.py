@@ -77,11 +77,14 @@ def test_every_limit_that_fits_holds_and_others_do_not() -> None:
 
 
 @pytest.mark.parametrize(
-    ("ahead", "tokens", "least", "most"), [(0, 0, 10, 10), (30, 0, 31, 31), (1000, 0, 60, 60), (0, 500, 30, 30)]
+    ("ahead", "tokens", "min_seconds", "max_seconds"),
+    [(0, 0, 10, 10), (30, 0, 31, 31), (1000, 0, 60, 60), (0, 500, 30, 30)],
 )
-def test_how_long_it_takes_is_guessed_within_a_minute(ahead: int, tokens: int, min_count: int, max_count: int) -> None:
+def test_how_long_it_takes_is_guessed_within_a_minute(
+    ahead: int, tokens: int, min_seconds: int, max_seconds: int
+) -> None:
     rule = RateLimit(name="*", requests=60, tokens=1000)
-    assert min_count <= estimate_wait([rule], "openai:gpt-5", calls_ahead=ahead, tokens_ahead=tokens) <= max_count
+    assert min_seconds <= estimate_wait([rule], "openai:gpt-5", calls_ahead=ahead, tokens_ahead=tokens) <= max_seconds
 
 
 calls = st.lists(

@@ -136,7 +136,7 @@ async def test_a_failed_item_that_may_be_skipped_takes_only_what_needs_it_along(
     assert not [step_id for step_id in statuses if step_id.startswith("test@pay")]
 
 
-@pytest.mark.parametrize("most", [1, 3])
+@pytest.mark.parametrize("max_count", [1, 3])
 async def test_no_more_steps_are_at_work_than_the_workflow_allows(max_count: int) -> None:
     at_work, seen = 0, []
 
