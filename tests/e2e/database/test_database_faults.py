@@ -60,7 +60,7 @@ def test_a_database_that_does_not_answer_for_a_while_ends_nothing(linked: Machin
         wait_for_status(client, ids[0], "running")
         link.silence = True
         wait_until(lambda: "The listener lost its connection" in linked.logs(), what="that the web process gives up")
-        wait_until(lambda: linked.logs().count("the database is away") > 2, what="that the workers give up")
+        wait_until(lambda: linked.logs().count("the database is unavailable") > 2, what="that the workers give up")
         link.silence = False
         for each in ids:
             wait_for_status(client, each, "completed")
