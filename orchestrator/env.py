@@ -146,7 +146,7 @@ def local_secret(name: str, path: Path) -> str:
     return path.read_text(encoding="utf-8").strip()
 
 
-#: Models of the aliases, by the variables that select a provider. Without any of them, all aliases are rehearsals.
+#: Models of the aliases, by the variables that select a provider. Without these variables, all aliases are rehearsals.
 _ALIASES = {
     ("ANTHROPIC_API_KEY", "ANTHROPIC_BASE_URL"): {
         "fast": "anthropic:claude-haiku-5-5",

@@ -92,7 +92,7 @@ def load_folder(folder: Path) -> WorkflowDefinition:
     """
     names = [name for name in _NAMES if (folder / name).exists()]
     if len(names) > 1:
-        detail = f"There are {' and '.join(names)}; keep one of them."
+        detail = f"There are {' and '.join(names)}; keep only one."
         raise DefinitionError([FieldError(pointer="", code="two_definitions", detail=detail)])
     return parse_definition(_Files(folder.resolve()).definition(names[0] if names else _NAMES[0]))
 
