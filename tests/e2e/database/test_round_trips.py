@@ -26,6 +26,8 @@ _DUTIES = (
         'resume_at" <=',
         'deadline_at" <=',
         'AS "needs"',
+        "WHERE resume_at <=",
+        "pg_postmaster_start_time",
         "telemetry_price",
         "telemetry_modellimit",
     ),
