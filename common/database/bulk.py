@@ -21,7 +21,7 @@ import psycopg
 from django.db import connection, models
 from pydantic_core import to_json
 
-from common.database import deferred_statements as pipelining
+from common.database import deferred_statements
 
 _PREFER_INDEXES = (
     "SELECT set_config('enable_seqscan', 'off', true), "
@@ -40,7 +40,7 @@ def execute(statement: str, parameters: Sequence[object]) -> psycopg.Cursor[tupl
     """
     connection.ensure_connection()
     with connection.wrap_database_errors:
-        return pipelining.Cursor(connection.connection).execute(statement, parameters)
+        return deferred_statements.Cursor(connection.connection).execute(statement, parameters)
 
 
 def execute_later(statement: str, parameters: Sequence[object]) -> None:
@@ -49,7 +49,7 @@ def execute_later(statement: str, parameters: Sequence[object]) -> None:
     An error of the statement is raised by that later statement.
     """
     if connection.in_atomic_block:
-        pipelining.defer(connection.connection, statement, parameters)
+        deferred_statements.defer(connection.connection, statement, parameters)
     else:
         execute(statement, parameters)
 

@@ -27,7 +27,7 @@ from common.api.requests import Utf8Request
 from common.database.errors import is_transient
 from common.database.usage import read_only_request
 from executions.engine.domain.errors import DatabaseUnavailable, EngineError
-from executions.engine.runtime.cancel import cancel_and_wait
+from executions.engine.runtime.cancellation import cancel_and_wait
 from executions.progress.authorization import Admission
 from executions.progress.hub import StreamHub
 from executions.progress.sse import KEEPALIVE, Message, preamble
@@ -120,7 +120,7 @@ async def authorize(request: Utf8Request, admit: Callable[[], Admitted]) -> Admi
     """Return what `admit` says, which is asked in a thread.
 
     Raises:
-        MethodNotAllowed, BadHost, BadQuery: it is not asked. Unavailable: the database is away.
+        MethodNotAllowed, BadHost, BadQuery: it is not asked. DatabaseUnavailable: the database is away.
         Broken: there is a bug, which the log has.
     """
     if request.method != "GET":

@@ -20,7 +20,7 @@ from common.database.server import probe_async
 from executions.engine.domain.errors import DatabaseUnavailable
 from executions.engine.domain.events import ProgressEvent
 from executions.engine.domain.states import ENDED
-from executions.engine.runtime.cancel import cancel_and_wait
+from executions.engine.runtime.cancellation import cancel_and_wait
 from executions.progress.sse import Message, encode, encode_in_feed, encode_reset
 
 POOL_SIZE = 4
@@ -129,7 +129,7 @@ class Reader:
         """Return what a query gives.
 
         Raises:
-            Unavailable: the database is away.
+            DatabaseUnavailable: the database is away.
         """
         return await self._fetch(query, parameters, begin=lambda: None)
 
@@ -141,7 +141,7 @@ class Reader:
         After a restart a thousand clients come back, and most have the same last event.
 
         Raises:
-            Unavailable: the database is away.
+            DatabaseUnavailable: the database is away.
         """
         asking = self._waiting.get(key)
         if asking is None:
@@ -155,6 +155,26 @@ class Reader:
             asking.add_done_callback(partial(self._asked, key))
         found: Found = await asyncio.shield(asking)  # whoever leaves takes nothing from the others
         return found
+
+    async def messages(
+        self, query: str, after: Mapping[UUID, int], *, limit: int, made: Callable[[Rows], Sequence[Message]]
+    ) -> list[Message]:
+        """Return the events of each channel that come after its number, in order, at most `limit` in all.
+
+        Raises:
+            DatabaseUnavailable: the database is away.
+        """
+        parameters = {"ids": list(after), "after": list(after.values()), "limit": limit}
+        key = (query, tuple(after.items()), limit)
+        return list(await self.single_flight(query, parameters, key=key, made=made))
+
+    async def extent(self, query: str, channel_id: UUID, *, made: Callable[[Rows], LogRange]) -> LogRange:
+        """Return which events a channel has.
+
+        Raises:
+            DatabaseUnavailable: the database is away.
+        """
+        return await self.single_flight(query, {"id": channel_id}, key=(query, channel_id), made=made)
 
     def _asked(self, key: Hashable, asking: asyncio.Task[Any]) -> None:
         self._asking.discard(asking)
@@ -210,25 +230,20 @@ class EventTable:
         """Return the events of each execution that come after its sequence, in order, at most `limit` in all.
 
         Raises:
-            Unavailable: the database is away.
+            DatabaseUnavailable: the database is away.
         """
-        parameters = {"ids": list(after), "after": list(after.values()), "limit": limit}
-        key = (EVENTS_AFTER, tuple(after.items()), limit)
-        messages = await self._reader.single_flight(EVENTS_AFTER, parameters, key=key, made=_encoded)
-        return list(messages)
+        return await self._reader.messages(EVENTS_AFTER, after, limit=limit, made=_encoded)
 
     async def extent(self, execution_id: UUID) -> LogRange:
-        """Return which events the execution has; `GONE` when it is not there.
+        """Return which events the execution has; `EMPTY_ENDED` when it is not there.
 
         Raises:
-            Unavailable: the database is away.
+            DatabaseUnavailable: the database is away.
         """
-        return await self._reader.single_flight(
-            EXTENT, {"id": execution_id}, key=(EXTENT, execution_id), made=extent_of
-        )
+        return await self._reader.extent(EXTENT, execution_id, made=extent_of)
 
     def reset(self, execution_id: UUID, *, last_known: int, oldest: int) -> Message:
-        """Return what tells a client that has the events up to `asked` that `oldest` is the next one."""
+        """Return what tells a client that has the events up to `last_known` that `oldest` is the next one."""
         return encode_reset(execution_id, last_known=last_known, oldest=oldest, execution_id=execution_id)
 
 
@@ -242,32 +257,27 @@ class FeedTable:
         """Return the events of each scope that come after its number, in order, at most `limit` in all.
 
         Raises:
-            Unavailable: the database is away.
+            DatabaseUnavailable: the database is away.
         """
-        parameters = {"ids": list(after), "after": list(after.values()), "limit": limit}
-        key = (_FEED_AFTER, tuple(after.items()), limit)
-        messages = await self._reader.single_flight(_FEED_AFTER, parameters, key=key, made=_encoded_in_feed)
-        return list(messages)
+        return await self._reader.messages(_FEED_AFTER, after, limit=limit, made=_encoded_in_feed)
 
     async def extent(self, scope_id: UUID) -> LogRange:
         """Return which events the scope has. More may always come.
 
         Raises:
-            Unavailable: the database is away.
+            DatabaseUnavailable: the database is away.
         """
-        return await self._reader.single_flight(
-            _FEED_EXTENT, {"id": scope_id}, key=(_FEED_EXTENT, scope_id), made=_feed_extent_of
-        )
+        return await self._reader.extent(_FEED_EXTENT, scope_id, made=_feed_extent_of)
 
     def reset(self, scope_id: UUID, *, last_known: int, oldest: int) -> Message:
-        """Return what tells a client that has the events up to `asked` that `oldest` is the next one."""
+        """Return what tells a client that has the events up to `last_known` that `oldest` is the next one."""
         return encode_reset(scope_id, last_known=last_known, oldest=oldest, execution_id=None)
 
     async def among(self, scope_ids: Collection[UUID], execution_ids: Collection[UUID]) -> list[UUID]:
         """Return those of the scopes in which one of the executions is.
 
         Raises:
-            Unavailable: the database is away.
+            DatabaseUnavailable: the database is away.
         """
         parameters = {"scopes": list(scope_ids), "executions": list(execution_ids)}
         return [scope_id for (scope_id,) in await self._reader.rows(_SCOPES_OF, parameters)]
@@ -276,16 +286,16 @@ class FeedTable:
         """Return the scopes in which the executions are.
 
         Raises:
-            Unavailable: the database is away.
+            DatabaseUnavailable: the database is away.
         """
         rows = await self._reader.rows(_ALL_SCOPES_OF, {"executions": list(execution_ids)})
         return [scope_id for (scope_id,) in rows]
 
     async def positions(self, *, seconds_ago: float, limit: int) -> dict[UUID, int]:
-        """Return how far each feed went so many seconds ago, but for its last `most` events at most.
+        """Return how far each feed went so many seconds ago, but for its last `limit` events at most.
 
         Raises:
-            Unavailable: the database is away.
+            DatabaseUnavailable: the database is away.
         """
         rows = await self._reader.rows(_FEEDS_AGO, {"seconds": seconds_ago, "most": limit})
         return dict(rows)

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from django.conf import settings
 
-from executions.engine.runtime.cancel import cancel_and_wait
+from executions.engine.runtime.cancellation import cancel_and_wait
 from executions.progress.cursor import Cursor
 from executions.progress.event_reader import EventTable, FeedTable, Reader
 from executions.progress.listener import Listener

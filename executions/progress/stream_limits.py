@@ -16,7 +16,7 @@ from common.database.server import database_now
 from common.limits import limits
 from executions.db_threads import in_thread
 from executions.engine.domain.errors import DatabaseUnavailable
-from executions.engine.runtime.cancel import cancel_and_wait
+from executions.engine.runtime.cancellation import cancel_and_wait
 
 logger = logging.getLogger(__name__)
 

@@ -1,4 +1,4 @@
-"""Protection of work against cancellation."""
+"""Cancellation of tasks: protection of work against it, and a cancellation that is sure to arrive."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+
+REPEAT_SECONDS = 0.5  # between two cancellations of a task that has not ended
 
 
 async def shield_until_done(work: Coroutine[Any, Any, T]) -> T:
@@ -31,3 +33,14 @@ def _retrieve_exception(task: asyncio.Task[Any]) -> None:
     """Retrieve the task's exception, so that asyncio does not log it as never retrieved."""
     if not task.cancelled():
         task.exception()
+
+
+async def cancel_and_wait(task: asyncio.Future[Any]) -> None:
+    """Cancel a task and return when it has ended, in whatever way.
+
+    A cancellation is lost if the awaited operation ends at the same moment. Before Python 3.12 this happens in
+    `asyncio.wait_for`, which the connection pool uses. So the cancellation is repeated.
+    """
+    while not task.done():
+        task.cancel()
+        await asyncio.wait({task}, timeout=REPEAT_SECONDS)

@@ -9,7 +9,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from executions.engine.runtime.cancel import cancel_and_wait
+from executions.engine.runtime.cancellation import cancel_and_wait
 from executions.progress.pushpin.relay import Relay
 from orchestrator.web import lifecycle
 

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from executions.engine.domain.errors import DatabaseUnavailable
 from executions.engine.domain.events import EventType
-from executions.engine.runtime.cancel import cancel_and_wait
+from executions.engine.runtime.cancellation import cancel_and_wait
 from executions.progress.cursor import Cursor
 from executions.progress.event_reader import LogRange, Reader
 from executions.progress.listener import Listener

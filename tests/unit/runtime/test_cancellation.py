@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from executions.engine.runtime.cancel import cancel_and_wait
+from executions.engine.runtime.cancellation import cancel_and_wait
 from tests.support.waiting import HANG_SECONDS
 
 

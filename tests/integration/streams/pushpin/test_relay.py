@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from executions.db_threads import in_thread
 from executions.engine.domain.events import StepSkipped
-from executions.engine.runtime.cancel import cancel_and_wait
+from executions.engine.runtime.cancellation import cancel_and_wait
 from executions.models import ExecutionEvent
 from executions.progress.pushpin import relay
 from tests.factories.executions import outage
