@@ -1,4 +1,4 @@
-"""Rows of the execution room. Only `repository`, `journal`, `selectors` and `admin` touch them."""
+"""Rows of the execution room. Only `persistence`, `selectors`, `worker` and `admin` touch them."""
 
 from __future__ import annotations
 

@@ -78,7 +78,7 @@ class Journal(Protocol):
 
         Raises:
             NotFound: there is no such execution.
-            Superseded: another runner has taken it over: its fencing token is newer. Or the row is older than `seen`.
+            StaleFencingToken: another worker has claimed the execution, or the row is older than `seen`.
             EngineError: whatever `decide` raises; nothing is stored then.
         """
 
@@ -187,7 +187,7 @@ class ModelClient(Protocol):
         """
 
     async def complete(self, request: ModelRequest, on_text: OnText) -> ModelReply:
-        """Ask the model once, without any retry; `heard` is called with each piece of text as the model writes it.
+        """Ask the model once, without any retry; `on_text` is called with each piece of text as the model writes it.
 
         Raises:
             ModelError: it could not be asked, or did not answer in time.

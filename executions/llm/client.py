@@ -78,7 +78,7 @@ class RoutingModelClient:
     async def complete(self, request: ModelRequest, on_text: OnText) -> ModelReply:
         """Ask the model once, in the request's turn; the time that it may take begins now.
 
-        `heard` is called with each piece of text as the model writes it.
+        `on_text` is called with each piece of text as the model writes it.
 
         Raises:
             ModelError: it could not be asked, or did not answer in time.

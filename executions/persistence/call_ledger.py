@@ -110,17 +110,17 @@ class CallUnitOfWork:
 
     @property
     def is_changing(self) -> bool:
-        """Whether anything was recorded since the last `keep` or `drop`."""
+        """Whether anything was recorded since the last `commit_pending` or `rollback_pending`."""
         return bool(self._tried)
 
     def commit_pending(self) -> None:
-        """Stand by what was recorded since the last `keep` or `drop`."""
+        """Stand by what was recorded since the last `commit_pending` or `rollback_pending`."""
         for key, entry in self._tried.items():
             self._entries.setdefault(key.execution_id, {})[key] = entry
         self._tried = {}
 
     def rollback_pending(self) -> None:
-        """Take back what was recorded since the last `keep` or `drop`."""
+        """Take back what was recorded since the last `commit_pending` or `rollback_pending`."""
         self._tried = {}
 
     def step_totals(self, execution_id: UUID, step_id: str) -> Totals:

@@ -1,4 +1,4 @@
-"""What models write, while they write it: for those who watch, and for nobody else.
+"""The text that models write, while they write it, for the clients that follow the execution.
 
 Pieces go to an unlogged table, at most ten times a second for all calls of this process in one statement; those of a
 call that is over are removed. A notification says whose drafts have grown. What cannot be written is written with the
@@ -25,7 +25,7 @@ from workflows.errors import storable
 
 CHANNEL = "scriptorium_drafts"
 PAUSE_SECONDS = 0.1  # between two writes
-MAX_CHARACTERS = 200_000  # of one draft: nobody reads more of it as it comes
+MAX_CHARACTERS = 200_000  # of one draft; the rest is in the document
 
 logger = logging.getLogger(__name__)
 
@@ -164,7 +164,7 @@ def store(grown: Sequence[tuple[DraftBuffer, str]], over: Iterable[CallKey]) -> 
 
 
 def remove_abandoned() -> None:
-    """Remove the drafts of steps that nobody works on any more: their workers had no time for it.
+    """Remove the drafts of steps that no worker runs: their workers had no time for it.
 
     Raises:
         django.db.Error: as Django raises it.

@@ -29,18 +29,18 @@ class EventLog(Protocol):
         """Return the events of each channel that come after its number, in order, at most `limit` in all.
 
         Raises:
-            Unavailable: the database is away.
+            DatabaseUnavailable: the database is away.
         """
 
     async def extent(self, channel_id: UUID, /) -> LogRange:
         """Return which events the channel has.
 
         Raises:
-            Unavailable: the database is away.
+            DatabaseUnavailable: the database is away.
         """
 
     def reset(self, channel_id: UUID, /, *, last_known: int, oldest: int) -> Message:
-        """Return what tells a client that has the events up to `asked` that `oldest` is the next one."""
+        """Return what tells a client that has the events up to `last_known` that `oldest` is the next one."""
 
 
 class SideChannel(Protocol):
@@ -50,7 +50,7 @@ class SideChannel(Protocol):
         """See what there is, unless that is known as it was at the event `number`, or later.
 
         Raises:
-            Unavailable: the database is away.
+            DatabaseUnavailable: the database is away.
         """
 
     def unsent(self, channel_id: UUID, /, number: int, sent: Sent) -> list[Message]:
@@ -131,7 +131,7 @@ class Cursor:
         """Return what the table has after the last event, and whether that is all: it ends when it has so many bytes.
 
         Raises:
-            Unavailable: the database is away.
+            DatabaseUnavailable: the database is away.
         """
         subscription = Subscription(self._channel_id, size=1)
         messages = await self._look(subscription)

@@ -82,7 +82,7 @@ class LiveDrafts:
         """Read the drafts of an execution, unless that was done since it had its event `number`.
 
         Raises:
-            Unavailable: the database is away.
+            DatabaseUnavailable: the database is away.
         """
         board = self._boards.get(execution_id)
         if board is None or board.number < number:
@@ -103,7 +103,7 @@ class LiveDrafts:
         Whoever asks while others are read is served with the next statement, all together.
 
         Raises:
-            Unavailable: the database is away.
+            DatabaseUnavailable: the database is away.
         """
         followed = self._publisher.followed
         if len(self._boards) > 2 * len(followed):

@@ -214,7 +214,7 @@ class BatchingJobManager(JobManager):
             await self._notify_worker()
 
     async def _end(self, jobs: list[Row]) -> None:
-        """End jobs; those that somebody else has ended already are left.
+        """End jobs; a job that another worker has ended already stays as it is.
 
         Raises:
             ConnectorException: the database is away.

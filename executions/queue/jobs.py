@@ -65,7 +65,7 @@ def enqueue_advance(execution_id: UUID) -> None:
     The lock keeps two workers from the same execution; a worker that was paused is fenced by the token alone.
 
     Raises:
-        Unavailable: the connection was lost.
+        DatabaseUnavailable: the connection was lost.
     """
     identity = str(execution_id)
     with _told_apart():
@@ -81,7 +81,7 @@ def enqueue_prune() -> None:
     """Have a worker prune old logs; nothing when that waits for one already. Call it outside of a transaction.
 
     Raises:
-        Unavailable: the connection was lost.
+        DatabaseUnavailable: the connection was lost.
     """
     with _told_apart():
         (priority,) = bulk.execute(_NEXT, [QUEUE]).fetchone() or (0,)  # next, and no other's turn changes

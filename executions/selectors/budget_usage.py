@@ -63,7 +63,7 @@ class BudgetUse:
 
 
 def usage_query(execution_ids: Iterable[UUID]) -> SqlQuery:
-    """Return the question for what executions have used of their budgets; its rows are to be given to `uses`."""
+    """Return the query for what executions have used of their budgets; pass its rows to `usage_by_execution`."""
     return spending.usage_query(execution_ids, withdrawn=NOT_SENT)
 
 

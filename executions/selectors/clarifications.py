@@ -44,7 +44,7 @@ def open_clarifications(
 class Inbox:
     """What waits for people: documents for a decision, with their titles, and executions for a bigger budget.
 
-    The list of each holds the oldest ones; `count` is of all, open questions too, and stops at `COUNTED` of each kind.
+    The list of each holds the oldest ones; `count` is of all, open questions too, up to `MAX_COUNT` of each kind.
     """
 
     decisions: list[tuple[models.ExecutionStep, str]]
@@ -63,7 +63,7 @@ def inbox(user: Person) -> Inbox:
 
 
 def count_waiting(user: Person) -> int:
-    """Return how many questions, decisions and budgets wait for people; of each kind `COUNTED` at most."""
+    """Return how many questions, decisions and budgets wait for people; of each kind `MAX_COUNT` at most."""
     kinds: tuple[QuerySet[Any], ...] = (open_clarifications(user=user), _open_decisions(user), _blocked_by_budget(user))
     return sum(rows[:MAX_COUNT].count() for rows in kinds)
 

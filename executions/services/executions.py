@@ -49,7 +49,7 @@ def start_execution(
 
     Raises:
         NotFound: there is no such workflow or version.
-        ScopeForbidden: the scope belongs to somebody else.
+        ScopeForbidden: the scope belongs to another user.
         BudgetExceeded: the scope has spent what it may spend this month.
         UnpricedModel: a step's model has no known price, and REQUIRE_PRICED is on.
         Invalid: a brief is missing or not taken, a document that it starts from is missing, or a model's provider.
@@ -95,7 +95,7 @@ def submit_clarification(
         NotFound: there is no such execution or step, or none that the user may see.
         Forbidden: the user's role does not reach.
         InvalidAnswers: some answers do not fit; the questions stay open.
-        NotWaiting: nothing is asked, or somebody else has answered already.
+        NotWaiting: no question is open, or another user has answered.
         VersionConflict: the present version is none of `expected_versions`.
     """
     current = lock_for_update(user, execution_id, Role.REVIEWER, expected_versions=expected_versions)

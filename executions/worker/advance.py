@@ -20,7 +20,7 @@ from executions.worker.active_runs import register, run_exclusively
 from telemetry.pricing import prices
 from telemetry.rate_limits import store
 
-PRICES_SECONDS = 30.0  # that a run may not know of a price which somebody has set; a worker looks more often
+PRICES_SECONDS = 30.0  # age of known prices at which a run loads them; the worker loads them more often
 
 logger = logging.getLogger(__name__)
 
@@ -29,7 +29,7 @@ async def advance_execution(*, execution_id: UUID, worker: str) -> None:
     """Carry an execution on until nothing in it can go on. One that has nothing to run costs one look.
 
     One that another worker runs is left to it: that worker sees for itself what has changed. While the database is
-    away this waits. Cancelled, it goes on all the same (`running.stop` ends it). One that is gone is left.
+    away this waits. Cancelled, it goes on all the same (`active_runs.stop` ends it). One that is gone is left.
     """
     await run_exclusively(execution_id, lambda: _advance(execution_id, worker))
 
@@ -82,7 +82,7 @@ async def execute_next_step(*, execution_id: UUID, worker: str) -> Execution:
 
     Raises:
         NotFound: there is no such execution.
-        Unavailable: the database is away.
+        DatabaseUnavailable: the database is away.
     """
     running = ExecutionRunner(build_ports(), execution_id=execution_id, worker=worker)
     await _know_prices_and_limits()

@@ -26,7 +26,7 @@ def resume_deferred_steps(*, now: datetime) -> int:
     """Let the executions go on that are parked until now or earlier; return how many.
 
     Raises:
-        Unavailable: the connection was lost; those done so far are.
+        DatabaseUnavailable: the connection was lost; those done so far are.
     """
     return sum(_wake(execution_id, backoff.resume_deferred, now) for execution_id in recovery.due_executions(now=now))
 
@@ -35,7 +35,7 @@ def expire_questions(*, now: datetime) -> int:
     """Do what has to happen with questions that nobody answered in time; return in how many executions.
 
     Raises:
-        Unavailable: the connection was lost; those done so far are.
+        DatabaseUnavailable: the connection was lost; those done so far are.
     """
     return sum(_wake(execution_id, clarification.expire, now) for execution_id in recovery.overdue_executions(now=now))
 
@@ -57,7 +57,7 @@ async def prune_events(*, now: datetime) -> int:
     An execution that can go on by itself keeps its log, and every other one its last event.
 
     Raises:
-        Unavailable: the database is away; what was pruned so far is.
+        DatabaseUnavailable: the database is away; what was pruned so far is.
     """
     if not settings.EVENT_RETENTION_DAYS:
         return 0
@@ -73,7 +73,7 @@ def resume_budget_blocked(*, now: datetime) -> int:
     A month has begun, the scope's budget was raised or taken away, or calls have used less than was reserved for them.
 
     Raises:
-        Unavailable: the connection was lost; those done so far are.
+        DatabaseUnavailable: the connection was lost; those done so far are.
     """
     released, rooms = 0, dict[UUID, Decimal | None]()
     for execution_id, scope_id, required_usd in recovery.blocked_by_scope_month():

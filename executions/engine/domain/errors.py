@@ -9,8 +9,8 @@ EngineError
 ├── Invalid             what was asked for cannot be right; `errors` says where
 │   ├── InvalidAnswers
 │   └── UnpricedModel
-├── Superseded          another runner has taken the execution over
-├── Unavailable         the database is away; nothing is known to be stored
+├── StaleFencingToken   another worker has claimed the execution
+├── DatabaseUnavailable the database is away; nothing is known to be stored
 └── ModelError          the model gave no reply that could be used
 """
 

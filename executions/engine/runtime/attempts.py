@@ -65,7 +65,7 @@ class Attempts:
     async def inputs(self, execution: Execution, *, new_document: Document | None = None) -> list[Document | None]:
         """Return each document that the step reads, None for one that is not there.
 
-        `made` is about to be stored; it stands for the document of its type.
+        `new_document` is about to be stored; it stands for the document of its type.
         """
         return [
             new_document

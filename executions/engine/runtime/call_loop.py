@@ -53,7 +53,7 @@ class CallLoop:
             self._journal.is_sent = True
             draft = None if attempt.plan.candidate else self._journal.ports.drafts.begin(attempt.call.key)
             try:
-                reply = await models.complete(request, _nobody_hears if draft is None else draft.add)
+                reply = await models.complete(request, _discard_text if draft is None else draft.add)
             finally:
                 if draft is not None:
                     draft.end()
@@ -62,7 +62,7 @@ class CallLoop:
         return reply
 
     async def _after_failure(self, attempt: Attempt, error: ModelError) -> Attempt | None:
-        """Try again after a wait, ask for less or somebody else, park the step when the wait is long, or give up."""
+        """Try again after a wait, ask for less, ask another model, defer the step if the wait is long, or give up."""
         ports = self._journal.ports
         if isinstance(error, RateLimited):
             call, failed, seconds = self._journal.withdrawn(attempt.call, error), attempt.failed, error.retry_after
@@ -122,8 +122,8 @@ class CallLoop:
         return self._journal.if_announced(following)
 
     async def take_up(self, attempt: Attempt, known: list[Call]) -> Attempt | None:
-        """Announce an attempt that was begun before; of `known` calls those that nobody has settled are lost."""
-        # In one transition with the new call, behind the fence: a runner that was overtaken settles nobody's call.
+        """Announce an attempt that was begun before; those of the `known` calls that are still pending are lost."""
+        # In one transition with the new call, behind the fence: a worker that has lost its claim settles no call.
         lost = [self._journal.settled(call, CallStatus.UNKNOWN) for call in known if call.status is CallStatus.PENDING]
         await self._journal.commit(self._again(attempt.call, *lost), calls=(*lost, attempt.call))
         return self._journal.if_announced(attempt)
@@ -144,5 +144,5 @@ class CallLoop:
         )
 
 
-def _nobody_hears(_: str) -> None:
-    """Hear nothing: people watch what is written, and not what is thought of it."""
+def _discard_text(_: str) -> None:
+    """Discard a piece of text: the text of a review is not shown while a model writes it."""

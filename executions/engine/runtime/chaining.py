@@ -57,7 +57,7 @@ async def prepare_dependents(
     document: Document,
     limit: int,
 ) -> list[PreparedStep]:
-    """Return the first `most` steps that wait for nothing but this document.
+    """Return the first `limit` steps that wait for nothing but this document.
 
     One that lacks an input, or its item, has to begin by itself.
     """

@@ -63,8 +63,8 @@ class ExecutionRunner:
 
         Raises:
             NotFound: there is no such execution.
-            Occupied: another runner has it, and it shall not be taken over.
-            Unavailable: the database is away; what was not stored is found again by the next claim.
+            AlreadyClaimed: another runner has it, and it shall not be taken over.
+            DatabaseUnavailable: the database is away; what was not stored is found again by the next claim.
         """
         return await self._run(until_idle=True, take_over=take_over)
 
@@ -73,7 +73,7 @@ class ExecutionRunner:
 
         Raises:
             NotFound: there is no such execution.
-            Unavailable: the database is away.
+            DatabaseUnavailable: the database is away.
         """
         return await self._run(until_idle=False, take_over=True)
 
@@ -91,7 +91,7 @@ class ExecutionRunner:
         """Look at the execution again, as somebody else has changed it: stop what was ended, start what was answered.
 
         Raises:
-            Unavailable: the database is away.
+            DatabaseUnavailable: the database is away.
         """
         stored = await self._ports.repositories.executions.get(self._id)
         if self._execution is None:
@@ -135,8 +135,8 @@ class ExecutionRunner:
         """Keep every step that can go on going.
 
         Raises:
-            Superseded: another runner has taken over.
-            Unavailable: the database is away.
+            StaleFencingToken: another runner has taken over.
+            DatabaseUnavailable: the database is away.
         """
         # What an earlier runner left at work comes first. What is at work later on has a task of ours.
         self._left = [step.step_id for step in self._now.steps.values() if step.status in WORKING]

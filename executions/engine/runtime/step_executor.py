@@ -106,9 +106,9 @@ class LLMStepExecutor:
         """Work until the step waits, is done or has failed; return the execution as it is then.
 
         Raises:
-            Superseded: another runner has taken the execution over.
+            StaleFencingToken: another runner has taken the execution over.
             IllegalTransition: the execution was ended from outside.
-            Unavailable: the database is away.
+            DatabaseUnavailable: the database is away.
         """
         try:
             goes_on = self._journal.step.status in WORKING or self._journal.step.resume_at is not None

@@ -84,7 +84,7 @@ class StepJournal:
     async def close(self) -> None:
         """Settle the calls under way, as their runner stops: a reply that has arrived is kept for the next one.
 
-        Whether the provider has answered otherwise nobody knows; if a cancel has discarded the call, that stands.
+        Whether the provider has answered another call is unknown. A call that a cancel has discarded stays discarded.
         What was announced and not sent yet cost nothing.
         """
         if self.open_call is not None:

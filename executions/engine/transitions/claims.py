@@ -20,7 +20,7 @@ def claim(
 
     Raises:
         IllegalTransition: there is nothing to run (waiting or ended).
-        Occupied: another runner has it, and it shall not be taken over.
+        AlreadyClaimed: another runner has it, and it shall not be taken over.
     """
     if execution.claimed_by not in {None, worker} and not take_over:
         raise AlreadyClaimed(execution.id)

@@ -58,8 +58,8 @@ def dependents(execution: Execution, step_id: str) -> list[Step]:
 def ready_steps(execution: Execution, *, assume_completed: str | None = None) -> tuple[Step, ...]:
     """Return the steps that can start now, in order: pending, with all they need completed.
 
-    After a failure nothing new starts, unless it is one that the execution goes on without. `once_done` names a step
-    that is taken for completed.
+    After a failure nothing new starts, unless it is one that the execution goes on without. `assume_completed` names
+    a step that is taken for completed.
     """
     return tuple(sorted(_ready(execution, assume_completed), key=step_order))
 

@@ -133,7 +133,10 @@ class SnapshotCache:
             remembered.clear()
 
     def invalidate(self, items: Sequence[Command]) -> None:
-        """Remember nothing of what the items are about, as something of it was out of date; `judge` hears what."""
+        """Remember nothing of what the items are about, as something of it was out of date.
+
+        `detect_contention` is told what.
+        """
         self._doubted |= self.heads(each for each in map(scope_of, items) if each is not None)
         self.discard(items)
 

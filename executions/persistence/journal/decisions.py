@@ -66,7 +66,7 @@ class DecisionBatch:
 
         Raises:
             NotFound: there is no such execution.
-            Superseded: the fencing token is not the row's, or the row is older than what the runner has met.
+            StaleFencingToken: the fencing token is not the row's, or the row is older than what the runner has met.
             EngineError: what a transition's own `decide` raises. Nothing of the item is kept then.
         """
         with self._whole_or_not():

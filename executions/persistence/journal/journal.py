@@ -3,7 +3,7 @@
 Whatever queued up while the last transaction was committed goes into the next one; a transition that comes alone
 waits for nobody. (The idea is as old as Gawlick and Kinkade, "Varieties of Concurrency Control in IMS/VS Fast Path",
 1985; here it saves statements as well as flushes.) What this process knows it writes without locks (`optimistic.py`),
-the rest under them (`batch.py`).
+the rest under them (`locked_batch.py`).
 """
 
 from __future__ import annotations
@@ -279,7 +279,7 @@ def apply(change_of: Transition, *, now: datetime) -> Execution:
 
     Raises:
         NotFound: there is no such execution.
-        Superseded: the fencing token is not the row's: another runner has taken over.
+        StaleFencingToken: the fencing token is not the row's: another runner has taken over.
         EngineError: what `decide` raises; nothing is stored then.
     """
     [outcome] = Batch([change_of], now=now, known={}).commit()

@@ -1,7 +1,7 @@
 """Many transitions in one transaction, under locks: all of each or nothing of it.
 
 Rows are locked in one order (executions, then the heads of documents, each by id), what a transition needs is decided
-in Python on the values under the locks, and only what was decided is written, with one statement per table.
+in Python on the values under the locks. One guarded statement writes what was decided, and travels with COMMIT.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Batch:
             items: What is to be stored.
             now: The present moment.
             known: Executions as they may still be.
-            lost: Those of them that may have been stored already.
+            lost: Items that may have been stored already.
         """
         self._items = items
         self._now = now
@@ -53,15 +53,15 @@ class Batch:
         self._lost = lost
         self.server_changes = server.changes
         self._before: Mapping[UUID, Execution] = {}  # the executions, as they were found
-        self.known_by_calls: Sequence[Command] = ()  # if it was stored, and nobody is told
+        self.known_by_calls: Sequence[Command] = ()  # items whose calls tell whether they were stored
         self.heads: Mapping[documents.Key, documents.Head] = {}  # of the documents, as they were found
 
     def commit(self) -> list[Outcome]:
         """Store what can be stored; return for each item the execution as it left it, or why nothing was stored.
 
         Raises:
-            VersionConflict: somebody who locks nothing has changed a row meanwhile; nothing of any item was stored.
-                Within a transaction of the caller its COMMIT is refused instead (`multirow.is_refusal`).
+            VersionConflict: a writer without locks has changed a row meanwhile; no item was stored.
+                Within a transaction of the caller its COMMIT is refused instead (`bulk.is_refusal`).
         """
         try:
             return self._commit()

@@ -1,10 +1,10 @@
 """Many transitions in one statement, without locks: decided on what is remembered, and refused where that is stale.
 
 This is optimistic concurrency control (Kung and Robinson, "On Optimistic Methods for Concurrency Control", ACM TODS
-1981) on the `version` columns: what a runner's process has written it goes by, until an update finds another version.
-Then nothing of the statement is stored, what was remembered is forgotten, and everything is decided again under locks
-(`batch.py`). So does whatever an item cannot be decided on without the database: this module stores what it is sure of,
-and refuses nobody.
+1981) on the `version` columns: a process decides on what it has written, until an update finds another version. Then
+nothing of the statement is stored, the cache drops what it had, and everything is decided again under locks
+(`locked_batch.py`). Items that need data outside the cache fall back to row locks, too. This module never rejects an
+item.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ async def read(lacking: Misses, memory: SnapshotCache, line: PipelineConnection)
     """Return what is lacking, as far as it is there; of executions that are left to locks no calls.
 
     Raises:
-        Unavailable: the database is away.
+        DatabaseUnavailable: the database is away.
     """
     # The executions first: whatever changes after that changes their version.
     rows = await line.fetch_all([(query, [list(lacking.executions)]) for query in QUERIES])
