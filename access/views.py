@@ -14,8 +14,8 @@ from access import services
 from access.errors import BadCredentials, Forbidden
 from access.serializers import TokenRequest, TokenResponse
 from access.user import User
-from common.api.base_views import ApiView
 from common.api.serializers import checked
+from common.api.views import ApiView
 
 
 class TokenView(ApiView):

@@ -14,8 +14,8 @@ import psycopg
 from django.conf import settings
 from django.db import Error, connections
 
+from common.database.connections import mark_background_thread
 from common.database.errors import is_transient
-from common.database.usage import mark_background_thread
 from executions.engine.domain.errors import DatabaseUnavailable
 
 P = ParamSpec("P")

@@ -25,9 +25,8 @@ from executions.progress.pushpin.feed_consumer import PushpinFeedConsumer  # noq
 from orchestrator.legacy_database import LegacyDatabase  # noqa: E402
 from orchestrator.web import lifecycle  # noqa: E402
 from orchestrator.web.asgi_handler import Handler  # noqa: E402
-from orchestrator.web.headers import SecuredStreams  # noqa: E402
 from orchestrator.web.loop_monitor import monitor_loop  # noqa: E402
-from orchestrator.web.middleware import request_id  # noqa: E402
+from orchestrator.web.middleware import SecuredStreams, request_id  # noqa: E402
 
 logger = logging.getLogger(__name__)
 django_application = Handler()

@@ -49,7 +49,7 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "orchestrator.web.middleware.RequestIdMiddleware",
-    "orchestrator.web.headers.HeadersMiddleware",
+    "orchestrator.web.middleware.HeadersMiddleware",
     "orchestrator.web.middleware.DatabaseMiddleware",
     "orchestrator.web.middleware.NulPathMiddleware",
     "orchestrator.web.middleware.BodyEncodingMiddleware",

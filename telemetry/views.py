@@ -7,8 +7,8 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from common.api.base_views import ApiView
 from common.api.serializers import checked
+from common.api.views import ApiView
 from telemetry import selectors
 from telemetry.serializers import SummaryQuery, TelemetrySummary
 

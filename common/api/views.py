@@ -1,22 +1,132 @@
-"""Paged lists over HTTP: one thread validates the query, reads the rows and serializes them."""
+"""Base classes of API views: body parsing off the event loop, conditional requests and paged lists.
+
+Conditional requests (RFC 9110, section 13): a view sets its `ETag` to the version. The response carries
+`"<version>.<digest of the body>"`, because the body may change while the version stays the same; the cost of an
+execution is an example. `If-Match` compares the versions only, and accepts `"<version>"` too.
+
+One thread validates the query of a list, reads the rows and serializes them.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
+from adrf.views import APIView
 from adrf.viewsets import GenericViewSet
 from asgiref.sync import sync_to_async
 from django.db.models import QuerySet
+from rest_framework.exceptions import APIException
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import Serializer
 
-from common.api.base_views import ApiMixin
 from common.api.serializers import StrictSerializer, checked
 
 #: Form of an id in a path; other paths get 404.
 UUID_PATTERN = "[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}"
+
+_TAG = r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"'
+_TAGS = re.compile(rf"[ \t,]*{_TAG}(?:[ \t]*,(?:[ \t]*,)*[ \t]*{_TAG})*[ \t,]*")
+_VERSION = re.compile(r'"([1-9][0-9]{0,9})(?:\.[^"]*)?"')
+_DIGEST_BYTES = 12
+
+
+class BadPrecondition(APIException):
+    """A conditional header that contains no valid entity tags."""
+
+    status_code = 400
+    default_code = "bad-precondition"
+
+
+@dataclass(frozen=True, slots=True)
+class EntityTags:
+    """Value of a conditional header: entity tags as the client sent them, or any (`*`)."""
+
+    tags: frozenset[str] = frozenset()
+    is_any: bool = False
+
+    @property
+    def versions(self) -> frozenset[int] | None:
+        """Versions of the strong tags, None for `*`. A weak tag never matches in `If-Match`."""
+        if self.is_any:
+            return None
+        return frozenset(int(found[1]) for found in map(_VERSION.fullmatch, self.tags) if found)
+
+    def matches(self, tag: str) -> bool:
+        """Return whether the header contains a tag, by weak comparison."""
+        return self.is_any or tag.removeprefix("W/") in {each.removeprefix("W/") for each in self.tags}
+
+
+def parse_entity_tags(header: str, value: str) -> EntityTags:
+    """Parse the value of a conditional header.
+
+    Raises:
+        BadPrecondition: the value contains no valid entity tags.
+    """
+    if value.strip() == "*":
+        return EntityTags(is_any=True)
+    if not _TAGS.fullmatch(value):
+        raise BadPrecondition(f'{header} takes entity tags in double quotes, such as "4", separated by commas, or *.')
+    return EntityTags(frozenset(re.findall(_TAG, value)))
+
+
+def add_etag(response: Response) -> None:
+    """Append a digest of the rendered body to the entity tag of a response."""
+    digest = hashlib.blake2b(response.content, digest_size=_DIGEST_BYTES).hexdigest()
+    response["ETag"] = f'{response["ETag"][:-1]}.{digest}"'
+
+
+def make_not_modified(response: Response) -> None:
+    """Turn a response into 304 without a body."""
+    response.status_code = 304
+    response.content = b""
+    for header in ("Content-Type", "Content-Length"):
+        response.headers.pop(header, None)
+
+
+SAFE_METHODS = frozenset({"GET", "HEAD"})
+METHODS_WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
+
+
+class ApiMixin:
+    """Parses the body in the authentication thread, so that a large body does not block the event loop.
+
+    A response with an entity tag becomes 304 if the client has that version already.
+    """
+
+    _known_to_client = EntityTags()
+
+    def initial(self, request: Request, *arguments: Any, **options: Any) -> None:
+        """Authenticate the caller, then parse the body.
+
+        Raises:
+            APIException: the caller lacks the permission, or the body is invalid.
+        """
+        super().initial(request, *arguments, **options)  # type: ignore[misc]
+        if request.method in SAFE_METHODS and (header := request.headers.get("If-None-Match")) is not None:
+            self._known_to_client = parse_entity_tags("If-None-Match", header)
+        if request.method in METHODS_WITH_BODY and hasattr(self, request.method.lower()):
+            _ = request.data
+
+    def finalize_response(self, *arguments: Any, **options: Any) -> Response:
+        """Return the response; rendering completes its entity tag."""
+        response: Response = super().finalize_response(*arguments, **options)  # type: ignore[misc]
+        if "ETag" in response:
+            response.add_post_render_callback(self._tag)
+        return response
+
+    def _tag(self, response: Response) -> None:
+        add_etag(response)
+        if response.status_code == 200 and self._known_to_client.matches(response["ETag"]):
+            make_not_modified(response)
+
+
+class ApiView(ApiMixin, APIView):
+    """A view of the API."""
 
 
 class NoFilters(StrictSerializer):

@@ -16,7 +16,6 @@ from common.database.connections import AsyncConnection
 from common.database.errors import is_transient
 from common.database.parameters import direct_parameters
 from common.database.server import probe_async
-from common.sockets import is_ready
 
 FIRST_RETRY_SECONDS = 0.1
 LAST_RETRY_SECONDS = 5.0
@@ -80,3 +79,33 @@ async def notifications(connection: psycopg.AsyncConnection[Any], *, silent_seco
 def _read_pending(connection: psycopg.AsyncConnection[Any], received: deque[Notify]) -> None:
     while (found := connection.pgconn.notifies()) is not None:
         received.append(Notify(found.relname.decode(), found.extra.decode(), found.be_pid))
+
+
+async def is_ready(socket: int, *, seconds: float | None, writing: bool = False) -> bool:
+    """Wait until a socket is readable (or writable); return False after the timeout.
+
+    Args:
+        socket: File descriptor of the socket.
+        seconds: The timeout; None: no timeout.
+        writing: Also return when the socket is writable.
+    """
+    loop = asyncio.get_running_loop()
+    ready: asyncio.Future[None] = loop.create_future()
+
+    def wake() -> None:
+        if not ready.done():
+            ready.set_result(None)
+
+    loop.add_reader(socket, wake)
+    if writing:
+        loop.add_writer(socket, wake)
+    try:
+        async with asyncio.timeout(seconds):
+            await ready
+    except TimeoutError:
+        return False
+    finally:
+        loop.remove_reader(socket)
+        if writing:
+            loop.remove_writer(socket)
+    return True

@@ -54,11 +54,6 @@ def read_text(path: Path) -> str:
     return _decode(data).replace("\r\n", "\n").replace("\r", "\n")
 
 
-def without_byte_order_mark(text: str) -> str:
-    """Return a text without the byte order mark that some editors write."""
-    return text.removeprefix("\ufeff")
-
-
 def max_levels() -> int:
     """Return the max nesting depth of values in a file."""
     return limits().schema_depth + _LEVELS_AROUND_A_SCHEMA
@@ -79,7 +74,7 @@ def _decode(data: bytes) -> str:
     if encoding != "UTF-8" or b"\0" in data[:_SAMPLE]:
         raise SourceError(FileError("The encoding seems to be UTF-16, not UTF-8. Save it as UTF-8."))
     try:
-        return without_byte_order_mark(data.decode("utf-8"))
+        return data.decode("utf-8").removeprefix("\ufeff")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         detail = f"It is not in UTF-8: byte 0x{data[error.start]:02x} is invalid there; save it as UTF-8."

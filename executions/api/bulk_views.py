@@ -13,8 +13,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from access.idempotency import run_once
-from common.api.base_views import ApiView
 from common.api.serializers import checked
+from common.api.views import ApiView
 from common.database.server import database_now
 from executions.api.bulk_serializers import BulkRequest, BulkResponse
 from executions.api.openapi import IDEMPOTENCY_KEY, IDEMPOTENCY_REPLAYED, problems

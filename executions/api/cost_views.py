@@ -10,7 +10,7 @@ from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from common.api.base_views import ApiView
+from common.api.views import ApiView
 from executions.api.cost_serializers import ExecutionCosts, WorkflowStats
 from executions.api.openapi import problems
 from executions.selectors import costs

@@ -8,8 +8,8 @@ from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from common.api.base_views import ApiView
 from common.api.serializers import checked
+from common.api.views import ApiView
 from common.database.server import database_now
 from executions.api.estimate_serializers import EstimateRequest, EstimateResponse
 from executions.api.openapi import problems

@@ -13,7 +13,6 @@ from rest_framework import serializers
 
 from common.limits import limits
 from common.names import NameField
-from common.sources.text_source import without_byte_order_mark
 from executions.engine.domain.dry_run import DryRunScript
 
 MAX_CHARACTERS = 200_000  # of a text, or of an object's JSON
@@ -86,7 +85,7 @@ class BriefField(_JsonField):
         if not isinstance(data, str | Mapping):
             self.fail("wrong_type")
         if isinstance(data, str):
-            data = without_byte_order_mark(data)
+            data = data.removeprefix("\ufeff")  # the byte order mark that some editors write
         if not (data.strip() if isinstance(data, str) else data):
             self.fail("empty")
         self.check(data)

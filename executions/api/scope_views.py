@@ -10,7 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from access.serializers import TicketRequest, TicketResponse
-from common.api.base_views import ApiView
+from common.api.views import ApiView
 from executions.api.openapi import problems
 from executions.api.views import ticket_response
 from executions.services.stream_tickets import issue_scope_ticket

@@ -23,9 +23,8 @@ from access.openapi import IF_NONE_MATCH, NOT_MODIFIED
 from access.selectors import require_start
 from access.serializers import TicketRequest, TicketResponse
 from access.user import User
-from common.api.preconditions import parse_entity_tags
 from common.api.serializers import StrictSerializer, checked
-from common.api.views import UUID_PATTERN, PagedViewSet
+from common.api.views import UUID_PATTERN, PagedViewSet, parse_entity_tags
 from common.database.server import database_now
 from executions.api.budget_serializers import BudgetRequest
 from executions.api.openapi import IDEMPOTENCY_KEY, IDEMPOTENCY_REPLAYED, problems

@@ -24,8 +24,8 @@ from rest_framework.settings import api_settings
 
 from access.tickets import extract_ticket
 from common.api.requests import Utf8Request
+from common.database.connections import read_only_request
 from common.database.errors import is_transient
-from common.database.usage import read_only_request
 from executions.engine.domain.errors import DatabaseUnavailable, EngineError
 from executions.engine.runtime.cancellation import cancel_and_wait
 from executions.progress.authorization import Admission

@@ -15,14 +15,7 @@ from executions.engine.domain.execution import Execution
 from executions.engine.transitions import budgets, core
 from executions.queue.jobs import enqueue_advance
 from executions.services.locking import lock_for_update, store_decision
-from workflows.definitions.budget import Budget
-
-
-def merge_limits(budget: Budget | None, limits: Mapping[str, Any] | None) -> Budget | None:
-    """Return the budget with these limits replaced; None if no limit remains."""
-    known = {} if budget is None else budget.model_dump()
-    merged = Budget(**{**known, **(limits or {})})
-    return merged if merged.has_limits else None
+from workflows.definitions.budget import merge_limits
 
 
 @transaction.atomic

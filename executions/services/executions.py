@@ -24,9 +24,9 @@ from executions.engine.transitions import clarification, core, retry
 from executions.engine.transitions.planner import new_execution
 from executions.persistence.journal import journal
 from executions.queue.jobs import enqueue_advance
-from executions.services.budgets import merge_limits
 from executions.services.locking import lock_for_update, store_decision
 from executions.services.preflight import check_can_start, load_start_context, resolve_workflow
+from workflows.definitions.budget import merge_limits
 
 logger = logging.getLogger(__name__)
 

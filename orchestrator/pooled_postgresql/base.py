@@ -19,10 +19,9 @@ from psycopg.pq import TransactionStatus
 from psycopg_pool import ConnectionPool
 
 from common.database import deferred_statements
-from common.database.connections import Connection
+from common.database.connections import Connection, is_background_thread, is_reading
 from common.database.pools import drain_when_silent
 from common.database.server import probe, server
-from common.database.usage import is_background_thread, is_reading
 from common.limits import limits
 
 TRUST_SECONDS = 1.5  # a connection that left the pool more recently is not checked again

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import Decimal
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -41,3 +43,10 @@ class Budget(BaseModel):
     def has_limits(self) -> bool:
         """Whether there is any limit."""
         return any(getattr(self, name) is not None for name in type(self).model_fields)
+
+
+def merge_limits(budget: Budget | None, limits: Mapping[str, Any] | None) -> Budget | None:
+    """Return the budget with these limits replaced; None if no limit remains."""
+    known = {} if budget is None else budget.model_dump()
+    budget = Budget(**{**known, **(limits or {})})
+    return budget if budget.has_limits else None

@@ -17,8 +17,7 @@ from executions.engine.domain.execution import Document, Execution
 from executions.engine.domain.states import CallStatus
 from executions.engine.ports import Ports, Repositories, Transition, is_superseded
 from executions.engine.testing.in_memory_models import InMemoryDrafts, ReplyFunction, ScriptedModelClient
-from executions.engine.transitions.core import Change, Context
-from executions.engine.transitions.numbering import number_events
+from executions.engine.transitions.core import Change, Context, number_events
 from workflows.definitions.definition import WorkflowDefinition
 
 

@@ -17,6 +17,7 @@ from executions.engine.domain.events import (
     ExecutionCreated,
     ExecutionResumed,
     ExecutionWaiting,
+    ProgressEvent,
     RemediationStarted,
     StepCancelled,
     StepCompleted,
@@ -35,6 +36,7 @@ from executions.engine.domain.execution import (
     move_step,
     step_transition,
     transition,
+    with_timers,
 )
 from executions.engine.domain.states import ENDED, UNFINISHED, WORKING, ExecutionStatus, StepStatus, WaitingOn
 from executions.engine.transitions.planner import dependents, has_ready_steps, step_order
@@ -304,3 +306,29 @@ def _in_order(execution: Execution) -> list[Step]:
 def is_idle(execution: Execution) -> bool:
     """Whether a runner has nothing left to do in it."""
     return execution.status in ENDED or execution.status is ExecutionStatus.WAITING
+
+
+def number_events(change: Change, *, current: Execution, now: datetime) -> tuple[Execution, tuple[ProgressEvent, ...]]:
+    """Return the change as it is stored over `current`: the version incremented, the events numbered consecutively."""
+    first = current.last_sequence + 1
+    events = tuple(
+        ProgressEvent(
+            execution_id=current.id,
+            sequence=sequence,
+            event_type=event.event_type,
+            step_id=event.step_id,
+            data=event.data(),
+            timestamp=now,
+        )
+        for sequence, event in enumerate(change.events, start=first)
+    )
+    changed = change.execution
+    if changed.resume_at is not None or changed.deadline_at is not None:
+        changed = with_timers(changed)  # the timers' steps may have been answered, skipped or cancelled
+    stored = replace(
+        changed,
+        version=current.version + 1,
+        last_sequence=current.last_sequence + len(events),
+        updated_at=now,
+    )
+    return stored, events

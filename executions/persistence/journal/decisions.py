@@ -17,8 +17,7 @@ from executions.engine.domain.events import ProgressEvent
 from executions.engine.domain.execution import Document, Execution
 from executions.engine.domain.states import CallStatus
 from executions.engine.ports import Transition, is_superseded
-from executions.engine.transitions.core import Change, Context
-from executions.engine.transitions.numbering import number_events
+from executions.engine.transitions.core import Change, Context, number_events
 from executions.persistence import event_log, repositories
 from executions.persistence.call_ledger import CallUnitOfWork
 

@@ -24,8 +24,7 @@ from executions.engine.domain.copying import replace
 from executions.engine.domain.errors import DatabaseUnavailable
 from executions.engine.domain.execution import Execution
 from executions.engine.ports import Transition
-from executions.engine.transitions.core import Change
-from executions.engine.transitions.numbering import number_events
+from executions.engine.transitions.core import Change, number_events
 from executions.persistence import event_log, repositories
 from executions.persistence.journal import connection, optimistic
 from executions.persistence.journal.cache import SnapshotCache

@@ -20,7 +20,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from common.api.base_views import ApiMixin, ApiView
+from common.api.views import ApiMixin, ApiView
 from orchestrator.web.asgi_handler import Handler
 
 CHARSETS = [

@@ -18,9 +18,8 @@ from rest_framework.test import APIClient
 
 from access.user import User
 from common.database import server
-from common.database.connections import Connection
+from common.database.connections import Connection, read_only_request
 from common.database.parameters import connection_parameters, direct_parameters
-from common.database.usage import read_only_request
 from orchestrator.embedded_postgres import instance
 from orchestrator.pooled_postgresql import base
 from orchestrator.pooled_postgresql.base import DatabaseWrapper, check

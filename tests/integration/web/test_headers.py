@@ -13,7 +13,7 @@ from rest_framework.test import APIClient
 
 from access import tickets
 from access.user import User
-from orchestrator.web.headers import SecuredStreams, policy_of
+from orchestrator.web.middleware import SecuredStreams, policy_of
 
 API = "default-src 'none'; frame-ancestors 'none'"
 Api = Callable[..., APIClient]

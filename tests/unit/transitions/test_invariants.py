@@ -26,8 +26,7 @@ from executions.engine.domain.states import (
     StepStatus,
 )
 from executions.engine.transitions import claims, clarification, core
-from executions.engine.transitions.core import Change, Context
-from executions.engine.transitions.numbering import number_events
+from executions.engine.transitions.core import Change, Context, number_events
 from executions.engine.transitions.planner import new_execution, ready_steps
 from tests.factories.engine import FORK, SCHEMA
 
