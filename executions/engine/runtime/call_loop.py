@@ -76,7 +76,7 @@ class CallLoop:
             if other is not None:
                 return await self.continue_with(replace(other, failed=replace(failed, of_model=0)), call)
         if seconds is None:
-            await self._journal.settle_with(call, self.fail(self._given_up(failed, call, error)))
+            await self._journal.settle_with(call, self.fail(self._final_failure(failed, call, error)))
             return None
         if seconds > ports.park_after_seconds:
             await self._park(call, seconds)
@@ -93,7 +93,7 @@ class CallLoop:
         seconds = backoff.seconds_to_wait(error, tries=failed.of_model, failing_seconds=failed.seconds(call))
         return seconds, prefers_another(policy, tries=failed.of_model)
 
-    def _given_up(self, failed: Tries, call: Call, error: ModelError) -> Failure:
+    def _final_failure(self, failed: Tries, call: Call, error: ModelError) -> Failure:
         policy, seconds = self._attempts.step.retries, failed.seconds(call)
         return given_up(error, call.error, tries=failed.of_model, failing_seconds=seconds, policy=policy)
 

@@ -66,7 +66,7 @@ class StepCompletion:
     async def complete_with(self, settled: Call, document: Document, judged: Judgement | None = None) -> None:
         """Store the document; what can start then, and there is room for, starts in the same transition."""
         if self._attempts.step.acceptance is not None:
-            await self._hand_in(settled, document, judged)
+            await self._store_document(settled, document, judged)
             return
         prepared = await self._prepare_dependents(document) if self._dependents.starts else []
 
@@ -84,7 +84,7 @@ class StepCompletion:
             self._journal.following = [each for each in prepared if each.has_started(self._journal.execution)]
             self._journal.claimed = len(self._journal.following)
 
-    async def _hand_in(self, settled: Call, document: Document, judged: Judgement | None) -> None:
+    async def _store_document(self, settled: Call, document: Document, judged: Judgement | None) -> None:
         """Store the document; a person decides about it."""
 
         def hand_in(execution: Execution, context: core.Context) -> core.Change:
@@ -114,16 +114,18 @@ class StepCompletion:
         self, settled: Call, message: str, *, violations: tuple[FieldError, ...], judged: Judgement | None
     ) -> None:
         """Give up trying for a good output: the step fails, or a person decides about the last one that was valid."""
-        found = await self._last_judged(settled) if self._attempts.step.on_exhausted is OnExhausted.ACCEPTANCE else None
+        found = (
+            await self._last_reviewed(settled) if self._attempts.step.on_exhausted is OnExhausted.ACCEPTANCE else None
+        )
         if found is not None:
-            await self._hand_in(settled, self.document(*found), judged)
+            await self._store_document(settled, self.document(*found), judged)
             return
         failure = Failure(code=FailureCode.VALIDATION_EXHAUSTED, message=message)
         await self._journal.settle_with(
             settled, with_review_event(self._calls.fail(failure, violations), self._journal.step_id, judged)
         )
 
-    async def _last_judged(self, settled: Call) -> tuple[Candidate, Judgement] | None:
+    async def _last_reviewed(self, settled: Call) -> tuple[Candidate, Judgement] | None:
         known = await self._journal.ports.ledger.calls(self._journal.execution.id, self._journal.step_id)
         calls = [call for call in known if call.key != settled.key]
         first = self._journal.step.attempt - self._journal.step.invalid_outputs  # what came before it people have seen

@@ -114,7 +114,7 @@ class LLMStepExecutor:
             goes_on = self._journal.step.status in WORKING or self._journal.step.resume_at is not None
             attempt = self._begun or await (self._resume() if goes_on else self._begin())
             while attempt is not None:
-                attempt = await self._carry_out(attempt)
+                attempt = await self._run_attempt(attempt)
         except (asyncio.CancelledError, DatabaseUnavailable):
             await self.close()
             raise
@@ -184,7 +184,7 @@ class LLMStepExecutor:
 
     # --- asking and deciding ------------------------------------------------------------------------------------------
 
-    async def _carry_out(self, attempt: Attempt) -> Attempt | None:
+    async def _run_attempt(self, attempt: Attempt) -> Attempt | None:
         asked = await self._calls.ask(attempt)
         return None if asked is None else await self._decide(*asked)
 

@@ -78,7 +78,7 @@ class StepJournal:
             await self._store(transition)
         except (Conflict, Invalid, StaleFencingToken, NotFound):
             # Who takes the step up uses the reply. If its call was given up, the ledger counts it as discarded.
-            await self._book(call)
+            await self._record_call(call)
             raise
 
     async def close(self) -> None:
@@ -89,16 +89,16 @@ class StepJournal:
         """
         if self.open_call is not None:
             waits = self.open_call.status is CallStatus.PENDING
-            await self._book(self._cut_off(self.open_call, sent=self.is_sent) if waits else self.open_call)
+            await self._record_call(self._cut_off(self.open_call, sent=self.is_sent) if waits else self.open_call)
         while self.following:
-            await self._book(self._cut_off(self.following.pop().attempt.call, sent=False))
+            await self._record_call(self._cut_off(self.following.pop().attempt.call, sent=False))
 
     def _cut_off(self, call: Call, *, sent: bool) -> Call:
         if sent:
             return self.settled(call, CallStatus.UNKNOWN)
         return self.settled(call, CallStatus.FAILED, error=f"{NOT_SENT}: the worker stopped before.")
 
-    async def _book(self, call: Call) -> None:
+    async def _record_call(self, call: Call) -> None:
         await shield_until_done(self.ports.ledger.settle(call))
         self.open_call = None
 

@@ -106,7 +106,7 @@ async def test_a_question_that_may_stay_open_needs_no_default() -> None:
     clock(world).advance(SECONDS)
     assert (await expire(world)).steps["one"].rounds[0].answers == {}
     await world.run("b")
-    assert "Nobody has answered this." in world.asked[1].prompt
+    assert "This question has no answer." in world.asked[1].prompt
 
 
 async def test_to_wait_all_the_same_is_for_people_to_see() -> None:
