@@ -117,7 +117,7 @@ class ExecutionStep(models.Model):
     failure_code = models.CharField(max_length=40, blank=True)
     failure_message = models.TextField(blank=True)
     resume_at = models.DateTimeField(null=True)  # NULL: not deferred
-    blocked_by_limit = models.CharField(max_length=20, blank=True, default="", db_default="")  # empty: by none
+    blocked_by_limit = models.CharField(max_length=20, blank=True, default="", db_default="")  # empty: not blocked
     required_usd = models.DecimalField(max_digits=20, decimal_places=10, null=True)  # its next call, at most
     started_at = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(null=True)

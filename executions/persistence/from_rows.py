@@ -108,7 +108,7 @@ WHERE step.execution_id = ANY(%s)
 ORDER BY step.position, step.item_order, step.id"""  # noqa: S608 - names of fields, and constants
 
 
-#: Queries for executions (parameter: their ids), whose rows are for `from_rows`.
+#: Queries for executions (parameter: their ids). `from_rows` maps the resulting rows.
 QUERIES = (_EXECUTIONS, _STEPS)
 
 

@@ -1,4 +1,4 @@
-"""A worker takes its jobs several at a time, and ends them together."""
+"""A worker's access to the queue: it fetches several jobs with one query, and finishes several with one query."""
 
 from __future__ import annotations
 
@@ -79,11 +79,11 @@ class BatchingJobManager(JobManager):
     """
 
     def __init__(self, connector: BaseConnector, *, slots: int) -> None:
-        """Prepare to take jobs.
+        """Prepare to fetch jobs.
 
         Args:
-            connector: The connections for it.
-            slots: Jobs that the worker runs at once.
+            connector: The connections to the queue's database.
+            slots: Number of jobs that the worker runs at once.
         """
         super().__init__(connector)
         self._free_slots = slots  # not occupied by fetched or running jobs
@@ -100,7 +100,7 @@ class BatchingJobManager(JobManager):
         """Return the next job, None if there is none.
 
         Raises:
-            ConnectorException: the database is away.
+            ConnectorException: the database cannot be reached.
         """
         if not self._fetched:
             if time.monotonic() < self._quiet_until:
@@ -120,7 +120,7 @@ class BatchingJobManager(JobManager):
             self._ending = asyncio.create_task(self._end_all(), name="jobs end")
 
     async def retry_job(self, job: Job, *arguments: Any, **named: Any) -> None:
-        """Hand a job back, to be taken again."""
+        """Return a job to the queue, so that a worker fetches it again."""
         self._release_slot()
         await super().retry_job(job, *arguments, **named)
 

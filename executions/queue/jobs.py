@@ -95,15 +95,15 @@ def enqueue_prune() -> None:
 
 
 def finish_stalled_jobs(*, silent_since: datetime) -> None:
-    """End the jobs whose worker is gone, or has been silent since then: each would hold its lock for ever.
+    """Finish the jobs whose worker has disappeared or sent no heartbeat since then. They would hold their locks.
 
-    A job that its worker ends at this moment is skipped: to end a job twice is an error.
+    Jobs that their worker is finishing now are skipped, because finishing a job twice is an error.
     """
     bulk.execute(_FINISH_STALLED, [QUEUE, silent_since])
 
 
 def has_open_job(execution_id: str) -> Exists:
-    """Return a condition on executions: a job of the execution waits, or a worker is at it.
+    """Return a condition on executions: a job of the execution waits or runs.
 
     Args:
         execution_id: Name of the column that holds the execution's id.

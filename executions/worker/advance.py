@@ -20,7 +20,7 @@ from executions.worker.active_runs import register, run_exclusively
 from telemetry.pricing import prices
 from telemetry.rate_limits import store
 
-PRICES_SECONDS = 30.0  # age of known prices at which a run loads them; the worker loads them more often
+PRICES_SECONDS = 30.0  # maximum age of prices when a run starts; the worker loads them more often
 
 logger = logging.getLogger(__name__)
 

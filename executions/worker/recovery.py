@@ -81,7 +81,7 @@ def _abandoned(
 
 
 def is_any_due(*, now: datetime) -> bool:
-    """Return whether one of the three next functions would find an execution; this takes one query."""
+    """Return whether one of the next three functions would find an execution, with one query."""
     with connection.cursor() as cursor:
         cursor.execute(_ANY_DUE, [now, now, Limit.SCOPE_MONTH.value, StepStatus.WAITING.value])
         return bool(cursor.fetchone()[0])
