@@ -76,7 +76,7 @@ class Installation:
 
     @property
     def programs(self) -> list[Program]:
-        """Return all of them."""
+        """Return all processes."""
         return [*self.web, *self.workers]
 
     def start(self) -> str:

@@ -103,7 +103,7 @@ def counting_model(*, seed: int, seconds: tuple[float, float]) -> Iterator[Count
                 self.end_headers()
                 self.wfile.write(payload)
             except ConnectionError:
-                self.close_connection = True  # whoever asked was killed
+                self.close_connection = True  # the client was killed
             finally:
                 call.ended = time.monotonic()
 

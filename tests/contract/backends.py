@@ -153,4 +153,4 @@ def without_ids(execution: Execution) -> dict[str, Any]:
 
 
 AnyWorld = MemoryWorld | PostgresWorld
-Nobody = UUID(int=0)
+UNKNOWN_ID = UUID(int=0)

@@ -1,4 +1,4 @@
-"""A reply whose tokens nobody has counted: what it may have cost and used at most stays in the books."""
+"""A reply without token counts: the ledger keeps its maximum cost and usage."""
 
 from __future__ import annotations
 

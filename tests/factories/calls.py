@@ -68,7 +68,7 @@ def settle(known: ledger.CallRow, becomes: CallRecord) -> None:
     """Write what became of a call over what was known of it.
 
     Raises:
-        StaleCall: somebody else has settled it.
+        StaleCall: another worker has settled the call.
     """
     bulk.write(ledger.update_writes([(known, becomes)]))
 

@@ -84,7 +84,7 @@ async def run(execution_id: str, models: ScriptedModelClient | None = None) -> E
 
 
 async def caller(name: str) -> Caller:
-    """Return somebody with a token."""
+    """Return a user with a token."""
 
     def make() -> Caller:
         user = ensure_user(name=name)

@@ -24,7 +24,7 @@ def elsewhere(function: Callable[[], T]) -> T:
 
 @contextmanager
 def blocked(function: Callable[[], T]) -> Iterator[Future[T]]:
-    """Start a function on another connection, and go on when the database makes it wait for somebody."""
+    """Start a function on another connection; return when it waits for a lock in the database."""
     announced: Future[int] = Future()
 
     def run() -> T:

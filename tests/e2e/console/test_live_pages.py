@@ -47,7 +47,7 @@ async ({ path, options }) => {
 
 @pytest.fixture
 def context(browser: Browser) -> Iterator[BrowserContext]:
-    """A browser of its own, whose pages can be told that nobody looks at them."""
+    """A separate browser, whose pages can be set to hidden."""
     with browsing(browser) as opened:
         opened.add_init_script(TABS)
         yield opened

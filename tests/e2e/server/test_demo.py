@@ -1,4 +1,4 @@
-"""`make demo`, as somebody runs it who has just cloned the repository."""
+"""`make demo` in a fresh clone of the repository."""
 
 from __future__ import annotations
 

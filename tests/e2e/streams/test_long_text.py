@@ -20,7 +20,7 @@ from tests.support.waiting import HANG_SECONDS, Stopwatch
 
 pytestmark = pytest.mark.e2e
 
-PAUSE = 0.001  # seconds between two of them
+PAUSE = 0.001  # seconds between two pieces
 CALM_PAUSE = 0.0025  # the same, of a text that takes its time
 
 logger = logging.getLogger(__name__)

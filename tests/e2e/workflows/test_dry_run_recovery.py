@@ -22,7 +22,7 @@ STEP = {"role": "writer", "task": "Write.", "output_schema": SCHEMA, "model": "o
 WORKFLOW = {
     "id": "tried",
     "name": "Tried",
-    "description": "Asks models that nobody here can ask.",
+    "description": "Uses models of providers without an API key.",
     "roles": {"writer": {"name": "Writer", "instructions": "You write."}},
     "steps": [
         {

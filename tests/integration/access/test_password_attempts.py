@@ -1,4 +1,4 @@
-"""Passwords can be tried a limited number of times, by whoever tries and wherever, and few at once."""
+"""Password attempts are limited in number, per user and per network, and in parallel."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def browser(db: None) -> Client:
-    """The browser of somebody who may do everything in the admin."""
+    """The browser of a superuser."""
     client = Client()
     client.force_login(User.objects.create_superuser("root"))
     return client

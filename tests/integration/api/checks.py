@@ -35,7 +35,7 @@ def pointers(response: Any) -> set[str]:
 
 
 def grant(user: User, key: str, role: Role) -> None:
-    """Give somebody a role in a project."""
+    """Give a user a role in a project."""
     ScopeRole.objects.create(scope=Scope.objects.get(type="project", key=key), user=user, role=role)
 
 

@@ -26,7 +26,7 @@ class Ticks:
 
 @pytest.fixture
 def ticks(monkeypatch: pytest.MonkeyPatch) -> Ticks:
-    """The clock of this machine that nobody sets."""
+    """The monotonic clock of this machine."""
     made = Ticks()
     monkeypatch.setattr(database_server, "_ticks", made)
     return made

@@ -34,7 +34,7 @@ class SlowDisk(MetaPathFinder):
 
 
 class Pulse:
-    """Beats as long as nobody holds up the event loop."""
+    """Counts turns of the event loop, to detect blocking."""
 
     def __init__(self) -> None:
         self.longest = 0.0

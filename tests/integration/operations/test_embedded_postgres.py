@@ -197,7 +197,7 @@ def test_an_ordinary_user_has_a_server_too() -> None:
         shutil.rmtree(home)
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root has somebody else's directories")
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a directory to another user")
 def test_somebody_elses_directory_is_refused(tmp_path: Path) -> None:
     (tmp_path / "postgres").mkdir()
     shutil.chown(tmp_path / "postgres", ORDINARY)

@@ -406,14 +406,14 @@ async def test_a_statement_that_nobody_waits_for_any_more_answers_nobody_else(an
 
 
 async def until_at_the_gate(waits: bool) -> None:
-    """Wait until somebody waits at the gate, or nobody does any more."""
+    """Wait until a session waits at the gate, or until no session does."""
     async with asyncio.timeout(HANG_SECONDS):
         while await in_thread(waits_for_the_gate) is not waits:
             await asyncio.sleep(0.01)
 
 
 def waits_for_the_gate() -> bool:
-    """Whether somebody waits for an advisory lock in this database."""
+    """Whether a session waits for an advisory lock in this database."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT count(*) FROM pg_locks JOIN pg_database ON pg_database.oid = database "

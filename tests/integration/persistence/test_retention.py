@@ -1,4 +1,4 @@
-"""Old logs are pruned: what goes, what stays, and what nobody loses by it."""
+"""Pruning of old logs: the events that are deleted, and the data that stays complete."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ async def reader() -> AsyncIterator[Reader]:
 async def all_connections_busy(reader: Reader) -> AsyncIterator[None]:
     """Use every connection of the pool; they are free some moments after the end."""
     sleeping = [asyncio.create_task(reader.rows("SELECT pg_sleep(0.5)", {})) for _ in range(POOL_SIZE)]
-    await reader.rows("SELECT 1", {})  # waits for the first of them: all have begun
+    await reader.rows("SELECT 1", {})  # waits for the first query: all have begun
     sleeping += [asyncio.create_task(reader.rows("SELECT pg_sleep(0.5)", {})) for _ in range(POOL_SIZE)]
     await asyncio.sleep(0)
     yield

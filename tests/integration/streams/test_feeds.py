@@ -20,7 +20,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture
 async def browser() -> AsyncIterator[Browser]:
-    """Somebody who asks for streams of this process."""
+    """A client of this process's streams."""
     streams = StreamHub()
     yield Browser(streams)
     await streams.close()

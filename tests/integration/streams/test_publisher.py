@@ -1,4 +1,4 @@
-"""The publisher hands events to everyone who follows, in order, and holds a bounded number of them."""
+"""The publisher delivers events to all followers, in order, with bounded queues."""
 
 from __future__ import annotations
 

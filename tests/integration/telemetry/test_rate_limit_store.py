@@ -1,4 +1,4 @@
-"""Turns over PostgreSQL: several processes keep to one limit, and one that is gone keeps nobody out."""
+"""Permits in PostgreSQL: processes share one limit, and a lost process blocks no other."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ NEW = Decimal("0.0034800000")
 
 @pytest.fixture
 def user(alice: User) -> Iterator[User]:
-    """Somebody who has a scope."""
+    """A user with a scope."""
     yield alice
     ModelCall.objects.all().delete()
 

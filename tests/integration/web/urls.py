@@ -33,7 +33,7 @@ FAILURES: dict[str, Exception] = {
     "unavailable": errors.DatabaseUnavailable("The database cannot be reached."),
     "invalid": errors.InvalidAnswers(
         "Answers that do not fit.",
-        [FieldError(pointer="/answers/q1", code="choice", detail="None of the choices.")],
+        [FieldError(pointer="/answers/q1", code="choice", detail="Not a valid choice.")],
     ),
     "precondition": PreconditionFailed(),
     "http404": Http404(),

@@ -16,7 +16,7 @@ from workflows.definitions.definition import WorkflowDefinition
 
 
 def dollars(model: str, sent: int, written: int, dearest: bool) -> Decimal | None:
-    """Return a price: a dollar for a million tokens read, two for those written; nobody knows that of `unknown`."""
+    """Return a price in dollars per million tokens: 1 for input, 2 for output; `unknown` has no price."""
     return None if model == "p:unknown" else Decimal(sent + 2 * written) / 1_000_000
 
 

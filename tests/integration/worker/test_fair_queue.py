@@ -1,4 +1,4 @@
-"""Root scopes take turns, whoever has enqueued how much."""
+"""Root scopes take turns in the queue, however many jobs each has."""
 
 from __future__ import annotations
 

@@ -101,7 +101,7 @@ async def test_a_worker_that_is_nearly_full_waits_a_moment_for_room_for_several(
         assert await worker.take() is not None  # that was taken with it
         monkeypatch.undo()
         await worker.jobs.finish_job(taken[2], Status.SUCCEEDED, delete_job=True)
-        assert await worker.take() is not None  # nobody else ended meanwhile
+        assert await worker.take() is not None  # no other job has ended meanwhile
         assert "todo" not in await statuses()
         await worker.jobs.leave()
 

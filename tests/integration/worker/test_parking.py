@@ -1,4 +1,4 @@
-"""Parked executions hold nobody, and are woken when their moment has come, by whoever comes first."""
+"""Deferred executions hold no worker. When they are due, exactly one worker resumes them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Executions that nobody runs any more are found, and nobody else is."""
+"""Recovery finds the executions of lost workers, and no others."""
 
 from __future__ import annotations
 

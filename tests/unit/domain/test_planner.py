@@ -73,7 +73,7 @@ async def test_all_steps_of_a_level_are_under_way_at_once() -> None:
     barrier = asyncio.Barrier(width)
 
     async def meet(_request: ModelRequest) -> ModelReply:
-        async with asyncio.timeout(10):  # only reached when one of them has to wait for another to end
+        async with asyncio.timeout(10):  # only reached if one step has to wait for another to end
             await barrier.wait()
         return document()
 

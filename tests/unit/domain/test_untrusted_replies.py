@@ -1,4 +1,4 @@
-"""What a model could hand in by mistake or on purpose, and nobody could keep, show or answer."""
+"""Replies that cannot be stored, shown or answered, sent by a model by mistake or on purpose."""
 
 from __future__ import annotations
 

@@ -241,7 +241,7 @@ async def test_the_next_runner_counts_the_tries_of_the_last_one() -> None:
         await running
     world.script = {"one": [busy()]}
     assert (await world.run("b")).status is ExecutionStatus.FAILED
-    # the one that was under way when the first runner stopped is nobody's failure
+    # the call that was open when the first worker stopped does not count as a failure
     assert tries(world) == [(1, 1, "failed"), (1, 2, "unknown"), (1, 3, "failed")]
 
 

@@ -234,7 +234,7 @@ async def test_what_a_dead_runner_left_is_taken_up_and_its_call_is_reported_as_u
     world = await World(script={"one": [gate]}).start()
     dead = asyncio.create_task(world.runner("a").run())
     await gate.reached.wait()
-    completed = await world.run("b")  # nobody told the first: it is gone
+    completed = await world.run("b")  # the first runner gets no notification: it is gone
     assert completed.status is ExecutionStatus.COMPLETED
     assert world.calls()[:2] == [("one", "unknown"), ("one", "committed")]
     dead.cancel()

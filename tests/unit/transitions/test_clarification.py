@@ -1,4 +1,4 @@
-"""Answers fit their questions, or are refused one by one; questions that nobody could answer are sent back."""
+"""Answers match their questions or are rejected one by one; unanswerable questions are returned to the model."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def test_choices_come_back_in_the_order_in_which_they_were_offered() -> None:
     assert check_answers((_question("multi_choice"),), {"one.1.1": ["c", "a"]}) == {"one.1.1": ["a", "c"]}
 
 
-# --- questions that nobody could answer -----------------------------------------------------------------------------
+# --- unanswerable questions -----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

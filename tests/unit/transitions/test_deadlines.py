@@ -1,4 +1,4 @@
-"""Questions that nobody answers in time: the defaults stand in, the step fails, or nothing happens; exactly once."""
+"""Questions without an answer in time: defaults are used, the step fails, or nothing happens; exactly once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""With REQUIRE_PRICED nothing starts that may ask a model whose price nobody knows."""
+"""With REQUIRE_PRICED no execution starts that may use a model without a known price."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ BODY = {"workflow_id": "priced", "scope_type": "project", "scope_id": "alpha", "
 
 @pytest.fixture(autouse=True)
 def workflow(db: None) -> None:
-    """A workflow whose own model, fallback and reviewer nobody has a price for."""
+    """A workflow whose model, fallback and reviewer have no known price."""
     workflows.publish(parse_definition(DEFINITION), now=timezone.now())
 
 

@@ -1,4 +1,4 @@
-"""A model of a provider that nobody knows is found before anything is paid for."""
+"""A model of an unknown provider is rejected before any call is paid for."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ STEP = {"role": "writer", "task": "Write.", "output_schema": reports.SCHEMA}
 DEFINITION: dict[str, Any] = {
     "id": "misspelt",
     "name": "Misspelt",
-    "description": "Names models that nobody has.",
+    "description": "Names models of unknown providers.",
     "roles": {"writer": {"name": "Writer", "instructions": "You write."}},
     "steps": [
         {"id": "known", "name": "Known", "produces": "first", **STEP},

@@ -130,7 +130,7 @@ async def test_a_provider_that_lets_nobody_in_is_given_up_and_has_cost_nothing(
     with socket.socket() as full, ExitStack() as waiting:
         full.bind(("127.0.0.1", 0))
         full.listen(0)
-        for _ in range(3):  # more than wait in its queue: whoever comes now gets no answer at all
+        for _ in range(3):  # its accept queue is full: further connections get no response
             early = waiting.enter_context(socket.socket())
             early.setblocking(False)
             early.connect_ex(full.getsockname())

@@ -19,7 +19,7 @@ from tests.integration.llm.model_server import DOCUMENT, Answer, model_server
 from tests.integration.llm.models import forget_models
 from tests.integration.llm.text_listeners import ignore
 
-KEY = "sk-a-key-that-nobody-may-see"
+KEY = "sk-a-key-that-must-stay-secret"
 OPENAI, ANTHROPIC = "openai:gpt-5", "anthropic:claude-sonnet-5-5"
 COMPLETION = wire_formats.completion("submit_document", DOCUMENT)
 MESSAGE = wire_formats.message("submit_document", DOCUMENT)

@@ -44,7 +44,7 @@ async def reply(monkeypatch: pytest.MonkeyPatch, model: str, *said: Line, stream
 
 
 def numbers(found: ModelReply) -> tuple[int, ...]:
-    """Return the buckets: read, from a cache, into it, written, of them reasoning."""
+    """Return the buckets: input, cache reads, cache writes, output, reasoning."""
     return tuple(found.usage.model_dump().values())
 
 

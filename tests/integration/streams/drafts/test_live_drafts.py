@@ -1,4 +1,4 @@
-"""What models write is shown in its place among the events, and nobody misses a character or gets one twice."""
+"""Draft text appears in its place among the events; a client gets each character exactly once."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ STEPS = ("one", "two")
 
 
 class Scene:
-    """An execution at work, and somebody who follows it."""
+    """A running execution, and a client that follows it."""
 
     def __init__(self) -> None:
         self.tables = Tables()
@@ -26,7 +26,7 @@ class Scene:
         self.publisher.subscribe(self.tables.execution_id)
         self.live = LiveDrafts(self.tables, self.publisher)  # type: ignore[arg-type]
         self.client = Client(last=1)
-        self.deaf = False  # nobody listens to notifications
+        self.deaf = False  # notifications are ignored
         self._grown = 0
         self._ended: Counter[str] = Counter()  # its last attempt
 
