@@ -44,7 +44,7 @@ ON CONFLICT ({_KEY}, "offset") DO UPDATE SET id = excluded.id, text = excluded.t
 RETURNING {_KEY}"""  # noqa: S608 - names of columns
 _REMOVE = f"DELETE FROM executions_stepdraft AS draft USING {_GIVEN}) WHERE {_SAME}"  # noqa: S608 - names of columns
 _TELL = "SELECT pg_notify(%s, string_agg(id::text, ',')) FROM unnest(%s::uuid[]) AS id"
-_SWEEP = """
+_DELETE_LEFT_DRAFTS = """
 DELETE FROM executions_stepdraft WHERE id IN (
   SELECT id FROM executions_stepdraft AS draft WHERE NOT EXISTS (
     SELECT FROM executions_executionstep AS step
@@ -172,7 +172,7 @@ def remove_abandoned() -> None:
     Raises:
         django.db.Error: as Django raises it.
     """
-    bulk.execute(_SWEEP, [[each.value for each in WORKING]])
+    bulk.execute(_DELETE_LEFT_DRAFTS, [[each.value for each in WORKING]])
 
 
 def _row_of(call: CallKey) -> Row:

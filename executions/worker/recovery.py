@@ -18,7 +18,7 @@ from executions.persistence import drafts
 from executions.queue.jobs import enqueue_advance, finish_stalled_jobs, has_open_job
 
 _NEVER = datetime.min.replace(tzinfo=UTC)
-_SWEEPING = 7_316_204_552  # key of the advisory lock: only one worker recovers at a time
+_RECOVERY_LOCK = 7_316_204_552  # key of the advisory lock: only one worker recovers at a time
 
 MAX_BATCH = 1000  # executions per run; the next run continues
 
@@ -30,7 +30,7 @@ SELECT EXISTS (SELECT FROM executions_execution WHERE resume_at <= %s)
 
 
 @transaction.atomic
-def sweep(
+def recover(
     *,
     now: datetime,
     worker: str,
@@ -41,7 +41,7 @@ def sweep(
 ) -> int:
     """Enqueue executions that are runnable but not running; return their number.
 
-    These are: executions of workers without a heartbeat for `silent_seconds`; executions that are assigned to `runner`
+    These are: executions of workers without a heartbeat for `silent_seconds`; executions that are claimed by `worker`
     (the caller) and not in `running`; and runnable executions without a change for `idle_seconds`. Jobs do not count as
     evidence, because they can be lost. An execution that has a job is not enqueued again.
 
@@ -49,7 +49,7 @@ def sweep(
     missing heartbeats prove nothing then. The same holds just after a start of the database server.
     """
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [_SWEEPING])
+        cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [_RECOVERY_LOCK])
         if not cursor.fetchone()[0]:
             return 0  # another worker is recovering
         silent_since = now - timedelta(seconds=silent_seconds)

@@ -55,7 +55,7 @@ class Worker:
             return
         duties = [
             asyncio.create_task(self._repeat(settings.HEARTBEAT_SECONDS, self._beat), name="heartbeat"),
-            asyncio.create_task(self._repeat(settings.SWEEP_SECONDS, self._sweep), name="sweep"),
+            asyncio.create_task(self._repeat(settings.SWEEP_SECONDS, self._recover), name="recovery"),
             asyncio.create_task(self._repeat(WATCH_SECONDS, self._watch), name="watch"),
             asyncio.create_task(self._repeat(WAKE_SECONDS, self._wake), name="wake"),
             asyncio.create_task(self._repeat(PRICES_SECONDS, self._look_at_prices), name="prices"),
@@ -132,10 +132,10 @@ class Worker:
         late = (settings.HEARTBEAT_SECONDS + settings.RUNNER_SILENT_SECONDS) / 2
         return (database_now() - self._beat_at).total_seconds() > late
 
-    async def _sweep(self) -> None:
+    async def _recover(self) -> None:
         missed = time.monotonic() - self._missed_at < settings.RUNNER_SILENT_SECONDS
         found = await in_thread(
-            recovery.sweep,
+            recovery.recover,
             now=database_now(),
             worker=self.name,
             running=set(ACTIVE.values()),

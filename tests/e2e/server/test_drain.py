@@ -20,7 +20,7 @@ from tests.support.waiting import HANG_SECONDS
 pytestmark = pytest.mark.e2e
 
 CLIENTS = 100
-RARELY = "3600"  # seconds between two sweeps: what is handed back does not wait for one
+RARELY = "3600"  # seconds between two runs of recovery: a released execution continues without one
 
 
 @contextmanager

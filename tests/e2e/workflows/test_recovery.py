@@ -83,7 +83,7 @@ def test_a_worker_that_is_told_to_stop_hands_its_work_to_the_next(fresh: Machine
         fresh.start("worker")
         watch = Stopwatch()
         wait_for_status(client, execution_id, "completed")
-        assert watch.seconds() < 20  # long before a sweep would find it silent
+        assert watch.seconds() < 20  # long before recovery would consider its worker lost
         _assert_whole(client, execution_id)
 
 

@@ -103,7 +103,7 @@ async def test_nobody_is_shown_more_than_so_much(monkeypatch: pytest.MonkeyPatch
     other.add("y")
 
 
-def test_the_sweep_removes_what_nobody_writes_any_more(ann: User) -> None:
+def test_recovery_deletes_drafts_without_a_working_step(ann: User) -> None:
     begun = begin(claim(start(ann).id))
     mine, stale = _key(begun.id), _key(start(ann, scope="q").id)
     for key in (mine, replace(mine, attempt=7), stale):

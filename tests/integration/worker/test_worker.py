@@ -167,7 +167,7 @@ async def test_a_worker_goes_on_after_an_outage(ann: User, gate: Gate) -> None:
     async with working():
         await until(lambda: models.WorkerHeartbeat.objects.exists())
         with outage():
-            await asyncio.sleep(0.5)  # its heartbeat, its sweep and its queue all meet it
+            await asyncio.sleep(0.5)  # its heartbeat, its recovery and its queue all meet it
         execution_id = (await in_thread(start, ann)).id
         await until(_has(execution_id, ExecutionStatus.COMPLETED))
 
@@ -307,7 +307,7 @@ async def test_the_next_step_is_watched_while_it_runs(ann: User, gate: Gate) -> 
 
 
 async def test_a_worker_wakes_what_was_parked_and_was_free_meanwhile(ann: User, plug: Plug, settings: Settings) -> None:
-    settings.SWEEP_SECONDS = 3600  # it is not the sweep that wakes
+    settings.SWEEP_SECONDS = 3600  # recovery does not wake it
     asked: list[ModelRequest] = []
 
     async def busy_at_first(request: ModelRequest) -> ModelReply:

@@ -441,7 +441,7 @@ class Simulation:
         )
 
     async def _let_time_pass(self) -> None:
-        self.told.append("a minute passes, and a sweep wakes what was parked, and sees what has expired")
+        self.told.append("a minute passes; workers resume deferred steps and apply deadlines")
         self.world.journal.clock.advance(61.0)
         now = self.world.journal.clock.now()
         if self.stored.resume_at is not None and self.stored.resume_at <= now:

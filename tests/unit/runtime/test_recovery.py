@@ -199,7 +199,7 @@ async def test_a_stopped_runner_that_cannot_hand_back_stops_all_the_same(error: 
     with pytest.raises(asyncio.CancelledError):
         await running
     assert hindered.hindered == 1
-    assert (await world.now()).claimed_by == "a"  # the sweep will see that it is silent
+    assert (await world.now()).claimed_by == "a"  # recovery will see that its heartbeat has stopped
 
 
 async def _end(task: asyncio.Task[Execution]) -> None:

@@ -32,7 +32,7 @@ def asking_until(on_deadline: str, **more: Any) -> WorkflowDefinition:
 
 
 async def expire(world: World) -> Execution:
-    """Do what the sweep does."""
+    """Apply the deadlines, as workers do periodically."""
     return await world.decide(lambda execution, context: clarification.expire(execution, context=context))
 
 
