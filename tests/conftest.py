@@ -1,4 +1,4 @@
-"""One database server for a whole test session, and the people who appear in tests.
+"""One database server for the whole test session, and the users of the tests.
 
 This module runs before Django reads its settings: they name the database.
 """

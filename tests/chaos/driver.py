@@ -1,4 +1,4 @@
-"""One run: users keep executions going while blows fall on what runs them; then everything is looked at."""
+"""One chaos run: users keep executions going while faults are injected; then all data is checked."""
 
 from __future__ import annotations
 

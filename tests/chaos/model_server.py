@@ -1,4 +1,4 @@
-"""A model server that outlives every kill, and counts what it is asked: what is bought twice shows."""
+"""A model server that survives the whole chaos run and counts its requests, to detect repeated calls."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The same world twice: in memory, and on PostgreSQL."""
+"""The same ports in memory and on PostgreSQL."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What goes wrong goes wrong the same way in memory and on PostgreSQL."""
+"""Failures have the same effects in memory and on PostgreSQL."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every port, in memory and on PostgreSQL: the same story ends the same way."""
+"""Every port behaves the same in memory and on PostgreSQL."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Calls to put into the ledger."""
+"""Calls for the ledger."""
 
 from __future__ import annotations
 

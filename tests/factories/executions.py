@@ -1,4 +1,4 @@
-"""Executions in the database, brought to where a test wants them, and things that happen at once."""
+"""Executions in the database in a given state, and concurrent operations on them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Providers that cannot answer for now, and what is left of it in the books."""
+"""Providers that are temporarily unavailable, and the resulting ledger."""
 
 from __future__ import annotations
 

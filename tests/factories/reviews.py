@@ -1,4 +1,4 @@
-"""What reviewers hand in."""
+"""Replies of reviewers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Executions and events in the database, for tests of streams: who may see them, and what their log says."""
+"""Executions and events in the database for tests of streams, with roles and logs."""
 
 from __future__ import annotations
 

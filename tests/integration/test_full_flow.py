@@ -1,4 +1,4 @@
-"""From the start over the API to the last event of the stream: the engine, the database and the API together."""
+"""From a start over the API to the last event of the stream: engine, database and API together."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Two connections at once: one is the test's own, the other belongs to a thread."""
+"""Two database connections at once: the test's own, and one in a thread."""
 
 from __future__ import annotations
 

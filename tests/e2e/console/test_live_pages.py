@@ -1,4 +1,4 @@
-"""Pages in Chromium that follow streams while servers, networks and people come and go. None is ever reloaded."""
+"""Pages in Chromium follow streams through restarts of servers, networks and sessions, without a reload."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A person at a browser: Chromium, the real server, real PostgreSQL."""
+"""The main path of a person in Chromium, on the real server and real PostgreSQL."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Processes whose clocks are wrong, or are set while they work: nothing is bought twice, and every time is right."""
+"""Processes with wrong or changed clocks: no call is paid for twice, and every stored time is right."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A replica takes over: with all that was confirmed, or without the last moments of it."""
+"""A replica takes over, with all confirmed commits or without the last ones."""
 
 from __future__ import annotations
 

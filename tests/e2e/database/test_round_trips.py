@@ -1,4 +1,4 @@
-"""How often the database is waited for: over a slow link, each time costs as much as the link is slow."""
+"""Number of database round trips: on a slow link each one adds the latency of the link."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Faults of providers, as others have made them: each ends as docs/models.md says, and leaves nothing running."""
+"""Provider faults from a third-party server: each ends as docs/models.md says, and no execution hangs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Real processes and a model server that misbehaves."""
+"""Real processes and a model server with faults."""
 
 from __future__ import annotations
 

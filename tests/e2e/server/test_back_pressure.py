@@ -1,4 +1,4 @@
-"""The server itself: back-pressure, bounds and the drain, with an application that provokes them."""
+"""Back-pressure, limits and draining of the server, with an application that provokes them."""
 
 from __future__ import annotations
 

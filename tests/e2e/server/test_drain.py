@@ -1,4 +1,4 @@
-"""How a web process ends: what is open is brought to its end, and clients go on elsewhere."""
+"""Shutdown of a web process: open requests end properly, and clients reconnect to another process."""
 
 from __future__ import annotations
 

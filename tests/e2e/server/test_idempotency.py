@@ -1,4 +1,4 @@
-"""A start that is sent again: while the first is under way, after it was, and after its process was killed."""
+"""A repeated start request: during the first one, after it, and after its process was killed."""
 
 from __future__ import annotations
 

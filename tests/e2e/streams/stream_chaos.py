@@ -1,4 +1,4 @@
-"""Streams under fire; `python -m tests.e2e.streams.stream_chaos` has them burn for longer, and again and again."""
+"""Streams with random faults; `python -m tests.e2e.streams.stream_chaos` runs longer, and repeatedly."""
 
 from __future__ import annotations
 

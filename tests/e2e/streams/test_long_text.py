@@ -1,4 +1,4 @@
-"""A long text, fast: what a client puts together while it is written is what the model wrote, to the character."""
+"""A long text, written fast: clients assemble exactly the text that the model wrote."""
 
 from __future__ import annotations
 

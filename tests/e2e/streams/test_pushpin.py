@@ -1,4 +1,4 @@
-"""Feeds behind Pushpin: each event exactly once, whatever dies between the table and the client."""
+"""Feeds behind Pushpin: each event exactly once, whichever process between table and client is killed."""
 
 from __future__ import annotations
 

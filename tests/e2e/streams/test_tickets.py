@@ -1,4 +1,4 @@
-"""Who may follow a stream, through real servers: with a header, a ticket or a cookie, and no longer than they may."""
+"""Access to streams on real servers: by header, ticket or cookie, and only while it is granted."""
 
 from __future__ import annotations
 

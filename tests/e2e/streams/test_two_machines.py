@@ -1,4 +1,4 @@
-"""Two web processes that share a PostgreSQL and nothing else; and Redis beside them, which changes nothing."""
+"""Two web processes that share only a PostgreSQL server; a Redis server changes nothing."""
 
 from __future__ import annotations
 

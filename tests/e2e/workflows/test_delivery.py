@@ -1,4 +1,4 @@
-"""Epics, a design and stories of each, a test plan of each story, and a person who decides in between."""
+"""A large workflow: epics, their designs and stories, a test plan per story, and a person's decision."""
 
 from __future__ import annotations
 

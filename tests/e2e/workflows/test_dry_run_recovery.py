@@ -1,4 +1,4 @@
-"""Two dry runs of one script, of which one loses its worker again and again: they do the same."""
+"""Two dry runs of one script, one with repeatedly killed workers: both have the same outcome."""
 
 from __future__ import annotations
 

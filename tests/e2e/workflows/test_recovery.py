@@ -1,4 +1,4 @@
-"""What holds when processes die."""
+"""Guarantees when processes die."""
 
 from __future__ import annotations
 

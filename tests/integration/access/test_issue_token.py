@@ -1,4 +1,4 @@
-"""`manage.py issue_token`: what operators type first."""
+"""`manage.py issue_token`: the first command of an operator."""
 
 from __future__ import annotations
 

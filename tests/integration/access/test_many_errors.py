@@ -1,4 +1,4 @@
-"""Refusals of requests with very many faults: small, quick, and with a count of all."""
+"""Responses to requests with very many errors: small, fast, and with the total number of errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Request bodies that say two things at once, or what cannot be stored, and bodies that only look odd."""
+"""Request bodies that are ambiguous or cannot be stored, and valid bodies of unusual form."""
 
 from __future__ import annotations
 

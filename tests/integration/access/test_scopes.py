@@ -1,4 +1,4 @@
-"""Whose a scope is, and who may do what in it."""
+"""Ownership of scopes, and what each role permits."""
 
 from __future__ import annotations
 

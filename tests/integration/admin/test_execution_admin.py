@@ -1,4 +1,4 @@
-"""Executions in the admin: looked at, cancelled, and changed in no other way."""
+"""Executions in the admin: view and cancel, and no other change."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Scopes and roles in the admin: roles are given and taken there, and nothing is changed in place."""
+"""Scopes and roles in the admin: roles are granted and revoked; rows cannot be edited."""
 
 from __future__ import annotations
 

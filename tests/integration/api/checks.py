@@ -1,4 +1,4 @@
-"""What many tests of the API look at."""
+"""Shared assertions of API tests."""
 
 from __future__ import annotations
 

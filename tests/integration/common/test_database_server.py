@@ -1,4 +1,4 @@
-"""The database's clock, as a process reckons it, and how another server is noticed."""
+"""The database's clock as a process computes it, and the detection of another server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Versions of documents: one after the other, never changed, and none lost between two writers."""
+"""Document versions: consecutive, immutable, and none is lost between two writers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The embedded PostgreSQL: shared, stopped by the last user, started again, and never left behind."""
+"""The embedded PostgreSQL: shared, stopped by its last user, restarted, and never left running."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The system checks: settings that are each right and together wrong."""
+"""The system checks: combinations of settings that are wrong together."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What happens when people, and runners, do things at the same time or too late."""
+"""Concurrent or late commands of people and writes of workers."""
 
 from __future__ import annotations
 

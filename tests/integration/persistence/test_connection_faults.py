@@ -1,4 +1,4 @@
-"""Many executions of few scopes at once, two processes' journals, connections that break, people in between."""
+"""Many executions in few scopes, with two journals, broken connections and commands of people."""
 
 from __future__ import annotations
 

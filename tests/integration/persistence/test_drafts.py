@@ -1,4 +1,4 @@
-"""What models write while they write it: pieces in a table that nothing rests on."""
+"""Drafts in the database: chunks in a table on which no other data depends."""
 
 from __future__ import annotations
 

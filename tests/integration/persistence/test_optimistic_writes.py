@@ -1,4 +1,4 @@
-"""Writing without locks: what is remembered is gone by until it is stale, and then nothing of it is stored."""
+"""Optimistic writes: a cached snapshot is used until it is stale, and then no write of it is stored."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the database guards: versions, epochs, and that all of a thing is stored or nothing."""
+"""Guarantees of the database: versions, fencing tokens, and atomic writes."""
 
 from __future__ import annotations
 

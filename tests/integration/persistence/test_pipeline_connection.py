@@ -1,4 +1,4 @@
-"""The journal's connections trust each other, and no connection that is likely to be as silent as another."""
+"""The journal's connections: prepared statements, and replacement of connections that are probably dead."""
 
 from __future__ import annotations
 

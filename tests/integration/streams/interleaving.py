@@ -1,4 +1,4 @@
-"""Streams of one process, with everything around them in the hands of a test: the log, hints, clients, and the time."""
+"""The streams of one process, with log, notifications, clients and time under control of a test."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The stream over ASGI: who gets in, from where on, and what comes."""
+"""The stream over ASGI: authorization, start position, and content."""
 
 from __future__ import annotations
 

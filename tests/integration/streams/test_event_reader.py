@@ -1,4 +1,4 @@
-"""The table of events, as all streams of a process read it: the same question is asked once for all who wait."""
+"""The event reader of a process: concurrent equal queries run once."""
 
 from __future__ import annotations
 

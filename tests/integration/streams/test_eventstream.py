@@ -1,4 +1,4 @@
-"""What django-eventstream is given: a storage over the event table, and who may read which channel."""
+"""The django-eventstream integration: a storage over the event table, and channel permissions."""
 
 from __future__ import annotations
 

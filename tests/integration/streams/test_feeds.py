@@ -1,4 +1,4 @@
-"""The feed of a scope: everything that happens there, over one connection, each event exactly once."""
+"""The feed of a scope: all events of its executions over one connection, each exactly once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Some types of events only, and logs that were pruned, as clients of a stream see them."""
+"""Streams with a filter of event types, and streams of pruned logs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Commits, hints, slow reads, outages, slow clients and reconnects in any order: each event arrives exactly once."""
+"""Commits, notifications, slow reads, outages and reconnects in any order: each event arrives exactly once."""
 
 from __future__ import annotations
 

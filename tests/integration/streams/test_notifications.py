@@ -1,4 +1,4 @@
-"""From a commit to those who follow it: real notifications, and what happens when their connections are lost."""
+"""From a commit to its followers: real notifications, and lost connections."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Open streams: ended when they may not be seen any more or are too old, and no more than a user may have."""
+"""Open streams end when access ends or at their maximum age; their number per user is limited."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a call costs: known, free, or not known; never guessed, and never asked of the network."""
+"""The cost of a call: known, free or unknown; never guessed, and never requested over the network."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`manage.py reprice`: calls are priced again by what holds for their time, and nothing is lost meanwhile."""
+"""`manage.py reprice`: calls get the prices of their time, while new calls arrive."""
 
 from __future__ import annotations
 

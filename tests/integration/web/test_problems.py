@@ -1,4 +1,4 @@
-"""Errors: one shape for all, the right status for each, and never a word about the inside."""
+"""Errors: one format, the right status, and no internal detail."""
 
 from __future__ import annotations
 

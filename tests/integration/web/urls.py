@@ -1,4 +1,4 @@
-"""Views that fail in every way, and a paged list; mounted where the API is."""
+"""Views that fail in every way, and a paged list, under the path of the API."""
 
 from __future__ import annotations
 

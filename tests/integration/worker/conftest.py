@@ -1,4 +1,4 @@
-"""People, and an empty queue."""
+"""Users, and an empty queue."""
 
 from __future__ import annotations
 

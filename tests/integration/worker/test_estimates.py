@@ -1,4 +1,4 @@
-"""What an execution may take: the least is no more than what is likely, and that no more than the most."""
+"""Estimates: minimum ≤ expected value ≤ maximum."""
 
 from __future__ import annotations
 

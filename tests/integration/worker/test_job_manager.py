@@ -1,4 +1,4 @@
-"""Taking jobs several at a time, in their order, and ending them without waiting."""
+"""Fetching several jobs at once in order, and finishing them without waiting."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How many executions of one user are at work at once, over all workers, whatever happens to these."""
+"""The limit of running executions per user, over all workers and through failures."""
 
 from __future__ import annotations
 

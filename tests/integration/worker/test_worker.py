@@ -1,4 +1,4 @@
-"""A worker in this process, on the real queue: what it takes up, hands back, and lives through."""
+"""A worker in this process on the real queue: jobs that it takes and returns, and outages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a definition must be before it can be run; every fault is named with its place."""
+"""Validation of definitions: every error is named with its place."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Output schemas that a validator may not be given, that contradict themselves, or that mean something elsewhere."""
+"""Output schemas that are unsafe for the validator, contradictory, or ambiguous between dialects."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Any graph of documents is run in its order, each step once, independent steps side by side."""
+"""Any graph of documents runs in its order, each step once, independent steps in parallel."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a reply is taken for."""
+"""Classification of replies."""
 
 from __future__ import annotations
 

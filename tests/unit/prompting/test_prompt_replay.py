@@ -1,4 +1,4 @@
-"""What was asked can be shown later, and its hash proves it: for every call of every kind."""
+"""Prompts of all kinds of calls can be rebuilt, and the request hash proves them exact."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runners on several processes, and all that can happen to them, in an order that a seed decides.
+"""Runners in several processes, and all that can happen to them, in an order that a seed determines.
 
 Every call of a port waits at a gate until the simulation opens it: before it takes place, and (where something was
 stored) once more before its caller learns of it. Between any two gates a process may die, be told to stop, or meet

@@ -1,4 +1,4 @@
-"""Dry runs: the script says what goes wrong, by the number of each call, and nothing of the scope is touched."""
+"""Dry runs: the script sets the failures by call number, and the scope stays unchanged."""
 
 from __future__ import annotations
 

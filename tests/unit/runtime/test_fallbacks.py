@@ -1,4 +1,4 @@
-"""When a model cannot do it: it is given less to read, or the next model is asked. Every try is in the books."""
+"""When a model fails: a shorter prompt, or the next model. The ledger has every try."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A provider that is away for a while: steps wait for it, parked, until it is back or their patience has run out."""
+"""A provider outage: steps are deferred until the provider is back or their patience ends."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runners that stop, die or are overtaken: nothing is lost, nothing is bought twice, nothing is written late."""
+"""Workers that stop, die or lose their claim: no loss, no repeated payment, no late write."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A provider that cannot answer for now: how long is waited, what is booked, and when it is given up."""
+"""A provider that is temporarily unavailable: waits, ledger records, and the end of retries."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Another model judges what is valid: it passes, goes back with what was found, or is given up."""
+"""A model reviews valid documents: it approves, returns them with findings, or the step gives up."""
 
 from __future__ import annotations
 

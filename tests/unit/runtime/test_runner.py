@@ -1,4 +1,4 @@
-"""The runner and its steps, in memory: what goes on, what waits, what is paid."""
+"""The runner and its steps in memory: which steps run, which wait, and which calls are paid for."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A document that waits for a person: what depends on it waits too, and what is decided is done once."""
+"""A document that waits for a person: its dependents wait too, and a decision takes effect once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whatever happens in whatever order: what is refused changes nothing, and what is done leaves a sound execution."""
+"""Random commands in random order: rejected ones change nothing, accepted ones keep the invariants."""
 
 from __future__ import annotations
 

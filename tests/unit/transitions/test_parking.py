@@ -1,4 +1,4 @@
-"""A provider that wants to be left alone for longer: the step is parked, and goes on when its moment has come."""
+"""A provider that asks for a long wait: the step is deferred, and continues when it is due."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Steps that are done again while others wait, work or have gone: nothing is left over, nothing bought for ever."""
+"""Repeated steps while others wait, run or have ended: no leftovers, and no endless calls."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Budgets as clients give them, see them and raise them."""
+"""Budgets over HTTP: set, read and raise."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What executions cost and how workflows fare, as clients read it."""
+"""Costs of executions and statistics of workflows over HTTP."""
 
 from __future__ import annotations
 

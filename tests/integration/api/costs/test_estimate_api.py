@@ -1,4 +1,4 @@
-"""What a workflow would take, asked over the API: nothing is started, and nothing is written."""
+"""Estimates over HTTP: no execution starts, and no row is written."""
 
 from __future__ import annotations
 

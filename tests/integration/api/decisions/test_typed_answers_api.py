@@ -1,4 +1,4 @@
-"""Answers of every type over HTTP: what fits goes on, what does not is named, and nothing has moved."""
+"""Typed answers over HTTP: valid ones continue the execution; invalid ones are named and change nothing."""
 
 from __future__ import annotations
 

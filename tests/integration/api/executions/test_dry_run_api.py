@@ -1,4 +1,4 @@
-"""Dry runs over the API: flagged, kept apart, and out of telemetry unless asked for."""
+"""Dry runs over HTTP: marked, in a separate scope, and excluded from telemetry by default."""
 
 from __future__ import annotations
 

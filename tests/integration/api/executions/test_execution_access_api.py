@@ -1,4 +1,4 @@
-"""Who may see and do what with executions."""
+"""Permissions on executions."""
 
 from __future__ import annotations
 

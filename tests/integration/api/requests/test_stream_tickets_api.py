@@ -1,4 +1,4 @@
-"""Tickets over HTTP: who gets one, and that it is worth nothing but on its stream."""
+"""Tickets over HTTP: who gets one, and that it opens only its stream."""
 
 from __future__ import annotations
 

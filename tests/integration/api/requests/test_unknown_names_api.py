@@ -1,4 +1,4 @@
-"""A name that does not exist is answered with the names that do."""
+"""The error for an unknown name lists the known names."""
 
 from __future__ import annotations
 

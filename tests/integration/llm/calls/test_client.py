@@ -1,4 +1,4 @@
-"""The model client of a process: how many calls it holds at once, and what one may cost at most."""
+"""The model client of a process: its limit of parallel calls, and the maximum cost of a call."""
 
 from __future__ import annotations
 

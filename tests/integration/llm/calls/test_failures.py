@@ -1,4 +1,4 @@
-"""What goes wrong at a provider, over real HTTP: whether to ask again, when, and what it may have cost."""
+"""Provider failures over real HTTP: whether and when a retry follows, and the possible cost."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What steps read in common is sent byte for byte alike, and marked, so that providers can keep it."""
+"""Shared prompt prefixes are sent byte for byte equal, with cache markers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Real providers' wire formats, over real HTTP, from servers on this machine."""
+"""Wire formats of real providers over real HTTP, from servers on this machine."""
 
 from __future__ import annotations
 

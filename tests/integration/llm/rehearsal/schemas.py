@@ -1,4 +1,4 @@
-"""JSON Schemas for tests of the rehearsal: of every kind, recursive ones and ones that no value is valid against."""
+"""JSON Schemas for tests of the rehearsal: of every kind, recursive, and unsatisfiable."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Replies that come piece by piece: what is heard meanwhile, and that the whole is the same in the end."""
+"""Streamed replies: the pieces on the way, and the same final reply."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Streamed calls of a tool, cut to pieces anywhere and cut off anywhere: the document is the whole one, or none."""
+"""Streamed tool calls that are split or cut off at any point give the complete document or none."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Answers that are not what the provider's language has them to be, over real HTTP: none is a bug of ours."""
+"""Malformed provider replies over real HTTP are never treated as an internal error."""
 
 from __future__ import annotations
 

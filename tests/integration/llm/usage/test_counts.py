@@ -1,4 +1,4 @@
-"""What providers say that they have counted, over real HTTP: each once, to the last digit, or not known."""
+"""Token counts of providers over real HTTP: each counted once and exactly, or unknown."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Texts among the events of a log, as one client follows both: in their place, soon, and never more than is needed."""
+"""Draft text among the events of a log, for one client: in place, soon, and without repetition."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Feeds behind Pushpin: what it is told to hold, and what it is given for a client that has missed something."""
+"""Feeds behind Pushpin: the headers that make it hold a response, and the catch-up for a client."""
 
 from __future__ import annotations
 

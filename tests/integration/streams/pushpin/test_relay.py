@@ -1,4 +1,4 @@
-"""The relay between the table and what plays Pushpin's control endpoint here: what it publishes, and when again."""
+"""The relay, with a substitute for Pushpin's control endpoint: what it publishes, and when it repeats."""
 
 from __future__ import annotations
 
