@@ -176,7 +176,7 @@ async def test_a_settled_call_stays_settled(world_of: WorldOf, final: CallStatus
     assert kept.status is final
 
 
-async def test_a_call_that_nobody_waited_for_may_turn_out_to_have_cost_nothing(world_of: WorldOf) -> None:
+async def test_an_abandoned_call_may_turn_out_to_have_cost_nothing(world_of: WorldOf) -> None:
     world = await _started(world_of)
     key = CallKey(execution_id=world.execution_id, step_id="one", attempt=1, kind=CallKind.GENERATE)
     call = Call(key=key, model="p:m", request_hash="h", status=CallStatus.PENDING, started_at=datetime.now(UTC))

@@ -29,7 +29,7 @@ async def spent(world: AnyWorld) -> BudgetUsage:
     return found[0]
 
 
-async def test_what_nobody_has_counted_keeps_its_worst_case(
+async def test_a_reply_without_token_counts_keeps_its_maximum(
     world_of: type[MemoryWorld] | type[PostgresWorld],
 ) -> None:
     world = world_of(LINE, {"one": [UNCOUNTED], "two": [document()]})

@@ -168,7 +168,7 @@ def test_the_text_of_a_step_is_shown_while_it_is_written_and_is_only_text(
 
 @pytest.mark.parametrize("way", ["feed", pytest.param("ticket", marks=TORTURE), pytest.param("token", marks=TORTURE)])
 @pytest.mark.torture
-def test_a_page_of_somebody_else_follows_with_the_module(fresh: Machine, context: BrowserContext, way: str) -> None:
+def test_a_page_without_a_session_follows_with_the_module(fresh: Machine, context: BrowserContext, way: str) -> None:
     server = fresh.serve("--no-worker")
     with fresh.client("ada") as client:
         execution_id = start_execution(client, CLOSED_BRIEF, workflow_id="vendor-assessment")

@@ -54,7 +54,7 @@ def test_a_long_text_arrives_whole_and_soon_also_over_a_reconnect(fresh: Machine
 
 
 @pytest.mark.torture
-def test_a_crash_of_the_database_in_the_middle_costs_nobody_a_character(fresh: Machine) -> None:
+def test_a_crash_of_the_database_loses_no_character(fresh: Machine) -> None:
     answer = long_reply()
     text = text_of(answer)
     shown = threading.Event()  # the last of the text; the reply ends after that

@@ -140,7 +140,7 @@ def test_events_come_at_once_with_the_relay_and_late_without_it(fresh: Machine, 
 
 
 @pytest.mark.parametrize("per_second", [1, 100])
-def test_whoever_may_not_see_it_any_more_is_let_go(fresh: Machine, behind: Pushpin, per_second: int) -> None:
+def test_a_client_that_loses_access_is_disconnected(fresh: Machine, behind: Pushpin, per_second: int) -> None:
     fresh.start("relay")
     with event_writer(fresh, executions=1, events=10_000, per_second=per_second, sizes=[250]) as (writer, known):
         start_writing(writer)

@@ -26,7 +26,7 @@ class Ticks:
 
 @pytest.fixture
 def ticks(monkeypatch: pytest.MonkeyPatch) -> Ticks:
-    """The monotonic clock of this machine."""
+    """A monotonic clock that the test advances."""
     made = Ticks()
     monkeypatch.setattr(database_server, "_ticks", made)
     return made

@@ -34,7 +34,7 @@ class SlowDisk(MetaPathFinder):
 
 
 class Pulse:
-    """Counts turns of the event loop, to detect blocking."""
+    """Measures for how long the event loop was blocked."""
 
     def __init__(self) -> None:
         self.longest = 0.0

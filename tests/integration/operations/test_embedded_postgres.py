@@ -198,7 +198,7 @@ def test_an_ordinary_user_has_a_server_too() -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a directory to another user")
-def test_somebody_elses_directory_is_refused(tmp_path: Path) -> None:
+def test_a_directory_of_another_user_is_refused(tmp_path: Path) -> None:
     (tmp_path / "postgres").mkdir()
     shutil.chown(tmp_path / "postgres", ORDINARY)
     with pytest.raises(instance.PostgresError, match="belongs to another user"):

@@ -47,7 +47,7 @@ def _moved(execution: Execution, *, by: int) -> Execution:
     return replace(execution, version=execution.version + 1).with_step(replace(step, version=step.version + by))
 
 
-def test_a_step_that_somebody_moved_meanwhile_is_not_overwritten(ann: User) -> None:
+def test_a_step_that_was_changed_meanwhile_is_not_overwritten(ann: User) -> None:
     stored = start(ann)
     theirs = models.ExecutionStep.objects.filter(execution_id=stored.id, step_id="one")
     together(lambda: theirs.update(version=2, attempt=7))

@@ -1,4 +1,4 @@
-"""The journal's connections: prepared statements, and replacement of connections that are probably dead."""
+"""The journal's connections are replaced when a response is late on any connection of the process."""
 
 from __future__ import annotations
 

@@ -157,7 +157,7 @@ async def until_event(answer: Answer, name: str) -> str:
     return answer.text
 
 
-async def test_when_nobody_can_look_any_more_nobody_follows(
+async def test_streams_end_when_access_cannot_be_checked(
     browser: Browser, quick: None, caplog: pytest.LogCaptureFixture
 ) -> None:
     execution_id, token = await prepared(STARTED)

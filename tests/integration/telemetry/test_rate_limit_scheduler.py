@@ -58,7 +58,7 @@ def test_turns_go_round_among_scopes() -> None:
     assert let_in(rule, had(5, scope=A), had(4, scope=A), *waiting, place(B)) == [12, 2]
 
 
-def test_who_has_waited_for_long_is_overtaken_by_nobody() -> None:
+def test_a_request_that_has_waited_long_is_not_overtaken() -> None:
     rule = RateLimit(name="openai:*", tokens=1000)
     large, small = place(A, tokens=900, asked=20), place(B, tokens=100)
     assert let_in(rule, had(30, tokens=500), large, small) == [2]

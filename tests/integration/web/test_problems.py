@@ -57,7 +57,7 @@ def test_a_failure_of_the_engine_shows_its_words_and_its_context(api: Api) -> No
     assert (body["current"], body["wanted"]) == ("completed", "running")
 
 
-def test_invalid_answers_point_at_each_of_them(api: Api) -> None:
+def test_each_invalid_answer_has_a_pointer(api: Api) -> None:
     body = api().get("/api/v1/raise/invalid").json()
     assert body["errors"] == [{"pointer": "/answers/q1", "code": "choice", "detail": "Not a valid choice."}]
 

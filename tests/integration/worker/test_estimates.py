@@ -78,7 +78,7 @@ def test_no_more_items_are_expected_than_the_schema_allows_or_an_execution_may_h
     assert [step.calls.high for step in of(endless) if step.step_id in {"design", "test"}] == [1_000 * 3, 10_000 * 3]
 
 
-def test_a_price_that_nobody_knows_makes_its_step_and_the_whole_unknown() -> None:
+def test_an_unknown_price_makes_its_step_and_the_sum_unknown() -> None:
     flow = definition({"id": "one", "model": "p:unknown"}, {"id": "two"})
     one, two = of(flow)
     assert one.cost_usd is None

@@ -158,7 +158,7 @@ async def test_what_was_taken_and_not_handed_out_goes_back(jobs: list[int]) -> N
         assert [job.id, following.id] == jobs[:2]
 
 
-async def test_a_job_that_somebody_else_has_ended_keeps_no_other_from_ending(jobs: list[int]) -> None:
+async def test_a_job_that_another_worker_has_ended_does_not_block_others(jobs: list[int]) -> None:
     async with taking(room=5) as worker:
         taken = [job for job in [await worker.take() for _ in range(3)] if job is not None]
         await in_thread(ProcrastinateJob.objects.filter(id=taken[1].id).update, status="failed")

@@ -49,7 +49,7 @@ def test_a_parked_execution_waits_for_the_provider(parked: UUID) -> None:
     assert execution.resume_at == execution.steps["one"].resume_at
 
 
-def test_nobody_is_woken_before_the_moment(parked: UUID) -> None:
+def test_no_deferred_step_resumes_early(parked: UUID) -> None:
     assert resume(PARKED_SECONDS - 1) == 0
     assert not ProcrastinateJob.objects.exists()
     assert repositories.get(parked).status is ExecutionStatus.WAITING

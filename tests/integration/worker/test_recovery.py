@@ -91,7 +91,7 @@ def test_one_that_this_worker_runs_is_left_alone_and_one_it_dropped_is_not(lost:
     assert _recover(later_seconds=11) == 1
 
 
-def test_what_another_living_worker_runs_is_none_of_our_business(lost: UUID) -> None:
+def test_an_execution_of_another_live_worker_is_left_alone(lost: UUID) -> None:
     recovery.record_heartbeat(name="other", now=timezone.now())
     claim(lost, "other")
     assert _recover(later_seconds=11, worker="me") == 0

@@ -173,16 +173,14 @@ async def test_a_worker_goes_on_after_an_outage(ann: User, gate: Gate) -> None:
 
 
 @contextmanager
-def _nobody_can_beat() -> Iterator[None]:
+def _heartbeats_fail() -> Iterator[None]:
     """Have every beat wait meanwhile, without an error: as on a connection that is silent for a while."""
     with psycopg.connect(**connection_parameters()) as other:
         other.execute("LOCK TABLE executions_workerheartbeat IN SHARE MODE")
         yield
 
 
-async def test_a_worker_whose_own_beats_came_late_takes_nobody_for_dead(
-    ann: User, gate: Gate, settings: Settings
-) -> None:
+async def test_a_worker_with_late_heartbeats_judges_no_other_worker(ann: User, gate: Gate, settings: Settings) -> None:
     settings.RUNNER_SILENT_SECONDS = 4.0
     execution_id = (await in_thread(start, ann)).id
     await in_thread(claim, execution_id, "other")
@@ -191,7 +189,7 @@ async def test_a_worker_whose_own_beats_came_late_takes_nobody_for_dead(
     await in_thread(recovery.record_heartbeat, name="other", now=database_now())
     async with working():
         await until(models.WorkerHeartbeat.objects.filter(name="me").exists)
-        with _nobody_can_beat():
+        with _heartbeats_fail():
             await asyncio.sleep(settings.RUNNER_SILENT_SECONDS + 0.5)
         released = database_now()
         await until(lambda: models.WorkerHeartbeat.objects.filter(name="me", heartbeat_at__gt=released).exists())

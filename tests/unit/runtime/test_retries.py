@@ -199,7 +199,7 @@ async def test_an_invalid_output_begins_a_new_count() -> None:
     assert tries(world) == [(1, 1, "failed"), (1, 2, "committed"), (2, 1, "failed"), (2, 2, "committed")]
 
 
-async def test_a_cancel_that_nobody_told_of_is_seen_before_the_next_try() -> None:
+async def test_a_cancel_without_a_notification_is_seen_before_the_next_try() -> None:
     world = await World(script={"one": [busy(), document()]}).start()
 
     async def cancelled_meanwhile(seconds: float) -> None:

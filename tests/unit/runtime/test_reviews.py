@@ -228,7 +228,7 @@ async def test_what_is_made_with_answers_is_of_a_kind_of_its_own() -> None:
     assert [kind for _, kind, _ in calls(world)] == [CallKind.GENERATE, CallKind.CLARIFY, CallKind.REVIEW]
 
 
-async def test_nobody_watches_what_a_reviewer_writes() -> None:
+async def test_the_text_of_a_reviewer_is_not_shown() -> None:
     world, _ = await after(document(), SATISFIED)
     assert isinstance(world.ports.drafts, InMemoryDrafts)
     assert {key.kind for key in world.ports.drafts.written if key.step_id == "one"} == {CallKind.GENERATE}

@@ -327,7 +327,7 @@ async def test_an_answer_that_another_step_has_met_is_taken_up_without_a_look_at
     assert (await running).status is ExecutionStatus.COMPLETED
 
 
-async def test_a_runner_that_shall_not_take_over_leaves_an_execution_to_whoever_has_it() -> None:
+async def test_a_runner_without_take_over_leaves_a_claimed_execution_alone() -> None:
     gate = Gate(document())
     world = await World(LINE, {"one": [gate]}).start()
     running = asyncio.create_task(world.runner("a").run())

@@ -17,7 +17,7 @@ from tests.factories.engine import FORK, Gate, World, definition, document, inva
 from tests.factories.provider_outages import busy, clock, resume, tries
 
 
-async def test_a_long_wait_parks_the_step_and_holds_nobody() -> None:
+async def test_a_long_wait_defers_the_step_and_holds_no_worker() -> None:
     world = await World(script={"one": [busy(20), document()]}).start()
     execution = await world.run()
     assert (execution.status, execution.claimed_by) == (ExecutionStatus.WAITING, None)

@@ -59,7 +59,7 @@ def test_models_without_a_known_price_are_refused_with_a_pointer_to_their_step(a
     assert counts() == before
 
 
-def test_a_price_that_somebody_has_set_lets_it_start(ada: Caller, settings: Any) -> None:
+def test_a_price_in_the_database_lets_it_start(ada: Caller, settings: Any) -> None:
     settings.REQUIRE_PRICED = True
     row = Price(provider="openai", model="secret-*", effective_from=timezone.now(), input_usd=0, output_usd=0)
     row.save()

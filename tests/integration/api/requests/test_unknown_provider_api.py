@@ -56,5 +56,5 @@ def test_it_does_not_start_and_says_which_steps_are_wrong(ada: Caller) -> None:
     assert counts() == before
 
 
-def test_a_dry_run_asks_none_of_them(ada: Caller) -> None:
+def test_a_dry_run_asks_no_provider(ada: Caller) -> None:
     assert ada.post("/executions/", {**BODY, "dry_run": True}).status_code == 201

@@ -124,7 +124,7 @@ async def test_a_reply_that_has_begun_may_take_its_time(monkeypatch: pytest.Monk
     assert len(server.asked) == 1
 
 
-async def test_a_provider_that_lets_nobody_in_is_given_up_and_has_cost_nothing(
+async def test_a_provider_that_accepts_no_connection_is_given_up_without_cost(
     monkeypatch: pytest.MonkeyPatch, model: str
 ) -> None:
     with socket.socket() as full, ExitStack() as waiting:

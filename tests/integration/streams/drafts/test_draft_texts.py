@@ -152,7 +152,7 @@ async def test_what_a_failed_try_has_written_is_void_when_the_next_one_begins() 
     assert _texts(await _next(client)) == [(0, "Then ")]
 
 
-async def test_an_emptied_table_and_ids_that_begin_anew_cost_nobody_the_texts_that_follow() -> None:
+async def test_after_an_emptied_table_with_restarted_ids_new_text_still_arrives() -> None:
     house = House()
     client = house.follow()
     await _next(client)

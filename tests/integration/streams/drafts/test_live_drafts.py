@@ -171,7 +171,7 @@ async def test_the_bytes_of_a_delta_are_made_once_for_all_who_are_at_the_same_pl
     assert first[0] is second[0]
 
 
-async def test_drafts_of_what_nobody_follows_are_not_read() -> None:
+async def test_drafts_without_followers_are_not_read() -> None:
     tables = Tables(steps={"one": Written(text="Once")}, away=True)
     live = LiveDrafts(tables, ProgressPublisher(queue_size=10))  # type: ignore[arg-type]
     await live.refresh([tables.execution_id])
