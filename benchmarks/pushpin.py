@@ -20,7 +20,7 @@ from benchmarks.metrics import percentile
 from tests.e2e.processes import Machine, machine
 from tests.e2e.streams.chaos_clients import Body
 from tests.e2e.streams.pushpin import family, pushpin
-from tests.e2e.streams.stream_chaos import storyteller, tell
+from tests.e2e.streams.stream_chaos import event_writer, start_writing
 
 PATH = "/api/v1/scopes/project/p/stream"
 DEADLINE_SECONDS = 60.0
@@ -100,8 +100,8 @@ def measure(
         components = {"web": family(installation.serve("--no-worker").pid)}
         if proxy is not None:
             components |= {"relay": family(installation.start("relay").pid), "pushpin": proxy.pids}
-        teller, _ = stack.enter_context(
-            storyteller(installation, executions=1, events=until, per_second=rate, sizes=[options.characters])
+        writer, _ = stack.enter_context(
+            event_writer(installation, executions=1, events=until, per_second=rate, sizes=[options.characters])
         )
         output = installation.manage("shell", "-c", _VIEWERS.format(users=options.users))
         tokens = json.loads(output.rpartition("tokens ")[2]) * (options.clients // options.users)
@@ -110,7 +110,7 @@ def measure(
 
         def begin() -> None:
             before.update({component: cpu_seconds(pids) for component, pids in components.items()})
-            tell(teller)
+            start_writing(writer)
 
         asyncio.run(follow_all(clients, until=until, begin=begin))
         used = {component: cpu_seconds(pids) - before[component] for component, pids in components.items()}

@@ -12,7 +12,7 @@ from typing import Any
 from benchmarks import database, processes, report
 from benchmarks.metrics import percentile
 
-IDLE_SECONDS = 25.0  # covers two sweeps, a dozen heartbeats and two dozen polls
+IDLE_SECONDS = 25.0  # covers two runs of recovery, a dozen heartbeats and two dozen polls
 
 _COUNT = "SELECT count(*) FROM {}"
 _SIZE = "SELECT pg_database_size(current_database())"

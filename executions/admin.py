@@ -1,4 +1,4 @@
-"""Executions in the admin: to look at, and to cancel."""
+"""Executions in the admin: view and cancel."""
 
 from __future__ import annotations
 
@@ -52,12 +52,12 @@ class ExecutionStepInline(ReadOnlyInline):
 
     @display(description="status", label=_COLOURS)
     def state(self, row: ExecutionStep) -> str:
-        """Return the status, shown as a badge."""
+        """Return the status for display as a badge."""
         return str(row.status)
 
     @admin.display(description="questions, answers, decisions")
     def questions(self, row: ExecutionStep) -> str:
-        """Return what people were asked and what they said, or why the step failed."""
+        """Return questions with answers and decisions, or the failure."""
         if row.failure_code:
             return f"{row.failure_code}: {row.failure_message}"
         asked = [
@@ -73,7 +73,7 @@ class ExecutionStepInline(ReadOnlyInline):
 
 
 class ExecutionEventInline(ReadOnlyInline):
-    """The log of an execution."""
+    """The event log of an execution."""
 
     model = ExecutionEvent
     fields = ("sequence", "event_type", "step_id", "timestamp", "told")
@@ -82,28 +82,28 @@ class ExecutionEventInline(ReadOnlyInline):
 
     @admin.display(description="data")
     def told(self, row: ExecutionEvent) -> str:
-        """Return what the event tells, for reading."""
+        """Return the event's payload as indented JSON."""
         return pretty(row.data) if row.data else "-"
 
 
 class DryRunFilter(admin.SimpleListFilter):
-    """Executions of which nothing is meant, or all others."""
+    """Filters dry runs."""
 
     title = "dry run"
     parameter_name = "dry_run"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        """Return what can be chosen."""
+        """Return the options."""
         return [("yes", "Yes"), ("no", "No")]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Execution]) -> QuerySet[Execution]:
-        """Return those that were chosen."""
+        """Return the executions of the selected option."""
         return queryset if self.value() is None else queryset.filter(script__isnull=self.value() == "no")
 
 
 @admin.register(Execution)
 class ExecutionAdmin(ReadOnlyAdmin):
-    """Workflows at work."""
+    """Executions with their steps, events, documents and calls."""
 
     list_display = (
         "__str__",
@@ -124,12 +124,12 @@ class ExecutionAdmin(ReadOnlyAdmin):
     readonly_fields = ("state", "dry_run", "rehearsal", "live_page", "brief", "made_documents", "model_calls")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Execution]:
-        """Return all executions with their scopes, without the definitions of their workflows."""
-        rows: QuerySet[Execution] = super().get_queryset(request)  # `list_select_related` would be passed over
+        """Return all executions with their scopes, without the workflow definitions."""
+        rows: QuerySet[Execution] = super().get_queryset(request)  # `list_select_related` would be ignored
         return rows.select_related("workflow_version", "scope").defer("workflow_version__definition")
 
     def get_fieldsets(self, request: HttpRequest, obj: Execution | None = None) -> list[tuple[str | None, Any]]:
-        """Return the panels that the user may look at."""
+        """Return the panels that the user has permission to view."""
         times = ("created_at", "started_at", "resume_at", "finished_at", "updated_at")
         panels: list[tuple[str | None, Any]] = [
             (
@@ -151,27 +151,27 @@ class ExecutionAdmin(ReadOnlyAdmin):
 
     @display(description="status", label=_COLOURS, ordering="status")
     def state(self, row: Execution) -> str:
-        """Return the status, shown as a badge."""
+        """Return the status for display as a badge."""
         return str(row.status)
 
     @display(description="dry run", label=_DRY_RUN)
     def dry_run(self, row: Execution) -> str:
-        """Return a badge when nothing of it is meant."""
+        """Return a badge for dry runs."""
         return "" if row.script is None else "dry run"
 
     @admin.display(description="script")
     def rehearsal(self, row: Execution) -> str:
-        """Return what happens in a dry run, for reading."""
+        """Return the script of a dry run as indented JSON."""
         return pretty(row.script)
 
     @admin.display(description="live page")
     def live_page(self, row: Execution) -> str:
-        """Return a link to where the execution can be watched."""
+        """Return a link to the live page of the execution."""
         return format_html('<a class="text-primary-600" href="/executions/{}/">watch</a>', row.id)
 
     @admin.display(description="brief")
     def brief(self, row: Execution) -> str:
-        """Return the brief for reading."""
+        """Return the brief as text."""
         if row.input is None:
             return "none"
         if isinstance(row.input, str):
@@ -180,7 +180,7 @@ class ExecutionAdmin(ReadOnlyAdmin):
 
     @admin.display(description="documents")
     def made_documents(self, row: Execution) -> str:
-        """Return the documents that it made, with links."""
+        """Return a table of the documents of the execution, with links."""
         made = [
             (
                 each.document.type,
@@ -195,7 +195,7 @@ class ExecutionAdmin(ReadOnlyAdmin):
 
     @admin.display(description="model calls")
     def model_calls(self, row: Execution) -> str:
-        """Return its paid calls, with links, and their sum."""
+        """Return a table of the model calls with links, and their totals."""
         calls: list[tuple[object, ...]] = [
             (
                 format_html('<a href="{}">{}</a>', _page("telemetry_modelcall_change", call.pk), call.step_id),
@@ -216,13 +216,13 @@ class ExecutionAdmin(ReadOnlyAdmin):
         return _table(("step", "attempt", "kind", "status", "model", "tokens", "US dollars"), calls)
 
     def has_cancel_permission(self, request: HttpRequest) -> bool:
-        """Return whether the user may change executions, which here means to cancel them."""
+        """Return whether the user may cancel executions, which needs the permission to change them."""
         return request.user.has_perm("executions.change_execution")
 
     @admin.action(description="Cancel selected executions", permissions=["cancel"])
     def cancel(self, request: HttpRequest, queryset: QuerySet[Execution]) -> None:
-        """Cancel each execution, and say of each what came of it."""
-        user = cast(User, request.user)  # the admin lets nobody else in
+        """Cancel each execution, and show the result for each."""
+        user = cast(User, request.user)  # the admin requires a login
         for execution_id in queryset.order_by("created_at", "id").values_list("id", flat=True):
             try:
                 executions.cancel_execution(user=user, execution_id=execution_id, now=database_now())
@@ -238,7 +238,7 @@ def _page(name: str, key: object) -> str:
 
 @admin.register(WorkerHeartbeat)
 class WorkerHeartbeatAdmin(ReadOnlyAdmin):
-    """Worker processes, and when they were last heard of."""
+    """Worker processes with their heartbeats."""
 
     list_display = ("name", "started_at", "heartbeat_at")
     ordering = ("-heartbeat_at", "name")

@@ -14,7 +14,7 @@ class ExecutionsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Have what is remembered of the tables forgotten when the database is another one than before."""
+        """Register the caches that have to be cleared when the server uses another database."""
         from documents.repository import KNOWN_SCHEMAS  # noqa: PLC0415 - the apps are not ready before
         from telemetry.budgets import scope_budgets  # noqa: PLC0415
         from workflows.repository import clear_definitions  # noqa: PLC0415

@@ -1,4 +1,4 @@
-"""Rows of the execution room. Only `persistence`, `selectors`, `worker` and `admin` touch them."""
+"""Database tables of the executions app. Only `persistence`, `selectors`, `worker` and `admin` use them directly."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from executions.engine.domain.states import ExecutionStatus, StepStatus
 
 
 class Execution(models.Model):
-    """One run of one workflow version in one scope. `version` guards every write to it and its steps."""
+    """One run of a workflow version in a scope. `version` guards every write to it and its steps."""
 
     id = models.UUIDField(primary_key=True, editable=False)
     workflow_version = models.ForeignKey("workflows.WorkflowVersion", on_delete=models.PROTECT, related_name="+")
@@ -25,11 +25,11 @@ class Execution(models.Model):
     version = models.PositiveIntegerField(default=1)
     claimed_by = models.CharField(max_length=100, null=True)
     fencing_token = models.PositiveIntegerField(default=0)  # rises with every claim
-    recoveries = models.PositiveIntegerField(default=0)  # from lost runners, since a step moved
+    recoveries = models.PositiveIntegerField(default=0)  # claims after a lost worker, since a step last made progress
     last_sequence = models.PositiveIntegerField(default=0)  # number of the newest event
-    oldest_sequence = models.PositiveIntegerField(default=1, db_default=1)  # of the oldest event that is kept
-    pruned = models.BooleanField(default=False, db_default=False)  # since it was written last
-    waited = models.DurationField(default=timedelta, db_default=timedelta())  # as told by events that are pruned
+    oldest_sequence = models.PositiveIntegerField(default=1, db_default=1)  # sequence number of the oldest stored event
+    pruned = models.BooleanField(default=False, db_default=False)  # the log was pruned after the last write
+    waited = models.DurationField(default=timedelta, db_default=timedelta())  # waiting time according to pruned events
     waiting_on = models.JSONField(default=list)
     failure_code = models.CharField(max_length=40, blank=True)
     failure_message = models.TextField(blank=True)
@@ -37,19 +37,19 @@ class Execution(models.Model):
     tags = models.JSONField(default=list)
     requested_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+"
-    )  # NULL: the system, or a user who is gone
+    )  # NULL: the system, or a deleted user
     requested_by_name = models.CharField(max_length=150, blank=True)
     created_at = models.DateTimeField()
     updated_at = models.DateTimeField()
     started_at = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(null=True)
-    resume_at = models.DateTimeField(null=True)  # parked until then; NULL: not parked
-    deadline_at = models.DateTimeField(null=True)  # someone must have acted by then
+    resume_at = models.DateTimeField(null=True)  # deferred until then; NULL: not deferred
+    deadline_at = models.DateTimeField(null=True)  # deadline of open questions
     budget = models.JSONField(null=True)  # limits by name; NULL: none
-    script = models.JSONField(null=True)  # of a dry run: what the rehearsal does; NULL: it is a real one
+    script = models.JSONField(null=True)  # script of a dry run; NULL: not a dry run
     warned_limits = models.JSONField(default=list, db_default=[])  # limits that people were told of
-    ran_seconds = models.FloatField(default=0.0, db_default=0.0)  # before `running_since`
-    running_since = models.DateTimeField(null=True)  # NULL while it does not run
+    ran_seconds = models.FloatField(default=0.0, db_default=0.0)  # run time before `running_since`
+    running_since = models.DateTimeField(null=True)  # NULL while it is not running
 
     class Meta:
         constraints = [
@@ -62,15 +62,15 @@ class Execution(models.Model):
                 condition=Q(claimed_by__isnull=True) | Q(status="running"),
             ),
         ]
-        # None of them is about what changes with every step, in its columns or its condition: such a row would have to
-        # be entered into all of them anew each time (PostgreSQL's manual, "Heap-Only Tuples").
+        # No index contains a column that changes with every step: PostgreSQL could not make heap-only updates then, and
+        # would update all indexes of the row each time (PostgreSQL manual, "Heap-Only Tuples").
         indexes = [
-            models.Index(fields=["-created_at", "-id"], name="execution_newest"),  # selectors: the list
+            models.Index(fields=["-created_at", "-id"], name="execution_newest"),  # selectors: list of executions
             models.Index(fields=["scope", "-created_at"], name="execution_scope"),  # list_by_scope
-            models.Index(
+            models.Index(  # recovery
                 fields=["id"], name="execution_open", condition=Q(status__in=["pending", "running"])
-            ),  # the sweep
-            models.Index(fields=["id"], name="execution_waiting", condition=Q(status="waiting")),  # the inbox
+            ),
+            models.Index(fields=["id"], name="execution_waiting", condition=Q(status="waiting")),  # open clarifications
             models.Index(fields=["resume_at"], name="execution_resume", condition=Q(resume_at__isnull=False)),
             models.Index(fields=["deadline_at"], name="execution_deadline", condition=Q(deadline_at__isnull=False)),
             models.Index(
@@ -85,7 +85,7 @@ class Execution(models.Model):
 
 
 class ExecutionStep(models.Model):
-    """One step of an execution; written in the transaction that writes the execution."""
+    """One step of an execution, written in the transaction that writes the execution."""
 
     execution = models.ForeignKey(
         Execution, on_delete=models.CASCADE, related_name="steps", db_index=False
@@ -93,12 +93,12 @@ class ExecutionStep(models.Model):
     step_id = models.CharField(max_length=200)
     scope = models.ForeignKey(
         "access.Scope", null=True, on_delete=models.PROTECT, related_name="+"
-    )  # of its item; NULL: the execution's own
-    label = models.CharField(max_length=200, blank=True)  # of its item
+    )  # scope of its item; NULL: the execution's scope
+    label = models.CharField(max_length=200, blank=True)  # label of its item
     item_order = models.PositiveBigIntegerField(default=0)  # of its item among the others
     optional = models.BooleanField(default=False)  # the execution goes on without it
-    position = models.PositiveIntegerField()  # order of definition, from 0
-    level = models.PositiveIntegerField()  # distance from the start, from 0
+    position = models.PositiveIntegerField()  # index in the definition, from 0
+    level = models.PositiveIntegerField()  # depth in the step graph, from 0
     name = models.CharField(max_length=80)
     role = models.CharField(max_length=80)
     produces = models.CharField(max_length=63)
@@ -109,15 +109,15 @@ class ExecutionStep(models.Model):
     invalid_outputs = models.PositiveIntegerField(default=0)
     input_versions = models.JSONField(default=list)
     rounds = models.JSONField(default=list)  # clarification rounds: questions and answers
-    asked_at = models.DateTimeField(null=True)  # its open questions; NULL: it waits for no answers
-    decisions = models.JSONField(default=list)  # about versions of its document
-    violations = models.JSONField(default=list)  # of the last output, when it was invalid
-    document_id = models.UUIDField(null=True)  # NULL until the step is completed
+    asked_at = models.DateTimeField(null=True)  # when its open questions were asked; NULL: no open questions
+    decisions = models.JSONField(default=list)  # decisions about versions of its document
+    violations = models.JSONField(default=list)  # of the newest output, if it was invalid
+    document_id = models.UUIDField(null=True)  # NULL until its document is stored
     document_version = models.PositiveIntegerField(null=True)
     failure_code = models.CharField(max_length=40, blank=True)
     failure_message = models.TextField(blank=True)
-    resume_at = models.DateTimeField(null=True)  # NULL: not parked
-    blocked_by_limit = models.CharField(max_length=20, blank=True, default="", db_default="")  # empty: by none
+    resume_at = models.DateTimeField(null=True)  # NULL: not deferred
+    blocked_by_limit = models.CharField(max_length=20, blank=True, default="", db_default="")  # empty: not blocked
     required_usd = models.DecimalField(max_digits=20, decimal_places=10, null=True)  # its next call, at most
     started_at = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(null=True)
@@ -145,7 +145,9 @@ class ExecutionStep(models.Model):
             models.Index(
                 fields=["execution"], name="step_blocked_by_month", condition=Q(blocked_by_limit="scope_month")
             ),  # selectors.waiting_for_scopes
-            models.Index(fields=["asked_at", "id"], name="step_asking", condition=Q(asked_at__isnull=False)),  # inbox
+            models.Index(  # selectors: open clarifications
+                fields=["asked_at", "id"], name="step_asking", condition=Q(asked_at__isnull=False)
+            ),
         ]
 
     def __str__(self) -> str:
@@ -153,16 +155,16 @@ class ExecutionStep(models.Model):
 
 
 class ExecutionEvent(models.Model):
-    """One line of an execution's log, numbered 1, 2, 3 … without gaps, and so in its scope's feed; never changed.
+    """One event of an execution's log, numbered 1, 2, 3 … without gaps in the log and in its scope's feed.
 
-    Old logs keep the last one.
+    Events never change. Pruned logs keep their last event.
     """
 
     execution = models.ForeignKey(
         Execution, on_delete=models.CASCADE, related_name="events", db_index=False
     )  # event_once_per_sequence begins with it
     sequence = models.PositiveIntegerField()
-    scope_id = models.UUIDField()  # the execution's; no foreign key, which would be checked for every event
+    scope_id = models.UUIDField()  # the execution's scope; a foreign key would be checked for every event
     scope_sequence = models.PositiveBigIntegerField()
     event_type = models.CharField(max_length=40)
     step_id = models.CharField(max_length=200, null=True)
@@ -180,7 +182,7 @@ class ExecutionEvent(models.Model):
 
 
 class Feed(models.Model):
-    """How far the events of a root scope have been counted. Its row is the last that a transaction locks."""
+    """Per-scope event counter. Lock order: always last."""
 
     scope = models.OneToOneField("access.Scope", primary_key=True, on_delete=models.CASCADE, related_name="+")
     last = models.PositiveBigIntegerField()  # number of the newest event
@@ -190,13 +192,13 @@ class Feed(models.Model):
 
 
 class StepDraft(models.Model):
-    """A piece of what a model writes in one call, while it does. In an unlogged table: nothing rests on it."""
+    """A chunk of the text that a model writes in one call, in an unlogged table. No other data depends on it."""
 
     execution_id = models.UUIDField()
     step_id = models.CharField(max_length=200)
     attempt = models.PositiveIntegerField()
-    ordinal = models.PositiveIntegerField()  # of the try; a later one writes from the beginning
-    offset = models.PositiveIntegerField()  # characters before it
+    ordinal = models.PositiveIntegerField()  # number of the try; a later try starts from the beginning
+    offset = models.PositiveIntegerField()  # characters before this chunk
     text = models.TextField()
 
     class Meta:
@@ -211,7 +213,7 @@ class StepDraft(models.Model):
 
 
 class WorkerHeartbeat(models.Model):
-    """A worker process and its heartbeat. A silent one loses its executions to the sweep of the others."""
+    """A worker process and its heartbeat. If the heartbeat stops, other workers recover its executions."""
 
     name = models.CharField(primary_key=True, max_length=100)
     started_at = models.DateTimeField()

@@ -1,4 +1,4 @@
-"""What Procrastinate calls."""
+"""Procrastinate tasks."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from executions.worker import duties
 
 @app.task(name=ADVANCE, queue=QUEUE, pass_context=True)
 async def advance(context: JobContext, *, execution_id: str, **_more: object) -> None:
-    """Carry an execution on."""
+    """Run an execution until it has ended or waits."""
     await advancing.advance_execution(execution_id=UUID(execution_id), worker=context.worker_name or "worker")
 
 
 @app.task(name=PRUNE, queue=QUEUE)
 async def prune(**_more: object) -> None:
-    """Remove what has been kept of old logs for long enough. Workers enqueue it now and then."""
+    """Prune old event logs. Workers enqueue this periodically."""
     await duties.prune_events(now=database_now())

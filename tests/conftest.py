@@ -1,4 +1,4 @@
-"""One database server for a whole test session, and the people who appear in tests.
+"""One database server for the whole test session, and the users of the tests.
 
 This module runs before Django reads its settings: they name the database.
 """
@@ -95,7 +95,7 @@ BoundedPBKDF2PasswordHasher.iterations = 1_000  # of a million; real processes k
 def _missing() -> dict[str, str]:
     """Return what marked tests need and this machine lacks, by mark."""
     there = {mark for mark, names in PROGRAMS.items() if any(map(shutil.which, names))}
-    if postgresql_servers.programs() is not None:  # Debian's are on nobody's path
+    if postgresql_servers.programs() is not None:  # Debian's packages do not put them on the path
         there.add("postgresql")
     return {mark: names[0] for mark, names in PROGRAMS.items() if mark not in there}
 
@@ -207,13 +207,13 @@ def caller(db: None) -> Callable[..., Caller]:
 
 @pytest.fixture
 def ada(caller: Callable[..., Caller]) -> Caller:
-    """Somebody with scopes of her own."""
+    """A user with scopes of her own."""
     return caller("ada")
 
 
 @pytest.fixture
 def eve(caller: Callable[..., Caller]) -> Caller:
-    """Somebody who has no role in Ada's scopes."""
+    """A user without a role in Ada's scopes."""
     return caller("eve")
 
 

@@ -43,7 +43,7 @@ class Server:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._offset: float | None = None  # of the server's clock relative to `_ticks`, in seconds
+        self._offset: float | None = None  # difference of the server's clock and `_ticks`, in seconds
         self._probed_at = 0.0
         self._probe_duration = timedelta()
         self._started_at: float | None = None

@@ -1,4 +1,4 @@
-"""How budgets look to clients, and what clients may send."""
+"""Serializers of budgets."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ _NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 
 
 class _Plain(serializers.Field):
-    """A number, or a text that is one as JSON writes it: an empty text takes no limit away."""
+    """A number, or text that is a JSON number. An empty text is invalid and does not remove a limit."""
 
     def run_validation(self, data: object = serializers.empty) -> Any:
         """Return the number.
 
         Raises:
-            ValidationError: it is none.
+            ValidationError: the value is not a number.
         """
         if isinstance(data, bool) or (isinstance(data, str) and not _NUMBER.fullmatch(data)):
             self.fail("invalid")
@@ -45,7 +45,7 @@ class _Count(_Plain, serializers.IntegerField):
     examples=[OpenApiExample("Two dollars, ten minutes", value={"max_cost_usd": "2.00", "max_seconds": 600})]
 )
 class BudgetRequest(StrictSerializer):
-    """Limits of an execution. They are hard: a call that might pass one is not made, and the execution waits."""
+    """Limits of an execution. They are hard: a call that might exceed one is not made, and the execution waits."""
 
     max_cost_usd = _Amount(
         max_digits=20, decimal_places=10, min_value=0, required=False, allow_null=True, help_text="US dollars."
@@ -66,7 +66,7 @@ class BudgetRequest(StrictSerializer):
 
 
 class BudgetUsed(serializers.Serializer[Any]):
-    """What was spent so far, and what calls under way, or of unknown outcome, may cost at most."""
+    """Usage so far. Calls that are under way, or have an unknown outcome, count with their maximum."""
 
     cost_usd = MoneyField(allow_null=True, help_text="null: a call has no known price.")
     known_cost_usd = MoneyField(help_text="Without calls that have no known price.")
@@ -77,7 +77,7 @@ class BudgetUsed(serializers.Serializer[Any]):
 
 
 class BudgetResponse(serializers.Serializer[Any]):
-    """Limits of an execution (null: not limited), and how near it is to them."""
+    """Limits of an execution (null: no limit), and their usage."""
 
     max_cost_usd = MoneyField(source="budget.max_cost_usd", allow_null=True)
     max_tokens = serializers.IntegerField(source="budget.max_tokens", allow_null=True)

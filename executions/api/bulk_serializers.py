@@ -1,4 +1,4 @@
-"""How one action for many executions looks to clients."""
+"""Serializers of bulk actions."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from executions.services.bulk_actions import BulkAction
 
 
 class ExecutionIdField(serializers.UUIDField):
-    """The id of an execution, written as in its path."""
+    """The id of an execution, in the same form as in its path."""
 
     def to_internal_value(self, data: Any) -> UUID:
         """Return the id.
 
         Raises:
-            ValidationError: it is none, or is written in another way.
+            ValidationError: the value is not an id, or has another form.
         """
         if not isinstance(data, str) or not re.fullmatch(UUID_PATTERN, data):
             self.fail("invalid", value=data)
@@ -42,7 +42,7 @@ class ExecutionIdsField(serializers.ListField):
         """Return the ids.
 
         Raises:
-            ValidationError: there are too many, which are not looked at one by one, or some cannot be right.
+            ValidationError: there are too many ids, or some are invalid.
         """
         if isinstance(data, list) and len(data) > limits().bulk_executions:
             detail = f"Ensure this field has no more than {limits().bulk_executions} elements."
@@ -52,14 +52,14 @@ class ExecutionIdsField(serializers.ListField):
 
 
 class BulkRequest(StrictSerializer):
-    """What to do, and about which executions."""
+    """A bulk action and its executions."""
 
     action = ListedChoiceField(choices=values(BulkAction))
     ids = ExecutionIdsField(help_text="Repeated ids count once.")
 
 
 class BulkExecutionResponse(serializers.Serializer[Any]):
-    """How an execution stands after an action."""
+    """The state of an execution after the action."""
 
     status = serializers.ChoiceField(choices=values(ExecutionStatus))
     waiting_on = serializers.ListField(child=serializers.ChoiceField(choices=values(WaitingOn)))
@@ -69,11 +69,11 @@ class BulkExecutionResponse(serializers.Serializer[Any]):
 
 @extend_schema_field({"anyOf": [{"$ref": "#/components/schemas/Problem"}, {"type": "null"}]})
 class ProblemField(serializers.DictField):
-    """A problem, as an answer of its own would have it."""
+    """A problem, as the response to a single request would contain it."""
 
 
 class BulkOutcomeResponse(serializers.Serializer[Any]):
-    """What came of the action for one execution: how it stands, or a problem."""
+    """The outcome for one execution: its new state, or a problem."""
 
     execution_id = serializers.UUIDField()
     execution = BulkExecutionResponse(allow_null=True, help_text="null: the action failed.")
@@ -83,6 +83,6 @@ class BulkOutcomeResponse(serializers.Serializer[Any]):
 
 
 class BulkResponse(serializers.Serializer[Any]):
-    """What came of an action for many executions."""
+    """The outcomes of a bulk action."""
 
     data = BulkOutcomeResponse(many=True, help_text="In the order of `ids`.")  # type: ignore[assignment]

@@ -1,4 +1,4 @@
-"""One action for many executions over HTTP."""
+"""Endpoint for bulk actions."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from executions.services.bulk_actions import BulkAction, Outcome
 
 
 class BulkView(ApiView):
-    """Many executions at once."""
+    """Bulk actions on executions."""
 
     @extend_schema(
         tags=["executions"],
@@ -35,7 +35,7 @@ class BulkView(ApiView):
         responses={200: BulkResponse, **problems(400, 401, 403, 404, 409, 413, 415, 422)},
     )
     async def post(self, request: Request) -> Response:
-        """Cancel or retry many executions. Each has an outcome of its own; one that is refused undoes no other."""
+        """Cancel or retry many executions. Each has its own outcome; a failure does not affect the others."""
 
         def answer() -> Response:
             said = checked(BulkRequest, request.data)

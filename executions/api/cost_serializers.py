@@ -73,7 +73,7 @@ class ExecutionCosts(serializers.Serializer[Any]):
     total = TotalsSerializer()
     estimated_unknown_cost_usd = MoneyField(
         allow_null=True,
-        help_text="Maximum cost of calls without a reply, beside the known cost. null: one of them has no price.",
+        help_text="Maximum cost of calls without a reply, beside the known cost. null: one has no known price.",
     )
     steps = StepCosts(many=True)
 

@@ -1,4 +1,4 @@
-"""How executions look to clients, and what clients may send."""
+"""Serializers of executions."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ MAX_INTEGER = 2_147_483_647
 
 
 def values(members: Iterable[StrEnum]) -> list[tuple[str, str]]:
-    """Return the words of an enumeration as choices; with their names, the OpenAPI document knows them again."""
+    """Return the values of an enumeration as choices, with names by which the OpenAPI document identifies it."""
     return [(member.value, member.name) for member in members]
 
 
@@ -46,7 +46,7 @@ def values(members: Iterable[StrEnum]) -> list[tuple[str, str]]:
     ]
 )
 class StartExecutionRequest(StrictSerializer):
-    """What to run, where, and on what."""
+    """The workflow to start, its scope, and its input."""
 
     workflow_id = serializers.RegexField(SLUG, max_length=63, help_text="Slug of a published workflow.")
     scope_type = serializers.RegexField(SLUG, max_length=63, help_text="Type of the scope, such as `project`.")
@@ -71,7 +71,7 @@ class StartExecutionRequest(StrictSerializer):
         """Return the values, with the script of a dry run.
 
         Raises:
-            ValidationError: there is a script for an execution that is meant.
+            ValidationError: there is a script, but the execution is not a dry run.
         """
         is_dry, script = attrs.pop("dry_run"), attrs.pop("rehearsal", None)
         if script is not None and not is_dry:
@@ -80,7 +80,7 @@ class StartExecutionRequest(StrictSerializer):
 
 
 class EmptyRequest(StrictSerializer):
-    """A request that says everything by its path; an empty object is fine, a field is not."""
+    """A request without fields: an empty body or an empty object."""
 
 
 @extend_schema_serializer(
@@ -102,13 +102,13 @@ class EmptyRequest(StrictSerializer):
     ]
 )
 class ClarificationAnswers(StrictSerializer):
-    """Answers by question: its id, or its text. A question left out is answered by its default, if it has one."""
+    """Answers by question id or question text. A question without an answer gets its default, if it has one."""
 
     answers = AnswersField()
 
 
 class AcceptanceRequest(StrictSerializer):
-    """What is decided about a document that waits for it, and which version of it was read."""
+    """A decision about a waiting document, with the version that was read."""
 
     decision = ListedChoiceField(choices=values(AcceptanceAction))
     document_version = serializers.IntegerField(min_value=1, max_value=MAX_INTEGER)
@@ -120,12 +120,12 @@ class AcceptanceRequest(StrictSerializer):
     )
 
     def validate_decision(self, value: str) -> AcceptanceAction:
-        """Return the decision as the engine knows it."""
+        """Return the decision as an engine value."""
         return AcceptanceAction(value)
 
 
 class RetryRequest(StrictSerializer):
-    """Where to go on: by default with what failed, was cancelled or skipped."""
+    """Where to continue: by default with the failed, cancelled and skipped steps."""
 
     from_step = serializers.CharField(
         required=False, max_length=200, help_text="This step and all its dependents run again, too."
@@ -133,7 +133,7 @@ class RetryRequest(StrictSerializer):
 
 
 class ExecutionFilters(StrictSerializer):
-    """What the list can be narrowed to."""
+    """Filters of the list of executions."""
 
     status = serializers.ListField(
         child=ListedChoiceField(choices=values(ExecutionStatus)), required=False, help_text="Repeatable."
@@ -152,12 +152,12 @@ class ExecutionFilters(StrictSerializer):
     )
 
     def validate_status(self, value: list[str]) -> list[str]:
-        """Return the statuses, each once."""
+        """Return the distinct statuses."""
         return list(dict.fromkeys(value))
 
 
 class EventFilters(StrictSerializer):
-    """Where in the log to begin, and what of it to show."""
+    """Range and types of events."""
 
     after = serializers.IntegerField(
         min_value=0, max_value=MAX_INTEGER, required=False, help_text="Only events with a greater sequence."
@@ -168,19 +168,19 @@ class EventFilters(StrictSerializer):
 
 
 class FailureResponse(serializers.Serializer[Any]):
-    """Why something failed."""
+    """Why an execution or a step failed."""
 
     code = serializers.ChoiceField(choices=values(FailureCode))
     message = serializers.CharField()
 
 
 def failure(code: str, message: str) -> dict[str, str] | None:
-    """Return why something failed as clients get it, None when nothing has."""
+    """Return the failure for a response, None if there is none."""
     return {"code": code, "message": message} if code else None
 
 
 class ProgressResponse(serializers.Serializer[Any]):
-    """How far an execution is."""
+    """The progress of an execution."""
 
     done_steps = serializers.IntegerField()
     total_steps = serializers.IntegerField()
@@ -199,7 +199,7 @@ class UsageResponse(serializers.Serializer[Any]):
 
 
 class ExecutionResponse(serializers.Serializer[Any]):
-    """An execution, with its progress and what it has cost so far."""
+    """An execution with its progress and its cost so far."""
 
     execution_id = serializers.UUIDField(source="execution.id")
     workflow_id = serializers.CharField(source="execution.workflow_id")
@@ -238,10 +238,10 @@ class ExecutionResponse(serializers.Serializer[Any]):
     error = serializers.SerializerMethodField()
 
     def get_dry_run(self, details: ExecutionDetails) -> bool:
-        """Return whether nothing in it is meant."""
+        """Return whether the execution is a dry run."""
         return details.execution.script is not None
 
     @extend_schema_field(FailureResponse(allow_null=True))
     def get_error(self, details: ExecutionDetails) -> dict[str, str] | None:
-        """Return why it failed, null when it has not."""
+        """Return why the execution failed, null if it has not."""
         return failure(details.failure_code, details.failure_message)

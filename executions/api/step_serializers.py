@@ -1,4 +1,4 @@
-"""How steps, their questions and the events of an execution look to clients."""
+"""Serializers of steps, prompts and events."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class PinResponse(serializers.Serializer[Any]):
 
 
 class StepDocumentResponse(serializers.Serializer[Any]):
-    """The document that a step made."""
+    """The document that a step produced."""
 
     id = serializers.UUIDField()
     type = serializers.CharField()
@@ -36,7 +36,7 @@ class StepDocumentResponse(serializers.Serializer[Any]):
 
 
 class DecisionResponse(serializers.Serializer[Any]):
-    """What a person decided about a version of a step's document."""
+    """A person's decision about a version of a step's document."""
 
     decision = serializers.ChoiceField(choices=values(AcceptanceAction))
     document_version = serializers.IntegerField()
@@ -46,7 +46,7 @@ class DecisionResponse(serializers.Serializer[Any]):
 
 
 class AcceptanceResponse(serializers.Serializer[Any]):
-    """The gate behind a step: what a person should look at, and what was decided."""
+    """The acceptance of a step's document: instructions for the person, and decisions."""
 
     needed = serializers.BooleanField(help_text="The step's document waits for a decision.")
     instructions = serializers.CharField(allow_blank=True)
@@ -54,7 +54,7 @@ class AcceptanceResponse(serializers.Serializer[Any]):
 
 
 class ViolationResponse(serializers.Serializer[Any]):
-    """One thing that was wrong with a model's output."""
+    """One error in a model's output."""
 
     pointer = serializers.CharField(help_text="RFC 6901 pointer into the document.")
     code = serializers.CharField()
@@ -62,7 +62,7 @@ class ViolationResponse(serializers.Serializer[Any]):
 
 
 class ScopeResponse(serializers.Serializer[Any]):
-    """Where a step's document lives."""
+    """The scope of a step's document."""
 
     id = serializers.UUIDField()
     type = serializers.CharField()
@@ -109,12 +109,12 @@ class StepStatusResponse(serializers.Serializer[Any]):
 
     @extend_schema_field(serializers.ChoiceField(choices=values(Limit), allow_null=True))
     def get_blocked_by_limit(self, details: StepDetails) -> str | None:
-        """Return the limit of the budget that its next call might pass, null while it waits for none."""
+        """Return the budget limit that the next call might exceed, null if the step is not blocked by a budget."""
         return details.step.blocked_by_limit or None
 
     @extend_schema_field(ItemResponse(allow_null=True))
     def get_item(self, details: StepDetails) -> dict[str, Any] | None:
-        """Return what the step is about, null for one that runs once."""
+        """Return the item of the step, null for a step that runs once."""
         return item(details.step.step_id, details.step.label)
 
     @extend_schema_field(StepDocumentResponse(allow_null=True))
@@ -128,13 +128,13 @@ class StepStatusResponse(serializers.Serializer[Any]):
 
     @extend_schema_field(ClarificationResponse(allow_null=True))
     def get_clarification(self, details: StepDetails) -> dict[str, Any] | None:
-        """Return the newest questions, null when the step never asked."""
+        """Return the newest round of questions, null if the step has never asked."""
         newest: ClarificationRound | None = details.round
         return None if newest is None else ClarificationResponse(newest).data
 
     @extend_schema_field(AcceptanceResponse(allow_null=True))
     def get_acceptance(self, details: StepDetails) -> dict[str, Any] | None:
-        """Return what is to be decided and was, null for a step whose document nobody has to accept."""
+        """Return the acceptance and its decisions, null if the document needs no acceptance."""
         if details.acceptance is None:
             return None
         made = {"needed": details.needs_decision, "instructions": details.acceptance.instructions}
@@ -142,12 +142,12 @@ class StepStatusResponse(serializers.Serializer[Any]):
 
     @extend_schema_field(FailureResponse(allow_null=True))
     def get_error(self, details: StepDetails) -> dict[str, str] | None:
-        """Return why it failed, null when it has not."""
+        """Return why the step failed, null if it has not."""
         return failure(details.step.failure_code, details.step.failure_message)
 
 
 class PromptFilters(StrictSerializer):
-    """Which of a step's calls; without any of these its newest."""
+    """Selects a call of the step; by default the newest."""
 
     attempt = serializers.IntegerField(
         min_value=1, max_value=MAX_INTEGER, required=False, help_text="Number of the attempt, from 1."
@@ -159,7 +159,7 @@ class PromptFilters(StrictSerializer):
 
 
 class PromptResponse(serializers.Serializer[Any]):
-    """What a model was asked in one call."""
+    """The prompt of one call."""
 
     step_id = serializers.CharField(source="call.key.step_id")
     attempt = serializers.IntegerField(source="call.key.attempt")
@@ -185,11 +185,11 @@ class PromptResponse(serializers.Serializer[Any]):
 
 @extend_schema_field({"anyOf": [{"type": "string", "enum": [each.value for each in EventType]}, {"type": "string"}]})
 class EventTypeField(serializers.CharField):
-    """What has happened."""
+    """The type of an event."""
 
 
 class EventResponse(serializers.Serializer[Any]):
-    """A line of the log, the same object as in the stream."""
+    """An event of the log; streams send the same object."""
 
     event_type = EventTypeField(help_text="One of these, or a type of a newer version: ignore unknown types.")
     execution_id = serializers.UUIDField()
@@ -201,12 +201,12 @@ class EventResponse(serializers.Serializer[Any]):
     )
 
     def to_representation(self, row: Any) -> dict[str, Any]:
-        """Return the event as the stream sends it."""
+        """Return the event as streams send it."""
         return {**event_json(progress_event(row))}
 
 
 class EventPage(serializers.Serializer[Any]):
-    """A page of the log."""
+    """A page of the event log."""
 
     data = EventResponse(many=True)  # type: ignore[assignment]
     next_cursor = serializers.CharField(allow_null=True, help_text="null: this is the last page.")
@@ -215,7 +215,7 @@ class EventPage(serializers.Serializer[Any]):
     )
 
 
-#: How a page of the log is asked for, where its form does not say so by itself.
+#: Parameters of a page of the log.
 PAGE = [
     OpenApiParameter(
         "limit",

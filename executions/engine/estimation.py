@@ -1,4 +1,4 @@
-"""What an execution may take, before it is started: by the sizes of its prompts, and by what earlier ones took."""
+"""Estimates of calls, tokens and cost before an execution starts, from prompt sizes and earlier executions."""
 
 from __future__ import annotations
 
@@ -19,41 +19,41 @@ from executions.engine.transitions.reviews import MAX_REVIEWS, VERDICT_SCHEMA, r
 from workflows.definitions.definition import ForEach, ReviewPolicy, StepDefinition, WorkflowDefinition
 from workflows.errors import parts_of
 
-#: Of `max_output_tokens`, where nothing is known of earlier documents: the least, and what is likely.
+#: Shares of `max_output_tokens` for steps without earlier executions: minimum and expected.
 _LEAST_SHARE, _LIKELY_SHARE = Decimal("0.05"), Decimal("0.25")
-_LIKELY_ITEMS = 5  # of a collection of which nothing is known
-_LIKELY_TOKENS = 1_000  # of a document of the scope that is not known
-_VERDICT_TOKENS = 150  # that a review is likely to write
-_BYTES_PER_CHARACTER = 4  # at most, in UTF-8
-_TAG_TOKENS = 200  # at most, around one thing that is read
-_FAULTS_TOKENS = MAX_VIOLATIONS * 1_000  # at most, of all that is said to be wrong with an output
+_LIKELY_ITEMS = 5  # expected items of a collection without earlier executions
+_LIKELY_TOKENS = 1_000  # expected tokens of an unknown document of the scope
+_VERDICT_TOKENS = 150  # expected output tokens of a review
+_BYTES_PER_CHARACTER = 4  # maximum in UTF-8
+_TAG_TOKENS = 200  # maximum for the tag around one material
+_FAULTS_TOKENS = MAX_VIOLATIONS * 1_000  # maximum for all violations of one output
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Span:
-    """The least, what is likely, and the most."""
+    """A minimum, an expected value, and a maximum."""
 
     low: Decimal
     likely: Decimal
     high: Decimal
 
     def __add__(self, other: Span) -> Span:
-        """Return the sum, each for itself."""
+        """Return the component-wise sum."""
         return Span(low=self.low + other.low, likely=self.likely + other.likely, high=self.high + other.high)
 
     def times(self, other: Span) -> Span:
-        """Return the product, each for itself."""
+        """Return the component-wise product."""
         return Span(low=self.low * other.low, likely=self.likely * other.likely, high=self.high * other.high)
 
     def within(self, budget: int) -> Span:
-        """Return what is left of it when what is read is cut to so many tokens, which are counted by characters."""
+        """Return the span after inputs are cut to this token budget, which is enforced in characters."""
         low, likely = (min(each, Decimal(budget)) for each in (self.low, self.likely))
         most = budget * CHARACTERS_PER_TOKEN * _BYTES_PER_CHARACTER
         return Span(low=low, likely=likely, high=min(self.high, Decimal(most)))
 
 
 def span(low: float, likely: float, high: float) -> Span:
-    """Return a span of numbers, in order whatever was measured."""
+    """Return a span of the numbers, brought into ascending order."""
     first, last = Decimal(str(min(low, high))), Decimal(str(high))
     return Span(low=first, likely=max(first, min(Decimal(str(likely)), last)), high=last)
 
@@ -63,62 +63,62 @@ ZERO = span(0, 0, 0)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepHistory:
-    """What a step took in earlier executions."""
+    """Averages of a step over earlier executions."""
 
     executions: int
-    calls: float  # made for one document, on average
-    items: float  # that it ran for in one execution, on average
-    output_low: int  # tokens of one call, at the 10th percentile
-    output_likely: int  # at the 50th
+    calls: float  # average per document
+    items: float  # average items per execution
+    output_low: int  # tokens of one call, 10th percentile
+    output_likely: int  # tokens of one call, 50th percentile
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepForecast:
-    """What a step may take, over all its items and calls; US dollars are None when a model has no known price."""
+    """The estimate of a step, over all its items and calls. Cost is None if a model has no known price."""
 
     step_id: str
-    models: tuple[str, ...]  # that it may ask, as `provider:model`
+    models: tuple[str, ...]  # models that it may use, as `provider:model`
     calls: Span
     input_tokens: Span
     output_tokens: Span
     cost_usd: Span | None
 
 
-#: Returns the US dollars of one call: `provider:model`, tokens in, tokens out, and whether caches are used dearly.
+#: Returns the US dollars of one call for `provider:model`, input and output tokens. True: with expensive cache use.
 Pricing = Callable[[str, int, int, bool], Decimal | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Basis:
-    """What a forecast goes by."""
+    """The data that an estimate is based on."""
 
     definition: WorkflowDefinition
     brief: Brief | None
-    models: Mapping[str, tuple[str, ...]]  # `provider:model`, then its fallbacks, by what a definition calls it
-    past: Mapping[str, StepHistory]  # by the step's id
-    scope_documents: Mapping[str, int]  # bytes of those that are there, by type
+    models: Mapping[str, tuple[str, ...]]  # `provider:model` and fallbacks, by the model name in the definition
+    past: Mapping[str, StepHistory]  # by step id
+    scope_documents: Mapping[str, int]  # bytes of existing documents, by type
     price: Pricing
 
 
 def forecast(basis: Basis) -> list[StepForecast]:
-    """Return what each step may take, in the order of the definition."""
+    """Return the estimate of each step, in the order of the definition."""
     return [_of(basis, step) for step in basis.definition.steps]
 
 
 def sum_of(parts: Iterable[Span]) -> Span:
-    """Return the sum."""
+    """Return the sum of the spans."""
     return sum(parts, start=ZERO)
 
 
 def total(parts: Iterable[Span | None]) -> Span | None:
-    """Return the sum, None when a part is not known."""
+    """Return the sum of the spans, None if one is unknown."""
     known = list(parts)
     return None if None in known else sum_of(part for part in known if part is not None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Calls:
-    """Calls that are alike, and what one of them takes."""
+    """Calls of the same kind, and the tokens of a single call."""
 
     models: tuple[str, ...]
     number: Span
@@ -141,7 +141,7 @@ def _of(basis: Basis, step: StepDefinition) -> StepForecast:
 
 def _writing(basis: Basis, step: StepDefinition) -> _Calls:
     sent = _input(basis, step)
-    if step.max_attempts > 1:  # what was wrong, and with what, is sent back
+    if step.max_attempts > 1:  # the rejected output and its violations are part of the next prompt
         faults = _FAULTS_TOKENS if step.review is None else max(_FAULTS_TOKENS, step.review.max_output_tokens)
         sent += span(0, 0, step.max_output_tokens + faults)
     return _Calls(
@@ -154,7 +154,8 @@ def _writing(basis: Basis, step: StepDefinition) -> _Calls:
 
 def _reviewing(basis: Basis, step: StepDefinition, policy: ReviewPolicy, *, made: _Calls) -> _Calls:
     told = len((review_instructions(policy) + json.dumps(VERDICT_SCHEMA)).encode())
-    unclear = policy.max_output_tokens + _FAULTS_TOKENS  # a verdict that could not be understood is sent back
+    # An invalid verdict and its violations are part of the next prompt.
+    unclear = policy.max_output_tokens + _FAULTS_TOKENS
     return _Calls(
         models=_named(basis, policy.model),
         number=made.number.times(span(1, 1, MAX_REVIEWS)),
@@ -168,7 +169,7 @@ def _named(basis: Basis, *names: str) -> tuple[str, ...]:
 
 
 def _cost(basis: Basis, calls: _Calls) -> Span | None:
-    """Return US dollars: by the first model that is asked, and at most by the dearest one that may be."""
+    """Return the cost in US dollars: expected from the first model, the maximum from the most expensive one."""
     sent, written, first = calls.sent, calls.written, calls.models[0]
     low = basis.price(first, int(sent.low), int(written.low), False)
     likely = basis.price(first, int(sent.likely), int(written.likely), False)
@@ -180,7 +181,7 @@ def _cost(basis: Basis, calls: _Calls) -> Span | None:
 
 
 def _calls(basis: Basis, step: StepDefinition) -> Span:
-    """Return how often a step asks for one document; at most every attempt, and again after each round of questions."""
+    """Return the calls per document; the maximum is every attempt, repeated after each round of questions."""
     rounds = 0 if step.clarification is None else step.clarification.max_rounds
     most = (rounds + 1) * step.max_attempts
     past = basis.past.get(step.id)
@@ -189,7 +190,7 @@ def _calls(basis: Basis, step: StepDefinition) -> Span:
 
 
 def _items(basis: Basis, step: StepDefinition) -> Span:
-    """Return for how many items a step runs; 1 for one that goes over no collection."""
+    """Return the number of items that a step runs for; 1 without a collection."""
     most, likely = 1, 1
     for loop in basis.definition.loops[step.id]:
         limit = _most_items(basis, loop)
@@ -199,7 +200,7 @@ def _items(basis: Basis, step: StepDefinition) -> Span:
 
 
 def _input(basis: Basis, step: StepDefinition) -> Span:
-    """Return what one call that makes a document is sent; at most a token for each byte of what is known already."""
+    """Return the input tokens of one writing call; the maximum is one token per byte of known input."""
     request = build_request(
         step_id=step.id,
         step=step,
@@ -229,14 +230,14 @@ def _document(basis: Basis, kind: str, step: StepDefinition) -> Span:
 
 
 def _item(basis: Basis, loop: ForEach) -> Span:
-    """Return an item of a collection: a part of the document, which may have no other."""
+    """Return the size of an item: a share of the document, or all of it if there are no other items."""
     document, limit = _output(basis, basis.definition.producers[loop.document]), _most_items(basis, loop)
     likely = document.likely / min(_LIKELY_ITEMS, limit)
     return Span(low=min(document.low / limit, likely), likely=likely, high=document.high)
 
 
 def _most_items(basis: Basis, loop: ForEach) -> int:
-    """Return how many items a collection may have: as its schema says, where it does so plainly."""
+    """Return the maximum number of items of a collection; `maxItems` in its schema may lower it."""
     schema: JsonValue = dict(basis.definition.producers[loop.document].output_schema)
     for part in parts_of(loop.items):
         properties = schema.get("properties") if isinstance(schema, dict) else None

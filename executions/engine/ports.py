@@ -1,4 +1,4 @@
-"""What the engine needs from outside. `in_memory.py` has each of them in dictionaries."""
+"""The ports of the engine: everything that it needs from outside. `testing/in_memory.py` implements them in memory."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ OnText = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Transition:
-    """One thing to be stored, whole or not at all.
+    """One unit to be stored completely or not at all.
 
-    `decide` is pure and is given the execution as it is when the transition is stored, so that transitions of parallel
-    steps, a cancel and an answer never overwrite each other: each decides on what the others left. It may be called
-    more than once: what was decided on an execution that somebody else has changed meanwhile is not stored.
+    `decide` is pure. It gets the execution as it is when the transition is stored. So transitions of parallel steps, a
+    cancellation and an answer never overwrite each other: each decides on the result of the earlier ones. `decide` may
+    be called more than once: a decision on a version that has changed meanwhile is not stored.
     """
 
     execution_id: UUID
-    fencing_token: int | None  # the runner's fence; None for what people do
-    claimed_by: str | None = None  # its worker; tokens begin again where the database has lost a claim
-    seen: int = 0  # the newest version that the runner has met: a row with an older one has lost what it confirmed
+    fencing_token: int | None  # fencing token of the worker; None for commands by people
+    claimed_by: str | None = None  # name of the worker; tokens can repeat if the database has lost a claim
+    seen: int = 0  # newest version that the worker has seen; a row with an older one has lost confirmed writes
     decide: Decide
-    calls: tuple[Call, ...] = ()  # ledger rows to settle (known key) or to announce (new key)
-    document: Document | None = None  # its id and version are assigned as it is stored
+    calls: tuple[Call, ...] = ()  # ledger rows to complete (known key) or to record (new key)
+    document: Document | None = None  # its id and version are assigned when it is stored
 
 
 def by_runner(
@@ -45,7 +45,7 @@ def by_runner(
     calls: tuple[Call, ...] = (),
     document: Document | None = None,
 ) -> Transition:
-    """Return what a runner stores of an execution, fenced by the execution as the runner has seen it last."""
+    """Return a transition of a worker, fenced by the execution as the worker has last seen it."""
     return Transition(
         execution_id=seen.id,
         fencing_token=seen.fencing_token,
@@ -58,10 +58,10 @@ def by_runner(
 
 
 def is_superseded(transition: Transition, current: Execution) -> bool:
-    """Return whether a transition's runner may not go on with an execution as it is now.
+    """Return whether the transition's worker must not continue with the execution as it is now.
 
-    Another runner has taken over; or the database has lost what it had confirmed, as after a failover, so that the
-    execution is older than the runner knows it.
+    Either another worker has claimed it, or the database has lost confirmed writes, as after a failover: then the row
+    is older than the version that the worker has seen.
     """
     if transition.fencing_token is None:
         return False
@@ -71,15 +71,15 @@ def is_superseded(transition: Transition, current: Execution) -> bool:
 
 
 class Journal(Protocol):
-    """The engine's one way to write."""
+    """The only port through which the engine writes."""
 
     async def commit(self, transition: Transition) -> Execution:
-        """Store all of `transition` or nothing, and return the execution as it is now.
+        """Store all of the transition or nothing, and return the execution as it is then.
 
         Raises:
             NotFound: there is no such execution.
             StaleFencingToken: another worker has claimed the execution, or the row is older than `seen`.
-            EngineError: whatever `decide` raises; nothing is stored then.
+            EngineError: any error of `decide`; then nothing is stored.
         """
 
 
@@ -90,60 +90,60 @@ class Ledger(Protocol):
         """Return the step's calls, oldest first."""
 
     async def settle(self, call: Call) -> None:
-        """Keep what became of a call apart from any decision (a late reply, a failed try).
+        """Store the outcome of a call without a transition (a late reply, a failed try).
 
-        A row that is already `committed` stays as it is.
+        A row that is already `committed` does not change.
         """
 
 
 class ExecutionRepository(Protocol):
-    """Executions, read and stored whole."""
+    """Executions, read and stored with all their steps."""
 
     async def save(self, execution: Execution) -> Execution:
-        """Insert it (version 1), or replace version `execution.version - 1` of it.
+        """Insert the execution (version 1), or replace its version `execution.version - 1`.
 
         Raises:
-            VersionConflict: the stored one has another version.
+            VersionConflict: the stored execution has another version.
         """
 
     async def get(self, execution_id: UUID) -> Execution:
-        """Return it.
+        """Return the execution.
 
         Raises:
-            NotFound: there is none.
+            NotFound: there is no such execution.
         """
 
     async def list_by_scope(self, scope_id: UUID) -> list[Execution]:
         """Return the scope's executions, newest first."""
 
     async def list_active(self) -> list[Execution]:
-        """Return those that are pending, running or waiting, oldest first."""
+        """Return the executions that are pending, running or waiting, oldest first."""
 
 
 class DocumentRepository(Protocol):
     """Documents: one per scope and type, with all their versions."""
 
     async def save(self, document: Document) -> Document:
-        """Store it as the next version: `document.version` must be the head's version + 1 (1 for a new one).
+        """Store the document as the next version: `document.version` must be the current version + 1 (1 for a new one).
 
-        The id of a new document is kept; that of a known (scope, type) is the head's.
+        A new document keeps its id. A known (scope, type) keeps the id of the stored document.
 
         Raises:
-            VersionConflict: the head has another version.
+            VersionConflict: the current version is another one.
         """
 
     async def get(self, document_id: UUID, version: int | None = None) -> Document:
-        """Return one version, the head by default.
+        """Return one version, by default the newest.
 
         Raises:
-            NotFound: there is none.
+            NotFound: there is no such version.
         """
 
     async def get_by_scope_type(self, scope_id: UUID, document_type: str) -> Document | None:
-        """Return the head of the scope's document of this type, None when there is none."""
+        """Return the newest version of the scope's document of this type, None if there is none."""
 
     async def list_by_scope(self, scope_id: UUID) -> list[Document]:
-        """Return the heads of all documents of the scope, by type."""
+        """Return the newest version of each document of the scope, by type."""
 
 
 class Definitions(Protocol):
@@ -153,77 +153,77 @@ class Definitions(Protocol):
         """Return the definition.
 
         Raises:
-            NotFound: there is none.
+            NotFound: there is no such version.
         """
 
 
 class RateLimitPermit(Protocol):
-    """The leave to send one request."""
+    """The permission to send one request."""
 
     def used(self, tokens: int) -> None:
-        """Say how many tokens it has used, in place of what was taken for it."""
+        """Report the number of tokens that were used, which replaces the reservation."""
 
 
 class ModelClient(Protocol):
     """Language models, by alias or `provider:model`."""
 
     def resolve(self, model: str) -> tuple[str, ...]:
-        """Return the `provider:model` that an alias stands for (itself when it is one already).
+        """Return the `provider:model` of an alias, followed by its fallbacks; a `provider:model` is returned itself.
 
-        Those after the first are asked, in this order, when the ones before them cannot do it.
+        Fallbacks are used in this order if the models before them cannot serve the request.
         """
 
     def knows(self, model: str) -> bool:
-        """Return whether there is a provider for a `provider:model`; whether it can be asked shows later."""
+        """Return whether the provider of a `provider:model` is known. Whether it can be reached shows only later."""
 
     def estimate(self, request: ModelRequest) -> Decimal | None:
-        """Return what asking may cost at most, in US dollars; None when the model has no known price."""
+        """Return the maximum cost of a call in US dollars; None if the model has no known price."""
 
     def permit(self, request: ModelRequest) -> AbstractAsyncContextManager[RateLimitPermit]:
-        """Wait until the request may be sent, and keep its place while it is under way.
+        """Wait for a permit to send the request, and hold it during the request.
 
         Raises:
-            RateLimited: others come first, for longer than it waits.
+            RateLimited: no permit will be free soon enough.
         """
 
     async def complete(self, request: ModelRequest, on_text: OnText) -> ModelReply:
-        """Ask the model once, without any retry; `on_text` is called with each piece of text as the model writes it.
+        """Call the model once, without retries; `on_text` gets each piece of text as the model writes it.
 
         Raises:
-            ModelError: it could not be asked, or did not answer in time.
+            ModelError: the model could not be called, or did not reply in time.
         """
 
 
 class Draft(Protocol):
-    """What a model writes in one call. Nothing rests on it: it is for people who watch."""
+    """The text that a model writes in one call, for watching clients. No decision depends on it."""
 
     def add(self, text: str) -> None:
-        """Note what comes next. Never waits and never fails."""
+        """Append text. Never blocks and never fails."""
 
     def end(self) -> None:
-        """Note that the call is over: what was written is worth nothing any more."""
+        """End the draft: the call is over, and the draft is obsolete."""
 
 
 class Drafts(Protocol):
-    """Where people can watch models write."""
+    """The drafts that clients can watch while models write."""
 
     def begin(self, call: CallKey) -> Draft:
-        """Return the draft of a call, nothing of it written."""
+        """Return a new, empty draft for a call."""
 
 
 class Clock(Protocol):
-    """The time."""
+    """The current time."""
 
     def now(self) -> datetime:
-        """Return the present moment, aware, in UTC."""
+        """Return the current time in UTC, timezone-aware."""
 
     async def sleep(self, seconds: float) -> None:
-        """Return once so much time has passed."""
+        """Return after this time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Repositories:
-    """The pair that `create_repositories()` makes, in memory or on PostgreSQL."""
+    """The repositories that `create_repositories()` makes, in memory or on PostgreSQL."""
 
     documents: DocumentRepository
     executions: ExecutionRepository
@@ -231,7 +231,7 @@ class Repositories:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ports:
-    """All that a runner is given."""
+    """The ports and settings that a worker uses to run executions."""
 
     repositories: Repositories
     journal: Journal
@@ -241,6 +241,6 @@ class Ports:
     drafts: Drafts
     clock: Clock
     chance: RandomSource
-    max_recoveries: int = 5  # in a row without a step that moved; one more fails the execution
-    park_after_seconds: float = 5.0  # a longer wait for a provider is not slept: the step is parked
-    patience_seconds: float = 300.0  # with a provider that cannot answer for now, where a step does not say
+    max_recoveries: int = 5  # claims in a row without progress of a step; one more fails the execution
+    park_after_seconds: float = 5.0  # a step is deferred for a longer wait; shorter waits block the task
+    patience_seconds: float = 300.0  # default time for retries while a provider is unavailable

@@ -1,4 +1,4 @@
-"""The engine's model client: aliases in, the right provider out."""
+"""The engine's model client: resolves aliases and routes requests to providers."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class RoutingModelClient:
-    """Sends each request to the provider that its model names."""
+    """Routes each request to the provider of its model."""
 
     def __init__(
         self,
@@ -45,15 +45,15 @@ class RoutingModelClient:
         self._rehearsal = rehearsal.RehearsalModel(latency_seconds=rehearsal_latency_seconds)
 
     def resolve(self, model: str) -> tuple[str, ...]:
-        """Return the `provider:model` that an alias stands for (itself when it is one already), then its fallbacks."""
+        """Return the `provider:model` of an alias, followed by its fallbacks; a `provider:model` is returned itself."""
         return tuple(each.strip() for each in self._aliases.get(model, model).split(","))
 
     def knows(self, model: str) -> bool:
-        """Return whether there is a provider for a `provider:model`; whether it can be asked shows later."""
+        """Return whether the provider of a `provider:model` is known. Whether it can be reached shows only later."""
         return is_known(model)
 
     def estimate(self, request: ModelRequest) -> Decimal | None:
-        """Return what asking may cost at most: with the longest answer allowed, and caches used in the dearest way."""
+        """Return the maximum cost of a call: with the longest permitted reply and the most expensive use of caches."""
         return prices.max_price(
             request.model,
             input_tokens=max_input_tokens(request),
@@ -63,25 +63,25 @@ class RoutingModelClient:
 
     @asynccontextmanager
     async def permit(self, request: ModelRequest) -> AsyncIterator[RateLimitPermit]:
-        """Wait until the request may be sent: by the limits of its model, and by what this process holds at once.
+        """Wait for a permit to send the request: by the model's rate limits, and by the limit of parallel calls.
 
         Raises:
-            RateLimited: the limits would have it wait for too long.
+            RateLimited: no permit will be free soon enough.
         """
         async with self._turns.permit(request) as turn, self._free:
             yield turn
 
     async def flush(self) -> None:
-        """Return once others know that no call of this process is under way any more."""
+        """Return when the end of all calls of this process has been reported to the other workers."""
         await self._turns.flush()
 
     async def complete(self, request: ModelRequest, on_text: OnText) -> ModelReply:
-        """Ask the model once, in the request's turn; the time that it may take begins now.
+        """Call the model once, with a permit; its time limit starts now.
 
-        `on_text` is called with each piece of text as the model writes it.
+        `on_text` gets each piece of text as the model writes it.
 
         Raises:
-            ModelError: it could not be asked, or did not answer in time.
+            ModelError: the model could not be called, or did not reply in time.
         """
         if request.model.partition(":")[0] == REHEARSAL:
             return await self._rehearsal.complete(request, on_text)
@@ -91,7 +91,7 @@ class RoutingModelClient:
 
 
 def _provider(options: Options) -> ProviderModel:
-    # Its libraries take more than a second to import: every command would pay for what a worker alone needs.
+    # The providers' libraries take more than a second to import, and only workers need them.
     from executions.llm.pydantic_ai.providers import ProviderModel  # noqa: PLC0415
 
     return ProviderModel(options)
@@ -99,7 +99,7 @@ def _provider(options: Options) -> ProviderModel:
 
 @cache
 def model_client() -> RoutingModelClient:
-    """Return the client of this process, as the settings say."""
+    """Return this process's client, configured by the settings."""
     return RoutingModelClient(
         aliases=settings.MODEL_ALIASES,
         rehearsal_latency_seconds=settings.REHEARSAL_LATENCY_SECONDS,

@@ -1,4 +1,4 @@
-"""Turns of this process's calls. One task talks to the database for all of them, while any waits or is under way."""
+"""Rate limit permits for this process's calls. One task communicates with the database for all calls."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from executions.engine.prompting.prompts import CHARACTERS_PER_TOKEN
 from telemetry.rate_limits import store
 from telemetry.rate_limits.store import PermitRequest
 
-_WAITING_SECONDS = 0.2  # between two looks, while a call waits
-_HOLDING_SECONDS = 5.0  # between two signs of life, while calls are only under way
+_WAITING_SECONDS = 0.2  # between two polls while a call waits
+_HOLDING_SECONDS = 5.0  # between two renewals while calls are only running
 
 logger = logging.getLogger(__name__)
 
 
 class _Held:
-    """A call that waits for its turn or has it."""
+    """A call that waits for a permit or has one."""
 
     def __init__(self, call: PermitRequest) -> None:
         self.call = call
@@ -32,27 +32,27 @@ class _Held:
         self.tokens: int | None = None
 
     def used(self, tokens: int) -> None:
-        """Note how many tokens it has used."""
+        """Record the number of tokens that were used."""
         self.tokens = tokens
 
 
 class RateLimiter:
-    """Lets calls to limited models wait for their turn, and all others pass."""
+    """Lets calls to limited models wait for a permit. Other calls pass at once."""
 
     def __init__(self, *, patience_seconds: float) -> None:
         self._patience_seconds = patience_seconds
         self._held: dict[UUID, _Held] = {}
         self._new: list[PermitRequest] = []
         self._ended: list[tuple[UUID, int | None]] = []
-        self._something = asyncio.Event()
-        self._talking: asyncio.Task[None] | None = None
+        self._changed = asyncio.Event()
+        self._exchange_task: asyncio.Task[None] | None = None
 
     @asynccontextmanager
     async def permit(self, request: ModelRequest) -> AsyncIterator[_Held]:
-        """Wait for the request's turn, and keep it.
+        """Wait for a permit for the request, and hold it.
 
         Raises:
-            RateLimited: it would wait for too long.
+            RateLimited: no permit will be free soon enough.
         """
         characters = len(request.instructions) + len(request.prompt)
         tokens = characters // CHARACTERS_PER_TOKEN + request.max_output_tokens
@@ -63,14 +63,14 @@ class RateLimiter:
             return
         self._held[call.id] = held
         self._new.append(call)
-        self._talk()
+        self._start_exchange()
         try:
             await self._wait(held)
             yield held
         finally:
             del self._held[call.id]
             self._ended.append((call.id, held.tokens))
-            self._talk()
+            self._start_exchange()
 
     async def _wait(self, held: _Held) -> None:
         try:
@@ -81,20 +81,20 @@ class RateLimiter:
             raise RateLimited(held.call.model, seconds=seconds) from error
 
     async def flush(self) -> None:
-        """Return once the database has been told of everything that ended here, when nothing is held any more."""
-        while self._talking is not None and not self._talking.done():
-            self._something.set()
-            await asyncio.wait({self._talking})
+        """Return when the end of all calls has been reported to the database, and no permit is held."""
+        while self._exchange_task is not None and not self._exchange_task.done():
+            self._changed.set()
+            await asyncio.wait({self._exchange_task})
 
-    def _talk(self) -> None:
-        self._something.set()
-        if self._talking is None or self._talking.done():
-            self._talking = asyncio.create_task(self._talk_on(), name="turns")
+    def _start_exchange(self) -> None:
+        self._changed.set()
+        if self._exchange_task is None or self._exchange_task.done():
+            self._exchange_task = asyncio.create_task(self._exchange(), name="turns")
 
-    async def _talk_on(self) -> None:
-        """Tell the database what happens here until nothing is held any more."""
+    async def _exchange(self) -> None:
+        """Report changes to the database until no permit is held or awaited."""
         while self._held or self._new or self._ended:
-            self._something.clear()
+            self._changed.clear()
             asked, ended = self._new, self._ended
             self._new, self._ended = [], []
             try:
@@ -111,9 +111,9 @@ class RateLimiter:
                 await self._pause(_WAITING_SECONDS if waits else _HOLDING_SECONDS)
 
     async def _pause(self, seconds: float) -> None:
-        """Wait so long, or until something happens here."""
+        """Wait for this time, or until something changes."""
         try:
             async with asyncio.timeout(seconds):
-                await self._something.wait()
+                await self._changed.wait()
         except TimeoutError:
             return

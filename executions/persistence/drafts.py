@@ -1,9 +1,9 @@
-"""The text that models write, while they write it, for the clients that follow the execution.
+"""Drafts: the text that models write, stored while they write it, only for watching clients.
 
-Pieces go to an unlogged table, at most ten times a second for all calls of this process in one statement; those of a
-call that is over are removed. A notification says whose drafts have grown. What cannot be written is written with the
-next piece, or never: no step waits for it, and none fails by it. A crash of the database empties the table; what was in
-it is written once more, as one piece.
+One statement writes the new text of all calls of this process, at most ten times a second, into an unlogged table.
+Drafts of ended calls are deleted. A notification names the executions whose drafts have grown. If a write fails, its
+text is written with the next one or never: no step waits for it or fails because of it. After a crash PostgreSQL
+empties the unlogged table, and the worker writes the current text again as one chunk.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _KEY = "execution_id, step_id, attempt, ordinal"
 _GIVEN = "json_to_recordset(%s::json) AS given(execution_id uuid, step_id text, attempt integer, ordinal integer"
 _SAME = """draft.execution_id = given.execution_id AND draft.step_id = given.step_id
   AND draft.attempt = given.attempt AND draft.ordinal = given.ordinal"""
-# Whoever reads goes by the ids: what is written over is read again. What has lost its beginning is not written.
+# Readers remember row ids, so a replaced chunk is read again. A draft whose first chunk was lost is not continued.
 _WRITE = f"""
 INSERT INTO executions_stepdraft ({_KEY}, "offset", text)
 SELECT {_KEY}, "offset", text FROM {_GIVEN}, "offset" integer, text text)
@@ -44,76 +44,79 @@ ON CONFLICT ({_KEY}, "offset") DO UPDATE SET id = excluded.id, text = excluded.t
 RETURNING {_KEY}"""  # noqa: S608 - names of columns
 _REMOVE = f"DELETE FROM executions_stepdraft AS draft USING {_GIVEN}) WHERE {_SAME}"  # noqa: S608 - names of columns
 _TELL = "SELECT pg_notify(%s, string_agg(id::text, ',')) FROM unnest(%s::uuid[]) AS id"
-_SWEEP = """
+_DELETE_LEFT_DRAFTS = """
 DELETE FROM executions_stepdraft WHERE id IN (
   SELECT id FROM executions_stepdraft AS draft WHERE NOT EXISTS (
     SELECT FROM executions_executionstep AS step
     WHERE step.execution_id = draft.execution_id AND step.step_id = draft.step_id
       AND step.attempt = draft.attempt AND step.status = ANY(%s)
   ) FOR UPDATE SKIP LOCKED
-)"""  # a late worker may be removing the same in another order
-_TOLD_AT_ONCE = 180  # ids in a notification, which PostgreSQL cuts off at 8,000 bytes
+)"""  # a late worker may delete the same rows in another order
+_TOLD_AT_ONCE = 180  # PostgreSQL limits a notification to 8,000 bytes
 
 
 class DraftBuffer:
-    """What a model has written in one call."""
+    """The text that a model has written in one call."""
 
-    def __init__(self, call: CallKey, book: DraftWriter) -> None:
+    def __init__(self, call: CallKey, writer: DraftWriter) -> None:
         self.call = call
         self.ended = False
         self.in_table = False
         self.stored = 0  # characters
-        self._book = book
+        self._draft_writer = writer
         self._text = ""
 
     def add(self, text: str) -> None:
-        """Note what comes next."""
+        """Append text."""
         if text and len(self._text) < MAX_CHARACTERS:
             self._text += text
-            self._book.wake(self)
+            self._draft_writer.wake(self)
 
     def end(self) -> None:
-        """Note that the call is over: what was written is worth nothing any more."""
+        """End the draft: the call is over, and the draft is obsolete."""
         self.ended = True
         self._text = ""
 
     def mark_stored(self, text: str) -> None:
-        """Note that the table has this, too."""
+        """Record that the table contains this text, too."""
         self.stored += len(text)
         self.in_table = True
 
     def mark_lost(self) -> None:
-        """Note that the table has nothing of it any more."""
+        """Record that the table contains no text of this draft any more."""
         self.stored, self.in_table = 0, False
 
     @property
     def has_news(self) -> bool:
-        """Whether there is anything to write: of a try that is not the first, also that it has begun."""
+        """Whether there is something to write.
+
+        A later try is also written before its first text, to replace the earlier.
+        """
         begun_again = self.call.ordinal > 1 and not self.in_table
         return not self.ended and (begun_again or bool(self.unstored))
 
     @property
     def unstored(self) -> str:
-        """What the table has not got yet."""
+        """The text that is not in the table yet."""
         return self._text[self.stored :]
 
 
 class DraftWriter:
-    """The drafts of this process. A task writes while any grows, and ends when all are over."""
+    """Writes the drafts of this process. A task runs while drafts are open, and ends with the last one."""
 
     def __init__(self) -> None:
         self._open: dict[CallKey, DraftBuffer] = {}
         self._writer: asyncio.Task[None] | None = None
 
     def begin(self, call: CallKey) -> DraftBuffer:
-        """Return the draft of a call, nothing of it written. What an earlier try has written is void from now on."""
+        """Return a new draft for a call. It replaces the draft of an earlier try."""
         draft = DraftBuffer(call, self)
         if draft.has_news:
             self.wake(draft)
         return draft
 
     def wake(self, draft: DraftBuffer) -> None:
-        """Have a draft that has grown written soon."""
+        """Schedule a write of a draft that has grown."""
         self._open[draft.call] = draft
         loop = asyncio.get_running_loop()
         if self._writer is None or self._writer.done() or self._writer.get_loop() is not loop:
@@ -143,10 +146,10 @@ class DraftWriter:
 
 @transaction.atomic
 def store(grown: Sequence[tuple[DraftBuffer, str]], over: Iterable[CallKey]) -> Collection[Row]:
-    """Write what has been added to drafts, tell of it, and remove those of calls that are over.
+    """Write new text of drafts, notify readers, and delete the drafts of ended calls.
 
     Returns:
-        Of which calls the drafts could be written. The table has lost the beginning of the others.
+        The calls whose drafts were written. The table has lost the first chunks of the others.
 
     Raises:
         django.db.Error: as Django raises it.
@@ -164,12 +167,12 @@ def store(grown: Sequence[tuple[DraftBuffer, str]], over: Iterable[CallKey]) -> 
 
 
 def remove_abandoned() -> None:
-    """Remove the drafts of steps that no worker runs: their workers had no time for it.
+    """Delete the drafts of steps that no worker is working on. Their workers stopped before they could do it.
 
     Raises:
         django.db.Error: as Django raises it.
     """
-    bulk.execute(_SWEEP, [[each.value for each in WORKING]])
+    bulk.execute(_DELETE_LEFT_DRAFTS, [[each.value for each in WORKING]])
 
 
 def _row_of(call: CallKey) -> Row:

@@ -1,6 +1,6 @@
-"""Executions as they are stored, as the engine's values.
+"""Mapping of database rows to the engine's executions.
 
-Whatever takes an execution up reads it whole. The ORM would spend several times as long on it as PostgreSQL does.
+An execution is always read completely. Through the ORM this would take several times as long as PostgreSQL's part.
 """
 
 from __future__ import annotations
@@ -108,12 +108,12 @@ WHERE step.execution_id = ANY(%s)
 ORDER BY step.position, step.item_order, step.id"""  # noqa: S608 - names of fields, and constants
 
 
-#: Queries for executions (parameter: their ids), whose rows are for `from_rows`.
+#: Queries for executions (parameter: their ids). `from_rows` maps the resulting rows.
 QUERIES = (_EXECUTIONS, _STEPS)
 
 
 def load(execution_ids: Collection[UUID]) -> dict[UUID, Execution]:
-    """Return those executions that there are, each with its steps in order."""
+    """Return the existing executions with these ids, with their steps in order."""
     wanted = [list(execution_ids)]
     with bulk.pipeline():
         asked = [bulk.execute(query, wanted) for query in QUERIES]
@@ -121,12 +121,12 @@ def load(execution_ids: Collection[UUID]) -> dict[UUID, Execution]:
 
 
 def from_rows(execution_rows: Sequence[tuple[Any, ...]], step_rows: Sequence[tuple[Any, ...]]) -> dict[UUID, Execution]:
-    """Return the executions that were found."""
+    """Return the executions in the query results."""
     rows = [_ExecutionRow(*row) for row in execution_rows]
     scopes = {row.id: _scope(row) for row in rows}
     steps: dict[UUID, dict[str, Step]] = {row.id: {} for row in rows}
     for step in map(_StepRow._make, step_rows):
-        if step.execution_id in steps:  # else it came between the two statements
+        if step.execution_id in steps:  # else the execution was inserted between the two queries
             steps[step.execution_id][step.step_id] = _step(step, scopes[step.execution_id])
     return {row.id: _execution(row, scopes[row.id], steps[row.id]) for row in rows}
 
@@ -197,7 +197,7 @@ def _step(row: _StepRow, own: ScopeRef) -> Step:
 
 
 def _list(text: str) -> list[Any]:
-    return [] if text == "[]" else json.loads(text)  # nearly all of them are empty
+    return [] if text == "[]" else json.loads(text)  # most lists are empty
 
 
 def _scope(row: _ExecutionRow | _StepRow) -> ScopeRef:

@@ -1,7 +1,7 @@
-"""Tells the other processes which executions have new events: one coalesced NOTIFY some milliseconds after a commit.
+"""Notifies other processes of executions with new events: one combined NOTIFY some milliseconds after a commit.
 
-A notification is a hint. The event table is the truth, and every stream repairs itself from it, so a hint that cannot
-be sent is dropped.
+Notifications are hints. Streams read the event table, and they poll it if a notification is missing. So a notification
+that cannot be sent is dropped.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from common.database.connections import Connection
 from common.database.parameters import connection_parameters
 
 CHANNEL = "scriptorium_events"
-DELAY_SECONDS = 0.004  # ids that come in meanwhile share a notification; more costs latency, less costs the database
-BUSY_IDS = 8  # in that time: a multiple of what 600 events a second bring about
-BUSY_DELAY_SECONDS = 0.016  # then more wait besides
-PAYLOAD_BYTES = 7_000  # PostgreSQL takes less than 8,000
+DELAY_SECONDS = 0.004  # ids of this time share a notification; longer delays add latency, shorter ones add load
+BUSY_IDS = 8  # ids in that time: a multiple of the ids at 600 events a second
+BUSY_DELAY_SECONDS = 0.016  # additional delay at that load
+PAYLOAD_BYTES = 7_000  # PostgreSQL's limit is 8,000
 STOP_SECONDS = 2.0
 
 logger = logging.getLogger(__name__)
@@ -32,7 +32,7 @@ _NOTIFY = b"SELECT pg_notify($1, $2)"
 
 
 def payloads(execution_ids: Iterable[UUID]) -> Iterator[str]:
-    """Yield the ids joined by commas, as few strings as `PAYLOAD_BYTES` allows."""
+    """Yield the ids joined by commas, in as few strings as `PAYLOAD_BYTES` allows."""
     texts = [str(each) for each in execution_ids]
     per_payload = PAYLOAD_BYTES // (len(str(UUID(int=0))) + 1)
     for start in range(0, len(texts), per_payload):
@@ -40,7 +40,10 @@ def payloads(execution_ids: Iterable[UUID]) -> Iterator[str]:
 
 
 class Notifier:
-    """A thread with a connection of its own, both made with the first announcement and remade after a failure."""
+    """A thread with a connection of its own.
+
+    Both start with the first announcement; a failed connection is replaced.
+    """
 
     def __init__(self, connect: Callable[[], psycopg.Connection]) -> None:
         self._connect = connect
@@ -54,11 +57,11 @@ class Notifier:
         self._stopping = False
 
     def announce(self, *execution_ids: UUID) -> None:
-        """Have the executions named in the next notification. Returns at once and never raises."""
+        """Add executions to the next notification. Returns at once and never raises."""
         if not execution_ids:
             return
         with self._changed:
-            is_first = not self._pending  # the thread waits for that; the others join
+            is_first = not self._pending  # the thread waits for the first one; later ones are included
             self._pending.update(dict.fromkeys(execution_ids))
             if self._thread is None or not self._thread.is_alive():
                 self._start()
@@ -66,7 +69,7 @@ class Notifier:
                 self._changed.notify()
 
     def stop(self) -> None:
-        """Send what is pending, close the connection and end the thread; a later announcement starts it anew."""
+        """Send pending notifications, close the connection and end the thread; a later announcement restarts it."""
         with self._changed:
             thread, self._stopping = self._thread, True
             self._changed.notify()
@@ -76,8 +79,8 @@ class Notifier:
             self._stopping = False
 
     def detach_after_fork(self) -> None:
-        """Start from nothing in a forked child: the thread and the connection are the parent's."""
-        # Kept alive on purpose: closing it here would end the parent's session.
+        """Reset the notifier in a forked child: thread and connection belong to the parent."""
+        # Keep a reference: closing the connection here would end the parent's session.
         self._inherited = self._connection
         self._connection = None
         self._reset()
@@ -86,7 +89,7 @@ class Notifier:
         thread = threading.Thread(target=self._run, name="progress-notifier", daemon=True)
         try:
             thread.start()
-        except RuntimeError:  # no thread starts any more as the interpreter ends
+        except RuntimeError:  # the interpreter is shutting down
             logger.warning("The notifier thread cannot start; %d notifications are dropped.", len(self._pending))
             self._pending.clear()
         else:
@@ -98,10 +101,10 @@ class Notifier:
         self._disconnect()
 
     def _next_batch(self) -> dict[UUID, None] | None:
-        """Wait for announcements and return them; None when it is time to end."""
+        """Wait for announcements and return them; None when the thread has to end."""
         with self._changed:
             self._changed.wait_for(lambda: self._pending or self._stopping)
-            # Let others of the same moment join; the condition is notified early only to be stopped.
+            # Collect further ids during the delay. Only `stop` ends it early.
             self._changed.wait_for(lambda: self._stopping, timeout=DELAY_SECONDS)
             if len(self._pending) >= BUSY_IDS:  # each notification wakes every web process
                 self._changed.wait_for(lambda: self._stopping, timeout=BUSY_DELAY_SECONDS)
@@ -116,7 +119,7 @@ class Notifier:
             if self._connection is not None:
                 try:
                     self._notify(self._connection, batch)
-                except psycopg.OperationalError:  # the server was restarted since: once more, on a new connection
+                except psycopg.OperationalError:  # the server was restarted: retry on a new connection
                     self._disconnect()
             if self._connection is None:
                 self._connection = self._connect()
@@ -126,7 +129,7 @@ class Notifier:
             self._disconnect()
 
     def _notify(self, connection: psycopg.Connection, batch: dict[UUID, None]) -> None:
-        # As libpq has it: the event loop does not get on while this thread is at work on statements and rows.
+        # libpq calls, because psycopg's Python code would hold the GIL and delay the event loop.
         for payload in payloads(batch):
             connection.pgconn.send_query_params(_NOTIFY, [CHANNEL.encode(), payload.encode()])
             [result] = connection.wait(generators.execute(connection.pgconn))
@@ -149,7 +152,7 @@ os.register_at_fork(after_in_child=_notifier.detach_after_fork)
 
 
 def announce(*execution_ids: UUID) -> None:
-    """Tell the other processes, some milliseconds from now, that the executions have new events.
+    """Notify other processes, some milliseconds from now, that the executions have new events.
 
     Call it after the commit, from any thread. It never blocks and never raises.
     """

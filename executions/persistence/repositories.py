@@ -1,4 +1,4 @@
-"""The repositories: in memory for tests, on PostgreSQL for real."""
+"""The repositories: in memory for tests, on PostgreSQL in production."""
 
 from __future__ import annotations
 
@@ -29,22 +29,22 @@ _LOCK = "SELECT id, version FROM executions_execution WHERE id = ANY(%s) ORDER B
 
 
 def create_repositories(kind: Literal["memory", "postgres"]) -> Repositories:
-    """Return a pair of repositories: in memory (each pair its own), or on the database."""
+    """Return the repositories: in memory (separate ones per call), or on the database."""
     if kind == "memory":
         return Repositories(documents=InMemoryDocumentRepository(), executions=InMemoryExecutionRepository())
     return Repositories(documents=PostgresDocumentRepository(), executions=PostgresExecutionRepository())
 
 
 class PostgresExecutionRepository:
-    """Executions in their tables."""
+    """Executions on PostgreSQL."""
 
     async def save(self, execution: Execution) -> Execution:
-        """Insert or replace, guarded by the version."""
+        """Insert or replace the execution, guarded by its version."""
         await in_thread(save, execution)
         return execution
 
     async def get(self, execution_id: UUID) -> Execution:
-        """Return it."""
+        """Return the execution."""
         return await retry_while_unavailable(get, execution_id)
 
     async def list_by_scope(self, scope_id: UUID) -> list[Execution]:
@@ -52,15 +52,15 @@ class PostgresExecutionRepository:
         return await retry_while_unavailable(list_by_scope, scope_id)
 
     async def list_active(self) -> list[Execution]:
-        """Return those that have not ended, oldest first."""
+        """Return the executions that have not ended, oldest first."""
         return await retry_while_unavailable(list_active)
 
 
 class PostgresDocumentRepository:
-    """Documents in their tables."""
+    """Documents on PostgreSQL."""
 
     async def save(self, document: Document) -> Document:
-        """Store it as the next version."""
+        """Store the document as the next version."""
         return await in_thread(save_document, document)
 
     async def get(self, document_id: UUID, version: int | None = None) -> Document:
@@ -68,7 +68,7 @@ class PostgresDocumentRepository:
         return await retry_while_unavailable(get_document, document_id, version)
 
     async def get_by_scope_type(self, scope_id: UUID, document_type: str) -> Document | None:
-        """Return the newest version, None when there is none."""
+        """Return the newest version, None if there is none."""
         stored = await retry_while_unavailable(documents.newest_version, scope_id, document_type)
         return None if stored is None else _document(stored)
 
@@ -77,14 +77,14 @@ class PostgresDocumentRepository:
         return [_document(stored) for stored in await retry_while_unavailable(documents.newest_versions, scope_id)]
 
 
-# --- the same, for code that holds a transaction --------------------------------------------------------------------
+# --- the same operations for code that runs in a transaction --------------------------------------------------------
 
 
 def get(execution_id: UUID) -> Execution:
     """Return an execution.
 
     Raises:
-        NotFound: there is none.
+        NotFound: there is no such execution.
     """
     found = load([execution_id])
     if execution_id not in found:
@@ -96,7 +96,7 @@ def get_document(document_id: UUID, version: int | None = None) -> Document:
     """Return one version of a document, the newest by default.
 
     Raises:
-        NotFound: there is none.
+        NotFound: there is no such version.
     """
     stored = documents.get_version(document_id, version)
     if stored is None:
@@ -105,10 +105,10 @@ def get_document(document_id: UUID, version: int | None = None) -> Document:
 
 
 def lock(execution_id: UUID) -> Execution:
-    """Return an execution, its row locked until the transaction ends.
+    """Lock the execution's row until the transaction ends, and return the execution.
 
     Raises:
-        NotFound: there is none.
+        NotFound: there is no such execution.
     """
     found = lock_all([execution_id], known={})
     if execution_id not in found:
@@ -117,20 +117,20 @@ def lock(execution_id: UUID) -> Execution:
 
 
 def lock_all(execution_ids: Collection[UUID], *, known: Mapping[UUID, Execution]) -> dict[UUID, Execution]:
-    """Return those executions that exist, their rows locked in order of id until the transaction ends.
+    """Lock the rows of executions, in order of id, until the transaction ends; return the existing executions.
 
-    A value of `known` that is still the stored one is returned as it is.
+    A value of `known` that is still current is returned without another query.
     """
     return locked(lock_rows(execution_ids), known=known)
 
 
 def lock_rows(execution_ids: Collection[UUID]) -> bulk.LazyResult[dict[UUID, int]]:
-    """Ask for the versions of executions, their rows locked in order of id until the transaction ends."""
+    """Query the versions of executions and lock their rows, in order of id, until the transaction ends."""
     return bulk.LazyResult(bulk.execute(_LOCK, [sorted(execution_ids)]), dict)
 
 
 def locked(versions: bulk.LazyResult[dict[UUID, int]], *, known: Mapping[UUID, Execution]) -> dict[UUID, Execution]:
-    """Return the executions whose rows are locked, as `lock_all` does."""
+    """Return the executions with these locked rows, like `lock_all`."""
     found = {
         each: value
         for each, version in versions.value.items()
@@ -142,7 +142,7 @@ def locked(versions: bulk.LazyResult[dict[UUID, int]], *, known: Mapping[UUID, E
 
 
 def scopes_of(execution_ids: Collection[UUID]) -> dict[UUID, UUID]:
-    """Return the scope of each of those executions that exist, by the execution's id."""
+    """Return the scope of each existing execution, by the execution's id."""
     return dict(models.Execution.objects.filter(id__in=execution_ids).values_list("id", "scope_id"))
 
 
@@ -152,7 +152,7 @@ def list_by_scope(scope_id: UUID) -> list[Execution]:
 
 
 def list_active() -> list[Execution]:
-    """Return those that are pending, running or waiting, oldest first."""
+    """Return the executions that are pending, running or waiting, oldest first."""
     return _values(
         models.Execution.objects.filter(status__in=[each.value for each in ACTIVE]).order_by("created_at", "id")
     )
@@ -160,10 +160,10 @@ def list_active() -> list[Execution]:
 
 @transaction.atomic
 def save(execution: Execution) -> None:
-    """Insert an execution (version 1), or replace the version before; steps that moved are written with it.
+    """Insert an execution (version 1), or replace its previous version, with the steps that changed.
 
     Raises:
-        VersionConflict: the stored one, or a stored step of it, has another version.
+        VersionConflict: the stored execution, or one of its stored steps, has another version.
     """
     if execution.version == 1:
         _insert(execution)
@@ -175,9 +175,9 @@ def save(execution: Execution) -> None:
 
 
 def replacement_writes(pairs: Sequence[tuple[Execution, Execution]]) -> Iterator[bulk.Write]:
-    """Yield the writes of executions over the values that they were made from, with new steps and those that moved.
+    """Yield the writes that replace executions by their new values, with new and changed steps.
 
-    `VersionConflict` where a stored execution, or a stored step of it, is not what it was made from.
+    They raise `VersionConflict` if a stored execution or step does not have the version of its old value.
     """
     yield from _replaced_executions(pairs)
     yield from _new_steps((new, step) for old, new in pairs for step in added_steps(old, new))
@@ -185,14 +185,14 @@ def replacement_writes(pairs: Sequence[tuple[Execution, Execution]]) -> Iterator
 
 
 def added_steps(old: Execution, new: Execution) -> list[Step]:
-    """Return the steps that an execution has and had not."""
-    if len(old.steps) == len(new.steps):  # none is ever taken away
+    """Return the steps that were added to an execution."""
+    if len(old.steps) == len(new.steps):  # steps are never removed
         return []
     return [step for step_id, step in new.steps.items() if step_id not in old.steps]
 
 
 def _replaced_executions(pairs: Sequence[tuple[Execution, Execution]]) -> Iterator[bulk.Write]:
-    """Yield the write of executions over the values that they were made from; `VersionConflict` where they are not."""
+    """Yield the write of executions; `VersionConflict` if a stored one does not have the version of its old value."""
     rows = [{"id": new.id, **execution_columns(new)} for _, new in pairs]
     expected = [old.version for old, _ in pairs]
     stale = VersionConflict("An execution", expected=max(expected, default=0))
@@ -200,10 +200,10 @@ def _replaced_executions(pairs: Sequence[tuple[Execution, Execution]]) -> Iterat
 
 
 def _replaced_steps(pairs: Sequence[tuple[Execution, Execution]]) -> Iterator[bulk.Write]:
-    """Yield the write of the steps that moved over the values that they were made from.
+    """Yield the write of changed steps, guarded by the versions of their old values.
 
     Raises:
-        VersionConflict: a step is older than what it was made from.
+        VersionConflict: a step's new version is lower than its old one.
     """
     moved = [(new.id, before, step) for old, new in pairs for before, step in _moved_steps(old, new)]
     rows = [{"execution_id": owner, "step_id": step.step_id, **step_columns(step)} for owner, _, step in moved]
@@ -216,7 +216,7 @@ def _replaced_steps(pairs: Sequence[tuple[Execution, Execution]]) -> Iterator[bu
 
 
 def _moved_steps(old: Execution, new: Execution) -> Iterator[tuple[Step, Step]]:
-    """Yield the steps that moved: as they were, and as they are."""
+    """Yield the changed steps as pairs of the old and the new value."""
     steps = old.steps
     for step_id, step in new.steps.items():
         before = steps.get(step_id)
@@ -234,13 +234,16 @@ def _insert(execution: Execution) -> None:
 
 
 def insert(execution: Execution, *, version_id: int) -> None:
-    """Store a new execution, of the version with this key: with what is asked next, at the latest with the COMMIT."""
+    """Store a new execution of this workflow version.
+
+    The writes are sent with the next query, at the latest at COMMIT.
+    """
     bulk.write_later(bulk.insertion(models.Execution, [new_execution_columns(execution, version_id)]))
     bulk.write_later(_new_steps((execution, step) for step in execution.steps.values()))
 
 
 def _new_steps(steps: Iterable[tuple[Execution, Step]]) -> Iterator[bulk.Write]:
-    """Yield the write of new steps, once the scopes of their items are stored: outer ones first, as inner name them."""
+    """Yield the write of new steps. Item scopes are stored first: outer before inner ones, which refer to them."""
     new = sorted(steps, key=lambda each: len(each[1].keys))
     for _, inner in groupby(new, key=lambda each: len(each[1].keys)):
         access.make_child_scopes(_child_scope(*each) for each in inner if each[1].scope != each[0].scope)
@@ -261,7 +264,7 @@ def save_document(document: Document) -> Document:
     """Store a document as the next version of its (scope, type).
 
     Raises:
-        VersionConflict: the newest version is not the one before.
+        VersionConflict: the newest stored version is not the previous one.
     """
     try:
         return _document(documents.save_version(stored_document(document)))
@@ -270,7 +273,7 @@ def save_document(document: Document) -> Document:
 
 
 def stored_document(document: Document) -> documents.StoredDocument:
-    """Return a document as its room takes it."""
+    """Return a document in the form of the `documents` app."""
     return documents.StoredDocument(
         **{name: getattr(document, name) for name in documents.StoredDocument.__dataclass_fields__}
     )

@@ -1,4 +1,4 @@
-"""The engine's values, as columns."""
+"""Mapping of the engine's executions to database columns."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from executions.engine.domain.states import WaitingOn
 
 
 def execution_columns(execution: Execution) -> dict[str, object]:
-    """Return what may change of an execution, by column."""
+    """Return the columns of an execution that can change."""
     return {
         "status": execution.status.value,
         "version": execution.version,
@@ -31,7 +31,7 @@ def execution_columns(execution: Execution) -> dict[str, object]:
 
 
 def new_execution_columns(execution: Execution, version_id: int) -> dict[str, object]:
-    """Return all of a new execution, by column; its workflow's version has this key."""
+    """Return all columns of a new execution; `version_id` is the key of its workflow version."""
     return {
         "id": execution.id,
         "workflow_id": execution.workflow_id,
@@ -48,7 +48,7 @@ def new_execution_columns(execution: Execution, version_id: int) -> dict[str, ob
 
 
 def step_columns(step: Step) -> dict[str, object]:
-    """Return what may change of a step, by column."""
+    """Return the columns of a step that can change."""
     asked = step.open_round
     return {
         "label": step.label,
@@ -74,7 +74,7 @@ def step_columns(step: Step) -> dict[str, object]:
 
 
 def new_step_columns(execution: Execution, step: Step) -> dict[str, object]:
-    """Return all of a new step, by column."""
+    """Return all columns of a new step."""
     return {
         "execution_id": execution.id,
         "step_id": step.step_id,

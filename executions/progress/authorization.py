@@ -1,4 +1,4 @@
-"""Who may follow which stream, and from where on. Synchronous: it runs in a thread while a stream is set up."""
+"""Authorization of streams, and their start position. Synchronous: it runs in a thread when a stream starts."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from executions.engine.domain.events import DELTA, EventType
 from executions.progress.eventstream import channel_of
 from executions.selectors import executions
 
-MAX_DIGITS = 18  # of a position
+MAX_DIGITS = 18  # digits of a position
 
 
 class BadLastEventId(APIException):
-    """The client names no event."""
+    """The client's last event id is not valid."""
 
     status_code = 400
     default_code = "bad-last-event-id"
 
 
 class StreamFilters(StrictSerializer):
-    """What of a stream to send."""
+    """Filters of a stream."""
 
     types = CommaSeparatedChoiceField(
         choices=[*((each.value, each.name) for each in EventType), (DELTA, DELTA.upper())], required=False
@@ -41,25 +41,24 @@ class StreamFilters(StrictSerializer):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Admission:
-    """What a client is let in to."""
+    """The stream that a client may follow, and where it starts."""
 
     grant: Grant
-    channel: UUID  # the execution, or the scope whose feed it is
-    after: int  # the number after which it goes on
-    types: Collection[str] | None  # None: all
-    over: bool = False  # nothing comes after that
+    channel: UUID  # execution id, or scope id for a feed
+    after: int  # the client has the events up to this number
+    types: Collection[str] | None  # None: all types
+    over: bool = False  # no more events follow
     is_feed: bool = False
-    is_new: bool = False  # the client knows no position, and has to be told
+    is_new: bool = False  # the client has named no position, so the stream has to send one
 
 
 def admit(request: HttpRequest, ticket: TicketText, *, execution_id: UUID) -> Admission:
-    """Let a client in to an execution.
+    """Authorize a client for an execution's stream.
 
     Raises:
-        AuthenticationFailed: the token or the ticket is wrong. NotAuthenticated: there is neither, and no session.
-        NotFound: there is no such execution, or this user may not see it.
-        BadLastEventId: the last id is no number.
-        ValidationError: it asks for types of events that do not exist.
+        AuthenticationFailed: the token or the ticket is not valid. NotAuthenticated: there is no token, ticket or
+        session. NotFound: there is no such execution, or this user may not see it. BadLastEventId: the last event id is
+        not a number. ValidationError: an event type does not exist.
     """
     opens = ticket_target("execution", execution_id)
     user, credential = identify(request, ticket=ticket, opens=opens, now=database_now())
@@ -72,19 +71,19 @@ def admit(request: HttpRequest, ticket: TicketText, *, execution_id: UUID) -> Ad
         channel=execution_id,
         after=after,
         types=types,
-        # A client that has more than the log was sent what the database has lost: the stream tells it.
+        # If the client has events that the log does not have, the database has lost them. Then the stream sends a
+        # reset.
         over=after <= log.last and executions.is_log_exhausted(log, after=after, types=types),
     )
 
 
 def admit_to_feed(request: HttpRequest, ticket: TicketText, *, scope_type: str, scope_id: str) -> Admission:
-    """Let a client in to the feed of a root scope, which begins with what happens from now on.
+    """Authorize a client for a root scope's feed. Without a last event id it starts with the next event.
 
     Raises:
-        AuthenticationFailed: the token or the ticket is wrong. NotAuthenticated: there is neither, and no session.
-        NotFound: there is no such scope, or this user may not see it.
-        BadLastEventId: the last id is no number.
-        ValidationError: it asks for types of events that do not exist.
+        AuthenticationFailed: the token or the ticket is not valid. NotAuthenticated: there is no token, ticket or
+        session. NotFound: there is no such scope, or this user may not see it. BadLastEventId: the last event id is not
+        a number. ValidationError: an event type does not exist.
     """
     opens = ticket_target("scope", root_scope_id(scope_type=scope_type, scope_key=scope_id))
     user, credential = identify(request, ticket=ticket, opens=opens, now=database_now())
@@ -96,26 +95,26 @@ def admit_to_feed(request: HttpRequest, ticket: TicketText, *, scope_type: str, 
 
 
 def last_event_id(request: HttpRequest) -> int | None:
-    """Return the last event that the client has; None when it names none. `12` and `channel:12` mean the same.
+    """Return the id of the client's last event; None if it names none. `12` and `channel:12` mean the same.
 
-    The header wins over the query: a browser that reconnects keeps its old URL.
+    The header takes precedence over the query, because a reconnecting browser repeats its original URL.
     """
     query = request.GET.get("last_event_id") or request.GET.get("lastEventId")
     given = request.headers.get("Last-Event-ID") or query
     if given is None or given == "":
         return None
     text = given.rpartition(":")[2]
-    # Nothing but ASCII digits, and few enough for a number: int() takes far more than that.
+    # Only ASCII digits, in limited number: int() would accept more.
     if not (text.isascii() and text.isdigit() and len(text) <= MAX_DIGITS):
         raise BadLastEventId("The last event id is not a number.")
     return int(text)
 
 
 def requested_types(request: HttpRequest) -> Collection[str] | None:
-    """Return the types of events that the client wants, None for all.
+    """Return the requested types of events, None for all.
 
     Raises:
-        ValidationError: there are no such types, which it names.
+        ValidationError: a type does not exist; the error names it.
     """
     given = {"types": request.GET.getlist("types")} if "types" in request.GET else {}
     types: list[str] | None = checked(StreamFilters, given).get("types")

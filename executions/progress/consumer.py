@@ -1,6 +1,6 @@
-"""`GET /api/v1/executions/{id}/stream` and `GET /api/v1/scopes/{type}/{id}/stream`: a plain ASGI application.
+"""`GET /api/v1/executions/{id}/stream` and `GET /api/v1/scopes/{type}/{id}/stream` as a plain ASGI application.
 
-A thread and a database connection are used to let a client in, and given back before its first event is sent.
+Authorization uses a thread and a database connection. Both are released before the first event is sent.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ Admitted = TypeVar("Admitted")
 STREAM_HEADERS = (
     ("Content-Type", "text/event-stream"),
     ("Cache-Control", "no-store, no-transform"),
-    ("X-Accel-Buffering", "no"),  # nginx would hold events back
+    ("X-Accel-Buffering", "no"),  # prevents buffering in nginx
 )
-WRITE_BYTES = 65_536  # of events that are there at once
+WRITE_BYTES = 65_536  # maximum size of one write, if several events are ready
 
 _CHANCE = SystemRandom()
 
@@ -51,7 +51,7 @@ logger = logging.getLogger(__name__)
 
 
 class Broken(APIException):
-    """A bug; the log has it."""
+    """An unexpected error; the server log has the details."""
 
     status_code = 500
     default_code = "internal"
@@ -67,7 +67,7 @@ class BadHost(APIException):
 
 
 class BadQuery(APIException):
-    """The query has more fields than are read."""
+    """The query has too many fields."""
 
     status_code = 400
     default_code = "bad-request"
@@ -75,10 +75,10 @@ class BadQuery(APIException):
 
 
 class StreamConsumer:
-    """Serves events to each client that may read them.
+    """Serves the events of a stream to authorized clients.
 
-    `admit` is given a request, its ticket and what the route has found in its path; `request_id` makes the id of a
-    request, from the one that the client gives or anew.
+    `admit` is called with the request, its ticket and the path parameters of the route. `request_id` returns the id of
+    a request: the client's own, or a new one.
     """
 
     def __init__(
@@ -89,7 +89,7 @@ class StreamConsumer:
         self._request_id = request_id
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
-        """Answer one request; returns when the stream has ended or the client is gone."""
+        """Handle one request; return when the stream has ended or the client has disconnected."""
         ticket = extract_ticket(scope)
         request = Utf8Request(scope, BytesIO())
         request_id = self._request_id(request.headers.get("X-Request-ID"))
@@ -102,7 +102,7 @@ class StreamConsumer:
         except (APIException, EngineError) as error:
             await answer.refuse(error, request)
             return
-        del request, wanted  # a stream may last for hours
+        del request, wanted  # free the memory: a stream may last for hours
         if place is None:
             await answer.start(204)
             await answer.end()
@@ -117,11 +117,11 @@ class StreamConsumer:
 
 
 async def authorize(request: Utf8Request, admit: Callable[[], Admitted]) -> Admitted:
-    """Return what `admit` says, which is asked in a thread.
+    """Return the result of `admit`, which is called in a thread.
 
     Raises:
-        MethodNotAllowed, BadHost, BadQuery: it is not asked. DatabaseUnavailable: the database is away.
-        Broken: there is a bug, which the log has.
+        MethodNotAllowed, BadHost, BadQuery: the request is not valid. DatabaseUnavailable: the database cannot be
+        reached. Broken: an unexpected error occurred, which is logged.
     """
     if request.method != "GET":
         raise MethodNotAllowed(str(request.method))
@@ -145,13 +145,13 @@ async def authorize(request: Utf8Request, admit: Callable[[], Admitted]) -> Admi
 
 
 async def _cut_off(receive: Receive, streaming: Awaitable[None], place: OpenStream) -> bool:
-    """Run until the stream ends, the client is gone, or the stream has to end; then nothing of it is left.
+    """Stream until the stream ends, the client disconnects, or the server ends it; cancel what is left of it.
 
-    Returns whether it was cut off, between two events, and its end is still to be sent.
+    Return whether the server ended it, between two events. Then the end of the response still has to be sent.
     """
     sending = asyncio.ensure_future(streaming)
     leaving = asyncio.ensure_future(_disconnected(receive))
-    # Not all at the same moment: they come back.
+    # A random lifetime spreads the clients' reconnects.
     seconds = settings.STREAM_MAX_AGE_SECONDS * _CHANCE.uniform(0.8, 1.0)
     try:
         await asyncio.wait({sending, leaving, place.must_end}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
@@ -170,20 +170,20 @@ async def _disconnected(receive: Receive) -> None:
 
 
 class SseResponse:
-    """What goes back to one client."""
+    """The response to one client."""
 
     def __init__(self, request_id: str, send: Send) -> None:
         self._request_id = request_id
         self._send = send
 
     async def start(self, status: int, headers: Headers = ()) -> None:
-        """Send the status and the headers, the request's id among them."""
+        """Send status and headers, including the request id."""
         pairs = [*headers, ("X-Request-ID", self._request_id)]
         encoded = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in pairs]
         await self._send({"type": "http.response.start", "status": status, "headers": encoded})
 
     async def write(self, body: bytes) -> None:
-        """Send a part of the body; returns when the server takes more."""
+        """Send a part of the body; return when the server accepts more."""
         await self._send({"type": "http.response.body", "body": body, "more_body": True})
 
     async def end(self, body: bytes = b"") -> None:
@@ -191,7 +191,7 @@ class SseResponse:
         await self._send({"type": "http.response.body", "body": body, "more_body": False})
 
     async def refuse(self, error: Exception, request: Utf8Request) -> None:
-        """Send the error in the shape that the rest of the API gives it."""
+        """Send an error response in the format of the API."""
         context: dict[str, object] = {"request": request, "view": None, "args": (), "kwargs": {}}
         response = api_settings.EXCEPTION_HANDLER(error, context)  # type: ignore[operator]
         if response is None:
@@ -204,20 +204,20 @@ class SseResponse:
         await self.end(body)
 
     async def stream(self, batches: AsyncGenerator[list[Message], None], *, position: int | None) -> None:
-        """Send events as they come, whatever is there at once in one write, and end the body after the last."""
+        """Send events as they come, all that are ready in one write, and end the body after the last."""
         await self.write(preamble(retry_ms=settings.STREAM_RETRY_MS, position=position))
         async with aclosing(batches):
             async for messages in batches:
-                await self.write(_taken(messages) or KEEPALIVE)
+                await self.write(_take_batch(messages) or KEEPALIVE)
                 while messages:
-                    await self.write(_taken(messages))
+                    await self.write(_take_batch(messages))
         await self.end()
 
 
-def _taken(messages: list[Message]) -> bytes:
-    """Take the first messages, up to `WRITE_BYTES`, off the list, and return their bytes.
+def _take_batch(messages: list[Message]) -> bytes:
+    """Remove messages from the start of the list, up to `WRITE_BYTES`, and return their bytes.
 
-    A server copies what it is given; and a stream that is silent afterwards holds none of it.
+    Servers copy what they get. So an idle stream holds no messages.
     """
     count = size = 0
     for message in messages:

@@ -1,4 +1,4 @@
-"""The table of events, read outside Django's connections: a handful of them serve any number of streams."""
+"""Reads the table of events with a few connections outside of Django, for any number of streams."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from executions.engine.runtime.cancellation import cancel_and_wait
 from executions.progress.sse import Message, encode, encode_in_feed, encode_reset
 
 POOL_SIZE = 4
-POOL_IDLE_SECONDS = 60.0  # then a connection that was not needed is closed, but for one
+POOL_IDLE_SECONDS = 60.0  # then an unused connection is closed, except one
 POOL_TIMEOUT_SECONDS = 5.0
-POOL_RECONNECT_SECONDS = 2.0  # the pool waits twice as long after each failed try, up to this; then it starts anew
+POOL_RECONNECT_SECONDS = 2.0  # maximum backoff of the pool; then it starts anew
 
 EVENTS_AFTER = """
     SELECT event.execution_id, event.sequence, event.event_type, event.step_id, event.data, event.timestamp
@@ -72,27 +72,27 @@ Found = TypeVar("Found")
 
 @dataclass(frozen=True, slots=True)
 class LogRange:
-    """Which events a log has: `oldest` to `last`, none of them when `oldest` is beyond `last`."""
+    """The range of events in a log, `oldest` to `last`; empty if `oldest` is greater than `last`."""
 
     oldest: int
     last: int
-    ended: bool  # the execution has ended: no more events, until a retry
+    ended: bool  # the execution has ended: no more events, unless it is retried
 
     def ends_at(self, sequence: int) -> bool:
-        """Whether nothing comes after this event."""
+        """Return whether no event follows this one."""
         return self.ended and sequence >= self.last
 
 
-EMPTY_ENDED = LogRange(oldest=1, last=0, ended=True)  # of an execution that is not there
+EMPTY_ENDED = LogRange(oldest=1, last=0, ended=True)  # of an execution that does not exist
 
 
 def extent_of(rows: Sequence[Sequence[Any]]) -> LogRange:
-    """Return what `EXTENT` gave for one execution."""
+    """Return the result of the query `EXTENT` for one execution."""
     return next((LogRange(oldest, last, status in ENDED) for oldest, last, status in rows), EMPTY_ENDED)
 
 
 def event_of(row: Sequence[Any]) -> ProgressEvent:
-    """Return a row that `EVENTS_AFTER` gave as an event."""
+    """Return a result row of the query `EVENTS_AFTER` as an event."""
     execution_id, sequence, event_type, step_id, data, timestamp = row
     return ProgressEvent(
         execution_id=execution_id,
@@ -118,61 +118,61 @@ def _feed_extent_of(rows: Rows) -> LogRange:
 
 
 class Reader:
-    """A small pool of connections that opens with the first query."""
+    """A small connection pool, opened by the first query."""
 
     def __init__(self) -> None:
         self._pool: AsyncConnectionPool | None = None
-        self._waiting: dict[Hashable, asyncio.Task[Any]] = {}  # for a connection
-        self._asking: set[asyncio.Task[Any]] = set()  # those, and the ones that have begun
+        self._waiting: dict[Hashable, asyncio.Task[Any]] = {}  # queries that wait for a connection
+        self._asking: set[asyncio.Task[Any]] = set()  # these, and the running queries
 
     async def rows(self, query: str, parameters: Mapping[str, object]) -> Rows:
-        """Return what a query gives.
+        """Return the result rows of a query.
 
         Raises:
-            DatabaseUnavailable: the database is away.
+            DatabaseUnavailable: the database cannot be reached.
         """
         return await self._fetch(query, parameters, begin=lambda: None)
 
     async def single_flight(
         self, query: str, parameters: Mapping[str, object], *, key: Hashable, made: Callable[[Rows], Found]
     ) -> Found:
-        """Return what is made of a query's rows; all who ask for the `key` before the query begins get the same.
+        """Return the converted result of a query. Callers with the same `key` share a query that has not started yet.
 
-        After a restart a thousand clients come back, and most have the same last event.
+        After a restart a thousand clients reconnect, and most have the same last event.
 
         Raises:
-            DatabaseUnavailable: the database is away.
+            DatabaseUnavailable: the database cannot be reached.
         """
         asking = self._waiting.get(key)
         if asking is None:
 
             async def ask() -> Found:
-                # Once it has begun, its answer may be too old for whoever comes.
+                # Once the query has started, its result may be outdated for later callers.
                 return made(await self._fetch(query, parameters, begin=lambda: self._waiting.pop(key, None)))
 
             asking = self._waiting[key] = asyncio.create_task(ask(), name="stream-query")
             self._asking.add(asking)
             asking.add_done_callback(partial(self._asked, key))
-        found: Found = await asyncio.shield(asking)  # whoever leaves takes nothing from the others
+        found: Found = await asyncio.shield(asking)  # a cancelled caller does not cancel the query of the others
         return found
 
     async def messages(
         self, query: str, after: Mapping[UUID, int], *, limit: int, made: Callable[[Rows], Sequence[Message]]
     ) -> list[Message]:
-        """Return the events of each channel that come after its number, in order, at most `limit` in all.
+        """Return the events of each scope after its number, in order, at most `limit` in all.
 
         Raises:
-            DatabaseUnavailable: the database is away.
+            DatabaseUnavailable: the database cannot be reached.
         """
         parameters = {"ids": list(after), "after": list(after.values()), "limit": limit}
         key = (query, tuple(after.items()), limit)
         return list(await self.single_flight(query, parameters, key=key, made=made))
 
     async def extent(self, query: str, channel_id: UUID, *, made: Callable[[Rows], LogRange]) -> LogRange:
-        """Return which events a channel has.
+        """Return the range of a channel's events.
 
         Raises:
-            DatabaseUnavailable: the database is away.
+            DatabaseUnavailable: the database cannot be reached.
         """
         return await self.single_flight(query, {"id": channel_id}, key=(query, channel_id), made=made)
 
@@ -181,7 +181,7 @@ class Reader:
         if self._waiting.get(key) is asking:
             del self._waiting[key]
         if not asking.cancelled():
-            asking.exception()  # told to whoever waits for it; nobody may be left
+            asking.exception()  # the callers get the exception; there may be none left
 
     async def _fetch(self, query: str, parameters: Mapping[str, object], *, begin: Callable[[], object]) -> Rows:
         try:
@@ -194,7 +194,7 @@ class Reader:
             raise
 
     async def close(self) -> None:
-        """End what is asked, and close the pool; a later query opens another."""
+        """Cancel running queries and close the pool; a later query opens another one."""
         for asking in [*self._asking]:
             await cancel_and_wait(asking)
         pool, self._pool = self._pool, None
@@ -216,7 +216,7 @@ class Reader:
                 open=False,
             )
             drain_when_silent(self._pool)
-        await self._pool.open()  # nothing when it is open
+        await self._pool.open()  # no effect if it is open
         return self._pool
 
 
@@ -227,23 +227,23 @@ class EventTable:
         self._reader = reader
 
     async def read(self, after: Mapping[UUID, int], *, limit: int) -> list[Message]:
-        """Return the events of each execution that come after its sequence, in order, at most `limit` in all.
+        """Return the events of each execution after its sequence number, in order, at most `limit` in all.
 
         Raises:
-            DatabaseUnavailable: the database is away.
+            DatabaseUnavailable: the database cannot be reached.
         """
         return await self._reader.messages(EVENTS_AFTER, after, limit=limit, made=_encoded)
 
     async def extent(self, execution_id: UUID) -> LogRange:
-        """Return which events the execution has; `EMPTY_ENDED` when it is not there.
+        """Return the range of the execution's events; `EMPTY_ENDED` if it does not exist.
 
         Raises:
-            DatabaseUnavailable: the database is away.
+            DatabaseUnavailable: the database cannot be reached.
         """
         return await self._reader.extent(EXTENT, execution_id, made=extent_of)
 
     def reset(self, execution_id: UUID, *, last_known: int, oldest: int) -> Message:
-        """Return what tells a client that has the events up to `last_known` that `oldest` is the next one."""
+        """Return a reset message for a client with the events up to `last_known`: the next event is `oldest`."""
         return encode_reset(execution_id, last_known=last_known, oldest=oldest, execution_id=execution_id)
 
 
@@ -254,48 +254,48 @@ class FeedTable:
         self._reader = reader
 
     async def read(self, after: Mapping[UUID, int], *, limit: int) -> list[Message]:
-        """Return the events of each scope that come after its number, in order, at most `limit` in all.
+        """Return the events of each scope after its number, in order, at most `limit` in all.
 
         Raises:
-            DatabaseUnavailable: the database is away.
+            DatabaseUnavailable: the database cannot be reached.
         """
         return await self._reader.messages(_FEED_AFTER, after, limit=limit, made=_encoded_in_feed)
 
     async def extent(self, scope_id: UUID) -> LogRange:
-        """Return which events the scope has. More may always come.
+        """Return the range of the scope's events. A feed never ends.
 
         Raises:
-            DatabaseUnavailable: the database is away.
+            DatabaseUnavailable: the database cannot be reached.
         """
         return await self._reader.extent(_FEED_EXTENT, scope_id, made=_feed_extent_of)
 
     def reset(self, scope_id: UUID, *, last_known: int, oldest: int) -> Message:
-        """Return what tells a client that has the events up to `last_known` that `oldest` is the next one."""
+        """Return a reset message for a client with the events up to `last_known`: the next event is `oldest`."""
         return encode_reset(scope_id, last_known=last_known, oldest=oldest, execution_id=None)
 
     async def among(self, scope_ids: Collection[UUID], execution_ids: Collection[UUID]) -> list[UUID]:
-        """Return those of the scopes in which one of the executions is.
+        """Return the given scopes that contain at least one of the executions.
 
         Raises:
-            DatabaseUnavailable: the database is away.
+            DatabaseUnavailable: the database cannot be reached.
         """
         parameters = {"scopes": list(scope_ids), "executions": list(execution_ids)}
         return [scope_id for (scope_id,) in await self._reader.rows(_SCOPES_OF, parameters)]
 
     async def of(self, execution_ids: Collection[UUID]) -> list[UUID]:
-        """Return the scopes in which the executions are.
+        """Return the scopes that contain the executions.
 
         Raises:
-            DatabaseUnavailable: the database is away.
+            DatabaseUnavailable: the database cannot be reached.
         """
         rows = await self._reader.rows(_ALL_SCOPES_OF, {"executions": list(execution_ids)})
         return [scope_id for (scope_id,) in rows]
 
     async def positions(self, *, seconds_ago: float, limit: int) -> dict[UUID, int]:
-        """Return how far each feed went so many seconds ago, but for its last `limit` events at most.
+        """Return each feed's position some seconds ago, at most `limit` events before its end.
 
         Raises:
-            DatabaseUnavailable: the database is away.
+            DatabaseUnavailable: the database cannot be reached.
         """
         rows = await self._reader.rows(_FEEDS_AGO, {"seconds": seconds_ago, "most": limit})
         return dict(rows)

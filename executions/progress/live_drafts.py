@@ -1,9 +1,8 @@
-"""What models write right now, as those who follow an execution are shown it.
+"""Live drafts: the text that models write, for clients that follow an execution.
 
-Drafts are read together with the number of the last event, in one statement: a client that has exactly the events up to
-that one is shown the drafts, so that they keep their place among the events. A client that is not there yet, or further
-on, is shown them later, or never. Nobody misses a character: what a client gets is what its step's text has grown by
-since it was shown any of it.
+One statement reads drafts together with the number of the last event. Only a client with exactly the events up to this
+number gets these drafts, so that they are in order with the events. A client with other events gets them later or
+never. No text is skipped: a client gets what the step's text has grown by since its last message.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from executions.progress.event_reader import Reader
 from executions.progress.publisher import ProgressPublisher
 from executions.progress.sse import Message, encode_delta
 
-#: What a client has been shown, by step: the attempt, the try, and characters of its text.
+#: The text that a client has been sent, by step: attempt, try, and number of characters.
 Sent = dict[str, tuple[int, int, int]]
 
 _DRAFTS = """
@@ -48,7 +47,7 @@ class DraftText:
     text: str = ""
 
     def write(self, ordinal: int, offset: int, text: str) -> bool:
-        """Take in a piece; False when one before it is missing."""
+        """Add a chunk; return False if an earlier chunk is missing."""
         if ordinal > self.ordinal:
             self.ordinal, self.text = ordinal, ""
         if ordinal == self.ordinal:
@@ -60,55 +59,56 @@ class DraftText:
 
 @dataclass(slots=True)
 class DraftSnapshot:
-    """The drafts of one execution, as they were when `number` was its last event."""
+    """The drafts of one execution when `number` was its last event."""
 
     number: int = 0
-    read_up_to: int = 0  # id of the last piece
+    read_up_to: int = 0  # id of the last chunk
     drafts: dict[str, DraftText] = field(default_factory=dict)
-    shown: dict[tuple[str, int], Message] = field(default_factory=dict)  # since they were read, by step and offset
+    #: Encoded messages since the last read, by step and offset.
+    shown: dict[tuple[str, int], Message] = field(default_factory=dict)
 
 
 class LiveDrafts:
-    """The drafts of the executions that are followed here, read once for all who follow."""
+    """The drafts of the followed executions, read once for all followers."""
 
     def __init__(self, reader: Reader, publisher: ProgressPublisher) -> None:
         self._reader = reader
         self._publisher = publisher
-        self._boards: dict[UUID, DraftSnapshot] = {}
-        self._wanted: set[UUID] = set()  # executions that somebody waits to see read
-        self._reading = asyncio.Lock()  # one after the other: pieces are put together in order
+        self._snapshots: dict[UUID, DraftSnapshot] = {}
+        self._wanted: set[UUID] = set()  # executions to be read next
+        self._reading = asyncio.Lock()  # one read at a time, so that chunks are added in order
 
     async def load(self, execution_id: UUID, number: int) -> None:
-        """Read the drafts of an execution, unless that was done since it had its event `number`.
+        """Read the drafts of an execution, unless they were read at its event `number` or later.
 
         Raises:
-            DatabaseUnavailable: the database is away.
+            DatabaseUnavailable: the database cannot be reached.
         """
-        board = self._boards.get(execution_id)
-        if board is None or board.number < number:
+        snapshot = self._snapshots.get(execution_id)
+        if snapshot is None or snapshot.number < number:
             await self.refresh([execution_id])
 
     def shows(self, execution_id: UUID) -> bool:
-        """Whether there is text of the execution, whose place is after its last event."""
-        board = self._boards.get(execution_id)
-        return board is not None and any(draft.text for draft in board.drafts.values())
+        """Return whether the execution has draft text after its last event."""
+        snapshot = self._snapshots.get(execution_id)
+        return snapshot is not None and any(draft.text for draft in snapshot.drafts.values())
 
     def forget(self) -> None:
-        """Have everything read anew: notifications may have been lost, and the table may have been emptied."""
-        self._boards = {}  # whoever reads right now keeps the old ones
+        """Discard all snapshots: notifications may have been lost, and the table may have been emptied."""
+        self._snapshots = {}  # a running read keeps the old ones
 
     async def refresh(self, execution_ids: Iterable[UUID]) -> None:
-        """Read what the drafts of executions have grown by, as far as they are followed here, and show it.
+        """Read new draft text of the followed executions among these, and wake their followers.
 
-        Whoever asks while others are read is served with the next statement, all together.
+        Requests during a read are combined into the next statement.
 
         Raises:
-            DatabaseUnavailable: the database is away.
+            DatabaseUnavailable: the database cannot be reached.
         """
         followed = self._publisher.followed
-        if len(self._boards) > 2 * len(followed):
-            for each in self._boards.keys() - followed:
-                del self._boards[each]
+        if len(self._snapshots) > 2 * len(followed):
+            for each in self._snapshots.keys() - followed:
+                del self._snapshots[each]
         self._wanted.update(execution_ids)
         async with self._reading:
             left, self._wanted = self._wanted, set()
@@ -119,58 +119,58 @@ class LiveDrafts:
                         wanted = await self._read(wanted, anew=again)
                 left = set()
             finally:
-                self._wanted |= left  # the next one who asks reads them
+                self._wanted |= left  # the next refresh reads them
 
     async def _read(self, wanted: Collection[UUID], *, anew: bool) -> list[UUID]:
-        """Take in new pieces, or all of them `anew`; return the executions of which one is missing."""
-        known = self._boards
-        boards = {each: DraftSnapshot() if anew else known.get(each, DraftSnapshot()) for each in wanted}
-        after = [board.read_up_to for board in boards.values()]
-        rows = await self._reader.rows(_DRAFTS, {"ids": list(boards), "after": after, "working": _STATUSES})
+        """Add new chunks, or with `anew` read all chunks; return the executions with a missing chunk."""
+        known = self._snapshots
+        snapshots = {each: DraftSnapshot() if anew else known.get(each, DraftSnapshot()) for each in wanted}
+        after = [snapshot.read_up_to for snapshot in snapshots.values()]
+        rows = await self._reader.rows(_DRAFTS, {"ids": list(snapshots), "after": after, "working": _STATUSES})
         torn = []
-        alive: dict[UUID, dict[str, DraftText]] = {each: {} for each in boards}
+        alive: dict[UUID, dict[str, DraftText]] = {each: {} for each in snapshots}
         for execution_id, found in groupby(rows, key=lambda row: row[0]):
-            if not _take_in(boards[execution_id], alive[execution_id], (row[1:] for row in found)):
+            if not _add_chunks(snapshots[execution_id], alive[execution_id], (row[1:] for row in found)):
                 torn.append(execution_id)
-        for execution_id, board in boards.items():
-            board.drafts = alive[execution_id]
-            board.shown.clear()
-            known[execution_id] = board
+        for execution_id, snapshot in snapshots.items():
+            snapshot.drafts = alive[execution_id]
+            snapshot.shown.clear()
+            known[execution_id] = snapshot
             self._publisher.nudge(execution_id)
         return torn
 
     def unsent(self, execution_id: UUID, number: int, sent: Sent) -> list[Message]:
-        """Return what a client that has the events up to `number` has not been shown; note in `sent` that it is."""
-        board = self._boards.get(execution_id)
-        if board is None or board.number != number:
+        """Return the unsent text for a client with the events up to `number`; and add it to `sent`."""
+        snapshot = self._snapshots.get(execution_id)
+        if snapshot is None or snapshot.number != number:
             return []
-        return list(self._unsent(execution_id, board, sent))
+        return list(self._unsent(execution_id, snapshot, sent))
 
-    def _unsent(self, execution_id: UUID, board: DraftSnapshot, sent: Sent) -> Iterator[Message]:
-        for step_id, draft in board.drafts.items():
+    def _unsent(self, execution_id: UUID, snapshot: DraftSnapshot, sent: Sent) -> Iterator[Message]:
+        for step_id, draft in snapshot.drafts.items():
             attempt, ordinal, offset = sent.get(step_id, (0, 0, 0))
             is_void = offset > 0 and attempt == draft.attempt and ordinal < draft.ordinal
             if (attempt, ordinal) != (draft.attempt, draft.ordinal):
                 offset = 0
             if offset >= len(draft.text) and not is_void:
                 continue
-            message = board.shown.get((step_id, offset))
+            message = snapshot.shown.get((step_id, offset))
             if message is None:
                 data: dict[str, JsonValue] = {"attempt": draft.attempt, "offset": offset, "text": draft.text[offset:]}
-                message = encode_delta(execution_id, step_id, after=board.number, data=data)
-                board.shown[step_id, offset] = message
+                message = encode_delta(execution_id, step_id, after=snapshot.number, data=data)
+                snapshot.shown[step_id, offset] = message
             sent[step_id] = (draft.attempt, draft.ordinal, len(draft.text))
             yield message
 
 
-def _take_in(board: DraftSnapshot, alive: dict[str, DraftText], rows: Iterable[tuple[Any, ...]]) -> bool:
-    """Put the steps at work into `alive`, with their texts so far; False when a piece is missing."""
+def _add_chunks(snapshot: DraftSnapshot, alive: dict[str, DraftText], rows: Iterable[tuple[Any, ...]]) -> bool:
+    """Fill `working` with the working steps and their text so far; return False if a chunk is missing."""
     whole = True
     for last, step_id, attempt, piece_id, ordinal, offset, text in rows:
-        board.number = last
-        known = alive.get(step_id) or board.drafts.get(step_id)
+        snapshot.number = last
+        known = alive.get(step_id) or snapshot.drafts.get(step_id)
         draft = alive[step_id] = known if known is not None and known.attempt == attempt else DraftText(attempt)
         if piece_id is not None:
             whole = draft.write(ordinal, offset, text) and whole
-            board.read_up_to = max(board.read_up_to, piece_id)
+            snapshot.read_up_to = max(snapshot.read_up_to, piece_id)
     return whole

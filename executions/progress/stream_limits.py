@@ -52,7 +52,7 @@ class OpenStream:
 
 
 class StreamRegistry:
-    """The open streams of one event loop. One query rechecks all of them periodically."""
+    """The open streams of one event loop. One query rechecks all streams periodically."""
 
     def __init__(self) -> None:
         self._streams: set[OpenStream] = set()

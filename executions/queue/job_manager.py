@@ -1,4 +1,4 @@
-"""A worker takes its jobs several at a time, and ends them together."""
+"""A worker's access to the queue: it fetches several jobs with one query, and finishes several with one query."""
 
 from __future__ import annotations
 
@@ -27,27 +27,28 @@ from common.database.server import probe_async
 from common.limits import limits
 from executions.queue.jobs import QUEUE
 
-RECHECK_SECONDS = 1.0  # a connection that was used a moment ago is not looked at before it is used again
-MAX_JOBS_PER_FETCH = 32  # jobs that are taken together, at most
-BUSY_SHARE = 0.75  # of its jobs that a worker runs when it is nearly full
-BATCH_SECONDS = 0.01  # that jobs of a worker that is nearly full wait for others, to be taken and ended with them
-IDLE_SECONDS_BETWEEN_FETCHES = 5.0  # between two looks while no job waits, and none is told of
-POOL_SECONDS = 10.0  # that a connection is waited for
-CONNECTIONS = 2  # for jobs, at most: one takes them, as another one ends some
-IDLE_SECONDS = 60.0  # then a connection that was not needed is closed, but for one
-RECONNECT_SECONDS = 3.0  # the pool waits twice as long after each failed try, up to this; then it starts anew
-RETRY_SECONDS = 1.0  # before jobs are ended that could not be, as the database was away
+RECHECK_SECONDS = 1.0  # a connection that was used within this time is not checked before its next use
+MAX_JOBS_PER_FETCH = 32  # jobs taken at once
+BUSY_SHARE = 0.75  # a worker that runs this share of its jobs counts as busy
+BATCH_SECONDS = 0.01  # a busy worker waits this long to fetch or finish several jobs at once
+IDLE_SECONDS_BETWEEN_FETCHES = 5.0  # while the queue is empty and no notification arrives
+POOL_SECONDS = 10.0  # maximum wait for a connection
+CONNECTIONS = 2  # maximum for jobs: one fetches them while another finishes some
+IDLE_SECONDS = 60.0  # then an unused connection is closed, except one
+RECONNECT_SECONDS = 3.0  # maximum backoff of the pool; then it starts anew
+RETRY_SECONDS = 1.0  # delay before finishing jobs again after an outage
 
-_NEW_JOB = '{"type": "job_inserted", "job_id": 0}'  # as its trigger tells it
-_CHANNEL = f"procrastinate_queue_v1#{QUEUE}"  # over which it tells
+_NEW_JOB = '{"type": "job_inserted", "job_id": 0}'  # the payload that Procrastinate's trigger sends
+_CHANNEL = f"procrastinate_queue_v1#{QUEUE}"  # the channel that Procrastinate's trigger uses
 _ANY_WAITS = """
 SELECT EXISTS (
   SELECT FROM procrastinate_jobs WHERE status = 'todo' AND queue_name = ANY (%(queues)s::varchar[])
 ) AS waits
 """
-_TELL = "SELECT pg_notify(%(channel)s, %(payload)s)"  # its trigger tells of jobs that are new, not of those handed back
+#: Procrastinate's trigger notifies of new jobs, but not of returned ones.
+_NOTIFY = "SELECT pg_notify(%(channel)s, %(payload)s)"
 
-#: Our own function, in place of Procrastinate's: see `jobs`.
+#: Our own function instead of Procrastinate's; see `jobs`.
 _FETCH_MANY = """
 SELECT id, status, task_name, priority, lock, queueing_lock, args, scheduled_at, queue_name, attempts, worker_id
 FROM executions_take_jobs(%(queues)s::varchar[], %(worker_id)s, %(many)s, %(per_user)s)
@@ -71,27 +72,27 @@ Row = dict[str, Any]
 
 
 class BatchingJobManager(JobManager):
-    """Takes as many jobs as there is room for when one is asked for, and ends together those that end together.
+    """Fetches as many jobs as there are free slots, and finishes several jobs with one query.
 
-    Procrastinate's own manager takes one job after the other, and waits for the server each time: a worker of many
-    short jobs would do nothing else.
+    Procrastinate fetches one job at a time and waits for the server each time. With many short jobs, a worker would
+    spend most of its time on this.
     """
 
     def __init__(self, connector: BaseConnector, *, slots: int) -> None:
-        """Prepare to take jobs.
+        """Prepare to fetch jobs.
 
         Args:
-            connector: The connections for it.
-            slots: Jobs that the worker runs at once.
+            connector: The connections to the queue's database.
+            slots: Number of jobs that the worker runs at once.
         """
         super().__init__(connector)
-        self._room = slots  # for jobs that are not taken
-        self._enough = slots - int(BUSY_SHARE * slots)  # room for several
-        self._roomy = asyncio.Event()
-        self._notify_worker: Callable[[], Awaitable[None]] | None = None  # of new jobs
+        self._free_slots = slots  # not occupied by fetched or running jobs
+        self._enough = slots - int(BUSY_SHARE * slots)  # from which several jobs are fetched
+        self._enough_free = asyncio.Event()
+        self._notify_worker: Callable[[], Awaitable[None]] | None = None  # reports new jobs
         self._found_nothing = 0  # queries in a row that found no job
-        self._quiet_until = 0.0  # on the monotonic clock; no job waits, and a notification tells of a new one
-        self._taken: deque[Job] = deque()  # and not handed out yet
+        self._quiet_until = 0.0  # monotonic time; the queue was empty, and a notification announces new jobs
+        self._fetched: deque[Job] = deque()  # not handed out yet
         self._ended: list[Row] = []  # jobs whose end is not stored yet
         self._ending: asyncio.Task[None] | None = None
 
@@ -99,33 +100,34 @@ class BatchingJobManager(JobManager):
         """Return the next job, None if there is none.
 
         Raises:
-            ConnectorException: the database is away.
+            ConnectorException: the database cannot be reached.
         """
-        if not self._taken:
+        if not self._fetched:
             if time.monotonic() < self._quiet_until:
                 return None
-            await self._take(queues=queues, worker_id=worker_id)
-        return self._taken.popleft() if self._taken else None
+            await self._fetch_jobs(queues=queues, worker_id=worker_id)
+        return self._fetched.popleft() if self._fetched else None
 
     async def finish_job(self, job: Job, status: Status, delete_job: bool) -> None:
-        """Have a job end soon, together with others, and wait for nothing.
+        """Schedule the end of a job. It is stored together with the ends of other jobs.
 
-        Its work is done: should its row stay, as this process is killed, the sweep of another worker ends it.
+        The job has done its work. If this process dies before the row is updated, another worker's recovery ends the
+        job.
         """
-        self._make_room()
+        self._release_slot()
         self._ended.append({"job_id": job.id, "status": status.value, "delete_job": delete_job})
         if self._ending is None or self._ending.done():
             self._ending = asyncio.create_task(self._end_all(), name="jobs end")
 
     async def retry_job(self, job: Job, *arguments: Any, **named: Any) -> None:
-        """Hand a job back, to be taken again."""
-        self._make_room()
+        """Return a job to the queue, so that a worker fetches it again."""
+        self._release_slot()
         await super().retry_job(job, *arguments, **named)
 
     async def listen_for_jobs(
         self, *, on_notification: NotificationCallback, queues: Iterable[str] | None = None
     ) -> None:
-        """Listen until cancelled, over a connection that is made anew when it is lost; then a job may have been missed.
+        """Listen until cancelled. A lost connection is replaced; afterwards a job may have been missed.
 
         Procrastinate's own listener wakes ten times a second.
         """
@@ -139,85 +141,85 @@ class BatchingJobManager(JobManager):
         await listen(*names, connected=self._notify_worker, hear=hear)
 
     async def leave(self) -> None:
-        """End what has to be ended, and let others take what was taken and not handed out.
+        """Store the end of finished jobs, and return fetched jobs that were not handed out to the queue.
 
         Raises:
-            ConnectorException: the database is away; a sweep finds what is left.
+            ConnectorException: the database cannot be reached; recovery finds the jobs.
         """
         if self._ending is not None:
             self._ending.cancel()
             await asyncio.wait({self._ending})
         try:
-            if self._taken:
-                await self.connector.execute_query_async(_HAND_BACK, ids=[job.id for job in self._taken])
-                await self.connector.execute_query_async(_TELL, channel=_CHANNEL, payload=_NEW_JOB)
-                self._taken.clear()
+            if self._fetched:
+                await self.connector.execute_query_async(_HAND_BACK, ids=[job.id for job in self._fetched])
+                await self.connector.execute_query_async(_NOTIFY, channel=_CHANNEL, payload=_NEW_JOB)
+                self._fetched.clear()
         finally:
             await self._end(self._ended)
 
-    def _make_room(self) -> None:
-        self._room += 1
+    def _release_slot(self) -> None:
+        self._free_slots += 1
         self._quiet_until = 0.0
-        if self._room >= self._enough:
-            self._roomy.set()
+        if self._free_slots >= self._enough:
+            self._enough_free.set()
 
-    async def _take(self, **arguments: Any) -> None:
-        """Take as many jobs as there is room for. Where none waits, the next query waits for a notification.
+    async def _fetch_jobs(self, **arguments: Any) -> None:
+        """Fetch jobs for the free slots. If the queue is empty, wait for a notification before the next fetch.
 
         Raises:
-            ConnectorException: the database is away.
+            ConnectorException: the database cannot be reached.
         """
-        await self._until_roomy()
-        many, per_user = max(1, min(MAX_JOBS_PER_FETCH, self._room)), limits().executions_per_user
+        await self._wait_for_slots()
+        many, per_user = max(1, min(MAX_JOBS_PER_FETCH, self._free_slots)), limits().executions_per_user
         began, ask = time.monotonic(), self.connector.execute_query_all_async
         found = await ask(_FETCH_MANY, many=many, per_user=per_user, **arguments)
-        self._taken += map(Job.from_row, found)
-        self._room -= len(self._taken)
-        self._found_nothing = 0 if self._taken else self._found_nothing + 1
+        self._fetched += map(Job.from_row, found)
+        self._free_slots -= len(self._fetched)
+        self._found_nothing = 0 if self._fetched else self._found_nothing + 1
         if self._notify_worker is not None and self._found_nothing > 1:
-            self._quiet_until = began + IDLE_SECONDS_BETWEEN_FETCHES  # a notification that comes meanwhile ends it
+            self._quiet_until = began + IDLE_SECONDS_BETWEEN_FETCHES  # a notification that arrives meanwhile resets it
             [row] = await ask(_ANY_WAITS, queues=arguments["queues"])
-            if row["waits"]:  # for a lock, or for its moment: nothing tells when that is
+            if row["waits"]:  # jobs wait for a lock or for their start time, which no notification announces
                 self._quiet_until = 0.0
 
-    async def _until_roomy(self) -> None:
-        """Wait for room for several jobs, if there is little, but no longer than a moment."""
-        if self._room >= self._enough:
+    async def _wait_for_slots(self) -> None:
+        """Wait a short time for several free slots, if there are few."""
+        if self._free_slots >= self._enough:
             return
-        self._roomy.clear()
+        self._enough_free.clear()
         try:
             async with asyncio.timeout(BATCH_SECONDS):
-                await self._roomy.wait()
+                await self._enough_free.wait()
         except TimeoutError:
             return
 
     async def _end_all(self) -> None:
         while self._ended:
-            if self._room < self._enough:
+            if self._free_slots < self._enough:
                 await asyncio.sleep(BATCH_SECONDS)
             jobs = list(self._ended)
             try:
                 await self._end(jobs)
             except ConnectorException as error:
-                logger.warning("%d jobs cannot be ended yet: %s", len(jobs), error)
+                logger.warning("the end of %d jobs cannot be stored yet: %s", len(jobs), error)
                 await asyncio.sleep(RETRY_SECONDS)
             else:
                 del self._ended[: len(jobs)]
-                await self._look_again()
+                await self._fetch_again()
 
-    async def _look_again(self) -> None:
-        """Have jobs looked for once more, if there were none: one may have waited for the lock of a job that has ended.
+    async def _fetch_again(self) -> None:
+        """Fetch once more if the last fetch found nothing: a job may have waited for the ended job's lock.
 
-        Nobody else says so: of a new job the database tells once, when it is there. It would be found by and by.
+        No notification announces that. Without this fetch the job would be found only later.
         """
         if self._found_nothing and self._notify_worker is not None:
             await self._notify_worker()
 
     async def _end(self, jobs: list[Row]) -> None:
-        """End jobs; a job that another worker has ended already stays as it is.
+        """Store the end of jobs; jobs that have already ended are skipped.
 
         Raises:
-            ConnectorException: the database is away.
+            ConnectorException: the database cannot be reached.
         """
         if jobs:
             ids, statuses, gone = zip(*((job["job_id"], job["status"], job["delete_job"]) for job in jobs), strict=True)
@@ -226,10 +228,10 @@ class BatchingJobManager(JobManager):
 
 
 def worker_app(app: App, *, slots: int) -> App:
-    """Return the app for a worker that runs `slots` jobs at once, with a pool of its own on Django's database.
+    """Return the app for a worker that runs `slots` jobs at once, with its own connection pool to Django's database.
 
-    Each query of Procrastinate is one call of one function. With a transaction around it, and a look at the connection
-    before it, a worker would wait for the server four times instead of once, for every job twice.
+    Each of Procrastinate's operations is one function call in SQL. A transaction around it and a connection check
+    before it would add round trips: four instead of one, twice per job.
     """
     made = app.with_connector(PsycopgConnector(kwargs=connection_parameters(), pool_factory=_pool))
     made.job_manager = BatchingJobManager(made.connector, slots=slots)

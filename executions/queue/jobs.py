@@ -1,15 +1,15 @@
-"""Work for the workers, enqueued by name on the caller's own transaction: all or nothing.
+"""Jobs for workers, enqueued in the caller's transaction.
 
-Who waits longest does not always go first: users take turns, and within the jobs of one user the root scopes do. So a
-thousand executions of one user keep no other's single one waiting, nor a thousand of one project another project's.
-Both are start-time fair queueing (Goyal, Vin and Cheng, "Start-time Fair Queuing", SIGCOMM 1996) with every job as one
-unit: a job's start tag is that of the next one in the queue, or one more than the last of its own user or scope,
-whichever is greater; the least tag goes first. Tags of users are priorities, negative as the greatest of those goes
-first; tags of scopes are in the arguments, as `turn`. They begin again at 0 whenever there is no other job.
+Jobs are not ordered by age alone: users take turns, and root scopes take turns within the jobs of a user. So a thousand
+executions of one user or project do not delay the single execution of another. Both levels are start-time fair queueing
+(Goyal, Vin and Cheng, "Start-time Fair Queuing", SIGCOMM 1996) with every job as one unit. A job's start tag is the
+greater one of two: the tag of the next job in the queue, and one more than the last tag of its own user or scope. The
+job with the lowest tag is next. The tags of users are stored as negative priorities, because the queue takes the
+greatest priority first. The tags of scopes are stored in the arguments, as `turn`. Tags restart at 0 when no other job
+waits.
 
-A worker takes jobs with the function `executions_take_jobs` (migration 0001). The least tag of all says whose turn it
-is, the least `turn` of this user's jobs which of them goes. Users who have as many executions at work as they may are
-passed.
+A worker takes jobs with the SQL function `executions_take_jobs`. The lowest user tag decides whose job is next, and the
+lowest `turn` decides which job of this user. Users who already run as many executions as permitted are skipped.
 """
 
 from __future__ import annotations
@@ -60,31 +60,33 @@ _NEXT = "SELECT coalesce(max(priority), 0) FROM procrastinate_jobs WHERE status 
 
 
 def enqueue_advance(execution_id: UUID) -> None:
-    """Have a worker carry the execution on. A superfluous job costs a worker one look.
+    """Enqueue a job that runs the execution. A superfluous job costs a worker one query.
 
-    The lock keeps two workers from the same execution; a worker that was paused is fenced by the token alone.
+    The job lock keeps two workers from the same execution. It does not fence a worker that was paused; the fencing
+    token does.
 
     Raises:
         DatabaseUnavailable: the connection was lost.
     """
     identity = str(execution_id)
-    with _told_apart():
+    with _outages_as_unavailable():
         found = bulk.execute(_TAGS, [QUEUE, QUEUE, execution_id]).fetchone()
         if found is None:
-            return  # it is gone
+            return  # the execution does not exist any more
         scope, user, tag, turn = found
         job = app.configure_task(ADVANCE, queue=QUEUE, lock=identity, priority=-tag, allow_unknown=True)
         job.defer(execution_id=identity, scope=scope, user=user, turn=turn)
 
 
 def enqueue_prune() -> None:
-    """Have a worker prune old logs; nothing when that waits for one already. Call it outside of a transaction.
+    """Enqueue a job that prunes old logs, unless one is waiting. Call it outside of a transaction.
 
     Raises:
         DatabaseUnavailable: the connection was lost.
     """
-    with _told_apart():
-        (priority,) = bulk.execute(_NEXT, [QUEUE]).fetchone() or (0,)  # next, and no other's turn changes
+    with _outages_as_unavailable():
+        # The job is next, and the order of the other jobs does not change.
+        (priority,) = bulk.execute(_NEXT, [QUEUE]).fetchone() or (0,)
         job = app.configure_task(
             PRUNE, queue=QUEUE, lock=PRUNE, queueing_lock=PRUNE, priority=priority, allow_unknown=True
         )
@@ -93,15 +95,15 @@ def enqueue_prune() -> None:
 
 
 def finish_stalled_jobs(*, silent_since: datetime) -> None:
-    """End the jobs whose worker is gone, or has been silent since then: each would hold its lock for ever.
+    """Finish the jobs whose worker has disappeared or sent no heartbeat since then. They would hold their locks.
 
-    A job that its worker ends at this moment is skipped: to end a job twice is an error.
+    Jobs that their worker is finishing now are skipped, because finishing a job twice is an error.
     """
     bulk.execute(_FINISH_STALLED, [QUEUE, silent_since])
 
 
 def has_open_job(execution_id: str) -> Exists:
-    """Return a condition on executions: a job of the execution waits, or a worker is at it.
+    """Return a condition on executions: a job of the execution waits or runs.
 
     Args:
         execution_id: Name of the column that holds the execution's id.
@@ -111,8 +113,8 @@ def has_open_job(execution_id: str) -> Exists:
 
 
 @contextmanager
-def _told_apart() -> Iterator[None]:
-    """Tell a lost connection from what is wrong with a query."""
+def _outages_as_unavailable() -> Iterator[None]:
+    """Raise `DatabaseUnavailable` for connection failures; other errors pass."""
     try:
         yield
     except ConnectorException as error:

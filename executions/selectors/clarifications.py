@@ -1,4 +1,4 @@
-"""The inbox: what waits for people, over all executions that they may see."""
+"""The inbox: steps and executions that wait for people, as far as the user may see them."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from executions import models
 from executions.engine.domain.clarification import ClarificationRound
 from executions.engine.domain.states import ExecutionStatus, StepStatus, WaitingOn
 
-MAX_COUNT = 101  # of each kind; more are as many
+MAX_COUNT = 101  # maximum count of each kind; the client shows "100+"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenClarification:
-    """A step that waits for answers, and what it asks."""
+    """A step with open questions, and the round of questions."""
 
     step: models.ExecutionStep
     round: ClarificationRound
@@ -29,7 +29,7 @@ class OpenClarification:
 def open_clarifications(
     *, user: Person, workflow_id: str | None = None, scope_type: str | None = None, scope_id: str | None = None
 ) -> QuerySet[models.ExecutionStep]:
-    """Return the steps that wait for answers, in executions that the user may see."""
+    """Return the steps with open questions, in executions that the user may see."""
     wanted = {
         "execution__workflow_id": workflow_id,
         "execution__scope__type": scope_type,
@@ -42,9 +42,9 @@ def open_clarifications(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inbox:
-    """What waits for people: documents for a decision, with their titles, and executions for a bigger budget.
+    """Waiting work: documents for a decision, with titles, and executions that need a bigger budget.
 
-    The list of each holds the oldest ones; `count` is of all, open questions too, up to `MAX_COUNT` of each kind.
+    The lists contain the oldest ones. `count` includes open questions and counts at most `MAX_COUNT` of each kind.
     """
 
     decisions: list[tuple[models.ExecutionStep, str]]
@@ -53,7 +53,7 @@ class Inbox:
 
 
 def inbox(user: Person) -> Inbox:
-    """Return what waits for people in executions that the user may see."""
+    """Return the waiting work in executions that the user may see."""
     decisions, budgets = list(_open_decisions(user)[:MAX_COUNT]), list(_blocked_by_budget(user)[:MAX_COUNT])
     pairs = [(row.document_id, row.document_version) for row in decisions]
     titles = documents.titles((each, number) for each, number in pairs if each is not None and number is not None)
@@ -63,13 +63,13 @@ def inbox(user: Person) -> Inbox:
 
 
 def count_waiting(user: Person) -> int:
-    """Return how many questions, decisions and budgets wait for people; of each kind `MAX_COUNT` at most."""
+    """Return the number of open questions, decisions and budget requests; at most `MAX_COUNT` of each kind."""
     kinds: tuple[QuerySet[Any], ...] = (open_clarifications(user=user), _open_decisions(user), _blocked_by_budget(user))
     return sum(rows[:MAX_COUNT].count() for rows in kinds)
 
 
 def _open_decisions(user: Person) -> QuerySet[models.ExecutionStep]:
-    """Return the steps whose document waits for a decision, those of the oldest executions first."""
+    """Return the steps whose document waits for a decision, ordered by the age of their executions."""
     open_now = Q(execution__status=ExecutionStatus.WAITING.value) | Q(
         execution__status__in=[ExecutionStatus.PENDING.value, ExecutionStatus.RUNNING.value]
     )
@@ -80,12 +80,12 @@ def _open_decisions(user: Person) -> QuerySet[models.ExecutionStep]:
 
 
 def _blocked_by_budget(user: Person) -> QuerySet[models.Execution]:
-    """Return the executions that wait for a bigger budget, oldest first."""
+    """Return the executions that need a bigger budget, oldest first."""
     rows = models.Execution.objects.select_related("scope").defer("input").filter(scope__in=visible_scopes(user))
     short = rows.filter(status=ExecutionStatus.WAITING.value, waiting_on__contains=[WaitingOn.BUDGET.value])
     return short.order_by("created_at", "id")
 
 
 def with_questions(rows: Iterable[models.ExecutionStep]) -> list[OpenClarification]:
-    """Return steps that wait for answers with what they ask."""
+    """Return steps together with their open questions."""
     return [OpenClarification(step=row, round=ClarificationRound.model_validate(row.rounds[-1])) for row in rows]

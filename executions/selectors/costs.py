@@ -1,4 +1,4 @@
-"""What executions cost and how workflows fare: reads over the ledger and the rows of executions."""
+"""Costs of executions and statistics of workflows, from the call ledger and the executions."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class AttemptCosts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepCosts:
-    """What one step cost."""
+    """The cost of one step."""
 
     step_id: str
     totals: telemetry.Totals
@@ -42,17 +42,17 @@ class StepCosts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExecutionCosts:
-    """What an execution cost: the whole, which is the sum of its steps, and each step."""
+    """The cost of an execution: per step, and their sum."""
 
     execution_id: UUID
     status: str
     total: telemetry.Totals
-    estimated_unknown_cost_usd: Decimal | None  # at most, of the calls that ended and whose cost is not known
+    estimated_unknown_cost_usd: Decimal | None  # maximum cost of the ended calls whose cost is unknown
     steps: list[StepCosts]
 
 
 def execution_costs(*, user: Person, execution_id: UUID) -> ExecutionCosts:
-    """Return what an execution cost so far, every call of it.
+    """Return the cost of all calls of an execution so far.
 
     Raises:
         NotFound: there is no such execution, or none that the user may see.
@@ -81,7 +81,7 @@ def _step_costs(step_id: str, calls: Iterable[Any]) -> StepCosts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Percentiles:
-    """The middle and the high end of some values; None when there are none."""
+    """Median and 95th percentile; None without values."""
 
     p50: Any
     p95: Any
@@ -89,7 +89,7 @@ class Percentiles:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkflowStats:
-    """How the executions of a workflow fare, over those that the reader may see."""
+    """Statistics of a workflow's executions that the user may see."""
 
     workflow_id: str
     executions: int
@@ -104,7 +104,7 @@ class WorkflowStats:
 
 
 def workflow_stats(*, user: Person, workflow_id: str) -> WorkflowStats:
-    """Return how the executions of a workflow fare, dry runs left out.
+    """Return statistics of a workflow's executions, without dry runs.
 
     Raises:
         NotFound: there is no such workflow.
@@ -136,10 +136,10 @@ def _steps(calls: QuerySet[Any]) -> int:
 
 
 def _durations(rows: QuerySet[Any]) -> dict[str, Percentiles]:
-    """Return how long executions took from acceptance to end, and how much of it they waited and ran.
+    """Return how long executions took from creation to end, and how long of it they waited and ran.
 
-    A wait adds the rest of the execution's life, and its end takes off what was left then: so no pairing is needed.
-    What pruned events told is noted in `waited`.
+    A wait adds the time from its start to the execution's end. The end of the wait subtracts the time that was left
+    then. So starts and ends of waits need not be paired. `waited` contains the waiting time of pruned events.
     """
     waits = Case(
         When(events__event_type=EventType.EXECUTION_WAITING.value, then=F("finished_at") - F("events__timestamp")),
@@ -165,7 +165,7 @@ def _durations(rows: QuerySet[Any]) -> dict[str, Percentiles]:
 
 
 def _cost_percentiles(calls: QuerySet[Any]) -> Percentiles:
-    """Return the cost per execution, over those whose whole cost is known."""
+    """Return the cost per execution, over executions whose cost is completely known."""
     per_execution = (
         calls.order_by()
         .values("execution_id")

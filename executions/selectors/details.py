@@ -102,20 +102,20 @@ class DetailQueries:
 
 
 class HasBudget(budgets.HasRunTime, Protocol):
-    """An execution, as the engine's value or as a row."""
+    """An execution with a budget, as an engine value or as a database row."""
 
     @property
     def id(self) -> UUID:
-        """Its id."""
+        """The execution's id."""
 
     @property
     def budget(self) -> Any:
-        """Its limits, None for none."""
+        """The limits, None if there are none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BudgetUse:
-    """A budget, and how much of it is used: of calls whose outcome is not known as much as they may cost at most."""
+    """A budget and its usage. Calls with an unknown outcome count with their maximum."""
 
     budget: Budget
     spent: spending.UsageTotals
@@ -123,12 +123,12 @@ class BudgetUse:
 
     @property
     def tokens(self) -> int:
-        """Of all buckets."""
+        """Tokens of all buckets."""
         return self.spent.tokens
 
     @property
     def calls(self) -> int:
-        """Each try counted."""
+        """Number of calls, each try counted."""
         return self.spent.calls
 
     @property
@@ -143,19 +143,19 @@ class BudgetUse:
 
     @property
     def cost_usd(self) -> Decimal | None:
-        """US dollars; None when a part of them is not known."""
+        """US dollars; None if the cost of a call is unknown."""
         return self.spent.cost_usd if self.cost_complete else None
 
 
 def usage_query(execution_ids: Iterable[UUID]) -> SqlQuery:
-    """Return the query for what executions have used of their budgets; pass its rows to `usage_by_execution`."""
+    """Return the query for the budget usage of executions; `usage_by_execution` takes its rows."""
     return spending.usage_query(execution_ids, withdrawn=NOT_SENT)
 
 
 def usage_by_execution(
     executions: Iterable[HasBudget], spent_rows: Iterable[tuple[Any, ...]], *, now: datetime
 ) -> dict[UUID, BudgetUse]:
-    """Return how near executions are to their budgets, by id; those without one are left out."""
+    """Return the budget usage by execution id, without executions that have no budget."""
     limited = {each.id: each for each in executions if each.budget is not None}
     spent = spending.usage_by_execution(spent_rows)
     return {

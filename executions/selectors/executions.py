@@ -1,4 +1,4 @@
-"""What screens and clients read of executions. Whoever asks sees the executions of their own scopes only."""
+"""Queries on executions. Users see only the executions of their own scopes."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ from workflows.definitions.definition import AcceptancePolicy
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepDetails:
-    """A step with the title of its document and its newest questions."""
+    """A step with its document's title and its newest round of questions."""
 
     step: models.ExecutionStep
     title: str
     round: ClarificationRound | None
-    acceptance: AcceptancePolicy | None  # None: nobody has to accept its document
-    parked_because: str | None  # how its last call failed; None: it is not parked
+    acceptance: AcceptancePolicy | None  # None: the document needs no acceptance
+    parked_because: str | None  # error of its last call; None: it is not deferred
 
     @property
     def earlier_rounds(self) -> list[ClarificationRound]:
@@ -45,36 +45,36 @@ class StepDetails:
 
     @property
     def decisions(self) -> list[AcceptanceDecision]:
-        """What was decided about versions of its document, oldest first."""
+        """The decisions about versions of its document, oldest first."""
         return [AcceptanceDecision.model_validate(each) for each in self.step.decisions]
 
     @property
     def parked_until(self) -> datetime | None:
-        """When it goes on by itself; None: it is not parked."""
+        """When the deferred step continues; None: it is not deferred."""
         return self.step.resume_at if _is_parked(self.step) else None
 
     @property
     def needs_decision(self) -> bool:
-        """Whether its document waits for a person."""
+        """Whether its document waits for a person's decision."""
         asks = self.round is not None and self.round.answered_at is None
         return self.step.status == StepStatus.WAITING.value and self.step.resume_at is None and not asks
 
     @property
     def scope(self) -> ScopeRef:
-        """Where its document lives."""
+        """The scope of its document."""
         row = self.step.scope or self.step.execution.scope
         return ScopeRef(id=row.id, type=row.type, key=row.key)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Log:
-    """The log of an execution, as a client is let in to follow it."""
+    """The range of events in an execution's log, for a client that may follow it."""
 
     execution_id: UUID
-    root_id: UUID  # of the root scope: roles count there
-    oldest: int  # number of the oldest event that is kept
+    root_id: UUID  # id of the root scope, where roles are assigned
+    oldest: int  # number of the oldest stored event
     last: int  # number of the newest event
-    ended: bool  # no more events come, unless somebody retries it
+    ended: bool  # no more events follow, unless the execution is retried
 
 
 def executions(
@@ -110,7 +110,7 @@ def execution(*, user: Person, execution_id: UUID) -> models.Execution:
     """Return one execution.
 
     Raises:
-        NotFound: there is none, or none that the user may see.
+        NotFound: there is no such execution, or the user may not see it.
     """
     row = executions(user=user).filter(id=execution_id).first()
     if row is None:
@@ -119,10 +119,10 @@ def execution(*, user: Person, execution_id: UUID) -> models.Execution:
 
 
 def details(*, user: Person, execution_id: UUID) -> ExecutionDetails:
-    """Return one execution with its progress and cost, asked together.
+    """Return one execution with its progress and cost, in one round trip.
 
     Raises:
-        NotFound: there is none, or none that the user may see.
+        NotFound: there is no such execution, or the user may not see it.
     """
     rows = executions(user=user).filter(id=execution_id)
     facts = DetailQueries([execution_id], limited=[execution_id])
@@ -133,7 +133,7 @@ def details(*, user: Person, execution_id: UUID) -> ExecutionDetails:
 
 
 def with_details(rows: Iterable[models.Execution]) -> list[ExecutionDetails]:
-    """Return executions with their progress and cost, asked together for all of them."""
+    """Return executions with their progress and cost, in one round trip for all."""
     page = list(rows)
     facts = DetailQueries([row.id for row in page], limited=[row.id for row in page if row.budget is not None])
     if page:
@@ -142,7 +142,7 @@ def with_details(rows: Iterable[models.Execution]) -> list[ExecutionDetails]:
 
 
 def stored_details(value: Execution) -> ExecutionDetails:
-    """Return an execution as it was just stored, with its progress and cost. A new one has no calls."""
+    """Return an execution that was just stored, with its progress and cost. A new one has no calls."""
     ids = [] if value.version == 1 else [value.id]
     facts = DetailQueries(ids, limited=ids if value.budget is not None else [])
     if ids:
@@ -162,7 +162,7 @@ def steps(*, user: Person, execution_id: UUID) -> QuerySet[models.ExecutionStep]
 
 
 def step_details(rows: Iterable[models.ExecutionStep]) -> list[StepDetails]:
-    """Return steps with the titles of their documents and why they are parked: two queries for all of them."""
+    """Return steps with document titles and the reasons for deferral: two queries for all steps."""
     page = list(rows)
     reasons = telemetry.newest_errors((row.execution_id, row.step_id) for row in page if _is_parked(row))
     policies = {row.execution_id: _policies(row.execution) for row in {row.execution_id: row for row in page}.values()}
@@ -192,7 +192,7 @@ def _policies(row: models.Execution) -> dict[str, AcceptancePolicy | None]:
 def events(
     *, user: Person, execution_id: UUID, after: int = 0, types: Collection[str] | None = None
 ) -> QuerySet[models.ExecutionEvent]:
-    """Return the log of an execution after an event's number, all of it that is kept or some types alone.
+    """Return the stored events of an execution after a number, of all types or of some.
 
     Raises:
         NotFound: there is no such execution, or none that the user may see.
@@ -203,7 +203,7 @@ def events(
 
 
 def log_of(*, user: Person, execution_id: UUID) -> Log:
-    """Return which events an execution has.
+    """Return the range of events in an execution's log.
 
     Raises:
         NotFound: there is no such execution, or none that the user may see.
@@ -218,14 +218,14 @@ def log_of(*, user: Person, execution_id: UUID) -> Log:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeedExtent:
-    """The feed of a root scope, as a client is let in to follow it."""
+    """The range of events in a root scope's feed, for a client that may follow it."""
 
     root_id: UUID
     last: int  # number of the newest event
 
 
 def feed_of(*, user: Person, scope_type: str, scope_key: str) -> FeedExtent:
-    """Return how far the feed of a root scope goes.
+    """Return the range of events in a root scope's feed.
 
     Raises:
         NotFound: there is no such scope, or none that the user may see.
@@ -238,15 +238,15 @@ def feed_of(*, user: Person, scope_type: str, scope_key: str) -> FeedExtent:
 
 
 def is_log_exhausted(log: Log, *, after: int, types: Collection[str] | None = None) -> bool:
-    """Return whether no event, or none of these types, comes or came after this one."""
+    """Return whether no further event exists or will follow after this number (if given: of these types)."""
     if not log.ended or after + 1 < log.oldest:
-        return False  # that some are pruned has to be told
+        return False  # the client has to be informed that events were pruned
     rows = models.ExecutionEvent.objects.filter(execution_id=log.execution_id, sequence__gt=after)
     return after >= log.last or (types is not None and not rows.filter(event_type__in=types).exists())
 
 
 def progress_event(row: models.ExecutionEvent) -> ProgressEvent:
-    """Return a line of the log as the engine's value."""
+    """Return an event row as an engine value."""
     return ProgressEvent(
         execution_id=row.execution_id,
         sequence=row.sequence,
@@ -258,5 +258,5 @@ def progress_event(row: models.ExecutionEvent) -> ProgressEvent:
 
 
 def newest_heartbeat() -> datetime | None:
-    """Return when a worker was last heard of; None when there is none."""
+    """Return the time of the newest worker heartbeat; None if there is no worker."""
     return models.WorkerHeartbeat.objects.aggregate(newest=Max("heartbeat_at"))["newest"]

@@ -1,4 +1,4 @@
-"""One action for many executions: each is decided by itself, and what was decided is stored together."""
+"""Bulk commands: each execution is decided on its own, and all decisions are stored together."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from executions.persistence.journal.locked_batch import Batch
 from executions.queue.jobs import enqueue_advance
 from executions.services.executions import titles_of
 
-#: The execution as it is then, or why nothing was done about it.
+#: The changed execution, or the error for it.
 Outcome = Execution | EngineError | Forbidden
 
 
 class BulkAction(StrEnum):
-    """What may be done about many executions at once."""
+    """Actions that can be applied to many executions."""
 
     CANCEL = "cancel"
     RETRY = "retry"
@@ -40,9 +40,9 @@ class BulkAction(StrEnum):
 def act_on_many(
     *, user: User, action: BulkAction, execution_ids: Collection[UUID], now: datetime
 ) -> dict[UUID, Outcome]:
-    """Cancel or retry executions, each as by itself; one that is refused leaves the others as they are.
+    """Cancel or retry executions, each on its own: an error for one does not affect the others.
 
-    An execution that is cancelled already stays as it is. Rows are locked in order of their ids, before any is written.
+    A cancelled execution is not cancelled again. Rows are locked in the order of their ids before the first write.
     """
     found = repositories.lock_all(set(execution_ids), known={})
     refusals = _refusals(user, {each.scope.id for each in found.values()})
@@ -54,7 +54,7 @@ def act_on_many(
     stored = Batch(transitions, now=now, known=found).commit()
     for each, outcome in zip(sorted(wanted), stored, strict=True):
         if not isinstance(outcome, Execution | EngineError):
-            raise outcome  # a bug: nothing of all this is stored
+            raise outcome  # an unexpected exception: the transaction is rolled back
         outcomes[each] = outcome
         if action is BulkAction.RETRY and isinstance(outcome, Execution):
             enqueue_advance(each)
@@ -62,11 +62,11 @@ def act_on_many(
 
 
 def require_all(user: User, execution_ids: Iterable[UUID]) -> None:
-    """Return if the user may still act on all of the executions.
+    """Check that the user may still act on all of the executions.
 
     Raises:
-        NotFound: there is no such execution any more, or none that the user may see.
-        Forbidden: the user's role does not reach.
+        NotFound: an execution no longer exists, or the user may not see it.
+        Forbidden: the user's role does not permit it.
     """
     wanted = set(execution_ids)
     scopes = repositories.scopes_of(wanted)
@@ -77,7 +77,7 @@ def require_all(user: User, execution_ids: Iterable[UUID]) -> None:
 
 
 def _refusals(user: User, scope_ids: Collection[UUID]) -> dict[UUID, EngineError | Forbidden]:
-    """Return why the user may not act in scopes, for those where that is so."""
+    """Return why the user may not act in these scopes, for those with such an error."""
     found: dict[UUID, EngineError | Forbidden] = {}
     for scope_id in sorted(scope_ids):
         try:

@@ -1,4 +1,4 @@
-"""Estimates: what a workflow would take on a brief, without starting anything."""
+"""Estimates: expected calls, tokens and cost of a workflow, without starting it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from workflows.definitions.definition import WorkflowDefinition
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate:
-    """What an execution would take. The cost is None when a model has no known price."""
+    """The estimate of an execution. The cost is None if a model has no known price."""
 
     workflow_id: str
     workflow_version: int
@@ -32,7 +32,7 @@ class Estimate:
     input_tokens: Span
     output_tokens: Span
     cost_usd: Span | None
-    known_cost_usd: Span  # of the steps whose models all have known prices
+    known_cost_usd: Span  # cost of the steps whose models all have known prices
     unpriced_models: list[str]
     based_on_executions: int
     steps: list[StepForecast]
@@ -48,11 +48,11 @@ def estimate(
     workflow_version: int | None = None,
     now: datetime,
 ) -> Estimate:
-    """Return what a workflow would take on a brief. Writes nothing.
+    """Return the estimate of a workflow for a brief. Writes nothing.
 
     Raises:
         NotFound: there is no such workflow or version.
-        Invalid: the workflow needs a brief, or takes none.
+        Invalid: the workflow needs a brief or does not accept one.
     """
     found = resolve_workflow(workflow_id, workflow_version)
     definition, version = found.definition, found.version
@@ -67,7 +67,7 @@ def estimate(
             brief=input,
             models=models,
             past={step: StepHistory(**values) for step, values in past.items()},
-            scope_documents=_there(user, definition, scope_type=scope_type, scope_id=scope_id),
+            scope_documents=_document_sizes(user, definition, scope_type=scope_type, scope_id=scope_id),
             price=lambda model, sent, written, dearest: _price(model, sent, written, dearest=dearest, now=now),
         )
     )
@@ -109,10 +109,10 @@ def _price(model: str, sent: int, written: int, *, dearest: bool, now: datetime)
     )
 
 
-def _there(
+def _document_sizes(
     user: Person, definition: WorkflowDefinition, *, scope_type: str | None, scope_id: str | None
 ) -> dict[str, int]:
-    """Return the bytes of the scope's documents that the workflow reads, of those that the user may see."""
+    """Return the sizes in bytes of the scope's documents that the workflow reads and the user may see."""
     scope = access.root_scope(user, scope_type=scope_type, scope_key=scope_id) if scope_type and scope_id else None
     if scope is None:
         return {}

@@ -1,4 +1,4 @@
-"""What people and clients do with executions."""
+"""Commands: start, answer, cancel and retry executions."""
 
 from __future__ import annotations
 
@@ -45,14 +45,14 @@ def start_execution(
     script: DryRunScript | None = None,
     now: datetime,
 ) -> Execution:
-    """Accept an execution, with a `script` a dry run: its rows, its first event and its job are stored together.
+    """Create an execution, with `script` a dry run. Its rows, first event and job are stored in one transaction.
 
     Raises:
         NotFound: there is no such workflow or version.
         ScopeForbidden: the scope belongs to another user.
-        BudgetExceeded: the scope has spent what it may spend this month.
+        BudgetExceeded: the scope has used up its budget for this month.
         UnpricedModel: a step's model has no known price, and REQUIRE_PRICED is on.
-        Invalid: a brief is missing or not taken, a document that it starts from is missing, or a model's provider.
+        Invalid: a brief is missing or not accepted, or an input document or a model's provider is missing.
     """
     asked = (workflow_id, workflow_version)
     there = load_start_context(user, asked, scope_type=scope_type, scope_key=scope_id, now=now)
@@ -89,14 +89,14 @@ def submit_clarification(
     now: datetime,
     expected_versions: Collection[int] | None = None,
 ) -> Execution:
-    """Answer a step's open questions, and let the execution go on. The same answers again change nothing.
+    """Answer a step's open questions and continue the execution. Repeating the same answers changes nothing.
 
     Raises:
         NotFound: there is no such execution or step, or none that the user may see.
-        Forbidden: the user's role does not reach.
-        InvalidAnswers: some answers do not fit; the questions stay open.
-        NotWaiting: no question is open, or another user has answered.
-        VersionConflict: the present version is none of `expected_versions`.
+        Forbidden: the user's role does not permit it.
+        InvalidAnswers: some answers are not valid; the questions stay open.
+        NotWaiting: the step has no open questions, or they have been answered already.
+        VersionConflict: the execution's version is not in `expected_versions`.
     """
     current = lock_for_update(user, execution_id, Role.REVIEWER, expected_versions=expected_versions)
     step = current.steps.get(step_id)
@@ -115,13 +115,13 @@ def submit_clarification(
 def cancel_execution(
     *, user: User, execution_id: UUID, now: datetime, expected_versions: Collection[int] | None = None
 ) -> Execution:
-    """Stop an execution. One that is cancelled already stays as it is.
+    """Cancel an execution. Repeating it changes nothing.
 
     Raises:
         NotFound: there is no such execution, or none that the user may see.
-        Forbidden: the user's role does not reach.
-        IllegalTransition: it has ended otherwise.
-        VersionConflict: the present version is none of `expected_versions`.
+        Forbidden: the user's role does not permit it.
+        IllegalTransition: the execution has completed or failed.
+        VersionConflict: the execution's version is not in `expected_versions`.
     """
     current = lock_for_update(user, execution_id, Role.OPERATOR, expected_versions=expected_versions)
     if current.status is ExecutionStatus.CANCELLED:
@@ -138,14 +138,14 @@ def retry_execution(
     now: datetime,
     expected_versions: Collection[int] | None = None,
 ) -> Execution:
-    """Let a failed or cancelled execution go on, from its failed steps or from an earlier one.
+    """Continue a failed or cancelled execution, from its unfinished steps or from an earlier step.
 
     Raises:
         NotFound: there is no such execution, or none that the user may see.
-        Forbidden: the user's role does not reach.
-        IllegalTransition: it has neither failed nor been cancelled.
-        Invalid: it has no such step.
-        VersionConflict: the present version is none of `expected_versions`.
+        Forbidden: the user's role does not permit it.
+        IllegalTransition: the execution has neither failed nor been cancelled.
+        Invalid: the execution has no such step.
+        VersionConflict: the execution's version is not in `expected_versions`.
     """
     held = lock_for_update(user, execution_id, Role.OPERATOR, expected_versions=expected_versions)
     titles = titles_of(step for step in held.steps.values() if retry.was_awaiting_decision(step))
@@ -160,7 +160,7 @@ def retry_execution(
 
 
 def titles_of(steps: Iterable[Step]) -> dict[UUID, str]:
-    """Return the titles of the documents that steps have made, by the documents' ids."""
+    """Return the titles of the steps' documents, by document id."""
     pairs = ((step.document_id, step.document_version) for step in steps)
     found = documents_read.titles((each, number) for each, number in pairs if each is not None and number is not None)
     return {document_id: title for (document_id, _), title in found.items()}

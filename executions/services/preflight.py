@@ -1,4 +1,4 @@
-"""What has to hold before an execution starts."""
+"""Checks before an execution starts."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from workflows.selectors import no_step, no_version, no_workflow
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResolvedWorkflow:
-    """A version of a workflow."""
+    """A published version of a workflow."""
 
     definition: WorkflowDefinition
     version: int
@@ -39,24 +39,24 @@ class ResolvedWorkflow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StartContext:
-    """What a start is decided on, looked up together."""
+    """Data for a start, loaded in one round trip."""
 
     versions: Iterable[tuple[int, int | None]]
-    scopes: Iterable[Any]  # as `named_root_scopes` has them
-    rooms: Iterable[tuple[UUID, Decimal]]  # as `scope_budgets.rooms` has them
+    scopes: Iterable[Any]  # result of `named_root_scopes`
+    rooms: Iterable[tuple[UUID, Decimal]]  # remaining monthly budgets, the result of `scope_budgets.rooms`
 
 
 def load_start_context(
     user: User, workflow: tuple[str, int | None], *, scope_type: str, scope_key: str, now: datetime
 ) -> StartContext:
-    """Look up what a start is decided on; whether it is there, and may be used, is not asked yet.
+    """Load the data for a start. Existence and permissions are checked later.
 
     Args:
-        user: Who starts.
-        workflow: Its id, and the version; None: the current one.
+        user: The user who starts the execution.
+        workflow: Workflow id and version; None: the current version.
         scope_type: Type of the root scope.
         scope_key: Name of the root scope.
-        now: The present moment.
+        now: The current time.
     """
     scopes = named_root_scopes(user, scope_type=scope_type, scope_key=scope_key)
     found = StartContext(
@@ -71,12 +71,12 @@ def load_start_context(
 def resolve_workflow(
     workflow_id: str, version: int | None, *, versions: Iterable[tuple[int, int | None]] | None = None
 ) -> ResolvedWorkflow:
-    """Return a workflow in a version, by default the current one.
+    """Return a workflow version, by default the current one.
 
     Args:
         workflow_id: The workflow.
         version: Its version.
-        versions: What `wanted_versions` has found a moment ago; looked up if it is not given.
+        versions: The result of `wanted_versions`; queried if None.
 
     Raises:
         NotFound: there is no such workflow or version.
@@ -90,10 +90,10 @@ def resolve_workflow(
 
 
 def require_brief(definition: WorkflowDefinition, brief: Brief | None) -> None:
-    """Refuse a brief that the workflow does not take, and a start without one that it needs.
+    """Reject a brief that the workflow does not accept, and a start without a required brief.
 
     Raises:
-        Invalid: the brief is missing, or not taken; with a pointer to `/input`.
+        Invalid: the brief is missing or not accepted; with a pointer to `/input`.
     """
     if brief is None and definition.brief is BriefPolicy.REQUIRED:
         raise _brief_error("required", f"The workflow {definition.id!r} needs a brief.")
@@ -114,19 +114,20 @@ def check_can_start(
     script: DryRunScript | None,
     now: datetime,
 ) -> None:
-    """Refuse a start that cannot lead anywhere. What scopes have left of their month is in `rooms`.
+    """Reject a start that could not succeed. `rooms` has the remaining monthly budgets of scopes.
 
     Raises:
-        BudgetExceeded: the scope has spent its month, and not all models of the workflow are free.
+        BudgetExceeded: the scope has used up its monthly budget, and some models of the workflow are not free.
         UnpricedModel: a step's model has no known price, and REQUIRE_PRICED is on; with pointers to the steps.
-        Invalid: the brief is missing or not taken, a step names a model of no provider, the scope lacks a document that
-            the workflow starts from, or the workflow what the script speaks of.
+        Invalid: the brief is missing or not accepted, a step's model has an unknown provider, an input document is
+        missing
+            in the scope, or the script does not match the workflow.
     """
     require_brief(definition, brief)
     if script is None:
         _require_providers(definition)
         if (room := dict(rooms).get(scope_id)) is not None:
-            _require_room(definition, room, now)
+            _require_scope_budget(definition, room, now)
         _require_prices(definition, now)
     elif faults := list(_script_faults(script, definition)):
         raise Invalid("The rehearsal script does not match the workflow.", faults)
@@ -148,7 +149,7 @@ def _require_providers(definition: WorkflowDefinition) -> None:
         raise Invalid("A step uses a model with an unknown provider.", unknown)
 
 
-def _require_room(definition: WorkflowDefinition, room: Decimal, now: datetime) -> None:
+def _require_scope_budget(definition: WorkflowDefinition, room: Decimal, now: datetime) -> None:
     if room > 0:
         return
     prices.CONFIGURED.get()
@@ -183,7 +184,7 @@ def _require_documents(definition: WorkflowDefinition, scope_id: UUID) -> None:
 
 
 def _models(definition: WorkflowDefinition) -> list[tuple[int, str]]:
-    """Return the place of each step with each `provider:model` that it may ask, each once."""
+    """Return each pair of a step's index and a `provider:model` that the step may use."""
     resolve = build_ports().models.resolve
     return list(
         dict.fromkeys(
@@ -196,7 +197,7 @@ def _models(definition: WorkflowDefinition) -> list[tuple[int, str]]:
 
 
 def _script_faults(script: DryRunScript, definition: WorkflowDefinition) -> Iterator[FieldError]:
-    """Yield what in a script the workflow has no place for."""
+    """Yield the errors of a script: entries that do not match the workflow."""
     known = {step.id: step for step in definition.steps}
     for name, each in script.steps.items():
         where = ("rehearsal", "steps", name)

@@ -1,4 +1,4 @@
-"""What models were asked."""
+"""Prompts of earlier calls."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from executions.selectors import executions
 async def get_prompt(
     *, user: Person, execution_id: UUID, step_id: str, attempt: int | None, kind: str | None, ordinal: int | None
 ) -> ReplayedPrompt:
-    """Return what was asked in the step's newest call, or in the newest of this attempt, kind and ordinal.
+    """Return the prompt of the step's newest call, or of the newest call with this attempt, kind and ordinal.
 
     Raises:
         NotFound: there is no such execution, step or call, or none that the user may see.
@@ -53,14 +53,14 @@ def _newest(known: Sequence[Call], *, attempt: int | None, kind: str | None, ord
 
 
 def _beginnings(user: Person, execution_id: UUID, step_id: str) -> Iterator[ProgressEvent]:
-    """Yield the events with which the attempts of a step began, oldest first."""
+    """Yield the start events of the step's attempts, oldest first."""
     types = [EventType.STEP_STARTED.value, EventType.REMEDIATION_STARTED.value]
     rows = executions.events(user=user, execution_id=execution_id, types=types).filter(step_id=step_id)
     yield from map(executions.progress_event, rows)
 
 
 def _began(events: Sequence[ProgressEvent], step: Step, attempt: int) -> AttemptStart:
-    """Return how an attempt began; what is not in the log any more is as the step has it now."""
+    """Return the start of an attempt. If its event has been pruned, the step's current values are used."""
     input_versions, violations = step.input_versions, step.violations if step.attempt == attempt else ()
     for event in events:
         data: Mapping[str, Any] = event.data

@@ -1,4 +1,4 @@
-"""Tickets for the streams of this room."""
+"""Tickets for the streams of executions and scopes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from executions.selectors import executions
 def issue_execution_ticket(
     *, user: User, execution_id: UUID, token: AuthToken | None, session_key: str | None, seconds: int, now: datetime
 ) -> tuple[str, datetime]:
-    """Return a ticket for an execution's stream, and when it expires.
+    """Issue a ticket for an execution's stream; return it and its expiry time.
 
     Raises:
         NotFound: there is no such execution, or none that the user may see.
@@ -37,7 +37,7 @@ def issue_scope_ticket(
     seconds: int,
     now: datetime,
 ) -> tuple[str, datetime]:
-    """Return a ticket for the feed of a root scope, and when it expires.
+    """Issue a ticket for a root scope's feed; return it and its expiry time.
 
     Raises:
         NotFound: there is no such scope, or none that the user may see.

@@ -1,4 +1,4 @@
-"""Carrying executions on: what a job of the queue does."""
+"""Running executions: the work of a queue job."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from executions.worker.active_runs import register, run_exclusively
 from telemetry.pricing import prices
 from telemetry.rate_limits import store
 
-PRICES_SECONDS = 30.0  # age of known prices at which a run loads them; the worker loads them more often
+PRICES_SECONDS = 30.0  # maximum age of prices when a run starts; the worker loads them more often
 
 logger = logging.getLogger(__name__)
 
 
 async def advance_execution(*, execution_id: UUID, worker: str) -> None:
-    """Carry an execution on until nothing in it can go on. One that has nothing to run costs one look.
+    """Run an execution until no step can continue. If there is nothing to run, this costs one query.
 
-    One that another worker runs is left to it: that worker sees for itself what has changed. While the database is
-    away this waits. Cancelled, it goes on all the same (`active_runs.stop` ends it). One that is gone is left.
+    If another worker runs the execution, that worker detects changes itself. While the database is unavailable, this
+    waits. Cancelling the caller does not end the run; `active_runs.stop` does. A missing execution is ignored.
     """
     await run_exclusively(execution_id, lambda: _advance(execution_id, worker))
 
@@ -41,18 +41,18 @@ async def _know_prices_and_limits() -> None:
 
 
 async def _advance(execution_id: UUID, worker: str) -> None:
-    """Carry an execution on; again, if the database has lost what this runner had done of it."""
+    """Run an execution, and run it again if the database has lost a part of this worker's writes."""
     try:
-        left = await _carry_on(execution_id, worker)
+        left = await _run(execution_id, worker)
         while left is not None and left.status is ExecutionStatus.RUNNING and left.claimed_by == worker:
             logger.warning("the database has lost writes of %s; running it again", execution_id)
-            left = await _carry_on(execution_id, worker)
+            left = await _run(execution_id, worker)
     except NotFound:
         logger.warning("%s does not exist; it was removed, or the database has lost it", execution_id)
 
 
-async def _carry_on(execution_id: UUID, worker: str) -> Execution | None:
-    """Return the execution as its runner has left it; None when another worker runs it."""
+async def _run(execution_id: UUID, worker: str) -> Execution | None:
+    """Return the execution's state after the run; None if another worker runs it."""
     running = ExecutionRunner(build_ports(), execution_id=execution_id, worker=worker)
     silent = settings.RUNNER_SILENT_SECONDS
     with register(running, execution_id):
@@ -67,7 +67,7 @@ async def _carry_on(execution_id: UUID, worker: str) -> Execution | None:
                     return await running.run()
             return None
         except asyncio.CancelledError:
-            # This worker stops. What it handed back goes on at once elsewhere, not only after a sweep.
+            # This worker stops. The new job lets another worker continue the execution without waiting for recovery.
             try:
                 await asyncio.shield(in_thread(enqueue_advance, execution_id))
             except DatabaseUnavailable:
@@ -76,13 +76,13 @@ async def _carry_on(execution_id: UUID, worker: str) -> Execution | None:
 
 
 async def execute_next_step(*, execution_id: UUID, worker: str) -> Execution:
-    """Run the next step of an execution that can go on, here and now, and hand the execution back.
+    """Run the next ready step of an execution in this process, then release the execution.
 
-    `worker` is the name of a worker that beats: the sweep takes over from anybody else at once.
+    `runner` must be the name of a worker with a heartbeat, because recovery takes executions from all others at once.
 
     Raises:
         NotFound: there is no such execution.
-        DatabaseUnavailable: the database is away.
+        DatabaseUnavailable: the database cannot be reached.
     """
     running = ExecutionRunner(build_ports(), execution_id=execution_id, worker=worker)
     await _know_prices_and_limits()

@@ -1,4 +1,4 @@
-"""What workers do now and then: wake what is due, resume what a budget has blocked, prune old logs."""
+"""Periodic duties of workers: wake due executions, resume budget-blocked ones, prune old logs."""
 
 from __future__ import annotations
 
@@ -23,41 +23,41 @@ PRUNE_BATCH_SIZE = 100  # executions whose logs are pruned in one transaction
 
 
 def resume_deferred_steps(*, now: datetime) -> int:
-    """Let the executions go on that are parked until now or earlier; return how many.
+    """Continue the executions with due deferred steps; return their number.
 
     Raises:
-        DatabaseUnavailable: the connection was lost; those done so far are.
+        DatabaseUnavailable: the connection was lost; earlier executions have been stored.
     """
-    return sum(_wake(execution_id, backoff.resume_deferred, now) for execution_id in recovery.due_executions(now=now))
+    return sum(_apply(execution_id, backoff.resume_deferred, now) for execution_id in recovery.due_executions(now=now))
 
 
 def expire_questions(*, now: datetime) -> int:
-    """Do what has to happen with questions that nobody answered in time; return in how many executions.
+    """Apply the deadlines of questions that were not answered in time; return the number of executions.
 
     Raises:
-        DatabaseUnavailable: the connection was lost; those done so far are.
+        DatabaseUnavailable: the connection was lost; earlier executions have been stored.
     """
-    return sum(_wake(execution_id, clarification.expire, now) for execution_id in recovery.overdue_executions(now=now))
+    return sum(_apply(execution_id, clarification.expire, now) for execution_id in recovery.overdue_executions(now=now))
 
 
 @transaction.atomic
-def _wake(execution_id: UUID, how: Callable[..., core.Change], now: datetime) -> bool:
+def _apply(execution_id: UUID, how: Callable[..., core.Change], now: datetime) -> bool:
     try:
         stored = store_decision(execution_id, lambda execution, context: how(execution, context=context), now)
     except (NotWaiting, NotFound):
-        return False  # another worker or a person was quicker, or it has ended
+        return False  # another worker or a person was faster, or the execution has ended
     if not stored.ended:
         enqueue_advance(execution_id)
     return True
 
 
 async def prune_events(*, now: datetime) -> int:
-    """Prune the logs of executions that ended over `EVENT_RETENTION_DAYS` ago; return of how many.
+    """Prune the logs of executions that ended more than `EVENT_RETENTION_DAYS` ago; return their number.
 
-    An execution that can go on by itself keeps its log, and every other one its last event.
+    An execution that can still continue keeps its log. All others keep their last event.
 
     Raises:
-        DatabaseUnavailable: the database is away; what was pruned so far is.
+        DatabaseUnavailable: the database cannot be reached; earlier logs have been pruned.
     """
     if not settings.EVENT_RETENTION_DAYS:
         return 0
@@ -68,12 +68,12 @@ async def prune_events(*, now: datetime) -> int:
 
 
 def resume_budget_blocked(*, now: datetime) -> int:
-    """Let the executions go on whose scopes have room again for what they wait to spend; return how many.
+    """Continue the executions whose scope budget now permits their next call; return their number.
 
-    A month has begun, the scope's budget was raised or taken away, or calls have used less than was reserved for them.
+    Reasons: a new month, a higher budget or none, or calls that used less than was reserved for them.
 
     Raises:
-        DatabaseUnavailable: the connection was lost; those done so far are.
+        DatabaseUnavailable: the connection was lost; earlier executions have been stored.
     """
     released, rooms = 0, dict[UUID, Decimal | None]()
     for execution_id, scope_id, required_usd in recovery.blocked_by_scope_month():

@@ -1,4 +1,4 @@
-"""Finding executions that nobody runs any more, and having them run again."""
+"""Recovery: finds executions whose worker was lost, and enqueues them again."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from executions.persistence import drafts
 from executions.queue.jobs import enqueue_advance, finish_stalled_jobs, has_open_job
 
 _NEVER = datetime.min.replace(tzinfo=UTC)
-_SWEEPING = 7_316_204_552  # key of the advisory lock: one worker at a time sweeps
+_RECOVERY_LOCK = 7_316_204_552  # key of the advisory lock: only one worker recovers at a time
 
-MAX_BATCH = 1000  # executions that one sweep enqueues; the next goes on
+MAX_BATCH = 1000  # executions per run; the next run continues
 
 _ANY_DUE = """
 SELECT EXISTS (SELECT FROM executions_execution WHERE resume_at <= %s)
@@ -30,7 +30,7 @@ SELECT EXISTS (SELECT FROM executions_execution WHERE resume_at <= %s)
 
 
 @transaction.atomic
-def sweep(
+def recover(
     *,
     now: datetime,
     worker: str,
@@ -39,19 +39,19 @@ def sweep(
     idle_seconds: float,
     after_outage: bool = False,
 ) -> int:
-    """Enqueue the executions that could go on and do not; return how many.
+    """Enqueue executions that are runnable but not running; return their number.
 
-    These are the ones whose runner has been silent for `silent_seconds`; the ones that `worker` (who asks) is said to
-    run and does not; and the runnable ones that nobody has touched for `idle_seconds`. None is judged by its job:
-    jobs get lost. One that has a job all the same is left to it.
+    These are: executions of workers without a heartbeat for `silent_seconds`; executions that are claimed by `worker`
+    (the caller) and not in `running`; and runnable executions without a change for `idle_seconds`. Jobs do not count as
+    evidence, because they can be lost. An execution that has a job is not enqueued again.
 
-    `after_outage` says that the caller has missed the database, or beats of its own, a moment ago. Others may have
-    missed them too: who has been silent for long tells nothing then, nor just after the server was started.
+    `after_outage`: the caller has recently missed the database or its own heartbeats. Other workers may have, too, so
+    missing heartbeats prove nothing then. The same holds just after a start of the database server.
     """
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [_SWEEPING])
+        cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [_RECOVERY_LOCK])
         if not cursor.fetchone()[0]:
-            return 0  # somebody else is at it
+            return 0  # another worker is recovering
         silent_since = now - timedelta(seconds=silent_seconds)
         finish_stalled_jobs(silent_since=silent_since)
         cursor.execute("SELECT pg_postmaster_start_time() > %s", [silent_since])
@@ -81,20 +81,20 @@ def _abandoned(
 
 
 def is_any_due(*, now: datetime) -> bool:
-    """Return whether one of the three next functions would find an execution; this takes one query."""
+    """Return whether one of the next three functions would find an execution, with one query."""
     with connection.cursor() as cursor:
         cursor.execute(_ANY_DUE, [now, now, Limit.SCOPE_MONTH.value, StepStatus.WAITING.value])
         return bool(cursor.fetchone()[0])
 
 
 def due_executions(*, now: datetime) -> list[UUID]:
-    """Return the executions with a parked step whose moment has come, longest overdue first."""
+    """Return the executions with due deferred steps, longest overdue first."""
     rows = models.Execution.objects.filter(resume_at__lte=now).order_by("resume_at", "id")
     return list(rows.values_list("id", flat=True)[:MAX_BATCH])
 
 
 def blocked_by_scope_month() -> list[tuple[UUID, UUID, Decimal | None]]:
-    """Return the executions that wait for their scope's month: id, scope, what they may spend next; oldest first."""
+    """Return the executions blocked by their scope's monthly budget: id, scope, cost of the next call; oldest first."""
     steps = models.ExecutionStep.objects.filter(
         blocked_by_limit=Limit.SCOPE_MONTH.value, status=StepStatus.WAITING.value
     )
@@ -104,25 +104,26 @@ def blocked_by_scope_month() -> list[tuple[UUID, UUID, Decimal | None]]:
 
 
 def overdue_executions(*, now: datetime) -> list[UUID]:
-    """Return the executions with questions that have expired, longest overdue first."""
+    """Return the executions with overdue questions, longest overdue first."""
     rows = models.Execution.objects.filter(deadline_at__lte=now).order_by("deadline_at", "id")
     return list(rows.values_list("id", flat=True)[:MAX_BATCH])
 
 
 def record_heartbeat(*, name: str, now: datetime) -> None:
-    """Say that a worker is alive; one that was taken for dead announces itself again."""
+    """Record a worker's heartbeat; insert its row if there is none."""
     if not models.WorkerHeartbeat.objects.filter(name=name).update(heartbeat_at=now):
-        with suppress(IntegrityError), transaction.atomic():  # it was announced, and the answer was lost
+        # An IntegrityError says that the row exists: an earlier insert was stored, but its response was lost.
+        with suppress(IntegrityError), transaction.atomic():
             models.WorkerHeartbeat.objects.create(name=name, started_at=now, heartbeat_at=now)
 
 
 def unregister(*, name: str) -> None:
-    """Say that a worker stops."""
+    """Remove the heartbeat of a worker that stops."""
     models.WorkerHeartbeat.objects.filter(name=name).delete()
 
 
 def is_claimed_elsewhere(execution_id: UUID, worker: str, *, silent_seconds: float) -> bool:
-    """Return whether another worker, that is not silent, runs the execution."""
+    """Return whether another worker with a current heartbeat runs the execution."""
     alive = models.WorkerHeartbeat.objects.filter(heartbeat_at__gte=database_now() - timedelta(seconds=silent_seconds))
     rows = models.Execution.objects.filter(id=execution_id, claimed_by__in=alive.values("name"))
     return rows.exclude(claimed_by=worker).exists()

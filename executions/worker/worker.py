@@ -1,4 +1,4 @@
-"""A worker: takes jobs, beats, sweeps, and tells its runners what changed from outside."""
+"""The worker process: takes jobs, sends heartbeats, recovers executions, and informs its runners of changes."""
 
 from __future__ import annotations
 
@@ -30,32 +30,32 @@ from telemetry.rate_limits import store
 
 logger = logging.getLogger(__name__)
 
-WATCH_SECONDS = 0.5  # so that a cancel aborts a model call well within two seconds, whatever notification is lost
-WAKE_SECONDS = 1.0  # what a parked step, and an expired question, wait beyond their moment, at most
-PRICES_SECONDS = 10.0  # that a price or a limit which somebody has set may be unknown
-PRUNE_SECONDS = 3600.0  # between two looks for old logs and old answers
-RESTART_SECONDS = 1.0  # before taking jobs again after the database was away
-RELEASE_SECONDS = 3.0  # to hand back what did not end within the grace period; an outage would have us wait for ever
+WATCH_SECONDS = 0.5  # a cancellation aborts a model call well within two seconds, even if its notification is lost
+WAKE_SECONDS = 1.0  # maximum delay of due deferred steps and deadlines
+PRICES_SECONDS = 10.0  # maximum age of prices and rate limits
+PRUNE_SECONDS = 3600.0  # between two runs of pruning
+RESTART_SECONDS = 1.0  # delay before taking jobs again after an outage
+RELEASE_SECONDS = 3.0  # time to release unfinished executions; during an outage it would take for ever
 
 
 class Worker:
-    """Runs executions until it is told to stop. Any number of them share the work."""
+    """Runs executions until it is stopped. Any number of workers share the work."""
 
     def __init__(self, name: str) -> None:
         self.name = name
         self._ending = False
-        self._missed_at = -math.inf  # when the database was last seen to be away, on the monotonic clock
-        self._beat_at = database_now()  # the moment of the last beat that was stored
+        self._missed_at = -math.inf  # monotonic time of the last outage that was seen
+        self._beat_at = database_now()  # time of the last heartbeat that was stored
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Work until `stop` is set; then let jobs finish for the grace period, hand back the rest, and return."""
+        """Work until `stop` is set; then let jobs finish for the grace period, release the rest, and return."""
         gc.collect()
-        gc.freeze()  # what was imported stays: to walk it again and again would stop everybody for a moment each time
+        gc.freeze()  # exclude the imported modules from garbage collection: traversing them would pause every task
         if not await self._register(stop):
             return
         duties = [
             asyncio.create_task(self._repeat(settings.HEARTBEAT_SECONDS, self._beat), name="heartbeat"),
-            asyncio.create_task(self._repeat(settings.SWEEP_SECONDS, self._sweep), name="sweep"),
+            asyncio.create_task(self._repeat(settings.SWEEP_SECONDS, self._recover), name="recovery"),
             asyncio.create_task(self._repeat(WATCH_SECONDS, self._watch), name="watch"),
             asyncio.create_task(self._repeat(WAKE_SECONDS, self._wake), name="wake"),
             asyncio.create_task(self._repeat(PRICES_SECONDS, self._look_at_prices), name="prices"),
@@ -76,7 +76,7 @@ class Worker:
                 raise outcome
 
     async def _register(self, stop: asyncio.Event) -> bool:
-        """Announce this worker, once the database is there; return False if it is told to stop before."""
+        """Store the first heartbeat as soon as the database is available; return False if stopped before."""
         while not stop.is_set():
             try:
                 await self._beat()
@@ -89,7 +89,7 @@ class Worker:
         return False
 
     async def _end(self, jobs: asyncio.Task[None]) -> None:
-        """Take no more jobs, let what is under way finish for the grace period, and hand back the rest."""
+        """Take no more jobs, let active runs finish for the grace period, and release the rest."""
         self._ending = True
         while not jobs.done():
             jobs.cancel()
@@ -120,22 +120,22 @@ class Worker:
 
     async def _beat(self) -> None:
         now = database_now()
-        # To the end: a beat that is still under way as the worker leaves would announce it again.
+        # Shielded: a heartbeat that is stored after `unregister` would register the worker again.
         await shield_until_done(in_thread(recovery.record_heartbeat, name=self.name, now=now))
         if self._is_silent():
             self._missed_at = time.monotonic()
         self._beat_at = now
 
     def _is_silent(self) -> bool:
-        """Return whether this worker has missed beats itself. What kept it from them may have kept others, too."""
-        # Between the moment of the next beat and the one at which others take this worker for dead.
+        """Return whether this worker's own heartbeat is late. The cause may have delayed other workers, too."""
+        # Between the time of the next heartbeat and the time at which others consider this worker lost.
         late = (settings.HEARTBEAT_SECONDS + settings.RUNNER_SILENT_SECONDS) / 2
         return (database_now() - self._beat_at).total_seconds() > late
 
-    async def _sweep(self) -> None:
+    async def _recover(self) -> None:
         missed = time.monotonic() - self._missed_at < settings.RUNNER_SILENT_SECONDS
         found = await in_thread(
-            recovery.sweep,
+            recovery.recover,
             now=database_now(),
             worker=self.name,
             running=set(ACTIVE.values()),
@@ -164,7 +164,7 @@ class Worker:
             await in_thread(enqueue_prune)
 
     async def _watch(self) -> None:
-        """Tell each runner of this process whose execution was changed from outside."""
+        """Inform the runners of this process whose executions were changed from outside."""
         if not ACTIVE:
             return
         stored = await in_thread(recovery.versions, set(ACTIVE.values()))
@@ -177,10 +177,10 @@ class Worker:
                     logger.warning("%s no longer exists", execution_id)
 
     async def _take_jobs(self) -> None:
-        """Run Procrastinate's worker; it ends by itself when the database goes away, and is started again."""
+        """Run Procrastinate's worker; restart it when it ends because of a database outage."""
         while not self._ending:
             try:
-                # An app of its own: ours goes on enqueuing on Django's connection, in the caller's transaction.
+                # A separate app: the main one enqueues jobs on Django's connection, in the caller's transaction.
                 own_app = worker_app(app, slots=settings.WORKER_CONCURRENCY)
                 async with own_app.open_async():
                     try:
@@ -188,7 +188,7 @@ class Worker:
                             **settings.PROCRASTINATE_WORKER_DEFAULTS,
                             queues=[QUEUE],
                             name=self.name,
-                            task_middleware=(),  # its own would look at Django's connections; no job of ours holds one
+                            task_middleware=(),  # the default one checks Django's connections, which jobs do not hold
                         )
                     finally:
                         async with asyncio.timeout(RELEASE_SECONDS):

@@ -31,7 +31,7 @@ LINGER_SECONDS = 2.0  # without users until the stop, so that consecutive comman
 RESTART_SECONDS = 0.2  # between attempts to restart a crashed server
 POLL_SECONDS = 0.1  # between checks of the users and the server
 LEFTOVER_SECONDS = 30.0  # for a fast shutdown, before an immediate one
-NOBODY = 65534
+UNPRIVILEGED_ID = 65534
 _PR_SET_PDEATHSIG = 1  # from linux/prctl.h
 
 Argument = str | Path
@@ -113,7 +113,7 @@ def _as_server(command: list[Argument]) -> list[Argument]:
     command = [_programs() / command[0], *command[1:]]
     if os.geteuid() != 0:
         return command
-    who = [f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "--pdeathsig", "INT"]
+    who = [f"--reuid={UNPRIVILEGED_ID}", f"--regid={UNPRIVILEGED_ID}", "--clear-groups", "--pdeathsig", "INT"]
     # Without no_setuid_fixup the kernel ignores the capability in access(2).
     capability = ["--securebits=+no_setuid_fixup", "--inh-caps=+dac_override", "--ambient-caps=+dac_override"]
     return ["setpriv", *who, *capability, *command]
@@ -134,7 +134,7 @@ def _initialise(data: Path) -> None:
     shutil.rmtree(data, ignore_errors=True)
     data.mkdir(mode=0o700)
     if os.geteuid() == 0:
-        os.chown(data, NOBODY, NOBODY)
+        os.chown(data, UNPRIVILEGED_ID, UNPRIVILEGED_ID)
     options: list[Argument] = ["-U", instance.USER, "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8"]
     if _is_volatile():
         options.append("--no-sync")

@@ -161,7 +161,7 @@ def test_a_body_that_is_no_sensible_json_is_refused_and_changes_nothing(
     assert counts() == before
 
 
-def test_nobody_starts_anything_in_the_scope_of_somebody_else(ada: Caller, eve: Caller, report: int) -> None:
+def test_a_user_cannot_start_an_execution_in_the_scope_of_another_user(ada: Caller, eve: Caller, report: int) -> None:
     reports.start(ada.user)
     before = counts()
     response = eve.post("/executions/", BODY)
@@ -172,7 +172,7 @@ def test_nobody_starts_anything_in_the_scope_of_somebody_else(ada: Caller, eve: 
 @pytest.mark.parametrize(
     ("role", "status"), [(Role.VIEWER, 403), (Role.REVIEWER, 403), (Role.OPERATOR, 201), (Role.OWNER, 201)]
 )
-def test_an_operator_starts_in_the_scope_of_somebody_else(
+def test_an_operator_starts_in_the_scope_of_another_user(
     ada: Caller, eve: Caller, report: int, role: Role, status: int
 ) -> None:
     reports.start(ada.user)

@@ -1,4 +1,4 @@
-"""`GET /telemetry/summary`: what was spent in a span of time, over what the reader may see."""
+"""`GET /telemetry/summary`: costs and tokens of a period, over the scopes that the reader may see."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Workflows over HTTP: every user reads them, and nobody else does."""
+"""Workflows over HTTP: every user can read them, an anonymous client cannot."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 @pytest.fixture
 def client(api: Callable[..., APIClient], alice: User) -> APIClient:
-    """A user who has nothing to do with any workflow, and two of them: `list` with one version, `note` with two."""
+    """A user without roles, and two workflows: `list` with one version, `note` with two."""
     repository.publish(definition(id="list", name="List"), now=NOW)
     repository.publish(definition(description="First."), now=NOW)
     repository.publish(definition(description="Second.", steps=[step(), step(2, inputs=["paper-1"])]), now=NOW)

@@ -1,4 +1,4 @@
-"""`make chaos`: strike at everything at random for a while, and see that nothing is lost."""
+"""`make chaos`: inject random faults for some minutes, and check that no data is lost."""
 
 from __future__ import annotations
 

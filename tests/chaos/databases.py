@@ -1,4 +1,4 @@
-"""The databases that a run may use, and what can be done to them: the embedded one, and an installed PostgreSQL."""
+"""The databases that a chaos run can use, and their faults: the embedded server, or an installed PostgreSQL."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One run: users keep executions going while blows fall on what runs them; then everything is looked at."""
+"""One chaos run: users keep executions going while faults are injected; then all data is checked."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SETTINGS = {
     "RUNNER_SILENT_SECONDS": "3",
     "SWEEP_SECONDS": "1",
     "HEARTBEAT_SECONDS": "0.5",
-    "MAX_RECOVERIES": "100",  # whoever meets this many kills in a row here was only unlucky
+    "MAX_RECOVERIES": "100",  # so many kills of one execution in a row are chance here
     "WORKER_CONCURRENCY": "60",
     "LOG_LEVEL": "WARNING",
     "OPENAI_API_KEY": "sk-chaos",

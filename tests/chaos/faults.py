@@ -1,4 +1,4 @@
-"""What is done to an installation during a run, in an order that the seed decides."""
+"""The faults that a chaos run injects, in an order that the seed determines."""
 
 from __future__ import annotations
 

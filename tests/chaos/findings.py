@@ -1,4 +1,4 @@
-"""What is looked at after a run: every execution, its log, its documents, its ledger, and what was bought again."""
+"""Checks after a chaos run: every execution, its log, documents and ledger, and the repeated calls."""
 
 from __future__ import annotations
 

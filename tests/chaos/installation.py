@@ -1,4 +1,4 @@
-"""The web processes and workers of a run. Each is started again when it has ended, as an init system does."""
+"""The web processes and workers of a chaos run. Each is restarted after it ends, as an init system does."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class Installation:
 
     @property
     def programs(self) -> list[Program]:
-        """Return all of them."""
+        """Return all processes."""
         return [*self.web, *self.workers]
 
     def start(self) -> str:

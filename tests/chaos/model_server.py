@@ -1,4 +1,4 @@
-"""A model server that outlives every kill, and counts what it is asked: what is bought twice shows."""
+"""A model server that survives the whole chaos run and counts its requests, to detect repeated calls."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def counting_model(*, seed: int, seconds: tuple[float, float]) -> Iterator[Count
                 self.end_headers()
                 self.wfile.write(payload)
             except ConnectionError:
-                self.close_connection = True  # whoever asked was killed
+                self.close_connection = True  # the client was killed
             finally:
                 call.ended = time.monotonic()
 

@@ -1,4 +1,4 @@
-"""Which blow explains that a call was made again."""
+"""The fault that explains a repeated call."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What users do during a run: they start executions over HTTP, watch them, and answer questions."""
+"""Users of a chaos run: they start executions over HTTP, follow their streams, and answer questions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The same world twice: in memory, and on PostgreSQL."""
+"""The same ports in memory and on PostgreSQL."""
 
 from __future__ import annotations
 
@@ -153,4 +153,4 @@ def without_ids(execution: Execution) -> dict[str, Any]:
 
 
 AnyWorld = MemoryWorld | PostgresWorld
-Nobody = UUID(int=0)
+UNKNOWN_ID = UUID(int=0)

@@ -1,4 +1,4 @@
-"""What holds in memory must hold on PostgreSQL."""
+"""Runs each contract test in memory and on PostgreSQL."""
 
 from __future__ import annotations
 

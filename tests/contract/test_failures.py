@@ -1,4 +1,4 @@
-"""What goes wrong goes wrong the same way in memory and on PostgreSQL."""
+"""Failures have the same effects in memory and on PostgreSQL."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ async def remediation_taken_up(world: AnyWorld) -> None:
 
 
 async def overtaken_by_the_head(world: AnyWorld) -> None:
-    """Somebody else's version came first; the reply is used all the same, and bought once."""
+    """Another execution stored its version first. The reply is still used, and paid for once."""
     journal = Refusing(world.ports.journal, VersionConflict("The document", expected=0))
     await ExecutionRunner(replace(world.ports, journal=journal), execution_id=world.execution_id, worker="a").run()
     assert [request.step_id for request in world.asked] == ["one", "two"]
@@ -168,7 +168,7 @@ async def out_of_order(world: AnyWorld) -> None:
 
 
 async def parked(world: AnyWorld) -> None:
-    """The provider is to be left alone for a while, twice, and that is longer than anybody is held for."""
+    """The provider asks twice for a wait that is longer than a worker waits, so the step is deferred."""
     world.script = {"one": [invalid(), MUCH_TOO_BUSY, MUCH_TOO_BUSY, document()]}
     world.ports = replace(world.ports, park_after_seconds=0.05)
     for name in "ab":
@@ -208,7 +208,7 @@ async def given_up(world: AnyWorld) -> None:
 
 
 async def unanswered(world: AnyWorld) -> None:
-    """Nobody answers in time: defaults stand in, then the step fails; after a retry somebody does answer."""
+    """No answer arrives in time: defaults are used, then the step fails. After a retry a person answers."""
     world.script = {"one": [question(default="ten"), question("Who?"), document()]}
     for name in "ab":
         waiting = await world.runner(name).run()

@@ -1,4 +1,4 @@
-"""The database loses what it had confirmed, while runners go on: they notice, and begin again from what is left."""
+"""The database loses confirmed commits while workers run: they notice, and continue from the remaining state."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every port, in memory and on PostgreSQL: the same story ends the same way."""
+"""Every port behaves the same in memory and on PostgreSQL."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from executions.engine.domain.execution import Document, Execution, Pin
 from executions.engine.domain.states import CallKind, CallStatus, ExecutionStatus
 from executions.engine.ports import Transition
 from executions.engine.transitions import claims, core
-from tests.contract.backends import AnyWorld, MemoryWorld, Nobody, PostgresWorld, without_ids
+from tests.contract.backends import UNKNOWN_ID, AnyWorld, MemoryWorld, PostgresWorld, without_ids
 from tests.factories.engine import ASKING, FORK, LINE, SCHEMA, Gate, document, invalid, question
 
 WorldOf = type[MemoryWorld] | type[PostgresWorld]
@@ -71,22 +71,24 @@ async def test_executions_are_listed_by_scope_and_while_they_are_active(world_of
     assert await repository.list_active() == [stored]
     await world.cancel()
     assert await repository.list_active() == []
-    assert await repository.list_by_scope(Nobody) == []
+    assert await repository.list_by_scope(UNKNOWN_ID) == []
 
 
 async def test_what_is_not_there_is_not_found(world_of: WorldOf) -> None:
     world = await _started(world_of)
     with pytest.raises(NotFound):
-        await world.ports.repositories.executions.get(Nobody)
+        await world.ports.repositories.executions.get(UNKNOWN_ID)
     with pytest.raises(NotFound):
-        await world.ports.repositories.documents.get(Nobody)
-    assert await world.ports.repositories.documents.get_by_scope_type(Nobody, "one") is None
+        await world.ports.repositories.documents.get(UNKNOWN_ID)
+    assert await world.ports.repositories.documents.get_by_scope_type(UNKNOWN_ID, "one") is None
     with pytest.raises(NotFound):
         await world.ports.definitions.get("no-such", 1)
     with pytest.raises(NotFound):
         await world.ports.journal.commit(
             Transition(
-                execution_id=Nobody, fencing_token=None, decide=lambda execution, _: core.Change(execution=execution)
+                execution_id=UNKNOWN_ID,
+                fencing_token=None,
+                decide=lambda execution, _: core.Change(execution=execution),
             )
         )
 
@@ -174,7 +176,7 @@ async def test_a_settled_call_stays_settled(world_of: WorldOf, final: CallStatus
     assert kept.status is final
 
 
-async def test_a_call_that_nobody_waited_for_may_turn_out_to_have_cost_nothing(world_of: WorldOf) -> None:
+async def test_an_abandoned_call_may_turn_out_to_have_cost_nothing(world_of: WorldOf) -> None:
     world = await _started(world_of)
     key = CallKey(execution_id=world.execution_id, step_id="one", attempt=1, kind=CallKind.GENERATE)
     call = Call(key=key, model="p:m", request_hash="h", status=CallStatus.PENDING, started_at=datetime.now(UTC))

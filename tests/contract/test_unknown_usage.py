@@ -1,4 +1,4 @@
-"""A reply whose tokens nobody has counted: what it may have cost and used at most stays in the books."""
+"""A reply without token counts: the ledger keeps its maximum cost and usage."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ async def spent(world: AnyWorld) -> BudgetUsage:
     return found[0]
 
 
-async def test_what_nobody_has_counted_keeps_its_worst_case(
+async def test_a_reply_without_token_counts_keeps_its_maximum(
     world_of: type[MemoryWorld] | type[PostgresWorld],
 ) -> None:
     world = world_of(LINE, {"one": [UNCOUNTED], "two": [document()]})

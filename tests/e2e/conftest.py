@@ -28,7 +28,7 @@ def brief() -> str:
 
 @pytest.fixture(scope="session")
 def prepared() -> Path:
-    """The data directory of an installation that nobody uses, with the users of these tests in it."""
+    """The data directory of an unused installation, with the users of these tests."""
     session = Path(os.environ["DATA_DIR"])  # of all processes that share these tests among them
     made, making = session / "prepared", session / "in-preparation"
     with (session / "prepared.lock").open("wb") as lock:

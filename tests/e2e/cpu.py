@@ -1,4 +1,4 @@
-"""How much CPU processes take, with all that they start (Linux)."""
+"""CPU time of process trees (Linux)."""
 
 from __future__ import annotations
 

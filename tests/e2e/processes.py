@@ -34,7 +34,7 @@ CLOSED_BRIEF = (  # nothing in it is left open
 
 
 def free_port() -> int:
-    """Return a TCP port that nobody listens on now."""
+    """Return a TCP port on which no process listens now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -209,7 +209,7 @@ class Machine:
 
 def copy_of(data_dir: Path, folder: Path) -> Path:
     """Return a copy, in a folder, of a data directory that no process uses."""
-    subprocess.run(["cp", "-a", data_dir, folder / "data"], check=True)  # the database is somebody else's for root
+    subprocess.run(["cp", "-a", data_dir, folder / "data"], check=True)  # as root, another user owns the database
     return folder / "data"
 
 

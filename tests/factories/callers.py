@@ -15,7 +15,7 @@ from tests.support import openapi_answers
 
 @dataclass(frozen=True)
 class Caller:
-    """Somebody who uses the API; each answer is held against the OpenAPI document."""
+    """A client of the API; each response is validated against the OpenAPI document."""
 
     user: User
     token: str

@@ -1,4 +1,4 @@
-"""Calls to put into the ledger."""
+"""Calls for the ledger."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def settle(known: ledger.CallRow, becomes: CallRecord) -> None:
     """Write what became of a call over what was known of it.
 
     Raises:
-        StaleCall: somebody else has settled it.
+        StaleCall: another worker has settled the call.
     """
     bulk.write(ledger.update_writes([(known, becomes)]))
 

@@ -1,4 +1,4 @@
-"""A workflow over collections within collections, and what its model hands in."""
+"""A workflow with nested collections, and the replies of its model."""
 
 from __future__ import annotations
 

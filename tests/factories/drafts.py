@@ -1,4 +1,4 @@
-"""What models write, in tables in memory, and a client that puts the text together."""
+"""Drafts in memory tables, and a client that assembles the text."""
 
 from __future__ import annotations
 

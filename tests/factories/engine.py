@@ -1,4 +1,4 @@
-"""A small world in memory: a workflow, an execution in it, and a model whose replies are written beforehand."""
+"""The engine in memory: a workflow, an execution, and a model with scripted replies."""
 
 from __future__ import annotations
 

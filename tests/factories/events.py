@@ -1,4 +1,4 @@
-"""Events, and a log of them in memory, for tests of what follows logs."""
+"""Events and an event log in memory, for tests of streams."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class ListLog:
         self.gate.set()
 
     def append(self, *events: ProgressEvent) -> None:
-        """Store events, without telling anybody."""
+        """Store events without a notification."""
         self.events.extend(events)
 
     async def read(self, after: Mapping[UUID, int], *, limit: int) -> list[Message]:

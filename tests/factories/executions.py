@@ -1,4 +1,4 @@
-"""Executions in the database, brought to where a test wants them, and things that happen at once."""
+"""Executions in the database in a given state, and concurrent operations on them."""
 
 from __future__ import annotations
 
@@ -149,7 +149,7 @@ def names(outcomes: list[object]) -> list[str]:
 
 @contextmanager
 def outage() -> Iterator[None]:
-    """Have the database refuse everybody, and lose whoever is connected; nobody waits long for it."""
+    """Make the database reject all connections and close the open ones, with short timeouts for callers."""
     name, pooled = str(connection.settings_dict["NAME"]), cast(DatabaseWrapper, connection)
     for background in (False, True):
         if pool := pooled.pool_of(background=background):

@@ -1,4 +1,4 @@
-"""Providers that cannot answer for now, and what is left of it in the books."""
+"""Providers that are temporarily unavailable, and the resulting ledger."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def clock(world: World) -> ManualClock:
 
 
 async def resume(world: World) -> Execution:
-    """Do what the sweep does."""
+    """Resume the due steps, as workers do periodically."""
     return await world.decide(lambda execution, context: backoff.resume_deferred(execution, context=context))
 
 

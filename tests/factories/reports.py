@@ -1,4 +1,4 @@
-"""A small workflow, and executions of it brought to any state by the moves that a runner makes."""
+"""A small workflow, and executions in any state, reached by the transitions of a worker."""
 
 from __future__ import annotations
 

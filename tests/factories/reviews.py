@@ -1,4 +1,4 @@
-"""What reviewers hand in."""
+"""Replies of reviewers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 from executions.engine.domain.calls import ModelReply, ToolCall
 from tests.factories.engine import reply
 
-FINDING = {"pointer": "/points/0", "detail": "Nobody is named."}
+FINDING = {"pointer": "/points/0", "detail": "No person is named."}
 
 
 def verdict(says: str, *findings: dict[str, str]) -> ModelReply:

@@ -1,4 +1,4 @@
-"""Executions and events in the database, for tests of streams: who may see them, and what their log says."""
+"""Executions and events in the database for tests of streams, with roles and logs."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ async def prepared(*events: Event) -> tuple[UUID, str]:
 
 
 async def happen(execution_id: UUID, *events: Event) -> None:
-    """Have the journal write events, and tell of them."""
+    """Write events through the journal, with notifications."""
     await in_thread(append, execution_id, *events)
 
 

@@ -1,4 +1,4 @@
-"""The stream's application over committed data."""
+"""The stream application over committed data."""
 
 from __future__ import annotations
 

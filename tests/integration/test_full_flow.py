@@ -1,4 +1,4 @@
-"""From the start over the API to the last event of the stream: the engine, the database and the API together."""
+"""From a start over the API to the last event of the stream: engine, database and API together."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ async def run(execution_id: str, models: ScriptedModelClient | None = None) -> E
 
 
 async def caller(name: str) -> Caller:
-    """Return somebody with a token."""
+    """Return a user with a token."""
 
     def make() -> Caller:
         user = ensure_user(name=name)

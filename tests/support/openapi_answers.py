@@ -1,4 +1,4 @@
-"""What the OpenAPI document promises, held against what is answered."""
+"""Validates responses against the OpenAPI document."""
 
 from __future__ import annotations
 

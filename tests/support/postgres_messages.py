@@ -1,4 +1,4 @@
-"""What a client of PostgreSQL has sent, read from its bytes (manual, "Message Formats")."""
+"""The messages that a PostgreSQL client has sent, parsed from bytes (manual, "Message Formats")."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ from tests.e2e.processes import free_port, wait_until
 from tests.support.waiting import HANG_SECONDS
 
 ADMIN, OWNER, PASSWORD, DATABASE = "postgres", "owner", "correct horse", "scriptorium"
-_NOBODY = 65534  # PostgreSQL refuses to run as root
+_UNPRIVILEGED_ID = 65534  # PostgreSQL refuses to run as root
 _PR_SET_PDEATHSIG = 1  # of linux/prctl.h
 
 
@@ -161,7 +161,7 @@ def url_of(servers: Sequence[HasPort], user: str = OWNER, *, host: str = "127.0.
 
 
 class Servers:
-    """What makes servers, each in a folder of its own, and stops all of them in the end."""
+    """Starts PostgreSQL servers, each in its own folder, and stops all servers at the end."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -201,7 +201,7 @@ class Servers:
         return made
 
     def stop(self) -> None:
-        """Stop all of them, replicas first; what they hold is not needed any more."""
+        """Stop all servers, replicas first. Their data is no longer needed."""
         for server in reversed(self._made):
             server.stop(immediately=True)
 
@@ -240,10 +240,11 @@ def _alive(pids: Sequence[str]) -> bool:
 
 
 def as_server(command: list[str]) -> list[str]:
-    """Return a command as a user that such servers accept: they refuse to be root."""
+    """Return a command that runs as an unprivileged user: PostgreSQL refuses to run as root."""
     if os.geteuid() != 0:
         return command
-    return ["setpriv", f"--reuid={_NOBODY}", f"--regid={_NOBODY}", "--clear-groups", "--pdeathsig", "INT", *command]
+    identity = [f"--reuid={_UNPRIVILEGED_ID}", f"--regid={_UNPRIVILEGED_ID}", "--clear-groups"]
+    return ["setpriv", *identity, "--pdeathsig", "INT", *command]
 
 
 def _program(name: str) -> str:
@@ -255,7 +256,7 @@ def _program(name: str) -> str:
 def give(path: Path) -> None:
     """Have a file or folder belong to the user that the servers run as."""
     if os.geteuid() == 0:
-        os.chown(path, _NOBODY, _NOBODY)
+        os.chown(path, _UNPRIVILEGED_ID, _UNPRIVILEGED_ID)
 
 
 def end_with_us() -> None:

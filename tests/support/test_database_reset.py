@@ -1,4 +1,4 @@
-"""After a test that commits the tables are as the migrations left them."""
+"""After a test that commits, the tables are as the migrations left them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The servers that other tests break: what they promise, and the product's tables on each."""
+"""The PostgreSQL servers for fault tests, and the product's tables on each."""
 
 from __future__ import annotations
 

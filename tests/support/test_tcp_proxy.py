@@ -1,4 +1,4 @@
-"""The proxy of the tests does to connections what its switches say, and counts what passes."""
+"""The tests' proxy: effects of its switches, and its counters."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A wall clock that is set while its process runs."""
+"""A wall clock that is changed while its process runs."""
 
 from __future__ import annotations
 

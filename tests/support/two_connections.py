@@ -1,4 +1,4 @@
-"""Two connections at once: one is the test's own, the other belongs to a thread."""
+"""Two database connections at once: the test's own, and one in a thread."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def elsewhere(function: Callable[[], T]) -> T:
 
 @contextmanager
 def blocked(function: Callable[[], T]) -> Iterator[Future[T]]:
-    """Start a function on another connection, and go on when the database makes it wait for somebody."""
+    """Start a function on another connection; return when it waits for a lock in the database."""
     announced: Future[int] = Future()
 
     def run() -> T:

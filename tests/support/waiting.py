@@ -1,4 +1,4 @@
-"""How long tests wait. A wait ends with its condition; its limit only ends a test that hangs."""
+"""Time limits of waits in tests. A wait ends with its condition; the limit only ends a test that hangs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Wall clocks that can be set, each for one process. Linux with a C compiler can; elsewhere clocks stay right."""
+"""Wall clocks that can be set per process, on Linux with a C compiler; elsewhere clocks stay right."""
 
 from __future__ import annotations
 

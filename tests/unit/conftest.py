@@ -1,4 +1,4 @@
-"""A test of the engine that hangs is a test that fails."""
+"""A time limit for each test of the engine."""
 
 from __future__ import annotations
 

@@ -1,17 +1,19 @@
-"""Anticipated failures, one small tree.
+"""Anticipated failures in one small class tree.
 
 EngineError
-├── NotFound            what was named does not exist (or may not be seen)
-├── Conflict            the state does not allow it now
+├── NotFound              the named object does not exist, or the caller may not see it
+├── Conflict              the current state does not allow the operation
 │   ├── IllegalTransition
 │   ├── NotWaiting
 │   └── VersionConflict
-├── Invalid             what was asked for cannot be right; `errors` says where
+├── Invalid               the values are not valid; `errors` says where
 │   ├── InvalidAnswers
 │   └── UnpricedModel
-├── StaleFencingToken   another worker has claimed the execution
-├── DatabaseUnavailable the database is away; nothing is known to be stored
-└── ModelError          the model gave no reply that could be used
+├── BudgetExceeded        the scope has no budget left
+├── StaleFencingToken     another worker has claimed the execution
+├── AlreadyClaimed        another worker runs the execution
+├── DatabaseUnavailable   the database cannot be reached; the outcome of the write is unknown
+└── ModelError            the model gave no usable reply
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ from executions.engine.domain.states import FailureCode
 
 
 class EngineError(Exception):
-    """Base of every failure that the engine foresees. `code` is stable; `context` is safe to show."""
+    """Base class of every anticipated failure. `code` is stable; `context` may be shown to clients."""
 
     code = "engine-error"
 
@@ -37,24 +39,24 @@ class EngineError(Exception):
 
 
 class NotFound(EngineError):
-    """There is no such thing, or none that the caller may see."""
+    """The object does not exist, or the caller may not see it."""
 
     code = "not-found"
 
 
 def unknown_step_message(step_id: str, known: Iterable[str]) -> str:
-    """Return the sentence that an execution has no such step, with those that it has."""
+    """Return the error text for an unknown step, with the known steps."""
     return f"This execution has no step {step_id!r}. Its steps are: {listed([*known])}."
 
 
 class Conflict(EngineError):
-    """The present state does not allow it."""
+    """The current state does not allow the operation."""
 
     code = "conflict"
 
 
 class IllegalTransition(Conflict):
-    """A move that is not in the table of transitions."""
+    """The transition table does not contain this move."""
 
     code = "illegal-transition"
 
@@ -63,13 +65,13 @@ class IllegalTransition(Conflict):
 
 
 class NotWaiting(Conflict):
-    """Answers for a step that asks nothing (any more)."""
+    """The step asks no questions, or no longer does."""
 
     code = "not-waiting"
 
 
 class VersionConflict(Conflict):
-    """Somebody else changed it first; read it again."""
+    """Another client changed the object first; read it again."""
 
     code = "version-conflict"
 
@@ -78,7 +80,7 @@ class VersionConflict(Conflict):
 
 
 class Invalid(EngineError):
-    """Values that cannot be right; nothing was changed."""
+    """Values that are not valid; nothing was changed."""
 
     code = "invalid"
 
@@ -94,7 +96,7 @@ class InvalidAnswers(Invalid):
 
 
 class UnpricedModel(Invalid):
-    """A step asks a model whose price nobody knows, and that is not allowed here."""
+    """A step uses a model without a known price, and the settings do not allow that."""
 
     code = "unpriced-model"
 
@@ -104,7 +106,7 @@ class UnpricedModel(Invalid):
 
 
 class BudgetExceeded(EngineError):
-    """The scope has spent what it may spend; nothing new starts in it."""
+    """The scope has used up its budget; no execution starts in it."""
 
     code = "budget-exceeded"
 
@@ -113,9 +115,9 @@ class BudgetExceeded(EngineError):
 
 
 class StaleFencingToken(EngineError):
-    """The execution is not its runner's any more: another one has it, or it is older than the runner knows it.
+    """The worker's fencing token is stale: another worker has claimed the execution, or the row is newer.
 
-    The runner stops without a trace.
+    The worker stops and writes nothing more.
     """
 
     code = "superseded"
@@ -127,7 +129,7 @@ class StaleFencingToken(EngineError):
 
 
 class AlreadyClaimed(EngineError):
-    """Another runner has this execution, and whoever sees this was not to take it over."""
+    """Another worker runs this execution, and this worker was not to take it over."""
 
     code = "occupied"
 
@@ -136,16 +138,16 @@ class AlreadyClaimed(EngineError):
 
 
 class DatabaseUnavailable(EngineError):
-    """The database cannot be reached; whoever sees this stops, and the sweep starts it again later."""
+    """The database cannot be reached. The worker stops the run; the recovery duty starts it again later."""
 
     code = "unavailable"
 
 
 class ModelError(EngineError):
-    """The model could not be asked, or gave nothing that can be repaired.
+    """The model could not be called, or its reply cannot be used or repaired.
 
     `transient`: the same request may succeed later, after `retry_after` seconds if the provider named a time.
-    `cut_off`: the request was sent and nobody knows what became of it, so it may have cost something.
+    `cut_off`: the request was sent and its outcome is unknown, so it may have cost something.
     """
 
     code = "model-error"
@@ -167,7 +169,7 @@ class ModelError(EngineError):
 
 
 class RateLimited(ModelError):
-    """Others are to ask the model first, for longer than a call waits; nothing was sent, and nothing has failed."""
+    """The rate limiter grants no permit soon enough. Nothing was sent, and nothing has failed."""
 
     code = "not-its-turn"
     reason = "it had no rate limit permit"
@@ -178,7 +180,7 @@ class RateLimited(ModelError):
 
 
 class ScriptedWait(RateLimited):
-    """The script of a dry run has this call take longer than a runner waits; nothing was sent, nothing has failed."""
+    """A dry run's script gives this call a longer latency than a worker waits for. Nothing was sent or has failed."""
 
     code = "scripted-wait"
     reason = "the script of this dry run delays it"

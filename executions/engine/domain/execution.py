@@ -1,4 +1,4 @@
-"""The values the engine works on. The execution is the aggregate: it holds its steps, and one version for all."""
+"""The engine's aggregate: an execution with its steps, under one version."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ from workflows.definitions.budget import Budget
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
-    """Why something failed: a stable code and words for a person."""
+    """Why an execution or a step failed: a stable code and a text for people."""
 
     code: FailureCode
     message: str
 
 
 class Pin(BaseModel):
-    """The document version that a step reads as one of its inputs."""
+    """The document version that a step reads as an input."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -48,56 +48,56 @@ class Pin(BaseModel):
     version: int
 
 
-@dataclass(frozen=True, kw_only=True)  # without slots, as copies are made of it all the time
+@dataclass(frozen=True, kw_only=True)  # without slots: copies are made often
 class Step:
     """One step of an execution."""
 
     step_id: str  # the slug, or slug@key1.key2 for one item of a collection
-    scope: ScopeRef  # where its document lives: the execution's, or that of its item
-    position: int  # order of definition, from 0
-    level: int  # distance from the start, from 0
+    scope: ScopeRef  # scope of its document: the execution's scope, or the item's
+    position: int  # index in the definition, from 0
+    level: int  # depth in the step graph, from 0
     name: str
-    role: str  # name of the role, for people
+    role: str  # name of the role, for display
     produces: str
     depends_on: tuple[str, ...] = ()
-    label: str = ""  # of its item, for people
-    item_order: int = 0  # of its item among the others, for order; 0 for a step that runs once
-    optional: bool = False  # the execution goes on without it
+    label: str = ""  # label of the step's item, for display
+    item_order: int = 0  # index of the step's item, for ordering; 0 for a step that runs once
+    optional: bool = False  # a failure of the step does not fail the execution
     status: StepStatus = StepStatus.PENDING
     version: int = 1
-    attempt: int = 0  # prompts begun; 0 before the first
-    invalid_outputs: int = 0  # since the start or the last answers
+    attempt: int = 0  # number of the newest attempt; 0 before the first
+    invalid_outputs: int = 0  # since the start or the newest answers
     input_versions: tuple[Pin, ...] = ()
     rounds: tuple[ClarificationRound, ...] = ()
     decisions: tuple[AcceptanceDecision, ...] = ()  # about versions of its document, oldest first
-    violations: tuple[FieldError, ...] = ()  # of the last output, when it was invalid
+    violations: tuple[FieldError, ...] = ()  # of the newest output, if it was invalid
     document_id: UUID | None = None
     document_version: int | None = None
     failure: Failure | None = None
-    resume_at: datetime | None = None  # its attempt goes on then; kept until it has gone on
-    blocked_by_limit: Limit | None = None  # what its next call might pass; set while it waits for a budget
-    required_usd: Decimal | None = None  # at most, for that call; None: its price is not known
+    resume_at: datetime | None = None  # when the deferred attempt continues; kept until it has continued
+    blocked_by_limit: Limit | None = None  # limit that its next call might exceed; else None
+    required_usd: Decimal | None = None  # maximum cost of that call; None: its price is unknown
     started_at: datetime | None = None
     finished_at: datetime | None = None
 
     @property
     def slug(self) -> str:
-        """The id of its definition."""
+        """The id of the step's definition."""
         return slug_of(self.step_id)
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """The keys of its item and of those around it, outermost first; () for a step that runs once."""
+        """The keys of its item and the enclosing items, outermost first; () for a step that runs once."""
         return keys_of(self.step_id)
 
     @property
     def is_fatal(self) -> bool:
-        """Whether the execution fails with it."""
+        """Whether this step's failure fails the execution."""
         return self.status is StepStatus.FAILED and not self.optional
 
     @property
     def waits_for(self) -> WaitingOn | None:
-        """What a waiting step waits for; None for one that does not wait."""
+        """What a waiting step waits for; None if it does not wait."""
         if self.status is not StepStatus.WAITING:
             return None
         if self.blocked_by_limit is not None:
@@ -108,34 +108,34 @@ class Step:
 
     @property
     def was_answered(self) -> bool:
-        """Whether it has asked questions, and has answers or what stands in for them."""
+        """Whether a round of its questions is closed, by answers or by the deadline."""
         return any(asked.answered_at is not None for asked in self.rounds)
 
     @property
     def open_round(self) -> ClarificationRound | None:
-        """The round of questions that waits for answers, if any."""
+        """The round of questions that is open, if any."""
         last = self.rounds[-1] if self.rounds else None
         return last if last is not None and last.answered_at is None else None
 
 
 def slug_of(step_id: str) -> str:
-    """Return the id of the definition that a step's id names."""
+    """Return the id of the step's definition."""
     return step_id.partition("@")[0]
 
 
 def keys_of(step_id: str) -> tuple[str, ...]:
-    """Return the keys in a step's id, outermost first."""
+    """Return the item keys in a step's id, outermost first."""
     joined = step_id.partition("@")[2]
     return tuple(joined.split(".")) if joined else ()
 
 
-#: What an execution works on: a text, or an object.
+#: The input of an execution: a text or an object.
 Brief = str | Mapping[str, JsonValue]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScopeRef:
-    """Where an execution and its documents live."""
+    """The scope of an execution and its documents."""
 
     id: UUID
     type: str
@@ -143,11 +143,11 @@ class ScopeRef:
 
 
 def child_scope(parent: ScopeRef, scope_type: str, key: str) -> ScopeRef:
-    """Return a scope below its parent: always the same for the same key."""
+    """Return the child scope for a key: its id is derived from the parent and the key."""
     return ScopeRef(id=uuid5(parent.id, f"{scope_type}/{key}"), type=scope_type, key=key)
 
 
-@dataclass(frozen=True, kw_only=True)  # without slots, as copies are made of it all the time
+@dataclass(frozen=True, kw_only=True)  # without slots: copies are made often
 class Execution:
     """One run of one workflow version in one scope."""
 
@@ -155,16 +155,16 @@ class Execution:
     workflow_id: str
     workflow_version: int
     scope: ScopeRef
-    input: Brief | None  # None: it was started without a brief
+    input: Brief | None  # None: started without a brief
     steps: Mapping[str, Step]
     created_at: datetime
     updated_at: datetime
     status: ExecutionStatus = ExecutionStatus.PENDING
     version: int = 1
     claimed_by: str | None = None  # name of the worker that runs it now
-    fencing_token: int = 0  # rises with every claim; the fence of every runner's write
-    recoveries: int = 0  # claims from a runner that was lost, since a step moved
-    last_sequence: int = 0  # number of its newest event
+    fencing_token: int = 0  # rises with every claim; checked by every write of a worker
+    recoveries: int = 0  # claims after a lost worker, since a step last made progress
+    last_sequence: int = 0  # sequence number of its newest event
     waiting_on: tuple[WaitingOn, ...] = ()
     failure: Failure | None = None
     requested_by: int | None = None  # user id; None for the system
@@ -172,13 +172,13 @@ class Execution:
     tags: tuple[str, ...] = ()
     started_at: datetime | None = None
     finished_at: datetime | None = None
-    resume_at: datetime | None = None  # the least of its parked steps'
-    deadline_at: datetime | None = None  # the least at which open questions expire, and something happens
+    resume_at: datetime | None = None  # earliest `resume_at` of its deferred steps
+    deadline_at: datetime | None = None  # earliest deadline of open questions that takes effect
     budget: Budget | None = None
-    script: DryRunScript | None = None  # of a dry run; None: it is a real one
-    warned_limits: tuple[Limit, ...] = ()  # of which people were told that they are near
-    ran_seconds: float = 0.0  # before `running_since`
-    running_since: datetime | None = None  # None while it does not run
+    script: DryRunScript | None = None  # script of a dry run; None: not a dry run
+    warned_limits: tuple[Limit, ...] = ()  # limits for which a warning event was written
+    ran_seconds: float = 0.0  # run time before `running_since`
+    running_since: datetime | None = None  # None while it is not running
 
     @property
     def ended(self) -> bool:
@@ -187,31 +187,31 @@ class Execution:
 
     @property
     def is_failing(self) -> bool:
-        """Whether one of its steps has failed and it fails with that: as soon as the others are done."""
+        """Whether a fatal step has failed: the execution fails as soon as the other steps have ended."""
         failed = StepStatus.FAILED
         return any(not step.optional for step in self.steps.values() if step.status is failed)
 
     @property
     def done_steps(self) -> int:
-        """Steps whose document is stored."""
+        """Number of steps whose document is stored."""
         return sum(step.status is StepStatus.COMPLETED for step in self.steps.values())
 
     def with_step(self, step: Step) -> Execution:
-        """Return the execution with this step in place of the one of the same id."""
+        """Return the execution with this step replacing the one with the same id."""
         return self.with_steps((step,))
 
     def with_progress(self, step: Step, *, now: datetime) -> Execution:
-        """Return the execution with this step, which has got on, in place of the one of the same id."""
+        """Return the execution with this step, which made progress, replacing the one with the same id."""
         return replace(self, steps={**self.steps, step.step_id: step}, updated_at=now, recoveries=0)
 
     def with_steps(self, steps: Iterable[Step]) -> Execution:
-        """Return the execution with these steps added, or in place of those of the same ids."""
+        """Return the execution with these steps added, or replacing those with the same ids."""
         return replace(self, steps={**self.steps, **{step.step_id: step for step in steps}})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
-    """One version of a document, with the head's identity. `version` 1, 2, 3 … per (scope, type)."""
+    """One version of a document, with the document's identity. Versions count 1, 2, 3 … per (scope, type)."""
 
     id: UUID
     scope_id: UUID
@@ -250,7 +250,7 @@ def transition(execution: Execution, to: ExecutionStatus, *, now: datetime) -> E
 
 
 def with_timers(execution: Execution) -> Execution:
-    """Return the execution with the moments at which something in it has to happen by itself."""
+    """Return the execution with the times at which a timer has to act on it."""
     waiting = [step for step in execution.steps.values() if step.status is StepStatus.WAITING]
     parked = (step for step in waiting if step.waits_for is WaitingOn.RATE_LIMIT)
     resume = (step.resume_at for step in parked if step.resume_at is not None)
@@ -269,7 +269,7 @@ def step_transition(execution: Execution, step_id: str, to: StepStatus, *, now: 
 
 
 def move_step(execution: Execution, step: Step, to: StepStatus, *, now: datetime) -> Step:
-    """Return a step of the execution in another status.
+    """Return the step of the execution in another status.
 
     Raises:
         IllegalTransition: the table does not allow the move, or the execution has ended.
@@ -292,7 +292,7 @@ def move_step(execution: Execution, step: Step, to: StepStatus, *, now: datetime
 
 
 def _is_up_to(step: Step, to: StepStatus, now: datetime) -> bool:
-    """Whether what a step waits for can bring it there: a decision about its document, or questions that expire."""
+    """Return whether a decision on the step's document, or expired questions, may cause this move."""
     if step.waits_for is WaitingOn.CLARIFICATION and step.open_round is not None:
         return to is StepStatus.FAILED and step.open_round.is_overdue(now)
     return step.waits_for is WaitingOn.ACCEPTANCE

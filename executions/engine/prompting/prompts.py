@@ -206,7 +206,7 @@ def _human_input(inputs: PromptInputs) -> Iterator[Material]:
 def _answer(question: Question, answers: Mapping[str, JsonValue]) -> Material:
     if question.id in answers:
         return Material(kind="answer", name=question.text, text=_answer_text(question, answers[question.id]))
-    return Material(kind="unanswered", name=question.text, text="Nobody has answered this.")
+    return Material(kind="unanswered", name=question.text, text="This question has no answer.")
 
 
 def _answer_text(question: Question, answer: JsonValue) -> str:

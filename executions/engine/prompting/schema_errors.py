@@ -1,8 +1,8 @@
-"""What is wrong with a document, told in a bounded time.
+"""Schema errors of a document, computed in bounded time.
 
-A validator tells for each of `anyOf` and `oneOf` why it does not hold, and so on for those within. That takes a time
-that multiplies with each level of a schema that leads back to itself. Whether a document is valid takes no such time.
-So a document is taken apart, along its schema, until what is left of it costs little to tell about.
+For each branch of `anyOf` and `oneOf`, a validator explains why it does not match, recursively. For recursive schemas
+this time grows exponentially with the depth. Deciding whether a document is valid has no such cost. So this module
+descends into the document along its schema, until explaining the remaining parts is cheap.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from workflows.definitions.definition import pointer, validator_of
 from workflows.json_schema.graph import SchemaGraph, SchemaNode
 from workflows.json_schema.validation import PartValidators, matches
 
-_MOST_VISITS = 4_000  # of parts of a schema at values, to count what one value takes
-_MOST_VISITS_IN_ALL = 12_000  # in a document
-_MOST_SIZE = 5_000  # values that are counted
-_MOST_TOLD = 2_000  # of them for which a validator may tell why one choice does not hold
-_COPIED = 50  # values that are copied into a reason in the time that the reason itself takes
+_MAX_VISITS = 4_000  # visits of (schema part, value) pairs to estimate the cost of one value
+_MAX_VISITS_PER_DOCUMENT = 12_000  # visits in a document
+_MAX_SIZE = 5_000  # values counted in the size of a value
+_MAX_EXPLANATIONS = 2_000  # explanations that a validator may produce for one branch of a choice
+_COPIED = 50  # values whose copying costs as much as one explanation
 _CHOICES = ("anyOf", "oneOf")
 _TOO_MUCH = (
     "This is not valid against any choice of the schema, or breaks another rule here. There are too many ways to be "
@@ -32,13 +32,13 @@ _TOO_MUCH = (
 
 
 class _Spot(NamedTuple):
-    """A value, where it stands in the document, and a part of the schema that it has to be valid against."""
+    """A value of the document, its path, and a schema part that applies to it."""
 
     part: SchemaNode
     value: JsonValue
     path: tuple[str | int, ...] = ()
-    keyword: str = ""  # that led here
-    is_choice: bool = False  # or lies within one
+    keyword: str = ""  # keyword of the parent schema that applies this part
+    is_choice: bool = False  # the part is a branch of a choice, or below one
 
 
 class DocumentValidator:
@@ -50,14 +50,14 @@ class DocumentValidator:
         self._graph: SchemaGraph | None = None
         self._parts: PartValidators | None = None
 
-    def faults(self, content: JsonValue, most: int) -> list[FieldError]:
-        """Return what is wrong with a document, at most so much; nothing when it is valid."""
+    def faults(self, content: JsonValue, limit: int) -> list[FieldError]:
+        """Return the errors of a document, at most `limit`; an empty list if it is valid."""
         if self._whole.is_valid(content):
             return []
         self._graph = self._graph or SchemaGraph(self._schema)
         self._parts = self._parts or PartValidators(self._schema)
         found = sorted(
-            islice(self._found(self._graph, self._parts, content), most),
+            islice(self._found(self._graph, self._parts, content), limit),
             key=_order,
         )
         return found or [FieldError(pointer="", code="schema", detail=_TOO_MUCH)]
@@ -68,12 +68,12 @@ class DocumentValidator:
             spot = waiting.pop()
             validator = parts.validator(spot.part.pointer) if spot.part.pointer else self._whole
             if costs.is_low(spot):
-                yield from sorted((_told(spot, each) for each in validator.iter_errors(spot.value)), key=_order)
+                yield from sorted((_field_error(spot, each) for each in validator.iter_errors(spot.value)), key=_order)
                 continue
             inner = [
                 each for each in _below(graph, spot) if not parts.validator(each.part.pointer).is_valid(each.value)
             ]
-            inner = inner or _meant(spot)
+            inner = inner or _intended_branch(spot)
             if not inner:
                 yield FieldError(pointer=pointer(*spot.path), code="schema", detail=_TOO_MUCH)
             waiting += reversed(inner)
@@ -83,13 +83,13 @@ def _order(error: FieldError) -> tuple[str, str, str]:
     return error.pointer, error.code, error.detail
 
 
-def _told(spot: _Spot, error: jsonschema_rs.ValidationError) -> FieldError:
+def _field_error(spot: _Spot, error: jsonschema_rs.ValidationError) -> FieldError:
     where = pointer(*spot.path, *error.instance_path)
     return FieldError(pointer=where, code=error.kind.name, detail=error.message[:500])
 
 
 class _Costs:
-    """How many reasons a validator makes to tell what is wrong with a value: each counted on every way to it."""
+    """The number of explanations that a validator produces for a value; one per path to a schema part."""
 
     def __init__(self, graph: SchemaGraph) -> None:
         self._graph = graph
@@ -98,12 +98,12 @@ class _Costs:
         self._visits = 0
 
     def is_low(self, start: _Spot) -> bool:
-        """Return whether a validator tells it in a short time. What takes long to count takes long to tell."""
+        """Return whether explaining is fast. If counting takes too long, explaining would, too."""
         stack = [] if _key(start) in self._known else [(start, self._followed(start))]
-        until = min(self._visits + _MOST_VISITS, _MOST_VISITS_IN_ALL)
+        until = min(self._visits + _MAX_VISITS, _MAX_VISITS_PER_DOCUMENT)
         while stack:
             if self._visits >= until:
-                for spot, _ in stack:  # it was not counted to its end
+                for spot, _ in stack:  # its count is incomplete
                     self._known.pop(_key(spot), None)
                 break
             spot, following = stack[-1]
@@ -111,13 +111,13 @@ class _Costs:
             if inner is None:
                 own = 1 + _size(spot.value, self._sizes) // _COPIED if spot.is_choice else 0
                 told = own + sum(self._known[_key(each)] for each in self._followed(spot))
-                self._known[_key(spot)] = min(told, _MOST_TOLD + 1)
+                self._known[_key(spot)] = min(told, _MAX_EXPLANATIONS + 1)
                 stack.pop()
             else:
                 self._visits += 1
-                self._known[_key(inner)] = 0  # where a schema leads to itself in place
+                self._known[_key(inner)] = 0  # guards against schemas that refer to themselves for the same value
                 stack.append((inner, self._followed(inner)))
-        return self._known.get(_key(start), _MOST_TOLD + 1) <= _MOST_TOLD
+        return self._known.get(_key(start), _MAX_EXPLANATIONS + 1) <= _MAX_EXPLANATIONS
 
     def _followed(self, spot: _Spot) -> Iterator[_Spot]:
         choices = _within_choices(spot.part)
@@ -132,10 +132,10 @@ def _key(spot: _Spot) -> tuple[SchemaNode, int, bool]:
 
 
 def _size(value: JsonValue, known: dict[int, int]) -> int:
-    """Return how many values lie in a value of a document, up to what is too many to copy."""
+    """Return the number of values within a value, counted up to a limit."""
     if id(value) not in known:
         size, waiting = 0, [value]
-        while waiting and size < _MOST_SIZE:
+        while waiting and size < _MAX_SIZE:
             size += 1
             each = waiting.pop()
             waiting += each.values() if isinstance(each, dict) else each if isinstance(each, list) else ()
@@ -144,13 +144,13 @@ def _size(value: JsonValue, known: dict[int, int]) -> int:
 
 
 def _within_choices(part: SchemaNode) -> list[SchemaNode]:
-    """Return the schemas among which a part lets choose."""
+    """Return the branches of a part's choices."""
     begins = tuple(f"{part.pointer}/{keyword}/" for keyword in _CHOICES)
     return [each for each in part.in_place if each.pointer.startswith(begins)]
 
 
 def _below(graph: SchemaGraph, spot: _Spot) -> Iterator[_Spot]:
-    """Yield what has to be valid in any case for a value to be valid: parts in place, and values in it."""
+    """Yield the conditions that must all hold for the value: schema parts for it, and its child values."""
     required = f"{spot.part.pointer}/allOf/"
     for each in (*spot.part.referred, *spot.part.in_place):
         if each in spot.part.referred or each.pointer.startswith(required):
@@ -158,13 +158,13 @@ def _below(graph: SchemaGraph, spot: _Spot) -> Iterator[_Spot]:
     yield from (each for each in _children(graph, spot) if not each.keyword.startswith(("uneval", "contains")))
 
 
-def _meant(spot: _Spot) -> list[_Spot]:
-    """Return the one choice that a value names by its constants, if there is one."""
-    found = [each for each in _within_choices(spot.part) if _names_it(each, spot.value)]
+def _intended_branch(spot: _Spot) -> list[_Spot]:
+    """Return the branch whose constants the value has, if there is exactly one."""
+    found = [each for each in _within_choices(spot.part) if _has_its_constants(each, spot.value)]
     return [spot._replace(part=found[0])] if len(found) == 1 else []
 
 
-def _names_it(part: SchemaNode, value: JsonValue) -> bool:
+def _has_its_constants(part: SchemaNode, value: JsonValue) -> bool:
     seen: list[SchemaNode] = []
     while len(part.referred) == 1 and part not in seen:
         seen.append(part)
@@ -177,7 +177,7 @@ def _names_it(part: SchemaNode, value: JsonValue) -> bool:
 
 
 def _children(graph: SchemaGraph, spot: _Spot) -> Iterator[_Spot]:
-    """Yield the values in a value, with the parts that rule them."""
+    """Yield the child values with the schema parts that apply to them."""
     if isinstance(spot.value, dict):
         for name, value in spot.value.items():
             rules = _rules_of_member(graph, spot.part, name)

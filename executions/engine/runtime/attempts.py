@@ -1,4 +1,4 @@
-"""The prompts of one step, each with the ledger row of its call."""
+"""Builds the prompts of one step, each with the ledger record of its call."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from executions.engine.prompting.documents import rejected_output
 from executions.engine.prompting.json_text import pretty
 from executions.engine.prompting.prompts import PromptInputs, RejectedOutput, build_request
 from executions.engine.runtime.document_cache import DocumentCache
-from executions.engine.runtime.step_plan import station
+from executions.engine.runtime.step_plan import resolve_step
 from executions.engine.transitions.budgets import seconds_for_a_call
 from executions.engine.transitions.for_each import item_material
 from executions.engine.transitions.planner import instance_id
@@ -26,56 +26,56 @@ from workflows.definitions.definition import WorkflowDefinition
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What is to be asked, and of whom."""
+    """What a call asks, and which model."""
 
-    number: int  # of the attempt
+    number: int  # number of the attempt
     kind: CallKind
-    model: str  # resolved
+    model: str  # resolved "provider:model"
     inputs: tuple[Document, ...]
-    ordinal: int = 1  # of the call in its attempt
-    rejected: RejectedOutput | None = None  # what has to be mended
-    candidate: Candidate | None = None  # what has to be reviewed
-    unclear: int = 0  # reviews of it that were no verdict
-    condensed: bool = False  # what there is to read was too long for the model
+    ordinal: int = 1  # number of the call within the attempt
+    rejected: RejectedOutput | None = None  # output that has to be corrected
+    candidate: Candidate | None = None  # document that has to be reviewed
+    unclear: int = 0  # reviews of it without a valid verdict
+    condensed: bool = False  # the materials are shortened, because they were too long for the model
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """One prompt and the call that is made for it."""
+    """One prompt and its call."""
 
     plan: Plan
     request: ModelRequest
     call: Call
-    failed: Tries = NO_TRIES  # those before it
+    failed: Tries = NO_TRIES  # failed tries before this one
 
 
 class Attempts:
-    """Makes the attempts of one step."""
+    """Builds the attempts of one step."""
 
     def __init__(self, ports: Ports, *, definition: WorkflowDefinition, step_id: str, documents: DocumentCache) -> None:
         self._ports = ports
         self._definition = definition
-        self._papers = documents
+        self._documents = documents
         self.step_id = step_id
-        self._station = station(definition, step_id, models=ports.models)
-        self.step = self._station.step
-        self.reads = self._station.reads
-        self.model = self._station.models[0]
+        self._resolved = resolve_step(definition, step_id, models=ports.models)
+        self.step = self._resolved.step
+        self.reads = self._resolved.reads
+        self.model = self._resolved.models[0]
 
     async def inputs(self, execution: Execution, *, new_document: Document | None = None) -> list[Document | None]:
-        """Return each document that the step reads, None for one that is not there.
+        """Return the newest version of each document that the step reads, None for a missing one.
 
-        `new_document` is about to be stored; it stands for the document of its type.
+        `new_document` is about to be stored. It is used as the newest of its type.
         """
         return [
             new_document
             if new_document is not None and kind == new_document.type
-            else await self._papers.newest(execution, *self._maker(kind))
+            else await self._documents.newest(execution, *self._maker(kind))
             for kind in self.reads
         ]
 
     def _maker(self, kind: str) -> tuple[str, str]:
-        """Return a type with the step that makes it for this step: the same item's, or one around it."""
+        """Return the id of the step instance that produces a document, for the same item or an outer one; "": none."""
         producer = self._definition.producers.get(kind)
         if producer is None:
             return kind, ""
@@ -83,7 +83,7 @@ class Attempts:
         return kind, instance_id(producer.id, keys_of(self.step_id)[:depth])
 
     def _items(self, inputs: Sequence[Document]) -> list[Material]:
-        """Return the items that the step is about, outermost first; one that has gone is left out."""
+        """Return the items of the step, outermost first, without those that no longer exist."""
         documents = {each.type: each for each in inputs}
         found = (
             item_material(over, documents[over.document].content, key)
@@ -92,9 +92,9 @@ class Attempts:
         return [item for item in found if item is not None]
 
     def first(self, execution: Execution, inputs: tuple[Document, ...]) -> Attempt | None:
-        """Return the attempt that starts the step, or takes it up again after answers.
+        """Return the attempt that starts the step, or continues it after answers.
 
-        None: the item that the step is about is not in its collection, in these versions of the documents.
+        None: these versions of the documents do not contain the step's item.
         """
         step = execution.steps[self.step_id]
         if len(self._items(inputs)) < len(keys_of(self.step_id)):
@@ -103,21 +103,21 @@ class Attempts:
         return self.build(execution, Plan(number=step.attempt + 1, kind=kind, model=self.model, inputs=inputs))
 
     def remediation(self, execution: Execution, earlier: Plan, rejected: RejectedOutput) -> Attempt:
-        """Return the attempt that mends rejected output, by the model that made it."""
+        """Return the attempt that corrects rejected output, with the model that wrote it."""
         number = earlier.number + 1
         model = earlier.model if earlier.candidate is None else earlier.candidate.call.model
         plan = Plan(number=number, kind=CallKind.REMEDIATE, model=model, inputs=earlier.inputs, rejected=rejected)
         return self.build(execution, plan)
 
     def review(self, execution: Execution, earlier: Plan, candidate: Candidate, *, known: Sequence[Call]) -> Attempt:
-        """Return the next review of the document that an attempt has made; the last of `known`, if that was answered.
+        """Return the next review of the document of an attempt, or the last known one if it has a reply.
 
-        `known` are the calls in which it was reviewed before.
+        `known` are the earlier reviews of the document.
         """
         plan = replace(
             earlier,
             kind=CallKind.REVIEW,
-            model=self._station.reviewers[0],
+            model=self._resolved.reviewers[0],
             ordinal=1,
             rejected=None,
             candidate=candidate,
@@ -136,14 +136,14 @@ class Attempts:
         return self._going_on(execution, plan, tries)
 
     def review_again(self, execution: Execution, earlier: Plan, unclear: RejectedOutput) -> Attempt:
-        """Return the review that follows one that was no verdict."""
+        """Return the review that follows one without a valid verdict."""
         plan = replace(earlier, ordinal=earlier.ordinal + 1, rejected=unclear, unclear=earlier.unclear + 1)
         return self.build(execution, plan)
 
     async def present(self, execution: Execution, known: Sequence[Call]) -> Attempt:
-        """Return the present attempt again, with the next try of its call; `known` are the step's calls so far."""
+        """Rebuild the current attempt with the next try of its call; `known` are the step's calls so far."""
         step = execution.steps[self.step_id]
-        inputs = tuple([await self._papers.pinned(pin) for pin in step.input_versions])
+        inputs = tuple([await self._documents.pinned(pin) for pin in step.input_versions])
         rejected = await self._rejected(step, known)
         makers = [call for call in known if call.key.kind is not CallKind.REVIEW]
         kind = CallKind.CLARIFY if step.was_answered else CallKind.GENERATE
@@ -157,16 +157,16 @@ class Attempts:
         return self._going_on(execution, plan, [call for call in makers if call.key.attempt == step.attempt])
 
     async def _rejected(self, step: Step, known: Sequence[Call]) -> RejectedOutput | None:
-        """Return what the present attempt has to mend: what people have read, or the last output."""
+        """Return the output to correct: the version that people read, or the last output."""
         rejected = rejected_output(step, known)
         if rejected is None or step.document_id is None or rejected.violations[0].code != CHANGES_REQUESTED:
             return rejected
         read = Pin(type=step.produces, document_id=step.document_id, version=step.decisions[-1].document_version)
-        content = (await self._papers.pinned(read)).content
+        content = (await self._documents.pinned(read)).content
         return replace(rejected, output=pretty(content))
 
     def _going_on(self, execution: Execution, plan: Plan, tries: Sequence[Call]) -> Attempt:
-        """Return the next try of a call that was tried before: what was asked last, of the model asked last."""
+        """Return the next try of a call: the same prompt to the same model as in the last try."""
         if not tries:
             return self.build(execution, plan)
         last = tries[-1]
@@ -178,13 +178,13 @@ class Attempts:
         return replace(attempt, request=request, failed=failed)
 
     def next_model(self, plan: Plan) -> str | None:
-        """Return whom to ask when the plan's model cannot do it; None: there is nobody else."""
-        models = self._station.models if plan.candidate is None else self._station.reviewers
+        """Return the model to use if the plan's model cannot do it; None: there is no other."""
+        models = self._resolved.models if plan.candidate is None else self._resolved.reviewers
         later = models[models.index(plan.model) + 1 :] if plan.model in models else ()
         return later[0] if later else None
 
     def build(self, execution: Execution, plan: Plan) -> Attempt:
-        """Return the prompt and the call of a plan."""
+        """Return the attempt for a plan."""
         request = self._request(execution, plan)
         now = self._ports.clock.now()
         seconds = seconds_for_a_call(execution, request.timeout_seconds, now)
@@ -225,7 +225,7 @@ class Attempts:
             items=self._items(plan.inputs),
             rounds=step.rounds,
             decisions=step.decisions,
-            shared=self._station.shared if plan.model == self.model else 0,
+            shared=self._resolved.shared if plan.model == self.model else 0,
             offers_questions=self._definition.may_ask,
         )
         names = self._names(step)
@@ -252,7 +252,7 @@ class Attempts:
         )
 
     def _names(self, step: Step) -> dict[str, str]:
-        """Return what placeholders stand for; workflows.definitions.placeholders says which there are."""
+        """Return the values of the placeholders that `workflows.definitions.placeholders` defines."""
         names = {
             "workflow.id": self._definition.id,
             "workflow.name": self._definition.name,

@@ -1,4 +1,4 @@
-"""Calls of models: another try follows a failed one, until a reply is there or the step gives up."""
+"""The model calls of a step: a failed call is retried until it has a reply or the step gives up."""
 
 from __future__ import annotations
 
@@ -13,20 +13,19 @@ from executions.engine.domain.retries import Backoff, Tries, given_up, patience_
 from executions.engine.domain.states import CallStatus, FailureCode
 from executions.engine.runtime.attempts import Attempt, Attempts
 from executions.engine.runtime.step_journal import StepJournal
-from executions.engine.transitions import backoff as parking
-from executions.engine.transitions import budgets, core
+from executions.engine.transitions import backoff, budgets, core
 from executions.engine.transitions.core import Decide
 
 
 class CallLoop:
-    """The calls of one step: each is made once; after a failed one another follows, or the step gives up."""
+    """Makes the calls of one step. Each call is sent once. After a failure, a new call follows or the step gives up."""
 
     def __init__(self, journal: StepJournal, attempts: Attempts) -> None:
         self._journal = journal
         self._attempts = attempts
 
     async def ask(self, attempt: Attempt) -> tuple[Attempt, ModelReply] | None:
-        """Make the call of an attempt, and those that have to follow it; return the one that has its reply.
+        """Make the call of an attempt, and its retries; return the attempt whose call succeeded, with the reply.
 
         None: the step waits, or has failed.
         """
@@ -40,11 +39,11 @@ class CallLoop:
         return None
 
     async def _reply(self, attempt: Attempt) -> ModelReply:
-        """Ask once, when it is this call's turn.
+        """Make one call, with a permit.
 
         Raises:
-            RateLimited: it has to wait, for longer than a runner waits.
-            ModelError: the model could not be asked.
+            RateLimited: the wait for a permit is longer than a worker waits.
+            ModelError: the call failed.
         """
         models, request = self._journal.ports.models, attempt.request
         if request.scripted_seconds > self._journal.ports.park_after_seconds:
@@ -62,7 +61,7 @@ class CallLoop:
         return reply
 
     async def _after_failure(self, attempt: Attempt, error: ModelError) -> Attempt | None:
-        """Try again after a wait, ask for less, ask another model, defer the step if the wait is long, or give up."""
+        """Return the next call: a retry, with a shorter prompt, or to another model. None: deferred or given up."""
         ports = self._journal.ports
         if isinstance(error, RateLimited):
             call, failed, seconds = self._journal.withdrawn(attempt.call, error), attempt.failed, error.retry_after
@@ -76,38 +75,38 @@ class CallLoop:
             if other is not None:
                 return await self.continue_with(replace(other, failed=replace(failed, of_model=0)), call)
         if seconds is None:
-            await self._journal.settle_with(call, self.fail(self._given_up(failed, call, error)))
+            await self._journal.settle_with(call, self.fail(self._final_failure(failed, call, error)))
             return None
         if seconds > ports.park_after_seconds:
-            await self._park(call, seconds)
+            await self._defer(call, seconds)
             return None
         await ports.clock.sleep(seconds)
         again = self._attempts.build(self._journal.execution, replace(attempt.plan, ordinal=attempt.plan.ordinal + 1))
         return await self.continue_with(replace(again, failed=failed), call)
 
     def _backoff(self, failed: Tries, call: Call, error: ModelError) -> tuple[float | None, bool]:
-        """Return how long to wait for the next try (None: give up), and whether a stand-in model comes first."""
+        """Return how long to wait for the next try (None: give up), and whether a fallback model comes first."""
         policy, ports = self._attempts.step.retries, self._journal.ports
         patience = patience_of(policy, ports.patience_seconds)
         backoff = Backoff(policy=policy, patience_seconds=patience, chance=ports.chance)
         seconds = backoff.seconds_to_wait(error, tries=failed.of_model, failing_seconds=failed.seconds(call))
         return seconds, prefers_another(policy, tries=failed.of_model)
 
-    def _given_up(self, failed: Tries, call: Call, error: ModelError) -> Failure:
+    def _final_failure(self, failed: Tries, call: Call, error: ModelError) -> Failure:
         policy, seconds = self._attempts.step.retries, failed.seconds(call)
         return given_up(error, call.error, tries=failed.of_model, failing_seconds=seconds, policy=policy)
 
-    async def _park(self, call: Call, seconds: float) -> None:
+    async def _defer(self, call: Call, seconds: float) -> None:
         resume_at = self._journal.ports.clock.now() + timedelta(seconds=seconds)
         await self._journal.settle_with(
             call,
-            lambda execution, context: parking.defer_step(
+            lambda execution, context: backoff.defer_step(
                 execution, self._journal.step_id, resume_at=resume_at, context=context
             ),
         )
 
     def _alternative(self, attempt: Attempt, error: ModelError) -> Attempt | None:
-        """Return what to ask instead: less, of a model that cannot read so much; or the next model."""
+        """Return the alternative to a retry: a shorter prompt for the same model, or the next model."""
         plan = replace(attempt.plan, ordinal=attempt.plan.ordinal + 1)
         if error.failure_code is FailureCode.CONTEXT_TOO_LONG and not plan.condensed:
             return self._attempts.build(self._journal.execution, replace(plan, condensed=True))
@@ -117,13 +116,13 @@ class CallLoop:
         return self._attempts.build(self._journal.execution, replace(plan, model=model, condensed=False))
 
     async def continue_with(self, following: Attempt, failed: Call) -> Attempt | None:
-        """Announce the attempt that follows a call which failed; None: the step waits for a budget."""
+        """Record the call that follows a failed one, and return its attempt. None: the step waits for a budget."""
         await self._journal.settle_with(failed, self._again(following.call), following.call)
         return self._journal.if_announced(following)
 
     async def take_up(self, attempt: Attempt, known: list[Call]) -> Attempt | None:
-        """Announce an attempt that was begun before; those of the `known` calls that are still pending are lost."""
-        # In one transition with the new call, behind the fence: a worker that has lost its claim settles no call.
+        """Record a call of an attempt that an earlier worker has begun. `known` calls that are pending are lost."""
+        # One transition with the new call, guarded by the fencing token: a stale worker cannot settle calls.
         lost = [self._journal.settled(call, CallStatus.UNKNOWN) for call in known if call.status is CallStatus.PENDING]
         await self._journal.commit(self._again(attempt.call, *lost), calls=(*lost, attempt.call))
         return self._journal.if_announced(attempt)
@@ -132,7 +131,7 @@ class CallLoop:
         keys = [each.key for each in lost]
 
         def again(execution: Execution, context: core.Context) -> core.Change:
-            change = parking.retry_call(execution, self._journal.step_id, lost=keys, context=context)
+            change = backoff.retry_call(execution, self._journal.step_id, lost=keys, context=context)
             return budgets.hold_if_over_budget(change, self._journal.step_id, call, context=context)
 
         return again
@@ -145,4 +144,4 @@ class CallLoop:
 
 
 def _discard_text(_: str) -> None:
-    """Discard a piece of text: the text of a review is not shown while a model writes it."""
+    """Ignore text: clients do not see the text of a review while a model writes it."""

@@ -1,4 +1,4 @@
-"""Cancellation of tasks: protection of work against it, and a cancellation that is sure to arrive."""
+"""Cancellation of tasks: shield work against it, and repeat a cancellation until the task ends."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def _retrieve_exception(task: asyncio.Task[Any]) -> None:
 
 
 async def cancel_and_wait(task: asyncio.Future[Any]) -> None:
-    """Cancel a task and return when it has ended, in whatever way.
+    """Cancel a task and return when it has ended.
 
     A cancellation is lost if the awaited operation ends at the same moment. Before Python 3.12 this happens in
     `asyncio.wait_for`, which the connection pool uses. So the cancellation is repeated.

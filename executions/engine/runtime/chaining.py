@@ -1,4 +1,4 @@
-"""Steps that start in the very transition that stores the last document they waited for: one commit per step."""
+"""Chaining: a step starts in the transition that stores the last document it waited for. One commit per step."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ class PreparedStep:
     attempt: Attempt
 
     def start(self, execution: Execution, context: core.Context, *, also: Sequence[Call] = ()) -> core.Change | None:
-        """Start the step with the document of `context`; None: it cannot start by now.
+        """Start the step with the document of `context`; None: it cannot start.
 
-        `also` are calls that the same transition announces already.
+        `other_calls` are calls that the same transition records already.
         """
         placed = context.document
         call = self.attempt.call
@@ -43,8 +43,8 @@ class PreparedStep:
         return budgets.hold_if_over_budget(started, self.step_id, call, context=context, other_calls=also)
 
     def has_started(self, execution: Execution) -> bool:
-        """Whether the transition that led to `execution` has started it."""
-        step = execution.steps.get(self.step_id)  # None: what it is about was not stored
+        """Return whether the transition that led to `execution` has started this step."""
+        step = execution.steps.get(self.step_id)  # None: the step's item was not stored
         return step is not None and step.status is StepStatus.RUNNING and step.attempt == self.attempt.call.key.attempt
 
 
@@ -57,9 +57,9 @@ async def prepare_dependents(
     document: Document,
     limit: int,
 ) -> list[PreparedStep]:
-    """Return the first `limit` steps that wait for nothing but this document.
+    """Prepare the steps that wait only for this document, at most `limit`.
 
-    One that lacks an input, or its item, has to begin by itself.
+    A step without one of its inputs, or without its item, is not prepared.
     """
     pulled: list[PreparedStep] = []
     for step in ready_steps(execution, assume_completed=document.step_id):
@@ -74,7 +74,7 @@ async def prepare_dependents(
 
 
 def start_all(change: core.Change, pulled: list[PreparedStep], context: core.Context) -> core.Change:
-    """Return the change with those steps started that can start after it."""
+    """Return the change with the prepared steps started, as far as they can start."""
     for each in pulled:
         started = each.start(change.execution, context, also=change.calls)
         if started is not None:

@@ -1,4 +1,4 @@
-"""What was asked in an earlier call, built again from what is kept; its hash proves whether it is the very same."""
+"""Prompts of earlier calls, rebuilt from stored data. The request hash proves whether the rebuilt prompt is exact."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from executions.engine.transitions.reviews import Candidate, review_of
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptStart:
-    """How an attempt began, as the log tells."""
+    """How an attempt began, according to the event log."""
 
     input_versions: tuple[Pin, ...]
     violations: tuple[FieldError, ...] = ()
@@ -26,7 +26,7 @@ class AttemptStart:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplayedPrompt:
-    """What was asked in a call. Not exact: something that it was made from is not as it was then."""
+    """The rebuilt prompt of a call. It is not exact if data that it was built from has changed."""
 
     call: Call
     request: ModelRequest
@@ -36,12 +36,12 @@ class ReplayedPrompt:
 async def replay_prompt(
     call: Call, *, execution: Execution, attempts: Attempts, known: Sequence[Call], began: AttemptStart
 ) -> ReplayedPrompt:
-    """Return what was asked in one of a step's calls.
+    """Rebuild the prompt of one of a step's calls.
 
     Args:
         call: The call.
-        execution: As it is now.
-        attempts: Of the step.
+        execution: The execution as it is now.
+        attempts: The attempts of the step.
         known: All calls of the step, oldest first.
         began: How the call's attempt began.
     """
@@ -57,7 +57,7 @@ async def replay_prompt(
 
 
 def _step_then(step: Step, call: Call, began: AttemptStart) -> Step:
-    """Return the step as it was when the call was announced."""
+    """Return the step as it was when the call was recorded."""
     return replace(
         step,
         attempt=call.key.attempt,

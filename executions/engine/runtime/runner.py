@@ -1,4 +1,4 @@
-"""All of an execution that can go on, side by side, until it is done or waits."""
+"""Runs the ready steps of an execution in parallel, until it has ended or waits."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ from workflows.definitions.definition import WorkflowDefinition
 logger = logging.getLogger(__name__)
 
 MAX_PARALLEL_STEPS = 8  # of one execution
-MAX_REJECTED_COMMITS = 3  # of what a step is to store
+MAX_REJECTED_COMMITS = 3  # of one step, without a change of the execution in between
 
 
 class ExecutionRunner:
-    """Runs one execution for one worker. Claiming it fences off every earlier runner."""
+    """Runs one execution for one worker. Its claim fences off every earlier worker."""
 
     def __init__(self, ports: Ports, *, execution_id: UUID, worker: str) -> None:
         self._ports = ports
@@ -43,42 +43,42 @@ class ExecutionRunner:
         self._worker = worker
         self._execution: Execution | None = None
         self._definition: WorkflowDefinition | None = None
-        self._papers = DocumentCache(ports.repositories.documents)
+        self._documents = DocumentCache(ports.repositories.documents)
         self._tasks: dict[str, asyncio.Task[Execution]] = {}
-        self._executors: dict[str, LLMStepExecutor] = {}  # of those tasks
-        self._refused: Counter[str] = Counter()  # what a step was to store, with nobody having moved
-        self._left: list[str] = []  # at work when this runner took over, and not taken up yet
-        self._moved = asyncio.Event()  # a task has ended, or refresh() has seen something
-        self._fenced = False  # another runner was seen to have taken over
+        self._executors: dict[str, LLMStepExecutor] = {}  # by step id, of the tasks
+        self._refused: Counter[str] = Counter()  # rejected commits by step, since the execution last changed
+        self._left: list[str] = []  # steps that were working at the claim and have no task yet
+        self._moved = asyncio.Event()  # a task has ended, or refresh() has read a change
+        self._fenced = False  # another worker has claimed the execution
 
     @property
     def version(self) -> int:
-        """Version of the execution that the runner goes by; 0 before the claim."""
+        """Version of the execution that the runner uses; 0 before the claim."""
         return 0 if self._execution is None else self._execution.version
 
     async def run(self, *, take_over: bool = True) -> Execution:
-        """Claim the execution and carry it on until nothing in it can go on; return it as it is then.
+        """Claim the execution and run it until no step can continue; return its final state.
 
-        An execution that has nothing to run (it waits, or has ended) is returned as it is.
+        An execution that is waiting or has ended is returned unchanged.
 
         Raises:
             NotFound: there is no such execution.
-            AlreadyClaimed: another runner has it, and it shall not be taken over.
-            DatabaseUnavailable: the database is away; what was not stored is found again by the next claim.
+            AlreadyClaimed: another worker runs it, and `take_over` is False.
+            DatabaseUnavailable: the database cannot be reached; the next claim continues from what was stored.
         """
         return await self._run(until_idle=True, take_over=take_over)
 
     async def step(self) -> Execution:
-        """Claim the execution, run the next step that can go on, and hand it back.
+        """Claim the execution, run the next ready step, and release the execution.
 
         Raises:
             NotFound: there is no such execution.
-            DatabaseUnavailable: the database is away.
+            DatabaseUnavailable: the database cannot be reached.
         """
         return await self._run(until_idle=False, take_over=True)
 
     def catch_up(self) -> None:
-        """Go by the newest version that one of the steps has met: it may tell of what somebody else has changed."""
+        """Use the newest version that a step has read: it may contain changes made by others."""
         if self._execution is None:
             return
         before = self._execution
@@ -88,10 +88,10 @@ class ExecutionRunner:
             self._moved.set()
 
     async def refresh(self) -> None:
-        """Look at the execution again, as somebody else has changed it: stop what was ended, start what was answered.
+        """Read the execution after a change from outside: stop cancelled steps, start answered ones.
 
         Raises:
-            DatabaseUnavailable: the database is away.
+            DatabaseUnavailable: the database cannot be reached.
         """
         stored = await self._ports.repositories.executions.get(self._id)
         if self._execution is None:
@@ -107,7 +107,7 @@ class ExecutionRunner:
     async def _run(self, *, until_idle: bool, take_over: bool) -> Execution:
         try:
             await shield_until_done(self._claim(take_over))
-            await self._carry_on(until_idle=until_idle)
+            await self._run_until_idle(until_idle=until_idle)
             await self._release()
         except asyncio.CancelledError:
             await self._stop_tasks()
@@ -131,18 +131,18 @@ class ExecutionRunner:
         definition = await self._ports.definitions.get(execution.workflow_id, execution.workflow_version)
         self._definition = definition if execution.script is None else definition.rehearsed
 
-    async def _carry_on(self, *, until_idle: bool) -> None:
-        """Keep every step that can go on going.
+    async def _run_until_idle(self, *, until_idle: bool) -> None:
+        """Run every ready step until none is left.
 
         Raises:
-            StaleFencingToken: another runner has taken over.
-            DatabaseUnavailable: the database is away.
+            StaleFencingToken: another worker has claimed the execution.
+            DatabaseUnavailable: the database cannot be reached.
         """
-        # What an earlier runner left at work comes first. What is at work later on has a task of ours.
+        # Steps that an earlier worker left in the middle come first. Later, every working step has a task here.
         self._left = [step.step_id for step in self._now.steps.values() if step.status in WORKING]
         self._start_tasks(limit=None if until_idle else 1)
         while self._tasks:
-            await self._something_new()
+            await self._wait_for_change()
             for step_id in [step_id for step_id, task in self._tasks.items() if task.done()]:
                 await self._finish(step_id, self._tasks.pop(step_id))
             if self._fenced:
@@ -150,15 +150,15 @@ class ExecutionRunner:
             if until_idle:
                 self._start_tasks()
 
-    async def _something_new(self) -> None:
+    async def _wait_for_change(self) -> None:
         """Wait until a step's task has ended, or refresh() was called."""
         await self._moved.wait()
         self._moved.clear()
 
     def _start_tasks(self, *, limit: int | None = None) -> None:
-        """Start a task for each step that is ready and there is room for, after those that were left at work."""
+        """Start a task per startable step while there are free slots, inherited steps first."""
         now, definition = self._now, self._definition
-        room = self._room() if limit is None else limit
+        room = self._free_slots() if limit is None else limit
         if now.ended or definition is None or room <= 0:
             return
         for step_id in self._waiting()[:room]:
@@ -166,15 +166,15 @@ class ExecutionRunner:
         self._left = [step_id for step_id in self._left if step_id not in self._tasks]
 
     def _waiting(self) -> list[str]:
-        """Return the steps that can go on and have no task."""
+        """Return the steps that can run and have no task."""
         now = self._now
         ready = [step.step_id for step in ready_steps(now)]
         worked_over = [step.step_id for step in now.steps.values() if step.status is StepStatus.REMEDIATING]
-        wanted = dict.fromkeys([*self._left, *worked_over, *ready])  # a person's decision begins an attempt
+        wanted = dict.fromkeys([*self._left, *worked_over, *ready])  # a change request has begun an attempt
         return [step_id for step_id in wanted if step_id not in self._tasks]
 
-    def _room(self) -> int:
-        """Return how many more steps may be at work than are, or are about to be."""
+    def _free_slots(self) -> int:
+        """Return how many more steps may start, beside the running and the prepared ones."""
         most = MAX_PARALLEL_STEPS
         if self._definition is not None and self._definition.max_parallel is not None:
             most = min(most, self._definition.max_parallel)
@@ -189,7 +189,7 @@ class ExecutionRunner:
         self._tasks[step_id] = task
 
     async def _work(self, definition: WorkflowDefinition, step_id: str, executor: LLMStepExecutor) -> Execution:
-        """Run a step; then the one that its last transition has started, as long as nothing else goes on."""
+        """Run a step, then the step that its last transition has started, while no other step runs."""
         while True:
             execution = await executor.execute()
             self._see(execution)
@@ -209,9 +209,9 @@ class ExecutionRunner:
             definition=definition,
             execution=self._now,
             step_id=step_id,
-            documents=self._papers,
+            documents=self._documents,
             begun=begun,
-            room=self._room,
+            room=self._free_slots,
             pulls=pulls,
         )
         self._executors[step_id] = executor
@@ -221,7 +221,7 @@ class ExecutionRunner:
         executor = self._executors[step_id]
         if task.cancelled():
             await executor.close()
-            return  # by refresh(): it was ended from outside
+            return  # refresh() cancelled it: the step was ended from outside
         error = task.exception()
         if error is None:
             self._see(task.result())
@@ -230,25 +230,25 @@ class ExecutionRunner:
             raise error
         elif isinstance(error, Conflict | Invalid):
             before = self._now.version
-            await self.refresh()  # it was ended or moved from outside, or another step has changed what it goes by
+            await self.refresh()  # the step was ended from outside, or another step has changed its inputs
             self._refused[step_id] = self._refused[step_id] + 1 if self._now.version == before else 0
             if self._refused[step_id] > MAX_REJECTED_COMMITS:
-                await self._fail(step_id, error)  # nobody moves, and to ask the model again would not help
+                await self._fail(step_id, error)  # the execution did not change, so another model call would not help
             elif not self._fenced and self._definition is not None and self._now.steps[step_id].status in WORKING:
-                self._start(self._definition, step_id)  # or what it is to store: it takes its reply up again
+                self._start(self._definition, step_id)  # or with other data: it uses the reply that it has
         elif isinstance(error, Exception):
             await self._fail(step_id, error)
         else:
             raise error
 
     def _take_over(self, executor: LLMStepExecutor) -> None:
-        """Run what the last transition of a step has started."""
+        """Start tasks for the steps that the last transition of a step has started."""
         while executor.following and self._definition is not None:
             pulled = executor.following.pop()
             self._start(self._definition, pulled.step_id, begun=pulled.attempt)
 
     async def _fail(self, step_id: str, error: Exception) -> None:
-        """End a step in which a bug showed, so that it does not show again and again."""
+        """Fail a step after an unexpected exception, so that the error does not repeat for ever."""
         logger.error("step %s of %s failed", step_id, self._id, exc_info=error)
         message = str(error) if isinstance(error, EngineError) else "Unexpected error; the server log has the details."
         failure = Failure(code=FailureCode.INTERNAL, message=message)
@@ -269,18 +269,18 @@ class ExecutionRunner:
             if isinstance(result, Exception) and not isinstance(result, StaleFencingToken | Conflict):
                 logger.warning("a step of %s did not stop cleanly", self._id, exc_info=result)
         for executor in self._executors.values():
-            await executor.close()  # of those that had no time to do so themselves
+            await executor.close()  # of tasks that were cancelled before they could do so
         self._tasks.clear()
         self._executors.clear()
 
     async def _release(self) -> None:
-        """Hand the execution back, if it is still ours and there is something left to run."""
+        """Release the execution if this worker still holds it and it can continue."""
         if self._execution is None or core.is_idle(self._execution):
             return
         try:
             await self._commit(lambda execution, context: claims.release(execution, context=context))
         except (StaleFencingToken, Conflict, DatabaseUnavailable):
-            return  # somebody else has it, or has ended it, or the sweep will find it
+            return  # another worker has claimed or ended it, or the recovery duty will find it
 
     async def _commit(self, decide: Decide, calls: tuple[Call, ...] = ()) -> None:
         self._see(await self._ports.journal.commit(by_runner(self._worker, self._now, decide, calls=calls)))
@@ -292,7 +292,7 @@ class ExecutionRunner:
         return self._execution
 
     def _see(self, execution: Execution) -> None:
-        """Go by the newest version seen; answers of parallel steps may arrive out of order."""
+        """Use the newest version: results of parallel steps may arrive out of order."""
         mine = self._now
         if execution.version > mine.version and execution.fencing_token == mine.fencing_token:
-            self._execution = execution  # another runner's is not ours to go by: our fence stays what it was
+            self._execution = execution  # a version written under another fencing token is ignored

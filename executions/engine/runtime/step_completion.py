@@ -25,12 +25,12 @@ from workflows.definitions.definition import OnExhausted, WorkflowDefinition
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dependents:
-    """What is known of the steps that may start with a step's document."""
+    """The data for starting the dependents of a step."""
 
     definition: WorkflowDefinition
     documents: DocumentCache
-    room: Callable[[], int]  # how many more steps may be at work than are
-    starts: bool  # whether they start with the transition that stores the document
+    room: Callable[[], int]  # number of free slots for further steps
+    starts: bool  # whether dependents start in the transition that stores the document
 
 
 class StepCompletion:
@@ -52,7 +52,7 @@ class StepCompletion:
         self._dependents = dependents
 
     def document(self, candidate: Candidate, judged: Judgement | None = None) -> Document:
-        """Return the document that a valid reply comes to."""
+        """Return the document of a valid reply."""
         return new_document(
             candidate.content,
             execution=self._journal.execution,
@@ -64,9 +64,9 @@ class StepCompletion:
         )
 
     async def complete_with(self, settled: Call, document: Document, judged: Judgement | None = None) -> None:
-        """Store the document; what can start then, and there is room for, starts in the same transition."""
+        """Store the document. Dependents that can start, and have a free slot, start in the same transition."""
         if self._attempts.step.acceptance is not None:
-            await self._hand_in(settled, document, judged)
+            await self._store_document(settled, document, judged)
             return
         prepared = await self._prepare_dependents(document) if self._dependents.starts else []
 
@@ -84,18 +84,18 @@ class StepCompletion:
             self._journal.following = [each for each in prepared if each.has_started(self._journal.execution)]
             self._journal.claimed = len(self._journal.following)
 
-    async def _hand_in(self, settled: Call, document: Document, judged: Judgement | None) -> None:
-        """Store the document; a person decides about it."""
+    async def _store_document(self, settled: Call, document: Document, judged: Judgement | None) -> None:
+        """Store the document for a person's decision."""
 
-        def hand_in(execution: Execution, context: core.Context) -> core.Change:
+        def request_acceptance(execution: Execution, context: core.Context) -> core.Change:
             return acceptance.request_acceptance(execution, self._journal.step_id, context=context)
 
         await self._journal.settle_with(
-            settled, with_review_event(hand_in, self._journal.step_id, judged), document=document
+            settled, with_review_event(request_acceptance, self._journal.step_id, judged), document=document
         )
 
     async def _prepare_dependents(self, document: Document) -> list[PreparedStep]:
-        self._journal.claimed = max(self._dependents.room() + 1, 0)  # this step makes room for one
+        self._journal.claimed = max(self._dependents.room() + 1, 0)  # this step frees one slot
         prepared = await prepare_dependents(
             self._journal.ports,
             definition=self._dependents.definition,
@@ -113,19 +113,21 @@ class StepCompletion:
     async def exhaust(
         self, settled: Call, message: str, *, violations: tuple[FieldError, ...], judged: Judgement | None
     ) -> None:
-        """Give up trying for a good output: the step fails, or a person decides about the last one that was valid."""
-        found = await self._last_judged(settled) if self._attempts.step.on_exhausted is OnExhausted.ACCEPTANCE else None
+        """Stop the attempts: the step fails, or a person decides about the last valid output."""
+        found = (
+            await self._last_reviewed(settled) if self._attempts.step.on_exhausted is OnExhausted.ACCEPTANCE else None
+        )
         if found is not None:
-            await self._hand_in(settled, self.document(*found), judged)
+            await self._store_document(settled, self.document(*found), judged)
             return
         failure = Failure(code=FailureCode.VALIDATION_EXHAUSTED, message=message)
         await self._journal.settle_with(
             settled, with_review_event(self._calls.fail(failure, violations), self._journal.step_id, judged)
         )
 
-    async def _last_judged(self, settled: Call) -> tuple[Candidate, Judgement] | None:
+    async def _last_reviewed(self, settled: Call) -> tuple[Candidate, Judgement] | None:
         known = await self._journal.ports.ledger.calls(self._journal.execution.id, self._journal.step_id)
         calls = [call for call in known if call.key != settled.key]
-        first = self._journal.step.attempt - self._journal.step.invalid_outputs  # what came before it people have seen
+        first = self._journal.step.attempt - self._journal.step.invalid_outputs  # people have seen earlier ones
         mine = [call for call in (*calls, settled) if call.key.attempt >= first]
         return last_reviewed(mine, self._attempts.step.output_schema)

@@ -1,4 +1,4 @@
-"""One step, from its prompt to a valid document."""
+"""Runs one step, from its prompt to a valid document."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ from workflows.definitions.definition import WorkflowDefinition
 class LLMStepExecutor:
     """Runs one step of one execution under one fencing token.
 
-    The ledger row of a call is committed before the call is made, together with the start of its attempt; the reply
-    is committed together with what was decided from it. Progress is told by the events of those commits.
+    The ledger row of a call is committed before the call is made, together with the start of its attempt. One commit
+    stores the reply together with the decision that follows. The events of these commits report the progress.
     """
 
     def __init__(
@@ -57,14 +57,14 @@ class LLMStepExecutor:
         """Prepare to run a step.
 
         Args:
-            ports: What the engine needs from outside.
+            ports: The ports of the engine.
             definition: The execution's workflow.
-            execution: As its runner knows it.
+            execution: The execution as the runner has last seen it.
             step_id: The step to run.
-            documents: What the runner has read and made so far.
-            begun: The attempt that was announced already, with the start of the step.
-            room: How many more steps may be at work than are.
-            pulls: Whether the steps that wait for nothing but this one's document start with its last transition.
+            documents: The runner's cache of documents.
+            begun: The attempt whose call was recorded with the start of the step; None: the step has to start.
+            room: Returns the number of free slots for further steps.
+            pulls: Whether steps that wait only for this step's document start in its last transition.
         """
         documents = documents or DocumentCache(ports.repositories.documents)
         open_call = begun.call if begun else None
@@ -80,41 +80,41 @@ class LLMStepExecutor:
 
     @property
     def execution(self) -> Execution:
-        """The execution as this step has met it last."""
+        """The execution after this step's newest write."""
         return self._journal.execution
 
     @property
     def following(self) -> list[PreparedStep]:
-        """Steps that this one has started; the runner has to run them."""
+        """Steps that this step's last transition has started; the runner has to run them."""
         return self._journal.following
 
     @property
     def claimed(self) -> int:
-        """How many steps this one is about to start, or has started."""
+        """Number of steps that this step will start, or has started."""
         return self._journal.claimed
 
     @property
     def lost_call(self) -> Call | None:
-        """The call that a bug left open, as the ledger shall have it."""
+        """The ledger record of a call that an unexpected exception left open, None if there is none."""
         return self._journal.lost_call
 
     async def close(self) -> None:
-        """Settle the calls under way, as their runner stops."""
+        """Settle the open calls, because the runner stops."""
         await self._journal.close()
 
     async def execute(self) -> Execution:
-        """Work until the step waits, is done or has failed; return the execution as it is then.
+        """Run the step until it waits, has completed or has failed; return the execution as it is then.
 
         Raises:
-            StaleFencingToken: another runner has taken the execution over.
+            StaleFencingToken: another worker has claimed the execution.
             IllegalTransition: the execution was ended from outside.
-            DatabaseUnavailable: the database is away.
+            DatabaseUnavailable: the database cannot be reached.
         """
         try:
             goes_on = self._journal.step.status in WORKING or self._journal.step.resume_at is not None
             attempt = self._begun or await (self._resume() if goes_on else self._begin())
             while attempt is not None:
-                attempt = await self._carry_out(attempt)
+                attempt = await self._run_attempt(attempt)
         except (asyncio.CancelledError, DatabaseUnavailable):
             await self.close()
             raise
@@ -123,7 +123,7 @@ class LLMStepExecutor:
     # --- beginning an attempt -------------------------------------------------------------------------------------
 
     async def _begin(self) -> Attempt | None:
-        """Start the step's next attempt, its inputs pinned."""
+        """Start the step's next attempt, with fixed versions of its inputs."""
         found = await self._attempts.inputs(self._journal.execution)
         inputs = tuple(each for each in found if each is not None)
         if len(inputs) < len(found):
@@ -154,7 +154,7 @@ class LLMStepExecutor:
         await self._journal.commit(start, calls=(attempt.call,))
         if bought is None or self._journal.open_call is None:
             return self._journal.if_announced(attempt)
-        # By a runner whose start of the step the database has lost: of the same inputs, or of others.
+        # The ledger has a reply from a start that the database has lost. It counts only for the same inputs.
         self._journal.open_call = None
         if bought == attempt.call.request_hash:
             return await self._resume()
@@ -169,10 +169,10 @@ class LLMStepExecutor:
             )
         )
 
-    # --- taking up what another runner left, or what was parked ---------------------------------------------------
+    # --- continuing after another worker, or after a deferral -----------------------------------------------------
 
     async def _resume(self) -> Attempt | None:
-        """Go on with an attempt that was begun and not finished: a reply that was paid for is used."""
+        """Continue an unfinished attempt: a stored reply is used, else its call is made again."""
         known = await self._journal.ports.ledger.calls(self._journal.execution.id, self._journal.step_id)
         mine = [call for call in known if call.key.attempt == self._journal.step.attempt]
         reviews = [call for call in mine if call.key.kind is CallKind.REVIEW]
@@ -182,15 +182,15 @@ class LLMStepExecutor:
                 return await self._decide(replace(attempt, call=call), call.reply, reviews)
         return await self._calls.take_up(attempt, mine)
 
-    # --- asking and deciding ------------------------------------------------------------------------------------------
+    # --- calls and decisions ------------------------------------------------------------------------------------------
 
-    async def _carry_out(self, attempt: Attempt) -> Attempt | None:
+    async def _run_attempt(self, attempt: Attempt) -> Attempt | None:
         asked = await self._calls.ask(attempt)
         return None if asked is None else await self._decide(*asked)
 
     async def _decide(self, attempt: Attempt, reply: ModelReply, reviews: Sequence[Call] = ()) -> Attempt | None:
-        """Do what follows from a reply; `reviews` are the calls in which its document was reviewed before."""
-        # Before anything is waited for: whatever stops this runner from now on, the reply is kept.
+        """Decide from a reply; `reviews` are the earlier review calls of its document."""
+        # Set before the first await: if this worker stops from now on, the reply is still stored.
         self._journal.open_call = settled = self._journal.settled(attempt.call, CallStatus.COMMITTED, reply=reply)
         if attempt.plan.candidate is not None:
             return await self._judge(attempt, settled, attempt.plan.candidate)
@@ -227,7 +227,7 @@ class LLMStepExecutor:
     async def _send_back(
         self, attempt: Attempt, settled: Call, *, rejected: RejectedOutput, judged: Judgement | None = None
     ) -> Attempt | None:
-        """Ask again with exactly what was wrong, or give up after the step's `max_attempts`."""
+        """Begin the next attempt with the exact violations, or give up after the step's `max_attempts`."""
         tried = self._journal.step.invalid_outputs + 1
         if tried >= self._attempts.step.max_attempts:
             worst = rejected.violations[0]
@@ -245,10 +245,10 @@ class LLMStepExecutor:
         )
         return self._journal.if_announced(following)
 
-    # --- being reviewed -------------------------------------------------------------------------------------------
+    # --- reviews --------------------------------------------------------------------------------------------------
 
     async def _review(self, attempt: Attempt, candidate: Candidate, known: list[Call]) -> Attempt | None:
-        """Have a valid document judged; `known` are the calls in which it was before."""
+        """Have a model review a valid document; `known` are its earlier review calls."""
         review = self._attempts.review(self._journal.execution, attempt.plan, candidate, known=known)
         if review.call.reply is not None:
             return await self._decide(review, review.call.reply)
@@ -263,7 +263,7 @@ class LLMStepExecutor:
         return self._journal.if_announced(review)
 
     async def _judge(self, attempt: Attempt, settled: Call, candidate: Candidate) -> Attempt | None:
-        """Do what follows from what a reviewer has replied."""
+        """Decide from the reply of a reviewer."""
         judged = review_of(settled)
         match judged:
             case Judgement(verdict=ReviewVerdict.SATISFIED):

@@ -18,38 +18,40 @@ class ResolvedStep:
     """A step as it is for all executions, and all items."""
 
     step: StepDefinition
-    reads: tuple[str, ...]  # types of the documents that it is given
-    models: tuple[str, ...]  # resolved: the step's own, then those that stand in
+    reads: tuple[str, ...]  # types of the documents that it reads
+    models: tuple[str, ...]  # resolved: the step's model, then its fallbacks
     reviewers: tuple[str, ...]  # resolved
-    #: How many materials, of the brief and the documents, other prompts to the same model begin with; 0: none is made
-    #: that could be read from a cache.
+    #: Number of leading materials (brief, documents) that other prompts to the same model share. A provider can read
+    #: these from its prompt cache. 0: no shared prefix.
     shared: int
 
 
-def station(definition: WorkflowDefinition, step_id: str, *, models: ModelClient) -> ResolvedStep:
-    """Return what is known of a step, or of the one that this is an instance of.
+def resolve_step(definition: WorkflowDefinition, step_id: str, *, models: ModelClient) -> ResolvedStep:
+    """Return the resolved definition of a step; for a step instance, of the step that it belongs to.
 
     Raises:
         KeyError: the workflow has no such step.
     """
-    return _station(IdentityKey(definition), step_id.partition("@")[0], IdentityKey(models))
+    return _resolve_cached(IdentityKey(definition), step_id.partition("@")[0], IdentityKey(models))
 
 
 @lru_cache(maxsize=_KEPT)
-def _station(definition: IdentityKey[WorkflowDefinition], slug: str, models: IdentityKey[ModelClient]) -> ResolvedStep:
-    line, client = definition.value, models.value
-    step = line.step(slug)
-    mine = _resolved(client, step.model, *step.fallbacks)
+def _resolve_cached(
+    definition: IdentityKey[WorkflowDefinition], slug: str, models: IdentityKey[ModelClient]
+) -> ResolvedStep:
+    workflow, client = definition.value, models.value
+    step = workflow.step(slug)
+    mine = _resolve_models(client, step.model, *step.fallbacks)
     return ResolvedStep(
         step=step,
-        reads=line.reads(step),
+        reads=workflow.reads(step),
         models=mine,
-        reviewers=() if step.review is None else _resolved(client, step.review.model),
-        shared=_shared(line, step, client, model=mine[0]),
+        reviewers=() if step.review is None else _resolve_models(client, step.review.model),
+        shared=_shared(workflow, step, client, model=mine[0]),
     )
 
 
-def _resolved(models: ModelClient, *names: str) -> tuple[str, ...]:
+def _resolve_models(models: ModelClient, *names: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(model for name in names for model in models.resolve(name)))
 
 
@@ -63,6 +65,6 @@ def _shared(definition: WorkflowDefinition, step: StepDefinition, models: ModelC
 
 
 def _common(one: Sequence[str], other: Sequence[str]) -> int:
-    """Return how many elements both begin with."""
+    """Return the length of the common prefix."""
     alike = [mine == theirs for mine, theirs in zip(one, other, strict=False)]
     return [*alike, False].index(False)

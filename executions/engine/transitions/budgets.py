@@ -1,8 +1,8 @@
-"""Hard budgets. A call is announced only when its worst case fits beside what was spent and what is reserved.
+"""Hard budgets. A call is recorded only if its maximum cost fits into the budget beside the usage and reservations.
 
-The check and the announcement are one transition, and it is not stored if the execution or its calls are not what they
-were, so that any number of workers together cannot overshoot. A call that is over counts with what it used, one under
-way or of unknown outcome with its worst case.
+The check and the record of the call are one transition. The journal stores it only if the execution and its calls are
+unchanged since the check, so workers cannot exceed the budget together. A finished call counts with its usage. A call
+that is under way or has an unknown outcome counts with its maximum.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from executions.engine.domain.states import ExecutionStatus, Limit, StepStatus
 from executions.engine.transitions.core import Change, Context, derive_status, resume, unblock_budget
 from workflows.definitions.budget import Budget
 
-WARNING_SHARE = Decimal("0.8")  # of a limit
+WARNING_SHARE = Decimal("0.8")  # share of a limit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Line:
-    """One limit, and how near it is."""
+    """One limit, its usage, and what the next call needs at most."""
 
     limit: Limit
     most: Decimal
@@ -38,39 +38,42 @@ class _Line:
 
     @property
     def is_short(self) -> bool:
-        """Whether what is needed does not fit. What costs nothing always does; of time any rest is enough."""
+        """Whether the call does not fit.
+
+        A free call always fits; the time limit is exceeded only when it is used up.
+        """
         if self.limit is Limit.SECONDS:
             return self.used >= self.most
         return self.needed > 0 and self.used + self.needed > self.most
 
     @property
     def is_near(self) -> bool:
-        """Whether so much is used, or reserved, that people should know."""
+        """Whether usage and reservations have reached the share at which people are warned."""
         if self.limit is Limit.SCOPE_MONTH:
-            return False  # it is no execution's own
+            return False  # this limit does not belong to the execution
         return self.used + self.needed >= WARNING_SHARE * self.most and self.most > 0
 
 
 class HasRunTime(Protocol):
-    """An execution, as the engine's value or as a row."""
+    """The run time fields of an execution, as an engine value or as a database row."""
 
     @property
     def ran_seconds(self) -> float:
-        """Before `running_since`."""
+        """Run time before `running_since`."""
 
     @property
     def running_since(self) -> datetime | None:
-        """None while it does not run."""
+        """Start of the current run; None while it is not running."""
 
 
 def running_seconds(execution: HasRunTime, now: datetime) -> float:
-    """Return for how long the execution has been running; waiting does not count."""
+    """Return how long the execution has been running; waiting does not count."""
     since = execution.running_since
     return execution.ran_seconds + (0.0 if since is None else max(0.0, (now - since).total_seconds()))
 
 
 def seconds_for_a_call(execution: Execution, wanted: int, now: datetime) -> int:
-    """Return how long a call may take: as long as is `wanted`, and no longer than the budget lasts; 1 at least."""
+    """Return the time limit of a call: `wanted`, but at most what the budget leaves, and at least 1."""
     budget = execution.budget
     if budget is None or budget.max_seconds is None:
         return wanted
@@ -80,10 +83,10 @@ def seconds_for_a_call(execution: Execution, wanted: int, now: datetime) -> int:
 def _lines(execution: Execution, need: BudgetUsage, context: Context) -> list[_Line]:
     room = context.scope_room()
     scope = [] if room is None else [_Line(limit=Limit.SCOPE_MONTH, most=room, used=Decimal(0), needed=need.cost_usd)]
-    return [*_own_lines(execution, need, context), *scope]
+    return [*_execution_limits(execution, need, context), *scope]
 
 
-def _own_lines(execution: Execution, need: BudgetUsage, context: Context) -> list[_Line]:
+def _execution_limits(execution: Execution, need: BudgetUsage, context: Context) -> list[_Line]:
     budget = execution.budget
     if budget is None or not budget.has_limits:
         return []
@@ -104,7 +107,7 @@ def _own_lines(execution: Execution, need: BudgetUsage, context: Context) -> lis
 
 def _blocking_limit(execution: Execution, calls: Iterable[Call], lines: Sequence[_Line]) -> Limit | None:
     if any(call.estimated_cost_usd is None for call in calls):
-        # A price that nobody knows fits in no budget of money.
+        # A call without a known price fits into no cost limit.
         unknown = next((line.limit for line in lines if line.limit in {Limit.COST, Limit.SCOPE_MONTH}), None)
         if unknown is not None:
             return unknown
@@ -114,14 +117,14 @@ def _blocking_limit(execution: Execution, calls: Iterable[Call], lines: Sequence
 def hold_if_over_budget(
     change: Change, step_id: str, call: Call, *, context: Context, other_calls: Sequence[Call] = ()
 ) -> Change:
-    """Return the change if the call that the step makes after it fits the budget; else with the step waiting for one.
+    """Return the change if its next call fits into the budget; else the change that blocks the step.
 
     Args:
-        change: It has the step at work.
+        change: A change in which the step is working.
         step_id: The step.
-        call: What the step asks; announced with the change.
-        context: What was spent so far.
-        other_calls: Calls that the same transition announces already.
+        call: The step's call, which the change records.
+        context: The budget usage so far.
+        other_calls: Other calls that the same transition records.
     """
     execution = change.execution
     lines = _lines(execution, usage_of((*other_calls, call)), context)
@@ -158,10 +161,10 @@ def _shown(line: _Line, amount: Decimal) -> str | float:
 
 
 def change_budget(execution: Execution, budget: Budget | None, *, changed_by: str, context: Context) -> Change:
-    """Give an execution another budget; the steps that wait for one try again.
+    """Change an execution's budget. The steps that were blocked by it try again.
 
     Raises:
-        IllegalTransition: it has ended.
+        IllegalTransition: the execution has ended.
     """
     if execution.ended:
         raise IllegalTransition("The execution", current=execution.status, wanted=ExecutionStatus.RUNNING)
@@ -174,10 +177,10 @@ def change_budget(execution: Execution, budget: Budget | None, *, changed_by: st
 
 
 def resume_scope_blocked(execution: Execution, *, context: Context) -> Change:
-    """Have the steps that wait for their scope's month try again.
+    """Let the steps try again that were blocked by their scope's monthly budget.
 
     Raises:
-        NotWaiting: there is none.
+        NotWaiting: no step is blocked by it.
     """
     if not any(step.blocked_by_limit is Limit.SCOPE_MONTH for step in execution.steps.values()):
         raise NotWaiting("No step is blocked by its scope's budget.", status=execution.status)

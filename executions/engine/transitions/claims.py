@@ -1,4 +1,4 @@
-"""Who runs an execution: taking it over, handing it back, and giving it up when nobody gets on with it."""
+"""Claims of executions by workers: claiming, releasing, and the limit of recoveries."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from executions.engine.transitions.core import Change, Context, fail_execution, 
 def claim(
     execution: Execution, *, worker: str, max_recoveries: int, context: Context, take_over: bool = True
 ) -> Change:
-    """Let a runner take the execution over: its fencing token rises, and every earlier runner is fenced off.
+    """Let a worker claim the execution: the fencing token rises, so that earlier workers can write no more.
 
-    Taking it from another runner that has not handed it back is a recovery. After `max_recoveries` in a row in which no
-    step moved, the next one fails the execution instead: what it does to its runners, it would do to the next.
+    A claim from another worker that has not released the execution is a recovery. After `max_recoveries` in a row
+    without progress of a step, the next claim fails the execution: it would probably be lost again.
 
     Raises:
-        IllegalTransition: there is nothing to run (waiting or ended).
-        AlreadyClaimed: another runner has it, and it shall not be taken over.
+        IllegalTransition: the execution is waiting or has ended.
+        AlreadyClaimed: another worker runs it, and `take_over` is False.
     """
     if execution.claimed_by not in {None, worker} and not take_over:
         raise AlreadyClaimed(execution.id)
@@ -36,22 +36,22 @@ def claim(
         execution, claimed_by=worker, fencing_token=fencing_token, recoveries=recoveries, updated_at=context.now
     )
     if recoveries > max_recoveries:
-        return _given_up(claimed, context)
+        return _fail_after_recoveries(claimed, context)
     return Change(execution=claimed, events=events)
 
 
 def release(execution: Execution, *, context: Context) -> Change:
-    """Let a runner hand the execution back, as it stops before the end.
+    """Let a worker release the execution before it has ended.
 
     Raises:
-        IllegalTransition: there is nothing to hand back (waiting or ended).
+        IllegalTransition: the execution is waiting or has ended.
     """
     if execution.status is not ExecutionStatus.RUNNING:
         raise IllegalTransition("The execution", current=execution.status, wanted=ExecutionStatus.RUNNING)
     return Change(execution=replace(execution, claimed_by=None, updated_at=context.now))
 
 
-def _given_up(execution: Execution, context: Context) -> Change:
+def _fail_after_recoveries(execution: Execution, context: Context) -> Change:
     message = (
         f"{execution.recoveries} workers in a row were lost during this execution, and no step made progress. "
         "Find the cause in the workers' logs (memory, a killed process), then retry the execution."

@@ -1,4 +1,4 @@
-"""Everything that can happen to an execution, as pure functions: a value in, the changed value and its events out."""
+"""State transitions of an execution, as pure functions from a value to the changed value and its events."""
 
 from __future__ import annotations
 
@@ -44,38 +44,39 @@ from executions.engine.transitions.planner import dependents, has_ready_steps, s
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
-    """What a decision may look at besides the execution: its new document, and what was spent so far."""
+    """Facts beside the execution that a decision may use: the new document, and the calls so far."""
 
     now: datetime
     document: Document | None = None
-    step_totals: Callable[[str], Totals] = field(default=lambda _: Totals())  # of one step
-    totals: Callable[[], Totals] = field(default=Totals)  # of the whole execution
-    replied: Callable[[CallKey], bool] = field(default=lambda _: False)  # whether one of its calls has its reply
-    #: The request hash of a call that is to be announced, and has its reply already; None: it has none.
+    step_totals: Callable[[str], Totals] = field(default=lambda _: Totals())  # totals of one step
+    totals: Callable[[], Totals] = field(default=Totals)  # totals of the execution
+    replied: Callable[[CallKey], bool] = field(default=lambda _: False)  # whether a call has its reply
+    #: The request hash of a call that is to be recorded but already has a reply; None: it has no reply.
     bought: Callable[[CallKey], str | None] = field(default=lambda _: None)
-    spent: Callable[[], BudgetUsage] = field(default=lambda: NO_USAGE)  # of its budget, what is reserved included
-    scope_room: Callable[[], Decimal | None] = field(default=lambda: None)  # US dollars; None: no limit
+    spent: Callable[[], BudgetUsage] = field(default=lambda: NO_USAGE)  # the budget usage, reservations included
+    #: Remaining US dollars of the scope's monthly budget; None: no limit.
+    scope_room: Callable[[], Decimal | None] = field(default=lambda: None)
 
 
-@dataclass(frozen=True, kw_only=True)  # without slots, as copies are made of it all the time
+@dataclass(frozen=True, kw_only=True)  # without slots: copies are made often
 class Change:
-    """The execution as it shall be, and the events that tell of it.
+    """A changed execution and its events.
 
-    `version` and `last_sequence` are still the old ones: the journal counts them up as it stores the change.
+    `version` and `last_sequence` have their old values: the journal increments them when it stores the change.
     """
 
     execution: Execution
     events: tuple[Event, ...] = ()
-    calls: tuple[Call, ...] = ()  # calls that it announces: they are made once it is stored
-    budget_blocked: bool = False  # the budget does not reach: the pending calls of the transition are not made
-    discard_pending_calls: bool = False  # nobody waits for replies under way any more
+    calls: tuple[Call, ...] = ()  # calls that the change records; they are made after it is stored
+    budget_blocked: bool = False  # a budget limit blocks the step: the transition's pending calls are not made
+    discard_pending_calls: bool = False  # the replies of pending calls are no longer needed
 
 
 Decide = Callable[[Execution, Context], Change]
 
 
 def create(execution: Execution) -> Change:
-    """Accept a new execution."""
+    """Create an execution."""
     event = ExecutionCreated(
         workflow_id=execution.workflow_id,
         workflow_version=execution.workflow_version,
@@ -89,7 +90,7 @@ def create(execution: Execution) -> Change:
 def start_step(
     execution: Execution, step_id: str, *, model: str, input_versions: tuple[Pin, ...], context: Context
 ) -> Change:
-    """Begin the next attempt of a step that is ready.
+    """Begin the next attempt of a ready step.
 
     Raises:
         IllegalTransition: the step is not pending, or the execution has ended.
@@ -101,7 +102,7 @@ def start_step(
 
 
 def remediate(execution: Execution, step_id: str, *, violations: tuple[FieldError, ...], context: Context) -> Change:
-    """Send invalid output back to the model: the next attempt begins.
+    """Return invalid output to the model: the next attempt begins.
 
     Raises:
         IllegalTransition: the step is not working, or the execution has ended.
@@ -113,10 +114,10 @@ def remediate(execution: Execution, step_id: str, *, violations: tuple[FieldErro
 
 
 def complete_step(execution: Execution, step_id: str, *, context: Context, document: Document | None = None) -> Change:
-    """Finish a step with this document, by default the new one in `context`.
+    """Complete a step with this document, by default the new one in `context`.
 
     Raises:
-        IllegalTransition: the step neither works nor waits for a decision, or the execution has ended.
+        IllegalTransition: the step is neither working nor waiting for a decision, or the execution has ended.
     """
     document = document or context.document
     if document is None:
@@ -144,9 +145,9 @@ def fail_step(
     context: Context,
     violations: tuple[FieldError, ...] = (),
 ) -> Change:
-    """End a step without a document. Steps at work finish; nothing new starts; then the execution fails.
+    """End a step without a document. Working steps finish, no new step starts, then the execution fails.
 
-    Where the workflow goes on without the item of the step, only what depends on the step is skipped.
+    If the step's failure is not fatal for the execution, only its dependents are skipped.
 
     Raises:
         IllegalTransition: the step is not working, or the execution has ended.
@@ -160,10 +161,12 @@ def fail_step(
 def fail_unstarted(
     execution: Execution, step_id: str, failure: Failure, *, model: str = "", context: Context
 ) -> Change:
-    """End a step as `fail_step` does, be it at work or only ready: then it begins with that, and asks no `model`.
+    """Fail a step like `fail_step`, also if it is only ready.
+
+    Then the failure starts and ends an attempt without a call.
 
     Raises:
-        IllegalTransition: the step is neither, or the execution has ended.
+        IllegalTransition: the step is neither working nor ready, or the execution has ended.
     """
     if execution.steps[step_id].status in WORKING:
         return fail_step(execution, step_id, failure, context=context)
@@ -180,7 +183,7 @@ def mark_failed(
     context: Context,
     violations: tuple[FieldError, ...] = (),
 ) -> Change:
-    """Return the change with one step failed, and nothing concluded from it.
+    """Return the change with one step failed, without the consequences for other steps and the execution.
 
     Raises:
         IllegalTransition: the step is not working, or the execution has ended.
@@ -192,20 +195,20 @@ def mark_failed(
 
 
 def skip_step(execution: Execution, step_id: str, *, reason: str, context: Context) -> Change:
-    """Leave out a step that has not begun, and what depends on it.
+    """Skip a step that has not started, and its dependents.
 
     Raises:
-        IllegalTransition: the step has begun, or the execution has ended.
+        IllegalTransition: the step has started, or the execution has ended.
     """
     change = _skip(Change(execution=execution, events=()), [execution.steps[step_id]], reason=reason, context=context)
     return derive_status(skip_dependents(change, step_id, context=context), context)
 
 
 def cancel(execution: Execution, *, context: Context) -> Change:
-    """Stop everything that has not ended.
+    """Cancel every step that has not ended, and the execution.
 
     Raises:
-        IllegalTransition: it has ended.
+        IllegalTransition: the execution has ended.
     """
     stopped = [step for step in _in_order(execution) if step.status in UNFINISHED]
     events: list[Event] = [StepCancelled(step_id=step.step_id) for step in stopped]
@@ -216,7 +219,7 @@ def cancel(execution: Execution, *, context: Context) -> Change:
 
 
 def resume(change: Change, context: Context) -> Change:
-    """Return the change with the execution running, if it waited: someone has acted, or a moment has come."""
+    """Return the change with the execution running again, if it was waiting."""
     if change.execution.status is not ExecutionStatus.WAITING:
         return change
     execution = transition(change.execution, ExecutionStatus.RUNNING, now=context.now)
@@ -224,7 +227,7 @@ def resume(change: Change, context: Context) -> Change:
 
 
 def derive_status(change: Change, context: Context) -> Change:
-    """Return the change with the execution's status as it follows from its steps, once none is at work any more."""
+    """Return the change with the execution's status derived from its steps, unless a step is still working."""
     execution = change.execution
     statuses = {step.status for step in execution.steps.values()}
     if statuses & WORKING:
@@ -235,7 +238,8 @@ def derive_status(change: Change, context: Context) -> Change:
         return change
     if StepStatus.WAITING in statuses:
         if not change.budget_blocked and any(step.blocked_by_limit for step in execution.steps.values()):
-            return replace(change, execution=unblock_budget(execution, context))  # what others had reserved is free
+            # Finished calls have freed their reservations.
+            return replace(change, execution=unblock_budget(execution, context))
         waited_for = {step.waits_for for step in execution.steps.values()}
         waiting_on = tuple(each for each in WaitingOn if each in waited_for)
         waiting = transition(execution, ExecutionStatus.WAITING, now=context.now)
@@ -249,7 +253,7 @@ def derive_status(change: Change, context: Context) -> Change:
 
 
 def unblock_budget(execution: Execution, context: Context) -> Execution:
-    """Return the execution with the steps that wait for a budget ready to try again."""
+    """Return the execution with its budget-blocked steps ready again."""
     held = [step for step in _in_order(execution) if step.waits_for is WaitingOn.BUDGET]
     return _all_moved(execution, held, StepStatus.PENDING, now=context.now)
 
@@ -262,7 +266,7 @@ def _fail(change: Change, context: Context) -> Change:
 
 
 def fail_execution(change: Change, failure: Failure, *, reason: str, context: Context) -> Change:
-    """Return the change with the execution failed, and what is not finished in it skipped for this reason."""
+    """Return the change with the execution failed, and its unfinished steps skipped for this reason."""
     left = [step for step in _in_order(change.execution) if step.status in UNFINISHED]
     change = _skip(change, left, reason=reason, context=context)
     execution = transition(change.execution, ExecutionStatus.FAILED, now=context.now)
@@ -271,9 +275,9 @@ def fail_execution(change: Change, failure: Failure, *, reason: str, context: Co
 
 
 def skip_dependents(change: Change, step_id: str, *, context: Context) -> Change:
-    """Return the change with what depends on a failed or skipped step skipped as well.
+    """Return the change with the dependents of a failed or skipped step skipped.
 
-    One that is at work has begun with an earlier version of the document, and ends by itself.
+    A working dependent started with an earlier version of the document; it finishes.
     """
     step = change.execution.steps[step_id]
     reason = f"step {step_id} is {step.status.value}"
@@ -304,7 +308,7 @@ def _in_order(execution: Execution) -> list[Step]:
 
 
 def is_idle(execution: Execution) -> bool:
-    """Whether a runner has nothing left to do in it."""
+    """Return whether a worker has nothing left to do for the execution."""
     return execution.status in ENDED or execution.status is ExecutionStatus.WAITING
 
 

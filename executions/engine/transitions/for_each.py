@@ -1,4 +1,4 @@
-"""Steps that run once for each item of a collection: from the collection's document to the steps over it."""
+"""for_each steps, which run once per item of a collection: expansion of a document into steps."""
 
 from __future__ import annotations
 
@@ -25,25 +25,25 @@ from workflows.definitions.definition import ForEach, WorkflowDefinition
 from workflows.definitions.for_each import MAX_DEPTH
 from workflows.errors import parts_of, pointer
 
-MAX_KEY = 40  # characters; three of them and a slug make a step id that every table holds
+MAX_KEY = 40  # characters; three keys and a slug fit into the step id columns
 _KEY = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
-_WIDTH = 10_000  # positions on one level of nesting; a collection has at most 9,999 items
-ITEM_GONE = "the collection no longer contains its item"  # why a step was skipped
+_WIDTH = 10_000  # positions per nesting level; a collection has at most 9,999 items
+ITEM_GONE = "the collection no longer contains its item"  # reason for which a step is skipped
 _NOT_BEGUN = frozenset({StepStatus.PENDING, StepStatus.WAITING})
 _LEFT_OUT = frozenset({StepStatus.FAILED, StepStatus.SKIPPED})
 _LABEL = 200  # characters
-_LABELS = ("title", "name", "label")  # fields of an item that say what it is
+_LABELS = ("title", "name", "label")  # item fields that can label the item, in order of preference
 
 
 def parent_scope(execution: Execution, step: Step) -> ScopeRef:
-    """Return the scope under which the scope of an instance lies."""
+    """Return the scope that contains the scope of a step instance."""
     level = len(step.keys) - 1
     above = (execution.steps[other] for other in step.depends_on)
     return next((other.scope for other in above if len(other.keys) == level), execution.scope)
 
 
 def items_of(over: ForEach, content: Mapping[str, JsonValue]) -> list[JsonValue] | None:
-    """Return the collection in a document, None when there is no array where it should be."""
+    """Return the collection in a document, None if there is no array at its pointer."""
     value: JsonValue = dict(content)
     for part in parts_of(over.items):
         value = value.get(part) if isinstance(value, dict) else None
@@ -51,7 +51,7 @@ def items_of(over: ForEach, content: Mapping[str, JsonValue]) -> list[JsonValue]
 
 
 def item_material(over: ForEach, content: Mapping[str, JsonValue], key: str) -> Material | None:
-    """Return the item with a key, as a step over it is given it; None: the collection has none."""
+    """Return the item with this key as input of a step; None: the collection does not contain it."""
     for item in items_of(over, content) or ():
         if isinstance(item, dict) and item.get(over.key) == key:
             text = pretty(item)
@@ -60,7 +60,7 @@ def item_material(over: ForEach, content: Mapping[str, JsonValue], key: str) -> 
 
 
 class Collections:
-    """The collections in the document that one step makes, and the steps that go over them."""
+    """The collections in the document that one step produces, and the for_each steps over them."""
 
     def __init__(self, definition: WorkflowDefinition, step_id: str) -> None:
         self._definition = definition
@@ -74,7 +74,7 @@ class Collections:
         ]
 
     def faults(self, execution: Execution, content: Mapping[str, JsonValue]) -> tuple[FieldError, ...]:
-        """Return what keeps the steps over the collections from running, with pointers to the items."""
+        """Return the errors that prevent the for_each steps, with pointers to the items."""
         if not self._steps:
             return ()
         found: dict[FieldError, None] = {}
@@ -99,12 +99,12 @@ class Collections:
         }
 
     def expand(self, execution: Execution, content: Mapping[str, JsonValue], *, now: datetime) -> Change:
-        """Put in the steps over the items of the document that the step hands in, before it is completed.
+        """Add the steps over the items of the step's document, before the step is completed.
 
-        Steps over items that were there before are kept; those over items that have gone are skipped.
+        Steps of items that existed before are kept. Steps of removed items are skipped.
 
         Raises:
-            Invalid: a collection cannot be gone over; `errors` says why.
+            Invalid: a collection is not valid; `errors` says why.
         """
         if not self._steps:
             return Change(execution=execution, events=())
@@ -112,7 +112,7 @@ class Collections:
             raise Invalid(f"The for_each steps over {self._made!r} cannot run: {faults[0].detail}", list(faults))
         wanted = {step.step_id: step for step in self._instances(execution, content)}
         alive = {self._item(step) for step in wanted.values()}
-        gone = [step for step in self._not_begun(execution) if self._item(step) not in alive]
+        gone = [step for step in self._unstarted(execution) if self._item(step) not in alive]
         kept = [step for step in (_kept(execution.steps.get(each.step_id), each) for each in wanted.values()) if step]
         skipped = [move_step(execution, step, StepStatus.SKIPPED, now=now) for step in gone]
         events = [StepSkipped(step_id=step.step_id, reason=ITEM_GONE) for step in skipped]
@@ -125,7 +125,7 @@ class Collections:
         return Change(execution=execution.with_steps([*kept, *skipped]), events=tuple(events))
 
     def _item(self, step: Step) -> tuple[tuple[str, str], str]:
-        """Return the collection and the key of the item that a step is about, or about a part of."""
+        """Return the collection and the key of the item that the step belongs to, directly or through an inner item."""
         return self._definition.for_each_chain[step.slug][self._depth], step.keys[self._depth]
 
     def _instances(self, execution: Execution, content: Mapping[str, JsonValue]) -> Iterator[Step]:
@@ -145,8 +145,8 @@ class Collections:
                     item_order=producer.item_order + (index + 1) * unit,
                 )
 
-    def _not_begun(self, execution: Execution) -> Iterator[Step]:
-        """Yield the steps over the collections, and over what those make, that have not begun or wait for people."""
+    def _unstarted(self, execution: Execution) -> Iterator[Step]:
+        """Yield the steps below these collections, at any depth, that have not started or wait."""
         above = keys_of(self._step_id)
         for step in execution.steps.values():
             inside = len(step.keys) > self._depth and step.keys[: self._depth] == above
@@ -176,7 +176,7 @@ def _label(item: Mapping[str, JsonValue], key: str) -> str:
 
 
 def _kept(known: Step | None, wanted: Step) -> Step | None:
-    """Return a step to be stored: a new one, or one that is known with its item's new place and name."""
+    """Return the step to store: the new one, or the known one with its item's new order and label; None: unchanged."""
     if known is None:
         return wanted
     if (known.label, known.item_order) == (wanted.label, wanted.item_order):

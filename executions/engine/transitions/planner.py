@@ -1,4 +1,4 @@
-"""Which steps can start now."""
+"""Planning: the steps of a new execution, and the steps that can start now."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from executions.engine.domain.execution import Brief, Execution, ScopeRef, Step,
 from executions.engine.domain.states import StepStatus
 from workflows.definitions.definition import StepDefinition, WorkflowDefinition
 
-DRY_RUN = "dry-run"  # type of the scope in which the documents of one live
+DRY_RUN = "dry-run"  # type of the scope that contains the documents of a dry run
 
 
 def instance_id(slug: str, keys: Sequence[str]) -> str:
-    """Return the id of the step over one item; that of a step that runs once is its slug."""
+    """Return the id of a step instance for an item; without keys, the slug."""
     return f"{slug}@{'.'.join(keys)}" if keys else slug
 
 
 def new_step(definition: WorkflowDefinition, step: StepDefinition, *, scope: ScopeRef) -> Step:
-    """Return a step as it is before it has begun, depending on the steps of its definition."""
+    """Return a new step that depends on the steps of its definition."""
     return Step(
         step_id=step.id,
         scope=scope,
@@ -35,17 +35,17 @@ def new_step(definition: WorkflowDefinition, step: StepDefinition, *, scope: Sco
 
 
 def plan_steps(definition: WorkflowDefinition, *, scope: ScopeRef) -> dict[str, Step]:
-    """Return the steps of a new execution; those over the items of a collection come when it is there."""
+    """Return the steps of a new execution. for_each steps are added when their collection exists."""
     return {step.id: new_step(definition, step, scope=scope) for step in definition.steps if step.for_each is None}
 
 
 def step_order(step: Step) -> tuple[int, int]:
-    """Return what steps are sorted by: their definitions, then their items."""
+    """Return the sort key of steps: first the order of definition, then of items."""
     return (step.position, step.item_order)
 
 
 def dependents(execution: Execution, step_id: str) -> list[Step]:
-    """Return the steps that need this one's document, and those that need theirs, in order of level."""
+    """Return the direct and indirect dependents of a step, ordered by level."""
     reached = {step_id}
     found: list[Step] = []
     for step in sorted(execution.steps.values(), key=lambda each: each.level):
@@ -56,21 +56,20 @@ def dependents(execution: Execution, step_id: str) -> list[Step]:
 
 
 def ready_steps(execution: Execution, *, assume_completed: str | None = None) -> tuple[Step, ...]:
-    """Return the steps that can start now, in order: pending, with all they need completed.
+    """Return the steps that can start now, in order: pending steps whose dependencies are completed.
 
-    After a failure nothing new starts, unless it is one that the execution goes on without. `assume_completed` names
-    a step that is taken for completed.
+    After a fatal failure no step can start. The step `assume_completed` is treated as completed.
     """
     return tuple(sorted(_ready(execution, assume_completed), key=step_order))
 
 
 def has_ready_steps(execution: Execution) -> bool:
-    """Whether there is a step that can start now."""
+    """Return whether a step can start now."""
     return bool(_ready(execution))
 
 
 def is_ready(execution: Execution, step_id: str) -> bool:
-    """Whether this step is one of those that can start now."""
+    """Return whether this step can start now."""
     steps = execution.steps
     step = steps[step_id]
     if step.status is not StepStatus.PENDING or execution.ended or execution.is_failing:
@@ -96,9 +95,9 @@ def new_execution(
     script: DryRunScript | None = None,
     now: datetime,
 ) -> Execution:
-    """Return a fresh execution of a workflow, nothing of it begun.
+    """Return a new execution of a workflow.
 
-    What a dry run (one with a `script`) makes lives in a scope of its own below the execution's.
+    The documents of a dry run (an execution with a `script`) belong to a scope of its own below the execution's scope.
     """
     place = scope if script is None else child_scope(scope, DRY_RUN, str(execution_id))
     return Execution(

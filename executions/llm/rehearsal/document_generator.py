@@ -1,7 +1,7 @@
-"""Writes a document that is valid against a JSON Schema, out of facts. The same facts give the same document.
+"""Generates a document that is valid against a JSON Schema, from facts. Equal facts give equal documents.
 
-The work is bounded in depth, in values and in characters, whatever the schema. A schema that asks for more is refused
-with the place that does.
+The work is limited in depth, values and characters for any schema. A schema that needs more is rejected with the path
+of the schema part.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ from workflows.json_schema.collections import Alternative
 from workflows.json_schema.subschemas import TooManyAlternatives, UnresolvableReference, alternatives, kinds_of, root_of
 from workflows.json_schema.validation import JsonSchema, PartValidators, validator_of
 
-_USUAL_ITEMS = 4  # of a list whose bounds allow it
-_MOST_ITEMS = 2_000
-_MOST_WAYS = 16  # of being valid that are tried for one value
-_MOST_TRIES = 60  # values for one way
-_MOST_ROUNDS = 30  # of looking for an item that is new
-_MOST_NAMES = 100  # of fields that the schema does not name
+_USUAL_ITEMS = 4  # of a list, if its bounds permit it
+_MAX_ITEMS = 2_000
+_MAX_ALTERNATIVES = 16  # alternatives of the schema that are tried for one value
+_MAX_TRIES = 60  # values per alternative
+_MAX_ROUNDS = 30  # rounds of searching for a distinct item
+_MAX_NAMES = 100  # names of fields that the schema does not define
 
 
 class DocumentGenerator:
-    """Fills one document."""
+    """Generates one document."""
 
     def __init__(self, facts: Facts, *, root: JsonSchema, document_type: str) -> None:
         self._facts = facts
@@ -49,7 +49,7 @@ class DocumentGenerator:
         """Return the document.
 
         Raises:
-            Unwritable: none is found that is valid.
+            Unwritable: no valid document was found.
         """
         try:
             value = next(self._values((root_of(self._schema),), Spot()))
@@ -63,13 +63,13 @@ class DocumentGenerator:
         self._counters[name] += 1
         return self._counters[name]
 
-    # --- any value ----------------------------------------------------------------------------------------------------
+    # --- values of any kind -------------------------------------------------------------------------------------------
 
     def _values(self, places: Alternative, spot: Spot) -> Iterator[JsonValue]:
-        """Yield values that are valid against all places.
+        """Yield values that are valid against all of these schema parts.
 
         Raises:
-            Unwritable: none is found.
+            Unwritable: no value was found.
         """
         where = places[0].pointer if places else ""
         failed: Unwritable | None = None
@@ -78,7 +78,7 @@ class DocumentGenerator:
         is_plain = len(ways) == 1 and Shape(ways[0]).is_plain
         for way in ways:
             try:
-                for value in islice(self._candidates(Shape(way), spot), _MOST_TRIES):
+                for value in islice(self._candidates(Shape(way), spot), _MAX_TRIES):
                     self._effort.spend(where, value)
                     unmet = None if is_plain else self._unmet(places, value)
                     if unmet is None:
@@ -93,14 +93,14 @@ class DocumentGenerator:
             raise failed or Unwritable(where, "no value is valid there")
 
     def _ways(self, places: Alternative, spot: Spot) -> list[Alternative]:
-        """Return the ways to be valid; within a schema that refers to itself those that end come first.
+        """Return the alternatives of the schema parts; in recursive schemas those that end the recursion come first.
 
         Raises:
-            Unwritable: none is found among those that can be tried.
+            Unwritable: no alternative was found among those that can be tried.
         """
         ways: list[Alternative] = []
         try:
-            ways.extend(islice(alternatives(places), _MOST_WAYS))
+            ways.extend(islice(alternatives(places), _MAX_ALTERNATIVES))
         except TooManyAlternatives as error:
             if not ways:
                 raise Unwritable(places[0].pointer, "there are too many alternatives") from error
@@ -109,7 +109,7 @@ class DocumentGenerator:
         return ways
 
     def _unmet(self, places: Alternative, value: JsonValue) -> Unwritable | None:
-        """Return what a value does not meet, None when it is valid."""
+        """Return why a value is not valid, None if it is valid."""
         for place in places:
             if (error := self._parts.error(place, value)) is not None:
                 keyword = error.kind.name
@@ -118,10 +118,10 @@ class DocumentGenerator:
         return None
 
     def _candidates(self, shape: Shape, spot: Spot) -> Iterator[JsonValue]:
-        """Yield values of every kind that a shape lets through; some may not be valid.
+        """Yield candidates of every permitted kind; some may be invalid.
 
         Raises:
-            Unwritable: there are none of some kind.
+            Unwritable: there are no candidates of one kind.
         """
         if (options := shape.options) is not None:
             yield from self._chosen(options, spot.path)
@@ -155,7 +155,7 @@ class DocumentGenerator:
                 yield None
 
     def _chosen(self, options: list[JsonValue], path: tuple[str, ...]) -> Iterator[JsonValue]:
-        """Yield the values of a closed set, each once: keys in their order, others as a hash has it."""
+        """Yield the values of a closed set, each once: key fields in order, others from a hashed index."""
         name = "/".join(path)
         number = self._next(name)
         turn = number - 1
@@ -168,8 +168,8 @@ class DocumentGenerator:
     # --- objects ------------------------------------------------------------------------------------------------------
 
     def _objects(self, shape: Shape, spot: Spot) -> Iterator[JsonValue]:
-        """Yield an object with all fields, then one with those alone that it must have."""
-        least, most = shape.min_count("minProperties"), shape.max_count("maxProperties", default=100 * _MOST_NAMES)
+        """Yield an object with all fields, then one with only the required fields."""
+        least, most = shape.min_count("minProperties"), shape.max_count("maxProperties", default=100 * _MAX_NAMES)
         names, required = shape.fields, shape.required
         if self._is_again(shape, spot):
             names = [name for name in names if name in required]
@@ -184,7 +184,7 @@ class DocumentGenerator:
         yield fuller
 
     def _object(self, shape: Shape, spot: Spot, names: list[str]) -> dict[str, JsonValue]:
-        """Return an object with these fields, those left out that need not be there and cannot be written."""
+        """Return an object with these fields; optional fields for which no value is found are omitted."""
         made: dict[str, JsonValue] = {}
         for name in names:
             try:
@@ -197,13 +197,13 @@ class DocumentGenerator:
         return made
 
     def _add_fields(self, made: dict[str, JsonValue], shape: Shape, spot: Spot, *, min_count: int) -> None:
-        """Add fields that the schema does not name, until there are enough or no more names.
+        """Add fields that the schema does not define, until there are enough or no more names.
 
         Raises:
-            Unwritable: too many are asked for.
+            Unwritable: too many fields are required.
         """
-        if min_count > _MOST_NAMES:
-            raise Unwritable(shape.pointer_of("minProperties"), f"it requires more than {_MOST_NAMES} fields")
+        if min_count > _MAX_NAMES:
+            raise Unwritable(shape.pointer_of("minProperties"), f"it requires more than {_MAX_NAMES} fields")
         for name in self._names(shape, spot):
             if len(made) >= min_count:
                 return
@@ -211,10 +211,10 @@ class DocumentGenerator:
                 made |= self._object(shape, spot, [name])
 
     def _names(self, shape: Shape, spot: Spot) -> Iterator[str]:
-        """Yield names of fields that a shape may let through."""
+        """Yield names of additional fields that a schema may permit."""
         named = tuple(each for place in shape.way if (each := place.one("propertyNames")) is not None)
         patterns = [pattern for place in shape.way for pattern in place.names("patternProperties")]
-        for number in range(1, _MOST_NAMES + 1):
+        for number in range(1, _MAX_NAMES + 1):
             for name in islice(self._values(named, spot.into(shape.way, "name")), 3) if named else ():
                 if isinstance(name, str):
                     yield name
@@ -226,13 +226,11 @@ class DocumentGenerator:
     # --- arrays -------------------------------------------------------------------------------------------------------
 
     def _arrays(self, shape: Shape, spot: Spot) -> Iterator[JsonValue]:
-        """Yield an array of usual length, then one as short as it may be."""
-        must = [place for place, count in shape.contained for _ in range(min(count, _MOST_ITEMS))]
-        least, most = shape.min_count("minItems", default=len(must)), shape.max_count("maxItems", default=_MOST_ITEMS)
-        if least > _MOST_ITEMS:
-            raise Unwritable(
-                shape.pointer_of("minItems"), f"the rehearsal makes lists with at most {_MOST_ITEMS} items"
-            )
+        """Yield an array of default length, then one of minimum length."""
+        must = [place for place, count in shape.contained for _ in range(min(count, _MAX_ITEMS))]
+        least, most = shape.min_count("minItems", default=len(must)), shape.max_count("maxItems", default=_MAX_ITEMS)
+        if least > _MAX_ITEMS:
+            raise Unwritable(shape.pointer_of("minItems"), f"the rehearsal makes lists with at most {_MAX_ITEMS} items")
         items: list[JsonValue] = []
         for index in range(least if self._is_again(shape, spot) else max(least, min(_USUAL_ITEMS, most))):
             try:
@@ -244,31 +242,31 @@ class DocumentGenerator:
                     raise
                 break
             if index >= least and item in items:
-                break  # nothing new to say
+                break  # no further fact
             items.append(item)
         yield items
         yield items[:least]
 
     def _item(self, places: Alternative, spot: Spot, shape: Shape, *, others: list[JsonValue]) -> JsonValue:
-        """Return an item for a list, one that is new where the list may hold each once.
+        """Return an item for a list, a distinct one if the items must be unique.
 
         Raises:
-            Unwritable: none is found.
+            Unwritable: no item was found.
         """
         inside = spot.into(shape.way)
         if not any(shape.all("uniqueItems")):
             return next(self._values(places, inside))
         known = {json.dumps(each, sort_keys=True) for each in others}
-        for _ in range(_MOST_ROUNDS):
-            for value in islice(self._values(places, inside), _MOST_TRIES):
+        for _ in range(_MAX_ROUNDS):
+            for value in islice(self._values(places, inside), _MAX_TRIES):
                 if json.dumps(value, sort_keys=True) not in known:
                     return value
         raise Unwritable(shape.pointer_of("uniqueItems"), "no distinct item was found")
 
     def _is_again(self, shape: Shape, spot: Spot) -> bool:
-        """Return whether a value lies within one for the same schema: then it is kept short."""
+        """Return whether a value is inside another value for the same schema; then it is kept short."""
         return any(spot.is_within(place) for place in shape.way)
 
 
 def _not_valid(error: jsonschema_rs.ValidationError) -> str:
-    return f"none of the generated values is valid ({error.kind.name})"
+    return f"no generated value is valid ({error.kind.name})"

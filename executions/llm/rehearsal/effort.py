@@ -1,4 +1,4 @@
-"""How much work goes into one document of the rehearsal, and where in it the work is."""
+"""Limits of the work for one document of the rehearsal, and the position of a value in it."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from workflows.json_schema.collections import Alternative
 from workflows.json_schema.subschemas import Subschema
 
 MAX_DEPTH = 24  # levels of nesting
-_MOST_VALUES = 10_000  # that are tried
-_MOST_CHARACTERS = 1_000_000  # of all texts that are tried
-_MOST_SECONDS = 10.0  # of the processor, in the thread that writes
+_MAX_VALUES = 10_000  # values that are tried
+_MAX_CHARACTERS = 1_000_000  # characters of all texts that are tried
+_MAX_SECONDS = 10.0  # processor time in the generating thread
 
 
 class Effort:
-    """What is left of the work for one document."""
+    """The remaining work for one document."""
 
     def __init__(self) -> None:
-        self._values, self._characters = _MOST_VALUES, _MOST_CHARACTERS
-        self._until = time.thread_time() + _MOST_SECONDS
+        self._values, self._characters = _MAX_VALUES, _MAX_CHARACTERS
+        self._until = time.thread_time() + _MAX_SECONDS
 
     def spend(self, pointer_of: str, value: JsonValue) -> None:
-        """Count a value that is tried for the place in the schema that `where` leads to.
+        """Count a value that is tried for the schema part at this path.
 
         Raises:
-            Exhausted: there were too many.
+            Exhausted: a limit was exceeded.
         """
         self._values -= 1
         self._characters -= len(value) if isinstance(value, str) else 1
@@ -38,17 +38,17 @@ class Effort:
 
 @dataclass(frozen=True, slots=True)
 class Spot:
-    """Where a value stands in the document, and within which schemas, by identity."""
+    """The position of a value in the document, and the enclosing schemas, by identity."""
 
     path: tuple[str, ...] = ()
     within: frozenset[int] = frozenset()
     depth: int = 0
 
     def into(self, way: Alternative, name: str | None = None) -> Spot:
-        """Return where a part of a value stands that is written for a way; the items of a list have no name."""
+        """Return the position of a child value that is generated for an alternative; list items have no name."""
         path = self.path if name is None else (*self.path, name)
         return Spot(path, self.within | {id(place.schema) for place in way}, self.depth + 1)
 
     def is_within(self, place: Subschema) -> bool:
-        """Return whether this lies within a value for the same schema."""
+        """Return whether this position is inside a value for the same schema."""
         return id(place.schema) in self.within

@@ -1,4 +1,4 @@
-"""What schemas that apply together ask of one value: bounds, kinds, and the schemas of its parts."""
+"""The combined constraints of schema parts that apply to one value: bounds, kinds, and schemas of child values."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from typing import Any
 from workflows.json_schema.collections import Alternative, element_of, property_of, required_of
 from workflows.json_schema.subschemas import Subschema, kinds_of
 
-_HINTS = {  # keywords by which a schema without a `type` means one
+_HINTS = {  # keywords that imply a type if the schema has no `type`
     "object": ("properties", "required", "patternProperties", "minProperties", "additionalProperties"),
     "array": ("items", "prefixItems", "contains", "minItems"),
     "string": ("pattern", "minLength", "maxLength", "format"),
     "number": ("minimum", "exclusiveMinimum", "maximum", "exclusiveMaximum", "multipleOf"),
 }
-#: Keywords that ask nothing of a value where they stand.
+#: Keywords that do not constrain the value.
 _ASK_NOTHING = frozenset(
     {
         "$ref",
@@ -35,20 +35,20 @@ _ASK_NOTHING = frozenset(
         "examples",
     }
 )
-#: Keywords of objects and lists that are met as they are written.
+#: Keywords of objects and lists that the generator always satisfies.
 _PLAIN = frozenset({"type", "properties", "required", "items", "minItems"})
 _USUAL = ("string", "object", "array", "number", "boolean", "null")
 
 
 @dataclass
 class Shape:
-    """What places that apply together ask of one value."""
+    """The constraints of schema parts that apply together to one value."""
 
     way: Alternative
 
     @property
     def kinds(self) -> list[str]:
-        """The kinds of value that are let through, those that the schema means first, `null` last."""
+        """The permitted kinds of values: those that the schema names first, `null` last."""
         kinds = kinds_of(self.way)
         named = [each for place in self.way for each in _listed(place.get("type"))]
         named = ["number" if each == "integer" else each for each in named if each != "null"]
@@ -58,38 +58,38 @@ class Shape:
 
     @property
     def is_plain(self) -> bool:
-        """Whether objects and lists are valid as they are written: to check them would cost much, and find nothing."""
+        """Whether generated objects and lists are always valid, so that an expensive check is unnecessary."""
         asking = [said for place in self.way if (said := place.keywords.keys() - _ASK_NOTHING)]
         return len(asking) == 1 and asking[0] <= _PLAIN
 
     @property
     def is_whole(self) -> bool:
-        """Whether numbers are integers."""
+        """Whether numbers must be integers."""
         types = [set(_listed(place.get("type"))) for place in self.way]
         return any("integer" in each and "number" not in each for each in types)
 
     @property
     def options(self) -> list[Any] | None:
-        """The values of a closed set; None: it is open."""
+        """The values of a closed set; None: the set is not closed."""
         for place in self.way:
             if "const" in place.keywords:
                 return [place.get("const")]
         return next((list(place.get("enum")) for place in self.way if "enum" in place.keywords), None)
 
     def all(self, keyword: str) -> list[Any]:
-        """Return what each place says with a keyword."""
+        """Return the values of a keyword in all parts."""
         return [place.get(keyword) for place in self.way if place.get(keyword) is not None]
 
     def min_count(self, keyword: str, default: int = 0) -> int:
-        """Return the bound of counts that a keyword such as `minItems` makes."""
+        """Return the lower bound of a count, by a keyword such as `minItems`."""
         return max((math.ceil(each) for each in self.all(keyword)), default=default)
 
     def max_count(self, keyword: str, default: int) -> int:
-        """Return the bound of counts that a keyword such as `maxItems` makes."""
+        """Return the upper bound of a count, by a keyword such as `maxItems`."""
         return min((math.floor(each) for each in self.all(keyword)), default=default)
 
     def pointer_of(self, *keywords: str) -> str:
-        """Return the pointer of the first of some keywords that a place has, else that of the first place."""
+        """Return the pointer of the first part with one of these keywords, else of the first part."""
         for place in self.way:
             for keyword in keywords:
                 if keyword in place.keywords:
@@ -100,28 +100,28 @@ class Shape:
 
     @property
     def fields(self) -> list[str]:
-        """The names of the fields that the schema knows, in its order, then of those that it requires besides."""
+        """The names of the defined fields in order, then of further required fields."""
         known = [name for place in self.way for name in place.names("properties")]
         return list(dict.fromkeys((*known, *sorted(self.required))))
 
     @cached_property
     def required(self) -> set[str]:
-        """The names of the fields that may not be left out."""
+        """The names of the required fields."""
         return required_of(self.way)
 
     def field(self, name: str) -> Alternative:
-        """Return the schemas of a field."""
+        """Return the schema parts of a field."""
         return property_of(self.way, name)
 
     # --- arrays -------------------------------------------------------------------------------------------------------
 
     def element(self, index: int) -> Alternative:
-        """Return the schemas of an element."""
+        """Return the schema parts of an element."""
         return element_of(self.way, index)
 
     @property
     def contained(self) -> Iterator[tuple[Subschema, int]]:
-        """What the array has to contain, and how often."""
+        """The schema parts that elements have to match, and how many elements."""
         for place in self.way:
             if (contained := place.one("contains")) is not None:
                 yield contained, math.ceil(place.get("minContains", 1))
@@ -130,7 +130,7 @@ class Shape:
 
     @property
     def step(self) -> Fraction:
-        """What numbers are multiples of; 0 when they need not be."""
+        """The number of which all numbers are multiples; 0: no such constraint."""
         steps = [_exact(each) for each in self.all("multipleOf")] + ([Fraction(1)] if self.is_whole else [])
         step = Fraction(0)
         for each in steps:
@@ -157,11 +157,11 @@ def _listed(value: Any) -> Sequence[Any]:
 
 
 def _exact(number: float) -> Fraction:
-    """Return a number as it is written: 0.1 is a tenth."""
+    """Return the exact decimal value of a number: 0.1 is a tenth."""
     return Fraction(number) if isinstance(number, int) else Fraction(repr(number))
 
 
 def _common(one: Fraction, other: Fraction) -> Fraction:
-    """Return the least number that is a multiple of both."""
+    """Return the least common multiple."""
     divisor = math.gcd(one.numerator * other.denominator, other.numerator * one.denominator)
     return one * other / Fraction(divisor, one.denominator * other.denominator)

@@ -1,4 +1,4 @@
-"""What of a workflow the rehearsal cannot write, told when the workflow is loaded."""
+"""Checks when a workflow is loaded whether the rehearsal can generate its documents."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from workflows.definitions.definition import WorkflowDefinition, pointer
 
 
 def unwritable(definition: WorkflowDefinition) -> Iterator[FieldError]:
-    """Yield the places in schemas for which the rehearsal finds nothing to write; other models may."""
+    """Yield the schema parts for which the rehearsal finds no value; real models may find one."""
     for index, step in enumerate(definition.steps):
         try:
             DocumentGenerator(Facts(()), root=step.output_schema, document_type=step.produces).write()

@@ -10,7 +10,7 @@ from pydantic import JsonValue
 from executions.llm.usage.counts import reports
 from workflows.errors import storable
 
-#: Names of the tier with the standard price. Servers send any of them or none.
+#: Names of the tier with the standard price. A server may send any one, or no name.
 _PLAIN = frozenset({"", "auto", "default", "standard", "on_demand", "none", "unspecified", "traffic_type_unspecified"})
 _RENAMED = {"on_demand_priority": "priority", "on_demand_flex": "flex"}  # Google's traffic types that are tiers
 _MAX_NAME = 40  # characters of a name that are stored

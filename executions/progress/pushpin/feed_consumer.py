@@ -1,4 +1,4 @@
-"""Feeds behind Pushpin: what is in the table is answered here, and Pushpin holds the line for what comes."""
+"""Feeds behind Pushpin: stored events are answered here, and Pushpin holds the connection for later ones."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ from executions.progress.hub import StreamHub
 from executions.progress.pushpin import requests
 from executions.progress.sse import Message
 
-BODY_BYTES = 64_000  # of a first answer that Pushpin is to hold; it takes less than 100,000
-LINK_BYTES = 1_000_000  # of what a client lacks that is held; who lacks more comes back
-SETTLE_SECONDS = 0.1  # for events that were just read to get to Pushpin through the relay
-TICKET_ROUND_SECONDS = 60  # clients of one user share tickets, and so the requests that Pushpin makes for them
-_SPREAD = 0.618  # of users over that fifth of the maximum age in which streams end, evenly
+BODY_BYTES = 64_000  # maximum first response that Pushpin is to hold; Pushpin's limit is 100,000
+LINK_BYTES = 1_000_000  # maximum catch-up for a held client; with more missing events the client reconnects
+SETTLE_SECONDS = 0.1  # time for the relay to deliver events that were just read here
+TICKET_ROUND_SECONDS = 60  # tickets are rounded up: clients of one user share them, and Pushpin's requests
+_SPREAD = 0.618  # spreads users evenly over the last fifth of the maximum age, in which streams end
 
 
 class PushpinFeedConsumer:
-    """Answers requests that came through Pushpin; all others go to `direct`, and so do those that cannot be held.
+    """Handles requests that came through Pushpin. It passes all others to `direct`.
 
-    These ask for some types of events only, or for more past events than go into one answer.
+    Requests for some event types, or for more past events than one response can contain, also go to `direct`.
     """
 
     def __init__(self, direct: StreamConsumer, *, streams: StreamHub, request_id: Callable[[str | None], str]) -> None:
@@ -45,7 +45,7 @@ class PushpinFeedConsumer:
         self._request_id = request_id
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
-        """Answer one request."""
+        """Handle one request."""
         passed_on = requests.parse_request(scope, ticket=extract_ticket(scope))
         request = Utf8Request(scope, BytesIO())
         if passed_on is None or _is_for_types(request):
@@ -54,7 +54,7 @@ class PushpinFeedConsumer:
         request_id = self._request_id(request.headers.get("X-Request-ID"))
         request.request_id = request_id  # type: ignore[attr-defined]
         answer = SseResponse(request_id, send)
-        wanted = partial(_let_in, request, passed_on.ticket, **scope["url_route"]["kwargs"])
+        wanted = partial(_authorize, request, passed_on.ticket, **scope["url_route"]["kwargs"])
         try:
             admission, ticket = await authorize(request, wanted)
             limit = LINK_BYTES if passed_on.is_link else BODY_BYTES
@@ -77,15 +77,15 @@ class PushpinFeedConsumer:
 
 
 def _is_for_types(request: Utf8Request) -> bool:
-    """Return whether a client wants some types of events alone; also for a query that is refused."""
+    """Return whether the client wants only some event types; also True for a query that will be rejected."""
     try:
         return "types" in request.GET
     except TooManyFieldsSent:
         return True
 
 
-def _let_in(request: Utf8Request, ticket: TicketText, **route: str) -> tuple[Admission, str]:
-    """Return what a client is let in to, and a ticket with which Pushpin asks again on its behalf."""
+def _authorize(request: Utf8Request, ticket: TicketText, **route: str) -> tuple[Admission, str]:
+    """Return the authorized stream, and a ticket with which Pushpin asks again for the client."""
     admission = admit_to_feed(request, ticket, **route)
     age = settings.STREAM_MAX_AGE_SECONDS * (1.0 - 0.2 * (admission.grant.credential.user_id * _SPREAD % 1.0))
     ends_at = (database_now() + timedelta(seconds=age)).timestamp()
@@ -102,16 +102,19 @@ def _headers(
 
 
 async def _catch_up(answer: SseResponse, body: bytes, headers: list[tuple[str, str]] | tuple[()]) -> None:
-    """Give Pushpin what a client lacks. Without headers that is not all, and Pushpin ends it: the client comes back."""
+    """Send Pushpin the events that a client lacks. Without headers they are incomplete: the client reconnects."""
     if body:
-        # If the relay is behind what was read here, its next event does not follow, and Pushpin asks again.
+        # If the relay lags behind, its next event does not follow directly, and Pushpin asks again.
         await asyncio.sleep(SETTLE_SECONDS)
     await answer.start(200, (*STREAM_HEADERS, *headers))
     await answer.end(body)
 
 
 async def _refuse(answer: SseResponse, error: Exception, request: Utf8Request | None) -> None:
-    """Tell the client, or have Pushpin end what it holds (None): the client comes back, and is told then."""
+    """Send an error to the client.
+
+    For a held response (None), make Pushpin close it; the client reconnects and gets it.
+    """
     if request is not None:
         await answer.refuse(error, request)
     elif isinstance(error, DatabaseUnavailable):

@@ -1,4 +1,4 @@
-"""GRIP, as Pushpin speaks it: which requests it has passed on, and what tells it to hold an answer open."""
+"""The GRIP protocol of Pushpin: requests that it forwards, and headers that make it hold a response open."""
 
 from __future__ import annotations
 
@@ -15,40 +15,40 @@ from executions.progress.sse import Message
 
 _FEED = "feed-"
 _TICKET = "ticket-"
-_STILL = "0"  # the last id of a channel on which nothing is ever published
-_LINK = "link=1"  # in the query of what Pushpin asks by itself, for an answer that it holds
+_STILL = "0"  # last id of a channel on which no event is ever published
+_LINK = "link=1"  # query of the requests that Pushpin makes itself, for a response that it holds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PushpinRequest:
-    """A request that came through Pushpin: of a client, or its own for what a client that it holds has missed."""
+    """A request that came through Pushpin: a client's, or Pushpin's own for events that a held client missed."""
 
     is_link: bool
     ticket: TicketText
 
 
 def channel_of(scope_id: UUID) -> str:
-    """Return the name that the feed of a root scope has in Pushpin."""
+    """Return the Pushpin channel of a root scope's feed."""
     return f"{_FEED}{scope_id}"
 
 
 def item(message: Message) -> dict[str, object]:
-    """Return an event of a feed as Pushpin takes it, with its number and the one before."""
+    """Return an event of a feed as Pushpin item, with its number and the number before."""
     formats = {"http-stream": {"content": message.payload.decode()}}
     last = message.number
     return {"channel": channel_of(message.channel), "id": str(last), "prev-id": str(last - 1), "formats": formats}
 
 
 def control_uri() -> str:
-    """Return where Pushpin takes events."""
+    """Return the URI to which events are published."""
     return str(_control(settings.GRIP_URL)["control_uri"])
 
 
 def parse_request(scope: dict[str, Any], *, ticket: TicketText) -> PushpinRequest | None:
-    """Return what an ASGI request is to Pushpin, None when it did not come through there or was not signed by it.
+    """Return the Pushpin request of an ASGI request; None if it did not come through Pushpin or has no valid signature.
 
-    What Pushpin asks by itself says where the client is and with which ticket; the scope is changed in place, so that
-    it reads as if the client had asked.
+    Pushpin's own requests contain the client's position and ticket. The ASGI scope is changed in place, so that it
+    looks like a request of the client.
     """
     headers = [(name, value.decode("latin-1")) for name, value in scope["headers"]]
     signature = dict(headers).get(b"grip-sig")
@@ -66,11 +66,11 @@ def parse_request(scope: dict[str, Any], *, ticket: TicketText) -> PushpinReques
 
 
 def hold(scope_id: UUID, *, after: int, path: str, ticket: str) -> list[tuple[str, str]]:
-    """Return the headers that have Pushpin hold the answer for a client that has the events up to `after`.
+    """Return the headers that make Pushpin hold the response for a client with the events up to `after`.
 
-    Pushpin asks at `path` for what the client lacks whenever an event does not follow the one before, and every
-    `GRIP_RECHECK_SECONDS` in any case: the second channel, on which nothing ever comes, sees to that. Its name is the
-    ticket, so that Pushpin asks on behalf of each client apart, and the ticket is in no URL.
+    Pushpin requests missing events at `path` when an event does not follow directly, and every `GRIP_RECHECK_SECONDS`.
+    The second channel, on which no event is published, causes the latter. Its name is the ticket. So Pushpin makes one
+    request per ticket, and the ticket is in no URL.
     """
     channels = [Channel(channel_of(scope_id), prev_id=str(after)), Channel(f"{_TICKET}{ticket}", prev_id=_STILL)]
     keepalive, recheck = round(settings.STREAM_KEEPALIVE_SECONDS), round(settings.GRIP_RECHECK_SECONDS)

@@ -1,4 +1,4 @@
-"""The module that browsers follow streams with, under Node.js."""
+"""The JavaScript module for streams in browsers, run under Node.js."""
 
 from __future__ import annotations
 

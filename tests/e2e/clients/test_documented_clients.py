@@ -1,4 +1,4 @@
-"""Clients that others wrote, with the code that docs/clients shows, across a server that is killed."""
+"""Third-party clients with the code of docs/clients, while the server is killed and restarted."""
 
 from __future__ import annotations
 

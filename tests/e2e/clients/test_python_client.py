@@ -1,4 +1,4 @@
-"""The Python client that ships: every event once, though the server is killed in between."""
+"""The shipped Python client receives every event once, although the server is killed in between."""
 
 from __future__ import annotations
 

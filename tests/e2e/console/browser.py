@@ -1,4 +1,4 @@
-"""Chromium, and a person at it."""
+"""Chromium, and the actions of a person."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""People at the console whose starts, texts, focus and messages must not get lost: Chromium, and the real server."""
+"""The console in Chromium on the real server: starts, texts, focus and messages are not lost."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pages as a browser has them that enforces their Content-Security-Policy: nothing of them is refused."""
+"""A browser that enforces the Content-Security-Policy blocks nothing on the pages."""
 
 from __future__ import annotations
 

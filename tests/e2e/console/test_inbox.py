@@ -1,4 +1,4 @@
-"""A person who is asked: the page of open questions in Chromium."""
+"""The page of open questions in Chromium."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pages in Chromium that follow streams while servers, networks and people come and go. None is ever reloaded."""
+"""Pages in Chromium follow streams through restarts of servers, networks and sessions, without a reload."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ async ({ path, options }) => {
 
 @pytest.fixture
 def context(browser: Browser) -> Iterator[BrowserContext]:
-    """A browser of its own, whose pages can be told that nobody looks at them."""
+    """A separate browser, whose pages can be set to hidden."""
     with browsing(browser) as opened:
         opened.add_init_script(TABS)
         yield opened
@@ -168,7 +168,7 @@ def test_the_text_of_a_step_is_shown_while_it_is_written_and_is_only_text(
 
 @pytest.mark.parametrize("way", ["feed", pytest.param("ticket", marks=TORTURE), pytest.param("token", marks=TORTURE)])
 @pytest.mark.torture
-def test_a_page_of_somebody_else_follows_with_the_module(fresh: Machine, context: BrowserContext, way: str) -> None:
+def test_a_page_without_a_session_follows_with_the_module(fresh: Machine, context: BrowserContext, way: str) -> None:
     server = fresh.serve("--no-worker")
     with fresh.client("ada") as client:
         execution_id = start_execution(client, CLOSED_BRIEF, workflow_id="vendor-assessment")

@@ -1,4 +1,4 @@
-"""A person at a browser: Chromium, the real server, real PostgreSQL."""
+"""The main path of a person in Chromium, on the real server and real PostgreSQL."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_a_person_starts_an_execution_watches_it_answers_and_reads(fresh: Machin
     page.get_by_label("Load the brief from a file").set_input_files(ROOT / "examples" / "briefs" / "tool-library.md")
     page.get_by_role("button", name="Start", exact=True).click()
 
-    # From here on nobody reloads the page: what it shows comes over the stream.
+    # The page is not reloaded from here on: its content comes over the stream.
     discovery = page.locator(".step[data-step=discovery]")
     expect(discovery).to_have_attribute("data-status", "pending")
     fresh.start("worker", REHEARSAL_LATENCY_SECONDS="3")

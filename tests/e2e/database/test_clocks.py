@@ -1,4 +1,4 @@
-"""Processes whose clocks are wrong, or are set while they work: nothing is bought twice, and every time is right."""
+"""Processes with wrong or changed clocks: no call is paid for twice, and every stored time is right."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def publish(installed: Machine, folder: Path) -> None:
 
 @contextmanager
 def working(installed: Machine, *, web: WallClock, workers: list[WallClock]) -> Iterator[Work]:
-    """Provide executions under way on processes that have these clocks; for two of them the provider is away."""
+    """Provide running executions on processes with these clocks; for two executions the provider is unavailable."""
     with model_server(SLOW) as model:
         installed.environment |= {**SETTINGS, "OPENAI_BASE_URL": f"{model.url}/v1"}
         publish(installed, installed.data_dir / "catalog")
@@ -217,7 +217,7 @@ def said(installed: Machine) -> str:
 
 
 def runs_ended_by_no_mistake(installed: Machine) -> None:
-    """See that no process was taken for dead, and that all of them still run."""
+    """Assert that no process was considered lost, and that all processes still run."""
     assert "abandoned" not in said(installed)
     assert [each.poll() for each in installed.processes] == [None] * len(installed.processes)
 

@@ -1,4 +1,4 @@
-"""How many connections the database has to have for us."""
+"""Number of database connections that the product needs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A database that takes no changes, or does not answer, for a while: everything goes on afterwards, by itself."""
+"""A database that is read-only or does not respond for a while: all work continues afterwards."""
 
 from __future__ import annotations
 

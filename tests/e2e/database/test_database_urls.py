@@ -1,4 +1,4 @@
-"""URLs that name several hosts, and connections over TLS whose server proves who it is."""
+"""URLs with several hosts, and TLS connections that verify the server."""
 
 from __future__ import annotations
 

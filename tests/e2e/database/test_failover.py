@@ -1,4 +1,4 @@
-"""A replica takes over: with all that was confirmed, or without the last moments of it."""
+"""A replica takes over, with all confirmed commits or without the last ones."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ class Reader(threading.Thread):
 def start_asking(client: httpx.Client, number: int) -> str:
     """Start an execution that waits with a question; its answer leads to a call that its budget does not have.
 
-    All are in one scope: who may see them still may when one of them is lost.
+    All are in one scope, so the user keeps the role even if the failover loses one execution.
     """
     body = {"workflow_id": "strategy-document", "scope_type": "project", "scope_id": "asked"}
     answer = client.post("/executions/", json={**body, "input": BRIEF.format(number), "budget": {"max_calls": 1}})

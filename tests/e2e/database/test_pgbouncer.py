@@ -1,4 +1,4 @@
-"""Web and workers through PgBouncer in transaction mode, with the server's own URL for what needs a session."""
+"""Web processes and workers through PgBouncer in transaction mode, with a direct URL for sessions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A database server as Debian ships it, used by a role that may do nothing but use its own database."""
+"""Debian's PostgreSQL, with a role that has rights only in its own database."""
 
 from __future__ import annotations
 

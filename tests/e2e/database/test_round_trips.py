@@ -1,4 +1,4 @@
-"""How often the database is waited for: over a slow link, each time costs as much as the link is slow."""
+"""Number of database round trips: on a slow link each one adds the latency of the link."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.e2e
 START, READ, STEP = 8, 3, 8  # round trips, at most
 WORKFLOW, STEPS = "vendor-assessment", 4
 LATENCY_SECONDS = 0.02  # so that what is sent in one go counts once
-#: What a worker asks in any case, with work or without; and what web processes ask while nobody asks them.
+#: Queries of a worker with and without work, and of web processes without requests.
 _DUTIES = (
     *(
         "executions_workerheartbeat",

@@ -1,4 +1,4 @@
-"""Every connection to the database is silent for a minute: everything goes on afterwards, with the default settings."""
+"""All database connections are silent for a minute: all work continues afterwards, with default settings."""
 
 from __future__ import annotations
 

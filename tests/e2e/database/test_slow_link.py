@@ -1,4 +1,4 @@
-"""Processes that reach their database over a network: the tests' proxy plays it."""
+"""Processes with a slow connection to their database, simulated by the tests' proxy."""
 
 from __future__ import annotations
 

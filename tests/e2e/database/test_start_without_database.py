@@ -1,4 +1,4 @@
-"""Processes that are started while the database is away: they say what they wait for, and go on once it is there."""
+"""Processes start while the database is unavailable: they log that, and continue when it is available."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A model server that others wrote (PyPI's `llmock`), as a process of its own: it speaks each provider's language."""
+"""A third-party model server (PyPI's `llmock`) as a process; it implements each provider's API."""
 
 from __future__ import annotations
 

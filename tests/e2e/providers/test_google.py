@@ -1,4 +1,4 @@
-"""The line of four on Google's models, streamed and with a question, on a server that others wrote."""
+"""The four-step workflow on Google's models, streamed and with a question, on a third-party server."""
 
 from __future__ import annotations
 

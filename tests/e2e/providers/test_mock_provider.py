@@ -1,4 +1,4 @@
-"""The demonstration against servers that others wrote: they speak the languages of OpenAI and of Anthropic."""
+"""The demonstration on third-party servers that implement the APIs of OpenAI and Anthropic."""
 
 from __future__ import annotations
 

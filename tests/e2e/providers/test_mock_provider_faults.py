@@ -1,4 +1,4 @@
-"""Faults of providers, as others have made them: each ends as docs/models.md says, and leaves nothing running."""
+"""Provider faults from a third-party server: each ends as docs/models.md says, and no execution hangs."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ BUSY = {"type": "fail", "status": 429, "retry_after": 1.0}
 DOWN = {"type": "fail", "status": 500}
 CUT = {"type": "stream_fault", "kind": "disconnect", "after_chunks": 4}
 BREAKS_OFF = {"type": "stream_fault", "kind": "truncate", "after_chunks": 4}
-GIBBERISH = {"type": "stream_fault", "kind": "malformed", "after_chunks": 2}
+MALFORMED = {"type": "stream_fault", "kind": "malformed", "after_chunks": 2}
 STALLS = {"type": "stream_fault", "kind": "stall", "after_chunks": 2, "stall_seconds": TOO_LONG}
 SLOW = {"type": "slow_first_token", "seconds": TOO_LONG}
 NO_JSON = {"type": "tool_fault", "kind": "malformed_arguments"}
@@ -88,7 +88,7 @@ CASES = {
         does=[always(BREAKS_OFF)], calls=["unknown"] * 2, code="provider_unavailable", says="Tried 2 times"
     ),
     "gibberish": Case(
-        does=[always(GIBBERISH)], calls=["unknown"] * 2, code="provider_unavailable", says="an unreadable reply"
+        does=[always(MALFORMED)], calls=["unknown"] * 2, code="provider_unavailable", says="an unreadable reply"
     ),
     "stalls": Case(does=[always(STALLS)], calls=["unknown"] * 2, code="timed_out", says="Tried 2 times"),
     "slow first token": Case(

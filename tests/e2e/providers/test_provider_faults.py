@@ -1,4 +1,4 @@
-"""Everything that a provider may do wrong, over real HTTP, in both languages: how each whole answer ends."""
+"""All faults of providers over real HTTP, in both APIs, and their outcomes."""
 
 from __future__ import annotations
 

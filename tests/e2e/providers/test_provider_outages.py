@@ -1,4 +1,4 @@
-"""Providers that are away for a while: every execution waits, holds no worker, and completes by itself."""
+"""Provider outages: every execution waits without a worker, and completes afterwards."""
 
 from __future__ import annotations
 

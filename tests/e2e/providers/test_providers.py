@@ -1,4 +1,4 @@
-"""Real processes and a model server that misbehaves."""
+"""Real processes and a model server with faults."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_an_execution_is_parked_as_the_provider_asks_and_woken_when_it_may_go_on
             watch = Stopwatch()
             left = (resume_at - datetime.now(UTC)).total_seconds()
             failed = wait_for_status(client, execution_id, "failed")
-            assert watch.seconds() < max(left, 0) + 8  # a sweep alone may take ten
+            assert watch.seconds() < max(left, 0) + 8  # recovery alone may take ten
             _, calls = _calls(client, execution_id)
     assert failed["error"]["code"] == "provider_rejected"
     assert "Check the API key" in failed["error"]["message"]

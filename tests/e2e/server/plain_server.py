@@ -1,4 +1,4 @@
-"""The server alone, with an application of a few lines: `python -m tests.e2e.server.plain_server PORT`."""
+"""The server with a minimal application: `python -m tests.e2e.server.plain_server PORT`."""
 
 from __future__ import annotations
 

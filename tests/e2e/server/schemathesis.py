@@ -1,4 +1,4 @@
-"""Schemathesis against a live server: how long, with which seed, and as whom."""
+"""Schemathesis against a live server: duration, seed and user."""
 
 from __future__ import annotations
 

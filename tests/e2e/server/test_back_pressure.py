@@ -1,4 +1,4 @@
-"""The server itself: back-pressure, bounds and the drain, with an application that provokes them."""
+"""Back-pressure, limits and draining of the server, with an application that provokes them."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def test_the_end_waits_for_requests_and_for_the_worker(start: Start) -> None:
     assert "the worker has ended" in server.text
 
 
-def test_nobody_gets_in_while_the_server_ends(start: Start) -> None:
+def test_no_stream_opens_while_the_server_ends(start: Start) -> None:
     server = start()
     with server.ask("/slow") as connection:
         connection.recv(65536)

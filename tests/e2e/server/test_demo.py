@@ -1,4 +1,4 @@
-"""`make demo`, as somebody runs it who has just cloned the repository."""
+"""`make demo` in a fresh clone of the repository."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_a_brief_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.torture
-def test_a_question_that_nobody_can_answer_ends_the_demo_with_what_to_do(tmp_path: Path) -> None:
+def test_an_unanswerable_question_ends_the_demo_with_what_to_do(tmp_path: Path) -> None:
     brief = tmp_path / "own.md"
     brief.write_text(
         "# Ferry\n\nIt is undecided whether to buy a second ferry or to extend the hours.", encoding="utf-8"

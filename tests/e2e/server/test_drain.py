@@ -1,4 +1,4 @@
-"""How a web process ends: what is open is brought to its end, and clients go on elsewhere."""
+"""Shutdown of a web process: open requests end properly, and clients reconnect to another process."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from tests.support.waiting import HANG_SECONDS
 pytestmark = pytest.mark.e2e
 
 CLIENTS = 100
-RARELY = "3600"  # seconds between two sweeps: what is handed back does not wait for one
+RARELY = "3600"  # seconds between two runs of recovery: a released execution continues without one
 
 
 @contextmanager
-def nobody_starts_anything_in(scope: str, installed: Machine) -> Iterator[psycopg.Connection]:
+def no_execution_starts_in(scope: str, installed: Machine) -> Iterator[psycopg.Connection]:
     """Hold the lock that a new execution of a project needs, so that the request waits."""
     held = (
         "SELECT 1 FROM executions_feed AS feed JOIN access_scope AS scope ON scope.id = feed.scope_id"
@@ -36,7 +36,7 @@ def nobody_starts_anything_in(scope: str, installed: Machine) -> Iterator[psycop
         connection.rollback()
 
 
-def somebody_waits_in(installed: Machine) -> bool:
+def a_session_waits_in(installed: Machine) -> bool:
     with psycopg.connect(instance.url(installed.data_dir)) as connection:
         waiting = connection.execute("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'").fetchone()
     return waiting is not None and waiting[0] > 0
@@ -73,9 +73,9 @@ def test_a_signal_ends_streams_between_two_events_and_answers_what_is_asked_and_
         execution_id = start_execution(client, CLOSED_BRIEF, workflow_id="vendor-assessment")
         with following(either, client, execution_id, after=[0] * CLIENTS) as followers:
             wait_until(lambda: all(b"event: step_started" in each.received for each in followers), what="events")
-            with nobody_starts_anything_in("slow", either):
+            with no_execution_starts_in("slow", either):
                 slow = another.submit(start_execution, client, CLOSED_BRIEF, key="slow")
-                wait_until(lambda: somebody_waits_in(either), what="a slow request")
+                wait_until(lambda: a_session_waits_in(either), what="a slow request")
                 server.send_signal(number)
                 for each in followers:
                     each.join(HANG_SECONDS)

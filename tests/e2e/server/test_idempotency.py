@@ -1,4 +1,4 @@
-"""A start that is sent again: while the first is under way, after it was, and after its process was killed."""
+"""A repeated start request: during the first one, after it, and after its process was killed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 from orchestrator.embedded_postgres import instance
 from tests.e2e.processes import CLOSED_BRIEF, Machine, wait_until
-from tests.e2e.server.test_drain import cancelled_one, nobody_starts_anything_in, somebody_waits_in
+from tests.e2e.server.test_drain import a_session_waits_in, cancelled_one, no_execution_starts_in
 
 pytestmark = pytest.mark.e2e
 
@@ -30,9 +30,9 @@ def executions(installed: Machine) -> int:
 @contextmanager
 def under_way(installed: Machine, client: httpx.Client) -> Iterator[None]:
     """Send a start whose transaction stays open meanwhile."""
-    with ThreadPoolExecutor(1) as pool, nobody_starts_anything_in("p1", installed):
+    with ThreadPoolExecutor(1) as pool, no_execution_starts_in("p1", installed):
         sent = pool.submit(client.post, "/executions/", json=BODY, headers=KEY)
-        wait_until(lambda: somebody_waits_in(installed), what="the request")
+        wait_until(lambda: a_session_waits_in(installed), what="the request")
         yield
     assert sent.exception() is not None or sent.result().status_code == 201
 

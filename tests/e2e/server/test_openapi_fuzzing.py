@@ -1,4 +1,4 @@
-"""The server does what its OpenAPI document says, whatever is sent: as a user, as another one, and without a token."""
+"""The server conforms to its OpenAPI document for any input: as two users, and without a token."""
 
 from __future__ import annotations
 

@@ -154,7 +154,7 @@ def test_a_form_in_chunks_logs_in(served: Machine, kind: str) -> None:
     assert (response.status_code, response.headers["Location"]) == (302, "/executions/")
 
 
-def test_a_charset_that_is_slow_to_decode_holds_nobody_up(served: Machine) -> None:
+def test_a_charset_that_is_slow_to_decode_blocks_no_request(served: Machine) -> None:
     body = b'{"username": "' + b"a" * 800_000 + b'-"}'
     headers = {"Content-Type": "application/json; charset=punycode"}
 

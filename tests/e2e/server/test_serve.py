@@ -1,4 +1,4 @@
-"""What `manage.py serve` promises beyond what any server does with our application."""
+"""`manage.py serve`: behavior beyond that of other servers with the same application."""
 
 from __future__ import annotations
 

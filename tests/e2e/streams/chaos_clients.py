@@ -1,4 +1,4 @@
-"""Clients of streams who cut their own lines all the time, and keep account of what they get."""
+"""Clients of streams that often drop their connections, and record what they receive."""
 
 from __future__ import annotations
 

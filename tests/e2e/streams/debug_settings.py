@@ -1,4 +1,4 @@
-"""The settings, with everything logged that anybody has to say."""
+"""The settings, with all loggers at level DEBUG."""
 
 from __future__ import annotations
 

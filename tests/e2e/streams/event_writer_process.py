@@ -1,4 +1,4 @@
-"""Writes events as workers do, whatever happens to the database: python -m … EXECUTIONS EVENTS PER_SECOND SIZE….
+"""Writes events as workers do, and survives outages of the database: python -m … EXECUTIONS EVENTS PER_SECOND SIZE….
 
 It prints a token and the executions' ids as a line of JSON, waits for a line, writes, and prints when all is written.
 """
@@ -33,28 +33,28 @@ AWAY_SECONDS = 0.05
 MOST_AT_ONCE = 12
 
 
-class Storyteller:
-    """Tells so many events in each execution, `complete` the last, with texts whose sizes take turns."""
+class EventWriter:
+    """Writes a number of events in each execution, `complete` last. The text sizes take turns."""
 
     def __init__(self, ids: list[UUID], *, each: int, sizes: list[int]) -> None:
         self._left = dict.fromkeys(ids, each)
         self._sizes = sizes
         self._chance = random.Random(1)  # noqa: S311 - it has to be repeatable
 
-    def tell(self, per_second: float) -> None:
+    def write_all(self, per_second: float) -> None:
         """Write all events, at an even rate as far as the database allows."""
-        began, told = time.monotonic(), 0
+        began, written = time.monotonic(), 0
         while self._left:
             due = int((time.monotonic() - began) * per_second)
-            if due <= told:
-                time.sleep(max(0.0, (told + 1) / per_second - (time.monotonic() - began)))
+            if due <= written:
+                time.sleep(max(0.0, (written + 1) / per_second - (time.monotonic() - began)))
                 continue
             execution_id = self._chance.choice(list(self._left))
             try:
-                told += self._write(execution_id, min(due - told, MOST_AT_ONCE))
+                written += self._write(execution_id, min(due - written, MOST_AT_ONCE))
             except (OperationalError, InterfaceError):
                 connections.close_all()
-                time.sleep(AWAY_SECONDS)  # whether it was committed the row tells
+                time.sleep(AWAY_SECONDS)  # the row shows whether the transaction was committed
 
     def _write(self, execution_id: UUID, count: int) -> int:
         with transaction.atomic():
@@ -95,5 +95,5 @@ if __name__ == "__main__":
     known = [make_execution(user, scope="p") for _ in range(executions)]
     _say({"token": token, "ids": [str(each) for each in known]})
     sys.stdin.readline()
-    Storyteller(known, each=events // executions, sizes=characters).tell(rate)
-    _say({"told": events})
+    EventWriter(known, each=events // executions, sizes=characters).write_all(rate)
+    _say({"written": events})

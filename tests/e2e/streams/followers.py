@@ -1,4 +1,4 @@
-"""Clients of streams over bare sockets, who see how a stream ends."""
+"""Clients of streams over plain sockets, which see how a stream ends."""
 
 from __future__ import annotations
 

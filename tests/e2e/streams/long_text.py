@@ -1,4 +1,4 @@
-"""A long text that a model writes, and a client that puts it together."""
+"""A long text that a model writes, and a client that assembles it."""
 
 from __future__ import annotations
 

@@ -87,7 +87,7 @@ def family(pid: int) -> list[int]:
 
 
 def _free_offset() -> int:
-    """Return what may be added to the ports of a control endpoint; below those that the system gives to anybody."""
+    """Return a free offset for the ports of a control endpoint, below the ephemeral ports of the system."""
     for offset in range(15_000 + os.getpid() % 1_000 * 8, 25_000, 8):
         with suppress(OSError), ExitStack() as probes:
             for port in CONTROL_PORTS:

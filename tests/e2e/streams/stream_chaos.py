@@ -1,4 +1,4 @@
-"""Streams under fire; `python -m tests.e2e.streams.stream_chaos` has them burn for longer, and again and again."""
+"""Streams with random faults; `python -m tests.e2e.streams.stream_chaos` runs longer, and repeatedly."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from tests.support.waiting import HANG_SECONDS
 
 EXECUTIONS = 5
 CLIENTS = 20
-SIZES = (40_000, *([250] * 9 + [4_000]) * 10)  # characters that events tell, in turn
+SIZES = (40_000, *([250] * 9 + [4_000]) * 10)  # characters of the events, in turn
 STALL = 0.8  # of the time that the writing takes, in which one client does not read
 LISTENERS_SECONDS = 2.0  # between two cuts of the LISTEN connections
 WEB_SECONDS = (2.0, 9.0)  # when a web process is killed first, and then every so often
@@ -40,10 +40,10 @@ _CUT_LISTENERS = (
 
 
 @contextmanager
-def storyteller(
+def event_writer(
     installed: Machine, *, executions: int, events: int, per_second: int, sizes: Sequence[int]
 ) -> Iterator[tuple[subprocess.Popen[str], dict[str, Any]]]:
-    """Provide who writes the events once it is told to, and the token and the ids that it has prepared."""
+    """Provide a process that writes events after `start_writing`, with the token and ids that it has prepared."""
     numbers = map(str, (executions, events, per_second, *sizes))
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.e2e.streams.event_writer_process", *numbers],
@@ -64,17 +64,17 @@ def storyteller(
         process.stdout.close()
 
 
-def tell(teller: subprocess.Popen[str]) -> None:
-    """Have a storyteller begin."""
-    assert teller.stdin is not None
-    teller.stdin.write("\n")
-    teller.stdin.flush()
+def start_writing(writer: subprocess.Popen[str]) -> None:
+    """Start the event writer."""
+    assert writer.stdin is not None
+    writer.stdin.write("\n")
+    writer.stdin.flush()
 
 
-def has_told(teller: subprocess.Popen[str]) -> bool:
-    """Wait until a storyteller has written everything."""
-    assert teller.stdout is not None
-    return "told" in json.loads(teller.stdout.readline())
+def has_written(writer: subprocess.Popen[str]) -> bool:
+    """Wait until the event writer has written all events."""
+    assert writer.stdout is not None
+    return "written" in json.loads(writer.stdout.readline())
 
 
 @dataclass
@@ -112,10 +112,10 @@ class Fire:
             self._first.serve("--no-worker")
             starting = self._second.start_web("--no-worker")
             size = {"executions": EXECUTIONS, "events": self.events, "per_second": self.per_second}
-            with storyteller(self._first, sizes=SIZES, **size) as (teller, known):
+            with event_writer(self._first, sizes=SIZES, **size) as (writer, known):
                 self._second.wait_for(starting)
                 self._began = time.monotonic()
-                asyncio.run(self._burn(teller, self._clients(known)))
+                asyncio.run(self._burn(writer, self._clients(known)))
                 self.did["seconds"] = self._seconds()
             if "Traceback" in self._first.logs():
                 self.faults.append(self._first.logs())
@@ -132,26 +132,26 @@ class Fire:
         clients[-1].until = self.events
         return clients
 
-    async def _burn(self, teller: subprocess.Popen[str], clients: list[Client]) -> None:
+    async def _burn(self, writer: subprocess.Popen[str], clients: list[Client]) -> None:
         seconds = self.events / self.per_second
         following = asyncio.gather(*(client.follow() for client in clients))
-        tell(teller)
-        telling = asyncio.create_task(asyncio.to_thread(has_told, teller))
-        telling.add_done_callback(lambda _: self.did.update({"seconds of writing": self._seconds()}))
+        start_writing(writer)
+        writing = asyncio.create_task(asyncio.to_thread(has_written, writer))
+        writing.add_done_callback(lambda _: self.did.update({"seconds of writing": self._seconds()}))
         breaking = asyncio.gather(
             self._again(self._cut_listeners, following, LISTENERS_SECONDS, LISTENERS_SECONDS),
-            self._again(self._kill_web, telling, *WEB_SECONDS),
-            self._again(self._restart_postgres, telling, *POSTGRES_SECONDS),
+            self._again(self._kill_web, writing, *WEB_SECONDS),
+            self._again(self._restart_postgres, writing, *POSTGRES_SECONDS),
             self._read_on(STALL * seconds),
         )
         try:
             async with asyncio.timeout(HANG_SECONDS + 3 * seconds):
-                await asyncio.gather(following, telling, breaking)
+                await asyncio.gather(following, writing, breaking)
         except TimeoutError:
             missing = [(client.path, client.last) for client in clients if not client.over]
             self.faults.append(f"it does not end: {missing}\n{self._first.logs()}")
         finally:
-            teller.kill()  # the thread waits for its word
+            writer.kill()  # the thread waits for its word
             for each in (following, breaking):
                 each.cancel()
                 with suppress(asyncio.CancelledError):

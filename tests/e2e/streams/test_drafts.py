@@ -1,4 +1,4 @@
-"""What a model writes arrives at whoever follows while it is written: through worker, database and web server."""
+"""Following clients get the text while a model writes it: through worker, database and web server."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.integration.llm.model_server import Answer
 
 pytestmark = pytest.mark.e2e
 
-PAUSE = 0.05  # seconds between two pieces, so that several of them share a delta
+PAUSE = 0.05  # seconds between two pieces, so that several pieces share a delta
 
 
 class Reader:

@@ -1,4 +1,4 @@
-"""A long text, fast: what a client puts together while it is written is what the model wrote, to the character."""
+"""A long text, written fast: clients assemble exactly the text that the model wrote."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.support.waiting import HANG_SECONDS, Stopwatch
 
 pytestmark = pytest.mark.e2e
 
-PAUSE = 0.001  # seconds between two of them
+PAUSE = 0.001  # seconds between two pieces
 CALM_PAUSE = 0.0025  # the same, of a text that takes its time
 
 logger = logging.getLogger(__name__)
@@ -54,7 +54,7 @@ def test_a_long_text_arrives_whole_and_soon_also_over_a_reconnect(fresh: Machine
 
 
 @pytest.mark.torture
-def test_a_crash_of_the_database_in_the_middle_costs_nobody_a_character(fresh: Machine) -> None:
+def test_a_crash_of_the_database_loses_no_character(fresh: Machine) -> None:
     answer = long_reply()
     text = text_of(answer)
     shown = threading.Event()  # the last of the text; the reply ends after that

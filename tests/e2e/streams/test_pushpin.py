@@ -1,4 +1,4 @@
-"""Feeds behind Pushpin: each event exactly once, whatever dies between the table and the client."""
+"""Feeds behind Pushpin: each event exactly once, whichever process between table and client is killed."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from orchestrator.embedded_postgres import instance
 from tests.e2e.processes import CLOSED_BRIEF, Machine, start_execution, stream
 from tests.e2e.streams.chaos_clients import Client
 from tests.e2e.streams.pushpin import Pushpin, pushpin
-from tests.e2e.streams.stream_chaos import has_told, storyteller, tell
+from tests.e2e.streams.stream_chaos import event_writer, has_written, start_writing
 from tests.support.waiting import Stopwatch
 
 pytestmark = [pytest.mark.e2e, pytest.mark.pushpin]
 
 EVENTS = int(os.environ.get("PUSHPIN_EVENTS", "1500"))
 PER_SECOND = int(os.environ.get("PUSHPIN_RATE", "250"))
-SIZES = (*[250] * 299, 60_000)  # characters that events tell, in turn; the relay leaves the large ones out
+SIZES = (*[250] * 299, 60_000)  # characters of the events, in turn; the relay leaves the large ones out
 CLIENTS = 20
 KILL_SECONDS = 1.0  # between two
 FEED = "/api/v1/scopes/project/p/stream"
@@ -55,16 +55,16 @@ class Fire:
         self._web = machine.serve("--no-worker")
         self._relay = machine.start("relay")
 
-    async def burn(self, teller: subprocess.Popen[str], clients: list[Client]) -> None:
-        """Have a storyteller tell and all clients follow, and kill until all is told."""
+    async def burn(self, writer: subprocess.Popen[str], clients: list[Client]) -> None:
+        """Write events while all clients follow, and kill processes until every event is written."""
         async with asyncio.timeout(30 + 3 * EVENTS / PER_SECOND), asyncio.TaskGroup() as tasks:
             for client in clients:
                 tasks.create_task(client.follow())
-            tell(teller)
-            telling = asyncio.create_task(asyncio.to_thread(has_told, teller))
+            start_writing(writer)
+            writing = asyncio.create_task(asyncio.to_thread(has_written, writer))
             for kill in cycle((self._kill_relay, self._kill_pushpin, self._kill_relay, self._kill_web)):
-                await asyncio.wait({telling}, timeout=KILL_SECONDS)
-                if telling.done():
+                await asyncio.wait({writing}, timeout=KILL_SECONDS)
+                if writing.done():
                     break
                 await asyncio.to_thread(kill)
 
@@ -91,7 +91,7 @@ def test_each_event_of_a_feed_exactly_once_whatever_is_killed(
 ) -> None:
     with pushpin(fresh) as proxy:
         fire = Fire(fresh, proxy)
-        with storyteller(fresh, executions=5, events=EVENTS, per_second=PER_SECOND, sizes=SIZES) as (teller, known):
+        with event_writer(fresh, executions=5, events=EVENTS, per_second=PER_SECOND, sizes=SIZES) as (writer, known):
             chance = random.Random(1)  # noqa: S311 - it has to be repeatable
             clients = [
                 Client(FEED, known["token"], [proxy.port], chance, SIZES, until=EVENTS, ends_early=True)
@@ -99,7 +99,7 @@ def test_each_event_of_a_feed_exactly_once_whatever_is_killed(
             ]
             for client in clients[CLIENTS // 2 :]:  # these stay as long as they can
                 client.cut_after_seconds, client.cut_after_bytes = 1e9, 1e12
-            asyncio.run(fire.burn(teller, clients))
+            asyncio.run(fire.burn(writer, clients))
         counted = sum((client.counted for client in clients), Counter[str]())
         with capsys.disabled():
             sys.stdout.write(f"\nkilled {dict(fire.did)}; {dict(counted)}\n")
@@ -140,10 +140,10 @@ def test_events_come_at_once_with_the_relay_and_late_without_it(fresh: Machine, 
 
 
 @pytest.mark.parametrize("per_second", [1, 100])
-def test_whoever_may_not_see_it_any_more_is_let_go(fresh: Machine, behind: Pushpin, per_second: int) -> None:
+def test_a_client_that_loses_access_is_disconnected(fresh: Machine, behind: Pushpin, per_second: int) -> None:
     fresh.start("relay")
-    with storyteller(fresh, executions=1, events=10_000, per_second=per_second, sizes=[250]) as (teller, known):
-        tell(teller)
+    with event_writer(fresh, executions=1, events=10_000, per_second=per_second, sizes=[250]) as (writer, known):
+        start_writing(writer)
         events = feed(behind.port, known["token"], after=0)
         seen = [number for number, _ in islice(events, 3 * per_second)]
         assert seen == list(range(1, 3 * per_second + 1))

@@ -1,4 +1,4 @@
-"""A client that does not read costs the web process little, however much there is to tell it."""
+"""A client that does not read costs the web process little memory, however many events wait for it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 from tests.e2e.processes import Machine
 from tests.e2e.streams.chaos_clients import LARGE_BUFFER, SMALL_BUFFER, Body
-from tests.e2e.streams.stream_chaos import has_told, storyteller, tell
+from tests.e2e.streams.stream_chaos import event_writer, has_written, start_writing
 from tests.support.waiting import HANG_SECONDS
 
 pytestmark = [pytest.mark.e2e, pytest.mark.torture]
@@ -73,13 +73,13 @@ def kib_of(pid: int) -> int:
 def told(lines: ExitStack, machine: Machine, *, events: int) -> Reader:
     """Have so many events told, to a client that reads and another one, which does not yet."""
     numbers = {"executions": 1, "events": events, "per_second": PER_SECOND}
-    with storyteller(machine, sizes=[SIZE], **numbers) as (teller, known):
+    with event_writer(machine, sizes=[SIZE], **numbers) as (writer, known):
         reader, other = (
             lines.enter_context(closing(Reader(machine, known["token"], known["ids"][0]))) for _ in range(2)
         )
         reader.start()
-        tell(teller)
-        assert has_told(teller)
+        start_writing(writer)
+        assert has_written(writer)
         assert reader.all_read() == list(range(1, events + 1))
         return other
 

@@ -1,4 +1,4 @@
-"""Progress arrives live, from one process through another."""
+"""Progress arrives live, from the worker process through the web process."""
 
 from __future__ import annotations
 

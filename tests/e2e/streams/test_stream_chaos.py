@@ -1,4 +1,4 @@
-"""Each event exactly once, in order, while everything between the table and the client is broken again and again."""
+"""Each event exactly once and in order, while all parts between table and client fail repeatedly."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who may follow a stream, through real servers: with a header, a ticket or a cookie, and no longer than they may."""
+"""Access to streams on real servers: by header, ticket or cookie, and only while it is granted."""
 
 from __future__ import annotations
 
@@ -95,29 +95,34 @@ def waiting(machine: Machine, client: httpx.Client, key: str) -> str:
 
 def test_header_ticket_and_cookie_open_a_stream_and_each_is_asked_again_while_it_lives(fresh: Machine) -> None:
     fresh.serve(STREAM_RECHECK_SECONDS="0.5")
-    with fresh.client() as header, logged_in(fresh, "alice") as cookie, anonymous(fresh) as nobody:
+    with fresh.client() as header, logged_in(fresh, "alice") as cookie, anonymous(fresh) as anonymous_client:
         execution_id = waiting(fresh, header, "p1")
         path = f"/executions/{execution_id}/stream"
         by_ticket = f"{path}?ticket={ticket_for(header, execution_id)}"
         by_ticket_of_a_session = f"{path}?ticket={ticket_for(cookie, execution_id)}"
-        asked = ((header, path), (nobody, by_ticket), (cookie, path), (nobody, by_ticket_of_a_session))
+        asked = (
+            (header, path),
+            (anonymous_client, by_ticket),
+            (cookie, path),
+            (anonymous_client, by_ticket_of_a_session),
+        )
         with reading(*asked) as readers:
             assert header.delete("/auth/token").status_code == 204
             wait_until(lambda: readers[0].ended and readers[1].ended, what="the end of what the token opened")
             assert [each.ended for each in readers] == ["cleanly", "cleanly", None, None]
-            assert header.get(path).status_code == nobody.get(by_ticket).status_code == 401
+            assert header.get(path).status_code == anonymous_client.get(by_ticket).status_code == 401
             form = {"csrfmiddlewaretoken": cookie.cookies["csrftoken"]}
             assert cookie.post(f"{fresh.url}/logout/", data=form).status_code == 302
             wait_until(lambda: readers[2].ended and readers[3].ended, what="the end of what the session opened")
         assert [(each.status, each.ended) for each in readers] == [(200, "cleanly")] * 4
-        assert cookie.get(path).status_code == nobody.get(by_ticket_of_a_session).status_code == 401
+        assert cookie.get(path).status_code == anonymous_client.get(by_ticket_of_a_session).status_code == 401
         assert "Traceback" not in fresh.logs()
 
 
 @pytest.mark.torture
 def test_a_role_that_is_taken_away_and_a_user_who_is_let_go_end_streams(fresh: Machine) -> None:
     fresh.serve(STREAM_RECHECK_SECONDS="0.5")
-    with fresh.client() as alice, fresh.client("bob") as bob, anonymous(fresh) as nobody:
+    with fresh.client() as alice, fresh.client("bob") as bob, anonymous(fresh) as anonymous_client:
         execution_id = waiting(fresh, alice, "p1")
         path = f"/executions/{execution_id}/stream"
         assert bob.get(path).status_code == bob.post(f"/executions/{execution_id}/stream-tickets").status_code == 404
@@ -127,10 +132,10 @@ def test_a_role_that_is_taken_away_and_a_user_who_is_let_go_end_streams(fresh: M
             "(SELECT id FROM access_user WHERE username = 'bob'), 'viewer', now() FROM access_scoperole",
         )
         by_ticket = f"{path}?ticket={ticket_for(bob, execution_id)}"
-        with reading((alice, path), (bob, path), (nobody, by_ticket)) as readers:
+        with reading((alice, path), (bob, path), (anonymous_client, by_ticket)) as readers:
             sql(fresh, "DELETE FROM access_scoperole WHERE role = 'viewer'")
             wait_until(lambda: readers[1].ended and readers[2].ended, what="the end of Bob's streams")
-            assert bob.get(path).status_code == nobody.get(by_ticket).status_code == 404
+            assert bob.get(path).status_code == anonymous_client.get(by_ticket).status_code == 404
             assert readers[0].ended is None
             sql(fresh, "UPDATE access_user SET is_active = false")
         assert [each.ended for each in readers] == ["cleanly"] * 3
@@ -196,7 +201,7 @@ def test_a_ticket_is_in_no_log_whatever_goes_wrong_and_however_much_is_logged(ei
     }
     either.serve("--no-worker", "--access-log")
     either.start("worker")
-    with either.client() as alice, anonymous(either) as nobody:
+    with either.client() as alice, anonymous(either) as anonymous_client:
         done = start_execution(alice, CLOSED_BRIEF, workflow_id="meeting-minutes", key="p1")
         wait_for_status(alice, done, "completed")
         open_id = waiting(either, alice, "p2")
@@ -205,7 +210,7 @@ def test_a_ticket_is_in_no_log_whatever_goes_wrong_and_however_much_is_logged(ei
         done_ticket, open_ticket = tickets[1], tickets[2]
 
         def get(path: str, ticket: str, **options: Any) -> int:
-            answer = nobody.get(f"{path}?ticket={ticket}", **options)
+            answer = anonymous_client.get(f"{path}?ticket={ticket}", **options)
             assert not hidden(ticket).search(answer.content)
             return answer.status_code
 
@@ -221,10 +226,10 @@ def test_a_ticket_is_in_no_log_whatever_goes_wrong_and_however_much_is_logged(ei
         assert get(f"{either.url}/executions/", done_ticket) == 302
         assert get(f"{either.url}/admin/", done_ticket) == 302
         assert get(f"{either.url}/healthz", done_ticket, headers={"Host": "evil.example"}) in {200, 400}
-        assert nobody.post(f"/executions/{done}/cancel?ticket={done_ticket}").status_code == 401
-        assert nobody.delete(f"/executions/{done}/stream?ticket={done_ticket}").status_code == 405
+        assert anonymous_client.post(f"/executions/{done}/cancel?ticket={done_ticket}").status_code == 401
+        assert anonymous_client.delete(f"/executions/{done}/stream?ticket={done_ticket}").status_code == 405
         wait_until(lambda: get(f"/executions/{done}/stream", short) == 401, what="the end of a ticket")
-        with nobody.stream("GET", f"/executions/{open_id}/stream?ticket={open_ticket}") as left:
+        with anonymous_client.stream("GET", f"/executions/{open_id}/stream?ticket={open_ticket}") as left:
             assert next(left.iter_text()).startswith("retry:")  # and the client goes
 
         sql(either, "ALTER TABLE access_scoperole RENAME TO gone")
@@ -232,7 +237,7 @@ def test_a_ticket_is_in_no_log_whatever_goes_wrong_and_however_much_is_logged(ei
         assert get(f"/executions/{open_id}", open_ticket, headers=dict(alice.headers)) == 500
         sql(either, "ALTER TABLE gone RENAME TO access_scoperole")
         note = instance.home_of(either.data_dir) / "data" / "postmaster.pid"
-        with reading((nobody, f"/executions/{open_id}/stream?ticket={open_ticket}")):
+        with reading((anonymous_client, f"/executions/{open_id}/stream?ticket={open_ticket}")):
             os.kill(int(note.read_text().split()[0]), signal.SIGKILL)
             get(f"/executions/{done}/stream", done_ticket)
             wait_until(lambda: _is_back(alice, open_id), what="the database")

@@ -1,4 +1,4 @@
-"""Two web processes that share a PostgreSQL and nothing else; and Redis beside them, which changes nothing."""
+"""Two web processes that share only a PostgreSQL server; a Redis server changes nothing."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ with redis_client.pubsub() as everybody:
 @pytest.fixture
 def second(fresh: Machine, tmp_path: Path) -> Iterator[Machine]:
     """Another machine, with the database's address and the secret of the first."""
-    fresh.environment["SECRET_KEY"] = "of both of them"
-    shared = {"DATABASE_URL": instance.url(fresh.data_dir), "LOCAL": "1", "SECRET_KEY": "of both of them"}
+    fresh.environment["SECRET_KEY"] = "shared by both"
+    shared = {"DATABASE_URL": instance.url(fresh.data_dir), "LOCAL": "1", "SECRET_KEY": "shared by both"}
     with machine(tmp_path / "second", **shared) as other:
         yield other
 
@@ -114,6 +114,6 @@ def test_redis_carries_what_others_send_and_its_death_is_nothing_to_streams(
     assert '"channel": "of-their-own", "event_type": "hello"' in second.manage("shell", "-c", _SEND)
     _followed_through_both(fresh, second, meanwhile=process.kill)
     process.wait()
-    with pytest.raises(AssertionError, match="ConnectionError"):  # whoever sends is told
+    with pytest.raises(AssertionError, match="ConnectionError"):  # the sender gets the error
         second.manage("shell", "-c", _SEND)
     assert "Traceback" not in fresh.logs() + second.logs()

@@ -1,4 +1,4 @@
-"""Everything is struck at random for a while, and nothing is lost. `make chaos` does the same for longer."""
+"""A short chaos run: random faults lose no data. `make chaos` runs longer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A question, and the people who answer it."""
+"""A question of a step, and the answers of people."""
 
 from __future__ import annotations
 

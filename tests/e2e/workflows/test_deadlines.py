@@ -1,4 +1,4 @@
-"""Questions that nobody answers, on real processes: what happens then happens by itself, also after an absence."""
+"""Unanswered questions on real processes: workers apply the deadline, also after all processes were down."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Epics, a design and stories of each, a test plan of each story, and a person who decides in between."""
+"""A large workflow: epics, their designs and stories, a test plan per story, and a person's decision."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_a_brief_becomes_epics_that_are_worked_over_as_told_and_the_work_on_each
             waiting = _wait_for_decision(client, execution_id, "epics")
             _decide(client, execution_id, waiting["epics"], "request_changes", "Put the counter first.")
             waiting = _wait_for_decision(client, execution_id, "epics", version=2)
-            worker.kill()  # while the execution waits: nobody misses it
+            worker.kill()  # a waiting execution needs no worker
             worker.wait()
             _decide(client, execution_id, waiting["epics"], "accept")
             installed.start("worker")

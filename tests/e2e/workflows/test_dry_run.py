@@ -1,4 +1,4 @@
-"""A dry run on real processes, in which everything goes wrong that is scripted, and a worker is killed besides."""
+"""A dry run on real processes with every scripted failure, while a worker is killed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Two dry runs of one script, of which one loses its worker again and again: they do the same."""
+"""Two dry runs of one script, one with repeatedly killed workers: both have the same outcome."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ STEP = {"role": "writer", "task": "Write.", "output_schema": SCHEMA, "model": "o
 WORKFLOW = {
     "id": "tried",
     "name": "Tried",
-    "description": "Asks models that nobody here can ask.",
+    "description": "Uses models of providers without an API key.",
     "roles": {"writer": {"name": "Writer", "instructions": "You write."}},
     "steps": [
         {

@@ -1,4 +1,4 @@
-"""A dry run of schemas that are hard to write for: the server answers all the while, and the step says what it is."""
+"""A dry run of difficult schemas: the server keeps responding, and the step reports the reason."""
 
 from __future__ import annotations
 

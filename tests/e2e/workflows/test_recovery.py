@@ -1,4 +1,4 @@
-"""What holds when processes die."""
+"""Guarantees when processes die."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_an_execution_completes_after_its_worker_was_killed_in_a_step(fresh: Mac
 def test_a_paused_worker_that_wakes_up_after_another_took_over_writes_nothing(fresh: Machine) -> None:
     fresh.environment |= QUICK_RECOVERY
     fresh.serve("--no-worker")
-    # Its model answers while it is paused: it counts as dead after two seconds only, and nobody takes over before.
+    # Its model answers while it is paused. It counts as lost only after two seconds; no worker takes over earlier.
     zombie = fresh.start("worker", REHEARSAL_LATENCY_SECONDS="1.5")
     with fresh.client() as client:
         execution_id = start_execution(client, CLOSED_BRIEF, workflow_id="vendor-assessment")
@@ -83,7 +83,7 @@ def test_a_worker_that_is_told_to_stop_hands_its_work_to_the_next(fresh: Machine
         fresh.start("worker")
         watch = Stopwatch()
         wait_for_status(client, execution_id, "completed")
-        assert watch.seconds() < 20  # long before a sweep would find it silent
+        assert watch.seconds() < 20  # long before recovery would consider its worker lost
         _assert_whole(client, execution_id)
 
 

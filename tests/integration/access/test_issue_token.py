@@ -1,4 +1,4 @@
-"""`manage.py issue_token`: what operators type first."""
+"""`manage.py issue_token`: the first command of an operator."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_an_ordinary_token_takes_no_rights_away() -> None:
     assert User.objects.get(username="root").is_superuser
 
 
-def test_an_empty_password_is_refused_and_nobody_is_made(monkeypatch: Any) -> None:
+def test_an_empty_password_is_refused_and_no_user_is_created(monkeypatch: Any) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO(""))
     with pytest.raises(CommandError, match="password"):
         issue("root", "--superuser", "--password-stdin")
@@ -77,7 +77,7 @@ def test_a_password_that_the_validators_refuse_is_refused_and_no_user_is_made(mo
 
 
 @pytest.mark.parametrize("name", ["", "two words", "x" * 151])
-def test_a_name_that_nobody_can_have_is_refused(name: str) -> None:
+def test_an_impossible_user_name_is_refused(name: str) -> None:
     with pytest.raises(CommandError, match="name"):
         issue(name)
     assert (User.objects.count(), AuthToken.objects.count()) == (0, 0)

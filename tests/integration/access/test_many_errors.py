@@ -1,4 +1,4 @@
-"""Refusals of requests with very many faults: small, quick, and with a count of all."""
+"""Responses to requests with very many errors: small, fast, and with the total number of errors."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MANY = 150_000
 
 
 def faults(api: Api, user: User, body: object, path: str = "/api/v1/executions/") -> dict[str, Any]:
-    """Return the problem that a body with faults leads to, which lists 20 of them and is small."""
+    """Return the problem for a body with errors; it lists 20 errors and is small."""
     response = api(user).post(path, json.dumps(body, separators=(",", ":")).encode(), content_type="application/json")
     assert response.status_code == 422, response.content[:500]
     assert len(response.content) < 50_000

@@ -1,4 +1,4 @@
-"""Request bodies that say two things at once, or what cannot be stored, and bodies that only look odd."""
+"""Request bodies that are ambiguous or cannot be stored, and valid bodies of unusual form."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ def test_a_body_has_as_many_members_and_items_as_the_limit_allows(restrict: Call
     assert refusal(json.dumps([[[]] * 5, [[]] * 5])).get_codes() == "too-many-fields"
 
 
-def test_a_body_full_of_repeated_names_is_refused_with_the_first_of_them_and_a_count() -> None:
+def test_a_body_full_of_repeated_names_is_refused_with_the_first_one_and_a_count() -> None:
     inner = ",".join(f'"{number}": 1, "{number}": 1' for number in range(2_000))
     refused: Any = refusal(f'{{"{"k" * 200_000}": {{{inner}}}}}')
     assert (len(refused.errors), refused.error_count) == (20, 2_000)

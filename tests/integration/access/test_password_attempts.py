@@ -1,4 +1,4 @@
-"""Passwords can be tried a limited number of times, by whoever tries and wherever, and few at once."""
+"""Password attempts are limited in number, per user and per network, and in parallel."""
 
 from __future__ import annotations
 
@@ -172,7 +172,7 @@ def test_tries_at_once_are_all_counted(restrict: Restrict) -> None:
         assert sum(pool.map(attempt, range(36))) == 5
 
 
-def test_a_try_that_is_taken_back_late_takes_none_of_the_next_span(db: None) -> None:
+def test_an_attempt_withdrawn_late_does_not_lower_the_count_of_the_next_window(db: None) -> None:
     now = timezone.now()
     counted = count_attempt(network="203.0.113.7", name="carol", now=now)
     count_attempt(network="203.0.113.7", name="other", now=now + timedelta(seconds=WINDOW_SECONDS))

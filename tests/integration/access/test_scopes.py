@@ -1,4 +1,4 @@
-"""Whose a scope is, and who may do what in it."""
+"""Ownership of scopes, and what each role permits."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_an_owner_comes_back_to_the_same_scope(alice: User) -> None:
     assert ScopeRole.objects.count() == 1
 
 
-def test_the_scope_of_somebody_else_is_forbidden_and_gives_no_role(alice: User, bob: User) -> None:
+def test_the_scope_of_another_user_is_forbidden_and_gives_no_role(alice: User, bob: User) -> None:
     scope = claim(alice)
     with pytest.raises(ScopeForbidden):
         claim(bob)
@@ -92,7 +92,7 @@ def test_a_role_reaches_down_to_children_and_to_nothing_else(alice: User, bob: U
     assert selectors.role_of(bob, story) is None
 
 
-def test_staff_see_everything_and_nobody_sees_nothing(alice: User, staff: User) -> None:
+def test_staff_see_everything_and_anonymous_users_nothing(alice: User, staff: User) -> None:
     scope = claim(alice)
     assert list(selectors.visible_scopes(staff)) == [scope]
     assert list(selectors.visible_scopes(AnonymousUser())) == []

@@ -1,4 +1,4 @@
-"""Forms that ignore no typo, and how values look on their way out."""
+"""Serializers that reject unknown fields, and the form of values in responses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether what was granted still holds: a token or session, an active user, a role."""
+"""Validity of grants: a token or session, an active user, a role."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tickets: what they say, who reads them, and that nobody else sees them."""
+"""Tickets: their content, who accepts them, and that they appear in no log or page."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_a_ticket_is_taken_out_of_the_query_that_a_server_logs(query: bytes, sho
     servers_own = scope
     assert extract_ticket(scope).text == shown
     assert servers_own["query_string"] == left
-    assert extract_ticket(scope).text == shown  # whoever asks later gets it too
+    assert extract_ticket(scope).text == shown  # later readers get it too
     assert "abc" not in repr({**scope, "query_string": b""})
 
 

@@ -1,4 +1,4 @@
-"""Tokens, and the tickets made with them, end with the password and with the account."""
+"""Tokens, and the tickets made with them, become invalid with the password and with the account."""
 
 from __future__ import annotations
 

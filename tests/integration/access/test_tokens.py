@@ -1,4 +1,4 @@
-"""Tokens: got for a name and a password, shown once, carried in a header, given back."""
+"""Tokens: issued for name and password, shown once, sent in a header, revoked."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A user has a time zone and a language; names that mean neither are refused."""
+"""A user has a time zone and a language; invalid names are rejected."""
 
 from __future__ import annotations
 

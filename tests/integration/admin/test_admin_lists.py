@@ -1,4 +1,4 @@
-"""Every list of the admin takes as many queries for many rows as for few."""
+"""Each list of the admin needs as many queries for many rows as for few."""
 
 from __future__ import annotations
 

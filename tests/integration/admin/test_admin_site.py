@@ -1,4 +1,4 @@
-"""Lists and searches of the admin with a query that no row can fit."""
+"""Lists and searches of the admin with queries that no row can match."""
 
 from __future__ import annotations
 

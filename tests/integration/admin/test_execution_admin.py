@@ -1,4 +1,4 @@
-"""Executions in the admin: looked at, cancelled, and changed in no other way."""
+"""Executions in the admin: view and cancel, and no other change."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ LIST = "/admin/executions/execution/"
 
 @pytest.fixture
 def staff(caller: Callable[..., Caller]) -> Client:
-    """The browser of somebody who may do everything in the admin."""
+    """The browser of a superuser."""
     browser = Client()
     browser.force_login(caller("root", staff=True).user)
     return browser

@@ -1,4 +1,4 @@
-"""The ledger in the admin: looked at, and changed in no way."""
+"""The ledger in the admin is read-only."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Limits of models in the admin: set, changed, and not changed over somebody else's change."""
+"""Rate limits of models in the admin: create, change, and reject a change of an outdated version."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Scopes and roles in the admin: roles are given and taken there, and nothing is changed in place."""
+"""Scopes and roles in the admin: roles are granted and revoked; rows cannot be edited."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def browser(db: None) -> Client:
-    """The browser of somebody who may do everything in the admin."""
+    """The browser of a superuser."""
     client = Client()
     client.force_login(User.objects.create_superuser("root"))
     return client

@@ -1,4 +1,4 @@
-"""Users, groups and tokens in the admin: forms that can be read, another password, and no deletion of a user."""
+"""Users, groups and tokens in the admin: forms, password changes, and no deletion of users."""
 
 from __future__ import annotations
 

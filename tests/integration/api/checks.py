@@ -1,4 +1,4 @@
-"""What many tests of the API look at."""
+"""Shared assertions of API tests."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def pointers(response: Any) -> set[str]:
 
 
 def grant(user: User, key: str, role: Role) -> None:
-    """Give somebody a role in a project."""
+    """Give a user a role in a project."""
     ScopeRole.objects.create(scope=Scope.objects.get(type="project", key=key), user=user, role=role)
 
 

@@ -1,4 +1,4 @@
-"""Which network a request counts for."""
+"""The network to which a request is attributed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Statements that travel together."""
+"""Several statements in one network round trip."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What errors of the database mean, by their SQLSTATE."""
+"""Classification of database errors by SQLSTATE."""
 
 from __future__ import annotations
 

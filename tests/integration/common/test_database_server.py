@@ -1,4 +1,4 @@
-"""The database's clock, as a process reckons it, and how another server is noticed."""
+"""The database's clock as a process computes it, and the detection of another server."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Ticks:
 
 @pytest.fixture
 def ticks(monkeypatch: pytest.MonkeyPatch) -> Ticks:
-    """The clock of this machine that nobody sets."""
+    """A monotonic clock that the test advances."""
     made = Ticks()
     monkeypatch.setattr(database_server, "_ticks", made)
     return made

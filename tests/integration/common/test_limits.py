@@ -1,4 +1,4 @@
-"""The limits, and the page that names them."""
+"""The limits, and the documentation page that lists them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Statements that need no answer travel with the next one, and mean what they meant without that."""
+"""Deferred statements share the round trip of the next one, and have the same effect as without it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""YAML and JSON that people write: what it says, and what of it is refused with its line."""
+"""YAML and JSON files written by people: their values, and errors with line numbers."""
 
 from __future__ import annotations
 

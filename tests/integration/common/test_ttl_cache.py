@@ -1,4 +1,4 @@
-"""A value that is loaded anew once it is too old."""
+"""A cached value that is loaded again after its time to live."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What waits for people, on the page of the inbox and counted in the navigation."""
+"""Waiting work on the inbox page, and its count in the navigation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pages are shells: for people who are logged in, without a word that was not escaped."""
+"""Console pages need a login, and escape all text."""
 
 from __future__ import annotations
 

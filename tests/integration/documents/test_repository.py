@@ -1,4 +1,4 @@
-"""Versions of documents: one after the other, never changed, and none lost between two writers."""
+"""Document versions: consecutive, immutable, and none is lost between two writers."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ def test_of_two_who_write_one_version_at_once_one_is_refused(alice: User, versio
 
 
 @pytest.mark.django_db(transaction=True)
-def test_whoever_locks_the_head_decides_first(alice: User) -> None:
+def test_the_writer_that_locks_the_head_first_decides_first(alice: User) -> None:
     scope = scope_of(alice)
     store(scope)
     with ExitStack() as stack:
@@ -152,7 +152,7 @@ def test_whoever_locks_the_head_decides_first(alice: User) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_whoever_locks_a_head_that_is_not_there_yet_makes_the_first_version(alice: User) -> None:
+def test_the_writer_that_locks_a_missing_head_makes_the_first_version(alice: User) -> None:
     scope = scope_of(alice)
     with ExitStack() as stack:
         with transaction.atomic():

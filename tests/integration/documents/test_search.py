@@ -1,4 +1,4 @@
-"""Full text over title and content of the newest version: what a reader would expect to find."""
+"""Full-text search over title and content of the newest version."""
 
 from __future__ import annotations
 

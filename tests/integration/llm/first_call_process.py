@@ -1,6 +1,6 @@
-"""A process that asks a provider for the first time, on a machine that takes long to load the provider's library.
+"""A process whose first model call loads the provider's library slowly.
 
-Prints what became of the call, and the longest time for which the process did nothing else (seconds).
+It prints the outcome of the call, and the longest time (seconds) for which the event loop was blocked.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class SlowDisk(MetaPathFinder):
 
 
 class Pulse:
-    """Beats as long as nobody holds up the event loop."""
+    """Measures for how long the event loop was blocked."""
 
     def __init__(self) -> None:
         self.longest = 0.0

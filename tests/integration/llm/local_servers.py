@@ -1,4 +1,4 @@
-"""Streams of OpenAI's chat as local servers are known to send them."""
+"""Streams of OpenAI's chat API as local servers send them."""
 
 from __future__ import annotations
 

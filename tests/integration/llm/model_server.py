@@ -1,4 +1,4 @@
-"""A model server on this machine that misbehaves as it is told, and sees who goes away."""
+"""A model server with scripted faults, which notices disconnected clients."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The models that a process has ready."""
+"""The model clients of a process."""
 
 from __future__ import annotations
 

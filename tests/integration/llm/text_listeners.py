@@ -1,4 +1,4 @@
-"""Ears for what models write."""
+"""Listeners for the text that models write."""
 
 from __future__ import annotations
 

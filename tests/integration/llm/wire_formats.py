@@ -1,4 +1,4 @@
-"""What providers send over the wire: OpenAI's chat and Anthropic's messages, whole or as a stream of pieces."""
+"""Wire formats of providers: OpenAI's chat and Anthropic's messages, complete or streamed."""
 
 from __future__ import annotations
 

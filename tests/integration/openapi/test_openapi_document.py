@@ -1,4 +1,4 @@
-"""The OpenAPI document is made once, and is not sent to a client that has it."""
+"""The OpenAPI document is built once, and not sent to a client that has it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The OpenAPI document names what the specification names, and says what each path answers."""
+"""The OpenAPI document has the names of the specification, and the responses of each path."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The OpenAPI document tells people and generators enough: names, words, examples, and what a value may be."""
+"""The OpenAPI document has names, descriptions, examples and value constraints for people and generators."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Commands as they are typed: what they print can be typed again, and what is wrong is said in a sentence."""
+"""Commands: printed commands can be run as they are, and errors are one sentence."""
 
 from __future__ import annotations
 

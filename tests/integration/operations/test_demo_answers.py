@@ -1,4 +1,4 @@
-"""Answers from a file, or from a terminal, fit the questions of the API."""
+"""Answers from a file or a terminal match the questions of the API."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the doctor says of a database server, each sentence on a server that is so."""
+"""Messages of `manage.py doctor`, each on a database server with that problem."""
 
 from __future__ import annotations
 

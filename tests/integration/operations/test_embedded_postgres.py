@@ -1,4 +1,4 @@
-"""The embedded PostgreSQL: shared, stopped by the last user, started again, and never left behind."""
+"""The embedded PostgreSQL: shared, stopped by its last user, restarted, and never left running."""
 
 from __future__ import annotations
 
@@ -197,8 +197,8 @@ def test_an_ordinary_user_has_a_server_too() -> None:
         shutil.rmtree(home)
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root has somebody else's directories")
-def test_somebody_elses_directory_is_refused(tmp_path: Path) -> None:
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a directory to another user")
+def test_a_directory_of_another_user_is_refused(tmp_path: Path) -> None:
     (tmp_path / "postgres").mkdir()
     shutil.chown(tmp_path / "postgres", ORDINARY)
     with pytest.raises(instance.PostgresError, match="belongs to another user"):

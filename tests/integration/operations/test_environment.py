@@ -1,4 +1,4 @@
-"""The environment: what is read, and what refuses a start."""
+"""Environment variables: their values, and errors that prevent a start."""
 
 from __future__ import annotations
 

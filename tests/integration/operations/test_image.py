@@ -1,4 +1,4 @@
-"""What the image is built from: nothing that holds a secret."""
+"""The build context of the image contains no secret."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a log line looks like."""
+"""The format of log lines."""
 
 from __future__ import annotations
 

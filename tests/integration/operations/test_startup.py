@@ -1,4 +1,4 @@
-"""How processes start: garbage is not looked for while apps are imported, and always afterwards."""
+"""Process start: garbage collection is off during imports, and on afterwards."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The system checks: settings that are each right and together wrong."""
+"""The system checks: combinations of settings that are wrong together."""
 
 from __future__ import annotations
 
@@ -52,12 +52,12 @@ def test_an_alias_that_names_no_model_is_an_error(settings: Any) -> None:
 
 
 def test_an_alias_without_a_listed_price_is_told_of_where_prices_are_required(settings: Any) -> None:
-    settings.MODEL_ALIASES = {"fast": "openai:gpt-4o-mini, openai:nobody-lists-this", "strong": "rehearsal:rehearsal"}
+    settings.MODEL_ALIASES = {"fast": "openai:gpt-4o-mini, openai:unlisted-model", "strong": "rehearsal:rehearsal"}
     assert checks.unpriced_aliases() == []
     settings.REQUIRE_PRICED = True
     [told] = checks.unpriced_aliases()
     assert told.id == "orchestrator.I001"
-    assert "'fast' is set to 'openai:nobody-lists-this'" in told.msg
+    assert "'fast' is set to 'openai:unlisted-model'" in told.msg
 
 
 def test_a_silence_shorter_than_two_heartbeats_is_an_error(settings: Any) -> None:

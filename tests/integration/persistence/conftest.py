@@ -1,4 +1,4 @@
-"""The people and the empty queue of `worker/`, for what is stored."""
+"""The users and the empty queue of `worker/`, for tests of persistence."""
 
 from __future__ import annotations
 

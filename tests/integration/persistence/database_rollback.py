@@ -1,4 +1,4 @@
-"""A database that loses what it had confirmed, as after an asynchronous failover."""
+"""A database that loses confirmed commits, as after an asynchronous failover."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Actions for many executions, at the same time as others for the same ones."""
+"""Concurrent bulk actions on the same executions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What happens when people, and runners, do things at the same time or too late."""
+"""Concurrent or late commands of people and writes of workers."""
 
 from __future__ import annotations
 
@@ -183,4 +183,4 @@ def test_a_runner_that_was_overtaken_in_an_outage_does_not_take_the_calls_of_ano
         execution_id=first.id, fencing_token=second.fencing_token, decide=start_one, calls=(call(first.id, "one"),)
     )
     [outcome] = Batch([theirs], now=timezone.now(), known={}, lost=[theirs]).commit()
-    assert outcome == repositories.get(first.id)  # it was stored, and whoever stored it had not been told
+    assert outcome == repositories.get(first.id)  # it was stored, but the caller had not got the response

@@ -1,4 +1,4 @@
-"""Starts with the same `Idempotency-Key` that are sent at the same time."""
+"""Concurrent starts with the same `Idempotency-Key`."""
 
 from __future__ import annotations
 

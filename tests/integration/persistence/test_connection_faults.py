@@ -1,4 +1,4 @@
-"""Many executions of few scopes at once, two processes' journals, connections that break, people in between."""
+"""Many executions in few scopes, with two journals, broken connections and commands of people."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from tests.factories.engine import FORK, document
 from tests.factories.executions import start
 from tests.support.waiting import HANG_SECONDS
 
-EXECUTIONS, SCOPES = 18, 12  # half of them have a scope for themselves
+EXECUTIONS, SCOPES = 18, 12  # half of the executions have a scope of their own
 BEFORE, AFTER = 7, 5  # each so many statements the connection breaks before one is sent, after one was carried out
 LATE = 0.3  # of all reads
 

@@ -1,4 +1,4 @@
-"""Database work of async code: what happens to its connections, and what is told when the database is away."""
+"""Database work of async code: its connections, and errors during an outage."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What models write while they write it: pieces in a table that nothing rests on."""
+"""Drafts in the database: chunks in a table on which no other data depends."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ async def test_a_call_that_is_over_at_once_is_never_written() -> None:
     await _until(lambda found: not found)
 
 
-async def test_whoever_listens_is_told_whose_drafts_have_grown() -> None:
+async def test_listeners_are_notified_of_executions_with_new_draft_text() -> None:
     first, second = _key(), _key()
     async with await psycopg.AsyncConnection.connect(**connection_parameters(), autocommit=True) as listening:
         await listening.execute(f"LISTEN {CHANNEL}".encode())
@@ -89,7 +89,7 @@ async def test_what_no_database_keeps_is_replaced_and_counts_as_much() -> None:
     await _until(lambda found: not found)
 
 
-async def test_nobody_is_shown_more_than_so_much(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_stored_draft_text_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(drafts, "MAX_CHARACTERS", 10)
     draft = DraftWriter().begin(_key())
     draft.add("0123456789")
@@ -103,7 +103,7 @@ async def test_nobody_is_shown_more_than_so_much(monkeypatch: pytest.MonkeyPatch
     other.add("y")
 
 
-def test_the_sweep_removes_what_nobody_writes_any_more(ann: User) -> None:
+def test_recovery_deletes_drafts_without_a_working_step(ann: User) -> None:
     begun = begin(claim(start(ann).id))
     mine, stale = _key(begun.id), _key(start(ann, scope="q").id)
     for key in (mine, replace(mine, attempt=7), stale):

@@ -1,4 +1,4 @@
-"""What a step changes of its execution's row is in no index: PostgreSQL enters the new row into none of them."""
+"""A step changes only columns without an index, so PostgreSQL makes a heap-only update of the execution's row."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Writing without locks: what is remembered is gone by until it is stale, and then nothing of it is stored."""
+"""Optimistic writes: a cached snapshot is used until it is stale, and then no write of it is stored."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ async def test_what_a_process_has_written_itself_it_writes_on_without_locks(
     assert LEFT not in told.text
 
 
-async def test_what_somebody_else_has_changed_meanwhile_is_decided_again(
+async def test_a_concurrent_change_is_decided_again(
     journal: PostgresJournal, ann: User, told: pytest.LogCaptureFixture
 ) -> None:
     cancelled, other = [
@@ -393,7 +393,7 @@ async def test_prepared_statements_that_are_gone_are_prepared_again(ann: User) -
     assert await line.reading.fetch_all([("SELECT 1", [])]) == [[(1,)]]
 
 
-async def test_a_statement_that_nobody_waits_for_any_more_answers_nobody_else(ann: User) -> None:
+async def test_the_result_of_an_abandoned_statement_goes_to_no_other_caller(ann: User) -> None:
     with psycopg.connect(**connection_parameters(), autocommit=True) as gate:
         gate.execute("SELECT pg_advisory_lock(1)")
         waiting = asyncio.ensure_future(line.reading.fetch_all([("SELECT 1, pg_advisory_lock(1)", [])]))
@@ -406,14 +406,14 @@ async def test_a_statement_that_nobody_waits_for_any_more_answers_nobody_else(an
 
 
 async def until_at_the_gate(waits: bool) -> None:
-    """Wait until somebody waits at the gate, or nobody does any more."""
+    """Wait until a session waits at the gate, or until no session does."""
     async with asyncio.timeout(HANG_SECONDS):
         while await in_thread(waits_for_the_gate) is not waits:
             await asyncio.sleep(0.01)
 
 
 def waits_for_the_gate() -> bool:
-    """Whether somebody waits for an advisory lock in this database."""
+    """Whether a session waits for an advisory lock in this database."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT count(*) FROM pg_locks JOIN pg_database ON pg_database.oid = database "

@@ -1,4 +1,4 @@
-"""What the database guards: versions, epochs, and that all of a thing is stored or nothing."""
+"""Guarantees of the database: versions, fencing tokens, and atomic writes."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def _moved(execution: Execution, *, by: int) -> Execution:
     return replace(execution, version=execution.version + 1).with_step(replace(step, version=step.version + by))
 
 
-def test_a_step_that_somebody_moved_meanwhile_is_not_overwritten(ann: User) -> None:
+def test_a_step_that_was_changed_meanwhile_is_not_overwritten(ann: User) -> None:
     stored = start(ann)
     theirs = models.ExecutionStep.objects.filter(execution_id=stored.id, step_id="one")
     together(lambda: theirs.update(version=2, attempt=7))

@@ -1,4 +1,4 @@
-"""The journal's connections trust each other, and no connection that is likely to be as silent as another."""
+"""The journal's connections are replaced when a response is late on any connection of the process."""
 
 from __future__ import annotations
 

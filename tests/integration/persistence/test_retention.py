@@ -1,4 +1,4 @@
-"""Old logs are pruned: what goes, what stays, and what nobody loses by it."""
+"""Pruning of old logs: the events that are deleted, and the data that stays complete."""
 
 from __future__ import annotations
 
@@ -148,7 +148,7 @@ def test_how_long_an_execution_waited_is_known_after_its_log_is_gone(ann: User) 
     assert models.Execution.objects.get(id=row.id).waited == timedelta(seconds=35)
 
 
-def test_that_logs_are_pruned_waits_in_the_queue_once_and_changes_nobodys_turn(ann: User) -> None:
+def test_pruning_is_enqueued_once_and_does_not_change_the_order_of_users(ann: User) -> None:
     empty_the_queue()
     jobs.enqueue_prune()
     jobs.enqueue_prune()

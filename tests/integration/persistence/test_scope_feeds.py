@@ -1,4 +1,4 @@
-"""The feed of a scope: the events of its executions, numbered together as their transactions commit."""
+"""The feed of a scope: the events of its executions, numbered in commit order."""
 
 from __future__ import annotations
 

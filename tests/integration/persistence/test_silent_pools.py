@@ -1,4 +1,4 @@
-"""Pools of asyncio: when one connection says nothing, the idle ones are not waited for in turn."""
+"""asyncio pools: if one connection is silent, callers do not wait for each idle one."""
 
 from __future__ import annotations
 

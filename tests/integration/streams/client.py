@@ -1,4 +1,4 @@
-"""An ASGI client of the stream: what a server would pass in, and what comes back."""
+"""An ASGI client of the stream."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Streams of one process, with everything around them in the hands of a test: the log, hints, clients, and the time."""
+"""The streams of one process, with log, notifications, clients and time under control of a test."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Log:
         return await self._answer(lambda: [each for each in scope_ids if each == SCOPE and execution_ids])
 
     def reset(self, channel_id: UUID, *, last_known: int, oldest: int) -> Message:
-        """Return what nobody shall get here: nothing is pruned."""
+        """Return a message that must not appear, because nothing is pruned here."""
         return encode_reset(channel_id, last_known=last_known, oldest=oldest, execution_id=None)
 
     async def load(self, _channel_id: UUID, _number: int) -> None:
@@ -166,7 +166,7 @@ class World:
             self.clients.append(Client(self, chosen, after % (len(self.stored[chosen]) + 1)))
 
     def commit(self, which: int, count: int) -> None:
-        """Store events; nobody hears of them yet."""
+        """Store events without a notification."""
         execution_id = EXECUTIONS[which]
         if execution_id not in self.log.ended:
             for _ in range(count):

@@ -1,4 +1,4 @@
-"""The stream over ASGI: who gets in, from where on, and what comes."""
+"""The stream over ASGI: authorization, start position, and content."""
 
 from __future__ import annotations
 
@@ -157,7 +157,7 @@ async def test_after_the_last_event_of_an_ended_execution_there_is_nothing(brows
 @pytest.mark.parametrize(
     "authorization", [None, "Bearer wrong", "Bearer", "Basic YTpi", "Token wrong", "Bearer \xff\xfe"]
 )
-async def test_without_a_valid_token_nobody_gets_in(browser: Browser, authorization: str | None) -> None:
+async def test_a_stream_needs_a_valid_token(browser: Browser, authorization: str | None) -> None:
     execution_id, _ = await prepared(STARTED)
     headers = {"Authorization": authorization} if authorization else {}
     async with browser.get(execution_id, headers=headers) as answer:

@@ -1,4 +1,4 @@
-"""A cursor delivers each event exactly once and in order, whatever becomes of hints, queues and the database."""
+"""A cursor delivers each event exactly once and in order, despite lost notifications and outages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The table of events, as all streams of a process read it: the same question is asked once for all who wait."""
+"""The event reader of a process: concurrent equal queries run once."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ async def reader() -> AsyncIterator[Reader]:
 async def all_connections_busy(reader: Reader) -> AsyncIterator[None]:
     """Use every connection of the pool; they are free some moments after the end."""
     sleeping = [asyncio.create_task(reader.rows("SELECT pg_sleep(0.5)", {})) for _ in range(POOL_SIZE)]
-    await reader.rows("SELECT 1", {})  # waits for the first of them: all have begun
+    await reader.rows("SELECT 1", {})  # waits for the first query: all have begun
     sleeping += [asyncio.create_task(reader.rows("SELECT pg_sleep(0.5)", {})) for _ in range(POOL_SIZE)]
     await asyncio.sleep(0)
     yield
@@ -74,7 +74,7 @@ async def test_who_comes_once_a_query_has_begun_is_given_a_newer_answer(reader: 
         assert made.made == 2
 
 
-async def test_who_leaves_takes_the_answer_from_nobody(reader: Reader) -> None:
+async def test_a_caller_that_leaves_does_not_cancel_the_query_of_others(reader: Reader) -> None:
     async with asyncio.timeout(HANG_SECONDS), all_connections_busy(reader):
         asking = [
             asyncio.create_task(reader.single_flight(_NUMBER, {"number": 7}, key="number", made=Counting()))
@@ -95,7 +95,7 @@ async def test_an_outage_is_told_to_all_who_wait_and_the_next_one_asks_anew(read
         assert await reader.single_flight(_NUMBER, {"number": 7}, key="number", made=made) == 7
 
 
-async def test_an_event_that_is_committed_while_somebody_waits_is_in_the_answer(reader: Reader) -> None:
+async def test_an_event_that_is_committed_while_a_caller_waits_is_in_the_result(reader: Reader) -> None:
     execution_id = await in_thread(lambda: make_execution(make_user("alice")[0]))
     await in_thread(append, execution_id, STARTED)
     table = EventTable(reader)
@@ -109,7 +109,7 @@ async def test_an_event_that_is_committed_while_somebody_waits_is_in_the_answer(
         assert len(again) == 2
 
 
-async def test_what_nobody_waits_for_any_more_ends_with_the_reader() -> None:
+async def test_a_query_without_waiting_callers_ends_with_the_reader() -> None:
     reader = Reader()
     slowly = "SELECT 1 FROM pg_sleep(60)"
     waiting = asyncio.create_task(reader.single_flight(slowly, {}, key="slow", made=Counting()))

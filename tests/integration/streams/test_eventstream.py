@@ -1,4 +1,4 @@
-"""What django-eventstream is given: a storage over the event table, and who may read which channel."""
+"""The django-eventstream integration: a storage over the event table, and channel permissions."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_nothing_but_the_journal_writes_events(execution_id: UUID) -> None:
 def test_a_client_may_go_on_from_a_last_id_in_executions_alone() -> None:
     manager = get_channelmanager()
     assert manager.is_channel_reliable(channel_of(uuid4()))
-    assert not manager.is_channel_reliable("of-somebody-else")
+    assert not manager.is_channel_reliable("of-another-app")
 
 
 def test_a_channel_is_read_by_those_with_a_role_and_by_staff(execution_id: UUID) -> None:

@@ -1,4 +1,4 @@
-"""The feed of a scope: everything that happens there, over one connection, each event exactly once."""
+"""The feed of a scope: all events of its executions over one connection, each exactly once."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture
 async def browser() -> AsyncIterator[Browser]:
-    """Somebody who asks for streams of this process."""
+    """A client of this process's streams."""
     streams = StreamHub()
     yield Browser(streams)
     await streams.close()

@@ -1,4 +1,4 @@
-"""Some types of events only, and logs that were pruned, as clients of a stream see them."""
+"""Streams with a filter of event types, and streams of pruned logs."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ async def test_only_the_types_asked_for_are_sent_and_their_ids_stay(
     assert await seen(browser, execution_id, token, query) == (200, events)
 
 
-async def test_a_stream_of_some_types_ends_live_and_whoever_comes_back_is_told_to_stop(browser: Browser) -> None:
+async def test_a_filtered_stream_ends_live_and_a_returning_client_is_told_to_stop(browser: Browser) -> None:
     execution_id, token = await prepared(STARTED)
     async with browser.get(execution_id, token=token, query="types=step_skipped") as answer:
         await happen(execution_id, SKIPPED, ASKED)

@@ -1,4 +1,4 @@
-"""Commits, hints, slow reads, outages, slow clients and reconnects in any order: each event arrives exactly once."""
+"""Commits, notifications, slow reads, outages and reconnects in any order: each event arrives exactly once."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def exactly_once(made: World) -> bool:
     )
 
 
-async def test_what_was_read_is_handed_out_when_nobody_can_see_what_is_beside_it() -> None:
+async def test_read_events_are_returned_when_the_side_channel_fails() -> None:
     async with world(queue_size=4) as made:
         await made.do([(("commit", 0, 2), 8), *((("answer_all", how), 8) for how in ("now", "now", "fail"))])
         assert [client.numbers for client in made.clients] == [[1, 2]] * 3
@@ -95,7 +95,7 @@ async def test_who_has_read_too_early_goes_back_for_what_comes_before_the_next_e
 
 @settings(max_examples=examples(200), deadline=None)
 @given(before=story(harmless), after=story(harmless), queue_size=st.integers(1, 4))
-async def test_where_no_hint_is_lost_nobody_waits_for_a_silence_and_nobody_asks_without_end(
+async def test_without_lost_notifications_no_client_waits_for_a_timeout_or_polls(
     before: list[Move], after: list[Move], queue_size: int
 ) -> None:
     async with world(queue_size=queue_size) as made:

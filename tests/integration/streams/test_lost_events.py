@@ -1,4 +1,4 @@
-"""A database that has lost what clients were sent: they are told, and what it has from then on reaches them."""
+"""A database that has lost delivered events: clients are informed, and get the new events."""
 
 from __future__ import annotations
 

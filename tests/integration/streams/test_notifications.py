@@ -1,4 +1,4 @@
-"""From a commit to those who follow it: real notifications, and what happens when their connections are lost."""
+"""From a commit to its followers: real notifications, and lost connections."""
 
 from __future__ import annotations
 
@@ -199,7 +199,7 @@ async def test_a_stream_outlives_its_listen_connection(streams: StreamHub, monke
         await in_thread(append, execution_id, STARTED)
         assert [message.number for message in await anext(batches)] == [1]
         for sequence, event in enumerate([ASKED, SKIPPED], start=2):
-            # Nobody listens as it commits; what is not heard is read when somebody listens again.
+            # No connection listens during the commit. Missed events are read after the next LISTEN.
             while not await in_thread(terminate, "scriptorium-listener"):
                 await asyncio.sleep(0.01)
             await in_thread(append, execution_id, event)

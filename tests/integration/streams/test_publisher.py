@@ -1,4 +1,4 @@
-"""The publisher hands events to everyone who follows, in order, and holds a bounded number of them."""
+"""The publisher delivers events to all followers, in order, with bounded queues."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ async def test_an_unsubscribed_one_gets_nothing_and_the_others_go_on() -> None:
     assert sequences(staying) == [1]
 
 
-async def test_nothing_is_kept_of_an_execution_that_nobody_follows() -> None:
+async def test_no_snapshot_is_kept_of_an_execution_without_followers() -> None:
     publisher, execution_id = ProgressPublisher(queue_size=10), uuid4()
     subscription = following(publisher, execution_id)
     publisher.publish([make_message(execution_id, 1)])

@@ -1,4 +1,4 @@
-"""Open streams: ended when they may not be seen any more or are too old, and no more than a user may have."""
+"""Open streams end when access ends or at their maximum age; their number per user is limited."""
 
 from __future__ import annotations
 
@@ -157,7 +157,7 @@ async def until_event(answer: Answer, name: str) -> str:
     return answer.text
 
 
-async def test_when_nobody_can_look_any_more_nobody_follows(
+async def test_streams_end_when_access_cannot_be_checked(
     browser: Browser, quick: None, caplog: pytest.LogCaptureFixture
 ) -> None:
     execution_id, token = await prepared(STARTED)
@@ -177,7 +177,7 @@ async def test_when_nobody_can_look_any_more_nobody_follows(
     async with browser.get(execution_id, token=token) as answer:
         await answer.events(1)
         await in_thread(take_the_role)
-        await answer.rest()  # somebody looks again
+        await answer.rest()  # another client opens the stream
 
 
 async def test_a_stream_that_is_too_old_ends_between_two_events_and_the_next_one_goes_on(
@@ -227,7 +227,7 @@ async def test_the_streams_of_a_user_are_limited_and_a_place_is_free_at_once(
 
 
 def another_owner() -> tuple[UUID, str]:
-    """Return an execution of somebody else's, with their token."""
+    """Return another user's execution, with that user's token."""
     owner, token = make_user("bob")
     execution_id = make_execution(owner)
     append(execution_id, STARTED)

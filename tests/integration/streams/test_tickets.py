@@ -1,4 +1,4 @@
-"""A stream opened by a ticket: it works for its stream, as long as what it was made with does."""
+"""A ticket opens its stream, as long as the credential behind it is valid."""
 
 from __future__ import annotations
 

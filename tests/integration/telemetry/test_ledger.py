@@ -1,4 +1,4 @@
-"""The ledger: every call once, and what was paid for is never overwritten."""
+"""The ledger: each call once, and a paid reply is never overwritten."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which of the prices that people have set counts for a call, and what the call costs by it."""
+"""The price that applies to a call, and the resulting cost."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a call costs: known, free, or not known; never guessed, and never asked of the network."""
+"""The cost of a call: known, free or unknown; never guessed, and never requested over the network."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ def test_the_most_that_a_call_may_cost_is_in_the_dearest_way() -> None:
     read = {"cache_read_input_tokens": 1_000_000, "output_tokens": 1000}
     dear_to_read = {"provider": "openrouter", "model": "~deepseek/deepseek-pro-latest"}
     assert most(":".join(dear_to_read.values())) == cost(read, **dear_to_read)
-    assert (most("rehearsal:rehearsal"), most("nobody:knows")) == (Decimal(0), None)
+    assert (most("rehearsal:rehearsal"), most("unknown:model")) == (Decimal(0), None)
 
 
 # What people have set
@@ -149,7 +149,7 @@ def have(**changes: Any) -> Price:
 
 
 @pytest.mark.django_db
-def test_a_price_that_somebody_has_set_goes_before_the_list_that_ships() -> None:
+def test_a_price_in_the_database_goes_before_the_shipped_list() -> None:
     assert cost({"input_tokens": 100_000}) == Decimal("0.3")
     have(provider="anthropic", model="claude-sonnet-4*", input_usd="0.5", cache_read_usd="0.05")
     assert cost({"input_tokens": 100_000}) == Decimal("0.05")
@@ -169,7 +169,7 @@ def test_a_local_model_is_free_by_a_price_of_zero() -> None:
 
 
 @pytest.mark.django_db
-def test_what_runs_on_a_machine_of_ones_own_is_free_until_somebody_says_otherwise() -> None:
+def test_local_models_are_free_unless_a_price_is_set() -> None:
     assert cost({"output_tokens": 1_000_000}, provider="ollama", model="qwen3") == 0
     assert prices.is_free("ollama:qwen3", at=AT)
     have(provider="ollama", model="*")

@@ -1,4 +1,4 @@
-"""Whose turn it is: no limit is ever passed, turns go round among scopes, and nobody is kept out for ever."""
+"""The permit scheduler: limits are never exceeded, scopes take turns, and no request starves."""
 
 from __future__ import annotations
 
@@ -53,12 +53,12 @@ def test_so_many_tokens_go_in_a_minute_and_what_is_more_than_that_goes_alone() -
 
 def test_turns_go_round_among_scopes() -> None:
     rule = RateLimit(name="openai:*", requests=4)
-    crowd = [place(A, asked=20 - number) for number in range(10)]
-    assert let_in(rule, *crowd, place(B, asked=1)) == [0, 10, 1, 2]
-    assert let_in(rule, had(5, scope=A), had(4, scope=A), *crowd, place(B)) == [12, 2]
+    waiting = [place(A, asked=20 - number) for number in range(10)]
+    assert let_in(rule, *waiting, place(B, asked=1)) == [0, 10, 1, 2]
+    assert let_in(rule, had(5, scope=A), had(4, scope=A), *waiting, place(B)) == [12, 2]
 
 
-def test_who_has_waited_for_long_is_overtaken_by_nobody() -> None:
+def test_a_request_that_has_waited_long_is_not_overtaken() -> None:
     rule = RateLimit(name="openai:*", tokens=1000)
     large, small = place(A, tokens=900, asked=20), place(B, tokens=100)
     assert let_in(rule, had(30, tokens=500), large, small) == [2]
@@ -116,4 +116,4 @@ def test_no_limit_is_passed_and_everybody_has_a_turn_in_the_end(
         assert sum(each.tokens for each in recent) <= tokens or len(recent) == 1
         if len(mine) == len(places):
             return
-    raise AssertionError("somebody never had a turn")
+    raise AssertionError("a request starved")

@@ -1,4 +1,4 @@
-"""Turns over PostgreSQL: several processes keep to one limit, and one that is gone keeps nobody out."""
+"""Permits in PostgreSQL: processes share one limit, and a lost process blocks no other."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_what_was_used_counts_in_place_of_what_was_taken() -> None:
     assert store.synchronize(active=[second.id]) == {second.id}
 
 
-def test_a_process_that_is_gone_keeps_nobody_out() -> None:
+def test_a_lost_process_blocks_no_other() -> None:
     limit(calls_at_once=1)
     lost, mine = asked(), asked()
     store.synchronize(requests=[lost], active=[lost.id])

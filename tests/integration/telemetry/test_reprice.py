@@ -1,4 +1,4 @@
-"""`manage.py reprice`: calls are priced again by what holds for their time, and nothing is lost meanwhile."""
+"""`manage.py reprice`: calls get the prices of their time, while new calls arrive."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ NEW = Decimal("0.0034800000")
 
 @pytest.fixture
 def user(alice: User) -> Iterator[User]:
-    """Somebody who has a scope."""
+    """A user with a scope."""
     yield alice
     ModelCall.objects.all().delete()
 
@@ -112,7 +112,7 @@ def test_calls_without_a_reply_are_left_alone(user: User) -> None:
     assert list(ModelCall.objects.order_by("id").values()) == rows
 
 
-def test_a_reply_that_nobody_has_counted_is_left_alone(user: User) -> None:
+def test_a_reply_without_token_counts_is_left_alone(user: User) -> None:
     have()
     answered(user, cost_usd=None, input_tokens=0, output_tokens=0, estimated_cost_usd=COST, reserved_tokens=700)
     assert "0 calls" in run()
@@ -134,7 +134,7 @@ def test_a_discarded_reply_is_priced_too(user: User) -> None:
     assert costs() == [NEW]
 
 
-def test_what_nobody_knows_the_price_of_now_keeps_what_it_cost(user: User) -> None:
+def test_a_call_without_a_known_price_now_keeps_its_cost(user: User) -> None:
     answered(user)
     answered(user, cost_usd=None)
     told = run()

@@ -1,4 +1,4 @@
-"""Sums over the ledger: a part that is not known makes the whole not known, and nothing is counted twice."""
+"""Sums over the ledger: an unknown part makes the sum unknown, and no call counts twice."""
 
 from __future__ import annotations
 

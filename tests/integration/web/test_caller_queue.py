@@ -1,4 +1,4 @@
-"""Many requests of one caller leave room for those of others."""
+"""Many requests of one caller do not block other callers."""
 
 from __future__ import annotations
 

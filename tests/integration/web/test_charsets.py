@@ -1,4 +1,4 @@
-"""Bodies in a charset that a client names: UTF-8 is read, and no other codec is ever looked up."""
+"""Request bodies with a charset: UTF-8 is accepted, and no other codec is loaded."""
 
 from __future__ import annotations
 

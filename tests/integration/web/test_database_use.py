@@ -1,4 +1,4 @@
-"""Who may use how much of the database: reads for a limited time, requests as many connections as there are."""
+"""Limits of database use: time of reads, and connections of requests."""
 
 from __future__ import annotations
 

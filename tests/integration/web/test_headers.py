@@ -1,4 +1,4 @@
-"""What browsers and caches are told: policies, HTTPS, and what may be kept."""
+"""Response headers for browsers and caches: policies, HTTPS, and caching."""
 
 from __future__ import annotations
 

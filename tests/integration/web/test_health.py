@@ -1,4 +1,4 @@
-"""Is it alive, and can it work?"""
+"""The liveness and readiness endpoints."""
 
 from __future__ import annotations
 

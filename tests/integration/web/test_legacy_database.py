@@ -1,4 +1,4 @@
-"""A database of a development version, before 0.9, is refused with a sentence, and stays as it is."""
+"""The database of a development version before 0.9 is rejected with a message, and not changed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a process comes up."""
+"""The start of a process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The monitor of event loops: it tells of a standstill, what ran, and whether the process or the machine was slow."""
+"""The event loop monitor reports blocking, the running code, and whether process or machine was slow."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pages of a list: complete, in order, and unmoved by what happens meanwhile."""
+"""Pages of a list are complete, in order, and stable while rows are added."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether work that is accepted now would be done."""
+"""Readiness: whether accepted work would be done."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every write pays for every index, so no index does what another index of the same table does as well."""
+"""No index duplicates another index of its table, because every write pays for every index."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The version stands in one place; the changelog and the OpenAPI document follow it."""
+"""The version is defined in one place; the changelog and the OpenAPI document agree."""
 
 from __future__ import annotations
 

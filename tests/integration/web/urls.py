@@ -1,4 +1,4 @@
-"""Views that fail in every way, and a paged list; mounted where the API is."""
+"""Views that fail in every way, and a paged list, under the path of the API."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ FAILURES: dict[str, Exception] = {
     "unavailable": errors.DatabaseUnavailable("The database cannot be reached."),
     "invalid": errors.InvalidAnswers(
         "Answers that do not fit.",
-        [FieldError(pointer="/answers/q1", code="choice", detail="None of the choices.")],
+        [FieldError(pointer="/answers/q1", code="choice", detail="Not a valid choice.")],
     ),
     "precondition": PreconditionFailed(),
     "http404": Http404(),

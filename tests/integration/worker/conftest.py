@@ -1,4 +1,4 @@
-"""People, and an empty queue."""
+"""Users, and an empty queue."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ def quiet(transactional_db: None) -> Iterator[None]:
 
 @pytest.fixture
 def ann() -> User:
-    """Somebody who starts executions in a scope of her own."""
+    """A user who starts executions in her own scope."""
     return ensure_user(name="ann")
 
 
 @pytest.fixture
 def bob() -> User:
-    """Somebody else, with a scope of his own."""
+    """Another user, with his own scope."""
     return ensure_user(name="bob")

@@ -1,4 +1,4 @@
-"""Budgets on real connections: however many workers ask at once, nothing is spent that was not given."""
+"""Budgets on real connections: concurrent workers never exceed a budget."""
 
 from __future__ import annotations
 

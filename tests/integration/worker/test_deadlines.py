@@ -1,4 +1,4 @@
-"""Questions that expire: whoever comes first counts, the sweeps of workers or a person, and nobody twice."""
+"""Deadlines of questions: the first of a worker or a person counts, exactly once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The most that a forecast says is the most: whatever models reply, no run takes more."""
+"""The maximum of an estimate is an upper bound for any replies of the models."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an execution may take: the least is no more than what is likely, and that no more than the most."""
+"""Estimates: minimum ≤ expected value ≤ maximum."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from workflows.definitions.definition import WorkflowDefinition
 
 
 def dollars(model: str, sent: int, written: int, dearest: bool) -> Decimal | None:
-    """Return a price: a dollar for a million tokens read, two for those written; nobody knows that of `unknown`."""
+    """Return a price in dollars per million tokens: 1 for input, 2 for output; `unknown` has no price."""
     return None if model == "p:unknown" else Decimal(sent + 2 * written) / 1_000_000
 
 
@@ -78,7 +78,7 @@ def test_no_more_items_are_expected_than_the_schema_allows_or_an_execution_may_h
     assert [step.calls.high for step in of(endless) if step.step_id in {"design", "test"}] == [1_000 * 3, 10_000 * 3]
 
 
-def test_a_price_that_nobody_knows_makes_its_step_and_the_whole_unknown() -> None:
+def test_an_unknown_price_makes_its_step_and_the_sum_unknown() -> None:
     flow = definition({"id": "one", "model": "p:unknown"}, {"id": "two"})
     one, two = of(flow)
     assert one.cost_usd is None

@@ -1,4 +1,4 @@
-"""Root scopes take turns, whoever has enqueued how much."""
+"""Root scopes take turns in the queue, however many jobs each has."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def owners(count: int, *, per_user: int = 1000) -> list[str]:
 
 
 @pytest.mark.parametrize("scopes", [1, 20])
-def test_users_take_turns_however_many_scopes_one_of_them_uses(ann: User, bob: User, scopes: int) -> None:
+def test_users_take_turns_however_many_scopes_each_uses(ann: User, bob: User, scopes: int) -> None:
     for number in range(20):
         begin(ann, f"a{number % scopes}", 1)
     assert owners(3) == ["ann"] * 3

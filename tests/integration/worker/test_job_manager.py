@@ -1,4 +1,4 @@
-"""Taking jobs several at a time, in their order, and ending them without waiting."""
+"""Fetching several jobs at once in order, and finishing them without waiting."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ async def test_a_worker_that_is_nearly_full_waits_a_moment_for_room_for_several(
         assert await worker.take() is not None  # that was taken with it
         monkeypatch.undo()
         await worker.jobs.finish_job(taken[2], Status.SUCCEEDED, delete_job=True)
-        assert await worker.take() is not None  # nobody else ended meanwhile
+        assert await worker.take() is not None  # no other job has ended meanwhile
         assert "todo" not in await statuses()
         await worker.jobs.leave()
 
@@ -158,7 +158,7 @@ async def test_what_was_taken_and_not_handed_out_goes_back(jobs: list[int]) -> N
         assert [job.id, following.id] == jobs[:2]
 
 
-async def test_a_job_that_somebody_else_has_ended_keeps_no_other_from_ending(jobs: list[int]) -> None:
+async def test_a_job_that_another_worker_has_ended_does_not_block_others(jobs: list[int]) -> None:
     async with taking(room=5) as worker:
         taken = [job for job in [await worker.take() for _ in range(3)] if job is not None]
         await in_thread(ProcrastinateJob.objects.filter(id=taken[1].id).update, status="failed")

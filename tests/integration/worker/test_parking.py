@@ -1,4 +1,4 @@
-"""Parked executions hold nobody, and are woken when their moment has come, by whoever comes first."""
+"""Deferred executions hold no worker. When they are due, exactly one worker resumes them."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_a_parked_execution_waits_for_the_provider(parked: UUID) -> None:
     assert execution.resume_at == execution.steps["one"].resume_at
 
 
-def test_nobody_is_woken_before_the_moment(parked: UUID) -> None:
+def test_no_deferred_step_resumes_early(parked: UUID) -> None:
     assert resume(PARKED_SECONDS - 1) == 0
     assert not ProcrastinateJob.objects.exists()
     assert repositories.get(parked).status is ExecutionStatus.WAITING

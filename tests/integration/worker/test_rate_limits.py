@@ -1,4 +1,4 @@
-"""Calls to limited models, on real connections: at once no more than may be, and who waits for long is parked."""
+"""Calls to rate-limited models on real connections: the limit holds, and long waits defer the step."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Executions that nobody runs any more are found, and nobody else is."""
+"""Recovery finds the executions of lost workers, and no others."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from tests.factories.executions import ask, cancel, claim, empty_the_queue, name
 SILENT_SECONDS, IDLE_SECONDS = 30, 10
 
 
-def _sweep(*, later_seconds: float = 0, running: set[UUID] | None = None, worker: str = "me") -> int:
-    return recovery.sweep(
+def _recover(*, later_seconds: float = 0, running: set[UUID] | None = None, worker: str = "me") -> int:
+    return recovery.recover(
         now=timezone.now() + timedelta(seconds=later_seconds),
         worker=worker,
         running=running or set(),
@@ -54,47 +54,47 @@ def lost(ann: User) -> UUID:
 
 
 def test_one_whose_job_got_lost_is_enqueued_again_and_only_once(lost: UUID) -> None:
-    assert _sweep(later_seconds=11) == 1
-    assert _sweep(later_seconds=11) == 0  # it has a job now
+    assert _recover(later_seconds=11) == 1
+    assert _recover(later_seconds=11) == 0  # it has a job now
     assert ProcrastinateJob.objects.get().lock == str(lost)
 
 
 def test_one_that_was_touched_a_moment_ago_is_left_alone(lost: UUID) -> None:
-    assert _sweep(later_seconds=9) == 0
+    assert _recover(later_seconds=9) == 0
 
 
 def test_one_whose_job_is_on_its_way_is_left_to_it(ann: User) -> None:
     start(ann)
-    assert _sweep(later_seconds=10_000) == 0
+    assert _recover(later_seconds=10_000) == 0
     assert ProcrastinateJob.objects.count() == 1
 
 
 def test_one_whose_runner_is_silent_is_taken_over(lost: UUID) -> None:
     recovery.record_heartbeat(name="other", now=timezone.now())
     claim(lost, "other")
-    assert _sweep(later_seconds=25) == 0
-    assert _sweep(later_seconds=31) == 1
+    assert _recover(later_seconds=25) == 0
+    assert _recover(later_seconds=31) == 1
 
 
 def test_one_whose_runner_left_is_taken_over_at_once(lost: UUID) -> None:
     recovery.record_heartbeat(name="other", now=timezone.now())
     claim(lost, "other")
     recovery.unregister(name="other")
-    assert _sweep() == 1
+    assert _recover() == 1
 
 
 def test_one_that_this_worker_runs_is_left_alone_and_one_it_dropped_is_not(lost: UUID) -> None:
     recovery.record_heartbeat(name="me", now=timezone.now())
     claim(lost, "me")
-    assert _sweep(later_seconds=11, running={lost}) == 0
-    assert _sweep(later_seconds=9) == 0  # it may have been claimed this very moment
-    assert _sweep(later_seconds=11) == 1
+    assert _recover(later_seconds=11, running={lost}) == 0
+    assert _recover(later_seconds=9) == 0  # it may have been claimed this very moment
+    assert _recover(later_seconds=11) == 1
 
 
-def test_what_another_living_worker_runs_is_none_of_our_business(lost: UUID) -> None:
+def test_an_execution_of_another_live_worker_is_left_alone(lost: UUID) -> None:
     recovery.record_heartbeat(name="other", now=timezone.now())
     claim(lost, "other")
-    assert _sweep(later_seconds=11, worker="me") == 0
+    assert _recover(later_seconds=11, worker="me") == 0
 
 
 def test_one_that_waits_or_has_ended_costs_nothing(ann: User) -> None:
@@ -102,15 +102,15 @@ def test_one_that_waits_or_has_ended_costs_nothing(ann: User) -> None:
     cancel(ann, ended.id)
     empty_the_queue()
     assert repositories.get(waiting.id).status is ExecutionStatus.WAITING
-    assert _sweep(later_seconds=10_000) == 0
+    assert _recover(later_seconds=10_000) == 0
 
 
 def test_a_job_that_a_dead_worker_holds_is_ended_and_another_takes_its_place(ann: User) -> None:
     stored = start(ann)
     held = _take_job(_register_procrastinate())
     claim(stored.id, "dead")
-    assert _sweep() == 0  # its runner is not known, but its job is under way: heartbeats come late at times
-    assert _sweep(later_seconds=31) == 1
+    assert _recover() == 0  # its runner is not known, but its job is under way: heartbeats come late at times
+    assert _recover(later_seconds=31) == 1
     job = ProcrastinateJob.objects.get()
     assert (job.lock, job.status) == (str(stored.id), "todo")
     assert job.id != held
@@ -121,7 +121,7 @@ def test_a_job_whose_worker_is_forgotten_is_ended_as_well(ann: User) -> None:
     _take_job(_register_procrastinate())
     with connection.cursor() as cursor:
         cursor.execute("DELETE FROM procrastinate_workers")
-    assert _sweep(later_seconds=11) == 1
+    assert _recover(later_seconds=11) == 1
     assert ProcrastinateJob.objects.get(lock=str(stored.id)).status == "todo"
 
 
@@ -137,9 +137,9 @@ def test_a_worker_that_wakes_up_and_ends_its_job_at_that_moment_does_not_disturb
     start(ann)
     job_id = _take_job(_register_procrastinate())
     with _finishing(job_id):
-        [found] = together(lambda: _sweep(later_seconds=31))
+        [found] = together(lambda: _recover(later_seconds=31))
         assert found == 0  # it is not waited for, and nothing is enqueued beside it
-    assert _sweep(later_seconds=31) == 1
+    assert _recover(later_seconds=31) == 1
 
 
 def test_many_that_wait_for_their_turn_do_not_hide_one_that_was_abandoned(ann: User) -> None:
@@ -157,12 +157,12 @@ def test_many_that_wait_for_their_turn_do_not_hide_one_that_was_abandoned(ann: U
             " SELECT 'executions', 'executions.advance', id::text, '{}' FROM many",
             [recovery.MAX_BATCH, row.id],
         )
-    assert _sweep(later_seconds=11) == 1
+    assert _recover(later_seconds=11) == 1
     assert ProcrastinateJob.objects.filter(lock=str(abandoned)).exists()
 
 
-def test_two_who_sweep_at_once_enqueue_each_once(lost: UUID) -> None:
-    outcomes = together(lambda: _sweep(later_seconds=11), lambda: _sweep(later_seconds=11, worker="you"))
+def test_two_workers_that_recover_at_once_enqueue_each_execution_once(lost: UUID) -> None:
+    outcomes = together(lambda: _recover(later_seconds=11), lambda: _recover(later_seconds=11, worker="you"))
     assert names(outcomes) == ["int", "int"]
     assert sorted(str(each) for each in outcomes) == ["0", "1"]
     assert ProcrastinateJob.objects.count() == 1
@@ -170,7 +170,7 @@ def test_two_who_sweep_at_once_enqueue_each_once(lost: UUID) -> None:
 
 def test_a_worker_that_was_taken_for_dead_announces_itself_again() -> None:
     recovery.record_heartbeat(name="other", now=timezone.now())
-    _sweep(later_seconds=31)
+    _recover(later_seconds=31)
     assert not models.WorkerHeartbeat.objects.exists()
     recovery.record_heartbeat(name="other", now=timezone.now())
     assert models.WorkerHeartbeat.objects.get().name == "other"
@@ -180,4 +180,4 @@ def test_a_beat_keeps_a_worker_alive(lost: UUID) -> None:
     recovery.record_heartbeat(name="other", now=timezone.now() - timedelta(seconds=31))
     claim(lost, "other")
     recovery.record_heartbeat(name="other", now=timezone.now())
-    assert _sweep() == 0
+    assert _recover() == 0

@@ -1,4 +1,4 @@
-"""What a root scope may spend in a month: for all its executions together, on any number of connections."""
+"""The monthly budget of a root scope, over all its executions and connections."""
 
 from __future__ import annotations
 

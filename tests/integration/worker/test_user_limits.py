@@ -1,4 +1,4 @@
-"""How many executions of one user are at work at once, over all workers, whatever happens to these."""
+"""The limit of running executions per user, over all workers and through failures."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ LATER = timedelta(seconds=600)
 
 @pytest.fixture(autouse=True)
 def rare(settings: Settings) -> None:
-    """Workers that sweep so rarely that no test waits for it."""
+    """Workers whose recovery runs so rarely that no test waits for it."""
     settings.SWEEP_SECONDS = 600.0
     settings.SHUTDOWN_GRACE_SECONDS = 0.2
 
@@ -94,7 +94,7 @@ async def test_one_that_is_cancelled_while_it_waits_takes_no_place(ann: User, ga
         await until(lambda: models.Execution.objects.get(id=third).status == ExecutionStatus.RUNNING.value)
 
 
-def test_places_of_a_worker_that_is_gone_are_free_after_the_sweep(ann: User) -> None:
+def test_slots_of_a_lost_worker_are_free_after_recovery(ann: User) -> None:
     begun(ann, *"abcd")
     with connection.cursor() as cursor:
         cursor.execute("SELECT worker_id FROM procrastinate_register_worker_v1()")
@@ -103,7 +103,7 @@ def test_places_of_a_worker_that_is_gone_are_free_after_the_sweep(ann: User) -> 
     assert len(lost) == 2
     assert take() == []
     later = timezone.now() + LATER
-    recovery.sweep(now=later, worker="me", running=[], silent_seconds=30, idle_seconds=10, after_outage=False)
+    recovery.recover(now=later, worker="me", running=[], silent_seconds=30, idle_seconds=10, after_outage=False)
     assert len(take()) == 2
     assert not ProcrastinateJob.objects.filter(id__in=lost).exists()
 

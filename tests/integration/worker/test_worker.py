@@ -1,4 +1,4 @@
-"""A worker in this process, on the real queue: what it takes up, hands back, and lives through."""
+"""A worker in this process on the real queue: jobs that it takes and returns, and outages."""
 
 from __future__ import annotations
 
@@ -167,22 +167,20 @@ async def test_a_worker_goes_on_after_an_outage(ann: User, gate: Gate) -> None:
     async with working():
         await until(lambda: models.WorkerHeartbeat.objects.exists())
         with outage():
-            await asyncio.sleep(0.5)  # its heartbeat, its sweep and its queue all meet it
+            await asyncio.sleep(0.5)  # its heartbeat, its recovery and its queue all meet it
         execution_id = (await in_thread(start, ann)).id
         await until(_has(execution_id, ExecutionStatus.COMPLETED))
 
 
 @contextmanager
-def _nobody_can_beat() -> Iterator[None]:
+def _heartbeats_fail() -> Iterator[None]:
     """Have every beat wait meanwhile, without an error: as on a connection that is silent for a while."""
     with psycopg.connect(**connection_parameters()) as other:
         other.execute("LOCK TABLE executions_workerheartbeat IN SHARE MODE")
         yield
 
 
-async def test_a_worker_whose_own_beats_came_late_takes_nobody_for_dead(
-    ann: User, gate: Gate, settings: Settings
-) -> None:
+async def test_a_worker_with_late_heartbeats_judges_no_other_worker(ann: User, gate: Gate, settings: Settings) -> None:
     settings.RUNNER_SILENT_SECONDS = 4.0
     execution_id = (await in_thread(start, ann)).id
     await in_thread(claim, execution_id, "other")
@@ -191,7 +189,7 @@ async def test_a_worker_whose_own_beats_came_late_takes_nobody_for_dead(
     await in_thread(recovery.record_heartbeat, name="other", now=database_now())
     async with working():
         await until(models.WorkerHeartbeat.objects.filter(name="me").exists)
-        with _nobody_can_beat():
+        with _heartbeats_fail():
             await asyncio.sleep(settings.RUNNER_SILENT_SECONDS + 0.5)
         released = database_now()
         await until(lambda: models.WorkerHeartbeat.objects.filter(name="me", heartbeat_at__gt=released).exists())
@@ -307,7 +305,7 @@ async def test_the_next_step_is_watched_while_it_runs(ann: User, gate: Gate) -> 
 
 
 async def test_a_worker_wakes_what_was_parked_and_was_free_meanwhile(ann: User, plug: Plug, settings: Settings) -> None:
-    settings.SWEEP_SECONDS = 3600  # it is not the sweep that wakes
+    settings.SWEEP_SECONDS = 3600  # recovery does not wake it
     asked: list[ModelRequest] = []
 
     async def busy_at_first(request: ModelRequest) -> ModelReply:

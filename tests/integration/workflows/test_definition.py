@@ -1,4 +1,4 @@
-"""What a definition must be before it can be run; every fault is named with its place."""
+"""Validation of definitions: every error is named with its place."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_the_brief_is_a_part_of_the_hash_unless_it_is_the_default(brief: str) ->
 
 
 @pytest.mark.parametrize("brief", [None, True, "Required", "", "never", ["none"]])
-def test_a_word_about_the_brief_that_is_none_of_three_is_a_fault(brief: object) -> None:
+def test_an_unknown_brief_policy_is_a_fault(brief: object) -> None:
     with pytest.raises(DefinitionError) as caught:
         definition(brief=brief)
     assert [field_error.pointer for field_error in caught.value.errors] == ["/brief"]

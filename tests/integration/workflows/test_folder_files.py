@@ -1,4 +1,4 @@
-"""The files of a workflow's folder: what is taken, and what is said about what is not."""
+"""The files of a workflow folder: accepted ones, and messages about others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a schema says of a collection is found as its validator finds it; what it leaves open is no fault."""
+"""Schemas of collections: errors are found as the validator finds them."""
 
 from __future__ import annotations
 

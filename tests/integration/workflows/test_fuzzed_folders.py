@@ -1,4 +1,4 @@
-"""Any folder is a workflow or has faults: reading it never ends in a traceback, and never takes long.
+"""Any folder is a workflow or has errors: reading it never raises, and never takes long.
 
 FUZZ_SECONDS lengthens the search.
 """

@@ -1,4 +1,4 @@
-"""Definitions in folders, and the catalog that ships."""
+"""Definitions in folders, and the shipped catalog."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Placeholders stand for names that the workflow gives; what stands for nothing is found before anything runs."""
+"""Placeholders stand for names of the workflow; unknown ones are found when it is loaded."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Publishing: identical content stays the version it is, and no publication is lost."""
+"""Publishing: identical content keeps its version, and no publication is lost."""
 
 from __future__ import annotations
 

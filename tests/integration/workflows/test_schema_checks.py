@@ -1,4 +1,4 @@
-"""Output schemas that a validator may not be given, that contradict themselves, or that mean something elsewhere."""
+"""Output schemas that are unsafe for the validator, contradictory, or ambiguous between dialects."""
 
 from __future__ import annotations
 
@@ -334,7 +334,7 @@ def test_a_limit_of_items_above_the_servers_is_a_fault(restrict: Callable[..., N
     assert definition(steps=steps(limit=9_999)).steps[1].for_each is not None
     restrict(collection_items=20)
     assert errors(plan(steps=steps(limit=21))) == {("/steps/1/for_each/limit", "less_than_equal")}
-    for_each = definition(steps=steps()).steps[1].for_each  # its default is more, and was not written by anybody
+    for_each = definition(steps=steps()).steps[1].for_each  # its default is greater, and the author did not write it
     assert for_each is not None and (for_each.limit, for_each.max_items) == (1000, 20)
     restrict(collection_items=20_000)
     assert parse_definition(plan(steps=steps(limit=15_000))).steps[1].for_each is not None

@@ -1,4 +1,4 @@
-"""The schema of a document is read in its own dialect; what is wrong with it is named with its place."""
+"""A schema is read in its own dialect; errors are named with their place."""
 
 from __future__ import annotations
 

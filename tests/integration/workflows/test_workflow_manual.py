@@ -1,4 +1,4 @@
-"""What docs/writing-workflows.md says is so: its tutorial runs, and its reference is complete."""
+"""docs/writing-workflows.md: its tutorial runs, and its reference is complete."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What models write around their JSON costs no second call, and nothing that is not all there becomes a document."""
+"""Text around the JSON of a model costs no second call, and incomplete JSON never becomes a document."""
 
 from __future__ import annotations
 

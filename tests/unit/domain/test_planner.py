@@ -1,4 +1,4 @@
-"""Any graph of documents is run in its order, each step once, independent steps side by side."""
+"""Any graph of documents runs in its order, each step once, independent steps in parallel."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ async def test_all_steps_of_a_level_are_under_way_at_once() -> None:
     barrier = asyncio.Barrier(width)
 
     async def meet(_request: ModelRequest) -> ModelReply:
-        async with asyncio.timeout(10):  # only reached when one of them has to wait for another to end
+        async with asyncio.timeout(10):  # only reached if one step has to wait for another to end
             await barrier.wait()
         return document()
 

@@ -1,4 +1,4 @@
-"""What a reply is taken for."""
+"""Classification of replies."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_what_the_database_cannot_keep_is_a_violation(text: str) -> None:
         (reply(ToolCall(name="ask_clarification", arguments={"questions": []})), "/questions"),
     ],
 )
-def test_questions_that_nobody_could_answer_are_sent_back(given_reply: ModelReply, pointer: str) -> None:
+def test_unanswerable_questions_are_sent_back(given_reply: ModelReply, pointer: str) -> None:
     outcome = parse_reply(given_reply, schema=SCHEMA, max_questions=3)
     assert isinstance(outcome, Violations)
     assert [error.pointer for error in outcome.errors] == [pointer]

@@ -1,4 +1,4 @@
-"""What is wrong with a document is told in a bounded time, however its schema leads back to itself."""
+"""Schema errors of a document are found in bounded time, also for recursive schemas."""
 
 from __future__ import annotations
 

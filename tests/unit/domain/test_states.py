@@ -1,4 +1,4 @@
-"""The table of transitions is the only way."""
+"""Only the transition table permits changes of status."""
 
 from __future__ import annotations
 

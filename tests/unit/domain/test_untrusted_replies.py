@@ -1,4 +1,4 @@
-"""What a model could hand in by mistake or on purpose, and nobody could keep, show or answer."""
+"""Replies that cannot be stored, shown or answered, sent by a model by mistake or on purpose."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_what_a_model_sent_can_be_kept_as_json(arguments: JsonValue) -> None:
     json.dumps(sent.model_dump(mode="json"), allow_nan=False)
 
 
-def test_a_name_that_nobody_can_store_is_sent_back() -> None:
+def test_a_name_that_cannot_be_stored_is_sent_back() -> None:
     assert pointers(submitted({"a\0": 1})) == [("", "characters")]
 
 
@@ -129,7 +129,7 @@ def asked(*drafts: dict[str, Any]) -> ModelReply:
         ([{"text": "How many?", "answer_type": "number", "minimum": True}], ("/questions/0/minimum", "value_error")),
     ],
 )
-def test_a_question_that_would_trouble_whoever_answers_is_sent_back(
+def test_a_question_that_is_hard_to_answer_is_sent_back(
     drafts: list[dict[str, Any]], expected: tuple[str, str]
 ) -> None:
     assert pointers(parse_reply(asked(*drafts), schema=SCHEMA, max_questions=3)) == [expected]
@@ -201,7 +201,7 @@ def test_a_schema_that_leads_outside_is_refused_without_a_look() -> None:
 
 
 @pytest.mark.parametrize("said", ["half a pair \ud800 in prose", "a zero \0 in prose"])
-async def test_what_nobody_can_be_sent_is_not_fed_back(said: str) -> None:
+async def test_invalid_characters_of_a_reply_are_not_sent_back(said: str) -> None:
     world = World(script={"one": [reply(text=said), document()]})
     await world.start()
     assert (await world.run()).status is ExecutionStatus.COMPLETED

@@ -1,4 +1,4 @@
-"""What was asked can be shown later, and its hash proves it: for every call of every kind."""
+"""Prompts of all kinds of calls can be rebuilt, and the request hash proves them exact."""
 
 from __future__ import annotations
 
@@ -71,8 +71,8 @@ def began(world: World, step_id: str, attempt: int) -> AttemptStart:
 async def shown(world: World, step_id: str = "one") -> list[ReplayedPrompt]:
     """Return what is shown of each call of a step."""
     known = await world.ports.ledger.calls(world.execution_id, step_id)
-    papers = DocumentCache(world.documents)
-    attempts = Attempts(world.ports, definition=world.definition, step_id=step_id, documents=papers)
+    documents = DocumentCache(world.documents)
+    attempts = Attempts(world.ports, definition=world.definition, step_id=step_id, documents=documents)
     execution = await world.now()
     return [
         await replay_prompt(

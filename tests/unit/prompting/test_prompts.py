@@ -1,4 +1,4 @@
-"""Prompts are made the same way every time, and what people wrote stays data."""
+"""Prompts are deterministic, and text from people stays data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Material stays material: it neither leaves its tag, nor grows beyond its budget, nor changes with the weather."""
+"""Untrusted material stays inside its tag and its size limit, and is rendered deterministically."""
 
 from __future__ import annotations
 

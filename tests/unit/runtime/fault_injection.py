@@ -1,4 +1,4 @@
-"""Ports that something happens to at the worst moment."""
+"""Ports that fail at the worst moment."""
 
 from __future__ import annotations
 

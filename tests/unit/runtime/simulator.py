@@ -1,4 +1,4 @@
-"""Runners on several processes, and all that can happen to them, in an order that a seed decides.
+"""Runners in several processes, and all that can happen to them, in an order that a seed determines.
 
 Every call of a port waits at a gate until the simulation opens it: before it takes place, and (where something was
 stored) once more before its caller learns of it. Between any two gates a process may die, be told to stop, or meet
@@ -37,7 +37,7 @@ from workflows.definitions.definition import WorkflowDefinition
 
 AT_MOST = Decimal("0.10")  # that a call costs
 MOST_DECISIONS = 3  # about one step
-TURNS = 60  # of the scheduler, enough for whoever can go on to reach the next gate
+TURNS = 60  # of the event loop, enough for every task to reach its next gate
 WIDE = definition({"id": "a"}, {"id": "b"}, {"id": "c", "inputs": ["a"]}, {"id": "d", "inputs": ["a", "b", "c"]})
 ASKING_BESIDE = definition(
     {"id": "left", "clarification": {"max_rounds": 2}}, {"id": "right"}, {"id": "join", "inputs": ["left", "right"]}
@@ -228,14 +228,14 @@ class Simulation:
     processes: list[Process] = field(default_factory=list)
     bought: Counter[tuple[str, str]] = field(default_factory=Counter)  # by step and prompt
     arrived: list[tuple[Process, str]] = field(default_factory=list)  # replies that reached a living process
-    told: list[str] = field(default_factory=list)  # what happened, for whoever reads a failure
+    told: list[str] = field(default_factory=list)  # what happened, for the report of a failure
     _random: Random = field(init=False)
     _log: list[ProgressEvent] = field(default_factory=list)
     _ended: Execution | None = None
     _cancelled: bool = False
     _retries: int = 0
     _redone: Counter[str] = field(default_factory=Counter)  # ends of steps that were done again
-    _replaced: Counter[str | None] = field(default_factory=Counter)  # documents of theirs that nobody had to accept
+    _replaced: Counter[str | None] = field(default_factory=Counter)  # replaced documents that needed no acceptance
     _faults: list[AssertionError] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -290,7 +290,7 @@ class Simulation:
     def _announced(self, same: list[Call], *, by: str) -> None:
         waiting = {CallStatus.PENDING, CallStatus.DISCARDED, CallStatus.UNKNOWN}
         if not any(call.status in waiting for call in same):
-            self._faults.append(AssertionError("a call was made that nobody had announced"))
+            self._faults.append(AssertionError("a call was made without a pending ledger record"))
         attempt = max((call.key.attempt for call in same), default=0)
         present = [call for call in same if call.key.attempt == attempt and call.reply is not None]
         # One that was overtaken after it announced its call, and does not know yet, cannot be kept from sending it.
@@ -361,7 +361,7 @@ class Simulation:
         for _ in range(TURNS):
             await asyncio.sleep(0)
             if not loop._ready:
-                return  # whoever is left waits at a gate
+                return  # the remaining tasks wait at a gate
 
     async def _open_a_gate(self) -> None:
         self._open(self._random.choice(self.gates))
@@ -401,7 +401,7 @@ class Simulation:
     async def _answer(self) -> None:
         step = self._random.choice(self._asking())
         assert step.open_round is not None
-        self.told.append(f"somebody answers {step.step_id}")
+        self.told.append(f"a person answers {step.step_id}")
         answers = {each.id: self._random.choice(["Twelve", "Thirteen"]) for each in step.open_round.questions}
         await self.world.answer(step.step_id, answers)
 
@@ -414,7 +414,7 @@ class Simulation:
             AcceptanceAction.REJECT,
         ]
         verdict = self._random.choice(verdicts) if len(step.decisions) < MOST_DECISIONS else AcceptanceAction.ACCEPT
-        self.told.append(f"somebody decides about {step.step_id}: {verdict.value}")
+        self.told.append(f"a person decides about {step.step_id}: {verdict.value}")
         assert step.document_version is not None
         comment = f"Remark {len(step.decisions) + 1}."
         await self.world.review(verdict, version=step.document_version, comment=comment, step_id=step.step_id)
@@ -433,7 +433,7 @@ class Simulation:
         budget = self.stored.budget
         assert budget is not None
         raised = {name: value * 2 + 1 for name, value in budget.model_dump(exclude_none=True).items()}
-        self.told.append(f"somebody raises the budget to {raised}")
+        self.told.append(f"a person raises the budget to {raised}")
         await self.world.decide(
             lambda execution, context: budgets.change_budget(
                 execution, Budget.model_validate(raised), changed_by="ann", context=context
@@ -441,7 +441,7 @@ class Simulation:
         )
 
     async def _let_time_pass(self) -> None:
-        self.told.append("a minute passes, and a sweep wakes what was parked, and sees what has expired")
+        self.told.append("a minute passes; workers resume deferred steps and apply deadlines")
         self.world.journal.clock.advance(61.0)
         now = self.world.journal.clock.now()
         if self.stored.resume_at is not None and self.stored.resume_at <= now:
@@ -450,13 +450,13 @@ class Simulation:
             await self.world.decide(lambda execution, context: clarification.expire(execution, context=context))
 
     async def _cancel(self) -> None:
-        self.told.append("somebody cancels")
+        self.told.append("a person cancels")
         self._cancelled = True
         await self.world.cancel()
 
     async def _retry(self) -> None:
         again = self._random.choice([None, *self.stored.steps])
-        self.told.append(f"somebody retries from {again}")
+        self.told.append(f"a person retries from {again}")
         self._ended, self._cancelled, self._retries = None, False, self._retries + 1
         before = self.stored
         await self.world.retry(again)
@@ -467,7 +467,7 @@ class Simulation:
                 self._replaced[step.step_id] += (step.step_id, step.document_version) not in needed
 
     async def _finish(self) -> None:
-        """Nothing bad happens any more: the watch looks, people answer, and what nobody runs is taken up."""
+        """No more faults: recovery runs, people answer, and workers run executions that have no worker."""
         for _ in range(400):
             await self._settle_down()
             self.check()

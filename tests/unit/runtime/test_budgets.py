@@ -1,4 +1,4 @@
-"""Nothing is spent that was not given: what a call may cost at most is reserved before it is made."""
+"""Budgets are never exceeded: the maximum cost of a call is reserved before the call."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A task that is told to end does."""
+"""A cancelled task ends."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a model writes in a call can be watched until the call is over."""
+"""The text of a call can be followed until the call ends."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Dry runs: the script says what goes wrong, by the number of each call, and nothing of the scope is touched."""
+"""Dry runs: the script sets the failures by call number, and the scope stays unchanged."""
 
 from __future__ import annotations
 
@@ -178,7 +178,7 @@ async def waited(world: World, times: int, seconds: float = 60.0) -> Execution:
 
 
 @pytest.mark.parametrize("seconds", [5.5, 60])
-async def test_a_long_scripted_reply_is_waited_for_once_and_by_nobody(seconds: float) -> None:
+async def test_a_long_scripted_reply_is_waited_for_once_without_a_worker(seconds: float) -> None:
     world = await dry(definition({"id": "one"}), latency_seconds=seconds)
     execution = await waited(world, 1, seconds)
     assert execution.status is ExecutionStatus.COMPLETED

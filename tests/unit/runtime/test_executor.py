@@ -1,4 +1,4 @@
-"""One step at a time: what it reads, what it asks, what it leaves behind."""
+"""One step: its inputs, its calls, and its results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When a model cannot do it: it is given less to read, or the next model is asked. Every try is in the books."""
+"""When a model fails: a shorter prompt, or the next model. The ledger has every try."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ async def test_a_model_whose_tries_are_used_up_is_followed_by_the_next() -> None
     assert [key.ordinal for key in world.ledger.rows] == [1, 2, 3, 4, 5]
 
 
-async def test_when_nobody_can_the_step_fails_as_the_last_one_did() -> None:
+async def test_when_all_models_fail_the_step_fails_with_the_last_error() -> None:
     wrong = ModelError(FailureCode.PROVIDER_REJECTED, "The key is wrong.")
     world = await World(with_fallbacks("b:second"), {"one": [busy(), *[busy()] * 4, wrong]}).start()
     execution = await world.run()

@@ -1,4 +1,4 @@
-"""The ports in dictionaries keep what each port promises, and move nothing by themselves."""
+"""The in-memory ports keep the contract of each port."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A provider that is away for a while: steps wait for it, parked, until it is back or their patience has run out."""
+"""A provider outage: steps are deferred until the provider is back or their patience ends."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ async def test_a_stand_in_is_asked_before_the_step_waits_for_long() -> None:
 
 
 @pytest.mark.parametrize("share", [0.0, 0.25, 0.5, 0.999])
-async def test_when_all_models_are_away_the_step_waits_for_the_last_of_them(share: float) -> None:
+async def test_when_all_models_are_unavailable_the_step_waits_for_the_last_one(share: float) -> None:
     world = await World(FALLBACKS).start()
     world.ports.chance.random = lambda: share  # type: ignore[method-assign]
     outage(world, REFUSED, seconds=60)

@@ -1,4 +1,4 @@
-"""Runners that stop, die or are overtaken: nothing is lost, nothing is bought twice, nothing is written late."""
+"""Workers that stop, die or lose their claim: no loss, no repeated payment, no late write."""
 
 from __future__ import annotations
 
@@ -182,7 +182,7 @@ async def test_an_overtaken_runner_that_is_told_stops_its_calls() -> None:
     await gate.under_way()
     completed = await world.run("b")
     await runner.refresh()
-    assert await overtaken == completed  # though nobody opened the gate
+    assert await overtaken == completed  # although the gate stays closed
     assert world.journal.log[world.execution_id][-1].sequence == completed.last_sequence
 
 
@@ -199,7 +199,7 @@ async def test_a_stopped_runner_that_cannot_hand_back_stops_all_the_same(error: 
     with pytest.raises(asyncio.CancelledError):
         await running
     assert hindered.hindered == 1
-    assert (await world.now()).claimed_by == "a"  # the sweep will see that it is silent
+    assert (await world.now()).claimed_by == "a"  # recovery will see that its heartbeat has stopped
 
 
 async def _end(task: asyncio.Task[Execution]) -> None:
@@ -237,9 +237,9 @@ async def test_what_is_taken_up_reads_the_versions_that_were_pinned() -> None:
     dead = asyncio.create_task(world.runner("a").run())
     await gate.under_way()
     [made] = world.documents.versions[(await world.now()).scope.id, "one"]
-    newer: dict[str, JsonValue] = {"title": "Of somebody else", "points": ["later"]}
-    await world.documents.save(replace(made, version=2, content=newer, title="Of somebody else"))
+    newer: dict[str, JsonValue] = {"title": "Of another execution", "points": ["later"]}
+    await world.documents.save(replace(made, version=2, content=newer, title="Of another execution"))
     await world.run("b")
     assert "Title of one" in world.asked[-1].prompt
-    assert "Of somebody else" not in world.asked[-1].prompt
+    assert "Of another execution" not in world.asked[-1].prompt
     await _end(dead)

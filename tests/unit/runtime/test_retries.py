@@ -1,4 +1,4 @@
-"""A provider that cannot answer for now: how long is waited, what is booked, and when it is given up."""
+"""A provider that is temporarily unavailable: waits, ledger records, and the end of retries."""
 
 from __future__ import annotations
 
@@ -199,7 +199,7 @@ async def test_an_invalid_output_begins_a_new_count() -> None:
     assert tries(world) == [(1, 1, "failed"), (1, 2, "committed"), (2, 1, "failed"), (2, 2, "committed")]
 
 
-async def test_a_cancel_that_nobody_told_of_is_seen_before_the_next_try() -> None:
+async def test_a_cancel_without_a_notification_is_seen_before_the_next_try() -> None:
     world = await World(script={"one": [busy(), document()]}).start()
 
     async def cancelled_meanwhile(seconds: float) -> None:
@@ -241,7 +241,7 @@ async def test_the_next_runner_counts_the_tries_of_the_last_one() -> None:
         await running
     world.script = {"one": [busy()]}
     assert (await world.run("b")).status is ExecutionStatus.FAILED
-    # the one that was under way when the first runner stopped is nobody's failure
+    # the call that was open when the first worker stopped does not count as a failure
     assert tries(world) == [(1, 1, "failed"), (1, 2, "unknown"), (1, 3, "failed")]
 
 

@@ -1,4 +1,4 @@
-"""Another model judges what is valid: it passes, goes back with what was found, or is given up."""
+"""A model reviews valid documents: it approves, returns them with findings, or the step gives up."""
 
 from __future__ import annotations
 
@@ -72,9 +72,9 @@ async def test_what_was_found_goes_back_to_who_wrote_it() -> None:
     mending = world.asked[2]
     assert mending.model == "scripted:standard"
     assert "A reviewer has read your last output" in mending.prompt
-    assert "- at `/points/0`: Nobody is named." in mending.prompt
+    assert "- at `/points/0`: No person is named." in mending.prompt
     assert '"First"' in mending.prompt
-    found = {"pointer": "/points/0", "code": "review", "detail": "Nobody is named."}
+    found = {"pointer": "/points/0", "code": "review", "detail": "No person is named."}
     assert told(world, "review_completed")[0] == {"attempt": 1, "verdict": "needs_revision", "findings": [found]}
     assert told(world, "remediation_started") == [{"attempt": 2, "violations": [found]}]
     assert [each.title for each in world.documents.versions[execution.scope.id, "one"]] == ["Second"]
@@ -92,7 +92,7 @@ async def test_what_the_reviewer_gives_up_fails_at_once() -> None:
     world, execution = await after(document(), GIVEN_UP)
     assert execution.failure is not None
     assert execution.failure.code is FailureCode.VALIDATION_EXHAUSTED
-    assert execution.steps["one"].violations[0].detail == "Nobody is named."
+    assert execution.steps["one"].violations[0].detail == "No person is named."
     assert world.events("one")[-2:] == ["review_completed", "step_failed"]
 
 
@@ -125,7 +125,7 @@ async def test_without_any_valid_document_there_is_nothing_to_decide() -> None:
 async def test_what_people_have_sent_back_is_not_handed_in_again() -> None:
     replies = [document("Old"), GIVEN_UP, invalid(), invalid(), invalid()]
     world, _ = await after(*replies, on_exhausted="acceptance")
-    await world.review(AcceptanceAction.REQUEST_CHANGES, comment="Name somebody.")
+    await world.review(AcceptanceAction.REQUEST_CHANGES, comment="Name a person.")
     execution = await world.run("b")
     assert execution.steps["one"].status is StepStatus.FAILED
     assert len(world.documents.versions[execution.scope.id, "one"]) == 1
@@ -228,7 +228,7 @@ async def test_what_is_made_with_answers_is_of_a_kind_of_its_own() -> None:
     assert [kind for _, kind, _ in calls(world)] == [CallKind.GENERATE, CallKind.CLARIFY, CallKind.REVIEW]
 
 
-async def test_nobody_watches_what_a_reviewer_writes() -> None:
+async def test_the_text_of_a_reviewer_is_not_shown() -> None:
     world, _ = await after(document(), SATISFIED)
     assert isinstance(world.ports.drafts, InMemoryDrafts)
     assert {key.kind for key in world.ports.drafts.written if key.step_id == "one"} == {CallKind.GENERATE}
@@ -237,10 +237,10 @@ async def test_nobody_watches_what_a_reviewer_writes() -> None:
 async def test_what_a_person_sends_back_is_what_that_person_has_read() -> None:
     replies = [document("Valid once"), NEEDS_REVISION, invalid(), invalid()]
     world, _ = await after(*replies, on_exhausted="acceptance")
-    await world.review(AcceptanceAction.REQUEST_CHANGES, comment="Name somebody.")
+    await world.review(AcceptanceAction.REQUEST_CHANGES, comment="Name a person.")
     world.script["one"] = [document("Better"), SATISFIED]
     execution = await world.run("b")
     assert execution.status is ExecutionStatus.COMPLETED
     [asked] = [each for each in world.asked if "A person has read your last output" in each.prompt]
     assert '"title": "Valid once"' in asked.prompt
-    assert "Name somebody." in asked.prompt
+    assert "Name a person." in asked.prompt

@@ -1,4 +1,4 @@
-"""The runner and its steps, in memory: what goes on, what waits, what is paid."""
+"""The runner and its steps in memory: which steps run, which wait, and which calls are paid for."""
 
 from __future__ import annotations
 
@@ -234,7 +234,7 @@ async def test_what_a_dead_runner_left_is_taken_up_and_its_call_is_reported_as_u
     world = await World(script={"one": [gate]}).start()
     dead = asyncio.create_task(world.runner("a").run())
     await gate.reached.wait()
-    completed = await world.run("b")  # nobody told the first: it is gone
+    completed = await world.run("b")  # the first runner gets no notification: it is gone
     assert completed.status is ExecutionStatus.COMPLETED
     assert world.calls()[:2] == [("one", "unknown"), ("one", "committed")]
     dead.cancel()
@@ -327,7 +327,7 @@ async def test_an_answer_that_another_step_has_met_is_taken_up_without_a_look_at
     assert (await running).status is ExecutionStatus.COMPLETED
 
 
-async def test_a_runner_that_shall_not_take_over_leaves_an_execution_to_whoever_has_it() -> None:
+async def test_a_runner_without_take_over_leaves_a_claimed_execution_alone() -> None:
     gate = Gate(document())
     world = await World(LINE, {"one": [gate]}).start()
     running = asyncio.create_task(world.runner("a").run())

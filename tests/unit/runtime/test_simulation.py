@@ -1,4 +1,4 @@
-"""Whatever happens, and in whatever order: nothing is lost, nothing is paid for twice, and the end is the end."""
+"""Random orders of faults: no loss, no repeated payment, and final states stay final."""
 
 from __future__ import annotations
 

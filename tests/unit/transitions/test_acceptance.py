@@ -1,4 +1,4 @@
-"""A document that waits for a person: what depends on it waits too, and what is decided is done once."""
+"""A document that waits for a person: its dependents wait too, and a decision takes effect once."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ async def test_what_is_to_be_worked_over_is_taken_up_after_a_step_whose_end_told
     while (await world.now()).steps["one"].status is not StepStatus.WAITING:
         await asyncio.sleep(0)
     await world.review(AcceptanceAction.REQUEST_CHANGES, comment="Name the costs.")
-    other.opened.set()  # nobody calls refresh()
+    other.opened.set()  # without a call of refresh()
     await following.under_way()
     while (await world.now()).steps["one"].document_version != 2:
         await asyncio.sleep(0)

@@ -1,4 +1,4 @@
-"""A step that lacks a budget as its execution ends."""
+"""A step that is blocked by a budget when its execution ends."""
 
 from __future__ import annotations
 

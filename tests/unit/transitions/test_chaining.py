@@ -1,4 +1,4 @@
-"""What waits for a document starts in the transition that stores it."""
+"""Dependents start in the transition that stores their document."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Answers fit their questions, or are refused one by one; questions that nobody could answer are sent back."""
+"""Answers match their questions or are rejected one by one; unanswerable questions are returned to the model."""
 
 from __future__ import annotations
 
@@ -78,7 +78,9 @@ def test_an_answer_fits_the_type_and_the_bounds_of_its_question(
         ("date", {"latest": "2027-12-31"}, "2028-01-01", "Expected a date: at most 2027-12-31."),
     ],
 )
-def test_a_misfit_says_what_would_fit(answer_type: str, bounds: dict[str, Any], answer: JsonValue, words: str) -> None:
+def test_an_invalid_answer_says_what_is_valid(
+    answer_type: str, bounds: dict[str, Any], answer: JsonValue, words: str
+) -> None:
     assert validation_error(_question(answer_type, **bounds), answer) == words
 
 
@@ -114,7 +116,7 @@ def test_choices_come_back_in_the_order_in_which_they_were_offered() -> None:
     assert check_answers((_question("multi_choice"),), {"one.1.1": ["c", "a"]}) == {"one.1.1": ["a", "c"]}
 
 
-# --- questions that nobody could answer -----------------------------------------------------------------------------
+# --- unanswerable questions -----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -143,7 +145,7 @@ def test_choices_come_back_in_the_order_in_which_they_were_offered() -> None:
         ({**SEVERAL, "default": ["a", "a"]}, "/default", "default"),
     ],
 )
-def test_what_nobody_could_answer_is_named(draft: dict[str, Any], pointer: str, code: str) -> None:
+def test_unanswerable_questions_are_named(draft: dict[str, Any], pointer: str, code: str) -> None:
     drafts = (QuestionDraft(text="Well?"), QuestionDraft.model_validate({"text": "How many?", **draft}))
     found = [(fault.pointer, fault.code) for fault in question_errors(drafts)]
     assert found == [(f"/questions/1{pointer}", code)]

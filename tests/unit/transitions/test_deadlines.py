@@ -1,4 +1,4 @@
-"""Questions that nobody answers in time: the defaults stand in, the step fails, or nothing happens; exactly once."""
+"""Questions without an answer in time: defaults are used, the step fails, or nothing happens; exactly once."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def asking_until(on_deadline: str, **more: Any) -> WorkflowDefinition:
 
 
 async def expire(world: World) -> Execution:
-    """Do what the sweep does."""
+    """Apply the deadlines, as workers do periodically."""
     return await world.decide(lambda execution, context: clarification.expire(execution, context=context))
 
 
@@ -106,7 +106,7 @@ async def test_a_question_that_may_stay_open_needs_no_default() -> None:
     clock(world).advance(SECONDS)
     assert (await expire(world)).steps["one"].rounds[0].answers == {}
     await world.run("b")
-    assert "Nobody has answered this." in world.asked[1].prompt
+    assert "This question has no answer." in world.asked[1].prompt
 
 
 async def test_to_wait_all_the_same_is_for_people_to_see() -> None:

@@ -1,4 +1,4 @@
-"""Whatever happens in whatever order: what is refused changes nothing, and what is done leaves a sound execution."""
+"""Random commands in random order: rejected ones change nothing, accepted ones keep the invariants."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def fresh() -> Execution:
 
 
 def may_happen(execution: Execution, name: str, step_id: str) -> bool:
-    """Whether a runner or a person would try it: nobody starts a step whose inputs are not there."""
+    """Whether a worker or a person would try the move: no step starts without its inputs."""
     if name == "start":
         return step_id in {step.step_id for step in ready_steps(execution)}
     return name != "release" or execution.status is ExecutionStatus.RUNNING

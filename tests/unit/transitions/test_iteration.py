@@ -1,4 +1,4 @@
-"""Steps over the items of a collection run once for each, in a scope of its own."""
+"""Steps over the items of a collection run once per item, in the item's own scope."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A provider that wants to be left alone for longer: the step is parked, and goes on when its moment has come."""
+"""A provider that asks for a long wait: the step is deferred, and continues when it is due."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.factories.engine import FORK, Gate, World, definition, document, inva
 from tests.factories.provider_outages import busy, clock, resume, tries
 
 
-async def test_a_long_wait_parks_the_step_and_holds_nobody() -> None:
+async def test_a_long_wait_defers_the_step_and_holds_no_worker() -> None:
     world = await World(script={"one": [busy(20), document()]}).start()
     execution = await world.run()
     assert (execution.status, execution.claimed_by) == (ExecutionStatus.WAITING, None)

@@ -1,4 +1,4 @@
-"""An execution that takes runner after runner with it is given up, and says so."""
+"""An execution whose workers are lost repeatedly fails, with the reason."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Steps that are done again while others wait, work or have gone: nothing is left over, nothing bought for ever."""
+"""Repeated steps while others wait, run or have ended: no leftovers, and no endless calls."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ async def test_questions_about_what_is_made_again_are_not_asked_any_more() -> No
 
 
 @pytest.mark.parametrize("waits", [{"acceptance": {}}, {"clarification": {"max_rounds": 1}}])
-async def test_nobody_is_waited_for_about_an_item_that_has_gone(waits: dict[str, Any]) -> None:
+async def test_a_question_of_a_removed_item_is_not_waited_for(waits: dict[str, Any]) -> None:
     made = definition(
         {"id": "epics", "output_schema": collection("epics")},
         {"id": "design", "for_each": over("epics", "epic"), **waits},

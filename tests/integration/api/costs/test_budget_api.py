@@ -1,4 +1,4 @@
-"""Budgets as clients give them, see them and raise them."""
+"""Budgets over HTTP: set, read and raise."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def begin_paid(execution: Execution, at_most: str | None) -> Execution:
     return reports.move(execution, start, calls=(paid,))
 
 
-def test_what_nobody_knows_the_price_of_is_no_zero(ada: Caller, report: int) -> None:
+def test_an_unknown_price_is_not_zero(ada: Caller, report: int) -> None:
     execution = begin_paid(reports.claim(reports.start(ada.user, budget={"max_calls": 5})), None)
     used = ada.get(f"/executions/{execution.id}").json()["budget"]["used"]
     assert (used["cost_usd"], used["known_cost_usd"], used["cost_complete"]) == (None, "0.0000000000", False)

@@ -1,4 +1,4 @@
-"""What something cost is the same wherever it is read, to the last digit; what is not known is so everywhere."""
+"""All readings of a cost agree to the last digit; an unknown cost is unknown everywhere."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What executions cost and how workflows fare, as clients read it."""
+"""Costs of executions and statistics of workflows over HTTP."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def test_nothing_is_estimated_where_everything_is_known(ada: Caller, report: int
     assert {call["estimated_cost_usd"] for call in calls} == {None}
 
 
-def test_stats_of_a_workflow_nobody_ran_have_no_rates(ada: Caller, report: int) -> None:
+def test_statistics_of_a_workflow_without_executions_have_no_rates(ada: Caller, report: int) -> None:
     stats = ada.get("/telemetry/workflows/report/stats").json()
     assert (stats["workflow_id"], stats["executions"], set(stats["by_status"].values())) == ("report", 0, {0})
     assert (stats["success_rate"], stats["remediation_rate"]) == (None, None)

@@ -1,4 +1,4 @@
-"""What a workflow would take, asked over the API: nothing is started, and nothing is written."""
+"""Estimates over HTTP: no execution starts, and no row is written."""
 
 from __future__ import annotations
 
@@ -65,12 +65,12 @@ def test_earlier_executions_make_it_a_better_one(ada: Caller, eve: Caller, repor
 
 def test_a_model_without_a_known_price_is_named_and_the_rest_is_known(ada: Caller) -> None:
     steps = [{**step.model_dump(mode="json"), "fallbacks": ()} for step in reports.definition().steps]
-    steps[0]["model"], steps[1]["fallbacks"] = "openai:gpt-5", ["nobody:knows"]
+    steps[0]["model"], steps[1]["fallbacks"] = "openai:gpt-5", ["unknown:model"]
     known = reports.definition().model_dump(mode="json")
     workflows.publish(parse_definition({**known, "id": "half", "steps": steps}), now=timezone.now())
     found = ada.post("/workflows/half/estimate", {"input": "# Ferry"}).json()
     research, summary = found["steps"]
-    assert (found["cost_usd"], found["cost_complete"], found["unpriced_models"]) == (None, False, ["nobody:knows"])
+    assert (found["cost_usd"], found["cost_complete"], found["unpriced_models"]) == (None, False, ["unknown:model"])
     assert summary["cost_usd"] is None
     assert found["known_cost_usd"] == research["cost_usd"]
     assert Decimal(research["cost_usd"]["low"]) > 0

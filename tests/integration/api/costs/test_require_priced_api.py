@@ -1,4 +1,4 @@
-"""With REQUIRE_PRICED nothing starts that may ask a model whose price nobody knows."""
+"""With REQUIRE_PRICED no execution starts that may use a model without a known price."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ BODY = {"workflow_id": "priced", "scope_type": "project", "scope_id": "alpha", "
 
 @pytest.fixture(autouse=True)
 def workflow(db: None) -> None:
-    """A workflow whose own model, fallback and reviewer nobody has a price for."""
+    """A workflow whose model, fallback and reviewer have no known price."""
     workflows.publish(parse_definition(DEFINITION), now=timezone.now())
 
 
@@ -59,7 +59,7 @@ def test_models_without_a_known_price_are_refused_with_a_pointer_to_their_step(a
     assert counts() == before
 
 
-def test_a_price_that_somebody_has_set_lets_it_start(ada: Caller, settings: Any) -> None:
+def test_a_price_in_the_database_lets_it_start(ada: Caller, settings: Any) -> None:
     settings.REQUIRE_PRICED = True
     row = Price(provider="openai", model="secret-*", effective_from=timezone.now(), input_usd=0, output_usd=0)
     row.save()

@@ -95,7 +95,7 @@ def test_a_body_that_holds_no_answers_is_refused(
 def test_other_answers_to_what_was_answered_are_a_conflict(ada: Caller, waiting: Execution) -> None:
     assert answer(ada, waiting, reports.GOOD_ANSWERS).status_code == 200
     before = state(waiting)
-    response = answer(ada, waiting, {**reports.GOOD_ANSWERS, "research.1.1": "Somebody else"})
+    response = answer(ada, waiting, {**reports.GOOD_ANSWERS, "research.1.1": "Another person"})
     assert (response.status_code, response.json()["code"]) == (409, "not-waiting")
     assert state(waiting) == before
 

@@ -1,4 +1,4 @@
-"""The inbox: every open question over all executions that the caller may see, who waits longest first."""
+"""The inbox: open questions of all executions that the caller may see, oldest first."""
 
 from __future__ import annotations
 

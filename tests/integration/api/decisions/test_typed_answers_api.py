@@ -1,4 +1,4 @@
-"""Answers of every type over HTTP: what fits goes on, what does not is named, and nothing has moved."""
+"""Typed answers over HTTP: valid ones continue the execution; invalid ones are named and change nothing."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_a_wrong_answer_is_named_and_the_questions_stay_open(
 
 
 @pytest.mark.parametrize("number", ["1e999", "-1e999", "9" * 400])
-def test_a_number_that_nobody_could_keep_is_named(ada: Caller, waiting: Execution, number: str) -> None:
+def test_a_number_that_cannot_be_stored_is_named(ada: Caller, waiting: Execution, number: str) -> None:
     before = state(waiting)
     body = f'{{"answers": {{"research.1.5": {number}}}}}'.encode()
     response = ada.post(f"/executions/{waiting.id}/steps/research/clarification", body)

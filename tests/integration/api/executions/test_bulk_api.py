@@ -1,4 +1,4 @@
-"""Cancelling and retrying many executions with one request: each has the outcome that it would have alone."""
+"""Cancel and retry many executions with one request: each has the same outcome as alone."""
 
 from __future__ import annotations
 

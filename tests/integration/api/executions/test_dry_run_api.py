@@ -1,4 +1,4 @@
-"""Dry runs over the API: flagged, kept apart, and out of telemetry unless asked for."""
+"""Dry runs over HTTP: marked, in a separate scope, and excluded from telemetry by default."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def test_more_questions_than_the_step_may_ask_are_refused(ada: Caller, report: i
 
 def test_a_dry_run_starts_whatever_was_spent_and_whatever_has_no_price(ada: Caller, report: int, settings: Any) -> None:
     settings.REQUIRE_PRICED = True
-    step = {**reports.definition().steps[0].model_dump(mode="json"), "model": "openai:nobody-knows"}
+    step = {**reports.definition().steps[0].model_dump(mode="json"), "model": "openai:unlisted-model"}
     known = reports.definition().model_dump(mode="json")
     workflows.publish(parse_definition({**known, "id": "dear", "steps": [step]}), now=timezone.now())
     ScopeBudget.objects.create(scope_id=reports.start(ada.user, key="dry").scope.id, max_cost_usd=0)

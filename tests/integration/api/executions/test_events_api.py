@@ -1,4 +1,4 @@
-"""The log of an execution as pages: some types only, what is left of an old one, and what newer versions store."""
+"""The event log as pages: filters by type, pruned logs, and event types of newer versions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who may see and do what with executions."""
+"""Permissions on executions."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ PATHS = [
 
 @pytest.mark.parametrize(("method", "path"), PATHS)
 @pytest.mark.parametrize("token", [None, "Bearer wrong", "Token wrong", "Bearer"])
-def test_whoever_does_not_say_who_they_are_is_asked_for_a_token(
+def test_an_anonymous_client_is_asked_for_a_token(
     ada: Caller, report: int, method: str, path: str, token: str | None
 ) -> None:
     execution = reports.ask(reports.start(ada.user))

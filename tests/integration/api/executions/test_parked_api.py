@@ -1,4 +1,4 @@
-"""A step that waits for its provider says when it goes on, and why it waits."""
+"""A deferred step reports when it continues, and the reason."""
 
 from __future__ import annotations
 

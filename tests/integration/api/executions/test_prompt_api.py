@@ -1,4 +1,4 @@
-"""What a model was asked, for those who may see the execution."""
+"""The prompt of a call, for users who may see the execution."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Opening executions again, as clients do."""
+"""Retry of executions over HTTP."""
 
 from __future__ import annotations
 

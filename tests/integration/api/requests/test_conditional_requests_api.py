@@ -1,4 +1,4 @@
-"""Conditional requests: `If-Match` on what changes things, `If-None-Match` on what reads them."""
+"""Conditional requests: `If-Match` on writes, `If-None-Match` on reads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Keys of scopes and tags: one form for what looks the same, in paths, queries and bodies."""
+"""Scope keys and tags: names that look the same have one form, in paths, queries and bodies."""
 
 from __future__ import annotations
 

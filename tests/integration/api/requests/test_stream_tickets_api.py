@@ -1,4 +1,4 @@
-"""Tickets over HTTP: who gets one, and that it is worth nothing but on its stream."""
+"""Tickets over HTTP: who gets one, and that it opens only its stream."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_no_ticket_is_good_for_more_than_15_minutes(ada: Caller, path: str, body
     assert pointers(response) == {f"/{next(iter(body))}"}  # type: ignore[call-overload]
 
 
-def test_who_may_see_gets_a_ticket_and_nobody_else(ada: Caller, eve: Caller, path: str) -> None:
+def test_only_users_with_access_get_a_ticket(ada: Caller, eve: Caller, path: str) -> None:
     assert eve.post(path).status_code == 404
     assert ada.post(f"/executions/{uuid4()}/stream-tickets").status_code == 404
     assert Client().post(f"/api/v1{path}").status_code == 401

@@ -1,4 +1,4 @@
-"""A name that does not exist is answered with the names that do."""
+"""The error for an unknown name lists the known names."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def test_a_script_about_an_unknown_step_is_answered_with_the_steps(ada: Caller, 
         ("/telemetry/summary", {"dry_run": "yes"}, "exclude, only, include"),
     ],
 )
-def test_a_word_that_is_none_of_a_few_is_answered_with_them(
+def test_an_invalid_choice_is_answered_with_the_valid_ones(
     ada: Caller, path: str, query: dict[str, str], words: str
 ) -> None:
     [given] = query.values()

@@ -1,4 +1,4 @@
-"""A model of a provider that nobody knows is found before anything is paid for."""
+"""A model of an unknown provider is rejected before any call is paid for."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ STEP = {"role": "writer", "task": "Write.", "output_schema": reports.SCHEMA}
 DEFINITION: dict[str, Any] = {
     "id": "misspelt",
     "name": "Misspelt",
-    "description": "Names models that nobody has.",
+    "description": "Names models of unknown providers.",
     "roles": {"writer": {"name": "Writer", "instructions": "You write."}},
     "steps": [
         {"id": "known", "name": "Known", "produces": "first", **STEP},
@@ -56,5 +56,5 @@ def test_it_does_not_start_and_says_which_steps_are_wrong(ada: Caller) -> None:
     assert counts() == before
 
 
-def test_a_dry_run_asks_none_of_them(ada: Caller) -> None:
+def test_a_dry_run_asks_no_provider(ada: Caller) -> None:
     assert ada.post("/executions/", {**BODY, "dry_run": True}).status_code == 201

@@ -1,4 +1,4 @@
-"""The model client of a process: how many calls it holds at once, and what one may cost at most."""
+"""The model client of a process: its limit of parallel calls, and the maximum cost of a call."""
 
 from __future__ import annotations
 
@@ -117,8 +117,8 @@ async def test_a_call_that_failed_makes_room() -> None:
         ("openai-chat:gpt-5", "0.0106400000"),
         ("anthropic:claude-sonnet-5-5", "0.0162800000"),  # the same, all of it written to a cache at $2.50, and $10
         ("rehearsal:rehearsal", "0.0000000000"),
-        ("openai:nobody-knows", None),
-        ("nobody:knows", None),
+        ("openai:unlisted-model", None),
+        ("unknown:model", None),
     ],
 )
 def test_a_call_may_cost_as_much_as_its_request_and_the_longest_answer(model: str, dollars: str | None) -> None:

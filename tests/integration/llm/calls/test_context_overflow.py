@@ -1,4 +1,4 @@
-"""A prompt that is too long, in the words of each server, over real HTTP; and what only sounds like it."""
+"""Errors for too long prompts, as each server words them, over real HTTP; and similar other errors."""
 
 from __future__ import annotations
 

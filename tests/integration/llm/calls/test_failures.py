@@ -1,4 +1,4 @@
-"""What goes wrong at a provider, over real HTTP: whether to ask again, when, and what it may have cost."""
+"""Provider failures over real HTTP: whether and when a retry follows, and the possible cost."""
 
 from __future__ import annotations
 
@@ -186,7 +186,7 @@ async def test_a_moment_without_the_providers_clock_is_one_of_the_databases(
     assert error.retry_after == pytest.approx(90, abs=10)
 
 
-async def test_nobody_listens_there(monkeypatch: pytest.MonkeyPatch, model: str) -> None:
+async def test_no_process_listens_there(monkeypatch: pytest.MonkeyPatch, model: str) -> None:
     with socket.socket() as taken:  # bound, and never listening
         taken.bind(("127.0.0.1", 0))
         error = await ask(monkeypatch, f"http://127.0.0.1:{taken.getsockname()[1]}", model)

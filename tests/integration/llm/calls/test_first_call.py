@@ -1,4 +1,4 @@
-"""The first call of a process loads a library: that takes nothing from the call's time, and holds up nobody else."""
+"""The first call loads a library. Loading neither uses the call's time limit nor blocks other tasks."""
 
 from __future__ import annotations
 

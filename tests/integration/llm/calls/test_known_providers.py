@@ -1,4 +1,4 @@
-"""The providers that a model's name may begin with."""
+"""The provider prefixes of model names."""
 
 from __future__ import annotations
 

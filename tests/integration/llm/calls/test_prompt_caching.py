@@ -1,4 +1,4 @@
-"""What steps read in common is sent byte for byte alike, and marked, so that providers can keep it."""
+"""Shared prompt prefixes are sent byte for byte equal, with cache markers."""
 
 from __future__ import annotations
 
@@ -65,7 +65,8 @@ async def test_the_second_and_later_steps_reuse_what_the_steps_before_them_began
             assert before.materials[: len(before.shared)] == request.materials[: len(before.shared)]
             cached += len(request.instructions) + len(kept)
         whole += len(sent)
-    assert [len(request.shared) for request in requests] == [1, 2, 3, 3]  # nobody reads what the last one alone reads
+    # No other step reads the last input of the last step.
+    assert [len(request.shared) for request in requests] == [1, 2, 3, 3]
     assert 0.36 < cached / whole < 0.42  # docs/models.md says 38 percent
 
 

@@ -1,4 +1,4 @@
-"""Real providers' wire formats, over real HTTP, from servers on this machine."""
+"""Wire formats of real providers over real HTTP, from servers on this machine."""
 
 from __future__ import annotations
 
@@ -197,7 +197,7 @@ async def test_a_provider_that_does_not_answer_in_time_has_timed_out(monkeypatch
     assert refused.value.failure_code is FailureCode.TIMED_OUT
 
 
-async def test_a_provider_that_nobody_knows_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_unknown_provider_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     request_model = "no-such-provider:model"
     with pytest.raises(ModelError) as refused:
         await providers.ProviderModel(Options(streaming=False)).complete(

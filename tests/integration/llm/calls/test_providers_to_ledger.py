@@ -75,7 +75,7 @@ async def test_a_provider_that_recovers_is_asked_until_it_answers(
     assert [(call["ordinal"], call["status"]) for call in calls] == [
         (1, "failed"),
         (2, "failed"),
-        (3, "unknown"),  # it was sent, and nobody knows whether it was charged for
+        (3, "unknown"),  # it was sent; whether it was charged is unknown
         (4, "committed"),
     ]
     assert [call["estimated_cost_usd"] is None for call in calls] == [True, True, False, True]

@@ -1,4 +1,4 @@
-"""JSON Schemas for tests of the rehearsal: of every kind, recursive ones and ones that no value is valid against."""
+"""JSON Schemas for tests of the rehearsal: of every kind, recursive, and unsatisfiable."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ LEAVES = st.one_of(
     ANCHORS,
 )
 PARTS = st.recursive(LEAVES, _within, max_leaves=8)
-#: Schemas of documents, most of them right in 2020-12.
+#: Schemas of documents; most are valid in draft 2020-12.
 DOCUMENTS: st.SearchStrategy[dict[str, Any]] = st.builds(
     lambda x, a, b, beside: {
         **beside,

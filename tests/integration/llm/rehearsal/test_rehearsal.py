@@ -1,4 +1,4 @@
-"""The rehearsal model: the same again every time, valid, and made of what it was given."""
+"""The rehearsal model: deterministic, valid, and built from its input."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whatever the schema and the brief: the rehearsal hands in what is valid, or says which place it cannot write."""
+"""For any schema and brief the rehearsal writes a valid document, or names the place that it cannot write."""
 
 from __future__ import annotations
 

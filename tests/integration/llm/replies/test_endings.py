@@ -1,4 +1,4 @@
-"""Where an answer begins and ends: byte order marks, and reasons to stop that are left out."""
+"""Start and end of replies: byte order marks, and missing finish reasons."""
 
 from __future__ import annotations
 

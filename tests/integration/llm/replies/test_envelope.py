@@ -1,4 +1,4 @@
-"""Answers without tools that are either the document or questions: what is asked for, and how it is read."""
+"""Replies without tools that are either a document or questions: prompt and parsing."""
 
 from __future__ import annotations
 

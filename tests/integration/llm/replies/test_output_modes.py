@@ -1,4 +1,4 @@
-"""How a document is handed in: by a tool, held to its schema by the provider, or because the prompt asks for it."""
+"""Output modes: by tool, by the provider's schema enforcement, or by prompt only."""
 
 from __future__ import annotations
 

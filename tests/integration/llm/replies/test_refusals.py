@@ -1,4 +1,4 @@
-"""Models that refuse: in each language it is known for what it is, with the reason that was given."""
+"""Refusals of models: recognized in each API, with the given reason."""
 
 from __future__ import annotations
 

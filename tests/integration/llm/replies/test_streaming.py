@@ -1,4 +1,4 @@
-"""Replies that come piece by piece: what is heard meanwhile, and that the whole is the same in the end."""
+"""Streamed replies: the pieces on the way, and the same final reply."""
 
 from __future__ import annotations
 
@@ -124,13 +124,13 @@ async def test_a_reply_that_has_begun_may_take_its_time(monkeypatch: pytest.Monk
     assert len(server.asked) == 1
 
 
-async def test_a_provider_that_lets_nobody_in_is_given_up_and_has_cost_nothing(
+async def test_a_provider_that_accepts_no_connection_is_given_up_without_cost(
     monkeypatch: pytest.MonkeyPatch, model: str
 ) -> None:
     with socket.socket() as full, ExitStack() as waiting:
         full.bind(("127.0.0.1", 0))
         full.listen(0)
-        for _ in range(3):  # more than wait in its queue: whoever comes now gets no answer at all
+        for _ in range(3):  # its accept queue is full: further connections get no response
             early = waiting.enter_context(socket.socket())
             early.setblocking(False)
             early.connect_ex(full.getsockname())

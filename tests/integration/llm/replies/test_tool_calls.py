@@ -1,4 +1,4 @@
-"""Calls of the document's tool, however a server names it and cuts it to pieces."""
+"""Calls of the document tool, with any spelling of its name and any split into pieces."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Streamed calls of a tool, cut to pieces anywhere and cut off anywhere: the document is the whole one, or none."""
+"""Streamed tool calls that are split or cut off at any point give the complete document or none."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tests.integration.llm.replies.test_output_modes import asked_of
 from tests.integration.llm.text_listeners import ignore
 from tests.support.fuzzing import share_of_30
 
-#: What a property may take on a machine that does nothing else; there are two of them.
+#: Time limit of one of the two properties on an idle machine.
 SECONDS = share_of_30(2)
 EXAMPLES = max(int(SECONDS * 50), 1)
 MODEL, NAME = "openai:local", "submit_document"

@@ -1,4 +1,4 @@
-"""Answers that are not what the provider's language has them to be, over real HTTP: none is a bug of ours."""
+"""Malformed provider replies over real HTTP are never treated as an internal error."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.integration.llm.model_server import DOCUMENT, Answer, model_server
 from tests.integration.llm.models import forget_models
 from tests.integration.llm.text_listeners import ignore
 
-KEY = "sk-a-key-that-nobody-may-see"
+KEY = "sk-a-key-that-must-stay-secret"
 OPENAI, ANTHROPIC = "openai:gpt-5", "anthropic:claude-sonnet-5-5"
 COMPLETION = wire_formats.completion("submit_document", DOCUMENT)
 MESSAGE = wire_formats.message("submit_document", DOCUMENT)
@@ -141,7 +141,7 @@ async def test_a_key_that_cannot_be_one_is_told_at_once(monkeypatch: pytest.Monk
     assert "OPENAI_API_KEY contains characters" in str(failed.value)
 
 
-async def test_the_newline_after_a_key_is_none_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_newline_after_a_key_does_not_belong_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", f"{KEY}\n")
     assert (await complete(monkeypatch, OPENAI, Answer(), streaming=False)).tool_calls
 
@@ -219,7 +219,7 @@ UNCOUNTED = [
 
 @pytest.mark.filterwarnings("ignore:Failed to extract usage")
 @pytest.mark.parametrize(("model", "body"), UNCOUNTED)
-async def test_what_nobody_has_counted_has_no_known_cost(
+async def test_a_reply_without_token_counts_has_no_known_cost(
     monkeypatch: pytest.MonkeyPatch, model: str, body: dict[str, Any]
 ) -> None:
     reply = await complete(monkeypatch, model, Answer(body=body), streaming=False)

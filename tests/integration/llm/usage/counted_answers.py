@@ -1,4 +1,4 @@
-"""Answers with any count in them, whole or as a stream, in the language of each provider."""
+"""Replies with any token counts, complete or streamed, in each provider's API."""
 
 from __future__ import annotations
 

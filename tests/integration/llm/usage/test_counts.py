@@ -1,4 +1,4 @@
-"""What providers say that they have counted, over real HTTP: each once, to the last digit, or not known."""
+"""Token counts of providers over real HTTP: each counted once and exactly, or unknown."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ async def reply(monkeypatch: pytest.MonkeyPatch, model: str, *said: Line, stream
 
 
 def numbers(found: ModelReply) -> tuple[int, ...]:
-    """Return the buckets: read, from a cache, into it, written, of them reasoning."""
+    """Return the buckets: input, cache reads, cache writes, output, reasoning."""
     return tuple(found.usage.model_dump().values())
 
 

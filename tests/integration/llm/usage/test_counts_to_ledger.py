@@ -1,4 +1,4 @@
-"""What a provider counts and charges, from real HTTP to the rows of the ledger: to the last digit, or not known."""
+"""Token counts and costs from real HTTP to the ledger rows: exact, or unknown."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Counts of any shape, and running totals cut anywhere: never negative, never more than was said, else not known."""
+"""Random token counts and truncated running totals: never negative, never too high, else unknown."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tokens in disjoint buckets, however a provider counts them."""
+"""Tokens in disjoint buckets, for each provider's way of counting."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Texts among the events of a log, as one client follows both: in their place, soon, and never more than is needed."""
+"""Draft text among the events of a log, for one client: in place, soon, and without repetition."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ class House:
         self.log = ListLog()
         self.publisher = ProgressPublisher(queue_size=10)
         self.live = LiveDrafts(self.tables, self.publisher)  # type: ignore[arg-type]
-        nobody = ProgressPublisher(queue_size=1)
+        unfollowed = ProgressPublisher(queue_size=1)
         self._listener = Listener(
-            events=(self.log, self.publisher), feeds=(FeedTable(Reader()), nobody), drafts=self.live
+            events=(self.log, self.publisher), feeds=(FeedTable(Reader()), unfollowed), drafts=self.live
         )
         self.tables.steps["one"] = Written()
         self.commit()
@@ -91,7 +91,7 @@ async def test_who_comes_back_while_the_model_is_silent_gets_the_text_so_far() -
     client = house.follow()
     await _next(client)
     await house.write("Once ")
-    house.commit()  # and nobody is told
+    house.commit()  # and no process is notified
     again = house.follow(after=1)
     messages = await _next(again)
     assert ([message.number for message in messages], _texts(messages)) == ([2, 2], [(0, "Once ")])
@@ -152,7 +152,7 @@ async def test_what_a_failed_try_has_written_is_void_when_the_next_one_begins() 
     assert _texts(await _next(client)) == [(0, "Then ")]
 
 
-async def test_an_emptied_table_and_ids_that_begin_anew_cost_nobody_the_texts_that_follow() -> None:
+async def test_after_an_emptied_table_with_restarted_ids_new_text_still_arrives() -> None:
     house = House()
     client = house.follow()
     await _next(client)

@@ -1,4 +1,4 @@
-"""What models write is shown in its place among the events, and nobody misses a character or gets one twice."""
+"""Draft text appears in its place among the events; a client gets each character exactly once."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ STEPS = ("one", "two")
 
 
 class Scene:
-    """An execution at work, and somebody who follows it."""
+    """A running execution, and a client that follows it."""
 
     def __init__(self) -> None:
         self.tables = Tables()
@@ -26,7 +26,7 @@ class Scene:
         self.publisher.subscribe(self.tables.execution_id)
         self.live = LiveDrafts(self.tables, self.publisher)  # type: ignore[arg-type]
         self.client = Client(last=1)
-        self.deaf = False  # nobody listens to notifications
+        self.deaf = False  # notifications are ignored
         self._grown = 0
         self._ended: Counter[str] = Counter()  # its last attempt
 
@@ -171,7 +171,7 @@ async def test_the_bytes_of_a_delta_are_made_once_for_all_who_are_at_the_same_pl
     assert first[0] is second[0]
 
 
-async def test_drafts_of_what_nobody_follows_are_not_read() -> None:
+async def test_drafts_without_followers_are_not_read() -> None:
     tables = Tables(steps={"one": Written(text="Once")}, away=True)
     live = LiveDrafts(tables, ProgressPublisher(queue_size=10))  # type: ignore[arg-type]
     await live.refresh([tables.execution_id])

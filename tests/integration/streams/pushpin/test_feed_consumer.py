@@ -1,4 +1,4 @@
-"""Feeds behind Pushpin: what it is told to hold, and what it is given for a client that has missed something."""
+"""Feeds behind Pushpin: the headers that make it hold a response, and the catch-up for a client."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ async def test_a_link_brings_what_came_since_on_the_clients_behalf(browser: Brow
         assert list(channels(answer).values()) == ["3", "0"]
 
 
-async def test_a_link_for_somebody_who_may_not_see_it_any_more_ends_what_is_held(browser: Browser) -> None:
+async def test_a_catch_up_of_a_client_without_access_ends_the_held_response(browser: Browser) -> None:
     token = await told(STARTED)
     async with browser.get("project/p", token=token, headers=signed()) as first:
         await first.rest()

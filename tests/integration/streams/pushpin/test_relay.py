@@ -1,4 +1,4 @@
-"""The relay between the table and what plays Pushpin's control endpoint here: what it publishes, and when again."""
+"""The relay, with a substitute for Pushpin's control endpoint: what it publishes, and when it repeats."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ async def test_what_pushpin_did_not_take_is_published_once_it_does(endpoint: End
         await until(endpoint, 1, 2)
 
 
-async def test_what_is_told_while_nobody_listens_is_published_later(
+async def test_events_without_a_listener_are_published_later(
     endpoint: Endpoint, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with relaying():
