@@ -126,7 +126,8 @@ class _LockQueries:
             if need.kind == "calls" and need.id in loaded:  # sums that were read before include these calls
                 loaded[need.id] = LoadedCalls(by_step={**loaded[need.id].by_step, need.step_id: {}})
         for found in self._calls.value:
-            call_ledger.add(call_ledger.entry_of(found), to=loaded)
+            if found.record.execution_id in loaded:  # the ledger keeps calls of executions that are gone
+                call_ledger.add(call_ledger.entry_of(found), to=loaded)
         for need in self._needs:
             if need.kind == "totals":
                 loaded[need.id] = replace(loaded[need.id], other_totals=_other_totals(need.id, loaded[need.id]))
