@@ -19,6 +19,7 @@ from django.utils import timezone
 
 from access.services import issue_token
 from benchmarks.systems import workload
+from common.database import bulk
 from executions.engine.domain.events import EventType, ProgressEvent, event_json
 from executions.persistence import event_log
 from executions.persistence.notifier import announce
@@ -60,7 +61,7 @@ class EventWriter:
         with transaction.atomic():
             with connection.cursor() as cursor:
                 cursor.execute(_SEQUENCES, [list(ids), [self._last[each] for each in ids]])
-                event_log.append(events)
+                bulk.write(event_log.insert_writes(events))
                 if not self._announced:
                     texts = [json.dumps(event_json(event)) for event in events]
                     cursor.execute("SELECT pg_notify(%s, text) FROM unnest(%s::text[]) AS text", [CHANNEL, texts])

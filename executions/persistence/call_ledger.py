@@ -3,183 +3,157 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from itertools import chain
+from typing import Literal
 from uuid import UUID
 
 from common.database import bulk
 from executions.db_threads import retry_while_unavailable
-from executions.engine.domain.budget_usage import BudgetUsage, usage_of
+from executions.engine.domain.budget_usage import NO_USAGE, BudgetUsage, usage_of
 from executions.engine.domain.calls import Call, CallKey, ModelReply, Totals, Usage, merge_call, sum_calls
 from executions.engine.domain.copying import replace
 from executions.engine.domain.execution import Execution
-from executions.engine.domain.retries import NOT_SENT
 from executions.engine.domain.states import CallKind, CallStatus
-from telemetry import ledger, selectors
-from telemetry.budgets import scope_budgets, spending
+from telemetry import ledger
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """A call on the page: as it shall be, and the row that it has or gets."""
+    """A call, and the row that it has or gets."""
 
     call: Call
     row: ledger.CallRow
-    is_new: bool = False  # the row is not there yet
-    changed: bool = False
+    is_new: bool = False  # the row is not stored yet
 
 
-CallsByStep = dict[str, dict[CallKey, Entry]]  # all calls of an execution, by step
+CallsByStep = dict[str, dict[CallKey, Entry]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadedCalls:
+    """Calls of an execution, by step, and sums over the calls of all other steps."""
+
+    by_step: CallsByStep = field(default_factory=dict)
+    is_complete: bool = False  # a step that is not in it has no calls; else its calls were not read
+    other_totals: Totals | None = None  # None: not read
+    other_usage: BudgetUsage | None = None  # None: not read
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """Data about calls that a decision needs."""
+
+    kind: Literal["calls", "totals", "usage", "spending"]
+    id: UUID  # of an execution; "spending" is that of a scope in this month
+    step_id: str = ""  # of the "calls"
+
+
+class NeedsMore(Exception):
+    """A command cannot be decided on this snapshot, or not be stored without row locks."""
+
+    def __init__(self, need: Need | None = None) -> None:
+        """Store what the snapshot lacks of calls."""
+        super().__init__(need)
+        self.need = need
 
 
 class CallUnitOfWork:
-    """The calls that one transaction looks at, and what it does to them."""
+    """What the commands of a batch do to the calls of a snapshot."""
 
-    def __init__(self, cached: Mapping[UUID, CallsByStep] | None = None) -> None:
-        """Begin a page; of executions that have a book nothing else is looked up. The others are locked."""
-        self._books = {} if cached is None else cached
-        self._entries: dict[UUID, dict[CallKey, Entry]] = {}  # looked up, or changed, by execution
-        self._steps: set[tuple[UUID, str]] = set()  # steps all of whose calls are here
-        self._tried: dict[CallKey, Entry] = {}  # by the decision under way
-        self._added_up: set[tuple[UUID, str | None]] = set()  # of books: a step, or the whole (None)
-        self._found: dict[UUID, list[ledger.CallRecord]] = {}  # as they were looked up, by execution
-        self._scope_sums: dict[UUID, bulk.LazyResult[Decimal]] = {}  # of the month, as they were looked up
-
-    @property
-    def cached(self) -> Mapping[UUID, CallsByStep]:
-        """The books that it was begun with."""
-        return self._books
-
-    def load(self, steps: Collection[tuple[UUID, str]]) -> None:
-        """Bring in the calls of steps, named by execution and step id."""
-        self.take(steps, ledger.known_calls_of_steps(steps))
-
-    def take(self, steps: Collection[tuple[UUID, str]], calls: bulk.LazyResult[list[ledger.KnownCall]]) -> None:
-        """Bring in what was asked for about steps, named by execution and step id; none of them is here yet."""
-        for known in calls.value:
-            found = entry(known)
-            key = found.call.key
-            self._entries.setdefault(key.execution_id, {})[key] = found
-            self._found.setdefault(key.execution_id, []).append(known.record)
-        self._steps |= set(steps)
-
-    def ask_scope(self, scope_id: UUID, *, now: datetime) -> bulk.LazyResult[Decimal]:
-        """Ask, once, what a scope has spent in this month."""
-        if scope_id not in self._scope_sums:
-            self._scope_sums[scope_id] = scope_budgets.monthly_spending(scope_id, now=now)
-        return self._scope_sums[scope_id]
+    def __init__(self, loaded: Mapping[UUID, LoadedCalls]) -> None:
+        """Begin with the calls of the snapshot, by execution."""
+        self._loaded = loaded
+        self._changed: dict[UUID, dict[CallKey, Entry]] = {}
+        self._pending: dict[CallKey, Entry] = {}  # changed by the command that is being decided
+        self._summed: set[tuple[UUID, str | None]] = set()  # a step, or a whole execution (None)
 
     def has(self, call: Call) -> bool:
-        """Whether the call is there already as it shall be, or further on."""
+        """Return whether the call is stored in this state, or in a later one."""
         found = self._find(call.key)
         return found is not None and merge_call(found.call, call) is None
 
     def replied(self, key: CallKey) -> bool:
-        """Whether the call has its reply."""
-        if key.execution_id in self._books:
-            self._added_up.add((key.execution_id, key.step_id))
+        """Return whether the call has its reply."""
+        self._summed.add((key.execution_id, key.step_id))
         found = self._find(key)
         return found is not None and found.call.reply is not None
 
     def bought(self, key: CallKey) -> str | None:
-        """Return the request hash of a call that has its reply before it is announced; None: it has none.
+        """Return the request hash of a call that has its reply before it is announced; None: it has no reply.
 
-        The database has lost the start of its step then.
-
-        Unlike `replied` this needs no second look as it is written: a call is announced once.
+        The database has lost the start of its step then. Unlike `replied` this needs no check when it is stored: a
+        call is announced once.
         """
-        self._look_up(key)
         found = self._find(key)
         return None if found is None or found.call.reply is None else found.call.request_hash
 
-    def _look_up(self, key: CallKey) -> None:
-        step = (key.execution_id, key.step_id)
-        if key.execution_id not in self._books and step not in self._steps:
-            self.load({step})
-
     def record(self, call: Call) -> None:
-        """Announce a new call, or settle a known one; what was settled for good stays."""
-        self._look_up(call.key)
+        """Announce a new call, or settle a known one; a final state stays."""
         found = self._find(call.key)
         if found is None:
-            self._tried[call.key] = Entry(call=call, row=ledger.new_row(), is_new=True, changed=True)
-        elif (becomes := merge_call(found.call, call)) is not None:
-            self._tried[call.key] = Entry(call=becomes, row=found.row, is_new=found.is_new, changed=True)
+            self._pending[call.key] = Entry(call=call, row=ledger.new_row(), is_new=True)
+        elif (merged := merge_call(found.call, call)) is not None:
+            self._pending[call.key] = Entry(call=merged, row=found.row, is_new=found.is_new)
 
     @property
     def is_changing(self) -> bool:
-        """Whether anything was recorded since the last `commit_pending` or `rollback_pending`."""
-        return bool(self._tried)
+        """Return whether anything was recorded since the last `commit_pending` or `rollback_pending`."""
+        return bool(self._pending)
 
     def commit_pending(self) -> None:
-        """Stand by what was recorded since the last `commit_pending` or `rollback_pending`."""
-        for key, entry in self._tried.items():
-            self._entries.setdefault(key.execution_id, {})[key] = entry
-        self._tried = {}
+        """Keep what was recorded since the last `commit_pending` or `rollback_pending`."""
+        for key, entry in self._pending.items():
+            self._changed.setdefault(key.execution_id, {})[key] = entry
+        self._pending = {}
 
     def rollback_pending(self) -> None:
-        """Take back what was recorded since the last `commit_pending` or `rollback_pending`."""
-        self._tried = {}
+        """Drop what was recorded since the last `commit_pending` or `rollback_pending`."""
+        self._pending = {}
 
     def step_totals(self, execution_id: UUID, step_id: str) -> Totals:
         """Return the sum over a step."""
-        if execution_id in self._books:
-            self._added_up.add((execution_id, step_id))
-        elif (execution_id, step_id) not in self._steps:
-            self.load({(execution_id, step_id)})
-        return sum_calls(entry.call for entry in self._of(execution_id, step_id))
+        self._summed.add((execution_id, step_id))
+        return sum_calls(self._calls(execution_id, step_id))
 
     def totals(self, execution_id: UUID) -> Totals:
-        """Return the sum over an execution: of what is here, and of what is in the table alone."""
-        mine = self._of(execution_id)
-        here = sum_calls(entry.call for entry in mine)
-        if execution_id in self._books:
-            self._added_up.add((execution_id, None))
-            return here
-        rest = selectors.execution_totals(execution_id, excluded=_rows(mine))
-        others = Totals(
-            calls=rest.calls,
-            usage=Usage(**{name: getattr(rest, name) for name in Usage.model_fields}),
-            known_cost_usd=rest.known_cost_usd,
-            unpriced_calls=rest.unpriced_calls,
-            cost_final=rest.cost_final,
-        )
-        return others + here
+        """Return the sum over an execution."""
+        self._summed.add((execution_id, None))
+        others = self._loaded[execution_id].other_totals
+        if others is None:
+            raise NeedsMore(Need("totals", execution_id))
+        return others + sum_calls(self._calls(execution_id))
 
-    def spent(self, execution_id: UUID) -> BudgetUsage:
-        """Return what the execution has used, or may still use: by what is here, and by what is in the table alone."""
-        mine = self._of(execution_id)
-        here = usage_of(entry.call for entry in mine)
-        if execution_id in self._books:
-            self._added_up.add((execution_id, None))
-            return here
-        rest = spending.execution_usage(execution_id, withdrawn=NOT_SENT, excluded=_rows(mine))
-        return BudgetUsage(cost_usd=rest.cost_usd, tokens=rest.tokens, calls=rest.calls) + here
+    def usage(self, execution_id: UUID) -> BudgetUsage:
+        """Return what the execution has used of its budget, reservations included."""
+        self._summed.add((execution_id, None))
+        others = self._loaded[execution_id].other_usage
+        if others is None:
+            raise NeedsMore(Need("usage", execution_id))
+        return others + usage_of(self._calls(execution_id))
 
-    def scope_spent(self, scope_id: UUID, execution_ids: Collection[UUID], *, now: datetime) -> Decimal:
-        """Return the US dollars of a scope in this month; `execution_ids` are those of it that are looked at here."""
-        month = scope_budgets.month_start(now)
-        found = (record for execution_id in execution_ids for record in self._found.get(execution_id, ()))
-        before = sum((scope_budgets.counted_cost(each) for each in found if each.started_at >= month), start=Decimal(0))
-        mine = (entry.call for execution_id in execution_ids for entry in self._of(execution_id))
-        return (
-            self.ask_scope(scope_id, now=now).value
-            - before
-            + usage_of(call for call in mine if call.started_at >= month).cost_usd
-        )
+    def added_cost(self, execution_ids: Collection[UUID], *, since: datetime) -> Decimal:
+        """Return the US dollars that the batch adds to the calls of executions, of calls that began since then."""
+        changed = [*chain.from_iterable(each.values() for each in self._changed.values()), *self._pending.values()]
+        mine = {each.call.key: each.call for each in changed if each.call.key.execution_id in execution_ids}
+        counted = [call for call in mine.values() if call.started_at >= since]
+        before = [found.call for each in counted if (found := self._stored(each.key)) is not None]
+        return usage_of(counted).cost_usd - usage_of(before).cost_usd
 
     def changed(self) -> list[Entry]:
-        """Return what was recorded."""
-        return [entry for mine in self._entries.values() for entry in mine.values() if entry.changed]
+        """Return the calls that were recorded."""
+        return [entry for mine in self._changed.values() for entry in mine.values()]
 
     def writes(self, owners: Mapping[UUID, Execution]) -> Iterator[bulk.Write]:
-        """Yield the writes of what was recorded; `StaleCall` where somebody else has settled one of the calls.
+        """Yield the writes of what was recorded; `StaleCall` where another writer has settled one of the calls.
 
-        With them goes a look at what was added up from books: others may book, and price, what they do not change.
+        With them go checks of sums over cached calls: others may store, and price, calls that the batch does not
+        change. Sums that were read under row locks need no check.
         """
-        yield from ledger.version_checks({each: self._versions(*each) for each in self._added_up})
+        checked = (each for each in self._summed if self._loaded[each[0]].is_complete)
+        yield from ledger.version_checks({each: self._versions(*each) for each in checked})
         rows = [
             (entry, (entry.row, _record(entry.call, owners[entry.call.key.execution_id]))) for entry in self.changed()
         ]
@@ -187,47 +161,65 @@ class CallUnitOfWork:
         yield from ledger.update_writes([row for entry, row in rows if not entry.is_new])
 
     def _versions(self, execution_id: UUID, step_id: str | None) -> int:
-        """Return the sum over the versions of the rows in a book: it rises with whatever happens to one."""
-        book = self._books[execution_id]
-        steps = book.values() if step_id is None else [book.get(step_id, {})]
+        """Return the sum over the versions of the stored rows: it rises with every change of a row."""
+        by_step = self._loaded[execution_id].by_step
+        steps = by_step.values() if step_id is None else [by_step.get(step_id, {})]
         return sum(entry.row.version for step in steps for entry in step.values())
 
     def _find(self, key: CallKey) -> Entry | None:
-        found = self._tried.get(key) or self._entries.get(key.execution_id, {}).get(key)
-        if found is None and (book := self._books.get(key.execution_id)) is not None:
-            return book.get(key.step_id, {}).get(key)
-        return found
+        return self._pending.get(key) or self._changed.get(key.execution_id, {}).get(key) or self._stored(key)
 
-    def _of(self, execution_id: UUID, step_id: str | None = None) -> list[Entry]:
-        book = self._books.get(execution_id, {})
-        steps = book.values() if step_id is None else [book.get(step_id, {})]
+    def _stored(self, key: CallKey) -> Entry | None:
+        return self._step(key.execution_id, key.step_id).get(key)
+
+    def _step(self, execution_id: UUID, step_id: str) -> Mapping[CallKey, Entry]:
+        loaded = self._loaded[execution_id]
+        found = loaded.by_step.get(step_id)
+        if found is None and not loaded.is_complete:
+            raise NeedsMore(Need("calls", execution_id, step_id))
+        return found or {}
+
+    def _calls(self, execution_id: UUID, step_id: str | None = None) -> list[Call]:
+        """Return the loaded calls as the batch leaves them."""
+        steps = self._loaded[execution_id].by_step.values() if step_id is None else [self._step(execution_id, step_id)]
         found = {key: entry for step in steps for key, entry in step.items()}
-        mine = self._entries.get(execution_id, {})
-        tried = ((key, entry) for key, entry in self._tried.items() if key.execution_id == execution_id)
-        for key, entry in chain(mine.items(), tried):
+        mine = self._changed.get(execution_id, {})
+        pending = ((key, entry) for key, entry in self._pending.items() if key.execution_id == execution_id)
+        for key, entry in chain(mine.items(), pending):
             if step_id is None or key.step_id == step_id:
                 found[key] = entry
-        return list(found.values())
+        return [entry.call for entry in found.values()]
 
 
-def entry(known: ledger.KnownCall) -> Entry:
-    """Return a call as it was found in the ledger."""
+def entry_of(known: ledger.KnownCall) -> Entry:
+    """Return a stored call."""
     row = ledger.CallRow(row_id=known.row_id, version=known.version)
     return Entry(call=_call(known.record, replied=known.has_reply), row=row)
 
 
-def without_reply(changed: Entry) -> Entry:
-    """Return what is to be remembered of an entry once it is stored: without the reply itself."""
+def all_calls_of(execution_ids: Iterable[UUID], found: Iterable[ledger.KnownCall] = ()) -> dict[UUID, LoadedCalls]:
+    """Return the calls of executions: these are all that they have."""
+    loaded = {
+        each: LoadedCalls(is_complete=True, other_totals=Totals(), other_usage=NO_USAGE) for each in execution_ids
+    }
+    for entry in map(entry_of, found):
+        add(entry, to=loaded)
+    return loaded
+
+
+def add(entry: Entry, *, to: Mapping[UUID, LoadedCalls]) -> None:
+    """Add a call to the calls of its execution, or replace it there."""
+    key = entry.call.key
+    to[key.execution_id].by_step.setdefault(key.step_id, {})[key] = entry
+
+
+def as_stored(changed: Entry) -> Entry:
+    """Return a call once it is stored, to be cached: without the reply's content."""
     call, row = changed.call, changed.row
     if (reply := call.reply) is not None:
         call = replace(call, reply=reply.model_copy(update={"tool_calls": (), "text": "", "raw": None}))
     stored = ledger.CallRow(row_id=row.row_id, version=row.version if changed.is_new else row.version + 1)
     return Entry(call=call, row=stored)
-
-
-def _rows(entries: Iterable[Entry]) -> list[UUID]:
-    """Return the ids of those rows that are there."""
-    return [each.row.row_id for each in entries if not each.is_new]
 
 
 async def calls_of(execution_id: UUID, step_id: str) -> list[Call]:

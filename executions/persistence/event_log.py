@@ -32,11 +32,6 @@ FROM numbered JOIN counted USING (scope_id)
 ORDER BY row_order"""
 
 
-def append(events: Sequence[ProgressEvent]) -> None:
-    """Append events to the logs of executions that are changed in the same transaction."""
-    bulk.write(insert_writes(events))
-
-
 def insert_writes(events: Sequence[ProgressEvent]) -> Iterator[bulk.Write]:
     """Yield the write that appends events to the logs; nothing if there are no events."""
     if not events:

@@ -6,8 +6,8 @@ An execution is always read completely. Through the ORM this would take several 
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any
 from uuid import UUID
 
 from access.selectors import SCOPE_NAMES
@@ -21,87 +21,65 @@ from executions.engine.domain.states import ExecutionStatus, FailureCode, Limit,
 from workflows.definitions.budget import Budget
 from workflows.selectors import VERSION_NUMBERS
 
-
-class _ExecutionRow(NamedTuple):
-    id: UUID
-    workflow_id: str
-    workflow_version: int
-    scope_id: UUID
-    scope_type: str
-    scope_key: str
-    input: Any
-    created_at: Any
-    updated_at: Any
-    status: str
-    version: int
-    claimed_by: str | None
-    fencing_token: int
-    recoveries: int
-    last_sequence: int
-    waiting_on: str
-    failure_code: str
-    failure_message: str
-    requested_by_id: int | None
-    requested_by_name: str
-    tags: str
-    started_at: Any
-    finished_at: Any
-    resume_at: Any
-    deadline_at: Any
-    budget: str | None
-    warned_limits: str
-    ran_seconds: float
-    running_since: Any
-    script: str | None
+Row = Mapping[str, Any]  # by column
+Convert = Callable[[Any], Any]
 
 
-class _StepRow(NamedTuple):
-    execution_id: UUID
-    step_id: str
-    scope_id: Any  # None: the execution's own
-    scope_type: Any
-    scope_key: Any
-    label: str
-    item_order: int
-    optional: bool
-    position: int
-    level: int
-    name: str
-    role: str
-    produces: str
-    depends_on: str
-    status: str
-    version: int
-    attempt: int
-    invalid_outputs: int
-    input_versions: str
-    rounds: str
-    decisions: str
-    violations: str
-    document_id: UUID | None
-    document_version: int | None
-    failure_code: str
-    failure_message: str
-    resume_at: Any
-    blocked_by_limit: str
-    required_usd: Any
-    started_at: Any
-    finished_at: Any
+def _unchanged(value: Any) -> Any:
+    return value
 
 
+def _tuple_of(convert: Convert) -> Convert:
+    # nearly all lists are empty
+    return lambda text: () if text == "[]" else tuple(convert(each) for each in json.loads(text))
+
+
+def _optional(convert: Convert) -> Convert:
+    return lambda value: convert(value) if value else None
+
+
+#: Columns of executions that are fields, and how their values are converted.
+_EXECUTION_FIELDS: Mapping[str, Convert] = {
+    **dict.fromkeys(("id", "workflow_id", "workflow_version", "input", "created_at", "updated_at"), _unchanged),
+    **dict.fromkeys(("version", "claimed_by", "fencing_token", "recoveries", "last_sequence"), _unchanged),
+    **dict.fromkeys(("requested_by_name", "started_at", "finished_at", "resume_at", "deadline_at"), _unchanged),
+    **dict.fromkeys(("ran_seconds", "running_since"), _unchanged),
+    "status": ExecutionStatus,
+    "waiting_on": _tuple_of(WaitingOn),
+    "tags": _tuple_of(_unchanged),
+    "budget": _optional(Budget.model_validate_json),
+    "warned_limits": _tuple_of(Limit),
+    "script": _optional(DryRunScript.model_validate_json),
+}
+_STEP_FIELDS: Mapping[str, Convert] = {
+    **dict.fromkeys(("step_id", "label", "item_order", "optional", "position", "level", "name", "role"), _unchanged),
+    **dict.fromkeys(("produces", "version", "attempt", "invalid_outputs", "document_id"), _unchanged),
+    **dict.fromkeys(("document_version", "resume_at", "required_usd", "started_at", "finished_at"), _unchanged),
+    "depends_on": _tuple_of(_unchanged),
+    "status": StepStatus,
+    "input_versions": _tuple_of(Pin.model_validate),
+    "rounds": _tuple_of(ClarificationRound.model_validate),
+    "decisions": _tuple_of(AcceptanceDecision.model_validate),
+    "violations": _tuple_of(FieldError.model_validate),
+    "blocked_by_limit": _optional(Limit),
+}
+_SHARED = ("scope_id", "scope_type", "scope_key", "failure_code", "failure_message")
+#: Columns that are a part of a field; then those of all fields.
+_EXECUTION_COLUMNS = ("requested_by_id", *_SHARED, *_EXECUTION_FIELDS)
+_STEP_COLUMNS = ("execution_id", *_SHARED, *_STEP_FIELDS)
 _ELSEWHERE = {
     "workflow_version": "workflow.version",
     "scope_type": "scope.type",
     "scope_key": "scope.key",
 }
 _EXECUTIONS = f"""
-SELECT {", ".join(_ELSEWHERE.get(name, f"execution.{name}") for name in _ExecutionRow._fields)}
+SELECT {", ".join(_ELSEWHERE.get(name, f"execution.{name}") for name in _EXECUTION_COLUMNS)}
 FROM executions_execution AS execution
 JOIN ({VERSION_NUMBERS}) AS workflow ON workflow.id = execution.workflow_version_id
 JOIN ({SCOPE_NAMES}) AS scope ON scope.id = execution.scope_id
 WHERE execution.id = ANY(%s)"""  # noqa: S608 - names of fields, and constants
 _STEPS = f"""
-SELECT {", ".join(_ELSEWHERE.get(name, f"step.{name}") for name in _StepRow._fields)}
+SELECT {", ".join(_ELSEWHERE.get(name, f"step.{name}") for name in _STEP_COLUMNS)}
 FROM executions_executionstep AS step
 LEFT JOIN ({SCOPE_NAMES}) AS scope ON scope.id = step.scope_id
 WHERE step.execution_id = ANY(%s)
@@ -122,87 +100,30 @@ def load(execution_ids: Collection[UUID]) -> dict[UUID, Execution]:
 
 def from_rows(execution_rows: Sequence[tuple[Any, ...]], step_rows: Sequence[tuple[Any, ...]]) -> dict[UUID, Execution]:
     """Return the executions in the query results."""
-    rows = [_ExecutionRow(*row) for row in execution_rows]
-    scopes = {row.id: _scope(row) for row in rows}
-    steps: dict[UUID, dict[str, Step]] = {row.id: {} for row in rows}
-    for step in map(_StepRow._make, step_rows):
-        if step.execution_id in steps:  # else the execution was inserted between the two queries
-            steps[step.execution_id][step.step_id] = _step(step, scopes[step.execution_id])
-    return {row.id: _execution(row, scopes[row.id], steps[row.id]) for row in rows}
+    rows = [dict(zip(_EXECUTION_COLUMNS, row, strict=True)) for row in execution_rows]
+    scopes = {row["id"]: _scope(row) for row in rows}
+    steps: dict[UUID, dict[str, Step]] = {execution_id: {} for execution_id in scopes}
+    for step in (dict(zip(_STEP_COLUMNS, row, strict=True)) for row in step_rows):
+        if (execution_id := step["execution_id"]) in steps:  # else the execution was inserted between the two queries
+            steps[execution_id][step["step_id"]] = _step(step, scopes[execution_id])
+    return {row["id"]: _execution(row, scopes[row["id"]], steps[row["id"]]) for row in rows}
 
 
-def _execution(row: _ExecutionRow, scope: ScopeRef, steps: dict[str, Step]) -> Execution:
-    return Execution(
-        id=row.id,
-        workflow_id=row.workflow_id,
-        workflow_version=row.workflow_version,
-        scope=scope,
-        input=row.input,
-        steps=steps,
-        created_at=row.created_at,
-        updated_at=row.updated_at,
-        status=ExecutionStatus(row.status),
-        version=row.version,
-        claimed_by=row.claimed_by,
-        fencing_token=row.fencing_token,
-        recoveries=row.recoveries,
-        last_sequence=row.last_sequence,
-        waiting_on=tuple(WaitingOn(each) for each in _list(row.waiting_on)),
-        failure=_failure(row.failure_code, row.failure_message),
-        requested_by=row.requested_by_id,
-        requested_by_name=row.requested_by_name,
-        tags=tuple(_list(row.tags)),
-        started_at=row.started_at,
-        finished_at=row.finished_at,
-        resume_at=row.resume_at,
-        deadline_at=row.deadline_at,
-        budget=None if row.budget is None else Budget.model_validate_json(row.budget),
-        warned_limits=tuple(Limit(each) for each in _list(row.warned_limits)),
-        ran_seconds=row.ran_seconds,
-        running_since=row.running_since,
-        script=None if row.script is None else DryRunScript.model_validate_json(row.script),
-    )
+def _execution(row: Row, scope: ScopeRef, steps: dict[str, Step]) -> Execution:
+    fields = {name: convert(row[name]) for name, convert in _EXECUTION_FIELDS.items()}
+    requested_by = row["requested_by_id"]
+    return Execution(scope=scope, steps=steps, failure=_failure(row), requested_by=requested_by, **fields)
 
 
-def _step(row: _StepRow, own: ScopeRef) -> Step:
-    return Step(
-        step_id=row.step_id,
-        scope=own if row.scope_id is None else _scope(row),
-        label=row.label,
-        item_order=row.item_order,
-        optional=row.optional,
-        position=row.position,
-        level=row.level,
-        name=row.name,
-        role=row.role,
-        produces=row.produces,
-        depends_on=tuple(_list(row.depends_on)),
-        status=StepStatus(row.status),
-        version=row.version,
-        attempt=row.attempt,
-        invalid_outputs=row.invalid_outputs,
-        input_versions=tuple(Pin.model_validate(each) for each in _list(row.input_versions)),
-        rounds=tuple(ClarificationRound.model_validate(each) for each in _list(row.rounds)),
-        decisions=tuple(AcceptanceDecision.model_validate(each) for each in _list(row.decisions)),
-        violations=tuple(FieldError.model_validate(each) for each in _list(row.violations)),
-        document_id=row.document_id,
-        document_version=row.document_version,
-        failure=_failure(row.failure_code, row.failure_message),
-        resume_at=row.resume_at,
-        blocked_by_limit=Limit(row.blocked_by_limit) if row.blocked_by_limit else None,
-        required_usd=row.required_usd,
-        started_at=row.started_at,
-        finished_at=row.finished_at,
-    )
+def _step(row: Row, own: ScopeRef) -> Step:
+    fields = {name: convert(row[name]) for name, convert in _STEP_FIELDS.items()}
+    return Step(scope=own if row["scope_id"] is None else _scope(row), failure=_failure(row), **fields)
 
 
-def _list(text: str) -> list[Any]:
-    return [] if text == "[]" else json.loads(text)  # most lists are empty
+def _scope(row: Row) -> ScopeRef:
+    return ScopeRef(id=row["scope_id"], type=row["scope_type"], key=row["scope_key"])
 
 
-def _scope(row: _ExecutionRow | _StepRow) -> ScopeRef:
-    return ScopeRef(id=row.scope_id, type=row.scope_type, key=row.scope_key)
-
-
-def _failure(code: str, message: str) -> Failure | None:
-    return Failure(code=FailureCode(code), message=message) if code else None
+def _failure(row: Row) -> Failure | None:
+    code = row["failure_code"]
+    return Failure(code=FailureCode(code), message=row["failure_message"]) if code else None

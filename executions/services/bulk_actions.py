@@ -21,7 +21,7 @@ from executions.engine.ports import Transition
 from executions.engine.transitions import core, retry
 from executions.engine.transitions.core import Decide
 from executions.persistence import repositories
-from executions.persistence.journal.locked_batch import Batch
+from executions.persistence.journal.locked_batch import LockedBatch
 from executions.queue.jobs import enqueue_advance
 from executions.services.executions import titles_of
 
@@ -51,7 +51,7 @@ def act_on_many(
     wanted = {each: held for each, held in found.items() if outcomes[each] is held and not _is_done(action, held)}
     decide = _decision(user, action, wanted.values())
     transitions = [Transition(execution_id=each, fencing_token=None, decide=decide) for each in sorted(wanted)]
-    stored = Batch(transitions, now=now, known=found).commit()
+    stored = LockedBatch(transitions, now=now, known=found).commit().outcomes
     for each, outcome in zip(sorted(wanted), stored, strict=True):
         if not isinstance(outcome, Execution | EngineError):
             raise outcome  # an unexpected exception: the transaction is rolled back

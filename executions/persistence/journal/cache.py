@@ -1,159 +1,149 @@
-"""What this process remembers of executions that run here, so that the next transition need not read it."""
+"""The cache of what this worker has written and read last, so that the next transition needs no read."""
 
 from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from uuid import UUID
 
 from documents import repository as documents
 from executions.engine.domain.execution import Execution
 from executions.engine.transitions.core import is_idle
-from executions.persistence.call_ledger import CallsByStep
-from executions.persistence.journal.decisions import Command, execution_of, scope_of
+from executions.persistence import call_ledger
+from executions.persistence.call_ledger import LoadedCalls
+from executions.persistence.journal.decisions import (
+    Command,
+    Heads,
+    Snapshot,
+    WriteSet,
+    execution_of,
+    scope_of,
+    scopes_of,
+)
 
-KNOWN_EXECUTIONS = 4096  # remembered at most, and as many scopes
-MOST_STEPS = 100  # of one execution; what has more is cheaper to look at under locks than to remember
-CONTENDED_SECONDS = 10.0  # that a scope is left to locks after somebody else has written documents in it
+MAX_EXECUTIONS = 4096  # cached at most, and as many scopes
+MAX_STEPS = 100  # of one execution; above that row locks are cheaper than caching all calls
+CONTENDED_SECONDS = 10.0  # for so long row locks guard a scope in which another process writes documents
 
-Heads = dict[str, documents.Head]  # of all documents of a scope, by type
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CachedExecution:
-    """An execution, and all its calls as they were with that version; None: they were not looked up."""
-
-    execution: Execution
-    book: CallsByStep | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Misses:
-    """What is to be looked up."""
-
-    executions: frozenset[UUID]
-    scopes: frozenset[UUID]  # whose documents are lacking
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Loaded:
-    """What was looked up."""
-
-    known: Sequence[CachedExecution]
-    heads: Mapping[UUID, Heads]
+_MISS = (None, None)
 
 
 class SnapshotCache:
-    """Executions with their calls, and documents of their scopes. What it says may be out of date: versions tell."""
+    """Executions with their calls, and heads of documents. An entry may be stale: its version shows it when used."""
 
     def __init__(self) -> None:
-        self._known: OrderedDict[UUID, CachedExecution] = OrderedDict()
-        self._heads: OrderedDict[UUID, Heads] = OrderedDict()
-        self._doubted: dict[UUID, Heads] = {}  # that something was refused for, perhaps
-        self._contended: dict[UUID, float] = {}  # scopes that others write documents in, until when
-        self._limited: frozenset[UUID] = frozenset()  # scopes with a budget of their own
+        self._executions: OrderedDict[UUID, tuple[Execution, LoadedCalls | None]] = OrderedDict()  # None: not read
+        self._heads: OrderedDict[UUID, Heads] = OrderedDict()  # by scope
+        self._stale: dict[UUID, Heads] = {}  # of scopes whose heads may be the reason of a conflict
+        self._contended: dict[UUID, float] = {}  # scopes in which others write documents, and until when
+        self._budgeted: frozenset[UUID] = frozenset()
 
     def __len__(self) -> int:
-        """Return how many executions are remembered: those that are running here."""
-        return len(self._known)
+        """Return how many executions are cached: those that run here."""
+        return len(self._executions)
 
-    def executions(self, execution_ids: Iterable[UUID]) -> dict[UUID, Execution]:
-        """Return those executions that are remembered."""
-        return {each: known.execution for each in execution_ids if (known := self._known.get(each)) is not None}
+    def snapshot(self, commands: Sequence[Command]) -> Snapshot:
+        """Return what is cached for commands; nothing of executions and scopes that need row locks."""
+        executions: dict[UUID, Execution] = {}
+        calls: dict[UUID, LoadedCalls] = {}
+        for execution_id in map(execution_of, commands):
+            execution, of_execution = self._executions.get(execution_id, _MISS)
+            if execution is not None and of_execution is not None and not self.needs_locks(execution):
+                executions[execution_id], calls[execution_id] = execution, of_execution
+        scopes = scopes_of(commands) & self._heads.keys()
+        heads = {each: self._heads[each] for each in scopes if not self._is_contended(each)}
+        return Snapshot(executions=executions, calls=calls, heads=heads)
 
-    def books(self, execution_ids: Iterable[UUID]) -> dict[UUID, CallsByStep]:
-        """Return the calls of those executions whose calls are all remembered."""
-        found = ((each, self._known.get(each)) for each in execution_ids)
-        return {each: known.book for each, known in found if known is not None and known.book is not None}
+    def executions(self, commands: Sequence[Command]) -> dict[UUID, Execution]:
+        """Return the cached executions of commands, also those that need row locks."""
+        found = (self._executions.get(execution_of(each)) for each in commands)
+        return {each[0].id: each[0] for each in found if each is not None}
 
-    def remember(self, execution: Execution, book: CallsByStep | None) -> None:
-        """Remember an execution as it is now. What waits or has ended costs nothing."""
-        self._known.pop(execution.id, None)
-        if not is_idle(execution):
-            self._known[execution.id] = CachedExecution(execution=execution, book=book)
-        while len(self._known) > KNOWN_EXECUTIONS:
-            self._known.popitem(last=False)
+    def knows(self, command: Command) -> bool:
+        """Return whether nothing has to be read before the command is decided, or goes to row locks."""
+        scope_id = scope_of(command)
+        if scope_id is not None and self._is_contended(scope_id):
+            return True
+        execution, calls = self._executions.get(execution_of(command), _MISS)
+        if execution is None or self.needs_locks(execution):
+            return execution is not None
+        return calls is not None and (scope_id is None or scope_id in self._heads)
 
-    def heads(self, scope_ids: Iterable[UUID]) -> dict[UUID, Heads]:
-        """Return the documents of those scopes that are remembered."""
-        return {each: heads for each in scope_ids if (heads := self._heads.get(each)) is not None}
-
-    def know_limited(self, scope_ids: frozenset[UUID]) -> None:
-        """Know which scopes have a budget of their own: their executions are left to locks."""
-        self._limited = scope_ids
+    def misses(self, commands: Sequence[Command]) -> tuple[set[UUID], set[UUID]]:
+        """Return the executions, and the scopes with heads of documents, that are not cached for commands."""
+        executions = {execution_of(each) for each in commands}
+        cached = {each for each in executions if self._executions.get(each, _MISS)[1] is not None}
+        return executions - cached, scopes_of(commands) - self._heads.keys()
 
     def needs_locks(self, execution: Execution) -> bool:
-        """Whether an execution is always left to locks."""
-        return execution.scope.id in self._limited or len(execution.steps) > MOST_STEPS
+        """Return whether an execution is always decided under row locks."""
+        return execution.scope.id in self._budgeted or len(execution.steps) > MAX_STEPS
 
-    def knows(self, item: Command) -> bool:
-        """Whether there is nothing to look up before the item is decided, or left to locks."""
-        scope_id = scope_of(item)
-        if scope_id is not None and self.is_contended(scope_id):
-            return True
-        known = self._known.get(execution_of(item))
-        if known is None:
-            return False
-        return self.needs_locks(known.execution) or (
-            known.book is not None and (scope_id is None or scope_id in self._heads)
-        )
+    def set_budgeted(self, scope_ids: frozenset[UUID]) -> None:
+        """Set the scopes with a monthly budget: their executions need row locks."""
+        self._budgeted = scope_ids
 
-    def lacking(self, items: Sequence[Command]) -> Misses:
-        """Return what is not remembered of what the items are about."""
-        wanted = frozenset(map(execution_of, items))
-        scopes = {each for each in map(scope_of, items) if each is not None}
-        return Misses(
-            executions=wanted - self.books(wanted).keys(),
-            scopes=frozenset(each for each in scopes if each not in self._heads),
-        )
+    def put(self, execution: Execution, calls: LoadedCalls | None) -> None:
+        """Cache an execution as it is now. One that waits or has ended is dropped."""
+        self._executions.pop(execution.id, None)
+        if not is_idle(execution):
+            self._executions[execution.id] = execution, calls
+        while len(self._executions) > MAX_EXECUTIONS:
+            self._executions.popitem(last=False)
 
-    def put(self, found: Loaded) -> None:
-        """Remember what was lacking; what has become known meanwhile is newer."""
-        for each in found.known:
-            known = self._known.get(each.execution.id)
-            if known is None or (known.book is None and known.execution.version == each.execution.version):
-                self.remember(each.execution, each.book)
-        for scope_id, heads in found.heads.items():
+    def put_missing(self, read: Snapshot) -> None:
+        """Cache what was read because it was missing. What was cached meanwhile is newer, and stays."""
+        for execution in read.executions.values():
+            cached, calls = self._executions.get(execution.id, _MISS)
+            if cached is None or (calls is None and cached.version == execution.version):
+                self.put(execution, read.calls.get(execution.id))
+        for scope_id, heads in read.heads.items():
             self._heads.setdefault(scope_id, heads)
-        while len(self._heads) > KNOWN_EXECUTIONS:
+        while len(self._heads) > MAX_EXECUTIONS:
             self._heads.popitem(last=False)
 
-    def discard(self, items: Iterable[Command]) -> None:
-        """Remember nothing of what the items are about."""
-        for item in items:
-            self._known.pop(execution_of(item), None)
-            if (scope_id := scope_of(item)) is not None:
-                self._heads.pop(scope_id, None)
+    def put_stored(self, stored: WriteSet) -> None:
+        """Cache what a write set has made of its snapshot, which came from here."""
+        calls = stored.snapshot.calls
+        for entry in stored.calls.changed():
+            call_ledger.add(call_ledger.as_stored(entry), to=calls)
+        for execution_id, execution in stored.executions.items():
+            self.put(execution, calls[execution_id])
+        for document in stored.documents:
+            if document.scope_id in self._heads:
+                self._heads[document.scope_id][document.type] = documents.Head(document.id, document.version)
+
+    def discard(self, commands: Sequence[Command]) -> None:
+        """Drop what commands are about."""
+        for command in commands:
+            self._executions.pop(execution_of(command), None)
+        for scope_id in scopes_of(commands):
+            self._heads.pop(scope_id, None)
+
+    def invalidate(self, commands: Sequence[Command]) -> None:
+        """Drop what commands are about, after a conflict. `detect_contention` finds out which heads were stale."""
+        self._stale |= {each: self._heads[each] for each in scopes_of(commands) & self._heads.keys()}
+        self.discard(commands)
 
     def clear(self) -> None:
-        """Remember nothing: the database is another one than before."""
-        for remembered in (self._known, self._heads, self._doubted, self._contended):
-            remembered.clear()
+        """Drop everything: the database is another one than before."""
+        for cached in (self._executions, self._heads, self._stale, self._contended):
+            cached.clear()
 
-    def invalidate(self, items: Sequence[Command]) -> None:
-        """Remember nothing of what the items are about, as something of it was out of date.
+    def detect_contention(self, locked: Mapping[UUID, Heads]) -> None:
+        """Compare heads with the locked ones: another process has written documents in the scope if one differs.
 
-        `detect_contention` is told what.
-        """
-        self._doubted |= self.heads(each for each in map(scope_of, items) if each is not None)
-        self.discard(items)
-
-    def detect_contention(self, heads: Mapping[documents.Key, documents.Head]) -> None:
-        """See from heads as they are whether somebody else writes documents in a scope.
-
-        There it is not tried for a while without locks: it would have to be done twice each time.
+        For a while only row locks are used there. Without them, most commands would be decided twice.
         """
         now = time.monotonic()
-        for (scope_id, kind), head in heads.items():
-            doubted = self._doubted.get(scope_id)
-            if doubted is not None and doubted.get(kind, documents.Head()) != head:
+        for scope_id, heads in locked.items():
+            stale = self._stale.get(scope_id, heads)
+            if any(stale.get(kind, documents.Head()) != head for kind, head in heads.items()):
                 self._contended[scope_id] = now + CONTENDED_SECONDS
-        self._doubted.clear()
-        if len(self._contended) > KNOWN_EXECUTIONS:
+        self._stale.clear()
+        if len(self._contended) > MAX_EXECUTIONS:
             self._contended = {each: until for each, until in self._contended.items() if until > now}
 
-    def is_contended(self, scope_id: UUID) -> bool:
-        """Whether somebody else was seen to write documents in a scope a moment ago."""
+    def _is_contended(self, scope_id: UUID) -> bool:
         return self._contended.get(scope_id, 0.0) > time.monotonic()

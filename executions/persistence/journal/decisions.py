@@ -1,9 +1,12 @@
-"""What transitions come to: each is decided on what the ones before it left, and nothing is written yet."""
+"""Commands are decided on a snapshot, and the result is a write set. Nothing is read or written here.
+
+A snapshot comes from the cache (`cache.py`), from a plain read or from locked rows (both `sources.py`).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
@@ -19,155 +22,216 @@ from executions.engine.domain.states import CallStatus
 from executions.engine.ports import Transition, is_superseded
 from executions.engine.transitions.core import Change, Context, number_events
 from executions.persistence import event_log, repositories
-from executions.persistence.call_ledger import CallUnitOfWork
+from executions.persistence.call_ledger import CallUnitOfWork, LoadedCalls, Need, NeedsMore
+from telemetry.budgets import scope_budgets
 
-Command = Transition | Call  # a call alone: what became of it is booked apart from any decision
+Command = Transition | Call  # a call alone: its end is stored apart from any decision
+Heads = dict[str, documents.Head]  # of a scope's documents, by type; a missing type has no document
 Outcome = Execution | Exception
 
 
-class DecisionBatch:
-    """Decides items in the order in which they come, on the values that were looked at before."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """Executions, calls and heads of documents. Decisions that need more raise `NeedsMore`."""
 
-    def __init__(
-        self,
-        before: Mapping[UUID, Execution],
-        *,
-        page: CallUnitOfWork,
-        heads: Mapping[documents.Key, documents.Head],
-        now: datetime,
-        scope_budgets: Mapping[UUID, Decimal] | None = None,
-        lost: Collection[Command] = (),
-    ) -> None:
-        """Begin with what there is.
+    executions: Mapping[UUID, Execution] = field(default_factory=dict)
+    calls: Mapping[UUID, LoadedCalls] = field(default_factory=dict)  # by execution
+    heads: Mapping[UUID, Heads] = field(default_factory=dict)  # by scope
+    scope_budgets: Mapping[UUID, Decimal] = field(default_factory=dict)  # US dollars a month
+    scope_spending: Mapping[UUID, Decimal] = field(default_factory=dict)  # US dollars in this month
+    is_locked: bool = False  # an execution that it lacks does not exist, and a transaction writes what is decided
 
-        Args:
-            before: The executions.
-            page: Their calls.
-            heads: Of the documents that are handed in; those that are missing do not exist.
-            now: The present moment.
-            scope_budgets: US dollars a month, of the scopes that have a budget.
-            lost: Items that may have been stored already, with what they did to calls.
-        """
-        self.before = before
-        self.after = dict(before)
-        self.page = page
-        self.documents: list[Document] = []
-        self.events: list[ProgressEvent] = []
-        self.discarded: list[UUID] = []  # executions nobody waits for the pending calls of
-        self._heads = dict(heads)
-        self._now = now
-        self._scope_budgets = scope_budgets or {}  # US dollars a month
-        self._lost = {id(each) for each in lost}
-        self.known_by_calls: list[Command] = []  # what did something to calls: it is known by them that it was stored
 
-    def decide(self, item: Command) -> Execution:
-        """Return the execution as the item leaves it.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WriteSet:
+    """What the commands of a batch change of their snapshot."""
 
-        Raises:
-            NotFound: there is no such execution.
-            StaleFencingToken: the fencing token is not the row's, or the row is older than what the runner has met.
-            EngineError: what a transition's own `decide` raises. Nothing of the item is kept then.
-        """
-        with self._whole_or_not():
-            current = self.after.get(execution_of(item))
-            if current is None:
-                raise NotFound("There is no such execution.")
-            if isinstance(item, Call):
-                self.page.record(item)
-                after = current
-            else:
-                after = self._decide(item, current)
-            if self.page.is_changing:
-                self.known_by_calls.append(item)
-            return after
+    snapshot: Snapshot
+    executions: dict[UUID, Execution]  # as the commands leave them
+    calls: CallUnitOfWork
+    documents: list[Document] = field(default_factory=list)
+    events: list[ProgressEvent] = field(default_factory=list)
+    discarding: list[UUID] = field(default_factory=list)  # executions whose pending calls are discarded
+    outcomes: list[Outcome] = field(default_factory=list)  # per command: its execution, or why nothing of it is stored
+    changes_calls: list[bool] = field(default_factory=list)  # per command: once it is stored, its calls tell so
 
     @property
-    def pairs(self) -> list[tuple[Execution, Execution]]:
-        """The executions that are changed: as they were and as they shall be, in order of id."""
-        changed = [(old, self.after[key]) for key, old in self.before.items() if self.after[key] is not old]
-        return sorted(changed, key=lambda pair: pair[0].id)
+    def changed(self) -> list[tuple[Execution, Execution]]:
+        """Return the changed executions before and after, in order of id."""
+        before = self.snapshot.executions
+        return [(before[key], after) for key, after in sorted(self.executions.items()) if after is not before[key]]
 
-    def writes(self) -> Iterator[bulk.Write]:
-        """Yield the writes of executions and steps, of documents, whose schemas are stored, of events and of calls."""
-        yield from repositories.replacement_writes(self.pairs)
-        yield from documents.version_writes([repositories.stored_document(each) for each in self.documents])
-        yield from event_log.insert_writes(self.events)
-        yield from self.page.writes(self.after)
+    @property
+    def needs(self) -> set[Need]:
+        """Return what the snapshot lacks of calls."""
+        return {each.need for each in self.outcomes if isinstance(each, NeedsMore) and each.need is not None}
 
-    @contextmanager
-    def _whole_or_not(self) -> Iterator[None]:
+    def statement(self) -> tuple[str, list[str]] | None:
+        """Return the statement that stores it, guarded by the versions of the snapshot; None: nothing is changed.
+
+        Under row locks, the scopes of new steps are stored now. Schemas have to be stored before.
+        """
+        writes = [
+            *repositories.replacement_writes(self.changed),
+            *documents.version_writes([repositories.stored_document(each) for each in self.documents]),
+            *event_log.insert_writes(self.events),
+            *self.calls.writes(self.executions),
+        ]
+        return bulk.to_single_statement(writes) if writes else None
+
+
+def decide(
+    commands: Sequence[Command], snapshot: Snapshot, *, now: datetime, maybe_stored: Collection[Command] = ()
+) -> WriteSet:
+    """Decide commands in their order, each on what the ones before it left.
+
+    An outcome is `NeedsMore` if the snapshot lacks something for the command; then so are the outcomes of the later
+    commands of its execution. Without row locks a rejection has the same effect, because the snapshot may be stale.
+
+    Args:
+        commands: What is to be stored.
+        snapshot: What it is decided on.
+        now: The present moment.
+        maybe_stored: Commands that may have been stored already: the connection was lost during COMMIT.
+    """
+    batch = DecisionBatch(snapshot, now=now, maybe_stored=maybe_stored)
+    for command in commands:
+        batch.decide(command)
+    return batch.result
+
+
+class DecisionBatch:
+    """Decides commands one after the other, and collects what they change."""
+
+    def __init__(self, snapshot: Snapshot, *, now: datetime, maybe_stored: Collection[Command]) -> None:
+        """Begin with the snapshot; see `decide`."""
+        calls = CallUnitOfWork(snapshot.calls)
+        self.result = WriteSet(snapshot=snapshot, executions=dict(snapshot.executions), calls=calls)
+        self._snapshot, self._executions, self._calls = snapshot, self.result.executions, calls
+        self._now = now
+        self._maybe_stored = {id(each) for each in maybe_stored}
+        self._left: set[UUID] = set()  # executions of commands that go to the next source
+        self._heads: dict[documents.Key, documents.Head] = {}  # of new versions
+
+    def decide(self, command: Command) -> None:
+        """Decide the next command: all of it is kept, or nothing."""
+        execution_id = execution_of(command)
         try:
-            yield
-        except Exception:
-            self.page.rollback_pending()
-            raise
-        self.page.commit_pending()
+            outcome: Outcome = self._outcome(command, execution_id)
+        except Exception as error:  # noqa: BLE001 - the outcome of this command alone
+            self._calls.rollback_pending()
+            if isinstance(error, NeedsMore) or not self._snapshot.is_locked:
+                self._left.add(execution_id)
+            outcome = error
+        self.result.outcomes.append(outcome)
+        self.result.changes_calls.append(self._calls.is_changing)
+        self._calls.commit_pending()
 
-    def _decide(self, item: Transition, current: Execution) -> Execution:
-        if is_superseded(item, current):
+    def _outcome(self, command: Command, execution_id: UUID) -> Execution:
+        """Return the execution as the command leaves it.
+
+        Raises:
+            NeedsMore: the snapshot lacks something.
+            NotFound: there is no such execution.
+            StaleFencingToken: the row has another fencing token, or is older than the runner's execution.
+            EngineError: what a transition's own `decide` raises.
+        """
+        current = self._executions.get(execution_id)
+        if execution_id in self._left or (current is None and not self._snapshot.is_locked):
+            raise NeedsMore
+        if current is None:
+            raise NotFound("There is no such execution.")
+        if isinstance(command, Transition):
+            return self._transition(command, current)
+        self._calls.record(command)
+        return current
+
+    def _transition(self, command: Transition, current: Execution) -> Execution:
+        if is_superseded(command, current):
             # Another worker, which took over, may have announced the same calls.
-            raise StaleFencingToken(current.id, fencing_token=item.fencing_token)
-        if self._was_stored(item):
-            return current  # and the connection was lost before we were told
-        for call in item.calls:
+            raise StaleFencingToken(current.id, fencing_token=command.fencing_token)
+        if id(command) in self._maybe_stored and command.calls and all(map(self._calls.has, command.calls)):
+            return current  # it was stored when the connection was lost
+        for call in command.calls:
             if call.status is not CallStatus.PENDING:
-                self.page.record(call)
-        placed = None if item.document is None else self._place(item.document)
-        change = item.decide(current, self._context(current, placed))
-        announced = () if change.budget_blocked else [call for call in item.calls if call.status is CallStatus.PENDING]
+                self._calls.record(call)
+        document = None if command.document is None else self._numbered(command.document)
+        change = command.decide(current, self._context(current, document))
+        announced = (
+            () if change.budget_blocked else [call for call in command.calls if call.status is CallStatus.PENDING]
+        )
         for call in (*announced, *change.calls):
-            self.page.record(call)
-        return self._accept(change, current, placed)
+            self._calls.record(call)
+        return self._accept(change, current, document)
 
-    def _was_stored(self, item: Transition) -> bool:
-        """Whether a try whose end nobody was told of has stored the item."""
-        return id(item) in self._lost and bool(item.calls) and all(self.page.has(call) for call in item.calls)
-
-    def _place(self, document: Document) -> Document:
+    def _numbered(self, document: Document) -> Document:
         """Return the document as the next version of its head."""
-        head = self._heads.get((document.scope_id, document.type), documents.Head())
+        head = self._heads.get((document.scope_id, document.type))
+        if head is None:
+            if document.scope_id not in self._snapshot.heads:
+                raise NeedsMore
+            head = self._snapshot.heads[document.scope_id].get(document.type, documents.Head())
         return replace(document, id=document.id if head.id is None else head.id, version=head.version + 1)
 
-    def _context(self, current: Execution, placed: Document | None) -> Context:
+    def _context(self, current: Execution, document: Document | None) -> Context:
         return Context(
             now=self._now,
-            document=placed,
-            step_totals=lambda step_id: self.page.step_totals(current.id, step_id),
-            totals=lambda: self.page.totals(current.id),
-            replied=self.page.replied,
-            bought=self.page.bought,
-            spent=lambda: self.page.spent(current.id),
+            document=document,
+            step_totals=lambda step_id: self._calls.step_totals(current.id, step_id),
+            totals=lambda: self._calls.totals(current.id),
+            replied=self._calls.replied,
+            bought=self._calls.bought,
+            spent=lambda: self._calls.usage(current.id),
             scope_room=lambda: self._scope_room(current.scope.id),
         )
 
     def _scope_room(self, scope_id: UUID) -> Decimal | None:
-        if scope_id not in self._scope_budgets:
+        budget = self._snapshot.scope_budgets.get(scope_id)
+        if budget is None:
             return None
-        mine = {each.id for each in self.before.values() if each.scope.id == scope_id}
-        return self._scope_budgets[scope_id] - self.page.scope_spent(scope_id, mine, now=self._now)
+        spent = self._snapshot.scope_spending.get(scope_id)
+        if spent is None:
+            raise NeedsMore(Need("spending", scope_id))
+        mine = {each.id for each in self._executions.values() if each.scope.id == scope_id}
+        return budget - spent - self._calls.added_cost(mine, since=scope_budgets.month_start(self._now))
 
-    def _accept(self, change: Change, current: Execution, placed: Document | None) -> Execution:
+    def _accept(self, change: Change, current: Execution, document: Document | None) -> Execution:
+        if not self._snapshot.is_locked and self._needs_transaction(change, current, document):
+            raise NeedsMore
         stored, events = number_events(change, current=current, now=self._now)
-        self.after[current.id] = stored
-        self.events += events
-        if placed is not None:
-            self._heads[placed.scope_id, placed.type] = documents.Head(placed.id, placed.version)
-            self.documents.append(placed)
+        self._executions[current.id] = stored
+        self.result.events.extend(events)
+        if document is not None:
+            self._heads[document.scope_id, document.type] = documents.Head(document.id, document.version)
+            self.result.documents.append(document)
         if change.discard_pending_calls:
-            self.discarded.append(current.id)
+            self.result.discarding.append(current.id)
         return stored
 
-
-def documents_of(items: Iterable[Command]) -> list[Document]:
-    """Return the documents that items hand in."""
-    return [each.document for each in items if isinstance(each, Transition) and each.document is not None]
-
-
-def scope_of(item: Command) -> UUID | None:
-    """Return the id of the scope that an item hands in a document to, if it does."""
-    return item.document.scope_id if isinstance(item, Transition) and item.document is not None else None
+    def _needs_transaction(self, change: Change, current: Execution, document: Document | None) -> bool:
+        """Return whether more has to be written than the one statement writes: calls, scopes of items, a schema."""
+        return (
+            change.discard_pending_calls
+            or bool(repositories.added_steps(current, change.execution))
+            or (document is not None and not documents.is_stored(document.schema))
+        )
 
 
-def execution_of(item: Command) -> UUID:
-    """Return the id of the execution that an item is about."""
-    return item.key.execution_id if isinstance(item, Call) else item.execution_id
+def documents_of(commands: Iterable[Command]) -> list[Document]:
+    """Return the new documents of commands."""
+    return [each.document for each in commands if isinstance(each, Transition) and each.document is not None]
+
+
+def scopes_of(commands: Iterable[Command]) -> set[UUID]:
+    """Return the scopes in which commands store documents."""
+    return {each.scope_id for each in documents_of(commands)}
+
+
+def scope_of(command: Command) -> UUID | None:
+    """Return the scope in which a command stores a document; None: it stores no document."""
+    return command.document.scope_id if isinstance(command, Transition) and command.document is not None else None
+
+
+def execution_of(command: Command) -> UUID:
+    """Return the id of the command's execution."""
+    return command.key.execution_id if isinstance(command, Call) else command.execution_id

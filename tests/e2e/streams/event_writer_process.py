@@ -22,6 +22,7 @@ django.setup()
 from django.db import InterfaceError, OperationalError, connections, transaction  # noqa: E402
 from django.utils import timezone  # noqa: E402
 
+from common.database import bulk  # noqa: E402
 from executions import models  # noqa: E402
 from executions.engine.domain.events import EventType, ProgressEvent  # noqa: E402
 from executions.persistence import event_log  # noqa: E402
@@ -66,7 +67,7 @@ class EventWriter:
             if over and events:
                 row.status, row.finished_at = "completed", timezone.now()
             row.save(update_fields=["last_sequence", "status", "finished_at"])
-            event_log.append(events)
+            bulk.write(event_log.insert_writes(events))
             transaction.on_commit(partial(announce, execution_id))
         if over:
             del self._left[execution_id]

@@ -25,7 +25,7 @@ from executions.engine.ports import Transition
 from executions.engine.transitions import core
 from executions.persistence import repositories
 from executions.persistence.journal.journal import PostgresJournal
-from executions.persistence.journal.locked_batch import Batch
+from executions.persistence.journal.locked_batch import LockedBatch
 from executions.services import acceptance
 from telemetry.models import ModelCall
 from tests.factories import reports
@@ -177,10 +177,10 @@ def test_a_runner_that_was_overtaken_in_an_outage_does_not_take_the_calls_of_ano
     mine = Transition(
         execution_id=first.id, fencing_token=first.fencing_token, decide=start_one, calls=(call(first.id, "one"),)
     )
-    [outcome] = Batch([mine], now=timezone.now(), known={}, lost=[mine]).commit()
+    [outcome] = LockedBatch([mine], now=timezone.now(), known={}, maybe_stored=[mine]).commit().outcomes
     assert isinstance(outcome, StaleFencingToken)
     theirs = Transition(
         execution_id=first.id, fencing_token=second.fencing_token, decide=start_one, calls=(call(first.id, "one"),)
     )
-    [outcome] = Batch([theirs], now=timezone.now(), known={}, lost=[theirs]).commit()
+    [outcome] = LockedBatch([theirs], now=timezone.now(), known={}, maybe_stored=[theirs]).commit().outcomes
     assert outcome == repositories.get(first.id)  # it was stored, but the caller had not got the response

@@ -30,9 +30,11 @@ from executions.engine.domain.states import CallStatus, ExecutionStatus, StepSta
 from executions.engine.ports import Transition
 from executions.engine.transitions import claims, core
 from executions.persistence import repositories
+from executions.persistence.call_ledger import all_calls_of
 from executions.persistence.journal import connection as line
-from executions.persistence.journal import optimistic
-from executions.persistence.journal.cache import MOST_STEPS, CachedExecution, Loaded, SnapshotCache
+from executions.persistence.journal import journal as journal_module
+from executions.persistence.journal.cache import MAX_STEPS, SnapshotCache
+from executions.persistence.journal.decisions import Snapshot
 from executions.persistence.journal.journal import PostgresJournal
 from telemetry.models import ModelCall
 from tests.factories.engine import ASKING, LINE, document
@@ -191,7 +193,7 @@ async def test_a_bug_in_a_decision_is_told_with_its_traceback_and_to_whom_it_con
     ids=repr,
 )
 def test_a_conflict_is_told_apart_from_a_bug(why: Exception, level: int, told: pytest.LogCaptureFixture) -> None:
-    optimistic.log_reason(why, doing="decided again under locks")
+    journal_module.log_reason(why, doing="decided again under locks")
     [record] = told.records
     assert (record.levelno, bool(record.exc_info)) == (level, level == logging.ERROR)
     assert "DivisionByZero" not in record.getMessage()
@@ -319,25 +321,26 @@ async def test_an_execution_of_many_steps_is_left_to_locks_and_its_calls_are_not
 ) -> None:
     execution = await in_thread(start, ann)
     one = execution.steps["one"]
-    many = {f"more-{number}": replace(one, step_id=f"more-{number}") for number in range(MOST_STEPS)}
-    memory = SnapshotCache()
+    many = {f"more-{number}": replace(one, step_id=f"more-{number}") for number in range(MAX_STEPS)}
+    cache = SnapshotCache()
     long = replace(execution, steps={**execution.steps, **many}, status=ExecutionStatus.RUNNING)
-    memory.remember(long, None)
-    assert memory.needs_locks(long)
-    assert memory.knows(completion(long))
-    memory.know_limited(frozenset({execution.scope.id}))
-    assert memory.needs_locks(execution)
+    cache.put(long, None)
+    assert cache.needs_locks(long)
+    assert cache.knows(completion(long))
+    cache.set_budgeted(frozenset({execution.scope.id}))
+    assert cache.needs_locks(execution)
 
 
-async def test_calls_are_remembered_with_the_version_that_they_were_read_with(ann: User) -> None:
-    memory = SnapshotCache()
+async def test_calls_are_cached_with_the_version_that_they_were_read_with(ann: User) -> None:
+    cache = SnapshotCache()
     read = replace(await in_thread(start, ann), status=ExecutionStatus.RUNNING)
     newer = replace(read, version=read.version + 1)
-    memory.remember(newer, None)
-    memory.put(Loaded(known=[CachedExecution(execution=read, book={})], heads={}))
-    assert memory.books([read.id]) == {}
-    memory.put(Loaded(known=[CachedExecution(execution=newer, book={})], heads={}))
-    assert memory.books([read.id]) == {read.id: {}}
+    calls = all_calls_of([read.id])
+    cache.put(newer, None)
+    cache.put_missing(Snapshot(executions={read.id: read}, calls=calls))
+    assert cache.snapshot([completion(read)]).calls == {}
+    cache.put_missing(Snapshot(executions={read.id: newer}, calls=calls))
+    assert cache.snapshot([completion(read)]).calls == calls
 
 
 async def test_more_than_a_socket_takes_at_once_is_sent_to_its_end(
@@ -355,12 +358,12 @@ async def test_more_than_a_socket_takes_at_once_is_sent_to_its_end(
 
 
 async def test_what_waits_or_has_ended_is_not_remembered(journal: PostgresJournal, ann: User) -> None:
-    memory = SnapshotCache()
+    cache = SnapshotCache()
     execution = await claimed(journal, await in_thread(start, ann, LINE))
-    memory.remember(execution, {})
-    assert len(memory) == 1
-    memory.remember(await in_thread(cancel, ann, execution.id), {})
-    assert len(memory) == 0
+    cache.put(execution, None)
+    assert len(cache) == 1
+    cache.put(await in_thread(cancel, ann, execution.id), None)
+    assert len(cache) == 0
 
 
 # --- the line ---------------------------------------------------------------------------------------------------------

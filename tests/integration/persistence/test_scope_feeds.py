@@ -13,7 +13,7 @@ from executions import models
 from executions.engine.domain.execution import Execution
 from executions.engine.ports import Transition
 from executions.engine.transitions import core
-from executions.persistence.journal.locked_batch import Batch
+from executions.persistence.journal.locked_batch import LockedBatch
 from tests.factories.executions import begin, cancel, claim, start, together
 
 
@@ -51,7 +51,7 @@ def test_a_batch_numbers_the_events_of_many_executions_in_the_order_in_which_the
         return core.cancel(now, context=context)
 
     items = [Transition(execution_id=each.id, fencing_token=None, decide=stop) for each in (ours[2], other, ours[0])]
-    Batch(items, now=timezone.now(), known={}).commit()
+    LockedBatch(items, now=timezone.now(), known={}).commit()
     _check(ours[0], count=len(_feed(ours[0])))
     added = [identity for _, identity, _ in _feed(ours[0])[6:]]
     half = len(added) // 2

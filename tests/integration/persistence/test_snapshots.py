@@ -1,0 +1,102 @@
+"""What commands are decided on: a snapshot names what it lacks, and a transaction reads it under the same locks."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from django.db import transaction
+from django.utils import timezone
+
+from access.user import User
+from executions import models
+from executions.composition import PostgresLedger
+from executions.db_threads import in_thread
+from executions.engine.domain.calls import Totals
+from executions.engine.domain.errors import NotFound
+from executions.engine.domain.execution import Execution
+from executions.engine.domain.states import CallStatus
+from executions.engine.ports import Transition
+from executions.engine.transitions import core
+from executions.persistence.call_ledger import Need, NeedsMore
+from executions.persistence.journal import sources
+from executions.persistence.journal.decisions import Snapshot, WriteSet, decide
+from executions.persistence.journal.journal import PostgresJournal
+from telemetry.models import ModelCall
+from tests.factories.engine import document
+from tests.factories.executions import begin, call, claim, paper, start
+
+NOW = timezone.now()
+
+
+def nothing(execution: Execution, _: core.Context) -> core.Change:
+    """Decide to change nothing."""
+    return core.Change(execution=execution)
+
+
+def until_decided(command: Transition) -> tuple[list[set[Need]], WriteSet]:
+    """Decide under row locks; return what was lacking each time, and the result."""
+    lacking: list[set[Need]] = []
+    with transaction.atomic():
+        snapshot = sources.lock([command], known={}, now=NOW)
+        while (found := decide([command], snapshot, now=NOW)).needs:
+            lacking.append(found.needs)
+            snapshot = sources.load_more(snapshot, found.needs, now=NOW)
+    return lacking, found
+
+
+def test_sums_are_read_when_they_are_needed_and_count_each_call_once(ann: User) -> None:
+    execution = begin(claim(start(ann).id))
+    seen: list[tuple[Totals, Totals, int]] = []
+
+    def look(current: Execution, context: core.Context) -> core.Change:
+        whole, spent = context.totals(), context.spent()
+        seen.append((whole, context.step_totals("one"), spent.calls))
+        return core.Change(execution=current)
+
+    lacking, found = until_decided(Transition(execution_id=execution.id, fencing_token=None, decide=look))
+    assert Need("calls", execution.id, "one") in set().union(*lacking)
+    assert Need("totals", execution.id) in lacking[0]
+    [(whole, step, used)] = seen
+    assert whole == step
+    assert (whole.calls, used) == (1, 1)
+    assert found.needs == set()
+
+
+def test_a_step_whose_calls_were_read_lacks_nothing(ann: User) -> None:
+    execution = begin(claim(start(ann).id))
+    settled = replace(call(execution.id), status=CallStatus.COMMITTED, reply=document(), finished_at=NOW)
+    command = Transition(
+        execution_id=execution.id,
+        fencing_token=execution.fencing_token,
+        decide=lambda now, context: core.complete_step(now, "one", context=context),
+        calls=(settled,),
+        document=paper(execution),
+    )
+    lacking, found = until_decided(command)
+    assert lacking == []
+    assert [new.steps["one"].document_version for _, new in found.changed] == [1]
+    assert found.changes_calls == [True]
+    assert ModelCall.objects.get(execution_id=execution.id).status == "pending"  # a decision writes nothing
+
+
+def test_without_locks_an_unknown_execution_is_left_and_so_are_later_commands_after_a_rejection(ann: User) -> None:
+    execution = claim(start(ann).id)
+    known = Snapshot(executions={execution.id: execution})
+    rejected = Transition(execution_id=execution.id, fencing_token=execution.fencing_token - 1, decide=nothing)
+    fine = Transition(execution_id=execution.id, fencing_token=execution.fencing_token, decide=nothing)
+    assert [type(each) for each in decide([fine], Snapshot(), now=NOW).outcomes] == [NeedsMore]
+    first, second = decide([rejected, fine], known, now=NOW).outcomes
+    assert not isinstance(first, Execution | NeedsMore)
+    assert isinstance(second, NeedsMore)
+    locked = replace(known, is_locked=True)
+    assert isinstance(decide([rejected, fine], locked, now=NOW).outcomes[1], Execution)
+
+
+async def test_a_late_call_of_an_execution_that_is_gone_is_told_so(ann: User) -> None:
+    execution = await in_thread(lambda: begin(claim(start(ann).id)))
+    await in_thread(models.ExecutionEvent.objects.filter(execution_id=execution.id).delete)
+    await in_thread(models.Execution.objects.filter(id=execution.id).delete)
+    late = replace(call(execution.id), status=CallStatus.COMMITTED, reply=document(), finished_at=NOW)
+    with pytest.raises(NotFound):
+        await PostgresLedger(PostgresJournal()).settle(late)
