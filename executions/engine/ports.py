@@ -79,7 +79,7 @@ class Journal(Protocol):
         Raises:
             NotFound: there is no such execution.
             StaleFencingToken: another worker has claimed the execution, or the row is older than `seen`.
-            EngineError: any error of `decide`; then nothing is stored.
+            DomainError: any error of `decide`; then nothing is stored.
         """
 
 

@@ -13,12 +13,12 @@ from django.db.models import Max, Q, QuerySet
 
 from access.selectors import Person, root_scope, visible_scopes
 from common.database.joint_queries import run_together
+from common.errors import NotFound
 from common.names import spellings
 from documents import selectors as documents
 from executions import models
 from executions.engine.domain.acceptance import AcceptanceDecision
 from executions.engine.domain.clarification import ClarificationRound
-from executions.engine.domain.errors import NotFound
 from executions.engine.domain.events import ProgressEvent
 from executions.engine.domain.execution import Execution, ScopeRef, slug_of
 from executions.engine.domain.states import ENDED, StepStatus

@@ -8,9 +8,10 @@ from uuid import UUID
 
 from django.conf import settings
 
+from common.errors import NotFound
 from executions.composition import build_ports
 from executions.db_threads import in_thread, retry_while_unavailable
-from executions.engine.domain.errors import AlreadyClaimed, DatabaseUnavailable, NotFound
+from executions.engine.domain.errors import AlreadyClaimed, DatabaseUnavailable
 from executions.engine.domain.execution import Execution
 from executions.engine.domain.states import ExecutionStatus
 from executions.engine.runtime.runner import ExecutionRunner

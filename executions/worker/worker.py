@@ -17,8 +17,9 @@ from procrastinate.exceptions import ConnectorException
 
 from access.services import remove_expired_tokens, remove_old_answers
 from common.database.server import database_now
+from common.errors import NotFound
 from executions.db_threads import in_thread
-from executions.engine.domain.errors import DatabaseUnavailable, NotFound
+from executions.engine.domain.errors import DatabaseUnavailable
 from executions.engine.runtime.cancellation import shield_until_done
 from executions.llm.client import model_client
 from executions.queue.job_manager import worker_app

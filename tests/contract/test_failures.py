@@ -10,15 +10,10 @@ from decimal import Decimal
 import pytest
 from pydantic import JsonValue
 
+from common.errors import VersionConflict
 from executions.engine.domain.acceptance import AcceptanceAction
 from executions.engine.domain.calls import ModelReply, ToolCall
-from executions.engine.domain.errors import (
-    DatabaseUnavailable,
-    ModelError,
-    NotWaiting,
-    StaleFencingToken,
-    VersionConflict,
-)
+from executions.engine.domain.errors import DatabaseUnavailable, ModelError, NotWaiting, StaleFencingToken
 from executions.engine.domain.execution import Execution
 from executions.engine.domain.states import CallStatus, ExecutionStatus, FailureCode
 from executions.engine.ports import Journal, Transition

@@ -10,7 +10,7 @@ from uuid import UUID, uuid5
 
 from pydantic import BaseModel, ConfigDict, JsonValue
 
-from common.field_error import FieldError
+from common.errors import FieldError
 from executions.engine.domain.acceptance import AcceptanceDecision
 from executions.engine.domain.clarification import ClarificationRound
 from executions.engine.domain.copying import replace

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from common.field_error import FieldError
+from common.errors import FieldError
 from executions.engine.domain.calls import Call, ModelReply
 from executions.engine.domain.copying import replace
 from executions.engine.domain.errors import ModelError, RateLimited, ScriptedWait

@@ -9,10 +9,11 @@ from decimal import Decimal
 from uuid import UUID
 
 from common.database import bulk
+from common.errors import NotFound
 from documents import repository as documents
 from executions.engine.domain.calls import Call
 from executions.engine.domain.copying import replace
-from executions.engine.domain.errors import NotFound, StaleFencingToken
+from executions.engine.domain.errors import StaleFencingToken
 from executions.engine.domain.events import ProgressEvent
 from executions.engine.domain.execution import Document, Execution
 from executions.engine.domain.states import CallStatus
@@ -66,7 +67,7 @@ class DecisionBatch:
         Raises:
             NotFound: there is no such execution.
             StaleFencingToken: the fencing token is not the row's, or the row is older than what the runner has met.
-            EngineError: what a transition's own `decide` raises. Nothing of the item is kept then.
+            DomainError: what a transition's own `decide` raises. Nothing of the item is kept then.
         """
         with self._whole_or_not():
             current = self.after.get(execution_of(item))

@@ -279,7 +279,7 @@ def apply(change_of: Transition, *, now: datetime) -> Execution:
     Raises:
         NotFound: there is no such execution.
         StaleFencingToken: the fencing token is not the row's: another runner has taken over.
-        EngineError: what `decide` raises; nothing is stored then.
+        DomainError: what `decide` raises; nothing is stored then.
     """
     [outcome] = Batch([change_of], now=now, known={}).commit()
     if isinstance(outcome, Exception):

@@ -15,9 +15,9 @@ from django.db import DataError, transaction
 
 from common.database import bulk
 from common.database.server import server
+from common.errors import VersionConflict
 from documents import repository as documents
 from executions.engine.domain.calls import Call
-from executions.engine.domain.errors import VersionConflict
 from executions.engine.domain.execution import Execution
 from executions.engine.domain.states import CallStatus
 from executions.engine.ports import Transition

@@ -18,8 +18,8 @@ import psycopg
 
 from common.database import bulk
 from common.database.errors import ErrorKind, error_kind
+from common.errors import DomainError
 from documents import repository as documents
-from executions.engine.domain.errors import EngineError
 from executions.engine.domain.execution import Document, Execution
 from executions.engine.transitions.core import Change
 from executions.persistence import repositories
@@ -40,7 +40,7 @@ class _NeedsLocks(Exception):
 #: Why something is decided again under locks in the ordinary course: a conflict, a lost connection, an unfit value.
 _FORESEEN = (
     _NeedsLocks,
-    EngineError,
+    DomainError,
     documents.StaleVersion,
     ledger.StaleCall,
     psycopg.DataError,

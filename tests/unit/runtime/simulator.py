@@ -17,10 +17,11 @@ from random import Random
 from typing import Any
 from uuid import UUID
 
+from common.errors import Conflict
 from executions.engine.domain.acceptance import AcceptanceAction
 from executions.engine.domain.budget_usage import usage_of
 from executions.engine.domain.calls import VERDICT, Call, ModelReply, ModelRequest, Usage
-from executions.engine.domain.errors import Conflict, ModelError, RateLimited, StaleFencingToken
+from executions.engine.domain.errors import ModelError, RateLimited, StaleFencingToken
 from executions.engine.domain.events import ProgressEvent
 from executions.engine.domain.execution import Document, Execution, Step
 from executions.engine.domain.states import ENDED, CallStatus, ExecutionStatus, FailureCode, StepStatus, WaitingOn
