@@ -85,7 +85,7 @@ class Worker:
             except DatabaseUnavailable as error:
                 self._missed_at = time.monotonic()
                 logger.warning("the worker waits for the database: %s", error.__cause__ or error)
-                with suppress(TimeoutError):
+                with suppress(TimeoutError):  # no stop in this time: try again
                     await asyncio.wait_for(stop.wait(), RESTART_SECONDS)
         return False
 
