@@ -79,6 +79,6 @@ def build_ports() -> Ports:
         clock=DatabaseClock(),
         chance=SystemRandom(),
         max_recoveries=settings.MAX_RECOVERIES,
-        park_after_seconds=settings.PARK_AFTER_SECONDS,
+        defer_after_seconds=settings.DEFER_AFTER_SECONDS,
         patience_seconds=settings.MODEL_PATIENCE_SECONDS,
     )

@@ -43,7 +43,7 @@ def _checks() -> dict[str, str]:
     except DatabaseError as error:
         logger.warning("The database does not answer the readiness check: %s", error)
         return {"database": "unreachable", "migrations": "unknown", "worker": "unknown"}
-    is_silent = heartbeat is None or (database_now() - heartbeat).total_seconds() > settings.RUNNER_SILENT_SECONDS
+    is_silent = heartbeat is None or (database_now() - heartbeat).total_seconds() > settings.WORKER_SILENT_SECONDS
     return {
         "database": "read-only" if is_read_only else "ok",
         "migrations": f"{len(pending)} to apply" if pending else "ok",

@@ -242,5 +242,5 @@ class Ports:
     clock: Clock
     chance: RandomSource
     max_recoveries: int = 5  # claims in a row without progress of a step; one more fails the execution
-    park_after_seconds: float = 5.0  # a step is deferred for a longer wait; shorter waits block the task
+    defer_after_seconds: float = 5.0  # a step is deferred for a longer wait; shorter waits block the task
     patience_seconds: float = 300.0  # default time for retries while a provider is unavailable

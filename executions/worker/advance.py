@@ -55,7 +55,7 @@ async def _advance(execution_id: UUID, worker: str) -> None:
 async def _run(execution_id: UUID, worker: str) -> Execution | None:
     """Return the execution's state after the run; None if another worker runs it."""
     running = ExecutionRunner(build_ports(), execution_id=execution_id, worker=worker)
-    silent = settings.RUNNER_SILENT_SECONDS
+    silent = settings.WORKER_SILENT_SECONDS
     with register(running, execution_id):
         try:
             await _know_prices_and_limits()

@@ -56,7 +56,7 @@ class Worker:
             return
         duties = [
             asyncio.create_task(self._repeat(settings.HEARTBEAT_SECONDS, self._beat), name="heartbeat"),
-            asyncio.create_task(self._repeat(settings.SWEEP_SECONDS, self._recover), name="recovery"),
+            asyncio.create_task(self._repeat(settings.RECOVERY_INTERVAL_SECONDS, self._recover), name="recovery"),
             asyncio.create_task(self._repeat(WATCH_SECONDS, self._watch), name="watch"),
             asyncio.create_task(self._repeat(WAKE_SECONDS, self._wake), name="wake"),
             asyncio.create_task(self._repeat(PRICES_SECONDS, self._look_at_prices), name="prices"),
@@ -130,18 +130,18 @@ class Worker:
     def _is_silent(self) -> bool:
         """Return whether this worker's own heartbeat is late. The cause may have delayed other workers, too."""
         # Between the time of the next heartbeat and the time at which others consider this worker lost.
-        late = (settings.HEARTBEAT_SECONDS + settings.RUNNER_SILENT_SECONDS) / 2
+        late = (settings.HEARTBEAT_SECONDS + settings.WORKER_SILENT_SECONDS) / 2
         return (database_now() - self._beat_at).total_seconds() > late
 
     async def _recover(self) -> None:
-        missed = time.monotonic() - self._missed_at < settings.RUNNER_SILENT_SECONDS
+        missed = time.monotonic() - self._missed_at < settings.WORKER_SILENT_SECONDS
         found = await in_thread(
             recovery.recover,
             now=database_now(),
             worker=self.name,
             running=set(ACTIVE.values()),
-            silent_seconds=settings.RUNNER_SILENT_SECONDS,
-            idle_seconds=settings.SWEEP_SECONDS,
+            silent_seconds=settings.WORKER_SILENT_SECONDS,
+            idle_seconds=settings.RECOVERY_INTERVAL_SECONDS,
             after_outage=missed or self._is_silent(),
         )
         if found:

@@ -578,8 +578,8 @@ class Simulation:
         assert closed == told, "questions were closed twice, or in silence"
         moments = [step.open_round.due_at for step in self._asking() if step.open_round is not None]
         assert stored.deadline_at == min((each for each in moments if each is not None), default=None)
-        parked = [step.resume_at for step in stored.steps.values() if step.waits_for is WaitingOn.RATE_LIMIT]
-        assert stored.resume_at == min((each for each in parked if each is not None), default=None)
+        deferred = [step.resume_at for step in stored.steps.values() if step.waits_for is WaitingOn.RATE_LIMIT]
+        assert stored.resume_at == min((each for each in deferred if each is not None), default=None)
 
     async def _check_prompts(self) -> None:
         """What was asked in each call can be shown, and is what was asked."""
