@@ -1,22 +1,20 @@
-"""API errors of authentication, authorization, idempotency and preconditions."""
+"""Errors of authentication, authorization, idempotency and limits on passwords.
+
+`BadCredentials` and `BadTicket` are exceptions of Django REST framework: it adds `WWW-Authenticate` only to its own.
+"""
 
 from __future__ import annotations
 
-from rest_framework.exceptions import APIException, AuthenticationFailed, PermissionDenied
+from rest_framework.exceptions import AuthenticationFailed
+
+from common.errors import Conflict, Forbidden, Invalid, Malformed, TooManyRequests, Unavailable
 
 
-class ScopeForbidden(PermissionDenied):
+class ScopeForbidden(Forbidden):
     """The user has no role that permits writing in the scope."""
 
-    default_detail = "This scope belongs to another user; its owner can give you a role in it."
-    default_code = "scope-forbidden"
-
-
-class Forbidden(PermissionDenied):
-    """The user's role does not permit the action."""
-
-    default_detail = "Your role in this scope does not allow it."
-    default_code = "forbidden"
+    code = "scope-forbidden"
+    sentence = "This scope belongs to another user; its owner can give you a role in it."
 
 
 class BadCredentials(AuthenticationFailed):
@@ -33,60 +31,47 @@ class BadTicket(AuthenticationFailed):
     default_code = "bad-ticket"
 
 
-class BadIdempotencyKey(APIException):
+class BadIdempotencyKey(Malformed):
     """The `Idempotency-Key` is malformed."""
 
-    status_code = 400
-    default_detail = "An Idempotency-Key has 1 to 255 visible ASCII characters."
-    default_code = "bad-idempotency-key"
+    code = "bad-idempotency-key"
+    sentence = "An Idempotency-Key has 1 to 255 visible ASCII characters."
 
 
-class IdempotencyKeyBusy(APIException):
+class IdempotencyKeyBusy(Conflict):
     """Another request with this `Idempotency-Key` is in progress."""
 
-    status_code = 409
-    default_detail = "A request with this Idempotency-Key is in progress; retry in a moment."
-    default_code = "idempotency-key-busy"
-    wait = 1  # seconds, for Retry-After
+    code = "idempotency-key-busy"
+    sentence = "A request with this Idempotency-Key is in progress; retry in a moment."
+    retry_after = 1
 
 
-class IdempotencyKeyReused(APIException):
+class IdempotencyKeyReused(Invalid):
     """An earlier request with another body used this `Idempotency-Key`."""
 
-    status_code = 422
-    default_detail = "This Idempotency-Key belongs to a request with another body; a new request needs a new key."
-    default_code = "idempotency-key-reused"
+    code = "idempotency-key-reused"
+    sentence = "This Idempotency-Key belongs to a request with another body; a new request needs a new key."
 
 
-class PreconditionFailed(APIException):
-    """The version in `If-Match` is not the current version."""
-
-    status_code = 412
-    default_detail = "The resource was changed by another request; read it again."
-    default_code = "version-conflict"
-
-
-class TooManyTries(APIException):
+class TooManyTries(TooManyRequests):
     """Too many wrong passwords."""
 
-    status_code = 429
-    default_code = "too-many-tries"
+    code = "too-many-tries"
 
     def __init__(self, *, seconds: int) -> None:
-        super().__init__(f"Too many wrong passwords came from your address. Try again in {seconds} seconds.")
-        self.wait = seconds
+        detail = f"Too many wrong passwords came from your address. Try again in {seconds} seconds."
+        super().__init__(detail, retry_after=seconds)
 
 
-class Busy(APIException):
+class Busy(Unavailable):
     """Too many password checks are queued."""
 
-    status_code = 503
-    default_detail = "Too many passwords are being checked. Try again in a moment."
-    default_code = "busy"
-    wait = 5
+    code = "busy"
+    sentence = "Too many passwords are being checked. Try again in a moment."
+    retry_after = 5
 
 
 class TooManyQueuedRequests(Busy):
     """The request waited too long behind other requests of the same caller."""
 
-    default_detail = "Your other requests are still in progress. Try again in a moment."
+    sentence = "Your other requests are still in progress. Try again in a moment."

@@ -10,13 +10,13 @@ from uuid import UUID
 from django.contrib.auth.models import AnonymousUser
 from django.db.models import OuterRef, Q, QuerySet, Subquery
 from knox.models import AuthToken
-from rest_framework.exceptions import NotFound
 
-from access.errors import Forbidden, ScopeForbidden
+from access.errors import ScopeForbidden
 from access.models import KeptAnswer, Role, Scope, ScopeRole, SessionName
 from access.stream_grants import Grant
 from access.user import User
 from common.database import bulk
+from common.errors import Forbidden, NotFound
 from common.names import spellings
 
 Person = User | AnonymousUser

@@ -17,7 +17,7 @@ from knox.models import AuthToken
 from knox.settings import knox_settings
 from psycopg.types.json import Json, Jsonb
 
-from access.errors import BadCredentials, Forbidden, ScopeForbidden
+from access.errors import BadCredentials, ScopeForbidden
 from access.models import KeptAnswer, Role, Scope, ScopeRole, SessionName
 from access.selectors import allows, match_scope, named_root_scopes, role_of
 from access.stream_grants import Credential
@@ -25,6 +25,7 @@ from access.tickets import Ticket, sign
 from access.user import User
 from common.database import bulk
 from common.database.server import database_now
+from common.errors import Forbidden
 
 ANSWER_RETENTION = timedelta(hours=24)  # time in which a repeated `Idempotency-Key` gets the stored response
 #: FOR SHARE: a concurrent password change waits until the token is committed, and then deletes it.

@@ -11,11 +11,12 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from access import services
-from access.errors import BadCredentials, Forbidden
+from access.errors import BadCredentials
 from access.serializers import TokenRequest, TokenResponse
 from access.user import User
 from common.api.serializers import checked
 from common.api.views import ApiView
+from common.errors import Forbidden
 
 
 class TokenView(ApiView):

@@ -16,6 +16,7 @@ from pydantic import JsonValue
 
 from access.services import lock_scopes
 from common.database import bulk
+from common.errors import StaleWrite
 from documents.models import Document, DocumentStatus, DocumentVersion, Schema
 
 Key = tuple[UUID, str]  # scope id and type
@@ -27,7 +28,7 @@ SELECT_HEADS = "SELECT id, scope_id, type, version FROM documents_document WHERE
 _LOCK_HEADS = f"{SELECT_HEADS} FOR NO KEY UPDATE"
 
 
-class StaleVersion(Exception):
+class StaleVersion(StaleWrite):
     """The head has another version than expected."""
 
 

@@ -10,9 +10,9 @@ from django.contrib.postgres.search import SearchQuery, SearchVector, SearchVect
 from django.db.models import Exists, F, Func, OuterRef, QuerySet
 from django.db.models.expressions import CombinedExpression
 from django.db.models.fields.json import KT
-from rest_framework.exceptions import NotFound
 
 from access.selectors import Person, visible_scopes
+from common.errors import NotFound
 from common.names import spellings
 from documents.models import Document, DocumentStatus, DocumentVersion
 

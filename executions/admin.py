@@ -15,8 +15,8 @@ from unfold.decorators import display
 from access.user import User
 from common.admin import ReadOnlyAdmin, ReadOnlyInline, pretty
 from common.database.server import database_now
+from common.errors import DomainError
 from documents import selectors as documents
-from executions.engine.domain.errors import EngineError
 from executions.engine.domain.states import ExecutionStatus, StepStatus
 from executions.models import Execution, ExecutionEvent, ExecutionStep, WorkerHeartbeat
 from executions.services import executions
@@ -226,7 +226,7 @@ class ExecutionAdmin(ReadOnlyAdmin):
         for execution_id in queryset.order_by("created_at", "id").values_list("id", flat=True):
             try:
                 executions.cancel_execution(user=user, execution_id=execution_id, now=database_now())
-            except EngineError as error:
+            except DomainError as error:
                 self.message_user(request, f"{execution_id}: {error}", messages.ERROR)
             else:
                 self.message_user(request, f"{execution_id}: cancelled.", messages.SUCCESS)

@@ -12,9 +12,9 @@ from django.conf import settings
 from django.core.exceptions import ObjectDoesNotExist
 
 from common.database.server import database_now
+from common.errors import NotFound
 from executions.db_threads import retry_while_unavailable
 from executions.engine.domain.calls import Call
-from executions.engine.domain.errors import NotFound
 from executions.engine.ports import Ports
 from executions.llm.client import model_client
 from executions.persistence import call_ledger
@@ -79,6 +79,6 @@ def build_ports() -> Ports:
         clock=DatabaseClock(),
         chance=SystemRandom(),
         max_recoveries=settings.MAX_RECOVERIES,
-        park_after_seconds=settings.PARK_AFTER_SECONDS,
+        defer_after_seconds=settings.DEFER_AFTER_SECONDS,
         patience_seconds=settings.MODEL_PATIENCE_SECONDS,
     )

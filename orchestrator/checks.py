@@ -56,9 +56,9 @@ def unpriced_aliases(**_: Any) -> list[CheckMessage]:
 @register()
 def heartbeat(**_: Any) -> list[CheckMessage]:
     """Check that the silence limit is longer than two heartbeats."""
-    if settings.RUNNER_SILENT_SECONDS >= 2 * settings.HEARTBEAT_SECONDS:
+    if settings.WORKER_SILENT_SECONDS >= 2 * settings.HEARTBEAT_SECONDS:
         return []
-    hint = "Set RUNNER_SILENT_SECONDS to at least twice HEARTBEAT_SECONDS; ten times is better."
+    hint = "Set WORKER_SILENT_SECONDS to at least twice HEARTBEAT_SECONDS; ten times is better."
     return [Error("A live worker would count as dead between two heartbeats.", hint=hint, id="orchestrator.E002")]
 
 

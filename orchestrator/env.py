@@ -140,7 +140,7 @@ def local_secret(name: str, path: Path) -> str:
         try:
             os.link(draft, path)  # atomic: the first of concurrent processes determines the secret
         except FileExistsError:
-            pass
+            pass  # another process was first; its secret is read below
         finally:
             draft.unlink()
     return path.read_text(encoding="utf-8").strip()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.db import DatabaseError, connection
@@ -11,6 +13,8 @@ from django.http import HttpRequest, JsonResponse
 from common.database.server import database_now
 from executions.selectors import executions
 from orchestrator.legacy_database import NAME, is_legacy
+
+logger = logging.getLogger(__name__)
 
 
 async def healthz(_request: HttpRequest) -> JsonResponse:
@@ -36,9 +40,10 @@ def _checks() -> dict[str, str]:
         with connection.cursor() as cursor:
             cursor.execute("SELECT current_setting('transaction_read_only')::boolean")
             is_read_only = cursor.fetchone()[0]
-    except DatabaseError:
+    except DatabaseError as error:
+        logger.warning("The database does not answer the readiness check: %s", error)
         return {"database": "unreachable", "migrations": "unknown", "worker": "unknown"}
-    is_silent = heartbeat is None or (database_now() - heartbeat).total_seconds() > settings.RUNNER_SILENT_SECONDS
+    is_silent = heartbeat is None or (database_now() - heartbeat).total_seconds() > settings.WORKER_SILENT_SECONDS
     return {
         "database": "read-only" if is_read_only else "ok",
         "migrations": f"{len(pending)} to apply" if pending else "ok",

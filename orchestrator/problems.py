@@ -1,9 +1,14 @@
-"""Errors as RFC 9457 problem details (`application/problem+json`)."""
+"""Errors as RFC 9457 problem details (`application/problem+json`).
+
+`STATUS` maps each kind of domain error to an HTTP status; `to_problem` converts all exceptions that clients may see.
+"""
 
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import TypeVar
 
@@ -18,14 +23,28 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from common.database.errors import ErrorKind, error_kind, is_transient
+from common.errors import (
+    Conflict,
+    DomainError,
+    Forbidden,
+    InternalError,
+    Invalid,
+    Malformed,
+    NotFound,
+    PreconditionFailed,
+    PreconditionRequired,
+    StaleWrite,
+    TooLarge,
+    TooManyRequests,
+    Unavailable,
+    UnsupportedType,
+)
 from common.limits import MAX_ERRORS
 from executions.engine.domain.errors import (
+    AlreadyClaimed,
     BudgetExceeded,
-    Conflict,
     DatabaseUnavailable,
-    EngineError,
-    Invalid,
-    NotFound,
+    ModelError,
     StaleFencingToken,
 )
 
@@ -34,101 +53,156 @@ MAX_CHARACTERS = 1_000  # of a text in a problem; longer texts are truncated
 
 Answer = TypeVar("Answer", bound=HttpResponse)
 
-#: HTTP status of each engine error; the first match applies.
-STATUS: tuple[tuple[type[EngineError], int], ...] = (
-    (NotFound, 404),
-    (Conflict, 409),
-    (StaleFencingToken, 409),
-    (Invalid, 422),
-    (BudgetExceeded, 402),
-    (DatabaseUnavailable, 503),
-)
+#: HTTP status of each kind of domain error. A subclass that is missing here has the status of its base class.
+STATUS: Mapping[type[DomainError], int] = {
+    Malformed: 400,
+    BudgetExceeded: 402,
+    Forbidden: 403,
+    NotFound: 404,
+    Conflict: 409,
+    StaleWrite: 409,
+    StaleFencingToken: 409,
+    PreconditionFailed: 412,
+    TooLarge: 413,
+    UnsupportedType: 415,
+    Invalid: 422,
+    PreconditionRequired: 428,
+    TooManyRequests: 429,
+    InternalError: 500,
+    AlreadyClaimed: 500,  # only workers get this error and the next one, and handle them
+    ModelError: 500,
+    Unavailable: 503,
+}
 
 
-class TooLarge(exceptions.APIException):
-    """The request body exceeds the limit."""
-
-    status_code = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
-    default_detail = "The request body is too large."
-    default_code = "too-large"
-
-
-class DatabaseOutage(exceptions.APIException):
-    """The database is unreachable, or all connections are in use."""
-
-    status_code = HTTPStatus.SERVICE_UNAVAILABLE
-    default_detail = "The database is not reachable now; try again."
-    default_code = DatabaseUnavailable.code
-    wait = 2
-
-
-class ReadTooSlow(exceptions.APIException):
+class ReadTooSlow(Unavailable):
     """A read-only request exceeded the statement timeout."""
 
-    status_code = HTTPStatus.SERVICE_UNAVAILABLE
-    default_detail = "The query takes too long. Request less data: a shorter time range, fewer groups, or a filter."
-    default_code = "read-too-slow"
+    code = "read-too-slow"
+    sentence = "The query takes too long. Request less data: a shorter time range, fewer groups, or a filter."
+
+
+OUTAGE_RETRY_SECONDS = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """An error as clients see it."""
+
+    status: int
+    code: str
+    detail: str
+    errors: Iterable[Mapping[str, str]] = ()
+    error_count: int = 0
+    context: Mapping[str, object] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    def body(self, *, instance: str, request_id: str) -> dict[str, object]:
+        """Return the members of the problem, with the first errors and the number of all errors."""
+        first = itertools.islice(self.errors, MAX_ERRORS)
+        return {
+            **self.context,
+            "type": f"urn:scriptorium:problem:{self.code}",
+            "title": HTTPStatus(self.status).phrase,
+            "status": self.status,
+            "detail": _truncate(self.detail),
+            "instance": instance,
+            "code": self.code,
+            "errors": [{name: _truncate(text) for name, text in error.items()} for error in first],
+            "error_count": self.error_count,
+            "request_id": request_id,
+        }
+
+    def add_headers(self, response: Answer) -> Answer:
+        """Set the headers of the problem, and return the response."""
+        for name, value in self.headers.items():
+            response[name] = value
+        return response
+
+
+def status_of(kind: type[DomainError]) -> int:
+    """Return the HTTP status of a kind of domain error."""
+    return next(STATUS[each] for each in kind.__mro__ if each in STATUS)
 
 
 def problem_handler(exc: Exception, context: Mapping[str, object]) -> Response | None:
-    """Convert a known exception to a problem; None for a bug, which becomes a 500."""
-    request = context.get("request")
-    if isinstance(exc, EngineError):
-        status = next((code for kind, code in STATUS if isinstance(exc, kind)), 500)
-        invalid = exc.errors if isinstance(exc, Invalid) else []
-        listed = [each.model_dump() for each in invalid[:MAX_ERRORS]]
-        return _respond(
-            request, status, code=exc.code, detail=str(exc), errors=listed, error_count=len(invalid), extra=exc.context
-        )
-    exc = _as_api_exception(exc)
-    if not isinstance(exc, exceptions.APIException):
+    """Convert a known exception to a response; None for a bug, which becomes a 500."""
+    problem = to_problem(exc)
+    if problem is None:
         return None
-    if isinstance(exc, exceptions.ValidationError):
-        detail = "The request has invalid values."
-        found = _field_errors(exc.detail, ())
-        count = _count(exc.detail) + getattr(exc, "omitted", 0)
-        return _respond(request, 422, code="invalid", detail=detail, errors=found, error_count=count)
-    errors = getattr(exc, "errors", [])
-    response = _respond(
-        request,
-        exc.status_code,
-        code=_code(exc),
-        detail=str(exc.detail),
-        errors=errors,
-        error_count=getattr(exc, "error_count", len(errors)),
+    request = context.get("request")
+    path = request.path if isinstance(request, Request | HttpRequest) else ""
+    body = problem.body(instance=path, request_id=getattr(request, "request_id", ""))
+    return problem.add_headers(Response(body, status=problem.status, content_type=CONTENT_TYPE))
+
+
+def to_problem(exc: Exception) -> Problem | None:
+    """Convert an exception of the domain, the framework or the database; None for a bug."""
+    known = _replace_foreign(exc)
+    if isinstance(known, DomainError):
+        return problem_of(known)
+    if isinstance(known, exceptions.ValidationError):
+        return _of_invalid_fields(known)
+    return _of_api_exception(known) if isinstance(known, exceptions.APIException) else None
+
+
+def problem_of(error: DomainError) -> Problem:
+    """Convert a domain error."""
+    wait = error.retry_after
+    return Problem(
+        status=status_of(type(error)),
+        code=error.code,
+        detail=str(error),
+        errors=({"pointer": each.pointer, "code": each.code, "detail": each.detail} for each in error.errors),
+        error_count=len(error.errors),
+        context=error.context,
+        headers={} if wait is None else {"Retry-After": str(math.ceil(wait))},
     )
-    return _with_headers(response, exc)
 
 
-def _with_headers(response: Answer, exc: exceptions.APIException) -> Answer:
-    for header, value in (("WWW-Authenticate", "auth_header"), ("Retry-After", "wait")):
-        if (given := getattr(exc, value, None)) is not None:
-            response[header] = str(given)
-    return response
+def _of_invalid_fields(error: exceptions.ValidationError) -> Problem:
+    return Problem(
+        status=STATUS[Invalid],
+        code=Invalid.code,
+        detail=Invalid.sentence,
+        errors=_field_errors(error.detail, ()),
+        error_count=_count(error.detail) + getattr(error, "omitted", 0),
+    )
 
 
-def _as_api_exception(exc: Exception) -> Exception:
-    """Convert exceptions of Django and the database to those of Django REST framework; return others unchanged."""
+def _of_api_exception(error: exceptions.APIException) -> Problem:
+    errors = getattr(error, "errors", [])
+    given = {"WWW-Authenticate": getattr(error, "auth_header", None), "Retry-After": getattr(error, "wait", None)}
+    return Problem(
+        status=error.status_code,
+        code=str(error.get_codes()).replace("_", "-"),
+        detail=str(error.detail),
+        errors=errors,
+        error_count=getattr(error, "error_count", len(errors)),
+        headers={name: str(value) for name, value in given.items() if value is not None},
+    )
+
+
+def _replace_foreign(exc: Exception) -> Exception:
+    """Convert exceptions of Django and the database; return others unchanged."""
+    if isinstance(exc, DomainError):
+        return exc
     if is_transient(exc):
         return _as_outage(exc)
-    equivalents: dict[type[Exception], type[exceptions.APIException]] = {
-        Http404: exceptions.NotFound,
+    equivalents: dict[type[Exception], type[Exception]] = {
+        Http404: NotFound,
         PermissionDenied: exceptions.PermissionDenied,
         RequestDataTooBig: TooLarge,
     }
     return next((to() for kind, to in equivalents.items() if isinstance(exc, kind)), exc)
 
 
-def _as_outage(exc: Exception) -> exceptions.APIException:
+def _as_outage(exc: Exception) -> Unavailable:
     if isinstance(exc.__cause__, QueryCanceled):
         return ReadTooSlow()
     if error_kind(exc) is ErrorKind.READ_ONLY:
-        return DatabaseOutage("The database is read-only now; try again.")
-    return DatabaseOutage()
-
-
-def _code(exc: exceptions.APIException) -> str:
-    return str(exc.get_codes()).replace("_", "-")
+        return DatabaseUnavailable("The database is read-only now; try again.", retry_after=OUTAGE_RETRY_SECONDS)
+    return DatabaseUnavailable(retry_after=OUTAGE_RETRY_SECONDS)
 
 
 def _field_errors(detail: object, path: tuple[str, ...]) -> Iterator[dict[str, str]]:
@@ -156,117 +230,62 @@ def _truncate(text: str) -> str:
     return text if len(text) <= MAX_CHARACTERS else text[: MAX_CHARACTERS - 1] + "…"
 
 
-def problem_body(
-    *,
-    status: int,
-    code: str,
-    detail: str,
-    instance: str,
-    request_id: str,
-    errors: Iterable[Mapping[str, str]] = (),
-    error_count: int = 0,
-) -> dict[str, object]:
-    """Return the members of a problem, with the first errors and the number of all errors."""
-    return {
-        "type": f"urn:scriptorium:problem:{code}",
-        "title": HTTPStatus(status).phrase,
-        "status": status,
-        "detail": _truncate(detail),
-        "instance": instance,
-        "code": code,
-        "errors": [
-            {name: _truncate(text) for name, text in error.items()} for error in itertools.islice(errors, MAX_ERRORS)
-        ],
-        "error_count": error_count,
-        "request_id": request_id,
-    }
-
-
-def _respond(
-    request: object,
-    status: int,
-    *,
-    code: str,
-    detail: str,
-    errors: Iterable[Mapping[str, str]] = (),
-    error_count: int = 0,
-    extra: Mapping[str, object] | None = None,
-) -> Response:
-    path = request.path if isinstance(request, Request | HttpRequest) else ""
-    body = problem_body(
-        status=status,
-        code=code,
-        detail=detail,
-        instance=path,
-        request_id=getattr(request, "request_id", ""),
-        errors=errors,
-        error_count=error_count,
-    )
-    return Response({**(extra or {}), **body}, status=status, content_type=CONTENT_TYPE)
-
-
-def django_problem(request: HttpRequest, status: int, *, code: str, detail: str) -> HttpResponse:
+def django_problem(request: HttpRequest, problem: Problem) -> HttpResponse:
     """Return a problem for errors outside of Django REST framework."""
-    body = problem_body(
-        status=status, code=code, detail=detail, instance=request.path, request_id=getattr(request, "request_id", "")
-    )
-    return JsonResponse(body, status=status, content_type=CONTENT_TYPE)
+    body = problem.body(instance=request.path, request_id=getattr(request, "request_id", ""))
+    return problem.add_headers(JsonResponse(body, status=problem.status, content_type=CONTENT_TYPE))
 
 
 def retry_later_response_for(request: HttpRequest, exception: Exception) -> HttpResponse | None:
     """Return the response for an exception with status 429 or 503; None for other exceptions."""
-    exc = _as_api_exception(exception)
-    if not isinstance(exc, exceptions.APIException) or exc.status_code not in {429, 503}:
-        return None
-    return retry_later_response(request, exc)
+    problem = to_problem(exception)
+    return retry_later_response(request, problem) if problem is not None and problem.status in {429, 503} else None
 
 
-def retry_later_response(request: HttpRequest, exc: exceptions.APIException) -> HttpResponse:
+def retry_later_response(request: HttpRequest, problem: Problem) -> HttpResponse:
     """Return a 429 or 503: a problem for the API, an HTML page otherwise."""
     if _is_api(request):
-        return _with_headers(django_problem(request, exc.status_code, code=_code(exc), detail=str(exc.detail)), exc)
-    context = {"title": HTTPStatus(exc.status_code).phrase, "detail": exc.detail, "path": request.path}
-    return _with_headers(HttpResponse(render_to_string("console/refused.html", context), status=exc.status_code), exc)
+        return django_problem(request, problem)
+    context = {"title": HTTPStatus(problem.status).phrase, "detail": problem.detail, "path": request.path}
+    page = render_to_string("console/refused.html", context)
+    return problem.add_headers(HttpResponse(page, status=problem.status))
 
 
 def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponseBase:
     """Respond to an unknown path."""
     if not _is_api(request):
         return defaults.page_not_found(request, exception)
-    return django_problem(request, 404, code="not-found", detail="There is nothing at this path.")
+    return django_problem(request, problem_of(NotFound("There is nothing at this path.")))
 
 
 def server_error(request: HttpRequest) -> HttpResponseBase:
     """Respond after a bug, without internal details."""
     if not _is_api(request):
         return defaults.server_error(request)
-    return django_problem(
-        request, 500, code="internal", detail="Internal error; the server's log has the details under this request_id."
-    )
+    detail = "Internal error; the server's log has the details under this request_id."
+    return django_problem(request, problem_of(InternalError(detail)))
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponseBase:
     """Respond to a request that Django rejected: an unknown host, a suspicious value, a form that is too large."""
     if not _is_api(request):
         return defaults.bad_request(request, exception)
-    if isinstance(exception, RequestDataTooBig):
-        return django_problem(request, 413, code=TooLarge.default_code, detail=TooLarge.default_detail)
-    return django_problem(request, 400, code="bad-request", detail="The request is invalid.")
+    error = TooLarge() if isinstance(exception, RequestDataTooBig) else Malformed()
+    return django_problem(request, problem_of(error))
 
 
 def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponseBase:
     """Respond to a forbidden action."""
     if not _is_api(request):
         return defaults.permission_denied(request, exception)
-    return django_problem(request, 403, code="forbidden", detail="You may not do this.")
+    return django_problem(request, problem_of(Forbidden("You may not do this.")))
 
 
 def unsupported_body(request: HttpRequest, detail: str) -> HttpResponse:
     """Respond to an unsupported body with 415."""
     if not _is_api(request):
-        return HttpResponse(detail, status=415, content_type="text/plain")
-    code = exceptions.UnsupportedMediaType.default_code.replace("_", "-")
-    return django_problem(request, 415, code=code, detail=detail)
+        return HttpResponse(detail, status=STATUS[UnsupportedType], content_type="text/plain")
+    return django_problem(request, problem_of(UnsupportedType(detail)))
 
 
 def _is_api(request: HttpRequest) -> bool:

@@ -234,13 +234,13 @@ EVENT_RETENTION_DAYS = env.integer("EVENT_RETENTION_DAYS", 0)  # event logs of e
 # --- worker ---------------------------------------------------------------------------------------------------------
 WORKER_CONCURRENCY = env.integer("WORKER_CONCURRENCY", 20, minimum=1)  # concurrent executions per worker
 HEARTBEAT_SECONDS = env.number("HEARTBEAT_SECONDS", 2.0, minimum=0.1)
-RUNNER_SILENT_SECONDS = env.number(
-    "RUNNER_SILENT_SECONDS", 30.0, minimum=0.5
+WORKER_SILENT_SECONDS = env.number(
+    "WORKER_SILENT_SECONDS", 30.0, minimum=0.5
 )  # then another worker takes over its executions
 MAX_RECOVERIES = env.integer(
     "MAX_RECOVERIES", 5, minimum=1
 )  # consecutive recoveries of an execution without progress of a step
-SWEEP_SECONDS = env.number("SWEEP_SECONDS", 10.0, minimum=0.1)
+RECOVERY_INTERVAL_SECONDS = env.number("RECOVERY_INTERVAL_SECONDS", 10.0, minimum=0.1)
 SHUTDOWN_GRACE_SECONDS = env.number("SHUTDOWN_GRACE_SECONDS", 20.0)
 PROCRASTINATE_WORKER_DEFAULTS = {
     "concurrency": WORKER_CONCURRENCY,
@@ -249,7 +249,7 @@ PROCRASTINATE_WORKER_DEFAULTS = {
     "abort_job_polling_interval": 3600.0,  # jobs are never aborted; executions are cancelled instead
     "shutdown_graceful_timeout": 0,  # the worker itself waits for its executions
     "update_heartbeat_interval": HEARTBEAT_SECONDS,
-    "stalled_worker_timeout": RUNNER_SILENT_SECONDS,
+    "stalled_worker_timeout": WORKER_SILENT_SECONDS,
     "install_signal_handlers": False,
 }
 
@@ -271,8 +271,8 @@ MODEL_FIRST_TOKEN_SECONDS = env.number(
 )  # max wait for the first token of a streamed reply
 REQUIRE_PRICED = env.flag("REQUIRE_PRICED", default=False)  # reject starts that use a model without a known price
 MODEL_PATIENCE_SECONDS = env.number("MODEL_PATIENCE_SECONDS", 300.0)  # time for retries while a provider is unavailable
-PARK_AFTER_SECONDS = env.number(
-    "PARK_AFTER_SECONDS", 5.0
+DEFER_AFTER_SECONDS = env.number(
+    "DEFER_AFTER_SECONDS", 5.0
 )  # a step that must wait longer for a provider is deferred, and releases its worker
 
 # --- pages, logs, language ------------------------------------------------------------------------------------------

@@ -15,10 +15,11 @@ from pydantic import JsonValue
 from uuid_utils.compat import uuid7
 
 from common.database import bulk
+from common.errors import StaleWrite
 from telemetry.models import CallStatus, ModelCall
 
 
-class StaleCall(Exception):
+class StaleCall(StaleWrite):
     """Another writer has changed the call since it was read."""
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from common.field_error import FieldError
+from common.errors import FieldError, Invalid
 from common.limits import limits
 from common.sources.text_source import max_levels
 
@@ -27,12 +27,13 @@ class FieldErrorInFile(FieldError):
         return f"{self.file}{line}: {super().__str__()}"
 
 
-class DefinitionError(Exception):
+class DefinitionError(Invalid):
     """An invalid definition; `errors` lists all errors."""
 
+    code = "invalid-definition"
+
     def __init__(self, errors: Sequence[FieldError]) -> None:
-        super().__init__("; ".join(str(field_error) for field_error in errors))
-        self.errors = list(errors)
+        super().__init__("; ".join(str(field_error) for field_error in errors), errors)
 
 
 def character_errors(value: object, *where: str | int) -> Iterator[FieldError]:

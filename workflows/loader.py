@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pydantic import JsonValue
 
-from common.field_error import FieldError
+from common.errors import FieldError
 from common.limits import limits
 from common.sources.json_source import read_json
 from common.sources.text_source import FileError, SourceError, read_text

@@ -10,13 +10,14 @@ from typing import Any
 from django.db import transaction
 from django.db.models import F, Max, OuterRef, QuerySet, Subquery, Value
 
+from common.errors import StaleWrite
 from workflows.definitions.definition import WorkflowDefinition
 from workflows.models import Workflow, WorkflowVersion
 
 _MAX_DEFINITIONS = 256  # in the cache
 
 
-class StaleWorkflow(Exception):
+class StaleWorkflow(StaleWrite):
     """Another process has published a version of the same workflow."""
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from django.db.models import F, QuerySet
-from rest_framework.exceptions import NotFound
 
+from common.errors import NotFound
 from common.listings import MAX_NAMES, listed
 from workflows.definitions.definition import JsonSchema
 from workflows.models import Workflow, WorkflowVersion

@@ -19,12 +19,12 @@ from adrf.views import APIView
 from adrf.viewsets import GenericViewSet
 from asgiref.sync import sync_to_async
 from django.db.models import QuerySet
-from rest_framework.exceptions import APIException
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import Serializer
 
 from common.api.serializers import StrictSerializer, checked
+from common.errors import Malformed
 
 #: Form of an id in a path; other paths get 404.
 UUID_PATTERN = "[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}"
@@ -35,11 +35,10 @@ _VERSION = re.compile(r'"([1-9][0-9]{0,9})(?:\.[^"]*)?"')
 _DIGEST_BYTES = 12
 
 
-class BadPrecondition(APIException):
+class BadPrecondition(Malformed):
     """A conditional header that contains no valid entity tags."""
 
-    status_code = 400
-    default_code = "bad-precondition"
+    code = "bad-precondition"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +104,7 @@ class ApiMixin:
 
         Raises:
             APIException: the caller lacks the permission, or the body is invalid.
+            BadPrecondition: `If-None-Match` contains no valid entity tags.
         """
         super().initial(request, *arguments, **options)  # type: ignore[misc]
         if request.method in SAFE_METHODS and (header := request.headers.get("If-None-Match")) is not None:

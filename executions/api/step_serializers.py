@@ -88,11 +88,11 @@ class StepStatusResponse(serializers.Serializer[Any]):
     item = serializers.SerializerMethodField()
     blocked_by_limit = serializers.SerializerMethodField()
     resume_at = TimestampField(
-        source="parked_until",
+        source="deferred_until",
         allow_null=True,
         help_text="When a deferred step tries again; null: the step is not deferred.",
     )
-    parked_because = serializers.CharField(
+    deferred_because = serializers.CharField(
         allow_null=True,
         help_text="Why the step is deferred: the error of its last call; null: the step is not deferred.",
     )

@@ -17,7 +17,6 @@ from rest_framework.exceptions import NotAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from access.errors import PreconditionFailed
 from access.idempotency import run_once
 from access.openapi import IF_NONE_MATCH, NOT_MODIFIED
 from access.selectors import require_start
@@ -26,6 +25,7 @@ from access.user import User
 from common.api.serializers import StrictSerializer, checked
 from common.api.views import UUID_PATTERN, PagedViewSet, parse_entity_tags
 from common.database.server import database_now
+from common.errors import PreconditionFailed, VersionConflict
 from executions.api.budget_serializers import BudgetRequest
 from executions.api.openapi import IDEMPOTENCY_KEY, IDEMPOTENCY_REPLAYED, problems
 from executions.api.serializers import (
@@ -46,7 +46,6 @@ from executions.api.step_serializers import (
     PromptResponse,
     StepStatusResponse,
 )
-from executions.engine.domain.errors import VersionConflict
 from executions.engine.domain.execution import Execution
 from executions.selectors import executions as selectors
 from executions.selectors.details import ExecutionDetails

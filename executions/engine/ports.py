@@ -79,7 +79,7 @@ class Journal(Protocol):
         Raises:
             NotFound: there is no such execution.
             StaleFencingToken: another worker has claimed the execution, or the row is older than `seen`.
-            EngineError: any error of `decide`; then nothing is stored.
+            DomainError: any error of `decide`; then nothing is stored.
         """
 
 
@@ -242,5 +242,5 @@ class Ports:
     clock: Clock
     chance: RandomSource
     max_recoveries: int = 5  # claims in a row without progress of a step; one more fails the execution
-    park_after_seconds: float = 5.0  # a step is deferred for a longer wait; shorter waits block the task
+    defer_after_seconds: float = 5.0  # a step is deferred for a longer wait; shorter waits block the task
     patience_seconds: float = 300.0  # default time for retries while a provider is unavailable

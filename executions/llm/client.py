@@ -110,5 +110,5 @@ def model_client() -> RoutingModelClient:
             connect_seconds=settings.MODEL_CONNECT_SECONDS,
             first_token_seconds=settings.MODEL_FIRST_TOKEN_SECONDS,
         ),
-        rate_limiter=RateLimiter(patience_seconds=settings.PARK_AFTER_SECONDS),
+        rate_limiter=RateLimiter(patience_seconds=settings.DEFER_AFTER_SECONDS),
     )

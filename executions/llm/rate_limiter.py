@@ -116,4 +116,4 @@ class RateLimiter:
             async with asyncio.timeout(seconds):
                 await self._changed.wait()
         except TimeoutError:
-            return
+            return  # the time is over

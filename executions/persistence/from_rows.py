@@ -12,7 +12,7 @@ from uuid import UUID
 
 from access.selectors import SCOPE_NAMES
 from common.database import bulk
-from common.field_error import FieldError
+from common.errors import FieldError
 from executions.engine.domain.acceptance import AcceptanceDecision
 from executions.engine.domain.clarification import ClarificationRound
 from executions.engine.domain.dry_run import DryRunScript

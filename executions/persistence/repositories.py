@@ -12,10 +12,10 @@ from django.db.models import QuerySet
 
 from access import services as access
 from common.database import bulk
+from common.errors import NotFound, VersionConflict
 from documents import repository as documents
 from executions import models
 from executions.db_threads import in_thread, retry_while_unavailable
-from executions.engine.domain.errors import NotFound, VersionConflict
 from executions.engine.domain.execution import Document, Execution, Step
 from executions.engine.domain.states import ACTIVE
 from executions.engine.ports import Repositories

@@ -8,7 +8,6 @@ from uuid import UUID
 
 from django.http import HttpRequest
 from django_eventstream.utils import get_channelmanager
-from rest_framework.exceptions import APIException, NotFound
 
 from access.authentication import identify
 from access.selectors import root_scope_id
@@ -17,6 +16,7 @@ from access.tickets import TicketText, ticket_target
 from common.api.fields import CommaSeparatedChoiceField
 from common.api.serializers import StrictSerializer, checked
 from common.database.server import database_now
+from common.errors import Malformed, NotFound
 from executions.engine.domain.events import DELTA, EventType
 from executions.progress.eventstream import channel_of
 from executions.selectors import executions
@@ -24,11 +24,11 @@ from executions.selectors import executions
 MAX_DIGITS = 18  # digits of a position
 
 
-class BadLastEventId(APIException):
+class BadLastEventId(Malformed):
     """The client's last event id is not valid."""
 
-    status_code = 400
-    default_code = "bad-last-event-id"
+    code = "bad-last-event-id"
+    sentence = "The last event id is not a number."
 
 
 class StreamFilters(StrictSerializer):
@@ -106,7 +106,7 @@ def last_event_id(request: HttpRequest) -> int | None:
     text = given.rpartition(":")[2]
     # Only ASCII digits, in limited number: int() would accept more.
     if not (text.isascii() and text.isdigit() and len(text) <= MAX_DIGITS):
-        raise BadLastEventId("The last event id is not a number.")
+        raise BadLastEventId
     return int(text)
 
 

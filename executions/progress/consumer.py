@@ -26,7 +26,8 @@ from access.tickets import extract_ticket
 from common.api.requests import Utf8Request
 from common.database.connections import read_only_request
 from common.database.errors import is_transient
-from executions.engine.domain.errors import DatabaseUnavailable, EngineError
+from common.errors import DomainError, InternalError, Malformed
+from executions.engine.domain.errors import DatabaseUnavailable
 from executions.engine.runtime.cancellation import cancel_and_wait
 from executions.progress.authorization import Admission
 from executions.progress.hub import StreamHub
@@ -48,30 +49,6 @@ WRITE_BYTES = 65_536  # maximum size of one write, if several events are ready
 _CHANCE = SystemRandom()
 
 logger = logging.getLogger(__name__)
-
-
-class Broken(APIException):
-    """An unexpected error; the server log has the details."""
-
-    status_code = 500
-    default_code = "internal"
-    default_detail = "Unexpected error; the server log has the details under this request id."
-
-
-class BadHost(APIException):
-    """The Host header names a host that this server does not serve."""
-
-    status_code = 400
-    default_code = "bad-request"
-    default_detail = "This server does not serve that host."
-
-
-class BadQuery(APIException):
-    """The query has too many fields."""
-
-    status_code = 400
-    default_code = "bad-request"
-    default_detail = "The query has too many fields."
 
 
 class StreamConsumer:
@@ -99,7 +76,7 @@ class StreamConsumer:
         try:
             admission = await authorize(request, wanted)
             place = None if admission.over else self._streams.limits.take(admission.grant)
-        except (APIException, EngineError) as error:
+        except (APIException, DomainError) as error:
             await answer.refuse(error, request)
             return
         del request, wanted  # free the memory: a stream may last for hours
@@ -120,8 +97,8 @@ async def authorize(request: Utf8Request, admit: Callable[[], Admitted]) -> Admi
     """Return the result of `admit`, which is called in a thread.
 
     Raises:
-        MethodNotAllowed, BadHost, BadQuery: the request is not valid. DatabaseUnavailable: the database cannot be
-        reached. Broken: an unexpected error occurred, which is logged.
+        MethodNotAllowed, Malformed: the request is not valid. DatabaseUnavailable: the database cannot be reached.
+        InternalError: an unexpected error occurred, which is logged.
     """
     if request.method != "GET":
         raise MethodNotAllowed(str(request.method))
@@ -129,19 +106,19 @@ async def authorize(request: Utf8Request, admit: Callable[[], Admitted]) -> Admi
         request.get_host()
         _ = request.GET
     except DisallowedHost as error:
-        raise BadHost from error
+        raise Malformed("This server does not serve that host.") from error
     except TooManyFieldsSent as error:
-        raise BadQuery from error
+        raise Malformed("The query has too many fields.") from error
     try:
         with read_only_request():
             return await database_sync_to_async(admit, thread_sensitive=False)()
-    except (APIException, EngineError):
+    except (APIException, DomainError):
         raise
     except Exception as error:
         if is_transient(error):
             raise DatabaseUnavailable("The database cannot be used now.") from error
         logger.exception("The authorization for %s failed.", request.path)
-        raise Broken from error
+        raise InternalError from error
 
 
 async def _cut_off(receive: Receive, streaming: Awaitable[None], place: OpenStream) -> bool:

@@ -8,11 +8,11 @@ from collections import Counter
 from types import TracebackType
 
 from django.conf import settings
-from rest_framework.exceptions import APIException
 
 from access import selectors as access
 from access.stream_grants import Grant
 from common.database.server import database_now
+from common.errors import TooManyRequests
 from common.limits import limits
 from executions.db_threads import in_thread
 from executions.engine.domain.errors import DatabaseUnavailable
@@ -21,12 +21,11 @@ from executions.engine.runtime.cancellation import cancel_and_wait
 logger = logging.getLogger(__name__)
 
 
-class TooManyStreams(APIException):
+class TooManyStreams(TooManyRequests):
     """The user has the maximum number of streams open in this process."""
 
-    status_code = 429
-    default_code = "too-many-streams"
-    wait = 10  # seconds, for `Retry-After`: until then a stream may have ended
+    code = "too-many-streams"
+    retry_after = 10  # until then a stream may have ended
 
 
 class OpenStream:

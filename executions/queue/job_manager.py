@@ -191,7 +191,7 @@ class BatchingJobManager(JobManager):
             async with asyncio.timeout(BATCH_SECONDS):
                 await self._enough_free.wait()
         except TimeoutError:
-            return
+            return  # a few slots are better than a longer wait
 
     async def _end_all(self) -> None:
         while self._ended:

@@ -90,7 +90,7 @@ def enqueue_prune() -> None:
         job = app.configure_task(
             PRUNE, queue=QUEUE, lock=PRUNE, queueing_lock=PRUNE, priority=priority, allow_unknown=True
         )
-        with suppress(AlreadyEnqueued):
+        with suppress(AlreadyEnqueued):  # one such job is enough
             job.defer()
 
 

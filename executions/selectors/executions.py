@@ -13,12 +13,12 @@ from django.db.models import Max, Q, QuerySet
 
 from access.selectors import Person, root_scope, visible_scopes
 from common.database.joint_queries import run_together
+from common.errors import NotFound
 from common.names import spellings
 from documents import selectors as documents
 from executions import models
 from executions.engine.domain.acceptance import AcceptanceDecision
 from executions.engine.domain.clarification import ClarificationRound
-from executions.engine.domain.errors import NotFound
 from executions.engine.domain.events import ProgressEvent
 from executions.engine.domain.execution import Execution, ScopeRef, slug_of
 from executions.engine.domain.states import ENDED, StepStatus
@@ -36,7 +36,7 @@ class StepDetails:
     title: str
     round: ClarificationRound | None
     acceptance: AcceptancePolicy | None  # None: the document needs no acceptance
-    parked_because: str | None  # error of its last call; None: it is not deferred
+    deferred_because: str | None  # error of its last call; None: it is not deferred
 
     @property
     def earlier_rounds(self) -> list[ClarificationRound]:
@@ -49,9 +49,9 @@ class StepDetails:
         return [AcceptanceDecision.model_validate(each) for each in self.step.decisions]
 
     @property
-    def parked_until(self) -> datetime | None:
+    def deferred_until(self) -> datetime | None:
         """When the deferred step continues; None: it is not deferred."""
-        return self.step.resume_at if _is_parked(self.step) else None
+        return self.step.resume_at if _is_deferred(self.step) else None
 
     @property
     def needs_decision(self) -> bool:
@@ -164,7 +164,7 @@ def steps(*, user: Person, execution_id: UUID) -> QuerySet[models.ExecutionStep]
 def step_details(rows: Iterable[models.ExecutionStep]) -> list[StepDetails]:
     """Return steps with document titles and the reasons for deferral: two queries for all steps."""
     page = list(rows)
-    reasons = telemetry.newest_errors((row.execution_id, row.step_id) for row in page if _is_parked(row))
+    reasons = telemetry.newest_errors((row.execution_id, row.step_id) for row in page if _is_deferred(row))
     policies = {row.execution_id: _policies(row.execution) for row in {row.execution_id: row for row in page}.values()}
     made = [(row.document_id, row.document_version) for row in page]
     titles = documents.titles((each, number) for each, number in made if each is not None and number is not None)
@@ -174,13 +174,13 @@ def step_details(rows: Iterable[models.ExecutionStep]) -> list[StepDetails]:
             title=titles.get(pair, ""),  # type: ignore[arg-type]
             round=ClarificationRound.model_validate(row.rounds[-1]) if row.rounds else None,
             acceptance=policies[row.execution_id].get(slug_of(row.step_id)),
-            parked_because=reasons.get((row.execution_id, row.step_id)),
+            deferred_because=reasons.get((row.execution_id, row.step_id)),
         )
         for row, pair in zip(page, made, strict=True)
     ]
 
 
-def _is_parked(row: models.ExecutionStep) -> bool:
+def _is_deferred(row: models.ExecutionStep) -> bool:
     return row.resume_at is not None and not row.blocked_by_limit
 
 

@@ -10,9 +10,8 @@ from django.db import transaction
 
 from access.selectors import Role
 from access.user import User
-from common.field_error import FieldError
+from common.errors import FieldError, Invalid
 from executions.engine.domain.acceptance import AcceptanceAction, AcceptanceDecision
-from executions.engine.domain.errors import Invalid
 from executions.engine.domain.execution import Execution, Pin
 from executions.engine.transitions import acceptance, core
 from executions.persistence import repositories

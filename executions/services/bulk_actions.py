@@ -8,13 +8,11 @@ from enum import StrEnum
 from uuid import UUID
 
 from django.db import transaction
-from rest_framework import exceptions
 
 from access import selectors as access
-from access.errors import Forbidden
 from access.selectors import Role
 from access.user import User
-from executions.engine.domain.errors import EngineError, NotFound
+from common.errors import DomainError, Forbidden, NotFound
 from executions.engine.domain.execution import Execution
 from executions.engine.domain.states import ExecutionStatus
 from executions.engine.ports import Transition
@@ -26,7 +24,7 @@ from executions.queue.jobs import enqueue_advance
 from executions.services.executions import titles_of
 
 #: The changed execution, or the error for it.
-Outcome = Execution | EngineError | Forbidden
+Outcome = Execution | DomainError
 
 
 class BulkAction(StrEnum):
@@ -53,7 +51,7 @@ def act_on_many(
     transitions = [Transition(execution_id=each, fencing_token=None, decide=decide) for each in sorted(wanted)]
     stored = LockedBatch(transitions, now=now, known=found).commit().outcomes
     for each, outcome in zip(sorted(wanted), stored, strict=True):
-        if not isinstance(outcome, Execution | EngineError):
+        if not isinstance(outcome, Execution | DomainError):
             raise outcome  # an unexpected exception: the transaction is rolled back
         outcomes[each] = outcome
         if action is BulkAction.RETRY and isinstance(outcome, Execution):
@@ -76,13 +74,13 @@ def require_all(user: User, execution_ids: Iterable[UUID]) -> None:
         raise refusal
 
 
-def _refusals(user: User, scope_ids: Collection[UUID]) -> dict[UUID, EngineError | Forbidden]:
+def _refusals(user: User, scope_ids: Collection[UUID]) -> dict[UUID, DomainError]:
     """Return why the user may not act in these scopes, for those with such an error."""
-    found: dict[UUID, EngineError | Forbidden] = {}
+    found: dict[UUID, DomainError] = {}
     for scope_id in sorted(scope_ids):
         try:
             access.require_in(user, scope_id, Role.OPERATOR)
-        except exceptions.NotFound:
+        except NotFound:
             found[scope_id] = _no_execution()
         except Forbidden as error:
             found[scope_id] = error

@@ -6,12 +6,10 @@ from collections.abc import Collection
 from datetime import datetime
 from uuid import UUID
 
-from rest_framework import exceptions
-
 from access import selectors as access
 from access.selectors import Role
 from access.user import User
-from executions.engine.domain.errors import NotFound, VersionConflict
+from common.errors import NotFound, VersionConflict
 from executions.engine.domain.execution import Execution
 from executions.engine.ports import Transition
 from executions.engine.transitions.core import Decide
@@ -33,7 +31,7 @@ def lock_for_update(
     try:
         access.require_in(user, execution.scope.id, need)
     # the same text as for an unknown id, so that it does not reveal whether the id exists
-    except exceptions.NotFound as error:
+    except NotFound as error:
         raise NotFound("There is no such execution.") from error
     if expected_versions is not None and execution.version not in expected_versions:
         raise VersionConflict("The execution", expected=[*sorted(expected_versions)])
@@ -44,6 +42,6 @@ def store_decision(execution_id: UUID, decide: Decide, now: datetime) -> Executi
     """Store a decision in the transaction that holds the row lock.
 
     Raises:
-        EngineError: any error of `decide`; then nothing is stored.
+        DomainError: any error of `decide`; then nothing is stored.
     """
     return journal.apply(Transition(execution_id=execution_id, fencing_token=None, decide=decide), now=now)

@@ -14,12 +14,12 @@ from django.conf import settings
 from access.selectors import named_root_scopes
 from access.user import User
 from common.database.joint_queries import run_together
-from common.field_error import FieldError
+from common.errors import FieldError, Invalid, NotFound
 from documents import repository as documents
 from executions.composition import build_ports
 from executions.engine.domain.answer_validation import question_errors
 from executions.engine.domain.dry_run import DryRunScript
-from executions.engine.domain.errors import BudgetExceeded, Invalid, NotFound, UnpricedModel
+from executions.engine.domain.errors import BudgetExceeded, UnpricedModel
 from executions.engine.domain.execution import Brief
 from telemetry.budgets import scope_budgets
 from telemetry.pricing import prices

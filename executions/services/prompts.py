@@ -7,11 +7,11 @@ from typing import Any
 from uuid import UUID
 
 from access.selectors import Person
-from common.field_error import FieldError
+from common.errors import FieldError, NotFound
 from executions.composition import build_ports
 from executions.db_threads import in_thread
 from executions.engine.domain.calls import Call
-from executions.engine.domain.errors import NotFound, unknown_step_message
+from executions.engine.domain.errors import unknown_step_message
 from executions.engine.domain.events import EventType, ProgressEvent
 from executions.engine.domain.execution import Pin, Step
 from executions.engine.runtime.attempts import Attempts

@@ -8,9 +8,10 @@ from uuid import UUID
 
 from django.conf import settings
 
+from common.errors import NotFound
 from executions.composition import build_ports
 from executions.db_threads import in_thread, retry_while_unavailable
-from executions.engine.domain.errors import AlreadyClaimed, DatabaseUnavailable, NotFound
+from executions.engine.domain.errors import AlreadyClaimed, DatabaseUnavailable
 from executions.engine.domain.execution import Execution
 from executions.engine.domain.states import ExecutionStatus
 from executions.engine.runtime.runner import ExecutionRunner
@@ -54,7 +55,7 @@ async def _advance(execution_id: UUID, worker: str) -> None:
 async def _run(execution_id: UUID, worker: str) -> Execution | None:
     """Return the execution's state after the run; None if another worker runs it."""
     running = ExecutionRunner(build_ports(), execution_id=execution_id, worker=worker)
-    silent = settings.RUNNER_SILENT_SECONDS
+    silent = settings.WORKER_SILENT_SECONDS
     with register(running, execution_id):
         try:
             await _know_prices_and_limits()

@@ -10,8 +10,9 @@ from uuid import UUID
 from django.conf import settings
 from django.db import transaction
 
+from common.errors import NotFound
 from executions.db_threads import in_thread
-from executions.engine.domain.errors import NotFound, NotWaiting
+from executions.engine.domain.errors import NotWaiting
 from executions.engine.transitions import backoff, budgets, clarification, core
 from executions.persistence import retention
 from executions.queue.jobs import enqueue_advance

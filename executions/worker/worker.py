@@ -17,8 +17,9 @@ from procrastinate.exceptions import ConnectorException
 
 from access.services import remove_expired_tokens, remove_old_answers
 from common.database.server import database_now
+from common.errors import NotFound
 from executions.db_threads import in_thread
-from executions.engine.domain.errors import DatabaseUnavailable, NotFound
+from executions.engine.domain.errors import DatabaseUnavailable
 from executions.engine.runtime.cancellation import shield_until_done
 from executions.llm.client import model_client
 from executions.queue.job_manager import worker_app
@@ -55,7 +56,7 @@ class Worker:
             return
         duties = [
             asyncio.create_task(self._repeat(settings.HEARTBEAT_SECONDS, self._beat), name="heartbeat"),
-            asyncio.create_task(self._repeat(settings.SWEEP_SECONDS, self._recover), name="recovery"),
+            asyncio.create_task(self._repeat(settings.RECOVERY_INTERVAL_SECONDS, self._recover), name="recovery"),
             asyncio.create_task(self._repeat(WATCH_SECONDS, self._watch), name="watch"),
             asyncio.create_task(self._repeat(WAKE_SECONDS, self._wake), name="wake"),
             asyncio.create_task(self._repeat(PRICES_SECONDS, self._look_at_prices), name="prices"),
@@ -84,7 +85,7 @@ class Worker:
             except DatabaseUnavailable as error:
                 self._missed_at = time.monotonic()
                 logger.warning("the worker waits for the database: %s", error.__cause__ or error)
-                with suppress(TimeoutError):
+                with suppress(TimeoutError):  # no stop in this time: try again
                     await asyncio.wait_for(stop.wait(), RESTART_SECONDS)
         return False
 
@@ -129,18 +130,18 @@ class Worker:
     def _is_silent(self) -> bool:
         """Return whether this worker's own heartbeat is late. The cause may have delayed other workers, too."""
         # Between the time of the next heartbeat and the time at which others consider this worker lost.
-        late = (settings.HEARTBEAT_SECONDS + settings.RUNNER_SILENT_SECONDS) / 2
+        late = (settings.HEARTBEAT_SECONDS + settings.WORKER_SILENT_SECONDS) / 2
         return (database_now() - self._beat_at).total_seconds() > late
 
     async def _recover(self) -> None:
-        missed = time.monotonic() - self._missed_at < settings.RUNNER_SILENT_SECONDS
+        missed = time.monotonic() - self._missed_at < settings.WORKER_SILENT_SECONDS
         found = await in_thread(
             recovery.recover,
             now=database_now(),
             worker=self.name,
             running=set(ACTIVE.values()),
-            silent_seconds=settings.RUNNER_SILENT_SECONDS,
-            idle_seconds=settings.SWEEP_SECONDS,
+            silent_seconds=settings.WORKER_SILENT_SECONDS,
+            idle_seconds=settings.RECOVERY_INTERVAL_SECONDS,
             after_outage=missed or self._is_silent(),
         )
         if found:

@@ -157,7 +157,7 @@ def _stop_leftover(data_dir: Path) -> None:
             stale.unlink(missing_ok=True)
         return
     deadline = time.monotonic() + LEFTOVER_SECONDS
-    with suppress(ProcessLookupError):
+    with suppress(ProcessLookupError):  # it has ended, which is the purpose
         os.kill(pid, signal.SIGINT)
         while lock.exists() and time.monotonic() < deadline:
             os.kill(pid, 0)

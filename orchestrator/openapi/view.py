@@ -14,7 +14,7 @@ from django.utils.cache import get_conditional_response
 from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.renderers import OpenApiJsonRenderer2
 
-from orchestrator.problems import django_problem
+from orchestrator.problems import Problem, django_problem
 
 _METHODS = ("GET", "HEAD")
 _lock = threading.Lock()
@@ -46,7 +46,7 @@ async def openapi(request: HttpRequest) -> HttpResponseBase:
     """Return the document, or 304 to a client that has it."""
     if request.method not in _METHODS:
         detail = f"This path supports only {' and '.join(_METHODS)}."
-        refused = django_problem(request, 405, code="method-not-allowed", detail=detail)
+        refused = django_problem(request, Problem(status=405, code="method-not-allowed", detail=detail))
         refused.headers["Allow"] = ", ".join(_METHODS)
         return refused
     document = await sync_to_async(_locked_document, thread_sensitive=False)()

@@ -11,8 +11,9 @@ from django.core.handlers.asgi import ASGIHandler, ASGIRequest
 from django.http.response import HttpResponseBase
 
 from common.api.requests import Utf8Request
+from common.errors import TooLarge
 from common.limits import limits
-from orchestrator.problems import CONTENT_TYPE, TooLarge, problem_body
+from orchestrator.problems import CONTENT_TYPE, problem_of
 from orchestrator.web.middleware import HEADER, request_id
 
 Message = Mapping[str, Any]
@@ -20,10 +21,6 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 _LENGTH = b"content-length"
-
-
-class BodyTooLarge(Exception):
-    """The request body exceeds the limit."""
 
 
 class Handler(ASGIHandler):
@@ -39,7 +36,7 @@ class Handler(ASGIHandler):
         """Answer one request."""
         try:
             return await super().handle(scope, _limited(scope, receive), send)
-        except BodyTooLarge:
+        except TooLarge:
             await _refuse(scope, send)
             return None
 
@@ -57,7 +54,7 @@ class Handler(ASGIHandler):
 def _limited(scope: dict[str, Any], receive: Receive) -> Receive:
     """Wrap `receive` with a limit on the body.
 
-    The returned function raises BodyTooLarge if the announced or the received length exceeds the limit.
+    The returned function raises TooLarge if the announced or the received length exceeds the limit.
     """
     maximum, received = limits().request_bytes, 0
     announced = next((value for name, value in scope["headers"] if name == _LENGTH), b"0")
@@ -65,11 +62,11 @@ def _limited(scope: dict[str, Any], receive: Receive) -> Receive:
     async def receive_limited() -> Message:
         nonlocal received
         if _is_above(announced, maximum):
-            raise BodyTooLarge
+            raise TooLarge
         message = await receive()
         received += len(message.get("body", b""))
         if received > maximum:
-            raise BodyTooLarge
+            raise TooLarge
         return message
 
     return receive_limited
@@ -87,15 +84,9 @@ async def _refuse(scope: dict[str, Any], send: Send) -> None:
         (value.decode("latin-1") for name, value in scope["headers"] if name == HEADER.lower().encode()), None
     )
     identity = request_id(client_id)
-    problem = problem_body(
-        status=TooLarge.status_code,
-        code=TooLarge.default_code,
-        detail=TooLarge.default_detail,
-        instance=scope["path"],
-        request_id=identity,
-    )
-    body = json.dumps(problem).encode()
+    problem = problem_of(TooLarge())
+    body = json.dumps(problem.body(instance=scope["path"], request_id=identity)).encode()
     headers = {"Content-Type": CONTENT_TYPE, "Content-Length": str(len(body)), HEADER: identity}
     encoded = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
-    await send({"type": "http.response.start", "status": int(TooLarge.status_code), "headers": encoded})
+    await send({"type": "http.response.start", "status": problem.status, "headers": encoded})
     await send({"type": "http.response.body", "body": body})

@@ -16,7 +16,7 @@ from access.errors import TooManyQueuedRequests
 from access.passwords.backend import network_of
 from access.passwords.hashers import MAX_HASHES_PER_NETWORK
 from common.limits import limits
-from orchestrator.problems import retry_later_response
+from orchestrator.problems import problem_of, retry_later_response
 from orchestrator.web.middleware import AsyncMiddleware
 
 MAX_WAIT_SECONDS = 30.0  # of a queued request
@@ -43,7 +43,7 @@ class CallerQueueMiddleware(AsyncMiddleware):
             async with self._queues.slot(caller):
                 return await self.get_response(request)
         except TooManyQueuedRequests as error:
-            return retry_later_response(request, error)
+            return retry_later_response(request, problem_of(error))
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,8 @@ from twisted.web.http import RESPONSES
 from uuid_utils.compat import uuid7
 from zope.interface import implementer
 
-from orchestrator.problems import CONTENT_TYPE, TooLarge, problem_body
+from common.errors import TooLarge
+from orchestrator.problems import CONTENT_TYPE, problem_of
 
 SMALL_BYTES = 16_384  # larger parts, such as replayed logs, use the reactor's buffer
 LINGER_SECONDS = 2.0  # for a client to read a response that was sent before the end of its request
@@ -160,14 +161,8 @@ class BoundedRequest(WebRequest):
         """Send 413 immediately, then keep reading briefly: closing while the client sends would lose the response."""
         self._is_rejected = True
         request_id = str(uuid7())
-        problem = problem_body(
-            status=413,
-            code=TooLarge.default_code,
-            detail=TooLarge.default_detail,
-            instance=self.channel._path.partition(b"?")[0].decode("latin-1"),  # noqa: SLF001 - there is no public way
-            request_id=request_id,
-        )
-        body = json.dumps(problem).encode()
+        path = self.channel._path.partition(b"?")[0].decode("latin-1")  # noqa: SLF001 - there is no public way
+        body = json.dumps(problem_of(TooLarge()).body(instance=path, request_id=request_id)).encode()
         head = (
             f"HTTP/1.1 413 Content Too Large\r\nContent-Type: {CONTENT_TYPE}\r\n"
             f"X-Request-ID: {request_id}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"

@@ -22,8 +22,8 @@ from tests.support.waiting import HANG_SECONDS
 from tests.support.wall_clocks import Clocks
 
 SETTINGS = {
-    "RUNNER_SILENT_SECONDS": "3",
-    "SWEEP_SECONDS": "1",
+    "WORKER_SILENT_SECONDS": "3",
+    "RECOVERY_INTERVAL_SECONDS": "1",
     "HEARTBEAT_SECONDS": "0.5",
     "MAX_RECOVERIES": "100",  # so many kills of one execution in a row are chance here
     "WORKER_CONCURRENCY": "60",
@@ -80,7 +80,7 @@ class Chaos:
         self._began = time.monotonic()
         self._database = Embedded(data_dir) if database is None else database
         silent = SPARED_SILENT_SECONDS if workers_live else SHORT_SILENT_SECONDS if is_short else SILENT_SECONDS
-        own = {"OPENAI_BASE_URL": f"{model.url}/v1", "RUNNER_SILENT_SECONDS": f"{silent:g}"}
+        own = {"OPENAI_BASE_URL": f"{model.url}/v1", "WORKER_SILENT_SECONDS": f"{silent:g}"}
         # The embedded server is a child of our processes, and must not have their clocks.
         set_clocks = Clocks.can_be_set() and not isinstance(self._database, Embedded)
         self._installation = Installation(data_dir, self._database, {**SETTINGS, **own}, set_clocks=set_clocks)

@@ -10,15 +10,10 @@ from decimal import Decimal
 import pytest
 from pydantic import JsonValue
 
+from common.errors import VersionConflict
 from executions.engine.domain.acceptance import AcceptanceAction
 from executions.engine.domain.calls import ModelReply, ToolCall
-from executions.engine.domain.errors import (
-    DatabaseUnavailable,
-    ModelError,
-    NotWaiting,
-    StaleFencingToken,
-    VersionConflict,
-)
+from executions.engine.domain.errors import DatabaseUnavailable, ModelError, NotWaiting, StaleFencingToken
 from executions.engine.domain.execution import Execution
 from executions.engine.domain.states import CallStatus, ExecutionStatus, FailureCode
 from executions.engine.ports import Journal, Transition
@@ -167,10 +162,10 @@ async def out_of_order(world: AnyWorld) -> None:
     assert len(world.asked) == 3
 
 
-async def parked(world: AnyWorld) -> None:
+async def deferred(world: AnyWorld) -> None:
     """The provider asks twice for a wait that is longer than a worker waits, so the step is deferred."""
     world.script = {"one": [invalid(), MUCH_TOO_BUSY, MUCH_TOO_BUSY, document()]}
-    world.ports = replace(world.ports, park_after_seconds=0.05)
+    world.ports = replace(world.ports, defer_after_seconds=0.05)
     for name in "ab":
         waiting = await world.runner(name).run()
         assert (waiting.status, waiting.claimed_by) == (ExecutionStatus.WAITING, None)
@@ -184,7 +179,7 @@ async def parked(world: AnyWorld) -> None:
 async def outlived(world: AnyWorld) -> None:
     """The provider is away for longer than five tries last; each time another worker takes the step up."""
     world.script = {"one": [BUSY, RESET, BUSY, BUSY, RESET, RESET, BUSY, document()]}
-    world.ports = replace(world.ports, park_after_seconds=0.5)
+    world.ports = replace(world.ports, defer_after_seconds=0.5)
     for name in "abc":
         waiting = await world.runner(name).run()
         assert (waiting.status, waiting.claimed_by) == (ExecutionStatus.WAITING, None)
@@ -289,7 +284,7 @@ async def reviewed(world: AnyWorld) -> None:
         (LINE, away, ExecutionStatus.COMPLETED),
         (HASTY, busy_for_a_moment, ExecutionStatus.COMPLETED),
         (HASTY, out_of_order, ExecutionStatus.FAILED),
-        (HASTY, parked, ExecutionStatus.COMPLETED),
+        (HASTY, deferred, ExecutionStatus.COMPLETED),
         (PATIENT, outlived, ExecutionStatus.COMPLETED),
         (PATIENT, given_up, ExecutionStatus.FAILED),
         (IMPATIENT, unanswered, ExecutionStatus.COMPLETED),

@@ -6,9 +6,9 @@ import asyncio
 
 import pytest
 
+from common.errors import NotFound
 from executions.db_threads import in_thread
 from executions.engine.domain.calls import ModelReply, ModelRequest
-from executions.engine.domain.errors import NotFound
 from executions.engine.domain.states import ExecutionStatus, StepStatus
 from tests.contract.backends import AnyWorld, PostgresWorld
 from tests.factories.engine import Gate, document

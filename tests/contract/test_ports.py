@@ -11,8 +11,9 @@ from decimal import Decimal
 import pytest
 from uuid_utils.compat import uuid7
 
+from common.errors import NotFound, VersionConflict
 from executions.engine.domain.calls import Call, CallKey
-from executions.engine.domain.errors import IllegalTransition, NotFound, StaleFencingToken, VersionConflict
+from executions.engine.domain.errors import IllegalTransition, StaleFencingToken
 from executions.engine.domain.execution import Document, Execution, Pin
 from executions.engine.domain.states import CallKind, CallStatus, ExecutionStatus
 from executions.engine.ports import Transition

@@ -12,7 +12,7 @@ from pydantic import JsonValue
 from uuid_utils.compat import uuid7
 
 from access.user import User
-from common.field_error import FieldError
+from common.errors import FieldError
 from executions.engine.domain.calls import Call, CallKey, ModelReply, Usage
 from executions.engine.domain.clarification import AnswerType, Choice, QuestionDraft
 from executions.engine.domain.execution import Document, Execution, Failure

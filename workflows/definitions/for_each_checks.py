@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterator
 
-from common.field_error import FieldError
+from common.errors import FieldError
 from common.limits import limits
 from workflows.definitions.definition import WorkflowDefinition
 from workflows.definitions.for_each import MAX_DEPTH, ForEach

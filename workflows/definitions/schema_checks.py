@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from common.field_error import FieldError
+from common.errors import FieldError
 from workflows.definitions.definition import WorkflowDefinition
 from workflows.json_schema.contradictions import contradiction_errors
 from workflows.json_schema.foreign_keywords import keyword_errors

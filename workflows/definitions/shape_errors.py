@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from common.field_error import FieldError
+from common.errors import FieldError
 from workflows.errors import pointer
 from workflows.json_schema.validation import json_errors
 

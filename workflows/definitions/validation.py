@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from common.field_error import FieldError
+from common.errors import FieldError
 from common.listings import listed
 from workflows.definitions.definition import StepDefinition, WorkflowDefinition
 from workflows.definitions.for_each_checks import iteration_errors

@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from common.field_error import FieldError
+from common.errors import FieldError
 from workflows.errors import pointer
 from workflows.json_schema.graph import SchemaGraph, SchemaNode
 from workflows.json_schema.satisfiability import Satisfiability

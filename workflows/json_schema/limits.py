@@ -9,7 +9,7 @@ from typing import Any
 
 import jsonschema_rs
 
-from common.field_error import FieldError
+from common.errors import FieldError
 from common.limits import limits
 from workflows.errors import pointer
 from workflows.json_schema.graph import SchemaGraph, SchemaNode

@@ -11,7 +11,7 @@ from urllib.parse import quote
 import jsonschema_rs
 from pydantic import JsonValue
 
-from common.field_error import FieldError
+from common.errors import FieldError
 from common.limits import limits
 from workflows.errors import pointer
 from workflows.json_schema.dialects import DIALECTS, Dialect, UnknownDialect, dialect_of

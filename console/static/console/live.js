@@ -49,7 +49,7 @@ function stepCard(step) {
     inputs ? make("p", {}, `reads ${inputs}`) : null,
     step.document ? make("p", {}, make("a", { id: `to-document-${step.document.id}`, href: `#document-${step.document.id}` }, `${words(step.produces)} v${step.document.version}`)) : null,
     step.status === "waiting" && step.resume_at ? make("p", {}, `resumes at ${moment(step.resume_at, "medium")}`) : null,
-    step.status === "waiting" && step.parked_because ? make("p", { class: "hint" }, step.parked_because) : null,
+    step.status === "waiting" && step.deferred_because ? make("p", { class: "hint" }, step.deferred_because) : null,
     step.blocked_by_limit ? make("p", {}, `waits for a higher budget: ${words(step.blocked_by_limit)}`) : null,
     step.error ? make("p", { class: "fault" }, step.error.message) : null,
     violationsOf(step),

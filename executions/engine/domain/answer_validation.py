@@ -8,7 +8,7 @@ from math import ceil, floor
 
 from pydantic import JsonValue
 
-from common.field_error import FieldError
+from common.errors import FieldError
 from executions.engine.domain.clarification import MAX_NUMBER, MAX_TEXT, AnswerType, Question, QuestionDraft
 from executions.engine.domain.errors import InvalidAnswers
 from workflows.definitions.definition import pointer

@@ -1,19 +1,20 @@
-"""Anticipated failures in one small class tree.
+"""Anticipated failures of the engine, as subclasses of those in `common/errors.py`.
 
-EngineError
-├── NotFound              the named object does not exist, or the caller may not see it
-├── Conflict              the current state does not allow the operation
+DomainError
+├── Conflict
 │   ├── IllegalTransition
-│   ├── NotWaiting
-│   └── VersionConflict
-├── Invalid               the values are not valid; `errors` says where
+│   └── NotWaiting
+├── Invalid
 │   ├── InvalidAnswers
 │   └── UnpricedModel
-├── BudgetExceeded        the scope has no budget left
-├── StaleFencingToken     another worker has claimed the execution
-├── AlreadyClaimed        another worker runs the execution
-├── DatabaseUnavailable   the database cannot be reached; the outcome of the write is unknown
-└── ModelError            the model gave no usable reply
+├── Unavailable
+│   └── DatabaseUnavailable  the database cannot be reached; the outcome of the write is unknown
+├── BudgetExceeded           the scope has no budget left
+├── StaleFencingToken        another worker has claimed the execution
+├── AlreadyClaimed           another worker runs the execution
+└── ModelError               the model gave no usable reply
+    └── RateLimited          the rate limiter grants no permit soon enough
+        └── ScriptedWait     the script of a dry run delays the call
 """
 
 from __future__ import annotations
@@ -21,38 +22,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from uuid import UUID
 
-from pydantic import JsonValue
-
-from common.field_error import FieldError
+from common.errors import Conflict, DomainError, FieldError, Invalid, Unavailable
 from common.listings import listed
 from executions.engine.domain.states import FailureCode
-
-
-class EngineError(Exception):
-    """Base class of every anticipated failure. `code` is stable; `context` may be shown to clients."""
-
-    code = "engine-error"
-
-    def __init__(self, detail: str, **context: JsonValue) -> None:
-        super().__init__(detail)
-        self.context = context
-
-
-class NotFound(EngineError):
-    """The object does not exist, or the caller may not see it."""
-
-    code = "not-found"
 
 
 def unknown_step_message(step_id: str, known: Iterable[str]) -> str:
     """Return the error text for an unknown step, with the known steps."""
     return f"This execution has no step {step_id!r}. Its steps are: {listed([*known])}."
-
-
-class Conflict(EngineError):
-    """The current state does not allow the operation."""
-
-    code = "conflict"
 
 
 class IllegalTransition(Conflict):
@@ -68,25 +45,6 @@ class NotWaiting(Conflict):
     """The step asks no questions, or no longer does."""
 
     code = "not-waiting"
-
-
-class VersionConflict(Conflict):
-    """Another client changed the object first; read it again."""
-
-    code = "version-conflict"
-
-    def __init__(self, what: str, *, expected: int | list[JsonValue]) -> None:
-        super().__init__(f"{what} was changed by another client; read it again.", expected_version=expected)
-
-
-class Invalid(EngineError):
-    """Values that are not valid; nothing was changed."""
-
-    code = "invalid"
-
-    def __init__(self, detail: str, errors: list[FieldError]) -> None:
-        super().__init__(detail)
-        self.errors = errors
 
 
 class InvalidAnswers(Invalid):
@@ -105,16 +63,14 @@ class UnpricedModel(Invalid):
         super().__init__(f"{first} Give it a price in the admin, or choose another model.", errors)
 
 
-class BudgetExceeded(EngineError):
+class BudgetExceeded(DomainError):
     """The scope has used up its budget; no execution starts in it."""
 
     code = "budget-exceeded"
-
-    def __init__(self) -> None:
-        super().__init__("This scope has spent or reserved its whole budget for this month.")
+    sentence = "This scope has spent or reserved its whole budget for this month."
 
 
-class StaleFencingToken(EngineError):
+class StaleFencingToken(DomainError):
     """The worker's fencing token is stale: another worker has claimed the execution, or the row is newer.
 
     The worker stops and writes nothing more.
@@ -128,7 +84,7 @@ class StaleFencingToken(EngineError):
         )
 
 
-class AlreadyClaimed(EngineError):
+class AlreadyClaimed(DomainError):
     """Another worker runs this execution, and this worker was not to take it over."""
 
     code = "occupied"
@@ -137,13 +93,13 @@ class AlreadyClaimed(EngineError):
         super().__init__("Another worker runs this execution.", execution_id=str(execution_id))
 
 
-class DatabaseUnavailable(EngineError):
+class DatabaseUnavailable(Unavailable):
     """The database cannot be reached. The worker stops the run; the recovery duty starts it again later."""
 
-    code = "unavailable"
+    sentence = "The database is not reachable now; try again."
 
 
-class ModelError(EngineError):
+class ModelError(DomainError):
     """The model could not be called, or its reply cannot be used or repaired.
 
     `transient`: the same request may succeed later, after `retry_after` seconds if the provider named a time.
@@ -161,10 +117,9 @@ class ModelError(EngineError):
         retry_after: float | None = None,
         cut_off: bool = False,
     ) -> None:
-        super().__init__(detail)
+        super().__init__(detail, retry_after=retry_after)
         self.failure_code = failure_code
         self.transient = transient
-        self.retry_after = retry_after
         self.cut_off = cut_off
 
 

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from pydantic import JsonValue, TypeAdapter
 
-from common.field_error import FieldError
+from common.errors import FieldError
 from common.time import format_rfc3339
 from executions.engine.domain.acceptance import AcceptanceAction
 from executions.engine.domain.calls import Totals, Usage

@@ -10,7 +10,7 @@ from uuid import UUID, uuid5
 
 from pydantic import BaseModel, ConfigDict, JsonValue
 
-from common.field_error import FieldError
+from common.errors import FieldError
 from executions.engine.domain.acceptance import AcceptanceDecision
 from executions.engine.domain.clarification import ClarificationRound
 from executions.engine.domain.copying import replace
@@ -252,8 +252,8 @@ def transition(execution: Execution, to: ExecutionStatus, *, now: datetime) -> E
 def with_timers(execution: Execution) -> Execution:
     """Return the execution with the times at which a timer has to act on it."""
     waiting = [step for step in execution.steps.values() if step.status is StepStatus.WAITING]
-    parked = (step for step in waiting if step.waits_for is WaitingOn.RATE_LIMIT)
-    resume = (step.resume_at for step in parked if step.resume_at is not None)
+    deferred = (step for step in waiting if step.waits_for is WaitingOn.RATE_LIMIT)
+    resume = (step.resume_at for step in deferred if step.resume_at is not None)
     rounds = (step.open_round for step in waiting)
     expire = (asked.due_at for asked in rounds if asked is not None and asked.due_at is not None)
     return replace(execution, resume_at=min(resume, default=None), deadline_at=min(expire, default=None))

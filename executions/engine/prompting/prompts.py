@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from pydantic import JsonValue
 
-from common.field_error import FieldError
+from common.errors import FieldError
 from executions.engine.domain.acceptance import CHANGES_REQUESTED, AcceptanceAction, AcceptanceDecision
 from executions.engine.domain.calls import Material, ModelRequest
 from executions.engine.domain.clarification import ClarificationRound, Question

@@ -11,7 +11,7 @@ from typing import assert_never
 
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
-from common.field_error import FieldError
+from common.errors import FieldError
 from executions.engine.domain.answer_validation import question_errors
 from executions.engine.domain.calls import FinishReason, ModelReply, ToolCall
 from executions.engine.domain.clarification import QuestionDraft

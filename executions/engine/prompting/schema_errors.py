@@ -14,7 +14,7 @@ from typing import NamedTuple
 import jsonschema_rs
 from pydantic import JsonValue
 
-from common.field_error import FieldError
+from common.errors import FieldError
 from workflows.definitions.definition import pointer, validator_of
 from workflows.json_schema.graph import SchemaGraph, SchemaNode
 from workflows.json_schema.validation import PartValidators, matches

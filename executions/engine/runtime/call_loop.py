@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from common.field_error import FieldError
+from common.errors import FieldError
 from executions.engine.domain.calls import Call, ModelReply
 from executions.engine.domain.copying import replace
 from executions.engine.domain.errors import ModelError, RateLimited, ScriptedWait
@@ -46,7 +46,7 @@ class CallLoop:
             ModelError: the call failed.
         """
         models, request = self._journal.ports.models, attempt.request
-        if request.scripted_seconds > self._journal.ports.park_after_seconds:
+        if request.scripted_seconds > self._journal.ports.defer_after_seconds:
             raise ScriptedWait(request.model, seconds=request.scripted_seconds)
         async with models.permit(request) as turn:
             self._journal.is_sent = True
@@ -70,14 +70,14 @@ class CallLoop:
             call = self._journal.failed(attempt.call, error)
             failed = attempt.failed.with_failure(call)
             seconds, asks_another = self._backoff(failed, call, error)
-        if seconds is None or asks_another or seconds > ports.park_after_seconds:
+        if seconds is None or asks_another or seconds > ports.defer_after_seconds:
             other = self._alternative(attempt, error)
             if other is not None:
                 return await self.continue_with(replace(other, failed=replace(failed, of_model=0)), call)
         if seconds is None:
             await self._journal.settle_with(call, self.fail(self._final_failure(failed, call, error)))
             return None
-        if seconds > ports.park_after_seconds:
+        if seconds > ports.defer_after_seconds:
             await self._defer(call, seconds)
             return None
         await ports.clock.sleep(seconds)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from common.field_error import FieldError
+from common.errors import FieldError
 from executions.engine.domain.calls import Call, ModelRequest
 from executions.engine.domain.copying import replace
 from executions.engine.domain.execution import Execution, Pin, Step

@@ -7,15 +7,9 @@ import logging
 from collections import Counter
 from uuid import UUID
 
+from common.errors import Conflict, DomainError, Invalid
 from executions.engine.domain.calls import Call
-from executions.engine.domain.errors import (
-    Conflict,
-    DatabaseUnavailable,
-    EngineError,
-    IllegalTransition,
-    Invalid,
-    StaleFencingToken,
-)
+from executions.engine.domain.errors import DatabaseUnavailable, IllegalTransition, StaleFencingToken
 from executions.engine.domain.execution import Execution, Failure
 from executions.engine.domain.states import WORKING, FailureCode, StepStatus
 from executions.engine.ports import Ports, Transition, by_runner
@@ -250,7 +244,7 @@ class ExecutionRunner:
     async def _fail(self, step_id: str, error: Exception) -> None:
         """Fail a step after an unexpected exception, so that the error does not repeat for ever."""
         logger.error("step %s of %s failed", step_id, self._id, exc_info=error)
-        message = str(error) if isinstance(error, EngineError) else "Unexpected error; the server log has the details."
+        message = str(error) if isinstance(error, DomainError) else "Unexpected error; the server log has the details."
         failure = Failure(code=FailureCode.INTERNAL, message=message)
 
         lost = self._executors[step_id].lost_call

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-from common.field_error import FieldError
+from common.errors import FieldError
 from executions.engine.domain.calls import Call
 from executions.engine.domain.copying import replace
 from executions.engine.domain.execution import Document, Execution, Failure

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from common.errors import Conflict, Invalid, NotFound
 from executions.engine.domain.calls import Call, ModelReply
 from executions.engine.domain.copying import replace
-from executions.engine.domain.errors import Conflict, Invalid, ModelError, NotFound, RateLimited, StaleFencingToken
+from executions.engine.domain.errors import ModelError, RateLimited, StaleFencingToken
 from executions.engine.domain.execution import Document, Execution, Step
 from executions.engine.domain.retries import NOT_SENT
 from executions.engine.domain.states import WORKING, CallStatus

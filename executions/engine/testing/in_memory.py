@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
+from common.errors import NotFound, VersionConflict
 from executions.engine.domain.budget_usage import usage_of
 from executions.engine.domain.calls import Call, CallKey, Totals, merge_call, sum_calls
 from executions.engine.domain.copying import replace
-from executions.engine.domain.errors import NotFound, StaleFencingToken, VersionConflict
+from executions.engine.domain.errors import StaleFencingToken
 from executions.engine.domain.events import ProgressEvent
 from executions.engine.domain.execution import Document, Execution
 from executions.engine.domain.states import CallStatus

@@ -7,16 +7,10 @@ from dataclasses import dataclass
 
 from pydantic import JsonValue
 
-from common.field_error import FieldError
+from common.errors import FieldError, NotFound, VersionConflict
 from executions.engine.domain.acceptance import CHANGES_REQUESTED, AcceptanceAction, AcceptanceDecision
 from executions.engine.domain.copying import replace
-from executions.engine.domain.errors import (
-    IllegalTransition,
-    NotFound,
-    NotWaiting,
-    VersionConflict,
-    unknown_step_message,
-)
+from executions.engine.domain.errors import IllegalTransition, NotWaiting, unknown_step_message
 from executions.engine.domain.events import AcceptanceDecided, AcceptanceNeeded
 from executions.engine.domain.execution import Document, Execution, Failure, Pin, Step, step_transition
 from executions.engine.domain.states import FailureCode, StepStatus, WaitingOn

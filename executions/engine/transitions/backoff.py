@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
+from common.errors import VersionConflict
 from executions.engine.domain.calls import CallKey
 from executions.engine.domain.copying import replace
-from executions.engine.domain.errors import IllegalTransition, NotWaiting, VersionConflict
+from executions.engine.domain.errors import IllegalTransition, NotWaiting
 from executions.engine.domain.execution import Execution, step_transition, with_timers
 from executions.engine.domain.states import WORKING, StepStatus, WaitingOn
 from executions.engine.transitions.core import Change, Context, derive_status, resume

@@ -7,11 +7,12 @@ from datetime import timedelta
 
 from pydantic import JsonValue
 
+from common.errors import NotFound
 from common.time import format_rfc3339
 from executions.engine.domain.answer_validation import check_answers, keys_of_questions
 from executions.engine.domain.clarification import BY_DEADLINE, ClarificationRound, QuestionDraft, number_questions
 from executions.engine.domain.copying import replace
-from executions.engine.domain.errors import InvalidAnswers, NotFound, NotWaiting, unknown_step_message
+from executions.engine.domain.errors import InvalidAnswers, NotWaiting, unknown_step_message
 from executions.engine.domain.events import ClarificationAnswered, ClarificationNeeded
 from executions.engine.domain.execution import Execution, Failure, Step, step_transition, with_timers
 from executions.engine.domain.states import FailureCode, StepStatus, WaitingOn

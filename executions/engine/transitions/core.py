@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 
-from common.field_error import FieldError
+from common.errors import FieldError
 from executions.engine.domain.budget_usage import NO_USAGE, BudgetUsage
 from executions.engine.domain.calls import Call, CallKey, Totals
 from executions.engine.domain.copying import replace

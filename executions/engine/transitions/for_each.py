@@ -9,11 +9,10 @@ from typing import cast
 
 from pydantic import JsonValue
 
-from common.field_error import FieldError
+from common.errors import FieldError, Invalid
 from common.limits import limits
 from executions.engine.domain.calls import Material
 from executions.engine.domain.copying import replace
-from executions.engine.domain.errors import Invalid
 from executions.engine.domain.events import StepSkipped
 from executions.engine.domain.execution import Execution, ScopeRef, Step, child_scope, keys_of, move_step
 from executions.engine.domain.states import StepStatus

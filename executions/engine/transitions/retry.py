@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from uuid import UUID
 
-from common.field_error import FieldError
+from common.errors import FieldError, Invalid
 from executions.engine.domain.copying import replace
-from executions.engine.domain.errors import IllegalTransition, Invalid, unknown_step_message
+from executions.engine.domain.errors import IllegalTransition, unknown_step_message
 from executions.engine.domain.events import Event, ExecutionRetried
 from executions.engine.domain.execution import Execution, Step, step_transition, transition, with_timers
 from executions.engine.domain.states import ExecutionStatus, StepStatus, WaitingOn

@@ -10,7 +10,7 @@ from typing import assert_never
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from common.field_error import FieldError
+from common.errors import FieldError
 from executions.engine.domain.calls import VERDICT, Call, Material, ModelRequest
 from executions.engine.domain.copying import replace
 from executions.engine.domain.errors import IllegalTransition

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from common.field_error import FieldError
+from common.errors import FieldError
 from executions.llm.rehearsal.document_generator import DocumentGenerator
 from executions.llm.rehearsal.extraction import Facts
 from executions.llm.rehearsal.unwritable import Unwritable

@@ -12,10 +12,11 @@ from decimal import Decimal
 from uuid import UUID
 
 from common.database import bulk
+from common.errors import NotFound
 from documents import repository as documents
 from executions.engine.domain.calls import Call
 from executions.engine.domain.copying import replace
-from executions.engine.domain.errors import NotFound, StaleFencingToken
+from executions.engine.domain.errors import StaleFencingToken
 from executions.engine.domain.events import ProgressEvent
 from executions.engine.domain.execution import Document, Execution
 from executions.engine.domain.states import CallStatus
@@ -134,7 +135,7 @@ class DecisionBatch:
             NeedsMore: the snapshot lacks something.
             NotFound: there is no such execution.
             StaleFencingToken: the row has another fencing token, or is older than the runner's execution.
-            EngineError: what a transition's own `decide` raises.
+            DomainError: what a transition's own `decide` raises.
         """
         current = self._executions.get(execution_id)
         if execution_id in self._left or (current is None and not self._snapshot.is_locked):

@@ -25,11 +25,11 @@ from django.db import transaction
 from common.database import bulk
 from common.database.errors import ErrorKind, error_kind
 from common.database.server import database_now, server
-from documents import repository as documents
+from common.errors import DomainError
 from executions.db_threads import backoff_delays, in_journal_thread, in_thread
 from executions.engine.domain.calls import Call
 from executions.engine.domain.copying import replace
-from executions.engine.domain.errors import DatabaseUnavailable, EngineError
+from executions.engine.domain.errors import DatabaseUnavailable
 from executions.engine.domain.execution import Execution
 from executions.engine.ports import Transition
 from executions.engine.transitions.core import Change, number_events
@@ -41,7 +41,6 @@ from executions.persistence.journal.decisions import Command, WriteSet, decide
 from executions.persistence.journal.locked_batch import LockedBatch
 from executions.persistence.journal.pending import CommitBatch, CommitQueue, PendingCommit, mark_maybe_stored
 from executions.persistence.notifier import announce
-from telemetry import ledger
 from telemetry.budgets import scope_budgets
 
 MAX_BATCH = 256  # commands of one transaction
@@ -50,7 +49,7 @@ MIN_SPLIT = 8  # a queue of up to so many commands is never halved
 NEARLY_ALL = 0.8  # of the cached executions
 
 #: Errors that send commands to row locks in ordinary operation: a conflict, a lost connection, a rejected value.
-_EXPECTED = (NeedsMore, EngineError, documents.StaleVersion, ledger.StaleCall, psycopg.DataError)
+_EXPECTED = (NeedsMore, DomainError, psycopg.DataError)
 
 logger = logging.getLogger(__name__)
 
@@ -281,7 +280,7 @@ def apply(transition: Transition, *, now: datetime) -> Execution:
     Raises:
         NotFound: there is no such execution.
         StaleFencingToken: the fencing token is not the row's: another runner has taken over.
-        EngineError: what `decide` raises; nothing is stored then.
+        DomainError: what `decide` raises; nothing is stored then.
     """
     [outcome] = LockedBatch([transition], now=now, known={}).commit().outcomes
     if isinstance(outcome, Exception):

@@ -11,8 +11,8 @@ from django.db import DataError, transaction
 
 from common.database import bulk
 from common.database.server import server
+from common.errors import VersionConflict
 from documents import repository as documents
-from executions.engine.domain.errors import VersionConflict
 from executions.engine.domain.execution import Execution
 from executions.persistence import repositories
 from executions.persistence.journal import sources

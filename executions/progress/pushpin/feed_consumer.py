@@ -18,7 +18,8 @@ from access.services import sign_ticket
 from access.tickets import TicketText, extract_ticket, ticket_target
 from common.api.requests import Utf8Request
 from common.database.server import database_now
-from executions.engine.domain.errors import DatabaseUnavailable, EngineError
+from common.errors import DomainError
+from executions.engine.domain.errors import DatabaseUnavailable
 from executions.progress import sse
 from executions.progress.authorization import Admission, admit_to_feed
 from executions.progress.consumer import STREAM_HEADERS, Receive, Send, SseResponse, StreamConsumer, authorize
@@ -61,7 +62,7 @@ class PushpinFeedConsumer:
             messages, whole = await self._streams.page_of_feed(
                 admission.channel, after=admission.after, limit_bytes=limit
             )
-        except (APIException, EngineError) as error:
+        except (APIException, DomainError) as error:
             await _refuse(answer, error, None if passed_on.is_link else request)
             return
         body = b"".join(message.payload for message in messages)

@@ -195,9 +195,14 @@ def test_the_inbox_holds_decisions_and_budgets_and_is_counted(shared: Machine, p
 
 
 @pytest.mark.torture
-def test_a_parked_step_says_when_it_goes_on_and_why_it_waits(shared: Machine, page: Page) -> None:
+def test_a_deferred_step_says_when_it_goes_on_and_why_it_waits(shared: Machine, page: Page) -> None:
     with shared.client("pia") as client:
-        body = {"workflow_id": "meeting-minutes", "scope_type": "project", "scope_id": "parked", "input": CLOSED_BRIEF}
+        body = {
+            "workflow_id": "meeting-minutes",
+            "scope_type": "project",
+            "scope_id": "deferred",
+            "input": CLOSED_BRIEF,
+        }
         script = {"dry_run": True, "rehearsal": {"latency_seconds": 60}}
         execution_id = client.post("/executions/", json={**body, **script}).json()["execution_id"]
         execution = wait_for_status(client, execution_id, "waiting")

@@ -35,7 +35,12 @@ STEPS = ("one", "two", "three")
 ANSWER_SECONDS = 1.5  # that the model takes for each step
 AWAY_SECONDS = 3  # for which a provider says that it is away
 SHORT_SECONDS = 2.5  # a limit on running time that ends within the second step
-SETTINGS = {"HEARTBEAT_SECONDS": "0.5", "SWEEP_SECONDS": "1", "PARK_AFTER_SECONDS": "0.3", "OPENAI_API_KEY": "sk-test"}
+SETTINGS = {
+    "HEARTBEAT_SECONDS": "0.5",
+    "RECOVERY_INTERVAL_SECONDS": "1",
+    "DEFER_AFTER_SECONDS": "0.3",
+    "OPENAI_API_KEY": "sk-test",
+}
 PLAIN, AWAY, DATED, SHORT = [f"plain-{number}." for number in range(4)], "away-1.", "dated-1.", "short-1."
 SLOW, SORRY = Answer(rest=ANSWER_SECONDS), {"error": {"message": "Down for a moment."}}
 OFF_BY = "SELECT extract(epoch FROM started_at - clock_timestamp())::float8 FROM executions_workerheartbeat"

@@ -37,7 +37,7 @@ def installation(
     replica = servers.replica(primary, synchronous=synchronous)
     url = url_of([primary, replica], target_session_attrs="read-write", connect_timeout="3")
     with counting_model(seed=1, seconds=(0.3, 1.0)) as model:
-        own = {"DATABASE_URL": url, "LOCAL": "1", "RUNNER_SILENT_SECONDS": "30"}
+        own = {"DATABASE_URL": url, "LOCAL": "1", "WORKER_SILENT_SECONDS": "30"}
         settings = {**SETTINGS, **own, "OPENAI_BASE_URL": f"{model.url}/v1"}
         with machine(folder / "data", **settings) as installed:
             installed.prepare()

@@ -34,7 +34,11 @@ _DUTIES = (
     *("procrastinate_update_heartbeat", "abort_requested", "_take_jobs"),
     *('"executions_execution"."version" AS "version"', "(nothing)", "(connect)"),
 )
-_RARELY = {"HEARTBEAT_SECONDS": "60", "SWEEP_SECONDS": "60", "RUNNER_SILENT_SECONDS": "300"}  # duties of a worker
+_RARELY = {  # duties of a worker
+    "HEARTBEAT_SECONDS": "60",
+    "RECOVERY_INTERVAL_SECONDS": "60",
+    "WORKER_SILENT_SECONDS": "300",
+}
 _BUDGET = """
 from telemetry.models import ScopeBudget
 from access.models import Scope

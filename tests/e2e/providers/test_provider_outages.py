@@ -70,7 +70,7 @@ def without_providers(data_dir: Path) -> Iterator[tuple[Machine, Any]]:
         installed.environment |= {
             **{"OPENAI_API_KEY": "sk-test", "OPENAI_BASE_URL": f"{server.url}/v1"},
             **{"ANTHROPIC_API_KEY": "sk-test", "ANTHROPIC_BASE_URL": f"http://127.0.0.1:{port}"},
-            "PARK_AFTER_SECONDS": "0.3",
+            "DEFER_AFTER_SECONDS": "0.3",
         }
 
         def bring_back() -> None:
@@ -92,7 +92,9 @@ def calls_of(client: httpx.Client, execution_id: str) -> list[dict[str, Any]]:
     return [call for step in costs["steps"] for each in step["attempts"] for call in each["calls"]]
 
 
-def parked_long(client: httpx.Client, execution_id: str) -> tuple[dict[str, Any], dict[str, Any], list[dict[str, Any]]]:
+def deferred_long(
+    client: httpx.Client, execution_id: str
+) -> tuple[dict[str, Any], dict[str, Any], list[dict[str, Any]]]:
     """Return an execution, its first step and its calls, once it waits after more tries than it once had."""
 
     def look() -> Any:
@@ -126,14 +128,14 @@ def test_every_execution_completes_by_itself_when_its_provider_is_back(data_dir:
         with installed.client() as client:
             started = {(word, n): start(client, word, n) for word in MODELS for n in range(EACH)}
             for (word, _), execution_id in started.items():
-                execution, step, calls = parked_long(client, execution_id)
+                execution, step, calls = deferred_long(client, execution_id)
                 assert (execution["waiting_on"], step["status"]) == (["rate_limit"], "waiting")
-                assert SAYS[word] in step["parked_because"]
+                assert SAYS[word] in step["deferred_because"]
                 assert execution["resume_at"] == step["resume_at"]
                 assert {call["status"] for call in calls} == {"unknown" if word == "cut" else "failed"}
                 books_are_exact(execution, calls)
             cancelled = start(client, "busy", EACH)
-            parked_long(client, cancelled)
+            deferred_long(client, cancelled)
             assert client.post(f"/executions/{cancelled}/cancel").json()["status"] == "cancelled"
             asked = len(calls_of(client, cancelled))
             worker.terminate()

@@ -61,7 +61,7 @@ def test_a_cancel_closes_the_connection_at_the_model_server_within_two_seconds(f
 
 
 @pytest.mark.torture
-def test_an_execution_is_parked_as_the_provider_asks_and_woken_when_it_may_go_on(fresh: Machine) -> None:
+def test_an_execution_is_deferred_as_the_provider_asks_and_woken_when_it_may_go_on(fresh: Machine) -> None:
     busy = Answer(status=429, headers={"Retry-After": "7"}, body={"error": {"message": "Slow down."}})
     refused = Answer(status=401, body={"error": {"message": "No such key."}})
     with asking(fresh, busy, busy, busy, refused) as server:

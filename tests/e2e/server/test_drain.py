@@ -101,7 +101,7 @@ def go_on_elsewhere(second: Machine, execution_id: str, followers: list[Follower
     """Have every client come back, and a worker too; return the numbers that one more client gets afterwards."""
     lasts = [each.numbers[-1] for each in followers]
     with second.client() as client, following(second, client, execution_id, after=lasts) as again:
-        second.start("worker", SWEEP_SECONDS=RARELY)
+        second.start("worker", RECOVERY_INTERVAL_SECONDS=RARELY)
         wait_for_status(client, execution_id, "completed")
         whole = [sequence for sequence, _, _ in stream(client, execution_id)]
     assert [(each.reset, each.received[-40:]) for each in again if not each.ended_cleanly] == []

@@ -98,7 +98,11 @@ def test_text_arrives_while_it_is_written_and_at_most_ten_times_a_second(fresh: 
 def test_a_worker_that_is_killed_leaves_no_text_and_the_next_one_writes_it_anew(fresh: Machine) -> None:
     answer = Answer(pause=PAUSE, streamed=wire_formats.completion("submit_document", json.loads(_whole())))
     with asking(fresh, answer):
-        fresh.environment |= {"RUNNER_SILENT_SECONDS": "3", "SWEEP_SECONDS": "1", "HEARTBEAT_SECONDS": "0.5"}
+        fresh.environment |= {
+            "WORKER_SILENT_SECONDS": "3",
+            "RECOVERY_INTERVAL_SECONDS": "1",
+            "HEARTBEAT_SECONDS": "0.5",
+        }
         fresh.serve("--no-worker")
         worker = fresh.start("worker")
         with fresh.client() as client:

@@ -23,7 +23,7 @@ SCRIPT: dict[str, Any] = {
 
 @pytest.mark.torture
 def test_a_scripted_dry_run_survives_its_worker_and_leaves_the_scope_as_it_was(fresh: Machine) -> None:
-    fresh.environment |= {"RUNNER_SILENT_SECONDS": "3", "SWEEP_SECONDS": "1", "HEARTBEAT_SECONDS": "0.5"}
+    fresh.environment |= {"WORKER_SILENT_SECONDS": "3", "RECOVERY_INTERVAL_SECONDS": "1", "HEARTBEAT_SECONDS": "0.5"}
     fresh.serve("--no-worker")
     worker = fresh.start("worker")
     with fresh.client() as client:

@@ -102,7 +102,7 @@ def test_a_dry_run_whose_workers_are_killed_does_what_another_does(fresh: Machin
     folder = tmp_path / "catalog" / "tried"
     folder.mkdir(parents=True)
     (folder / "workflow.yaml").write_text(json.dumps(WORKFLOW), encoding="utf-8")
-    fresh.environment |= {"RUNNER_SILENT_SECONDS": "2", "SWEEP_SECONDS": "0.5", "HEARTBEAT_SECONDS": "0.5"}
+    fresh.environment |= {"WORKER_SILENT_SECONDS": "2", "RECOVERY_INTERVAL_SECONDS": "0.5", "HEARTBEAT_SECONDS": "0.5"}
     fresh.serve("--no-worker")
     fresh.manage("load_catalog", "--catalog", str(folder.parent))
     worker = fresh.start("worker")

@@ -12,7 +12,7 @@ from tests.support.waiting import HANG_SECONDS, Stopwatch
 
 pytestmark = pytest.mark.e2e
 
-QUICK_RECOVERY = {"RUNNER_SILENT_SECONDS": "2", "SWEEP_SECONDS": "0.5", "HEARTBEAT_SECONDS": "0.5"}
+QUICK_RECOVERY = {"WORKER_SILENT_SECONDS": "2", "RECOVERY_INTERVAL_SECONDS": "0.5", "HEARTBEAT_SECONDS": "0.5"}
 
 
 def _is_at_work(client: httpx.Client, execution_id: str) -> bool:

@@ -11,7 +11,7 @@ import pytest
 from rest_framework.test import APIClient
 
 from access.user import User
-from common.field_error import FieldError
+from common.errors import FieldError
 from executions.engine.domain.errors import InvalidAnswers
 from orchestrator.problems import problem_handler
 

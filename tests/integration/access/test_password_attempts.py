@@ -140,7 +140,7 @@ def test_after_a_while_the_count_begins_anew_and_old_rows_go(db: None, restrict:
         count_attempt(network=f"198.51.100.{number}", name="carol", now=now)
     with pytest.raises(TooManyTries) as refused:
         count_attempt(network="198.51.100.1", name="carol", now=now + timedelta(seconds=100))
-    assert refused.value.wait == WINDOW_SECONDS - 100
+    assert refused.value.retry_after == WINDOW_SECONDS - 100
     later = now + timedelta(seconds=WINDOW_SECONDS)
     for number in range(3):
         count_attempt(network=f"203.0.113.{number}", name="carol", now=later)

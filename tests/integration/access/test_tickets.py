@@ -14,11 +14,12 @@ from django.utils import timezone
 from knox.models import AuthToken
 
 from access import selectors
-from access.errors import BadTicket, Forbidden
+from access.errors import BadTicket
 from access.models import SessionName
 from access.services import issue_ticket, issue_token
 from access.tickets import MAX_SECONDS, Ticket, extract_ticket, read, sign, ticket_target
 from access.user import User
+from common.errors import Forbidden
 
 NOW = timezone.now().replace(microsecond=0)
 STREAM = ticket_target("execution", uuid4())

@@ -61,9 +61,9 @@ def test_an_alias_without_a_listed_price_is_told_of_where_prices_are_required(se
 
 
 def test_a_silence_shorter_than_two_heartbeats_is_an_error(settings: Any) -> None:
-    settings.HEARTBEAT_SECONDS, settings.RUNNER_SILENT_SECONDS = 10.0, 19.9
+    settings.HEARTBEAT_SECONDS, settings.WORKER_SILENT_SECONDS = 10.0, 19.9
     assert ids(checks.heartbeat()) == ["orchestrator.E002"]
-    settings.RUNNER_SILENT_SECONDS = 20.0
+    settings.WORKER_SILENT_SECONDS = 20.0
     assert checks.heartbeat() == []
 
 

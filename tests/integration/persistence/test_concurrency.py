@@ -13,12 +13,13 @@ from django.utils import timezone
 from procrastinate.contrib.django.models import ProcrastinateJob
 
 from access.user import User
+from common.errors import VersionConflict
 from documents import repository as documents
 from executions import models
 from executions.composition import PostgresLedger
 from executions.db_threads import in_thread
 from executions.engine.domain.acceptance import AcceptanceAction
-from executions.engine.domain.errors import NotWaiting, StaleFencingToken, VersionConflict
+from executions.engine.domain.errors import NotWaiting, StaleFencingToken
 from executions.engine.domain.execution import Execution
 from executions.engine.domain.states import CallStatus
 from executions.engine.ports import Transition

@@ -14,12 +14,13 @@ import pytest
 from django.utils import timezone
 
 from access.user import User
+from common.errors import DomainError
 from documents.models import Document, DocumentVersion
 from executions import composition, models
 from executions.composition import PostgresLedger
 from executions.db_threads import in_thread
 from executions.engine.domain.calls import ModelReply, ModelRequest
-from executions.engine.domain.errors import DatabaseUnavailable, EngineError
+from executions.engine.domain.errors import DatabaseUnavailable
 from executions.engine.domain.execution import Execution
 from executions.engine.ports import Ports, Transition
 from executions.engine.runtime.runner import ExecutionRunner
@@ -113,7 +114,7 @@ def touch(execution_id: UUID) -> None:
             Transition(execution_id=execution_id, fencing_token=None, decide=lambda now, _: core.Change(execution=now)),
             now=timezone.now(),
         )
-    except EngineError:
+    except DomainError:
         return  # it has ended
 
 

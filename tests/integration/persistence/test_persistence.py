@@ -14,9 +14,10 @@ from procrastinate.exceptions import ConnectorException
 from access.models import Scope
 from access.user import User
 from common.database import bulk
+from common.errors import Invalid, VersionConflict
 from documents import repository as documents
 from executions import models
-from executions.engine.domain.errors import IllegalTransition, Invalid, StaleFencingToken, VersionConflict
+from executions.engine.domain.errors import IllegalTransition, StaleFencingToken
 from executions.engine.domain.execution import Execution
 from executions.engine.domain.states import CallStatus
 from executions.engine.transitions import core

@@ -28,7 +28,7 @@ def test_it_is_ready_while_a_worker_is_heard_of() -> None:
 
 @pytest.mark.django_db
 def test_it_is_not_ready_when_the_worker_is_silent(settings: Any) -> None:
-    silent = timezone.now() - timedelta(seconds=settings.RUNNER_SILENT_SECONDS + 1)
+    silent = timezone.now() - timedelta(seconds=settings.WORKER_SILENT_SECONDS + 1)
     WorkerHeartbeat.objects.create(name="w", heartbeat_at=silent, started_at=silent)
     response = Client().get("/readyz/")
     assert response.status_code == 503

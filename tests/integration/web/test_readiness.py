@@ -19,8 +19,8 @@ pytestmark = pytest.mark.django_db
     [
         ([], 503, "no worker is running"),
         ([0], 200, "ok"),
-        ([settings.RUNNER_SILENT_SECONDS + 1], 503, "no worker is running"),
-        ([settings.RUNNER_SILENT_SECONDS + 1, 0], 200, "ok"),
+        ([settings.WORKER_SILENT_SECONDS + 1], 503, "no worker is running"),
+        ([settings.WORKER_SILENT_SECONDS + 1, 0], 200, "ok"),
     ],
 )
 def test_a_server_is_ready_while_one_worker_is_heard_of(silent_seconds: list[float], status: int, worker: str) -> None:

@@ -18,17 +18,16 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.throttling import BaseThrottle
 
-from access.errors import PreconditionFailed
 from access.user import User
 from common.api.pagination import KeysetPagination
 from common.api.views import PagedViewSet
-from common.field_error import FieldError
+from common.errors import FieldError, NotFound, PreconditionFailed, VersionConflict
 from executions.engine.domain import errors
 
 FAILURES: dict[str, Exception] = {
-    "not-found": errors.NotFound("There is no such execution."),
+    "not-found": NotFound("There is no such execution."),
     "illegal": errors.IllegalTransition("step a", current="completed", wanted="running"),
-    "version-conflict": errors.VersionConflict("step a", expected=3),
+    "version-conflict": VersionConflict("step a", expected=3),
     "superseded": errors.StaleFencingToken(UUID(int=1), fencing_token=2),
     "unavailable": errors.DatabaseUnavailable("The database cannot be reached."),
     "invalid": errors.InvalidAnswers(

@@ -33,7 +33,7 @@ LATER = timedelta(seconds=600)
 @pytest.fixture(autouse=True)
 def rare(settings: Settings) -> None:
     """Workers whose recovery runs so rarely that no test waits for it."""
-    settings.SWEEP_SECONDS = 600.0
+    settings.RECOVERY_INTERVAL_SECONDS = 600.0
     settings.SHUTDOWN_GRACE_SECONDS = 0.2
 
 

@@ -42,7 +42,7 @@ Plug = Callable[[Callable[[ModelRequest], Awaitable[ModelReply]]], None]
 def quick(settings: Settings) -> None:
     """A worker that is in a hurry."""
     settings.HEARTBEAT_SECONDS = 0.1
-    settings.SWEEP_SECONDS = 0.2
+    settings.RECOVERY_INTERVAL_SECONDS = 0.2
     settings.SHUTDOWN_GRACE_SECONDS = 0.2
     settings.PROCRASTINATE_WORKER_DEFAULTS = {
         **settings.PROCRASTINATE_WORKER_DEFAULTS,
@@ -181,7 +181,7 @@ def _heartbeats_fail() -> Iterator[None]:
 
 
 async def test_a_worker_with_late_heartbeats_judges_no_other_worker(ann: User, gate: Gate, settings: Settings) -> None:
-    settings.RUNNER_SILENT_SECONDS = 4.0
+    settings.WORKER_SILENT_SECONDS = 4.0
     execution_id = (await in_thread(start, ann)).id
     await in_thread(claim, execution_id, "other")
     await in_thread(empty_the_queue)
@@ -190,10 +190,10 @@ async def test_a_worker_with_late_heartbeats_judges_no_other_worker(ann: User, g
     async with working():
         await until(models.WorkerHeartbeat.objects.filter(name="me").exists)
         with _heartbeats_fail():
-            await asyncio.sleep(settings.RUNNER_SILENT_SECONDS + 0.5)
+            await asyncio.sleep(settings.WORKER_SILENT_SECONDS + 0.5)
         released = database_now()
         await until(lambda: models.WorkerHeartbeat.objects.filter(name="me", heartbeat_at__gt=released).exists())
-        await asyncio.sleep(5 * settings.SWEEP_SECONDS)  # the other one goes on a little later
+        await asyncio.sleep(5 * settings.RECOVERY_INTERVAL_SECONDS)  # the other one goes on a little later
         await in_thread(recovery.record_heartbeat, name="other", now=database_now())
         stored = await in_thread(repositories.get, execution_id)
     assert (stored.claimed_by, gate.reached.is_set()) == ("other", False)
@@ -202,7 +202,7 @@ async def test_a_worker_with_late_heartbeats_judges_no_other_worker(ann: User, g
 async def test_a_worker_whose_beats_are_as_rare_as_they_may_be_takes_over_from_the_dead(
     ann: User, gate: Gate, settings: Settings
 ) -> None:
-    settings.HEARTBEAT_SECONDS, settings.RUNNER_SILENT_SECONDS = 0.5, 1.0
+    settings.HEARTBEAT_SECONDS, settings.WORKER_SILENT_SECONDS = 0.5, 1.0
     execution_id = (await in_thread(start, ann)).id
     await in_thread(claim, execution_id, "other")
     await in_thread(empty_the_queue)
@@ -304,8 +304,10 @@ async def test_the_next_step_is_watched_while_it_runs(ann: User, gate: Gate) -> 
             assert (await step).status is ExecutionStatus.CANCELLED
 
 
-async def test_a_worker_wakes_what_was_parked_and_was_free_meanwhile(ann: User, plug: Plug, settings: Settings) -> None:
-    settings.SWEEP_SECONDS = 3600  # recovery does not wake it
+async def test_a_worker_wakes_what_was_deferred_and_was_free_meanwhile(
+    ann: User, plug: Plug, settings: Settings
+) -> None:
+    settings.RECOVERY_INTERVAL_SECONDS = 3600  # recovery does not wake it
     asked: list[ModelRequest] = []
 
     async def busy_at_first(request: ModelRequest) -> ModelReply:

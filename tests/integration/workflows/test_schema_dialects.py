@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from common.field_error import FieldError
+from common.errors import FieldError
 from executions.engine.domain.calls import ModelReply, ToolCall
 from executions.engine.prompting.replies import ValidDocument, Violations, parse_reply
 from tests.factories.engine import reply

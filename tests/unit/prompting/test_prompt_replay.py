@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from common.field_error import FieldError
+from common.errors import FieldError
 from executions.engine.domain.acceptance import AcceptanceAction
 from executions.engine.domain.errors import ModelError
 from executions.engine.domain.execution import Pin

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from uuid_utils.compat import uuid7
 
-from common.field_error import FieldError
+from common.errors import FieldError
 from executions.engine.domain.calls import ModelRequest
 from executions.engine.domain.clarification import ClarificationRound, Question
 from executions.engine.domain.execution import Document

@@ -17,10 +17,11 @@ from random import Random
 from typing import Any
 from uuid import UUID
 
+from common.errors import Conflict
 from executions.engine.domain.acceptance import AcceptanceAction
 from executions.engine.domain.budget_usage import usage_of
 from executions.engine.domain.calls import VERDICT, Call, ModelReply, ModelRequest, Usage
-from executions.engine.domain.errors import Conflict, ModelError, RateLimited, StaleFencingToken
+from executions.engine.domain.errors import ModelError, RateLimited, StaleFencingToken
 from executions.engine.domain.events import ProgressEvent
 from executions.engine.domain.execution import Document, Execution, Step
 from executions.engine.domain.states import ENDED, CallStatus, ExecutionStatus, FailureCode, StepStatus, WaitingOn
@@ -577,8 +578,8 @@ class Simulation:
         assert closed == told, "questions were closed twice, or in silence"
         moments = [step.open_round.due_at for step in self._asking() if step.open_round is not None]
         assert stored.deadline_at == min((each for each in moments if each is not None), default=None)
-        parked = [step.resume_at for step in stored.steps.values() if step.waits_for is WaitingOn.RATE_LIMIT]
-        assert stored.resume_at == min((each for each in parked if each is not None), default=None)
+        deferred = [step.resume_at for step in stored.steps.values() if step.waits_for is WaitingOn.RATE_LIMIT]
+        assert stored.resume_at == min((each for each in deferred if each is not None), default=None)
 
     async def _check_prompts(self) -> None:
         """What was asked in each call can be shown, and is what was asked."""

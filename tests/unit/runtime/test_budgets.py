@@ -220,7 +220,7 @@ async def test_what_waits_for_a_budget_is_cancelled_and_retried_like_anything() 
     assert (await world.run("c")).status is ExecutionStatus.COMPLETED
 
 
-async def test_a_parked_step_is_not_taken_for_one_that_lacks_a_budget() -> None:
+async def test_a_deferred_step_is_not_taken_for_one_that_lacks_a_budget() -> None:
     world = await begun({"max_calls": 2}, {"left": [busy(20), document()]}, of=FORK)
     execution = await world.run()
     assert execution.waiting_on == (WaitingOn.RATE_LIMIT,)

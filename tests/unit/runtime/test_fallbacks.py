@@ -101,7 +101,7 @@ async def test_who_made_the_output_mends_it() -> None:
     assert made.provenance["attempt"] == 2
 
 
-async def test_a_parked_step_goes_on_with_the_model_and_the_prompt_that_it_had_come_to() -> None:
+async def test_a_deferred_step_goes_on_with_the_model_and_the_prompt_that_it_had_come_to() -> None:
     flow = with_fallbacks("b:second")
     replies: list[Reply] = [ModelError(FailureCode.PROVIDER_REJECTED, "No key."), too_long(), busy(600.0), document()]
     world = await World(flow, {"one": replies}).start(LONG)

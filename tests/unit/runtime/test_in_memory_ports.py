@@ -8,8 +8,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from uuid_utils.compat import uuid7
 
+from common.errors import NotFound, VersionConflict
 from executions.engine.domain.calls import Call, CallKey, sum_calls
-from executions.engine.domain.errors import IllegalTransition, NotFound, VersionConflict
+from executions.engine.domain.errors import IllegalTransition
 from executions.engine.domain.execution import Document, Execution
 from executions.engine.domain.states import CallKind, CallStatus
 from executions.engine.ports import Transition

@@ -9,7 +9,8 @@ from uuid import UUID
 import pytest
 from pydantic import JsonValue
 
-from executions.engine.domain.errors import DatabaseUnavailable, StaleFencingToken, VersionConflict
+from common.errors import VersionConflict
+from executions.engine.domain.errors import DatabaseUnavailable, StaleFencingToken
 from executions.engine.domain.execution import Execution
 from executions.engine.domain.states import CallStatus, ExecutionStatus, FailureCode, StepStatus
 from executions.engine.runtime.runner import ExecutionRunner

@@ -6,8 +6,9 @@ import asyncio
 
 import pytest
 
+from common.errors import NotFound, VersionConflict
 from executions.engine.domain.acceptance import AcceptanceAction
-from executions.engine.domain.errors import NotFound, NotWaiting, VersionConflict
+from executions.engine.domain.errors import NotWaiting
 from executions.engine.domain.states import CallKind, ExecutionStatus, FailureCode, StepStatus, WaitingOn
 from executions.engine.transitions import core
 from tests.factories.collections import collection, items, over

@@ -261,14 +261,14 @@ async def test_nothing_else_fails_a_step_that_waits_for_answers() -> None:
             step_transition(execution.execution, "one", status, now=late)
 
 
-async def test_only_what_is_parked_has_a_moment_to_go_on() -> None:
+async def test_only_what_is_deferred_has_a_moment_to_go_on() -> None:
     world = await waiting("fail")
     execution = await world.now()
     early, moment = clock(world).now(), clock(world).now() + timedelta(seconds=1)
     waits = {"status": StepStatus.WAITING, "rounds": ()}
     held = replace(execution.steps["one"], **waits, resume_at=early, blocked_by_limit=Limit.COST)  # type: ignore[arg-type]
-    parked = replace(execution.steps["two"], **waits, resume_at=moment)  # type: ignore[arg-type]
-    known = with_timers(execution.with_steps((held, parked)))
+    deferred = replace(execution.steps["two"], **waits, resume_at=moment)  # type: ignore[arg-type]
+    known = with_timers(execution.with_steps((held, deferred)))
     assert (known.resume_at, known.deadline_at) == (moment, None)
 
 

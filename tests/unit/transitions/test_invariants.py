@@ -10,9 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from uuid_utils.compat import uuid7
 
-from common.field_error import FieldError
+from common.errors import DomainError, FieldError
 from executions.engine.domain.clarification import QuestionDraft
-from executions.engine.domain.errors import EngineError
 from executions.engine.domain.events import Event, EventType, ProgressEvent
 from executions.engine.domain.execution import Document, Execution, Failure, ScopeRef
 from executions.engine.domain.states import (
@@ -94,7 +93,7 @@ def test_every_story_keeps_the_tables_the_numbers_and_the_sense(story: list[tupl
             continue
         try:
             change = HAPPENINGS[name](execution, STEPS[letter])
-        except EngineError:
+        except DomainError:
             continue
         stored, events = number_events(change, current=execution, now=NOW)
         check_moves(execution, stored)

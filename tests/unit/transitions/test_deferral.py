@@ -31,7 +31,7 @@ async def test_a_long_wait_defers_the_step_and_holds_no_worker() -> None:
     assert told.data["resume_at"] is not None
 
 
-async def test_a_parked_step_is_not_woken_before_its_moment() -> None:
+async def test_a_deferred_step_is_not_woken_before_its_moment() -> None:
     world = await World(script={"one": [busy(20)]}).start()
     await world.run()
     clock(world).advance(19)
@@ -40,7 +40,7 @@ async def test_a_parked_step_is_not_woken_before_its_moment() -> None:
     assert (await world.now()).status is ExecutionStatus.WAITING
 
 
-async def test_a_parked_step_goes_on_with_the_same_attempt() -> None:
+async def test_a_deferred_step_goes_on_with_the_same_attempt() -> None:
     world = await World(script={"one": [busy(20), busy(), document()]}).start()
     await world.run()
     clock(world).advance(21)
@@ -64,7 +64,7 @@ async def test_a_parked_step_goes_on_with_the_same_attempt() -> None:
     ]
 
 
-async def test_a_parked_step_has_no_more_tries_than_another() -> None:
+async def test_a_deferred_step_has_no_more_tries_than_another() -> None:
     line = definition({"id": "one", "retries": {"max_tries": 3}})
     world = await World(line, {"one": [busy(20)] * 9}).start()
     for name in "ab":
@@ -76,7 +76,7 @@ async def test_a_parked_step_has_no_more_tries_than_another() -> None:
     assert "Tried 3 times" in execution.failure.message
 
 
-async def test_a_step_parked_while_it_mends_its_output_goes_on_mending() -> None:
+async def test_a_step_deferred_while_it_mends_its_output_goes_on_mending() -> None:
     world = await World(script={"one": [invalid(), busy(20), document()]}).start()
     await world.run()
     clock(world).advance(21)
@@ -87,7 +87,7 @@ async def test_a_step_parked_while_it_mends_its_output_goes_on_mending() -> None
     assert kinds == [(1, "generate", 1), (2, "remediate", 1), (2, "remediate", 2)]
 
 
-async def test_other_steps_go_on_while_one_is_parked_and_it_joins_them_when_its_moment_has_come() -> None:
+async def test_other_steps_go_on_while_one_is_deferred_and_it_joins_them_when_its_moment_has_come() -> None:
     right = Gate(document())
     world = await World(FORK, {"left": [busy(20), document()], "right": [right]}).start()
     runner = world.runner()
@@ -95,9 +95,9 @@ async def test_other_steps_go_on_while_one_is_parked_and_it_joins_them_when_its_
     await right.under_way()
     while (await world.now()).steps["left"].status is not StepStatus.WAITING:
         await asyncio.sleep(0)
-    parked = await world.now()
-    assert (parked.status, parked.waiting_on) == (ExecutionStatus.RUNNING, ())
-    assert parked.resume_at == parked.steps["left"].resume_at
+    deferred = await world.now()
+    assert (deferred.status, deferred.waiting_on) == (ExecutionStatus.RUNNING, ())
+    assert deferred.resume_at == deferred.steps["left"].resume_at
     clock(world).advance(21)
     await resume(world)
     await runner.refresh()
@@ -108,10 +108,10 @@ async def test_other_steps_go_on_while_one_is_parked_and_it_joins_them_when_its_
     assert "execution_waiting" not in world.events()
 
 
-async def test_the_execution_is_woken_for_the_first_of_its_parked_steps() -> None:
+async def test_the_execution_is_woken_for_the_first_of_its_deferred_steps() -> None:
     world = await World(FORK, {"left": [busy(100)], "right": [busy(20)]}).start()
-    parked = await world.run()
-    assert parked.resume_at == parked.steps["right"].resume_at
+    deferred = await world.run()
+    assert deferred.resume_at == deferred.steps["right"].resume_at
     clock(world).advance(21)
     resumed = await resume(world)
     assert (resumed.steps["left"].status, resumed.steps["right"].status) == (StepStatus.WAITING, StepStatus.PENDING)
@@ -131,7 +131,7 @@ async def test_what_waits_for_people_and_for_a_provider_says_both() -> None:
         await world.answer("right", {"How many?": "two"})
 
 
-async def test_a_parked_execution_can_be_cancelled_and_is_not_woken_any_more() -> None:
+async def test_a_deferred_execution_can_be_cancelled_and_is_not_woken_any_more() -> None:
     world = await World(script={"one": [busy(20)]}).start()
     await world.run()
     cancelled = await world.cancel()
@@ -141,7 +141,7 @@ async def test_a_parked_execution_can_be_cancelled_and_is_not_woken_any_more() -
         await resume(world)
 
 
-async def test_a_parked_step_is_skipped_when_another_fails() -> None:
+async def test_a_deferred_step_is_skipped_when_another_fails() -> None:
     broken = ModelError(FailureCode.PROVIDER_REJECTED, "No.")
     world = await World(FORK, {"left": [busy(20)], "right": [broken]}).start()
     execution = await world.run()
