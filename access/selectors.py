@@ -25,6 +25,8 @@ _RANK = {Role.VIEWER: 0, Role.REVIEWER: 1, Role.OPERATOR: 2, Role.OWNER: 3}
 
 #: For statements of other rooms that join scopes by id.
 SCOPE_NAMES = "SELECT id, type, key FROM access_scope"
+#: For statements of other rooms: the id of the root of a scope; fill in the scope's id.
+ROOT_OF_SCOPE = "(SELECT coalesce(scope.root_id, scope.id) FROM access_scope AS scope WHERE scope.id = {})"
 #: Numbers, from 1, of the grants that are still valid.
 _VALID_GRANTS = """
 SELECT wanted.number

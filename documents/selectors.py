@@ -48,7 +48,7 @@ def documents(
         "status": status,
         "versions__execution_id": execution_id,
     }
-    rows = Document.objects.select_related("scope").filter(scope__in=visible_scopes(user))
+    rows = Document.objects.select_related("scope").defer("search").filter(scope__in=visible_scopes(user))
     rows = rows.filter(**{name: value for name, value in exact.items() if value is not None}).distinct()
     newest = DocumentVersion.objects.filter(version=F("document__version"))
     rehearsed = newest.annotate(flag=KT("provenance__rehearsal")).filter(flag="true", document=OuterRef("pk"))
@@ -75,6 +75,7 @@ def version(*, user: Person, document_id: UUID, number: int | None = None) -> Do
         NotFound: there is no such version, or the user may not read it.
     """
     rows = versions(user=user, document_id=document_id).select_related("document__scope", "schema")
+    rows = rows.defer("document__search")
     row = rows.order_by("-version").first() if number is None else rows.filter(version=number).first()
     if row is None:
         raise NotFound
@@ -103,7 +104,8 @@ def titles(pairs: Iterable[tuple[UUID, int]]) -> dict[tuple[UUID, int], str]:
 
 def made_by(execution_id: UUID) -> QuerySet[DocumentVersion]:
     """Return the document versions that an execution produced."""
-    rows = DocumentVersion.objects.select_related("document").filter(execution_id=execution_id)
+    rows = DocumentVersion.objects.select_related("document").defer("document__search")
+    rows = rows.filter(execution_id=execution_id)
     return rows.order_by("created_at", "id")
 
 
