@@ -11,7 +11,7 @@ from functools import partial
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
-from django.db.models import QuerySet
+from django.db.models import F, QuerySet
 from pydantic import JsonValue
 
 from access.selectors import ROOT_OF_SCOPE
@@ -21,11 +21,14 @@ from common.errors import StaleWrite
 from documents.models import Document, DocumentStatus, DocumentVersion, Schema
 
 Key = tuple[UUID, str]  # scope id and type
+HeadRow = tuple[UUID, UUID, str, int, int, datetime | None]
 
 KNOWN_SCHEMAS: set[str] = set()  # hashes of stored schemas, which are never changed or removed
 _MAX_HASHES = 1024
 #: Query for the heads of all documents of scopes (parameter: their ids); pass its rows to `heads`.
-SELECT_HEADS = "SELECT id, scope_id, type, version FROM documents_document WHERE scope_id = ANY(%s) ORDER BY id"
+SELECT_HEADS = """
+SELECT id, scope_id, type, version, last_version, CASE WHEN execution_id IS NULL THEN updated_at END
+FROM documents_document WHERE scope_id = ANY(%s) ORDER BY id"""
 _ROOT = (("root_id", ROOT_OF_SCOPE.format('v."scope_id"')),)
 _LOCK_HEADS = f"{SELECT_HEADS} FOR NO KEY UPDATE"
 
@@ -36,7 +39,7 @@ class StaleVersion(StaleWrite):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredDocument:
-    """A version of a document, with the key of its head. The fields with defaults tell of a person's edit."""
+    """A version of a document, with the key of its head."""
 
     id: UUID
     scope_id: UUID
@@ -52,7 +55,8 @@ class StoredDocument:
     author_id: int | None = None
     author_name: str = ""
     note: str = ""
-    base_version: int | None = None
+    base_version: int | None = None  # of the head on which it was stored; None: the first version
+    proposed: bool = False
 
 
 _hashes: dict[int, tuple[Mapping[str, JsonValue], str]] = {}  # by id(): the same schema objects recur
@@ -91,13 +95,13 @@ def save_version(document: StoredDocument) -> StoredDocument:
     """Store the next version of a (scope, type), and return it with the id of the head.
 
     Raises:
-        StaleVersion: `document.version` is not the head's version + 1.
+        StaleVersion: `document.version` is not the highest version + 1.
     """
     key = (document.scope_id, document.type)
     head = lock_heads({key}).value[key]
-    if document.version != head.version + 1:
+    if document.version != head.last_version + 1:
         raise StaleVersion(document.type)
-    stored = replace(document, id=document.id if head.id is None else head.id)
+    stored = replace(document, id=head.id or document.id, base_version=head.version or None)
     try:
         store_versions([stored])
     except IntegrityError as error:
@@ -107,10 +111,16 @@ def save_version(document: StoredDocument) -> StoredDocument:
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """Head of a (scope, type); `id` is None and `version` is 0 if there is no document."""
+    """Head of a (scope, type); `id` is None and the versions are 0 if there is no document."""
 
     id: UUID | None = None
     version: int = 0
+    last_version: int = 0  # the highest version; above `version` if the versions after it are proposed
+    edited_at: datetime | None = None  # when a person made `version`; None: a model made it
+
+    def after(self, document_id: UUID, version: int, *, proposed: bool) -> Head:
+        """Return the head after a model's version was stored."""
+        return replace(self, last_version=version) if proposed else Head(document_id, version, version)
 
 
 def lock_heads(keys: Collection[Key]) -> bulk.LazyResult[dict[Key, Head]]:
@@ -124,14 +134,14 @@ def lock_heads(keys: Collection[Key]) -> bulk.LazyResult[dict[Key, Head]]:
     return bulk.LazyResult(bulk.execute(_LOCK_HEADS, [scope_ids]), partial(_by_key, keys))
 
 
-def _by_key(keys: Collection[Key], rows: Iterable[tuple[UUID, UUID, str, int]]) -> dict[Key, Head]:
+def _by_key(keys: Collection[Key], rows: Iterable[HeadRow]) -> dict[Key, Head]:
     found = {(scope_id, kind): head for scope_id, kind, head in heads(rows)}
     return {key: found.get(key, Head()) for key in keys}
 
 
-def heads(rows: Iterable[tuple[UUID, UUID, str, int]]) -> Iterator[tuple[UUID, str, Head]]:
+def heads(rows: Iterable[HeadRow]) -> Iterator[tuple[UUID, str, Head]]:
     """Convert rows of `SELECT_HEADS` to (scope id, type, head)."""
-    return ((scope_id, kind, Head(head_id, version)) for head_id, scope_id, kind, version in rows)
+    return ((scope_id, kind, Head(head_id, *versions)) for head_id, scope_id, kind, *versions in rows)
 
 
 def store_versions(documents: Sequence[StoredDocument]) -> None:
@@ -149,19 +159,22 @@ def version_writes(documents: Sequence[StoredDocument]) -> Iterator[bulk.Write]:
 
     Versions of one document must be in order. A write raises `StaleVersion` if a head lacks the previous version.
     """
-    last = {document.id: document for document in documents}
-    first = {document.id: document for document in reversed(documents)}
+    versions: dict[UUID, list[StoredDocument]] = {}
+    for document in documents:
+        versions.setdefault(document.id, []).append(document)
     # All writers lock these rows in the same order, which avoids deadlocks.
     new = sorted(
-        (last[each.id] for each in first.values() if each.version == 1), key=lambda each: (each.scope_id, each.type)
+        (each for each in versions.values() if each[0].base_version is None),
+        key=lambda each: (each[0].scope_id, each[0].type),
     )
-    existing = sorted((last[each.id] for each in first.values() if each.version > 1), key=lambda each: each.id)
+    existing = sorted((each for each in versions.values() if each[0].base_version is not None), key=lambda e: e[0].id)
     yield from bulk.insertion(Document, [_new_head(each) for each in new], computed=_ROOT)
-    expected = [first[each.id].version - 1 for each in existing]
     stale = StaleVersion("a head does not have the previous version")
-    yield from bulk.replacement(
-        Document, [_head(each) for each in existing], key=("id",), expected=expected, error=stale
-    )
+    rows = [(_changed_head(each), each[0].base_version or 0) for each in existing]
+    for columns in dict.fromkeys(tuple(row) for row, _ in rows):
+        alike = [(row, expected) for row, expected in rows if tuple(row) == columns]
+        changed, expected = [row for row, _ in alike], [each for _, each in alike]
+        yield from bulk.replacement(Document, changed, key=("id",), expected=expected, error=stale)
     yield from bulk.insertion(DocumentVersion, [_version(each) for each in documents])
 
 
@@ -173,6 +186,18 @@ def store_schemas(documents: Iterable[StoredDocument]) -> None:
         rows = [{"hash": key, "content": dict(schema)} for key, schema in sorted(new.items())]
         bulk.write_later(bulk.insertion(Schema, rows, or_ignore=True))
         transaction.on_commit(lambda: KNOWN_SCHEMAS.update(new))
+
+
+def _changed_head(versions: Sequence[StoredDocument]) -> bulk.Row:
+    """Return the changed columns of a head after new versions of it."""
+    normal = [each for each in versions if not each.proposed]
+    proposed = [each for each in versions if each.proposed]
+    row: bulk.Row = {"id": versions[0].id}
+    if normal:
+        row |= _head(normal[-1])
+    if proposed:
+        row |= {"proposed_version": proposed[-1].version}
+    return row | {"last_version": versions[-1].version}
 
 
 def _head(document: StoredDocument) -> bulk.Row:
@@ -190,7 +215,8 @@ def _head(document: StoredDocument) -> bulk.Row:
     }
 
 
-def _new_head(document: StoredDocument) -> bulk.Row:
+def _new_head(versions: Sequence[StoredDocument]) -> bulk.Row:
+    document = versions[-1]
     fixed = {"scope_id": document.scope_id, "type": document.type, "created_at": document.created_at}
     return {**_head(document), **fixed, "status": DocumentStatus.CURRENT.value}
 
@@ -210,21 +236,21 @@ def _version(document: StoredDocument) -> bulk.Row:
         "author_name": document.author_name,
         "note": document.note,
         "base_version": document.base_version,
+        "proposed": document.proposed,
         "created_at": document.created_at,
     }
 
 
 def get_version(document_id: UUID, version: int | None = None) -> StoredDocument | None:
-    """Return a version of a document, the newest by default; None if there is none."""
-    rows = _versions().filter(document_id=document_id)
-    row = rows.order_by("-version").first() if version is None else rows.filter(version=version).first()
+    """Return a version of a document, that of the head by default; None if there is none."""
+    rows = _versions() if version is None else _all_versions().filter(version=version)
+    row = rows.filter(document_id=document_id).first()
     return None if row is None else _stored(row)
 
 
 def newest_version(scope_id: UUID, document_type: str) -> StoredDocument | None:
-    """Return the newest version of the scope's document of this type; None if there is none."""
-    rows = _versions().filter(document__scope_id=scope_id, document__type=document_type)
-    row = rows.order_by("-version").first()
+    """Return the head's version of the scope's document of this type; None if there is none."""
+    row = _versions().filter(document__scope_id=scope_id, document__type=document_type).first()
     return None if row is None else _stored(row)
 
 
@@ -235,12 +261,16 @@ def existing_types(scope_id: UUID, types: Collection[str]) -> frozenset[str]:
 
 
 def newest_versions(scope_id: UUID) -> list[StoredDocument]:
-    """Return the newest version of every document of the scope, sorted by type."""
-    rows = _versions().filter(document__scope_id=scope_id).order_by("document__type", "-version")
-    return [_stored(row) for row in rows.distinct("document__type")]
+    """Return the head's version of every document of the scope, sorted by type."""
+    return [_stored(row) for row in _versions().filter(document__scope_id=scope_id).order_by("document__type")]
 
 
 def _versions() -> QuerySet[DocumentVersion]:
+    """Return the versions of heads."""
+    return _all_versions().filter(version=F("document__version"))
+
+
+def _all_versions() -> QuerySet[DocumentVersion]:
     return DocumentVersion.objects.select_related("document", "schema").defer("document__search")
 
 
@@ -261,4 +291,5 @@ def _stored(row: DocumentVersion) -> StoredDocument:
         author_name=row.author_name,
         note=row.note,
         base_version=row.base_version,
+        proposed=row.proposed,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from typing import NamedTuple
 from uuid import UUID
 
 from django.contrib.postgres.search import SearchQuery, SearchVector, SearchVectorField
@@ -94,12 +95,22 @@ def versions(*, user: Person, document_id: UUID) -> QuerySet[DocumentVersion]:
     return rows
 
 
-def titles(pairs: Iterable[tuple[UUID, int]]) -> dict[tuple[UUID, int], str]:
-    """Return the titles of document versions by (document id, version)."""
+class VersionHeading(NamedTuple):
+    """What lists tell of a document version."""
+
+    title: str
+    proposed: bool
+
+
+NO_HEADING = VersionHeading(title="", proposed=False)
+
+
+def headings(pairs: Iterable[tuple[UUID | None, int | None]]) -> dict[tuple[UUID | None, int | None], VersionHeading]:
+    """Return the headings of document versions by (document id, version); unknown pairs are left out."""
     wanted = set(pairs)
-    rows = DocumentVersion.objects.filter(document_id__in={document_id for document_id, _ in wanted})
-    found = rows.values_list("document_id", "version", "title")
-    return {(document_id, number): title for document_id, number, title in found if (document_id, number) in wanted}
+    rows = DocumentVersion.objects.filter(document_id__in={each for each, number in wanted if each and number})
+    found = rows.values_list("document_id", "version", "title", "proposed")
+    return {(each, number): VersionHeading(*heading) for each, number, *heading in found if (each, number) in wanted}
 
 
 def made_by(execution_id: UUID) -> QuerySet[DocumentVersion]:
@@ -109,4 +120,4 @@ def made_by(execution_id: UUID) -> QuerySet[DocumentVersion]:
     return rows.order_by("created_at", "id")
 
 
-__all__ = ["DocumentStatus", "documents", "made_by", "titles", "version", "versions"]
+__all__ = ["DocumentStatus", "documents", "headings", "made_by", "version", "versions"]

@@ -56,8 +56,8 @@ def inbox(user: Person) -> Inbox:
     """Return the waiting work in executions that the user may see."""
     decisions, budgets = list(_open_decisions(user)[:MAX_COUNT]), list(_blocked_by_budget(user)[:MAX_COUNT])
     pairs = [(row.document_id, row.document_version) for row in decisions]
-    titles = documents.titles((each, number) for each, number in pairs if each is not None and number is not None)
-    named = [(row, titles.get(pair, "")) for row, pair in zip(decisions, pairs, strict=True)]  # type: ignore[arg-type]
+    found = documents.headings(pairs)
+    named = [(row, found.get(pair, documents.NO_HEADING).title) for row, pair in zip(decisions, pairs, strict=True)]
     asked = open_clarifications(user=user)[:MAX_COUNT].count()
     return Inbox(decisions=named, budgets=budgets, count=asked + len(decisions) + len(budgets))
 

@@ -33,7 +33,7 @@ class StepDetails:
     """A step with its document's title and its newest round of questions."""
 
     step: models.ExecutionStep
-    title: str
+    heading: documents.VersionHeading
     round: ClarificationRound | None
     acceptance: AcceptancePolicy | None  # None: the document needs no acceptance
     deferred_because: str | None  # error of its last call; None: it is not deferred
@@ -167,11 +167,11 @@ def step_details(rows: Iterable[models.ExecutionStep]) -> list[StepDetails]:
     reasons = telemetry.newest_errors((row.execution_id, row.step_id) for row in page if _is_deferred(row))
     policies = {row.execution_id: _policies(row.execution) for row in {row.execution_id: row for row in page}.values()}
     made = [(row.document_id, row.document_version) for row in page]
-    titles = documents.titles((each, number) for each, number in made if each is not None and number is not None)
+    headings = documents.headings(made)
     return [
         StepDetails(
             step=row,
-            title=titles.get(pair, ""),  # type: ignore[arg-type]
+            heading=headings.get(pair, documents.NO_HEADING),
             round=ClarificationRound.model_validate(row.rounds[-1]) if row.rounds else None,
             acceptance=policies[row.execution_id].get(slug_of(row.step_id)),
             deferred_because=reasons.get((row.execution_id, row.step_id)),

@@ -17,11 +17,12 @@ from executions.engine.domain.execution import Execution
 from executions.engine.domain.states import ExecutionStatus
 from executions.engine.ports import Transition
 from executions.engine.transitions import core, retry
+from executions.engine.transitions.acceptance import WaitingDocument
 from executions.engine.transitions.core import Decide
 from executions.persistence import repositories
 from executions.persistence.journal.locked_batch import LockedBatch
 from executions.queue.jobs import enqueue_advance
-from executions.services.executions import titles_of
+from executions.services.executions import waiting_documents
 
 #: The changed execution, or the error for it.
 Outcome = Execution | DomainError
@@ -98,13 +99,13 @@ def _is_done(action: BulkAction, execution: Execution) -> bool:
 def _decision(user: User, action: BulkAction, executions: Iterable[Execution]) -> Decide:
     if action is BulkAction.CANCEL:
         return lambda execution, context: core.cancel(execution, context=context)
-    name, titles = user.get_username(), _titles(executions)
+    name, waiting = user.get_username(), _waiting(executions)
     return lambda execution, context: retry.retry(
-        execution, from_step=None, requested_by=name, titles=titles, context=context
+        execution, from_step=None, requested_by=name, waiting=waiting, context=context
     )
 
 
-def _titles(executions: Iterable[Execution]) -> Mapping[UUID, str]:
-    return titles_of(
+def _waiting(executions: Iterable[Execution]) -> Mapping[UUID, WaitingDocument]:
+    return waiting_documents(
         step for execution in executions for step in execution.steps.values() if retry.was_awaiting_decision(step)
     )

@@ -21,6 +21,7 @@ from executions.engine.domain.dry_run import DryRunScript
 from executions.engine.domain.execution import Brief, Execution, ScopeRef, Step
 from executions.engine.domain.states import ExecutionStatus
 from executions.engine.transitions import clarification, core, retry
+from executions.engine.transitions.acceptance import WaitingDocument
 from executions.engine.transitions.planner import new_execution
 from executions.persistence.journal import journal
 from executions.queue.jobs import enqueue_advance
@@ -148,19 +149,18 @@ def retry_execution(
         VersionConflict: the execution's version is not in `expected_versions`.
     """
     held = lock_for_update(user, execution_id, Role.OPERATOR, expected_versions=expected_versions)
-    titles = titles_of(step for step in held.steps.values() if retry.was_awaiting_decision(step))
+    waiting = waiting_documents(step for step in held.steps.values() if retry.was_awaiting_decision(step))
 
     def decide(execution: Execution, context: core.Context) -> core.Change:
         name = user.get_username()
-        return retry.retry(execution, from_step=from_step, requested_by=name, titles=titles, context=context)
+        return retry.retry(execution, from_step=from_step, requested_by=name, waiting=waiting, context=context)
 
     stored = store_decision(execution_id, decide, now)
     enqueue_advance(execution_id)
     return stored
 
 
-def titles_of(steps: Iterable[Step]) -> dict[UUID, str]:
-    """Return the titles of the steps' documents, by document id."""
-    pairs = ((step.document_id, step.document_version) for step in steps)
-    found = documents_read.titles((each, number) for each, number in pairs if each is not None and number is not None)
-    return {document_id: title for (document_id, _), title in found.items()}
+def waiting_documents(steps: Iterable[Step]) -> dict[UUID, WaitingDocument]:
+    """Return what is told of the documents of steps that wait for a decision, by document id."""
+    found = documents_read.headings((step.document_id, step.document_version) for step in steps)
+    return {key: WaitingDocument(title=each.title, proposed=each.proposed) for (key, _), each in found.items() if key}

@@ -27,5 +27,6 @@ class AcceptanceDecision(BaseModel):
     decision: AcceptanceAction
     document_version: int
     comment: str = ""
+    about_proposal: bool = False  # the version was only proposed, beside a head that a person had edited
     decided_by: str  # user name
     decided_at: datetime

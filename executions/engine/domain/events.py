@@ -37,6 +37,7 @@ class EventType(StrEnum):
     CLARIFICATION_ANSWERED = "clarification_answered"
     ACCEPTANCE_NEEDED = "acceptance_needed"
     ACCEPTANCE_DECIDED = "acceptance_decided"
+    DOCUMENT_EDITED = "document_edited"
     STEP_COMPLETED = "step_completed"
     STEP_FAILED = "step_failed"
     STEP_CANCELLED = "step_cancelled"
@@ -157,6 +158,7 @@ class AcceptanceNeeded(Event):
     document_version: int
     document_type: str
     title: str
+    proposed: bool  # the version is not the head: a person has edited the document since the step began
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,6 +170,21 @@ class AcceptanceDecided(Event):
     document_version: int
     comment: str
     decided_by: str
+    proposed: bool  # the version was not the head
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DocumentEdited(Event):
+    """A person made a version of a document."""
+
+    event_type = EventType.DOCUMENT_EDITED
+    document_id: UUID
+    document_version: int
+    document_type: str
+    title: str
+    base_version: int | None  # None: the first version
+    note: str
+    edited_by: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -118,6 +118,22 @@ class Step:
         return last if last is not None and last.answered_at is None else None
 
 
+def is_proposal(step: Step, *, edited_at: datetime | None) -> bool:
+    """Return whether a new document of the step may only be proposed: a person has edited the head meanwhile.
+
+    The step began when it started. A person who then decided about the head has seen the edit, so the step begins
+    again with that decision.
+
+    Args:
+        step: The step that has produced the document.
+        edited_at: The time at which a person made the head; None: a model made it, or there is none.
+    """
+    if edited_at is None or step.started_at is None:
+        return False
+    seen = (each.decided_at for each in step.decisions if not each.about_proposal)
+    return edited_at > max((step.started_at, *seen))
+
+
 def slug_of(step_id: str) -> str:
     """Return the id of the step's definition."""
     return step_id.partition("@")[0]
@@ -224,6 +240,11 @@ class Document:
     step_id: str | None
     created_at: datetime
     provenance: Mapping[str, JsonValue] = field(default_factory=dict)
+    base_version: int | None = None  # of the head on which it was stored; None: the first version
+    proposed: bool = False  # stored beside a head that a person has edited; a decision makes it the head, or not
+    author_id: int | None = None  # user id of the person who made it
+    author_name: str = ""  # user name of the person; empty: a model made it
+    note: str = ""  # the person's reason
 
 
 def transition(execution: Execution, to: ExecutionStatus, *, now: datetime) -> Execution:

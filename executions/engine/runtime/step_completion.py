@@ -64,13 +64,18 @@ class StepCompletion:
         )
 
     async def complete_with(self, settled: Call, document: Document, judged: Judgement | None = None) -> None:
-        """Store the document. Dependents that can start, and have a free slot, start in the same transition."""
+        """Store the document. Dependents that can start, and have a free slot, start in the same transition.
+
+        If a person has edited the document meanwhile, it is only proposed, and waits for a decision.
+        """
         if self._attempts.step.acceptance is not None:
             await self._store_document(settled, document, judged)
             return
         prepared = await self._prepare_dependents(document) if self._dependents.starts else []
 
         def complete(execution: Execution, context: core.Context) -> core.Change:
+            if context.document is not None and context.document.proposed:
+                return acceptance.request_acceptance(execution, self._journal.step_id, context=context)
             grown = self._grown(execution, document, context.now)
             change = core.complete_step(grown.execution, self._journal.step_id, context=context)
             return start_all(replace(change, events=(*grown.events, *change.events)), prepared, context)

@@ -14,7 +14,7 @@ from executions.engine.domain.calls import Call, CallKey, Totals, merge_call, su
 from executions.engine.domain.copying import replace
 from executions.engine.domain.errors import StaleFencingToken
 from executions.engine.domain.events import ProgressEvent
-from executions.engine.domain.execution import Document, Execution
+from executions.engine.domain.execution import Document, Execution, is_proposal
 from executions.engine.domain.states import CallStatus
 from executions.engine.ports import Ports, Repositories, Transition, is_superseded
 from executions.engine.testing.in_memory_models import InMemoryDrafts, ReplyFunction, ScriptedModelClient
@@ -100,36 +100,38 @@ class InMemoryDocumentRepository:
 
     def check(self, document: Document) -> None:
         """Reject a version that is not the next one."""
-        if document.version != self.head_version(document.scope_id, document.type) + 1:
+        if document.version != len(self.versions.get((document.scope_id, document.type), ())) + 1:
             raise VersionConflict("The document", expected=document.version - 1)
 
     def add(self, document: Document) -> Document:
         """Append a version that was checked."""
         known = self.versions.setdefault((document.scope_id, document.type), [])
-        stored = replace(document, id=known[0].id) if known else document
+        head = self.head(document.scope_id, document.type)
+        stored = replace(document, id=known[0].id if known else document.id, base_version=head and head.version)
         known.append(stored)
         return stored
 
-    def head_version(self, scope_id: UUID, document_type: str) -> int:
-        """Return the newest version number, 0 if there is none."""
-        return len(self.versions.get((scope_id, document_type), ()))
+    def head(self, scope_id: UUID, document_type: str) -> Document | None:
+        """Return the newest version that is not only proposed, None if there is none."""
+        versions = self.versions.get((scope_id, document_type), ())
+        return next((each for each in reversed(versions) if not each.proposed), None)
 
     async def get(self, document_id: UUID, version: int | None = None) -> Document:
         """Return one version, the newest by default."""
         for versions in self.versions.values():
-            if versions[0].id == document_id and (version is None or 1 <= version <= len(versions)):
-                return versions[-1 if version is None else version - 1]
+            head = self.head(versions[0].scope_id, versions[0].type)
+            if versions[0].id == document_id and (version is None or 1 <= version <= len(versions)) and head:
+                return head if version is None else versions[version - 1]
         raise NotFound("There is no such document.")
 
     async def get_by_scope_type(self, scope_id: UUID, document_type: str) -> Document | None:
         """Return the newest version, None if there is none."""
-        versions = self.versions.get((scope_id, document_type))
-        return versions[-1] if versions else None
+        return self.head(scope_id, document_type)
 
     async def list_by_scope(self, scope_id: UUID) -> list[Document]:
         """Return the newest version of each type, by type."""
-        heads = [versions[-1] for (scope, _), versions in self.versions.items() if scope == scope_id]
-        return sorted(heads, key=lambda head: head.type)
+        heads = [self.head(scope, kind) for scope, kind in self.versions if scope == scope_id]
+        return sorted((each for each in heads if each), key=lambda head: head.type)
 
 
 class InMemoryLedger:
@@ -196,7 +198,7 @@ class InMemoryJournal:
             if call.status is not CallStatus.PENDING:
                 self.ledger.record(call)
         try:
-            numbered = None if document is None else self._assign_identity(document)
+            numbered = None if document is None else self._assign_identity(document, current)
             context = Context(
                 now=now,
                 document=numbered,
@@ -221,9 +223,18 @@ class InMemoryJournal:
         self.log.setdefault(stored.id, []).extend(events)
         return stored
 
-    def _assign_identity(self, document: Document) -> Document:
+    def _assign_identity(self, document: Document, current: Execution) -> Document:
         versions = self.documents.versions.get((document.scope_id, document.type), [])
-        return replace(document, id=versions[0].id if versions else document.id, version=len(versions) + 1)
+        head = self.documents.head(document.scope_id, document.type)
+        edited_at = None if head is None or head.execution_id is not None else head.created_at
+        step = current.steps.get(document.step_id or "")
+        return replace(
+            document,
+            id=versions[0].id if versions else document.id,
+            version=len(versions) + 1,
+            base_version=head and head.version,
+            proposed=step is not None and is_proposal(step, edited_at=edited_at),
+        )
 
     def _totals(self, execution_id: UUID, step_id: str | None) -> Totals:
         rows = self.ledger.of(execution_id)

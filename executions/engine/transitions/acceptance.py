@@ -11,7 +11,7 @@ from common.errors import FieldError, NotFound, VersionConflict
 from executions.engine.domain.acceptance import CHANGES_REQUESTED, AcceptanceAction, AcceptanceDecision
 from executions.engine.domain.copying import replace
 from executions.engine.domain.errors import IllegalTransition, NotWaiting, unknown_step_message
-from executions.engine.domain.events import AcceptanceDecided, AcceptanceNeeded
+from executions.engine.domain.events import AcceptanceDecided, AcceptanceNeeded, DocumentEdited, Event
 from executions.engine.domain.execution import Document, Execution, Failure, Pin, Step, step_transition
 from executions.engine.domain.states import FailureCode, StepStatus, WaitingOn
 from executions.engine.transitions import core
@@ -31,11 +31,20 @@ def request_acceptance(execution: Execution, step_id: str, *, context: Context) 
         raise ValueError("a decision needs a document")
     execution = step_transition(execution, step_id, StepStatus.WAITING, now=context.now)
     step = replace(execution.steps[step_id], document_id=document.id, document_version=document.version, violations=())
-    change = Change(execution=execution.with_step(step), events=(acceptance_event(step, title=document.title),))
+    waiting = WaitingDocument(title=document.title, proposed=document.proposed)
+    change = Change(execution=execution.with_step(step), events=(acceptance_event(step, waiting),))
     return core.derive_status(change, context)
 
 
-def acceptance_event(step: Step, *, title: str) -> AcceptanceNeeded:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaitingDocument:
+    """What an event tells of a document version that waits for a decision."""
+
+    title: str
+    proposed: bool
+
+
+def acceptance_event(step: Step, waiting: WaitingDocument) -> AcceptanceNeeded:
     """Return the event about the document that waits for a decision."""
     if step.document_id is None or step.document_version is None:
         raise ValueError("a decision needs a document")
@@ -44,16 +53,20 @@ def acceptance_event(step: Step, *, title: str) -> AcceptanceNeeded:
         document_id=step.document_id,
         document_version=step.document_version,
         document_type=step.produces,
-        title=title,
+        title=waiting.title,
+        proposed=waiting.proposed,
     )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AcceptanceContext:
-    """What a decision applies to: the document, and the workflow that defines the steps after it."""
+    """What a decision applies to, and the workflow that defines the steps after it."""
 
-    document: Document
+    read: Document  # the version that the person has read
     definition: WorkflowDefinition
+    #: The version with which the step completes: the one that was read, or one that the decision makes, with the
+    #: person's changes or from a proposed version. For a rejected proposal it is the head.
+    final: Document
 
 
 def waiting_document(execution: Execution, step_id: str, *, version: int) -> Pin:
@@ -87,14 +100,13 @@ def decide(
     waiting_document(execution, step_id, version=decision.document_version)
     step = execution.steps[step_id]
     execution = execution.with_step(replace(step, decisions=(*step.decisions, decision)))
-    event_data = decision.model_dump(exclude={"decided_at"})
-    decided = core.resume(
-        Change(execution=execution, events=(AcceptanceDecided(step_id=step_id, **event_data),)), context
-    )
+    decided = core.resume(Change(execution=execution, events=_events_of(step, decision, target.final)), context)
     execution = decided.execution
     match decision.decision:
         case AcceptanceAction.ACCEPT:
             change = _accept(execution, step_id, target=target, context=context)
+        case AcceptanceAction.REJECT if target.read.proposed:
+            change = _accept(execution, step_id, target=target, context=context)  # the person's version stays
         case AcceptanceAction.REJECT:
             reason = f": {decision.comment}" if decision.comment else "."
             message = f"{decision.decided_by} rejected version {decision.document_version} of the document{reason}"
@@ -108,11 +120,58 @@ def decide(
     return replace(change, events=(*decided.events, *change.events))
 
 
+def _events_of(step: Step, decision: AcceptanceDecision, final: Document) -> tuple[Event, ...]:
+    """Return the event of a decision, after that of the version that it makes."""
+    decided = AcceptanceDecided(
+        step_id=step.step_id,
+        decision=decision.decision,
+        document_version=decision.document_version,
+        comment=decision.comment,
+        decided_by=decision.decided_by,
+        proposed=decision.about_proposal,
+    )
+    if decision.decision is not AcceptanceAction.ACCEPT or final.version == decision.document_version:
+        return (decided,)
+    return (document_edited(final, step_id=step.step_id), decided)
+
+
+def document_edited(document: Document, *, step_id: str | None) -> DocumentEdited:
+    """Return the event about a version that a person has made."""
+    return DocumentEdited(
+        step_id=step_id,
+        document_id=document.id,
+        document_version=document.version,
+        document_type=document.type,
+        title=document.title,
+        base_version=document.base_version,
+        note=document.note,
+        edited_by=document.author_name,
+    )
+
+
+def follow_edit(execution: Execution, edited: Document, *, context: Context) -> Change:
+    """Record a person's edit in the log of an execution that has produced the document.
+
+    A step that waits for a decision about the edited version waits for one about the new version.
+
+    Raises:
+        IllegalTransition: the execution has ended.
+    """
+    if execution.ended:
+        raise IllegalTransition("The execution", current=execution.status, wanted=execution.status)
+    step = next(step for step in execution.steps.values() if step.document_id == edited.id)
+    if step.waits_for is WaitingOn.ACCEPTANCE and step.document_version == edited.base_version:
+        execution = execution.with_progress(
+            replace(step, document_version=edited.version, version=step.version + 1), now=context.now
+        )
+    return Change(execution=execution, events=(document_edited(edited, step_id=step.step_id),))
+
+
 def _accept(execution: Execution, step_id: str, *, target: AcceptanceContext, context: Context) -> Change:
     collections = Collections(target.definition, step_id)
-    content: Mapping[str, JsonValue] = target.document.content
+    content: Mapping[str, JsonValue] = target.final.content
     expanded = collections.expand(execution, content, now=context.now)
-    change = core.complete_step(expanded.execution, step_id, context=context, document=target.document)
+    change = core.complete_step(expanded.execution, step_id, context=context, document=target.final)
     return replace(change, events=(*expanded.events, *change.events))
 
 

@@ -12,6 +12,7 @@ from executions.engine.domain.events import Event, ExecutionRetried
 from executions.engine.domain.execution import Execution, Step, step_transition, transition, with_timers
 from executions.engine.domain.states import ExecutionStatus, StepStatus, WaitingOn
 from executions.engine.transitions import acceptance
+from executions.engine.transitions.acceptance import WaitingDocument
 from executions.engine.transitions.clarification import clarification_event
 from executions.engine.transitions.core import Change, Context, derive_status
 from executions.engine.transitions.planner import dependents
@@ -20,13 +21,18 @@ _WITHOUT_DOCUMENT = frozenset({StepStatus.FAILED, StepStatus.CANCELLED, StepStat
 
 
 def retry(
-    execution: Execution, *, from_step: str | None, requested_by: str, titles: Mapping[UUID, str], context: Context
+    execution: Execution,
+    *,
+    from_step: str | None,
+    requested_by: str,
+    waiting: Mapping[UUID, WaitingDocument],
+    context: Context,
 ) -> Change:
     """Continue a failed or cancelled execution with its unfinished steps; completed steps keep their documents.
 
     `from_step` and all its dependents run again. A step with open questions asks them again. A step whose document
-    waited for a decision waits for it again without a model call; `titles` has the titles of such documents. An earlier
-    worker of the execution can write no more.
+    waited for a decision waits for it again without a model call; `waiting` has such documents by id. An earlier worker
+    of the execution can write no more.
 
     Raises:
         IllegalTransition: the execution has neither failed nor been cancelled.
@@ -52,7 +58,7 @@ def retry(
         if step.waits_for is WaitingOn.CLARIFICATION and step.open_round is not None:
             events.append(clarification_event(step_id, step.open_round))
         elif step.waits_for is WaitingOn.ACCEPTANCE and step.document_id is not None:
-            events.append(acceptance.acceptance_event(step, title=titles[step.document_id]))
+            events.append(acceptance.acceptance_event(step, waiting[step.document_id]))
     return derive_status(Change(execution=with_timers(execution), events=tuple(events)), context)
 
 

@@ -112,7 +112,9 @@ class SnapshotCache:
             self.put(execution, calls[execution_id])
         for document in stored.documents:
             if document.scope_id in self._heads:
-                self._heads[document.scope_id][document.type] = documents.Head(document.id, document.version)
+                heads = self._heads[document.scope_id]
+                head = heads.get(document.type, documents.Head())
+                heads[document.type] = head.after(document.id, document.version, proposed=document.proposed)
 
     def discard(self, commands: Sequence[Command]) -> None:
         """Drop what commands are about."""

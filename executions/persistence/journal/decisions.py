@@ -18,7 +18,7 @@ from executions.engine.domain.calls import Call
 from executions.engine.domain.copying import replace
 from executions.engine.domain.errors import StaleFencingToken
 from executions.engine.domain.events import ProgressEvent
-from executions.engine.domain.execution import Document, Execution
+from executions.engine.domain.execution import Document, Execution, is_proposal
 from executions.engine.domain.states import CallStatus
 from executions.engine.ports import Transition, is_superseded
 from executions.engine.transitions.core import Change, Context, number_events
@@ -156,7 +156,7 @@ class DecisionBatch:
         for call in command.calls:
             if call.status is not CallStatus.PENDING:
                 self._calls.record(call)
-        document = None if command.document is None else self._numbered(command.document)
+        document = None if command.document is None else self._numbered(command.document, current)
         change = command.decide(current, self._context(current, document))
         announced = (
             () if change.budget_blocked else [call for call in command.calls if call.status is CallStatus.PENDING]
@@ -165,14 +165,23 @@ class DecisionBatch:
             self._calls.record(call)
         return self._accept(change, current, document)
 
-    def _numbered(self, document: Document) -> Document:
-        """Return the document as the next version of its head."""
+    def _numbered(self, document: Document, current: Execution) -> Document:
+        """Return the document as the next version, on its head or proposed beside it."""
+        head = self._head_of(document)
+        step = current.steps.get(document.step_id or "")
+        return replace(
+            document,
+            id=head.id or document.id,
+            version=head.last_version + 1,
+            base_version=head.version or None,
+            proposed=step is not None and is_proposal(step, edited_at=head.edited_at),
+        )
+
+    def _head_of(self, document: Document) -> documents.Head:
         head = self._heads.get((document.scope_id, document.type))
-        if head is None:
-            if document.scope_id not in self._snapshot.heads:
-                raise NeedsMore
-            head = self._snapshot.heads[document.scope_id].get(document.type, documents.Head())
-        return replace(document, id=document.id if head.id is None else head.id, version=head.version + 1)
+        if head is None and document.scope_id not in self._snapshot.heads:
+            raise NeedsMore
+        return head or self._snapshot.heads[document.scope_id].get(document.type, documents.Head())
 
     def _context(self, current: Execution, document: Document | None) -> Context:
         return Context(
@@ -203,7 +212,8 @@ class DecisionBatch:
         self._executions[current.id] = stored
         self.result.events.extend(events)
         if document is not None:
-            self._heads[document.scope_id, document.type] = documents.Head(document.id, document.version)
+            head = self._head_of(document).after(document.id, document.version, proposed=document.proposed)
+            self._heads[document.scope_id, document.type] = head
             self.result.documents.append(document)
         if change.discard_pending_calls:
             self.result.discarding.append(current.id)
