@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import accumulate, islice
 from operator import itemgetter, lt
 from typing import TypeAlias
 
@@ -37,10 +37,11 @@ def align(before: Sequence[Hashable], after: Sequence[Hashable], budget: Budget)
     """Return for each element of `before` the index of its partner in `after`, -1 without one; the indices increase.
 
     The pairs are a longest common subsequence if the sequences are short or have few repeated elements. Otherwise rare
-    elements are paired first, and then what lies between their pairs. This idea is that of patience diff (Bram Cohen)
-    and of JGit's histogram diff (Shawn Pearce). Pairs are chained as by J. W. Hunt and T. G. Szymanski, "A Fast
-    Algorithm for Computing Longest Common Subsequences", CACM 20 (1977). The number of pairs is bounded, so the time
-    is that of sorting. Elements stay without a partner when the budget is spent.
+    elements are paired first, and then what lies between their pairs. Without rare ones, the first occurrence of each
+    element is paired with its first one in the other sequence, the second with the second. The idea is that of patience
+    diff (Bram Cohen) and of JGit's histogram diff (Shawn Pearce). Pairs are chained as by J. W. Hunt and T. G.
+    Szymanski, "A Fast Algorithm for Computing Longest Common Subsequences", CACM 20 (1977). The number of pairs is
+    bounded, so the time is that of sorting. Elements stay without a partner when the budget is spent.
     """
     partners = [-1] * len(before)
     areas = [(0, len(before), 0, len(after))]
@@ -77,20 +78,29 @@ def _anchors(
     counts, counts_after = Counter(before[start:end]), Counter(after[start_after:end_after])
     common = [(count * counts_after[each], each) for each, count in counts.items() if each in counts_after]
     common.sort(key=itemgetter(0))
-    limit, total = max(_EXACT_PAIRS, size // _SHARE), 0
-    places: dict[Hashable, list[int]] = {}
-    for number, each in common:
-        if total + number > limit:
-            break
-        total += number
-        places[each] = []
-    if not places or not budget.spend(_PAIR * total):
+    limit = max(_EXACT_PAIRS, size // _SHARE)
+    totals = list(accumulate(number for number, _ in common))
+    places: dict[Hashable, list[int]] = {each: [] for _, each in common[: bisect_right(totals, limit)]}
+    is_complete, by_turn = len(places) == len(common), not places
+    if by_turn:  # each is so frequent that only the first ones are paired, the second ones, and so on
+        places = {each: [] for _, each in common}
+    if not places or not budget.spend(size if by_turn else _PAIR * totals[len(places) - 1]):
         return [], True
     for j in range(start_after, end_after):
         if after[j] in places:
             places[after[j]].append(j)
-    pairs = [(i, j) for i in range(start, end) if before[i] in places for j in reversed(places[before[i]])]
-    return [pairs[index] for index in longest_increasing([j for _, j in pairs])], len(places) == len(common)
+    pairs = list(_pairs(before[start:end], places, start, by_turn=by_turn))
+    return [pairs[index] for index in longest_increasing([j for _, j in pairs])], is_complete
+
+
+def _pairs(
+    elements: Sequence[Hashable], places: dict[Hashable, list[int]], start: int, *, by_turn: bool
+) -> Iterator[tuple[int, int]]:
+    """Yield pairs of the index of an element, counted from `start`, and a place of its own; of each the last first."""
+    if not by_turn:
+        return ((i, j) for i, each in enumerate(elements, start) if each in places for j in reversed(places[each]))
+    turns = {each: iter(indices) for each, indices in places.items()}
+    return ((i, j) for i, each in enumerate(elements, start) if each in turns for j in islice(turns[each], 1))
 
 
 def longest_increasing(numbers: Sequence[int]) -> list[int]:

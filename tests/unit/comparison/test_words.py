@@ -138,6 +138,11 @@ def test_a_long_text_with_edits_is_told_word_by_word() -> None:
     assert len(compare_texts(before, " ".join(words))) == 3 * 60
 
 
+def test_edits_around_one_word_that_is_repeated_are_told() -> None:
+    text = "word " * 3_000
+    assert runs(f"a {text}b", f"x {text}y") == ["-a", "+x", f"= {text}", "-b", "+y"]
+
+
 def test_a_spent_budget_leaves_a_text_replaced_as_a_whole() -> None:
     [deleted, inserted] = compare_texts("a b c x", "y a b c", Budget(0))
     assert (deleted.text, inserted.text) == ("a b c x", "y a b c")
