@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -17,7 +17,7 @@ from access.stream_grants import Grant
 from access.user import User
 from common.database import bulk
 from common.errors import Forbidden, NotFound
-from common.names import spellings
+from common.names import normalize_name
 
 Person = User | AnonymousUser
 
@@ -62,30 +62,22 @@ def visible_scopes(user: Person) -> QuerySet[Scope]:
 
 def root_scope(user: Person, *, scope_type: str, scope_key: str) -> Scope | None:
     """Return a root scope that the user may read; None if there is no such scope."""
-    return _find_scope(visible_scopes(user).filter(parent=None, type=scope_type), scope_key)
+    scopes = visible_scopes(user).filter(parent=None, type=scope_type, key=normalize_name(scope_key))
+    return scopes.order_by("id").first()
 
 
 def root_scope_id(*, scope_type: str, scope_key: str) -> UUID:
     """Return the id of a root scope, or the nil UUID if there is none. Permissions are not checked."""
-    found = _find_scope(Scope.objects.filter(parent=None, type=scope_type), scope_key)
-    return UUID(int=0) if found is None else found.id
+    scopes = Scope.objects.filter(parent=None, type=scope_type, key=normalize_name(scope_key))
+    found = scopes.order_by("id").values_list("id", flat=True).first()
+    return UUID(int=0) if found is None else found
 
 
 def named_root_scopes(user: Person, *, scope_type: str, scope_key: str) -> QuerySet[Scope]:
-    """Return the root scopes that match a name, each with the user's role as `role_there`; see `match_scope`."""
+    """Return the root scope with this normalized name, if it exists, with the user's role as `role_there`."""
     roles = ScopeRole.objects.filter(scope_id=OuterRef("id"), user_id=user.pk or 0).values("role")[:1]
-    rows = Scope.objects.filter(parent=None, type=scope_type, key__in=spellings(scope_key))
+    rows = Scope.objects.filter(parent=None, type=scope_type, key=scope_key)
     return rows.annotate(role_there=Subquery(roles)).order_by("id")
-
-
-def match_scope(scopes: Iterable[Scope], scope_key: str) -> Scope | None:
-    """Return the scope that a name refers to; None if there is none. Its stored name may predate normalization."""
-    found = {scope.key: scope for scope in scopes}
-    return next((found[each] for each in spellings(scope_key) if each in found), None)
-
-
-def _find_scope(scopes: QuerySet[Scope], key: str) -> Scope | None:
-    return match_scope(scopes.filter(key__in=spellings(key)), key)
 
 
 def role_of(user: Person, scope: Scope) -> Role | None:

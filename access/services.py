@@ -19,7 +19,7 @@ from psycopg.types.json import Json, Jsonb
 
 from access.errors import BadCredentials, ScopeForbidden
 from access.models import KeptAnswer, Role, Scope, ScopeRole, SessionName
-from access.selectors import allows, match_scope, named_root_scopes, role_of
+from access.selectors import allows, named_root_scopes, role_of
 from access.stream_grants import Credential
 from access.tickets import Ticket, sign
 from access.user import User
@@ -55,14 +55,14 @@ def claim_root_scope(*, user: User, scope_type: str, scope_key: str, there: Iter
     Args:
         user: The user of the scope.
         scope_type: Type of the scope.
-        scope_key: Name of the scope.
+        scope_key: Normalized name of the scope.
         there: A recent result of `named_root_scopes`; queried if missing.
 
     Raises:
         ScopeForbidden: the scope belongs to another user, and this user is not an operator.
     """
     rows = named_root_scopes(user, scope_type=scope_type, scope_key=scope_key) if there is None else there
-    if (known := match_scope(rows, scope_key)) is not None:
+    for known in rows:
         own: Role | None = known.role_there  # type: ignore[attr-defined]  # annotated
         if not allows(Role.OWNER if user.is_staff else own, Role.OPERATOR):
             raise ScopeForbidden

@@ -19,15 +19,6 @@ def normalize_name(name: str) -> str:
     return unicodedata.normalize("NFC", name.strip()).strip()
 
 
-def spellings(name: str) -> list[str]:
-    """Return the stored spellings that match a name, the preferred one first.
-
-    Rows from before normalization have the name as the client sent it, composed or decomposed.
-    """
-    composed = normalize_name(name)
-    return list(dict.fromkeys([name, composed, unicodedata.normalize("NFD", composed)]))
-
-
 def has_hidden_characters(name: str) -> bool:
     """Return whether a name has invisible characters, which make different names look equal."""
     if name.isascii():

@@ -14,7 +14,6 @@ from django.db.models.fields.json import KT
 
 from access.selectors import Person, visible_scopes
 from common.errors import NotFound
-from common.names import spellings
 from documents.models import Document, DocumentStatus, DocumentVersion
 
 _MINUS_SIGNS = re.compile(r"-(?:[^\w\"]*-)+")
@@ -44,7 +43,7 @@ def documents(
     """
     exact = {
         "scope__type": scope_type,
-        "scope__key__in": None if scope_id is None else spellings(scope_id),
+        "scope__key": scope_id,
         "type": type,
         "status": status,
         "versions__execution_id": execution_id,

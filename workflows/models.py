@@ -33,7 +33,7 @@ class WorkflowVersion(models.Model):
     )  # workflow_version_once begins with it
     version = models.PositiveIntegerField()
     definition = JsonTextField()
-    content_hash = models.CharField(max_length=64)  # `WorkflowDefinition.content_hash`, or that of an earlier release
+    content_hash = models.CharField(max_length=64)  # `WorkflowDefinition.content_hash`
     published_at = models.DateTimeField()
 
     class Meta:

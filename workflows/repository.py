@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -45,13 +44,13 @@ def publish(definition: WorkflowDefinition, *, now: datetime) -> tuple[int, Publ
     workflow, created = Workflow.objects.select_for_update().get_or_create(
         id=definition.id, defaults={**summary, "version": 1}
     )
-    known = set() if created else _versions_like(definition)
-    if workflow.version in known:
+    known = None if created else _version_like(definition)
+    if workflow.version == known:
         return workflow.version, Publication.UNCHANGED
-    version = max(known) if known else _newest_version(definition.id) + 1
+    version = _newest_version(definition.id) + 1 if known is None else known
     if not created:
         make_current(definition.id, version, expected=workflow.publications, **summary)
-    if known:
+    if known is not None:
         return version, Publication.AGAIN
     WorkflowVersion.objects.create(
         workflow_id=definition.id,
@@ -63,27 +62,10 @@ def publish(definition: WorkflowDefinition, *, now: datetime) -> tuple[int, Publ
     return version, Publication.NEW
 
 
-def _versions_like(definition: WorkflowDefinition) -> set[int]:
-    """Return the versions of a workflow with this content, including the order of names in schemas."""
-    wanted, unordered = definition.content_hash(), definition.unordered_hash()
-    rows = WorkflowVersion.objects.filter(workflow_id=definition.id, content_hash__in=(wanted, unordered))
-    return {row.version for row in rows if row.content_hash == wanted or _stored(row).content_hash() == wanted}
-
-
-#: Defaults of earlier releases, which stored them with each step. They had no `patience_seconds`.
-_EARLIER_RETRIES = {"max_tries": 5, "cap_seconds": 60.0}
-
-
-def _stored(row: WorkflowVersion) -> WorkflowDefinition:
-    """Parse the definition of a row. Stored defaults of earlier releases become the current defaults."""
-    steps = [{**step, "retries": _without_old_defaults(step.get("retries", {}))} for step in row.definition["steps"]]
-    return WorkflowDefinition.model_validate({**row.definition, "steps": steps})
-
-
-def _without_old_defaults(retries: Mapping[str, object]) -> dict[str, object]:
-    if "patience_seconds" in retries:
-        return dict(retries)
-    return {name: value for name, value in retries.items() if _EARLIER_RETRIES.get(name) != value}
+def _version_like(definition: WorkflowDefinition) -> int | None:
+    """Return the version of a workflow with this content, including the order of names in schemas; None without one."""
+    rows = WorkflowVersion.objects.filter(workflow_id=definition.id, content_hash=definition.content_hash())
+    return rows.order_by("id").values_list("version", flat=True).first()
 
 
 def _newest_version(workflow_id: str) -> int:
@@ -134,7 +116,7 @@ def get_definition(workflow_id: str, version: int) -> WorkflowDefinition:
     row = WorkflowVersion.objects.get(workflow_id=workflow_id, version=version)
     if len(_definitions) >= _MAX_DEFINITIONS:
         _definitions.clear()
-    read = _definitions[workflow_id, version] = _stored(row)
+    read = _definitions[workflow_id, version] = WorkflowDefinition.model_validate(row.definition)
     return read
 
 

@@ -9,7 +9,6 @@ from typing import Any
 from django.db.models import Q, QuerySet
 
 from access.selectors import Person, visible_scopes
-from common.names import spellings
 from documents import selectors as documents
 from executions import models
 from executions.engine.domain.clarification import ClarificationRound
@@ -33,7 +32,7 @@ def open_clarifications(
     wanted = {
         "execution__workflow_id": workflow_id,
         "execution__scope__type": scope_type,
-        "execution__scope__key__in": None if scope_id is None else spellings(scope_id),
+        "execution__scope__key": scope_id,
     }
     given = {name: value for name, value in wanted.items() if value is not None}
     rows = models.ExecutionStep.objects.select_related("execution__scope").defer("execution__input")

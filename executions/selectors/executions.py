@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import reduce
-from operator import or_
 from uuid import UUID
 
-from django.db.models import Max, Q, QuerySet
+from django.db.models import Max, QuerySet
 
 from access.selectors import Person, root_scope, visible_scopes
 from common.database.joint_queries import run_together
 from common.errors import NotFound
-from common.names import spellings
 from documents import selectors as documents
 from executions import models
 from executions.engine.domain.acceptance import AcceptanceDecision
@@ -95,15 +92,15 @@ def executions(
         "status__in": list(status) or None,
         "workflow_id": workflow_id,
         "scope__type": scope_type,
-        "scope__key__in": None if scope_id is None else spellings(scope_id),
+        "scope__key": scope_id,
+        "tags__contains": None if tag is None else [tag],
         "waiting_on__contains": None if waiting_on is None else [waiting_on],
         "script__isnull": None if dry_run is None else not dry_run,
         "created_at__gte": created_after,
         "created_at__lt": created_before,
     }
     rows = models.Execution.objects.select_related("workflow_version", "scope").defer("workflow_version__definition")
-    tagged = Q() if tag is None else reduce(or_, [Q(tags__contains=[each]) for each in spellings(tag)])
-    return rows.filter(tagged, scope__in=visible_scopes(user), **{k: v for k, v in wanted.items() if v is not None})
+    return rows.filter(scope__in=visible_scopes(user), **{k: v for k, v in wanted.items() if v is not None})
 
 
 def execution(*, user: Person, execution_id: UUID) -> models.Execution:

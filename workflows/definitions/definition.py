@@ -265,16 +265,8 @@ class WorkflowDefinition(FrozenModel):
         """
         content = self.model_dump(mode="json", exclude_defaults=True)
         content["roles"] = dict(sorted(content["roles"].items()))
-        return _sha256("in order\n" + json.dumps(content, separators=(",", ":"), ensure_ascii=False))
-
-    def unordered_hash(self) -> str:
-        """Return the hash of earlier releases, which ignores the order of names."""
-        content = self.model_dump(mode="json", exclude_defaults=True)
-        return _sha256(json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False))
-
-
-def _sha256(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
+        text = json.dumps(content, separators=(",", ":"), ensure_ascii=False)
+        return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _loops_of(definition: WorkflowDefinition, step: StepDefinition) -> tuple[ForEach, ...]:

@@ -72,37 +72,6 @@ def test_content_of_an_older_version_makes_that_one_current_again() -> None:
     assert shown() == (3, "Third.")
 
 
-# --- what earlier releases stored -----------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("written", "meant"),
-    [
-        ({}, RetryPolicy()),
-        ({"max_tries": 3}, RetryPolicy(max_tries=3)),
-        ({"max_tries": 1, "base_seconds": 0.5}, RetryPolicy(max_tries=1, base_seconds=0.5)),
-        ({"cap_seconds": 10.0}, RetryPolicy(cap_seconds=10)),
-        ({"max_tries": 20, "cap_seconds": 600.0}, RetryPolicy(max_tries=20, cap_seconds=600)),
-    ],
-)
-def test_a_number_of_tries_that_was_published_before_there_was_a_patience_is_kept(
-    written: dict[str, Any], meant: RetryPolicy
-) -> None:
-    wanted = definition(steps=[step(retries=written)])
-    repository.publish(wanted, now=NOW)
-    row = WorkflowVersion.objects.get()
-    row.definition["steps"][0]["retries"] = {"max_tries": 5, "base_seconds": 1.0, "cap_seconds": 60.0, **written}
-    row.save()
-    assert repository.get_definition("note", 1).steps[0].retries == meant
-    assert repository.publish(wanted, now=NOW) == (1, Publication.UNCHANGED)
-
-
-def test_what_is_published_now_is_what_is_run() -> None:
-    written = {"max_tries": 5, "cap_seconds": 60.0}
-    repository.publish(definition(steps=[step(retries=written)]), now=NOW)
-    assert repository.get_definition("note", 1).steps[0].retries == RetryPolicy(max_tries=5, cap_seconds=60)
-
-
 # --- the order of names ---------------------------------------------------------------------------------------------
 
 
@@ -150,30 +119,10 @@ def test_another_order_elsewhere_is_the_same_version() -> None:
         assert repository.publish(parse_definition(source), now=NOW)[0] == 1
 
 
-def publish_as_before(source: dict[str, Any]) -> None:
-    """Store the first version as releases did whose hash was the same for every order of names."""
-    found = parse_definition(source)
-    repository.publish(found, now=NOW)
-    stored = found.model_dump(mode="json")
-    del stored["max_parallel"]  # a field that came later
-    WorkflowVersion.objects.update(content_hash=found.unordered_hash(), definition=stored)
-
-
-@pytest.mark.parametrize("names", [FIRST, TURNED, tuple(sorted(FIRST))])
-def test_what_an_earlier_release_published_gets_no_other_version_unless_its_order_differs(
-    names: tuple[str, ...],
-) -> None:
-    publish_as_before(ordered(*names))
-    assert repository.publish(parse_definition(ordered(*names)), now=NOW) == (1, Publication.UNCHANGED)
-    others = [each for each in (FIRST, TURNED, tuple(sorted(FIRST))) if each != names]
-    for version, other in enumerate(others, start=2):
-        assert repository.publish(parse_definition(ordered(*other)), now=NOW) == (version, Publication.NEW)
-    assert repository.publish(parse_definition(ordered(*names)), now=NOW) == (1, Publication.AGAIN)
-
-
-def test_the_hash_of_an_earlier_release_is_the_one_that_it_wrote() -> None:
-    before = "fe4a660508a5ae027c29085eb6180a05124b80112983946a8495aa4bc917db74"
-    assert parse_definition(ordered(*FIRST)).unordered_hash() == before
+def test_what_is_published_is_what_is_run() -> None:
+    written = {"max_tries": 5, "cap_seconds": 60.0}
+    repository.publish(definition(steps=[step(retries=written)]), now=NOW)
+    assert repository.get_definition("note", 1).steps[0].retries == RetryPolicy(max_tries=5, cap_seconds=60)
 
 
 def test_a_published_definition_comes_back_as_it_was_and_stays() -> None:

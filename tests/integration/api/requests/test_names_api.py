@@ -7,9 +7,8 @@ from urllib.parse import quote
 
 import pytest
 
-from access.models import Role, Scope, ScopeRole
+from access.models import Scope
 from common.names import normalize_name
-from tests.factories import reports
 from tests.factories.callers import Caller
 from tests.integration.api.checks import pointers
 
@@ -73,28 +72,3 @@ def test_names_that_look_the_same_are_the_same(ada: Caller, report: int, name: s
 def test_a_name_in_any_script_is_taken(ada: Caller, report: int, key: str) -> None:
     assert start(ada, key, tags=[key]).json()["scope_id"] == normalize_name(key)
     assert ada.post(f"/scopes/project/{quote(key)}/stream-tickets", {}).status_code == 201
-
-
-@pytest.mark.parametrize("key", [DECOMPOSED, "a\nb", "a\u200bb", " a "], ids=ascii)
-def test_a_scope_from_before_is_found_by_its_path(ada: Caller, report: int, key: str) -> None:
-    scope = Scope.objects.create(type="project", key=key)
-    ScopeRole.objects.create(scope=scope, user=ada.user, role=Role.OWNER)
-    assert ada.post(f"/scopes/project/{quote(key)}/stream-tickets", {}).status_code == 201
-
-
-def test_a_decomposed_scope_from_before_is_found_by_every_spelling(ada: Caller, report: int) -> None:
-    scope = Scope.objects.create(type="project", key=DECOMPOSED)
-    ScopeRole.objects.create(scope=scope, user=ada.user, role=Role.OWNER)
-    reports.start(ada.user, DECOMPOSED)
-    for name in (COMPOSED, DECOMPOSED):
-        assert start(ada, name).status_code == 201
-        assert len(ada.get("/executions/", {"scope_id": name}).json()["data"]) >= 2
-        assert ada.post(f"/scopes/project/{quote(name)}/stream-tickets", {}).status_code == 201
-    assert Scope.objects.get() == scope
-
-
-def test_a_decomposed_tag_from_before_is_found(ada: Caller, report: int) -> None:
-    execution = reports.start(ada.user, tags=[DECOMPOSED])
-    for name in (COMPOSED, DECOMPOSED):
-        found = ada.get("/executions/", {"tag": name}).json()["data"]
-        assert [row["execution_id"] for row in found] == [str(execution.id)]
