@@ -50,7 +50,7 @@ class PostgresLedger:
 
     async def settle(self, call: Call) -> None:
         """Store the outcome of a call."""
-        await self._journal.book(call)
+        await self._journal.settle(call)
 
 
 class DatabaseClock:

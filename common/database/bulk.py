@@ -140,15 +140,6 @@ def write_later(writes: Iterable[Write]) -> None:
         execute_later(each.statement, [each.rows])
 
 
-def write_single_statement_later(writes: Sequence[Write]) -> None:
-    """Send all writes as one statement with the transaction's next statement, at the latest with COMMIT.
-
-    If rows differ from the `count` of a write, that later statement raises an error that `is_refusal` recognizes.
-    """
-    if writes:
-        execute_later(*to_single_statement(writes))
-
-
 def is_refusal(error: BaseException | None) -> bool:
     """Return whether an error means that the rows of a `to_single_statement` write differ from its `count`."""
     return isinstance(error, psycopg.errors.DivisionByZero) or (

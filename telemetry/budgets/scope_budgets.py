@@ -13,7 +13,6 @@ from django.db.models.functions import Coalesce
 
 from common.database import bulk
 from common.ttl_cache import TtlCache
-from telemetry.ledger import CallRecord
 from telemetry.models import ModelCall, ScopeBudget
 
 FRESH_SECONDS = 2.0  # max delay until a process learns of a new budget
@@ -54,11 +53,6 @@ def month_start(moment: datetime) -> datetime:
 def monthly_spending(scope_id: UUID, *, now: datetime) -> bulk.LazyResult[Decimal]:
     """Query the US dollars of this month's calls. A call without a known cost counts with its max cost."""
     return bulk.LazyResult(bulk.execute(_SPENT, [scope_id, month_start(now)]), lambda rows: Decimal(rows[0][0]))
-
-
-def counted_cost(call: CallRecord) -> Decimal:
-    """Return the US dollars that a call adds to `monthly_spending`."""
-    return call.estimated_cost_usd or Decimal(0) if call.cost_usd is None else call.cost_usd
 
 
 def with_spent(rows: QuerySet[ScopeBudget], *, now: datetime) -> QuerySet[ScopeBudget]:

@@ -1,4 +1,4 @@
-"""Connections of the journal's own: kept between batches, and waited for by the event loop itself.
+"""Connections of the journal alone: they are kept between batches, and the event loop itself waits for them.
 
 A thread that waits for the server also has to wait for the interpreter's lock, up to 5 ms each time while the event
 loop is busy. So the journal's statements go over psycopg's asynchronous connections.
@@ -24,8 +24,8 @@ from common.database.parameters import direct_parameters
 from common.database.server import probe_async, server
 from executions.engine.domain.errors import DatabaseUnavailable
 
-#: The planner does not know how few rows a JSON array holds: what is written is found by key, and so by index. That is
-#: the plan for whatever parameters; to look for a better one takes longer than to carry it out.
+#: The planner does not know how few rows a JSON array holds. All statements find their rows by key, so an index is
+#: right for all parameters. Planning a statement anew takes longer than executing it.
 _SETTINGS = {
     "enable_seqscan": "off",
     "enable_hashjoin": "off",
@@ -38,28 +38,28 @@ FORGOTTEN = (
     psycopg.errors.DuplicatePreparedStatement,
     psycopg.errors.FeatureNotSupported,
 )
-MAX_PREPARED = 200  # statements; the one that was used least lately is prepared anew
+MAX_PREPARED = 200  # statements; of more, the least recently used one is prepared anew
 
 Row = tuple[Any, ...]
 
 
 class PipelineConnection:
-    """A connection that is made when it is needed, and made anew once it is lost. One task uses it at a time."""
+    """A connection that opens when it is needed, and again after it was lost. One task uses it at a time."""
 
     def __init__(self) -> None:
         self._connection: psycopg.AsyncConnection[Any] | None = None
-        self._silent_since = -math.inf  # by the monotonic clock: the process has waited in vain since then
+        self._silent_since = -math.inf  # by the monotonic clock: another connection waits for a response since then
         self._made_at = 0.0
 
     async def execute(self, statement: str, parameters: Sequence[str], *, server_changes: int | None = None) -> None:
-        """Carry out a statement (with %s) as a transaction of its own.
+        """Execute a statement (with %s) as a transaction of its own.
 
-        `server_changes` is `server.changes` as it was when the statement was made; None: that does not matter.
+        `server_changes` is `server.changes` from when the statement was made; None: any server is right.
 
         Raises:
-            DatabaseUnavailable: the connection was lost, or there is none; the statement may have been carried out. Or
-                the server is another one than before: nothing was sent.
-            psycopg.Error: the server refuses; nothing is stored.
+            DatabaseUnavailable: the connection was lost, or there is none; the statement may have been executed. Or the
+                server is another one than before: nothing was sent.
+            psycopg.Error: the server rejects the statement; nothing is stored.
         """
         async with self._connected() as made:
             if server_changes not in {None, server.changes}:
@@ -67,11 +67,11 @@ class PipelineConnection:
             await made.execute(statement, parameters)
 
     async def fetch_all(self, queries: Sequence[tuple[str, Sequence[object]]]) -> list[list[Row]]:
-        """Return the rows that each query finds. They are sent together, and waited for once.
+        """Return the rows of each query. All queries share one round trip.
 
         Raises:
             DatabaseUnavailable: the connection was lost, or there is none.
-            psycopg.Error: the server refuses.
+            psycopg.Error: the server rejects a query.
         """
         async with self._connected() as made:
             async with made.pipeline():
@@ -79,19 +79,19 @@ class PipelineConnection:
             return [await cursor.fetchall() for cursor in cursors]
 
     def close(self) -> None:
-        """Let the connection go; the next statement makes a new one."""
+        """Close the connection; the next statement opens a new one."""
         if self._connection is not None:
-            self._connection.pgconn.finish()  # the loop that it was used in may be closed
+            self._connection.pgconn.finish()  # its event loop may be closed
             self._connection = None
 
     def detach_after_fork(self) -> None:
-        """Have no connection in a forked child: it is the parent's."""
+        """Forget the connection in a forked child: it belongs to the parent."""
         # Kept alive on purpose: closing it here would end the parent's session.
         self._inherited = self._connection
         self._connection = None
 
     def invalidate(self, silent_since: float) -> None:
-        """Trust no connection that was there when another one of this process began to wait in vain."""
+        """Replace an older connection before its next use: another one gets no response since then."""
         self._silent_since = max(self._silent_since, silent_since)
 
     @asynccontextmanager
@@ -110,9 +110,9 @@ class PipelineConnection:
             if made.closed or error_kind(error) in {ErrorKind.UNAVAILABLE, ErrorKind.READ_ONLY}:
                 self.close()
                 raise DatabaseUnavailable("The database cannot be used now.") from error
-            raise  # of what the server says, some errors are operational, too
+            raise  # some rejections by the server are operational errors, too
         except BaseException:
-            self.close()  # cancelled, above all: what it would answer to the next one belongs to this one
+            self.close()  # above all cancelled: the next statement would get the response to this one
             raise
 
     def _is_lost(self, made: psycopg.AsyncConnection[Any]) -> bool:
@@ -128,7 +128,7 @@ async def _connect() -> psycopg.AsyncConnection[Any]:
             **direct_parameters(), context=adapters, autocommit=True, application_name="scriptorium-journal"
         )
         made.prepare_threshold, made.prepared_max = 0, MAX_PREPARED
-        # Those adapters take every moment for one in the zone that Django has set for its own connections.
+        # Those adapters expect all times in the zone that Django sets for its own connections.
         settings = {"TimeZone": connection.timezone_name, **_SETTINGS}
         setting = ", ".join(["set_config(%s, %s, false)"] * len(settings))
         await made.execute(f"SELECT {setting}", [word for pair in settings.items() for word in pair])
@@ -138,7 +138,7 @@ async def _connect() -> psycopg.AsyncConnection[Any]:
     return made
 
 
-#: Of this process: the one that the journal writes over, and the one that it reads over meanwhile.
+#: The two connections of this process: reads do not wait for writes.
 writing, reading = PipelineConnection(), PipelineConnection()
 for _each in (writing, reading):
     atexit.register(_each.close)

@@ -80,8 +80,8 @@ class PostgresJournal:
         """
         return await self._submit(transition)
 
-    async def book(self, call: Call) -> None:
-        """Store the end of a call apart from any decision."""
+    async def settle(self, call: Call) -> None:
+        """Store the end of a call apart from any decision, as the engine's ledger."""
         await self._submit(call)
 
     async def _submit(self, command: Command) -> Execution:
@@ -150,7 +150,7 @@ class PostgresJournal:
         same size alternate, where every runner has something to write. A journal that takes what is there at any
         moment ends with many small batches.
 
-        If nearly all executions wait, half of them go first: their runners work while the others are written.
+        If nearly all executions wait, one half goes first: its runners work while the other half is written.
         """
         if in_flight is not None and in_flight.response is not None:
             size = len(in_flight.pending)

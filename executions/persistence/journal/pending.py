@@ -1,4 +1,4 @@
-"""Commands that wait for the journal, and batches of them that are written without locks."""
+"""Commands that wait for the journal, and batches that are written without locks."""
 
 from __future__ import annotations
 
