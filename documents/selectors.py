@@ -2,70 +2,23 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from uuid import UUID
 
-from django.contrib.postgres.search import SearchQuery, SearchVector, SearchVectorField
-from django.db.models import Exists, F, Func, OuterRef, QuerySet
-from django.db.models.expressions import CombinedExpression
+from django.db.models import Exists, OuterRef, QuerySet
 from django.db.models.fields.json import KT
 from rest_framework.exceptions import NotFound
 
 from access.selectors import Person, visible_scopes
-from common.names import spellings
 from documents.models import Document, DocumentStatus, DocumentVersion
 
-_MINUS_SIGNS = re.compile(r"-(?:[^\w\"]*-)+")
 
-
-class _JsonWords(Func):
-    """Full-text vector of the texts and numbers in a JSON column, without the names of its fields."""
-
-    function = "json_to_tsvector"
-    template = """%(function)s('simple', %(expressions)s, '["string", "numeric"]')"""
-    output_field = SearchVectorField()
-
-
-def documents(
-    *,
-    user: Person,
-    scope_type: str | None = None,
-    scope_id: str | None = None,
-    type: str | None = None,
-    status: str | None = None,
-    execution_id: UUID | None = None,
-    q: str | None = None,
-) -> QuerySet[Document]:
-    """Return the documents that the user may read, annotated with `rehearsal` of the newest version.
-
-    `q` is a full-text search in title and content of the newest version.
-    """
-    exact = {
-        "scope__type": scope_type,
-        "scope__key__in": None if scope_id is None else spellings(scope_id),
-        "type": type,
-        "status": status,
-        "versions__execution_id": execution_id,
-    }
-    rows = Document.objects.select_related("scope").defer("search").filter(scope__in=visible_scopes(user))
-    rows = rows.filter(**{name: value for name, value in exact.items() if value is not None}).distinct()
-    newest = DocumentVersion.objects.filter(version=F("document__version"))
-    rehearsed = newest.annotate(flag=KT("provenance__rehearsal")).filter(flag="true", document=OuterRef("pk"))
-    rows = rows.annotate(rehearsal=Exists(rehearsed))
-    if q is None:
-        return rows
-    title, content = SearchVector("title", config="simple"), _JsonWords("content")
-    text = CombinedExpression(title, "||", content, output_field=SearchVectorField())
-    found = newest.annotate(text=text).filter(
-        text=SearchQuery(_search_text(q), config="simple", search_type="websearch")
-    )
-    return rows.filter(id__in=found.values("document_id"))
-
-
-def _search_text(q: str) -> str:
-    """Remove runs of minus signs: PostgreSQL parses each sign as a `not`, and fails above 32."""
-    return _MINUS_SIGNS.sub(" ", q)
+def heads(ids: Iterable[UUID]) -> QuerySet[Document]:
+    """Return documents by id, in no order, annotated with `rehearsal` of their version. Permissions are not checked."""
+    newest = DocumentVersion.objects.filter(document=OuterRef("pk"), version=OuterRef("version"))
+    rehearsed = newest.annotate(flag=KT("provenance__rehearsal")).filter(flag="true")
+    rows = Document.objects.select_related("scope").defer("search").filter(id__in=list(ids))
+    return rows.annotate(rehearsal=Exists(rehearsed)).order_by()
 
 
 def version(*, user: Person, document_id: UUID, number: int | None = None) -> DocumentVersion:
@@ -109,4 +62,4 @@ def made_by(execution_id: UUID) -> QuerySet[DocumentVersion]:
     return rows.order_by("created_at", "id")
 
 
-__all__ = ["DocumentStatus", "documents", "made_by", "titles", "version", "versions"]
+__all__ = ["DocumentStatus", "heads", "made_by", "titles", "version", "versions"]
