@@ -60,6 +60,20 @@ def visible_scopes(user: Person) -> QuerySet[Scope]:
     return scopes.filter(Q(id__in=roots) | Q(root_id__in=roots))
 
 
+def visible_roots(user: Person) -> list[UUID] | None:
+    """Return the ids of the root scopes that the user may read, with all scopes below; None: all, for staff."""
+    if getattr(user, "is_staff", False):
+        return None
+    return list(ScopeRole.objects.filter(user_id=user.pk or 0).order_by("scope_id").values_list("scope_id", flat=True))
+
+
+def named_scope_ids(user: Person, *, scope_type: str | None, scope_key: str | None, limit: int) -> list[UUID]:
+    """Return the ids of the scopes with a type, a key or both that the user may read, up to `limit`."""
+    named = {"type": scope_type, "key": None if scope_key is None else normalize_name(scope_key)}
+    rows = visible_scopes(user).filter(**{name: value for name, value in named.items() if value is not None})
+    return list(rows.order_by().values_list("id", flat=True)[:limit])
+
+
 def root_scope(user: Person, *, scope_type: str, scope_key: str) -> Scope | None:
     """Return a root scope that the user may read; None if there is no such scope."""
     scopes = visible_scopes(user).filter(parent=None, type=scope_type, key=normalize_name(scope_key))
@@ -179,5 +193,6 @@ __all__ = [
     "require_in",
     "role_of",
     "valid_grants",
+    "visible_roots",
     "visible_scopes",
 ]

@@ -52,9 +52,7 @@ def fill_versions(apps, schema_editor):
             rows = cursor.fetchall()
             if not rows:
                 return
-            hashes = [
-                content_hash(content if not isinstance(content, str) else json.loads(content)) for _, content in rows
-            ]
+            hashes = [content_hash(content) for _, content in rows]
             cursor.execute(FILL_VERSIONS, [[each for each, _ in rows], hashes])
             last = rows[-1][0]
 
