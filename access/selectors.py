@@ -135,6 +135,19 @@ def require_in(user: Person, scope_id: UUID, need: Role) -> None:
     require(user, scope, need)
 
 
+def require_edit(user: Person, *, scope_type: str, scope_key: str) -> None:
+    """Check that the user may edit documents in an existing root scope.
+
+    Raises:
+        NotFound: the scope does not exist, or the user has no role in it.
+        Forbidden: the user's role does not permit it.
+    """
+    scope = Scope.objects.filter(parent=None, type=scope_type, key=scope_key).first()
+    if scope is None:
+        raise NotFound
+    require(user, scope, Role.REVIEWER)
+
+
 def require_start(user: Person, *, scope_type: str, scope_key: str) -> None:
     """Check that the user may start executions in an existing root scope.
 

@@ -49,28 +49,36 @@ class BadPassword(ValueError):
 
 
 @transaction.atomic
-def claim_root_scope(*, user: User, scope_type: str, scope_key: str, there: Iterable[Scope] | None = None) -> Scope:
-    """Return the root scope. Its first user becomes its owner; other users need the role operator.
+def claim_root_scope(
+    *,
+    user: User,
+    scope_type: str,
+    scope_key: str,
+    need: Role = Role.OPERATOR,
+    there: Iterable[Scope] | None = None,
+) -> Scope:
+    """Return the root scope. Its first user becomes its owner; other users need a role.
 
     Args:
         user: The user of the scope.
         scope_type: Type of the scope.
         scope_key: Normalized name of the scope.
+        need: The lowest role that permits the command.
         there: A recent result of `named_root_scopes`; queried if missing.
 
     Raises:
-        ScopeForbidden: the scope belongs to another user, and this user is not an operator.
+        ScopeForbidden: the scope belongs to another user, and this user's role is too low.
     """
     rows = named_root_scopes(user, scope_type=scope_type, scope_key=scope_key) if there is None else there
     for known in rows:
         own: Role | None = known.role_there  # type: ignore[attr-defined]  # annotated
-        if not allows(Role.OWNER if user.is_staff else own, Role.OPERATOR):
+        if not allows(Role.OWNER if user.is_staff else own, need):
             raise ScopeForbidden
         return known
     scope, created = Scope.objects.get_or_create(parent=None, type=scope_type, key=scope_key)
     if created:
         ScopeRole.objects.create(scope=scope, user=user, role=Role.OWNER)
-    elif not allows(role_of(user, scope), Role.OPERATOR):
+    elif not allows(role_of(user, scope), need):
         raise ScopeForbidden
     return scope
 

@@ -80,12 +80,12 @@ def is_stored(schema: Mapping[str, JsonValue]) -> bool:
     return schema_hash(schema) in KNOWN_SCHEMAS
 
 
-def content_hash(content: Mapping[str, JsonValue]) -> str:
+def content_hash(content: Mapping[str, JsonValue] | JsonValue) -> str:
     """Return the SHA-256 (hex) of a document's canonical JSON: equal contents have equal hashes."""
     return _hash(content)
 
 
-def _hash(value: Mapping[str, JsonValue]) -> str:
+def _hash(value: Mapping[str, JsonValue] | JsonValue) -> str:
     canonical = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(canonical.encode("utf-8", "surrogatepass")).hexdigest()
 
@@ -141,7 +141,7 @@ def _by_key(keys: Collection[Key], rows: Iterable[HeadRow]) -> dict[Key, Head]:
 
 def heads(rows: Iterable[HeadRow]) -> Iterator[tuple[UUID, str, Head]]:
     """Convert rows of `SELECT_HEADS` to (scope id, type, head)."""
-    return ((scope_id, kind, Head(head_id, *versions)) for head_id, scope_id, kind, *versions in rows)
+    return ((scope, kind, Head(head_id, version, last, at)) for head_id, scope, kind, version, last, at in rows)
 
 
 def store_versions(documents: Sequence[StoredDocument]) -> None:
@@ -192,7 +192,7 @@ def _changed_head(versions: Sequence[StoredDocument]) -> bulk.Row:
     """Return the changed columns of a head after new versions of it."""
     normal = [each for each in versions if not each.proposed]
     proposed = [each for each in versions if each.proposed]
-    row: bulk.Row = {"id": versions[0].id}
+    row: dict[str, object] = {"id": versions[0].id}
     if normal:
         row |= _head(normal[-1])
     if proposed:
@@ -226,7 +226,7 @@ def _version(document: StoredDocument) -> bulk.Row:
         "document_id": document.id,
         "version": document.version,
         "title": document.title,
-        "content": dict(document.content),
+        "content": document.content,
         "content_hash": content_hash(document.content),
         "schema_id": schema_hash(document.schema),
         "execution_id": document.execution_id,
@@ -252,6 +252,24 @@ def newest_version(scope_id: UUID, document_type: str) -> StoredDocument | None:
     """Return the head's version of the scope's document of this type; None if there is none."""
     row = _versions().filter(document__scope_id=scope_id, document__type=document_type).first()
     return None if row is None else _stored(row)
+
+
+def clear_proposal(document_id: UUID) -> None:
+    """Note in a locked head that no proposed version waits for a decision."""
+    Document.objects.filter(id=document_id).update(proposed_version=None)
+
+
+def last_version(document_id: UUID) -> int:
+    """Return the highest version number of a document, proposed versions included; 0 if there is no document."""
+    return Document.objects.filter(id=document_id).values_list("last_version", flat=True).first() or 0
+
+
+def schema(schema_hash: str) -> Mapping[str, JsonValue] | None:
+    """Return a stored schema; None if there is none with this hash."""
+    content: Mapping[str, JsonValue] | None = (
+        Schema.objects.filter(hash=schema_hash).values_list("content", flat=True).first()
+    )
+    return content
 
 
 def existing_types(scope_id: UUID, types: Collection[str]) -> frozenset[str]:

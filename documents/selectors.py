@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 from uuid import UUID
 
 from django.db.models import Exists, F, OuterRef, QuerySet
 from django.db.models.fields.json import KT
+from pydantic import JsonValue
 
 from access.selectors import Person, visible_scopes
 from common.errors import NotFound
@@ -63,7 +64,42 @@ def headings(pairs: Iterable[tuple[UUID | None, int | None]]) -> dict[tuple[UUID
     wanted = set(pairs)
     rows = DocumentVersion.objects.filter(document_id__in={each for each, number in wanted if each and number})
     found = rows.values_list("document_id", "version", "title", "proposed")
-    return {(each, number): VersionHeading(*heading) for each, number, *heading in found if (each, number) in wanted}
+    return {
+        (each, number): VersionHeading(title, proposed)
+        for each, number, title, proposed in found
+        if (each, number) in wanted
+    }
+
+
+def producers(document_id: UUID) -> list[UUID]:
+    """Return the ids of the executions that have produced versions of a document."""
+    rows = DocumentVersion.objects.filter(document_id=document_id, execution_id__isnull=False)
+    ids = rows.order_by("execution_id").values_list("execution_id", flat=True).distinct()
+    return [each for each in ids if each is not None]
+
+
+def head_versions(document_ids: Iterable[UUID]) -> dict[UUID, int]:
+    """Return the version of each document's head."""
+    return dict(Document.objects.filter(id__in=list(document_ids)).values_list("id", "version"))
+
+
+def root_of(document_id: UUID) -> UUID:
+    """Return the id of the root scope that a document belongs to.
+
+    Raises:
+        NotFound: there is no such document.
+    """
+    found = Document.objects.filter(id=document_id).values_list("root_id", flat=True).first()
+    if found is None:
+        raise NotFound
+    return found
+
+
+def schema_of_type(root_id: UUID, type: str) -> Mapping[str, JsonValue] | None:
+    """Return the schema of the newest document of a type in a root scope or below; None if there is none."""
+    rows = DocumentVersion.objects.filter(document__root_id=root_id, document__type=type)
+    rows = rows.filter(version=F("document__version")).order_by("-created_at", "-id")
+    return rows.values_list("schema__content", flat=True).first()
 
 
 def made_by(execution_id: UUID) -> QuerySet[DocumentVersion]:
@@ -73,4 +109,15 @@ def made_by(execution_id: UUID) -> QuerySet[DocumentVersion]:
     return rows.order_by("created_at", "id")
 
 
-__all__ = ["DocumentStatus", "headings", "heads", "made_by", "version", "versions"]
+__all__ = [
+    "DocumentStatus",
+    "head_versions",
+    "headings",
+    "heads",
+    "made_by",
+    "producers",
+    "root_of",
+    "schema_of_type",
+    "version",
+    "versions",
+]

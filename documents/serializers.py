@@ -87,6 +87,10 @@ class DocumentVersionSummary(serializers.Serializer[Any]):
     step_id = serializers.CharField(allow_null=True)
     schema_hash = serializers.CharField(source="schema_id")
     rehearsal = serializers.BooleanField(source="provenance.rehearsal", default=False)
+    author = serializers.CharField(source="author_name", allow_blank=True, help_text="User name; empty: a model.")
+    note = serializers.CharField(allow_blank=True, help_text="Why the author changed it.")
+    base_version = serializers.IntegerField(allow_null=True, help_text="The version before the change; null: none.")
+    proposed = serializers.BooleanField(help_text="true: only proposed, beside a version that a person had edited.")
     provenance = serializers.JSONField()
 
 
@@ -99,4 +103,8 @@ class DocumentDetails(DocumentVersionSummary):
     updated_at = TimestampField(source="document.updated_at")
     scope_type = serializers.CharField(source="document.scope.type")
     scope_id = serializers.CharField(source="document.scope.key")
+    proposed_version = serializers.IntegerField(
+        source="document.proposed_version", allow_null=True, help_text="A version that waits for a decision."
+    )
+    stale = serializers.BooleanField(source="document.stale")
     content = serializers.JSONField()

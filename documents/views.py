@@ -82,8 +82,9 @@ class DocumentViewSet(PagedViewSet):
         return await self._version(request, pk, int(number))
 
     async def _version(self, request: Request, pk: str, number: int | None) -> Response:
-        def read() -> Response:
-            row = selectors.version(user=request.user, document_id=UUID(pk), number=number)
-            return Response(DocumentDetails(row).data, headers={"ETag": f'"{row.version}"'})
+        return await sync_to_async(self._details)(request, UUID(pk), number)
 
-        return await sync_to_async(read)()
+    def _details(self, request: Request, document_id: UUID, number: int | None) -> Response:
+        """Return the response with one version of a document, by default that of the head."""
+        row = selectors.version(user=request.user, document_id=document_id, number=number)
+        return Response(DocumentDetails(row).data, headers={"ETag": f'"{row.version}"'})

@@ -157,13 +157,13 @@ class ExecutionStep(models.Model):
 class ExecutionEvent(models.Model):
     """One event of an execution's log, numbered 1, 2, 3 … without gaps in the log and in its scope's feed.
 
-    Events never change. Pruned logs keep their last event.
+    An event without an execution is in the feed alone. Events never change. Pruned logs keep their last event.
     """
 
     execution = models.ForeignKey(
-        Execution, on_delete=models.CASCADE, related_name="events", db_index=False
+        Execution, null=True, on_delete=models.CASCADE, related_name="events", db_index=False
     )  # event_once_per_sequence begins with it
-    sequence = models.PositiveIntegerField()
+    sequence = models.PositiveIntegerField()  # 0: in no log
     scope_id = models.UUIDField()  # the execution's scope; a foreign key would be checked for every event
     scope_sequence = models.PositiveBigIntegerField()
     event_type = models.CharField(max_length=40)
@@ -175,6 +175,15 @@ class ExecutionEvent(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["execution", "sequence"], name="event_once_per_sequence"),
             models.UniqueConstraint(fields=["scope_id", "scope_sequence"], name="event_once_per_scope_sequence"),
+            models.CheckConstraint(
+                name="event_sequence_with_execution",
+                condition=Q(execution__isnull=True, sequence=0) | Q(execution__isnull=False, sequence__gt=0),
+            ),
+        ]
+        indexes = [
+            models.Index(  # retention of events in feeds alone
+                fields=["timestamp"], name="event_of_feed", condition=Q(execution__isnull=True)
+            ),
         ]
 
     def __str__(self) -> str:

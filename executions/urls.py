@@ -9,6 +9,7 @@ from common.api.views import UUID_PATTERN
 from executions.api.bulk_views import BulkView
 from executions.api.clarification_views import ClarificationViewSet
 from executions.api.cost_views import ExecutionCostsView, WorkflowStatsView
+from executions.api.document_views import DocumentViewSet
 from executions.api.estimate_views import EstimateView
 from executions.api.scope_views import ScopeTicketView
 from executions.api.views import ExecutionViewSet
@@ -18,6 +19,7 @@ router.trailing_slash = "/?"
 router.include_root_view = False
 router.include_format_suffixes = False
 router.register("executions", ExecutionViewSet, basename="execution")
+router.register("documents", DocumentViewSet, basename="document")
 router.register("clarifications", ClarificationViewSet, basename="clarification")
 urlpatterns = [
     *router.urls,

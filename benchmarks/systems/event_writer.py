@@ -57,7 +57,7 @@ class EventWriter:
 
     def _write(self, count: int, text: str) -> None:
         events = [self._event(text) for _ in range(count)]
-        ids = {each.execution_id for each in events}
+        ids = {each.execution_id for each in events if each.execution_id is not None}
         with transaction.atomic():
             with connection.cursor() as cursor:
                 cursor.execute(_SEQUENCES, [list(ids), [self._last[each] for each in ids]])

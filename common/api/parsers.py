@@ -186,3 +186,9 @@ def _nested(path: ValuePath, message: str) -> Any:
     for name in map(_truncate, reversed(_steps(path))):
         detail = {name: detail}
     return detail
+
+
+class JSONPatchParser(StrictJSONParser):
+    """A JSON Patch (RFC 6902)."""
+
+    media_type = "application/json-patch+json"

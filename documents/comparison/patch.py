@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from pydantic import JsonValue
 
-from common.field_error import FieldError
+from common.errors import FieldError
 from documents.comparison.values import (
     ABSENT,
     INDEX,

@@ -60,24 +60,25 @@ class _JsonField(serializers.Field):
         return value
 
 
-@extend_schema_field(
-    {
-        "oneOf": [
-            {"type": "string", "minLength": 1, "maxLength": MAX_CHARACTERS, "pattern": r"\S"},
-            {"type": "object", "minProperties": 1, "additionalProperties": True},
-        ]
-    }
-)
-class BriefField(_JsonField):
-    """The brief of an execution: a text or an object, not empty."""
+_TEXT_OR_OBJECT = {
+    "oneOf": [
+        {"type": "string", "minLength": 1, "maxLength": MAX_CHARACTERS, "pattern": r"\S"},
+        {"type": "object", "minProperties": 1, "additionalProperties": True},
+    ]
+}
+
+
+@extend_schema_field(_TEXT_OR_OBJECT)
+class TextOrObjectField(_JsonField):
+    """A text or an object, not empty."""
 
     default_error_messages: ClassVar[dict[str, Any]] = {
         "wrong_type": "Expected a text or an object.",
-        "empty": "This may not be empty; omit it to start without a brief.",
+        "empty": "This may not be empty.",
     }
 
     def to_internal_value(self, data: object) -> object:
-        """Return the brief, without a byte order mark at the start of a text.
+        """Return the value, without a byte order mark at the start of a text.
 
         Raises:
             ValidationError: the value is neither text nor object, is empty, or cannot be stored.
@@ -90,6 +91,14 @@ class BriefField(_JsonField):
             self.fail("empty")
         self.check(data)
         return data
+
+
+class BriefField(TextOrObjectField):
+    """The brief of an execution."""
+
+    default_error_messages: ClassVar[dict[str, Any]] = {
+        "empty": "This may not be empty; omit it to start without a brief.",
+    }
 
 
 @extend_schema_field({"type": "object", "additionalProperties": True, "example": {"discovery.1.1": "yes"}})

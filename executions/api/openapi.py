@@ -19,6 +19,7 @@ MEANINGS = {
     412: "The object was changed since you read it.",
     413: "The body is too large.",
     415: "The body is not JSON, not in UTF-8, or compressed.",
+    428: "The request needs `If-Match` with the version that you read.",
     422: "A field or value is not valid; `errors` says which.",
 }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import Any
 
@@ -13,12 +13,14 @@ from common.api.fields import CommaSeparatedChoiceField, ListedChoiceField, Mone
 from common.api.serializers import StrictSerializer
 from common.names import NameField
 from executions.api.budget_serializers import BudgetRequest, BudgetResponse
-from executions.api.fields import AnswersField, BriefField, ScriptField, TagsField
-from executions.engine.domain.acceptance import AcceptanceAction
+from executions.api.fields import AnswersField, BriefField, ScriptField, TagsField, TextOrObjectField
+from executions.engine.domain.acceptance import AcceptanceAction, PassageComment
 from executions.engine.domain.dry_run import DryRunScript
 from executions.engine.domain.events import EventType
 from executions.engine.domain.states import ExecutionStatus, FailureCode, WaitingOn
 from executions.selectors.details import ExecutionDetails
+from executions.services.acceptance import AcceptedEdit, PersonsDecision
+from executions.services.documents import patch_with, replace_with
 from telemetry.serializers import UNPRICED
 
 SLUG = r"^[a-z0-9]+(-[a-z0-9]+)*$"
@@ -107,6 +109,18 @@ class ClarificationAnswers(StrictSerializer):
     answers = AnswersField()
 
 
+class CommentOnPassage(StrictSerializer):
+    """A remark about a passage: a value, or a quote within a text."""
+
+    pointer = serializers.RegexField(
+        r"^(/([^~/]|~[01])*)*$", allow_blank=True, max_length=1_000, help_text="RFC 6901 pointer into the document."
+    )
+    quote = serializers.CharField(
+        required=False, allow_blank=True, trim_whitespace=False, max_length=10_000, help_text="By default all of it."
+    )
+    text = serializers.CharField(max_length=10_000, help_text="What to change.")
+
+
 class AcceptanceRequest(StrictSerializer):
     """A decision about a waiting document, with the version that was read."""
 
@@ -116,12 +130,62 @@ class AcceptanceRequest(StrictSerializer):
         required=False,
         allow_blank=True,
         max_length=10_000,
-        help_text="A comment for the record. To request changes it is required, and the model gets it.",
+        help_text="A comment for the record. To request changes it, or `comments`, is required; the model gets both.",
+    )
+    comments = serializers.ListField(
+        child=CommentOnPassage(),
+        required=False,
+        max_length=100,
+        help_text="Only to request changes: what to change, and where.",
+    )
+    only_commented = serializers.BooleanField(
+        required=False, help_text="Only with `comments`: everything outside of these passages has to stay as it is."
+    )
+    content = TextOrObjectField(
+        required=False, help_text="Only to accept: your version of the content, which is stored and accepted."
+    )
+    patch = serializers.JSONField(
+        required=False, help_text="Only to accept, in place of `content`: a JSON Patch (RFC 6902) of the content."
+    )
+    note = serializers.CharField(
+        required=False, allow_blank=True, max_length=2_000, help_text="With `content` or `patch`: why you changed it."
+    )
+    head_version = serializers.IntegerField(
+        required=False,
+        min_value=1,
+        max_value=MAX_INTEGER,
+        help_text="To accept a proposed version: the document's version with which you compared it.",
     )
 
     def validate_decision(self, value: str) -> AcceptanceAction:
         """Return the decision as an engine value."""
         return AcceptanceAction(value)
+
+    def validate_comments(self, value: Sequence[Mapping[str, str]]) -> tuple[PassageComment, ...]:
+        """Return the comments as engine values."""
+        return tuple(PassageComment(**each) for each in value)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """Return the decision, with an edit in place of content, patch and note.
+
+        Raises:
+            ValidationError: a value does not belong to the decision, or there are both content and patch.
+        """
+        accepts = attrs["decision"] is AcceptanceAction.ACCEPT
+        asks = attrs["decision"] is AcceptanceAction.REQUEST_CHANGES
+        allowed = {"content": accepts, "patch": accepts, "note": accepts, "head_version": accepts, "comments": asks}
+        refused = {name: "This does not belong to the decision." for name in attrs if not allowed.get(name, True)}
+        if "content" in attrs and "patch" in attrs:
+            refused["patch"] = "Send either `content` or `patch`."
+        if attrs.get("only_commented") and not attrs.get("comments"):
+            refused["only_commented"] = "This needs `comments`."
+        if refused:
+            raise serializers.ValidationError(refused)
+        content, patch, note = (attrs.pop(name, None) for name in ("content", "patch", "note"))
+        if content is not None or patch is not None:
+            edit = replace_with(content) if patch is None else patch_with(patch)
+            attrs["edit"] = AcceptedEdit(edit=edit, note=note or "")
+        return {"said": PersonsDecision(**attrs)}
 
 
 class RetryRequest(StrictSerializer):

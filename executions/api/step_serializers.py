@@ -33,6 +33,15 @@ class StepDocumentResponse(serializers.Serializer[Any]):
     type = serializers.CharField()
     version = serializers.IntegerField()
     title = serializers.CharField()
+    proposed = serializers.BooleanField(help_text="true: a person edited the document meanwhile; a decision is needed.")
+
+
+class PassageCommentResponse(serializers.Serializer[Any]):
+    """A remark about a passage."""
+
+    pointer = serializers.CharField(allow_blank=True, help_text="RFC 6901 pointer into the document.")
+    quote = serializers.CharField(allow_blank=True, help_text="Empty: the whole value.")
+    text = serializers.CharField()
 
 
 class DecisionResponse(serializers.Serializer[Any]):
@@ -41,6 +50,8 @@ class DecisionResponse(serializers.Serializer[Any]):
     decision = serializers.ChoiceField(choices=values(AcceptanceAction))
     document_version = serializers.IntegerField()
     comment = serializers.CharField(allow_blank=True)
+    comments = PassageCommentResponse(many=True, help_text="Requested changes at passages.")
+    only_commented = serializers.BooleanField(help_text="Everything outside of these passages has to stay as it is.")
     decided_by = serializers.CharField(help_text="Name of the user.")
     decided_at = TimestampField()
 
@@ -124,7 +135,7 @@ class StepStatusResponse(serializers.Serializer[Any]):
         if step.document_id is None:
             return None
         made = {"id": step.document_id, "type": step.produces, "version": step.document_version}
-        return StepDocumentResponse({**made, "title": details.title}).data
+        return StepDocumentResponse({**made, "title": details.heading.title, "proposed": details.heading.proposed}).data
 
     @extend_schema_field(ClarificationResponse(allow_null=True))
     def get_clarification(self, details: StepDetails) -> dict[str, Any] | None:
@@ -135,9 +146,10 @@ class StepStatusResponse(serializers.Serializer[Any]):
     @extend_schema_field(AcceptanceResponse(allow_null=True))
     def get_acceptance(self, details: StepDetails) -> dict[str, Any] | None:
         """Return the acceptance and its decisions, null if the document needs no acceptance."""
-        if details.acceptance is None:
+        if details.acceptance is None and not details.heading.proposed:
             return None
-        made = {"needed": details.needs_decision, "instructions": details.acceptance.instructions}
+        instructions = "" if details.acceptance is None else details.acceptance.instructions
+        made = {"needed": details.needs_decision, "instructions": instructions}
         return AcceptanceResponse({**made, "decisions": details.decisions}).data
 
     @extend_schema_field(FailureResponse(allow_null=True))

@@ -269,7 +269,12 @@ class ExecutionViewSet(PagedViewSet):
     )
     @action(detail=True, methods=["post"], url_path=r"steps/(?P<step_id>[^/]+)/acceptance")
     async def acceptance(self, request: Request, execution_id: str, step_id: str) -> Response:
-        """Accept or reject a waiting document, or request changes; name the version that you read."""
+        """Accept or reject a waiting document, or request changes; name the version that you read.
+
+        You can accept with changes: your version is stored and accepted at once. You can request changes at passages,
+        and have everything else stay as it is. A *proposed* version was made while a person edited the document:
+        accepting makes it the newest version, rejecting keeps the person's version.
+        """
         decide = acceptance.decide_acceptance
         return await run_command(
             decide, request, execution_id, form=AcceptanceRequest, names_version=True, step_id=step_id

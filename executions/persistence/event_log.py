@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from datetime import datetime
+from functools import partial
+from uuid import UUID
+
+from django.db import transaction
+from psycopg.types.json import Json
 
 from common.database import bulk
-from executions.engine.domain.events import ProgressEvent
+from executions.engine.domain.events import Event, ProgressEvent
+from executions.persistence.notifier import announce
 
 #: The transaction that changes an execution numbers its events. This statement numbers the events of a scope: it locks
 #: the scope's counter until the transaction ends. So the numbers follow the order of commits and have no gaps.
@@ -30,6 +37,22 @@ INSERT INTO executions_executionevent
 SELECT execution_id, sequence, scope_id, counted.last - total + position, event_type, step_id, data::json, timestamp
 FROM numbered JOIN counted USING (scope_id)
 ORDER BY row_order"""
+
+_APPEND_TO_FEED = """
+WITH counted AS (
+  INSERT INTO executions_feed AS feed (scope_id, last) VALUES (%s, 1)
+  ON CONFLICT (scope_id) DO UPDATE SET last = feed.last + 1
+  RETURNING last
+)
+INSERT INTO executions_executionevent (sequence, scope_id, scope_sequence, event_type, step_id, data, timestamp)
+SELECT 0, %s, last, %s, %s, %s, %s FROM counted"""
+
+
+def append_to_feed(scope_id: UUID, event: Event, *, now: datetime) -> None:
+    """Append an event that belongs to no execution's log to the feed of a root scope, with COMMIT at the latest."""
+    values = [scope_id, scope_id, str(event.event_type), event.step_id, Json(event.data()), now]
+    bulk.execute_later(_APPEND_TO_FEED, values)
+    transaction.on_commit(partial(announce, scope_id))
 
 
 def insert_writes(events: Sequence[ProgressEvent]) -> Iterator[bulk.Write]:

@@ -154,6 +154,8 @@ os.register_at_fork(after_in_child=_notifier.detach_after_fork)
 def announce(*execution_ids: UUID) -> None:
     """Notify other processes, some milliseconds from now, that the executions have new events.
 
+    The id of a scope tells of a new event in its feed that is in no execution's log.
+
     Call it after the commit, from any thread. It never blocks and never raises.
     """
     _notifier.announce(*execution_ids)

@@ -35,7 +35,17 @@ FROM old
 WHERE execution.id = old.id
 """
 
+_PRUNE_FEEDS = """
+DELETE FROM executions_executionevent WHERE id IN (
+  SELECT id FROM executions_executionevent WHERE execution_id IS NULL AND timestamp < %s
+  ORDER BY timestamp LIMIT %s FOR UPDATE SKIP LOCKED
+)"""
+
 
 def prune(*, before: datetime, limit: int) -> int:
-    """Prune the logs of executions that ended before a time, oldest first, at most `limit`; return their number."""
-    return bulk.execute(_PRUNE, [before, sorted(ENDED), limit]).rowcount
+    """Prune the logs of executions that ended before a time, oldest first, at most `limit`; return their number.
+
+    As many events that are in feeds alone are deleted.
+    """
+    feeds = bulk.execute(_PRUNE_FEEDS, [before, limit]).rowcount
+    return max(feeds, bulk.execute(_PRUNE, [before, sorted(ENDED), limit]).rowcount)

@@ -60,11 +60,14 @@ _FEEDS_AGO = """
     LEFT JOIN executions_executionevent AS newest
       ON newest.scope_id = feed.scope_id AND newest.scope_sequence = feed.last
 """
-_ALL_SCOPES_OF = "SELECT DISTINCT scope_id FROM executions_execution WHERE id = ANY(%(executions)s::uuid[])"
-_SCOPES_OF = """
-    SELECT DISTINCT scope_id FROM executions_execution
-    WHERE id = ANY(%(executions)s::uuid[]) AND scope_id = ANY(%(scopes)s::uuid[])
+#: An announced id is that of an execution, or of a scope: then only the scope's feed has a new event.
+_ALL_SCOPES_OF = """
+    SELECT scope_id FROM executions_execution WHERE id = ANY(%(executions)s::uuid[])
+    UNION SELECT scope_id FROM executions_feed WHERE scope_id = ANY(%(executions)s::uuid[])
 """
+_SCOPES_OF = f"""
+    SELECT scope_id FROM ({_ALL_SCOPES_OF}) AS changed WHERE scope_id = ANY(%(scopes)s::uuid[])
+"""  # noqa: S608 - no value is inserted
 
 Rows = list[tuple[Any, ...]]
 Found = TypeVar("Found")

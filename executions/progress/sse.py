@@ -26,6 +26,8 @@ class Message:
 
 def encode(event: ProgressEvent) -> Message:
     """Encode an event of an execution's log; its SSE id is its sequence number."""
+    if event.execution_id is None:
+        raise ValueError("an event of a feed alone is in no log")
     return _message(event.execution_id, event.sequence, kind=str(event.event_type), payload=event_json(event))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
@@ -10,14 +11,52 @@ from django.db import transaction
 
 from access.selectors import Role
 from access.user import User
-from common.errors import FieldError, Invalid
-from executions.engine.domain.acceptance import AcceptanceAction, AcceptanceDecision
-from executions.engine.domain.execution import Execution, Pin
+from common.errors import FieldError, Invalid, PreconditionFailed
+from documents import repository as documents
+from executions.engine.domain.acceptance import AcceptanceAction, AcceptanceDecision, PassageComment
+from executions.engine.domain.copying import replace
+from executions.engine.domain.execution import Document, Execution
 from executions.engine.transitions import acceptance, core
 from executions.persistence import repositories
 from executions.queue.jobs import enqueue_advance
+from executions.services.documents import Edit, edited_version, save_edit
 from executions.services.locking import lock_for_update, store_decision
 from workflows import repository as workflows
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AcceptedEdit:
+    """What a person accepts in place of the version that was read."""
+
+    edit: Edit
+    title: str | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PersonsDecision:
+    """A decision about a waiting document, as a person sends it."""
+
+    decision: AcceptanceAction
+    document_version: int  # that was read
+    comment: str = ""
+    comments: tuple[PassageComment, ...] = ()
+    only_commented: bool = False
+    edit: AcceptedEdit | None = None  # stored as a version, and accepted
+    head_version: int | None = None  # with which a proposed version was compared
+
+    def at(self, now: datetime, *, user: User, about_proposal: bool = False) -> AcceptanceDecision:
+        """Return the decision as it is recorded."""
+        return AcceptanceDecision(
+            decision=self.decision,
+            document_version=self.document_version,
+            comment=self.comment,
+            comments=self.comments,
+            only_commented=self.only_commented,
+            about_proposal=about_proposal,
+            decided_by=user.get_username(),
+            decided_at=now,
+        )
 
 
 @transaction.atomic
@@ -26,35 +65,34 @@ def decide_acceptance(
     user: User,
     execution_id: UUID,
     step_id: str,
-    decision: AcceptanceAction,
-    document_version: int,
-    comment: str = "",
+    said: PersonsDecision,
     now: datetime,
     expected_versions: Collection[int] | None = None,
 ) -> Execution:
     """Accept or reject a waiting document, or request changes. Repeating the same decision changes nothing.
 
+    A proposed version becomes the head if it is accepted and the head is still `head_version`. If it is rejected, the
+    head stays.
+
     Raises:
         NotFound: there is no such execution or step, or none that the user may see.
         Forbidden: the user's role does not permit it.
-        Invalid: a request for changes has no comment.
+        Invalid: a request for changes has no comment, the edit is not valid, or `head_version` is missing.
         NotWaiting: the step does not wait for a decision, or no longer does.
-        VersionConflict: another version of the document waits, or the execution's version is not in
-        `expected_versions`.
+        VersionConflict: another version of the document waits, or the execution has another version.
+        PreconditionFailed: the head is no longer `head_version`.
     """
-    username = user.get_username()
-    new_decision = AcceptanceDecision(
-        decision=decision, document_version=document_version, comment=comment, decided_by=username, decided_at=now
-    )
     current = lock_for_update(user, execution_id, Role.REVIEWER, expected_versions=expected_versions)
-    if decision is AcceptanceAction.REQUEST_CHANGES and not comment:
-        raise _comment_missing()
-    if _is_same_decision(current, step_id, new_decision):
+    made = said.at(now, user=user)
+    if made.decision is AcceptanceAction.REQUEST_CHANGES and not made.request:
+        raise _required("/comment", "Describe the changes.", "A request for changes needs a comment.")
+    if said.edit is None and _is_same_decision(current, step_id, made):
         return current
-    target = _acceptance_context(current, acceptance.waiting_document(current, step_id, version=document_version))
+    target = _target(current, step_id, said, user=user, now=now)
+    made = said.at(now, user=user, about_proposal=target.read.proposed)
 
     def decide(execution: Execution, context: core.Context) -> core.Change:
-        return acceptance.decide(execution, step_id, new_decision, target=target, context=context)
+        return acceptance.decide(execution, step_id, made, target=target, context=context)
 
     stored = store_decision(execution_id, decide, now)
     if not stored.ended:
@@ -62,24 +100,56 @@ def decide_acceptance(
     return stored
 
 
-def _comment_missing() -> Invalid:
-    error = FieldError(pointer="/comment", code="required", detail="Describe the changes.")
-    return Invalid("A request for changes needs a comment.", [error])
-
-
-def _acceptance_context(execution: Execution, pin: Pin) -> acceptance.AcceptanceContext:
+def _target(
+    execution: Execution, step_id: str, said: PersonsDecision, *, user: User, now: datetime
+) -> acceptance.AcceptanceContext:
+    pin = acceptance.waiting_document(execution, step_id, version=said.document_version)
+    read = repositories.get_document(pin.document_id, pin.version)
     return acceptance.AcceptanceContext(
-        document=repositories.get_document(pin.document_id, pin.version),
+        read=read,
+        final=_final_version(read, said, user=user, now=now),
         definition=workflows.get_definition(execution.workflow_id, execution.workflow_version),
     )
+
+
+def _final_version(read: Document, said: PersonsDecision, *, user: User, now: datetime) -> Document:
+    """Return the version with which the step completes, and store it if the decision makes one."""
+    if not read.proposed and said.edit is None:
+        return read
+    documents.lock_heads({(read.scope_id, read.type)}).value  # noqa: B018 - waits for the lock
+    head = repositories.get_document(read.id)
+    if read.proposed:
+        documents.clear_proposal(read.id)
+        if said.decision is not AcceptanceAction.ACCEPT:
+            return head if said.decision is AcceptanceAction.REJECT else read
+        _check_head(head, said.head_version)
+    if (edit := said.edit) is not None:
+        edited = edited_version(read, user=user, edit=edit.edit, title=edit.title, note=edit.note, now=now)
+        if edited is not read:
+            return save_edit(edited)
+    if not read.proposed:
+        return read
+    return save_edit(replace(read, version=documents.last_version(read.id) + 1, proposed=False, created_at=now))
+
+
+def _check_head(head: Document, head_version: int | None) -> None:
+    if head_version is None:
+        detail = f"Send the version that you compared the proposed one with; the newest is {head.version}."
+        raise _required("/head_version", detail, "A proposed version is accepted in place of a version that you name.")
+    if head.version != head_version:
+        raise PreconditionFailed
+
+
+def _required(pointer: str, detail: str, sentence: str) -> Invalid:
+    return Invalid(sentence, [FieldError(pointer=pointer, code="required", detail=detail)])
 
 
 def _is_same_decision(execution: Execution, step_id: str, new_decision: AcceptanceDecision) -> bool:
     step = execution.steps.get(step_id)
     last = step.decisions[-1] if step is not None and step.decisions else None
-    compared_fields = {"decision", "document_version", "comment"}
-    if step is None or step.document_version != new_decision.document_version:
+    compared_fields = {"decision", "document_version", "comment", "comments", "only_commented"}
+    if step is None or last is None or last.document_version != new_decision.document_version:
         return False
-    if last is None:
+    if step.document_version != new_decision.document_version and not last.about_proposal:
         return False
     return last.model_dump(include=compared_fields) == new_decision.model_dump(include=compared_fields)

@@ -245,7 +245,7 @@ async def delivered_again(world: AnyWorld) -> None:
     }
     await world.runner("a").run()
     await world.decide(
-        lambda execution, context: retry(execution, from_step="epics", requested_by="ann", titles={}, context=context)
+        lambda execution, context: retry(execution, from_step="epics", requested_by="ann", waiting={}, context=context)
     )
     await world.runner("b").run()
     now = await world.now()

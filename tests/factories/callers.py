@@ -31,10 +31,15 @@ class Caller:
         given = self._headers(headers)
         return self._checked(self.http.post(f"/api/v1{path}", data, content_type=content_type, headers=given))
 
-    def patch(self, path: str, body: object, **headers: str) -> Any:
-        """Change."""
+    def patch(self, path: str, body: object, *, content_type: str = "application/json", **headers: str) -> Any:
+        """Change; a body of another type than JSON is encoded by the caller."""
         given = self._headers(headers)
-        return self._checked(self.http.patch(f"/api/v1{path}", body, content_type="application/json", headers=given))
+        return self._checked(self.http.patch(f"/api/v1{path}", body, content_type=content_type, headers=given))
+
+    def put(self, path: str, body: object, **headers: str) -> Any:
+        """Replace."""
+        given = self._headers(headers)
+        return self._checked(self.http.put(f"/api/v1{path}", body, content_type="application/json", headers=given))
 
     def _checked(self, response: Any) -> Any:
         openapi_answers.check(response)

@@ -156,9 +156,8 @@ class World:
     ) -> Execution:
         """Decide about a step's document, as a person does."""
         pin = acceptance.waiting_document(await self.now(), step_id, version=version)
-        handed = acceptance.AcceptanceContext(
-            document=await self.ports.repositories.documents.get(pin.document_id, version), definition=self.definition
-        )
+        read = await self.ports.repositories.documents.get(pin.document_id, version)
+        handed = acceptance.AcceptanceContext(read=read, final=read, definition=self.definition)
         said = AcceptanceDecision(
             decision=verdict,
             document_version=version,
@@ -182,10 +181,11 @@ class World:
         """Have it go on after its end."""
         left = [step.document_id for step in (await self.now()).steps.values() if reopening.was_awaiting_decision(step)]
         documents = self.ports.repositories.documents
-        titles = {each: (await documents.get(each)).title for each in left if each is not None}
+        found = [await documents.get(each) for each in left if each is not None]
+        waiting = {each.id: acceptance.WaitingDocument(title=each.title, proposed=each.proposed) for each in found}
         return await self.decide(
             lambda execution, context: reopening.retry(
-                execution, from_step=from_step, requested_by="ann", titles=titles, context=context
+                execution, from_step=from_step, requested_by="ann", waiting=waiting, context=context
             )
         )
 

@@ -58,7 +58,9 @@ class ListLog:
         if self.away:
             raise DatabaseUnavailable("The database cannot be reached.")
         found = [
-            event for event in self.events if event.execution_id in after and event.sequence > after[event.execution_id]
+            event
+            for event in self.events
+            if event.execution_id is not None and event.sequence > after.get(event.execution_id, event.sequence)
         ]
         self.reading.set()
         await self.gate.wait()

@@ -20,6 +20,7 @@ from executions.engine.domain.states import CallKind, CallStatus, FailureCode
 from executions.engine.ports import Transition
 from executions.engine.transitions import acceptance, claims, clarification, core
 from executions.engine.transitions.core import Decide
+from executions.persistence import repositories
 from executions.persistence.journal import journal
 from executions.services import executions
 from workflows import repository as workflows
@@ -220,3 +221,21 @@ def fail(execution: Execution) -> Execution:
 def cancel(user: User, execution_id: UUID) -> Execution:
     """Cancel it."""
     return executions.cancel_execution(user=user, execution_id=execution_id, now=timezone.now())
+
+
+def read(execution: Execution) -> Execution:
+    """Return the execution as it is stored now."""
+    return repositories.get(execution.id)
+
+
+def begun_again(execution: Execution) -> Call:
+    """Return the answered call of the attempt that a request for changes has begun."""
+    attempt = read(execution).steps["research"].attempt
+    call = Call(
+        key=CallKey(execution_id=execution.id, step_id="research", attempt=attempt, kind=CallKind.REMEDIATE),
+        model="scripted:writer",
+        request_hash="0" * 64,
+        status=CallStatus.PENDING,
+        started_at=timezone.now(),
+    )
+    return answered(call)

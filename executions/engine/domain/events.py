@@ -13,7 +13,7 @@ from pydantic import JsonValue, TypeAdapter
 
 from common.errors import FieldError
 from common.time import format_rfc3339
-from executions.engine.domain.acceptance import AcceptanceAction
+from executions.engine.domain.acceptance import AcceptanceAction, PassageComment
 from executions.engine.domain.calls import Totals, Usage
 from executions.engine.domain.clarification import Question
 from executions.engine.domain.execution import Pin, ScopeRef
@@ -169,6 +169,8 @@ class AcceptanceDecided(Event):
     decision: AcceptanceAction
     document_version: int
     comment: str
+    comments: tuple[PassageComment, ...]
+    only_commented: bool
     decided_by: str
     proposed: bool  # the version was not the head
 
@@ -280,10 +282,10 @@ class Complete(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProgressEvent:
-    """One numbered event of an execution's log, as it is stored and streamed."""
+    """One numbered event of an execution's log, as it is stored and streamed; or one of a scope's feed alone."""
 
-    execution_id: UUID
-    sequence: int
+    execution_id: UUID | None  # None: an event of the feed alone
+    sequence: int  # number in the execution's log; 0: an event of the feed alone
     event_type: str  # an `EventType`, or an unknown type stored by a newer version
     step_id: str | None
     data: dict[str, JsonValue]
@@ -299,9 +301,9 @@ def event_json(event: ProgressEvent) -> dict[str, JsonValue]:
     """Return an event as the JSON object that streams and pages of the log contain."""
     return {
         "event_type": str(event.event_type),
-        "execution_id": str(event.execution_id),
+        "execution_id": None if event.execution_id is None else str(event.execution_id),
         "step_id": event.step_id,
-        "sequence": event.sequence,
+        "sequence": event.sequence or None,
         "timestamp": format_rfc3339(event.timestamp),
         "data": event.data,
     }

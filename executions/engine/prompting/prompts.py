@@ -197,9 +197,9 @@ def _human_input(inputs: PromptInputs) -> Iterator[Material]:
         for question in round_.questions
     )
     yield from (
-        Material(kind="change_request", name=f"about version {each.document_version}", text=each.comment)
+        Material(kind="change_request", name=f"about version {each.document_version}", text=each.request)
         for each in inputs.decisions
-        if each.comment and each.decision is not AcceptanceAction.ACCEPT
+        if each.request and each.decision is not AcceptanceAction.ACCEPT
     )
 
 

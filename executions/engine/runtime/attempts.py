@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from pydantic import JsonValue
+
+from common.errors import FieldError
+from documents.comparison.passages import Anchor, unchanged_elsewhere
 from executions.engine.domain.acceptance import CHANGES_REQUESTED
 from executions.engine.domain.calls import Call, CallKey, Material, ModelRequest, max_tokens_of
 from executions.engine.domain.copying import replace
@@ -15,6 +19,7 @@ from executions.engine.ports import Ports
 from executions.engine.prompting.documents import rejected_output
 from executions.engine.prompting.json_text import pretty
 from executions.engine.prompting.prompts import PromptInputs, RejectedOutput, build_request
+from executions.engine.prompting.replies import MAX_VIOLATIONS
 from executions.engine.runtime.document_cache import DocumentCache
 from executions.engine.runtime.step_plan import resolve_step
 from executions.engine.transitions.budgets import seconds_for_a_call
@@ -22,6 +27,8 @@ from executions.engine.transitions.for_each import item_material
 from executions.engine.transitions.planner import instance_id
 from executions.engine.transitions.reviews import Candidate, build_review, review_of
 from workflows.definitions.definition import WorkflowDefinition
+
+_MUST_STAY = "Only the commented passages may change. This place must stay as it was, to the letter."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,6 +171,20 @@ class Attempts:
         read = Pin(type=step.produces, document_id=step.document_id, version=step.decisions[-1].document_version)
         content = (await self._documents.pinned(read)).content
         return replace(rejected, output=pretty(content))
+
+    async def changes_elsewhere(self, execution: Execution, content: JsonValue) -> tuple[FieldError, ...]:
+        """Return the places where a new document differs though a person permits changes only at some passages."""
+        step = execution.steps[self.step_id]
+        decision = step.decisions[-1] if step.decisions else None
+        if decision is None or not decision.only_commented or step.document_id is None:
+            return ()
+        read = Pin(type=step.produces, document_id=step.document_id, version=decision.document_version)
+        before = (await self._documents.pinned(read)).content
+        passages = [Anchor(each.pointer, each.quote) for each in decision.comments]
+        return tuple(
+            FieldError(pointer=place, code="changed_elsewhere", detail=_MUST_STAY)
+            for place in unchanged_elsewhere(dict(before), content, passages)[:MAX_VIOLATIONS]
+        )
 
     def _going_on(self, execution: Execution, plan: Plan, tries: Sequence[Call]) -> Attempt:
         """Return the next try of a call: the same prompt to the same model as in the last try."""

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import assert_never
 
+from pydantic import JsonValue
+
+from common.errors import FieldError
 from executions.engine.domain.calls import Call, ModelReply
 from executions.engine.domain.copying import replace
 from executions.engine.domain.errors import DatabaseUnavailable
@@ -196,9 +199,7 @@ class LLMStepExecutor:
             return await self._judge(attempt, settled, attempt.plan.candidate)
         request = attempt.request
         outcome = parse_reply(reply, schema=request.output_schema, max_questions=request.max_questions)
-        if isinstance(outcome, ValidDocument) and (
-            faults := self._collections.faults(self._journal.execution, outcome.content)
-        ):
+        if isinstance(outcome, ValidDocument) and (faults := await self._faults(outcome.content)):
             outcome = Violations(errors=faults)
         match outcome:
             case ValidDocument(content=content):
@@ -223,6 +224,14 @@ class LLMStepExecutor:
             case _:
                 assert_never(outcome)
         return None
+
+    async def _faults(self, content: Mapping[str, JsonValue]) -> tuple[FieldError, ...]:
+        """Return what is wrong with a document that is valid against its schema."""
+        execution = self._journal.execution
+        return (
+            *self._collections.faults(execution, content),
+            *await self._attempts.changes_elsewhere(execution, dict(content)),
+        )
 
     async def _send_back(
         self, attempt: Attempt, settled: Call, *, rejected: RejectedOutput, judged: Judgement | None = None

@@ -107,7 +107,9 @@ class InMemoryDocumentRepository:
         """Append a version that was checked."""
         known = self.versions.setdefault((document.scope_id, document.type), [])
         head = self.head(document.scope_id, document.type)
-        stored = replace(document, id=known[0].id if known else document.id, base_version=head and head.version)
+        stored = replace(
+            document, id=known[0].id if known else document.id, base_version=None if head is None else head.version
+        )
         known.append(stored)
         return stored
 
@@ -232,7 +234,7 @@ class InMemoryJournal:
             document,
             id=versions[0].id if versions else document.id,
             version=len(versions) + 1,
-            base_version=head and head.version,
+            base_version=None if head is None else head.version,
             proposed=step is not None and is_proposal(step, edited_at=edited_at),
         )
 

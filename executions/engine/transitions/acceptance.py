@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pydantic import JsonValue
 
 from common.errors import FieldError, NotFound, VersionConflict
-from executions.engine.domain.acceptance import CHANGES_REQUESTED, AcceptanceAction, AcceptanceDecision
+from executions.engine.domain.acceptance import CHANGES_REQUESTED, AcceptanceAction, AcceptanceDecision, PassageComment
 from executions.engine.domain.copying import replace
 from executions.engine.domain.errors import IllegalTransition, NotWaiting, unknown_step_message
 from executions.engine.domain.events import AcceptanceDecided, AcceptanceNeeded, DocumentEdited, Event
@@ -116,7 +116,7 @@ def decide(
             # A fatal step has failed, so the execution fails as soon as the other steps have ended. No new work starts.
             raise IllegalTransition(f"Step {step_id}", current=step.status, wanted=StepStatus.REMEDIATING)
         case AcceptanceAction.REQUEST_CHANGES:
-            change = _request_changes(execution, step_id, comment=decision.comment, context=context)
+            change = _request_changes(execution, step_id, decision, context=context)
     return replace(change, events=(*decided.events, *change.events))
 
 
@@ -128,11 +128,17 @@ def _events_of(step: Step, decision: AcceptanceDecision, final: Document) -> tup
         document_version=decision.document_version,
         comment=decision.comment,
         decided_by=decision.decided_by,
+        comments=decision.comments,
+        only_commented=decision.only_commented,
         proposed=decision.about_proposal,
     )
-    if decision.decision is not AcceptanceAction.ACCEPT or final.version == decision.document_version:
-        return (decided,)
-    return (document_edited(final, step_id=step.step_id), decided)
+    made = decision.decision is AcceptanceAction.ACCEPT and final.version != decision.document_version
+    return (document_edited(final, step_id=step.step_id), decided) if made and final.author_name else (decided,)
+
+
+def _requested_change(comment: PassageComment) -> FieldError:
+    detail = f"“{comment.quote}”: {comment.text}" if comment.quote else comment.text
+    return FieldError(pointer=comment.pointer, code=CHANGES_REQUESTED, detail=detail)
 
 
 def document_edited(document: Document, *, step_id: str | None) -> DocumentEdited:
@@ -175,9 +181,10 @@ def _accept(execution: Execution, step_id: str, *, target: AcceptanceContext, co
     return replace(change, events=(*expanded.events, *change.events))
 
 
-def _request_changes(execution: Execution, step_id: str, *, comment: str, context: Context) -> Change:
-    """Begin the next attempt with the person's comment. It does not count as an invalid output."""
-    violations = (FieldError(pointer="", code=CHANGES_REQUESTED, detail=comment),)
+def _request_changes(execution: Execution, step_id: str, decision: AcceptanceDecision, *, context: Context) -> Change:
+    """Begin the next attempt with the person's comments. It does not count as an invalid output."""
+    general = (FieldError(pointer="", code=CHANGES_REQUESTED, detail=decision.comment),) if decision.comment else ()
+    violations = (*general, *map(_requested_change, decision.comments))
     change = core.remediate(execution, step_id, violations=violations, context=context)
     step = replace(change.execution.steps[step_id], invalid_outputs=0)
     return replace(change, execution=change.execution.with_step(step))

@@ -68,9 +68,7 @@ def test_of_two_different_decisions_at_once_one_counts(ann: User) -> None:
             user=ann,
             execution_id=execution_id,
             step_id="research",
-            decision=verdict,
-            document_version=1,
-            comment="Because.",
+            said=acceptance.PersonsDecision(decision=verdict, document_version=1, comment="Because."),
             now=timezone.now(),
         )
 

@@ -9,11 +9,11 @@ from django.db import transaction
 from django.utils import timezone
 
 from access.user import User
+from common.errors import NotFound
 from executions import models
 from executions.composition import PostgresLedger
 from executions.db_threads import in_thread
 from executions.engine.domain.calls import Totals
-from executions.engine.domain.errors import NotFound
 from executions.engine.domain.execution import Execution
 from executions.engine.domain.states import CallStatus
 from executions.engine.ports import Transition

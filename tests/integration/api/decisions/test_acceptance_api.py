@@ -62,6 +62,7 @@ def test_what_waits_for_a_decision_says_so(ada: Caller, waiting: Execution) -> N
         "document_version": 1,
         "document_type": "findings",
         "title": "The findings",
+        "proposed": False,
     }
 
 

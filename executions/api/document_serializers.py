@@ -1,0 +1,66 @@
+"""Serializers of commands on documents."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rest_framework import serializers
+
+from common.api.serializers import StrictSerializer
+from common.names import NameField
+from executions.api.fields import TextOrObjectField
+from executions.api.serializers import MAX_INTEGER, SLUG
+
+MAX_NOTE = 2_000  # characters
+MAX_TITLE = 500  # characters
+_NOTE = "Why: for the record, and for those who read the history."
+
+
+class AddDocumentRequest(StrictSerializer):
+    """A document that a person has written."""
+
+    scope_type = serializers.RegexField(SLUG, max_length=63, help_text="Type of the root scope.")
+    scope_id = NameField(max_length=200, help_text="Key of the root scope; a new one belongs to you.")
+    type = serializers.RegexField(SLUG, max_length=63, help_text="Document type, as in a step's `produces`.")
+    title = serializers.CharField(
+        required=False, max_length=MAX_TITLE, help_text="By default the `title` in the content."
+    )
+    content = TextOrObjectField(help_text="An object, or a Markdown text.")
+    schema_hash = serializers.RegexField(
+        r"^[0-9a-f]{64}$",
+        required=False,
+        help_text="Schema to validate against; by default the newest of this type in the scope. Without either, the "
+        "content is free.",
+    )
+    note = serializers.CharField(required=False, allow_blank=True, max_length=MAX_NOTE, help_text=_NOTE)
+
+
+class EditDocumentRequest(StrictSerializer):
+    """The new content of a document."""
+
+    content = TextOrObjectField(help_text="The whole new content.")
+    title = serializers.CharField(
+        required=False, max_length=MAX_TITLE, help_text="By default the `title` in the content, else the present one."
+    )
+    note = serializers.CharField(required=False, allow_blank=True, max_length=MAX_NOTE, help_text=_NOTE)
+
+
+class PatchFilters(StrictSerializer):
+    """The query of an edit by JSON Patch."""
+
+    note = serializers.CharField(required=False, allow_blank=True, max_length=MAX_NOTE, help_text=_NOTE)
+
+
+class JsonPatchOperation(serializers.Serializer[Any]):
+    """One operation of a JSON Patch (RFC 6902); for the OpenAPI document only."""
+
+    op = serializers.ChoiceField(choices=["add", "remove", "replace", "move", "copy", "test"])
+    path = serializers.CharField(help_text="RFC 6901 pointer into the content.")
+    value = serializers.JSONField(required=False)
+
+
+class RestoreDocumentRequest(StrictSerializer):
+    """The earlier version whose content becomes the newest."""
+
+    version = serializers.IntegerField(min_value=1, max_value=MAX_INTEGER)
+    note = serializers.CharField(required=False, allow_blank=True, max_length=MAX_NOTE, help_text=_NOTE)

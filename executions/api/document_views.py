@@ -1,0 +1,146 @@
+"""Endpoints of documents: reading, and commands, which tell executions and feeds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+from asgiref.sync import sync_to_async
+from django.urls import reverse
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework.decorators import action
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from access.idempotency import run_once
+from access.selectors import require_edit
+from common.api.parsers import JSONPatchParser, StrictJSONParser
+from common.api.serializers import checked
+from common.api.views import parse_entity_tags
+from common.database.server import database_now
+from common.errors import PreconditionRequired, UnsupportedType
+from documents import views
+from documents.serializers import DocumentDetails
+from executions.api.document_serializers import (
+    AddDocumentRequest,
+    EditDocumentRequest,
+    JsonPatchOperation,
+    PatchFilters,
+    RestoreDocumentRequest,
+)
+from executions.api.openapi import IDEMPOTENCY_KEY, IDEMPOTENCY_REPLAYED, problems
+from executions.api.views import authenticated_user
+from executions.services import documents as services
+
+_TAGS = ["documents"]  # not of the class: its decorator would wrap inherited coroutines in functions
+_ID = OpenApiParameter("id", OpenApiTypes.UUID, OpenApiParameter.PATH)
+_IF_MATCH = OpenApiParameter(
+    "If-Match",
+    OpenApiTypes.STR,
+    OpenApiParameter.HEADER,
+    required=True,
+    description="ETag of the document as you read it, or `*`. Without it the answer is 428, with an old one 412.",
+)
+_EDITED = {200: DocumentDetails, **problems(400, 401, 403, 404, 412, 413, 415, 422, 428)}
+
+
+class DocumentViewSet(views.DocumentViewSet):
+    """Documents."""
+
+    parser_classes = (StrictJSONParser, JSONPatchParser)
+
+    @extend_schema(
+        tags=_TAGS,
+        request=AddDocumentRequest,
+        parameters=[IDEMPOTENCY_KEY, IDEMPOTENCY_REPLAYED],
+        responses={201: DocumentDetails, **problems(400, 401, 403, 409, 413, 415, 422)},
+    )
+    async def create(self, request: Request) -> Response:
+        """Add a document that you have written. The scope has one document of each type."""
+
+        def add(values: Mapping[str, Any]) -> Response:
+            document = services.add_document(user=authenticated_user(request), now=database_now(), **values)
+            response = self._details(request, document.id, None)
+            response.status_code = 201
+            response["Location"] = reverse("document-detail", kwargs={"pk": document.id})
+            return response
+
+        def recheck(added: Mapping[str, str]) -> None:
+            require_edit(request.user, scope_type=added["scope_type"], scope_key=added["scope_id"])
+
+        def answer() -> Response:
+            _check_type(request)
+            values = checked(AddDocumentRequest, request.data)
+            return run_once(request, partial(add, values), recheck=recheck)
+
+        return await sync_to_async(answer)()
+
+    @extend_schema(tags=_TAGS, parameters=[_ID, _IF_MATCH], request=EditDocumentRequest, responses=_EDITED)
+    async def update(self, request: Request, pk: str) -> Response:
+        """Replace the content. The result is one more version; earlier versions stay as they are."""
+
+        def values() -> dict[str, Any]:
+            body = dict(checked(EditDocumentRequest, request.data))
+            return {"edit": services.replace_with(body.pop("content")), **body}
+
+        return await self._edit(request, pk, command=services.edit_document, values=values)
+
+    @extend_schema(
+        tags=_TAGS,
+        parameters=[_ID, _IF_MATCH, PatchFilters],
+        request={JSONPatchParser.media_type: JsonPatchOperation(many=True)},
+        responses=_EDITED,
+    )
+    async def partial_update(self, request: Request, pk: str) -> Response:
+        """Edit the content by a JSON Patch (RFC 6902): all of its operations apply, or none."""
+
+        def values() -> dict[str, Any]:
+            return {**checked(PatchFilters, request.query_params), "edit": services.patch_with(request.data)}
+
+        return await self._edit(request, pk, command=services.edit_document, values=values)
+
+    @extend_schema(tags=_TAGS, parameters=[_ID, _IF_MATCH], request=RestoreDocumentRequest, responses=_EDITED)  # type: ignore[type-var]
+    @action(detail=True, methods=["post"])
+    async def restore(self, request: Request, pk: str) -> Response:
+        """Make the content of an earlier version the newest version."""
+
+        def values() -> dict[str, Any]:
+            return checked(RestoreDocumentRequest, request.data)
+
+        return await self._edit(request, pk, command=services.restore_document, values=values)
+
+    async def _edit(
+        self, request: Request, pk: str, *, command: Callable[..., object], values: Callable[[], Mapping[str, Any]]
+    ) -> Response:
+        """Run a command that makes the next version, and respond with the document."""
+
+        def do() -> Response:
+            _check_type(request)
+            if "If-Match" not in request.headers:
+                raise PreconditionRequired
+            expected = parse_entity_tags("If-Match", request.headers["If-Match"]).versions
+            command(
+                user=authenticated_user(request),
+                document_id=UUID(pk),
+                expected_versions=expected,
+                now=database_now(),
+                **values(),
+            )
+            return self._details(request, UUID(pk), None)
+
+        return await sync_to_async(do)()
+
+
+def _check_type(request: Request) -> None:
+    """Check that a PATCH has a JSON Patch, and another request none.
+
+    Raises:
+        UnsupportedType: the body is of another type.
+    """
+    is_patch = request.content_type.partition(";")[0].strip().lower() == JSONPatchParser.media_type
+    if is_patch is not (request.method == "PATCH"):
+        wanted = JSONPatchParser.media_type if request.method == "PATCH" else StrictJSONParser.media_type
+        raise UnsupportedType(f"Send the body as {wanted}.")

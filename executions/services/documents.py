@@ -1,0 +1,294 @@
+"""Commands: documents that people add, edit and restore."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from datetime import datetime
+from typing import Any, cast
+from uuid import UUID
+
+from django.db import transaction
+from pydantic import JsonValue
+from uuid_utils.compat import uuid7
+
+from access import selectors as access
+from access.selectors import Role
+from access.services import claim_root_scope
+from access.user import User
+from common.errors import Conflict, FieldError, Invalid, NotFound, PreconditionFailed, VersionConflict
+from common.limits import MAX_ERRORS, limits
+from documents import repository as documents
+from documents import selectors as document_selectors
+from documents.comparison.patch import PatchError, apply_patch
+from executions.engine.domain.copying import replace
+from executions.engine.domain.execution import Document, Execution
+from executions.engine.prompting.documents import MAX_TITLE
+from executions.engine.prompting.schema_errors import DocumentValidator
+from executions.engine.transitions import acceptance, core
+from executions.persistence import event_log, repositories
+from executions.services.locking import store_decision
+
+#: Makes the new content of the present one.
+Edit = Callable[[JsonValue], JsonValue]
+
+
+class DocumentExists(Conflict):
+    """The scope has a document of this type already; edit that one."""
+
+    code = "document-exists"
+
+
+@transaction.atomic
+def add_document(
+    *,
+    user: User,
+    scope_type: str,
+    scope_id: str,
+    type: str,
+    content: JsonValue,
+    title: str | None = None,
+    schema_hash: str | None = None,
+    note: str = "",
+    now: datetime,
+) -> Document:
+    """Store a document that a person has written, as version 1. A new scope belongs to the user then.
+
+    The named schema holds, else the newest one of its type in the scope and below, else none.
+
+    Raises:
+        ScopeForbidden: the scope belongs to another user, and this user is no reviewer in it.
+        DocumentExists: the scope has a document of this type.
+        Invalid: the content is not valid, has no title, or the schema is not known.
+    """
+    scope = claim_root_scope(user=user, scope_type=scope_type, scope_key=scope_id, need=Role.REVIEWER)
+    schema = _schema_for(scope.id, type, schema_hash)
+    _check_is_new(scope.id, type)
+    document = Document(
+        id=uuid7(),
+        scope_id=scope.id,
+        type=type,
+        version=1,
+        title=_title(content, given=title, otherwise=None),
+        content=_validated(content, schema),
+        schema=schema,
+        execution_id=None,
+        step_id=None,
+        created_at=now,
+        author_id=user.pk,
+        author_name=user.get_username(),
+        note=note,
+    )
+    return _store(document, root_id=scope.id, followers=(), now=now)
+
+
+@transaction.atomic
+def edit_document(
+    *,
+    user: User,
+    document_id: UUID,
+    edit: Edit,
+    title: str | None = None,
+    note: str = "",
+    expected_versions: Collection[int] | None,
+    now: datetime,
+) -> Document:
+    """Store a person's edit as the next version. An edit that changes nothing stores nothing.
+
+    Raises:
+        NotFound: there is no such document, or none that the user may see.
+        Forbidden: the user's role does not permit it.
+        PreconditionFailed: the head's version is not in `expected_versions`.
+        Invalid: the edit cannot be applied, or its result is not valid.
+    """
+    followers, base = lock_document(user, document_id)
+    if expected_versions is not None and base.version not in expected_versions:
+        raise PreconditionFailed
+    edited = edited_version(base, user=user, edit=edit, title=title, note=note, now=now)
+    if edited is base:
+        return base
+    return _store(edited, root_id=document_selectors.root_of(document_id), followers=followers, now=now)
+
+
+def restore_document(
+    *,
+    user: User,
+    document_id: UUID,
+    version: int,
+    note: str | None = None,
+    expected_versions: Collection[int] | None,
+    now: datetime,
+) -> Document:
+    """Store the content of an earlier version as the next version.
+
+    Raises:
+        NotFound: there is no such document or version, or none that the user may see.
+        Forbidden: the user's role does not permit it.
+        PreconditionFailed: the head's version is not in `expected_versions`.
+        Invalid: the old content is not valid against the present schema.
+    """
+    earlier = document_selectors.version(user=user, document_id=document_id, number=version)
+    return edit_document(
+        user=user,
+        document_id=document_id,
+        edit=lambda _: earlier.content,
+        title=earlier.title,
+        note=f"Restored version {version}." if note is None else note,
+        expected_versions=expected_versions,
+        now=now,
+    )
+
+
+def replace_with(content: JsonValue) -> Edit:
+    """Return the edit that puts this content in place of the present one."""
+    return lambda _: content
+
+
+def patch_with(operations: JsonValue) -> Edit:
+    """Return the edit that applies a JSON Patch (RFC 6902)."""
+
+    def apply(content: JsonValue) -> JsonValue:
+        try:
+            return apply_patch(content, operations, max_bytes=limits().request_bytes)
+        except PatchError as error:
+            raise Invalid("The patch cannot be applied.", [error.error]) from error
+
+    return apply
+
+
+def lock_document(user: User, document_id: UUID) -> tuple[list[Execution], Document]:
+    """Lock a document and the open executions that have produced versions of it; return them and the head's version.
+
+    Executions are locked before documents, as in all transactions.
+
+    Raises:
+        NotFound: there is no such document, or none that the user may see.
+        Forbidden: the user's role does not permit an edit.
+    """
+    known = documents.get_version(document_id)
+    if known is None:
+        raise NotFound("There is no such document.")
+    try:
+        access.require_in(user, known.scope_id, Role.REVIEWER)
+    except NotFound as error:
+        raise NotFound("There is no such document.") from error
+    producers = document_selectors.producers(document_id)
+    locked = repositories.lock_all(producers, known={})
+    documents.lock_heads({(known.scope_id, known.type)}).value  # noqa: B018 - waits for the lock
+    open_ones = [
+        each
+        for each in locked.values()
+        if not each.ended and any(step.document_id == document_id for step in each.steps.values())
+    ]
+    return open_ones, repositories.get_document(document_id)
+
+
+def edited_version(base: Document, *, user: User, edit: Edit, title: str | None, note: str, now: datetime) -> Document:
+    """Return a person's next version of a document, validated but not stored; `base` itself if nothing changes.
+
+    Raises:
+        Invalid: the edit cannot be applied, or its result is not valid.
+    """
+    content = edit(cast(JsonValue, base.content))
+    new_title = _title(content, given=title, otherwise=base.title)
+    if new_title == base.title and documents.content_hash(content) == documents.content_hash(base.content):
+        return base
+    return replace(
+        base,
+        version=documents.last_version(base.id) + 1,
+        title=new_title,
+        content=_validated(content, base.schema),
+        execution_id=None,
+        step_id=base.step_id,
+        created_at=now,
+        provenance=_provenance(base),
+        base_version=base.version,
+        proposed=False,
+        author_id=user.pk,
+        author_name=user.get_username(),
+        note=note,
+    )
+
+
+def save_edit(document: Document) -> Document:
+    """Store a version of a locked document.
+
+    Raises:
+        PreconditionFailed: a writer without locks was faster.
+    """
+    try:
+        return repositories.save_document(document)
+    except VersionConflict as error:
+        raise PreconditionFailed from error
+
+
+def _store(document: Document, *, root_id: UUID, followers: Collection[Execution], now: datetime) -> Document:
+    """Store a version, and tell of it: in the logs of open executions, else in the scope's feed alone."""
+    stored = save_edit(document)
+
+    def follow(execution: Execution, context: core.Context) -> core.Change:
+        return acceptance.follow_edit(execution, stored, context=context)
+
+    for each in followers:
+        store_decision(each.id, follow, now)
+    if not followers:
+        event = acceptance.document_edited(stored, step_id=None)
+        event_log.append_to_feed(root_id, event, now=now)
+    return stored
+
+
+def _provenance(base: Document) -> dict[str, JsonValue]:
+    """Return the provenance of a person's version: made from the present versions of what its base was made from."""
+    kept = {name: value for name, value in base.provenance.items() if name in {"origin", "answers", "item"}}
+    pins: Any = base.provenance.get("inputs", [])
+    present = document_selectors.head_versions(UUID(pin["document_id"]) for pin in pins)
+    inputs: list[JsonValue] = [
+        {**pin, "version": present.get(UUID(pin["document_id"]), pin["version"])} for pin in pins
+    ]
+    return {**kept, "inputs": inputs}
+
+
+def _title(content: JsonValue, *, given: str | None, otherwise: str | None) -> str:
+    """Return the title: as given, else that in the content, else the present one.
+
+    Raises:
+        Invalid: there is none.
+    """
+    within = content.get("title") if isinstance(content, dict) else None
+    found = given or (within if isinstance(within, str) and within.strip() else None) or otherwise
+    if not found:
+        detail = "Give the document a title, here or in its content."
+        raise Invalid("The document has no title.", [FieldError(pointer="/title", code="required", detail=detail)])
+    return found[:MAX_TITLE]
+
+
+def _validated(content: JsonValue, schema: Mapping[str, JsonValue]) -> Any:
+    """Return the content.
+
+    Raises:
+        Invalid: it is not valid against the schema; the errors have pointers into the document.
+    """
+    found = DocumentValidator(schema).faults(content, MAX_ERRORS) if schema else []
+    if found:
+        errors = [each.model_copy(update={"pointer": f"/content{each.pointer}"}) for each in found]
+        raise Invalid("The content is not valid against the document's schema.", errors)
+    return content
+
+
+def _check_is_new(scope_id: UUID, kind: str) -> None:
+    """Lock the head of a type in a scope.
+
+    Raises:
+        DocumentExists: there is one.
+    """
+    head = documents.lock_heads({(scope_id, kind)}).value[scope_id, kind]
+    if head.id is not None:
+        detail = f"The scope has a document of type {kind!r} already; edit that one."
+        raise DocumentExists(detail, document_id=str(head.id))
+
+
+def _schema_for(root_id: UUID, kind: str, schema_hash: str | None) -> Mapping[str, JsonValue]:
+    found = document_selectors.schema_of_type(root_id, kind) if schema_hash is None else documents.schema(schema_hash)
+    if found is None and schema_hash is not None:
+        detail = "No document was validated against a schema with this hash."
+        raise Invalid("There is no such schema.", [FieldError(pointer="/schema_hash", code="unknown", detail=detail)])
+    return found or {}
