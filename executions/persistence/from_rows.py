@@ -21,41 +21,41 @@ from executions.engine.domain.states import ExecutionStatus, FailureCode, Limit,
 from workflows.definitions.budget import Budget
 from workflows.selectors import VERSION_NUMBERS
 
-Row = Mapping[str, Any]  # by column
+Row = Sequence[Any]
 Convert = Callable[[Any], Any]
 
 
-def _unchanged(value: Any) -> Any:
-    return value
-
-
-def _tuple_of(convert: Convert) -> Convert:
+def _tuple_of(convert: Convert | None = None) -> Convert:
     # nearly all lists are empty
-    return lambda text: () if text == "[]" else tuple(convert(each) for each in json.loads(text))
+    return lambda text: () if text == "[]" else tuple(map(convert, json.loads(text)) if convert else json.loads(text))
 
 
 def _optional(convert: Convert) -> Convert:
     return lambda value: convert(value) if value else None
 
 
-#: Columns of executions that are fields, and how their values are converted.
-_EXECUTION_FIELDS: Mapping[str, Convert] = {
-    **dict.fromkeys(("id", "workflow_id", "workflow_version", "input", "created_at", "updated_at"), _unchanged),
-    **dict.fromkeys(("version", "claimed_by", "fencing_token", "recoveries", "last_sequence"), _unchanged),
-    **dict.fromkeys(("requested_by_name", "started_at", "finished_at", "resume_at", "deadline_at"), _unchanged),
-    **dict.fromkeys(("ran_seconds", "running_since"), _unchanged),
+#: Fields of an execution whose value is that of their column.
+_EXECUTION_UNCHANGED = (
+    *("workflow_id", "workflow_version", "input", "created_at", "updated_at", "version", "claimed_by"),
+    *("fencing_token", "recoveries", "last_sequence", "requested_by_name", "started_at", "finished_at", "resume_at"),
+    *("deadline_at", "ran_seconds", "running_since"),
+)
+#: The other fields of one column, with their conversion.
+_EXECUTION_CONVERTED: Mapping[str, Convert] = {
     "status": ExecutionStatus,
     "waiting_on": _tuple_of(WaitingOn),
-    "tags": _tuple_of(_unchanged),
+    "tags": _tuple_of(),
     "budget": _optional(Budget.model_validate_json),
     "warned_limits": _tuple_of(Limit),
     "script": _optional(DryRunScript.model_validate_json),
 }
-_STEP_FIELDS: Mapping[str, Convert] = {
-    **dict.fromkeys(("step_id", "label", "item_order", "optional", "position", "level", "name", "role"), _unchanged),
-    **dict.fromkeys(("produces", "version", "attempt", "invalid_outputs", "document_id"), _unchanged),
-    **dict.fromkeys(("document_version", "resume_at", "required_usd", "started_at", "finished_at"), _unchanged),
-    "depends_on": _tuple_of(_unchanged),
+_STEP_UNCHANGED = (
+    *("step_id", "label", "item_order", "optional", "position", "level", "name", "role", "produces", "version"),
+    *("attempt", "invalid_outputs", "document_id", "document_version", "resume_at", "required_usd", "started_at"),
+    "finished_at",
+)
+_STEP_CONVERTED: Mapping[str, Convert] = {
+    "depends_on": _tuple_of(),
     "status": StepStatus,
     "input_versions": _tuple_of(Pin.model_validate),
     "rounds": _tuple_of(ClarificationRound.model_validate),
@@ -63,10 +63,10 @@ _STEP_FIELDS: Mapping[str, Convert] = {
     "violations": _tuple_of(FieldError.model_validate),
     "blocked_by_limit": _optional(Limit),
 }
-_SHARED = ("scope_id", "scope_type", "scope_key", "failure_code", "failure_message")
-#: Columns that are a part of a field; then those of all fields.
-_EXECUTION_COLUMNS = ("requested_by_id", *_SHARED, *_EXECUTION_FIELDS)
-_STEP_COLUMNS = ("execution_id", *_SHARED, *_STEP_FIELDS)
+_SHARED = ("failure_code", "failure_message", "scope_id", "scope_type", "scope_key")
+#: The execution's id is the last column of both.
+_EXECUTION_COLUMNS = (*_EXECUTION_UNCHANGED, *_EXECUTION_CONVERTED, "requested_by_id", *_SHARED, "id")
+_STEP_COLUMNS = (*_STEP_UNCHANGED, *_STEP_CONVERTED, *_SHARED, "execution_id")
 _ELSEWHERE = {
     "workflow_version": "workflow.version",
     "scope_type": "scope.type",
@@ -100,30 +100,45 @@ def load(execution_ids: Collection[UUID]) -> dict[UUID, Execution]:
 
 def from_rows(execution_rows: Sequence[tuple[Any, ...]], step_rows: Sequence[tuple[Any, ...]]) -> dict[UUID, Execution]:
     """Return the executions in the query results."""
-    rows = [dict(zip(_EXECUTION_COLUMNS, row, strict=True)) for row in execution_rows]
-    scopes = {row["id"]: _scope(row) for row in rows}
-    steps: dict[UUID, dict[str, Step]] = {execution_id: {} for execution_id in scopes}
-    for step in (dict(zip(_STEP_COLUMNS, row, strict=True)) for row in step_rows):
-        if (execution_id := step["execution_id"]) in steps:  # else the execution was inserted between the two queries
-            steps[execution_id][step["step_id"]] = _step(step, scopes[execution_id])
-    return {row["id"]: _execution(row, scopes[row["id"]], steps[row["id"]]) for row in rows}
+    steps: dict[UUID, list[Row]] = {row[-1]: [] for row in execution_rows}
+    for row in step_rows:
+        if row[-1] in steps:  # else the execution was inserted between the two queries
+            steps[row[-1]].append(row)
+    return {row[-1]: _execution(row, steps[row[-1]]) for row in execution_rows}
 
 
-def _execution(row: Row, scope: ScopeRef, steps: dict[str, Step]) -> Execution:
-    fields = {name: convert(row[name]) for name, convert in _EXECUTION_FIELDS.items()}
-    requested_by = row["requested_by_id"]
-    return Execution(scope=scope, steps=steps, failure=_failure(row), requested_by=requested_by, **fields)
+def _execution(row: Row, step_rows: Sequence[Row]) -> Execution:
+    requested_by, code, message, *scope, execution_id = row[-7:]
+    own = _scope(*scope)
+    return Execution(
+        id=execution_id,
+        scope=own,
+        steps={step.step_id: step for step in (_step(each, own) for each in step_rows)},
+        requested_by=requested_by,
+        failure=_failure(code, message),
+        **_fields(row, _EXECUTION_UNCHANGED, _EXECUTION_CONVERTED),
+    )
 
 
 def _step(row: Row, own: ScopeRef) -> Step:
-    fields = {name: convert(row[name]) for name, convert in _STEP_FIELDS.items()}
-    return Step(scope=own if row["scope_id"] is None else _scope(row), failure=_failure(row), **fields)
+    code, message, *scope, _ = row[-6:]
+    return Step(
+        scope=own if scope[0] is None else _scope(*scope),
+        failure=_failure(code, message),
+        **_fields(row, _STEP_UNCHANGED, _STEP_CONVERTED),
+    )
 
 
-def _scope(row: Row) -> ScopeRef:
-    return ScopeRef(id=row["scope_id"], type=row["scope_type"], key=row["scope_key"])
+def _fields(row: Row, unchanged: Sequence[str], converted: Mapping[str, Convert]) -> dict[str, Any]:
+    fields = dict(zip(unchanged, row, strict=False))
+    for value, (name, convert) in zip(row[len(unchanged) :], converted.items(), strict=False):
+        fields[name] = convert(value)
+    return fields
 
 
-def _failure(row: Row) -> Failure | None:
-    code = row["failure_code"]
-    return Failure(code=FailureCode(code), message=row["failure_message"]) if code else None
+def _scope(scope_id: UUID, scope_type: str, scope_key: str) -> ScopeRef:
+    return ScopeRef(id=scope_id, type=scope_type, key=scope_key)
+
+
+def _failure(code: str, message: str) -> Failure | None:
+    return Failure(code=FailureCode(code), message=message) if code else None
