@@ -6,6 +6,7 @@ This module runs before Django reads its settings: they name the database.
 from __future__ import annotations
 
 import atexit
+import gc
 import os
 import shutil
 import tempfile
@@ -117,6 +118,11 @@ def pytest_runtest_teardown() -> None:
     for each in connections.all(initialized_only=True):
         if not each.in_atomic_block:
             each.close()
+
+
+def pytest_collection_finish() -> None:
+    """Exempt what was imported from garbage collection: it stays."""
+    gc.freeze()
 
 
 def pytest_report_header() -> list[str]:

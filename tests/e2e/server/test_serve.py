@@ -75,7 +75,7 @@ def test_the_access_log_tells_no_query(fresh: Machine) -> None:
 def copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The program in a folder of its own, so that its catalog may be changed; returns the catalog."""
     root = tmp_path / "program"
-    ignored = shutil.ignore_patterns(".*", "__pycache__", "tests", "benchmarks", "docs")
+    ignored = shutil.ignore_patterns(".*", "tests", "benchmarks", "docs")
     shutil.copytree(ROOT, root, ignore=ignored)
     monkeypatch.setattr(processes, "ROOT", root)
     return root / "workflows" / "catalog"
