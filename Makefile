@@ -7,7 +7,7 @@ MANAGE := $(BIN)/python manage.py
 WORKERS ?= $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 1) + 1)')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve worker test test-all test-uvicorn test-npm test-llama chaos bench bench-inflight bench-waiting bench-workers bench-stream bench-tokens bench-bystander bench-pushpin check format migrate clean
+.PHONY: help demo serve worker test test-all pytest test-uvicorn test-npm test-llama chaos bench bench-inflight bench-waiting bench-workers bench-stream bench-tokens bench-bystander bench-pushpin check format migrate clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -43,11 +43,17 @@ migrate: $(RUN) ## bring a database of your own up to date
 	@$(MANAGE) migrate
 	@$(MANAGE) load_catalog
 
-test: check ## everything that must hold, in a few minutes
-	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
+# The checks run beside the tests. What they print comes at once when they have ended, if this make can do that.
+TOGETHER = @$(MAKE) --no-print-directory -j2 $(if $(filter output-sync,$(.FEATURES)),--output-sync) check pytest
 
-test-all: check ## the same for longer, and with more programs: torture, PostgreSQL, PgBouncer, Redis, Pushpin, wrong clocks
-	@FUZZ_SECONDS=$${FUZZ_SECONDS:-30} $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not npm and not llama"
+test: $(DEV) ## everything that must hold, in a few minutes
+	$(TOGETHER)
+
+test-all: $(DEV) ## the same for longer, and with more programs: torture, PostgreSQL, PgBouncer, Redis, Pushpin, wrong clocks
+	$(TOGETHER) FUZZ_SECONDS=$${FUZZ_SECONDS:-30} PYTEST_FLAGS='-m "not npm and not llama"'
+
+pytest: $(DEV)
+	+@MAKEFLAGS= $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(PYTEST_FLAGS)
 
 DAPHNE_ALONE := server/test_serve server/test_back_pressure server/test_demo workflows/test_chaos
 

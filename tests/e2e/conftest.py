@@ -53,7 +53,7 @@ def browser() -> Iterator[Browser]:
 def shared(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     """A running server with a worker in it, for tests that leave it as it is."""
     with machine(copy_of(prepared, tmp_path_factory.mktemp("shared"))) as installed:
-        installed.serve()
+        installed.serve(*(["--access-log"] if installed.server == "daphne" else []))
         yield installed
 
 

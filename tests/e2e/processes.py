@@ -41,12 +41,13 @@ def free_port() -> int:
 
 
 def wait_until(check: Callable[[], Any], *, seconds: float = START_SECONDS, what: str = "it") -> Any:
-    """Return the first true answer of `check`, asked ten times a second; fail after `seconds`."""
-    deadline = time.monotonic() + seconds
+    """Return the first true answer of `check`; fail after `seconds`. It is asked ever more rarely, as it costs CPU."""
+    deadline, pause = time.monotonic() + seconds, 0.05
     while time.monotonic() < deadline:
         if answer := check():
             return answer
-        time.sleep(0.1)
+        time.sleep(pause)
+        pause = min(pause * 1.2, 0.3)
     raise AssertionError(f"{what} did not happen within {seconds} s")
 
 

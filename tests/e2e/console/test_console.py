@@ -25,6 +25,7 @@ TORTURE = pytest.mark.torture
 OPEN_BRIEF = "# Ferry\n\nThe town runs one ferry. It is undecided how many boats are bought, and who decides."
 START = re.compile(r"/api/v1/executions/$")
 HALF = "Half a sentence about"
+REFRESH = 10_000  # milliseconds by which the clock of a page is advanced, so that it reads again what it shows
 
 
 @pytest.fixture
@@ -169,6 +170,7 @@ def test_the_inbox_holds_decisions_and_budgets_and_is_counted(shared: Machine, p
         for each in (decision, short["execution_id"]):
             wait_for_status(client, each, "waiting")
         question = waiting(client, "paul-answers")
+        page.clock.install()
         enter(page, shared, "paul")
         count = page.locator("#waiting-count")
         expect(count).to_have_text("3")
@@ -180,12 +182,14 @@ def test_the_inbox_holds_decisions_and_budgets_and_is_counted(shared: Machine, p
         expect(page.locator("#empty")).to_be_hidden()
 
         client.patch(f"/executions/{short['execution_id']}/budget", json={"max_calls": 20})
+        page.clock.fast_forward(REFRESH)
         expect(page.locator("#waiting article")).to_have_count(1)
         page.locator("#waiting").get_by_role("link").click()
         page.locator("form.acceptance").get_by_role("button", name="Accept").click()
         expect(page.locator("form.acceptance")).not_to_have_count(1)  # of each epic a design follows
         client.post(f"/executions/{decision}/cancel")
         client.post(f"/executions/{question}/cancel")
+        page.clock.fast_forward(REFRESH)
         expect(count).to_have_text("")
         page.get_by_role("link", name="Inbox").click()
         expect(page.get_by_text("The inbox is empty.")).to_be_visible()
@@ -339,6 +343,7 @@ PLACES = ["the inbox", "its page"]
 def test_half_a_text_stays_when_another_person_answers(shared: Machine, page: Page, place: str) -> None:
     with shared.client("tess") as client:
         execution_id = waiting(client, f"of-tess-{PLACES.index(place)}")
+        page.clock.install()
         enter(page, shared, "tess")
         page.goto(f"{shared.url}{'/questions/' if place == 'the inbox' else f'/executions/{execution_id}/'}")
         form = page.locator("form.questions")
@@ -346,6 +351,7 @@ def test_half_a_text_stays_when_another_person_answers(shared: Machine, page: Pa
         text = "12" if field.get_attribute("type") == "number" else HALF
         field.fill(text)
         answer(client, execution_id)
+        page.clock.fast_forward(REFRESH)
         expect(form).to_contain_text("Your input was not sent.")
         expect(field).to_have_value(text)
         assert field.evaluate("each => each === document.activeElement")

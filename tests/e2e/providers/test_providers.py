@@ -42,8 +42,7 @@ def _calls(client: httpx.Client, execution_id: str) -> tuple[dict[str, Any], lis
 
 def test_a_cancel_closes_the_connection_at_the_model_server_within_two_seconds(fresh: Machine) -> None:
     with asking(fresh, Misbehaviour.NEVER_ANSWER) as server:
-        fresh.serve("--no-worker")
-        fresh.start("worker")
+        fresh.serve()
         with fresh.client() as client:
             execution_id = start_execution(client, CLOSED_BRIEF, workflow_id="vendor-assessment")
             wait_until(lambda: len(server.asked) == 3, what="three calls side by side")

@@ -19,7 +19,7 @@ from tests.support.waiting import HANG_SECONDS
 
 pytestmark = pytest.mark.e2e
 
-CLIENTS = 100
+CLIENTS = 20
 RARELY = "3600"  # seconds between two runs of recovery: a released execution continues without one
 
 

@@ -17,12 +17,12 @@ from tests.integration.llm.model_server import ModelServer
 TOKENS = 4_000
 
 
-def long_reply() -> dict[str, Any]:
+def long_reply(tokens: int = TOKENS) -> dict[str, Any]:
     """Return a reply of so many tokens; no character of it is like the next one, and some are long on the wire."""
-    words = "".join(f"{number}é😀 " for number in range(TOKENS * wire_formats.PIECE // 6))
+    words = "".join(f"{number}é😀 " for number in range(tokens * wire_formats.PIECE // 6))
     answer = wire_formats.completion("submit_document", {})
     function = answer["choices"][0]["message"]["tool_calls"][0]["function"]
-    function["arguments"] = json.dumps({"title": words}, ensure_ascii=False)[: TOKENS * wire_formats.PIECE]
+    function["arguments"] = json.dumps({"title": words}, ensure_ascii=False)[: tokens * wire_formats.PIECE]
     return answer
 
 

@@ -20,6 +20,7 @@ from tests.support.waiting import HANG_SECONDS, Stopwatch
 
 pytestmark = pytest.mark.e2e
 
+TOKENS = 1_500  # of the text that is not interrupted
 PAUSE = 0.001  # seconds between two pieces
 CALM_PAUSE = 0.0025  # the same, of a text that takes its time
 
@@ -27,7 +28,7 @@ logger = logging.getLogger(__name__)
 
 
 def test_a_long_text_arrives_whole_and_soon_also_over_a_reconnect(fresh: Machine) -> None:
-    answer = long_reply()
+    answer = long_reply(TOKENS)
     text = text_of(answer)
     shown = threading.Event()  # the last of the text; the reply ends after that
     with asking(fresh, Answer(pause=PAUSE, hold=shown, streamed=answer)) as server:

@@ -163,7 +163,7 @@ def model_server(
     """Provide a running server; port 0: one that is free."""
     model = ModelServer(script, scripts or {})
     server = _Server(("127.0.0.1", port), type("Handler", (_Handler,), {"model": model}))
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     model.url = f"http://127.0.0.1:{server.server_port}"
     try:

@@ -89,16 +89,20 @@ def test_production_settings_pass_the_deployment_checks() -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_a_redirect_without_a_proxy_is_found() -> None:
-    done = manage("check", "--deploy", "--fail-level", "WARNING", **{**PRODUCTION, "BEHIND_PROXY": "0"})
-    assert done.returncode == 1
-    assert "orchestrator.W002" in done.stderr
+def deployed(settings: Any, *, behind_proxy: bool, trusted: list[str]) -> set[str]:
+    """Return what the deployment checks of ours find."""
+    settings.SECURE_SSL_REDIRECT, settings.TRUSTED_PROXIES = True, trusted
+    settings.SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if behind_proxy else None
+    return {each for each in ids(run_checks(include_deployment_checks=True)) if each.startswith("orchestrator.")}
 
 
-def test_a_proxy_that_is_not_trusted_is_found() -> None:
-    done = manage("check", "--deploy", "--fail-level", "WARNING", **{**PRODUCTION, "TRUSTED_PROXIES": ""})
-    assert done.returncode == 1
-    assert "orchestrator.W003" in done.stderr
+def test_a_redirect_without_a_proxy_is_found(settings: Any) -> None:
+    assert deployed(settings, behind_proxy=False, trusted=["10.0.0.5"]) == {"orchestrator.W002"}
+
+
+def test_a_proxy_that_is_not_trusted_is_found(settings: Any) -> None:
+    assert deployed(settings, behind_proxy=True, trusted=[]) == {"orchestrator.W003"}
+    assert deployed(settings, behind_proxy=True, trusted=["10.0.0.5"]) == set()
 
 
 def test_production_has_no_secret_by_default() -> None:

@@ -46,6 +46,11 @@ def start(caller: Caller, key: str, **more: Any) -> Any:
 @pytest.mark.parametrize("name", HIDDEN, ids=ascii)
 def test_a_name_with_a_hidden_character_is_refused(ada: Caller, report: int, name: str) -> None:
     assert pointers(start(ada, name)) == {"/scope_id"}
+    assert not Scope.objects.exists()
+
+
+@pytest.mark.parametrize("name", [HIDDEN[0], HIDDEN[-1]], ids=ascii)
+def test_a_hidden_character_is_refused_wherever_a_name_stands(ada: Caller, report: int, name: str) -> None:
     assert pointers(start(ada, "alpha", tags=["a", name])) == {"/tags/1"}
     about = {"input": "A brief.", "scope_type": "project", "scope_id": name}
     assert pointers(ada.post("/workflows/report/estimate", about)) == {"/scope_id"}

@@ -183,7 +183,7 @@ async def test_google_is_asked_in_its_own_language(output: Output, streaming: bo
 @pytest.mark.usefixtures("others")
 @pytest.mark.parametrize("output", [Output.TOOLS, Output.NATIVE])
 @pytest.mark.parametrize("model", [OPENAI, ANTHROPIC, GOOGLE])
-@pytest.mark.parametrize("questions", [0, 2])
+@pytest.mark.parametrize("questions", [pytest.param(0, marks=pytest.mark.torture), 2])
 async def test_each_schema_that_ships_can_be_sent_to_each_provider(model: str, output: Output, questions: int) -> None:
     schemas = [step.output_schema for line in load_catalog().definitions for step in line.steps]
     for schema in schemas:
