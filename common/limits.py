@@ -129,6 +129,47 @@ class Limits:
         "Passwords that one process hashes at once; others wait for up to 5 seconds",
         answer="503 `busy`",
     )
+    file_bytes: int = _limit(
+        "MAX_FILE_BYTES",
+        20 * 1024 * 1024,
+        "Size of an uploaded file, in bytes",
+        answer="the file is refused: `too-large`",
+        minimum=1024,
+    )
+    file_pages: int = _limit(
+        "MAX_FILE_PAGES", 500, "Pages of a PDF", answer="the file is refused: `too-many-pages`", minimum=1
+    )
+    file_characters: int = _limit(
+        "MAX_FILE_CHARACTERS",
+        2_000_000,
+        "Characters of the text of a file",
+        answer="the file is refused: `too-large`",
+        minimum=1000,
+    )
+    file_cells: int = _limit(
+        "MAX_FILE_CELLS",
+        200_000,
+        "Cells with content of a workbook or CSV file",
+        answer="the file is refused: `too-many-cells`",
+        minimum=100,
+    )
+    file_pixels: int = _limit(
+        "MAX_FILE_PIXELS",
+        64_000_000,
+        "Pixels of a picture",
+        answer="the file is refused: `too-many-pixels`",
+        minimum=1000,
+    )
+    file_seconds: int = _limit(
+        "FILE_SECONDS", 30, "Time to read a file, in seconds", answer="the file is refused: `timed-out`", minimum=1
+    )
+    file_memory_bytes: int = _limit(
+        "FILE_MEMORY_BYTES",
+        512 * 1024 * 1024,
+        "Memory of the process that reads a file, in bytes; macOS does not limit it",
+        answer="the file is refused: `out-of-memory` or `damaged`",
+        minimum=128 * 1024 * 1024,
+    )
 
 
 _current = Limits()
