@@ -23,6 +23,10 @@ def main() -> int:
     parser.add_argument("--name", default="peers", help="name of the result files")
     options = parser.parse_args()
     systems = [system for system in SYSTEMS if not options.only or system.key in options.only.split(",")]
+    for system in systems:
+        if not system.is_runnable:
+            report.say(f"{system.key} is left out: this machine has no {system.program}")
+    systems = [system for system in systems if system.is_runnable]
     sizes = [Size(executions=options.executions, steps=int(steps)) for steps in options.steps.split(",")]
     report.say(f"measuring {len(systems)} systems, {len(sizes)} workloads, {options.rounds} rounds")
     database.start()

@@ -1,4 +1,4 @@
-"""Virtual environments of the peers and of the charts, created once per content of their requirements."""
+"""Environments of the peers and of the charts: Python packages once per content of their requirements, npm packages."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
+RESTATE_SERVER = "1.7.12"  # version of the npm package
 DATA_DIR = Path(os.environ.get("DATA_DIR", ROOT / ".data")).resolve() / "benchmarks"
 
 
@@ -32,6 +33,17 @@ def python_of(name: str) -> Path:
         subprocess.run([python, *install, requirements(name)], check=True)
         (folder / "made").touch()
     return python
+
+
+def restate_server() -> Path:
+    """Return Restate's server, a binary in an npm package; install the package if it is missing."""
+    folder = DATA_DIR / "environments" / f"npm-restate-{RESTATE_SERVER}"
+    if not (folder / "made").exists():
+        package = f"@restatedev/restate-server@{RESTATE_SERVER}"
+        subprocess.run(["npm", "install", "--silent", "--no-save", "--prefix", folder, package], check=True)
+        (folder / "made").touch()
+    [binary] = folder.glob("node_modules/@restatedev/restate-server-*/bin/restate-server")
+    return binary
 
 
 def _content(path: Path) -> bytes:

@@ -99,7 +99,8 @@ def _median(runs: Iterable[Run], key: str) -> float:
 def _stored_rows(runs: Sequence[Run]) -> Iterable[str]:
     for run in {run["system"]: run for run in runs}.values():
         rows = {name: count for name, count in run["rows"].items() if count >= run["executions"]}
-        yield f"- {run['title']}: " + ", ".join(f"{name} {count:,}" for name, count in rows.items())
+        counts = ", ".join(f"{name} {count:,}" for name, count in rows.items())
+        yield f"- {run['title']}: {counts or 'none in PostgreSQL'}"
 
 
 def write(name: str, text: str, raw: Mapping[str, Any]) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
 from typing import Any
 
 from benchmarks import database
-from benchmarks.environments import ROOT, pinned, python_of, requirements
+from benchmarks.environments import RESTATE_SERVER, ROOT, pinned, python_of, requirements, restate_server
 from benchmarks.workload import Size
 
 RUN_SECONDS = 600.0  # timeout
@@ -29,6 +30,12 @@ class System:
     arguments: tuple[str, ...] = ()
     environment: str | None = None  # name of its virtual environment; None: that of the product
     package: str = ""  # its version is displayed
+    program: str | None = None  # the machine must have it; None: no other program is needed
+
+    @property
+    def is_runnable(self) -> bool:
+        """Whether the machine has what the system needs."""
+        return self.program is None or shutil.which(self.program) is not None
 
     @property
     def shown(self) -> str:
@@ -73,6 +80,14 @@ SYSTEMS = (
         package="langgraph",
     ),
     System(
+        key="restate",
+        title=f"Restate {RESTATE_SERVER}, SDK {{}}, one Hypercorn worker",
+        module="benchmarks.peers.restate_steps",
+        environment="restate",
+        package="restate-sdk",
+        program="npm",
+    ),
+    System(
         key="orm", title="Django ORM, four rows of a step, one transaction per step", module="benchmarks.systems.orm"
     ),
     System(
@@ -92,6 +107,8 @@ SYSTEMS = (
 
 def measure(system: System, size: Size, **environment: str) -> Result:
     """Run a system once in a new database; return its measurements and the number of stored rows."""
+    if system.program == "npm":
+        environment["RESTATE_SERVER"] = str(restate_server())
     python = sys.executable if system.environment is None else python_of(system.environment)
     with database.fresh_database(system.key, product=system.environment is None) as target:
         before = target.counts()

@@ -1,4 +1,4 @@
-"""DBOS: a workflow of steps that return 1 kB, called from a pool with run_workflow thread per concurrent execution.
+"""DBOS: a workflow of steps that return 1 kB, called from a pool with one thread per concurrent execution.
 
 With the argument `rows`, each step also writes the rows that DBOS does not store.
 """
@@ -45,12 +45,12 @@ def write(number: int) -> dict[str, str]:
 
 @DBOS.workflow()
 def run_steps(steps: int) -> int:
-    """Produce the documents run_workflow after the other."""
+    """Produce the documents one after the other."""
     return sum(len(write(number)) for number in range(steps))
 
 
 def run_workflow(_: int) -> None:
-    """Run run_workflow workflow."""
+    """Run one workflow."""
     with SetWorkflowID(str(uuid4())):
         run_steps(size.steps)
 
