@@ -39,7 +39,9 @@ def patch(caller: Caller, document_id: str, *operations: dict[str, Any], version
 
 def feed(event_type: str = "document_edited") -> list[dict[str, Any]]:
     """Return the events of one type in all feeds, in their order."""
-    return list(ExecutionEvent.objects.filter(event_type=event_type).order_by("scope_sequence").values())
+    return [
+        dict(row) for row in ExecutionEvent.objects.filter(event_type=event_type).order_by("scope_sequence").values()
+    ]
 
 
 @pytest.fixture
