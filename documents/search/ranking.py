@@ -20,7 +20,7 @@ from django.db import connection, transaction
 from access.selectors import Person
 from documents.search.index import VECTOR
 from documents.search.lists import GROWTH, DocumentQuery, Plan, budget_of, plan_walks
-from documents.search.texts import storable, texts_as_json
+from documents.search.texts import texts_as_json, without_tags
 from documents.search.walks import Found, Path, Walk, Wanted, Words, find_by_words, joined, walk
 
 MAX_MATCHES = 500  # the newest ones, which are ranked
@@ -82,7 +82,7 @@ class _Query(NamedTuple):
 
 def words_of(q: str) -> Words:
     """Return the words of a search text. PostgreSQL parses each minus sign as a `not`, and fails above 32."""
-    return Words(language=settings.SEARCH_LANGUAGE, text=_MINUS_SIGNS.sub(" ", q))
+    return Words(language=settings.SEARCH_LANGUAGE, text=_MINUS_SIGNS.sub(" ", without_tags(q)))
 
 
 def best(*, user: Person, query: DocumentQuery, q: str) -> Matches:
@@ -148,7 +148,7 @@ def _not_indexed(plan: Plan, wanted: Wanted) -> tuple[list[Found], bool]:
         cursor.execute(sql, (NOT_INDEXED_WALK, *where.values, NOT_INDEXED + 1, NOT_INDEXED_BYTES))
         rows = cursor.fetchall()
     walked, mine = rows[0][:2]
-    read = {key: (at, storable(title), texts_as_json(content)) for _, _, at, key, title, content in rows if key}
+    read = {key: (at, without_tags(title), texts_as_json(content)) for _, _, at, key, title, content in rows if key}
     is_whole = walked < NOT_INDEXED_WALK and mine == len(read) <= NOT_INDEXED
     if not read:
         return [], is_whole
