@@ -127,7 +127,8 @@ FROM (
 @pytest.fixture
 def many(alice: User, bob: User) -> None:
     """Thousands of documents of alice; the oldest few are bob's, with another workflow, author and word."""
-    given = {"old": scope_of(bob, "old").id, "root": scope_of(alice).id, "oldest": OLDEST, "many": MANY, "now": NOW}
+    given: dict[str, Any] = {"old": scope_of(bob, "old").id, "root": scope_of(alice).id, "now": NOW}
+    given |= {"oldest": OLDEST, "many": MANY}
     with connection.cursor() as cursor:
         cursor.execute(_MANY, given)
 
