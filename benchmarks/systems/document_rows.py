@@ -18,43 +18,43 @@ from documents.search.texts import texts_as_json
 
 TEXTS = 1_000
 TEXT_BYTES = 4_000
-SCOPES = 10_000
-TYPES = 100
+TYPES = 100  # documents of a scope
 WORKFLOWS = 10
-AUTHORS = 100
-FEW_SCOPES = 3  # that the user `few` sees
+AUTHORS = 10
+FEW_SCOPES = 1  # that the user `few` sees
 
 VOCABULARY = 20_000
 FREQUENT, COMMON, RARE = "frequent", "common", "rare"  # words in all texts but every fourth, in one of 20, in one text
 
-_USERS = """
+_SCOPES = """
 INSERT INTO access_scope (id, type, key, created_at)
 SELECT gen_random_uuid(), 'project', 'p' || number, now() FROM generate_series(0, %s) AS number;
 """
 _ROLES = """
 INSERT INTO access_scoperole (scope_id, user_id, role, created_at)
-SELECT id, %s, 'viewer', now() FROM access_scope
-WHERE key IN (SELECT 'p' || number * 17 FROM generate_series(1, %s) AS number)
+SELECT id, %s, 'viewer', now() FROM access_scope ORDER BY length(key), key OFFSET 17 LIMIT %s
 """
 _TEXTS = """
 CREATE TABLE bench_text AS SELECT number, content::json AS content, hash, {vector} AS words
 FROM json_to_recordset(%s::json) AS given (number integer, content text, texts text, hash text)
 """
+#: Parameters: the first and the last number, and the number of scopes.
 _HEADS = f"""
 INSERT INTO documents_document (
   id, scope_id, root_id, type, title, status, version, last_version, execution_id, workflow_id, author_name, stale,
   created_at, updated_at, search, search_language
 )
 SELECT ('00000000-0000-7000-8000-' || lpad(n::text, 12, '0'))::uuid, scope.id, scope.id,
-  't' || (n / {SCOPES} + n) %% {TYPES}, 'Report ' || n, 'current', 1, 1,
+  't' || n / scopes.number, 'Report ' || n, 'current', 1, 1,
   ('00000000-0000-7000-8001-' || lpad((n / 10)::text, 12, '0'))::uuid,
   CASE WHEN n %% 20 = 0 THEN '' ELSE 'w' || n %% {WORKFLOWS} END,
   CASE WHEN n %% 20 = 0 THEN 'person' || n / 20 %% {AUTHORS} ELSE '' END, n %% 50 = 0,
   timestamptz '2026-01-01' + n * interval '1 second', timestamptz '2026-01-01' + n * interval '1 second',
   setweight(to_tsvector('simple', 'Report ' || n), 'A') || text.words, 'simple'
-FROM generate_series(%s::integer, %s::integer) AS n
-JOIN bench_text AS text ON text.number = n * 7 %% {TEXTS}
-JOIN (SELECT id, substr(key, 2)::integer AS number FROM access_scope) AS scope ON scope.number = n %% {SCOPES}
+FROM (VALUES (%s::integer, %s::integer, %s::integer)) AS scopes (first, last, number)
+CROSS JOIN generate_series(scopes.first, scopes.last) AS n
+JOIN bench_text AS text ON text.number = (n * 7 + n / {TEXTS}) %% {TEXTS}
+JOIN (SELECT id, substr(key, 2)::integer AS number FROM access_scope) AS scope ON scope.number = n %% scopes.number
 """
 _VERSIONS = f"""
 INSERT INTO documents_documentversion (
@@ -65,7 +65,8 @@ SELECT ('00000000-0000-7000-8000-' || lpad(n::text, 12, '0'))::uuid, 1, 'Report 
   ('00000000-0000-7000-8001-' || lpad((n / 10)::text, 12, '0'))::uuid, 's0',
   '{{"role": "Writer", "model": "scripted/writer", "attempt": 1, "inputs": [], "answers": []}}', '',
   timestamptz '2026-01-01' + n * interval '1 second'
-FROM generate_series(%s::integer, %s::integer) AS n JOIN bench_text AS text ON text.number = n * 7 %% {TEXTS}
+FROM generate_series(%s::integer, %s::integer) AS n
+JOIN bench_text AS text ON text.number = (n * 7 + n / {TEXTS}) %% {TEXTS}
 """
 _INDEXES = """
 SELECT indexrelid::regclass::text, pg_get_indexdef(indexrelid) FROM pg_index
@@ -112,7 +113,7 @@ def fill(documents: int) -> None:
     ensure_user(name="all", superuser=True)
     few = ensure_user(name="few")
     with connection.cursor() as cursor:
-        cursor.execute(_USERS, [SCOPES - 1])
+        cursor.execute(_SCOPES, [documents // TYPES - 1])
         cursor.execute(_ROLES, [few.pk, FEW_SCOPES])
         cursor.execute("INSERT INTO documents_schema (hash, content) VALUES ('0', '{}')")
         vector = VECTOR.format(language="'simple'", title="''", texts="texts::json")
@@ -120,7 +121,7 @@ def fill(documents: int) -> None:
     with without_indexes(), connection.cursor() as cursor:
         for first in range(0, documents, _BATCH):
             last = min(first + _BATCH, documents) - 1
-            cursor.execute(_HEADS, [first, last])
+            cursor.execute(_HEADS, [first, last, documents // TYPES])
             cursor.execute(_VERSIONS, [first, last])
     with connection.cursor() as cursor:
         cursor.execute("VACUUM ANALYZE")

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.django_db
 Api = Callable[..., APIClient]
 MANY = 3_000
 OLDEST = 5  # documents of the scope, type, workflow and author that have no newer ones
-MAX_ROWS = 1_100  # that a page may read, of 3,000: two samples of a search, and the page
+MAX_ROWS = 1_400  # that a page may read, of 3,000: two samples and a walk of a search, and the page
 
 
 def titles(client: APIClient, **query: Any) -> list[str]:
