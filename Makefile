@@ -49,7 +49,7 @@ TOGETHER = @$(MAKE) --no-print-directory -j2 $(if $(filter output-sync,$(.FEATUR
 test: $(DEV) ## everything that must hold, in a few minutes
 	$(TOGETHER)
 
-test-all: $(DEV) ## the same for longer, and with more programs: torture, PostgreSQL, PgBouncer, Redis, Pushpin, wrong clocks
+test-all: $(DEV) ## the same for longer, and with more programs: torture, PostgreSQL, PgBouncer, Redis, Pushpin, LibreOffice, wrong clocks
 	$(TOGETHER) FUZZ_SECONDS=$${FUZZ_SECONDS:-30} PYTEST_FLAGS='-m "not npm and not llama"'
 
 pytest: $(DEV)
