@@ -12,7 +12,7 @@ import binascii
 import json
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from django.core.exceptions import ValidationError as DjangoValidationError
 from django.core.serializers.json import DjangoJSONEncoder
@@ -24,6 +24,8 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from common.api.fields import CURSOR_PATTERN
+
+Row = TypeVar("Row", bound=Model)
 
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 200
@@ -41,16 +43,8 @@ class KeysetPagination(BasePagination):
             ValidationError: `limit` or `cursor` is invalid.
         """
         ordering: tuple[str, ...] = view.ordering  # type: ignore[union-attr]
-        limit = _limit(request.query_params)
-        rows = queryset.order_by(*ordering)
-        if cursor := request.query_params.get("cursor"):
-            try:
-                rows = rows.filter(_after(ordering, _decode(cursor, ordering, queryset.model)))
-            except (ValueError, TypeError, DjangoValidationError) as error:
-                raise ValidationError({"cursor": "This is not a cursor of this list."}) from error
-        found = list(rows[: limit + 1])
-        page = found[:limit]
-        self.next_cursor = _encode(ordering, page[-1]) if len(found) > limit else None
+        limit, cursor = _limit(request.query_params), request.query_params.get("cursor")
+        page, self.next_cursor = keyset_page(queryset, ordering, limit=limit, cursor=cursor)
         return page
 
     def get_paginated_response(self, data: Any) -> Response:
@@ -87,6 +81,25 @@ class KeysetPagination(BasePagination):
                 "schema": {"type": "string", "pattern": CURSOR_PATTERN},
             },
         ]
+
+
+def keyset_page(
+    queryset: QuerySet[Row], ordering: tuple[str, ...], *, limit: int, cursor: str | None = None
+) -> tuple[list[Row], str | None]:
+    """Return one page of a queryset, and the cursor of the next page; None on the last one.
+
+    Raises:
+        ValidationError: `cursor` is invalid.
+    """
+    rows = queryset.order_by(*ordering)
+    if cursor:
+        try:
+            rows = rows.filter(_after(ordering, _decode(cursor, ordering, queryset.model)))
+        except (ValueError, TypeError, DjangoValidationError) as error:
+            raise ValidationError({"cursor": "This is not a cursor of this list."}) from error
+    found = list(rows[: limit + 1])
+    page = found[:limit]
+    return page, (_encode(ordering, page[-1]) if len(found) > limit else None)
 
 
 def _limit(parameters: Mapping[str, str]) -> int:
