@@ -7,15 +7,17 @@ from collections.abc import Iterable
 from uuid import UUID
 
 from django.contrib.postgres.search import SearchQuery, SearchVector, SearchVectorField
-from django.db.models import Exists, F, Func, OuterRef, QuerySet
+from django.db.models import Exists, F, Func, JSONField, OuterRef, Q, QuerySet
 from django.db.models.expressions import CombinedExpression
 from django.db.models.fields.json import KT
+from django.db.models.functions import Cast
 from rest_framework.exceptions import NotFound
 
 from access.selectors import Person, visible_scopes
 from common.names import spellings
 from documents.models import Document, DocumentStatus, DocumentVersion
 
+MAX_USERS_SOUGHT = 500
 _MINUS_SIGNS = re.compile(r"-(?:[^\w\"]*-)+")
 
 
@@ -74,7 +76,7 @@ def version(*, user: Person, document_id: UUID, number: int | None = None) -> Do
     Raises:
         NotFound: there is no such version, or the user may not read it.
     """
-    rows = versions(user=user, document_id=document_id).select_related("document__scope", "schema")
+    rows = versions(user=user, document_id=document_id).select_related("document__scope__root", "schema")
     row = rows.order_by("-version").first() if number is None else rows.filter(version=number).first()
     if row is None:
         raise NotFound
@@ -101,10 +103,35 @@ def titles(pairs: Iterable[tuple[UUID, int]]) -> dict[tuple[UUID, int], str]:
     return {(document_id, number): title for document_id, number, title in found if (document_id, number) in wanted}
 
 
+def newest_versions(document_id: UUID, *, limit: int) -> list[DocumentVersion]:
+    """Return the newest versions of a document, without their contents. Permissions are not checked."""
+    rows = DocumentVersion.objects.filter(document_id=document_id).defer("content")
+    return list(rows.order_by("-version")[:limit])
+
+
+def used_by(row: DocumentVersion, *, limit: int) -> list[DocumentVersion]:
+    """Return the document versions that were made from a version, by title, without their contents.
+
+    They are looked for in the same execution, and among the newest versions of the `MAX_USERS_SOUGHT` documents that
+    changed last in the root scope. `row` is joined with its head and scope. Permissions are not checked: a role applies
+    to all scopes below a root.
+    """
+    root_id = row.document.scope.root_id or row.document.scope_id
+    near = Document.objects.filter(Q(scope_id=root_id) | Q(scope__root_id=root_id)).order_by("-updated_at", "-id")
+    newest = Q(document__in=near.values("id")[:MAX_USERS_SOUGHT], version=F("document__version"))
+    same = Q() if row.execution_id is None else Q(execution_id=row.execution_id)
+    wanted = {"inputs": [{"document_id": str(row.document_id), "version": row.version}]}
+    rows = DocumentVersion.objects.select_related("document").defer("content").filter(same | newest)
+    rows = rows.annotate(origin=Cast("provenance", JSONField())).filter(
+        origin__contains=wanted  # type: ignore[misc]  # django-stubs knows only texts here
+    )
+    return list(rows.order_by("title", "id")[:limit])
+
+
 def made_by(execution_id: UUID) -> QuerySet[DocumentVersion]:
     """Return the document versions that an execution produced."""
     rows = DocumentVersion.objects.select_related("document").filter(execution_id=execution_id)
     return rows.order_by("created_at", "id")
 
 
-__all__ = ["DocumentStatus", "documents", "made_by", "titles", "version", "versions"]
+__all__ = ["DocumentStatus", "documents", "made_by", "newest_versions", "titles", "used_by", "version", "versions"]
