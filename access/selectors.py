@@ -25,6 +25,8 @@ _RANK = {Role.VIEWER: 0, Role.REVIEWER: 1, Role.OPERATOR: 2, Role.OWNER: 3}
 
 #: For statements of other rooms that join scopes by id.
 SCOPE_NAMES = "SELECT id, type, key FROM access_scope"
+#: For statements of other rooms: the id of the root of a scope; fill in the scope's id.
+ROOT_OF_SCOPE = "(SELECT coalesce(scope.root_id, scope.id) FROM access_scope AS scope WHERE scope.id = {})"
 #: Numbers, from 1, of the grants that are still valid.
 _VALID_GRANTS = """
 SELECT wanted.number
@@ -56,6 +58,20 @@ def visible_scopes(user: Person) -> QuerySet[Scope]:
         return scopes
     roots = ScopeRole.objects.filter(user_id=user.pk or 0).values("scope_id")
     return scopes.filter(Q(id__in=roots) | Q(root_id__in=roots))
+
+
+def visible_roots(user: Person) -> list[UUID] | None:
+    """Return the ids of the root scopes that the user may read, with all scopes below; None: all, for staff."""
+    if getattr(user, "is_staff", False):
+        return None
+    return list(ScopeRole.objects.filter(user_id=user.pk or 0).order_by("scope_id").values_list("scope_id", flat=True))
+
+
+def named_scope_ids(user: Person, *, scope_type: str | None, scope_key: str | None, limit: int) -> list[UUID]:
+    """Return the ids of the scopes with a type, a key or both that the user may read, up to `limit`."""
+    named = {"type": scope_type, "key__in": None if scope_key is None else spellings(scope_key)}
+    rows = visible_scopes(user).filter(**{name: value for name, value in named.items() if value is not None})
+    return list(rows.order_by().values_list("id", flat=True)[:limit])
 
 
 def root_scope(user: Person, *, scope_type: str, scope_key: str) -> Scope | None:
@@ -185,5 +201,6 @@ __all__ = [
     "require_in",
     "role_of",
     "valid_grants",
+    "visible_roots",
     "visible_scopes",
 ]

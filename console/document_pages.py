@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 from urllib.parse import quote
 from uuid import UUID
@@ -12,17 +13,18 @@ from django.urls import reverse
 from rest_framework.exceptions import NotFound, ValidationError
 
 from access.selectors import root_scope
-from common.api.pagination import keyset_page
+from common.api.pagination import encode_cursor, page_start
 from console.forms import DocumentFilterForm
 from console.provenance import describe
 from console.shell import page_view, part_view, show_page
 from documents import selectors
+from documents.search.lists import DocumentQuery
+from documents.search.pages import BY_RANK, BY_TIME, DocumentPage, best_page, newest_page
 
-ORDERING = ("-updated_at", "-id")
 PAGE_SIZE = 25
 MAX_VERSIONS = 30
 MAX_USERS = 20
-MAX_SUGGESTIONS_SOUGHT = 300  # documents whose types and scopes are suggested
+MAX_SUGGESTIONS_SOUGHT = 100  # documents whose types and scopes are suggested
 
 
 @page_view
@@ -38,7 +40,6 @@ def library(request: HttpRequest) -> HttpResponse:
         "console/documents/library.html",
         section="documents",
         form=form,
-        suggestions=_suggestions(request),
         stream=_stream_of_filters(request, form),
         **found,
     )
@@ -60,18 +61,20 @@ def _results(request: HttpRequest, form: DocumentFilterForm) -> dict[str, Any]:
     Raises:
         ValidationError: the cursor is not of this list.
     """
-    rows: list[Any] = []
-    cursor = None
+    page = DocumentPage([], None)
     if form.is_valid():
-        chosen = selectors.documents(user=request.user, **form.given)
-        rows, cursor = keyset_page(chosen, ORDERING, limit=PAGE_SIZE, cursor=request.GET.get("cursor"))
+        filters = form.given
+        q = filters.pop("q", None)
+        after = page_start(request.GET, BY_TIME if q is None else BY_RANK)
+        select = newest_page if q is None else partial(best_page, q=q)
+        page = select(user=request.user, query=DocumentQuery(**filters), limit=PAGE_SIZE, after=after)
     first = _query(request.GET, without="cursor")
     return {
-        "rows": rows,
-        "given": getattr(form, "given", {}),
+        "page": page,
+        "given": form.given,
         "query": request.GET.urlencode(),
         "first": first,
-        "next": f"{first}&cursor={quote(cursor)}".lstrip("&") if cursor else "",
+        "next": f"{first}&cursor={quote(encode_cursor(page.next))}".lstrip("&") if page.next else "",
         "is_first": "cursor" not in request.GET,
     }
 
@@ -85,13 +88,20 @@ def _query(given: QueryDict, *, without: str) -> str:
     return kept.urlencode()
 
 
-def _suggestions(request: HttpRequest) -> dict[str, list[str]]:
-    """Return values for filters, from the documents that changed last."""
-    newest = selectors.documents(user=request.user).order_by(*ORDERING)
-    rows = newest.values_list("type", "scope__type", "scope__key", "updated_at", "id")[:MAX_SUGGESTIONS_SOUGHT]
-    columns = list(zip(*rows, strict=True)) or [(), (), ()]
-    names = ("type", "scope_type", "scope_id")
-    return {name: sorted(set(column)) for name, column in zip(names, columns, strict=False)}
+@part_view
+def suggestions(request: HttpRequest) -> HttpResponse:
+    """Render values for filters, from the documents that changed last; asked for when a filter gets the focus."""
+    newest = newest_page(user=request.user, query=DocumentQuery(), limit=MAX_SUGGESTIONS_SOUGHT, after=None)
+    rows = [each.document for each in newest.documents]
+    found = {
+        "type": {row.type for row in rows},
+        "scope_type": {row.scope.type for row in rows},
+        "scope_id": {row.scope.key for row in rows},
+        "workflow_id": {row.workflow_id for row in rows},
+        "author": {row.author_name for row in rows},
+    }
+    listed = {name: sorted(values - {""}) for name, values in found.items()}
+    return render(request, "console/documents/suggestions.html", {"suggestions": listed})
 
 
 def _stream_of_filters(request: HttpRequest, form: DocumentFilterForm) -> str:
@@ -149,11 +159,9 @@ def _number(request: HttpRequest) -> int | None:
 
 def _versions(row: Any) -> dict[str, Any]:
     found = selectors.newest_versions(row.document_id, limit=MAX_VERSIONS)
-    path = reverse("console:document", args=[row.document_id])
     return {
         "versions": found,
-        "path": path,
-        "newest": found[0],
-        "is_newest": found[0].version == row.version,
+        "path": reverse("console:document", args=[row.document_id]),
+        "current": row.document.version,
         "older": found[-1].version - 1,
     }

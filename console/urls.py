@@ -18,6 +18,7 @@ urlpatterns = [
     path("questions/count/", views.waiting_count, name="waiting-count"),
     path("parts/waiting/", shell.waiting_count, name="part-waiting"),
     path("documents/", document_pages.library, name="documents"),
+    path("documents/parts/suggestions/", document_pages.suggestions, name="part-document-suggestions"),
     path("documents/parts/results/", document_pages.results, name="part-documents"),
     path("documents/<uuid:document_id>/", document_pages.reader, name="document"),
     path("documents/<uuid:document_id>/parts/versions/", document_pages.versions, name="part-document-versions"),

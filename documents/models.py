@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from django.conf import settings
+from django.contrib.postgres.indexes import GinIndex
+from django.contrib.postgres.search import SearchVectorField
 from django.db import models
 from django.db.models import Q
 from uuid_utils.compat import uuid7
@@ -26,19 +29,32 @@ class Schema(models.Model):
 
 
 class Document(models.Model):
-    """The head of a document, one per scope and type. `version` is the newest version, and the optimistic lock."""
+    """The head of a document, one per scope and type. `version` is the version that counts, and the optimistic lock.
+
+    `root`, `workflow_id` and `author_name` repeat what other rows say, so that one index serves filter and order.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     scope = models.ForeignKey(
         "access.Scope", on_delete=models.PROTECT, related_name="+", db_index=False
     )  # document_once_per_scope_and_type begins with it
+    root = models.ForeignKey(
+        "access.Scope", on_delete=models.PROTECT, related_name="+", db_index=False, db_constraint=False
+    )  # root of the scope, where roles are assigned; document_of_root begins with it
     type = models.CharField(max_length=63)
     title = models.CharField(max_length=500)
     status = models.CharField(max_length=20, choices=DocumentStatus.choices, default=DocumentStatus.CURRENT)
     version = models.PositiveIntegerField()
-    execution_id = models.UUIDField(null=True)  # producer of the newest version; NULL: a person
+    last_version = models.PositiveIntegerField()  # highest number; above `version` if that version is only proposed
+    proposed_version = models.PositiveIntegerField(null=True)  # waits for a decision; NULL: no version waits
+    execution_id = models.UUIDField(null=True)  # producer of `version`; NULL: a person
+    workflow_id = models.CharField(max_length=63, blank=True, db_default="")  # that produced `version`; empty: a person
+    author_name = models.CharField(max_length=150, blank=True, db_default="")  # of `version`; empty: a model
+    stale = models.BooleanField(db_default=False)
     created_at = models.DateTimeField()
     updated_at = models.DateTimeField()
+    search = SearchVectorField(null=True, editable=False)  # title and content of `version`; NULL: not indexed yet
+    search_language = models.CharField(max_length=63, blank=True, db_default="", editable=False)  # of `search`
 
     class Meta:
         constraints = [
@@ -46,8 +62,20 @@ class Document(models.Model):
             models.CheckConstraint(name="document_status_known", condition=Q(status__in=["current"])),
         ]
         indexes = [
-            models.Index(fields=["-updated_at", "-id"], name="document_newest"),  # selectors.documents
-            models.Index(fields=["execution_id"], name="document_execution"),  # filter execution_id
+            # Walks of the list, newest first; see selectors.
+            models.Index(fields=["-updated_at", "-id"], name="document_newest"),
+            models.Index(fields=["-created_at", "-id"], name="document_by_creation"),
+            models.Index(fields=["root", "-updated_at", "-id"], name="document_of_root"),
+            models.Index(fields=["type", "-updated_at", "-id"], name="document_of_type"),
+            models.Index(
+                fields=["workflow_id", "-updated_at", "-id"], name="document_of_workflow", condition=~Q(workflow_id="")
+            ),
+            models.Index(
+                fields=["author_name", "-updated_at", "-id"], name="document_of_author", condition=~Q(author_name="")
+            ),
+            models.Index(fields=["-updated_at", "-id"], name="document_stale", condition=Q(stale=True)),
+            models.Index(fields=["-updated_at", "-id"], name="document_unindexed", condition=Q(search__isnull=True)),
+            GinIndex(fields=["search"], name="document_search"),
         ]
 
     def __str__(self) -> str:
@@ -63,15 +91,26 @@ class DocumentVersion(models.Model):
     version = models.PositiveIntegerField()
     title = models.CharField(max_length=500)
     content = JsonTextField()
+    content_hash = models.CharField(max_length=64, db_default="")  # SHA-256 of the canonical JSON
     schema = models.ForeignKey(Schema, on_delete=models.PROTECT, related_name="+")
     execution_id = models.UUIDField(null=True)  # NULL: produced by a person
     step_id = models.CharField(max_length=200, null=True)
     provenance = JsonTextField(default=dict)  # workflow, role, model, attempt, inputs, rehearsal
+    author = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+", db_index=False
+    )  # NULL: a model, or a deleted user
+    author_name = models.CharField(max_length=150, blank=True, db_default="")  # empty: a model
+    note = models.TextField(blank=True, db_default="")
+    base_version = models.PositiveIntegerField(null=True)  # that a person's edit started from
+    proposed = models.BooleanField(db_default=False)  # waits for a decision, or was rejected
     created_at = models.DateTimeField()
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["document", "version"], name="document_version_once")]
-        indexes = [models.Index(fields=["execution_id"], name="document_version_execution")]
+        indexes = [
+            models.Index(fields=["execution_id"], name="document_version_execution"),
+            models.Index(fields=["author"], name="document_version_author", condition=Q(author__isnull=False)),
+        ]
 
     def __str__(self) -> str:
         return f"{self.document_id} {self.version}"

@@ -14,6 +14,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 from pydantic import JsonValue
 
+from access.selectors import ROOT_OF_SCOPE
 from access.services import lock_scopes
 from common.database import bulk
 from documents.models import Document, DocumentStatus, DocumentVersion, Schema
@@ -24,6 +25,7 @@ KNOWN_SCHEMAS: set[str] = set()  # hashes of stored schemas, which are never cha
 _MAX_HASHES = 1024
 #: Query for the heads of all documents of scopes (parameter: their ids); pass its rows to `heads`.
 SELECT_HEADS = "SELECT id, scope_id, type, version FROM documents_document WHERE scope_id = ANY(%s) ORDER BY id"
+_ROOT = (("root_id", ROOT_OF_SCOPE.format('v."scope_id"')),)
 _LOCK_HEADS = f"{SELECT_HEADS} FOR NO KEY UPDATE"
 
 
@@ -33,7 +35,7 @@ class StaleVersion(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredDocument:
-    """A version of a document, with the key of its head."""
+    """A version of a document, with the key of its head. The fields with defaults tell of a person's edit."""
 
     id: UUID
     scope_id: UUID
@@ -46,6 +48,10 @@ class StoredDocument:
     step_id: str | None
     created_at: datetime
     provenance: Mapping[str, JsonValue]
+    author_id: int | None = None
+    author_name: str = ""
+    note: str = ""
+    base_version: int | None = None
 
 
 _hashes: dict[int, tuple[Mapping[str, JsonValue], str]] = {}  # by id(): the same schema objects recur
@@ -69,9 +75,14 @@ def is_stored(schema: Mapping[str, JsonValue]) -> bool:
     return schema_hash(schema) in KNOWN_SCHEMAS
 
 
-def _hash(schema: Mapping[str, JsonValue]) -> str:
-    canonical = json.dumps(schema, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(canonical.encode()).hexdigest()
+def content_hash(content: Mapping[str, JsonValue]) -> str:
+    """Return the SHA-256 (hex) of a document's canonical JSON: equal contents have equal hashes."""
+    return _hash(content)
+
+
+def _hash(value: Mapping[str, JsonValue]) -> str:
+    canonical = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(canonical.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 @transaction.atomic
@@ -144,7 +155,7 @@ def version_writes(documents: Sequence[StoredDocument]) -> Iterator[bulk.Write]:
         (last[each.id] for each in first.values() if each.version == 1), key=lambda each: (each.scope_id, each.type)
     )
     existing = sorted((last[each.id] for each in first.values() if each.version > 1), key=lambda each: each.id)
-    yield from bulk.insertion(Document, [_new_head(each) for each in new])
+    yield from bulk.insertion(Document, [_new_head(each) for each in new], computed=_ROOT)
     expected = [first[each.id].version - 1 for each in existing]
     stale = StaleVersion("a head does not have the previous version")
     yield from bulk.replacement(
@@ -168,8 +179,13 @@ def _head(document: StoredDocument) -> bulk.Row:
         "id": document.id,
         "title": document.title,
         "version": document.version,
+        "last_version": document.version,
         "execution_id": document.execution_id,
+        "workflow_id": str(document.provenance.get("workflow_id", "")),
+        "author_name": document.author_name,
         "updated_at": document.created_at,
+        "search": None,  # a worker indexes the text: that would double the time of this write
+        "search_language": "",
     }
 
 
@@ -184,10 +200,15 @@ def _version(document: StoredDocument) -> bulk.Row:
         "version": document.version,
         "title": document.title,
         "content": dict(document.content),
+        "content_hash": content_hash(document.content),
         "schema_id": schema_hash(document.schema),
         "execution_id": document.execution_id,
         "step_id": document.step_id,
         "provenance": dict(document.provenance),
+        "author_id": document.author_id,
+        "author_name": document.author_name,
+        "note": document.note,
+        "base_version": document.base_version,
         "created_at": document.created_at,
     }
 
@@ -219,7 +240,7 @@ def newest_versions(scope_id: UUID) -> list[StoredDocument]:
 
 
 def _versions() -> QuerySet[DocumentVersion]:
-    return DocumentVersion.objects.select_related("document", "schema")
+    return DocumentVersion.objects.select_related("document", "schema").defer("document__search")
 
 
 def _stored(row: DocumentVersion) -> StoredDocument:
@@ -235,4 +256,8 @@ def _stored(row: DocumentVersion) -> StoredDocument:
         step_id=row.step_id,
         created_at=row.created_at,
         provenance=row.provenance,
+        author_id=row.author_id,
+        author_name=row.author_name,
+        note=row.note,
+        base_version=row.base_version,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 from uuid import UUID
 
 from asgiref.sync import sync_to_async
@@ -13,12 +14,29 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from access.openapi import IF_NONE_MATCH, NOT_MODIFIED
+from common.api.pagination import KeysetPagination, encode_cursor, page_limit, page_start
+from common.api.serializers import checked
 from common.api.views import UUID_PATTERN, PagedViewSet
 from documents import selectors
+from documents.search.lists import DocumentQuery
+from documents.search.pages import BY_RANK, BY_TIME, best_page, newest_page
 from documents.serializers import DocumentDetails, DocumentFilters, DocumentSummary, DocumentVersionSummary
 
 _ID = OpenApiParameter("id", OpenApiTypes.UUID, OpenApiParameter.PATH)
 _NUMBER = OpenApiParameter("number", OpenApiTypes.INT, OpenApiParameter.PATH)
+
+
+class DocumentPagination(KeysetPagination):
+    """The pages of the list, which say whether a search has more matches than they hold."""
+
+    def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
+        """Return the page's JSON Schema."""
+        page = super().get_paginated_response_schema(schema)
+        page["properties"]["truncated"] = {
+            "type": "boolean",
+            "description": "Only with `q`. true: there are more matches than all pages hold, or may be.",
+        }
+        return page
 
 
 @extend_schema(tags=["documents"])
@@ -27,13 +45,23 @@ class DocumentViewSet(PagedViewSet):
 
     serializer_class = DocumentSummary
     lookup_value_regex = UUID_PATTERN
-    ordering = ("-updated_at", "-id")
+    pagination_class = DocumentPagination
 
     @extend_schema(parameters=[DocumentFilters], responses=DocumentSummary(many=True))
     async def list(self, request: Request) -> Response:
-        """List documents, newest first."""
-        select = partial(selectors.documents, user=request.user)
-        return await self.page(request, select, DocumentSummary, filters=DocumentFilters)
+        """List documents, newest first; with `q` the best first."""
+
+        def read() -> Response:
+            values = checked(DocumentFilters, request.query_params)
+            q, limit = values.pop("q", None), page_limit(request.query_params)
+            after = page_start(request.query_params, BY_TIME if q is None else BY_RANK)
+            select = newest_page if q is None else partial(best_page, q=q)
+            page = select(user=request.user, query=DocumentQuery(**values), limit=limit, after=after)
+            data = DocumentSummary(page.documents, many=True).data
+            body = {"data": data, "next_cursor": None if page.next is None else encode_cursor(page.next)}
+            return Response(body if page.truncated is None else {**body, "truncated": page.truncated})
+
+        return await sync_to_async(read)()
 
     @extend_schema(parameters=[_ID, IF_NONE_MATCH], responses={200: DocumentDetails, **NOT_MODIFIED})
     async def retrieve(self, request: Request, pk: str) -> Response:
@@ -41,7 +69,7 @@ class DocumentViewSet(PagedViewSet):
         return await self._version(request, pk, None)
 
     @extend_schema(parameters=[_ID], responses=DocumentVersionSummary(many=True))  # type: ignore[type-var]
-    @action(detail=True)
+    @action(detail=True, pagination_class=KeysetPagination)
     async def versions(self, request: Request, pk: str) -> Response:
         """List a document's versions, newest first."""
         select = partial(selectors.versions, user=request.user, document_id=UUID(pk))

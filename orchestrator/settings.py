@@ -124,6 +124,7 @@ if DATABASE_DIRECT_URL:
     _DIRECT = instance.parameters(DATABASE_DIRECT_URL, variable="DATABASE_DIRECT_URL")
     _DIRECT["options"] = f"{_SESSION} -c statement_timeout=0 {_DIRECT.get('options', '')}".strip()
     DIRECT_DATABASE = {**_ALIVE, **_DIRECT}
+SEARCH_LANGUAGE = env.text("SEARCH_LANGUAGE", "simple")  # a text search configuration of PostgreSQL: see docs/search.md
 DATABASE_THREADS = env.integer("DATABASE_THREADS", 2, minimum=1)  # of a process, for background work
 # These threads and the journal's have a pool of their own, one connection each, which requests cannot exhaust.
 BACKGROUND_POOL = {"max_size": DATABASE_THREADS + 1, "timeout": 10.0, "max_waiting": 0}

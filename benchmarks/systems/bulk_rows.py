@@ -23,8 +23,10 @@ _CHILD_COLUMNS = """
 SELECT column_name FROM information_schema.columns WHERE table_name = %s AND table_schema = 'public'
 """
 _HEADS = f"""
-INSERT INTO documents_document (id, scope_id, type, title, status, version, execution_id, created_at, updated_at)
-SELECT {_ID}, one.scope_id, 'd' || number, 'T', 'current', 1, {_ID}, now(), now()
+INSERT INTO documents_document (
+  id, scope_id, root_id, type, title, status, version, last_version, execution_id, created_at, updated_at
+)
+SELECT {_ID}, one.scope_id, one.scope_id, 'd' || number, 'T', 'current', 1, 1, {_ID}, now(), now()
 FROM executions_execution AS one, generate_series(0, %s) AS number WHERE one.id = %s
 """
 _SCOPES = f"""

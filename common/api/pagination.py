@@ -10,9 +10,9 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any
 
 from django.core.exceptions import ValidationError as DjangoValidationError
 from django.core.serializers.json import DjangoJSONEncoder
@@ -24,8 +24,6 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from common.api.fields import CURSOR_PATTERN
-
-Row = TypeVar("Row", bound=Model)
 
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 200
@@ -43,8 +41,15 @@ class KeysetPagination(BasePagination):
             ValidationError: `limit` or `cursor` is invalid.
         """
         ordering: tuple[str, ...] = view.ordering  # type: ignore[union-attr]
-        limit, cursor = _limit(request.query_params), request.query_params.get("cursor")
-        page, self.next_cursor = keyset_page(queryset, ordering, limit=limit, cursor=cursor)
+        limit = page_limit(request.query_params)
+        rows = queryset.order_by(*ordering)
+        fields = [_field(each, queryset.model) for each in ordering]
+        if (values := page_start(request.query_params, fields)) is not None:
+            rows = rows.filter(_after(ordering, values))
+        found = list(rows[: limit + 1])
+        page = found[:limit]
+        last = [getattr(page[-1], field.lstrip("-")) for field in ordering] if len(found) > limit else None
+        self.next_cursor = None if last is None else encode_cursor(last)
         return page
 
     def get_paginated_response(self, data: Any) -> Response:
@@ -83,26 +88,12 @@ class KeysetPagination(BasePagination):
         ]
 
 
-def keyset_page(
-    queryset: QuerySet[Row], ordering: tuple[str, ...], *, limit: int, cursor: str | None = None
-) -> tuple[list[Row], str | None]:
-    """Return one page of a queryset, and the cursor of the next page; None on the last one.
+def page_limit(parameters: Mapping[str, str]) -> int:
+    """Return the number of rows of a page, by the query of a request.
 
     Raises:
-        ValidationError: `cursor` is invalid.
+        ValidationError: `limit` is invalid.
     """
-    rows = queryset.order_by(*ordering)
-    if cursor:
-        try:
-            rows = rows.filter(_after(ordering, _decode(cursor, ordering, queryset.model)))
-        except (ValueError, TypeError, DjangoValidationError) as error:
-            raise ValidationError({"cursor": "This is not a cursor of this list."}) from error
-    found = list(rows[: limit + 1])
-    page = found[:limit]
-    return page, (_encode(ordering, page[-1]) if len(found) > limit else None)
-
-
-def _limit(parameters: Mapping[str, str]) -> int:
     raw = parameters.get("limit", str(DEFAULT_LIMIT))
     short = len(raw) <= len(str(MAX_LIMIT))
     if not (short and raw.isascii() and raw.isdigit() and 1 <= int(raw) <= MAX_LIMIT):
@@ -110,15 +101,30 @@ def _limit(parameters: Mapping[str, str]) -> int:
     return int(raw)
 
 
-def _encode(ordering: tuple[str, ...], row: Model) -> str:
-    values = [getattr(row, field.lstrip("-")) for field in ordering]
+def page_start(parameters: Mapping[str, str], fields: Sequence[Field[Any, Any]]) -> list[Any] | None:
+    """Return the values in the cursor of a request, converted to the types of `fields`; None on the first page.
+
+    Raises:
+        ValidationError: `cursor` is no cursor of a list in the order of these fields.
+    """
+    cursor = parameters.get("cursor")
+    if not cursor:
+        return None
+    try:
+        return _decode(cursor, fields)
+    except (ValueError, TypeError, DjangoValidationError) as error:
+        raise ValidationError({"cursor": "This is not a cursor of this list."}) from error
+
+
+def encode_cursor(values: Sequence[Any]) -> str:
+    """Return the cursor of a page whose last row has these values."""
     # DjangoJSONEncoder truncates times to milliseconds; rows are ordered by microseconds.
     exact = [value.isoformat() if isinstance(value, datetime) else value for value in values]
     return base64.urlsafe_b64encode(json.dumps(exact, cls=DjangoJSONEncoder).encode()).decode().rstrip("=")
 
 
-def _decode(cursor: str, ordering: tuple[str, ...], model: type[Model]) -> list[Any]:
-    """Return the values in a cursor, converted to the types of their fields.
+def _decode(cursor: str, fields: Sequence[Field[Any, Any]]) -> list[Any]:
+    """Return the values in a cursor.
 
     Raises:
         ValueError, TypeError, django ValidationError: the text is not a cursor of this list.
@@ -129,16 +135,20 @@ def _decode(cursor: str, ordering: tuple[str, ...], model: type[Model]) -> list[
         raise ValueError("not a cursor") from error
     if not isinstance(values, list) or not all(isinstance(each, int | str) for each in values):
         raise ValueError("not a cursor")
-    return [_typed(field, value, model) for field, value in zip(ordering, values, strict=True)]
+    return [_typed(field, value) for field, value in zip(fields, values, strict=True)]
 
 
-def _typed(field: str, value: int | str, model: type[Model]) -> Any:
-    column = model._meta.get_field(field.lstrip("-"))  # noqa: SLF001 - Django's public name for it
+def _field(name: str, model: type[Model]) -> Field[Any, Any]:
+    column = model._meta.get_field(name.lstrip("-"))  # noqa: SLF001 - Django's public name for it
     if not isinstance(column, Field):
-        raise TypeError(f"{field} is not a column to order by")
-    typed = column.to_python(value)
+        raise TypeError(f"{name} is not a column to order by")
+    return column
+
+
+def _typed(field: Field[Any, Any], value: int | str) -> Any:
+    typed = field.to_python(value)
     without_zone = isinstance(typed, datetime) and typed.tzinfo is None
-    if without_zone or (isinstance(typed, str) and "\0" in typed):
+    if typed is None or without_zone or (isinstance(typed, str) and "\0" in typed):
         raise ValueError("not a cursor")
     return typed
 

@@ -182,20 +182,26 @@ def _combine(parts: tuple[tuple[str, str, bool, bool], ...]) -> str:
     return f"WITH {', '.join(queries)} SELECT 1 / ({check})::integer"
 
 
-def insertion(model: type[models.Model], rows: Sequence[Row], *, or_ignore: bool = False) -> Iterator[Write]:
+def insertion(
+    model: type[models.Model],
+    rows: Sequence[Row],
+    *,
+    or_ignore: bool = False,
+    computed: tuple[tuple[str, str], ...] = (),
+) -> Iterator[Write]:
     """Yield the write that inserts rows with equal columns; nothing if there are no rows.
 
     Args:
         model: The model of the table.
         rows: Values of every column that has no database default.
         or_ignore: Skip rows that violate a unique constraint.
+        computed: Further columns, each with an SQL expression over the row `v`.
     """
     if rows:
         count = None if or_ignore else len(rows)
         columns = tuple(rows[0])
-        yield Write(
-            _insert(model, columns, or_ignore), rows_as_json(rows, inner=_json_columns(model, columns)), count=count
-        )
+        given = rows_as_json(rows, inner=_json_columns(model, columns))
+        yield Write(_insert(model, columns, or_ignore=or_ignore, computed=computed), given, count=count)
 
 
 def insert(model: type[models.Model], rows: Sequence[Row], *, or_ignore: bool = False) -> None:
@@ -238,9 +244,12 @@ def update(
 
 
 @lru_cache
-def _insert(model: type[models.Model], columns: tuple[str, ...], or_ignore: bool) -> str:
-    names = ", ".join(_name(model, each) for each in columns)
-    values = ", ".join(f'v."{each}"{_cast(model, each)}' for each in columns)
+def _insert(
+    model: type[models.Model], columns: tuple[str, ...], *, or_ignore: bool, computed: tuple[tuple[str, str], ...]
+) -> str:
+    names = ", ".join(_name(model, each) for each in (*columns, *(name for name, _ in computed)))
+    given = (f'v."{each}"{_cast(model, each)}' for each in columns)
+    values = ", ".join([*given, *(expression for _, expression in computed)])
     ignore = " ON CONFLICT DO NOTHING" if or_ignore else ""
     return f"INSERT INTO {_table(model)} ({names}) SELECT {values} FROM {_recordset(model, columns)}{ignore}"  # noqa: S608
 

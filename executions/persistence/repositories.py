@@ -274,13 +274,11 @@ def save_document(document: Document) -> Document:
 
 def stored_document(document: Document) -> documents.StoredDocument:
     """Return a document in the form of the `documents` app."""
-    return documents.StoredDocument(
-        **{name: getattr(document, name) for name in documents.StoredDocument.__dataclass_fields__}
-    )
+    return documents.StoredDocument(**{name: getattr(document, name) for name in Document.__dataclass_fields__})
 
 
 def _document(stored: documents.StoredDocument) -> Document:
-    return Document(**{name: getattr(stored, name) for name in stored.__dataclass_fields__})
+    return Document(**{name: getattr(stored, name) for name in Document.__dataclass_fields__})
 
 
 def _values(rows: QuerySet[models.Execution]) -> list[Execution]:

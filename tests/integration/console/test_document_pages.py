@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from html import unescape
 from typing import Any
 from uuid import UUID
@@ -56,8 +56,8 @@ def names_in(page: Any) -> list[str]:
 def plan(user: User, number: int, **changes: Any) -> UUID:
     """Store a document; higher numbers are older."""
     title = changes.pop("title", f"Plan {number}")
-    moment = NOW - timedelta(hours=number)
-    return store(scope_of(user), type=f"plan-{number}", title=title, created_at=moment, **changes)
+    given = {"type": f"plan-{number}", "title": title, "created_at": NOW - timedelta(hours=number), **changes}
+    return store(scope_of(user), **given)
 
 
 def test_the_library_shows_the_newest_first_and_leads_to_older_ones(ada: User, browser: Client) -> None:
@@ -81,16 +81,43 @@ def test_the_library_shows_the_newest_first_and_leads_to_older_ones(ada: User, b
         ("scope_type=project&scope_id=beta", []),
         ("q=&type=&scope_type=&scope_id=", ["The harbour", "The counter"]),
         ("q=counter&type=plan-1", []),
+        ("author=ada", ["The counter"]),
+        ("workflow_id=roads", ["The harbour"]),
+        ("updated_after=2026-03-01", ["The harbour"]),  # in Tokyo, where the reader is
+        ("updated_before=2026-02-28", ["The counter"]),
+        ("stale=true", []),
+        ("stale=false&q=harbour", ["The harbour"]),
     ],
 )
 def test_filters_stand_in_the_address(ada: User, browser: Client, query: str, found: list[str]) -> None:
-    plan(ada, 1, title="The harbour")
-    plan(ada, 2, title="The counter")
+    plan(ada, 1, title="The harbour", provenance={"workflow_id": "roads"}, execution_id=uuid7())
+    moment = datetime(2026, 2, 28, 14, 59, tzinfo=UTC)  # 23:59 in Tokyo
+    plan(ada, 2, title="The counter", created_at=moment, author_id=ada.pk, author_name="ada")
     page = browser.get(f"/documents/?{query}")
     assert names_in(page) == found
     assert names_in(browser.get(f"/documents/parts/results/?{query}")) == found
     if not found:
         assert "No document matches." in text_of(page)
+
+
+def test_a_search_shows_the_passage_and_says_that_the_best_come_first(ada: User, browser: Client) -> None:
+    plan(ada, 1, content={"title": "Plan 1", "text": "The counter of Smith & Sons opens at nine."})
+    page = browser.get("/documents/?q=counter")
+    assert "<mark>counter</mark>" in page.content.decode()
+    assert "</mark> of Smith &amp; Sons opens" in page.content.decode()
+    assert "Best matches first." in text_of(page)
+
+
+def test_filters_suggest_what_there_is(ada: User, browser: Client) -> None:
+    plan(ada, 1, provenance={"workflow_id": "roads"}, execution_id=uuid7())
+    page = browser.get("/documents/parts/suggestions/").content.decode()
+    assert re.findall(r'<option value="([^"]+)"', page) == ["plan-1", "project", "alpha", "roads"]
+
+
+@pytest.mark.parametrize("day", ["yesterday", "2026-02-30", "9999-12-31"])
+def test_an_invalid_day_is_a_fault_of_its_field(browser: Client, day: str) -> None:
+    page = browser.get("/documents/", {"updated_before": day})
+    assert "Enter a valid date." in text_of(page)
 
 
 def test_the_form_keeps_what_was_given_and_describes_a_fault(browser: Client) -> None:
@@ -101,6 +128,8 @@ def test_the_form_keeps_what_was_given_and_describes_a_fault(browser: Client) ->
     assert 'aria-invalid="true"' in field
     assert 'aria-describedby="id_type_error"' in field
     assert 'id="id_type_error"' in refused
+    assert 'value="2026-03-01"' in browser.get("/documents/?updated_after=2026-03-01").content.decode()
+    assert '<option value="true" selected>' in browser.get("/documents/?stale=true").content.decode()
 
 
 def test_a_cursor_of_another_list_leads_to_the_first_page(browser: Client) -> None:

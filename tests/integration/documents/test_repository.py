@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from contextlib import ExitStack
 from datetime import timedelta
 
@@ -9,6 +10,7 @@ import pytest
 from django.db import IntegrityError, transaction
 from uuid_utils.compat import uuid7
 
+from access.models import Scope
 from access.user import User
 from documents import repository
 from documents.models import Document, DocumentVersion, Schema
@@ -164,10 +166,37 @@ def test_the_writer_that_locks_a_missing_head_makes_the_first_version(alice: Use
     assert Document.objects.get().title == "Mine"
 
 
+def test_the_head_repeats_what_lists_filter_by(alice: User) -> None:
+    root = scope_of(alice)
+    child = Scope.objects.create(parent=root, root=root, type="epic", key="one")
+    made = store(child, provenance={"workflow_id": "concept"})
+    head = Document.objects.get()
+    assert (head.root_id, head.workflow_id, head.author_name, head.last_version) == (root.id, "concept", "", 1)
+    edit = {"author_id": alice.pk, "author_name": "alice", "note": "typo", "base_version": 1, "provenance": {}}
+    store(child, id=made, version=2, **edit)
+    head.refresh_from_db()
+    assert (head.root_id, head.workflow_id, head.author_name, head.last_version) == (root.id, "", "alice", 2)
+    assert (head.stale, head.proposed_version) == (False, None)
+    found = repository.get_version(made)
+    assert found is not None
+    assert {name: getattr(found, name) for name in edit} == edit
+
+
+def test_equal_contents_have_equal_hashes(alice: User) -> None:
+    scope = scope_of(alice)
+    store(scope, content={"title": "Größe", "zeta": 1})
+    store(scope, version=2, content={"zeta": 1, "title": "Größe"})
+    store(scope, version=3, content={"zeta": 2, "title": "a lone surrogate: \ud800"})
+    first, second, third = DocumentVersion.objects.order_by("version").values_list("content_hash", flat=True)
+    assert first == second == hashlib.sha256('{"title":"Größe","zeta":1}'.encode()).hexdigest()
+    assert first != third
+
+
 def test_the_database_knows_no_document_and_no_version_twice(alice: User) -> None:
     scope = scope_of(alice)
     known = store(scope)
-    head = {"scope": scope, "type": "plan", "title": "x", "version": 1, "created_at": NOW, "updated_at": NOW}
+    head = {"scope": scope, "root": scope, "type": "plan", "title": "x", "version": 1, "last_version": 1}
+    head |= {"created_at": NOW, "updated_at": NOW}
     with pytest.raises(IntegrityError, match="document_once_per_scope_and_type"), transaction.atomic():
         Document.objects.create(**head)
     row = DocumentVersion.objects.get(document_id=known)
