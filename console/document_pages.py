@@ -10,6 +10,7 @@ from uuid import UUID
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.shortcuts import render
 from django.urls import reverse
+from django.utils.safestring import mark_safe
 from rest_framework.exceptions import NotFound, ValidationError
 
 from access.selectors import root_scope
@@ -18,6 +19,8 @@ from console.forms import DocumentFilterForm
 from console.provenance import describe
 from console.shell import page_view, part_view, show_page
 from documents import selectors
+from documents.comparison.diff import compare
+from documents.comparison.html import render_html
 from documents.search.lists import DocumentQuery
 from documents.search.pages import BY_RANK, BY_TIME, DocumentPage, best_page, newest_page
 
@@ -143,13 +146,34 @@ def versions(request: HttpRequest, document_id: UUID) -> HttpResponse:
     return render(request, "console/documents/versions.html", {"document": row, **_versions(row)})
 
 
-def _number(request: HttpRequest) -> int | None:
-    """Return the version that the address names.
+@page_view
+def compare_versions(request: HttpRequest, document_id: UUID) -> HttpResponse:
+    """Render the difference of two versions: `?a=1&b=3`; by default of the current one to the one before."""
+    later = selectors.version(user=request.user, document_id=document_id, number=_number(request, "b"))
+    number = _number(request, "a")
+    number = max(later.version - 1, 1) if number is None else number
+    earlier = selectors.version(user=request.user, document_id=document_id, number=number)
+    schemas = {"schema": later.schema.content, "schema_before": earlier.schema.content}
+    difference = compare(earlier.content, later.content, **schemas)
+    return show_page(
+        request,
+        "console/documents/compare.html",
+        section="documents",
+        document=later,
+        earlier=earlier,
+        scope=later.document.scope,
+        difference=mark_safe(render_html(difference, heading_level=2)),  # noqa: S308 - it escapes every text
+        **_versions(later),
+    )
+
+
+def _number(request: HttpRequest, name: str = "v") -> int | None:
+    """Return the version that the address names; None if it names none.
 
     Raises:
         NotFound: it is no number of a version.
     """
-    given = request.GET.get("v")
+    given = request.GET.get(name)
     if given is None:
         return None
     if not (given.isascii() and given.isdigit() and len(given) < 10):

@@ -21,6 +21,7 @@ urlpatterns = [
     path("documents/parts/suggestions/", document_pages.suggestions, name="part-document-suggestions"),
     path("documents/parts/results/", document_pages.results, name="part-documents"),
     path("documents/<uuid:document_id>/", document_pages.reader, name="document"),
+    path("documents/<uuid:document_id>/compare/", document_pages.compare_versions, name="compare-versions"),
     path("documents/<uuid:document_id>/parts/versions/", document_pages.versions, name="part-document-versions"),
     path("executions/<uuid:execution_id>/", views.execution, name="execution"),
 ]

@@ -97,6 +97,10 @@ def test_a_document_is_found_and_its_first_version_read_with_a_keyboard_alone(
     expect(page.locator(".top .facts")).to_contain_text("Version 1")
     expect(page.locator("#versions")).to_contain_text("is newer.")
     assert fits(page)
+    tab_to(page, "Changes of version 2")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Changes from version 1 to 2")
+    assert fits(page)
 
 
 def test_the_text_is_there_without_scripts(library: Machine, browser: Browser) -> None:
@@ -131,6 +135,32 @@ def test_focus_and_typed_text_survive_an_event(library: Machine, page: Page) -> 
     expect(page.get_by_role("searchbox")).to_be_focused()
     expect(page.get_by_role("searchbox")).to_have_value("and then")
     assert page.locator(".doc-content").inner_text() == text  # what is being read is not replaced
+
+
+def test_a_swap_keeps_changed_fields_and_describes_their_faults(library: Machine, page: Page) -> None:
+    page.goto(f"{library.url}/documents/")
+    form = '<form id="f"><input id="i" value="{0}" {1}><textarea id="t" {1}>{0}</textarea><input id="u" value="{0}"></form>'
+    page.evaluate(
+        "text => document.getElementById('main').insertAdjacentHTML('beforeend', text)", form.format("old", "")
+    )
+    page.locator("#t").fill("my text")
+    page.locator("#i").fill("my value")
+    page.locator("body").click(position={"x": 1, "y": 1})
+    swap = "text => htmx.swap({ target: document.getElementById('f'), text, swap: 'outerMorph' })"
+    page.evaluate(swap, form.format("new", 'aria-invalid="true"'))
+    for field, value in (("#i", "my value"), ("#t", "my text")):
+        expect(page.locator(field)).to_have_value(value)
+        expect(page.locator(field)).to_have_attribute("aria-invalid", "true")
+    expect(page.locator("#u")).to_have_value("new")  # it was not changed by the person
+
+
+def test_filters_suggest_values_when_one_has_the_focus(library: Machine, page: Page) -> None:
+    page.goto(f"{library.url}/documents/")
+    known = page.locator("#known-scope_id option")
+    expect(known).to_have_count(0)
+    page.get_by_label("Scope key").focus()
+    expect(known).to_have_count(1)
+    assert known.get_attribute("value") == "stacks"
 
 
 def test_a_lost_connection_and_a_lost_session_are_told(library: Machine, context: BrowserContext, page: Page) -> None:

@@ -165,6 +165,22 @@ def test_the_reader_shows_one_version_and_knows_the_others(ada: User, browser: C
         assert browser.get(f"/documents/{document_id}/?v={wrong}").status_code == 404
 
 
+def test_two_versions_are_compared(ada: User, browser: Client) -> None:
+    document_id = store(scope_of(ada), content={"title": "The plan", "text": "Open at <i>nine</i>"})
+    store(scope_of(ada), version=2, id=document_id, content={"title": "The plan", "text": "Open at <i>ten</i>"})
+    path = f"/documents/{document_id}/compare/"
+    page = browser.get(path).content.decode()
+    assert "1 change: 1 changed." in page
+    assert "<ins" in page
+    assert "&lt;i&gt;" in page
+    assert "<i>" not in page
+    assert "The two versions are the same." in text_of(browser.get(f"{path}?a=2&b=2"))
+    assert f'href="{path}?a=1&amp;b=2"' in browser.get(f"/documents/{document_id}/").content.decode()
+    for wrong in ("a=3", "b=3", "a=x", "a=0&b=1"):
+        assert browser.get(f"{path}?{wrong}").status_code == 404
+    assert browser.get(f"/documents/{uuid7()}/compare/").status_code == 404
+
+
 def test_times_are_in_the_readers_zone_and_name_it(ada: User, browser: Client) -> None:
     document_id = store(scope_of(ada))
     page = browser.get(f"/documents/{document_id}/").content.decode()
@@ -245,7 +261,16 @@ def test_texts_of_a_document_are_never_markup(ada: User, browser: Client) -> Non
         assert "&lt;img src=x" in page
 
 
-@pytest.mark.parametrize("path", ["/documents/", "/documents/?scope_type=project&scope_id=alpha", "/documents/{id}/"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/documents/",
+        "/documents/?scope_type=project&scope_id=alpha",
+        "/documents/?q=plan",
+        "/documents/{id}/",
+        "/documents/{id}/compare/",
+    ],
+)
 def test_a_page_takes_as_many_queries_for_many_as_for_few(
     ada: User, browser: Client, django_assert_max_num_queries: Any, path: str
 ) -> None:
