@@ -139,10 +139,10 @@ def test_focus_and_typed_text_survive_an_event(library: Machine, page: Page) -> 
 
 def test_a_swap_keeps_changed_fields_and_describes_their_faults(library: Machine, page: Page) -> None:
     page.goto(f"{library.url}/documents/")
-    form = '<form id="f"><input id="i" value="{0}" {1}><textarea id="t" {1}>{0}</textarea><input id="u" value="{0}"></form>'
-    page.evaluate(
-        "text => document.getElementById('main').insertAdjacentHTML('beforeend', text)", form.format("old", "")
-    )
+    fields = '<input id="i" value="{0}" {1}><textarea id="t" {1}>{0}</textarea><input id="u" value="{0}">'
+    form = f'<form id="f">{fields}</form>'
+    add = "text => document.getElementById('main').insertAdjacentHTML('beforeend', text)"
+    page.evaluate(add, form.format("old", ""))
     page.locator("#t").fill("my text")
     page.locator("#i").fill("my value")
     page.locator("body").click(position={"x": 1, "y": 1})
