@@ -46,7 +46,7 @@ migrate: $(RUN) ## bring a database of your own up to date
 test: check ## everything that must hold, in a few minutes
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
-test-all: check ## the same for longer, and with more programs: torture, PostgreSQL, PgBouncer, Redis, Pushpin, wrong clocks
+test-all: check ## the same for longer, and with more programs: torture, PostgreSQL, PgBouncer, Redis, Pushpin, LibreOffice, wrong clocks
 	@FUZZ_SECONDS=$${FUZZ_SECONDS:-30} $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not npm and not llama"
 
 DAPHNE_ALONE := server/test_serve server/test_back_pressure server/test_demo workflows/test_chaos

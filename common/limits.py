@@ -123,6 +123,32 @@ class Limits:
         "Wrong passwords from one address (IPv6: one /64), in 5 minutes",
         answer="429 `too-many-tries`",
     )
+    rendering_seconds: int = _limit(
+        "RENDERING_SECONDS",
+        30,
+        "Processor time for one DOCX, PDF or zip file of documents, in seconds",
+        answer="an error with the code `rendering-too-large`",
+    )
+    rendering_memory_bytes: int = _limit(
+        "RENDERING_MEMORY_BYTES",
+        1024 * 1024 * 1024,
+        "Address space of the process that makes such a file, in bytes",
+        answer="an error with the code `rendering-too-large`",
+        minimum=512 * 1024 * 1024,
+    )
+    rendering_processes: int = _limit(
+        "RENDERING_PROCESSES",
+        2,
+        "Such files that one web process makes at once; others wait for up to 30 seconds",
+        answer="an error with the code `rendering-busy`",
+    )
+    house_style_bytes: int = _limit(
+        "MAX_HOUSE_STYLE_BYTES",
+        5 * 1024 * 1024,
+        "Size of a house `.docx` of a workflow, in bytes",
+        answer="an error with the code `house-style-refused`",
+        minimum=1024,
+    )
     password_hashes_at_once: int = _limit(
         "PASSWORD_HASHES_AT_ONCE",
         1,

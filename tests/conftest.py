@@ -29,6 +29,7 @@ PROGRAMS = {
     "postgresql": ("initdb",),
     "pgbouncer": ("pgbouncer",),
     "compiler": ("cc",),
+    "office": ("soffice",),
 }
 STOP_SECONDS = 180.0
 _DATA_DIR_PREFIX = "scriptorium-test-"

@@ -1,0 +1,335 @@
+"""Markdown templates of workflows: placeholders by pointer, and `each` over lists; nothing else.
+
+`{{ /epics/0/title }}` is a value of the document. `{{#each /epics}} … {{ title }} … {{/each}}` repeats its body for
+each item, with pointers relative to the item; `{{ . }}` is the item. A value never becomes markup of the template: it
+is put in after the template was parsed. A text is Markdown within its place; a placeholder alone in its paragraph may
+bring whole blocks.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
+from urllib.parse import quote, unquote
+
+from documents.rendering.content import markdown_text
+from documents.rendering.content.blocks import is_scalar, list_runs, scalar_runs, value_blocks
+from documents.rendering.content.schema_view import SchemaView
+from documents.rendering.content.template_check import Possible
+from documents.rendering.content.tree import (
+    EMPTY,
+    MAX_LEVEL,
+    Block,
+    Blocks,
+    CodeBlock,
+    Heading,
+    ListBlock,
+    Paragraph,
+    Quote,
+    Run,
+    Runs,
+    Table,
+    clean,
+    merged,
+    plain,
+    text_of,
+)
+from documents.rendering.errors import RenderingLimitExceeded, TemplateError
+
+MAX_CHARACTERS = 64 * 1024  # of a template
+MAX_EACHS = 5  # within each other
+_MAX_EXPANDED = 500_000  # characters of the template's own text in the result
+_MAX_VALUES = 100_000
+_OPEN, _CLOSE = "\ue000", "\ue001"  # around the number of a value in the expanded text
+_OPEN_IN_ADDRESS = quote(_OPEN)
+_TAG = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
+_MARKED = re.compile(f"{_OPEN}(\\d+){_CLOSE}")
+_POINTER = re.compile(r"\.|/?[^\s{}#/]+(?:/[^\s{}#/]+)*")
+#: A line with nothing but `{{#each …}}` or `{{/each}}` leaves no line behind.
+_ALONE = re.compile(r"^[ \t]*(\{\{[ \t]*(?:#each[ \t][^{}\n]*|/each[ \t]*)\}\})[ \t]*(?:\n|\Z)", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Value:
+    """A placeholder."""
+
+    pointer: str
+    line: int
+
+
+@dataclass(frozen=True)
+class Each:
+    """A part that is repeated for each item of a list."""
+
+    pointer: str
+    line: int
+    body: tuple[Part, ...]
+
+
+Part: TypeAlias = str | Value | Each
+
+
+def parse(template: str) -> tuple[Part, ...]:
+    """Return the parts of a template.
+
+    Raises:
+        TemplateError: it is too long, or has a tag that is unknown or not closed.
+    """
+    if len(template) > MAX_CHARACTERS:
+        raise TemplateError(0, f"A template has at most {MAX_CHARACTERS:,} characters.")
+    text = clean(template)
+    for mark in (_OPEN, _CLOSE):
+        if mark in text:
+            raise TemplateError(text.count("\n", 0, text.index(mark)) + 1, f"A template cannot have U+{ord(mark):04X}.")
+    return _Parser(text).parse()
+
+
+class _Parser:
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._alone = {found.start(1): (found.start(), found.end()) for found in _ALONE.finditer(text)}
+        self._open: list[tuple[Each, list[Part]]] = []  # what surrounds the current part
+        self._parts: list[Part] = []
+
+    def parse(self) -> tuple[Part, ...]:
+        at = 0
+        for tag in _TAG.finditer(self._text):
+            start, end = self._alone.get(tag.start(), tag.span())
+            self._literal(at, max(at, start))
+            self._tag(tag[1].strip(), self._line(tag.start()))
+            at = end
+        self._literal(at, len(self._text))
+        if self._open:
+            raise TemplateError(self._open[-1][0].line, "{{#each}} has no {{/each}}.")
+        return tuple(self._parts)
+
+    def _literal(self, start: int, end: int) -> None:
+        text = self._text[start:end]
+        if "{{" in text:
+            raise TemplateError(self._line(start + text.index("{{")), "{{ has no }}.")
+        if text:
+            self._parts.append(text)
+
+    def _line(self, index: int) -> int:
+        return self._text.count("\n", 0, index) + 1
+
+    def _tag(self, tag: str, line: int) -> None:
+        if tag == "/each":
+            if not self._open:
+                raise TemplateError(line, "{{/each}} has no {{#each}}.")
+            each, parts = self._open.pop()
+            parts.append(replace(each, body=tuple(self._parts)))
+            self._parts = parts
+        elif tag.startswith("#each "):
+            if len(self._open) >= MAX_EACHS:
+                raise TemplateError(line, f"At most {MAX_EACHS} {{{{#each}}}} can be within each other.")
+            self._open.append((Each(_pointer(tag.removeprefix("#each ").strip(), line), line, ()), self._parts))
+            self._parts = []
+        else:
+            self._parts.append(Value(_pointer(tag, line), line))
+
+
+def _pointer(text: str, line: int) -> str:
+    if not _POINTER.fullmatch(text):
+        raise TemplateError(line, f"{{{{ {text:.80} }}}} is no pointer such as /epics/0/title, title or a dot.")
+    return text
+
+
+# --- checking ---------------------------------------------------------------------------------------------------------
+
+
+def check(template: str, schema: Any) -> list[TemplateError]:
+    """Return the errors of a template for documents of a schema: those of its text, and pointers to what cannot be."""
+    try:
+        parts = parse(template)
+    except TemplateError as error:
+        return [error]
+    return list(_unknown(parts, Possible.root(schema), Possible.root(schema)))
+
+
+def _unknown(parts: Sequence[Part], root: Possible, item: Possible) -> Iterator[TemplateError]:
+    for part in parts:
+        if isinstance(part, str):
+            continue
+        found = root.at(part.pointer, item)
+        if found is None:
+            yield TemplateError(part.line, f"{part.pointer}: the schema has no such field.")
+        elif isinstance(part, Each):
+            items = found.items()
+            if items is None:
+                yield TemplateError(part.line, f"{part.pointer}: {{{{#each}}}} needs a list.")
+            else:
+                yield from _unknown(part.body, root, items)
+
+
+# --- rendering --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A value of the document, its place, and what the schema says about it."""
+
+    value: Any
+    pointer: str
+    view: SchemaView
+    is_missing: bool = False
+
+    def part(self, name: str) -> _Found:
+        """Return a member of an object, or an item of a list."""
+        pointer = f"{self.pointer}/{name}"
+        key = name.replace("~1", "/").replace("~0", "~")
+        if isinstance(self.value, dict) and key in self.value:
+            return _Found(self.value[key], pointer, self.view.member(key, self.value[key]))
+        if isinstance(self.value, list) and key.isascii() and key.isdecimal() and int(key[:9]) < len(self.value):
+            value = self.value[int(key[:9])]
+            return _Found(value, pointer, self.view.item(int(key[:9]), value))
+        return _Found(None, pointer, SchemaView(None), is_missing=True)
+
+
+def render_template(template: str, content: Any, schema: Any, *, level: int = 1, prefix: str = "") -> Blocks:
+    """Return the blocks of a document by a template. What the document lacks is a dash, and no item of a list.
+
+    Raises:
+        TemplateError: the template is faulty.
+        RenderingLimitExceeded: the result is too long.
+    """
+    parts = parse(template)
+    expansion = _Expansion(_Found(content, "", SchemaView.of(schema, content)))
+    expansion.expand(parts, expansion.root)
+    text, anchor = "".join(expansion.texts), f"{prefix}.~t" if prefix else "~t"
+    blocks = markdown_text.blocks_of(text, level=level, anchor=anchor, placeholder=_OPEN)
+    return tuple(_Filler(expansion.values, level=level, prefix=prefix).blocks(blocks))
+
+
+class _Expansion:
+    """The text of a template with its parts repeated, and numbered marks for the values."""
+
+    def __init__(self, root: _Found) -> None:
+        self.root = root
+        self.texts: list[str] = []
+        self.values: list[_Found] = []
+        self._characters = 0
+
+    def expand(self, parts: Sequence[Part], item: _Found) -> None:
+        for part in parts:
+            if isinstance(part, str):
+                self._write(part)
+            elif isinstance(part, Value):
+                self._write(f"{_OPEN}{len(self.values)}{_CLOSE}")
+                self.values.append(self._find(part.pointer, item))
+            else:
+                found = self._find(part.pointer, item)
+                for index in range(len(found.value) if isinstance(found.value, list) else 0):
+                    self.expand(part.body, found.part(str(index)))
+
+    def _write(self, text: str) -> None:
+        self._characters += len(text)
+        if self._characters > _MAX_EXPANDED or len(self.values) > _MAX_VALUES:
+            raise RenderingLimitExceeded("The template makes a document that is too long.")
+        self.texts.append(text)
+
+    def _find(self, pointer: str, item: _Found) -> _Found:
+        found = self.root if pointer.startswith("/") else item
+        for name in pointer.lstrip("/").split("/") if pointer != "." else ():
+            found = found.part(name)
+        return found
+
+
+class _Filler:
+    """Puts values in the place of their marks."""
+
+    def __init__(self, values: Sequence[_Found], *, level: int, prefix: str) -> None:
+        self._values = values
+        self._level = level
+        self._prefix = prefix
+
+    def blocks(self, blocks: Sequence[Block]) -> list[Block]:
+        found: list[Block] = []
+        for block in blocks:
+            if isinstance(block, Heading):
+                self._level = min(block.level + 1, MAX_LEVEL)
+            alone = self._alone(block)
+            found += self._whole(alone) if alone is not None else [self._filled(block)]
+        return found
+
+    def _alone(self, block: Block) -> _Found | None:
+        """Return the value of a paragraph that is nothing but its mark."""
+        if not isinstance(block, Paragraph) or len(block.text) != 1 or block.text[0][1:] != Run("")[1:]:
+            return None
+        mark = _MARKED.fullmatch(block.text[0].text)
+        return self._values[int(mark[1])] if mark else None
+
+    def _whole(self, found: _Found) -> Blocks:
+        if found.is_missing or (is_scalar(found.value) and not isinstance(found.value, str)):
+            return (Paragraph(self._runs(found)),)
+        return value_blocks(found.value, found.view, pointer=found.pointer, level=self._level, prefix=self._prefix)
+
+    def _runs(self, found: _Found) -> Runs:
+        if is_scalar(found.value):
+            return scalar_runs(found.value, found.view)
+        if isinstance(found.value, list) and all(map(is_scalar, found.value)):
+            return list_runs(found.value, found.view)
+        raise TemplateError(0, f"{found.pointer}: an object needs a paragraph of its own.")
+
+    def _filled(self, block: Block) -> Block:
+        match block:
+            case Heading() | Paragraph():
+                return replace(block, text=self._inline(block.text))
+            case ListBlock():
+                return replace(block, items=tuple(tuple(self._nested(item)) for item in block.items))
+            case Quote():
+                return Quote(tuple(self._nested(block.blocks)))
+            case Table():
+                header, *rows = (tuple(map(self._inline, row)) for row in (block.header, *block.rows))
+                return Table(header, tuple(rows), block.aligns)
+            case CodeBlock():
+                return replace(block, text=self._letters(block.text))
+        return block
+
+    def _nested(self, blocks: Sequence[Block]) -> list[Block]:
+        """Return blocks within a list or a quote, where no headings may be."""
+        found: list[Block] = []
+        for block in blocks:
+            alone = self._alone(block)
+            if alone is not None and isinstance(alone.value, str) and not alone.view.is_plain_text:
+                found += markdown_text.blocks_of(alone.value, headings=False) or [Paragraph(plain(EMPTY))]
+            else:
+                found.append(self._filled(block))
+        return found
+
+    def _inline(self, runs: Runs) -> Runs:
+        found: list[Run] = []
+        for run in runs:
+            run = self._with_address(run)
+            for index, piece in enumerate(_MARKED.split(run.text)):
+                if index % 2 == 0:
+                    found.append(run._replace(text=piece))
+                elif run.code:
+                    found.append(run._replace(text=self._letters(f"{_OPEN}{piece}{_CLOSE}")))
+                else:
+                    found += [_within(run, each) for each in self._runs(self._values[int(piece)])]
+        return merged(found)
+
+    def _letters(self, text: str) -> str:
+        return _MARKED.sub(lambda mark: text_of(self._runs(self._values[int(mark[1])])), text)
+
+    def _with_address(self, run: Run) -> Run:
+        """Return a run whose link leads to a value; an address that is not allowed is shown after its text."""
+        if _OPEN_IN_ADDRESS not in run.href:
+            return run
+        address = self._letters(unquote(run.href))
+        if markdown_text.is_safe_link(address):
+            return run._replace(href=address)
+        return run._replace(text=f"{run.text} ({unquote(run.href)})", href="")
+
+
+def _within(outer: Run, inner: Run) -> Run:
+    """Return a run of a value in the style of its place."""
+    return inner._replace(
+        bold=outer.bold or inner.bold,
+        italic=outer.italic or inner.italic,
+        strike=outer.strike or inner.strike,
+        href=outer.href or inner.href,
+    )

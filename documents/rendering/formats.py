@@ -1,0 +1,87 @@
+"""The formats, and rendering in this process. `rendering.render` decides which process does it."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+
+from documents.rendering.chapters import Book, book_of, front_of
+from documents.rendering.content.tree import plain
+from documents.rendering.sources import DocumentSource, ExecutionSource, Source
+from documents.rendering.writers import docx, html, markdown, pdf
+from documents.rendering.writers.zip_files import deterministic_zip
+
+
+@dataclass(frozen=True)
+class Format:
+    """A format: its media type, and how names of its files end."""
+
+    media_type: str
+    extension: str
+
+
+FORMATS = {
+    "markdown": Format("text/markdown; charset=utf-8", "md"),
+    "html": Format("text/html; charset=utf-8", "html"),
+    "docx": Format("application/vnd.openxmlformats-officedocument.wordprocessingml.document", "docx"),
+    "pdf": Format("application/pdf", "pdf"),
+    "zip": Format("application/zip", "zip"),
+}
+
+
+FRAGMENT = "fragment"  # a format for pages of the console, which clients cannot ask for
+
+
+def render_here(source: Source, name: str, *, house: bytes | None = None) -> bytes:
+    """Return a source in a format, rendered by this process. A zip file is for executions.
+
+    Raises:
+        RenderingError: the document cannot be rendered; its subclasses say why.
+    """
+    if name == "zip":
+        return _archive(source, house)
+    book = book_of(source)
+    if name == "markdown":
+        return markdown.render(book).encode()
+    if name == FRAGMENT:
+        return _fragment(book)
+    if name == "html":
+        return html.page(book).encode()
+    if name == "pdf":
+        return pdf.render(book)
+    if name == "docx":
+        return docx.render(book, house)
+    raise ValueError(f"there is no format {name!r}")
+
+
+def _fragment(book: Book) -> bytes:
+    """Return title, contents list and content of a document for a page of the console, as JSON."""
+    [chapter] = book.chapters
+    parts = {"title": chapter.title, "contents": html.contents(chapter), "content": html.fragment(chapter)}
+    return json.dumps(parts).encode()
+
+
+def _archive(source: Source, house: bytes | None) -> bytes:
+    """Return each document as JSON, Markdown and DOCX, with a list of them."""
+    documents = source.documents if isinstance(source, ExecutionSource) else (source,)
+    entries: dict[str, bytes] = {}
+    width = max(2, len(str(len(documents))))
+    links: list[str] = []
+    for number, document in enumerate(documents, 1):
+        name = f"{number:0{width}}-{file_name(document)}"
+        content = json.dumps(document.content, ensure_ascii=False, indent=2) + "\n"
+        book = book_of(document)
+        entries[f"{name}.json"] = content.encode(errors="replace")
+        entries[f"{name}.md"] = markdown.render(book).encode()
+        entries[f"{name}.docx"] = render_here(document, "docx", house=house)
+        title = markdown.inline(plain(book.chapters[0].title))
+        links.append(f"{number}. {title}: [Markdown]({name}.md), [DOCX]({name}.docx), [JSON]({name}.json)")
+    entries["index.md"] = markdown.index(front_of(source), links).encode()
+    return deterministic_zip(entries)
+
+
+def file_name(source: Source) -> str:
+    """Return the stem of a file's name: ASCII letters, digits, `-` and `_`, at most 80 characters."""
+    text = source.name if isinstance(source, DocumentSource) else source.title
+    return re.sub(r"[^A-Za-z0-9_]+", "-", text).strip("-")[:80].strip("-") or "document"

@@ -1,0 +1,1 @@
+"""The formats: each writes a book in its own way."""
