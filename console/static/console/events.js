@@ -2,7 +2,7 @@
 // page gets a tick from time to time. A section reacts with `hx-trigger="scriptorium:changed from:document throttle:1s"`.
 
 import { follow } from "../scriptorium/stream.js";
-import { setLost } from "./shell.js";
+import { setLost, tellStatus } from "./shell.js";
 
 const TICK_MS = 20_000;
 
@@ -13,6 +13,9 @@ function start(path) {
     pauseHidden: true,
     onEvent: (event) => changed({ kind: event.event_type, step: event.step_id ?? null, execution: event.execution_id }),
     onReset: () => changed({ kind: "reset", step: null }),
+    onError(problem, { final }) {
+      if (final) tellStatus(problem.status);
+    },
     onState(state, why) {
       setLost("stream", state === "waiting" && (why === "cut" || why === "offline"));
       if (state === "open") changed({ kind: "connected", step: null }); // events between the page and its stream

@@ -35,8 +35,8 @@ function logInLink() {
   return link;
 }
 
-// Errors of parts never replace them. 422 is no error: the form comes back with its faults.
-function tellStatus(status) {
+// Shows an error of a part or of the stream. Errors never replace a part.
+export function tellStatus(status) {
   if (status === 401) tell("Your session has ended. This page is no longer updated.", logInLink());
   else if (status === 403 || status === 404) tell("A part of this page is no longer available to you.");
   else if (status >= 500) setLost("part", true);
@@ -46,7 +46,7 @@ document.addEventListener("htmx:error", () => setLost("part", true));
 document.addEventListener("htmx:after:request", ({ detail: { ctx } }) => {
   const { status } = ctx.response;
   if (status < 400) setLost("part", false);
-  else if (status !== 422) tellStatus(status);
+  else if (status !== 422) tellStatus(status); // 422: the form comes back with its faults
 });
 
 // A field that was changed keeps its value when its part is merged; `data-changed` marks it.

@@ -15,7 +15,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from uuid_utils.compat import uuid7
 
-from access.models import Role, ScopeRole
+from access.models import Role, Scope, ScopeRole
 from access.services import ensure_user
 from access.user import User
 from documents.models import DocumentVersion
@@ -181,6 +181,18 @@ def test_two_versions_are_compared(ada: User, browser: Client) -> None:
     for wrong in ("a=3", "b=3", "a=x", "a=0&b=1"):
         assert browser.get(f"{path}?{wrong}").status_code == 404
     assert browser.get(f"/documents/{uuid7()}/compare/").status_code == 404
+
+
+def test_a_page_follows_the_root_scope_of_what_it_shows(ada: User, browser: Client) -> None:
+    root = scope_of(ada, key="a/b c")
+    child = Scope.objects.create(parent=root, root=root, type="epic", key="one")
+    stream = 'data-stream="/api/v1/scopes/project/a%2Fb%20c/stream"'
+    for scope in (root, child):
+        assert stream in browser.get(f"/documents/{store(scope)}/").content.decode()
+    filtered = browser.get("/documents/", {"scope_type": "project", "scope_id": "a/b c"})
+    assert stream in filtered.content.decode()
+    for given in ({}, {"scope_id": "a/b c"}, {"scope_type": "project", "scope_id": "other"}):
+        assert "data-stream" not in browser.get("/documents/", given).content.decode()
 
 
 def test_times_are_in_the_readers_zone_and_name_it(ada: User, browser: Client) -> None:
