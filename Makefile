@@ -7,7 +7,7 @@ MANAGE := $(BIN)/python manage.py
 WORKERS ?= $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 1) + 1)')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve worker test test-all test-uvicorn test-npm test-llama chaos bench bench-inflight bench-waiting bench-workers bench-stream bench-tokens bench-bystander bench-pushpin check format migrate clean
+.PHONY: help demo serve worker test test-all test-uvicorn test-npm test-llama chaos bench bench-inflight bench-waiting bench-workers bench-stream bench-tokens bench-bystander bench-pushpin bench-documents check format migrate clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -99,6 +99,9 @@ bench-bystander: $(DEV) ## effect of one user's expensive requests on other user
 
 bench-pushpin: $(DEV) ## many clients of one feed, directly and through Pushpin, which must be installed (BENCH_FLAGS=)
 	@$(BIN)/python -m benchmarks.pushpin $(BENCH_FLAGS)
+
+bench-documents: $(DEV) ## lists and searches of ten thousand and of a million documents (BENCH_FLAGS=)
+	@$(BIN)/python -m benchmarks.documents $(BENCH_FLAGS)
 
 check: $(DEV) ## style, types, import rules, dependencies, migrations, OpenAPI, settings
 	@$(BIN)/ruff check .

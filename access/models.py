@@ -44,6 +44,10 @@ class Scope(models.Model):
                 condition=Q(parent__isnull=True, root__isnull=True) | Q(parent__isnull=False, root__isnull=False),
             ),
         ]
+        indexes = [  # selectors.named_scope_ids
+            models.Index(fields=["type", "key"], name="scope_by_type_and_key"),
+            models.Index(fields=["key"], name="scope_by_key"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.type}/{self.key}"

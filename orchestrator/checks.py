@@ -1,14 +1,15 @@
 """System checks of invalid combinations of settings, run by `manage.py check` and before a server starts.
 
 E001: a model alias is not a `provider:model` of a known provider. E002: workers would take over executions of live
-workers. E004: requests from Pushpin could not be verified. I001: the model of an alias needs a configured price.
-W001: plain HTTP on a public address. W002 (--deploy): an endless redirect to HTTPS. W003 (--deploy): all clients would
-share the proxy's address.
+workers. E004: requests from Pushpin could not be verified. E005: the database has no such language of the search. I001:
+the model of an alias needs a configured price. W001: plain HTTP on a public address. W002 (--deploy): an endless
+redirect to HTTPS. W003 (--deploy): all clients would share the proxy's address.
 """
 
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Collection
 from typing import Any
 
 from django.conf import settings
@@ -16,6 +17,7 @@ from django.core.checks import CheckMessage, Error, Info, Tags, Warning, registe
 from gripcontrol import parse_grip_uri
 
 from common.database.server import database_now
+from documents.search import index
 from executions.llm.known_providers import is_known
 from telemetry.pricing import prices
 
@@ -69,6 +71,15 @@ def pushpin(**_: Any) -> list[CheckMessage]:
         return []
     hint = "Add Pushpin's sig_key: GRIP_URL=http://127.0.0.1:5561?verify-key=…"
     return [Error("GRIP_URL has no key to verify requests from Pushpin.", hint=hint, id="orchestrator.E004")]
+
+
+@register(Tags.database)
+def search_language(databases: Collection[str] | None = None, **_: Any) -> list[CheckMessage]:
+    """Check that the language of the search exists. It asks the database, so a server checks it when it starts."""
+    if not databases or settings.SEARCH_LANGUAGE in (known := index.languages()):
+        return []
+    hint = "Set SEARCH_LANGUAGE to one of them; then run manage.py reindex_documents."
+    return [Error(index.unknown_language(known), hint=hint, id="orchestrator.E005")]
 
 
 @register(Tags.security)

@@ -37,6 +37,10 @@ class Migration(migrations.Migration):
         migrations.AddField(
             "document", "search_language", models.CharField(blank=True, db_default="", editable=False, max_length=63)
         ),
+        # Words do not get smaller by compression.
+        migrations.RunSQL(
+            "ALTER TABLE documents_document ALTER COLUMN search SET STORAGE EXTERNAL", migrations.RunSQL.noop
+        ),
         migrations.AddField("documentversion", "content_hash", models.CharField(db_default="", max_length=64)),
         migrations.AddField(
             "documentversion",

@@ -16,7 +16,7 @@ from django.conf import settings
 from django.db import DataError, OperationalError, connection, transaction
 
 from common.database.errors import is_transient
-from documents.search.texts import storable, texts_as_json
+from documents.search.texts import texts_as_json, without_tags
 
 logger = logging.getLogger(__name__)
 
@@ -64,7 +64,8 @@ WITH batch AS MATERIALIZED (
 )
 SELECT id FROM batch ORDER BY id DESC LIMIT 1
 """
-_LANGUAGES = "SELECT cfgname FROM pg_ts_config WHERE pg_ts_config_is_visible(oid) ORDER BY cfgname"
+#: Query for the names of the text search configurations.
+SELECT_LANGUAGES = "SELECT cfgname FROM pg_ts_config WHERE pg_ts_config_is_visible(oid) ORDER BY cfgname"
 
 _Row = tuple[UUID, int, str, Any]
 
@@ -72,15 +73,20 @@ _Row = tuple[UUID, int, str, Any]
 def languages() -> list[str]:
     """Return the text search configurations of the database, by name."""
     with connection.cursor() as cursor:
-        cursor.execute(_LANGUAGES)
+        cursor.execute(SELECT_LANGUAGES)
         return [name for (name,) in cursor.fetchall()]
+
+
+def unknown_language(known: Sequence[str]) -> str:
+    """Return the message for a `SEARCH_LANGUAGE` that is not among the known ones."""
+    return f"SEARCH_LANGUAGE={settings.SEARCH_LANGUAGE} is no text search configuration. There are: {', '.join(known)}."
 
 
 @transaction.atomic
 def index_documents() -> int:
     """Index the newest documents without words, as many as one batch holds; return their number.
 
-    It returns 0 while another process does the same.
+    It leaves out those that another transaction has locked, and returns 0 while another process does the same.
     """
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [_LOCK])
@@ -88,15 +94,14 @@ def index_documents() -> int:
             return 0
         cursor.execute(_NEXT, [BATCH_DOCUMENTS, BATCH_BYTES])
         rows = cursor.fetchall()
-    if rows:
-        try:
-            _store(rows)
-        except (DataError, OperationalError) as error:
-            if is_transient(error):
-                raise
-            for row in rows:
-                _store_alone(row)
-    return len(rows)
+    if not rows:
+        return 0
+    try:
+        return _store(rows)
+    except (DataError, OperationalError) as error:
+        if is_transient(error):
+            raise
+    return sum(_store_alone(row) for row in rows)
 
 
 def empty_other_languages(*, after: UUID, limit: int) -> UUID | None:
@@ -116,22 +121,24 @@ def empty_other_languages(*, after: UUID, limit: int) -> UUID | None:
 
 
 @transaction.atomic
-def _store(rows: Sequence[_Row]) -> None:
+def _store(rows: Sequence[_Row]) -> int:
     given = [
-        {"id": str(key), "version": version, "title": storable(title), "texts": texts_as_json(content)}
+        {"id": str(key), "version": version, "title": without_tags(title), "texts": texts_as_json(content)}
         for key, version, title, content in rows
     ]
     with connection.cursor() as cursor:
         cursor.execute(_STORE, {"rows": json.dumps(given), "language": settings.SEARCH_LANGUAGE})
+        return cursor.rowcount
 
 
-def _store_alone(row: _Row) -> None:
-    """Index one document. One that the database refuses gets no words, so that it does not stop the others."""
+def _store_alone(row: _Row) -> int:
+    """Index one document. One that the database refuses gets no words. Return 0 if its row is locked, else 1."""
     try:
-        _store([row])
+        return _store([row])
     except (DataError, OperationalError) as error:
         if is_transient(error):
             raise
         logger.exception("the document %s cannot be indexed, and search will not find it", row[0])
         with connection.cursor() as cursor:
             cursor.execute(_NO_WORDS, [settings.SEARCH_LANGUAGE, row[0], row[1]])
+            return cursor.rowcount

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -17,6 +18,7 @@ from documents.search.ranking import best, words_of
 from documents.search.snippets import Run, snippets
 from documents.search.walks import Found
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 #: Fields of the values that a cursor holds.
 BY_TIME = (DateTimeField(), UUIDField())
 BY_RANK = (FloatField(), DateTimeField(), UUIDField())
@@ -43,17 +45,26 @@ def newest_page(*, user: Person, query: DocumentQuery, limit: int, after: Sequen
     """Return a page of the list, newest first."""
     found = newest(user=user, query=query, count=limit + 1, after=None if after is None else After(*after))
     last = found[limit - 1] if len(found) > limit else None
-    return DocumentPage(_listed(found[:limit], {}), None if last is None else (last.at, last.id))
+    return DocumentPage(_listed(found[:limit], {}), None if last is None else (_moment(last.at), last.id))
 
 
 def best_page(*, user: Person, query: DocumentQuery, q: str, limit: int, after: Sequence[Any] | None) -> DocumentPage:
     """Return a page of a search, best first."""
     matches = best(user=user, query=query, q=q)
-    rest = [each for each in matches.found if after is None or (each.rank, each.at, each.id) < tuple(after)]
+    rest = [each for each in matches.found if after is None or _is_after(each, after)]
     page, last = rest[:limit], rest[limit - 1] if len(rest) > limit else None
     found = snippets([each.id for each in page], words_of(q)) if page else {}
-    start = None if last is None else (repr(last.rank), last.at, last.id)
+    start = None if last is None else (repr(last.rank), _moment(last.at), last.id)
     return DocumentPage(_listed(page, found), start, matches.truncated)
+
+
+def _is_after(found: Found, after: Sequence[Any]) -> bool:
+    rank, at, last = after
+    return (found.rank, found.at, found.id) < (rank, (at - _EPOCH) // timedelta(microseconds=1), last)
+
+
+def _moment(microseconds: int) -> datetime:
+    return _EPOCH + timedelta(microseconds=microseconds)
 
 
 def _listed(found: Sequence[Found], passages: Mapping[UUID, list[Run]]) -> list[Listed]:

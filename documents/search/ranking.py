@@ -20,11 +20,11 @@ from django.db import connection, transaction
 from access.selectors import Person
 from documents.search.index import VECTOR
 from documents.search.lists import GROWTH, DocumentQuery, Plan, budget_of, plan_walks
-from documents.search.texts import storable, texts_as_json
-from documents.search.walks import Found, Path, Walk, Wanted, Words, find_by_words, joined, walk
+from documents.search.texts import texts_as_json, without_tags
+from documents.search.walks import MICROSECONDS, Found, Path, Walk, Wanted, Words, find_by_words, joined, walk
 
 MAX_MATCHES = 500  # the newest ones, which are ranked
-SAMPLE = 512  # newest documents whose words are compared first
+SAMPLE = 256  # newest documents whose words are compared first
 MAX_COMPARED = 131_072  # documents whose words are compared one by one
 NOT_INDEXED = 64  # newest documents without words that are read by a search itself
 NOT_INDEXED_WALK = 1_000  # of these, documents that may be the user's
@@ -33,17 +33,23 @@ NOT_INDEXED_BYTES = 1_000_000  # of these, stored contents
 #: Comparing the words of one document takes as long as reading this many matches from the text index.
 _COMPARISON = 8
 
+#: Of a head without its words, about: before the first ANALYZE the database knows no number of rows.
+_ROW_BYTES = 250
+
 _MINUS_SIGNS = re.compile(r"-(?:[^\w\"]*-)+")
 _DESCRIBE = """
 SELECT numnode(query) > 0, querytree(query) NOT IN ('', 'T'), query::text LIKE '%%<%%',
-  (SELECT greatest(reltuples, 0) FROM pg_class WHERE oid = 'documents_document'::regclass)
+  (
+    SELECT greatest(reltuples, pg_relation_size(oid) / {row_bytes}) FROM pg_class
+    WHERE oid = 'documents_document'::regclass
+  )
 FROM (SELECT {query} AS query) AS given
 """
 _NOT_INDEXED = """
 WITH walked AS MATERIALIZED (
   SELECT {columns} FROM documents_document WHERE search IS NULL ORDER BY updated_at DESC, id DESC LIMIT %s
 ), mine AS (
-  SELECT id, version, title, {order} AS at FROM walked WHERE {filters} ORDER BY {order} DESC, id DESC LIMIT %s
+  SELECT id, version, title, {at} AS at FROM walked WHERE {filters} ORDER BY {order} DESC, id DESC LIMIT %s
 ), sized AS (
   SELECT mine.id, mine.at, mine.title, newest.content, row_number() OVER counted AS number,
     sum(pg_column_size(newest.content)) OVER counted AS bytes
@@ -82,7 +88,7 @@ class _Query(NamedTuple):
 
 def words_of(q: str) -> Words:
     """Return the words of a search text. PostgreSQL parses each minus sign as a `not`, and fails above 32."""
-    return Words(language=settings.SEARCH_LANGUAGE, text=_MINUS_SIGNS.sub(" ", q))
+    return Words(language=settings.SEARCH_LANGUAGE, text=_MINUS_SIGNS.sub(" ", without_tags(q)))
 
 
 def best(*, user: Person, query: DocumentQuery, q: str) -> Matches:
@@ -104,7 +110,7 @@ def best(*, user: Person, query: DocumentQuery, q: str) -> Matches:
 
 def _describe(words: Words) -> _Query:
     with connection.cursor() as cursor:
-        cursor.execute(_DESCRIBE.format(query=words.sql.sql), words.sql.values)
+        cursor.execute(_DESCRIBE.format(query=words.sql.sql, row_bytes=_ROW_BYTES), words.sql.values)
         return _Query(*cursor.fetchone())
 
 
@@ -128,7 +134,7 @@ def _newest_matches(plan: Plan, wanted: Wanted, described: _Query) -> tuple[list
 
 def _walk_on(path: Path, wanted: Wanted, described: _Query, *, expected: float) -> tuple[list[Found], bool]:
     """Compare the words of more documents of one path, at last of `MAX_COMPARED`."""
-    rows = max(expected * 1.5, SAMPLE * 2)
+    rows = max(expected * 1.25, SAMPLE * 2)
     while True:
         rows = min(rows, MAX_COMPARED)
         found = walk(path, wanted, budget=budget_of(path, int(rows)))
@@ -143,12 +149,14 @@ def _walk_on(path: Path, wanted: Wanted, described: _Query, *, expected: float) 
 def _not_indexed(plan: Plan, wanted: Wanted) -> tuple[list[Found], bool]:
     """Return the matches among the newest documents without words, and whether there are no other such documents."""
     where = joined([*plan.filters, *plan.bounds])
-    sql = _NOT_INDEXED.format(columns=_COLUMNS, filters=where.sql, order=wanted.order)
+    sql = _NOT_INDEXED.format(
+        columns=_COLUMNS, filters=where.sql, order=wanted.order, at=MICROSECONDS.format(wanted.order)
+    )
     with connection.cursor() as cursor:
         cursor.execute(sql, (NOT_INDEXED_WALK, *where.values, NOT_INDEXED + 1, NOT_INDEXED_BYTES))
         rows = cursor.fetchall()
     walked, mine = rows[0][:2]
-    read = {key: (at, storable(title), texts_as_json(content)) for _, _, at, key, title, content in rows if key}
+    read = {key: (at, without_tags(title), texts_as_json(content)) for _, _, at, key, title, content in rows if key}
     is_whole = walked < NOT_INDEXED_WALK and mine == len(read) <= NOT_INDEXED
     if not read:
         return [], is_whole

@@ -16,9 +16,10 @@ WINDOW = 400  # characters among which PostgreSQL marks the words: it reads slow
 MAX_PLACES = 200  # of words that are looked at in one document
 MAX_BYTES = 2_000_000  # of stored contents that the documents of one page may have; later ones get no passage
 
-_BEGIN, _END = "\ue000", "\ue001"  # private use: documents may have these characters, so they are removed first
-_MARKS = dict.fromkeys(map(ord, _BEGIN + _END), " ")
-_OPTIONS = f'StartSel="{_BEGIN}", StopSel="{_END}", MaxWords=40, MinWords=20, ShortWord=0'
+_BEGIN, _END, _LESS = "\ue000", "\ue001", "\ue002"  # private use: spaces replace those of the document
+#: PostgreSQL drops what looks like a tag of HTML.
+_PLAIN = {**dict.fromkeys(map(ord, _BEGIN + _END + _LESS), " "), ord("<"): _LESS}
+_OPTIONS = f'StartSel="{_BEGIN}", StopSel="{_END}", HighlightAll=true'
 _LEXEME = re.compile(r"'((?:[^']|'')+)'")
 _RUN = re.compile(f"{_BEGIN}([^{_END}]*){_END}|([^{_BEGIN}]+)")
 _CONTENTS = """
@@ -65,13 +66,16 @@ def _patterns(querytree: str) -> re.Pattern[str] | None:
 
 
 def _passage(title: str, content: Mapping[str, Any], sought: re.Pattern[str] | None) -> str:
-    text = "\n".join(texts_of(content)).translate(_MARKS)
+    text = "\n".join(texts_of(content))
     start = _densest(text, sought)
     if start is None and sought is not None and sought.search(title):
-        return storable(title).translate(_MARKS)
-    begin = max((start or 0) - WINDOW // 4, 0)
-    begin = text.find(" ", begin, begin + 40) + 1 or begin  # at the beginning of a word, if there is one
-    return text[begin : begin + WINDOW]
+        text = storable(title)
+    begin, end = max((start or 0) - WINDOW // 4, 0), (start or 0) + WINDOW * 3 // 4
+    if begin:  # at the beginning of a word, if there is one
+        begin = text.find(" ", begin, start) + 1 or begin
+    if end < len(text):
+        end = max(text.rfind(" ", begin + WINDOW // 2, end), begin + WINDOW // 2)
+    return text[begin:end].translate(_PLAIN)
 
 
 def _densest(text: str, sought: re.Pattern[str] | None) -> int | None:
@@ -88,5 +92,5 @@ def _first(found: Iterator[re.Match[str]]) -> Iterable[re.Match[str]]:
 
 
 def _runs(marked: str) -> Iterator[Run]:
-    for found in _RUN.finditer(marked):
+    for found in _RUN.finditer(marked.replace(_LESS, "<")):
         yield Run(found[2], False) if found[1] is None else Run(found[1], True)

@@ -30,12 +30,17 @@ def texts_of(content: Mapping[str, JsonValue]) -> list[str]:
 
 def texts_as_json(content: Mapping[str, JsonValue]) -> str:
     """Return the texts as a JSON array, for PostgreSQL's `json_to_tsvector`: no phrase spans two texts."""
-    return json.dumps(texts_of(content), ensure_ascii=False)
+    return json.dumps([without_tags(text) for text in texts_of(content)], ensure_ascii=False)
 
 
 def storable(text: str) -> str:
     """Return the text without the characters that PostgreSQL does not store."""
     return text.translate(_UNSTORABLE)
+
+
+def without_tags(text: str) -> str:
+    """Return the text without what PostgreSQL takes for tags of HTML, whose words it leaves out."""
+    return storable(text).replace("<", _SPACE)
 
 
 def _walk(value: JsonValue | Mapping[str, JsonValue]) -> Iterator[str]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -23,6 +22,9 @@ _ALONG_INDEXES = "SELECT set_config('enable_seqscan', 'off', true), set_config('
 set_config('enable_sort', 'off', true), set_config('enable_indexscan', 'on', true)"
 _BY_WORDS = "SELECT set_config('enable_seqscan', 'off', true), set_config('enable_bitmapscan', 'on', true), \
 set_config('enable_sort', 'on', true), set_config('enable_indexscan', 'off', true)"
+
+#: A time as microseconds since 1970: parsing hundreds of timestamps takes milliseconds.
+MICROSECONDS = "(extract(epoch FROM {}) * 1000000)::bigint"
 
 UPDATED, CREATED = "updated_at", "created_at"
 
@@ -38,9 +40,9 @@ class Condition(NamedTuple):
 
 
 class Found(NamedTuple):
-    """A document that matches: its time in the order of the list, and its rank in a search."""
+    """A document that matches: its time in the order of the list, in microseconds, and its rank in a search."""
 
-    at: datetime
+    at: int
     id: UUID
     rank: float
 
@@ -146,7 +148,7 @@ def _source(path: Path, wanted: Wanted, *, budget: int) -> Condition:
 
 def _run(
     cursor: Any, source: Condition, wanted: Wanted, *, budget: int, sample: bool
-) -> tuple[int, datetime | None, int, list[Found]]:
+) -> tuple[int, int | None, int, list[Found]]:
     """Return the number of rows, the time of the frontier of roots, the hits, and the matches in order."""
     filters = joined([*wanted.filters, *wanted.bounds])
     hit, rank = Condition("true"), Condition("0")
@@ -159,7 +161,7 @@ def _run(
     )
     sql = f"""
     WITH source AS MATERIALIZED ({source.sql}),
-    walked AS MATERIALIZED (SELECT *, {wanted.order} AS at, {checked.sql} AS hit FROM source),
+    walked AS MATERIALIZED (SELECT *, {MICROSECONDS.format(wanted.order)} AS at, {checked.sql} AS hit FROM source),
     found AS (
       SELECT id, at, {rank.sql} AS rank FROM walked WHERE hit AND {filters.sql} ORDER BY at DESC, id DESC LIMIT %s
     ),

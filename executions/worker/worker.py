@@ -17,6 +17,7 @@ from procrastinate.exceptions import ConnectorException
 
 from access.services import remove_expired_tokens, remove_old_answers
 from common.database.server import database_now
+from documents.search.index import index_documents
 from executions.db_threads import in_thread
 from executions.engine.domain.errors import DatabaseUnavailable, NotFound
 from executions.engine.runtime.cancellation import shield_until_done
@@ -34,6 +35,7 @@ WATCH_SECONDS = 0.5  # a cancellation aborts a model call well within two second
 WAKE_SECONDS = 1.0  # maximum delay of due deferred steps and deadlines
 PRICES_SECONDS = 10.0  # maximum age of prices and rate limits
 PRUNE_SECONDS = 3600.0  # between two runs of pruning
+INDEX_SECONDS = 1.0  # between two looks for documents that the text index lacks
 RESTART_SECONDS = 1.0  # delay before taking jobs again after an outage
 RELEASE_SECONDS = 3.0  # time to release unfinished executions; during an outage it would take for ever
 
@@ -60,6 +62,7 @@ class Worker:
             asyncio.create_task(self._repeat(WAKE_SECONDS, self._wake), name="wake"),
             asyncio.create_task(self._repeat(PRICES_SECONDS, self._look_at_prices), name="prices"),
             asyncio.create_task(self._repeat(PRUNE_SECONDS, self._prune), name="prune"),
+            asyncio.create_task(self._repeat(INDEX_SECONDS, self._index), name="index"),
         ]
         jobs = asyncio.create_task(self._take_jobs(), name="jobs")
         stopped = asyncio.create_task(stop.wait(), name="stop")
@@ -162,6 +165,10 @@ class Worker:
         await in_thread(remove_expired_tokens, now=database_now())
         if settings.EVENT_RETENTION_DAYS:
             await in_thread(enqueue_prune)
+
+    async def _index(self) -> None:
+        while await in_thread(index_documents):
+            pass
 
     async def _watch(self) -> None:
         """Inform the runners of this process whose executions were changed from outside."""

@@ -12,13 +12,13 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from types import FrameType
 from uuid import uuid4
 
 import psycopg
 from django.conf import settings
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 from django.db import Error, connections
 
 from access.apps import IS_LEGACY
@@ -26,6 +26,7 @@ from common.database.connections import AsyncConnection, without_time_limit
 from common.database.errors import is_transient
 from common.database.parameters import connection_parameters, direct_parameters
 from common.database.server import probe_async
+from documents.search.index import SELECT_LANGUAGES, unknown_language
 from executions.db_threads import backoff_delays
 from orchestrator.legacy_database import LegacyDatabase
 from orchestrator.web.process_tree import end_with_parent
@@ -79,6 +80,7 @@ def prepare_embedded_database() -> None:
 
     Raises:
         LegacyDatabase: a development version made the database.
+        CommandError: the database has no `SEARCH_LANGUAGE`.
         psycopg.Error, django.db.Error: an outage exceeded `OUTAGE_SECONDS`.
     """
     if settings.DATABASE_URL:
@@ -102,6 +104,7 @@ async def wait_for_database() -> None:
 
     Raises:
         LegacyDatabase: a development version made the database.
+        CommandError: the database has no `SEARCH_LANGUAGE`.
     """
     logged, logged_at, pause = "", -math.inf, FIRST_RETRY_SECONDS
     while settings.DATABASE_URL:
@@ -111,6 +114,7 @@ async def wait_for_database() -> None:
                     await probe_async(connection)  # so that the process uses the database's clock from the start
                     if await (await connection.execute(IS_LEGACY)).fetchone() == (True,):
                         raise LegacyDatabase
+                    _check_search_language(await (await connection.execute(SELECT_LANGUAGES)).fetchall())
             return
         except psycopg.OperationalError as error:
             if str(error) != logged or time.monotonic() - logged_at > REMIND_SECONDS:
@@ -120,11 +124,18 @@ async def wait_for_database() -> None:
         pause = min(2 * pause, LAST_RETRY_SECONDS)
 
 
+def _check_search_language(known: Iterable[tuple[str]]) -> None:
+    names = [name for (name,) in known]
+    if settings.SEARCH_LANGUAGE not in names:
+        raise CommandError(unknown_language(names))
+
+
 def _prepare() -> None:
     with psycopg.connect(**connection_parameters(), autocommit=True) as connection:
         connection.execute("SELECT pg_advisory_lock(%s)", (_MIGRATION_LOCK,))
         with without_time_limit():
             call_command("migrate", interactive=False, verbosity=0)
+        _check_search_language(connection.execute(SELECT_LANGUAGES))
         call_command("load_catalog", skip_faulty=True, stdout=io.StringIO())
 
 

@@ -7,6 +7,7 @@ import threading
 from typing import Any
 
 import pytest
+from django.core.management import CommandError
 from django.db import connection
 
 from common.database import server
@@ -49,3 +50,10 @@ def test_what_has_waited_for_its_database_knows_its_clock(monkeypatch: pytest.Mo
     assert seen.is_due()
     asyncio.run(lifecycle.wait_for_database())
     assert not seen.is_due()
+
+
+def test_a_process_does_not_start_with_a_language_that_the_database_lacks(settings: Any) -> None:
+    settings.DATABASE_URL = "postgresql://of/ones/own"
+    settings.SEARCH_LANGUAGE = "klingon"
+    with pytest.raises(CommandError, match=r"SEARCH_LANGUAGE=klingon is no text search configuration.*german"):
+        asyncio.run(lifecycle.wait_for_database())

@@ -19,6 +19,7 @@ from pytest_django import Settings
 from access.user import User
 from common.database.parameters import connection_parameters
 from common.database.server import database_now
+from documents.models import Document
 from executions import composition, models
 from executions.db_threads import in_thread
 from executions.engine.domain.calls import ModelReply, ModelRequest
@@ -115,6 +116,13 @@ async def test_a_worker_knows_the_prices_that_people_have_set_by_its_first_call(
     async with working():
         await gate.under_way()
         assert prices.is_priced("own:writer", at=timezone.now())
+
+
+async def test_a_worker_indexes_the_texts_of_documents(ann: User, gate: Gate) -> None:
+    gate.opened.set()
+    await in_thread(start, ann)
+    async with working():
+        await until(lambda: Document.objects.filter(search__isnull=False).exists())
 
 
 async def test_a_cancel_ends_the_call_under_way(ann: User, gate: Gate) -> None:

@@ -1,0 +1,55 @@
+"""A database of version 0.9.0 gets the new columns with their values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
+
+from access.models import Scope
+from access.user import User
+from documents.models import Document, DocumentVersion
+from documents.repository import content_hash
+from documents.search import index
+from tests.factories.documents import scope_of, store
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+OLD, NEW = [("documents", "0001_initial")], [("documents", "0004_search_indexes")]
+
+
+def migrate(target: list[tuple[str, str]]) -> None:
+    MigrationExecutor(connection).migrate(target)
+
+
+@pytest.fixture
+def old_tables(transactional_db: None) -> Iterator[None]:
+    yield
+    migrate(NEW)
+
+
+def test_the_migrations_fill_the_columns_of_documents_that_exist(
+    alice: User, old_tables: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = scope_of(alice)
+    child = Scope.objects.create(parent=root, root=root, type="epic", key="one")
+    store(root, type="by a person", content={"text": "Größe \ud800", "zeta": 1})
+    made = store(child, provenance={"workflow_id": "old"}, content={"text": "first"})
+    store(child, version=2, provenance={"workflow_id": "concept"}, content={"text": "second"})
+    index.index_documents()
+    migrate(OLD)
+    fill = MigrationExecutor(connection).loader.get_migration("documents", "0003_fill_columns")
+    for name in ("HEADS", "VERSIONS"):  # several batches
+        monkeypatch.setattr(f"{type(fill).__module__}.{name}", 1)
+    migrate(NEW)
+    values = ("type", "root_id", "workflow_id", "author_name", "last_version", "stale", "search")
+    assert list(Document.objects.order_by("type").values_list(*values)) == [
+        ("by a person", root.id, "", "", 1, False, None),
+        ("plan", root.id, "concept", "", 2, False, None),
+    ]
+    for version in DocumentVersion.objects.all():
+        assert version.content_hash == content_hash(version.content)
+    assert index.index_documents() == 2
+    assert Document.objects.filter(id=made, search="second").exists()
