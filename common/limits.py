@@ -42,6 +42,9 @@ class Limits:
         "Executions that one request cancels or retries; repeated ids count each time",
         answer="422 with a pointer",
     )
+    patch_operations: int = _limit(
+        "MAX_PATCH_OPERATIONS", 1_000, "Operations of one JSON Patch", answer="422 with a pointer"
+    )
     steps: int = _limit(
         "MAX_STEPS",
         10_000,

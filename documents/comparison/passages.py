@@ -32,6 +32,7 @@ class Anchor:
     quote: str = ""  # empty: the whole value
     prefix: str = ""
     suffix: str = ""
+    start: int = 0  # about where the quote begins, in characters; it decides between equal surroundings
 
 
 class Found(StrEnum):
@@ -73,7 +74,7 @@ def anchor_of(document: JsonValue, place: str, quote: str = "", *, near: int = 0
     if found is None or not isinstance(value, str):
         return None
     prefix, suffix = context_of(value, found)
-    return Anchor(place, quote, prefix, suffix)
+    return Anchor(place, quote, prefix, suffix, found.start)
 
 
 def locate(anchor: Anchor, before: JsonValue, after: JsonValue, *, schema: Schema | None = None) -> Location | None:
@@ -168,7 +169,7 @@ class _Passage:
     def of(cls, anchor: Anchor, value: MaybeValue) -> _Passage:
         """Return the passage; its surroundings stand for the text if that has no such quote."""
         text = value if isinstance(value, str) else ""
-        place = find_quote(text, anchor.quote, anchor.prefix, suffix=anchor.suffix)
+        place = find_quote(text, anchor.quote, anchor.prefix, suffix=anchor.suffix, near=anchor.start)
         if place is None:
             text = anchor.prefix + anchor.quote + anchor.suffix
             place = Range(len(anchor.prefix), len(anchor.prefix) + len(anchor.quote))
@@ -313,7 +314,7 @@ def _differing_items(
 
 def _kept(text: str, quotes: Sequence[Anchor]) -> list[str]:
     """Return the pieces of a text that stand before, between and after the quotes."""
-    found = (find_quote(text, each.quote, each.prefix, suffix=each.suffix) for each in quotes)
+    found = (find_quote(text, each.quote, each.prefix, suffix=each.suffix, near=each.start) for each in quotes)
     pieces, start = list[str](), 0
     for place in sorted(place for place in found if place is not None):
         if place.start >= start or not pieces:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from pydantic import JsonValue
 
 from common.field_error import FieldError
+from common.limits import limits
 from documents.comparison.values import (
     ABSENT,
     INDEX,
@@ -26,8 +27,6 @@ from documents.comparison.values import (
     text_bytes,
 )
 
-MAX_OPERATIONS = 1_000
-MAX_DEPTH = 64
 _MAX_COUNTS = 20  # times that a whole document is measured while one patch is applied
 _MAX_SHOWN = 200  # characters of a pointer in a text
 
@@ -51,11 +50,11 @@ class PatchError(ValueError):
 
 def apply_patch(
     document: JsonValue,
-    operations: JsonValue,
+    operations: object,
     *,
     max_bytes: int,
-    max_operations: int = MAX_OPERATIONS,
-    max_depth: int = MAX_DEPTH,
+    max_operations: int | None = None,
+    max_depth: int | None = None,
 ) -> JsonValue:
     """Return the document that a patch makes of a document, which stays as it is. All operations apply, or none.
 
@@ -63,14 +62,16 @@ def apply_patch(
         document: The document.
         operations: The patch as it was received.
         max_bytes: How large the document may be after each operation, as JSON text without spaces, in UTF-8.
-        max_operations: How many operations the patch may have.
-        max_depth: How many levels of lists and objects an operation may make.
+        max_operations: How many operations the patch may have; None: `MAX_PATCH_OPERATIONS`.
+        max_depth: How many levels of lists and objects an operation may make; None: `MAX_REQUEST_DEPTH`.
 
     Raises:
         PatchError: the patch is invalid, too large, or does not fit the document.
     """
     if not isinstance(operations, list):
         raise PatchError("", "not_a_list", "A patch is a list of operations.")
+    max_operations = limits().patch_operations if max_operations is None else max_operations
+    max_depth = limits().request_depth if max_depth is None else max_depth
     if len(operations) > max_operations:
         detail = f"A patch may have at most {max_operations:,} operations; this one has {len(operations):,}."
         raise PatchError("", "too_many_operations", detail)
@@ -93,7 +94,7 @@ class _Operation(NamedTuple):
         return PatchError(f"{self.place}/{member}", code, detail)
 
 
-def _parsed(operation: JsonValue, place: str) -> _Operation:
+def _parsed(operation: object, place: str) -> _Operation:
     if not isinstance(operation, Mapping):
         raise PatchError(place, "not_an_object", "An operation is an object.")
     name = operation.get("op")
@@ -107,7 +108,7 @@ def _parsed(operation: JsonValue, place: str) -> _Operation:
     return _Operation(place, name, _pointer(operation["path"], f"{place}/path"), source, operation.get("value"))
 
 
-def _pointer(value: JsonValue, place: str) -> Parts:
+def _pointer(value: object, place: str) -> Parts:
     if not isinstance(value, str):
         raise PatchError(place, "invalid_pointer", "A JSON Pointer is a text.")
     try:

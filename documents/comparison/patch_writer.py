@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 from pydantic import JsonValue
 
+from common.limits import limits
 from documents.comparison.edits import ArrayEdit, Edit, ObjectEdit, Replaced, find_edits
 from documents.comparison.labels import Schema, SchemaView
 from documents.comparison.matching import Context
-from documents.comparison.patch import MAX_OPERATIONS
 from documents.comparison.values import ABSENT, MaybeValue, child, pointer
 
 _MAX_SEARCHES = 1_000_000  # items that are looked through to find the places of moved ones
@@ -18,12 +18,14 @@ Operation = dict[str, JsonValue]
 
 
 def make_patch(
-    before: JsonValue, after: JsonValue, *, schema: Schema | None = None, max_operations: int = MAX_OPERATIONS
+    before: JsonValue, after: JsonValue, *, schema: Schema | None = None, max_operations: int | None = None
 ) -> list[Operation]:
     """Return operations that make `after` of `before`. Their values are parts of `after`, not copies.
 
-    Items that moved are moved, not added again. With more than `max_operations`, one operation replaces all.
+    Items that moved are moved, not added again. With more than `max_operations` (None: `MAX_PATCH_OPERATIONS`), one
+    operation replaces the whole document.
     """
+    max_operations = limits().patch_operations if max_operations is None else max_operations
     edit = find_edits(before, after, SchemaView.of(schema), context=Context())
     operations: list[Operation] = []
     for operation in _operations(edit, after, ""):

@@ -44,7 +44,7 @@ def changed(**values: Any) -> dict[str, Any]:
 
 def test_an_anchor_keeps_its_surroundings() -> None:
     assert anchor_of(DOCUMENT, "/summary", "decides", near=80) == Anchor(
-        "/summary", "decides", "Each tool costs 5 EUR a week. The board ", " in June."
+        "/summary", "decides", "Each tool costs 5 EUR a week. The board ", " in June.", 88
     )
     assert anchor_of(DOCUMENT, "/epics/1") == Anchor("/epics/1")
     assert anchor_of(DOCUMENT, "/epics/2") is None
@@ -59,6 +59,21 @@ def test_a_quote_is_found_in_its_text_where_its_surroundings_are() -> None:
     shift = len("New. The board is new. ")
     starts = [locate(each, DOCUMENT, after).start for each in (first, second)]  # type: ignore[arg-type, union-attr]
     assert starts == [TEXT.index("The board") + shift, TEXT.rindex("The board") + shift]
+
+
+def test_the_most_similar_surroundings_count() -> None:
+    anchor = Anchor("/summary", "The board", "Each tool costs 9 EUR a week. ", " decides in April")
+    assert locate(anchor, DOCUMENT, changed(summary=TEXT + " ")).start == TEXT.rindex("The board")  # type: ignore[union-attr]
+    far = f"The board meets. {'x' * 50} costs 5 EUR a week. The board decides in July."
+    location = locate(anchor, DOCUMENT, changed(summary=far))
+    assert location is not None
+    assert location.start == far.rindex("The board")
+
+
+def test_of_equal_surroundings_the_nearest_counts() -> None:
+    before: Any = {"a": "tbd " * 50}
+    anchor = anchor_of(before, "/a", "tbd", near=81)
+    assert locate(anchor, before, {"a": "tbd " * 51}).start == 80  # type: ignore[arg-type, union-attr]
 
 
 def test_without_surroundings_the_version_of_the_quote_gives_them() -> None:
@@ -94,6 +109,10 @@ def test_an_edited_passage_is_found() -> None:
     anchor = anchor_of(DOCUMENT, "/summary", "Each tool costs 5 EUR a week.")
     after = changed(summary=TEXT.replace("costs 5 EUR a week", "costs 6 EUR each week"))
     assert found(anchor, after) == ("/summary", "edited", "Each tool costs 6 EUR each week.")
+    after = changed(summary=TEXT.replace("Each tool costs 5", "Every tool costs 6"))
+    assert found(anchor, after) == ("/summary", "edited", "Every tool costs 6 EUR a week.")
+    after = changed(summary=TEXT.replace("Each tool", f"{'Much is new here. ' * 9}Every tool"))
+    assert found(anchor, after) == ("/summary", "edited", "tool costs 5 EUR a week.")
     after = {"costs": "It is easy: Each tool costs 7 EUR a week. Fine.", "other": "Nothing alike"}
     assert found(anchor, after) == ("/costs", "edited", "Each tool costs 7 EUR a week.")
 
@@ -107,7 +126,7 @@ def test_a_passage_that_is_gone_is_lost() -> None:
 
 
 def test_passages_in_scripts_without_spaces() -> None:
-    before = {"a": "城市出借工具。每件工具每周五欧元。董事会在五月决定。"}
+    before: Any = {"a": "城市出借工具。每件工具每周五欧元。董事会在五月决定。"}
     anchor = anchor_of(before, "/a", "每件工具每周五欧元")
     assert found(anchor, {"a": "城市出借工具。每件工具每周六欧元。董事会在五月决定。"}, before) == (
         "/a",
@@ -130,7 +149,8 @@ def test_a_finder_finds_many_passages_of_large_versions_in_a_bounded_time() -> N
 
 
 def test_hostile_quotes_take_a_bounded_time() -> None:
-    before, after = {"a": "a" * 200_000}, {"a": "a" * 199_000 + "b" * 1_000}
+    before: Any = {"a": "a" * 200_000}
+    after: Any = {"a": "a" * 199_000 + "b" * 1_000}
     started = time.process_time()
     for quote in ("a", "a" * 1_000, "a" * 100_000, "a" * 100_000 + "c"):
         anchor = Anchor("/a", quote, "a" * 40, "a" * 40)

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from documents.comparison.patch import MAX_DEPTH, PatchError, apply_patch
+from common.limits import limits
+from documents.comparison.patch import PatchError, apply_patch
 from documents.comparison.values import text_bytes
 
 MIB = 1024 * 1024
@@ -236,7 +237,7 @@ def test_a_patch_that_measures_the_document_again_and_again_is_refused() -> None
 def test_levels_are_limited() -> None:
     deeper = [add("/" + "/".join("0" * level), []) for level in range(1, 100)]
     place, code = error_of([], *deeper)
-    assert (place, code) == (f"/{MAX_DEPTH - 1}/path", "too_deep")
+    assert (place, code) == (f"/{limits().request_depth - 1}/path", "too_deep")
     value: Any = 1
     for _ in range(10_000):
         value = [value]

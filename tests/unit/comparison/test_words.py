@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from itertools import accumulate, pairwise
 
@@ -141,6 +143,18 @@ def test_a_long_text_with_edits_is_told_word_by_word() -> None:
 def test_edits_around_one_word_that_is_repeated_are_told() -> None:
     text = "word " * 3_000
     assert runs(f"a {text}b", f"x {text}y") == ["-a", "+x", f"= {text}", "-b", "+y"]
+
+
+def test_a_text_with_too_many_changes_is_replaced_as_a_whole() -> None:
+    before = " ".join(f"word{number}" for number in range(11_000))
+    assert len(compare_texts(before, before.replace(" ", " and "))) < 5
+    assert len(compare_texts(before[:60_000], before[:60_000].replace(" ", " and "))) > 10_000
+
+
+def test_large_libraries_are_loaded_when_they_are_needed() -> None:
+    modules = "html, passages, patch, patch_writer"
+    code = f"import sys; from documents.comparison import {modules}; print({{'regex', 'django'}} & set(sys.modules))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"
 
 
 def test_a_spent_budget_leaves_a_text_replaced_as_a_whole() -> None:
