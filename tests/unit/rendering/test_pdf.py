@@ -93,7 +93,9 @@ def test_a_word_without_end_stays_on_the_page() -> None:
     assert word in pdf_text(pdf.render(book_of(source))).replace(" ", "")
 
 
-@pytest.mark.parametrize("style", ["", "bold", "italic", "bold italic"])
+@pytest.mark.parametrize(
+    "style", ["", *(pytest.param(each, marks=pytest.mark.torture) for each in ("bold", "italic", "bold italic"))]
+)
 def test_the_fonts_have_all_that_the_tables_say(style: str) -> None:
     letters: set[str] = set()
     for ranges in faces_of(style or "regular"):
