@@ -6,7 +6,7 @@ from django.contrib.auth import views as auth
 from django.urls import path
 from django.views.generic import RedirectView
 
-from console import views
+from console import document_pages, shell, views
 
 app_name = "console"
 urlpatterns = [
@@ -16,5 +16,12 @@ urlpatterns = [
     path("executions/", views.executions, name="executions"),
     path("questions/", views.questions, name="questions"),
     path("questions/count/", views.waiting_count, name="waiting-count"),
+    path("parts/waiting/", shell.waiting_count, name="part-waiting"),
+    path("documents/", document_pages.library, name="documents"),
+    path("documents/parts/suggestions/", document_pages.suggestions, name="part-document-suggestions"),
+    path("documents/parts/results/", document_pages.results, name="part-documents"),
+    path("documents/<uuid:document_id>/", document_pages.reader, name="document"),
+    path("documents/<uuid:document_id>/compare/", document_pages.compare_versions, name="compare-versions"),
+    path("documents/<uuid:document_id>/parts/versions/", document_pages.versions, name="part-document-versions"),
     path("executions/<uuid:execution_id>/", views.execution, name="execution"),
 ]

@@ -13,22 +13,14 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.views.decorators.csrf import ensure_csrf_cookie
 
+from console.shell import count_text
 from executions.selectors import clarifications
-
-MAX_COUNT = clarifications.MAX_COUNT - 1
 
 
 def _page(request: HttpRequest, template: str, *, waiting: int | None = None, **context: Any) -> HttpResponse:
     """Render a page with the count of the inbox."""
     count = clarifications.count_waiting(request.user) if waiting is None else waiting
-    return render(request, template, {"waiting_count": _count_text(count), **context})
-
-
-def _count_text(count: int) -> str:
-    """Format a count; empty for zero."""
-    if count > MAX_COUNT:
-        return f"{MAX_COUNT}+"
-    return str(count or "")
+    return render(request, template, {"waiting_count": count_text(count), **context})
 
 
 @login_required
@@ -49,7 +41,7 @@ def questions(request: HttpRequest) -> HttpResponse:
 @login_required
 def waiting_count(request: HttpRequest) -> HttpResponse:
     """Return the count of the inbox."""
-    shown = _count_text(clarifications.count_waiting(request.user))
+    shown = count_text(clarifications.count_waiting(request.user))
     return JsonResponse({"waiting": shown}, headers={"Cache-Control": "no-store"})
 
 

@@ -6,13 +6,16 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 from uuid import UUID
 
-from django.db.models import Exists, F, OuterRef, QuerySet
+from django.db.models import Exists, F, JSONField, OuterRef, Q, QuerySet
 from django.db.models.fields.json import KT
+from django.db.models.functions import Cast
 from pydantic import JsonValue
 
 from access.selectors import Person, visible_scopes
 from common.errors import NotFound
 from documents.models import Document, DocumentStatus, DocumentVersion
+
+MAX_USERS_SOUGHT = 500
 
 
 def heads(ids: Iterable[UUID]) -> QuerySet[Document]:
@@ -29,7 +32,7 @@ def version(*, user: Person, document_id: UUID, number: int | None = None) -> Do
     Raises:
         NotFound: there is no such version, or the user may not read it.
     """
-    rows = versions(user=user, document_id=document_id).select_related("document__scope", "schema")
+    rows = versions(user=user, document_id=document_id).select_related("document__scope__root", "schema")
     rows = rows.defer("document__search")
     row = rows.filter(version=F("document__version") if number is None else number).first()
     if row is None:
@@ -102,6 +105,31 @@ def schema_of_type(root_id: UUID, type: str) -> Mapping[str, JsonValue] | None:
     return rows.values_list("schema__content", flat=True).first()
 
 
+def newest_versions(document_id: UUID, *, limit: int) -> list[DocumentVersion]:
+    """Return the newest versions of a document, without their contents. Permissions are not checked."""
+    rows = DocumentVersion.objects.filter(document_id=document_id).defer("content")
+    return list(rows.order_by("-version")[:limit])
+
+
+def used_by(row: DocumentVersion, *, limit: int) -> list[DocumentVersion]:
+    """Return the document versions that were made from a version, by title, without their contents.
+
+    They are looked for in the same execution, and among the newest versions of the `MAX_USERS_SOUGHT` documents that
+    changed last in the root scope. `row` is joined with its head and scope. Permissions are not checked: a role applies
+    to all scopes below a root.
+    """
+    near = Document.objects.filter(root=row.document.root_id).order_by("-updated_at", "-id")
+    newest = Q(document__in=near.values("id")[:MAX_USERS_SOUGHT], version=F("document__version"))
+    same = Q() if row.execution_id is None else Q(execution_id=row.execution_id)
+    wanted = {"inputs": [{"document_id": str(row.document_id), "version": row.version}]}
+    rows = DocumentVersion.objects.select_related("document").defer("content", "document__search")
+    rows = rows.filter(same | newest)
+    rows = rows.annotate(origin=Cast("provenance", JSONField())).filter(
+        origin__contains=wanted  # type: ignore[misc]  # django-stubs knows only texts here
+    )
+    return list(rows.order_by("title", "id")[:limit])
+
+
 def made_by(execution_id: UUID) -> QuerySet[DocumentVersion]:
     """Return the document versions that an execution produced."""
     rows = DocumentVersion.objects.select_related("document").defer("document__search")
@@ -115,9 +143,11 @@ __all__ = [
     "headings",
     "heads",
     "made_by",
+    "newest_versions",
     "producers",
     "root_of",
     "schema_of_type",
+    "used_by",
     "version",
     "versions",
 ]

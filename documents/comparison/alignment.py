@@ -19,7 +19,7 @@ _PAIR = 2  # steps that a pair costs
 class Budget:
     """How much may still be compared, in elements looked at. When it is spent, comparisons become coarse."""
 
-    steps: int = 300_000
+    steps: int = 220_000
 
     def spend(self, steps: int) -> bool:
         """Take the steps if there are enough, and return whether there were."""

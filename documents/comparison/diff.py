@@ -78,7 +78,7 @@ def compare(
 
     Numbers are equal by their value, so 1 equals 1.0; true does not equal 1, and null is not a missing field. The order
     of fields is no difference. A list or object with more than 1,000 changes counts as one change. So does each that
-    differs after some 2,500 changes of the document. Then the difference is less detailed, and still complete.
+    differs after some 1,500 changes of the document. Then the difference is less detailed, and still complete.
 
     Args:
         before: The earlier version.

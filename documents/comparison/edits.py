@@ -109,7 +109,8 @@ class _Comparison:
         except TooManyChanges:
             return None
         fixed = unmoved(pairs)
-        to_tell = [pair for pair in pairs if pair not in fixed or self._differ(before[pair[0]], after[pair[1]])]
+        key = self._context.keys.key
+        to_tell = [(i, j) for i, j in pairs if key(before[i]) != key(after[j]) or (i, j) not in fixed]
         if len(to_tell) + len(before) + len(after) - 2 * len(pairs) > MAX_CHANGES:
             return None
         items: list[tuple[tuple[int, ...], ItemEdit]] = []

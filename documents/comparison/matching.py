@@ -39,7 +39,7 @@ class Context:
     keys: EqualityKeys = field(default_factory=EqualityKeys)
     budget: Budget = field(default_factory=Budget)
     similarities: Budget = field(default_factory=lambda: Budget(20_000))
-    parts_left: int = 2_500  # changes, and containers that hold some, which are told one by one
+    parts_left: int = 1_500  # changes, and containers that hold some, which are told one by one
 
 
 class _Gap(NamedTuple):

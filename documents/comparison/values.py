@@ -93,41 +93,33 @@ class EqualityKeys:
 
     def __init__(self) -> None:
         self._keys: dict[tuple[object, ...], object] = {}  # by content: equal containers share one key
-        self._known: dict[int, object] = {}  # by id()
+        self._known: dict[int, object] = {id(True): _TRUE}  # by id()
 
     def key(self, value: JsonValue, depth: int = 0) -> object:
         """Return the key of a value that lies `depth` levels deep in a document."""
         kind = type(value)
         if kind in _ATOMS:
             return value
-        if not value:
-            return _EMPTY[kind]
-        if kind is bool:
-            return _TRUE
-        key = self._known.get(id(value))
+        key = self._known.get(id(value)) if value else _EMPTY[kind]
         if key is None:
-            content = tuple(self._content(value, depth + 1))
-            key = self._keys.get(content)
-            if key is None:
-                key = self._keys[content] = object()
-            self._known[id(value)] = key
+            if isinstance(value, list) and depth < MAX_DEPTH:  # here, since a call more would cost a tenth of the time
+                parts: list[object] = [_ARRAY]
+                for each in value:
+                    parts.append(each if type(each) in _ATOMS else self.key(each, depth + 1))
+            else:
+                parts = self._content(value, depth)
+            key = self._known[id(value)] = self._keys.setdefault(tuple(parts), object())
         return key
 
     def _content(self, value: JsonValue, depth: int) -> list[object]:
-        parts: list[object] = []
-        if depth > MAX_DEPTH:
-            return [json.dumps(value, sort_keys=True), _DEEP]
-        if isinstance(value, dict):
-            for name in sorted(value):
-                each = value[name]
-                parts += name, each if type(each) in _ATOMS else self.key(each, depth)
-            parts.append(_OBJECT)
-        elif isinstance(value, list):
-            for each in value:
-                parts.append(each if type(each) in _ATOMS else self.key(each, depth))
-            parts.append(_ARRAY)
-        else:
+        if depth >= MAX_DEPTH:
+            return [_DEEP, json.dumps(value, sort_keys=True)]
+        if not isinstance(value, dict):
             raise TypeError(f"{type(value).__name__} is no type of JSON")
+        parts: list[object] = [_OBJECT]
+        for name in sorted(value):
+            each = value[name]
+            parts += name, each if type(each) in _ATOMS else self.key(each, depth + 1)
         return parts
 
 

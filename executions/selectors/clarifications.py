@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import Q, QuerySet
+from django.db.models import Q, QuerySet, Value
 
 from access.selectors import Person, visible_scopes
 from documents import selectors as documents
@@ -64,7 +64,8 @@ def inbox(user: Person) -> Inbox:
 def count_waiting(user: Person) -> int:
     """Return the number of open questions, decisions and budget requests; at most `MAX_COUNT` of each kind."""
     kinds: tuple[QuerySet[Any], ...] = (open_clarifications(user=user), _open_decisions(user), _blocked_by_budget(user))
-    return sum(rows[:MAX_COUNT].count() for rows in kinds)
+    first, *others = (rows.order_by().annotate(one=Value(1)).values("one")[:MAX_COUNT] for rows in kinds)
+    return first.union(*others, all=True).count()
 
 
 def _open_decisions(user: Person) -> QuerySet[models.ExecutionStep]:

@@ -158,6 +158,14 @@ def steps(*, user: Person, execution_id: UUID) -> QuerySet[models.ExecutionStep]
     return rows.defer("execution__workflow_version__definition").order_by("position", "item_order", "id")
 
 
+def decisions_of_step(*, execution_id: UUID, step_id: str) -> list[AcceptanceDecision]:
+    """Return the decisions about the documents of a step, oldest first. Permissions are not checked."""
+    rows = models.ExecutionStep.objects.filter(execution_id=execution_id, step_id=step_id)
+    return [
+        AcceptanceDecision.model_validate(each) for found in rows.values_list("decisions", flat=True) for each in found
+    ]
+
+
 def step_details(rows: Iterable[models.ExecutionStep]) -> list[StepDetails]:
     """Return steps with document titles and the reasons for deferral: two queries for all steps."""
     page = list(rows)

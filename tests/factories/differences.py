@@ -115,7 +115,7 @@ PAIRS: dict[str, Callable[[Random], Any]] = {
     "numbers": lambda random: tuple(random.choices(range(1_000), k=50_000) for _ in "ab"),
     "many fields": lambda random: tuple({f"k{n}": n + add for n in range(14_000)} for add in (0, 1)),
     "deep lists": lambda random: (_deep(list(range(34_000)), 1), _deep(list(range(33_000)), 2)),
-    "many deep lists": lambda random: tuple([_deep(n + add, 1) for n in range(320)] for add in (0, 0.5)),
+    "many deep lists": lambda random: tuple([_deep(n + add, 1) for n in range(800)] for add in (0, 0.5)),
 }
 
 

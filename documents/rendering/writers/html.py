@@ -185,7 +185,7 @@ def _item(blocks: Sequence[Block], shift: int) -> str:
 
 def _table(block: Table) -> Iterator[str]:
     classes = [_attribute("class", f"doc-{align}" if align in {"center", "right"} else "") for align in block.aligns]
-    yield '<div class="doc-table" role="region" aria-label="Table" tabindex="0"><table>\n<thead>\n<tr>'
+    yield '<div class="doc-table" role="group" aria-label="Table" tabindex="0"><table>\n<thead>\n<tr>'
     for cell, name in zip(block.header, classes, strict=True):
         yield f'<th scope="col"{name} dir="auto">{inline(cell)}</th>'
     yield "</tr>\n</thead>\n<tbody>\n"

@@ -114,9 +114,9 @@ def test_it_takes_as_many_queries_for_many_as_for_few(
 
 
 def test_a_count_is_exact_to_a_hundred() -> None:
-    from console.views import _count_text
+    from console.shell import count_text
 
-    assert [_count_text(each) for each in (0, 1, 100, 101, 303)] == ["", "1", "100", "100+", "100+"]
+    assert [count_text(each) for each in (0, 1, 100, 101, 303)] == ["", "1", "100", "100+", "100+"]
 
 
 def test_strangers_are_asked_to_log_in(db: None) -> None:

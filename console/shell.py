@@ -1,0 +1,113 @@
+"""The frame of pages: login, time zone, navigation, entity tags of parts, and the page for what was not found."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec
+from zoneinfo import ZoneInfo
+
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils import timezone
+from django.utils.cache import get_conditional_response
+from django.views.decorators.csrf import ensure_csrf_cookie
+from django.views.decorators.http import require_safe
+from rest_framework.exceptions import NotFound
+
+from access.selectors import Person
+from common.time import time_zones
+from executions.selectors import clarifications
+
+#: Pages of the navigation: key, label, name of the path.
+SECTIONS = (
+    ("inbox", "Inbox", "console:questions"),
+    ("executions", "Executions", "console:executions"),
+    ("documents", "Documents", "console:documents"),
+)
+_DIGEST_BYTES = 12
+
+Given = ParamSpec("Given")
+View = Callable[Concatenate[HttpRequest, Given], HttpResponse]
+
+
+def zone_of(user: Person) -> ZoneInfo:
+    """Return the user's time zone; UTC if this machine does not know it."""
+    name = getattr(user, "time_zone", "UTC")
+    return ZoneInfo(name if name in time_zones() else "UTC")
+
+
+def page_view(view: View[Given]) -> View[Given]:
+    """Serve a page to users who are logged in, in their time zone. A `NotFound` becomes a page with status 404."""
+
+    @login_required
+    @ensure_csrf_cookie
+    @wraps(view)
+    def served(request: HttpRequest, *arguments: Given.args, **options: Given.kwargs) -> HttpResponse:
+        with timezone.override(zone_of(request.user)):
+            try:
+                return view(request, *arguments, **options)
+            except NotFound:
+                return show_page(request, "console/not_found.html", status=404)
+
+    return served  # type: ignore[return-value]  # `wraps` names the first parameter
+
+
+def part_view(view: View[Given]) -> View[Given]:
+    """Serve a part of a page with an entity tag: 304 if the browser has it already.
+
+    A request without a login gets 401, because a redirect would put the login page into the part.
+    """
+
+    @require_safe
+    @wraps(view)
+    def served(request: HttpRequest, *arguments: Given.args, **options: Given.kwargs) -> HttpResponse:
+        if not request.user.is_authenticated:
+            return HttpResponse("Your session has ended.", status=401, content_type="text/plain")
+        with timezone.override(zone_of(request.user)):
+            try:
+                response = view(request, *arguments, **options)
+            except NotFound:
+                return HttpResponse("This is not here any more.", status=404, content_type="text/plain")
+        return _with_tag(request, response)
+
+    return served  # type: ignore[return-value]  # `wraps` names the first parameter
+
+
+def _with_tag(request: HttpRequest, response: HttpResponse) -> HttpResponse:
+    tag = f'"{hashlib.blake2b(response.content, digest_size=_DIGEST_BYTES).hexdigest()}"'
+    response["ETag"] = tag
+    conditional = get_conditional_response(request, etag=tag, response=response)
+    return response if conditional is None else conditional
+
+
+def show_page(
+    request: HttpRequest, template: str, *, section: str = "", status: int = 200, **context: Any
+) -> HttpResponse:
+    """Render a page in the frame.
+
+    Args:
+        request: The request.
+        template: A template that extends `console/shell.html`.
+        section: The key of the page in `SECTIONS`; empty if it has no entry in the navigation.
+        status: The HTTP status.
+        context: What the template shows.
+    """
+    waiting = count_text(clarifications.count_waiting(request.user))
+    frame = {"sections": SECTIONS, "section": section, "waiting_count": waiting, "zone": zone_of(request.user)}
+    return render(request, template, {**frame, **context}, status=status)
+
+
+def count_text(count: int) -> str:
+    """Format a count of the inbox; empty for zero."""
+    most = clarifications.MAX_COUNT - 1
+    return f"{most}+" if count > most else str(count or "")
+
+
+@part_view
+def waiting_count(request: HttpRequest) -> HttpResponse:
+    """Render the count of the inbox in the navigation."""
+    count = count_text(clarifications.count_waiting(request.user))
+    return render(request, "console/parts/waiting_count.html", {"waiting_count": count})

@@ -1,0 +1,10 @@
+// The reader of a document: a link beside each heading that leads to its section.
+
+for (const heading of document.querySelectorAll(".doc-content :is(h2, h3, h4, h5, h6)[id]")) {
+  const link = document.createElement("a");
+  link.className = "permalink";
+  link.href = `#${encodeURIComponent(heading.id)}`;
+  link.textContent = "#";
+  link.setAttribute("aria-label", `Link to “${heading.textContent}”`);
+  heading.append(link);
+}

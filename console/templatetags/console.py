@@ -1,0 +1,58 @@
+"""Tags of the console's templates."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from typing import Any
+
+from django import template
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from common.time import format_rfc3339
+from console.document_text import RenderedDocument, render_document
+
+register = template.Library()
+
+#: Settings of htmx. Error responses never replace a part; `shell.js` shows them.
+HTMX = {
+    "noSwap": [204, 304, "4xx", "5xx"],
+    "includeIndicatorCSS": False,
+    "history": False,
+    "defaultTimeout": 60_000,
+    # State of the reader, which a new version of a part does not change.
+    "morphIgnore": ["data-htmx-powered", "data-changed", "open"],
+}
+
+
+@register.simple_tag
+def htmx_config() -> str:
+    """Return the settings of htmx."""
+    return json.dumps(HTMX)
+
+
+@register.simple_tag
+def when(moment: datetime | None) -> SafeString | str:
+    """Return a point in time in the reader's time zone, with the zone: `30 Nov 2026, 05:12 CET`."""
+    if moment is None:
+        return ""
+    local = timezone.localtime(moment)
+    zone = getattr(local.tzinfo, "key", None) or local.tzname()
+    shown = f"{local.day} {local:%b %Y, %H:%M} {local.tzname()}"
+    exact = f"{local:%A %H:%M:%S} {zone}"
+    return format_html('<time datetime="{}" title="{}">{}</time>', format_rfc3339(moment), exact, shown)
+
+
+@register.filter
+def words(name: Any) -> str:
+    """Return an identifier in words: `meeting-minutes` is `Meeting minutes`."""
+    text = str(name).replace("_", " ").replace("-", " ")
+    return text[:1].upper() + text[1:]
+
+
+@register.simple_tag
+def document(content: Any, schema: Any, title: str = "") -> RenderedDocument:
+    """Return a document as HTML; `{% document … as text %}` gives `text.body` and `text.contents`."""
+    return render_document(content, schema, title=title)

@@ -1,0 +1,168 @@
+"""The frame of pages: parts with entity tags, forms that have a twin in the API, templates without code."""
+
+from __future__ import annotations
+
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.test import Client
+from django.urls import reverse
+from uuid_utils.compat import uuid7
+
+from access.services import ensure_user
+from access.user import User
+from console.shell import zone_of
+from tests.factories import reports
+from tests.factories.documents import scope_of, store
+
+TEMPLATES = Path(settings.BASE_DIR) / "console" / "templates"
+IN_THE_FRAME = [path for path in TEMPLATES.rglob("*.html") if path.parent.name in {"documents", "parts"}]
+IN_THE_FRAME += [TEMPLATES / "console" / name for name in ("shell.html", "not_found.html")]
+CODE_IN_TEMPLATES = re.compile(
+    r"<style|<script(?! [^>]*src=)|\sstyle=|\son\w+=|hx-on|js:|javascript:|hx-trigger=\"[^\"]*\["
+)
+#: Forms without a twin, by action or class: a session has none in the API, and pages name their own versions.
+ALONE = {"/logout/", "chosen"}
+
+
+@pytest.fixture
+def ada(db: None) -> User:
+    return ensure_user(name="ada")
+
+
+@pytest.fixture
+def browser(ada: User) -> Client:
+    client = Client()
+    client.force_login(ada)
+    return client
+
+
+class Forms(HTMLParser):
+    """The forms of a page: their attributes, and the names of their fields."""
+
+    def __init__(self, page: Any) -> None:
+        super().__init__()
+        self.found: list[tuple[dict[str, str | None], set[str]]] = []
+        self.feed(page.content.decode())
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = dict(attrs)
+        if tag == "form":
+            self.found.append((given, set()))
+        elif given.get("name") and tag in {"input", "select", "textarea", "button"}:
+            self.found[-1][1].add(str(given["name"]))
+
+
+def accepted(document: dict[str, Any], twin: str) -> set[str]:
+    """Return what an operation of the OpenAPI document takes: parameters, and members of its body."""
+    method, path = twin.split()
+    operation = document["paths"][path][method]
+    names = {each["name"] for each in operation.get("parameters", [])}
+    for body in operation.get("requestBody", {}).get("content", {}).values():
+        schema = body["schema"]
+        if "$ref" in schema:
+            schema = document["components"]["schemas"][schema["$ref"].rsplit("/", 1)[1]]
+        names |= set(schema.get("properties", {}))
+    return names
+
+
+def test_each_form_has_its_twin_in_the_api(ada: User, browser: Client) -> None:
+    document, document_id = browser.get("/api/v1/openapi.json").json(), store(scope_of(ada))
+    paths = [
+        "/documents/",
+        f"/documents/{document_id}/",
+        f"/documents/{document_id}/compare/",
+        f"/documents/{uuid7()}/",
+    ]
+    forms = [form for path in paths for form in Forms(browser.get(path)).found]
+    assert len(forms) == 9  # each page has a search and the logout
+    for attributes, fields in forms:
+        if not ALONE & {attributes.get("action"), attributes.get("class")}:
+            assert fields - {"csrfmiddlewaretoken"} <= accepted(document, str(attributes["data-twin"])), attributes
+
+
+def test_no_template_has_code(db: None) -> None:
+    """The policy blocks scripts, styles and functions that are made of text."""
+    assert len(IN_THE_FRAME) > 5
+    for path in IN_THE_FRAME:
+        text = path.read_text(encoding="utf-8")
+        found = re.findall(
+            r"<style|<script(?! [^>]*src=)|\sstyle=|\son\w+=|hx-on|js:|javascript:|hx-trigger=\"[^\"]*\[", text
+        )
+        assert not found, path
+
+
+@pytest.mark.parametrize("name", ["part-waiting", "part-documents", "part-document-versions"])
+def test_a_part_is_sent_only_when_it_has_changed(ada: User, browser: Client, name: str) -> None:
+    document_id = store(scope_of(ada))
+    path = reverse(f"console:{name}", args=[document_id] if "versions" in name else [])
+    first = browser.get(path)
+    assert (first.status_code, first["Cache-Control"]) == (200, "private, no-cache")
+    again = browser.get(path, headers={"If-None-Match": first["ETag"]})
+    assert (again.status_code, again.content) == (304, b"")
+    store(scope_of(ada), id=document_id, version=2)
+    reports.publish(gated=True)
+    reports.hand_in(reports.start(ada))
+    changed = browser.get(path, headers={"If-None-Match": first["ETag"]})
+    assert changed.status_code == 200
+    assert changed["ETag"] != first["ETag"]
+
+
+@pytest.mark.parametrize("path", ["/parts/waiting/", "/documents/parts/results/"])
+def test_a_part_without_a_login_is_no_login_page(db: None, path: str) -> None:
+    response = Client().get(path)
+    assert (response.status_code, response.content) == (401, b"Your session has ended.")
+
+
+def test_a_part_is_only_read(browser: Client) -> None:
+    assert browser.post("/parts/waiting/").status_code == 405
+
+
+def test_a_part_of_a_page_is_the_part_of_the_page(ada: User, browser: Client) -> None:
+    """A swap without a change changes nothing."""
+    document_id = store(scope_of(ada))
+    for page, part in (
+        ("/documents/?type=plan", "/documents/parts/results/?type=plan"),
+        (f"/documents/{document_id}/?v=1", f"/documents/{document_id}/parts/versions/?v=1"),
+        ("/documents/", "/parts/waiting/"),
+    ):
+        assert browser.get(part).content.decode().strip() in browser.get(page).content.decode()
+
+
+def test_the_navigation_knows_where_one_is_and_what_waits(ada: User, browser: Client) -> None:
+    reports.publish(gated=True)
+    reports.hand_in(reports.start(ada))
+    page = browser.get("/documents/").content.decode()
+    [current] = re.findall(r'<a href="([^"]*)" aria-current="page">', page)
+    assert current == "/documents/"
+    assert re.search(r'id="waiting-count"[^>]*>1<span class="visually-hidden"> waiting</span>', page)
+
+
+def test_htmx_never_puts_an_error_into_a_page(browser: Client) -> None:
+    page = browser.get("/documents/").content.decode()
+    [given] = re.findall(r"<meta name=\"htmx-config\" content='([^']*)'>", page)
+    config = json.loads(given.replace("&quot;", '"'))
+    assert config["noSwap"] == [204, 304, "4xx", "5xx"]
+    assert config["includeIndicatorCSS"] is False
+
+
+def test_an_unknown_time_zone_is_utc() -> None:
+    assert zone_of(User(time_zone="Mars/Olympus")).key == "UTC"
+    assert zone_of(User(time_zone="Asia/Tokyo")).key == "Asia/Tokyo"
+
+
+def test_pages_load_nothing_from_elsewhere(ada: User, browser: Client) -> None:
+    for path in ("/documents/", f"/documents/{store(scope_of(ada))}/"):
+        page = browser.get(path).content.decode()
+        assert "//" not in page.replace("<!doctype html>", "")
+
+
+@pytest.mark.parametrize("path", ["/documents/", "/documents/01a20782-9bcf-73d6-9b68-153f51574a9d/"])
+def test_a_page_asks_strangers_to_log_in(db: None, path: str) -> None:
+    response = Client().get(path)
+    assert (response.status_code, response["Location"]) == (302, f"/login/?next={path}")
