@@ -193,7 +193,7 @@ class ModelCall(models.Model):
     execution_id = models.UUIDField()
     step_id = models.CharField(max_length=200)
     attempt = models.PositiveIntegerField()
-    kind = models.CharField(max_length=20)  # generate, remediate
+    kind = models.CharField(max_length=20)  # generate, clarify, remediate, review
     ordinal = models.PositiveIntegerField(default=1)  # tries of the same attempt
 
     workflow_id = models.CharField(max_length=63)

@@ -124,26 +124,26 @@ class DocumentRepository(Protocol):
     """Documents: one per scope and type, with all their versions."""
 
     async def save(self, document: Document) -> Document:
-        """Store the document as the next version: `document.version` must be the current version + 1 (1 for a new one).
+        """Store the document as the next version: `document.version` must be the highest version + 1 (1 for a new one).
 
         A new document keeps its id. A known (scope, type) keeps the id of the stored document.
 
         Raises:
-            VersionConflict: the current version is another one.
+            VersionConflict: the highest stored version is another one.
         """
 
     async def get(self, document_id: UUID, version: int | None = None) -> Document:
-        """Return one version, by default the newest.
+        """Return one version, by default that of the head.
 
         Raises:
             NotFound: there is no such version.
         """
 
     async def get_by_scope_type(self, scope_id: UUID, document_type: str) -> Document | None:
-        """Return the newest version of the scope's document of this type, None if there is none."""
+        """Return the head's version of the scope's document of this type, None if there is none."""
 
     async def list_by_scope(self, scope_id: UUID) -> list[Document]:
-        """Return the newest version of each document of the scope, by type."""
+        """Return the head's version of each document of the scope, by type."""
 
 
 class Definitions(Protocol):

@@ -14,8 +14,8 @@ from common.database import bulk
 from executions.engine.domain.events import Event, ProgressEvent
 from executions.persistence.notifier import announce
 
-#: The transaction that changes an execution numbers its events. This statement numbers the events of a scope: it locks
-#: the scope's counter until the transaction ends. So the numbers follow the order of commits and have no gaps.
+#: `number_events` has numbered the events within their executions. This statement numbers them within their scopes. It
+#: locks each scope's counter until the transaction ends. So the numbers follow the order of commits and have no gaps.
 _COUNTED = """
 numbered AS (
   SELECT event.*, execution.scope_id,

@@ -43,7 +43,7 @@ class StartContext:
 
     versions: Iterable[tuple[int, int | None]]
     scopes: Iterable[Any]  # result of `named_root_scopes`
-    rooms: Iterable[tuple[UUID, Decimal]]  # remaining monthly budgets, the result of `scope_budgets.rooms`
+    rooms: Iterable[tuple[UUID, Decimal]]  # remaining monthly budgets, the result of `scope_budgets.remaining_budgets`
 
 
 def load_start_context(
@@ -120,8 +120,7 @@ def check_can_start(
         BudgetExceeded: the scope has used up its monthly budget, and some models of the workflow are not free.
         UnpricedModel: a step's model has no known price, and REQUIRE_PRICED is on; with pointers to the steps.
         Invalid: the brief is missing or not accepted, a step's model has an unknown provider, an input document is
-        missing
-            in the scope, or the script does not match the workflow.
+            missing in the scope, or the script does not match the workflow.
     """
     require_brief(definition, brief)
     if script is None:

@@ -79,7 +79,7 @@ async def _run(execution_id: UUID, worker: str) -> Execution | None:
 async def execute_next_step(*, execution_id: UUID, worker: str) -> Execution:
     """Run the next ready step of an execution in this process, then release the execution.
 
-    `runner` must be the name of a worker with a heartbeat, because recovery takes executions from all others at once.
+    `worker` must be the name of a worker with a heartbeat, because recovery takes executions from all others at once.
 
     Raises:
         NotFound: there is no such execution.

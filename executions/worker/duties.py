@@ -1,4 +1,4 @@
-"""Periodic duties of workers: wake due executions, resume budget-blocked ones, prune old logs."""
+"""Periodic duties of workers: wake due executions, resume budget-blocked ones, expire questions, prune old logs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Recovery: finds executions whose worker was lost, and enqueues them again."""
+"""Recovery enqueues the executions of lost workers. Beside it: heartbeats, and queries for the other duties."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def _abandoned(
 
 
 def is_any_due(*, now: datetime) -> bool:
-    """Return whether one of the next three functions would find an execution, with one query."""
+    """Return whether an execution is due, overdue or blocked by its scope's monthly budget, with one query."""
     with connection.cursor() as cursor:
         cursor.execute(_ANY_DUE, [now, now, Limit.SCOPE_MONTH.value, StepStatus.WAITING.value])
         return bool(cursor.fetchone()[0])

@@ -1,4 +1,7 @@
-"""Validation of references in a definition: roles, documents, collections, models, placeholders, schemas."""
+"""Validation of references in a definition: roles, documents, collections, models, placeholders, schemas.
+
+It also finds duplicates and cycles. `parse_definition` in `parser.py` calls this and all other checks.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Cancellation of tasks: shield work against it, and repeat a cancellation until the task ends."""
+"""Cancellation of asyncio tasks: shield work against it, and repeat a cancellation until the task ends.
+
+`cancel` in `transitions/core.py` cancels an execution, and `ExecutionRunner.refresh` then cancels its tasks.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Retries of model calls, at once or at a later time. A deferred step occupies no worker."""
+"""Retries of model calls, at once or at a later time. A deferred step occupies no worker.
+
+`Backoff` in `domain/retries.py` computes the delay. `retry.py` has the retry of an execution.
+"""
 
 from __future__ import annotations
 

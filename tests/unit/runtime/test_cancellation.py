@@ -1,4 +1,4 @@
-"""A cancelled task ends."""
+"""A cancelled asyncio task ends. `test_runner.py` cancels executions."""
 
 from __future__ import annotations
 
