@@ -55,7 +55,7 @@ class StoredDocument:
     author_id: int | None = None
     author_name: str = ""
     note: str = ""
-    base_version: int | None = None  # of the head on which it was stored; None: the first version
+    base_version: int | None = None  # version of the head on which it was stored; None: the first version
     proposed: bool = False
 
 

@@ -34,7 +34,7 @@ PROGRAMS = {
 }
 STOP_SECONDS = 180.0
 _DATA_DIR_PREFIX = "scriptorium-test-"
-#: The one authority that tests trust. Each new HTTP client reads all of them: 40 ms of CPU for the usual 150.
+#: The one authority that tests trust. Each new HTTP client reads all authorities: 40 ms of CPU for the usual 150.
 _CERTIFICATE = Path(__file__).parent / "support" / "certificate.pem"
 
 

@@ -93,7 +93,7 @@ async def register(client: httpx.AsyncClient, admin: str, handler: str) -> None:
 
 
 async def main() -> None:
-    """Run the executions, a number of them in flight."""
+    """Run the executions, a fixed number in flight."""
     ingress, admin, own = free_port(), free_port(), free_port()
     stop = asyncio.Event()
     config = Config.from_mapping(bind=f"127.0.0.1:{own}", loglevel="WARNING")

@@ -37,8 +37,8 @@ class Change:
     before: MaybeValue  # ABSENT for what was added
     after: MaybeValue  # ABSENT for what was removed
     words: tuple[Run, ...] = ()  # of two texts
-    index_before: int | None = None  # of an item that moved
-    index: int | None = None  # of an item that moved
+    index_before: int | None = None  # position of an item that moved
+    index: int | None = None  # position of an item that moved
     view: SchemaView = field(default_factory=SchemaView.of, repr=False, compare=False)
 
     def as_json(self) -> dict[str, JsonValue]:

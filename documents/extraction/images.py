@@ -1,4 +1,4 @@
-"""PNG and JPEG pictures: they must decode, within a limit of pixels. No text is taken out of them."""
+"""PNG and JPEG pictures: they must decode, within a limit of pixels. Their text is not read."""
 
 from __future__ import annotations
 

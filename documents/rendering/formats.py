@@ -63,7 +63,7 @@ def _fragment(book: Book) -> bytes:
 
 
 def _archive(source: Source, house: bytes | None) -> bytes:
-    """Return each document as JSON, Markdown and DOCX, with a list of them."""
+    """Return each document as JSON, Markdown and DOCX, with an index."""
     documents = source.documents if isinstance(source, ExecutionSource) else (source,)
     entries: dict[str, bytes] = {}
     width = max(2, len(str(len(documents))))

@@ -240,7 +240,7 @@ class Document:
     step_id: str | None
     created_at: datetime
     provenance: Mapping[str, JsonValue] = field(default_factory=dict)
-    base_version: int | None = None  # of the head on which it was stored; None: the first version
+    base_version: int | None = None  # version of the head on which it was stored; None: the first version
     proposed: bool = False  # stored beside a head that a person has edited; a decision makes it the head, or not
     author_id: int | None = None  # user id of the person who made it
     author_name: str = ""  # user name of the person; empty: a model made it

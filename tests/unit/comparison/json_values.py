@@ -1,4 +1,4 @@
-"""JSON values for searches: small ones with few names, so that two of them have much in common."""
+"""JSON values for searches: small ones with few names, so that two values have much in common."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Passages: they are found again in later versions, and what is outside of them may not change."""
+"""Passages: they are found again in later versions, and all other places may not change."""
 
 from __future__ import annotations
 

@@ -65,7 +65,7 @@ def test_words(before: str, after: str, expected: list[str]) -> None:
 def test_words_between_longer_changes_are_no_crumbs() -> None:
     before, after = "an apple in the garden", "some berries in a forest"
     assert runs(before, after) == [f"-{before}", f"+{after}"]
-    assert runs("a b c: which of them?", "a x c: which of those?") == [
+    assert runs("a b c: which of these?", "a x c: which of those?") == [
         "=a ",
         "-b",
         "+x",
