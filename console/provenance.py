@@ -93,10 +93,10 @@ def describe(row: Any) -> Provenance:
 
 def _inputs(pins: list[dict[str, Any]]) -> tuple[Input, ...]:
     pairs = [(UUID(each["document_id"]), int(each["version"])) for each in pins]
-    titles = documents.titles(pairs) if pairs else {}
+    found = documents.headings(pairs) if pairs else {}
     return tuple(
-        Input(document_id, version, each["type"], titles.get((document_id, version), each["type"]))
-        for each, (document_id, version) in zip(pins, pairs, strict=True)
+        Input(*pair, each["type"], found[pair].title if pair in found else each["type"])
+        for each, pair in zip(pins, pairs, strict=True)
     )
 
 

@@ -15,9 +15,9 @@ from django.utils import timezone
 from django.utils.cache import get_conditional_response
 from django.views.decorators.csrf import ensure_csrf_cookie
 from django.views.decorators.http import require_safe
-from rest_framework.exceptions import NotFound
 
 from access.selectors import Person
+from common.errors import NotFound
 from common.time import time_zones
 from executions.selectors import clarifications
 

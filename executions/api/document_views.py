@@ -36,6 +36,7 @@ from executions.api.views import authenticated_user
 from executions.services import documents as services
 
 _TAGS = ["documents"]  # not of the class: its decorator would wrap inherited coroutines in functions
+_JSON = StrictJSONParser.media_type
 _ID = OpenApiParameter("id", OpenApiTypes.UUID, OpenApiParameter.PATH)
 _IF_MATCH = OpenApiParameter(
     "If-Match",
@@ -54,7 +55,7 @@ class DocumentViewSet(views.DocumentViewSet):
 
     @extend_schema(
         tags=_TAGS,
-        request=AddDocumentRequest,
+        request={_JSON: AddDocumentRequest},
         parameters=[IDEMPOTENCY_KEY, IDEMPOTENCY_REPLAYED],
         responses={201: DocumentDetails, **problems(400, 401, 403, 409, 413, 415, 422)},
     )
@@ -78,7 +79,7 @@ class DocumentViewSet(views.DocumentViewSet):
 
         return await sync_to_async(answer)()
 
-    @extend_schema(tags=_TAGS, parameters=[_ID, _IF_MATCH], request=EditDocumentRequest, responses=_EDITED)
+    @extend_schema(tags=_TAGS, parameters=[_ID, _IF_MATCH], request={_JSON: EditDocumentRequest}, responses=_EDITED)
     async def update(self, request: Request, pk: str) -> Response:
         """Replace the content. The result is one more version; earlier versions stay as they are."""
 
@@ -102,7 +103,7 @@ class DocumentViewSet(views.DocumentViewSet):
 
         return await self._edit(request, pk, command=services.edit_document, values=values)
 
-    @extend_schema(tags=_TAGS, parameters=[_ID, _IF_MATCH], request=RestoreDocumentRequest, responses=_EDITED)  # type: ignore[type-var]
+    @extend_schema(tags=_TAGS, parameters=[_ID, _IF_MATCH], request={_JSON: RestoreDocumentRequest}, responses=_EDITED)  # type: ignore[type-var]
     @action(detail=True, methods=["post"])
     async def restore(self, request: Request, pk: str) -> Response:
         """Make the content of an earlier version the newest version."""

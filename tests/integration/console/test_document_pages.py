@@ -20,7 +20,7 @@ from access.services import ensure_user
 from access.user import User
 from documents.models import DocumentVersion
 from executions.engine.domain.acceptance import AcceptanceAction
-from executions.services.acceptance import decide_acceptance
+from executions.services.acceptance import PersonsDecision, decide_acceptance
 from tests.factories import reports
 from tests.factories.documents import NOW, scope_of, store
 
@@ -250,9 +250,9 @@ def test_the_reader_tells_who_decided(ada: User, browser: Client) -> None:
         user=ada,
         execution_id=execution.id,
         step_id="research",
-        decision=AcceptanceAction.REQUEST_CHANGES,
-        document_version=1,
-        comment="Put the counter first.",
+        said=PersonsDecision(
+            decision=AcceptanceAction.REQUEST_CHANGES, document_version=1, comment="Put the counter first."
+        ),
         now=timezone.now(),
     )
     told = text_of(browser.get(f"/documents/{document_id}/"))
