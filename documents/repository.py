@@ -54,6 +54,7 @@ class StoredDocument:
     base_version: int | None = None
 
 
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, check_circular=False)
 _hashes: dict[int, tuple[Mapping[str, JsonValue], str]] = {}  # by id(): the same schema objects recur
 
 
@@ -81,8 +82,7 @@ def content_hash(content: Mapping[str, JsonValue]) -> str:
 
 
 def _hash(value: Mapping[str, JsonValue]) -> str:
-    canonical = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(canonical.encode("utf-8", "surrogatepass")).hexdigest()
+    return hashlib.sha256(_CANONICAL.encode(value).encode("utf-8", "surrogatepass")).hexdigest()
 
 
 @transaction.atomic
