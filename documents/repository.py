@@ -59,6 +59,7 @@ class StoredDocument:
     proposed: bool = False
 
 
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, check_circular=False)
 _hashes: dict[int, tuple[Mapping[str, JsonValue], str]] = {}  # by id(): the same schema objects recur
 
 
@@ -86,8 +87,7 @@ def content_hash(content: Mapping[str, JsonValue] | JsonValue) -> str:
 
 
 def _hash(value: Mapping[str, JsonValue] | JsonValue) -> str:
-    canonical = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(canonical.encode("utf-8", "surrogatepass")).hexdigest()
+    return hashlib.sha256(_CANONICAL.encode(value).encode("utf-8", "surrogatepass")).hexdigest()
 
 
 @transaction.atomic

@@ -78,7 +78,7 @@ def search_language(databases: Collection[str] | None = None, **_: Any) -> list[
     """Check that the language of the search exists. It asks the database, so a server checks it when it starts."""
     if not databases or settings.SEARCH_LANGUAGE in (known := index.languages()):
         return []
-    hint = "Set SEARCH_LANGUAGE to one of these names; then run manage.py reindex_documents."
+    hint = "Set SEARCH_LANGUAGE to a name of this list; then run manage.py reindex_documents."
     return [Error(index.unknown_language(known), hint=hint, id="orchestrator.E005")]
 
 
