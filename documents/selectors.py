@@ -49,6 +49,29 @@ def versions(*, user: Person, document_id: UUID) -> QuerySet[DocumentVersion]:
     return rows
 
 
+class VersionPair(NamedTuple):
+    """Two versions of a document to compare; `before` is None if there is no earlier one."""
+
+    before: DocumentVersion | None
+    after: DocumentVersion
+
+
+def version_pair(*, user: Person, document_id: UUID, before: int | None, after: int | None) -> VersionPair:
+    """Return two versions of a document: by default the head's, and the newest version before the later one.
+
+    Versions that were only proposed count if they are named.
+
+    Raises:
+        NotFound: there is no such version, or the user may not read it.
+    """
+    later = version(user=user, document_id=document_id, number=after)
+    if before is not None:
+        return VersionPair(version(user=user, document_id=document_id, number=before), later)
+    rows = versions(user=user, document_id=document_id).select_related("schema")
+    earlier = rows.filter(version__lt=later.version, proposed=False).order_by("-version").first()
+    return VersionPair(earlier, later)
+
+
 class VersionHeading(NamedTuple):
     """What lists tell of a document version."""
 
@@ -119,5 +142,6 @@ __all__ = [
     "root_of",
     "schema_of_type",
     "version",
+    "version_pair",
     "versions",
 ]

@@ -9,6 +9,7 @@ from rest_framework import serializers
 from common.api.fields import ListedChoiceField, TimestampField
 from common.api.serializers import StrictSerializer
 from common.names import NameField
+from documents.comparison.diff import Change, ChangeKind
 from documents.search.pages import Listed
 from documents.selectors import DocumentStatus
 
@@ -108,3 +109,89 @@ class DocumentDetails(DocumentVersionSummary):
     )
     stale = serializers.BooleanField(source="document.stale")
     content = serializers.JSONField()
+
+
+_MAX_NUMBER = 2_147_483_647
+
+
+class DiffFilters(StrictSerializer):
+    """The versions to compare."""
+
+    page_parameters = frozenset()  # no pages
+
+    to = serializers.IntegerField(
+        required=False, min_value=1, max_value=_MAX_NUMBER, help_text="The later version; by default the newest."
+    )
+    format = ListedChoiceField(choices=["json", "html"], required=False, help_text="Overrides `Accept`.")
+
+    def get_fields(self) -> dict[str, Any]:
+        """Add `from`, which is a keyword of Python."""
+        earlier = serializers.IntegerField(
+            required=False,
+            min_value=1,
+            max_value=_MAX_NUMBER,
+            help_text="The earlier version; by default the one before the later version.",
+        )
+        return {"from": earlier, **super().get_fields()}
+
+
+class ComparedVersion(serializers.Serializer[Any]):
+    """One of the two versions."""
+
+    version = serializers.IntegerField()
+    title = serializers.CharField()
+    created_at = TimestampField()
+    author = serializers.CharField(source="author_name", allow_blank=True, help_text="User name; empty: a model.")
+
+
+class ChangeCounts(serializers.Serializer[Any]):
+    """The number of changes by kind."""
+
+    added = serializers.IntegerField()
+    removed = serializers.IntegerField()
+    changed = serializers.IntegerField()
+    moved = serializers.IntegerField()
+
+
+class TextRun(serializers.Serializer[Any]):
+    """A part of two texts."""
+
+    op = serializers.ChoiceField(
+        choices=["equal", "delete", "insert"], help_text="delete: only in the earlier text; insert: only in the later."
+    )
+    text = serializers.CharField()
+
+
+class ChangeResponse(serializers.Serializer[Any]):
+    """One change. A moved item has further changes for what changed in it."""
+
+    kind = serializers.ChoiceField(choices=[(each.value, each.name) for each in ChangeKind])
+    pointer = serializers.CharField(allow_null=True, help_text="Place in the later version; null: not there.")
+    pointer_before = serializers.CharField(allow_null=True, help_text="Place in the earlier version; null: not there.")
+    labels = serializers.ListField(
+        child=serializers.CharField(), help_text="Names of the place for people, from the outermost."
+    )
+    before = serializers.JSONField(required=False, help_text="Left out if there was none, and for a move.")
+    after = serializers.JSONField(required=False, help_text="Left out if there is none, and for a move.")
+    words = TextRun(many=True, required=False, help_text="Of two texts.")
+    index_before = serializers.IntegerField(required=False, help_text="Of a moved item: its old index, from 0.")
+    index = serializers.IntegerField(required=False, help_text="Of a moved item: its new index, from 0.")
+
+    def to_representation(self, change: Change) -> dict[str, Any]:
+        """Return the change as JSON."""
+        return change.as_json()
+
+
+class DiffResponse(serializers.Serializer[Any]):
+    """The difference of two versions of a document, in reading order."""
+
+    document_id = serializers.UUIDField()
+    to = ComparedVersion()
+    counts = ChangeCounts()
+    changes = ChangeResponse(many=True)
+
+    def get_fields(self) -> dict[str, Any]:
+        """Add `from`, which is a keyword of Python."""
+        earlier = ComparedVersion(allow_null=True, help_text="null: there is no earlier version.")
+        fields = super().get_fields()
+        return {"document_id": fields.pop("document_id"), "from": earlier, **fields}
