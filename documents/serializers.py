@@ -9,7 +9,9 @@ from rest_framework import serializers
 from common.api.fields import ListedChoiceField, TimestampField
 from common.api.serializers import StrictSerializer
 from common.names import NameField
+from documents.comments import LocatedComment
 from documents.comparison.diff import Change, ChangeKind
+from documents.comparison.passages import Found
 from documents.search.pages import Listed
 from documents.selectors import DocumentStatus
 
@@ -195,3 +197,45 @@ class DiffResponse(serializers.Serializer[Any]):
         earlier = ComparedVersion(allow_null=True, help_text="null: there is no earlier version.")
         fields = super().get_fields()
         return {"document_id": fields.pop("document_id"), "from": earlier, **fields}
+
+
+class CommentLocation(serializers.Serializer[Any]):
+    """Where a comment's passage is in the newest version."""
+
+    pointer = serializers.CharField()
+    found = serializers.ChoiceField(
+        choices=[(each.value, each.name) for each in Found],
+        help_text="same: at its place; moved: its item of a list moved; elsewhere: in another text; edited: similar.",
+    )
+    quote = serializers.CharField(help_text="As it reads now; empty: the whole value.")
+    start = serializers.IntegerField(help_text="First character in the text, from 0; 0 without a quote.")
+    end = serializers.IntegerField(help_text="Not included; 0 without a quote.")
+
+
+class CommentResponse(serializers.Serializer[Any]):
+    """A comment on a passage."""
+
+    number = serializers.IntegerField(source="comment.number", help_text="1, 2, 3 … in its document.")
+    version = serializers.IntegerField(source="comment.version", help_text="Of the comment, for `If-Match`.")
+    document_version = serializers.IntegerField(
+        source="comment.document_version", help_text="The version of the document that it was written about."
+    )
+    pointer = serializers.CharField(source="comment.pointer", help_text="In that version; empty: the whole document.")
+    quote = serializers.CharField(source="comment.quote", help_text="In that version; empty: the whole value.")
+    prefix = serializers.CharField(source="comment.prefix", help_text="Text before the quote.")
+    suffix = serializers.CharField(source="comment.suffix", help_text="Text after the quote.")
+    text = serializers.CharField(source="comment.text")
+    author = serializers.CharField(source="comment.author_name", help_text="User name.")
+    created_at = TimestampField(source="comment.created_at")
+    resolved_at = TimestampField(source="comment.resolved_at", allow_null=True)
+    resolved_by = serializers.SerializerMethodField(help_text="User name; null: it is open.")
+    location = CommentLocation(allow_null=True, help_text="In the newest version; null: lost, or not looked for.")
+    lost = serializers.BooleanField(
+        allow_null=True,
+        help_text="true: the newest version does not have the passage. null: it was not looked for, because the "
+        "comment is resolved, or the page has more than 50 open comments or comments about more than 10 versions.",
+    )
+
+    def get_resolved_by(self, row: LocatedComment) -> str | None:
+        """Return who resolved it; None for an open comment."""
+        return row.comment.resolved_by_name or None
