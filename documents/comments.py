@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import takewhile
+from time import monotonic
 from typing import cast
 from uuid import UUID
 
@@ -21,8 +23,9 @@ from documents.comparison.passages import Anchor, Location, PassageFinder, ancho
 from documents.models import Document, DocumentComment
 
 MAX_COMMENTS = 2_000  # of one document
-#: Bounds of the time of a list: open comments that are looked for, and earlier versions that they were written about.
-MAX_LOCATED, MAX_COMPARED_VERSIONS = 50, 10
+#: Bounds of a list: open comments that are looked for, earlier versions that they were written about, and the time
+#: after which no further comment is looked for.
+MAX_LOCATED, MAX_COMPARED_VERSIONS, MAX_SECONDS = 50, 10, 1.0
 
 
 class TooManyComments(Conflict):
@@ -57,16 +60,19 @@ def located(rows: Iterable[DocumentComment]) -> list[LocatedComment]:
     """Return comments of one document with their places in its newest version.
 
     Only open comments are looked for, at most `MAX_LOCATED`, written about at most `MAX_COMPARED_VERSIONS` versions.
+    The search ends after `MAX_SECONDS`: edited passages of a large text take long.
     """
-    page = list(rows)
+    page, deadline = list(rows), monotonic() + MAX_SECONDS
     wanted = _to_locate(page)
     found: dict[int, Location | None] = {}
     head = repository.get_version(page[0].document_id) if wanted else None
     if head is not None:
         for version, group in wanted.items():
+            if monotonic() > deadline:
+                break
             before = head if version == head.version else repository.get_version(head.id, version)
             if before is not None:
-                found |= _locate(group, before, head)
+                found |= _locate(group, before, head, deadline=deadline)
     return [
         LocatedComment(row, found[row.number], found[row.number] is None)
         if row.number in found
@@ -85,12 +91,17 @@ def _to_locate(page: Sequence[DocumentComment]) -> Mapping[int, Sequence[Documen
 
 
 def _locate(
-    rows: Sequence[DocumentComment], before: repository.StoredDocument, after: repository.StoredDocument
+    rows: Sequence[DocumentComment],
+    before: repository.StoredDocument,
+    after: repository.StoredDocument,
+    *,
+    deadline: float,
 ) -> dict[int, Location | None]:
     # The content of a document without a schema may be a text.
     finder = PassageFinder(cast(JsonValue, before.content), cast(JsonValue, after.content), schema=after.schema)
+    in_time = takewhile(lambda _: monotonic() <= deadline, rows)
     return {
-        row.number: finder.locate(Anchor(row.pointer, row.quote, row.prefix, row.suffix, row.start)) for row in rows
+        row.number: finder.locate(Anchor(row.pointer, row.quote, row.prefix, row.suffix, row.start)) for row in in_time
     }
 
 

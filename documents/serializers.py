@@ -233,7 +233,7 @@ class CommentResponse(serializers.Serializer[Any]):
     lost = serializers.BooleanField(
         allow_null=True,
         help_text="true: the newest version does not have the passage. null: it was not looked for, because the "
-        "comment is resolved, or the page has more than 50 open comments or comments about more than 10 versions.",
+        "comment is resolved, or the page has more than 50 open comments or comments about more than 10 versions, or the search took too long.",
     )
 
     def get_resolved_by(self, row: LocatedComment) -> str | None:

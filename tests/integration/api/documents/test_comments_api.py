@@ -179,6 +179,8 @@ def test_a_page_looks_for_a_bounded_number(ada: Caller, path: str, monkeypatch: 
     assert [each["lost"] for each in listed(ada, path)] == [False, False, None, None]
     monkeypatch.setattr(comments, "MAX_LOCATED", 1)
     assert [each["lost"] for each in listed(ada, path)] == [False, None, None, None]
+    monkeypatch.setattr(comments, "MAX_SECONDS", -1)
+    assert [each["lost"] for each in listed(ada, path)] == [None] * 4
 
 
 def test_a_document_has_a_bounded_number(ada: Caller, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
