@@ -94,6 +94,25 @@ def headings(pairs: Iterable[tuple[UUID | None, int | None]]) -> dict[tuple[UUID
     }
 
 
+class VersionFacts(NamedTuple):
+    """What tells a document version from others, without its content."""
+
+    document_id: UUID
+    version: int
+    title: str
+    content_hash: str  # equal hashes: equal contents; empty: not known
+
+
+def version_facts(
+    pairs: Iterable[tuple[UUID | None, int | None]],
+) -> dict[tuple[UUID | None, int | None], VersionFacts]:
+    """Return facts of document versions by (document id, version); unknown pairs are left out."""
+    wanted = set(pairs)
+    rows = DocumentVersion.objects.filter(document_id__in={each for each, number in wanted if each and number})
+    found = map(VersionFacts._make, rows.values_list("document_id", "version", "title", "content_hash"))
+    return {(each.document_id, each.version): each for each in found if (each.document_id, each.version) in wanted}
+
+
 def producers(document_id: UUID) -> list[UUID]:
     """Return the ids of the executions that have produced versions of a document."""
     rows = DocumentVersion.objects.filter(document_id=document_id, execution_id__isnull=False)
@@ -142,6 +161,7 @@ __all__ = [
     "root_of",
     "schema_of_type",
     "version",
+    "version_facts",
     "version_pair",
     "versions",
 ]

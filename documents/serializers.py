@@ -232,8 +232,8 @@ class CommentResponse(serializers.Serializer[Any]):
     location = CommentLocation(allow_null=True, help_text="In the newest version; null: lost, or not looked for.")
     lost = serializers.BooleanField(
         allow_null=True,
-        help_text="true: the newest version does not have the passage. null: it was not looked for, because the "
-        "comment is resolved, or the page has more than 50 open comments or comments about more than 10 versions, or the search took too long.",
+        help_text="true: the newest version does not have the passage. null: it was not looked for. Only open comments "
+        "are: 50 of a page, about 10 versions, for a second.",
     )
 
     def get_resolved_by(self, row: LocatedComment) -> str | None:
