@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.contrib import admin
 
 from common.admin import ReadOnlyAdmin, ReadOnlyInline, pretty
-from documents.models import Document, DocumentVersion
+from documents.models import Document, DocumentComment, DocumentVersion
 
 
 class DocumentVersionInline(ReadOnlyInline):
@@ -17,6 +17,14 @@ class DocumentVersionInline(ReadOnlyInline):
     show_change_link = True
 
 
+class DocumentCommentInline(ReadOnlyInline):
+    """Comments on a document."""
+
+    model = DocumentComment
+    fields = ("number", "document_version", "pointer", "quote", "text", "author_name", "created_at", "resolved_at")
+    ordering = ("number",)
+
+
 @admin.register(Document)
 class DocumentAdmin(ReadOnlyAdmin):
     """Documents."""
@@ -26,7 +34,7 @@ class DocumentAdmin(ReadOnlyAdmin):
     search_fields = ("title", "scope__key", "execution_id")
     list_select_related = ("scope",)
     ordering = ("-updated_at", "-id")
-    inlines = (DocumentVersionInline,)
+    inlines = (DocumentVersionInline, DocumentCommentInline)
 
 
 @admin.register(DocumentVersion)

@@ -114,3 +114,33 @@ class DocumentVersion(models.Model):
 
     def __str__(self) -> str:
         return f"{self.document_id} {self.version}"
+
+
+class DocumentComment(models.Model):
+    """A person's remark about a passage of one version. `version` is the optimistic lock."""
+
+    document = models.ForeignKey(
+        Document, on_delete=models.CASCADE, related_name="comments", db_index=False
+    )  # document_comment_once begins with it
+    number = models.PositiveIntegerField()  # 1, 2, 3 … in its document
+    version = models.PositiveIntegerField(default=1)
+    document_version = models.PositiveIntegerField()  # that it was written about
+    pointer = models.TextField(blank=True)  # RFC 6901, in that version; empty: the whole document
+    quote = models.TextField(blank=True)  # empty: the whole value
+    prefix = models.TextField(blank=True)  # the text before the quote
+    suffix = models.TextField(blank=True)  # the text after the quote
+    start = models.PositiveIntegerField(default=0)  # index of the quote in its text, in characters
+    text = models.TextField()
+    author = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+"
+    )  # NULL: a deleted user
+    author_name = models.CharField(max_length=150)
+    created_at = models.DateTimeField()
+    resolved_at = models.DateTimeField(null=True)  # NULL: open
+    resolved_by_name = models.CharField(max_length=150, blank=True)  # empty: open
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["document", "number"], name="document_comment_once")]
+
+    def __str__(self) -> str:
+        return f"{self.document_id} comment {self.number}"

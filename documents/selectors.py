@@ -52,6 +52,29 @@ def versions(*, user: Person, document_id: UUID) -> QuerySet[DocumentVersion]:
     return rows
 
 
+class VersionPair(NamedTuple):
+    """Two versions of a document to compare; `before` is None if there is no earlier one."""
+
+    before: DocumentVersion | None
+    after: DocumentVersion
+
+
+def version_pair(*, user: Person, document_id: UUID, before: int | None, after: int | None) -> VersionPair:
+    """Return two versions of a document: by default the head's, and the newest version before the later one.
+
+    Versions that were only proposed count if they are named.
+
+    Raises:
+        NotFound: there is no such version, or the user may not read it.
+    """
+    later = version(user=user, document_id=document_id, number=after)
+    if before is not None:
+        return VersionPair(version(user=user, document_id=document_id, number=before), later)
+    rows = versions(user=user, document_id=document_id).select_related("schema")
+    earlier = rows.filter(version__lt=later.version, proposed=False).order_by("-version").first()
+    return VersionPair(earlier, later)
+
+
 class VersionHeading(NamedTuple):
     """What lists tell of a document version."""
 
@@ -72,6 +95,25 @@ def headings(pairs: Iterable[tuple[UUID | None, int | None]]) -> dict[tuple[UUID
         for each, number, title, proposed in found
         if (each, number) in wanted
     }
+
+
+class VersionFacts(NamedTuple):
+    """What tells a document version from others, without its content."""
+
+    document_id: UUID
+    version: int
+    title: str
+    content_hash: str  # equal hashes: equal contents; empty: not known
+
+
+def version_facts(
+    pairs: Iterable[tuple[UUID | None, int | None]],
+) -> dict[tuple[UUID | None, int | None], VersionFacts]:
+    """Return facts of document versions by (document id, version); unknown pairs are left out."""
+    wanted = set(pairs)
+    rows = DocumentVersion.objects.filter(document_id__in={each for each, number in wanted if each and number})
+    found = map(VersionFacts._make, rows.values_list("document_id", "version", "title", "content_hash"))
+    return {(each.document_id, each.version): each for each in found if (each.document_id, each.version) in wanted}
 
 
 def producers(document_id: UUID) -> list[UUID]:
@@ -149,5 +191,7 @@ __all__ = [
     "schema_of_type",
     "used_by",
     "version",
+    "version_facts",
+    "version_pair",
     "versions",
 ]

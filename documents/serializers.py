@@ -9,6 +9,9 @@ from rest_framework import serializers
 from common.api.fields import ListedChoiceField, TimestampField
 from common.api.serializers import StrictSerializer
 from common.names import NameField
+from documents.comments import LocatedComment
+from documents.comparison.diff import Change, ChangeKind
+from documents.comparison.passages import Found
 from documents.search.pages import Listed
 from documents.selectors import DocumentStatus
 
@@ -108,3 +111,131 @@ class DocumentDetails(DocumentVersionSummary):
     )
     stale = serializers.BooleanField(source="document.stale")
     content = serializers.JSONField()
+
+
+_MAX_NUMBER = 2_147_483_647
+
+
+class DiffFilters(StrictSerializer):
+    """The versions to compare."""
+
+    page_parameters = frozenset()  # no pages
+
+    to = serializers.IntegerField(
+        required=False, min_value=1, max_value=_MAX_NUMBER, help_text="The later version; by default the newest."
+    )
+    format = ListedChoiceField(choices=["json", "html"], required=False, help_text="Overrides `Accept`.")
+
+    def get_fields(self) -> dict[str, Any]:
+        """Add `from`, which is a keyword of Python."""
+        earlier = serializers.IntegerField(
+            required=False,
+            min_value=1,
+            max_value=_MAX_NUMBER,
+            help_text="The earlier version; by default the one before the later version.",
+        )
+        return {"from": earlier, **super().get_fields()}
+
+
+class ComparedVersion(serializers.Serializer[Any]):
+    """One of the two versions."""
+
+    version = serializers.IntegerField()
+    title = serializers.CharField()
+    created_at = TimestampField()
+    author = serializers.CharField(source="author_name", allow_blank=True, help_text="User name; empty: a model.")
+
+
+class ChangeCounts(serializers.Serializer[Any]):
+    """The number of changes by kind."""
+
+    added = serializers.IntegerField()
+    removed = serializers.IntegerField()
+    changed = serializers.IntegerField()
+    moved = serializers.IntegerField()
+
+
+class TextRun(serializers.Serializer[Any]):
+    """A part of two texts."""
+
+    op = serializers.ChoiceField(
+        choices=["equal", "delete", "insert"], help_text="delete: only in the earlier text; insert: only in the later."
+    )
+    text = serializers.CharField()
+
+
+class ChangeResponse(serializers.Serializer[Any]):
+    """One change. A moved item has further changes for what changed in it."""
+
+    kind = serializers.ChoiceField(choices=[(each.value, each.name) for each in ChangeKind])
+    pointer = serializers.CharField(allow_null=True, help_text="Place in the later version; null: not there.")
+    pointer_before = serializers.CharField(allow_null=True, help_text="Place in the earlier version; null: not there.")
+    labels = serializers.ListField(
+        child=serializers.CharField(), help_text="Names of the place for people, from the outermost."
+    )
+    before = serializers.JSONField(required=False, help_text="Left out if there was none, and for a move.")
+    after = serializers.JSONField(required=False, help_text="Left out if there is none, and for a move.")
+    words = TextRun(many=True, required=False, help_text="Of two texts.")
+    index_before = serializers.IntegerField(required=False, help_text="Of a moved item: its old index, from 0.")
+    index = serializers.IntegerField(required=False, help_text="Of a moved item: its new index, from 0.")
+
+    def to_representation(self, change: Change) -> dict[str, Any]:
+        """Return the change as JSON."""
+        return change.as_json()
+
+
+class DiffResponse(serializers.Serializer[Any]):
+    """The difference of two versions of a document, in reading order."""
+
+    document_id = serializers.UUIDField()
+    to = ComparedVersion()
+    counts = ChangeCounts()
+    changes = ChangeResponse(many=True)
+
+    def get_fields(self) -> dict[str, Any]:
+        """Add `from`, which is a keyword of Python."""
+        earlier = ComparedVersion(allow_null=True, help_text="null: there is no earlier version.")
+        fields = super().get_fields()
+        return {"document_id": fields.pop("document_id"), "from": earlier, **fields}
+
+
+class CommentLocation(serializers.Serializer[Any]):
+    """Where a comment's passage is in the newest version."""
+
+    pointer = serializers.CharField()
+    found = serializers.ChoiceField(
+        choices=[(each.value, each.name) for each in Found],
+        help_text="same: at its place; moved: its item of a list moved; elsewhere: in another text; edited: similar.",
+    )
+    quote = serializers.CharField(help_text="As it reads now; empty: the whole value.")
+    start = serializers.IntegerField(help_text="First character in the text, from 0; 0 without a quote.")
+    end = serializers.IntegerField(help_text="Not included; 0 without a quote.")
+
+
+class CommentResponse(serializers.Serializer[Any]):
+    """A comment on a passage."""
+
+    number = serializers.IntegerField(source="comment.number", help_text="1, 2, 3 … in its document.")
+    version = serializers.IntegerField(source="comment.version", help_text="Of the comment, for `If-Match`.")
+    document_version = serializers.IntegerField(
+        source="comment.document_version", help_text="The version of the document that it was written about."
+    )
+    pointer = serializers.CharField(source="comment.pointer", help_text="In that version; empty: the whole document.")
+    quote = serializers.CharField(source="comment.quote", help_text="In that version; empty: the whole value.")
+    prefix = serializers.CharField(source="comment.prefix", help_text="Text before the quote.")
+    suffix = serializers.CharField(source="comment.suffix", help_text="Text after the quote.")
+    text = serializers.CharField(source="comment.text")
+    author = serializers.CharField(source="comment.author_name", help_text="User name.")
+    created_at = TimestampField(source="comment.created_at")
+    resolved_at = TimestampField(source="comment.resolved_at", allow_null=True)
+    resolved_by = serializers.SerializerMethodField(help_text="User name; null: it is open.")
+    location = CommentLocation(allow_null=True, help_text="In the newest version; null: lost, or not looked for.")
+    lost = serializers.BooleanField(
+        allow_null=True,
+        help_text="true: the newest version does not have the passage. null: it was not looked for. Only open comments "
+        "are: 50 of a page, about 10 versions, for a second.",
+    )
+
+    def get_resolved_by(self, row: LocatedComment) -> str | None:
+        """Return who resolved it; None for an open comment."""
+        return row.comment.resolved_by_name or None

@@ -8,22 +8,38 @@ from uuid import UUID
 
 from asgiref.sync import sync_to_async
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
 from rest_framework.decorators import action
+from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from access.openapi import IF_NONE_MATCH, NOT_MODIFIED
 from common.api.pagination import KeysetPagination, encode_cursor, page_limit, page_start
+from common.api.renderers import SANDBOX, HtmlRenderer
 from common.api.serializers import checked
 from common.api.views import UUID_PATTERN, PagedViewSet
 from documents import selectors
+from documents.comparison.diff import compare
+from documents.comparison.html import render_page
+from documents.comparison.values import ABSENT
 from documents.search.lists import DocumentQuery
 from documents.search.pages import BY_RANK, BY_TIME, best_page, newest_page
-from documents.serializers import DocumentDetails, DocumentFilters, DocumentSummary, DocumentVersionSummary
+from documents.serializers import (
+    DiffFilters,
+    DiffResponse,
+    DocumentDetails,
+    DocumentFilters,
+    DocumentSummary,
+    DocumentVersionSummary,
+)
 
 _ID = OpenApiParameter("id", OpenApiTypes.UUID, OpenApiParameter.PATH)
 _NUMBER = OpenApiParameter("number", OpenApiTypes.INT, OpenApiParameter.PATH)
+
+_PAGE = OpenApiExample(
+    "Example", media_type="text/html", value='<!doctype html><html lang="en">…</html>', response_only=True
+)
 
 
 class DocumentPagination(KeysetPagination):
@@ -80,6 +96,34 @@ class DocumentViewSet(PagedViewSet):
     async def version(self, request: Request, pk: str, number: str) -> Response:
         """Get one version of a document."""
         return await self._version(request, pk, int(number))
+
+    @extend_schema(  # type: ignore[type-var]
+        parameters=[_ID, DiffFilters, IF_NONE_MATCH],
+        responses={(200, "application/json"): DiffResponse, (200, "text/html"): OpenApiTypes.STR, **NOT_MODIFIED},
+        examples=[_PAGE],
+    )
+    @action(detail=True, renderer_classes=[JSONRenderer, HtmlRenderer])
+    async def diff(self, request: Request, pk: str) -> Response:
+        """Compare two versions of a document: by default the newest version with the one before it."""
+        return await sync_to_async(self._diff)(request, UUID(pk))
+
+    def _diff(self, request: Request, document_id: UUID) -> Response:
+        """Return the response with a difference, as JSON or as a page."""
+        asked = checked(DiffFilters, request.query_params)
+        before, after = selectors.version_pair(
+            user=request.user, document_id=document_id, before=asked.get("from"), after=asked.get("to")
+        )
+        difference = compare(
+            ABSENT if before is None else before.content,
+            after.content,
+            schema=after.schema.content,
+            schema_before=None if before is None else before.schema.content,
+        )
+        headers = {"ETag": f'"{after.version}"'}
+        if request.accepted_renderer.format == HtmlRenderer.format:
+            return Response(render_page(difference, title=after.title), headers={**headers, **SANDBOX})
+        values = {"document_id": document_id, "from": before, "to": after, "counts": difference.counts}
+        return Response(DiffResponse({**values, "changes": difference.changes}).data, headers=headers)
 
     async def _version(self, request: Request, pk: str, number: int | None) -> Response:
         return await sync_to_async(self._details)(request, UUID(pk), number)

@@ -8,7 +8,7 @@ from rest_framework.routers import DefaultRouter
 from common.api.views import UUID_PATTERN
 from executions.api.bulk_views import BulkView
 from executions.api.clarification_views import ClarificationViewSet
-from executions.api.cost_views import ExecutionCostsView, WorkflowStatsView
+from executions.api.cost_views import ExecutionComparisonView, ExecutionCostsView, WorkflowStatsView
 from executions.api.document_views import DocumentViewSet
 from executions.api.estimate_views import EstimateView
 from executions.api.scope_views import ScopeTicketView
@@ -24,6 +24,7 @@ router.register("clarifications", ClarificationViewSet, basename="clarification"
 urlpatterns = [
     *router.urls,
     re_path(r"^executions/bulk/?$", BulkView.as_view(), name="execution-bulk"),
+    re_path(r"^executions/compare/?$", ExecutionComparisonView.as_view(), name="execution-comparison"),
     re_path(
         rf"^telemetry/executions/(?P<execution_id>{UUID_PATTERN})/costs/?$",
         ExecutionCostsView.as_view(),

@@ -205,6 +205,8 @@ SPECTACULAR_SETTINGS = {
         "StepStatus": "executions.engine.domain.states.StepStatus",
         "CallStatus": "executions.engine.domain.states.CallStatus",
         "DocumentStatus": "documents.models.DocumentStatus",
+        "CallKind": "executions.engine.domain.states.CallKind",
+        "ChangeKind": "documents.comparison.diff.ChangeKind",
     },
     "PREPROCESSING_HOOKS": ["orchestrator.openapi.document.strip_optional_slashes"],
     "POSTPROCESSING_HOOKS": [

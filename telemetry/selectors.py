@@ -124,6 +124,21 @@ def step_totals(execution_id: UUID, step_id: str) -> Totals:
     return totals(ModelCall.objects.filter(execution_id=execution_id, step_id=step_id))
 
 
+def totals_by_step(execution_id: UUID) -> dict[str, Totals]:
+    """Return the sums over an execution by step id; steps without calls are omitted."""
+    rows = ModelCall.objects.filter(execution_id=execution_id).values("step_id").annotate(**_SUMS).order_by("step_id")
+    return {row["step_id"]: _totals(row) for row in rows}
+
+
+def models_by_step(execution_id: UUID) -> dict[str, list[str]]:
+    """Return the requested models of an execution's calls by step id, sorted."""
+    rows = ModelCall.objects.filter(execution_id=execution_id).order_by("step_id", "requested_model")
+    found: dict[str, list[str]] = {}
+    for step_id, model in rows.values_list("step_id", "requested_model").distinct():
+        found.setdefault(step_id, []).append(model)
+    return found
+
+
 def sums_query(execution_ids: Iterable[UUID]) -> QuerySet[ModelCall, Any]:
     """Return the query for the sums of many executions; pass its rows to `totals_by_execution`."""
     rows = ModelCall.objects.filter(execution_id__in=list(execution_ids)).values("execution_id")

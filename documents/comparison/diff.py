@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -65,6 +66,12 @@ class Difference:
     """All that differs between two versions, in reading order; nothing if they are equal as JSON."""
 
     changes: tuple[Change, ...]
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """The number of changes by kind; every kind is there."""
+        found = Counter(change.kind for change in self.changes)
+        return {kind.value: found[kind] for kind in ChangeKind}
 
     def as_json(self) -> list[JsonValue]:
         """Return the changes as JSON."""

@@ -32,6 +32,12 @@ _VERBS = {
     ChangeKind.MOVED: "Moved",
 }
 _WORDS = {"delete": ("del", "deleted"), "insert": ("ins", "inserted")}
+_STYLE = (
+    "body{font:1rem/1.5 system-ui,sans-serif;max-width:50rem;margin:2rem auto;padding:0 1rem;overflow-wrap:anywhere}"
+    ".diff-text{white-space:pre-wrap}.diff-gap{opacity:.7}.diff-inserted{background:#d7f5dd;color:#0b3d17}"
+    ".diff-deleted{background:#fbdcdc;color:#5c0f0f}.visually-hidden{position:absolute;width:1px;height:1px;"
+    "overflow:hidden;clip-path:inset(50%);white-space:nowrap}"
+)
 
 
 def render_html(difference: Difference, *, heading_level: int = 3) -> str:
@@ -42,6 +48,16 @@ def render_html(difference: Difference, *, heading_level: int = 3) -> str:
         heading_level: 2 to 6: the level of the headings, for the page around them.
     """
     return "".join(_difference(difference, f"h{heading_level}"))
+
+
+def render_page(difference: Difference, *, title: str) -> str:
+    """Return the difference as a whole HTML page with a look of its own, and without scripts."""
+    shown = _escaped(title)
+    return (
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{shown}</title>'
+        f"<style>{_STYLE}</style></head>"
+        f'<body><main><h1 dir="auto">{shown}</h1>{render_html(difference, heading_level=2)}</main></body></html>\n'
+    )
 
 
 def _difference(difference: Difference, heading: str) -> Iterator[str]:

@@ -7,8 +7,10 @@ from typing import Any
 from rest_framework import serializers
 
 from common.api.fields import MoneyField, TimestampField
+from common.api.serializers import StrictSerializer
+from documents.serializers import ChangeCounts
 from executions.api.serializers import values
-from executions.engine.domain.states import CallKind, CallStatus, ExecutionStatus
+from executions.engine.domain.states import CallKind, CallStatus, ExecutionStatus, StepStatus
 from telemetry.serializers import TotalsSerializer
 
 
@@ -109,3 +111,70 @@ class WorkflowStats(serializers.Serializer[Any]):
     running_seconds = SecondsPercentiles(help_text="Part of the duration: from the first start, without waiting.")
     cost_usd = CostPercentiles(help_text="Per execution, over executions whose cost is completely known.")
     totals = TotalsSerializer(help_text="Over all executions, including those that have not ended.")
+
+
+class CompareFilters(StrictSerializer):
+    """The two executions to compare."""
+
+    page_parameters = frozenset()  # no pages
+
+    a = serializers.UUIDField(help_text="Id of an execution.")
+    b = serializers.UUIDField(help_text="Id of another execution; changes lead from `a` to it.")
+
+
+class ComparedExecution(serializers.Serializer[Any]):
+    """One of the two executions."""
+
+    execution_id = serializers.UUIDField(source="execution.id")
+    workflow_id = serializers.CharField(source="execution.workflow_id")
+    workflow_version = serializers.IntegerField(source="execution.workflow_version.version")
+    status = serializers.ChoiceField(source="execution.status", choices=values(ExecutionStatus))
+    created_at = TimestampField(source="execution.created_at")
+    finished_at = TimestampField(source="execution.finished_at", allow_null=True)
+    duration_seconds = serializers.FloatField(allow_null=True, help_text="From creation to the end; null before.")
+    models = serializers.ListField(child=serializers.CharField(), help_text="Called models (provider:model).")
+    total = TotalsSerializer()
+
+
+class ComparedDocument(serializers.Serializer[Any]):
+    """The version of a document that a step has made."""
+
+    id = serializers.UUIDField(source="document_id")
+    version = serializers.IntegerField()
+    title = serializers.CharField()
+
+
+class ComparedSide(serializers.Serializer[Any]):
+    """A step of one of the two executions."""
+
+    step_id = serializers.CharField(source="step.step_id")
+    name = serializers.CharField(source="step.name")
+    status = serializers.ChoiceField(source="step.status", choices=values(StepStatus))
+    document = ComparedDocument(allow_null=True, help_text="null: it has made none.")
+    calls = serializers.IntegerField(source="totals.calls")
+    total_tokens = serializers.IntegerField(source="totals.total_tokens")
+    cost_usd = MoneyField(source="totals.cost_usd", allow_null=True)
+    duration_seconds = serializers.FloatField(allow_null=True, help_text="From its start to its end; null before.")
+    models = serializers.ListField(child=serializers.CharField(), help_text="Called models (provider:model).")
+
+
+class ComparedStepResponse(serializers.Serializer[Any]):
+    """A step side by side: the same step of both, else steps that make the same type of document."""
+
+    type = serializers.CharField(help_text="Document type.")
+    a = ComparedSide(allow_null=True, help_text="null: only `b` has the step.")
+    b = ComparedSide(allow_null=True, help_text="null: only `a` has the step.")
+    equal = serializers.BooleanField(allow_null=True, help_text="Whether the documents are; null: one is missing.")
+    counts = ChangeCounts(
+        allow_null=True,
+        help_text="Changes from `a` to `b`. null: a document is missing, or there is too much to compare (100 pairs, "
+        "2 MB). Then `equal` compares hashes.",
+    )
+
+
+class ExecutionComparison(serializers.Serializer[Any]):
+    """Two executions side by side."""
+
+    a = ComparedExecution()
+    b = ComparedExecution()
+    steps = ComparedStepResponse(many=True)

@@ -1,4 +1,4 @@
-"""Endpoints for costs of executions and statistics of workflows."""
+"""Endpoints for costs of executions, executions side by side, and statistics of workflows."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from common.api.serializers import checked
 from common.api.views import ApiView
-from executions.api.cost_serializers import ExecutionCosts, WorkflowStats
+from executions.api.cost_serializers import CompareFilters, ExecutionComparison, ExecutionCosts, WorkflowStats
 from executions.api.openapi import problems
 from executions.selectors import costs
+from executions.selectors.comparison import compare_executions
 
 
 class ExecutionCostsView(ApiView):
@@ -31,6 +33,25 @@ class ExecutionCostsView(ApiView):
         def read() -> Response:
             execution_costs = costs.execution_costs(user=request.user, execution_id=UUID(execution_id))
             return Response(ExecutionCosts(execution_costs).data)
+
+        return await sync_to_async(read)()
+
+
+class ExecutionComparisonView(ApiView):
+    """Two executions side by side."""
+
+    @extend_schema(
+        tags=["executions"],
+        operation_id="executions_compare",
+        parameters=[CompareFilters],
+        responses={200: ExecutionComparison, **problems(401, 404, 422)},
+    )
+    async def get(self, request: Request) -> Response:
+        """Compare two executions: the documents of each step, with costs, times and models."""
+
+        def read() -> Response:
+            compared = compare_executions(user=request.user, **checked(CompareFilters, request.query_params))
+            return Response(ExecutionComparison(compared).data)
 
         return await sync_to_async(read)()
 

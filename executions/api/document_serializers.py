@@ -9,7 +9,7 @@ from rest_framework import serializers
 from common.api.serializers import StrictSerializer
 from common.names import NameField
 from executions.api.fields import TextOrObjectField
-from executions.api.serializers import MAX_INTEGER, SLUG
+from executions.api.serializers import MAX_INTEGER, SLUG, CommentOnPassage
 
 MAX_NOTE = 2_000  # characters
 MAX_TITLE = 500  # characters
@@ -64,3 +64,41 @@ class RestoreDocumentRequest(StrictSerializer):
 
     version = serializers.IntegerField(min_value=1, max_value=MAX_INTEGER)
     note = serializers.CharField(required=False, allow_blank=True, max_length=MAX_NOTE, help_text=_NOTE)
+
+
+class CommentRequest(CommentOnPassage):
+    """A remark about a passage of a document."""
+
+    text = serializers.CharField(max_length=10_000, help_text="What you want to say.")
+    start = serializers.IntegerField(
+        required=False,
+        min_value=0,
+        max_value=MAX_INTEGER,
+        help_text="About where the quote begins, in characters; needed only where the text has it more than once.",
+    )
+    document_version = serializers.IntegerField(
+        required=False,
+        min_value=1,
+        max_value=MAX_INTEGER,
+        help_text="The version that you read; by default the newest.",
+    )
+
+
+class ResolveCommentRequest(StrictSerializer):
+    """Whether a comment is done."""
+
+    resolved = serializers.BooleanField(help_text="true: resolve it; false: open it again.")
+    version = serializers.IntegerField(
+        required=False,
+        min_value=1,
+        max_value=MAX_INTEGER,
+        help_text="The comment's version that you read; 409 if it has another one. `If-Match` answers with 412.",
+    )
+
+
+class CommentFilters(StrictSerializer):
+    """Filters of the list of comments."""
+
+    resolved = serializers.BooleanField(
+        allow_null=True, default=None, help_text="true: only resolved comments; false: only open ones."
+    )

@@ -17,22 +17,27 @@ from rest_framework.response import Response
 
 from access.idempotency import run_once
 from access.selectors import require_edit
+from common.api.pagination import KeysetPagination
 from common.api.parsers import JSONPatchParser, StrictJSONParser
 from common.api.serializers import checked
 from common.api.views import parse_entity_tags
 from common.database.server import database_now
 from common.errors import PreconditionRequired, UnsupportedType
+from documents import comments as remarks
 from documents import views
-from documents.serializers import DocumentDetails
+from documents.serializers import CommentResponse, DocumentDetails
 from executions.api.document_serializers import (
     AddDocumentRequest,
+    CommentFilters,
+    CommentRequest,
     EditDocumentRequest,
     JsonPatchOperation,
     PatchFilters,
+    ResolveCommentRequest,
     RestoreDocumentRequest,
 )
 from executions.api.openapi import IDEMPOTENCY_KEY, IDEMPOTENCY_REPLAYED, problems
-from executions.api.views import authenticated_user
+from executions.api.views import authenticated_user, expected_versions
 from executions.services import documents as services
 
 _TAGS = ["documents"]  # not of the class: its decorator would wrap inherited coroutines in functions
@@ -44,6 +49,13 @@ _IF_MATCH = OpenApiParameter(
     OpenApiParameter.HEADER,
     required=True,
     description="ETag of the document as you read it, or `*`. Without it the answer is 428, with an old one 412.",
+)
+_NUMBER = OpenApiParameter("number", OpenApiTypes.INT, OpenApiParameter.PATH)
+_IF_COMMENT_MATCHES = OpenApiParameter(
+    "If-Match",
+    OpenApiTypes.STR,
+    OpenApiParameter.HEADER,
+    description="Version of the comment as you read it, in double quotes, or `*`. With an old one the answer is 412.",
 )
 _EDITED = {200: DocumentDetails, **problems(400, 401, 403, 404, 412, 413, 415, 422, 428)}
 
@@ -112,6 +124,80 @@ class DocumentViewSet(views.DocumentViewSet):
             return checked(RestoreDocumentRequest, request.data)
 
         return await self._edit(request, pk, command=services.restore_document, values=values)
+
+    @extend_schema(  # type: ignore[type-var]
+        tags=_TAGS,
+        parameters=[_ID, CommentFilters],
+        responses=CommentResponse(many=True),
+    )
+    @action(detail=True, methods=["get"], pagination_class=KeysetPagination, parser_classes=[StrictJSONParser])
+    async def comments(self, request: Request, pk: str) -> Response:
+        """List a document's comments, oldest first, with the places of their passages in the newest version."""
+        select = partial(remarks.comments, user=request.user, document_id=UUID(pk))
+        return await self.page(
+            request,
+            select,
+            CommentResponse,
+            filters=CommentFilters,
+            ordering=("number",),
+            prepare=remarks.located,
+        )
+
+    @extend_schema(  # type: ignore[type-var]
+        tags=_TAGS,
+        request=CommentRequest,
+        parameters=[_ID, IDEMPOTENCY_KEY, IDEMPOTENCY_REPLAYED],
+        responses={201: CommentResponse, **problems(400, 401, 403, 404, 409, 413, 415, 422)},
+    )
+    @comments.mapping.post
+    async def add_comment(self, request: Request, pk: str) -> Response:
+        """Comment on a passage of a document: on a value, or on a quote within a text."""
+
+        def add(values: Mapping[str, Any]) -> Response:
+            user = authenticated_user(request)
+            row = remarks.add_comment(user=user, document_id=UUID(pk), now=database_now(), **values)
+            return self._comment(row, 201)
+
+        def recheck(_: object) -> None:
+            remarks.require_comment(request.user, UUID(pk))
+
+        def answer() -> Response:
+            return run_once(request, partial(add, checked(CommentRequest, request.data)), recheck=recheck)
+
+        return await sync_to_async(answer)()
+
+    @extend_schema(  # type: ignore[type-var]
+        tags=_TAGS,
+        request=ResolveCommentRequest,
+        parameters=[_ID, _NUMBER, _IF_COMMENT_MATCHES],
+        responses={200: CommentResponse, **problems(400, 401, 403, 404, 409, 412, 413, 415, 422)},
+    )
+    @action(
+        detail=True,
+        methods=["patch"],
+        url_path=r"comments/(?P<number>[0-9]{1,9})",
+        parser_classes=[StrictJSONParser],
+    )
+    async def resolve_comment(self, request: Request, pk: str, number: str) -> Response:
+        """Resolve a comment, or open it again."""
+
+        def resolve() -> Response:
+            row = remarks.resolve_comment(
+                user=authenticated_user(request),
+                document_id=UUID(pk),
+                number=int(number),
+                expected_versions=expected_versions(request),
+                now=database_now(),
+                **checked(ResolveCommentRequest, request.data),
+            )
+            return self._comment(row, 200)
+
+        return await sync_to_async(resolve)()
+
+    def _comment(self, row: Any, status: int) -> Response:
+        """Return the response with a comment and its place in the newest version."""
+        [found] = remarks.located([row])
+        return Response(CommentResponse(found).data, status=status, headers={"ETag": f'"{row.version}"'})
 
     async def _edit(
         self, request: Request, pk: str, *, command: Callable[..., object], values: Callable[[], Mapping[str, Any]]

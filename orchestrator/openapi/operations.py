@@ -30,8 +30,25 @@ _PARAMETERS: dict[str, tuple[str, Json]] = {
         {"pattern": rf"^(\*|{_ETAG}(\s*,\s*{_ETAG})*)$"},
     ),
 }
+_MATCH_FORM = _PARAMETERS["If-Match"][1]
+_DOCUMENT: dict[str, tuple[str, Json]] = {
+    "id": ("Id of a document.", {}),
+    "If-Match": (
+        "ETag of the document as you read it, or `*`. Without it the answer is 428, with an old one 412.",
+        _MATCH_FORM,
+    ),
+}
+#: The first match applies.
 _PARAMETERS_BY_PATH: dict[str, dict[str, tuple[str, Json]]] = {
-    "/api/v1/documents/": {"id": ("Id of a document.", {})},
+    "/api/v1/documents/{id}/comments/": {
+        **_DOCUMENT,
+        "number": ("Number of a comment, from 1.", {"minimum": 1, "maximum": 999_999_999}),
+        "If-Match": (
+            "Version of the comment in double quotes, or `*`. With an old one: 412.",
+            _MATCH_FORM,
+        ),
+    },
+    "/api/v1/documents/": _DOCUMENT,
     "/api/v1/workflows/": {"id": _PARAMETERS["workflow_id"]},
 }
 _PROBLEM_EXAMPLE: Json = {

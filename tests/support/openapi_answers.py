@@ -27,7 +27,9 @@ def _components() -> Any:
 
 @cache
 def _paths() -> list[tuple[re.Pattern[str], str]]:
-    return [(re.compile(re.sub(r"\{\w+\}", "[^/]+", path)), path) for path in _document()["paths"]]
+    # OpenAPI: a path without parameters goes before one that has them.
+    paths = sorted(_document()["paths"], key=lambda path: path.count("{"))
+    return [(re.compile(re.sub(r"\{\w+\}", "[^/]+", path)), path) for path in paths]
 
 
 def _strict(schema: Any) -> Any:

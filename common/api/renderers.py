@@ -1,0 +1,30 @@
+"""Renderers for responses that people read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rest_framework.renderers import BaseRenderer, JSONRenderer
+
+#: Headers of an HTML page that was made from documents: the browser runs no script and loads nothing for it.
+SANDBOX: Mapping[str, str] = {
+    "Content-Security-Policy": "sandbox; default-src 'none'; style-src 'unsafe-inline'",
+    "X-Content-Type-Options": "nosniff",
+}
+
+
+class HtmlRenderer(BaseRenderer):
+    """Sends a page that the view has made. Problems stay JSON."""
+
+    media_type = "text/html"
+    format = "html"
+
+    def render(
+        self, data: Any, accepted_media_type: str | None = None, renderer_context: Mapping[str, Any] | None = None
+    ) -> bytes:
+        """Return the bytes of the page."""
+        if isinstance(data, str):
+            return data.encode("utf-8")
+        body: bytes = JSONRenderer().render(data, accepted_media_type, renderer_context)
+        return body

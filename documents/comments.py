@@ -1,0 +1,207 @@
+"""Comments on passages of documents: written about one version, and found again in the newest one."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import takewhile
+from time import monotonic
+from typing import cast
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import Max, QuerySet
+from pydantic import JsonValue
+
+from access import selectors as access
+from access.selectors import Person, Role
+from access.user import User
+from common.errors import Conflict, FieldError, Invalid, NotFound, PreconditionFailed, VersionConflict
+from documents import repository, selectors
+from documents.comparison.passages import Anchor, Location, PassageFinder, anchor_of
+from documents.models import Document, DocumentComment
+
+MAX_COMMENTS = 2_000  # of one document
+#: Bounds of a list: open comments that are looked for, earlier versions that they were written about, and the time
+#: after which no further comment is looked for.
+MAX_LOCATED, MAX_COMPARED_VERSIONS, MAX_SECONDS = 50, 10, 1.0
+
+
+class TooManyComments(Conflict):
+    """The document has as many comments as it may have."""
+
+    code = "too-many-comments"
+
+
+@dataclass(frozen=True, slots=True)
+class LocatedComment:
+    """A comment, and where its passage is in the newest version."""
+
+    comment: DocumentComment
+    location: Location | None = None
+    lost: bool | None = None  # the passage was not found; None: it was not looked for
+
+
+def comments(*, user: Person, document_id: UUID, resolved: bool | None = None) -> QuerySet[DocumentComment]:
+    """Return the comments of a document, oldest first: all, the resolved ones, or the open ones.
+
+    Raises:
+        NotFound: there is no such document, or the user may not read it.
+    """
+    selectors.version(user=user, document_id=document_id)
+    rows = DocumentComment.objects.filter(document_id=document_id)
+    if resolved is not None:
+        rows = rows.filter(resolved_at__isnull=not resolved)
+    return rows.order_by("number")
+
+
+def located(rows: Iterable[DocumentComment]) -> list[LocatedComment]:
+    """Return comments of one document with their places in its newest version.
+
+    Only open comments are looked for, at most `MAX_LOCATED`, written about at most `MAX_COMPARED_VERSIONS` versions.
+    The search ends after `MAX_SECONDS`: edited passages of a large text take long.
+    """
+    page, deadline = list(rows), monotonic() + MAX_SECONDS
+    wanted = _to_locate(page)
+    found: dict[int, Location | None] = {}
+    head = repository.get_version(page[0].document_id) if wanted else None
+    if head is not None:
+        for version, group in wanted.items():
+            if monotonic() > deadline:
+                break
+            before = head if version == head.version else repository.get_version(head.id, version)
+            if before is not None:
+                found |= _locate(group, before, head, deadline=deadline)
+    return [
+        LocatedComment(row, found[row.number], found[row.number] is None)
+        if row.number in found
+        else LocatedComment(row)
+        for row in page
+    ]
+
+
+def _to_locate(page: Sequence[DocumentComment]) -> Mapping[int, Sequence[DocumentComment]]:
+    """Return the comments to look for, by the version that they were written about."""
+    groups: dict[int, list[DocumentComment]] = {}
+    for row in [each for each in page if each.resolved_at is None][:MAX_LOCATED]:
+        if row.document_version in groups or len(groups) < MAX_COMPARED_VERSIONS:
+            groups.setdefault(row.document_version, []).append(row)
+    return groups
+
+
+def _locate(
+    rows: Sequence[DocumentComment],
+    before: repository.StoredDocument,
+    after: repository.StoredDocument,
+    *,
+    deadline: float,
+) -> dict[int, Location | None]:
+    # The content of a document without a schema may be a text.
+    finder = PassageFinder(cast(JsonValue, before.content), cast(JsonValue, after.content), schema=after.schema)
+    in_time = takewhile(lambda _: monotonic() <= deadline, rows)
+    return {
+        row.number: finder.locate(Anchor(row.pointer, row.quote, row.prefix, row.suffix, row.start)) for row in in_time
+    }
+
+
+@transaction.atomic
+def add_comment(
+    *,
+    user: User,
+    document_id: UUID,
+    pointer: str,
+    text: str,
+    quote: str = "",
+    start: int = 0,
+    document_version: int | None = None,
+    now: datetime,
+) -> DocumentComment:
+    """Store a comment about a passage of a version, by default of the newest one.
+
+    Raises:
+        NotFound: there is no such document or version, or none that the user may see.
+        Forbidden: the user's role does not permit it.
+        Invalid: the version has no such passage.
+        TooManyComments: the document has `MAX_COMMENTS`.
+    """
+    row = selectors.version(user=user, document_id=document_id, number=document_version)
+    require_comment(user, document_id)
+    anchor = _anchor(row.content, pointer, quote=quote, start=start)
+    Document.objects.select_for_update(no_key=True).only("id").get(id=document_id)  # numbers have no gaps
+    last = DocumentComment.objects.filter(document_id=document_id).aggregate(last=Max("number"))["last"] or 0
+    if last >= MAX_COMMENTS:
+        raise TooManyComments(f"A document has at most {MAX_COMMENTS:,} comments.")
+    return DocumentComment.objects.create(
+        document_id=document_id,
+        number=last + 1,
+        document_version=row.version,
+        pointer=anchor.pointer,
+        quote=anchor.quote,
+        prefix=anchor.prefix,
+        suffix=anchor.suffix,
+        start=anchor.start,
+        text=text,
+        author=user,
+        author_name=user.get_username(),
+        created_at=now,
+    )
+
+
+@transaction.atomic
+def resolve_comment(
+    *,
+    user: User,
+    document_id: UUID,
+    number: int,
+    resolved: bool,
+    version: int | None = None,
+    expected_versions: Collection[int] | None,
+    now: datetime,
+) -> DocumentComment:
+    """Resolve or reopen a comment. If it is in that state already, nothing changes.
+
+    Raises:
+        NotFound: there is no such document or comment, or none that the user may see.
+        Forbidden: the user's role does not permit it.
+        PreconditionFailed: the comment's version is not in `expected_versions`.
+        VersionConflict: the comment's version is not `version`.
+    """
+    require_comment(user, document_id)
+    row = DocumentComment.objects.select_for_update().filter(document_id=document_id, number=number).first()
+    if row is None:
+        raise NotFound("There is no such comment.")
+    if expected_versions is not None and row.version not in expected_versions:
+        raise PreconditionFailed
+    if version is not None and row.version != version:
+        raise VersionConflict("The comment", expected=version)
+    if resolved is (row.resolved_at is not None):
+        return row
+    row.version += 1
+    row.resolved_at, row.resolved_by_name = (now, user.get_username()) if resolved else (None, "")
+    row.save(update_fields=["version", "resolved_at", "resolved_by_name"])
+    return row
+
+
+def require_comment(user: Person, document_id: UUID) -> None:
+    """Check that the user may comment on a document.
+
+    Raises:
+        NotFound: there is no such document, or none that the user may see.
+        Forbidden: the user's role does not permit it.
+    """
+    access.require_in(user, selectors.root_of(document_id), Role.REVIEWER)
+
+
+def _anchor(content: JsonValue, pointer: str, *, quote: str, start: int) -> Anchor:
+    """Return the anchor of a passage.
+
+    Raises:
+        Invalid: the content has no such passage.
+    """
+    found = anchor_of(content, pointer, quote, near=start)
+    if found is not None:
+        return found
+    place = "/pointer" if anchor_of(content, pointer) is None else "/quote"
+    detail = "The document has no such value." if place == "/pointer" else "The text has no such quote."
+    raise Invalid("There is no such passage.", [FieldError(pointer=place, code="not_found", detail=detail)])
