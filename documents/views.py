@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -17,10 +18,11 @@ from access.openapi import IF_NONE_MATCH, NOT_MODIFIED
 from common.api.pagination import KeysetPagination, encode_cursor, page_limit, page_start
 from common.api.serializers import checked
 from common.api.views import UUID_PATTERN, PagedViewSet
-from documents import selectors
+from documents import dependencies, selectors
 from documents.search.lists import DocumentQuery
 from documents.search.pages import BY_RANK, BY_TIME, best_page, newest_page
 from documents.serializers import DocumentDetails, DocumentFilters, DocumentSummary, DocumentVersionSummary
+from documents.staleness import Reason, find_stale
 
 _ID = OpenApiParameter("id", OpenApiTypes.UUID, OpenApiParameter.PATH)
 _NUMBER = OpenApiParameter("number", OpenApiTypes.INT, OpenApiParameter.PATH)
@@ -87,4 +89,11 @@ class DocumentViewSet(PagedViewSet):
     def _details(self, request: Request, document_id: UUID, number: int | None) -> Response:
         """Return the response with one version of a document, by default that of the head."""
         row = selectors.version(user=request.user, document_id=document_id, number=number)
+        reasons = self.stale_because(document_id)
+        row.document.stale, row.stale_because = bool(reasons), reasons  # type: ignore[attr-defined]
         return Response(DocumentDetails(row).data, headers={"ETag": f'"{row.version}"'})
+
+    def stale_because(self, document_id: UUID) -> Sequence[Reason]:
+        """Return why a document is stale, without what people have decided about it."""
+        found = dependencies.above(document_id)
+        return find_stale(found.heads.values(), found.hashes).get(document_id, ())

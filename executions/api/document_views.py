@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -24,6 +24,7 @@ from common.database.server import database_now
 from common.errors import PreconditionRequired, UnsupportedType
 from documents import views
 from documents.serializers import DocumentDetails
+from documents.staleness import Reason
 from executions.api.document_serializers import (
     AddDocumentRequest,
     EditDocumentRequest,
@@ -33,6 +34,7 @@ from executions.api.document_serializers import (
 )
 from executions.api.openapi import IDEMPOTENCY_KEY, IDEMPOTENCY_REPLAYED, problems
 from executions.api.views import authenticated_user
+from executions.selectors import staleness
 from executions.services import documents as services
 
 _TAGS = ["documents"]  # not of the class: its decorator would wrap inherited coroutines in functions
@@ -111,6 +113,10 @@ class DocumentViewSet(views.DocumentViewSet):
             return checked(RestoreDocumentRequest, request.data)
 
         return await self._edit(request, pk, command=services.restore_document, values=values)
+
+    def stale_because(self, document_id: UUID) -> Sequence[Reason]:
+        """Return why a document is stale."""
+        return staleness.reasons_of(document_id)
 
     async def _edit(
         self, request: Request, pk: str, *, command: Callable[..., object], values: Callable[[], Mapping[str, Any]]

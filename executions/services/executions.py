@@ -49,8 +49,6 @@ def start_execution(
 ) -> Execution:
     """Create an execution, with `script` a dry run. Its rows, first event and job are stored in one transaction.
 
-    With `reuse` it makes only what is missing or stale.
-
     Raises:
         NotFound: there is no such workflow or version.
         ScopeForbidden: the scope belongs to another user.

@@ -127,7 +127,7 @@ async def test_another_task_costs_its_step_and_what_depends_on_its_content(world
     assert await made_again(world, workflow=best) == ["two", "three", "four"]
 
 
-async def test_a_document_that_nobody_accepted_is_made_again(world_of: WorldType) -> None:
+async def test_a_document_without_acceptance_is_made_again(world_of: WorldType) -> None:
     world = world_of(definition({"id": "one", "acceptance": {}}))
     await world.start()
     waiting = await world.runner("a").run()

@@ -45,12 +45,6 @@ def new_document(
     """
     step = execution.steps[call.key.step_id]
     extra: dict[str, JsonValue] = {} if review is None else {"review": dict(review)}
-    origin: dict[str, JsonValue] = {
-        "workflow_id": execution.workflow_id,
-        "step_id": definition.id,
-        "step_hash": step_hash,
-        "brief_hash": brief_hash(execution.input),
-    }
     if condensed:
         extra["condensed"] = True
     return Document(
@@ -64,8 +58,18 @@ def new_document(
         execution_id=execution.id,
         step_id=step.step_id,
         created_at=now,
-        provenance={**_provenance(execution, step, call), "origin": origin, **extra},
+        provenance={**_provenance(execution, step, call), "origin": _origin(execution, step, step_hash), **extra},
     )
+
+
+def _origin(execution: Execution, step: Step, step_hash: str) -> dict[str, JsonValue]:
+    """Return what, beside its inputs and answers, a document is made from. People's edits keep it."""
+    return {
+        "workflow_id": execution.workflow_id,
+        "step_id": step.slug,
+        "step_hash": step_hash,
+        "brief_hash": brief_hash(execution.input),
+    }
 
 
 def _provenance(execution: Execution, step: Step, call: Call) -> dict[str, JsonValue]:
