@@ -95,7 +95,7 @@ class DocumentVersion(models.Model):
     schema = models.ForeignKey(Schema, on_delete=models.PROTECT, related_name="+")
     execution_id = models.UUIDField(null=True)  # NULL: produced by a person
     step_id = models.CharField(max_length=200, null=True)
-    provenance = JsonTextField(default=dict)  # workflow, role, model, attempt, inputs, rehearsal
+    provenance = JsonTextField(default=dict)  # workflow, role, model, attempt, inputs, origin, …
     author = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+", db_index=False
     )  # NULL: a model, or a deleted user

@@ -11,7 +11,7 @@ from functools import partial
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
-from django.db.models import F, QuerySet
+from django.db.models import F, Q, QuerySet
 from pydantic import JsonValue
 
 from access.selectors import ROOT_OF_SCOPE
@@ -257,6 +257,18 @@ def newest_version(scope_id: UUID, document_type: str) -> StoredDocument | None:
 def clear_proposal(document_id: UUID) -> None:
     """Note in a locked head that no proposed version waits for a decision."""
     Document.objects.filter(id=document_id).update(proposed_version=None)
+
+
+@transaction.atomic
+def set_stale(root_id: UUID, stale: Collection[UUID]) -> int:
+    """Note which documents of a root scope are stale, and return the number of changes.
+
+    A row that another transaction has locked stays as it is: waiting for it here could end in a deadlock.
+    """
+    wrong = Document.objects.filter(root_id=root_id).filter(Q(stale=True) ^ Q(id__in=list(stale)))
+    locked = wrong.order_by("id").select_for_update(no_key=True, skip_locked=True)
+    ids = list(locked.values_list("id", flat=True))
+    return Document.objects.filter(id__in=ids).update(stale=~F("stale")) if ids else 0
 
 
 def last_version(document_id: UUID) -> int:

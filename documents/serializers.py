@@ -14,6 +14,7 @@ from documents.comparison.diff import Change, ChangeKind
 from documents.comparison.passages import Found
 from documents.search.pages import Listed
 from documents.selectors import DocumentStatus
+from documents.staleness import ReasonKind
 
 
 class DocumentFilters(StrictSerializer):
@@ -97,6 +98,22 @@ class DocumentVersionSummary(serializers.Serializer[Any]):
     provenance = serializers.JSONField()
 
 
+class StaleReason(serializers.Serializer[Any]):
+    """Why a document is stale."""
+
+    kind = serializers.ChoiceField(
+        choices=[(each.value, each.name) for each in ReasonKind],
+        help_text=(
+            "input_changed: an input has another content now; input_stale: an input is stale itself; "
+            "not_accepted: the document waits for a decision, or was rejected."
+        ),
+    )
+    document_id = serializers.UUIDField(help_text="The input; for not_accepted the document itself.")
+    type = serializers.CharField()
+    from_version = serializers.IntegerField(help_text="The version that the document was made from.")
+    to_version = serializers.IntegerField(help_text="The present version.")
+
+
 class DocumentDetails(DocumentVersionSummary):
     """A document with the content of one version."""
 
@@ -109,7 +126,10 @@ class DocumentDetails(DocumentVersionSummary):
     proposed_version = serializers.IntegerField(
         source="document.proposed_version", allow_null=True, help_text="A version that waits for a decision."
     )
-    stale = serializers.BooleanField(source="document.stale")
+    stale = serializers.BooleanField(
+        source="document.stale", help_text="true: the newest version is not current; see stale_because."
+    )
+    stale_because = StaleReason(many=True, help_text="Why the newest version is stale, through any depth.")
     content = serializers.JSONField()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -19,7 +20,7 @@ from common.api.pagination import KeysetPagination, encode_cursor, page_limit, p
 from common.api.renderers import SANDBOX, HtmlRenderer
 from common.api.serializers import checked
 from common.api.views import UUID_PATTERN, PagedViewSet
-from documents import selectors
+from documents import dependencies, selectors
 from documents.comparison.diff import compare
 from documents.comparison.html import render_page
 from documents.comparison.values import ABSENT
@@ -33,6 +34,7 @@ from documents.serializers import (
     DocumentSummary,
     DocumentVersionSummary,
 )
+from documents.staleness import Reason, find_stale
 
 _ID = OpenApiParameter("id", OpenApiTypes.UUID, OpenApiParameter.PATH)
 _NUMBER = OpenApiParameter("number", OpenApiTypes.INT, OpenApiParameter.PATH)
@@ -131,4 +133,11 @@ class DocumentViewSet(PagedViewSet):
     def _details(self, request: Request, document_id: UUID, number: int | None) -> Response:
         """Return the response with one version of a document, by default that of the head."""
         row = selectors.version(user=request.user, document_id=document_id, number=number)
+        reasons = self.stale_because(document_id)
+        row.document.stale, row.stale_because = bool(reasons), reasons  # type: ignore[attr-defined]
         return Response(DocumentDetails(row).data, headers={"ETag": f'"{row.version}"'})
+
+    def stale_because(self, document_id: UUID) -> Sequence[Reason]:
+        """Return why a document is stale, without what people have decided about it."""
+        found = dependencies.above(document_id)
+        return find_stale(found.heads.values(), found.hashes).get(document_id, ())

@@ -9,7 +9,7 @@ from django.db import models
 from django.db.models import Q
 
 from common.database.json_field import JsonTextField
-from executions.engine.domain.states import ExecutionStatus, StepStatus
+from executions.engine.domain.states import ExecutionStatus, Reuse, StepStatus
 
 
 class Execution(models.Model):
@@ -47,6 +47,9 @@ class Execution(models.Model):
     deadline_at = models.DateTimeField(null=True)  # deadline of open questions
     budget = models.JSONField(null=True)  # limits by name; NULL: none
     script = models.JSONField(null=True)  # script of a dry run; NULL: not a dry run
+    reuse = models.CharField(
+        max_length=20, choices={each.value: each.name.title() for each in Reuse}, default="none", db_default="none"
+    )  # of the scope's documents
     warned_limits = models.JSONField(default=list, db_default=[])  # limits that people were told of
     ran_seconds = models.FloatField(default=0.0, db_default=0.0)  # run time before `running_since`
     running_since = models.DateTimeField(null=True)  # NULL while it is not running

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -26,6 +26,7 @@ from common.errors import PreconditionRequired, UnsupportedType
 from documents import comments as remarks
 from documents import views
 from documents.serializers import CommentResponse, DocumentDetails
+from documents.staleness import Reason
 from executions.api.document_serializers import (
     AddDocumentRequest,
     CommentFilters,
@@ -38,6 +39,7 @@ from executions.api.document_serializers import (
 )
 from executions.api.openapi import IDEMPOTENCY_KEY, IDEMPOTENCY_REPLAYED, problems
 from executions.api.views import authenticated_user, expected_versions
+from executions.selectors import staleness
 from executions.services import documents as services
 
 _TAGS = ["documents"]  # not of the class: its decorator would wrap inherited coroutines in functions
@@ -198,6 +200,10 @@ class DocumentViewSet(views.DocumentViewSet):
         """Return the response with a comment and its place in the newest version."""
         [found] = remarks.located([row])
         return Response(CommentResponse(found).data, status=status, headers={"ETag": f'"{row.version}"'})
+
+    def stale_because(self, document_id: UUID) -> Sequence[Reason]:
+        """Return why a document is stale."""
+        return staleness.reasons_of(document_id)
 
     async def _edit(
         self, request: Request, pk: str, *, command: Callable[..., object], values: Callable[[], Mapping[str, Any]]

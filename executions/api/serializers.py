@@ -17,7 +17,7 @@ from executions.api.fields import AnswersField, BriefField, ScriptField, TagsFie
 from executions.engine.domain.acceptance import AcceptanceAction, PassageComment
 from executions.engine.domain.dry_run import DryRunScript
 from executions.engine.domain.events import EventType
-from executions.engine.domain.states import ExecutionStatus, FailureCode, WaitingOn
+from executions.engine.domain.states import ExecutionStatus, FailureCode, Reuse, WaitingOn
 from executions.selectors.details import ExecutionDetails
 from executions.services.acceptance import AcceptedEdit, PersonsDecision
 from executions.services.documents import patch_with, replace_with
@@ -67,7 +67,20 @@ class StartExecutionRequest(StrictSerializer):
         help_text="No provider is called: all models are simulated at no cost. The scope's documents do not change.",
     )
     rehearsal = ScriptField(required=False, help_text="The script of a dry run; see Writing a workflow.")
+    reuse = ListedChoiceField(
+        choices=values(Reuse),
+        default=Reuse.NONE.value,
+        help_text=(
+            "current: a step whose document in the scope is current is completed with it, without a call. Current "
+            "means: made by the same step from the same brief and from inputs with the same content, and accepted if "
+            "the step needs that. The model does not count. A dry run makes everything."
+        ),
+    )
     budget = BudgetRequest(required=False, help_text="Limits that replace the workflow's limits; null removes one.")
+
+    def validate_reuse(self, value: str) -> Reuse:
+        """Return the choice as an engine value."""
+        return Reuse(value)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         """Return the values, with the script of a dry run.
@@ -281,6 +294,9 @@ class ExecutionResponse(serializers.Serializer[Any]):
     rehearsal = serializers.BooleanField(help_text="A simulated model was used.")
     dry_run = serializers.SerializerMethodField(
         help_text="Dry run: no provider is called, and documents go to a separate scope."
+    )
+    reuse = serializers.ChoiceField(
+        source="execution.reuse", choices=values(Reuse), help_text="current: it calls no model for current documents."
     )
     resume_at = TimestampField(
         source="execution.resume_at",

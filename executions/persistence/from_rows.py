@@ -17,7 +17,7 @@ from executions.engine.domain.acceptance import AcceptanceDecision
 from executions.engine.domain.clarification import ClarificationRound
 from executions.engine.domain.dry_run import DryRunScript
 from executions.engine.domain.execution import Execution, Failure, Pin, ScopeRef, Step
-from executions.engine.domain.states import ExecutionStatus, FailureCode, Limit, StepStatus, WaitingOn
+from executions.engine.domain.states import ExecutionStatus, FailureCode, Limit, Reuse, StepStatus, WaitingOn
 from workflows.definitions.budget import Budget
 from workflows.selectors import VERSION_NUMBERS
 
@@ -48,6 +48,7 @@ _EXECUTION_CONVERTED: Mapping[str, Convert] = {
     "budget": _optional(Budget.model_validate_json),
     "warned_limits": _tuple_of(Limit),
     "script": _optional(DryRunScript.model_validate_json),
+    "reuse": Reuse,
 }
 _STEP_UNCHANGED = (
     *("step_id", "label", "item_order", "optional", "position", "level", "name", "role", "produces", "version"),

@@ -42,6 +42,7 @@ def new_execution_columns(execution: Execution, version_id: int) -> dict[str, ob
         "requested_by_id": execution.requested_by,
         "requested_by_name": execution.requested_by_name,
         "script": None if execution.script is None else execution.script.model_dump(mode="json"),
+        "reuse": execution.reuse.value,
         "created_at": execution.created_at,
         **execution_columns(execution),
     }

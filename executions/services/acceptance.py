@@ -19,6 +19,7 @@ from executions.engine.domain.execution import Document, Execution
 from executions.engine.transitions import acceptance, core
 from executions.persistence import repositories
 from executions.queue.jobs import enqueue_advance
+from executions.services import staleness
 from executions.services.documents import Edit, edited_version, save_edit
 from executions.services.locking import lock_for_update, store_decision
 from workflows import repository as workflows
@@ -95,6 +96,7 @@ def decide_acceptance(
         return acceptance.decide(execution, step_id, made, target=target, context=context)
 
     stored = store_decision(execution_id, decide, now)
+    staleness.refresh(stored.scope.id)
     if not stored.ended:
         enqueue_advance(execution_id)
     return stored

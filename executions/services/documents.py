@@ -26,6 +26,7 @@ from executions.engine.prompting.documents import MAX_TITLE
 from executions.engine.prompting.schema_errors import DocumentValidator
 from executions.engine.transitions import acceptance, core
 from executions.persistence import event_log, repositories
+from executions.services import staleness
 from executions.services.locking import store_decision
 
 #: Makes the new content of the present one.
@@ -233,6 +234,7 @@ def _store(document: Document, *, root_id: UUID, followers: Collection[Execution
     if not followers:
         event = acceptance.document_edited(stored, step_id=None)
         event_log.append_to_feed(root_id, event, now=now)
+    staleness.refresh(root_id)
     return stored
 
 

@@ -19,7 +19,7 @@ from documents import selectors as documents_read
 from executions.engine.domain.copying import replace
 from executions.engine.domain.dry_run import DryRunScript
 from executions.engine.domain.execution import Brief, Execution, ScopeRef, Step
-from executions.engine.domain.states import ExecutionStatus
+from executions.engine.domain.states import ExecutionStatus, Reuse
 from executions.engine.transitions import clarification, core, retry
 from executions.engine.transitions.acceptance import WaitingDocument
 from executions.engine.transitions.planner import new_execution
@@ -44,6 +44,7 @@ def start_execution(
     tags: Sequence[str] = (),
     budget: Mapping[str, Any] | None = None,
     script: DryRunScript | None = None,
+    reuse: Reuse = Reuse.NONE,
     now: datetime,
 ) -> Execution:
     """Create an execution, with `script` a dry run. Its rows, first event and job are stored in one transaction.
@@ -70,7 +71,8 @@ def start_execution(
         now=now,
     )
     merged = merge_limits(wanted.definition.budget, budget)
-    return _store_new(replace(execution, tags=tuple(tags), budget=merged), user=user, version_id=wanted.row_id)
+    execution = replace(execution, tags=tuple(tags), budget=merged, reuse=reuse)
+    return _store_new(execution, user=user, version_id=wanted.row_id)
 
 
 def _store_new(execution: Execution, *, user: User, version_id: int) -> Execution:

@@ -9,6 +9,7 @@ import math
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from datetime import datetime
 
 import psycopg
 from django.conf import settings
@@ -25,6 +26,7 @@ from executions.engine.runtime.cancellation import shield_until_done
 from executions.llm.client import model_client
 from executions.queue.job_manager import worker_app
 from executions.queue.jobs import QUEUE, enqueue_prune
+from executions.services import staleness
 from executions.worker import active_runs, duties, recovery
 from executions.worker.active_runs import ACTIVE
 from telemetry.pricing import prices
@@ -35,6 +37,7 @@ logger = logging.getLogger(__name__)
 WATCH_SECONDS = 0.5  # a cancellation aborts a model call well within two seconds, even if its notification is lost
 WAKE_SECONDS = 1.0  # maximum delay of due deferred steps and deadlines
 PRICES_SECONDS = 10.0  # maximum age of prices and rate limits
+STALE_SECONDS = 10.0  # maximum delay of `stale` in lists after a model's version
 PRUNE_SECONDS = 3600.0  # between two runs of pruning
 INDEX_SECONDS = 1.0  # between two looks for documents that the text index lacks
 RESTART_SECONDS = 1.0  # delay before taking jobs again after an outage
@@ -48,6 +51,7 @@ class Worker:
         self.name = name
         self._ending = False
         self._missed_at = -math.inf  # monotonic time of the last outage that was seen
+        self._followed_until: datetime | None = None  # newest version whose readers were looked at
         self._beat_at = database_now()  # time of the last heartbeat that was stored
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -62,6 +66,7 @@ class Worker:
             asyncio.create_task(self._repeat(WATCH_SECONDS, self._watch), name="watch"),
             asyncio.create_task(self._repeat(WAKE_SECONDS, self._wake), name="wake"),
             asyncio.create_task(self._repeat(PRICES_SECONDS, self._look_at_prices), name="prices"),
+            asyncio.create_task(self._repeat(STALE_SECONDS, self._follow_versions), name="stale"),
             asyncio.create_task(self._repeat(PRUNE_SECONDS, self._prune), name="prune"),
             asyncio.create_task(self._repeat(INDEX_SECONDS, self._index), name="index"),
         ]
@@ -160,6 +165,9 @@ class Worker:
     async def _look_at_prices(self) -> None:
         await in_thread(prices.CONFIGURED.get, max_age=PRICES_SECONDS / 2)
         await in_thread(store.LIMITS.get, max_age=PRICES_SECONDS / 2)
+
+    async def _follow_versions(self) -> None:
+        self._followed_until = (await in_thread(staleness.follow, since=self._followed_until)).until
 
     async def _prune(self) -> None:
         await in_thread(remove_old_answers, now=database_now())

@@ -25,6 +25,7 @@ _MARKS = {
     "step_completed": "[green]✓[/]",
     "step_failed": "[red]✗[/]",
     "step_cancelled": "[red]■[/]",
+    "step_reused": "[dim]=[/]",
     "step_skipped": "[dim]-[/]",
 }
 _DECISIONS = {"accept": "accepted", "reject": "rejected", "request_changes": "sent back"}
@@ -49,6 +50,7 @@ def event_line(event: Mapping[str, Any]) -> str:
             f"{step}: {data['title']} (version {data['document_version']}) waits for a decision"
         ),
         "acceptance_decided": lambda: f"{step}: {_DECISIONS[data['decision']]} by {data['decided_by']}",
+        "step_reused": lambda: f"{step}: {data['title']} (version {data['document_version']}) is current",
         "step_completed": lambda: f"{step}: {data['title']} (version {data['document_version']})",
         "step_failed": lambda: f"{step}: failed, {data['error']}",
         "step_cancelled": lambda: f"{step}: cancelled",

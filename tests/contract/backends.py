@@ -97,7 +97,7 @@ class PostgresWorld(World):
             brief=brief,
             now=timezone.now(),
         )
-        journal.create(core.create(replace(execution, requested_by=user.pk, requested_by_name="ann")))
+        journal.create(core.create(replace(execution, requested_by=user.pk, requested_by_name="ann", reuse=self.reuse)))
 
     async def decide(self, decide: Callable[[Execution, core.Context], core.Change]) -> Execution:
         """Do what a person does."""

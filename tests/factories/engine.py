@@ -13,10 +13,13 @@ from uuid_utils.compat import uuid7
 
 from executions.engine.domain.acceptance import AcceptanceAction, AcceptanceDecision
 from executions.engine.domain.calls import FinishReason, ModelReply, ModelRequest, ToolCall, Usage
+from executions.engine.domain.copying import replace
 from executions.engine.domain.execution import Brief, Execution, ScopeRef
+from executions.engine.domain.states import Reuse
 from executions.engine.ports import Ports, Transition
 from executions.engine.runtime.runner import ExecutionRunner
 from executions.engine.testing.in_memory import (
+    InMemoryDefinitions,
     InMemoryDocumentRepository,
     InMemoryJournal,
     InMemoryLedger,
@@ -111,6 +114,8 @@ class World:
     script: dict[str, list[Reply]] = field(default_factory=dict)
     ports: Ports = field(init=False)
     execution_id: UUID = field(init=False)
+    scope_id: UUID = field(default_factory=uuid7)
+    reuse: Reuse = Reuse.NONE
 
     def __post_init__(self) -> None:
         """Wire it."""
@@ -129,13 +134,31 @@ class World:
         execution = new_execution(
             self.definition,
             execution_id=self.execution_id,
-            workflow_version=1,
-            scope=ScopeRef(id=uuid7(), type="project", key="p"),
+            workflow_version=self._publish(),
+            scope=ScopeRef(id=self.scope_id, type="project", key="p"),
             brief=brief,
             now=self.ports.clock.now(),
         )
-        await self.journal.create(core.create(execution))
+        await self.journal.create(core.create(replace(execution, reuse=self.reuse)))
         return self
+
+    def _publish(self) -> int:
+        """Return the version of the definition; a new one is published first."""
+        assert isinstance(self.ports.definitions, InMemoryDefinitions)
+        known = self.ports.definitions.definitions
+        for (_, version), each in known.items():
+            if each == self.definition:
+                return version
+        known[self.definition.id, len(known) + 1] = self.definition
+        return len(known)
+
+    async def start_again(
+        self, brief: Brief | None = "The brief.", *, reuse: Reuse, definition: WorkflowDefinition | None = None
+    ) -> None:
+        """Accept one more execution in the same scope."""
+        self.execution_id, self.reuse = uuid7(), reuse
+        self.definition = definition or self.definition
+        await self.start(brief)
 
     def runner(self, name: str = "a") -> ExecutionRunner:
         """Return a runner of the execution."""

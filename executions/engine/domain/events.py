@@ -38,6 +38,7 @@ class EventType(StrEnum):
     ACCEPTANCE_NEEDED = "acceptance_needed"
     ACCEPTANCE_DECIDED = "acceptance_decided"
     DOCUMENT_EDITED = "document_edited"
+    STEP_REUSED = "step_reused"
     STEP_COMPLETED = "step_completed"
     STEP_FAILED = "step_failed"
     STEP_CANCELLED = "step_cancelled"
@@ -187,6 +188,17 @@ class DocumentEdited(Event):
     base_version: int | None  # None: the first version
     note: str
     edited_by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepReused(Event):
+    """The scope has a current document for the step, so no model is called. `step_completed` follows."""
+
+    event_type = EventType.STEP_REUSED
+    document_id: UUID
+    document_version: int
+    document_type: str
+    title: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

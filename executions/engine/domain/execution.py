@@ -24,6 +24,7 @@ from executions.engine.domain.states import (
     ExecutionStatus,
     FailureCode,
     Limit,
+    Reuse,
     StepStatus,
     WaitingOn,
 )
@@ -195,6 +196,7 @@ class Execution:
     warned_limits: tuple[Limit, ...] = ()  # limits for which a warning event was written
     ran_seconds: float = 0.0  # run time before `running_since`
     running_since: datetime | None = None  # None while it is not running
+    reuse: Reuse = Reuse.NONE  # which documents of the scope it completes its steps with
 
     @property
     def ended(self) -> bool:

@@ -75,6 +75,14 @@ class WaitingOn(StrEnum):
     RATE_LIMIT = "rate_limit"
 
 
+class Reuse(StrEnum):
+    """Which documents of its scope an execution completes its steps with, in place of calls."""
+
+    NONE = "none"
+    #: Those that the same step made from the same brief and from inputs with the same content.
+    CURRENT = "current"
+
+
 class Limit(StrEnum):
     """The limits of a budget."""
 

@@ -68,6 +68,7 @@ class Attempts:
         self.step = self._resolved.step
         self.reads = self._resolved.reads
         self.model = self._resolved.models[0]
+        self.step_hash = self._resolved.hash
 
     async def inputs(self, execution: Execution, *, new_document: Document | None = None) -> list[Document | None]:
         """Return the newest version of each document that the step reads, None for a missing one.

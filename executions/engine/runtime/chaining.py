@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from executions.engine.domain.calls import Call
 from executions.engine.domain.copying import replace
 from executions.engine.domain.execution import Document, Execution
-from executions.engine.domain.states import StepStatus
+from executions.engine.domain.states import Reuse, StepStatus
 from executions.engine.ports import Ports
 from executions.engine.runtime.attempts import Attempt, Attempts
 from executions.engine.runtime.document_cache import DocumentCache, pin_of
@@ -59,8 +59,11 @@ async def prepare_dependents(
 ) -> list[PreparedStep]:
     """Prepare the steps that wait only for this document, at most `limit`.
 
-    A step without one of its inputs, or without its item, is not prepared.
+    A step without one of its inputs, or without its item, is not prepared. In an execution that reuses documents no
+    step is: it may need no call.
     """
+    if execution.reuse is not Reuse.NONE:
+        return []
     pulled: list[PreparedStep] = []
     for step in ready_steps(execution, assume_completed=document.step_id):
         if document.step_id in step.depends_on and len(pulled) < limit:

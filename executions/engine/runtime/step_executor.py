@@ -134,6 +134,8 @@ class LLMStepExecutor:
             message = f"The scope has no document {kind!r}, which this step reads."
             await self._refuse_start(Failure(code=FailureCode.INTERNAL, message=message))
             return None
+        if await self._completion.reuse(inputs):
+            return None
         attempt = self._attempts.first(self._journal.execution, inputs)
         if attempt is None:
             await self._journal.commit(

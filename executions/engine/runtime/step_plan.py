@@ -8,6 +8,7 @@ from functools import lru_cache
 
 from executions.engine.domain.copying import IdentityKey
 from executions.engine.ports import ModelClient
+from executions.engine.prompting.origin import step_hash
 from workflows.definitions.definition import StepDefinition, WorkflowDefinition
 
 _KEPT = 1_000  # steps
@@ -24,6 +25,7 @@ class ResolvedStep:
     #: Number of leading materials (brief, documents) that other prompts to the same model share. A provider can read
     #: these from its prompt cache. 0: no shared prefix.
     shared: int
+    hash: str  # of what defines its result
 
 
 def resolve_step(definition: WorkflowDefinition, step_id: str, *, models: ModelClient) -> ResolvedStep:
@@ -48,6 +50,7 @@ def _resolve_cached(
         models=mine,
         reviewers=() if step.review is None else _resolve_models(client, step.review.model),
         shared=_shared(workflow, step, client, model=mine[0]),
+        hash=step_hash(workflow, step),
     )
 
 

@@ -22,6 +22,7 @@ from executions.engine.domain.events import (
     StepCancelled,
     StepCompleted,
     StepFailed,
+    StepReused,
     StepSkipped,
     StepStarted,
     money,
@@ -135,6 +136,27 @@ def complete_step(execution: Execution, step_id: str, *, context: Context, docum
         cost_usd=money(spent.cost_usd),
     )
     return derive_status(Change(execution=execution.with_progress(step, now=context.now), events=(event,)), context)
+
+
+def reuse_document(
+    execution: Execution, step_id: str, document: Document, *, input_versions: tuple[Pin, ...], context: Context
+) -> Change:
+    """Complete a ready step with a document that the scope has, without an attempt.
+
+    Raises:
+        IllegalTransition: the step is not pending, or the execution has ended.
+    """
+    step = move_step(execution, execution.steps[step_id], StepStatus.RUNNING, now=context.now)
+    event = StepReused(
+        step_id=step_id,
+        document_id=document.id,
+        document_version=document.version,
+        document_type=document.type,
+        title=document.title,
+    )
+    begun = execution.with_step(replace(step, input_versions=input_versions))
+    change = complete_step(begun, step_id, context=context, document=document)
+    return replace(change, events=(event, *change.events))
 
 
 def fail_step(

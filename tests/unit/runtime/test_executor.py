@@ -11,6 +11,7 @@ from executions.engine.domain.errors import ModelError
 from executions.engine.domain.events import EventType
 from executions.engine.domain.execution import Document
 from executions.engine.domain.states import CallKind, CallStatus, ExecutionStatus, FailureCode, StepStatus
+from executions.engine.prompting.origin import brief_hash, step_hash
 from tests.factories.engine import SCHEMA, World, definition, document, invalid, question, reply
 from workflows.definitions.definition import WorkflowDefinition
 from workflows.definitions.parser import parse_definition
@@ -105,6 +106,12 @@ async def test_a_document_tells_where_it_comes_from() -> None:
         ],
         "rehearsal": False,
         "request_hash": world.asked[-1].request_hash,
+        "origin": {
+            "workflow_id": "report",
+            "step_id": "one",
+            "step_hash": step_hash(asking, asking.steps[0]),
+            "brief_hash": brief_hash("The brief."),
+        },
     }
 
 

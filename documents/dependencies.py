@@ -1,0 +1,109 @@
+"""Queries: what documents were made from, and which were updated lately."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import UUID
+
+from django.db.models import F, QuerySet
+from django.db.models.fields.json import KT
+
+from documents.models import Document, DocumentVersion
+from documents.staleness import Head, Input
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Producer:
+    """The step that made the newest version of a model, and the versions from that one to the present one."""
+
+    execution_id: UUID
+    step_id: str
+    versions: range
+
+    def has_made(self, execution_id: UUID, step_id: str, version: int | None) -> bool:
+        """Return whether this is the step, with one of these versions."""
+        return (self.execution_id, self.step_id) == (execution_id, step_id) and version in self.versions
+
+
+@dataclass(slots=True)
+class Dependencies:
+    """Documents with what they were made from."""
+
+    heads: dict[UUID, Head] = field(default_factory=dict)
+    hashes: dict[tuple[UUID, int], str] = field(default_factory=dict)
+    producers: dict[UUID, Producer] = field(default_factory=dict)  # without documents that no model has made
+
+
+def above(document_id: UUID) -> Dependencies:
+    """Return a document and all that it was made from, directly and indirectly."""
+    found, wanted = Dependencies(), {document_id}
+    while wanted:
+        _add(found, DocumentVersion.objects.filter(document_id__in=wanted))
+        sources = {each.document_id for key in wanted & found.heads.keys() for each in found.heads[key].inputs}
+        wanted = sources - found.heads.keys()
+        if not DocumentVersion.objects.filter(document_id__in=wanted).exists():
+            break  # the others no longer exist
+    _add_earlier(found)
+    return found
+
+
+def within(root_id: UUID) -> Dependencies:
+    """Return all documents of a root scope and the scopes below it."""
+    found = Dependencies()
+    _add(found, DocumentVersion.objects.filter(document__root_id=root_id))
+    _add_earlier(found)
+    return found
+
+
+def _add(found: Dependencies, versions: QuerySet[DocumentVersion]) -> None:
+    """Add the heads among these versions."""
+    rows = versions.filter(version=F("document__version")).values_list(
+        "document_id", "document__type", "version", "content_hash", "execution_id", "step_id", KT("provenance__inputs")
+    )
+    for key, kind, version, content_hash, execution_id, step_id, inputs in rows:
+        found.heads[key] = Head(id=key, type=kind, version=version, inputs=_inputs(inputs))
+        found.hashes[key, version] = content_hash
+        if execution_id is not None and step_id is not None:
+            versions_since = range(version, version + 1)
+            found.producers[key] = Producer(execution_id=execution_id, step_id=step_id, versions=versions_since)
+
+
+def _inputs(text: str | None) -> tuple[Input, ...]:
+    return tuple(
+        Input(document_id=UUID(pin["document_id"]), version=pin["version"]) for pin in json.loads(text or "[]")
+    )
+
+
+def _add_earlier(found: Dependencies) -> None:
+    """Add the hashes of the inputs' earlier versions, and the producers of what people have edited."""
+    read = {(each.document_id, each.version) for head in found.heads.values() for each in head.inputs}
+    missing = read - found.hashes.keys()
+    rows = DocumentVersion.objects.filter(
+        document_id__in={key for key, _ in missing}, version__in={version for _, version in missing}
+    )
+    found.hashes |= {
+        (key, number): text for key, number, text in rows.values_list("document_id", "version", "content_hash")
+    }
+    edited = found.heads.keys() - found.producers.keys()
+    models = DocumentVersion.objects.filter(document_id__in=edited, execution_id__isnull=False, proposed=False)
+    newest = models.order_by("document_id", "-version").distinct("document_id")
+    for key, version, execution_id, step_id in newest.values_list("document_id", "version", "execution_id", "step_id"):
+        versions = range(version, found.heads[key].version + 1)
+        if execution_id is not None and step_id is not None:
+            found.producers[key] = Producer(execution_id=execution_id, step_id=step_id, versions=versions)
+
+
+def newest_update(*, by_model: bool) -> datetime | None:
+    """Return when a head was last made, by a model or by anyone; None: never."""
+    rows = Document.objects.order_by("-updated_at", "-id")
+    rows = rows.filter(execution_id__isnull=False) if by_model else rows
+    return rows.values_list("updated_at", flat=True).first()
+
+
+def roots_with_replaced_versions(*, since: datetime) -> set[UUID]:
+    """Return the root scopes with a head updated since then, and with a document of more than one version."""
+    updated = Document.objects.filter(updated_at__gte=since).values("root_id")
+    rows = Document.objects.filter(root_id__in=updated, last_version__gt=1).order_by("root_id")
+    return set(rows.values_list("root_id", flat=True).distinct())

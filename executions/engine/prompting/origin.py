@@ -1,0 +1,68 @@
+"""Hashes of what a step's document is made from. Equal hashes mean that a call would ask for the same again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from functools import lru_cache
+
+from executions.engine.domain.copying import IdentityKey
+from executions.engine.domain.execution import Brief
+from workflows.definitions.definition import StepDefinition, WorkflowDefinition
+from workflows.definitions.placeholders import ITEM_NAMES, NAMES
+
+_KEPT = 32  # hashes of briefs, which the documents of one execution share
+
+
+def digest(value: object) -> str:
+    """Return the SHA-256 (hex) of plain data as canonical JSON: equal values have equal hashes."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def brief_hash(brief: Brief | None) -> str:
+    """Return the hash of a brief."""
+    return _hash_of_brief(IdentityKey(brief))
+
+
+@lru_cache(maxsize=_KEPT)
+def _hash_of_brief(brief: IdentityKey[Brief | None]) -> str:
+    value = brief.value
+    return digest(dict(value) if isinstance(value, Mapping) else value)
+
+
+def step_hash(workflow: WorkflowDefinition, step: StepDefinition) -> str:
+    """Return the hash of what defines a step's result: all but the models, and what limits its calls.
+
+    Names of the workflow count where its texts contain them.
+    """
+    names = _names(workflow, step)
+    role, shown = workflow.roles[step.role].rendered(names), step.rendered(names)
+    asks = step.clarification
+    return digest(
+        {
+            "name": step.name,
+            "role": role.model_dump(mode="json"),
+            "task": shown.task,
+            "inputs": sorted(step.inputs),
+            "for_each": [each.model_dump(mode="json", exclude_defaults=True) for each in workflow.loops[step.id]],
+            "produces": step.produces,
+            "output_schema": step.output_schema,
+            "clarification": None if asks is None else [asks.max_rounds, asks.max_questions],
+            "acceptance": None if step.acceptance is None else step.acceptance.instructions,
+            "review": None if shown.review is None else shown.review.rubric,
+        }
+    )
+
+
+def _names(workflow: WorkflowDefinition, step: StepDefinition) -> dict[str, str]:
+    """Return the values of the placeholders. Those that differ between scopes and items stand for themselves."""
+    fixed = {
+        "workflow.id": workflow.id,
+        "workflow.name": workflow.name,
+        "step.id": step.id,
+        "step.name": step.name,
+        "document.type": step.produces,
+    }
+    return {**{name: name for name in (*NAMES, *ITEM_NAMES)}, **fixed}

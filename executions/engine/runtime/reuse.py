@@ -1,0 +1,86 @@
+"""Whether the scope has a document that a step would only make again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from uuid import UUID
+
+from common.errors import NotFound
+from executions.engine.domain.execution import Document, Execution, Pin
+from executions.engine.domain.states import Reuse, StepStatus
+from executions.engine.ports import Ports
+from executions.engine.prompting.origin import brief_hash, digest
+from executions.engine.prompting.schema_errors import DocumentValidator
+from executions.engine.runtime.attempts import Attempts
+from executions.engine.runtime.document_cache import DocumentCache
+
+
+async def current_document(
+    execution: Execution,
+    ports: Ports,
+    *,
+    attempts: Attempts,
+    documents: DocumentCache,
+    inputs: Sequence[Document],
+) -> Document | None:
+    """Return the scope's document for a step if it is current; None: the step has to make it.
+
+    It is current if the same step made it from the same brief and from inputs with the same content, whatever the
+    model. A person's edit keeps this origin. A step that began before in this execution makes its document again.
+    """
+    step = execution.steps[attempts.step_id]
+    if execution.reuse is Reuse.NONE or step.started_at is not None:
+        return None
+    head = await ports.repositories.documents.get_by_scope_type(step.scope.id, step.produces)
+    if head is None or not _has_origin(head, execution, attempts.step_hash):
+        return None
+    if DocumentValidator(attempts.step.output_schema).faults(dict(head.content), 1):
+        return None
+    if attempts.step.decision is not None and not await _is_accepted(head, ports, documents):
+        return None
+    return head if await _has_inputs(head, inputs, documents) else None
+
+
+def _has_origin(head: Document, execution: Execution, step_hash: str) -> bool:
+    origin = head.provenance.get("origin")
+    return (
+        isinstance(origin, Mapping)
+        and origin.get("step_hash") == step_hash
+        and origin.get("brief_hash") == brief_hash(execution.input)
+    )
+
+
+async def _has_inputs(head: Document, inputs: Sequence[Document], documents: DocumentCache) -> bool:
+    """Return whether the document was made from these inputs, or from versions with the same content."""
+    pins = {pin.document_id: pin for pin in _pins(head)}
+    if pins.keys() != {each.id for each in inputs}:
+        return False
+    for each in inputs:
+        pin = pins[each.id]
+        if pin.version != each.version and digest((await documents.pinned(pin)).content) != digest(each.content):
+            return False
+    return True
+
+
+def _pins(head: Document) -> list[Pin]:
+    pins = head.provenance.get("inputs")
+    return [Pin.model_validate(each) for each in pins] if isinstance(pins, list) else []
+
+
+async def _is_accepted(head: Document, ports: Ports, documents: DocumentCache) -> bool:
+    """Return whether a person has accepted this version, or the one that people have edited since."""
+    version, seen = head, {head.version}
+    while version.execution_id is None and version.base_version is not None:
+        pin = Pin(type=head.type, document_id=head.id, version=version.base_version)
+        version = await documents.pinned(pin)
+        seen.add(version.version)
+    producer = None if version.execution_id is None else await _execution(version.execution_id, ports)
+    step = None if producer is None else producer.steps.get(version.step_id or "")
+    return step is not None and step.status is StepStatus.COMPLETED and step.document_version in seen
+
+
+async def _execution(execution_id: UUID, ports: Ports) -> Execution | None:
+    try:
+        return await ports.repositories.executions.get(execution_id)
+    except NotFound:
+        return None

@@ -1,0 +1,47 @@
+"""Which documents are stale, and why: what they were made from, and what people have decided about them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from uuid import UUID
+
+from documents import dependencies
+from documents.dependencies import Dependencies, Producer
+from documents.staleness import Reason, find_stale
+from executions import models
+from executions.engine.domain.states import ExecutionStatus, StepStatus, WaitingOn
+
+
+def reasons_of(document_id: UUID) -> tuple[Reason, ...]:
+    """Return why a document is stale; () if it is current. Permissions are not checked."""
+    return _stale(dependencies.above(document_id)).get(document_id, ())
+
+
+def stale_in(root_id: UUID) -> set[UUID]:
+    """Return the stale documents of a root scope and the scopes below it."""
+    return set(_stale(dependencies.within(root_id)))
+
+
+def roots_that_wait(*, since: datetime) -> set[UUID]:
+    """Return the root scopes of executions that have begun to wait for an acceptance since then."""
+    rows = models.Execution.objects.filter(status=ExecutionStatus.WAITING.value, updated_at__gte=since)
+    return set(rows.filter(waiting_on__contains=[WaitingOn.ACCEPTANCE.value]).values_list("scope_id", flat=True))
+
+
+def _stale(found: Dependencies) -> dict[UUID, tuple[Reason, ...]]:
+    return find_stale(found.heads.values(), found.hashes, unaccepted=_unaccepted(found.producers))
+
+
+def _unaccepted(producers: Mapping[UUID, Producer]) -> set[UUID]:
+    """Return the documents whose step has ended without it, or has not ended."""
+    executions = {each.execution_id for each in producers.values()}
+    steps = models.ExecutionStep.objects.filter(execution_id__in=executions, document_id__in=producers.keys())
+    rows = steps.exclude(status=StepStatus.COMPLETED.value).values_list(
+        "execution_id", "step_id", "document_id", "document_version"
+    )
+    return {
+        document_id
+        for execution_id, step_id, document_id, version in rows
+        if document_id is not None and producers[document_id].has_made(execution_id, step_id, version)
+    }

@@ -1,0 +1,152 @@
+"""Stale documents over HTTP, and executions that make them again."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import Any
+from uuid import UUID
+
+import pytest
+from django.utils import timezone
+
+from documents.models import Document
+from executions.composition import build_ports
+from executions.engine.domain.execution import Execution
+from executions.engine.domain.states import ExecutionStatus
+from executions.engine.runtime.runner import ExecutionRunner
+from executions.engine.transitions import core
+from executions.models import ExecutionEvent
+from executions.services import staleness
+from tests.factories import reports
+from tests.factories.callers import Caller
+from tests.factories.engine import LINE
+from tests.integration.api.checks import pointers
+from workflows import repository as workflows
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def finished(ada: Caller) -> Execution:
+    """An execution of Ada's that has ended; its summary was made from its findings."""
+    reports.publish()
+    return reports.finish(reports.start(ada.user))
+
+
+def pinned(execution: Execution) -> dict[str, str]:
+    """Note in the summary's provenance what it was made from; return the ids by type."""
+    ids = {row.type: row for row in Document.objects.all()}
+    pin = {"type": "findings", "document_id": str(ids["findings"].id), "version": 1}
+    ids["summary"].versions.update(provenance={"inputs": [pin]})
+    return {kind: str(row.id) for kind, row in ids.items()}
+
+
+def put(caller: Caller, key: str, title: str, version: int) -> None:
+    response = caller.put(f"/documents/{key}", {"content": {"title": title}}, If_Match=f'"{version}"')
+    assert response.status_code == 200, response.content
+
+
+def stale_ids(caller: Caller) -> list[str]:
+    return [each["id"] for each in caller.get("/documents/?stale=true").json()["data"]]
+
+
+def test_an_edit_makes_what_was_made_from_it_stale(ada: Caller, finished: Execution) -> None:
+    ids = pinned(finished)
+    assert ada.get(f"/documents/{ids['summary']}").json()["stale_because"] == []
+    put(ada, ids["findings"], "By Ada", 1)
+    shown = ada.get(f"/documents/{ids['summary']}").json()
+    assert shown["stale"] is True
+    assert shown["stale_because"] == [
+        {
+            "kind": "input_changed",
+            "document_id": ids["findings"],
+            "type": "findings",
+            "from_version": 1,
+            "to_version": 2,
+        }
+    ]
+    assert ada.get(f"/documents/{ids['findings']}").json()["stale"] is False
+    assert stale_ids(ada) == [ids["summary"]]
+
+
+def test_a_restored_version_makes_it_current_again(ada: Caller, finished: Execution) -> None:
+    ids = pinned(finished)
+    put(ada, ids["findings"], "By Ada", 1)
+    restored = ada.post(f"/documents/{ids['findings']}/restore", {"version": 1}, If_Match='"2"')
+    assert restored.status_code == 200, restored.content
+    shown = ada.get(f"/documents/{ids['summary']}").json()
+    assert (shown["stale"], shown["stale_because"], stale_ids(ada)) == (False, [], [])
+
+
+def test_a_document_is_stale_until_it_is_accepted(ada: Caller) -> None:
+    reports.publish(gated=True)
+    waiting = reports.hand_in(reports.start(ada.user))
+    [row] = Document.objects.all()
+    assert [each["kind"] for each in ada.get(f"/documents/{row.id}").json()["stale_because"]] == ["not_accepted"]
+    staleness.follow(since=None)
+    assert stale_ids(ada) == [str(row.id)]
+    decision = {"decision": "accept", "document_version": 1}
+    response = ada.post(f"/executions/{waiting.id}/steps/research/acceptance", decision)
+    assert response.status_code == 200, response.content
+    assert (ada.get(f"/documents/{row.id}").json()["stale"], stale_ids(ada)) == (False, [])
+
+
+def test_a_worker_follows_the_versions_of_models(ada: Caller, finished: Execution) -> None:
+    ids = pinned(finished)
+    first = staleness.follow(since=None)
+    assert (first.until is not None, first.changed) == (True, 0)
+    again = reports.claim(reports.start(ada.user))
+    again, call = reports.begin(again)
+    other = reports.paper(again, "research")
+    made = reports.move(
+        again,
+        lambda now, context: core.complete_step(now, "research", context=context),
+        calls=(reports.answered(call),),
+        document=replace(other, content={"title": "Other findings"}, created_at=timezone.now()),
+    )
+    assert made.steps["research"].document_version == 2
+    assert staleness.follow(since=first.until).changed == 1
+    assert stale_ids(ada) == [ids["summary"]]
+    assert staleness.follow(since=first.until).changed == 0
+
+
+def start(caller: Caller, **changes: Any) -> UUID:
+    body = {"workflow_id": "report", "scope_type": "project", "scope_id": "alpha", "input": "A brief.", **changes}
+    response = caller.post("/executions/", body)
+    assert response.status_code == 201, response.content
+    return UUID(response.json()["execution_id"])
+
+
+def run(execution_id: UUID) -> Execution:
+    """Run an execution with the rehearsal model until it waits or has ended."""
+    return asyncio.run(ExecutionRunner(build_ports(), execution_id=execution_id, worker="tests").run())
+
+
+def events(execution_id: UUID, *types: str) -> list[tuple[str, str | None, Any]]:
+    rows = ExecutionEvent.objects.filter(execution_id=execution_id, event_type__in=types).order_by("sequence")
+    return [(row.event_type, row.step_id, row.data) for row in rows]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_execution_that_reuses_documents_pays_for_none_that_is_current(ada: Caller) -> None:
+    workflows.publish(LINE.rehearsed, now=timezone.now())
+    assert run(start(ada)).status is ExecutionStatus.COMPLETED
+    again = start(ada, reuse="current")
+    ended = run(again)
+    told = events(again, "step_reused", "step_completed", "step_started")
+    assert [(kind, step) for kind, step, _ in told] == [
+        (kind, step) for step in ("one", "two") for kind in ("step_reused", "step_completed")
+    ]
+    one = ended.steps["one"]
+    assert told[0][2]["document_id"] == str(one.document_id)
+    assert (told[0][2]["document_version"], told[1][2]["cost_usd"]) == (1, "0.0000000000")
+    assert set(told[1][2]["usage"].values()) == {0}
+    shown = ada.get(f"/executions/{again}").json()
+    assert (shown["reuse"], shown["usage"]["calls"], shown["cost_usd"]) == ("current", 0, "0.0000000000")
+
+
+def test_another_word_for_reuse_is_refused(ada: Caller, report: int) -> None:
+    body = {"workflow_id": "report", "scope_type": "project", "scope_id": "alpha", "input": "A.", "reuse": "all"}
+    response = ada.post("/executions/", body)
+    assert (response.status_code, pointers(response)) == (422, {"/reuse"})
