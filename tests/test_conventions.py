@@ -25,6 +25,7 @@ MODULES_OF_A_FOLDER_OF_TESTS = 15
 WRITERS = frozenset(
     {
         "access/services.py",
+        "documents/files/storage.py",
         "documents/repository.py",
         "executions/persistence/journal/journal.py",
         "executions/persistence/call_ledger.py",
