@@ -5,18 +5,21 @@ from __future__ import annotations
 import hashlib
 from datetime import timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.utils import timezone
 
+from access.models import Role
 from common.limits import limits
 from documents.files import storage
 from documents.models import File, StoredContent
 from executions.worker import duties
+from tests.factories import reports
 from tests.factories.callers import Caller, make_caller
 from tests.factories.files import pdfs
-from tests.integration.api.checks import pointers
+from tests.integration.api.checks import grant, pointers
 
 pytestmark = pytest.mark.django_db
 
@@ -28,6 +31,11 @@ def upload(caller: Caller, data: bytes = BRIEF, *, name: str = "brief.txt") -> d
     assert response.status_code == 201, response.content
     body: dict[str, Any] = response.json()
     return body
+
+
+def start(caller: Caller, brief: object, *, scope_id: str = "alpha") -> Any:
+    body = {"workflow_id": "report", "scope_type": "project", "scope_id": scope_id, "input": brief}
+    return caller.post("/executions/", body)
 
 
 def test_an_upload_tells_what_was_found(ada: Caller) -> None:
@@ -132,3 +140,54 @@ def test_unused_files_are_deleted_after_a_day(ada: Caller) -> None:
     assert ada.get(f"/files/{old['id']}").status_code == 404
     assert ada.get(f"/files/{new['id']}/content").content == b"Another text."
     assert StoredContent.objects.count() == 1
+
+
+def test_a_used_file_belongs_to_the_readers_of_the_scope(ada: Caller, eve: Caller) -> None:
+    reports.publish()
+    file = upload(ada)
+    started = start(ada, {"text": "See the file.", "files": [file["id"].upper()]})
+    assert started.status_code == 201, started.content
+    assert started.json()["input"] == {"text": "See the file.", "files": [file["id"]]}
+    assert ada.get(f"/files/{file['id']}").json()["scope_id"] == "alpha"
+    assert ada.delete(f"/files/{file['id']}").json()["code"] == "file-in-use"
+    assert eve.get(f"/files/{file['id']}").status_code == 404
+    grant(eve.user, "alpha", Role.VIEWER)
+    assert eve.get(f"/files/{file['id']}/content").content == BRIEF
+    assert start(ada, {"files": [file["id"]]}).status_code == 201
+    assert pointers(start(ada, {"files": [file["id"]]}, scope_id="beta")) == {"/input/files/0"}
+
+
+def test_a_foreign_file_and_an_unknown_one_give_the_same_answer(ada: Caller, eve: Caller) -> None:
+    reports.publish()
+    foreign, unknown = upload(eve)["id"], str(uuid4())
+    answers = [start(ada, {"files": [upload(ada)["id"], each]}) for each in (foreign, unknown)]
+    assert [(each.status_code, pointers(each)) for each in answers] == [(422, {"/input/files/1"})] * 2
+    assert answers[0].json()["errors"] == answers[1].json()["errors"]
+    assert not File.objects.exclude(scope=None).exists()
+
+
+def test_files_of_a_brief_are_a_list_of_ids(ada: Caller) -> None:
+    reports.publish()
+    twice = [upload(ada)["id"], upload(ada)["id"]]
+    cases: list[tuple[object, str]] = [
+        ("x", "/input/files"),
+        ([], "/input"),
+        (["x"], "/input/files/0"),
+        ([upload(ada, name="other.txt")["id"], 7], "/input/files/1"),
+        (twice, "/input/files/1"),
+        ([str(uuid4())] * 21, "/input/files"),
+    ]
+    for files, place in cases:
+        response = start(ada, {"files": files})
+        assert (response.status_code, pointers(response)) == (422, {place}), files
+
+
+def test_an_estimate_counts_the_text_of_files(ada: Caller) -> None:
+    reports.publish()
+    file = upload(ada, b"Some words of text.\n" * 1_000)
+    low = [
+        ada.post("/workflows/report/estimate", {"input": each}).json()["input_tokens"]["low"]
+        for each in ({"text": "See."}, {"text": "See.", "files": [file["id"]]})
+    ]
+    assert low[1] - low[0] > 4_000
+    assert ada.get(f"/files/{file['id']}").json()["scope_id"] is None
