@@ -28,13 +28,16 @@ REPLAYED_HEADER = "Idempotency-Replayed"
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
 
-def run_once(request: Request, act: Callable[[], Response], *, recheck: Callable[[Any], None]) -> Response:
+def run_once(
+    request: Request, act: Callable[[], Response], *, recheck: Callable[[Any], None], body: object = None
+) -> Response:
     """Return the response of `act`, or the stored response of the first request with the same key.
 
     Args:
         request: The request, with a validated body.
         act: Executes the request and returns its response.
         recheck: Called with the stored body before it is sent again; raises if the user has lost the permission.
+        body: What identifies the request's body, as JSON; by default its parsed value.
 
     Raises:
         BadIdempotencyKey: the key is malformed. IdempotencyKeyBusy: a request with this key is in progress.
@@ -51,7 +54,7 @@ def run_once(request: Request, act: Callable[[], Response], *, recheck: Callable
         "path": request.path.rstrip("/"),
         "key": key,
     }
-    body_hash = _hash(_normalize(request.data)).hexdigest()
+    body_hash = _hash(_normalize(request.data if body is None else body)).hexdigest()
     with transaction.atomic():
         now = database_now()
         stored = kept_answers(**owner, since=now - ANSWER_RETENTION)

@@ -199,6 +199,13 @@ class Limits:
         answer="the file is refused: `out-of-memory` or `damaged`",
         minimum=128 * 1024 * 1024,
     )
+    file_readers: int = _limit(
+        "FILE_READERS",
+        2,
+        "Files that one web process reads at once; others wait for up to 5 seconds",
+        answer="503 `busy`",
+    )
+    execution_files: int = _limit("MAX_EXECUTION_FILES", 20, "Files in one brief", answer="422 with a pointer")
 
 
 _current = Limits()

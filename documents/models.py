@@ -144,3 +144,47 @@ class DocumentComment(models.Model):
 
     def __str__(self) -> str:
         return f"{self.document_id} comment {self.number}"
+
+
+class StoredContent(models.Model):
+    """Bytes of files, stored once per content."""
+
+    sha256 = models.CharField(primary_key=True, max_length=64)  # of the bytes, in hex
+    bytes = models.BinaryField()
+    size = models.PositiveIntegerField()
+
+    def __str__(self) -> str:
+        return self.sha256[:12]
+
+
+class File(models.Model):
+    """An uploaded file with its text. It never changes, except that its first use gives it a scope."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    name = models.CharField(max_length=255)
+    media_type = models.CharField(max_length=100)  # by content
+    size = models.PositiveIntegerField()
+    content = models.ForeignKey(StoredContent, on_delete=models.PROTECT, related_name="+", db_index=False)
+    uploaded_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+", db_index=False
+    )
+    scope = models.ForeignKey(
+        "access.Scope", null=True, on_delete=models.PROTECT, related_name="+", db_index=False
+    )  # a root scope, where the file is used; NULL: not used yet
+    title = models.CharField(max_length=300, blank=True)  # from the file's own metadata
+    pages = models.PositiveIntegerField(null=True)  # of a PDF
+    characters = models.PositiveIntegerField()
+    segments = JsonTextField()  # anchor, label and text of each, in reading order
+    notes = JsonTextField(default=list)
+    created_at = models.DateTimeField()
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["content"], name="file_of_content"),
+            models.Index(fields=["uploaded_by"], name="file_of_user", condition=Q(uploaded_by__isnull=False)),
+            models.Index(fields=["scope"], name="file_of_scope", condition=Q(scope__isnull=False)),
+            models.Index(fields=["created_at"], name="file_unused", condition=Q(scope__isnull=True)),
+        ]
+
+    def __str__(self) -> str:
+        return self.name

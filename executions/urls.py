@@ -11,6 +11,7 @@ from executions.api.clarification_views import ClarificationViewSet
 from executions.api.cost_views import ExecutionComparisonView, ExecutionCostsView, WorkflowStatsView
 from executions.api.document_views import DocumentViewSet
 from executions.api.estimate_views import EstimateView
+from executions.api.file_views import FileContentView, FilesView, FileView
 from executions.api.scope_views import ScopeTicketView
 from executions.api.views import ExecutionViewSet
 
@@ -35,6 +36,9 @@ urlpatterns = [
         ScopeTicketView.as_view(),
         name="scope-stream-tickets",
     ),
+    re_path(r"^files/?$", FilesView.as_view(), name="files"),
+    re_path(rf"^files/(?P<file_id>{UUID_PATTERN})/?$", FileView.as_view(), name="file-detail"),
+    re_path(rf"^files/(?P<file_id>{UUID_PATTERN})/content/?$", FileContentView.as_view(), name="file-content"),
     re_path(r"^workflows/(?P<workflow_id>[a-z0-9-]+)/estimate/?$", EstimateView.as_view(), name="workflow-estimate"),
     re_path(
         r"^telemetry/workflows/(?P<workflow_id>[a-z0-9-]+)/stats/?$", WorkflowStatsView.as_view(), name="workflow-stats"

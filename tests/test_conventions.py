@@ -26,6 +26,7 @@ WRITERS = frozenset(
     {
         "access/services.py",
         "documents/comments.py",
+        "documents/files/storage.py",
         "documents/repository.py",
         "executions/persistence/journal/journal.py",
         "executions/persistence/call_ledger.py",

@@ -28,7 +28,8 @@ class EstimateRequest(StrictSerializer):
     input = BriefField(
         required=False,
         allow_null=True,
-        help_text="The brief: a text or an object. null or omitted: no brief, if the workflow permits that.",
+        help_text="The brief: a text or an object, with `files` for uploaded files. null or omitted: no brief, if the "
+        "workflow permits that.",
     )
     workflow_version = serializers.IntegerField(
         min_value=1, max_value=MAX_INTEGER, required=False, help_text="The current version by default."

@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
+from uuid import UUID
 
 import pydantic
 from drf_spectacular.utils import extend_schema_field
@@ -13,6 +14,7 @@ from rest_framework import serializers
 
 from common.limits import limits
 from common.names import NameField
+from executions.engine.domain.brief import FILES
 from executions.engine.domain.dry_run import DryRunScript
 
 MAX_CHARACTERS = 200_000  # of a text, or of an object's JSON
@@ -60,12 +62,21 @@ class _JsonField(serializers.Field):
         return value
 
 
-_TEXT_OR_OBJECT = {
+_TEXT_OR_OBJECT: dict[str, list[dict[str, Any]]] = {
     "oneOf": [
         {"type": "string", "minLength": 1, "maxLength": MAX_CHARACTERS, "pattern": r"\S"},
         {"type": "object", "minProperties": 1, "additionalProperties": True},
     ]
 }
+
+
+_FILE_IDS = {
+    "type": "array",
+    "items": {"type": "string", "format": "uuid"},
+    "maxItems": limits().execution_files,
+    "description": "Ids of uploaded files. With `text` alone beside it, the brief is that text.",
+}
+_BRIEF = {"oneOf": [_TEXT_OR_OBJECT["oneOf"][0], {**_TEXT_OR_OBJECT["oneOf"][1], "properties": {FILES: _FILE_IDS}}]}
 
 
 @extend_schema_field(_TEXT_OR_OBJECT)
@@ -93,12 +104,39 @@ class TextOrObjectField(_JsonField):
         return data
 
 
+@extend_schema_field(_BRIEF)
 class BriefField(TextOrObjectField):
-    """The brief of an execution."""
+    """The brief of an execution. `files` is a reserved name in an object: ids of uploaded files."""
 
     default_error_messages: ClassVar[dict[str, Any]] = {
         "empty": "This may not be empty; omit it to start without a brief.",
     }
+
+    def to_internal_value(self, data: object) -> object:
+        """Return the brief, with the ids of its files in their canonical form.
+
+        Raises:
+            ValidationError: as for the base class, or `files` is not a list of ids.
+        """
+        brief = super().to_internal_value(data)
+        if not isinstance(brief, Mapping) or FILES not in brief:
+            return brief
+        if not isinstance(listed := brief[FILES], list):
+            raise serializers.ValidationError({FILES: ["Expected a list of file ids."]})
+        if len(listed) > limits().execution_files:
+            detail = f"Ensure this field has no more than {limits().execution_files} elements."
+            raise serializers.ValidationError({FILES: [serializers.ErrorDetail(detail, code="max_length")]})
+        if not listed and len(brief) == 1:
+            self.fail("empty")
+        return {**brief, FILES: [str(_file_id(each, str(index))) for index, each in enumerate(listed)]}
+
+
+def _file_id(value: object, index: str) -> UUID:
+    try:
+        return UUID(value if isinstance(value, str) else "")
+    except ValueError as error:
+        messages = [serializers.ErrorDetail("Must be the id of a file.", code="invalid")]
+        raise serializers.ValidationError(_nested_at([FILES, index], messages)) from error
 
 
 @extend_schema_field({"type": "object", "additionalProperties": True, "example": {"discovery.1.1": "yes"}})
@@ -187,7 +225,7 @@ def _nested(error: pydantic.ValidationError) -> dict[str, Any] | list[str]:
     return errors
 
 
-def _nested_at(path: Sequence[str], messages: list[str]) -> Any:
+def _nested_at(path: Sequence[str], messages: Sequence[str]) -> Any:
     """Return the messages nested under the names of the path."""
     nested: Any = messages
     for name in reversed(path):

@@ -18,9 +18,10 @@ MEANINGS = {
     409: "The current state does not permit this, or a request with the same idempotency key is in progress.",
     412: "The object was changed since you read it.",
     413: "The body is too large.",
-    415: "The body is not JSON, not in UTF-8, or compressed.",
+    415: "The body is of another type, not in UTF-8, or compressed.",
     428: "The request needs `If-Match` with the version that you read.",
     422: "A field or value is not valid; `errors` says which.",
+    503: "The server is busy; see `Retry-After`.",
 }
 
 #: A key that the client chooses per request. The server executes requests with the same key once.

@@ -59,7 +59,8 @@ class StartExecutionRequest(StrictSerializer):
     input = BriefField(
         required=False,
         allow_null=True,
-        help_text="The brief: a text or an object. null or omitted: no brief, if the workflow permits that.",
+        help_text="The brief: a text or an object, with `files` for uploaded files. null or omitted: no brief, if the "
+        "workflow permits that.",
     )
     tags = TagsField(required=False)
     dry_run = serializers.BooleanField(

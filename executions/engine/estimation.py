@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
 from pydantic import JsonValue
 
 from common.limits import limits
+from executions.engine.domain.brief import BriefFile, without_files
 from executions.engine.domain.calls import ModelRequest, max_input_tokens
 from executions.engine.domain.execution import Brief
 from executions.engine.prompting.prompts import CHARACTERS_PER_TOKEN, PromptInputs, build_request
@@ -94,6 +95,7 @@ class Basis:
 
     definition: WorkflowDefinition
     brief: Brief | None
+    files: Sequence[BriefFile]  # of the brief
     models: Mapping[str, tuple[str, ...]]  # `provider:model` and fallbacks, by the model name in the definition
     past: Mapping[str, StepHistory]  # by step id
     scope_documents: Mapping[str, int]  # bytes of existing documents, by type
@@ -206,7 +208,7 @@ def _input(basis: Basis, step: StepDefinition) -> Span:
         step=step,
         role=basis.definition.roles[step.role],
         model="",
-        inputs=PromptInputs(brief=basis.brief),
+        inputs=PromptInputs(brief=without_files(basis.brief), files=basis.files),
         rejected=None,
     )
     items = [_item(basis, loop) for loop in basis.definition.loops[step.id]]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import Protocol
 from uuid import UUID
 
+from executions.engine.domain.brief import BriefFile
 from executions.engine.domain.calls import Call, CallKey, ModelReply, ModelRequest
 from executions.engine.domain.execution import Document, Execution
 from executions.engine.domain.retries import RandomSource
@@ -146,6 +147,17 @@ class DocumentRepository(Protocol):
         """Return the head's version of each document of the scope, by type."""
 
 
+class FileRepository(Protocol):
+    """Files that briefs refer to."""
+
+    async def get(self, file_ids: Sequence[UUID]) -> list[BriefFile]:
+        """Return the files in the order of the ids.
+
+        Raises:
+            NotFound: there is no such file.
+        """
+
+
 class Definitions(Protocol):
     """Published workflow versions."""
 
@@ -227,6 +239,7 @@ class Repositories:
 
     documents: DocumentRepository
     executions: ExecutionRepository
+    files: FileRepository
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,12 +14,18 @@ from access import services as access
 from common.database import bulk
 from common.errors import NotFound, VersionConflict
 from documents import repository as documents
+from documents.files.storage import FileText, file_texts
 from executions import models
 from executions.db_threads import in_thread, retry_while_unavailable
+from executions.engine.domain.brief import BriefFile, Passage
 from executions.engine.domain.execution import Document, Execution, Step
 from executions.engine.domain.states import ACTIVE
 from executions.engine.ports import Repositories
-from executions.engine.testing.in_memory import InMemoryDocumentRepository, InMemoryExecutionRepository
+from executions.engine.testing.in_memory import (
+    InMemoryDocumentRepository,
+    InMemoryExecutionRepository,
+    InMemoryFileRepository,
+)
 from executions.engine.transitions.for_each import parent_scope
 from executions.persistence.from_rows import load
 from executions.persistence.to_columns import execution_columns, new_execution_columns, new_step_columns, step_columns
@@ -31,8 +37,16 @@ _LOCK = "SELECT id, version FROM executions_execution WHERE id = ANY(%s) ORDER B
 def create_repositories(kind: Literal["memory", "postgres"]) -> Repositories:
     """Return the repositories: in memory (separate ones per call), or on the database."""
     if kind == "memory":
-        return Repositories(documents=InMemoryDocumentRepository(), executions=InMemoryExecutionRepository())
-    return Repositories(documents=PostgresDocumentRepository(), executions=PostgresExecutionRepository())
+        return Repositories(
+            documents=InMemoryDocumentRepository(),
+            executions=InMemoryExecutionRepository(),
+            files=InMemoryFileRepository(),
+        )
+    return Repositories(
+        documents=PostgresDocumentRepository(),
+        executions=PostgresExecutionRepository(),
+        files=PostgresFileRepository(),
+    )
 
 
 class PostgresExecutionRepository:
@@ -77,6 +91,14 @@ class PostgresDocumentRepository:
         return [_document(stored) for stored in await retry_while_unavailable(documents.newest_versions, scope_id)]
 
 
+class PostgresFileRepository:
+    """Files on PostgreSQL."""
+
+    async def get(self, file_ids: Sequence[UUID]) -> list[BriefFile]:
+        """Return the files in the order of the ids."""
+        return await retry_while_unavailable(get_files, file_ids)
+
+
 # --- the same operations for code that runs in a transaction --------------------------------------------------------
 
 
@@ -102,6 +124,23 @@ def get_document(document_id: UUID, version: int | None = None) -> Document:
     if stored is None:
         raise NotFound("There is no such document.")
     return _document(stored)
+
+
+def get_files(file_ids: Sequence[UUID]) -> list[BriefFile]:
+    """Return files in the order of their ids.
+
+    Raises:
+        NotFound: there is no such file.
+    """
+    found = {each.id: _file(each) for each in file_texts(file_ids)}
+    if any(each not in found for each in file_ids):
+        raise NotFound("There is no such file.")
+    return [found[each] for each in file_ids]
+
+
+def _file(stored: FileText) -> BriefFile:
+    passages = tuple(Passage(anchor=each.anchor, text=each.text) for each in stored.segments)
+    return BriefFile(id=stored.id, name=stored.name, media_type=stored.media_type, passages=passages)
 
 
 def lock(execution_id: UUID) -> Execution:

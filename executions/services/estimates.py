@@ -15,6 +15,7 @@ from executions.composition import build_ports
 from executions.engine.domain.execution import Brief
 from executions.engine.estimation import Basis, Span, StepForecast, StepHistory, forecast, sum_of, total
 from executions.engine.prompting.json_text import pretty
+from executions.services.files import read_files
 from executions.services.preflight import require_brief, resolve_workflow
 from telemetry import usage_history
 from telemetry.price_list import FREE_PROVIDERS
@@ -52,7 +53,7 @@ def estimate(
 
     Raises:
         NotFound: there is no such workflow or version.
-        Invalid: the workflow needs a brief or does not accept one.
+        Invalid: the workflow needs a brief or does not accept one, or a file of it cannot be used.
     """
     found = resolve_workflow(workflow_id, workflow_version)
     definition, version = found.definition, found.version
@@ -61,13 +62,15 @@ def estimate(
     resolve = build_ports().models.resolve
     models = {name: resolve(name) for step in definition.steps for name in step.model_names}
     past = usage_history.step_histories(user=user, workflow_id=workflow_id, excluded_providers=FREE_PROVIDERS)
+    root = access.root_scope(user, scope_type=scope_type, scope_key=scope_id) if scope_type and scope_id else None
     steps = forecast(
         Basis(
             definition=definition,
             brief=input,
+            files=read_files(user=user, brief=input, root_id=None if root is None else root.id),
             models=models,
             past={step: StepHistory(**values) for step, values in past.items()},
-            scope_documents=_document_sizes(user, definition, scope_type=scope_type, scope_id=scope_id),
+            scope_documents={} if root is None else _document_sizes(definition, root.id),
             price=lambda model, sent, written, dearest: _price(model, sent, written, dearest=dearest, now=now),
         )
     )
@@ -109,12 +112,7 @@ def _price(model: str, sent: int, written: int, *, dearest: bool, now: datetime)
     )
 
 
-def _document_sizes(
-    user: Person, definition: WorkflowDefinition, *, scope_type: str | None, scope_id: str | None
-) -> dict[str, int]:
-    """Return the sizes in bytes of the scope's documents that the workflow reads and the user may see."""
-    scope = access.root_scope(user, scope_type=scope_type, scope_key=scope_id) if scope_type and scope_id else None
-    if scope is None:
-        return {}
-    heads = {kind: documents.newest_version(UUID(str(scope.id)), kind) for kind in definition.scope_documents}
+def _document_sizes(definition: WorkflowDefinition, root_id: UUID) -> dict[str, int]:
+    """Return the sizes in bytes of the scope's documents that the workflow reads."""
+    heads = {kind: documents.newest_version(root_id, kind) for kind in definition.scope_documents}
     return {kind: len(pretty(head.content).encode()) for kind, head in heads.items() if head is not None}

@@ -25,6 +25,7 @@ from executions.engine.transitions.acceptance import WaitingDocument
 from executions.engine.transitions.planner import new_execution
 from executions.persistence.journal import journal
 from executions.queue.jobs import enqueue_advance
+from executions.services.files import use_files
 from executions.services.locking import lock_for_update, store_decision
 from executions.services.preflight import check_can_start, load_start_context, resolve_workflow
 from workflows.definitions.budget import merge_limits
@@ -54,12 +55,14 @@ def start_execution(
         ScopeForbidden: the scope belongs to another user.
         BudgetExceeded: the scope has used up its budget for this month.
         UnpricedModel: a step's model has no known price, and REQUIRE_PRICED is on.
-        Invalid: a brief is missing or not accepted, or an input document or a model's provider is missing.
+        Invalid: a brief is missing or not accepted, a file of it cannot be used, or an input document or a model's
+            provider is missing.
     """
     asked = (workflow_id, workflow_version)
     there = load_start_context(user, asked, scope_type=scope_type, scope_key=scope_id, now=now)
     wanted = resolve_workflow(*asked, versions=there.versions)
     scope = claim_root_scope(user=user, scope_type=scope_type, scope_key=scope_id, there=there.scopes)
+    use_files(user=user, brief=input, root_id=scope.id)
     check_can_start(wanted.definition, scope.id, rooms=there.rooms, brief=input, script=script, now=now)
     execution = new_execution(
         wanted.definition,

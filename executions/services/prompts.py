@@ -37,9 +37,7 @@ async def get_prompt(
     call = _newest(known, attempt=attempt, kind=kind, ordinal=ordinal)
     definition = await port.definitions.get(execution.workflow_id, execution.workflow_version)
     definition = definition if execution.script is None else definition.rehearsed
-    attempts = Attempts(
-        port, definition=definition, step_id=step_id, documents=DocumentCache(port.repositories.documents)
-    )
+    attempts = Attempts(port, definition=definition, step_id=step_id, documents=DocumentCache(port.repositories))
     began = _began(events, execution.steps[step_id], call.key.attempt)
     return await replay_prompt(call, execution=execution, attempts=attempts, known=known, began=began)
 

@@ -11,6 +11,7 @@ from django.conf import settings
 from django.db import transaction
 
 from common.errors import NotFound
+from documents.files.storage import UNUSED_RETENTION, delete_unused
 from executions.db_threads import in_thread
 from executions.engine.domain.errors import NotWaiting
 from executions.engine.transitions import backoff, budgets, clarification, core
@@ -20,7 +21,7 @@ from executions.services.locking import store_decision
 from executions.worker import recovery
 from telemetry.budgets import scope_budgets
 
-PRUNE_BATCH_SIZE = 100  # executions whose logs are pruned in one transaction
+PRUNE_BATCH_SIZE = 100  # executions whose logs are pruned, or files that are deleted, in one transaction
 
 
 def resume_deferred_steps(*, now: datetime) -> int:
@@ -66,6 +67,18 @@ async def prune_events(*, now: datetime) -> int:
     while batch := await in_thread(retention.prune, before=before, limit=PRUNE_BATCH_SIZE):
         pruned += batch
     return pruned
+
+
+def prune_files(*, now: datetime) -> int:
+    """Delete the files that were not used within a day of their upload; return their number.
+
+    Raises:
+        DatabaseUnavailable: the connection was lost; earlier files have been deleted.
+    """
+    before, deleted = now - UNUSED_RETENTION, 0
+    while batch := delete_unused(before=before, limit=PRUNE_BATCH_SIZE):
+        deleted += batch
+    return deleted
 
 
 def resume_budget_blocked(*, now: datetime) -> int:

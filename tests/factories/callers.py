@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 
 from access.services import ensure_user, issue_token
@@ -40,6 +41,18 @@ class Caller:
         """Replace."""
         given = self._headers(headers)
         return self._checked(self.http.put(f"/api/v1{path}", body, content_type="application/json", headers=given))
+
+    def upload(self, data: bytes, *, name: str = "brief.txt", part: str = "file", **headers: str) -> Any:
+        """Upload a file."""
+        return self.send_form({part: SimpleUploadedFile(name, data)}, **headers)
+
+    def send_form(self, parts: Mapping[str, Any], **headers: str) -> Any:
+        """Send a form with any parts to the place of uploads."""
+        return self._checked(self.http.post("/api/v1/files", parts, headers=self._headers(headers)))
+
+    def delete(self, path: str, **headers: str) -> Any:
+        """Delete."""
+        return self._checked(self.http.delete(f"/api/v1{path}", headers=self._headers(headers)))
 
     def _checked(self, response: Any) -> Any:
         openapi_answers.check(response)

@@ -58,8 +58,8 @@ class Usage(_Value):
 class Material(_Value):
     """One part of a step's input: an input document, the brief, or an answer."""
 
-    kind: str  # "brief", "item", "document", "answer", "unanswered", "change_request"
-    name: str  # document type, kind and key of an item, the question's text …
+    kind: str  # "brief", "file", "item", "document", "answer", "unanswered", "change_request"
+    name: str  # document type, name of a file, kind and key of an item, the question's text …
     text: str
 
 

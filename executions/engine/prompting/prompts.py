@@ -12,6 +12,7 @@ from pydantic import JsonValue
 
 from common.errors import FieldError
 from executions.engine.domain.acceptance import CHANGES_REQUESTED, AcceptanceAction, AcceptanceDecision
+from executions.engine.domain.brief import BriefFile
 from executions.engine.domain.calls import Material, ModelRequest
 from executions.engine.domain.clarification import ClarificationRound, Question
 from executions.engine.domain.copying import replace
@@ -46,6 +47,9 @@ If something that the document depends on is left open, ask instead (`{ASK_CLARI
 {{max_questions}} questions. Ask only what a person must decide; for the rest say what you assume."""
 _NO_BRIEF = "There is no brief: the execution was started without one. Work from what follows."
 _ASK_FOR_BRIEF = " As there is no brief, ask for what it should have said."
+_MAY_CITE = """\
+Where a statement comes from a file, cite the place as it stands in brackets above its text, such as `brief.pdf#page=7`.
+Cite only places that exist."""
 _MAY_NOT_ASK = "You cannot ask questions in this step: say what you assume, and go on."
 
 
@@ -62,6 +66,7 @@ class PromptInputs:
     """The inputs of a step."""
 
     brief: Brief | None  # input of the execution; None: started without a brief
+    files: Sequence[BriefFile] = ()  # of the brief, in its order
     documents: Sequence[Document] = ()  # input documents, in the order of the step's inputs
     items: Sequence[Material] = ()  # items of the for_each step, outermost first
     rounds: Sequence[ClarificationRound] = ()  # earlier rounds of questions and answers
@@ -70,9 +75,16 @@ class PromptInputs:
     offers_questions: bool = False  # whether a step of the workflow may ask questions
 
     @property
+    def shared_parts(self) -> int:
+        """Number of leading parts of the prompt that other prompts share, with those of the files."""
+        if not self.shared or not self.files:
+            return self.shared
+        return self.shared + len(self.files) - (self.brief is None)
+
+    @property
     def has_content(self) -> bool:
         """Whether there is any input: a brief, a document, an item or an earlier round."""
-        return self.brief is not None or bool(self.documents or self.items or self.rounds)
+        return self.brief is not None or bool(self.files or self.documents or self.items or self.rounds)
 
 
 def build_request(
@@ -104,7 +116,7 @@ def build_request(
         model=model,
         instructions=_RULES,
         prompt="\n\n".join(parts),
-        shared=tuple(parts[: inputs.shared]),
+        shared=tuple(parts[: inputs.shared_parts]),
         output_schema=step.output_schema,
         max_questions=max_questions,
         offers_questions=inputs.offers_questions,
@@ -127,7 +139,7 @@ def materials_of(inputs: PromptInputs, step: StepDefinition, *, condensed: bool)
 
 def materials_section(inputs: PromptInputs, materials: Sequence[Material]) -> list[str]:
     """Return the beginning of a prompt: the materials, or a sentence that there is no brief, followed by the rest."""
-    return [*([_NO_BRIEF] if inputs.brief is None else []), *map(as_data, materials)]
+    return [*([_NO_BRIEF] if inputs.brief is None and not inputs.files else []), *map(as_data, materials)]
 
 
 def _questions_left(step: StepDefinition, rounds: Sequence[ClarificationRound]) -> int:
@@ -142,6 +154,8 @@ def _role(role: RoleDefinition) -> str:
 def _task(step: StepDefinition, max_questions: int, inputs: PromptInputs) -> Iterator[str]:
     yield f"# JSON Schema of the document `{step.produces}`\n\n{step.schema_text}"
     yield f"# Task: {step.name}\n\n{step.task}"
+    if any(file.passages for file in inputs.files):
+        yield _MAY_CITE
     if max_questions:
         yield _MAY_ASK.format(max_questions=max_questions) + ("" if inputs.has_content else _ASK_FOR_BRIEF)
     else:
@@ -180,7 +194,8 @@ def as_data(material: Material) -> str:
 
 def _input_materials(inputs: PromptInputs) -> list[Material]:
     documents = [Material(kind="document", name=each.type, text=pretty(each.content)) for each in inputs.documents]
-    return [*_brief(inputs.brief), *documents, *inputs.items]
+    files = [Material(kind="file", name=each.name, text=each.text) for each in inputs.files]
+    return [*_brief(inputs.brief), *files, *documents, *inputs.items]
 
 
 def _brief(brief: Brief | None) -> Iterator[Material]:

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from pydantic import JsonValue
 
 from common.errors import FieldError
 from documents.comparison.passages import Anchor, unchanged_elsewhere
 from executions.engine.domain.acceptance import CHANGES_REQUESTED
+from executions.engine.domain.brief import without_files
 from executions.engine.domain.calls import Call, CallKey, Material, ModelRequest, max_tokens_of
 from executions.engine.domain.copying import replace
 from executions.engine.domain.execution import Document, Execution, Pin, Step, keys_of
 from executions.engine.domain.retries import NO_TRIES, Tries, failed_tries, has_waited
 from executions.engine.domain.states import CallKind, CallStatus
 from executions.engine.ports import Ports
+from executions.engine.prompting.citations import bad_citations
 from executions.engine.prompting.documents import rejected_output
 from executions.engine.prompting.json_text import pretty
 from executions.engine.prompting.prompts import PromptInputs, RejectedOutput, build_request
@@ -75,6 +78,7 @@ class Attempts:
 
         `new_document` is about to be stored. It is used as the newest of its type.
         """
+        await self._documents.read_files(execution)
         return [
             new_document
             if new_document is not None and kind == new_document.type
@@ -151,6 +155,7 @@ class Attempts:
     async def present(self, execution: Execution, known: Sequence[Call]) -> Attempt:
         """Rebuild the current attempt with the next try of its call; `known` are the step's calls so far."""
         step = execution.steps[self.step_id]
+        await self._documents.read_files(execution)
         inputs = tuple([await self._documents.pinned(pin) for pin in step.input_versions])
         rejected = await self._rejected(step, known)
         makers = [call for call in known if call.key.kind is not CallKind.REVIEW]
@@ -186,6 +191,10 @@ class Attempts:
             FieldError(pointer=place, code="changed_elsewhere", detail=_MUST_STAY)
             for place in unchanged_elsewhere(dict(before), content, passages)[:MAX_VIOLATIONS]
         )
+
+    def bad_citations(self, execution: Execution, content: JsonValue) -> tuple[FieldError, ...]:
+        """Return the places of a new document that cite places of the brief's files that do not exist."""
+        return tuple(islice(bad_citations(content, self._documents.files_of(execution)), MAX_VIOLATIONS))
 
     def _going_on(self, execution: Execution, plan: Plan, tries: Sequence[Call]) -> Attempt:
         """Return the next try of a call: the same prompt to the same model as in the last try."""
@@ -239,7 +248,8 @@ class Attempts:
     def _request(self, execution: Execution, plan: Plan) -> ModelRequest:
         step = execution.steps[self.step_id]
         given = PromptInputs(
-            brief=execution.input,
+            brief=without_files(execution.input),
+            files=self._documents.files_of(execution),
             documents=sorted(
                 (each for each in plan.inputs if each.type in self.step.inputs),
                 key=lambda document: self._definition.document_order.index(document.type),

@@ -1,20 +1,23 @@
-"""A cache of the documents that the steps of one execution read."""
+"""A cache of the documents and files that the steps of one execution read."""
 
 from __future__ import annotations
 
 from uuid import UUID
 
+from executions.engine.domain.brief import BriefFile, file_ids
 from executions.engine.domain.copying import replace
 from executions.engine.domain.execution import Document, Execution, Pin
-from executions.engine.ports import DocumentRepository
+from executions.engine.ports import Repositories
 
 
 class DocumentCache:
     """Document versions that a worker has read or written. Versions never change, so each is read once."""
 
-    def __init__(self, documents: DocumentRepository) -> None:
-        self._documents = documents
+    def __init__(self, repositories: Repositories) -> None:
+        self._documents = repositories.documents
+        self._files = repositories.files
         self._versions: dict[tuple[UUID, int], Document] = {}
+        self._read: dict[UUID, BriefFile] = {}
 
     async def pinned(self, pin: Pin) -> Document:
         """Return the version that a step has pinned."""
@@ -31,6 +34,15 @@ class DocumentCache:
             return await self.pinned(pin)
         scope = execution.scope if producer is None else producer.scope
         return await self._documents.get_by_scope_type(scope.id, document_type)
+
+    async def read_files(self, execution: Execution) -> None:
+        """Read the files of the execution's brief, for `files_of`. Files never change, so each is read once."""
+        if missing := [each for each in file_ids(execution.input) if each not in self._read]:
+            self._read |= {each.id: each for each in await self._files.get(missing)}
+
+    def files_of(self, execution: Execution) -> tuple[BriefFile, ...]:
+        """Return the files of the execution's brief, which `read_files` has read before."""
+        return tuple(self._read[each] for each in file_ids(execution.input))
 
     def keep(self, execution: Execution, step_id: str, document: Document) -> None:
         """Add the document that a step has produced, under the id and version with which it was stored."""

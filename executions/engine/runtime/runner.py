@@ -37,7 +37,7 @@ class ExecutionRunner:
         self._worker = worker
         self._execution: Execution | None = None
         self._definition: WorkflowDefinition | None = None
-        self._documents = DocumentCache(ports.repositories.documents)
+        self._documents = DocumentCache(ports.repositories)
         self._tasks: dict[str, asyncio.Task[Execution]] = {}
         self._executors: dict[str, LLMStepExecutor] = {}  # by step id, of the tasks
         self._refused: Counter[str] = Counter()  # rejected commits by step, since the execution last changed

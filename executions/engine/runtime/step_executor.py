@@ -69,7 +69,7 @@ class LLMStepExecutor:
             room: Returns the number of free slots for further steps.
             pulls: Whether steps that wait only for this step's document start in its last transition.
         """
-        documents = documents or DocumentCache(ports.repositories.documents)
+        documents = documents or DocumentCache(ports.repositories)
         open_call = begun.call if begun else None
         self._begun = begun
         self._journal = StepJournal(ports, execution=execution, step_id=step_id, open_call=open_call)
@@ -232,6 +232,7 @@ class LLMStepExecutor:
         execution = self._journal.execution
         return (
             *self._collections.faults(execution, content),
+            *self._attempts.bad_citations(execution, dict(content)),
             *await self._attempts.changes_elsewhere(execution, dict(content)),
         )
 

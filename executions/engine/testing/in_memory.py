@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from common.errors import NotFound, VersionConflict
+from executions.engine.domain.brief import BriefFile
 from executions.engine.domain.budget_usage import usage_of
 from executions.engine.domain.calls import Call, CallKey, Totals, merge_call, sum_calls
 from executions.engine.domain.copying import replace
@@ -243,6 +244,19 @@ class InMemoryJournal:
         return sum_calls(row for row in rows if step_id is None or row.key.step_id == step_id)
 
 
+class InMemoryFileRepository:
+    """Files by id."""
+
+    def __init__(self) -> None:
+        self.files: dict[UUID, BriefFile] = {}
+
+    async def get(self, file_ids: Sequence[UUID]) -> list[BriefFile]:
+        """Return the files in the order of the ids."""
+        if any(each not in self.files for each in file_ids):
+            raise NotFound("There is no such file.")
+        return [self.files[each] for each in file_ids]
+
+
 class InMemoryDefinitions:
     """Workflow versions by (id, version)."""
 
@@ -261,7 +275,7 @@ def in_memory_ports(script: ReplyFunction, definitions: Iterable[WorkflowDefinit
     clock = ManualClock()
     executions, documents, ledger = InMemoryExecutionRepository(), InMemoryDocumentRepository(), InMemoryLedger()
     return Ports(
-        repositories=Repositories(documents=documents, executions=executions),
+        repositories=Repositories(documents=documents, executions=executions, files=InMemoryFileRepository()),
         journal=InMemoryJournal(executions, documents, ledger, clock),
         ledger=ledger,
         definitions=InMemoryDefinitions({(each.id, 1): each for each in definitions}),

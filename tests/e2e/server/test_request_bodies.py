@@ -214,3 +214,14 @@ def test_many_right_passwords_at_once_from_one_address_are_all_taken(served: Mac
 
     with ThreadPoolExecutor(9) as threads:
         assert list(threads.map(log_in, range(9))) == [201] * 9
+
+
+def test_an_upload_has_a_limit_of_its_own(client: httpx.Client) -> None:
+    def upload(size: int) -> httpx.Response:
+        return client.post("/files", files={"file": ("notes.txt", b"Some words.\n" * (size // 12))})
+
+    stored = upload(1_500_000)
+    assert (stored.status_code, stored.json()["size"]) == (201, 1_500_000)
+    refused = upload(3 * 1024 * 1024)  # above the limit of other bodies
+    assert (refused.status_code, refused.json()["errors"][0]["code"]) == (422, "too-large")
+    assert upload(21 * 1024 * 1024).status_code == 413

@@ -25,6 +25,7 @@ def of(flow: WorkflowDefinition = LINE, **more: Any) -> list[StepForecast]:
     names = {name for step in flow.steps for name in step.model_names}
     given: dict[str, Any] = {
         "definition": flow,
+        "files": (),
         "brief": "The brief.",
         "models": {name: (name,) for name in names},
         "past": {},

@@ -104,7 +104,11 @@ class Process:
         inner = world.ports
         ports = replace(
             inner,
-            repositories=Repositories(documents=_Documents(self, inner), executions=_Executions(self, inner)),
+            repositories=Repositories(
+                documents=_Documents(self, inner),
+                executions=_Executions(self, inner),
+                files=inner.repositories.files,
+            ),
             journal=_Journal(self, inner),
             ledger=_Ledger(self, inner),
             models=_Models(self, inner),

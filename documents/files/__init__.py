@@ -1,0 +1,1 @@
+"""Uploaded files: their bytes, their text, and who may see them."""
