@@ -40,6 +40,7 @@ from executions.api.openapi import IDEMPOTENCY_KEY, IDEMPOTENCY_REPLAYED, proble
 from executions.api.views import authenticated_user, expected_versions
 from executions.services import documents as services
 
+_JSON = StrictJSONParser.media_type
 _TAGS = ["documents"]  # not of the class: its decorator would wrap inherited coroutines in functions
 _ID = OpenApiParameter("id", OpenApiTypes.UUID, OpenApiParameter.PATH)
 _IF_MATCH = OpenApiParameter(
@@ -66,7 +67,7 @@ class DocumentViewSet(views.DocumentViewSet):
 
     @extend_schema(
         tags=_TAGS,
-        request=AddDocumentRequest,
+        request={_JSON: AddDocumentRequest},
         parameters=[IDEMPOTENCY_KEY, IDEMPOTENCY_REPLAYED],
         responses={201: DocumentDetails, **problems(400, 401, 403, 409, 413, 415, 422)},
     )
@@ -90,7 +91,12 @@ class DocumentViewSet(views.DocumentViewSet):
 
         return await sync_to_async(answer)()
 
-    @extend_schema(tags=_TAGS, parameters=[_ID, _IF_MATCH], request=EditDocumentRequest, responses=_EDITED)
+    @extend_schema(
+        tags=_TAGS,
+        parameters=[_ID, _IF_MATCH],
+        request={_JSON: EditDocumentRequest},
+        responses=_EDITED,
+    )
     async def update(self, request: Request, pk: str) -> Response:
         """Replace the content. The result is one more version; earlier versions stay as they are."""
 
@@ -114,7 +120,12 @@ class DocumentViewSet(views.DocumentViewSet):
 
         return await self._edit(request, pk, command=services.edit_document, values=values)
 
-    @extend_schema(tags=_TAGS, parameters=[_ID, _IF_MATCH], request=RestoreDocumentRequest, responses=_EDITED)  # type: ignore[type-var]
+    @extend_schema(  # type: ignore[type-var]
+        tags=_TAGS,
+        parameters=[_ID, _IF_MATCH],
+        request={_JSON: RestoreDocumentRequest},
+        responses=_EDITED,
+    )
     @action(detail=True, methods=["post"])
     async def restore(self, request: Request, pk: str) -> Response:
         """Make the content of an earlier version the newest version."""
