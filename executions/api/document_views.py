@@ -42,8 +42,8 @@ from executions.api.views import authenticated_user, expected_versions
 from executions.selectors import staleness
 from executions.services import documents as services
 
-_TAGS = ["documents"]  # not of the class: its decorator would wrap inherited coroutines in functions
 _JSON = StrictJSONParser.media_type
+_TAGS = ["documents"]  # not of the class: its decorator would wrap inherited coroutines in functions
 _ID = OpenApiParameter("id", OpenApiTypes.UUID, OpenApiParameter.PATH)
 _IF_MATCH = OpenApiParameter(
     "If-Match",
@@ -93,7 +93,12 @@ class DocumentViewSet(views.DocumentViewSet):
 
         return await sync_to_async(answer)()
 
-    @extend_schema(tags=_TAGS, parameters=[_ID, _IF_MATCH], request={_JSON: EditDocumentRequest}, responses=_EDITED)
+    @extend_schema(
+        tags=_TAGS,
+        parameters=[_ID, _IF_MATCH],
+        request={_JSON: EditDocumentRequest},
+        responses=_EDITED,
+    )
     async def update(self, request: Request, pk: str) -> Response:
         """Replace the content. The result is one more version; earlier versions stay as they are."""
 
@@ -117,7 +122,12 @@ class DocumentViewSet(views.DocumentViewSet):
 
         return await self._edit(request, pk, command=services.edit_document, values=values)
 
-    @extend_schema(tags=_TAGS, parameters=[_ID, _IF_MATCH], request={_JSON: RestoreDocumentRequest}, responses=_EDITED)  # type: ignore[type-var]
+    @extend_schema(  # type: ignore[type-var]
+        tags=_TAGS,
+        parameters=[_ID, _IF_MATCH],
+        request={_JSON: RestoreDocumentRequest},
+        responses=_EDITED,
+    )
     @action(detail=True, methods=["post"])
     async def restore(self, request: Request, pk: str) -> Response:
         """Make the content of an earlier version the newest version."""

@@ -70,7 +70,7 @@ def test_words_between_longer_changes_are_no_crumbs() -> None:
         "-b",
         "+x",
         "= c: which of ",
-        "-them",
+        "-these",
         "+those",
         "=?",
     ]
