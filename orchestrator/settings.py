@@ -204,7 +204,9 @@ SPECTACULAR_SETTINGS = {
         "ExecutionStatus": "executions.engine.domain.states.ExecutionStatus",
         "StepStatus": "executions.engine.domain.states.StepStatus",
         "CallStatus": "executions.engine.domain.states.CallStatus",
+        "CallKind": "executions.engine.domain.states.CallKind",
         "DocumentStatus": "documents.models.DocumentStatus",
+        "StaleReasonKind": "documents.staleness.ReasonKind",
     },
     "PREPROCESSING_HOOKS": ["orchestrator.openapi.document.strip_optional_slashes"],
     "POSTPROCESSING_HOOKS": [
