@@ -204,9 +204,10 @@ SPECTACULAR_SETTINGS = {
         "ExecutionStatus": "executions.engine.domain.states.ExecutionStatus",
         "StepStatus": "executions.engine.domain.states.StepStatus",
         "CallStatus": "executions.engine.domain.states.CallStatus",
-        "DocumentStatus": "documents.models.DocumentStatus",
         "CallKind": "executions.engine.domain.states.CallKind",
+        "DocumentStatus": "documents.models.DocumentStatus",
         "ChangeKind": "documents.comparison.diff.ChangeKind",
+        "StaleReasonKind": "documents.staleness.ReasonKind",
     },
     "PREPROCESSING_HOOKS": ["orchestrator.openapi.document.strip_optional_slashes"],
     "POSTPROCESSING_HOOKS": [
