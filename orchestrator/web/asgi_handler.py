@@ -14,6 +14,7 @@ from common.api.requests import Utf8Request
 from common.errors import TooLarge
 from common.limits import limits
 from orchestrator.problems import CONTENT_TYPE, problem_of
+from orchestrator.web.body_limits import max_body_bytes
 from orchestrator.web.middleware import HEADER, request_id
 
 Message = Mapping[str, Any]
@@ -21,8 +22,6 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 _LENGTH = b"content-length"
-_UPLOADS = "/api/v1/files"
-_FORM_BYTES = 16 * 1024  # around the file in the body of an upload
 
 
 class Handler(ASGIHandler):
@@ -58,7 +57,7 @@ def _limited(scope: dict[str, Any], receive: Receive) -> Receive:
 
     The returned function raises TooLarge if the announced or the received length exceeds the limit.
     """
-    maximum, received = _max_bytes(scope), 0
+    maximum, received = max_body_bytes(scope["method"], scope["path"], usual=limits().request_bytes), 0
     announced = next((value for name, value in scope["headers"] if name == _LENGTH), b"0")
 
     async def receive_limited() -> Message:
@@ -72,12 +71,6 @@ def _limited(scope: dict[str, Any], receive: Receive) -> Receive:
         return message
 
     return receive_limited
-
-
-def _max_bytes(scope: Mapping[str, Any]) -> int:
-    """Return the limit on the request's body. An upload has that of files, and room for the form around the file."""
-    is_upload = scope["method"] == "POST" and scope["path"].rstrip("/") == _UPLOADS
-    return max(limits().request_bytes, limits().file_bytes + _FORM_BYTES) if is_upload else limits().request_bytes
 
 
 def _is_above(length: bytes, maximum: int) -> bool:

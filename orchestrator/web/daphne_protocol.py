@@ -17,6 +17,7 @@ from zope.interface import implementer
 
 from common.errors import TooLarge
 from orchestrator.problems import CONTENT_TYPE, problem_of
+from orchestrator.web.body_limits import max_body_bytes
 
 SMALL_BYTES = 16_384  # larger parts, such as replayed logs, use the reactor's buffer
 LINGER_SECONDS = 2.0  # for a client to read a response that was sent before the end of its request
@@ -94,13 +95,13 @@ class BoundedRequest(WebRequest):
     def gotLength(self, length: int | None) -> None:
         """Reject a body whose announced length exceeds the limit."""
         super().gotLength(length)
-        if length is not None and length > self.server.max_body_bytes:
+        if length is not None and length > self._max_body_bytes():
             self._reject()
 
     def handleContentChunk(self, data: bytes) -> None:
         """Store a part of the body up to the limit, and discard the rest."""
         self._received += len(data)
-        if self._received <= self.server.max_body_bytes:
+        if self._received <= self._max_body_bytes():
             super().handleContentChunk(data)
         elif not self._is_rejected:
             self._reject()
@@ -156,6 +157,11 @@ class BoundedRequest(WebRequest):
         """Unblock the application, whose response has no reader any more."""
         self.flow_control.stopProducing()
         super().connectionLost(reason)
+
+    def _max_body_bytes(self) -> int:
+        """Return the limit on the body of this request."""
+        method, path = self.channel._command, self.channel._path.partition(b"?")[0]  # noqa: SLF001 - there is no public way
+        return max_body_bytes(method.decode("latin-1"), path.decode("latin-1"), usual=self.server.max_body_bytes)
 
     def _reject(self) -> None:
         """Send 413 immediately, then keep reading briefly: closing while the client sends would lose the response."""

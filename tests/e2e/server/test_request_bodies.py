@@ -223,5 +223,6 @@ def test_an_upload_has_a_limit_of_its_own(client: httpx.Client) -> None:
     stored = upload(1_500_000)
     assert (stored.status_code, stored.json()["size"]) == (201, 1_500_000)
     refused = upload(3 * 1024 * 1024)  # above the limit of other bodies
+    assert refused.status_code == 422, refused.text
     assert (refused.status_code, refused.json()["errors"][0]["code"]) == (422, "too-large")
     assert upload(21 * 1024 * 1024).status_code == 413
