@@ -55,8 +55,7 @@ def start_execution(
         ScopeForbidden: the scope belongs to another user.
         BudgetExceeded: the scope has used up its budget for this month.
         UnpricedModel: a step's model has no known price, and REQUIRE_PRICED is on.
-        Invalid: a brief is missing or not accepted, a file of it cannot be used, or an input document or a model's
-            provider is missing.
+        Invalid: the brief, one of its files, an input document or a model's provider is missing or not accepted.
     """
     asked = (workflow_id, workflow_version)
     there = load_start_context(user, asked, scope_type=scope_type, scope_key=scope_id, now=now)
