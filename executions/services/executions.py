@@ -72,9 +72,8 @@ def start_execution(
         script=script,
         now=now,
     )
-    merged = merge_limits(wanted.definition.budget, budget)
-    execution = replace(execution, tags=tuple(tags), budget=merged, reuse=reuse)
-    return _store_new(execution, user=user, version_id=wanted.row_id)
+    limited = replace(execution, budget=merge_limits(wanted.definition.budget, budget))
+    return _store_new(replace(limited, tags=tuple(tags), reuse=reuse), user=user, version_id=wanted.row_id)
 
 
 def _store_new(execution: Execution, *, user: User, version_id: int) -> Execution:
