@@ -27,11 +27,14 @@ def server(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 @pytest.fixture(scope="module")
 def place(server: Machine) -> dict[str, str]:
-    """What Alice has: an execution that has ended, its steps and its scope."""
+    """What Alice has: an execution that has ended, its steps, a document, a file and its scope."""
     with server.client("alice") as client:
         execution_id = start_execution(client, CLOSED_BRIEF, workflow_id="vendor-assessment", key="fuzzed")
         wait_for_status(client, execution_id, "completed")
-    return {"execution_id": execution_id, "step_id": "security", "scope_type": "project", "scope_id": "fuzzed"}
+        made = client.get("/documents", params={"execution_id": execution_id}).json()["data"][0]["id"]
+        file_id = client.post("/files", files={"file": ("brief.md", b"# A brief")}).json()["id"]
+    scope = {"scope_type": "project", "scope_id": "fuzzed"}
+    return {"execution_id": execution_id, "step_id": "security", "id": made, "file_id": file_id, **scope}
 
 
 def answers(server: Machine, place: dict[str, str], client: httpx.Client) -> Iterator[tuple[str, int]]:
@@ -41,10 +44,13 @@ def answers(server: Machine, place: dict[str, str], client: httpx.Client) -> Ite
         for method, operation in methods.items():
             if operation["operationId"] in REVOKES and "Authorization" in client.headers:
                 continue
-            content = operation.get("requestBody", {}).get("content", {}).get("application/json", {})
+            kinds = {"application/json": {}, **operation.get("requestBody", {}).get("content", {})}
+            kind, content = [*kinds.items()][-1]
             body = next((each["value"] for each in content.get("examples", {}).values()), None)
-            at = path.format_map({"id": place["execution_id"], "number": "1", "step": "x", "workflow_id": "x", **place})
-            yield path, client.request(method, server.url + at, json=body).status_code
+            at = path.format_map({"number": "1", "step": "x", "workflow_id": "x", **place})
+            sent = {"files": {"file": ("a.md", b"# A")}} if kind == "multipart/form-data" else {"json": body}
+            headers = {"If-Match": "*"} | ({} if "files" in sent else {"Content-Type": kind})
+            yield path, client.request(method, server.url + at, headers=headers, **sent).status_code
 
 
 def test_what_a_user_sends_is_answered_as_the_document_says(server: Machine, tmp_path: Path) -> None:
@@ -60,7 +66,8 @@ def test_what_a_user_sends_about_an_execution_is_too(server: Machine, place: dic
 
 def test_another_user_is_answered_as_if_there_were_nothing(server: Machine, place: dict[str, str]) -> None:
     with server.client("ada") as client:
-        found = {status for path, status in answers(server, place, client) if "{execution_id}" in path}
+        own = ("{execution_id}", "{id}", "{file_id}")
+        found = {status for path, status in answers(server, place, client) if any(name in path for name in own)}
     assert found == {404}
     with server.client("alice") as client:
         assert client.get(f"/executions/{place['execution_id']}").json()["status"] == "completed"
