@@ -30,6 +30,9 @@ MAX_VERSIONS = 30
 MAX_USERS = 20
 MAX_SUGGESTIONS_SOUGHT = 100  # documents whose types and scopes are suggested
 
+#: Formats of a version, with their names for people.
+_DOWNLOADS = (("docx", "Word"), ("pdf", "PDF"), ("markdown", "Markdown"), ("html", "HTML"), ("json", "JSON"))
+
 
 @page_view
 def library(request: HttpRequest) -> HttpResponse:
@@ -135,6 +138,7 @@ def reader(request: HttpRequest, document_id: UUID) -> HttpResponse:
         scope=scope,
         provenance=describe(row),
         users=selectors.used_by(row, limit=MAX_USERS),
+        downloads=_DOWNLOADS,
         stream=_stream(scope.root or scope),
         **_versions(row),
     )

@@ -17,13 +17,15 @@ from rest_framework.response import Response
 
 from access.openapi import IF_NONE_MATCH, NOT_MODIFIED
 from common.api.pagination import KeysetPagination, encode_cursor, page_limit, page_start
-from common.api.renderers import SANDBOX, HtmlRenderer
+from common.api.renderers import SANDBOX, FileRenderer, HtmlRenderer
 from common.api.serializers import checked
 from common.api.views import UUID_PATTERN, PagedViewSet
-from documents import dependencies, selectors
+from documents import dependencies, downloads, selectors
 from documents.comparison.diff import compare
 from documents.comparison.html import render_page
 from documents.comparison.values import ABSENT
+from documents.models import DocumentVersion
+from documents.rendering.formats import FORMATS
 from documents.search.lists import DocumentQuery
 from documents.search.pages import BY_RANK, BY_TIME, best_page, newest_page
 from documents.serializers import (
@@ -36,6 +38,26 @@ from documents.serializers import (
 )
 from documents.staleness import Reason, find_stale
 
+FILE_RENDERERS = [
+    type(
+        f"{name.title()}FileRenderer",
+        (FileRenderer,),
+        {"media_type": FORMATS[name].media_type.partition(";")[0], "format": name, "charset": None},
+    )
+    for name in downloads.NAMES
+]
+_FILES = {
+    (200, renderer.media_type): OpenApiTypes.BINARY if renderer.format in {"docx", "pdf"} else OpenApiTypes.STR
+    for renderer in FILE_RENDERERS
+}
+_DETAILS = {(200, "application/json"): DocumentDetails, **_FILES, **NOT_MODIFIED}
+_FORMAT = OpenApiParameter(
+    "format",
+    {"type": "string", "enum": ["json", *downloads.NAMES]},
+    OpenApiParameter.QUERY,
+    description="The version as a file, like a media type in `Accept`. A file is the same for the same version and "
+    "decisions; its footer says who made, edited and accepted it.",
+)
 _ID = OpenApiParameter("id", OpenApiTypes.UUID, OpenApiParameter.PATH)
 _NUMBER = OpenApiParameter("number", OpenApiTypes.INT, OpenApiParameter.PATH)
 
@@ -81,7 +103,7 @@ class DocumentViewSet(PagedViewSet):
 
         return await sync_to_async(read)()
 
-    @extend_schema(parameters=[_ID, IF_NONE_MATCH], responses={200: DocumentDetails, **NOT_MODIFIED})
+    @extend_schema(parameters=[_ID, _FORMAT, IF_NONE_MATCH], responses=_DETAILS)
     async def retrieve(self, request: Request, pk: str) -> Response:
         """Get a document with the content of its newest version."""
         return await self._version(request, pk, None)
@@ -93,7 +115,7 @@ class DocumentViewSet(PagedViewSet):
         select = partial(selectors.versions, user=request.user, document_id=UUID(pk))
         return await self.page(request, select, DocumentVersionSummary, ordering=("-version",))
 
-    @extend_schema(parameters=[_ID, _NUMBER, IF_NONE_MATCH], responses={200: DocumentDetails, **NOT_MODIFIED})  # type: ignore[type-var]
+    @extend_schema(parameters=[_ID, _NUMBER, _FORMAT, IF_NONE_MATCH], responses=_DETAILS)  # type: ignore[type-var]
     @action(detail=True, url_path=r"versions/(?P<number>[0-9]{1,9})")
     async def version(self, request: Request, pk: str, number: str) -> Response:
         """Get one version of a document."""
@@ -127,8 +149,29 @@ class DocumentViewSet(PagedViewSet):
         values = {"document_id": document_id, "from": before, "to": after, "counts": difference.counts}
         return Response(DiffResponse({**values, "changes": difference.changes}).data, headers=headers)
 
+    def get_renderers(self) -> list[Any]:
+        """Return the renderers of the action: a version can be a file, too."""
+        if self.action in {"retrieve", "version"}:
+            return [JSONRenderer(), *(renderer() for renderer in FILE_RENDERERS)]
+        renderers: list[Any] = super().get_renderers()
+        return renderers
+
     async def _version(self, request: Request, pk: str, number: int | None) -> Response:
+        name = request.accepted_renderer.format
+        if name in downloads.NAMES:
+            return await sync_to_async(self._file)(request, UUID(pk), number, name=name)
         return await sync_to_async(self._details)(request, UUID(pk), number)
+
+    def _file(self, request: Request, document_id: UUID, number: int | None, *, name: str) -> Response:
+        """Return the response with a version as a file."""
+        row = selectors.version(user=request.user, document_id=document_id, number=number)
+        made, file_name = downloads.write_file(row, name, decided=self.decided(row))
+        headers = {"ETag": f'"{row.version}"', "Content-Disposition": f'attachment; filename="{file_name}"', **SANDBOX}
+        return Response(made, headers=headers)
+
+    def decided(self, row: DocumentVersion) -> Sequence[str]:
+        """Return what people have decided about a version, for its footer. Executions know it."""
+        return ()
 
     def _details(self, request: Request, document_id: UUID, number: int | None) -> Response:
         """Return the response with one version of a document, by default that of the head."""

@@ -14,17 +14,26 @@ SANDBOX: Mapping[str, str] = {
 }
 
 
-class HtmlRenderer(BaseRenderer):
-    """Sends a page that the view has made. Problems stay JSON."""
+class FileRenderer(BaseRenderer):
+    """Sends bytes or a text that the view has made. Problems stay JSON."""
 
-    media_type = "text/html"
-    format = "html"
+    charset = None
 
     def render(
         self, data: Any, accepted_media_type: str | None = None, renderer_context: Mapping[str, Any] | None = None
     ) -> bytes:
-        """Return the bytes of the page."""
+        """Return the bytes of the file."""
+        if isinstance(data, bytes):
+            return data
         if isinstance(data, str):
             return data.encode("utf-8")
         body: bytes = JSONRenderer().render(data, accepted_media_type, renderer_context)
         return body
+
+
+class HtmlRenderer(FileRenderer):
+    """Sends a page."""
+
+    media_type = "text/html"
+    format = "html"
+    charset = "utf-8"

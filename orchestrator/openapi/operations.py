@@ -64,6 +64,14 @@ _PROBLEM_EXAMPLE: Json = {
     "request_id": "01a227e9-5c04-7119-93ac-348828f43650",
 }
 
+#: What a response that is no JSON begins with.
+_FILES = {
+    "text/markdown": "# Lending tools",
+    "text/html": '<!doctype html><html lang="en">',
+    "application/pdf": "%PDF-1.7",
+    "application/vnd.openxmlformats-officedocument.wordprocessingml.document": "PK",
+}
+
 
 @cache
 def _table() -> dict[str, Json]:
@@ -95,8 +103,11 @@ def _describe(operation: Json, entry: Json) -> None:
 
 
 def _add_example(content: Json, value: object) -> None:
-    for media in content.values():
-        media.setdefault("examples", {}).setdefault("Example", {"value": value})
+    for media_type, media in content.items():
+        if media_type in _FILES:
+            media["examples"] = {"Example": {"value": _FILES[media_type]}}
+        else:
+            media.setdefault("examples", {}).setdefault("Example", {"value": value})
 
 
 def _describe_parameter(parameter: Json, path: str) -> None:
