@@ -17,7 +17,7 @@ from rest_framework.response import Response
 
 from access.openapi import IF_NONE_MATCH, NOT_MODIFIED
 from common.api.pagination import KeysetPagination, encode_cursor, page_limit, page_start
-from common.api.renderers import SANDBOX, FileRenderer, HtmlRenderer
+from common.api.renderers import SANDBOX, HtmlRenderer, file_renderer
 from common.api.serializers import checked
 from common.api.views import UUID_PATTERN, PagedViewSet
 from documents import dependencies, downloads, selectors
@@ -38,14 +38,7 @@ from documents.serializers import (
 )
 from documents.staleness import Reason, find_stale
 
-FILE_RENDERERS = [
-    type(
-        f"{name.title()}FileRenderer",
-        (FileRenderer,),
-        {"media_type": FORMATS[name].media_type.partition(";")[0], "format": name, "charset": None},
-    )
-    for name in downloads.NAMES
-]
+FILE_RENDERERS = [file_renderer(name, FORMATS[name].media_type) for name in downloads.NAMES]
 _FILES = {
     (200, renderer.media_type): OpenApiTypes.BINARY if renderer.format in {"docx", "pdf"} else OpenApiTypes.STR
     for renderer in FILE_RENDERERS
@@ -149,12 +142,11 @@ class DocumentViewSet(PagedViewSet):
         values = {"document_id": document_id, "from": before, "to": after, "counts": difference.counts}
         return Response(DiffResponse({**values, "changes": difference.changes}).data, headers=headers)
 
-    def get_renderers(self) -> list[Any]:
+    def get_renderers(self) -> Any:
         """Return the renderers of the action: a version can be a file, too."""
         if self.action in {"retrieve", "version"}:
             return [JSONRenderer(), *(renderer() for renderer in FILE_RENDERERS)]
-        renderers: list[Any] = super().get_renderers()
-        return renderers
+        return super().get_renderers()
 
     async def _version(self, request: Request, pk: str, number: int | None) -> Response:
         name = request.accepted_renderer.format

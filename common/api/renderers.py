@@ -17,7 +17,7 @@ SANDBOX: Mapping[str, str] = {
 class FileRenderer(BaseRenderer):
     """Sends bytes or a text that the view has made. Problems stay JSON."""
 
-    charset = None
+    charset: str | None = None
 
     def render(
         self, data: Any, accepted_media_type: str | None = None, renderer_context: Mapping[str, Any] | None = None
@@ -37,3 +37,9 @@ class HtmlRenderer(FileRenderer):
     media_type = "text/html"
     format = "html"
     charset = "utf-8"
+
+
+def file_renderer(name: str, media_type: str) -> type[FileRenderer]:
+    """Return the renderer of a format: clients ask for it by `?format=name`, or by its media type."""
+    parameters = {"media_type": media_type.partition(";")[0], "format": name}
+    return type(f"{name.title()}FileRenderer", (FileRenderer,), parameters)

@@ -23,7 +23,7 @@ def document_id(ada: Caller) -> str:
 
 
 def read(caller: Caller, path: str, **headers: str) -> Any:
-    response = caller.get(path, **headers)
+    response = caller.get(path, None, **headers)
     assert response.status_code == 200, response.content
     return response
 
