@@ -197,7 +197,7 @@ class AcceptanceRequest(StrictSerializer):
             raise serializers.ValidationError(refused)
         content, patch, note = (attrs.pop(name, None) for name in ("content", "patch", "note"))
         if content is not None or patch is not None:
-            edit = replace_with(content) if patch is None else patch_with(patch)
+            edit = replace_with(content) if patch is None else patch_with(patch, at="/patch")
             attrs["edit"] = AcceptedEdit(edit=edit, note=note or "")
         return {"said": PersonsDecision(**attrs)}
 

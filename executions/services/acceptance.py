@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
+from typing import cast
 from uuid import UUID
 
 from django.db import transaction
+from pydantic import JsonValue
 
 from access.selectors import Role
 from access.user import User
@@ -20,7 +22,7 @@ from executions.engine.transitions import acceptance, core
 from executions.persistence import repositories
 from executions.queue.jobs import enqueue_advance
 from executions.services import staleness
-from executions.services.documents import Edit, edited_version, save_edit
+from executions.services.documents import Edit, edited_version, lock_head, save_edit, validated
 from executions.services.locking import lock_for_update, store_decision
 from workflows import repository as workflows
 
@@ -116,19 +118,27 @@ def _target(
 
 def _final_version(read: Document, said: PersonsDecision, *, user: User, now: datetime) -> Document:
     """Return the version with which the step completes, and store it if the decision makes one."""
-    if not read.proposed and said.edit is None:
-        return read
-    documents.lock_heads({(read.scope_id, read.type)}).value  # noqa: B018 - waits for the lock
-    head = repositories.get_document(read.id)
     if read.proposed:
+        head = lock_head(read)
         documents.clear_proposal(read.id)
-        if said.decision is not AcceptanceAction.ACCEPT:
-            return head if said.decision is AcceptanceAction.REJECT else read
+        if said.decision is AcceptanceAction.REJECT:
+            validated(cast(JsonValue, head.content), read.schema)  # the steps after this one read it
+            return head
+        if said.decision is AcceptanceAction.REQUEST_CHANGES:
+            return read
         _check_head(head, said.head_version)
-    if (edit := said.edit) is not None:
+    elif said.edit is not None and (head := lock_head(read)).version != read.version:
+        _check_head(head, said.head_version)  # the edit would replace a version that the person has not read
+    return _accepted(read, said.edit, user=user, now=now)
+
+
+def _accepted(read: Document, edit: AcceptedEdit | None, *, user: User, now: datetime) -> Document:
+    """Return the accepted version: what was read, the person's edit of it, or a proposed version as the head."""
+    edited = read
+    if edit is not None:
         edited = edited_version(read, user=user, edit=edit.edit, title=edit.title, note=edit.note, now=now)
-        if edited is not read:
-            return save_edit(edited)
+    if edited is not read:
+        return save_edit(edited)
     if not read.proposed:
         return read
     return save_edit(replace(read, version=documents.last_version(read.id) + 1, proposed=False, created_at=now))
@@ -136,8 +146,8 @@ def _final_version(read: Document, said: PersonsDecision, *, user: User, now: da
 
 def _check_head(head: Document, head_version: int | None) -> None:
     if head_version is None:
-        detail = f"Send the version that you compared the proposed one with; the newest is {head.version}."
-        raise _required("/head_version", detail, "A proposed version is accepted in place of a version that you name.")
+        detail = f"Send the document's version with which you compared; it is {head.version} now."
+        raise _required("/head_version", detail, "Another version is the newest; name it, to replace it.")
     if head.version != head_version:
         raise PreconditionFailed
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
+from itertools import islice
 from typing import Any, cast
 from uuid import UUID
 
@@ -15,6 +16,7 @@ from access import selectors as access
 from access.selectors import Role
 from access.services import claim_root_scope
 from access.user import User
+from common.database.server import database_now
 from common.errors import Conflict, FieldError, Invalid, NotFound, PreconditionFailed, VersionConflict
 from common.limits import MAX_ERRORS, limits
 from documents import repository as documents
@@ -28,7 +30,11 @@ from executions.engine.transitions import acceptance, core
 from executions.persistence import event_log, repositories
 from executions.services import staleness
 from executions.services.locking import store_decision
+from telemetry.budgets import scope_budgets
+from workflows.errors import character_errors
 
+#: What a person's version keeps of the provenance of its base.
+_KEPT = frozenset({"origin", "answers", "item", "model", "role", "rehearsal"})
 #: Makes the new content of the present one.
 Edit = Callable[[JsonValue], JsonValue]
 
@@ -70,7 +76,7 @@ def add_document(
         type=type,
         version=1,
         title=_title(content, given=title, otherwise=None),
-        content=_validated(content, schema),
+        content=validated(content, schema),
         schema=schema,
         execution_id=None,
         step_id=None,
@@ -102,6 +108,7 @@ def edit_document(
         Invalid: the edit cannot be applied, or its result is not valid.
     """
     followers, base = lock_document(user, document_id)
+    now = max(now, database_now())  # after the locks: steps that have started meanwhile do not know this edit
     if expected_versions is not None and base.version not in expected_versions:
         raise PreconditionFailed
     edited = edited_version(base, user=user, edit=edit, title=title, note=note, now=now)
@@ -144,14 +151,15 @@ def replace_with(content: JsonValue) -> Edit:
     return lambda _: content
 
 
-def patch_with(operations: JsonValue) -> Edit:
-    """Return the edit that applies a JSON Patch (RFC 6902)."""
+def patch_with(operations: JsonValue, *, at: str = "") -> Edit:
+    """Return the edit that applies a JSON Patch (RFC 6902). `at` is the place of the patch in the request's body."""
 
     def apply(content: JsonValue) -> JsonValue:
         try:
             return apply_patch(content, operations, max_bytes=limits().request_bytes)
         except PatchError as error:
-            raise Invalid("The patch cannot be applied.", [error.error]) from error
+            place = error.error.model_copy(update={"pointer": f"{at}{error.error.pointer}"})
+            raise Invalid("The patch cannot be applied.", [place]) from error
 
     return apply
 
@@ -174,13 +182,23 @@ def lock_document(user: User, document_id: UUID) -> tuple[list[Execution], Docum
         raise NotFound("There is no such document.") from error
     producers = document_selectors.producers(document_id)
     locked = repositories.lock_all(producers, known={})
-    documents.lock_heads({(known.scope_id, known.type)}).value  # noqa: B018 - waits for the lock
+    head = lock_head(known)
     open_ones = [
         each
         for each in locked.values()
         if not each.ended and any(step.document_id == document_id for step in each.steps.values())
     ]
-    return open_ones, repositories.get_document(document_id)
+    return open_ones, head
+
+
+def lock_head(document: Document | documents.StoredDocument) -> Document:
+    """Lock the head of a document, and return the version of the head.
+
+    The budget of its scope is locked before, as in all transactions: executions, budgets, heads.
+    """
+    scope_budgets.lock_budgets([document_selectors.root_of(document.id)]).value  # noqa: B018 - waits for the lock
+    documents.lock_heads({(document.scope_id, document.type)}).value  # noqa: B018 - waits for the lock
+    return repositories.get_document(document.id)
 
 
 def edited_version(base: Document, *, user: User, edit: Edit, title: str | None, note: str, now: datetime) -> Document:
@@ -189,7 +207,7 @@ def edited_version(base: Document, *, user: User, edit: Edit, title: str | None,
     Raises:
         Invalid: the edit cannot be applied, or its result is not valid.
     """
-    content = edit(cast(JsonValue, base.content))
+    content = validated(edit(cast(JsonValue, base.content)), base.schema)
     new_title = _title(content, given=title, otherwise=base.title)
     if new_title == base.title and documents.content_hash(content) == documents.content_hash(base.content):
         return base
@@ -197,7 +215,7 @@ def edited_version(base: Document, *, user: User, edit: Edit, title: str | None,
         base,
         version=documents.last_version(base.id) + 1,
         title=new_title,
-        content=_validated(content, base.schema),
+        content=content,
         execution_id=None,
         step_id=base.step_id,
         created_at=now,
@@ -240,7 +258,7 @@ def _store(document: Document, *, root_id: UUID, followers: Collection[Execution
 
 def _provenance(base: Document) -> dict[str, JsonValue]:
     """Return the provenance of a person's version: made from the present versions of what its base was made from."""
-    kept = {name: value for name, value in base.provenance.items() if name in {"origin", "answers", "item"}}
+    kept = {name: value for name, value in base.provenance.items() if name in _KEPT}
     pins: Any = base.provenance.get("inputs", [])
     present = document_selectors.head_versions(UUID(pin["document_id"]) for pin in pins)
     inputs: list[JsonValue] = [
@@ -263,12 +281,17 @@ def _title(content: JsonValue, *, given: str | None, otherwise: str | None) -> s
     return found[:MAX_TITLE]
 
 
-def _validated(content: JsonValue, schema: Mapping[str, JsonValue]) -> Any:
+def validated(content: JsonValue, schema: Mapping[str, JsonValue]) -> Any:
     """Return the content.
 
     Raises:
-        Invalid: it is not valid against the schema; the errors have pointers into the document.
+        Invalid: it is neither an object nor a text, is empty, cannot be stored, or is not valid against the schema.
     """
+    if not isinstance(content, dict | str) or not (content.strip() if isinstance(content, str) else content):
+        detail = "Expected a text or an object, not empty."
+        raise Invalid("The content cannot be stored.", [FieldError(pointer="/content", code="type", detail=detail)])
+    if unstorable := [*islice(character_errors(content, "content"), MAX_ERRORS)]:
+        raise Invalid("The content cannot be stored.", unstorable)
     found = DocumentValidator(schema).faults(content, MAX_ERRORS) if schema else []
     if found:
         errors = [each.model_copy(update={"pointer": f"/content{each.pointer}"}) for each in found]

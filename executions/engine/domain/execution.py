@@ -119,20 +119,20 @@ class Step:
         return last if last is not None and last.answered_at is None else None
 
 
-def is_proposal(step: Step, *, edited_at: datetime | None) -> bool:
+def is_proposal(step: Step, *, head_version: int, edited_at: datetime | None) -> bool:
     """Return whether a new document of the step may only be proposed: a person has edited the head meanwhile.
 
-    The step began when it started. A person who then decided about the head has seen the edit, so the step begins
-    again with that decision.
+    The step began when it started. A person who then decided about the head's version has seen the edit.
 
     Args:
         step: The step that has produced the document.
+        head_version: The version of the head.
         edited_at: The time at which a person made the head; None: a model made it, or there is none.
     """
     if edited_at is None or step.started_at is None:
         return False
-    seen = (each.decided_at for each in step.decisions if not each.about_proposal)
-    return edited_at > max((step.started_at, *seen))
+    has_seen = any(each.document_version == head_version for each in step.decisions)
+    return edited_at > step.started_at and not has_seen
 
 
 def slug_of(step_id: str) -> str:

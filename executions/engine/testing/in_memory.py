@@ -236,7 +236,8 @@ class InMemoryJournal:
             id=versions[0].id if versions else document.id,
             version=len(versions) + 1,
             base_version=None if head is None else head.version,
-            proposed=step is not None and is_proposal(step, edited_at=edited_at),
+            proposed=step is not None
+            and is_proposal(step, head_version=0 if head is None else head.version, edited_at=edited_at),
         )
 
     def _totals(self, execution_id: UUID, step_id: str | None) -> Totals:

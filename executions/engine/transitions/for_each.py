@@ -41,9 +41,9 @@ def parent_scope(execution: Execution, step: Step) -> ScopeRef:
     return next((other.scope for other in above if len(other.keys) == level), execution.scope)
 
 
-def items_of(over: ForEach, content: Mapping[str, JsonValue]) -> list[JsonValue] | None:
+def items_of(over: ForEach, content: Mapping[str, JsonValue] | JsonValue) -> list[JsonValue] | None:
     """Return the collection in a document, None if there is no array at its pointer."""
-    value: JsonValue = dict(content)
+    value: JsonValue = dict(content) if isinstance(content, Mapping) else None  # a person may write a text
     for part in parts_of(over.items):
         value = value.get(part) if isinstance(value, dict) else None
     return value if isinstance(value, list) else None

@@ -174,7 +174,7 @@ class DecisionBatch:
             id=head.id or document.id,
             version=head.last_version + 1,
             base_version=head.version or None,
-            proposed=step is not None and is_proposal(step, edited_at=head.edited_at),
+            proposed=step is not None and is_proposal(step, head_version=head.version, edited_at=head.edited_at),
         )
 
     def _head_of(self, document: Document) -> documents.Head:

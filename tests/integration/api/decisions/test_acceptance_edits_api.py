@@ -142,3 +142,42 @@ def test_a_rejected_proposal_keeps_the_persons_version(ada: Caller, proposed: Ex
     step = ada.get(f"/executions/{proposed.id}/steps").json()["data"][0]
     assert (step["status"], step["document"]["version"]) == ("completed", 2)
     assert Document.objects.get().proposed_version is None
+
+
+@pytest.fixture
+def edited_after_the_end(ada: Caller) -> Execution:
+    """An execution that waits again for a decision about version 1, after a person has made version 2."""
+    reports.publish(gated=True)
+    waiting = reports.hand_in(reports.start(ada.user))
+    assert ada.post(f"/executions/{waiting.id}/cancel").status_code == 200
+    document_id = waiting.steps["research"].document_id
+    response = ada.put(f"/documents/{document_id}", {"content": {"title": "By Ada"}}, If_Match='"1"')
+    assert response.status_code == 200, response.content
+    assert ada.post(f"/executions/{waiting.id}/retry").status_code == 200
+    return reports.read(waiting)
+
+
+def test_an_edit_replaces_no_version_that_was_not_read(ada: Caller, edited_after_the_end: Execution) -> None:
+    body = {**ACCEPT, "content": {"title": "By Eve"}}
+    assert pointers(decide(ada, edited_after_the_end, body)) == {"/head_version"}
+    assert decide(ada, edited_after_the_end, {**body, "head_version": 1}).status_code == 412
+    assert decide(ada, edited_after_the_end, {**body, "head_version": 2}).status_code == 200
+    assert versions()[-1] == (3, "By Eve", "ada", False)
+
+
+def test_a_decision_about_an_older_version_has_not_seen_the_edit(ada: Caller, edited_after_the_end: Execution) -> None:
+    assert decide(ada, edited_after_the_end, {**ASK, "comment": "Shorter."}).status_code == 200
+    call = reports.begun_again(edited_after_the_end)
+    reports.move(
+        reports.claim(reports.read(edited_after_the_end)),
+        lambda now, context: acceptance.request_acceptance(now, "research", context=context),
+        calls=(call,),
+        document=reports.paper(edited_after_the_end, "research"),
+    )
+    assert versions()[-1] == (3, "The findings", "", True)
+    assert Document.objects.get().title == "By Ada"
+
+
+def test_errors_of_a_patch_lead_into_the_request(ada: Caller, waiting: Execution) -> None:
+    response = decide(ada, waiting, {**ACCEPT, "patch": [{"op": "remove", "path": "/none"}]})
+    assert (response.status_code, pointers(response)) == (422, {"/patch/0/path"})

@@ -199,3 +199,20 @@ def test_a_decision_is_about_the_edited_version(ada: Caller) -> None:
     path = f"/executions/{waiting.id}/steps/research/acceptance"
     assert ada.post(path, {"decision": "accept", "document_version": 1}).status_code == 412
     assert ada.post(path, {"decision": "accept", "document_version": 2}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("operation", "pointer"),
+    [
+        ({"op": "replace", "path": "/title", "value": "A\0"}, "/content/title"),
+        ({"op": "replace", "path": "", "value": 5}, "/content"),
+        ({"op": "replace", "path": "", "value": None}, "/content"),
+        ({"op": "replace", "path": "", "value": []}, "/content"),
+        ({"op": "replace", "path": "", "value": " "}, "/content"),
+    ],
+)
+def test_a_patch_makes_what_an_edit_may_be(ada: Caller, operation: dict[str, Any], pointer: str) -> None:
+    made = add(ada)
+    response = patch(ada, made["id"], operation)
+    assert (response.status_code, pointers(response)) == (422, {pointer})
+    assert DocumentVersion.objects.count() == 1
