@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import unicodedata
 from functools import partial
+from os.path import splitext
 from typing import Any, cast
 from uuid import UUID
 
@@ -32,6 +33,7 @@ from executions.api.views import authenticated_user
 
 _ID = OpenApiParameter("file_id", OpenApiTypes.UUID, OpenApiParameter.PATH)
 _PART = "file"
+_MAX_NAME = 255  # characters
 #: For a browser that shows the file in spite of `attachment`.
 _POLICY = "sandbox; default-src 'none'"
 
@@ -147,4 +149,11 @@ def _uploaded(request: Request) -> tuple[str, bytes]:
         detail = f"Send a form with exactly one part, named {_PART!r}, that is a file with a name."
         raise Invalid(detail, [FieldError(pointer=f"/{_PART}", code="one_file", detail=detail)])
     file = parts[0][1]
-    return unicodedata.normalize("NFC", file.name or _PART), file.read()
+    return _normalized(file.name or _PART), file.read()
+
+
+def _normalized(name: str) -> str:
+    """Return a name in Unicode's form NFC. A name that becomes too long loses the end of its stem."""
+    stem, extension = splitext(unicodedata.normalize("NFC", name))
+    extension = extension[:_MAX_NAME]
+    return stem[: _MAX_NAME - len(extension)] + extension

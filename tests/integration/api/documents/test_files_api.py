@@ -84,6 +84,11 @@ def test_the_name_has_no_folders(ada: Caller) -> None:
     assert upload(ada, name="../../etc/pass\x1bwd.txt")["name"] == "passwd.txt"
 
 
+def test_a_name_that_normalization_lengthens_is_cut_and_keeps_its_extension(ada: Caller) -> None:
+    name = upload(ada, name="\ufb2c" * 251 + ".txt")["name"]  # NFC makes three characters of each
+    assert (len(name), name[:3], name[-4:]) == (255, "\u05e9\u05bc\u05c1", ".txt")
+
+
 @pytest.mark.parametrize(
     ("data", "name", "code"),
     [
