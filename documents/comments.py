@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import takewhile
 from time import monotonic
@@ -22,6 +23,8 @@ from documents import repository, selectors
 from documents.comparison.passages import Anchor, Location, PassageFinder, anchor_of
 from documents.models import Document, DocumentComment
 
+#: PostgreSQL stores neither NUL nor lone surrogates in texts. The text of a document may have them.
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 MAX_COMMENTS = 2_000  # of one document
 #: Bounds of a list: open comments that are looked for, earlier versions that they were written about, and the time
 #: after which no further comment is looked for.
@@ -194,14 +197,14 @@ def require_comment(user: Person, document_id: UUID) -> None:
 
 
 def _anchor(content: JsonValue, pointer: str, *, quote: str, start: int) -> Anchor:
-    """Return the anchor of a passage.
+    """Return the anchor of a passage. Its surroundings end where the text has a character that cannot be stored.
 
     Raises:
         Invalid: the content has no such passage.
     """
     found = anchor_of(content, pointer, quote, near=start)
     if found is not None:
-        return found
+        return replace(found, prefix=_UNSTORABLE.split(found.prefix)[-1], suffix=_UNSTORABLE.split(found.suffix)[0])
     place = "/pointer" if anchor_of(content, pointer) is None else "/quote"
     detail = "The document has no such value." if place == "/pointer" else "The text has no such quote."
     raise Invalid("There is no such passage.", [FieldError(pointer=place, code="not_found", detail=detail)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
@@ -106,4 +107,10 @@ def roots_with_replaced_versions(*, since: datetime) -> set[UUID]:
     """Return the root scopes with a head updated since then, and with a document of more than one version."""
     updated = Document.objects.filter(updated_at__gte=since).values("root_id")
     rows = Document.objects.filter(root_id__in=updated, last_version__gt=1).order_by("root_id")
+    return set(rows.values_list("root_id", flat=True).distinct())
+
+
+def roots_with_stale_documents(root_ids: Collection[UUID]) -> set[UUID]:
+    """Return those root scopes that have a document noted as stale."""
+    rows = Document.objects.filter(root_id__in=root_ids, stale=True).order_by("root_id")
     return set(rows.values_list("root_id", flat=True).distinct())

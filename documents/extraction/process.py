@@ -66,15 +66,29 @@ async def extract(data: bytes, *, name: str, limits: ExtractionLimits | None = N
         FileRefused: the file is not read. `code` and `detail` say why; `detail` is a sentence with the file's name.
     """
     limits = limits or current_limits()
+    check_size(len(data), name=name, limits=limits)
     try:
-        if len(data) > limits.file_bytes:
-            raise FileRefused(
-                RefusalCode.TOO_LARGE, f"has {len(data):,} bytes; {limits.file_bytes:,} bytes are the limit"
-            )
         request = json.dumps({"name": name, "limits": asdict(limits)}).encode() + b"\n" + data
         return await _extract(COMMAND, request, limits)
     except FileRefused as refusal:
-        raise FileRefused(refusal.code, f"“{_shown(name)}” {refusal.detail}.") from refusal
+        raise _named(refusal, name) from refusal
+
+
+def check_size(size: int, *, name: str, limits: ExtractionLimits | None = None) -> None:
+    """Refuse a file that has too many bytes.
+
+    Raises:
+        FileRefused: as `extract`.
+    """
+    most = (limits or current_limits()).file_bytes
+    if size > most:
+        refusal = FileRefused(RefusalCode.TOO_LARGE, f"has {size:,} bytes; {most:,} bytes are the limit")
+        raise _named(refusal, name)
+
+
+def _named(refusal: FileRefused, name: str) -> FileRefused:
+    """Return a refusal whose detail is a sentence with the file's name."""
+    return FileRefused(refusal.code, f"“{_shown(name)}” {refusal.detail}.")
 
 
 def extract_now(data: bytes, *, name: str, limits: ExtractionLimits | None = None) -> Extraction:

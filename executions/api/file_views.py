@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import unicodedata
 from functools import partial
+from os.path import splitext
 from typing import Any, cast
 from uuid import UUID
 
@@ -25,13 +26,15 @@ from common.api.fields import TimestampField
 from common.api.views import ApiView
 from common.database.server import database_now
 from common.errors import FieldError, Invalid
+from documents.extraction.results import Extraction
 from documents.files import storage
-from documents.files.reading import read_file
+from documents.files.reading import check_size, read_file, turn
 from executions.api.openapi import IDEMPOTENCY_KEY, IDEMPOTENCY_REPLAYED, problems
 from executions.api.views import authenticated_user
 
 _ID = OpenApiParameter("file_id", OpenApiTypes.UUID, OpenApiParameter.PATH)
 _PART = "file"
+_MAX_NAME = 255  # characters
 #: For a browser that shows the file in spite of `attachment`.
 _POLICY = "sandbox; default-src 'none'"
 
@@ -78,20 +81,12 @@ class FilesView(ApiView):
     )
     async def post(self, request: Request) -> Response:
         """Upload a file. Its text is read at once; only you see the file until it is used."""
-        user = authenticated_user(request)
-        name, data = await sync_to_async(_uploaded)(request)
-        extraction = await read_file(data, name=name)
-
-        def store() -> Response:
-            row = storage.store_file(user=user, name=name, data=data, extraction=extraction, now=database_now())
-            location = reverse("file-detail", kwargs={"file_id": row.id})
-            return Response(FileDetails(row).data, status=201, headers={"Location": location})
-
-        def recheck(stored: dict[str, Any]) -> None:
-            storage.find_file(user=user, file_id=UUID(str(stored["id"])))
-
-        body = {"name": name, "sha256": hashlib.sha256(data).hexdigest()}
-        return await sync_to_async(run_once)(request, store, recheck=recheck, body=body)
+        name, file = await sync_to_async(_uploaded)(request)
+        check_size(file.size or 0, name=name)
+        async with turn():  # before the file is in memory, and until it is stored
+            data = await sync_to_async(file.read)()
+            extraction = await read_file(data, name=name)
+            return await sync_to_async(_store)(request, name, data=data, extraction=extraction)
 
 
 @extend_schema(tags=["files"])
@@ -135,8 +130,23 @@ class FileContentView(ApiView):
         return response
 
 
-def _uploaded(request: Request) -> tuple[str, bytes]:
-    """Return the name and the bytes of the uploaded file.
+def _store(request: Request, name: str, *, data: bytes, extraction: Extraction) -> Response:
+    user = authenticated_user(request)
+
+    def store() -> Response:
+        row = storage.store_file(user=user, name=name, data=data, extraction=extraction, now=database_now())
+        location = reverse("file-detail", kwargs={"file_id": row.id})
+        return Response(FileDetails(row).data, status=201, headers={"Location": location})
+
+    def recheck(stored: dict[str, Any]) -> None:
+        storage.find_file(user=user, file_id=UUID(str(stored["id"])))
+
+    body = {"name": name, "sha256": hashlib.sha256(data).hexdigest()}
+    return run_once(request, store, recheck=recheck, body=body)
+
+
+def _uploaded(request: Request) -> tuple[str, UploadedFile]:
+    """Return the name of the uploaded file, and the file, which can be on disk.
 
     Raises:
         Invalid: the form has other parts than one file.
@@ -147,4 +157,11 @@ def _uploaded(request: Request) -> tuple[str, bytes]:
         detail = f"Send a form with exactly one part, named {_PART!r}, that is a file with a name."
         raise Invalid(detail, [FieldError(pointer=f"/{_PART}", code="one_file", detail=detail)])
     file = parts[0][1]
-    return unicodedata.normalize("NFC", file.name or _PART), file.read()
+    return _normalized(file.name or _PART), file
+
+
+def _normalized(name: str) -> str:
+    """Return a name in Unicode's form NFC. A name that becomes too long loses the end of its stem."""
+    stem, extension = splitext(unicodedata.normalize("NFC", name))
+    extension = extension[:_MAX_NAME]
+    return stem[: _MAX_NAME - len(extension)] + extension

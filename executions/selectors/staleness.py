@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from datetime import datetime
 from uuid import UUID
 
+from django.db.models import Q
+
 from documents import dependencies
 from documents.dependencies import Dependencies, Producer
 from documents.staleness import Reason, find_stale
 from executions import models
-from executions.engine.domain.states import ExecutionStatus, StepStatus, WaitingOn
+from executions.engine.domain.states import ExecutionStatus, StepStatus
 
 
 def reasons_of(document_id: UUID) -> tuple[Reason, ...]:
@@ -23,10 +25,23 @@ def stale_in(root_id: UUID) -> set[UUID]:
     return set(_stale(dependencies.within(root_id)))
 
 
-def roots_that_wait(*, since: datetime) -> set[UUID]:
-    """Return the root scopes of executions that have begun to wait for an acceptance since then."""
-    rows = models.Execution.objects.filter(status=ExecutionStatus.WAITING.value, updated_at__gte=since)
-    return set(rows.filter(waiting_on__contains=[WaitingOn.ACCEPTANCE.value]).values_list("scope_id", flat=True))
+def roots_to_refresh(*, since: datetime) -> set[UUID]:
+    """Return the root scopes of executions changed since then with an unaccepted document, or with a stale one.
+
+    A decision makes a document current, and the row can have been locked then.
+    """
+    changed = models.Execution.objects.filter(_changed(since))
+    steps = models.ExecutionStep.objects.filter(execution__in=changed, document_id__isnull=False)
+    unaccepted = steps.exclude(status=StepStatus.COMPLETED.value).values_list("execution__scope_id", flat=True)
+    roots = set(changed.order_by().values_list("scope_id", flat=True).distinct())
+    return set(unaccepted.distinct()) | dependencies.roots_with_stale_documents(roots)
+
+
+def _changed(since: datetime) -> Q:
+    """Return what selects executions changed since then: open ones and ended ones, each by an index."""
+    working = Q(status__in=[ExecutionStatus.PENDING.value, ExecutionStatus.RUNNING.value])
+    ended = Q(finished_at__gte=since, pruned=False)
+    return ((working | Q(status=ExecutionStatus.WAITING.value)) & Q(updated_at__gte=since)) | ended
 
 
 def _stale(found: Dependencies) -> dict[UUID, tuple[Reason, ...]]:

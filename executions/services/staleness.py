@@ -27,9 +27,10 @@ def refresh(root_id: UUID) -> int:
 
 
 def follow(*, since: datetime | None) -> Followed:
-    """Refresh the root scopes in which versions were replaced, or wait for a decision. A repetition changes nothing.
+    """Refresh the root scopes in which versions were replaced, or executions changed. A repetition changes nothing.
 
-    Other root scopes have only accepted documents at version 1: they cannot have a stale one.
+    Of the executions, those count that have an unaccepted document, or whose root scope has a stale one. In all other
+    root scopes nothing can have changed: their documents are accepted, at version 1, and noted as current.
 
     Args:
         since: Where the run before ended; None: the first run of a process. It begins before the newest version of a
@@ -40,5 +41,5 @@ def follow(*, since: datetime | None) -> Followed:
     if since is None or until is None:
         return Followed(until=None, changed=0)
     begin = since - OVERLAP
-    roots = dependencies.roots_with_replaced_versions(since=begin) | staleness.roots_that_wait(since=begin)
+    roots = dependencies.roots_with_replaced_versions(since=begin) | staleness.roots_to_refresh(since=begin)
     return Followed(until=until, changed=sum(refresh(root_id) for root_id in sorted(roots)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from django.utils import timezone
+from pydantic import JsonValue
 from uuid_utils.compat import uuid7
 
 from access.services import ensure_user
@@ -11,7 +12,7 @@ from common.errors import NotFound
 from documents.extraction.results import Extraction, FileType, Segment
 from documents.files import storage
 from executions.db_threads import in_thread
-from executions.engine.domain.brief import BriefFile, Passage
+from executions.engine.domain.brief import BriefFile, Passage, file_ids, without_files
 from executions.engine.testing.in_memory import InMemoryFileRepository
 from tests.contract.backends import AnyWorld, MemoryWorld, PostgresWorld
 from tests.factories.engine import LINE, document, invalid
@@ -59,3 +60,16 @@ async def test_prompts_with_files_are_rebuilt_exactly(world_of: type[MemoryWorld
         return
     [call, *_] = await world.ports.ledger.calls(world.execution_id, "two")
     assert call.request_hash == world.asked[2].request_hash
+
+
+@pytest.mark.parametrize("files", [["plan.md"], "none", {"a": 1}, [7], None, [str(uuid7()).upper()]])
+async def test_a_brief_without_ids_is_read_as_it_is(
+    world_of: type[MemoryWorld] | type[PostgresWorld], files: JsonValue
+) -> None:
+    world = world_of(LINE, {"one": [document()], "two": [document()]})
+    brief: dict[str, JsonValue] = {"text": "See the plan.", "files": files}
+    await world.start(brief)
+    await world.run()
+    assert (file_ids(brief), without_files(brief)) == ((), brief)
+    assert len(world.asked) == 2
+    assert all('"files"' in each.prompt for each in world.asked)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
+
+from pydantic import JsonValue
 
 from executions.engine.domain.execution import Brief
 
@@ -45,14 +46,34 @@ class BriefFile:
 
 def file_ids(brief: Brief | None) -> tuple[UUID, ...]:
     """Return the ids of the brief's files, in its order."""
-    listed = None if brief is None or isinstance(brief, str) else brief.get(FILES)
-    return tuple(UUID(str(each)) for each in listed) if isinstance(listed, Sequence) else ()
+    return _file_ids(brief) or ()
 
 
 def without_files(brief: Brief | None) -> Brief | None:
     """Return the brief as models read it beside its files: a text, an object, or None if it has only files."""
-    if brief is None or isinstance(brief, str) or FILES not in brief:
+    if brief is None or isinstance(brief, str) or _file_ids(brief) is None:
         return brief
     rest = {name: value for name, value in brief.items() if name != FILES}
     text = rest.get(_TEXT)
     return text if len(rest) == 1 and isinstance(text, str) else rest or None
+
+
+def _file_ids(brief: Brief | None) -> tuple[UUID, ...] | None:
+    """Return the ids of the brief's files; None if `files` is no list of ids in their canonical form.
+
+    Stored briefs can be older than the reserved name: in them, `files` is like any other name.
+    """
+    listed = None if brief is None or isinstance(brief, str) else brief.get(FILES)
+    if not isinstance(listed, list | tuple):
+        return None
+    ids = tuple(_file_id(each) for each in listed)
+    found = tuple(each for each in ids if each is not None)
+    return found if len(found) == len(ids) else None
+
+
+def _file_id(value: JsonValue) -> UUID | None:
+    try:
+        found = UUID(value if isinstance(value, str) else "")
+    except ValueError:
+        return None
+    return found if str(found) == value else None

@@ -12,10 +12,15 @@ from documents.extraction.results import Extraction
 from documents.files import reading
 
 
+async def read() -> Extraction:
+    async with reading.turn():
+        return await reading.read_file(b"Some text.", name="a.txt")
+
+
 async def test_more_files_than_readers_are_told_to_come_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reading, "MAX_WAIT_SECONDS", 0.01)
     monkeypatch.setattr(limits, "_current", replace(limits.limits(), file_readers=2))
-    reads = [reading.read_file(b"Some text.", name="a.txt") for _ in range(3)]
+    reads = [read() for _ in range(3)]
     found = await asyncio.gather(*reads, return_exceptions=True)
     busy = [each for each in found if isinstance(each, reading.TooManyFiles)]
     assert [each.retry_after for each in busy] == [5]
@@ -24,5 +29,5 @@ async def test_more_files_than_readers_are_told_to_come_again(monkeypatch: pytes
 
 async def test_a_file_waits_for_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "_current", replace(limits.limits(), file_readers=1))
-    reads = [reading.read_file(b"Some text.", name="a.txt") for _ in range(2)]
+    reads = [read() for _ in range(2)]
     assert [each.characters for each in await asyncio.gather(*reads)] == [10, 10]

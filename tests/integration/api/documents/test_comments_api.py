@@ -8,7 +8,7 @@ import pytest
 
 from access.models import Role
 from documents import comments
-from documents.models import DocumentComment
+from documents.models import DocumentComment, DocumentVersion
 from tests.factories.callers import Caller
 from tests.integration.api.checks import grant, pointers
 
@@ -64,6 +64,16 @@ def test_a_comment_is_about_a_passage(ada: Caller, path: str) -> None:
 def test_a_start_tells_equal_quotes_apart(ada: Caller, path: str) -> None:
     made = say(ada, path, "Each branch has one", start=60).json()
     assert made["location"]["start"] == TEXT.rindex("Each")
+
+
+def test_a_quote_can_be_next_to_a_character_that_is_not_stored(ada: Caller, path: str) -> None:
+    text = "Before \ud800 we lend tools in three branches. \0 After \udfff."
+    DocumentVersion.objects.update(content={**CONTENT, "text": text})
+    response = say(ada, path)
+    assert response.status_code == 201, response.content
+    made = response.json()
+    assert (made["prefix"], made["suffix"]) == (" we lend tools in ", ". ")
+    assert made["location"]["start"] == text.index("three")
 
 
 @pytest.mark.parametrize(

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from datetime import timedelta
-from typing import Any
+from typing import Any, ClassVar
 from uuid import uuid4
+from weakref import WeakKeyDictionary
 
 import pytest
-from django.core.files.uploadedfile import SimpleUploadedFile
+from django.core.files.uploadedfile import SimpleUploadedFile, TemporaryUploadedFile
+from django.core.files.uploadhandler import TemporaryFileUploadHandler
+from django.db.models.signals import post_save
 from django.utils import timezone
 
 from access.models import Role
+from common import limits as module
 from common.limits import limits
-from documents.files import storage
+from documents.files import reading, storage
 from documents.models import File, StoredContent
 from executions.worker import duties
 from tests.factories import reports
@@ -84,6 +89,11 @@ def test_the_name_has_no_folders(ada: Caller) -> None:
     assert upload(ada, name="../../etc/pass\x1bwd.txt")["name"] == "passwd.txt"
 
 
+def test_a_name_that_normalization_lengthens_is_cut_and_keeps_its_extension(ada: Caller) -> None:
+    name = upload(ada, name="\ufb2c" * 251 + ".txt")["name"]  # NFC makes three characters of each
+    assert (len(name), name[:3], name[-4:]) == (255, "\u05e9\u05bc\u05c1", ".txt")
+
+
 @pytest.mark.parametrize(
     ("data", "name", "code"),
     [
@@ -121,6 +131,65 @@ def test_a_file_may_be_larger_than_other_bodies_and_has_a_limit(ada: Caller) -> 
     response = ada.upload(b"x" * (limits().file_bytes + 1))
     assert response.status_code == 422
     assert response.json()["errors"][0]["code"] == "too-large"
+
+
+class WatchedFile(TemporaryUploadedFile):
+    """An upload that notes when it is read into memory."""
+
+    were_read: ClassVar[list[str | None]] = []
+
+    def read(self, size: int = -1) -> bytes:
+        """Note it, and read."""
+        self.were_read.append(self.name)
+        data: bytes = b"" if self.file is None else self.file.read(size)
+        return data
+
+
+class WatchingHandler(TemporaryFileUploadHandler):
+    """Makes such uploads."""
+
+    def new_file(self, *args: Any, **options: Any) -> None:
+        """Begin one."""
+        super().new_file(*args, **options)
+        self.file = WatchedFile(self.file_name or "", self.content_type, 0, self.charset, self.content_type_extra)
+
+
+@pytest.fixture
+def were_read(settings: Any) -> list[str | None]:
+    """The names of the uploads that were read into memory."""
+    settings.FILE_UPLOAD_HANDLERS = [f"{__name__}.WatchingHandler"]
+    WatchedFile.were_read.clear()
+    return WatchedFile.were_read
+
+
+@pytest.mark.parametrize(("changes", "status"), [({"file_readers": 0}, 503), ({"file_bytes": 10}, 422), ({}, 201)])
+def test_a_file_that_is_not_read_now_stays_on_disk(
+    ada: Caller,
+    were_read: list[str | None],
+    monkeypatch: pytest.MonkeyPatch,
+    changes: dict[str, int],
+    status: int,
+) -> None:
+    monkeypatch.setattr(reading, "MAX_WAIT_SECONDS", 0.01)
+    monkeypatch.setattr(module, "_current", replace(limits(), **changes))
+    assert ada.upload(BRIEF).status_code == status
+    assert were_read == (["brief.txt"] if status == 201 else [])
+
+
+def test_a_file_has_its_turn_until_it_is_stored(ada: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_current", replace(limits(), file_readers=1))
+    monkeypatch.setattr(reading, "_turns", WeakKeyDictionary())
+    taken: list[bool] = []
+
+    def note(**_: Any) -> None:
+        taken.extend(turns.locked() for turns in reading._turns.values())
+
+    post_save.connect(note, sender=File)
+    try:
+        upload(ada)
+    finally:
+        post_save.disconnect(note, sender=File)
+    assert taken == [True]
 
 
 def test_a_repeated_upload_with_a_key_stores_one_file(ada: Caller) -> None:

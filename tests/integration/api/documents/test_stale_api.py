@@ -11,6 +11,7 @@ import pytest
 from django.utils import timezone
 
 from documents.models import Document
+from executions import models
 from executions.composition import build_ports
 from executions.engine.domain.execution import Execution
 from executions.engine.domain.states import ExecutionStatus
@@ -90,6 +91,34 @@ def test_a_document_is_stale_until_it_is_accepted(ada: Caller) -> None:
     response = ada.post(f"/executions/{waiting.id}/steps/research/acceptance", decision)
     assert response.status_code == 200, response.content
     assert (ada.get(f"/documents/{row.id}").json()["stale"], stale_ids(ada)) == (False, [])
+
+
+def test_a_document_is_stale_while_another_step_works(ada: Caller) -> None:
+    reports.publish(gated=True)
+    reports.hand_in(reports.start(ada.user))
+    models.Execution.objects.update(status=ExecutionStatus.RUNNING.value, waiting_on=[])
+    assert staleness.follow(since=None).changed == 1
+    assert len(stale_ids(ada)) == 1
+
+
+def test_an_unaccepted_document_of_a_cancelled_execution_is_stale(ada: Caller) -> None:
+    reports.publish(gated=True)
+    reports.cancel(ada.user, reports.hand_in(reports.start(ada.user)).id)
+    assert staleness.follow(since=None).changed == 1
+    assert len(stale_ids(ada)) == 1
+
+
+def test_a_row_that_a_decision_could_not_change_becomes_current_later(ada: Caller) -> None:
+    reports.publish(gated=True)
+    waiting = reports.hand_in(reports.start(ada.user))
+    until = staleness.follow(since=None).until
+    decision = {"decision": "accept", "document_version": 1}
+    response = ada.post(f"/executions/{waiting.id}/steps/research/acceptance", decision)
+    assert response.status_code == 200, response.content
+    Document.objects.update(stale=True)  # as if the row had been locked
+    assert staleness.follow(since=until).changed == 1
+    assert stale_ids(ada) == []
+    assert staleness.follow(since=until).changed == 0
 
 
 def test_a_worker_follows_the_versions_of_models(ada: Caller, finished: Execution) -> None:
