@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -16,6 +14,7 @@ from pydantic import JsonValue
 
 from access.selectors import ROOT_OF_SCOPE
 from access.services import lock_scopes
+from common.canonical_json import digest
 from common.database import bulk
 from common.errors import StaleWrite
 from documents.models import Document, DocumentStatus, DocumentVersion, Schema
@@ -59,7 +58,6 @@ class StoredDocument:
     proposed: bool = False
 
 
-_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, check_circular=False)
 _hashes: dict[int, tuple[Mapping[str, JsonValue], str]] = {}  # by id(): the same schema objects recur
 
 
@@ -72,7 +70,7 @@ def schema_hash(schema: Mapping[str, JsonValue]) -> str:
     if cached is None or cached[0] is not schema:
         if len(_hashes) >= _MAX_HASHES:
             _hashes.clear()
-        cached = _hashes[id(schema)] = (schema, _hash(schema))
+        cached = _hashes[id(schema)] = (schema, digest(schema))
     return cached[1]
 
 
@@ -83,11 +81,7 @@ def is_stored(schema: Mapping[str, JsonValue]) -> bool:
 
 def content_hash(content: Mapping[str, JsonValue] | JsonValue) -> str:
     """Return the SHA-256 (hex) of a document's canonical JSON: equal contents have equal hashes."""
-    return _hash(content)
-
-
-def _hash(value: Mapping[str, JsonValue] | JsonValue) -> str:
-    return hashlib.sha256(_CANONICAL.encode(value).encode("utf-8", "surrogatepass")).hexdigest()
+    return digest(content)
 
 
 @transaction.atomic

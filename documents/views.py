@@ -20,7 +20,7 @@ from common.api.pagination import KeysetPagination, encode_cursor, page_limit, p
 from common.api.renderers import SANDBOX, HtmlRenderer, file_renderer
 from common.api.serializers import checked
 from common.api.views import UUID_PATTERN, PagedViewSet
-from documents import dependencies, downloads, selectors
+from documents import downloads, selectors
 from documents.comparison.diff import compare
 from documents.comparison.html import render_page
 from documents.comparison.values import ABSENT
@@ -36,7 +36,7 @@ from documents.serializers import (
     DocumentSummary,
     DocumentVersionSummary,
 )
-from documents.staleness import Reason, find_stale
+from documents.staleness import Reason
 
 FILE_RENDERERS = [file_renderer(name, FORMATS[name].media_type) for name in downloads.NAMES]
 _FILES = {
@@ -173,6 +173,5 @@ class DocumentViewSet(PagedViewSet):
         return Response(DocumentDetails(row).data, headers={"ETag": f'"{row.version}"'})
 
     def stale_because(self, document_id: UUID) -> Sequence[Reason]:
-        """Return why a document is stale, without what people have decided about it."""
-        found = dependencies.above(document_id)
-        return find_stale(found.heads.values(), found.hashes).get(document_id, ())
+        """Return why a document is stale. The subclass knows what people have decided about it."""
+        raise NotImplementedError

@@ -12,8 +12,7 @@ from executions.api.cost_views import ExecutionComparisonView, ExecutionCostsVie
 from executions.api.document_views import DocumentViewSet
 from executions.api.estimate_views import EstimateView
 from executions.api.file_views import FileContentView, FilesView, FileView
-from executions.api.scope_views import ScopeTicketView
-from executions.api.views import ExecutionViewSet
+from executions.api.views import ExecutionViewSet, ScopeTicketView
 
 router = DefaultRouter()
 router.trailing_slash = "/?"

@@ -28,7 +28,7 @@ from common.database.server import database_now
 from common.errors import FieldError, Invalid
 from documents.extraction.results import Extraction
 from documents.files import storage
-from documents.files.reading import check_size, read_file, turn
+from documents.files.reader import check_size, read_file, turn
 from executions.api.openapi import IDEMPOTENCY_KEY, IDEMPOTENCY_REPLAYED, problems
 from executions.api.views import authenticated_user
 

@@ -23,7 +23,7 @@ from access.selectors import require_start
 from access.serializers import TicketRequest, TicketResponse
 from access.user import User
 from common.api.serializers import StrictSerializer, checked
-from common.api.views import UUID_PATTERN, PagedViewSet, parse_entity_tags
+from common.api.views import UUID_PATTERN, ApiView, PagedViewSet, parse_entity_tags
 from common.database.server import database_now
 from common.errors import PreconditionFailed, VersionConflict
 from executions.api.budget_serializers import BudgetRequest
@@ -52,9 +52,11 @@ from executions.selectors.details import ExecutionDetails
 from executions.services import acceptance, budgets
 from executions.services import executions as services
 from executions.services.prompts import get_prompt
-from executions.services.stream_tickets import issue_execution_ticket
+from executions.services.stream_tickets import issue_execution_ticket, issue_scope_ticket
 
 _ID = OpenApiParameter("execution_id", OpenApiTypes.UUID, OpenApiParameter.PATH)
+_SCOPE_TYPE = OpenApiParameter("scope_type", OpenApiTypes.STR, OpenApiParameter.PATH)
+_SCOPE_KEY = OpenApiParameter("scope_id", OpenApiTypes.STR, OpenApiParameter.PATH, description="Key of the root scope.")
 _STEP = OpenApiParameter("step_id", OpenApiTypes.STR, OpenApiParameter.PATH)
 _IF_MATCH = OpenApiParameter(
     "If-Match",
@@ -312,3 +314,19 @@ class ExecutionViewSet(PagedViewSet):
     async def retry(self, request: Request, execution_id: str) -> Response:
         """Continue a failed or cancelled execution. Completed steps keep their documents and are not paid again."""
         return await run_command(services.retry_execution, request, execution_id, form=RetryRequest)
+
+
+class ScopeTicketView(ApiView):
+    """Tickets for the stream of a scope."""
+
+    serializer_class = TicketResponse
+
+    @extend_schema(
+        tags=["scopes"],
+        parameters=[_SCOPE_TYPE, _SCOPE_KEY],
+        request=TicketRequest,
+        responses={201: TicketResponse, **problems(400, 401, 403, 404, 413, 415, 422)},
+    )
+    async def post(self, request: Request, scope_type: str, scope_id: str) -> Response:
+        """Issue a ticket for the stream of a root scope, for clients that cannot send headers."""
+        return await ticket_response(request, partial(issue_scope_ticket, scope_type=scope_type, scope_key=scope_id))

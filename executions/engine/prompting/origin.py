@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
 from functools import lru_cache
 
+from common.canonical_json import digest
 from executions.engine.domain.copying import IdentityKey
 from executions.engine.domain.execution import Brief
 from workflows.definitions.definition import StepDefinition, WorkflowDefinition
 from workflows.definitions.placeholders import ITEM_NAMES, NAMES
 
 _KEPT = 32  # hashes of briefs, which the documents of one execution share
-
-
-def digest(value: object) -> str:
-    """Return the SHA-256 (hex) of plain data as canonical JSON: equal values have equal hashes."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def brief_hash(brief: Brief | None) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,6 +9,7 @@ from dataclasses import dataclass
 
 from pydantic import JsonValue
 
+from common.canonical_json import digest
 from common.errors import FieldError
 from executions.engine.domain.acceptance import CHANGES_REQUESTED, AcceptanceAction, AcceptanceDecision
 from executions.engine.domain.brief import BriefFile
@@ -258,9 +258,6 @@ def _cut(material: Material, length: int) -> Material:
     return material.model_copy(update={"text": text[:head] + note + text[len(text) - tail :]})
 
 
-_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-
-
 def with_hash(request: ModelRequest) -> ModelRequest:
     """Return the request with the hash of its content."""
     content = {
@@ -270,5 +267,4 @@ def with_hash(request: ModelRequest) -> ModelRequest:
         "max_questions": request.max_questions,
         "max_output_tokens": request.max_output_tokens,
     }
-    digest = hashlib.sha256(_CANONICAL.encode(content).encode("utf-8", "surrogatepass")).hexdigest()
-    return replace(request, request_hash=digest)
+    return replace(request, request_hash=digest(content))

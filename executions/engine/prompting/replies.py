@@ -6,7 +6,7 @@ import json
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache
 from typing import assert_never
 
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
@@ -19,7 +19,7 @@ from executions.engine.domain.copying import IdentityKey
 from executions.engine.domain.execution import Failure
 from executions.engine.domain.states import FailureCode
 from executions.engine.prompting import lenient_json
-from executions.engine.prompting.schema_errors import DocumentValidator
+from executions.engine.prompting.schema_errors import validator_for
 from executions.engine.prompting.submissions import ASK_CLARIFICATION as ASK_CLARIFICATION
 from executions.engine.prompting.submissions import DOCUMENT as DOCUMENT
 from executions.engine.prompting.submissions import SUBMIT_DOCUMENT as SUBMIT_DOCUMENT
@@ -202,7 +202,7 @@ def _not_json(error: lenient_json.InvalidJson) -> Violations:
 def _validated(content: JsonValue, schema: Mapping[str, JsonValue]) -> Outcome:
     if not isinstance(content, dict):
         return _violation("", "type", f"The document must be one JSON object. {_HAND_IN}")
-    found = _validator(IdentityKey(schema)).faults(content, MAX_VIOLATIONS)
+    found = validator_for(IdentityKey(schema)).faults(content, MAX_VIOLATIONS)
     return Violations(errors=tuple(found)) if found else ValidDocument(content=content)
 
 
@@ -227,11 +227,6 @@ def _children(value: JsonValue) -> Iterator[JsonValue]:
         yield from value.values()
     elif isinstance(value, list):
         yield from value
-
-
-@lru_cache(maxsize=1_000)
-def _validator(schema: IdentityKey[Mapping[str, JsonValue]]) -> DocumentValidator:
-    return DocumentValidator(schema.value)
 
 
 def _questions(arguments: JsonValue, max_questions: int) -> Outcome:

@@ -8,6 +8,7 @@ descends into the document along its schema, until explaining the remaining part
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from itertools import islice
 from typing import NamedTuple
 
@@ -15,6 +16,7 @@ import jsonschema_rs
 from pydantic import JsonValue
 
 from common.errors import FieldError
+from executions.engine.domain.copying import IdentityKey
 from workflows.definitions.definition import pointer, validator_of
 from workflows.json_schema.graph import SchemaGraph, SchemaNode
 from workflows.json_schema.validation import PartValidators, matches
@@ -204,3 +206,9 @@ def _rules_of_item(graph: SchemaGraph, part: SchemaNode, index: int) -> list[tup
     found = found or [(each, inner) for each in others if (inner := graph.at(part, each)) is not None]
     contains = graph.at(part, "contains")
     return found if contains is None else [*found, ("contains", contains)]
+
+
+@lru_cache(maxsize=1_000)
+def validator_for(schema: IdentityKey[Mapping[str, JsonValue]]) -> DocumentValidator:
+    """Return the validator of a schema of a definition, which is compiled once."""
+    return DocumentValidator(schema.value)

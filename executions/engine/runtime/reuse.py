@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from uuid import UUID
 
+from common.canonical_json import digest
 from common.errors import NotFound
+from executions.engine.domain.copying import IdentityKey
 from executions.engine.domain.execution import Document, Execution, Pin
 from executions.engine.domain.states import Reuse, StepStatus
 from executions.engine.ports import Ports
-from executions.engine.prompting.origin import brief_hash, digest
-from executions.engine.prompting.schema_errors import DocumentValidator
+from executions.engine.prompting.origin import brief_hash
+from executions.engine.prompting.schema_errors import validator_for
 from executions.engine.runtime.attempts import Attempts
 from executions.engine.runtime.document_cache import DocumentCache
 
@@ -34,7 +36,7 @@ async def current_document(
     head = await ports.repositories.documents.get_by_scope_type(step.scope.id, step.produces)
     if head is None or not _has_origin(head, execution, attempts.step_hash):
         return None
-    if DocumentValidator(attempts.step.output_schema).faults(dict(head.content), 1):
+    if validator_for(IdentityKey(attempts.step.output_schema)).faults(dict(head.content), 1):
         return None
     if attempts.step.decision is not None and not await _is_accepted(head, ports, documents):
         return None

@@ -18,7 +18,7 @@ from django.utils import timezone
 from access.models import Role
 from common import limits as module
 from common.limits import limits
-from documents.files import reading, storage
+from documents.files import reader, storage
 from documents.models import File, StoredContent
 from executions.worker import duties
 from tests.factories import reports
@@ -170,7 +170,7 @@ def test_a_file_that_is_not_read_now_stays_on_disk(
     changes: dict[str, int],
     status: int,
 ) -> None:
-    monkeypatch.setattr(reading, "MAX_WAIT_SECONDS", 0.01)
+    monkeypatch.setattr(reader, "MAX_WAIT_SECONDS", 0.01)
     monkeypatch.setattr(module, "_current", replace(limits(), **changes))
     assert ada.upload(BRIEF).status_code == status
     assert were_read == (["brief.txt"] if status == 201 else [])
@@ -178,11 +178,11 @@ def test_a_file_that_is_not_read_now_stays_on_disk(
 
 def test_a_file_has_its_turn_until_it_is_stored(ada: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_current", replace(limits(), file_readers=1))
-    monkeypatch.setattr(reading, "_turns", WeakKeyDictionary())
+    monkeypatch.setattr(reader, "_turns", WeakKeyDictionary())
     taken: list[bool] = []
 
     def note(**_: Any) -> None:
-        taken.extend(turns.locked() for turns in reading._turns.values())
+        taken.extend(turns.locked() for turns in reader._turns.values())
 
     post_save.connect(note, sender=File)
     try:
