@@ -86,28 +86,28 @@ bench: $(DEV) ## steps per second of the product, its peers and plain PostgreSQL
 	@$(BIN)/python -m benchmarks --rounds $(or $(ROUNDS),3) $(if $(ONLY),--only $(ONLY)) $(BENCH_FLAGS)
 
 bench-inflight: $(DEV) ## a thousand concurrent executions in one worker (BENCH_FLAGS=)
-	@$(BIN)/python -m benchmarks.inflight $(BENCH_FLAGS)
+	@$(BIN)/python -m benchmarks.scenarios.inflight $(BENCH_FLAGS)
 
 bench-waiting: $(DEV) ## effect of a hundred thousand waiting executions (BENCH_FLAGS=)
-	@$(BIN)/python -m benchmarks.waiting $(BENCH_FLAGS)
+	@$(BIN)/python -m benchmarks.scenarios.waiting $(BENCH_FLAGS)
 
 bench-workers: $(DEV) ## speedup by a second worker (ROUNDS=3 BENCH_FLAGS=)
-	@$(BIN)/python -m benchmarks.workers --rounds $(or $(ROUNDS),3) $(BENCH_FLAGS)
+	@$(BIN)/python -m benchmarks.scenarios.workers --rounds $(or $(ROUNDS),3) $(BENCH_FLAGS)
 
 bench-stream: $(DEV) ## costs of live streams (ROUNDS=3 ONLY=clients,latency,notifier,stalled,many BENCH_FLAGS=)
 	@$(BIN)/python -m benchmarks.stream --rounds $(or $(ROUNDS),3) $(if $(ONLY),--only $(ONLY)) $(BENCH_FLAGS)
 
 bench-tokens: $(DEV) ## latency of tokens from the provider to the clients (BENCH_FLAGS=)
-	@$(BIN)/python -m benchmarks.tokens $(BENCH_FLAGS)
+	@$(BIN)/python -m benchmarks.scenarios.tokens $(BENCH_FLAGS)
 
 bench-bystander: $(DEV) ## effect of one user's expensive requests on other users (BENCH_FLAGS=)
-	@$(BIN)/python -m benchmarks.bystander $(BENCH_FLAGS)
+	@$(BIN)/python -m benchmarks.scenarios.bystander $(BENCH_FLAGS)
 
 bench-pushpin: $(DEV) ## many clients of one feed, directly and through Pushpin, which must be installed (BENCH_FLAGS=)
-	@$(BIN)/python -m benchmarks.pushpin $(BENCH_FLAGS)
+	@$(BIN)/python -m benchmarks.scenarios.pushpin $(BENCH_FLAGS)
 
 bench-documents: $(DEV) ## lists and searches of ten thousand and of a million documents (BENCH_FLAGS=)
-	@$(BIN)/python -m benchmarks.documents $(BENCH_FLAGS)
+	@$(BIN)/python -m benchmarks.scenarios.documents $(BENCH_FLAGS)
 
 check: $(DEV) ## style, types, import rules, dependencies, migrations, OpenAPI, settings
 	@$(BIN)/ruff check .

@@ -20,7 +20,7 @@ CODE = [path for path in SOURCES if path not in MIGRATIONS]
 
 LINES_OF_A_FILE = 500
 LINES_OF_A_FUNCTION = 40
-MODULES_OF_A_FOLDER_OF_TESTS = 15
+MODULES_OF_A_FOLDER = 15
 #: Where rows are written: each of these belongs to the room whose rows they are.
 WRITERS = frozenset(
     {
@@ -67,10 +67,11 @@ _ANY_MANNERED = re.compile(r"\b(" + "|".join(MANNERED).replace(" ", r"[\s#]+") +
 #: The part of a document that is written from the code.
 _GENERATED = re.compile(r"<!-- reference: begin -->.*?<!-- reference: end -->", re.DOTALL)
 DOCS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), ROOT / "benchmarks" / "README.md"])
+TOOLS = sorted(path for folder in ("tests", "benchmarks", "examples") for path in (ROOT / folder).rglob("*.py"))
 ALL_TEXTS = [
     *DOCS,
     *CODE,
-    *sorted(path for folder in ("tests", "benchmarks", "examples") for path in (ROOT / folder).rglob("*.py")),
+    *TOOLS,
     *sorted(path for kind in ("html", "js", "css") for path in (ROOT / "console").rglob(f"*/console/*.{kind}")),
     *(ROOT / name for name in ("Makefile", "Dockerfile", "compose.yaml", "pyproject.toml")),
 ]
@@ -177,14 +178,14 @@ def test_a_function_fits_on_a_screen() -> None:
     assert not found, f"functions of more than {LINES_OF_A_FUNCTION} lines: {found}"
 
 
-def test_a_folder_of_tests_can_be_looked_over() -> None:
-    names = [path for path in (ROOT / "tests").rglob("*.py") if path.name not in {"__init__.py", "conftest.py"}]
+def test_a_folder_can_be_looked_over() -> None:
+    names = [path for path in [*CODE, *TOOLS] if path.name not in {"__init__.py", "conftest.py"}]
     many = {
         name_of(folder): number
         for folder, number in Counter(path.parent for path in names).items()
-        if number > MODULES_OF_A_FOLDER_OF_TESTS
+        if number > MODULES_OF_A_FOLDER
     }
-    assert not many, f"more than {MODULES_OF_A_FOLDER_OF_TESTS} modules in {many}; make a folder of those of one topic"
+    assert not many, f"more than {MODULES_OF_A_FOLDER} modules in {many}; make a folder of those of one topic"
 
 
 def test_what_starts_processes_is_marked() -> None:

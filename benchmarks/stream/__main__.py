@@ -19,7 +19,7 @@ from benchmarks.workload import Size
 
 COMPARED = ("daphne", "uvicorn", "sse", "stock", "bare")
 EXTRA = ("uvloop", "sse-uvloop", "stored")  # only in the first round
-BATCH = 40  # executions; see `benchmarks.systems.notifier_cost`, whose first batch is a warm-up
+BATCH = 40  # executions; see `benchmarks.systems.events.notifier_cost`, whose first batch is a warm-up
 SPARE_FILES = 200  # file descriptors of a process that are not clients
 
 Result = dict[str, Any]

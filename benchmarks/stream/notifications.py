@@ -27,7 +27,7 @@ def measure(size: Size, *, listeners: int) -> dict[str, Any]:
         web = _listen(target, stack, listeners)
         database.checkpoint()
         before = sum(map(processes.cpu_of, web))
-        printed = processes.run("benchmarks.systems.notifier_cost", *size.arguments(), target=target)
+        printed = processes.run("benchmarks.systems.events.notifier_cost", *size.arguments(), target=target)
         web_cpu_seconds = sum(map(processes.cpu_of, web)) - before
         return {"listeners": listeners, "web_cpu_seconds": web_cpu_seconds, **json.loads(printed.splitlines()[-1])}
 
@@ -37,7 +37,7 @@ def _listen(target: Database, stack: ExitStack, listeners: int) -> list[Popen[st
     if not listeners:
         return []
     ready = stack.enter_context(
-        start_command_process("benchmarks.systems.event_writer", "announce", 1, target=target)
+        start_command_process("benchmarks.systems.events.writer", "announce", 1, target=target)
     ).read()
     ports = [free_port() for _ in range(listeners)]
     servers = [stack.enter_context(start_server(BY_KEY["daphne"], target, port)) for port in ports]

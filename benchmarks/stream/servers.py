@@ -33,7 +33,7 @@ class Server:
     title: str
     command: tuple[str, ...]
     path: str = "/stream/{}"
-    fed_by: str = "notify"  # how it receives events, see `benchmarks.systems.event_writer`
+    fed_by: str = "notify"  # how it receives events, see `benchmarks.systems.events.writer`
     environment: str | None = None  # name of its virtual environment; None: that of the product
     versions: tuple[str, ...] = ()  # packages whose versions are part of the title
     settings: Mapping[str, str] = field(default_factory=dict)

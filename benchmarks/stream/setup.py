@@ -82,7 +82,7 @@ def stream_setup(server: Server, *, executions: int = 1) -> Iterator[StreamSetup
     with ExitStack() as stack:
         target = stack.enter_context(database.fresh_database("stream", product=True))
         event_writer = stack.enter_context(
-            start_command_process("benchmarks.systems.event_writer", server.fed_by, executions, target=target)
+            start_command_process("benchmarks.systems.events.writer", server.fed_by, executions, target=target)
         )
         ready = event_writer.read()
         others = int(processes.query_number(target, _CONNECTIONS))

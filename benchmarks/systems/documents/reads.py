@@ -12,7 +12,7 @@ from typing import Any
 from rest_framework.test import APIClient
 
 from access.selectors import find_user
-from benchmarks.systems.document_rows import AUTHORS, COMMON, FREQUENT, RARE
+from benchmarks.systems.documents.rows import AUTHORS, COMMON, FREQUENT, RARE
 
 PATH = "/api/v1/documents/"
 PAGE = 10  # documents: as many as one text of 1,000 has among 10,000 documents, so that all pages are equally long

@@ -40,7 +40,7 @@ WORKS: Sequence[Work] = ()
 def fill(target: database.Database, documents: int) -> float:
     """Create documents, and return the minutes that it took."""
     began = time.monotonic()
-    processes.run("benchmarks.systems.document_rows", documents, target=target)
+    processes.run("benchmarks.systems.documents.rows", documents, target=target)
     minutes = (time.monotonic() - began) / 60
     size = processes.query_number(target, _SIZE)
     report.say(f"{documents:,} documents, {size:,.0f} MiB, filled in {minutes:.1f} minutes")
@@ -49,7 +49,7 @@ def fill(target: database.Database, documents: int) -> float:
 
 def read(target: database.Database, documents: int, *, tries: int) -> list[dict[str, Any]]:
     """Return the median durations of all lists and searches."""
-    printed = processes.run("benchmarks.systems.document_reads", documents, tries, target=target)
+    printed = processes.run("benchmarks.systems.documents.reads", documents, tries, target=target)
     measured: list[dict[str, Any]] = json.loads(printed.splitlines()[-1])
     return measured
 

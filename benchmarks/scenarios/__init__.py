@@ -1,0 +1,1 @@
+"""Benchmarks of one question each, as `python -m benchmarks.scenarios.…`."""

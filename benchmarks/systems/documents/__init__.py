@@ -1,0 +1,1 @@
+"""Documents by the thousand, and the time of reading them."""
