@@ -16,8 +16,8 @@ class ExecutionsConfig(AppConfig):
     def ready(self) -> None:
         """Register the caches that have to be cleared when the server uses another database."""
         from documents.repository import KNOWN_SCHEMAS  # noqa: PLC0415 - the apps are not ready before
-        from telemetry.budgets import scope_budgets  # noqa: PLC0415
+        from telemetry import spending  # noqa: PLC0415
         from workflows.repository import clear_definitions  # noqa: PLC0415
 
-        for forget in (KNOWN_SCHEMAS.clear, scope_budgets.BUDGETED_SCOPES.clear, clear_definitions):
+        for forget in (KNOWN_SCHEMAS.clear, spending.BUDGETED_SCOPES.clear, clear_definitions):
             server.on_change(forget)

@@ -13,8 +13,8 @@ from unfold.admin import ModelAdmin
 
 from common.admin import ReadOnlyAdmin, pretty
 from common.database.server import database_now
-from telemetry.budgets.scope_budgets import with_spent
 from telemetry.models import ModelCall, ModelLimit, Price, ScopeBudget
+from telemetry.spending import with_spent
 
 
 @admin.register(ModelCall)

@@ -23,7 +23,7 @@ from rest_framework.exceptions import APIException, MethodNotAllowed
 from rest_framework.settings import api_settings
 
 from access.tickets import extract_ticket
-from common.api.requests import Utf8Request
+from common.api.parsers import Utf8Request
 from common.database.connections import read_only_request
 from common.database.errors import is_transient
 from common.errors import DomainError, InternalError, Malformed

@@ -19,7 +19,7 @@ from executions.engine.domain.retries import NOT_SENT
 from executions.engine.domain.states import StepStatus
 from executions.engine.transitions import budgets
 from telemetry import selectors as telemetry
-from telemetry.budgets import spending
+from telemetry import spending
 from workflows.definitions.budget import Budget
 
 REHEARSAL = "rehearsal"  # provider of the simulated models, which cost nothing

@@ -30,7 +30,7 @@ from executions.engine.transitions import acceptance, core
 from executions.persistence import event_log, repositories
 from executions.services import staleness
 from executions.services.locking import store_decision
-from telemetry.budgets import scope_budgets
+from telemetry import spending
 from workflows.errors import character_errors
 
 #: What a person's version keeps of the provenance of its base.
@@ -196,7 +196,7 @@ def lock_head(document: Document | documents.StoredDocument) -> Document:
 
     The budget of its scope is locked before, as in all transactions: executions, budgets, heads.
     """
-    scope_budgets.lock_budgets([document_selectors.root_of(document.id)]).value  # noqa: B018 - waits for the lock
+    spending.lock_budgets([document_selectors.root_of(document.id)]).value  # noqa: B018 - waits for the lock
     documents.lock_heads({(document.scope_id, document.type)}).value  # noqa: B018 - waits for the lock
     return repositories.get_document(document.id)
 

@@ -21,7 +21,7 @@ from executions.engine.domain.answer_validation import question_errors
 from executions.engine.domain.dry_run import DryRunScript
 from executions.engine.domain.errors import BudgetExceeded, UnpricedModel
 from executions.engine.domain.execution import Brief
-from telemetry.budgets import scope_budgets
+from telemetry import spending
 from telemetry.pricing import prices
 from workflows import repository as workflows
 from workflows.definitions.definition import BriefPolicy, WorkflowDefinition, pointer
@@ -43,7 +43,7 @@ class StartContext:
 
     versions: Iterable[tuple[int, int | None]]
     scopes: Iterable[Any]  # result of `named_root_scopes`
-    rooms: Iterable[tuple[UUID, Decimal]]  # remaining monthly budgets, the result of `scope_budgets.remaining_budgets`
+    rooms: Iterable[tuple[UUID, Decimal]]  # remaining monthly budgets, the result of `spending.remaining_budgets`
 
 
 def load_start_context(
@@ -62,7 +62,7 @@ def load_start_context(
     found = StartContext(
         versions=(versions := workflows.wanted_versions(*workflow)),
         scopes=scopes,
-        rooms=(rooms := scope_budgets.remaining_budgets(scopes.order_by().values("id"), now=now)),
+        rooms=(rooms := spending.remaining_budgets(scopes.order_by().values("id"), now=now)),
     )
     run_together(versions, scopes, rooms)
     return found

@@ -19,7 +19,7 @@ from executions.persistence import retention
 from executions.queue.jobs import enqueue_advance
 from executions.services.locking import store_decision
 from executions.worker import recovery
-from telemetry.budgets import scope_budgets
+from telemetry import spending
 
 PRUNE_BATCH_SIZE = 100  # executions whose logs are pruned, or files that are deleted, in one transaction
 
@@ -92,7 +92,7 @@ def resume_budget_blocked(*, now: datetime) -> int:
     released, rooms = 0, dict[UUID, Decimal | None]()
     for execution_id, scope_id, required_usd in recovery.blocked_by_scope_month():
         if scope_id not in rooms:
-            rooms[scope_id] = scope_budgets.remaining_budget(scope_id, now=now)
+            rooms[scope_id] = spending.remaining_budget(scope_id, now=now)
         room = rooms[scope_id]
         if room is not None:
             if required_usd is None or required_usd > room:

@@ -10,11 +10,10 @@ from typing import IO, Any
 from django.core.handlers.asgi import ASGIHandler, ASGIRequest
 from django.http.response import HttpResponseBase
 
-from common.api.requests import Utf8Request
+from common.api.parsers import Utf8Request
 from common.errors import TooLarge
 from common.limits import limits
 from orchestrator.problems import CONTENT_TYPE, problem_of
-from orchestrator.web.body_limits import max_body_bytes
 from orchestrator.web.middleware import HEADER, request_id
 
 Message = Mapping[str, Any]
@@ -91,3 +90,19 @@ async def _refuse(scope: dict[str, Any], send: Send) -> None:
     encoded = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
     await send({"type": "http.response.start", "status": problem.status, "headers": encoded})
     await send({"type": "http.response.body", "body": body})
+
+
+_UPLOADS = "/api/v1/files"
+_FORM_BYTES = 16 * 1024  # around the file in the body of an upload
+
+
+def max_body_bytes(method: str, path: str, *, usual: int) -> int:
+    """Return the limit on a body in bytes.
+
+    Args:
+        method: The request's method.
+        path: Its path, without a query.
+        usual: The limit on bodies that are no upload.
+    """
+    is_upload = method == "POST" and path.rstrip("/") == _UPLOADS
+    return max(usual, limits().file_bytes + _FORM_BYTES) if is_upload else usual

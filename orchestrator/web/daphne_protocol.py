@@ -17,7 +17,7 @@ from zope.interface import implementer
 
 from common.errors import TooLarge
 from orchestrator.problems import CONTENT_TYPE, problem_of
-from orchestrator.web.body_limits import max_body_bytes
+from orchestrator.web.asgi_handler import max_body_bytes
 
 SMALL_BYTES = 16_384  # larger parts, such as replayed logs, use the reactor's buffer
 LINGER_SECONDS = 2.0  # for a client to read a response that was sent before the end of its request

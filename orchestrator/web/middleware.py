@@ -17,7 +17,7 @@ from rest_framework.permissions import SAFE_METHODS
 from uuid_utils.compat import uuid7
 
 from access.tickets import restore_ticket
-from common.api.requests import Utf8Request, has_no_content_coding, is_utf8
+from common.api.parsers import Utf8Request, has_no_content_coding, is_utf8
 from common.database.connections import read_only_request
 from orchestrator.problems import retry_later_response_for, unsupported_body
 

@@ -24,7 +24,7 @@ from executions.engine.ports import Transition, is_superseded
 from executions.engine.transitions.core import Change, Context, number_events
 from executions.persistence import event_log, repositories
 from executions.persistence.call_ledger import CallUnitOfWork, LoadedCalls, Need, NeedsMore
-from telemetry.budgets import scope_budgets
+from telemetry import spending
 
 Command = Transition | Call  # a call alone: its end is stored apart from any decision
 Heads = dict[str, documents.Head]  # of a scope's documents, by type; a missing type has no document
@@ -203,7 +203,7 @@ class DecisionBatch:
         if spent is None:
             raise NeedsMore(Need("spending", scope_id))
         mine = {each.id for each in self._executions.values() if each.scope.id == scope_id}
-        return budget - spent - self._calls.added_cost(mine, since=scope_budgets.month_start(self._now))
+        return budget - spent - self._calls.added_cost(mine, since=spending.month_start(self._now))
 
     def _accept(self, change: Change, current: Execution, document: Document | None) -> Execution:
         if not self._snapshot.is_locked and self._needs_transaction(change, current, document):

@@ -41,7 +41,7 @@ from executions.persistence.journal.decisions import Command, WriteSet, decide
 from executions.persistence.journal.locked_batch import LockedBatch
 from executions.persistence.journal.pending import CommitBatch, CommitQueue, PendingCommit, mark_maybe_stored
 from executions.persistence.notifier import announce
-from telemetry.budgets import scope_budgets
+from telemetry import spending
 
 MAX_BATCH = 256  # commands of one transaction
 STALE_SECONDS = 1.0  # a batch that was decided longer ago, and not sent, is decided again
@@ -167,7 +167,7 @@ class PostgresJournal:
         self._check_server()
         batch = CommitBatch(pending)
         try:
-            budgeted = scope_budgets.BUDGETED_SCOPES
+            budgeted = spending.BUDGETED_SCOPES
             self._cache.set_budgeted(budgeted.value if budgeted.is_fresh() else await in_thread(budgeted.get))
             batch.write_set = decide(batch.commands, self._cache.snapshot(batch.commands), now=database_now())
             batch.statement = batch.write_set.statement()

@@ -20,8 +20,7 @@ from executions.persistence.call_ledger import LoadedCalls, Need
 from executions.persistence.from_rows import QUERIES, from_rows
 from executions.persistence.journal.connection import PipelineConnection
 from executions.persistence.journal.decisions import Command, Heads, Snapshot, documents_of, execution_of
-from telemetry import ledger, selectors
-from telemetry.budgets import scope_budgets, spending
+from telemetry import ledger, selectors, spending
 
 
 async def read(
@@ -103,22 +102,22 @@ class _LockQueries:
     ) -> None:
         """Lock budgets of scopes and heads of documents, and read calls between them."""
         self._needs = needs
-        self._budgets = scope_budgets.lock_budgets(budgets_of)
+        self._budgets = spending.lock_budgets(budgets_of)
         self._calls = ledger.known_calls_of_steps({(each.id, each.step_id) for each in needs if each.kind == "calls"})
         self._spending = {
-            each.id: scope_budgets.monthly_spending(each.id, now=now) for each in needs if each.kind == "spending"
+            each.id: spending.monthly_spending(each.id, now=now) for each in needs if each.kind == "spending"
         }
         self._heads = documents.lock_heads(heads)
 
     def add_to(self, snapshot: Snapshot) -> Snapshot:
         """Return the snapshot with what was found."""
-        spending = {each: found.value for each, found in self._spending.items()}
+        sums = {each: found.value for each, found in self._spending.items()}
         return replace(
             snapshot,
             calls=self._add_calls(dict(snapshot.calls)),
             heads={**snapshot.heads, **_heads_of((*key, head) for key, head in self._heads.value.items())},
             scope_budgets={**snapshot.scope_budgets, **self._budgets.value},
-            scope_spending={**snapshot.scope_spending, **spending},
+            scope_spending={**snapshot.scope_spending, **sums},
         )
 
     def _add_calls(self, loaded: dict[UUID, LoadedCalls]) -> dict[UUID, LoadedCalls]:
@@ -169,7 +168,7 @@ def _needs_of(commands: Sequence[Command], executions: Mapping[UUID, Execution])
     calls = (call for each in commands if isinstance(each, Transition) for call in each.calls)
     starting = {call.key.execution_id for call in calls if call.status is CallStatus.PENDING}
     scopes = {executions[each].scope.id for each in starting & executions.keys()}
-    return steps | {Need("spending", each) for each in scope_budgets.budgeted_among(scopes)}
+    return steps | {Need("spending", each) for each in spending.budgeted_among(scopes)}
 
 
 def _steps_of(command: Command, executions: Mapping[UUID, Execution]) -> Iterator[tuple[UUID, str]]:

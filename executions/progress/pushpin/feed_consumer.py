@@ -16,7 +16,7 @@ from rest_framework.exceptions import APIException
 
 from access.services import sign_ticket
 from access.tickets import TicketText, extract_ticket, ticket_target
-from common.api.requests import Utf8Request
+from common.api.parsers import Utf8Request
 from common.database.server import database_now
 from common.errors import DomainError
 from executions.engine.domain.errors import DatabaseUnavailable

@@ -18,7 +18,7 @@ from common.database.server import server
 from executions.engine.domain.errors import DatabaseUnavailable
 from executions.persistence.notifier import CHANNEL
 from executions.progress.event_reader import FeedTable, Reader
-from executions.progress.listener import READ_LIMIT, parse_ids
+from executions.progress.hub import READ_LIMIT, parse_ids
 from executions.progress.pushpin.requests import control_uri, item
 
 REPEAT_SECONDS = 45.0  # events of this time are published again at the start; Pushpin remembers 60 s

@@ -12,8 +12,8 @@ from django.utils import timezone
 from access.models import Scope
 from access.services import claim_root_scope
 from access.user import User
-from telemetry.budgets.scope_budgets import monthly_spending, with_spent
 from telemetry.models import ScopeBudget
+from telemetry.spending import monthly_spending, with_spent
 from tests.factories import reports
 
 pytestmark = pytest.mark.django_db

@@ -14,7 +14,7 @@ from executions.engine.domain.events import EventType
 from executions.engine.runtime.cancellation import cancel_and_wait
 from executions.progress.cursor import Cursor
 from executions.progress.event_reader import LogRange, Reader
-from executions.progress.listener import Listener
+from executions.progress.hub import Listener
 from executions.progress.live_drafts import LiveDrafts, Sent
 from executions.progress.publisher import ProgressPublisher
 from executions.progress.sse import Message, encode, encode_in_feed, encode_reset

@@ -13,7 +13,7 @@ from django.db import connection
 from django.test import Client
 
 from access.models import Role, Scope, ScopeRole
-from common.api.requests import Utf8Request
+from common.api.parsers import Utf8Request
 from executions.db_threads import in_thread
 from executions.progress.sse import Message
 from tests.factories.streams import ASKED, COMPLETE, SKIPPED, STARTED, happen, make_user, prepared

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from executions.progress import cursor, listener
+from executions.progress import cursor, hub
 from tests.integration.streams.interleaving import MOST_CLIENTS, SCOPE, Move, World
 from tests.support.fuzzing import examples
 from tests.support.waiting import HANG_SECONDS
@@ -49,7 +49,7 @@ async def world(*, queue_size: int, keepalive_seconds: float = NEVER) -> AsyncGe
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(cursor, "PAGE_SIZE", PAGE_SIZE)
         patch.setattr(cursor, "RETRY_SECONDS", 0)
-        patch.setattr(listener, "READ_LIMIT", READ_LIMIT)
+        patch.setattr(hub, "READ_LIMIT", READ_LIMIT)
         made = World(queue_size=queue_size, keepalive_seconds=keepalive_seconds)
         for channel in (0, 0, 2):
             made.join(channel, after=0)

@@ -20,7 +20,7 @@ from common.database import notifications
 from common.database.parameters import connection_parameters
 from executions.db_threads import in_thread
 from executions.persistence.notifier import CHANNEL, PAYLOAD_BYTES, Notifier, payloads
-from executions.progress import listener
+from executions.progress import hub
 from executions.progress.hub import StreamHub
 from tests.factories.executions import outage
 from tests.factories.streams import ASKED, COMPLETE, SKIPPED, STARTED, append, make_execution, make_user
@@ -209,15 +209,15 @@ async def test_a_stream_outlives_its_listen_connection(streams: StreamHub, monke
 async def test_a_stream_outlives_a_fault_in_its_listener(
     streams: StreamHub, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    hear = listener.Listener.hear
+    hear = hub.Listener.hear
     faults = iter([ZeroDivisionError()])
 
-    async def hear_after_a_fault(self: listener.Listener, payload: str, *, channel: str = CHANNEL) -> None:
+    async def hear_after_a_fault(self: hub.Listener, payload: str, *, channel: str = CHANNEL) -> None:
         for fault in faults:
             raise fault
         await hear(self, payload, channel=channel)
 
-    monkeypatch.setattr(listener.Listener, "hear", hear_after_a_fault)
+    monkeypatch.setattr(hub.Listener, "hear", hear_after_a_fault)
     execution_id = await prepared()
     async with asyncio.timeout(HANG_SECONDS), aclosing(streams.follow(execution_id, after=0)) as batches:
         for sequence, event in enumerate([STARTED, ASKED, SKIPPED], start=1):

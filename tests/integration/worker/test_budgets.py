@@ -18,8 +18,8 @@ from executions.engine.transitions import budgets, core
 from executions.persistence import repositories
 from executions.services import budgets as budgeting
 from executions.services import executions
-from telemetry.budgets.spending import UsageTotals, execution_usage
 from telemetry.models import ModelCall
+from telemetry.spending import UsageTotals, execution_usage
 from tests.factories.engine import definition
 from tests.factories.executions import call, claim, decide, together
 from workflows import repository as workflows

@@ -16,7 +16,7 @@ from executions.engine.domain.execution import Execution
 from executions.engine.domain.states import ExecutionStatus, Limit, WaitingOn
 from executions.persistence import repositories
 from executions.worker import duties
-from telemetry.budgets import scope_budgets
+from telemetry import spending
 from telemetry.models import ModelCall, ScopeBudget
 from tests.factories.engine import definition
 from tests.factories.executions import start, together
@@ -29,14 +29,14 @@ COUNT = 8
 @pytest.fixture(autouse=True)
 def known() -> None:
     """What an earlier test has looked up is forgotten."""
-    scope_budgets.BUDGETED_SCOPES.clear()
+    spending.BUDGETED_SCOPES.clear()
 
 
 def give(amount: str, *, key: str = "p") -> None:
     """Let the scope spend so much in a month."""
     scope = Scope.objects.get(parent=None, key=key)
     ScopeBudget.objects.update_or_create(scope=scope, defaults={"max_cost_usd": Decimal(amount)})
-    scope_budgets.BUDGETED_SCOPES.clear()
+    spending.BUDGETED_SCOPES.clear()
 
 
 def test_executions_that_begin_at_once_share_their_scopes_month(ann: User) -> None:
@@ -51,8 +51,8 @@ def test_executions_that_begin_at_once_share_their_scopes_month(ann: User) -> No
     assert {each.steps["one"].blocked_by_limit for each in waiting} == {Limit.SCOPE_MONTH}
     assert {each.waiting_on for each in waiting} == {(WaitingOn.BUDGET,)}
     assert ModelCall.objects.count() == 5
-    assert scope_budgets.remaining_budget(executions[0].scope.id, now=timezone.now()) == 0
-    assert scope_budgets.remaining_budget(elsewhere.scope.id, now=timezone.now()) is None
+    assert spending.remaining_budget(executions[0].scope.id, now=timezone.now()) == 0
+    assert spending.remaining_budget(elsewhere.scope.id, now=timezone.now()) is None
 
 
 def test_what_waits_for_its_scope_goes_on_as_far_as_there_is_room_and_no_further(ann: User) -> None:
@@ -76,7 +76,7 @@ def test_a_new_month_begins_with_the_whole_budget(ann: User) -> None:
     begin_paid(first, "one")
     begin_paid(second, "one")
     assert duties.resume_budget_blocked(now=timezone.now()) == 0
-    ModelCall.objects.update(started_at=scope_budgets.month_start(timezone.now()) - timedelta(seconds=1))
+    ModelCall.objects.update(started_at=spending.month_start(timezone.now()) - timedelta(seconds=1))
     assert duties.resume_budget_blocked(now=timezone.now()) == 1
 
 
@@ -94,8 +94,8 @@ def test_nothing_that_costs_money_starts_in_a_scope_that_has_spent_its_month(ann
 
 def test_sums_are_made_for_scopes_with_a_budget_alone(ann: User) -> None:
     execution = started(ann, ONE)
-    assert scope_budgets.lock_budgets([execution.scope.id]).value == {}
+    assert spending.lock_budgets([execution.scope.id]).value == {}
     give("3")
-    assert scope_budgets.lock_budgets([execution.scope.id]).value == {execution.scope.id: Decimal(3)}
+    assert spending.lock_budgets([execution.scope.id]).value == {execution.scope.id: Decimal(3)}
     assert begin_paid(execution, "one").steps["one"].blocked_by_limit is None
-    assert scope_budgets.monthly_spending(execution.scope.id, now=timezone.now()).value == DIME
+    assert spending.monthly_spending(execution.scope.id, now=timezone.now()).value == DIME

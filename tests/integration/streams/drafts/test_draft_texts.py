@@ -14,7 +14,7 @@ from executions.persistence.drafts import CHANNEL as DRAFTS
 from executions.progress import cursor
 from executions.progress.cursor import Cursor
 from executions.progress.event_reader import FeedTable, Reader
-from executions.progress.listener import Listener
+from executions.progress.hub import Listener
 from executions.progress.live_drafts import LiveDrafts
 from executions.progress.publisher import ProgressPublisher
 from executions.progress.sse import Message
