@@ -1,0 +1,148 @@
+"""Documents of people and models, with real processes: nothing is overwritten, and only what is stale is paid for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.e2e.processes import CLOSED_BRIEF, Machine, start_execution, stream, wait_for_status, wait_until
+from tests.factories.files import pdfs
+from tests.integration.llm import wire_formats
+from tests.integration.llm.model_server import Answer, model_server
+
+pytestmark = pytest.mark.e2e
+
+QUICK_RECOVERY = {"WORKER_SILENT_SECONDS": "2", "RECOVERY_INTERVAL_SECONDS": "0.5", "HEARTBEAT_SECONDS": "0.5"}
+MINUTES = {
+    "title": "Tool library",
+    "date": "not said",
+    "participants": [],
+    "decisions": [{"decision": "The budget is 20,000 EUR.", "evidence": "Page two."}],
+    "actions": [],
+    "open_points": [],
+}
+
+
+def _minutes(citing: str) -> Answer:
+    content = {**MINUTES, "summary": f"The city lends tools from three branches, see brief.pdf#{citing} for it."}
+    return Answer(streamed=wire_formats.completion("submit_document", content))
+
+
+def _start(client: httpx.Client, **body: Any) -> str:
+    given = {"workflow_id": "vendor-assessment", "scope_type": "project", "scope_id": "p1", "input": CLOSED_BRIEF}
+    response = client.post("/executions/", json=given | body)
+    assert response.status_code == 201, response.text
+    return str(response.json()["execution_id"])
+
+
+def _documents(client: httpx.Client) -> dict[str, dict[str, Any]]:
+    """Return the documents of the scope by type."""
+    found = client.get("/documents/", params={"scope_type": "project", "scope_id": "p1"}).json()["data"]
+    return {each["type"]: client.get(f"/documents/{each['id']}").json() for each in found}
+
+
+def _put(client: httpx.Client, document: dict[str, Any], **changed: Any) -> dict[str, Any]:
+    body = {"content": document["content"] | changed, "note": "checked"}
+    headers = {"If-Match": f'"{document["version"]}"'}
+    response = client.put(f"/documents/{document['id']}", json=body, headers=headers)
+    assert response.status_code == 200, response.text
+    return dict(response.json())
+
+
+def _kinds(client: httpx.Client, execution_id: str, kind: str) -> int:
+    return sum(event == kind for _, event, _ in stream(client, execution_id))
+
+
+def test_an_edit_while_a_model_writes_survives_a_killed_worker_and_only_stale_steps_are_paid_for(
+    fresh: Machine,
+) -> None:
+    fresh.environment |= QUICK_RECOVERY
+    fresh.serve("--no-worker")
+    worker = fresh.start("worker")
+    with fresh.client() as client:
+        wait_for_status(client, start_execution(client, CLOSED_BRIEF, workflow_id="vendor-assessment"), "completed")
+        worker.terminate()
+        worker.wait()
+
+        # A model writes all documents anew. A person edits one of them, and the worker is killed.
+        slow = fresh.start("worker", REHEARSAL_LATENCY_SECONDS="30")
+        second = _start(client)
+        wait_until(lambda: _is_running(client, second, "cost"), what="the call about the costs")
+        before = _documents(client)["cost-assessment"]
+        edited = _put(client, before, title="Edited by a person")
+        slow.kill()
+        slow.wait()
+        fresh.start("worker")
+        wait_for_status(client, second, "waiting")
+        head = _documents(client)["cost-assessment"]
+        assert (head["version"], head["proposed_version"]) == (2, 3)
+        assert head["content"] == edited["content"]
+
+        # The person merges both.
+        proposed = client.get(f"/documents/{head['id']}", params={"version": 3}).json()["content"]
+        merged = {"document_version": 3, "head_version": 2, "decision": "accept"}
+        merged |= {"content": proposed | {"title": "Merged by a person"}}
+        response = client.post(f"/executions/{second}/steps/cost/acceptance", json=merged)
+        assert response.status_code == 200, response.text
+        wait_for_status(client, second, "completed")
+        versions = client.get(f"/documents/{head['id']}/versions").json()["data"]
+        assert sorted(each["version"] for each in versions) == [1, 2, 3, 4]
+        assert _kinds(client, second, "document_edited") >= 1
+
+        # All is current; after an edit, only what was made from it is made again.
+        third = _start(client, reuse="current")
+        wait_for_status(client, third, "completed")
+        assert _kinds(client, third, "step_reused") == 4
+        merged_head = _documents(client)["cost-assessment"]
+        _put(client, merged_head, title="Edited once more")
+        assert _documents(client)["vendor-recommendation"]["stale"]
+        fourth = _start(client, reuse="current")
+        wait_for_status(client, fourth, "completed")
+        assert (_kinds(client, fourth, "step_reused"), _calls(client, fourth)) == (3, 1)
+
+        # The same content again makes nothing stale.
+        now = _documents(client)["cost-assessment"]
+        restored = client.post(
+            f"/documents/{now['id']}/restore", json={"version": 4}, headers={"If-Match": f'"{now["version"]}"'}
+        )
+        assert restored.status_code == 200, restored.text
+        assert _documents(client)["vendor-recommendation"]["stale"]  # it was made from the edit
+        last = client.post(
+            f"/documents/{now['id']}/restore",
+            json={"version": now["version"]},
+            headers={"If-Match": f'"{restored.json()["version"]}"'},
+        )
+        assert last.status_code == 200, last.text
+        assert not any(each["stale"] for each in _documents(client).values())
+
+
+def _is_running(client: httpx.Client, execution_id: str, step_id: str) -> bool:
+    steps = client.get(f"/executions/{execution_id}/steps").json()["data"]
+    return any(step["step_id"] == step_id and step["status"] == "running" for step in steps)
+
+
+def _calls(client: httpx.Client, execution_id: str) -> int:
+    costs = client.get(f"/telemetry/executions/{execution_id}/costs").json()
+    return sum(len(each["calls"]) for step in costs["steps"] for each in step["attempts"])
+
+
+def test_a_page_of_a_pdf_brief_is_cited_and_a_page_that_is_missing_is_sent_back(fresh: Machine) -> None:
+    with model_server(_minutes("page=9"), _minutes("page=2")) as server:
+        fresh.environment |= {"OPENAI_API_KEY": "sk-test", "OPENAI_BASE_URL": f"{server.url}/v1"}
+        fresh.serve(MODEL_FAST="openai:gpt-5")
+        with fresh.client() as client:
+            pdf = pdfs.simple("The city lends 400 tools.", "The budget is 20,000 EUR.")
+            uploaded = client.post("/files", files={"file": ("brief.pdf", pdf, "application/pdf")})
+            assert uploaded.status_code == 201, uploaded.text
+            brief = {"text": "Write minutes.", "files": [uploaded.json()["id"]]}
+            execution_id = _start(client, workflow_id="meeting-minutes", input=brief)
+            wait_for_status(client, execution_id, "completed")
+            [found] = client.get("/documents/", params={"execution_id": execution_id}).json()["data"]
+            content = client.get(f"/documents/{found['id']}").json()["content"]
+        first, second = (str(asked) for asked in server.asked)
+        fresh.stop()
+    assert "[brief.pdf#page=2]" in first and "The budget is 20,000 EUR." in first
+    assert "brief.pdf has 2 pages; page 9 does not exist" in second
+    assert "brief.pdf#page=2" in content["summary"]
