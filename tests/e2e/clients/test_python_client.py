@@ -16,6 +16,7 @@ pytestmark = pytest.mark.e2e
 sys.path.insert(0, str(ROOT / "examples"))
 
 
+@pytest.mark.torture
 def test_each_event_comes_once_though_the_server_is_killed(fresh: Machine) -> None:
     from follow import follow
 

@@ -427,6 +427,7 @@ def test_a_brief_is_kept_when_the_session_ends(shared: Machine, page: Page, ende
     assert kept(page) == []
 
 
+@TORTURE
 def test_a_text_that_was_not_sent_is_shown_to_its_user_alone(shared: Machine, page: Page) -> None:
     log_in(page, shared, "nora")
     shared.token("mia")

@@ -73,7 +73,7 @@ def fits(page: Page) -> bool:
     return bool(page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"))
 
 
-@pytest.mark.parametrize("width", [1280, 360])
+@pytest.mark.parametrize("width", [pytest.param(1280, marks=pytest.mark.torture), 360])
 def test_a_document_is_found_and_its_first_version_read_with_a_keyboard_alone(
     library: Machine, page: Page, width: int
 ) -> None:

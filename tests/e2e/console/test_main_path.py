@@ -151,6 +151,7 @@ def test_a_page_says_what_was_wrong_with_what_a_model_wrote(shared: Machine, pag
     page.screenshot(path=pictures / "wrong.png", full_page=True)
 
 
+@pytest.mark.torture
 def test_a_dry_run_cannot_be_mistaken(shared: Machine, page: Page) -> None:
     enter(page, shared, "hedy")
     page.get_by_role("button", name="Start an execution").click()
@@ -170,6 +171,7 @@ def test_a_dry_run_cannot_be_mistaken(shared: Machine, page: Page) -> None:
     expect(page.locator("#rows tr", has_text="tried").locator(".tag.dry")).to_have_text("dry run")
 
 
+@pytest.mark.torture
 def test_a_person_raises_a_budget_and_the_work_goes_on(shared: Machine, page: Page, pictures: Path) -> None:
     enter(page, shared, "mary")
     scope = {"scope_type": "project", "scope_id": "scarce", "workflow_id": "meeting-minutes"}

@@ -30,6 +30,7 @@ def refusal_of_a_start(client: httpx.Client) -> httpx.Response | None:
     return None if answer.status_code == 201 else answer
 
 
+@pytest.mark.torture
 def test_a_database_that_takes_no_changes_for_a_while_ends_nothing(fresh: Machine) -> None:
     process = fresh.serve(REHEARSAL_LATENCY_SECONDS="0.5")
     with fresh.client() as client:

@@ -65,6 +65,7 @@ def start(client: httpx.Client, *, key: str | None = None) -> str:
 
 
 @pytest.mark.parametrize("budget", [False, pytest.param(True, marks=pytest.mark.torture)])
+@pytest.mark.torture
 def test_a_start_and_a_read_take_few_round_trips(linked: Machine, link: TcpProxy, budget: bool) -> None:
     linked.serve("--no-worker")
     with linked.client() as client:

@@ -28,7 +28,7 @@ STARTS: dict[str, Start] = {
     "uvicorn": lambda installed: installed.start_web("--no-worker"),
     "relay": lambda installed: installed.start("relay", GRIP_URL=PUSHPIN),
 }
-OFTEN = {"serve", "worker"}  # the others start in the same way
+OFTEN = {"serve"}  # the others start in the same way
 started = pytest.mark.parametrize(
     "name", [pytest.param(name, marks=[] if name in OFTEN else pytest.mark.torture) for name in STARTS]
 )

@@ -40,6 +40,7 @@ def _calls(client: httpx.Client, execution_id: str) -> tuple[dict[str, Any], lis
     return costs, [call for step in costs["steps"] for each in step["attempts"] for call in each["calls"]]
 
 
+@pytest.mark.torture
 def test_a_cancel_closes_the_connection_at_the_model_server_within_two_seconds(fresh: Machine) -> None:
     with asking(fresh, Misbehaviour.NEVER_ANSWER) as server:
         fresh.serve()

@@ -62,6 +62,7 @@ def _users_of(data_dir: Path) -> list[str]:
     return found
 
 
+@pytest.mark.torture
 def test_a_brief_that_is_not_there_is_named(tmp_path: Path) -> None:
     done = _demo(tmp_path, "BRIEF=no/such/brief.md")
     assert done.returncode != 0
@@ -120,6 +121,7 @@ def test_a_server_ends_when_make_is_killed(tmp_path: Path) -> None:
     assert wait_until_stopped(tmp_path, seconds=HANG_SECONDS)
 
 
+@pytest.mark.torture
 def test_a_brief_in_utf_16_is_refused_in_a_sentence(tmp_path: Path) -> None:
     brief = tmp_path / "brief.md"
     brief.write_bytes("# Fähre".encode("utf-16"))

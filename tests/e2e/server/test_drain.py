@@ -58,6 +58,7 @@ def cancelled_one(client: httpx.Client, *, key: str) -> None:
     ],
     indirect=["either"],
 )
+@pytest.mark.torture
 def test_a_signal_ends_streams_between_two_events_and_answers_what_is_asked_and_the_work_goes_on_elsewhere(
     either: Machine, number: signal.Signals
 ) -> None:

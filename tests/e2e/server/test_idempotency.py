@@ -37,6 +37,7 @@ def under_way(installed: Machine, client: httpx.Client) -> Iterator[None]:
     assert sent.exception() is not None or sent.result().status_code == 201
 
 
+@pytest.mark.torture
 def test_a_start_that_is_sent_again_while_the_first_is_under_way_waits_for_it(fresh: Machine) -> None:
     fresh.serve("--no-worker")
     with fresh.client() as client, fresh.client() as impatient:

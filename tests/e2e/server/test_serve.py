@@ -81,6 +81,7 @@ def copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return root / "workflows" / "catalog"
 
 
+@pytest.mark.torture
 def test_a_server_starts_beside_a_faulty_workflow_and_names_every_fault(copied: Path, fresh: Machine) -> None:
     for name, changes in (("vendor-assessment", {"role": "missing", "inputs": ["missing"]}), ("meeting-minutes", {})):
         source = copied / name / "workflow.yaml"

@@ -27,6 +27,7 @@ CALM_PAUSE = 0.0025  # the same, of a text that takes its time
 logger = logging.getLogger(__name__)
 
 
+@pytest.mark.torture
 def test_a_long_text_arrives_whole_and_soon_also_over_a_reconnect(fresh: Machine) -> None:
     answer = long_reply(TOKENS)
     text = text_of(answer)

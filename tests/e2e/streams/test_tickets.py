@@ -93,6 +93,7 @@ def waiting(machine: Machine, client: httpx.Client, key: str) -> str:
     return execution_id
 
 
+@pytest.mark.torture
 def test_header_ticket_and_cookie_open_a_stream_and_each_is_asked_again_while_it_lives(fresh: Machine) -> None:
     fresh.serve(STREAM_RECHECK_SECONDS="0.5")
     with fresh.client() as header, logged_in(fresh, "alice") as cookie, anonymous(fresh) as anonymous_client:

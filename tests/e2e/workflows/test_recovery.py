@@ -35,6 +35,7 @@ def _calls(client: httpx.Client, execution_id: str) -> list[str]:
     return [call["status"] for step in costs["steps"] for each in step["attempts"] for call in each["calls"]]
 
 
+@pytest.mark.torture
 def test_an_execution_completes_after_its_worker_was_killed_in_a_step(fresh: Machine) -> None:
     fresh.environment |= QUICK_RECOVERY
     fresh.serve("--no-worker")

@@ -60,7 +60,11 @@ def test_a_database_without_tables_is_said_in_a_sentence(tmp_path: Path, words: 
 
 
 @pytest.mark.parametrize(
-    "url", ["postgresql://u:secret@127.0.0.1:1/n", "postgresql://u:secret@no-such-host.invalid:5432/n"]
+    "url",
+    [
+        "postgresql://u:secret@127.0.0.1:1/n",
+        pytest.param("postgresql://u:secret@no-such-host.invalid:5432/n", marks=pytest.mark.torture),
+    ],
 )
 def test_a_database_that_is_away_is_said_in_a_sentence(url: str) -> None:
     done = run([sys.executable, "manage.py", "issue_token", "ada"], DATABASE_URL=url, LOCAL="1")

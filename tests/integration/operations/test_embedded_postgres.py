@@ -150,6 +150,7 @@ def test_many_that_start_at_once_get_one_server(users: Users) -> None:
     assert len(processes_of(users.data_dir)) == 2  # the supervisor and the postmaster
 
 
+@pytest.mark.torture
 def test_a_stale_note_of_a_server_does_not_stop_a_stranger_or_the_start(users: Users) -> None:
     users.start().communicate("")
     eventually(lambda: not processes_of(users.data_dir), "the server's end")
@@ -161,6 +162,7 @@ def test_a_stale_note_of_a_server_does_not_stop_a_stranger_or_the_start(users: U
     stranger.communicate(b"\n")
 
 
+@pytest.mark.torture
 def test_a_data_directory_with_a_very_long_path_works(tmp_path: Path) -> None:
     deep = tmp_path / ("long" * 20) / ("longer" * 10)
     users = Users(deep)

@@ -106,6 +106,7 @@ def embedded(data_dir: Path) -> Iterator[str]:
         instance.release(data_dir)
 
 
+@pytest.mark.torture
 def test_a_demonstration_on_a_data_directory_of_before_names_another_folder(tmp_path: Path) -> None:
     data_dir = tmp_path / "demo"
     with embedded(data_dir) as url:
