@@ -59,7 +59,7 @@ def write_file(
     Args:
         row: The version, joined with its head and schema.
         name: One of `NAMES`.
-        decided: What people have decided about the version, for the footer.
+        decided: Further lines for the footer: what people have decided about the version.
         look: The look that its workflow gives it; None: the usual one.
 
     Raises:
@@ -102,7 +102,7 @@ def source_of(
     Args:
         row: The version, joined with its head and schema.
         name: Its stable name within a file.
-        decided: What people have decided about the version, for the footer.
+        decided: Further lines for the footer: what people have decided about the version.
         template: The template of its type.
         values: Further values of the source.
     """

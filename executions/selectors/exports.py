@@ -102,7 +102,7 @@ def _rows(read: _Read, user: Person) -> list[tuple[models.ExecutionStep, Any]]:
             "Download them one by one."
         )
     contents = documents.with_content(found.row_ids.values())
-    return [(step, contents[found.row_ids[pair]]) for step, pair in pairs if pair in found.row_ids]  # type: ignore[index]
+    return [(step, contents[found.row_ids[pair]]) for step, pair in pairs if pair in found.row_ids]
 
 
 def _documents(
@@ -112,11 +112,12 @@ def _documents(
     called = telemetry.models_by_step(read.execution.id) if with_records else {}
     for step, row in rows:
         decisions = map(AcceptanceDecision.model_validate, step.decisions)
+        item = [f"Item: {step.label}"] if step.label else []
         cost, names = totals.get(step.step_id, telemetry.Totals()), called.get(step.step_id, [])
         yield source_of(
             row,
             name=step.produces + step.step_id.removeprefix(slug_of(step.step_id)),
-            decided=accepted(decisions, row.version),
+            decided=[*item, *accepted(decisions, row.version)],
             template=template_of(read.definition, step.produces),
             record=document_record(step, row, totals=cost, called=names) if with_records else None,
         )

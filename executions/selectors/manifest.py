@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import fields
 from datetime import datetime
-from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -16,6 +14,16 @@ from executions import models
 from executions.engine.domain.brief import file_ids
 from executions.engine.domain.execution import Brief
 from telemetry.selectors import Totals
+
+_DECIMALS = 10  # of an amount, as in the API
+_TOKENS = (
+    "input_tokens",
+    "cache_read_input_tokens",
+    "cache_write_input_tokens",
+    "output_tokens",
+    "reasoning_tokens",
+    "total_tokens",
+)
 
 Json = dict[str, Any]
 
@@ -91,6 +99,11 @@ def _time(moment: datetime | None) -> str | None:
 
 
 def _cost(totals: Totals) -> Json:
-    sums = {each.name: getattr(totals, each.name) for each in fields(totals)}
-    sums |= {"total_tokens": totals.total_tokens, "cost_usd": totals.cost_usd}
-    return {name: format(value, "f") if isinstance(value, Decimal) else value for name, value in sums.items()}
+    money = {"known_cost_usd": totals.known_cost_usd, "cost_usd": totals.cost_usd}
+    return {
+        "calls": totals.calls,
+        **{name: int(getattr(totals, name)) for name in _TOKENS},
+        **{name: None if value is None else f"{value:.{_DECIMALS}f}" for name, value in money.items()},
+        "unpriced_calls": totals.unpriced_calls,
+        "cost_final": totals.cost_final,
+    }

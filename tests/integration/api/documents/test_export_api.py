@@ -63,7 +63,7 @@ def test_a_zip_file_has_what_a_program_needs(ada: Caller) -> None:
     assert made["files"]["01-findings.json"] == hashlib.sha256(entries["01-findings.json"]).hexdigest()
     assert (made["version"], len(made["content_hash"]), made["cost"]["cost_usd"]) == (1, 64, "0.0012000000")
     assert [(each["decision"], each["decided_by"]) for each in made["decisions"]] == [("accept", "ada")]
-    assert manifest["cost"]["cost_usd"] == "0.0012000000"
+    assert (manifest["cost"]["cost_usd"], manifest["cost"]["total_tokens"]) == ("0.0012000000", 160)
     assert [each["status"] for each in manifest["steps"]] == ["completed", "pending"]
     assert "Accepted by ada" in entries["01-findings.md"].decode()
 
