@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from executions.engine.domain.dry_run import DryRunScript
+from executions.engine.transitions import acceptance
 from tests.factories import reports
 from tests.factories.callers import Caller
 from tests.factories.rendering import docx_headings, zip_entries
@@ -80,6 +81,16 @@ def test_what_is_not_final_is_left_out_and_told(ada: Caller) -> None:
     text = read(ada, begun, "markdown").content.decode()
     assert "The findings" in text
     assert "Not complete: 1 of 2 steps have a document, running" in text
+    begun, call = reports.begin(begun, "summary")
+    waiting = reports.move(
+        begun,
+        lambda now, context: acceptance.request_acceptance(now, "summary", context=context),
+        calls=(reports.answered(call),),
+        document=reports.paper(begun, "summary"),
+    )
+    text = read(ada, waiting, "markdown").content.decode()
+    assert "- **Left out, a decision is missing:** Summary" in text
+    assert "The summary" not in text
 
 
 def test_a_dry_run_is_marked(ada: Caller) -> None:
