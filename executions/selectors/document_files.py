@@ -25,10 +25,10 @@ def accepted(decisions: Iterable[AcceptanceDecision], version: int) -> list[str]
 def look_of(row: Any, name: str) -> Look:
     """Return the look of a document version in a format, by the workflow version that made it.
 
-    An edit has the look of what was edited. Without a workflow there is none.
+    An edit has the look of what was edited. Without a workflow that is published here there is none.
     """
     made_by = documents.workflow_of(row)
-    if made_by is None:
+    if made_by is None or workflows.version_row_id(*made_by) is None:
         return Look()
     definition = workflows.get_definition(*made_by)
     return Look(template=template_of(definition, row.document.type), house=house_of(definition, name))
