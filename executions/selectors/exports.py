@@ -110,17 +110,26 @@ def _documents(
 ) -> Iterator[DocumentSource]:
     totals = telemetry.totals_by_step(read.execution.id) if with_records else {}
     called = telemetry.models_by_step(read.execution.id) if with_records else {}
-    for step, row in rows:
-        decisions = map(AcceptanceDecision.model_validate, step.decisions)
+    for (step, row), decided in zip(rows, _decisions(rows), strict=True):
         item = [f"Item: {step.label}"] if step.label else []
         cost, names = totals.get(step.step_id, telemetry.Totals()), called.get(step.step_id, [])
         yield source_of(
             row,
             name=step.produces + step.step_id.removeprefix(slug_of(step.step_id)),
-            decided=[*item, *accepted(decisions, row.version)],
+            decided=[*item, *accepted(decided, row.version)],
             template=template_of(read.definition, step.produces),
-            record=document_record(step, row, totals=cost, called=names) if with_records else None,
+            record=document_record(step, row, totals=cost, called=names, decisions=decided) if with_records else None,
         )
+
+
+def _decisions(rows: Sequence[tuple[models.ExecutionStep, Any]]) -> list[list[AcceptanceDecision]]:
+    """Return the decisions of the step that made each version: a reused one was accepted in another execution.
+
+    A person's version has no such step; the decisions of this execution are about it.
+    """
+    places = [(row.execution_id or step.execution_id, row.step_id or step.step_id) for step, row in rows]
+    found = selectors.decisions_of_steps(set(places))
+    return [found.get(place, []) for place in places]
 
 
 def _for_zip(read: _Read, user: Person) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from uuid import UUID
 from common.time import format_rfc3339
 from documents.repository import content_hash
 from executions import models
+from executions.engine.domain.acceptance import AcceptanceDecision
 from executions.engine.domain.brief import file_ids
 from executions.engine.domain.execution import Brief
 from telemetry.selectors import Totals
@@ -57,7 +58,14 @@ def execution_record(row: models.Execution, *, name: str, total: Totals, steps: 
     }
 
 
-def document_record(step: models.ExecutionStep, row: Any, *, totals: Totals, called: list[str]) -> Json:
+def document_record(
+    step: models.ExecutionStep,
+    row: Any,
+    *,
+    totals: Totals,
+    called: list[str],
+    decisions: Iterable[AcceptanceDecision],
+) -> Json:
     """Return what the manifest says about the version of a document with which a step completed."""
     return {
         "step_id": step.step_id,
@@ -74,7 +82,7 @@ def document_record(step: models.ExecutionStep, row: Any, *, totals: Totals, cal
         "author": row.author_name,
         "models": called,
         "cost": _cost(totals),
-        "decisions": step.decisions,
+        "decisions": [each.model_dump(mode="json") for each in decisions],
     }
 
 

@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
+from executions.engine.domain.copying import replace
 from executions.engine.domain.dry_run import DryRunScript
-from executions.engine.transitions import acceptance
+from executions.engine.domain.states import Reuse
+from executions.engine.transitions import acceptance, core
 from tests.factories import reports
 from tests.factories.callers import Caller
 from tests.factories.rendering import docx_headings, zip_entries
@@ -70,6 +72,15 @@ def test_a_zip_file_has_what_a_program_needs(ada: Caller) -> None:
     assert (manifest["cost"]["cost_usd"], manifest["cost"]["total_tokens"]) == ("0.0012000000", 160)
     assert [each["status"] for each in manifest["steps"]] == ["completed", "pending"]
     assert "Accepted by ada" in entries["01-findings.md"].decode()
+    again = reports.claim(reports.start(ada.user, reuse=Reuse.CURRENT))
+    document_id = waiting.steps["research"].document_id
+    assert document_id is not None
+    head = replace(reports.paper(waiting, "research"), id=document_id)
+    reused = reports.move(
+        again,
+        lambda now, context: core.reuse_document(now, "research", head, input_versions=(), context=context),
+    )
+    assert "Accepted by ada" in read(ada, reused, "markdown").content.decode()
 
 
 def test_what_is_not_final_is_left_out_and_told(ada: Caller) -> None:
