@@ -149,8 +149,14 @@ class Limits:
         "MAX_HOUSE_STYLE_BYTES",
         5 * 1024 * 1024,
         "Size of a house `.docx` of a workflow, in bytes",
-        answer="an error with the code `house-style-refused`",
+        answer="a fault of the workflow",
         minimum=1024,
+    )
+    export_bytes: int = _limit(
+        "MAX_EXPORT_BYTES",
+        8 * 1024 * 1024,
+        "Contents of the documents of an execution that one file can hold, in bytes",
+        answer="409 `rendering-too-large`",
     )
     password_hashes_at_once: int = _limit(
         "PASSWORD_HASHES_AT_ONCE",

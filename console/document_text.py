@@ -6,13 +6,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 
-from documents.rendering.chapters import book_of
+from documents.rendering.errors import RenderingBusy, RenderingError
+from documents.rendering.render import fragment_of
 from documents.rendering.sources import DocumentSource
-from documents.rendering.writers.html import contents, fragment
 
 _ANY_TIME = datetime(1970, 1, 1, tzinfo=UTC)  # a fragment shows no time
+_BUSY = "The server is busy with other large documents. Reload the page in a moment."
+_TOO_LARGE = "This document is too large to be shown here. Download it as a file or as JSON."
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +30,22 @@ class RenderedDocument:
 
 
 def render_document(content: Any, schema: Any, *, title: str) -> RenderedDocument:
-    """Return a document as HTML. `title` stands above it; a field `title` with the same text is left out."""
+    """Return a document as HTML. `title` stands above it; a field `title` with the same text is left out.
+
+    A process with limits renders a large document. A document that it cannot render is a notice.
+    """
     source = DocumentSource(name="document", title=title, content=content, created_at=_ANY_TIME, schema=schema)
-    [chapter] = book_of(source).chapters
+    try:
+        found = fragment_of(source)
+    except RenderingBusy:
+        return _notice(_BUSY)
+    except RenderingError:
+        return _notice(_TOO_LARGE)
     return RenderedDocument(
-        body=mark_safe(fragment(chapter)),  # noqa: S308 - it escapes every text
-        contents=mark_safe(contents(chapter)),  # noqa: S308
+        body=mark_safe(found.content),  # noqa: S308 - it escapes every text
+        contents=mark_safe(found.contents),  # noqa: S308
     )
+
+
+def _notice(text: str) -> RenderedDocument:
+    return RenderedDocument(format_html('<p class="notice" role="status">{}</p>', text), SafeString(""))

@@ -16,6 +16,9 @@ from django.views.decorators.csrf import ensure_csrf_cookie
 from console.shell import count_text
 from executions.selectors import clarifications
 
+#: Formats of an execution's documents, with their names for people.
+_DOWNLOADS = (("docx", "Word"), ("pdf", "PDF"), ("markdown", "Markdown"), ("html", "HTML"), ("zip", "everything (zip)"))
+
 
 def _page(request: HttpRequest, template: str, *, waiting: int | None = None, **context: Any) -> HttpResponse:
     """Render a page with the count of the inbox."""
@@ -49,4 +52,4 @@ def waiting_count(request: HttpRequest) -> HttpResponse:
 @ensure_csrf_cookie
 def execution(request: HttpRequest, execution_id: UUID) -> HttpResponse:
     """Render the live view of one execution."""
-    return _page(request, "console/execution.html", execution_id=execution_id)
+    return _page(request, "console/execution.html", execution_id=execution_id, downloads=_DOWNLOADS)

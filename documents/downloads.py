@@ -1,17 +1,18 @@
-"""Versions of documents as files: Markdown, HTML, DOCX and PDF."""
+"""Documents as files: one version as Markdown, HTML, DOCX or PDF, and those of an execution, also as a zip file."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from common.errors import Conflict, InternalError, Unavailable
 from common.time import format_rfc3339
 from documents.models import DocumentVersion
-from documents.rendering.errors import RenderingBusy, RenderingError, RenderingLimitExceeded
+from documents.rendering.errors import RenderingBusy, RenderingError, RenderingLimitExceeded, TemplateError
 from documents.rendering.formats import FORMATS, file_name
 from documents.rendering.render import render
-from documents.rendering.sources import DocumentSource
+from documents.rendering.sources import DocumentSource, Source
 
 #: The formats of one document. A zip file is for the documents of an execution.
 NAMES = tuple(name for name in FORMATS if name != "zip")
@@ -29,6 +30,12 @@ class TooLargeToRender(Conflict):
     code = "rendering-too-large"
 
 
+class TemplateFails(Conflict):
+    """The template of the workflow cannot show this document."""
+
+    code = "template-invalid"
+
+
 class RendererBusy(Unavailable):
     """All processes that make files are in use."""
 
@@ -36,36 +43,79 @@ class RendererBusy(Unavailable):
     retry_after = 2
 
 
-def write_file(row: DocumentVersion, name: str, *, decided: Iterable[str] = ()) -> tuple[bytes, str]:
+@dataclass(frozen=True, slots=True)
+class Look:
+    """How a workflow wants its documents to look: the template of one type, and the house `.docx`, if it has them."""
+
+    template: str | None = None
+    house: bytes | None = None
+
+
+def write_file(
+    row: DocumentVersion, name: str, *, decided: Iterable[str] = (), look: Look | None = None
+) -> tuple[bytes, str]:
     """Return a version as a file, and the name of the file. The same version and decisions give the same bytes.
 
     Args:
         row: The version, joined with its head and schema.
         name: One of `NAMES`.
-        decided: What people have decided about the version, for the footer.
+        decided: Further lines for the footer: what people have decided about the version.
+        look: The look that its workflow gives it; None: the usual one.
 
     Raises:
         RendererBusy: too many files are being made.
         TooLargeToRender: the document needs more time or memory than one file may use.
+        TemplateFails: the template cannot show the document.
         CannotRender: the document cannot be written in this format.
     """
-    source = DocumentSource(
-        name=row.document.type,
+    look = look or Look()
+    source = source_of(row, name=row.document.type, decided=decided, template=look.template)
+    return write_source(source, name, house=look.house), f"{file_name(source)}-v{row.version}.{FORMATS[name].extension}"
+
+
+def write_source(source: Source, name: str, *, house: bytes | None = None) -> bytes:
+    """Return a source as a file.
+
+    Raises:
+        RendererBusy: too many files are being made.
+        TooLargeToRender: it needs more time or memory than one file may use.
+        TemplateFails: a template cannot show a document.
+        CannotRender: it cannot be written in this format.
+    """
+    try:
+        return render(source, name, house=house)
+    except RenderingBusy as error:
+        raise RendererBusy(str(error)) from error
+    except RenderingLimitExceeded as error:
+        raise TooLargeToRender(str(error)) from error
+    except TemplateError as error:
+        raise TemplateFails(f"The template of the workflow cannot show this document: {error}") from error
+    except RenderingError as error:
+        raise CannotRender(str(error)) from error
+
+
+def source_of(
+    row: DocumentVersion, *, name: str, decided: Iterable[str] = (), template: str | None = None, **values: Any
+) -> DocumentSource:
+    """Return a version as it is rendered.
+
+    Args:
+        row: The version, joined with its head and schema.
+        name: Its stable name within a file.
+        decided: Further lines for the footer: what people have decided about the version.
+        template: The template of its type.
+        values: Further values of the source.
+    """
+    return DocumentSource(
+        name=name,
         title=row.title,
         content=row.content,
         created_at=row.created_at,
         schema=row.schema.content or None,
         provenance=(*_provenance(row), *decided),
+        template=template,
+        **values,
     )
-    try:
-        made = render(source, name)
-    except RenderingBusy as error:
-        raise RendererBusy(str(error)) from error
-    except RenderingLimitExceeded as error:
-        raise TooLargeToRender(str(error)) from error
-    except RenderingError as error:
-        raise CannotRender(str(error)) from error
-    return made, f"{file_name(source)}-v{row.version}.{FORMATS[name].extension}"
 
 
 def _provenance(row: DocumentVersion) -> Iterator[str]:

@@ -6,7 +6,18 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 from uuid import UUID
 
-from django.db.models import Exists, F, JSONField, OuterRef, Q, QuerySet
+from django.db.models import (
+    BigIntegerField,
+    Exists,
+    F,
+    Func,
+    JSONField,
+    OuterRef,
+    Q,
+    QuerySet,
+    Sum,
+    TextField,
+)
 from django.db.models.fields.json import KT
 from django.db.models.functions import Cast
 from pydantic import JsonValue
@@ -172,6 +183,41 @@ def used_by(row: DocumentVersion, *, limit: int) -> list[DocumentVersion]:
     return list(rows.order_by("title", "id")[:limit])
 
 
+def workflow_of(row: DocumentVersion) -> tuple[str, int] | None:
+    """Return the workflow and its version that made a document version; for an edit those of what was edited."""
+    rows = DocumentVersion.objects.filter(document_id=row.document_id, version__lte=row.version)
+    rows = rows.filter(Q(proposed=False) | Q(version=row.version))
+    rows = rows.annotate(workflow=KT("provenance__workflow_id"), of_workflow=KT("provenance__workflow_version"))
+    found = rows.filter(workflow__isnull=False).order_by("-version").values_list("workflow", "of_workflow").first()
+    return (str(found[0]), int(found[1])) if found is not None and str(found[1] or "").isdecimal() else None
+
+
+class Sizes(NamedTuple):
+    """Document versions, and how much they hold."""
+
+    row_ids: dict[tuple[UUID, int], int]  # by document and version
+    bytes: int  # of all contents
+
+
+def sizes(pairs: Iterable[tuple[UUID, int]], *, user: Person) -> Sizes:
+    """Return the rows of document versions that the user may read, and the bytes of their contents."""
+    wanted = set(pairs)
+    rows = DocumentVersion.objects.filter(
+        document_id__in={each for each, _ in wanted}, document__scope__in=visible_scopes(user)
+    )
+    found = rows.values_list("document_id", "version", "id")
+    ids = {(each, number): row_id for each, number, row_id in found if (each, number) in wanted}
+    length = Func(Cast("content", TextField()), function="octet_length", output_field=BigIntegerField())
+    total = DocumentVersion.objects.filter(id__in=ids.values()).aggregate(total=Sum(length, default=0))["total"]
+    return Sizes(ids, total)
+
+
+def with_content(row_ids: Iterable[int]) -> dict[int, DocumentVersion]:
+    """Return document versions with their contents, heads and schemas, by the id of their row."""
+    rows = DocumentVersion.objects.filter(id__in=list(row_ids)).select_related("document").defer("document__search")
+    return {row.pk: row for row in rows.prefetch_related("schema")}
+
+
 def made_by(execution_id: UUID) -> QuerySet[DocumentVersion]:
     """Return the document versions that an execution produced."""
     rows = DocumentVersion.objects.select_related("document").defer("document__search")
@@ -189,9 +235,12 @@ __all__ = [
     "producers",
     "root_of",
     "schema_of_type",
+    "sizes",
     "used_by",
     "version",
     "version_facts",
     "version_pair",
     "versions",
+    "with_content",
+    "workflow_of",
 ]

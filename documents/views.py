@@ -157,13 +157,17 @@ class DocumentViewSet(PagedViewSet):
     def _file(self, request: Request, document_id: UUID, number: int | None, *, name: str) -> Response:
         """Return the response with a version as a file."""
         row = selectors.version(user=request.user, document_id=document_id, number=number)
-        made, file_name = downloads.write_file(row, name, decided=self.decided(row))
+        made, file_name = downloads.write_file(row, name, decided=self.decided(row), look=self.look_of(row, name))
         headers = {"ETag": f'"{row.version}"', "Content-Disposition": f'attachment; filename="{file_name}"', **SANDBOX}
         return Response(made, headers=headers)
 
     def decided(self, row: DocumentVersion) -> Sequence[str]:
         """Return what people have decided about a version, for its footer. Executions know it."""
         return ()
+
+    def look_of(self, row: DocumentVersion, name: str) -> downloads.Look:
+        """Return the look of a version in a format. The subclass knows workflows."""
+        return downloads.Look()
 
     def _details(self, request: Request, document_id: UUID, number: int | None) -> Response:
         """Return the response with one version of a document, by default that of the head."""

@@ -11,6 +11,7 @@ from executions.api.clarification_views import ClarificationViewSet
 from executions.api.cost_views import ExecutionComparisonView, ExecutionCostsView, WorkflowStatsView
 from executions.api.document_views import DocumentViewSet
 from executions.api.estimate_views import EstimateView
+from executions.api.export_views import ExecutionExportView
 from executions.api.file_views import FileContentView, FilesView, FileView
 from executions.api.views import ExecutionViewSet, ScopeTicketView
 
@@ -25,6 +26,11 @@ urlpatterns = [
     *router.urls,
     re_path(r"^executions/bulk/?$", BulkView.as_view(), name="execution-bulk"),
     re_path(r"^executions/compare/?$", ExecutionComparisonView.as_view(), name="execution-comparison"),
+    re_path(
+        rf"^executions/(?P<execution_id>{UUID_PATTERN})/export/?$",
+        ExecutionExportView.as_view(),
+        name="execution-export",
+    ),
     re_path(
         rf"^telemetry/executions/(?P<execution_id>{UUID_PATTERN})/costs/?$",
         ExecutionCostsView.as_view(),

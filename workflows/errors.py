@@ -27,6 +27,17 @@ class FieldErrorInFile(FieldError):
         return f"{self.file}{line}: {super().__str__()}"
 
 
+class FieldErrorInText(FieldError):
+    """An error in a long text of a definition, with its line."""
+
+    line: int | None
+
+    def __str__(self) -> str:
+        """Return the place, the line and the text."""
+        line = "" if self.line is None else f"line {self.line}: "
+        return f"{self.pointer}: {line}{self.detail}"
+
+
 class DefinitionError(Invalid):
     """An invalid definition; `errors` lists all errors."""
 

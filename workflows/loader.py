@@ -1,10 +1,11 @@
-"""Loads definitions from folders: `workflow.yaml`, with prompts, roles and schemas in files beside it."""
+"""Loads definitions from folders: `workflow.yaml`, with prompts, roles, schemas and looks in files beside it."""
 
 from __future__ import annotations
 
+import hashlib
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pydantic import JsonValue
@@ -12,11 +13,13 @@ from pydantic import JsonValue
 from common.errors import FieldError
 from common.limits import limits
 from common.sources.json_source import read_json
-from common.sources.text_source import FileError, SourceError, read_text
+from common.sources.text_source import FileError, SourceError, read_bytes, read_text
 from common.sources.yaml_source import TruncatedText, read_yaml
+from documents.rendering.errors import HouseStyleError
+from documents.rendering.render import check_house
 from workflows.definitions.definition import DefinitionError, WorkflowDefinition, pointer
 from workflows.definitions.parser import parse_definition
-from workflows.errors import FieldErrorInFile
+from workflows.errors import FieldErrorInFile, FieldErrorInText
 
 CATALOG = Path(__file__).resolve().parent / "catalog"
 _NAMES = ("workflow.yaml", "workflow.yml")
@@ -27,8 +30,12 @@ _DEFINITION_SUFFIXES = frozenset({*_YAML, ".json", ".jsonc", ".json5", ".toml"})
 _TEXTS = re.compile(
     r"/(name|description)"
     r"|/roles/[^/]+/(name|instructions)"
-    r"|/steps/\d+/(name|description|task|review/rubric|acceptance/instructions)"
+    r"|/steps/\d+/(name|description|task|render|review/rubric|acceptance/instructions)"
 )
+#: The field whose file is a `.docx`.
+_HOUSE = "/house"
+#: Files at the top of a folder that have no effect unless the definition names them.
+_LOOKS = re.compile(r"render[^/]*\.md|.*\.(docx|docm|dotx|dotm)", re.IGNORECASE)
 #: Texts within a schema.
 _SCHEMA_TEXTS = re.compile(r"/steps/\d+/output_schema/(.*/)?(title|description)")
 
@@ -40,6 +47,8 @@ class Catalog:
     definitions: tuple[WorkflowDefinition, ...]
     #: One text for each folder with an invalid workflow: the folder and all errors.
     errors: tuple[str, ...]
+    #: House files by their SHA-256 (hex), as definitions name them.
+    houses: Mapping[str, bytes] = field(default_factory=dict, repr=False)
 
 
 def folders(catalog: Path = CATALOG) -> list[Path]:
@@ -51,9 +60,10 @@ def load_catalog(catalog: Path = CATALOG) -> Catalog:
     """Load all folders. An invalid workflow does not affect others; workflows with the same id are all invalid."""
     found: dict[Path, WorkflowDefinition] = {}
     errors = dict(_misplaced(catalog))
+    houses: dict[str, bytes] = {}
     for folder in folders(catalog):
         try:
-            found[folder] = load_folder(folder)
+            found[folder] = load_folder(folder, houses=houses)
         except DefinitionError as error:
             errors[folder] = f"{folder}: {error}"
     for workflow_id, same in _duplicates(found):
@@ -61,7 +71,7 @@ def load_catalog(catalog: Path = CATALOG) -> Catalog:
         errors[same[0]] = f"{names}: /id: Duplicate id {workflow_id!r}; each workflow needs an id of its own."
         for folder in same:
             del found[folder]
-    return Catalog(tuple(found.values()), tuple(text for _, text in sorted(errors.items())))
+    return Catalog(tuple(found.values()), tuple(text for _, text in sorted(errors.items())), houses)
 
 
 def _duplicates(found: dict[Path, WorkflowDefinition]) -> list[tuple[str, list[Path]]]:
@@ -84,8 +94,12 @@ def _misplaced(catalog: Path) -> Iterator[tuple[Path, str]]:
                 yield path, f"{path}: There is no workflow.yaml, only {', '.join(candidates)[:200]}."
 
 
-def load_folder(folder: Path) -> WorkflowDefinition:
+def load_folder(folder: Path, *, houses: dict[str, bytes] | None = None) -> WorkflowDefinition:
     """Load the definition in a folder. `{file: path}` includes a text, or the value of a JSON or YAML file.
+
+    Args:
+        folder: The folder.
+        houses: Gets the definition's house file, by its SHA-256.
 
     Raises:
         DefinitionError: the definition, or an included file, is invalid.
@@ -94,15 +108,25 @@ def load_folder(folder: Path) -> WorkflowDefinition:
     if len(names) > 1:
         detail = f"There are {' and '.join(names)}; keep only one."
         raise DefinitionError([FieldError(pointer="", code="two_definitions", detail=detail)])
-    return parse_definition(_Files(folder.resolve()).definition(names[0] if names else _NAMES[0]))
+    files = _Files(folder.resolve(), {} if houses is None else houses)
+    value = files.definition(names[0] if names else _NAMES[0])
+    try:
+        definition = parse_definition(value)
+    except DefinitionError as error:
+        raise DefinitionError([files.located(each) for each in error.errors]) from error
+    if unused := list(files.unused_looks()):
+        raise DefinitionError(unused)
+    return definition
 
 
 class _Files:
     """Reads the files of a folder, up to a limit of bytes in total."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, houses: dict[str, bytes]) -> None:
         self._folder = folder
         self._left = limits().definition_bytes
+        self._houses = houses
+        self._included: dict[str, str] = {}  # names of files by the pointer to their content
 
     def definition(self, name: str) -> JsonValue:
         """Return the value of the file, with all included files.
@@ -122,11 +146,42 @@ class _Files:
             raise DefinitionError(errors)
         return value
 
-    def _text(self, name: str) -> str:
+    def located(self, error: FieldError) -> FieldError:
+        """Return an error with the file whose text it is in, if it has a line there."""
+        name = self._included.get(error.pointer)
+        if name is None or not isinstance(error, FieldErrorInText):
+            return error
+        return FieldErrorInFile(**error.model_dump(), file=name)
+
+    def unused_looks(self) -> Iterator[FieldError]:
+        """Yield templates and house files that the definition does not name."""
+        used = {self._path(name) for name in self._included.values()}
+        for path in sorted(self._folder.iterdir()):
+            if _LOOKS.fullmatch(path.name) and path not in used and path.is_file():
+                name = path.name[:200]
+                example = f"`render: {{file: {name}}}` in its step" if name.endswith(".md") else "`house: {file: …}`"
+                detail = f"The workflow does not use it; name it, as {example}."
+                yield FieldErrorInFile(pointer="", code="unused_file", detail=detail, file=name)
+
+    def _path(self, name: str) -> Path:
         path = (self._folder / name).resolve()
         if not path.is_relative_to(self._folder):
             raise SourceError(FileError(f"{name!r} is outside of the workflow's folder.", "outside_folder"))
-        text = read_text(path)
+        return path
+
+    def _house(self, name: str) -> str:
+        """Return the hash of a house file, which is kept aside."""
+        data = read_bytes(self._path(name), max_bytes=limits().house_style_bytes, setting="MAX_HOUSE_STYLE_BYTES")
+        try:
+            check_house(data)
+        except HouseStyleError as error:
+            raise SourceError(FileError(str(error), "house_refused")) from error
+        sha256 = hashlib.sha256(data).hexdigest()
+        self._houses[sha256] = data
+        return sha256
+
+    def _text(self, name: str) -> str:
+        text = read_text(self._path(name))
         self._left -= len(text.encode())
         if self._left < 0:
             detail = f"All files together are larger than {limits().definition_bytes:,} bytes (MAX_DEFINITION_BYTES)."
@@ -148,25 +203,33 @@ class _Files:
         return value
 
     def _read(self, name: str, where: str) -> JsonValue:
-        """Return the value of an included file."""
+        """Return the value of an included file; for a house file its hash."""
+        self._included[where] = name
         try:
+            if where == _HOUSE:
+                return self._house(name)
             text = self._text(name)
         except (ValueError, OSError) as error:  # U+0000, or circular links
             raise SourceError(FileError(f"{name!r} is not a file.")) from error
-        suffix = Path(name).suffix.lower()
-        if _TEXTS.fullmatch(where):
-            return text
-        if suffix in {".jsonc", ".json5"}:
-            raise SourceError(FileError(f"{suffix} is not supported; use .json without comments, or .yaml."))
-        if suffix == ".json":
-            return read_json(text)
-        if suffix not in _YAML:
-            return text
-        source = read_yaml(text)
-        for text_before_comment in source.truncated:
-            if text_before_comment.path and text_before_comment.path[-1] in {"title", "description"}:
-                raise SourceError(_truncation_error(text_before_comment))
-        return source.value
+        return _value_of(text, name, where)
+
+
+def _value_of(text: str, name: str, where: str) -> JsonValue:
+    """Return the value of an included text at a place of the definition."""
+    suffix = Path(name).suffix.lower()
+    if _TEXTS.fullmatch(where):
+        return text
+    if suffix in {".jsonc", ".json5"}:
+        raise SourceError(FileError(f"{suffix} is not supported; use .json without comments, or .yaml."))
+    if suffix == ".json":
+        return read_json(text)
+    if suffix not in _YAML:
+        return text
+    source = read_yaml(text)
+    for text_before_comment in source.truncated:
+        if text_before_comment.path and text_before_comment.path[-1] in {"title", "description"}:
+            raise SourceError(_truncation_error(text_before_comment))
+    return source.value
 
 
 def _is_prose(where: str) -> bool:

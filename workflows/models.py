@@ -25,6 +25,16 @@ class Workflow(models.Model):
         return self.name
 
 
+class HouseFile(models.Model):
+    """A `.docx` that gives styles, header and footer, stored once per content. Definitions name it by its hash."""
+
+    sha256 = models.CharField(primary_key=True, max_length=64)  # of the bytes, in hex
+    bytes = models.BinaryField()
+
+    def __str__(self) -> str:
+        return self.sha256[:12]
+
+
 class WorkflowVersion(models.Model):
     """One published definition, immutable."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -9,9 +10,9 @@ from typing import Any
 from django.db import transaction
 from django.db.models import F, Max, OuterRef, QuerySet, Subquery, Value
 
-from common.errors import StaleWrite
-from workflows.definitions.definition import WorkflowDefinition
-from workflows.models import Workflow, WorkflowVersion
+from common.errors import FieldError, StaleWrite
+from workflows.definitions.definition import DefinitionError, WorkflowDefinition
+from workflows.models import HouseFile, Workflow, WorkflowVersion
 
 _MAX_DEFINITIONS = 256  # in the cache
 
@@ -29,11 +30,21 @@ class Publication(StrEnum):
 
 
 @transaction.atomic
-def publish(definition: WorkflowDefinition, *, now: datetime) -> tuple[int, Publication]:
+def publish(definition: WorkflowDefinition, *, now: datetime, house: bytes | None = None) -> tuple[int, Publication]:
     """Publish a definition, and make it the current version. Content that was published before keeps its version.
 
-    Returns the version and the outcome.
+    Args:
+        definition: The definition.
+        now: The time of publication.
+        house: The file that `definition.house` names, checked; None: there is none, or it is stored.
+
+    Returns:
+        The version and the outcome.
+
+    Raises:
+        DefinitionError: the definition names a house file that is not stored.
     """
+    _store_house(definition, house)
     summary = {
         "name": definition.name,
         "description": definition.description,
@@ -52,6 +63,11 @@ def publish(definition: WorkflowDefinition, *, now: datetime) -> tuple[int, Publ
         make_current(definition.id, version, expected=workflow.publications, **summary)
     if known is not None:
         return version, Publication.AGAIN
+    _store_version(definition, version, now=now)
+    return version, Publication.NEW
+
+
+def _store_version(definition: WorkflowDefinition, version: int, *, now: datetime) -> None:
     WorkflowVersion.objects.create(
         workflow_id=definition.id,
         version=version,
@@ -59,7 +75,20 @@ def publish(definition: WorkflowDefinition, *, now: datetime) -> tuple[int, Publ
         content_hash=definition.content_hash(),
         published_at=now,
     )
-    return version, Publication.NEW
+
+
+def _store_house(definition: WorkflowDefinition, house: bytes | None) -> None:
+    if house is not None and hashlib.sha256(house).hexdigest() == definition.house:
+        HouseFile.objects.get_or_create(sha256=definition.house, defaults={"bytes": house})
+    elif definition.house is not None and house_file(definition.house) is None:
+        detail = f"No house file {definition.house[:12]}… is stored; name one as {{file: house.docx}}."
+        raise DefinitionError([FieldError(pointer="/house", code="unknown_file", detail=detail)])
+
+
+def house_file(sha256: str) -> bytes | None:
+    """Return a house file by its hash; None if none is stored."""
+    found = HouseFile.objects.filter(sha256=sha256).values_list("bytes", flat=True).first()
+    return None if found is None else bytes(found)
 
 
 def _version_like(definition: WorkflowDefinition) -> int | None:

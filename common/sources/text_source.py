@@ -1,4 +1,4 @@
-"""Text files written by people: reading, decoding, and the errors in them."""
+"""Files written by people: reading, decoding, and the errors in them."""
 
 from __future__ import annotations
 
@@ -39,7 +39,16 @@ def read_text(path: Path) -> str:
     Raises:
         SourceError: the file is missing, not a regular file, too large, or in another encoding.
     """
-    max_bytes = limits().definition_bytes
+    data = read_bytes(path, max_bytes=limits().definition_bytes, setting="MAX_DEFINITION_BYTES")
+    return _decode(data).replace("\r\n", "\n").replace("\r", "\n")
+
+
+def read_bytes(path: Path, *, max_bytes: int, setting: str) -> bytes:
+    """Read a file of at most `max_bytes`, a limit that a setting names.
+
+    Raises:
+        SourceError: the file is missing, not a regular file, or too large.
+    """
     try:
         if not stat.S_ISREG(path.stat().st_mode):
             raise SourceError(FileError("It is not a file."))
@@ -50,8 +59,8 @@ def read_text(path: Path) -> str:
     except ValueError as error:  # U+0000 in a path
         raise SourceError(FileError(f"{str(error).capitalize()}.")) from error
     if len(data) > max_bytes:
-        raise SourceError(FileError(f"It is larger than {max_bytes:,} bytes (MAX_DEFINITION_BYTES).", "too_large"))
-    return _decode(data).replace("\r\n", "\n").replace("\r", "\n")
+        raise SourceError(FileError(f"It is larger than {max_bytes:,} bytes ({setting}).", "too_large"))
+    return data
 
 
 def max_levels() -> int:

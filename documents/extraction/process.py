@@ -91,11 +91,6 @@ def _named(refusal: FileRefused, name: str) -> FileRefused:
     return FileRefused(refusal.code, f"“{_shown(name)}” {refusal.detail}.")
 
 
-def extract_now(data: bytes, *, name: str, limits: ExtractionLimits | None = None) -> Extraction:
-    """Do what `extract` does, for callers without an event loop."""
-    return asyncio.run(extract(data, name=name, limits=limits))
-
-
 def _shown(name: str) -> str:
     """Return a name for a sentence."""
     visible = "".join(each if each.isprintable() else " " for each in name).strip()

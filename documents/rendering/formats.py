@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from documents.rendering.chapters import Book, book_of, front_of
 from documents.rendering.content.tree import plain
@@ -34,13 +37,13 @@ FRAGMENT = "fragment"  # a format for pages of the console, which clients cannot
 
 
 def render_here(source: Source, name: str, *, house: bytes | None = None) -> bytes:
-    """Return a source in a format, rendered by this process. A zip file is for executions.
+    """Return a source in a format, rendered by this process.
 
     Raises:
         RenderingError: the document cannot be rendered; its subclasses say why.
     """
     if name == "zip":
-        return _archive(source, house)
+        return _archive(source)
     book = book_of(source)
     if name == "markdown":
         return markdown.render(book).encode()
@@ -62,23 +65,39 @@ def _fragment(book: Book) -> bytes:
     return json.dumps(parts).encode()
 
 
-def _archive(source: Source, house: bytes | None) -> bytes:
-    """Return each document as JSON, Markdown and DOCX, with an index."""
+def _archive(source: Source) -> bytes:
+    """Return each document as JSON and Markdown, the further files of an execution, and what lists them."""
     documents = source.documents if isinstance(source, ExecutionSource) else (source,)
     entries: dict[str, bytes] = {}
     width = max(2, len(str(len(documents))))
     links: list[str] = []
+    records: list[dict[str, Any]] = []
     for number, document in enumerate(documents, 1):
         name = f"{number:0{width}}-{file_name(document)}"
-        content = json.dumps(document.content, ensure_ascii=False, indent=2) + "\n"
         book = book_of(document)
-        entries[f"{name}.json"] = content.encode(errors="replace")
-        entries[f"{name}.md"] = markdown.render(book).encode()
-        entries[f"{name}.docx"] = render_here(document, "docx", house=house)
+        made = {f"{name}.json": _json(document.content), f"{name}.md": markdown.render(book).encode()}
+        entries |= made
         title = markdown.inline(plain(book.chapters[0].title))
-        links.append(f"{number}. {title}: [Markdown]({name}.md), [DOCX]({name}.docx), [JSON]({name}.json)")
+        links.append(f"{number}. {title}: [Markdown]({name}.md), [JSON]({name}.json)")
+        records.append({**(document.record or {}), "files": _hashes(made)})
+    further = {name: text.encode() for name, text in getattr(source, "files", ())}
+    links += [f"- [{name}]({name})" for name in further]
+    entries |= further
+    if source.record is not None:
+        manifest = {**source.record, "files": _hashes(further), "documents": records}
+        entries["manifest.json"] = _json(manifest)
     entries["index.md"] = markdown.index(front_of(source), links).encode()
     return deterministic_zip(entries)
+
+
+def _json(value: Any) -> bytes:
+    """Return a JSON file."""
+    return (json.dumps(value, ensure_ascii=False, indent=2) + "\n").encode(errors="replace")
+
+
+def _hashes(files: Mapping[str, bytes]) -> dict[str, str]:
+    """Return the SHA-256 (hex) of each file."""
+    return {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
 
 
 def file_name(source: Source) -> str:

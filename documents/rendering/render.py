@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from common.limits import limits
-from documents.rendering.errors import HouseStyleError
+from documents.rendering.errors import HouseStyleError, RenderingLimitExceeded
 from documents.rendering.formats import FRAGMENT, render_here
 from documents.rendering.limited_process import render_in_process
 from documents.rendering.sources import DocumentSource, Source, to_plain
 
 _SMALL = 100_000  # characters of a source that this process renders in a few milliseconds
+_SAMPLE = DocumentSource(
+    name="sample",
+    title="Sample",
+    content={"text": "# Heading\n\n- item\n\n> quote", "rows": [{"a": 1, "b": 2}]},
+    created_at=datetime(2000, 1, 1, tzinfo=UTC),
+    provenance=("Version 1",),
+)
 _LIGHT = frozenset({"markdown", "html", FRAGMENT})
 
 
@@ -23,7 +31,7 @@ def render(source: Source, name: str, *, house: bytes | None = None) -> bytes:
 
     Args:
         source: a document, or the documents of an execution.
-        name: the format. A zip file has each document as JSON, Markdown and DOCX.
+        name: the format. A zip file has each document as JSON and Markdown.
         house: a `.docx` that gives styles, header and footer of DOCX files.
 
     Raises:
@@ -36,6 +44,20 @@ def render(source: Source, name: str, *, house: bytes | None = None) -> bytes:
     if name in _LIGHT and len(plain) <= _SMALL:
         return render_here(source, name)
     return render_in_process(plain, name, house=house)
+
+
+def check_house(data: bytes) -> None:
+    """Check a house file by making a small DOCX with it, in a process with limits.
+
+    Raises:
+        HouseStyleError: it is too large or damaged, or has a part that is refused; the message says which.
+    """
+    try:
+        render(_SAMPLE, "docx", house=data)
+    except HouseStyleError:
+        raise
+    except (RenderingLimitExceeded, RuntimeError) as error:  # what python-docx says of a damaged file is manifold
+        raise HouseStyleError("No document can be made with the file.") from error
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ class DocumentSource:
         provenance: lines of the footer: version, when, by which models, who edited, who accepted.
         language: BCP 47 tag of the content, if it is known.
         template: the Markdown template of the workflow for this type, if it has one.
+        record: what the manifest of a zip file says about it, as JSON.
     """
 
     name: str
@@ -31,6 +32,7 @@ class DocumentSource:
     provenance: tuple[str, ...] = ()
     language: str | None = None
     template: str | None = None
+    record: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,8 @@ class ExecutionSource:
         facts: pairs for the first page, such as ("Workflow", "Software delivery").
         provenance: lines of the footer.
         language: BCP 47 tag of the whole, if it is known.
+        record: what the manifest of a zip file says about the whole, as JSON; None: there is no manifest.
+        files: names and texts of further files in a zip file.
     """
 
     title: str
@@ -52,17 +56,22 @@ class ExecutionSource:
     facts: tuple[tuple[str, str], ...] = ()
     provenance: tuple[str, ...] = ()
     language: str | None = None
+    record: Mapping[str, Any] | None = None
+    files: tuple[tuple[str, str], ...] = ()
 
 
 Source: TypeAlias = DocumentSource | ExecutionSource
 
 
 def to_plain(source: Source) -> dict[str, Any]:
-    """Return a source as a JSON object, for another process."""
+    """Return a source as a JSON object, for another process. Documents of one execution share their schemas."""
     plain: dict[str, Any] = {each.name: getattr(source, each.name) for each in fields(source)}
     plain["created_at"] = source.created_at.isoformat()
     if isinstance(source, ExecutionSource):
-        plain["documents"] = [to_plain(each) for each in source.documents]
+        schemas = {id(each.schema): each.schema for each in source.documents}
+        places = {identity: place for place, identity in enumerate(schemas)}
+        plain["schemas"] = list(schemas.values())
+        plain["documents"] = [{**to_plain(each), "schema": places[id(each.schema)]} for each in source.documents]
     return plain
 
 
@@ -72,6 +81,8 @@ def from_plain(plain: Mapping[str, Any]) -> Source:
     values["provenance"] = tuple(plain["provenance"])
     if "documents" not in plain:
         return DocumentSource(**values)
-    values["documents"] = tuple(from_plain(each) for each in plain["documents"])
-    values["facts"] = tuple((name, value) for name, value in plain["facts"])
+    schemas = values.pop("schemas")
+    values["documents"] = tuple(from_plain({**each, "schema": schemas[each["schema"]]}) for each in plain["documents"])
+    for name in ("facts", "files"):
+        values[name] = tuple((first, second) for first, second in plain[name])
     return ExecutionSource(**values)

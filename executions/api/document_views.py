@@ -23,9 +23,9 @@ from common.api.serializers import checked
 from common.api.views import parse_entity_tags
 from common.database.server import database_now
 from common.errors import PreconditionRequired, UnsupportedType
-from common.time import format_rfc3339
 from documents import comments as remarks
 from documents import views
+from documents.downloads import Look
 from documents.serializers import CommentResponse, DocumentDetails
 from documents.staleness import Reason
 from executions.api.document_serializers import (
@@ -40,8 +40,8 @@ from executions.api.document_serializers import (
 )
 from executions.api.openapi import IDEMPOTENCY_KEY, IDEMPOTENCY_REPLAYED, problems
 from executions.api.views import authenticated_user, expected_versions
-from executions.engine.domain.acceptance import AcceptanceAction
 from executions.selectors import staleness
+from executions.selectors.document_files import accepted, look_of
 from executions.selectors.executions import decisions_of_step
 from executions.services import documents as services
 
@@ -218,12 +218,11 @@ class DocumentViewSet(views.DocumentViewSet):
         """Return what people have decided about a version, for its footer."""
         if row.step_id is None or row.execution_id is None:
             return ()
-        made = decisions_of_step(execution_id=row.execution_id, step_id=row.step_id)
-        return [
-            f"Accepted by {each.decided_by}, {format_rfc3339(each.decided_at)}"
-            for each in made
-            if each.decision is AcceptanceAction.ACCEPT and each.document_version == row.version
-        ]
+        return accepted(decisions_of_step(execution_id=row.execution_id, step_id=row.step_id), row.version)
+
+    def look_of(self, row: Any, name: str) -> Look:
+        """Return the look that the workflow of a version gives it."""
+        return look_of(row, name)
 
     def stale_because(self, document_id: UUID) -> Sequence[Reason]:
         """Return why a document is stale."""

@@ -160,10 +160,19 @@ def steps(*, user: Person, execution_id: UUID) -> QuerySet[models.ExecutionStep]
 
 def decisions_of_step(*, execution_id: UUID, step_id: str) -> list[AcceptanceDecision]:
     """Return the decisions about the documents of a step, oldest first. Permissions are not checked."""
-    rows = models.ExecutionStep.objects.filter(execution_id=execution_id, step_id=step_id)
-    return [
-        AcceptanceDecision.model_validate(each) for found in rows.values_list("decisions", flat=True) for each in found
-    ]
+    return decisions_of_steps([(execution_id, step_id)]).get((execution_id, step_id), [])
+
+
+def decisions_of_steps(steps: Collection[tuple[UUID, str]]) -> dict[tuple[UUID, str], list[AcceptanceDecision]]:
+    """Return the decisions about the documents of steps, oldest first. Permissions are not checked."""
+    rows = models.ExecutionStep.objects.filter(
+        execution_id__in={each for each, _ in steps}, step_id__in={step_id for _, step_id in steps}
+    )
+    return {
+        (execution_id, step_id): [AcceptanceDecision.model_validate(each) for each in made]
+        for execution_id, step_id, made in rows.values_list("execution_id", "step_id", "decisions")
+        if (execution_id, step_id) in steps
+    }
 
 
 def step_details(rows: Iterable[models.ExecutionStep]) -> list[StepDetails]:

@@ -69,6 +69,7 @@ _FILES = {
     "text/markdown": "# Lending tools",
     "text/html": '<!doctype html><html lang="en">',
     "application/pdf": "%PDF-1.7",
+    "application/zip": "PK",
     "application/vnd.openxmlformats-officedocument.wordprocessingml.document": "PK",
 }
 

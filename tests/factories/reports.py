@@ -186,7 +186,11 @@ def paper(execution: Execution, step_id: str) -> Document:
         execution_id=execution.id,
         step_id=step_id,
         created_at=timezone.now(),
-        provenance={"rehearsal": False},
+        provenance={
+            "workflow_id": execution.workflow_id,
+            "workflow_version": execution.workflow_version,
+            "rehearsal": False,
+        },
     )
 
 

@@ -23,6 +23,7 @@ from executions.engine.runtime.runner import ExecutionRunner
 from executions.engine.testing.in_memory_models import ScriptedModelClient
 from tests.factories import reports
 from tests.factories.callers import Caller
+from tests.factories.rendering import zip_entries
 from tests.integration.streams.client import Browser
 from workflows import loader, repository
 
@@ -249,3 +250,26 @@ async def test_a_workflow_that_ships_is_rehearsed_on_a_real_brief_without_any_co
     document = await get(ada, f"/documents/{found[0]['id']}")
     assert document["rehearsal"] is True
     assert "Ms Ode" in str(document["content"])
+
+
+async def test_the_items_of_a_collection_are_exported_in_its_order(transactional_db: None) -> None:
+    definition = loader.load_folder(loader.CATALOG / "software-delivery")
+    steps = [each.model_copy(update={"clarification": None, "acceptance": None}) for each in definition.steps]
+    straight = definition.model_copy(update={"steps": tuple(steps)})
+    await in_thread(repository.publish, straight, now=timezone.now())
+    ada = await caller("ada")
+    execution_id = (await post(ada, "/executions/", {**BODY, "workflow_id": "software-delivery"}))["execution_id"]
+    await run(execution_id)
+    response = await in_thread(ada.get, f"/executions/{execution_id}/export?format=zip")
+    names = [name.partition("-")[2] for name in zip_entries(response.content) if name.endswith(".json")]
+    assert names[:5] == [
+        "vision.json",
+        "risks.json",
+        "epics.json",
+        "architecture-epic-1.json",
+        "architecture-epic-2.json",
+    ]
+    plans = [name for name in names if name.startswith("test-plan")]
+    assert plans[0] == "test-plan-epic-1-story-1.json"
+    assert plans == sorted(plans)
+    assert len(plans) > 10

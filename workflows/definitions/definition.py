@@ -23,6 +23,8 @@ from workflows.definitions.policies import (
     OnExhausted,
     RetryPolicy,
     ReviewPolicy,
+    Sha256,
+    Template,
 )
 from workflows.errors import DefinitionError, pointer
 from workflows.json_schema.validation import JsonSchema, validator_of
@@ -116,6 +118,9 @@ class StepDefinition(FrozenModel):
         strict=True, default=600, ge=1, le=86_400, description="Time limit of one call to a model."
     )
     retries: RetryPolicy = Field(default=RetryPolicy(), description="Retries after temporary errors of the provider.")
+    render: Template | None = Field(
+        default=None, description="Markdown template of the document's downloads; null: the usual form."
+    )
 
     def rendered(self, names: Mapping[str, str]) -> StepDefinition:
         """Return the step with the placeholders in its texts replaced."""
@@ -179,6 +184,10 @@ class WorkflowDefinition(FrozenModel):
         ge=1,
         le=1_000,
         description="Max concurrent steps; the server's limit applies too.",
+    )
+    house: Sha256 | None = Field(
+        default=None,
+        description="`{file: house.docx}`: styles, header and footer of DOCX downloads; stored as the file's SHA-256.",
     )
 
     @cached_property

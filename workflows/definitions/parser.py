@@ -8,6 +8,7 @@ from workflows.definitions.definition import WorkflowDefinition
 from workflows.definitions.for_each_checks import limit_errors
 from workflows.definitions.schema_checks import schema_limit_errors, schema_meaning_errors
 from workflows.definitions.shape_errors import follows, shape_errors
+from workflows.definitions.template_checks import template_errors
 from workflows.definitions.validation import reference_errors
 from workflows.errors import DefinitionError, bound_errors, character_errors
 
@@ -34,6 +35,6 @@ def parse_definition(source: object) -> WorkflowDefinition:
     others = (
         each for each in reference_errors(definition) if each.code != "invalid_schema" or each.pointer not in reported
     )
-    if errors := [*foreign, *others]:
+    if errors := [*foreign, *others, *template_errors(definition)]:
         raise DefinitionError(errors)
     return definition

@@ -6,16 +6,20 @@ import re
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 #: Aliases of models; the server's settings map them to models.
 ALIASES = ("fast", "standard", "strong")
 _MODEL = re.compile(r"[a-z0-9][a-z0-9/_-]*:\S+")
 MAX_DEADLINE = 365 * 86_400  # seconds
 MAX_TOKENS = 10_000_000  # of a prompt or a reply; above the limits of all models
+MAX_TEMPLATE = 64 * 1024  # characters
 
 
 ModelName = Annotated[str, Field(min_length=1, max_length=200)]
+#: A Markdown template. Its first lines stay, because errors name lines.
+Template = Annotated[str, StringConstraints(min_length=1, max_length=MAX_TEMPLATE, strip_whitespace=False)]
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
 
 def is_model(name: str) -> bool:

@@ -126,6 +126,7 @@ function showBudget(execution, steps) {
 
 // Documents of items are grouped by step. The content of a document is loaded when it is opened.
 function showDocuments(steps) {
+  at("downloads").hidden = !steps.some((step) => step.document && step.status === "completed");
   for (const step of steps) {
     const made = step.document;
     const shown = made && documents.get(made.id);

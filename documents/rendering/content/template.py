@@ -141,12 +141,16 @@ def _pointer(text: str, line: int) -> str:
 
 
 def check(template: str, schema: Any) -> list[TemplateError]:
-    """Return the errors of a template for documents of a schema: those of its text, and pointers to what cannot be."""
+    """Return the errors of a template for documents of a schema.
+
+    They are those of its text, pointers to what cannot be, and objects within a line.
+    """
     try:
         parts = parse(template)
     except TemplateError as error:
         return [error]
-    return list(_unknown(parts, Possible.root(schema), Possible.root(schema)))
+    root = Possible.root(schema)
+    return list(_unknown(parts, root, root)) or list(_in_lines(parts, root))
 
 
 def _unknown(parts: Sequence[Part], root: Possible, item: Possible) -> Iterator[TemplateError]:
@@ -162,6 +166,35 @@ def _unknown(parts: Sequence[Part], root: Possible, item: Possible) -> Iterator[
                 yield TemplateError(part.line, f"{part.pointer}: {{{{#each}}}} needs a list.")
             else:
                 yield from _unknown(part.body, root, items)
+
+
+def _in_lines(parts: Sequence[Part], root: Possible) -> Iterator[TemplateError]:
+    """Yield the placeholders within a line whose values need a paragraph."""
+    texts: list[str] = []
+    values: list[_Found] = []
+    for part, possible in _flat(parts, root, root):
+        if isinstance(part, str):
+            texts.append(part)
+        else:
+            texts.append(f"{_OPEN}{len(values)}{_CLOSE}")
+            values.append(_Found((part, possible), part.pointer, SchemaView(None)))
+    places = _Places(values, level=1, prefix="")
+    places.blocks(markdown_text.blocks_of("".join(texts), level=1, anchor="~t", placeholder=_OPEN))
+    for part, possible in places.within:
+        if possible.needs_paragraph:
+            yield TemplateError(part.line, f"{part.pointer}: an object needs a paragraph of its own.")
+
+
+def _flat(parts: Sequence[Part], root: Possible, item: Possible) -> Iterator[tuple[str | Value, Possible]]:
+    """Yield texts and placeholders with what their values can be, each repeated part once."""
+    for part in parts:
+        if isinstance(part, str):
+            yield part, root
+        elif (found := root.at(part.pointer, item)) is not None:
+            if isinstance(part, Value):
+                yield part, found
+            else:
+                yield from _flat(part.body, root, found.items() or found)
 
 
 # --- rendering --------------------------------------------------------------------------------------------------------
@@ -323,6 +356,21 @@ class _Filler:
         if markdown_text.is_safe_link(address):
             return run._replace(href=address)
         return run._replace(text=f"{run.text} ({unquote(run.href)})", href="")
+
+
+class _Places(_Filler):
+    """Finds the placeholders within a line, in place of filling them."""
+
+    def __init__(self, values: Sequence[_Found], *, level: int, prefix: str) -> None:
+        super().__init__(values, level=level, prefix=prefix)
+        self.within: list[tuple[Value, Possible]] = []
+
+    def _whole(self, found: _Found) -> Blocks:
+        return ()
+
+    def _runs(self, found: _Found) -> Runs:
+        self.within.append(found.value)
+        return ()
 
 
 def _within(outer: Run, inner: Run) -> Run:

@@ -50,6 +50,22 @@ class Possible:
         schemas = [each for place in self.places for each in _items(place)]
         return _possible(self.schema, schemas) if schemas else None
 
+    @property
+    def needs_paragraph(self) -> bool:
+        """Whether the value is an object, or a list of objects or lists, whatever the document says."""
+        kinds = self.kinds
+        if kinds != {"array"}:
+            return kinds == {"object"}
+        items = self.items()
+        return items is not None and bool(items.kinds) and items.kinds <= {"object", "array"}
+
+    @property
+    def kinds(self) -> set[str]:
+        """The types that the value can have, without null; empty if the schema does not say."""
+        found = [each["type"] for each in self.places if "type" in each]
+        kinds = {kind for each in found for kind in (each if isinstance(each, list) else [each])}
+        return set() if self.is_any else kinds - {"null"}
+
 
 def _possible(root: Any, schemas: Iterable[Any]) -> Possible:
     found: list[dict[str, Any]] = []

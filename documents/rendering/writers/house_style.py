@@ -13,7 +13,6 @@ import zipfile
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from common.limits import limits
 from documents.rendering.errors import HouseStyleError
 
 if TYPE_CHECKING:
@@ -51,18 +50,12 @@ _IMAGES = frozenset({"image/png", "image/jpeg", "image/gif"})
 _KEPT_SETTINGS = frozenset({"evenAndOddHeaders", "defaultTabStop", "compat", "themeFontLang"})
 
 
-def check_house(data: bytes) -> None:
-    """Check a house file, without using it.
+def check_parts(data: bytes) -> None:
+    """Check the parts of a house file, without using it.
 
     Raises:
         HouseStyleError: it is damaged, or has a part that is refused; the message says which.
     """
-    if len(data) > limits().house_style_bytes:
-        raise HouseStyleError(f"A house file has at most {limits().house_style_bytes:,} bytes.")
-    _check_parts(data)
-
-
-def _check_parts(data: bytes) -> None:
     entries = _expand(data)
     _check_types(entries)
     for name, content in entries.items():
@@ -215,7 +208,7 @@ def open_house(data: bytes) -> Document:
     """
     import docx  # noqa: PLC0415 - heavy; only the process that makes a DOCX loads it
 
-    _check_parts(data)  # its size was checked by the process that has the settings
+    check_parts(data)  # its size was checked by the process that has the settings
     try:
         document = docx.Document(io.BytesIO(data))
         _drop_body(document)

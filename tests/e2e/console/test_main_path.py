@@ -63,6 +63,9 @@ def test_a_person_starts_an_execution_watches_it_answers_and_reads(fresh: Machin
     expect(first).to_contain_text("Bergdorf")
     expect(first).to_contain_text("<b>at most</b>")  # what was typed is text, not markup
     expect(first).to_contain_text("rehearsal")
+    with page.expect_download() as download:
+        page.locator("#downloads").get_by_role("link", name="Word").click()
+    assert download.value.suggested_filename == "Strategy-document-tool-library.docx"
     expect(page.locator("#costs tr.sum")).to_contain_text("5")
     page.screenshot(path=pictures / "finished.png", full_page=True)
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from html import unescape
 from typing import Any
@@ -18,7 +20,9 @@ from uuid_utils.compat import uuid7
 from access.models import Role, Scope, ScopeRole
 from access.services import ensure_user
 from access.user import User
+from common.limits import limits
 from documents.models import DocumentVersion
+from documents.rendering.limited_process import _slots
 from executions.engine.domain.acceptance import AcceptanceAction
 from executions.services.acceptance import PersonsDecision, decide_acceptance
 from tests.factories import reports
@@ -137,6 +141,27 @@ def test_the_form_keeps_what_was_given_and_describes_a_fault(browser: Client) ->
 def test_a_cursor_of_another_list_leads_to_the_first_page(browser: Client) -> None:
     response = browser.get("/documents/?q=plan&cursor=bm9uZQ")
     assert (response.status_code, response["Location"]) == (302, "/documents/?q=plan")
+
+
+def test_a_large_document_is_shown_within_limits(ada: User, browser: Client, restrict: Callable[..., None]) -> None:
+    content = {"title": "Plan 1", "rows": [f"row {number} *a* {'b ' * 50}" for number in range(1_000)]}
+    path = f"/documents/{plan(ada, 1, content=content)}/"
+    assert browser.get(path).content.count(b"<em>a</em>") == 1_000
+    restrict(rendering_seconds=0)
+    page = browser.get(path)
+    assert "This document is too large to be shown here." in text_of(page)
+    assert "format=pdf" in page.content.decode()
+
+
+def test_a_busy_server_says_so_in_place_of_a_large_document(
+    ada: User, browser: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("documents.rendering.limited_process._WAIT_SECONDS", 0.01)
+    path = f"/documents/{plan(ada, 1, content={'title': 'Plan 1', 'text': 'a ' * 60_000})}/"
+    with ExitStack() as taken:
+        for _ in range(limits().rendering_processes):
+            taken.enter_context(_slots())
+        assert "The server is busy with other large documents." in text_of(browser.get(path))
 
 
 def test_others_documents_are_not_there(ada: User, browser: Client) -> None:

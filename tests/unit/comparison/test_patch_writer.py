@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 
 from documents.comparison.diff import compare
 from documents.comparison.patch import apply_patch
-from documents.comparison.patch_writer import make_patch
 from documents.comparison.values import is_equal
 from executions.engine.domain.calls import Material
 from executions.llm.rehearsal.document_generator import DocumentGenerator
 from executions.llm.rehearsal.extraction import Facts
+from tests.support.patch_writer import make_patch
 from tests.unit.comparison.json_values import JSON_VALUES
 from workflows.loader import folders, load_folder
 
@@ -130,13 +130,6 @@ def test_names_are_escaped() -> None:
 def test_equal_values_need_no_operation() -> None:
     assert make_patch({"a": [1, True]}, {"a": [1.0, True]}) == []
     assert make_patch(1, True) == [{"op": "replace", "path": "", "value": True}]
-
-
-def test_a_patch_of_too_many_operations_replaces_everything() -> None:
-    before: Any = {f"k{n}": n for n in range(30)}
-    after: Any = {f"k{n}": n + 1 for n in range(30)}
-    assert len(make_patch(before, after, max_operations=30)) == 30
-    assert make_patch(before, after, max_operations=29) == [{"op": "replace", "path": "", "value": after}]
 
 
 def test_a_long_list_with_many_moves_is_replaced() -> None:

@@ -152,7 +152,7 @@ def test_a_text_with_too_many_changes_is_replaced_as_a_whole() -> None:
 
 
 def test_large_libraries_are_loaded_when_they_are_needed() -> None:
-    modules = "html, passages, patch, patch_writer"
+    modules = "html, passages, patch"
     code = f"import sys; from documents.comparison import {modules}; print({{'regex', 'django'}} & set(sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"
 

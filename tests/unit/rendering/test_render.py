@@ -96,24 +96,38 @@ def test_every_shipped_workflow_renders_in_all_formats(definition: WorkflowDefin
     assert len(re.findall("<h[1-6]", render_here(source, "html").decode())) == len(headings)
 
 
-def test_a_zip_file_has_every_document_three_times() -> None:
-    source = execution(document({"a": "ü"}), document("Second", name="stories@E 1", title="Second | [x]"))
+def test_a_zip_file_has_every_document_twice_with_a_manifest() -> None:
+    source = execution(
+        document({"a": "ü"}, record={"type": "report"}),
+        document("Second", name="stories@E 1", title="Second | [x]"),
+        record={"status": "completed"},
+        files=(("brief.md", "A harbour."),),
+    )
     made = render(source, "zip")
     entries = zip_entries(made)
     assert list(entries) == sorted(entries)
     assert set(entries) == {
-        *(f"01-report.{kind}" for kind in ("json", "md", "docx")),
-        *(f"02-stories-E-1.{kind}" for kind in ("json", "md", "docx")),
+        *(f"01-report.{kind}" for kind in ("json", "md")),
+        *(f"02-stories-E-1.{kind}" for kind in ("json", "md")),
+        "brief.md",
         "index.md",
+        "manifest.json",
     }
     assert json.loads(entries["01-report.json"]) == {"a": "ü"}
-    assert b"2. Second \\| \\[x\\]: [Markdown](02-stories-E-1.md), [DOCX]" in entries["index.md"]
+    assert b"2. Second \\| \\[x\\]: [Markdown](02-stories-E-1.md), [JSON]" in entries["index.md"]
+    assert b"[brief.md](brief.md)" in entries["index.md"]
+    manifest = json.loads(entries["manifest.json"])
+    assert (manifest["status"], manifest["documents"][0]["type"]) == ("completed", "report")
+    for part in (manifest, *manifest["documents"]):
+        assert part["files"] == {name: hashlib.sha256(entries[name]).hexdigest() for name in part["files"]}
     with zipfile.ZipFile(io.BytesIO(made)) as archive:
         assert {info.date_time for info in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
 
 
 def test_a_source_goes_to_another_process_and_back() -> None:
-    source = execution(hostile_document(), document([1, None], {"type": "array"}, template="x", language="de"))
+    schema = {"type": "array"}
+    documents = (document([1, None], schema, template="x", language="de"), document([], schema, record={"a": 1}))
+    source = execution(hostile_document(), *documents, record={"b": 2}, files=(("brief.md", "A harbour."),))
     assert from_plain(json.loads(json.dumps(to_plain(source)))) == source
     assert isinstance(source, ExecutionSource)
     assert from_plain(to_plain(source.documents[0])) == source.documents[0]

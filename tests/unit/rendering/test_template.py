@@ -120,6 +120,12 @@ def test_a_value_is_no_markup_of_the_template(text: str) -> None:
         ("\n{{ a b }}", ["line 2: {{ a b }} is no pointer such as /epics/0/title, title or a dot."]),
         ("{{#if /x}}{{/if}}", ["line 1: {{ #if /x }} is no pointer such as /epics/0/title, title or a dot."]),
         ("{{#each /epics}}" * 6 + "{{/each}}" * 6, ["line 1: At most 5 {{#each}} can be within each other."]),
+        ("\n- {{ /epics/0 }}", ["line 2: /epics/0: an object needs a paragraph of its own."]),
+        ("a\n\n| x |\n|---|\n| {{ /epics }} |", ["line 5: /epics: an object needs a paragraph of its own."]),
+        (
+            "{{#each /epics}}{{ owner }}, {{ needs }}{{/each}}",
+            ["line 1: owner: an object needs a paragraph of its own."],
+        ),
         ("x\n\ue000", ["line 2: A template cannot have U+E000."]),
         ("x" * 70_000, ["A template has at most 65,536 characters."]),
         ("{{ /free/anything }}{{ /either/0/a }}{{#each /either}}{{ a }}{{/each}}", []),

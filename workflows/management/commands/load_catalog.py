@@ -42,7 +42,8 @@ class Command(BaseCommand):
         read = loader.load_catalog(catalog)
         advice = import_string(settings.WORKFLOW_ADVICE)
         for definition in read.definitions:
-            version, outcome = repository.publish(definition, now=database_now())
+            house = read.houses.get(definition.house or "")
+            version, outcome = repository.publish(definition, now=database_now(), house=house)
             self.stdout.write(f"{definition.id} {version}{_OUTCOMES[outcome]}")
             for field_error in advice(definition) if outcome is repository.Publication.NEW else ():
                 self.stderr.write(f"{definition.id} {field_error.pointer}: {field_error.detail}")

@@ -86,13 +86,13 @@ def test_any_text_in_utf_8_comes_back_clean(text: str) -> None:
 
 
 @pytest.mark.parametrize("seed", range(fuzzing.examples(50)))
-def test_changed_pdfs_end_the_process_or_are_read(seed: int) -> None:
+async def test_changed_pdfs_end_the_process_or_are_read(seed: int) -> None:
     source = random.Random(seed)  # noqa: S311 - faults, no secrets
     data = bytearray(pdfs.with_form() if seed % 2 else pdfs.simple("One", "Two", title="Title"))
     for _ in range(source.randint(1, 40)):
         data[source.randrange(9, len(data))] = source.randrange(256)
     try:
-        extraction = process.extract_now(bytes(data), name="a", limits=ExtractionLimits(seconds=20))
+        extraction = await process.extract(bytes(data), name="a", limits=ExtractionLimits(seconds=20))
         assert extraction.pages
     except FileRefused as refused:
         assert refused.detail

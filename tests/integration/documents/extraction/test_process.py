@@ -62,10 +62,6 @@ async def test_the_answer_is_the_text() -> None:
     assert Extraction.from_json(json.loads(json.dumps(extraction.to_json()))) == extraction
 
 
-def test_callers_without_an_event_loop_get_the_same() -> None:
-    assert process.extract_now("Größe".encode("cp1252"), name="a.txt").segments[0].text == "Größe"
-
-
 @pytest.mark.parametrize(("name", "data", "code"), HOSTILE, ids=[name for name, _, _ in HOSTILE])
 async def test_hostile_files_end_with_a_sentence(name: str, data: bytes, code: RefusalCode) -> None:
     refused = await refusal(data, name, memory_bytes=256 * MIB)
@@ -85,11 +81,11 @@ async def test_a_file_above_the_limit_starts_no_process(monkeypatch: pytest.Monk
     assert (refused.code, refused.detail) == (RefusalCode.TOO_LARGE, "“a” has 11 bytes; 10 bytes are the limit.")
 
 
-def test_without_limits_those_of_the_settings_count(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_without_limits_those_of_the_settings_count(monkeypatch: pytest.MonkeyPatch) -> None:
     assert process.current_limits() == ExtractionLimits()
     monkeypatch.setattr(configured, "_current", configured.Limits(file_bytes=3))
     with pytest.raises(FileRefused, match="3 bytes are the limit"):
-        process.extract_now(b"four", name="a")
+        await process.extract(b"four", name="a")
 
 
 async def test_a_process_that_takes_too_long_is_killed() -> None:
@@ -138,11 +134,12 @@ async def test_memory_has_a_limit_that_has_a_sentence() -> None:
 async def test_memory_stays_within_its_limit(tmp_path: Path) -> None:
     (tmp_path / "bomb.pdf").write_bytes(pdfs.with_expanding_content(400))
     code = (
-        "import resource, sys; sys.path.insert(0, sys.argv[1])\n"
-        "from documents.extraction.process import extract_now\n"
+        "import asyncio, resource, sys; sys.path.insert(0, sys.argv[1])\n"
+        "from documents.extraction.process import extract\n"
         "from documents.extraction.limits import ExtractionLimits\n"
         "from documents.extraction.results import FileRefused\n"
-        "try: extract_now(open(sys.argv[2], 'rb').read(), name='a', limits=ExtractionLimits(memory_bytes=200 << 20))\n"
+        "limits = ExtractionLimits(memory_bytes=200 << 20)\n"
+        "try: asyncio.run(extract(open(sys.argv[2], 'rb').read(), name='a', limits=limits))\n"
         "except FileRefused as refused: print(refused.code)\n"
         "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024)"
     )

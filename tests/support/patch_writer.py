@@ -1,4 +1,4 @@
-"""Makes a JSON Patch (RFC 6902) of the difference of two documents."""
+"""Makes a JSON Patch (RFC 6902) of the difference of two documents: what a difference holds is enough to edit."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 from pydantic import JsonValue
 
-from common.limits import limits
 from documents.comparison.edits import ArrayEdit, Edit, ObjectEdit, Replaced, find_edits
 from documents.comparison.labels import Schema, SchemaView
 from documents.comparison.matching import Context
@@ -17,22 +16,12 @@ _MAX_SEARCHES = 1_000_000  # items that are looked through to find the places of
 Operation = dict[str, JsonValue]
 
 
-def make_patch(
-    before: JsonValue, after: JsonValue, *, schema: Schema | None = None, max_operations: int | None = None
-) -> list[Operation]:
+def make_patch(before: JsonValue, after: JsonValue, *, schema: Schema | None = None) -> list[Operation]:
     """Return operations that make `after` of `before`. Their values are parts of `after`, not copies.
 
-    Items that moved are moved, not added again. With more than `max_operations` (None: `MAX_PATCH_OPERATIONS`), one
-    operation replaces the whole document.
+    Items that moved are moved, not added again.
     """
-    max_operations = limits().patch_operations if max_operations is None else max_operations
-    edit = find_edits(before, after, SchemaView.of(schema), context=Context())
-    operations: list[Operation] = []
-    for operation in _operations(edit, after, ""):
-        operations.append(operation)
-        if len(operations) > max_operations:
-            return [{"op": "replace", "path": "", "value": after}]
-    return operations
+    return list(_operations(find_edits(before, after, SchemaView.of(schema), context=Context()), after, ""))
 
 
 def _operations(edit: Edit | None, after: MaybeValue, path: str) -> Iterator[Operation]:

@@ -1,0 +1,60 @@
+"""The documents of an execution as one file."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from asgiref.sync import sync_to_async
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from access.openapi import IF_NONE_MATCH, NOT_MODIFIED
+from common.api.renderers import SANDBOX, file_renderer
+from common.api.views import ApiView
+from documents.downloads import write_source
+from documents.rendering.formats import FORMATS, file_name
+from executions.api.openapi import problems
+from executions.selectors.exports import export_of
+
+_RENDERERS = [file_renderer(name, kind.media_type) for name, kind in FORMATS.items()]
+_TEXTS = frozenset({"markdown", "html"})
+_FILES: dict[Any, Any] = {
+    (200, each.media_type): OpenApiTypes.STR if each.format in _TEXTS else OpenApiTypes.BINARY for each in _RENDERERS
+}
+_FORMAT = OpenApiParameter(
+    "format",
+    {"type": "string", "enum": list(FORMATS)},
+    OpenApiParameter.QUERY,
+    description="The format, like a media type in `Accept`; without both it is Markdown.",
+)
+
+
+class ExecutionExportView(ApiView):
+    """The documents of an execution as one file."""
+
+    renderer_classes = _RENDERERS
+
+    @extend_schema(
+        tags=["executions"],
+        operation_id="executions_export",
+        parameters=[
+            OpenApiParameter("execution_id", OpenApiTypes.UUID, OpenApiParameter.PATH),
+            _FORMAT,
+            IF_NONE_MATCH,
+        ],
+        responses={**_FILES, **NOT_MODIFIED, **problems(401, 404, 409, 503)},
+    )
+    async def get(self, request: Request, execution_id: str) -> Response:
+        """Download the final documents of an execution as one file, in the order of its steps."""
+        return await sync_to_async(_export)(request, UUID(execution_id))
+
+
+def _export(request: Request, execution_id: UUID) -> Response:
+    name = request.accepted_renderer.format
+    export = export_of(user=request.user, execution_id=execution_id, name=name)
+    made = write_source(export.source, name, house=export.house)
+    disposition = f'attachment; filename="{file_name(export.source)}.{FORMATS[name].extension}"'
+    return Response(made, headers={"ETag": f'"{export.version}"', "Content-Disposition": disposition, **SANDBOX})
