@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from executions.engine.domain.calls import TEXT_ONLY
 from executions.engine.estimation import Basis, Span, StepForecast, StepHistory, forecast, span, total
 from tests.factories.collections import collection, delivery, over
 from tests.factories.engine import LINE, definition
@@ -26,6 +27,8 @@ def of(flow: WorkflowDefinition = LINE, **more: Any) -> list[StepForecast]:
     given: dict[str, Any] = {
         "definition": flow,
         "files": (),
+        "document_files": {},
+        "reading": lambda _: TEXT_ONLY,
         "brief": "The brief.",
         "models": {name: (name,) for name in names},
         "past": {},
