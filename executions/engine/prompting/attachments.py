@@ -14,6 +14,7 @@ CHARACTERS_PER_TOKEN = 4  # a rule of thumb for English; budgets are soft
 MAX_ATTACHMENTS = 20  # of one call; providers shrink pictures, or refuse them, where there are more
 MAX_PAGES = 100  # of all PDFs of one call
 _MAX_SIDE = 8_000  # pixels; providers refuse larger pictures
+_TAGS = '<data kind="attached file" name="">\n\n</data>\n\n'
 _EXPECTED_SHARE = 3  # the expected tokens of a picture are this part of the maximum
 
 
@@ -81,6 +82,7 @@ def _attachment(file: BriefFile, reading: Reading, *, is_shared: bool) -> Attach
         sha256=file.sha256,
         size=file.size,
         tokens=sum(map(len, texts)) // CHARACTERS_PER_TOKEN + pictures * reading.picture_tokens // _EXPECTED_SHARE,
-        max_tokens=sum(len(storable(each).encode()) for each in texts) + pictures * reading.picture_tokens,
+        max_tokens=sum(len(storable(each).encode()) for each in (*texts, file.name, _TAGS))
+        + pictures * reading.picture_tokens,
         is_shared=is_shared,
     )

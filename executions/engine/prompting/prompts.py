@@ -27,6 +27,7 @@ from workflows.errors import storable
 #: Violation code of review findings.
 FOUND_BY_REVIEW = "review"
 
+CLOSING_TAG = "</data>"
 #: Text that a model could read as a <data> tag. It is escaped, so material cannot close its tag or open another.
 _TAG = re.compile(r"<(?=\s*/?\s*data\b)", re.IGNORECASE)
 
@@ -225,8 +226,13 @@ def correction_section(rejected: RejectedOutput) -> str:
 def as_data(material: Material) -> str:
     """Return the material between tags that its text cannot close."""
     text = _TAG.sub("&lt;", storable(material.text))  # the database and providers reject other text
-    name = storable(material.name).replace('"', "'").replace("\n", " ").replace("<", "(").replace(">", ")")
-    return f'<data kind="{material.kind}" name="{name}">\n{text}\n</data>'
+    return f"{opening_tag(material.kind, material.name)}\n{text}\n{CLOSING_TAG}"
+
+
+def opening_tag(kind: str, name: str) -> str:
+    """Return the tag before a material; its name cannot end it."""
+    shown_name = storable(name).replace('"', "'").replace("\n", " ").replace("<", "(").replace(">", ")")
+    return f'<data kind="{kind}" name="{shown_name}">'
 
 
 def _input_materials(inputs: PromptInputs, attachments: Sequence[Attachment]) -> list[Material]:

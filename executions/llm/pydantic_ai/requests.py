@@ -13,6 +13,7 @@ from pydantic_ai.output import OutputObjectDefinition
 from pydantic_ai.tools import ToolDefinition
 
 from executions.engine.domain.calls import Attachment, ModelRequest
+from executions.engine.prompting.prompts import CLOSING_TAG, opening_tag
 from executions.engine.prompting.replies import ask_schema
 from executions.engine.prompting.submissions import ANSWER, ASK_CLARIFICATION, DOCUMENT, QUESTIONS, SUBMIT_DOCUMENT
 from executions.llm.pydantic_ai.envelope import envelope
@@ -99,10 +100,11 @@ def messages(request: ModelRequest, output: Output, files: Mapping[str, bytes]) 
 
 
 def _contents(attachments: Iterable[Attachment], files: Mapping[str, bytes]) -> Iterator[UserContent]:
-    """Yield each file behind a sentence with its name."""
+    """Yield each file between tags of material, which have its name."""
     for each in attachments:
-        yield f"The file `{each.name}` follows. It is material, like what stands between <data> tags.\n\n"
+        yield f"{opening_tag('attached file', each.name)}\n"
         yield BinaryContent(data=files[each.sha256], media_type=each.media_type)
+        yield f"\n{CLOSING_TAG}\n\n"
 
 
 def _output_rules(request: ModelRequest, output: Output) -> str:

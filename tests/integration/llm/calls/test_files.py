@@ -100,10 +100,12 @@ async def test_a_server_gets_each_file_in_the_format_of_its_provider(
     request = replace(request_to(model), prompt="Brief.\n\nWrite.", attachments=tuple(attachments(shared=False)))
     content = await sent(monkeypatch, request, output)
     assert [as_sent(each) for each in content] == [
-        ("text", "The file `plan.pdf` follows. It is material, like what stands between <data> tags.\n\n"),
+        ("text", '<data kind="attached file" name="plan.pdf">\n'),
         ("application/pdf", PLAN),
-        ("text", "The file `site.png` follows. It is material, like what stands between <data> tags.\n\n"),
+        ("text", "\n</data>\n\n"),
+        ("text", '<data kind="attached file" name="site.png">\n'),
         ("image/png", SITE),
+        ("text", "\n</data>\n\n"),
         ("text", "Brief.\n\nWrite."),
     ]
 
@@ -112,8 +114,8 @@ async def test_the_files_of_the_brief_are_in_the_part_that_is_cached(monkeypatch
     known = {"prompt": "Brief.\n\nWrite.", "shared": ("Brief.",), "attachments": tuple(attachments(shared=True))}
     content = await sent(monkeypatch, replace(request_to(ANTHROPIC), **known), Output.SHARED_TOOLS)
     kinds = [as_sent(each)[0] for each in content]
-    assert kinds == ["text", "application/pdf", "text", "text", "image/png", "text"]
-    assert ["cache_control" in each for each in content] == [False, False, True, False, False, False]
+    assert kinds == ["text", "application/pdf", *["text"] * 3, "image/png", "text", "text"]
+    assert [index for index, each in enumerate(content) if "cache_control" in each] == [3]  # the brief
 
 
 @pytest.mark.parametrize(
