@@ -111,7 +111,7 @@ async def test_a_server_gets_each_file_in_the_format_of_its_provider(
 
 
 async def test_the_files_of_the_brief_are_in_the_part_that_is_cached(monkeypatch: pytest.MonkeyPatch) -> None:
-    known = {"prompt": "Brief.\n\nWrite.", "shared": ("Brief.",), "attachments": tuple(attachments(shared=True))}
+    known: Any = {"prompt": "Brief.\n\nWrite.", "shared": ("Brief.",), "attachments": tuple(attachments(shared=True))}
     content = await sent(monkeypatch, replace(request_to(ANTHROPIC), **known), Output.SHARED_TOOLS)
     kinds = [as_sent(each)[0] for each in content]
     assert kinds == ["text", "application/pdf", *["text"] * 3, "image/png", "text", "text"]
