@@ -211,7 +211,30 @@ class Limits:
         "Files that one web process reads at once; others wait for up to 5 seconds",
         answer="503 `busy`",
     )
-    execution_files: int = _limit("MAX_EXECUTION_FILES", 20, "Files in one brief", answer="422 with a pointer")
+    execution_files: int = _limit(
+        "MAX_EXECUTION_FILES", 20, "Files of one execution: of its brief, and of answers", answer="422 with a pointer"
+    )
+    execution_file_bytes: int = _limit(
+        "MAX_EXECUTION_FILE_BYTES",
+        50 * 1024 * 1024,
+        "Bytes of all files of one execution",
+        answer="422 with a pointer",
+        minimum=1024,
+    )
+    scope_file_bytes: int = _limit(
+        "MAX_SCOPE_FILE_BYTES",
+        2 * 1024 * 1024 * 1024,
+        "Bytes of all files that are used in one root scope",
+        answer="422 with a pointer",
+        minimum=1024,
+    )
+    call_file_bytes: int = _limit(
+        "MAX_CALL_FILE_BYTES",
+        12 * 1024 * 1024,
+        "Bytes of the files that one call to a model has as they are; 0: no file",
+        answer="the model gets the text of further files, and is told",
+        minimum=0,
+    )
 
 
 _current = Limits()

@@ -173,6 +173,8 @@ class File(models.Model):
     )  # a root scope, where the file is used; NULL: not used yet
     title = models.CharField(max_length=300, blank=True)  # from the file's own metadata
     pages = models.PositiveIntegerField(null=True)  # of a PDF
+    width = models.PositiveIntegerField(null=True)  # pixels of a picture
+    height = models.PositiveIntegerField(null=True)  # pixels of a picture
     characters = models.PositiveIntegerField()
     segments = JsonTextField()  # anchor, label and text of each, in reading order
     notes = JsonTextField(default=list)

@@ -1,9 +1,10 @@
 """System checks of invalid combinations of settings, run by `manage.py check` and before a server starts.
 
 E001: a model alias is not a `provider:model` of a known provider. E002: workers would take over executions of live
-workers. E004: requests from Pushpin could not be verified. E005: the database has no such language of the search. I001:
-the model of an alias needs a configured price. W001: plain HTTP on a public address. W002 (--deploy): an endless
-redirect to HTTPS. W003 (--deploy): all clients would share the proxy's address.
+workers. E004: requests from Pushpin could not be verified. E005: the database has no such language of the search.
+E006: MODEL_FILES has an entry that cannot be read. I001: the model of an alias needs a configured price. W001: plain
+HTTP on a public address. W002 (--deploy): an endless redirect to HTTPS. W003 (--deploy): all clients would share the
+proxy's address.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from gripcontrol import parse_grip_uri
 from common.database.server import database_now
 from documents.search import index
 from executions.llm.known_providers import is_known
+from executions.llm.reading import rules_of
 from telemetry.pricing import prices
 
 
@@ -35,6 +37,17 @@ def model_aliases(**_: Any) -> list[CheckMessage]:
         for model in models.split(",")
         if not all(model.strip().partition(":")) or not is_known(model.strip())
     ]
+
+
+@register()
+def model_files(**_: Any) -> list[CheckMessage]:
+    """Check that the entries of MODEL_FILES can be read."""
+    try:
+        rules_of(settings.MODEL_FILES)
+    except ValueError as error:
+        hint = "Set MODEL_FILES to entries like openai:qwen-vl*=pictures, with commas between them."
+        return [Error(f"MODEL_FILES cannot be read: {error}", hint=hint, id="orchestrator.E006")]
+    return []
 
 
 @register()

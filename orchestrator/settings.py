@@ -264,6 +264,7 @@ MODEL_ALIASES = env.model_aliases()
 WORKFLOW_ADVICE = (
     "executions.llm.rehearsal.writable.unwritable"  # yields warnings for the author of a published workflow
 )
+MODEL_FILES = env.words("MODEL_FILES")  # which models read pictures and PDFs as they are: provider:model=kind
 MODEL_CALLS = env.integer("MODEL_CALLS", 100, minimum=1)  # concurrent calls per worker
 MODEL_STREAMING = env.flag("MODEL_STREAMING", default=True)  # replies are streamed, and live text is available
 MODEL_OUTPUT = env.choice(

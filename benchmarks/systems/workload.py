@@ -17,7 +17,7 @@ from access.user import User
 from benchmarks.metrics import Meter
 from benchmarks.workload import TEXT, USER, WORKFLOW, Size
 from executions import composition
-from executions.engine.domain.calls import ModelReply, ModelRequest, ToolCall, Usage
+from executions.engine.domain.calls import TEXT_ONLY, ModelReply, ModelRequest, Reading, ToolCall, Usage
 from executions.engine.ports import OnText, Ports
 from executions.engine.testing.in_memory_models import UnlimitedPermit
 from executions.services import executions
@@ -55,6 +55,10 @@ class InstantModel:
     def knows(self, _model: str) -> bool:
         """Return True."""
         return True
+
+    def reading(self, _model: str) -> Reading:
+        """Return that it reads text alone."""
+        return TEXT_ONLY
 
     def estimate(self, _request: ModelRequest) -> Decimal | None:
         """Return None: no price."""

@@ -28,11 +28,12 @@ def read(data: bytes, kind: FileType, limits: ExtractionLimits) -> Extraction:
             _check_size(picture.size, limits)
             frames = getattr(picture, "n_frames", 1)
             exif = picture.getexif()
-            notes = _notes(picture.size, exif.get(_ORIENTATION, 1), has_place=_GPS in exif, frames=frames)
+            size = picture.size
+            notes = _notes(size, exif.get(_ORIENTATION, 1), has_place=_GPS in exif, frames=frames)
             picture.load()
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError, EOFError) as error:
         raise FileRefused(RefusalCode.DAMAGED, "is damaged: the picture cannot be decoded") from error
-    return Extraction.of(kind, [], notes=notes)
+    return Extraction.of(kind, [], notes=notes, pixels=size)
 
 
 def _check_size(size: tuple[int, int], limits: ExtractionLimits) -> None:

@@ -124,6 +124,8 @@ class Extraction:
         segments: the text in reading order; none for pictures.
         notes: sentences about what was found and not read.
         characters: characters of all segments.
+        width: pixels of a picture; None for other files.
+        height: pixels of a picture; None for other files.
     """
 
     media_type: str
@@ -132,6 +134,8 @@ class Extraction:
     segments: tuple[Segment, ...]
     notes: tuple[str, ...]
     characters: int
+    width: int | None = None
+    height: int | None = None
 
     @classmethod
     def of(
@@ -142,6 +146,7 @@ class Extraction:
         notes: list[str] | None = None,
         title: str = "",
         pages: int | None = None,
+        pixels: tuple[int, int] | None = None,
     ) -> Extraction:
         """Return the extraction of a file; equal notes become one."""
         unique = list(dict.fromkeys(notes or []))
@@ -155,6 +160,8 @@ class Extraction:
             segments=tuple(segments),
             notes=tuple(unique),
             characters=sum(len(each.text) for each in segments),
+            width=None if pixels is None else pixels[0],
+            height=None if pixels is None else pixels[1],
         )
 
     def to_json(self) -> dict[str, Any]:

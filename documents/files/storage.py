@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet, Sum
 from uuid_utils.compat import uuid7
 
 from access.selectors import Person, visible_scopes
@@ -25,6 +25,9 @@ UNUSED_RETENTION = timedelta(hours=24)  # time after which an unused file is del
 _KEEP_CONTENT = """
 INSERT INTO documents_storedcontent (sha256, bytes, size) VALUES (%s, %s, %s)
 ON CONFLICT (sha256) DO UPDATE SET size = excluded.size"""
+
+#: A transaction that gives files to a scope waits for the others: the bytes of its files are counted exactly.
+_ONE_AT_A_TIME = "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))"
 
 
 class FileInUse(Conflict):
@@ -42,6 +45,20 @@ class FileText:
     name: str
     media_type: str
     segments: tuple[Segment, ...]
+    sha256: str
+    size: int
+    pages: int | None
+    width: int | None
+    height: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UsableFile:
+    """A file that a user may use in a root scope."""
+
+    name: str
+    size: int
+    is_new: bool  # nothing has used it before
 
 
 @transaction.atomic
@@ -58,6 +75,8 @@ def store_file(*, user: User, name: str, data: bytes, extraction: Extraction, no
         uploaded_by=user,
         title=extraction.title,
         pages=extraction.pages,
+        width=extraction.width,
+        height=extraction.height,
         characters=extraction.characters,
         segments=[asdict(each) for each in extraction.segments],
         notes=list(extraction.notes),
@@ -104,32 +123,79 @@ def delete_file(*, user: Person, file_id: UUID) -> None:
     _delete_unreferenced([row.content_id])
 
 
-def usable_files(*, user: Person, file_ids: Collection[UUID], root_id: UUID | None) -> dict[UUID, str]:
-    """Return the names of the files that the user may use in a root scope, by id.
+def usable_files(*, user: Person, file_ids: Collection[UUID], root_id: UUID | None) -> dict[UUID, UsableFile]:
+    """Return the files that the user may use in a root scope, by id.
 
     These are the user's unused files, and files of this scope if the user may read it.
     """
-    return dict(_usable(user, root_id).filter(id__in=file_ids).values_list("id", "name"))
+    return _described(_usable(user, root_id).filter(id__in=file_ids))
 
 
-def use_files(*, user: Person, file_ids: Collection[UUID], root_id: UUID) -> dict[UUID, str]:
-    """Lock the files, give the unused ones the scope, and return the names of all usable files by id.
+def use_files(*, user: Person, file_ids: Collection[UUID], root_id: UUID) -> dict[UUID, UsableFile]:
+    """Lock the files, give the unused ones the scope, and return all usable files by id.
 
-    Call it in a transaction. The caller compares the ids: unusable ones are missing.
+    Call it in a transaction, before budgets and heads are locked. The caller compares the ids: unusable ones are
+    missing.
     """
-    rows = _usable(user, root_id).filter(id__in=file_ids).select_for_update(of=("self",)).order_by("id")
-    names = dict(rows.values_list("id", "name"))
-    File.objects.filter(id__in=names, scope=None).update(scope_id=root_id)
-    return names
+    bulk.execute(_ONE_AT_A_TIME, [f"files of {root_id}"])
+    rows = _usable(user, root_id).filter(id__in=file_ids)
+    found = _described(rows.select_for_update(of=("self",)).order_by("id"))
+    File.objects.filter(id__in=found, scope=None).update(scope_id=root_id)
+    return found
 
 
-def file_texts(file_ids: Iterable[UUID]) -> list[FileText]:
-    """Return the texts of files, in no order; unknown ids are left out. Permissions are not checked."""
+def bytes_in(root_id: UUID) -> int:
+    """Return the bytes of all files that are used in a root scope."""
+    total: int | None = File.objects.filter(scope=root_id).aggregate(total=Sum("size"))["total"]
+    return total or 0
+
+
+def size_of(file_ids: Collection[UUID]) -> int:
+    """Return the bytes of these files. Permissions are not checked."""
+    total: int | None = File.objects.filter(id__in=file_ids).aggregate(total=Sum("size"))["total"]
+    return total or 0
+
+
+def file_texts(file_ids: Iterable[UUID], *, root_id: UUID | None) -> list[FileText]:
+    """Return those files that are used in a root scope, with their texts, in no order.
+
+    Args:
+        file_ids: Ids of files; others are left out.
+        root_id: The scope. None: of any scope, or unused; the caller has checked the permissions.
+    """
     rows = File.objects.filter(id__in=list(file_ids)).order_by()
     return [
-        FileText(id=key, name=name, media_type=kind, segments=tuple(Segment(**each) for each in segments))
-        for key, name, kind, segments in rows.values_list("id", "name", "media_type", "segments")
+        FileText(
+            id=row.id,
+            name=row.name,
+            media_type=row.media_type,
+            segments=tuple(Segment(**each) for each in row.segments),
+            sha256=row.content_id,
+            size=row.size,
+            pages=row.pages,
+            width=row.width,
+            height=row.height,
+        )
+        for row in (rows if root_id is None else rows.filter(scope=root_id))
     ]
+
+
+def contents(hashes: Collection[str]) -> Mapping[str, bytes]:
+    """Return stored bytes by their SHA-256. Permissions are not checked.
+
+    Raises:
+        NotFound: some are not stored.
+    """
+    rows = StoredContent.objects.filter(sha256__in=hashes).values_list("sha256", "bytes")
+    found = {key: bytes(data) for key, data in rows}
+    if missing := set(hashes) - found.keys():
+        raise NotFound(f"The bytes of {len(missing)} files are not stored any more.")
+    return found
+
+
+def _described(rows: QuerySet[File]) -> dict[UUID, UsableFile]:
+    found = rows.values_list("id", "name", "size", "scope_id")
+    return {key: UsableFile(name=name, size=size, is_new=scope is None) for key, name, size, scope in found}
 
 
 @transaction.atomic

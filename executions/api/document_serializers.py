@@ -25,7 +25,10 @@ class AddDocumentRequest(StrictSerializer):
     title = serializers.CharField(
         required=False, max_length=MAX_TITLE, help_text="By default the `title` in the content."
     )
-    content = TextOrObjectField(help_text="An object, or a Markdown text.")
+    content = TextOrObjectField(required=False, help_text="An object, or a Markdown text; without it, name a file.")
+    file = serializers.UUIDField(
+        required=False, help_text="Instead of the content: an uploaded file, whose text becomes the content."
+    )
     schema_hash = serializers.RegexField(
         r"^[0-9a-f]{64}$",
         required=False,
@@ -33,6 +36,19 @@ class AddDocumentRequest(StrictSerializer):
         "content is free.",
     )
     note = serializers.CharField(required=False, allow_blank=True, max_length=MAX_NOTE, help_text=_NOTE)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """Return the values.
+
+        Raises:
+            ValidationError: there are both a content and a file, or neither.
+        """
+        if "content" in attrs and "file" in attrs:
+            raise serializers.ValidationError({"file": ["Give either the content or a file."]})
+        if "content" not in attrs and "file" not in attrs:
+            detail = serializers.ErrorDetail("Give the content, or a file.", code="required")
+            raise serializers.ValidationError({"content": [detail]})
+        return attrs
 
 
 class EditDocumentRequest(StrictSerializer):

@@ -170,6 +170,16 @@ class PromptFilters(StrictSerializer):
     )
 
 
+class AttachmentResponse(serializers.Serializer[Any]):
+    """A file that the model got as it is. Its bytes are stored once, as the uploaded file."""
+
+    file_id = serializers.UUIDField()
+    name = serializers.CharField()
+    type = serializers.CharField(source="media_type", help_text="Media type.")
+    sha256 = serializers.CharField(help_text="Of the bytes, in hex; a part of the request's hash.")
+    size = serializers.IntegerField(help_text="Bytes.")
+
+
 class PromptResponse(serializers.Serializer[Any]):
     """The prompt of one call."""
 
@@ -188,6 +198,9 @@ class PromptResponse(serializers.Serializer[Any]):
     )
     instructions = serializers.CharField(source="request.instructions")
     prompt = serializers.CharField(source="request.prompt")
+    attachments = AttachmentResponse(
+        many=True, source="request.attachments", help_text="Files that the model got as they are, in order."
+    )
     output_schema = serializers.DictField(source="request.output_schema")
     max_questions = serializers.IntegerField(
         source="request.max_questions", help_text="0: the model could not ask questions."

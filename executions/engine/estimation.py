@@ -5,16 +5,17 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from pydantic import JsonValue
 
 from common.limits import limits
-from executions.engine.domain.brief import BriefFile, without_files
-from executions.engine.domain.calls import ModelRequest, max_input_tokens
+from executions.engine.domain.brief import BriefFile, with_distinct_names, without_files
+from executions.engine.domain.calls import ModelRequest, Reading, max_input_tokens
 from executions.engine.domain.execution import Brief
-from executions.engine.prompting.prompts import CHARACTERS_PER_TOKEN, PromptInputs, build_request
+from executions.engine.prompting.attachments import CHARACTERS_PER_TOKEN, choose
+from executions.engine.prompting.prompts import PromptInputs, build_request
 from executions.engine.prompting.replies import MAX_VIOLATIONS
 from executions.engine.transitions.reviews import MAX_REVIEWS, VERDICT_SCHEMA, review_instructions
 from workflows.definitions.definition import ForEach, ReviewPolicy, StepDefinition, WorkflowDefinition
@@ -96,6 +97,8 @@ class Basis:
     definition: WorkflowDefinition
     brief: Brief | None
     files: Sequence[BriefFile]  # of the brief
+    document_files: Mapping[str, BriefFile]  # that the scope's documents show, by type
+    reading: Callable[[str], Reading]  # which files a `provider:model` reads as they are
     models: Mapping[str, tuple[str, ...]]  # `provider:model` and fallbacks, by the model name in the definition
     past: Mapping[str, StepHistory]  # by step id
     scope_documents: Mapping[str, int]  # bytes of existing documents, by type
@@ -142,12 +145,13 @@ def _of(basis: Basis, step: StepDefinition) -> StepForecast:
 
 
 def _writing(basis: Basis, step: StepDefinition) -> _Calls:
-    sent = _input(basis, step)
+    models = _named(basis, step.model, *step.fallbacks)
+    sent = _input(basis, step, models)
     if step.max_attempts > 1:  # the rejected output and its violations are part of the next prompt
         faults = _FAULTS_TOKENS if step.review is None else max(_FAULTS_TOKENS, step.review.max_output_tokens)
         sent += span(0, 0, step.max_output_tokens + faults)
     return _Calls(
-        models=_named(basis, step.model, *step.fallbacks),
+        models=models,
         number=_calls(basis, step).times(_items(basis, step)),
         sent=sent,
         written=_output(basis, step),
@@ -158,10 +162,11 @@ def _reviewing(basis: Basis, step: StepDefinition, policy: ReviewPolicy, *, made
     told = len((review_instructions(policy) + json.dumps(VERDICT_SCHEMA)).encode())
     # An invalid verdict and its violations are part of the next prompt.
     unclear = policy.max_output_tokens + _FAULTS_TOKENS
+    models = _named(basis, policy.model)
     return _Calls(
-        models=_named(basis, policy.model),
+        models=models,
         number=made.number.times(span(1, 1, MAX_REVIEWS)),
-        sent=_input(basis, step) + made.written + span(0, 0, told + unclear + _TAG_TOKENS),
+        sent=_input(basis, step, models) + made.written + span(0, 0, told + unclear + _TAG_TOKENS),
         written=span(20, _VERDICT_TOKENS, policy.max_output_tokens),
     )
 
@@ -201,34 +206,51 @@ def _items(basis: Basis, step: StepDefinition) -> Span:
     return span(1, min(past.items if past is not None else likely, most), most)
 
 
-def _input(basis: Basis, step: StepDefinition) -> Span:
-    """Return the input tokens of one writing call; the maximum is one token per byte of known input."""
-    request = build_request(
+def _input(basis: Basis, step: StepDefinition, models: Sequence[str]) -> Span:
+    """Return the input tokens of one call: expected for the first model, the maximum of all models.
+
+    The maximum is one token per byte of known input, and the maximum of each file that a model reads as it is.
+    """
+    readings = [*dict.fromkeys(map(basis.reading, models))]
+    known = [_known(_request(basis, step, reading)) for reading in readings]
+    items = [_item(basis, loop) for loop in basis.definition.loops[step.id]]
+    read = [*(_document(basis, kind, step, readings=readings) for kind in step.inputs), *items]
+    brief = replace(known[0], high=max(each.high for each in known))
+    return brief + sum_of(read).within(step.input_token_budget) + span(0, 0, _TAG_TOKENS * len(read))
+
+
+def _request(basis: Basis, step: StepDefinition, reading: Reading) -> ModelRequest:
+    brief = without_files(basis.brief, [each.id for each in basis.files])
+    files = [*with_distinct_names(basis.files)]
+    return build_request(
         step_id=step.id,
         step=step,
         role=basis.definition.roles[step.role],
         model="",
-        inputs=PromptInputs(brief=without_files(basis.brief), files=basis.files),
+        inputs=PromptInputs(brief=brief, files=files, reading=reading),
         rejected=None,
     )
-    items = [_item(basis, loop) for loop in basis.definition.loops[step.id]]
-    read = [*(_document(basis, kind, step) for kind in step.inputs), *items]
-    return _known(request) + sum_of(read).within(step.input_token_budget) + span(0, 0, _TAG_TOKENS * len(read))
 
 
 def _known(request: ModelRequest) -> Span:
-    tokens = len(request.instructions + request.prompt) / CHARACTERS_PER_TOKEN
+    attached = sum(each.tokens for each in request.attachments)
+    tokens = len(request.instructions + request.prompt) / CHARACTERS_PER_TOKEN + attached
     return span(tokens, tokens, max_input_tokens(request))
 
 
-def _document(basis: Basis, kind: str, step: StepDefinition) -> Span:
+def _document(basis: Basis, kind: str, step: StepDefinition, *, readings: Sequence[Reading]) -> Span:
     producer = basis.definition.producers.get(kind)
     if producer is not None:
         return _output(basis, producer)
     size = basis.scope_documents.get(kind)
     if size is None:
         return span(0, _LIKELY_TOKENS, step.input_token_budget * CHARACTERS_PER_TOKEN * _BYTES_PER_CHARACTER)
-    return span(size / CHARACTERS_PER_TOKEN, size / CHARACTERS_PER_TOKEN, size)
+    file = basis.document_files.get(kind)
+    free = step.input_token_budget * CHARACTERS_PER_TOKEN
+    found = [() if file is None else choose([file], each, shared=(), free=free) for each in readings]
+    likely = max([size / CHARACTERS_PER_TOKEN, *(each.tokens for each in found[0])])
+    most = max([size, *(each.max_tokens for attached in found for each in attached)])
+    return span(size / CHARACTERS_PER_TOKEN, likely, most)
 
 
 def _item(basis: Basis, loop: ForEach) -> Span:

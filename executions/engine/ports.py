@@ -11,7 +11,7 @@ from typing import Protocol
 from uuid import UUID
 
 from executions.engine.domain.brief import BriefFile
-from executions.engine.domain.calls import Call, CallKey, ModelReply, ModelRequest
+from executions.engine.domain.calls import Call, CallKey, ModelReply, ModelRequest, Reading
 from executions.engine.domain.execution import Document, Execution
 from executions.engine.domain.retries import RandomSource
 from executions.engine.transitions.core import Decide
@@ -148,14 +148,10 @@ class DocumentRepository(Protocol):
 
 
 class FileRepository(Protocol):
-    """Files that briefs refer to."""
+    """Uploaded files that executions use."""
 
-    async def get(self, file_ids: Sequence[UUID]) -> list[BriefFile]:
-        """Return the files in the order of the ids.
-
-        Raises:
-            NotFound: there is no such file.
-        """
+    async def get(self, file_ids: Sequence[UUID], *, scope_id: UUID) -> list[BriefFile]:
+        """Return the files that are used in this root scope, in the order of the ids; other ids are left out."""
 
 
 class Definitions(Protocol):
@@ -187,6 +183,9 @@ class ModelClient(Protocol):
 
     def knows(self, model: str) -> bool:
         """Return whether the provider of a `provider:model` is known. Whether it can be reached shows only later."""
+
+    def reading(self, model: str) -> Reading:
+        """Return which files a `provider:model` reads as they are."""
 
     def estimate(self, request: ModelRequest) -> Decimal | None:
         """Return the maximum cost of a call in US dollars; None if the model has no known price."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, nullcontext
 from decimal import Decimal
 from functools import cache
 from typing import TYPE_CHECKING
@@ -12,17 +12,23 @@ from typing import TYPE_CHECKING
 from django.conf import settings
 
 from common.database.server import database_now
-from executions.engine.domain.calls import ModelReply, ModelRequest, max_input_tokens
+from documents.files import storage
+from executions.db_threads import retry_while_unavailable
+from executions.engine.domain.calls import ModelReply, ModelRequest, Reading, max_input_tokens
 from executions.engine.ports import OnText, RateLimitPermit
 from executions.llm.known_providers import REHEARSAL, is_known
 from executions.llm.lazy_import import run_in_loader
 from executions.llm.pydantic_ai.options import Options, Output
 from executions.llm.rate_limiter import RateLimiter
+from executions.llm.reading import Rule, reading_of, rules_of
 from executions.llm.rehearsal import model as rehearsal
 from telemetry.pricing import prices
 
 if TYPE_CHECKING:
     from executions.llm.pydantic_ai.providers import ProviderModel
+
+
+_MAX_FILE_CALLS = 8  # calls with files at once: each has its bytes in memory several times
 
 
 class RoutingModelClient:
@@ -36,8 +42,11 @@ class RoutingModelClient:
         max_parallel_calls: int,
         options: Options,
         rate_limiter: RateLimiter,
+        readings: Sequence[Rule] = (),
     ) -> None:
         self._aliases = aliases
+        self._readings = readings
+        self._free_for_files = asyncio.Semaphore(min(_MAX_FILE_CALLS, max_parallel_calls))
         self._options = options
         self._turns = rate_limiter
         self._free = asyncio.Semaphore(max_parallel_calls)
@@ -51,6 +60,10 @@ class RoutingModelClient:
     def knows(self, model: str) -> bool:
         """Return whether the provider of a `provider:model` is known. Whether it can be reached shows only later."""
         return is_known(model)
+
+    def reading(self, model: str) -> Reading:
+        """Return which files a `provider:model` reads as they are."""
+        return reading_of(model, self._readings)
 
     def estimate(self, request: ModelRequest) -> Decimal | None:
         """Return the maximum cost of a call: with the longest permitted reply and the most expensive use of caches."""
@@ -68,7 +81,8 @@ class RoutingModelClient:
         Raises:
             RateLimited: no permit will be free soon enough.
         """
-        async with self._turns.permit(request) as turn, self._free:
+        of_files = self._free_for_files if request.attachments else nullcontext()
+        async with self._turns.permit(request) as turn, of_files, self._free:
             yield turn
 
     async def flush(self) -> None:
@@ -87,7 +101,9 @@ class RoutingModelClient:
             return await self._rehearsal.complete(request, on_text)
         if self._provider is None:
             self._provider = await run_in_loader(_provider, self._options)
-        return await self._provider.complete(request, on_text)
+        hashes = {each.sha256 for each in request.attachments}
+        files = await retry_while_unavailable(storage.contents, hashes) if hashes else {}
+        return await self._provider.complete(request, on_text, files=files)
 
 
 def _provider(options: Options) -> ProviderModel:
@@ -111,4 +127,5 @@ def model_client() -> RoutingModelClient:
             first_token_seconds=settings.MODEL_FIRST_TOKEN_SECONDS,
         ),
         rate_limiter=RateLimiter(patience_seconds=settings.DEFER_AFTER_SECONDS),
+        readings=rules_of(settings.MODEL_FILES),
     )

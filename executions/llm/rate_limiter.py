@@ -13,7 +13,7 @@ from uuid_utils.compat import uuid7
 from executions.db_threads import in_thread
 from executions.engine.domain.calls import ModelRequest
 from executions.engine.domain.errors import DatabaseUnavailable, RateLimited
-from executions.engine.prompting.prompts import CHARACTERS_PER_TOKEN
+from executions.engine.prompting.attachments import CHARACTERS_PER_TOKEN
 from telemetry.rate_limits import store
 from telemetry.rate_limits.store import PermitRequest
 
@@ -55,7 +55,8 @@ class RateLimiter:
             RateLimited: no permit will be free soon enough.
         """
         characters = len(request.instructions) + len(request.prompt)
-        tokens = characters // CHARACTERS_PER_TOKEN + request.max_output_tokens
+        attached = sum(each.tokens for each in request.attachments)
+        tokens = characters // CHARACTERS_PER_TOKEN + attached + request.max_output_tokens
         call = PermitRequest(id=uuid7(), model=request.model, scope_id=request.scope_id or UUID(int=0), tokens=tokens)
         held = _Held(call)
         if not store.is_limited(request.model):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import fields
 from itertools import groupby
 from typing import Literal
 from uuid import UUID
@@ -94,9 +95,9 @@ class PostgresDocumentRepository:
 class PostgresFileRepository:
     """Files on PostgreSQL."""
 
-    async def get(self, file_ids: Sequence[UUID]) -> list[BriefFile]:
-        """Return the files in the order of the ids."""
-        return await retry_while_unavailable(get_files, file_ids)
+    async def get(self, file_ids: Sequence[UUID], *, scope_id: UUID) -> list[BriefFile]:
+        """Return the files of a root scope in the order of the ids."""
+        return await retry_while_unavailable(get_files, file_ids, scope_id)
 
 
 # --- the same operations for code that runs in a transaction --------------------------------------------------------
@@ -126,21 +127,21 @@ def get_document(document_id: UUID, version: int | None = None) -> Document:
     return _document(stored)
 
 
-def get_files(file_ids: Sequence[UUID]) -> list[BriefFile]:
-    """Return files in the order of their ids.
+def get_files(file_ids: Sequence[UUID], scope_id: UUID | None = None) -> list[BriefFile]:
+    """Return files in the order of their ids; unknown ids are left out.
 
-    Raises:
-        NotFound: there is no such file.
+    Args:
+        file_ids: Ids of files.
+        scope_id: The root scope that uses them. None: the caller has checked the permissions.
     """
-    found = {each.id: _file(each) for each in file_texts(file_ids)}
-    if any(each not in found for each in file_ids):
-        raise NotFound("There is no such file.")
-    return [found[each] for each in file_ids]
+    found = {each.id: _file(each) for each in file_texts(file_ids, root_id=scope_id)}
+    return [found[each] for each in file_ids if each in found]
 
 
 def _file(stored: FileText) -> BriefFile:
     passages = tuple(Passage(anchor=each.anchor, text=each.text) for each in stored.segments)
-    return BriefFile(id=stored.id, name=stored.name, media_type=stored.media_type, passages=passages)
+    values = {each.name: getattr(stored, each.name) for each in fields(stored) if each.name != "segments"}
+    return BriefFile(passages=passages, **values)
 
 
 def lock(execution_id: UUID) -> Execution:

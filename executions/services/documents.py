@@ -22,6 +22,7 @@ from common.limits import MAX_ERRORS, limits
 from documents import repository as documents
 from documents import selectors as document_selectors
 from documents.comparison.patch import PatchError, apply_patch
+from executions.engine.domain.brief import FILE
 from executions.engine.domain.copying import replace
 from executions.engine.domain.execution import Document, Execution
 from executions.engine.prompting.documents import MAX_TITLE
@@ -29,12 +30,13 @@ from executions.engine.prompting.schema_errors import DocumentValidator
 from executions.engine.transitions import acceptance, core
 from executions.persistence import event_log, repositories
 from executions.services import staleness
+from executions.services.files import NO_FILE, use_document_file
 from executions.services.locking import store_decision
 from telemetry import spending
 from workflows.errors import character_errors
 
 #: What a person's version keeps of the provenance of its base.
-_KEPT = frozenset({"origin", "answers", "item", "model", "role", "rehearsal"})
+_KEPT = frozenset({"origin", "answers", "item", "model", "role", "rehearsal", FILE})
 #: Makes the new content of the present one.
 Edit = Callable[[JsonValue], JsonValue]
 
@@ -52,22 +54,25 @@ def add_document(
     scope_type: str,
     scope_id: str,
     type: str,
-    content: JsonValue,
+    content: JsonValue = None,
+    file: UUID | None = None,
     title: str | None = None,
     schema_hash: str | None = None,
     note: str = "",
     now: datetime,
 ) -> Document:
-    """Store a document that a person has written, as version 1. A new scope belongs to the user then.
+    """Store a person's document, or the text of a file, as version 1. A new scope belongs to the user then.
 
     The named schema holds, else the newest one of its type in the scope and below, else none.
 
     Raises:
         ScopeForbidden: the scope belongs to another user, and this user is no reviewer in it.
         DocumentExists: the scope has a document of this type.
-        Invalid: the content is not valid, has no title, or the schema is not known.
+        Invalid: the content is not valid, has no title, the schema is not known, or the file cannot be used.
     """
     scope = claim_root_scope(user=user, scope_type=scope_type, scope_key=scope_id, need=Role.REVIEWER)
+    used = NO_FILE if file is None else use_document_file(user=user, file_id=file, root_id=scope.id)
+    content, title = used.text or content, title or used.name
     schema = _schema_for(scope.id, type, schema_hash)
     _check_is_new(scope.id, type)
     document = Document(
@@ -78,12 +83,9 @@ def add_document(
         title=_title(content, given=title, otherwise=None),
         content=validated(content, schema),
         schema=schema,
-        execution_id=None,
         step_id=None,
-        created_at=now,
-        author_id=user.pk,
-        author_name=user.get_username(),
-        note=note,
+        provenance=used.provenance,
+        **_authorship(user, note=note, now=now),
     )
     return _store(document, root_id=scope.id, followers=(), now=now)
 
@@ -216,16 +218,23 @@ def edited_version(base: Document, *, user: User, edit: Edit, title: str | None,
         version=documents.last_version(base.id) + 1,
         title=new_title,
         content=content,
-        execution_id=None,
         step_id=base.step_id,
-        created_at=now,
         provenance=_provenance(base),
         base_version=base.version,
         proposed=False,
-        author_id=user.pk,
-        author_name=user.get_username(),
-        note=note,
+        **_authorship(user, note=note, now=now),
     )
+
+
+def _authorship(user: User, *, note: str, now: datetime) -> dict[str, Any]:
+    """Return the fields of a person's version that say who made it, when and why."""
+    return {
+        "execution_id": None,
+        "author_id": user.pk,
+        "author_name": user.get_username(),
+        "note": note,
+        "created_at": now,
+    }
 
 
 def save_edit(document: Document) -> Document:

@@ -11,10 +11,13 @@ from uuid import UUID
 from access import selectors as access
 from access.selectors import Person
 from documents import repository as documents
+from documents.repository import StoredDocument
 from executions.composition import build_ports
+from executions.engine.domain.brief import BriefFile, file_of
 from executions.engine.domain.execution import Brief
 from executions.engine.estimation import Basis, Span, StepForecast, StepHistory, forecast, sum_of, total
-from executions.engine.prompting.json_text import pretty
+from executions.engine.prompting.json_text import shown
+from executions.persistence.repositories import get_files
 from executions.services.files import read_files
 from executions.services.preflight import require_brief, resolve_workflow
 from telemetry import usage_history
@@ -63,6 +66,7 @@ def estimate(
     models = {name: resolve(name) for step in definition.steps for name in step.model_names}
     past = usage_history.step_histories(user=user, workflow_id=workflow_id, excluded_providers=FREE_PROVIDERS)
     root = access.root_scope(user, scope_type=scope_type, scope_key=scope_id) if scope_type and scope_id else None
+    heads = {} if root is None else _scope_documents(definition, root.id)
     steps = forecast(
         Basis(
             definition=definition,
@@ -70,7 +74,9 @@ def estimate(
             files=read_files(user=user, brief=input, root_id=None if root is None else root.id),
             models=models,
             past={step: StepHistory(**values) for step, values in past.items()},
-            scope_documents={} if root is None else _document_sizes(definition, root.id),
+            scope_documents={kind: len(shown(head.content).encode()) for kind, head in heads.items()},
+            document_files={} if root is None else _files_of(heads, root.id),
+            reading=build_ports().models.reading,
             price=lambda model, sent, written, dearest: _price(model, sent, written, dearest=dearest, now=now),
         )
     )
@@ -112,7 +118,14 @@ def _price(model: str, sent: int, written: int, *, dearest: bool, now: datetime)
     )
 
 
-def _document_sizes(definition: WorkflowDefinition, root_id: UUID) -> dict[str, int]:
-    """Return the sizes in bytes of the scope's documents that the workflow reads."""
+def _scope_documents(definition: WorkflowDefinition, root_id: UUID) -> dict[str, StoredDocument]:
+    """Return the scope's documents that the workflow reads, by type."""
     heads = {kind: documents.newest_version(root_id, kind) for kind in definition.scope_documents}
-    return {kind: len(pretty(head.content).encode()) for kind, head in heads.items() if head is not None}
+    return {kind: head for kind, head in heads.items() if head is not None}
+
+
+def _files_of(heads: Mapping[str, StoredDocument], root_id: UUID) -> dict[str, BriefFile]:
+    """Return the files that documents were made from, by the documents' types."""
+    ids = {kind: found for kind, head in heads.items() if (found := file_of(head.provenance)) is not None}
+    files = {each.id: each for each in get_files([*ids.values()], root_id)}
+    return {kind: files[found] for kind, found in ids.items() if found in files}

@@ -25,7 +25,7 @@ from executions.engine.transitions.acceptance import WaitingDocument
 from executions.engine.transitions.planner import new_execution
 from executions.persistence.journal import journal
 from executions.queue.jobs import enqueue_advance
-from executions.services.files import use_files
+from executions.services.files import use_answers, use_files
 from executions.services.locking import lock_for_update, store_decision
 from executions.services.preflight import check_can_start, load_start_context, resolve_workflow
 from workflows.definitions.budget import merge_limits
@@ -106,9 +106,12 @@ def submit_clarification(
     step = current.steps.get(step_id)
     if step is not None and clarification.is_same_answer(step, answers):
         return current
+    named = {} if step is None else clarification.files_in(step, answers)
+    files = use_answers(user=user, execution=current, named=named)
 
     def decide(execution: Execution, context: core.Context) -> core.Change:
-        return clarification.answer(execution, step_id, answers, answered_by=user.get_username(), context=context)
+        name = user.get_username()
+        return clarification.answer(execution, step_id, answers, answered_by=name, files=files, context=context)
 
     stored = store_decision(execution_id, decide, now)
     enqueue_advance(execution_id)

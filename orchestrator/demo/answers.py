@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -42,7 +43,10 @@ _BOUNDS = {
 
 
 def convert_answer(question: Question, value: Any) -> Any:
-    """Convert a value to the question's type; None if it is impossible, or out of bounds."""
+    """Convert a value to the question's type; None if it is impossible, or out of bounds.
+
+    The answer to a question for a file is its path; the demo uploads the file.
+    """
     converted = None if value is None else _to_type(question, value)
     return converted if converted is not None and _is_within_bounds(question, converted) else None
 
@@ -65,6 +69,7 @@ def hint(question: Question) -> str:
         "number": "a number",
         "date": "YYYY-MM-DD",
         "multi_choice": "choices, separated by commas",
+        "file": "path of a file",
     }
     parts = [kinds.get(question["answer_type"], ""), "whole" if question["integer"] else ""]
     if question["answer_type"] in _BOUNDS:
@@ -87,6 +92,9 @@ def _to_type(question: Question, value: Any) -> Any:
             return _number(value)
         case "date":
             return _date(value)
+        case "file":
+            path = Path(str(value)).expanduser()
+            return path if path.is_file() else None
         case _:
             return str(value)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -55,6 +56,18 @@ class ApiClient:
             DemoError: the server responded with an error.
         """
         return self._parse(self._http.post(path, json=body))
+
+    def upload(self, path: Path) -> str:
+        """Upload a file, and return its id.
+
+        Raises:
+            DemoError: the file cannot be read, or the server responded with an error.
+        """
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            raise DemoError(f"The file {path} cannot be read: {error.strerror}") from error
+        return str(self._parse(self._http.post("/files", files={"file": (path.name, data)}))["id"])
 
     def _parse(self, response: httpx.Response) -> Any:
         if response.is_success:

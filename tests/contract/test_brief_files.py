@@ -2,48 +2,71 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
+from typing import Any
+
 import pytest
+from django.db import transaction
 from django.utils import timezone
 from pydantic import JsonValue
 from uuid_utils.compat import uuid7
 
-from access.services import ensure_user
-from common.errors import NotFound
+from access.services import claim_root_scope, ensure_user
 from documents.extraction.results import Extraction, FileType, Segment
 from documents.files import storage
 from executions.db_threads import in_thread
 from executions.engine.domain.brief import BriefFile, Passage, file_ids, without_files
+from executions.engine.domain.states import ExecutionStatus
 from executions.engine.testing.in_memory import InMemoryFileRepository
 from tests.contract.backends import AnyWorld, MemoryWorld, PostgresWorld
 from tests.factories.engine import LINE, document, invalid
 from tests.unit.prompting.test_prompt_replay import shown
 
 
-async def store(world: AnyWorld, name: str, text: str) -> BriefFile:
-    """Store a file of one page, and return it as the engine reads it."""
-    passages, kind = (Passage(anchor="page=1", text=text),), FileType.PDF
+async def store(world: AnyWorld, name: str, text: str, *, scope: str = "p") -> BriefFile:
+    """Store a file of one page that a scope uses, and return it as the engine reads it."""
+    passages, kind, data = (Passage(anchor="page=1", text=text),), FileType.PDF, b"%PDF"
+    described: dict[str, Any] = {"name": name, "media_type": kind.media_type, "passages": passages, "pages": 1}
+    described |= {"sha256": sha256(data).hexdigest(), "size": len(data)}
     files = world.ports.repositories.files
     if isinstance(files, InMemoryFileRepository):
-        made = BriefFile(id=uuid7(), name=name, media_type=kind.media_type, passages=passages)
-        files.files[made.id] = made
+        made = BriefFile(id=uuid7(), **described)
+        files.files[world.scope_id if scope == "p" else uuid7(), made.id] = made
         return made
     extraction = Extraction.of(kind, [Segment("page=1", "page 1", text)], pages=1)
 
     def keep() -> BriefFile:
         user = ensure_user(name="ann")
-        row = storage.store_file(user=user, name=name, data=b"%PDF", extraction=extraction, now=timezone.now())
-        return BriefFile(id=row.id, name=name, media_type=row.media_type, passages=passages)
+        row = storage.store_file(user=user, name=name, data=data, extraction=extraction, now=timezone.now())
+        root = claim_root_scope(user=user, scope_type="project", scope_key=scope)
+        world.scope_id = root.id if scope == "p" else world.scope_id
+        with transaction.atomic():
+            storage.use_files(user=user, file_ids=[row.id], root_id=root.id)
+        return BriefFile(id=row.id, **described)
 
     return await in_thread(keep)
 
 
-async def test_files_come_in_the_order_of_their_ids(world_of: type[MemoryWorld] | type[PostgresWorld]) -> None:
+async def test_files_of_the_scope_come_in_the_order_of_their_ids(
+    world_of: type[MemoryWorld] | type[PostgresWorld],
+) -> None:
     world = world_of(LINE)
     first, second = await store(world, "a.pdf", "One."), await store(world, "b.pdf", "Zwei ☃.")
-    files = world.ports.repositories.files
-    assert await files.get([second.id, first.id]) == [second, first]
-    with pytest.raises(NotFound):
-        await files.get([first.id, uuid7()])
+    elsewhere = await store(world, "c.pdf", "Drei.", scope="q")
+    files, ids = world.ports.repositories.files, [second.id, elsewhere.id, uuid7(), first.id]
+    assert await files.get(ids, scope_id=world.scope_id) == [second, first]
+
+
+async def test_ids_that_are_no_files_of_the_scope_stay_in_the_brief(
+    world_of: type[MemoryWorld] | type[PostgresWorld],
+) -> None:
+    world = world_of(LINE, {"one": [document()], "two": [document()]})
+    mine, foreign = await store(world, "a.pdf", "One."), await store(world, "c.pdf", "Secret.", scope="q")
+    await world.start({"text": "See.", "files": [str(mine.id), str(foreign.id)]})
+    assert (await world.run()).status is ExecutionStatus.COMPLETED
+    for request in world.asked:
+        assert (str(foreign.id) in request.prompt, str(mine.id) in request.prompt) == (True, False)
+        assert ("One." in request.prompt, "Secret." in request.prompt) == (True, False)
 
 
 async def test_prompts_with_files_are_rebuilt_exactly(world_of: type[MemoryWorld] | type[PostgresWorld]) -> None:
@@ -53,8 +76,8 @@ async def test_prompts_with_files_are_rebuilt_exactly(world_of: type[MemoryWorld
     await world.run()
     assert len(world.asked) == 3
     for request in world.asked:
-        assert request.prompt.startswith('<data kind="file" name="a.pdf">\n[a.pdf#page=1]\nOne.\n</data>')
-        assert "[b.pdf#page=1]\nZwei ☃.\n</data>" in request.prompt
+        assert request.prompt.startswith('<data kind="file" name="a.pdf">\n[a.pdf#page=1]\nOne.\n')
+        assert "[b.pdf#page=1]\nZwei ☃.\n" in request.prompt
     if isinstance(world, MemoryWorld):  # the log of the other one is rows
         assert all(each.is_exact for each in await shown(world))
         return
@@ -70,6 +93,6 @@ async def test_a_brief_without_ids_is_read_as_it_is(
     brief: dict[str, JsonValue] = {"text": "See the plan.", "files": files}
     await world.start(brief)
     await world.run()
-    assert (file_ids(brief), without_files(brief)) == ((), brief)
+    assert (file_ids(brief), without_files(brief, ())) == ((), brief)
     assert len(world.asked) == 2
     assert all('"files"' in each.prompt for each in world.asked)

@@ -19,7 +19,7 @@ from access.user import User
 from common.database.parameters import connection_parameters
 from executions.engine.domain.calls import Call, CallKey
 from executions.engine.domain.clarification import QuestionDraft
-from executions.engine.domain.execution import Document, Execution
+from executions.engine.domain.execution import Brief, Document, Execution
 from executions.engine.domain.states import CallKind, CallStatus
 from executions.engine.ports import Transition
 from executions.engine.transitions import claims, clarification, core
@@ -35,12 +35,14 @@ from workflows.definitions.definition import ClarificationPolicy, WorkflowDefini
 DEADLINE_SECONDS = HANG_SECONDS
 
 
-def start(user: User, definition: WorkflowDefinition = LINE, *, scope: str = "p") -> Execution:
+def start(
+    user: User, definition: WorkflowDefinition = LINE, *, scope: str = "p", brief: Brief = "A brief."
+) -> Execution:
     """Publish the workflow, and start it in a project of the user's."""
     workflows.clear_definitions()  # the table was emptied since
     workflows.publish(definition, now=timezone.now())
     return executions.start_execution(
-        user=user, workflow_id="report", scope_type="project", scope_id=scope, input="A brief.", now=timezone.now()
+        user=user, workflow_id="report", scope_type="project", scope_id=scope, input=brief, now=timezone.now()
     )
 
 

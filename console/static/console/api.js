@@ -66,5 +66,12 @@ export async function all(path) {
 const sending = (method) => (path, body = {}, headers = {}) =>
   call(path, { method, body: JSON.stringify(body), headers: { "Content-Type": "application/json", ...headers } });
 
+// Uploads a file, and returns what is known of it.
+export const upload = (file) => {
+  const body = new FormData();
+  body.append("file", file);
+  return call("/files", { method: "POST", body });
+};
+
 export const post = sending("POST");
 export const patch = sending("PATCH");

@@ -70,6 +70,7 @@ async function showPrompt({ attempt, kind, ordinal, stepId }, executionId) {
         ? "This is the exact prompt: its hash matches the recorded one."
         : "The inputs of this prompt have changed since the call: it may differ from the original."),
       make("h3", {}, "Instructions"), make("pre", {}, sent.instructions),
+      ...sent.attachments.map((each) => make("p", {}, `Attached as it is: ${each.name} (${each.type}, ${each.size} bytes, SHA-256 ${each.sha256})`)),
       make("h3", {}, "Prompt"), make("pre", {}, sent.prompt),
       make("details", {}, make("summary", {}, "Schema of the output"), make("pre", {}, JSON.stringify(sent.output_schema, null, 2))));
   } catch (error) {

@@ -1,11 +1,13 @@
 // The form for a step's questions, with inputs by answer type.
 
-import { post } from "./api.js";
+import { post, Problem, upload } from "./api.js";
 import { make, moment } from "./dom.js";
 import { sends } from "./forms.js";
 import { forget, keep } from "./unsent.js";
 
 const MAX_TEXT = 20000; // characters, if the question has no limit
+const FILE_TYPES = ".pdf,.docx,.xlsx,.csv,.md,.txt,.png,.jpg,.jpeg";
+const uploads = new WeakMap(); // promises of uploaded files' ids: a file is uploaded once, also when the form is sent again
 const AFTER_DEADLINE = { defaults: "then the default answers apply", fail: "then the step fails", wait: "later answers are accepted too" };
 
 // Describes the bounds of an answer; empty without bounds.
@@ -38,9 +40,27 @@ function control(question) {
     case "date":
       return make("input", { type: "date", min: question.earliest, max: question.latest, name, value: preset,
         "aria-label": question.text });
+    case "file":
+      return make("input", { type: "file", name, accept: FILE_TYPES, "aria-label": question.text });
     default:
       return make("textarea", { name, rows: 2, minlength: question.min_length, maxlength: question.max_length ?? MAX_TEXT,
         "aria-label": question.text }, preset ?? "");
+  }
+}
+
+// Uploads a chosen file, and returns its id; null without a file.
+async function uploaded(form, question) {
+  const [file] = form.elements.namedItem(question.id).files;
+  if (!file) return null;
+  if (!uploads.has(file)) uploads.set(file, upload(file));
+  try {
+    return (await uploads.get(file)).id;
+  } catch (error) {
+    uploads.delete(file);
+    if (error instanceof Problem && error.errors.length) {
+      error.errors = error.errors.map((each) => ({ ...each, pointer: pointerOf(question.id) }));
+    }
+    throw error;
   }
 }
 
@@ -48,6 +68,7 @@ function answer(form, question) {
   const data = new FormData(form);
   const value = data.get(question.id);
   switch (question.answer_type) {
+    case "file": return uploaded(form, question);
     case "multi_choice": return data.getAll(question.id);
     case "yes_no": return value === null ? null : value === "true";
     case "number": return value === "" ? null : Number(value);
@@ -55,6 +76,7 @@ function answer(form, question) {
   }
 }
 
+const pointerOf = (id) => `/answers/${id.replaceAll("~", "~0").replaceAll("/", "~1")}`;
 const questionId = (pointer) => pointer.replace(/^\/answers\//, "").replaceAll("~1", "/").replaceAll("~0", "~");
 
 // Name of a form's saved input: one per round of questions.
@@ -78,7 +100,8 @@ export function questionForm(executionId, step, answered) {
   sends(form, {
     async act() {
       form.querySelectorAll(".error").forEach((each) => { each.hidden = true; });
-      const answers = Object.fromEntries(questions.map((each) => [each.id, answer(form, each)]).filter(([, value]) => value !== null));
+      const given = await Promise.all(questions.map(async (each) => [each.id, await answer(form, each)]));
+      const answers = Object.fromEntries(given.filter(([, value]) => value !== null));
       await post(`/executions/${executionId}/steps/${step.step_id}/clarification`, { answers });
       forget(name);
       answered();

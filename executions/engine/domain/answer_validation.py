@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import date
 from math import ceil, floor
+from uuid import UUID
 
 from pydantic import JsonValue
 
@@ -27,11 +28,19 @@ _BOUNDS: dict[AnswerType, tuple[str, str]] = {
 _CHOICES = frozenset({AnswerType.SINGLE_CHOICE, AnswerType.MULTI_CHOICE})
 
 
-def check_answers(questions: tuple[Question, ...], answers: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
+def check_answers(
+    questions: tuple[Question, ...], answers: Mapping[str, JsonValue], *, files: Collection[UUID] | None = None
+) -> dict[str, JsonValue]:
     """Return the answers by question id; the question's default replaces a missing answer.
 
     A key may be the question's id or its text. If a question is answered under both, the answer under the id counts.
-    The choices of a multi_choice answer are returned in the order in which they were offered.
+    The choices of a multi_choice answer are returned in the order in which they were offered, a file's id in its
+    canonical form.
+
+    Args:
+        questions: The questions.
+        answers: By question id or text.
+        files: Files that may be answers. None: any id is valid.
 
     Raises:
         InvalidAnswers: with a pointer (`/answers/<key>`) for every answer that does not fit.
@@ -42,20 +51,47 @@ def check_answers(questions: tuple[Question, ...], answers: Mapping[str, JsonVal
     ]
     checked: dict[str, JsonValue] = {}
     for question in questions:
-        by_text = question.text if known[question.text] == question.id else question.id
-        key = question.id if question.id in answers else by_text
+        key = _key_of(question, answers, known)
         answer = question.default if answers.get(key) in EMPTY_ANSWERS else answers[key]
         if answer in EMPTY_ANSWERS:
             if question.required:
                 errors.append(_error(question.id, "required", "This question needs an answer."))
         elif detail := validation_error(question, answer):
             errors.append(_error(key, "wrong_answer", detail))
+        elif question.answer_type is AnswerType.FILE and files is not None and file_id(answer) not in files:
+            errors.append(_error(key, "unknown_file", "There is no such file that you can use in this scope."))
         else:
-            is_list = isinstance(answer, list)
-            checked[question.id] = [each for each in question.values if each in answer] if is_list else answer  # type: ignore[operator]
+            checked[question.id] = _normalized(question, answer)
     if errors:
         raise InvalidAnswers("Some answers do not fit their questions; the questions stay open.", errors)
     return checked
+
+
+def named_files(questions: tuple[Question, ...], answers: Mapping[str, JsonValue]) -> dict[str, UUID]:
+    """Return the ids in answers to questions that ask for files, by the key of the answer."""
+    known = keys_of_questions(questions)
+    keys = [_key_of(each, answers, known) for each in questions if each.answer_type is AnswerType.FILE]
+    return {key: found for key in keys if (found := file_id(answers.get(key))) is not None}
+
+
+def file_id(answer: JsonValue) -> UUID | None:
+    """Return the id that an answer names; None: it is no id."""
+    try:
+        return UUID(answer if isinstance(answer, str) else "")
+    except ValueError:
+        return None
+
+
+def _key_of(question: Question, answers: Mapping[str, JsonValue], known: Mapping[str, str]) -> str:
+    """Return the key under which a question is answered, or would be."""
+    by_text = question.text if known[question.text] == question.id else question.id
+    return question.id if question.id in answers else by_text
+
+
+def _normalized(question: Question, answer: JsonValue) -> JsonValue:
+    if isinstance(answer, list):
+        return [each for each in question.values if each in answer]
+    return str(file_id(answer)) if question.answer_type is AnswerType.FILE else answer
 
 
 def keys_of_questions(questions: tuple[Question, ...]) -> dict[str, str]:
@@ -136,6 +172,10 @@ def _date(answer: JsonValue) -> date | None:
     return day if day.isoformat() == answer else None
 
 
+def _file_error(_question: QuestionDraft, answer: JsonValue) -> str | None:
+    return None if file_id(answer) is not None else "Expected the id of an uploaded file."
+
+
 def _range(minimum: object, maximum: object) -> str:
     """Return the bounds in words; at least one is not None."""
     if minimum is None:
@@ -150,6 +190,7 @@ _VALIDATORS: dict[AnswerType, Callable[[QuestionDraft, JsonValue], str | None]] 
     AnswerType.YES_NO: _yes_no_error,
     AnswerType.NUMBER: _number_error,
     AnswerType.DATE: _date_error,
+    AnswerType.FILE: _file_error,
 }
 
 
@@ -164,6 +205,8 @@ def question_errors(drafts: tuple[QuestionDraft, ...]) -> Iterator[FieldError]:
             yield FieldError(pointer=f"{path}/text", code="blank", detail="The text of a question must not be blank.")
         texts.add(draft.text)
         errors = [*_choice_errors(draft), *_bound_errors(draft)]
+        if draft.answer_type is AnswerType.FILE and draft.default not in EMPTY_ANSWERS:
+            errors.append(FieldError(pointer="/default", code="default", detail="A file question has no default."))
         if not errors and draft.default not in EMPTY_ANSWERS and (detail := validation_error(draft, draft.default)):
             errors = [FieldError(pointer="/default", code="default", detail=detail)]
         yield from (error.model_copy(update={"pointer": f"{path}{error.pointer}"}) for error in errors)

@@ -1,17 +1,25 @@
-"""Files in a brief: `{"text": …, "files": [ids]}`, or any object with `files`."""
+"""Files that prompts show: those of a brief (`{"text": …, "files": [ids]}`), of answers, and of documents."""
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from os.path import splitext
 from uuid import UUID
 
 from pydantic import JsonValue
 
+from executions.engine.domain.clarification import AnswerType, ClarificationRound
+from executions.engine.domain.copying import replace
 from executions.engine.domain.execution import Brief
 
 #: Name in an object brief that is reserved for the ids of files.
 FILES = "files"
 _TEXT = "text"
+#: Key in the provenance of a document that was made from a file.
+FILE = "file"
+_PICTURES = frozenset({"image/png", "image/jpeg"})
+_PDF = "application/pdf"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,12 +32,27 @@ class Passage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BriefFile:
-    """A file of a brief as models read it. It never changes."""
+    """A file as models read it. It never changes."""
 
     id: UUID
     name: str
     media_type: str
     passages: tuple[Passage, ...]
+    sha256: str = ""  # of the bytes, in hex
+    size: int = 0  # bytes
+    pages: int | None = None  # a PDF's
+    width: int | None = None  # pixels of a picture; None: not known
+    height: int | None = None  # pixels of a picture; None: not known
+
+    @property
+    def is_picture(self) -> bool:
+        """Whether it is a picture."""
+        return self.media_type in _PICTURES
+
+    @property
+    def is_pdf(self) -> bool:
+        """Whether it is a PDF."""
+        return self.media_type == _PDF
 
     @property
     def text(self) -> str:
@@ -49,11 +72,17 @@ def file_ids(brief: Brief | None) -> tuple[UUID, ...]:
     return _file_ids(brief) or ()
 
 
-def without_files(brief: Brief | None) -> Brief | None:
-    """Return the brief as models read it beside its files: a text, an object, or None if it has only files."""
-    if brief is None or isinstance(brief, str) or _file_ids(brief) is None:
+def without_files(brief: Brief | None, known: Collection[UUID]) -> Brief | None:
+    """Return the brief as models read it beside its files: a text, an object, or None if it has only files.
+
+    Args:
+        brief: The brief.
+        known: Ids of the files that exist. Other ids stay in the brief: it can be older than the reserved name.
+    """
+    if brief is None or isinstance(brief, str) or (listed := _file_ids(brief)) is None:
         return brief
-    rest = {name: value for name, value in brief.items() if name != FILES}
+    others: list[JsonValue] = [str(each) for each in listed if each not in known]
+    rest = {name: value for name, value in brief.items() if name != FILES} | ({FILES: others} if others else {})
     text = rest.get(_TEXT)
     return text if len(rest) == 1 and isinstance(text, str) else rest or None
 
@@ -77,3 +106,37 @@ def _file_id(value: JsonValue) -> UUID | None:
     except ValueError:
         return None
     return found if str(found) == value else None
+
+
+def answered_files(rounds: Sequence[ClarificationRound]) -> tuple[UUID, ...]:
+    """Return the ids of the files that are answers, oldest first."""
+    return tuple(
+        UUID(str(round_.answers[question.id]))
+        for round_ in rounds
+        if round_.answers is not None
+        for question in round_.questions
+        if question.answer_type is AnswerType.FILE and question.id in round_.answers
+    )
+
+
+def file_of(provenance: Mapping[str, JsonValue]) -> UUID | None:
+    """Return the id of the file that a document was made from; None: it was made from no file."""
+    origin = provenance.get(FILE)
+    return _file_id(origin.get("id")) if isinstance(origin, Mapping) else None
+
+
+def with_distinct_names(files: Iterable[BriefFile]) -> Iterator[BriefFile]:
+    """Yield each file once. A later file with the name of another one gets a number: `plan-2.pdf`."""
+    seen: set[UUID] = set()
+    names: set[str] = set()
+    for file in files:
+        if file.id in seen:
+            continue
+        name, number = file.name, 1
+        while name.casefold() in names:
+            number += 1
+            stem, extension = splitext(file.name)
+            name = f"{stem}-{number}{extension}"
+        seen.add(file.id)
+        names.add(name.casefold())
+        yield file if name == file.name else replace(file, name=name)

@@ -63,6 +63,33 @@ class Material(_Value):
     text: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """Which files a model reads as they are. By default it reads text alone."""
+
+    pictures: bool = False
+    pdfs: bool = False
+    picture_tokens: int = 5_000  # maximum of one picture, and of one page as it looks
+    picture_bytes: int | None = None  # maximum of one picture; None: only the limit of a call
+
+
+TEXT_ONLY = Reading()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attachment:
+    """A file that a model gets as it is. A request names the bytes by their hash."""
+
+    file_id: UUID
+    name: str
+    media_type: str
+    sha256: str  # of the bytes, in hex
+    size: int  # bytes
+    tokens: int  # expected
+    max_tokens: int
+    is_shared: bool = False  # it belongs to the brief, which all prompts begin with
+
+
 class FinishReason(StrEnum):
     """Why the model stopped."""
 
@@ -113,6 +140,7 @@ class ModelRequest:
     document_type: str
     role: str
     materials: tuple[Material, ...] = ()
+    attachments: tuple[Attachment, ...] = ()
     scope_id: UUID | None = None  # root scope of the execution: rate limit permits are shared fairly among scopes
     attempt: int = 1
     ordinal: int = 1  # number of the call within its attempt
@@ -147,7 +175,8 @@ _FRAME_TOKENS = 512
 def max_input_tokens(request: ModelRequest) -> int:
     """Return the maximum of the request's tokens: no tokenizer makes more tokens of a text than it has bytes."""
     texts = (request.instructions, request.prompt)
-    return _FRAME_TOKENS + _schema_bytes(IdentityKey(request.output_schema)) + sum(map(_bytes, texts))
+    attached = sum(each.max_tokens for each in request.attachments)
+    return _FRAME_TOKENS + _schema_bytes(IdentityKey(request.output_schema)) + sum(map(_bytes, texts)) + attached
 
 
 @lru_cache(maxsize=1_000)

@@ -26,6 +26,8 @@ class AnswerType(StrEnum):
     NUMBER = "number"
     #: ISO 8601, YYYY-MM-DD.
     DATE = "date"
+    #: The id of an uploaded file.
+    FILE = "file"
 
 
 def _number(value: object) -> int | float:

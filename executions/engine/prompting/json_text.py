@@ -16,3 +16,8 @@ def pretty(value: object) -> str:
         return _ANY.dump_json(value, indent=1).decode()
     except ValueError:  # an unpaired surrogate in a model's output
         return json.dumps(value, indent=1, ensure_ascii=False)
+
+
+def shown(content: object) -> str:
+    """Return the content of a document as prompts show it: a text as it is, an object as indented JSON."""
+    return content if isinstance(content, str) else pretty(content)

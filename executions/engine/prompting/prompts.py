@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from uuid import UUID
 
 from pydantic import JsonValue
 
@@ -13,20 +14,20 @@ from common.canonical_json import digest
 from common.errors import FieldError
 from executions.engine.domain.acceptance import CHANGES_REQUESTED, AcceptanceAction, AcceptanceDecision
 from executions.engine.domain.brief import BriefFile
-from executions.engine.domain.calls import Material, ModelRequest
-from executions.engine.domain.clarification import ClarificationRound, Question
+from executions.engine.domain.calls import TEXT_ONLY, Attachment, Material, ModelRequest, Reading
+from executions.engine.domain.clarification import AnswerType, ClarificationRound, Question
 from executions.engine.domain.copying import replace
 from executions.engine.domain.execution import Brief, Document
-from executions.engine.prompting.json_text import pretty
+from executions.engine.prompting.attachments import CHARACTERS_PER_TOKEN, choose, text_of
+from executions.engine.prompting.json_text import pretty, shown
 from executions.engine.prompting.replies import ASK_CLARIFICATION
 from workflows.definitions.definition import RoleDefinition, StepDefinition
 from workflows.errors import storable
 
-CHARACTERS_PER_TOKEN = 4  # a rule of thumb for English; budgets are soft
-
 #: Violation code of review findings.
 FOUND_BY_REVIEW = "review"
 
+CLOSING_TAG = "</data>"
 #: Text that a model could read as a <data> tag. It is escaped, so material cannot close its tag or open another.
 _TAG = re.compile(r"<(?=\s*/?\s*data\b)", re.IGNORECASE)
 
@@ -68,6 +69,9 @@ class PromptInputs:
     brief: Brief | None  # input of the execution; None: started without a brief
     files: Sequence[BriefFile] = ()  # of the brief, in its order
     documents: Sequence[Document] = ()  # input documents, in the order of the step's inputs
+    document_files: Mapping[UUID, BriefFile] = field(default_factory=dict)  # that documents show, by document id
+    answer_files: Mapping[UUID, BriefFile] = field(default_factory=dict)  # that are answers, by file id
+    reading: Reading = TEXT_ONLY  # which files the model reads as they are
     items: Sequence[Material] = ()  # items of the for_each step, outermost first
     rounds: Sequence[ClarificationRound] = ()  # earlier rounds of questions and answers
     decisions: Sequence[AcceptanceDecision] = ()  # people's decisions about earlier versions of the document
@@ -80,6 +84,12 @@ class PromptInputs:
         if not self.shared or not self.files:
             return self.shared
         return self.shared + len(self.files) - (self.brief is None)
+
+    @property
+    def all_files(self) -> tuple[BriefFile, ...]:
+        """All files that the prompt shows, each once."""
+        found = [*self.files, *self.document_files.values(), *self.answer_files.values()]
+        return tuple({each.id: each for each in found}.values())
 
     @property
     def has_content(self) -> bool:
@@ -106,16 +116,16 @@ def build_request(
         model: Resolved `provider:model`.
         inputs: The inputs.
         rejected: The last output, if it was invalid or changes were requested.
-        condensed: Whether the materials are cut to half their length, because they exceeded the model's context window.
+        condensed: Whether the materials are cut to half their length: they exceeded the model's context window.
     """
-    max_questions, materials = _questions_left(step, inputs.rounds), materials_of(inputs, step, condensed=condensed)
-    correction = () if rejected is None else (correction_section(rejected),)
-    parts = [*materials_section(inputs, materials), _role(role), *_task(step, max_questions, inputs), *correction]
+    max_questions = _questions_left(step, inputs.rounds)
+    materials, attachments = materials_of(inputs, step, condensed=condensed)
+    parts = [*materials_section(inputs, materials), _role(role), *_task(step, max_questions, inputs)]
     request = ModelRequest(
         step_id=step_id,
         model=model,
         instructions=_RULES,
-        prompt="\n\n".join(parts),
+        prompt="\n\n".join([*parts, *_corrections(rejected)]),
         shared=tuple(parts[: inputs.shared_parts]),
         output_schema=step.output_schema,
         max_questions=max_questions,
@@ -126,15 +136,38 @@ def build_request(
         role=role.name,
         materials=materials,
     )
-    return with_hash(request)
+    return with_hash(request, attachments)
 
 
-def materials_of(inputs: PromptInputs, step: StepDefinition, *, condensed: bool) -> tuple[Material, ...]:
-    """Return the materials within the step's `input_token_budget`; if `condensed`, at most half of their length."""
-    materials, budget = _input_materials(inputs), step.input_token_budget * CHARACTERS_PER_TOKEN
+def materials_of(
+    inputs: PromptInputs, step: StepDefinition, *, condensed: bool
+) -> tuple[tuple[Material, ...], tuple[Attachment, ...]]:
+    """Return materials and attachments within the step's `input_token_budget`; if `condensed`, at most their half.
+
+    A file is attached only if no text has to be cut for it.
+    """
+    budget = step.input_token_budget * CHARACTERS_PER_TOKEN
+    materials, attachments = _within(budget, inputs)
     if condensed:
-        budget = min(budget, sum(len(material.text) for material in materials)) // 2
-    return (*_shortened(materials, budget), *_human_input(inputs))
+        size = sum(len(material.text) for material in materials) + _characters(attachments)
+        budget = min(budget, size) // 2
+        materials, attachments = _within(budget, inputs)
+    return (*_shortened(materials, budget - _characters(attachments)), *_human_input(inputs)), tuple(attachments)
+
+
+def _within(budget: int, inputs: PromptInputs) -> tuple[list[Material], list[Attachment]]:
+    """Return whole materials, and the attachments that fit within this number of characters."""
+    materials = _input_materials(inputs, [])
+    if not inputs.all_files:
+        return materials, []
+    free = budget - sum(len(material.text) for material in materials)
+    of_brief = {each.id for each in inputs.files}
+    attachments = choose(inputs.all_files, inputs.reading, shared=of_brief, free=free)
+    return _input_materials(inputs, attachments), attachments
+
+
+def _characters(attachments: Sequence[Attachment]) -> int:
+    return sum(each.tokens for each in attachments) * CHARACTERS_PER_TOKEN
 
 
 def materials_section(inputs: PromptInputs, materials: Sequence[Material]) -> list[str]:
@@ -154,12 +187,17 @@ def _role(role: RoleDefinition) -> str:
 def _task(step: StepDefinition, max_questions: int, inputs: PromptInputs) -> Iterator[str]:
     yield f"# JSON Schema of the document `{step.produces}`\n\n{step.schema_text}"
     yield f"# Task: {step.name}\n\n{step.task}"
-    if any(file.passages for file in inputs.files):
+    if any(file.passages for file in inputs.all_files):
         yield _MAY_CITE
     if max_questions:
         yield _MAY_ASK.format(max_questions=max_questions) + ("" if inputs.has_content else _ASK_FOR_BRIEF)
     else:
         yield _MAY_NOT_ASK
+
+
+def _corrections(rejected: RejectedOutput | None) -> Iterator[str]:
+    if rejected is not None:
+        yield correction_section(rejected)
 
 
 def correction_section(rejected: RejectedOutput) -> str:
@@ -188,14 +226,37 @@ def correction_section(rejected: RejectedOutput) -> str:
 def as_data(material: Material) -> str:
     """Return the material between tags that its text cannot close."""
     text = _TAG.sub("&lt;", storable(material.text))  # the database and providers reject other text
-    name = storable(material.name).replace('"', "'").replace("\n", " ").replace("<", "(").replace(">", ")")
-    return f'<data kind="{material.kind}" name="{name}">\n{text}\n</data>'
+    return f"{opening_tag(material.kind, material.name)}\n{text}\n{CLOSING_TAG}"
 
 
-def _input_materials(inputs: PromptInputs) -> list[Material]:
-    documents = [Material(kind="document", name=each.type, text=pretty(each.content)) for each in inputs.documents]
-    files = [Material(kind="file", name=each.name, text=each.text) for each in inputs.files]
-    return [*_brief(inputs.brief), *files, *documents, *inputs.items]
+def opening_tag(kind: str, name: str) -> str:
+    """Return the tag before a material; its name cannot end it."""
+    shown_name = storable(name).replace('"', "'").replace("\n", " ").replace("<", "(").replace(">", ")")
+    return f'<data kind="{kind}" name="{shown_name}">'
+
+
+def _input_materials(inputs: PromptInputs, attachments: Sequence[Attachment]) -> list[Material]:
+    attached = {each.file_id: each for each in attachments}
+
+    def as_files(files: Iterable[BriefFile]) -> Iterator[Material]:
+        for each in files:
+            yield Material(kind="file", name=each.name, text=text_of(each, attached, inputs.reading))
+
+    documents = [
+        Material(kind="document", name=each.type, text=_document_text(each, inputs, attached))
+        for each in inputs.documents
+    ]
+    known = {each.id for each in (*inputs.files, *inputs.document_files.values())}
+    answered = [each for each in inputs.answer_files.values() if each.id not in known]
+    return [*_brief(inputs.brief), *as_files(inputs.files), *documents, *inputs.items, *as_files(answered)]
+
+
+def _document_text(document: Document, inputs: PromptInputs, attached: Mapping[UUID, Attachment]) -> str:
+    """Return a document as text. A text is shown as it is, and a file that no person has edited as a file."""
+    file = inputs.document_files.get(document.id)
+    if file is not None:
+        return text_of(file, attached, inputs.reading)
+    return shown(document.content)
 
 
 def _brief(brief: Brief | None) -> Iterator[Material]:
@@ -206,7 +267,7 @@ def _brief(brief: Brief | None) -> Iterator[Material]:
 def _human_input(inputs: PromptInputs) -> Iterator[Material]:
     """Yield people's input: answers, then change requests, in chronological order."""
     yield from (
-        _answer(question, round_.answers)
+        _answer(question, round_.answers, inputs.answer_files)
         for round_ in inputs.rounds
         if round_.answers is not None
         for question in round_.questions
@@ -218,9 +279,12 @@ def _human_input(inputs: PromptInputs) -> Iterator[Material]:
     )
 
 
-def _answer(question: Question, answers: Mapping[str, JsonValue]) -> Material:
+def _answer(question: Question, answers: Mapping[str, JsonValue], files: Mapping[UUID, BriefFile]) -> Material:
     if question.id in answers:
-        return Material(kind="answer", name=question.text, text=_answer_text(question, answers[question.id]))
+        answer = answers[question.id]
+        named = files.get(UUID(str(answer))) if question.answer_type is AnswerType.FILE else None
+        text = _answer_text(question, answer) if named is None else f"The file {named.name}, which is shown above."
+        return Material(kind="answer", name=question.text, text=text)
     return Material(kind="unanswered", name=question.text, text="This question has no answer.")
 
 
@@ -258,13 +322,15 @@ def _cut(material: Material, length: int) -> Material:
     return material.model_copy(update={"text": text[:head] + note + text[len(text) - tail :]})
 
 
-def with_hash(request: ModelRequest) -> ModelRequest:
-    """Return the request with the hash of its content."""
-    content = {
+def with_hash(request: ModelRequest, attachments: tuple[Attachment, ...]) -> ModelRequest:
+    """Return the request with these attachments, and with the hash of its content."""
+    content: dict[str, JsonValue] = {
         "model": request.model,
         "instructions": request.instructions,
         "prompt": request.prompt,
         "max_questions": request.max_questions,
         "max_output_tokens": request.max_output_tokens,
     }
-    return replace(request, request_hash=digest(content))
+    if attachments:
+        content["attachments"] = [[each.name, each.media_type, each.sha256] for each in attachments]
+    return replace(request, attachments=attachments, request_hash=digest(content))

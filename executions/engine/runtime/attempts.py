@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from uuid import UUID
 
 from pydantic import JsonValue
 
 from common.errors import FieldError
 from documents.comparison.passages import Anchor, unchanged_elsewhere
 from executions.engine.domain.acceptance import CHANGES_REQUESTED
-from executions.engine.domain.brief import without_files
+from executions.engine.domain.brief import (
+    BriefFile,
+    answered_files,
+    file_ids,
+    file_of,
+    with_distinct_names,
+    without_files,
+)
 from executions.engine.domain.calls import Call, CallKey, Material, ModelRequest, max_tokens_of
 from executions.engine.domain.copying import replace
 from executions.engine.domain.execution import Document, Execution, Pin, Step, keys_of
@@ -20,7 +28,7 @@ from executions.engine.domain.states import CallKind, CallStatus
 from executions.engine.ports import Ports
 from executions.engine.prompting.citations import bad_citations
 from executions.engine.prompting.documents import rejected_output
-from executions.engine.prompting.json_text import pretty
+from executions.engine.prompting.json_text import pretty, shown
 from executions.engine.prompting.prompts import PromptInputs, RejectedOutput, build_request
 from executions.engine.prompting.replies import MAX_VIOLATIONS
 from executions.engine.runtime.document_cache import DocumentCache
@@ -78,13 +86,32 @@ class Attempts:
 
         `new_document` is about to be stored. It is used as the newest of its type.
         """
-        await self._documents.read_files(execution)
-        return [
+        found = [
             new_document
             if new_document is not None and kind == new_document.type
             else await self._documents.newest(execution, *self._maker(kind))
             for kind in self.reads
         ]
+        await self._read_files(execution, [each for each in found if each is not None])
+        return found
+
+    async def _read_files(self, execution: Execution, inputs: Sequence[Document]) -> None:
+        await self._documents.read_files(execution, self._file_ids(execution, inputs))
+
+    def _file_ids(self, execution: Execution, inputs: Sequence[Document]) -> list[UUID]:
+        """Return the ids of the brief's files, then those of the inputs, then those of answers."""
+        of_inputs = [found for each in self._shown(inputs) if (found := file_of(each.provenance)) is not None]
+        return [*file_ids(execution.input), *of_inputs, *answered_files(execution.steps[self.step_id].rounds)]
+
+    def _files(self, execution: Execution, inputs: Sequence[Document]) -> dict[UUID, BriefFile]:
+        """Return the files that the step's prompts show, by id, with distinct names."""
+        found = self._documents.files_of(self._file_ids(execution, inputs))
+        return {each.id: each for each in with_distinct_names(found)}
+
+    def _shown(self, inputs: Sequence[Document]) -> list[Document]:
+        """Return the documents that the prompt shows, in its order."""
+        order = self._definition.document_order.index
+        return sorted((each for each in inputs if each.type in self.step.inputs), key=lambda each: order(each.type))
 
     def _maker(self, kind: str) -> tuple[str, str]:
         """Return the id of the step instance that produces a document, for the same item or an outer one; "": none."""
@@ -155,8 +182,8 @@ class Attempts:
     async def present(self, execution: Execution, known: Sequence[Call]) -> Attempt:
         """Rebuild the current attempt with the next try of its call; `known` are the step's calls so far."""
         step = execution.steps[self.step_id]
-        await self._documents.read_files(execution)
         inputs = tuple([await self._documents.pinned(pin) for pin in step.input_versions])
+        await self._read_files(execution, inputs)
         rejected = await self._rejected(step, known)
         makers = [call for call in known if call.key.kind is not CallKind.REVIEW]
         kind = CallKind.CLARIFY if step.was_answered else CallKind.GENERATE
@@ -192,9 +219,15 @@ class Attempts:
             for place in unchanged_elsewhere(dict(before), content, passages)[:MAX_VIOLATIONS]
         )
 
-    def bad_citations(self, execution: Execution, content: JsonValue) -> tuple[FieldError, ...]:
-        """Return the places of a new document that cite places of the brief's files that do not exist."""
-        return tuple(islice(bad_citations(content, self._documents.files_of(execution)), MAX_VIOLATIONS))
+    def bad_citations(
+        self, execution: Execution, content: JsonValue, inputs: Sequence[Document]
+    ) -> tuple[FieldError, ...]:
+        """Return the places of a new document that cite places that its files do not have.
+
+        The files are those of the brief, of the documents that the step reads, and of answers.
+        """
+        files = tuple(self._files(execution, inputs).values())
+        return tuple(islice(bad_citations(content, files), MAX_VIOLATIONS))
 
     def _going_on(self, execution: Execution, plan: Plan, tries: Sequence[Call]) -> Attempt:
         """Return the next try of a call: the same prompt to the same model as in the last try."""
@@ -247,13 +280,14 @@ class Attempts:
 
     def _request(self, execution: Execution, plan: Plan) -> ModelRequest:
         step = execution.steps[self.step_id]
+        documents, files = self._shown(plan.inputs), self._files(execution, plan.inputs)
         given = PromptInputs(
-            brief=without_files(execution.input),
-            files=self._documents.files_of(execution),
-            documents=sorted(
-                (each for each in plan.inputs if each.type in self.step.inputs),
-                key=lambda document: self._definition.document_order.index(document.type),
-            ),
+            brief=without_files(execution.input, files.keys()),
+            files=[files[each] for each in file_ids(execution.input) if each in files],
+            documents=documents,
+            document_files=_as_files(documents, self._documents, files),
+            answer_files={each: files[each] for each in answered_files(step.rounds) if each in files},
+            reading=self._ports.models.reading(plan.model),
             items=self._items(plan.inputs),
             rounds=step.rounds,
             decisions=step.decisions,
@@ -294,3 +328,16 @@ class Attempts:
             "scope.type": step.scope.type,
         }
         return {**names, "item.key": step.keys[-1]} if step.keys else names
+
+
+def _as_files(
+    documents: Sequence[Document], cache: DocumentCache, named: Mapping[UUID, BriefFile]
+) -> dict[UUID, BriefFile]:
+    """Return the files that documents were made from, by document id, as long as no person has edited the text."""
+    found: dict[UUID, BriefFile] = {}
+    for document in documents:
+        origin = file_of(document.provenance)
+        for stored in () if origin is None else cache.files_of([origin]):
+            if shown(document.content) == stored.text:
+                found[document.id] = named[stored.id]
+    return found

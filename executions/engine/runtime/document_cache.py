@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from uuid import UUID
 
-from executions.engine.domain.brief import BriefFile, file_ids
+from executions.engine.domain.brief import BriefFile
 from executions.engine.domain.copying import replace
 from executions.engine.domain.execution import Document, Execution, Pin
 from executions.engine.ports import Repositories
@@ -17,7 +18,7 @@ class DocumentCache:
         self._documents = repositories.documents
         self._files = repositories.files
         self._versions: dict[tuple[UUID, int], Document] = {}
-        self._read: dict[UUID, BriefFile] = {}
+        self._read: dict[UUID, BriefFile | None] = {}
 
     async def pinned(self, pin: Pin) -> Document:
         """Return the version that a step has pinned."""
@@ -35,14 +36,15 @@ class DocumentCache:
         scope = execution.scope if producer is None else producer.scope
         return await self._documents.get_by_scope_type(scope.id, document_type)
 
-    async def read_files(self, execution: Execution) -> None:
-        """Read the files of the execution's brief, for `files_of`. Files never change, so each is read once."""
-        if missing := [each for each in file_ids(execution.input) if each not in self._read]:
-            self._read |= {each.id: each for each in await self._files.get(missing)}
+    async def read_files(self, execution: Execution, file_ids: Iterable[UUID]) -> None:
+        """Read files of the execution's root scope, for `files_of`. Files never change, so each is read once."""
+        if missing := [each for each in file_ids if each not in self._read]:
+            found = await self._files.get(missing, scope_id=execution.scope.id)
+            self._read |= {**dict.fromkeys(missing), **{each.id: each for each in found}}
 
-    def files_of(self, execution: Execution) -> tuple[BriefFile, ...]:
-        """Return the files of the execution's brief, which `read_files` has read before."""
-        return tuple(self._read[each] for each in file_ids(execution.input))
+    def files_of(self, file_ids: Iterable[UUID]) -> list[BriefFile]:
+        """Return those of the files that exist in the scope. `read_files` has read them before."""
+        return [file for each in file_ids if (file := self._read[each]) is not None]
 
     def keep(self, execution: Execution, step_id: str, document: Document) -> None:
         """Add the document that a step has produced, under the id and version with which it was stored."""

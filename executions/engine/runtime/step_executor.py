@@ -201,7 +201,7 @@ class LLMStepExecutor:
             return await self._judge(attempt, settled, attempt.plan.candidate)
         request = attempt.request
         outcome = parse_reply(reply, schema=request.output_schema, max_questions=request.max_questions)
-        if isinstance(outcome, ValidDocument) and (faults := await self._faults(outcome.content)):
+        if isinstance(outcome, ValidDocument) and (faults := await self._faults(attempt, outcome.content)):
             outcome = Violations(errors=faults)
         match outcome:
             case ValidDocument(content=content):
@@ -227,12 +227,12 @@ class LLMStepExecutor:
                 assert_never(outcome)
         return None
 
-    async def _faults(self, content: Mapping[str, JsonValue]) -> tuple[FieldError, ...]:
+    async def _faults(self, attempt: Attempt, content: Mapping[str, JsonValue]) -> tuple[FieldError, ...]:
         """Return what is wrong with a document that is valid against its schema."""
         execution = self._journal.execution
         return (
             *self._collections.faults(execution, content),
-            *self._attempts.bad_citations(execution, dict(content)),
+            *self._attempts.bad_citations(execution, dict(content), attempt.plan.inputs),
             *await self._attempts.changes_elsewhere(execution, dict(content)),
         )
 

@@ -246,16 +246,14 @@ class InMemoryJournal:
 
 
 class InMemoryFileRepository:
-    """Files by id."""
+    """Files by root scope and id."""
 
     def __init__(self) -> None:
-        self.files: dict[UUID, BriefFile] = {}
+        self.files: dict[tuple[UUID, UUID], BriefFile] = {}
 
-    async def get(self, file_ids: Sequence[UUID]) -> list[BriefFile]:
-        """Return the files in the order of the ids."""
-        if any(each not in self.files for each in file_ids):
-            raise NotFound("There is no such file.")
-        return [self.files[each] for each in file_ids]
+    async def get(self, file_ids: Sequence[UUID], *, scope_id: UUID) -> list[BriefFile]:
+        """Return the files of this scope in the order of the ids."""
+        return [self.files[scope_id, each] for each in file_ids if (scope_id, each) in self.files]
 
 
 class InMemoryDefinitions:

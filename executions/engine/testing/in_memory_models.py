@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from decimal import Decimal
 
-from executions.engine.domain.calls import CallKey, ModelReply, ModelRequest
+from executions.engine.domain.calls import TEXT_ONLY, CallKey, ModelReply, ModelRequest, Reading
 from executions.engine.domain.errors import RateLimited
 from executions.engine.ports import OnText
 
@@ -28,6 +28,7 @@ class ScriptedModelClient:
         self.script = script
         self.requests: list[ModelRequest] = []
         self.estimated_cost_usd: Decimal | None = None
+        self.readings: dict[str, Reading] = {}  # by `provider:model`; other models read text alone
         self.turns: list[float] = []  # seconds to wait for the next calls; each entry rejects one call
 
     def resolve(self, model: str) -> tuple[str, ...]:
@@ -37,6 +38,10 @@ class ScriptedModelClient:
     def knows(self, model: str) -> bool:
         """Return True for every model."""
         return True
+
+    def reading(self, model: str) -> Reading:
+        """Return what the test says of the model."""
+        return self.readings.get(model, TEXT_ONLY)
 
     def estimate(self, request: ModelRequest) -> Decimal | None:
         """Return the same estimate for every request."""

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
+from uuid import UUID
 
 from pydantic import JsonValue
 
 from common.errors import NotFound
 from common.time import format_rfc3339
-from executions.engine.domain.answer_validation import check_answers, keys_of_questions
+from executions.engine.domain.answer_validation import check_answers, keys_of_questions, named_files
 from executions.engine.domain.clarification import BY_DEADLINE, ClarificationRound, QuestionDraft, number_questions
 from executions.engine.domain.copying import replace
 from executions.engine.domain.errors import InvalidAnswers, NotWaiting, unknown_step_message
@@ -61,9 +62,23 @@ def clarification_event(step_id: str, round_: ClarificationRound) -> Clarificati
 
 
 def answer(
-    execution: Execution, step_id: str, answers: Mapping[str, JsonValue], *, answered_by: str, context: Context
+    execution: Execution,
+    step_id: str,
+    answers: Mapping[str, JsonValue],
+    *,
+    answered_by: str,
+    files: Collection[UUID] = (),
+    context: Context,
 ) -> Change:
     """Close the step's open questions with answers; the step is ready again.
+
+    Args:
+        execution: The execution.
+        step_id: The step.
+        answers: By question id or text.
+        answered_by: Name of the user.
+        files: Files that may be answers.
+        context: The context of the decision.
 
     Raises:
         NotFound: there is no such step.
@@ -76,9 +91,15 @@ def answer(
     round_ = _addressed_round(step.rounds, answers)
     if execution.ended or step.waits_for is not WaitingOn.CLARIFICATION or round_ is None or round_.answers is not None:
         raise NotWaiting(f"Step {step_id} does not wait for these answers.", status=step.status)
-    checked = check_answers(round_.questions, answers)
+    checked = check_answers(round_.questions, answers, files=files)
     change = _close_round(Change(execution=execution), step_id, checked, by=answered_by, context=context)
     return derive_status(resume(change, context), context)
+
+
+def files_in(step: Step, answers: Mapping[str, JsonValue]) -> dict[str, UUID]:
+    """Return the ids of files in answers to the step's questions, by the key of the answer."""
+    round_ = _addressed_round(step.rounds, answers)
+    return {} if round_ is None else named_files(round_.questions, answers)
 
 
 def is_same_answer(step: Step, answers: Mapping[str, JsonValue]) -> bool:

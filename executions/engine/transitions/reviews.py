@@ -148,7 +148,7 @@ def build_review(
         rejected: The reviewer's last output, if it was not a valid verdict.
         condensed: Whether the materials are cut to half their length.
     """
-    materials = materials_of(inputs, step, condensed=condensed)
+    materials, attachments = materials_of(inputs, step, condensed=condensed)
     return with_hash(
         ModelRequest(
             step_id=step_id,
@@ -162,7 +162,8 @@ def build_review(
             document_type=VERDICT,
             role="Reviewer",
             materials=materials,
-        )
+        ),
+        attachments,
     )
 
 

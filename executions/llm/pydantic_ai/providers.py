@@ -6,7 +6,7 @@ import asyncio
 import json
 import os
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime
 
@@ -67,8 +67,15 @@ class ProviderModel:
         self._options = options
         self._extras = Extras()
 
-    async def complete(self, request: ModelRequest, on_text: OnText) -> ModelReply:
+    async def complete(
+        self, request: ModelRequest, on_text: OnText, *, files: Mapping[str, bytes] | None = None
+    ) -> ModelReply:
         """Return the reply with usage and cost; `on_text` gets streamed text as it arrives.
+
+        Args:
+            request: The request.
+            on_text: Gets each piece of text.
+            files: The bytes of the request's attachments, by their SHA-256.
 
         Raises:
             ModelError: the model could not be called, or did not reply within the request's `timeout_seconds`.
@@ -79,7 +86,7 @@ class ProviderModel:
                 model = await run_in_loader(_load_model, request.model)
             started, asked_at = time.monotonic(), database_now()
             async with asyncio.timeout(request.timeout_seconds):
-                response = await self._response(model, request, on_text)
+                response = await self._response(model, request, on_text, files=files or {})
         except TimeoutError as error:
             raise failures.timeout_error(request.model, request.timeout_seconds) from error
         except exceptions.ContentFilterError as error:
@@ -94,20 +101,24 @@ class ProviderModel:
         latency_ms = round((time.monotonic() - started) * 1000)
         return _reply(request, response, current(), asked_at=asked_at, latency_ms=latency_ms)
 
-    async def _response(self, model: Model, request: ModelRequest, on_text: OnText) -> ModelResponse:
+    async def _response(
+        self, model: Model, request: ModelRequest, on_text: OnText, *, files: Mapping[str, bytes]
+    ) -> ModelResponse:
         while True:
             rejected = self._extras.refused(request.model)
             begin()  # the transcript of a rejected request does not belong to the next one
             try:
-                return await self._send(model, request, on_text)
+                return await self._send(model, request, on_text, files=files)
             except exceptions.ModelHTTPError as error:
                 self._extras.note(request.model, error)
                 if self._extras.refused(request.model) == rejected:
                     raise  # retried without the rejected parameters; a rejected request costs nothing
 
-    async def _send(self, model: Model, request: ModelRequest, on_text: OnText) -> ModelResponse:
+    async def _send(
+        self, model: Model, request: ModelRequest, on_text: OnText, *, files: Mapping[str, bytes]
+    ) -> ModelResponse:
         output = output_of(request, model, wanted=self._options.output)
-        history: list[ModelMessage] = [messages(request, output)]
+        history: list[ModelMessage] = [messages(request, output, files)]
         settings, params = self._settings(request, model), parameters(request, output)
         with _readable(request.model):
             if not self._options.streaming:

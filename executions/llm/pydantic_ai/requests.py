@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable, Iterator, Mapping
 
 from pydantic import JsonValue
-from pydantic_ai.messages import CachePoint, SystemPromptPart, UserContent, UserPromptPart
+from pydantic_ai.messages import BinaryContent, CachePoint, SystemPromptPart, UserContent, UserPromptPart
 from pydantic_ai.messages import ModelRequest as ProviderRequest
 from pydantic_ai.models import Model, ModelRequestParameters
 from pydantic_ai.output import OutputObjectDefinition
 from pydantic_ai.tools import ToolDefinition
 
-from executions.engine.domain.calls import ModelRequest
+from executions.engine.domain.calls import Attachment, ModelRequest
+from executions.engine.prompting.prompts import CLOSING_TAG, opening_tag
 from executions.engine.prompting.replies import ask_schema
 from executions.engine.prompting.submissions import ANSWER, ASK_CLARIFICATION, DOCUMENT, QUESTIONS, SUBMIT_DOCUMENT
 from executions.llm.pydantic_ai.envelope import envelope
@@ -73,15 +75,36 @@ def _has_prompt_caching(request: ModelRequest) -> bool:
     return provider in _PROMPT_CACHING and not (provider.startswith("openai") and "OPENAI_BASE_URL" in os.environ)
 
 
-def messages(request: ModelRequest, output: Output) -> ProviderRequest:
-    """Return the messages: rules and prompt, with a cache point after the part that other prompts share."""
+def messages(request: ModelRequest, output: Output, files: Mapping[str, bytes]) -> ProviderRequest:
+    """Return the messages: rules and prompt, with a cache point after the part that other prompts share.
+
+    Files come before the text, and those of the brief before the shared part.
+
+    Args:
+        request: The request.
+        output: How the model returns its document.
+        files: The bytes of the request's attachments, by their SHA-256.
+    """
     prompt: str | list[UserContent] = request.prompt
     if request.shared and output is Output.SHARED_TOOLS:
         blocks = [f"{block}\n\n" for block in request.shared]
-        prompt = [*blocks, CachePoint(), request.prompt[len("".join(blocks)) :]]
+        first = [each for each in request.attachments if each.is_shared]
+        others = [each for each in request.attachments if not each.is_shared]
+        rest = request.prompt[len("".join(blocks)) :]
+        prompt = [*_contents(first, files), *blocks, CachePoint(), *_contents(others, files), rest]
+    elif request.attachments:
+        prompt = [*_contents(request.attachments, files), request.prompt]
     return ProviderRequest(
         parts=[SystemPromptPart(request.instructions + _output_rules(request, output)), UserPromptPart(prompt)]
     )
+
+
+def _contents(attachments: Iterable[Attachment], files: Mapping[str, bytes]) -> Iterator[UserContent]:
+    """Yield each file between tags of material, which have its name."""
+    for each in attachments:
+        yield f"{opening_tag('attached file', each.name)}\n"
+        yield BinaryContent(data=files[each.sha256], media_type=each.media_type)
+        yield f"\n{CLOSING_TAG}\n\n"
 
 
 def _output_rules(request: ModelRequest, output: Output) -> str:

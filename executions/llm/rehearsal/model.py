@@ -19,7 +19,7 @@ from executions.engine.domain.dry_run import TRANSIENT
 from executions.engine.domain.errors import ModelError
 from executions.engine.domain.states import FailureCode
 from executions.engine.ports import OnText
-from executions.engine.prompting.prompts import CHARACTERS_PER_TOKEN
+from executions.engine.prompting.attachments import CHARACTERS_PER_TOKEN
 from executions.engine.prompting.replies import ASK_CLARIFICATION, SUBMIT_DOCUMENT
 from executions.engine.transitions.reviews import ReviewVerdict
 from executions.llm.known_providers import REHEARSAL
@@ -33,6 +33,7 @@ _MAX_POINT = 600  # characters
 _generator_threads = ThreadPoolExecutor(max_workers=2, thread_name_prefix="rehearsal")
 _PAUSE_SECONDS = 0.05  # minimum time between two pieces of text
 _EITHER_OR = re.compile(r"\bwhether\s+(?:to\s+)?(.+?)\s+or\s+(?:to\s+)?(.+?)(?:[.,;?]|$)", re.I)
+_UPLOAD = re.compile(r"\b(attach(?:ed|ment)?|upload(?:ed)?)\b", re.I)
 _DATE = re.compile(r"\b(date|deadline|when|by when|go[- ]live|launch|start)\b", re.I)
 _NUMBER = re.compile(r"\b(how many|how much|number of|budget|amount|cost)\b", re.I)
 _MONEY = re.compile(r"\b(budget|cost|price|eur|usd|gbp|chf)\b|[€$£]", re.I)
@@ -170,6 +171,8 @@ def _question(point: str) -> dict[str, JsonValue]:
         options = [either[1].strip()[:120], either[2].strip()[:120]]
         choices: list[JsonValue] = [{"value": option, "label": option} for option in options]
         return {**question, "answer_type": "single_choice", "choices": choices}
+    if _UPLOAD.search(point):
+        return {**question, "answer_type": "file"}
     if _NUMBER.search(point):
         return {**question, "answer_type": "number", "minimum": 0}
     return {**question, "answer_type": "date" if _DATE.search(point) else "free_text"}

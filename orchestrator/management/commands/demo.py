@@ -86,7 +86,8 @@ class Command(BaseCommand):
         for event in client.follow(execution_id):
             console.print(show.event_line(event))
             if event["event_type"] == "clarification_needed":
-                answers = _answer(console, event["data"]["questions"], sheet)
+                given = _answer(console, event["data"]["questions"], sheet)
+                answers = {key: client.upload(each) if isinstance(each, Path) else each for key, each in given.items()}
                 path = f"/executions/{execution_id}/steps/{event['step_id']}/clarification"
                 client.post(path, {"answers": answers})
             if event["event_type"] == "acceptance_needed":

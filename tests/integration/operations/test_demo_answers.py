@@ -40,6 +40,9 @@ def asked(answer_type: str, **more: Any) -> dict[str, Any]:
         (asked("date", earliest="2027-01-01"), "2027-01-01", "2027-01-01"),
         (asked("date", earliest="2027-01-01"), "2026-12-31", None),
         (asked("date"), None, None),
+        (asked("file"), "examples/briefs/tool-library.md", Path("examples/briefs/tool-library.md")),
+        (asked("file"), "examples/briefs", None),
+        (asked("file"), "no-such-file.pdf", None),
     ],
 )
 def test_a_value_is_fitted_to_its_question_or_left(question: dict[str, Any], said: Any, fitted: Any) -> None:
@@ -55,6 +58,7 @@ def test_a_value_is_fitted_to_its_question_or_left(question: dict[str, Any], sai
         (asked("number", minimum=0, integer=True), "a number, whole, at least 0"),
         (asked("date", latest="2027-01-01"), "YYYY-MM-DD, at most 2027-01-01"),
         (asked("yes_no"), "yes or no"),
+        (asked("file"), "path of a file"),
     ],
 )
 def test_a_terminal_is_told_what_would_fit(question: dict[str, Any], words: str) -> None:

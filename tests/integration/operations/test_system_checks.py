@@ -51,6 +51,12 @@ def test_an_alias_that_names_no_model_is_an_error(settings: Any) -> None:
     assert "MODEL_STANDARD" in str(found[0].hint)
 
 
+def test_an_entry_of_the_files_that_models_read_needs_a_model_and_a_kind(settings: Any) -> None:
+    settings.MODEL_FILES = ["openai:qwen-vl*=pictures", "qwen=all"]
+    [found] = checks.model_files()
+    assert (found.id, "'qwen=all'" in found.msg) == ("orchestrator.E006", True)
+
+
 def test_an_alias_without_a_listed_price_is_told_of_where_prices_are_required(settings: Any) -> None:
     settings.MODEL_ALIASES = {"fast": "openai:gpt-4o-mini, openai:unlisted-model", "strong": "rehearsal:rehearsal"}
     assert checks.unpriced_aliases() == []

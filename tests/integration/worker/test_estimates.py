@@ -8,7 +8,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from uuid_utils.compat import uuid7
 
+from executions.engine.domain.brief import BriefFile, Passage
+from executions.engine.domain.calls import TEXT_ONLY, Reading
 from executions.engine.estimation import Basis, Span, StepForecast, StepHistory, forecast, span, total
 from tests.factories.collections import collection, delivery, over
 from tests.factories.engine import LINE, definition
@@ -26,6 +29,8 @@ def of(flow: WorkflowDefinition = LINE, **more: Any) -> list[StepForecast]:
     given: dict[str, Any] = {
         "definition": flow,
         "files": (),
+        "document_files": {},
+        "reading": lambda _: TEXT_ONLY,
         "brief": "The brief.",
         "models": {name: (name,) for name in names},
         "past": {},
@@ -149,3 +154,26 @@ def test_spans_are_in_order_whatever_was_measured(
         for each in (step.calls, step.input_tokens, step.output_tokens, step.cost_usd):
             assert 0 <= each.low <= each.likely <= each.high
     assert span(5, 1, 3).likely == 3
+
+
+def test_a_file_that_a_model_reads_as_it_is_counts_by_its_pages() -> None:
+    text = "Lend 400 tools. " * 25  # 400 characters
+    plan = BriefFile(
+        id=uuid7(),
+        name="plan.pdf",
+        media_type="application/pdf",
+        passages=tuple(Passage(anchor=f"page={number}", text=text) for number in (1, 2, 3)),
+        pages=3,
+    )
+    flow = definition({"id": "one", "model": "sees:m", "fallbacks": ["reads:m"], "max_attempts": 1})
+    readings = {"sees:m": Reading(pdfs=True, picture_tokens=3_000), "reads:m": TEXT_ONLY}
+    [seen] = of(flow, files=[plan], reading=readings.__getitem__)
+    [read] = of(flow, files=[plan], reading=lambda _: TEXT_ONLY)
+    [without] = of(flow)
+    assert 200 < read.input_tokens.low - without.input_tokens.low < 400
+    assert 3 * (1_000 + 100) <= seen.input_tokens.low - without.input_tokens.low < 3_400
+    assert 3 * (3_000 + 400) < seen.input_tokens.high - without.input_tokens.high < 12_000
+    of_scope = definition({"id": "one", "inputs": ["charter"]}, scope_documents=["charter"])
+    known = {"scope_documents": {"charter": 1_200}, "document_files": {"charter": plan}}
+    [document] = of(of_scope, reading=lambda _: readings["sees:m"], **known)
+    assert document.input_tokens.likely > 3 * (1_000 + 100)

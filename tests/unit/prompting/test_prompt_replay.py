@@ -149,7 +149,7 @@ PLAN = BriefFile(
 async def with_plan(script: dict[str, list[Reply]]) -> World:
     """Return a world whose brief has the plan, after its run."""
     world = World(LINE, script)
-    cast("InMemoryFileRepository", world.ports.repositories.files).files[PLAN.id] = PLAN
+    cast("InMemoryFileRepository", world.ports.repositories.files).files[world.scope_id, PLAN.id] = PLAN
     await world.start({"text": "See the plan.", "files": [str(PLAN.id)]})
     await world.run()
     return world

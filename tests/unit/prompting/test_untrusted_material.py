@@ -14,7 +14,8 @@ from common.errors import FieldError
 from executions.engine.domain.calls import ModelRequest
 from executions.engine.domain.clarification import ClarificationRound, Question
 from executions.engine.domain.execution import Document
-from executions.engine.prompting.prompts import CHARACTERS_PER_TOKEN, PromptInputs, RejectedOutput, build_request
+from executions.engine.prompting.attachments import CHARACTERS_PER_TOKEN
+from executions.engine.prompting.prompts import PromptInputs, RejectedOutput, build_request
 from tests.factories.engine import LINE
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

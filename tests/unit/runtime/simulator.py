@@ -20,7 +20,7 @@ from uuid import UUID
 from common.errors import Conflict
 from executions.engine.domain.acceptance import AcceptanceAction
 from executions.engine.domain.budget_usage import usage_of
-from executions.engine.domain.calls import VERDICT, Call, ModelReply, ModelRequest, Usage
+from executions.engine.domain.calls import VERDICT, Call, ModelReply, ModelRequest, Reading, Usage
 from executions.engine.domain.errors import ModelError, RateLimited, StaleFencingToken
 from executions.engine.domain.events import ProgressEvent
 from executions.engine.domain.execution import Document, Execution, Step
@@ -201,6 +201,9 @@ class _Models(_Port):
 
     def knows(self, model: str) -> bool:
         return self.inner.models.knows(model)
+
+    def reading(self, model: str) -> Reading:
+        return self.inner.models.reading(model)
 
     def estimate(self, request: ModelRequest) -> Decimal | None:
         return self.inner.models.estimate(request)

@@ -143,6 +143,7 @@ def test_choices_come_back_in_the_order_in_which_they_were_offered() -> None:
         ({"answer_type": "date", "latest": "2027-01-01", "default": "2027-01-02"}, "/default", "default"),
         ({"max_length": 3, "default": "four"}, "/default", "default"),
         ({**SEVERAL, "default": ["a", "a"]}, "/default", "default"),
+        ({"answer_type": "file", "default": "01a227e9-5618-71ef-a894-4e8e63c766e9"}, "/default", "default"),
     ],
 )
 def test_unanswerable_questions_are_named(draft: dict[str, Any], pointer: str, code: str) -> None:

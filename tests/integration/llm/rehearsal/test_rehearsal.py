@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from executions.engine.domain.calls import Material, ModelReply, ModelRequest
+from executions.engine.domain.clarification import AnswerType
 from executions.engine.prompting.prompts import PromptInputs, build_request
 from executions.engine.prompting.replies import Questions, ValidDocument, parse_reply
 from executions.llm.rehearsal.document_generator import DocumentGenerator
@@ -81,6 +82,15 @@ async def test_it_asks_about_what_the_brief_leaves_open_with_questions_that_fit(
         "charge a deposit for each loan",
         "introduce a yearly membership fee",
     ]
+
+
+async def test_it_asks_for_a_file_where_an_attachment_is_open() -> None:
+    [definition] = [each for each in CATALOG if each.id == "strategy-document"]
+    brief = "# A library\n\nThe budget is 20,000 EUR. It is open which floor plan will be attached."
+    request = _request(definition, definition.step("discovery"), brief)
+    outcome = parse_reply(await _reply(request), schema=request.output_schema, max_questions=request.max_questions)
+    assert isinstance(outcome, Questions)
+    assert [each.answer_type for each in outcome.drafts] == [AnswerType.FILE]
 
 
 async def test_it_asks_nothing_when_nothing_is_open() -> None:
