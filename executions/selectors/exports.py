@@ -138,7 +138,8 @@ def _for_zip(read: _Read, user: Person) -> dict[str, Any]:
     total = telemetry.execution_totals(execution.id)
     ids = file_ids(execution.input)
     root = execution.scope.root_id or execution.scope_id
-    names = storage.usable_files(user=user, file_ids=ids, root_id=root) if ids else {}
+    usable = storage.usable_files(user=user, file_ids=ids, root_id=root) if ids else {}
+    names = {each: found.name for each, found in usable.items()}
     return {
         "record": execution_record(execution, name=read.definition.name, total=total, steps=read.steps),
         "files": brief_files(execution.input, names),
