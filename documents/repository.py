@@ -185,12 +185,9 @@ def store_schemas(documents: Iterable[StoredDocument]) -> None:
 def _changed_head(versions: Sequence[StoredDocument]) -> bulk.Row:
     """Return the changed columns of a head after new versions of it."""
     normal = [each for each in versions if not each.proposed]
-    proposed = [each for each in versions if each.proposed]
     row: dict[str, object] = {"id": versions[0].id}
     if normal:
         row |= _head(normal[-1])
-    if proposed:
-        row |= {"proposed_version": proposed[-1].version}
     return row | {"last_version": versions[-1].version}
 
 
@@ -246,11 +243,6 @@ def newest_version(scope_id: UUID, document_type: str) -> StoredDocument | None:
     """Return the head's version of the scope's document of this type; None if there is none."""
     row = _versions().filter(document__scope_id=scope_id, document__type=document_type).first()
     return None if row is None else _stored(row)
-
-
-def clear_proposal(document_id: UUID) -> None:
-    """Note in a locked head that no proposed version waits for a decision."""
-    Document.objects.filter(id=document_id).update(proposed_version=None)
 
 
 @transaction.atomic

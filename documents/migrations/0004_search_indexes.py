@@ -45,4 +45,8 @@ class Migration(migrations.Migration):
             "documentversion",
             models.Index(fields=["author"], name="document_version_author", condition=Q(author__isnull=False)),
         ),
+        migrations.AddIndex(
+            "documentversion",
+            models.Index(fields=["document"], name="document_version_proposed", condition=Q(proposed=True)),
+        ),
     ]

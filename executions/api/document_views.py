@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -40,9 +40,8 @@ from executions.api.document_serializers import (
 )
 from executions.api.openapi import IDEMPOTENCY_KEY, IDEMPOTENCY_REPLAYED, problems
 from executions.api.views import authenticated_user, expected_versions
-from executions.engine.domain.acceptance import AcceptanceAction
 from executions.selectors import staleness
-from executions.selectors.executions import decisions_of_step
+from executions.selectors.executions import decisions_about, proposed_versions
 from executions.services import documents as services
 
 _JSON = StrictJSONParser.media_type
@@ -216,18 +215,19 @@ class DocumentViewSet(views.DocumentViewSet):
 
     def decided(self, row: Any) -> Sequence[str]:
         """Return what people have decided about a version, for its footer."""
-        if row.step_id is None or row.execution_id is None:
-            return ()
-        made = decisions_of_step(execution_id=row.execution_id, step_id=row.step_id)
         return [
             f"Accepted by {each.decided_by}, {format_rfc3339(each.decided_at)}"
-            for each in made
-            if each.decision is AcceptanceAction.ACCEPT and each.document_version == row.version
+            for each in decisions_about(row.document_id)
+            if each.accepted == row.version
         ]
 
     def stale_because(self, document_id: UUID) -> Sequence[Reason]:
         """Return why a document is stale."""
         return staleness.reasons_of(document_id)
+
+    def proposed_versions(self, document_ids: Collection[UUID]) -> Mapping[UUID, int]:
+        """Return the newest proposed versions that wait for a decision."""
+        return proposed_versions(document_ids)
 
     async def _edit(
         self, request: Request, pk: str, *, command: Callable[..., object], values: Callable[[], Mapping[str, Any]]
