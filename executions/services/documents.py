@@ -16,7 +16,6 @@ from access import selectors as access
 from access.selectors import Role
 from access.services import claim_root_scope
 from access.user import User
-from common.database.server import database_now
 from common.errors import Conflict, FieldError, Invalid, NotFound, PreconditionFailed, VersionConflict
 from common.limits import MAX_ERRORS, limits
 from documents import repository as documents
@@ -113,7 +112,6 @@ def edit_document(
         Invalid: the edit cannot be applied, or its result is not valid.
     """
     followers, base = lock_document(user, document_id)
-    now = max(now, database_now())  # after the locks: steps that have started meanwhile do not know this edit
     if expected_versions is not None and base.version not in expected_versions:
         raise PreconditionFailed
     edited = edited_version(base, user=user, edit=edit, title=title, note=note, now=now)

@@ -209,6 +209,7 @@ class InMemoryJournal:
                 totals=lambda: self._totals(current.id, None),
                 replied=lambda key: self.ledger.rows[key].reply is not None,
                 bought=self.ledger.bought,
+                head_version=self._head_version,
                 spent=lambda: usage_of(self.ledger.of(current.id)),
             )
             change = transition.decide(current, context)
@@ -229,7 +230,7 @@ class InMemoryJournal:
     def _assign_identity(self, document: Document, current: Execution) -> Document:
         versions = self.documents.versions.get((document.scope_id, document.type), [])
         head = self.documents.head(document.scope_id, document.type)
-        edited_at = None if head is None or head.execution_id is not None else head.created_at
+        by_person = head is not None and head.execution_id is None
         step = current.steps.get(document.step_id or "")
         return replace(
             document,
@@ -237,8 +238,12 @@ class InMemoryJournal:
             version=len(versions) + 1,
             base_version=None if head is None else head.version,
             proposed=step is not None
-            and is_proposal(step, head_version=0 if head is None else head.version, edited_at=edited_at),
+            and is_proposal(step, head_version=0 if head is None else head.version, by_person=by_person),
         )
+
+    def _head_version(self, scope_id: UUID, document_type: str) -> int:
+        head = self.documents.head(scope_id, document_type)
+        return 0 if head is None else head.version
 
     def _totals(self, execution_id: UUID, step_id: str | None) -> Totals:
         rows = self.ledger.of(execution_id)

@@ -70,7 +70,7 @@ def test_what_was_never_saved_is_nowhere(alice: User) -> None:
     assert repository.newest_version(scope.id, "risks") is None
     assert repository.newest_versions(scope_of(alice, "beta").id) == []
     with transaction.atomic():
-        assert repository.lock_heads({(scope.id, "risks")}).value == {(scope.id, "risks"): repository.Head()}
+        assert repository.lock_heads({(scope.id, "risks")}).value[scope.id, "risks"] == repository.Head()
 
 
 @pytest.mark.parametrize("version", [1, 2, 4, 0])
