@@ -23,10 +23,6 @@ class Producer:
     step_id: str
     versions: range
 
-    def has_made(self, execution_id: UUID, step_id: str, version: int | None) -> bool:
-        """Return whether this is the step, with one of these versions."""
-        return (self.execution_id, self.step_id) == (execution_id, step_id) and version in self.versions
-
 
 @dataclass(slots=True)
 class Dependencies:

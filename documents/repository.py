@@ -263,6 +263,14 @@ def newest_version(scope_id: UUID, document_type: str) -> StoredDocument | None:
     return None if row is None else _stored(row)
 
 
+def last_made(document_id: UUID, version: int) -> tuple[int, UUID, str] | None:
+    """Return the newest version up to this one that a step made and that was not only proposed, with the step."""
+    rows = DocumentVersion.objects.filter(document_id=document_id, version__lte=version, proposed=False)
+    made = rows.filter(execution_id__isnull=False, step_id__isnull=False).order_by("-version")
+    found = made.values_list("version", "execution_id", "step_id").first()
+    return None if found is None or found[1] is None or found[2] is None else (found[0], found[1], found[2])
+
+
 @transaction.atomic
 def set_stale(root_id: UUID, stale: Collection[UUID]) -> int:
     """Note which documents of a root scope are stale, and return the number of changes.

@@ -12,6 +12,7 @@ from documents import dependencies
 from documents.dependencies import Dependencies, Producer
 from documents.staleness import Reason, find_stale
 from executions import models
+from executions.engine.domain.acceptance import AcceptanceDecision, StepOutcome, is_accepted
 from executions.engine.domain.states import ExecutionStatus, StepStatus
 
 
@@ -52,11 +53,14 @@ def _unaccepted(producers: Mapping[UUID, Producer]) -> set[UUID]:
     """Return the documents whose step has ended without it, or has not ended."""
     executions = {each.execution_id for each in producers.values()}
     steps = models.ExecutionStep.objects.filter(execution_id__in=executions, document_id__in=producers.keys())
-    rows = steps.exclude(status=StepStatus.COMPLETED.value).values_list(
-        "execution_id", "step_id", "document_id", "document_version"
-    )
-    return {
-        document_id
-        for execution_id, step_id, document_id, version in rows
-        if document_id is not None and producers[document_id].has_made(execution_id, step_id, version)
-    }
+    left = steps.exclude(status=StepStatus.COMPLETED.value)  # a document of a completed step is never unaccepted
+    found: set[UUID] = set()
+    for row in left.only("execution_id", "step_id", "document_id", "document_version", "status", "decisions"):
+        producer = None if row.document_id is None else producers[row.document_id]
+        if producer is None or (row.execution_id, row.step_id) != (producer.execution_id, producer.step_id):
+            continue
+        decisions = tuple(map(AcceptanceDecision.model_validate, row.decisions))
+        maker = StepOutcome(status=StepStatus(row.status), document_version=row.document_version, decisions=decisions)
+        if row.document_id is not None and is_accepted(maker, producer.versions) is False:
+            found.add(row.document_id)
+    return found

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from uuid import UUID
 
 from common.canonical_json import digest
-from common.errors import NotFound
+from executions.engine.domain.acceptance import is_accepted
 from executions.engine.domain.copying import IdentityKey
 from executions.engine.domain.execution import Document, Execution, Pin
-from executions.engine.domain.states import Reuse, StepStatus
-from executions.engine.ports import Ports
+from executions.engine.domain.states import Reuse
+from executions.engine.ports import Ports, Repositories
 from executions.engine.prompting.origin import brief_hash
 from executions.engine.prompting.schema_errors import validator_for
 from executions.engine.runtime.attempts import Attempts
@@ -38,7 +37,7 @@ async def current_document(
         return None
     if validator_for(IdentityKey(attempts.step.output_schema)).faults(dict(head.content), 1):
         return None
-    if attempts.step.decision is not None and not await _is_accepted(head, ports, documents):
+    if attempts.step.decision is not None and not await _is_accepted(head, ports.repositories):
         return None
     return head if await _has_inputs(head, inputs, documents) else None
 
@@ -69,20 +68,10 @@ def _pins(head: Document) -> list[Pin]:
     return [Pin.model_validate(each) for each in pins] if isinstance(pins, list) else []
 
 
-async def _is_accepted(head: Document, ports: Ports, documents: DocumentCache) -> bool:
+async def _is_accepted(head: Document, repositories: Repositories) -> bool:
     """Return whether a person has accepted this version, or the one that people have edited since."""
-    version, seen = head, {head.version}
-    while version.execution_id is None and version.base_version is not None:
-        pin = Pin(type=head.type, document_id=head.id, version=version.base_version)
-        version = await documents.pinned(pin)
-        seen.add(version.version)
-    producer = None if version.execution_id is None else await _execution(version.execution_id, ports)
-    step = None if producer is None else producer.steps.get(version.step_id or "")
-    return step is not None and step.status is StepStatus.COMPLETED and step.document_version in seen
-
-
-async def _execution(execution_id: UUID, ports: Ports) -> Execution | None:
-    try:
-        return await ports.repositories.executions.get(execution_id)
-    except NotFound:
-        return None
+    made = await repositories.documents.last_made(head.id, head.version)
+    if made is None:
+        return False
+    maker = await repositories.executions.step_outcome(made.execution_id, made.step_id)
+    return is_accepted(maker, range(made.version, head.version + 1)) is True

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from common.errors import NotFound, VersionConflict
+from executions.engine.domain.acceptance import StepOutcome
 from executions.engine.domain.brief import BriefFile
 from executions.engine.domain.budget_usage import usage_of
 from executions.engine.domain.calls import Call, CallKey, Totals, merge_call, sum_calls
@@ -17,7 +18,7 @@ from executions.engine.domain.errors import StaleFencingToken
 from executions.engine.domain.events import ProgressEvent
 from executions.engine.domain.execution import Document, Execution, is_proposal
 from executions.engine.domain.states import CallStatus
-from executions.engine.ports import Ports, Repositories, Transition, is_superseded
+from executions.engine.ports import MadeVersion, Ports, Repositories, Transition, is_superseded
 from executions.engine.testing.in_memory_models import InMemoryDrafts, ReplyFunction, ScriptedModelClient
 from executions.engine.transitions.core import Change, Context, number_events
 from workflows.definitions.definition import WorkflowDefinition
@@ -77,6 +78,14 @@ class InMemoryExecutionRepository:
             raise NotFound("There is no such execution.")
         return self.rows[execution_id]
 
+    async def step_outcome(self, execution_id: UUID, step_id: str) -> StepOutcome | None:
+        """Return what became of the document of a step, None if there is no such step."""
+        execution = self.rows.get(execution_id)
+        step = None if execution is None else execution.steps.get(step_id)
+        if step is None:
+            return None
+        return StepOutcome(status=step.status, document_version=step.document_version, decisions=step.decisions)
+
     async def list_by_scope(self, scope_id: UUID) -> list[Execution]:
         """Return the scope's executions, newest first."""
         matching = [row for row in self.rows.values() if row.scope.id == scope_id]
@@ -130,6 +139,14 @@ class InMemoryDocumentRepository:
     async def get_by_scope_type(self, scope_id: UUID, document_type: str) -> Document | None:
         """Return the newest version, None if there is none."""
         return self.head(scope_id, document_type)
+
+    async def last_made(self, document_id: UUID, version: int) -> MadeVersion | None:
+        """Return the newest version up to this one that a step has made, None if there is none."""
+        all_versions = (each for versions in self.versions.values() for each in reversed(versions))
+        for each in all_versions:
+            if each.id == document_id and each.version <= version and each.execution_id and not each.proposed:
+                return MadeVersion(version=each.version, execution_id=each.execution_id, step_id=each.step_id or "")
+        return None
 
     async def list_by_scope(self, scope_id: UUID) -> list[Document]:
         """Return the newest version of each type, by type."""
