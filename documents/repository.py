@@ -271,16 +271,29 @@ def last_made(document_id: UUID, version: int) -> tuple[int, UUID, str] | None:
     return None if found is None or found[1] is None or found[2] is None else (found[0], found[1], found[2])
 
 
+@dataclass(frozen=True, slots=True)
+class StaleChanges:
+    """What `set_stale` has found."""
+
+    wrong: int  # rows that were wrong
+    changed: int  # of these; another transaction has locked the others
+
+
 @transaction.atomic
-def set_stale(root_id: UUID, stale: Collection[UUID]) -> int:
-    """Note which documents of a root scope are stale, and return the number of changes.
+def set_stale(root_id: UUID, stale: Collection[UUID], *, among: Collection[UUID] | None = None) -> StaleChanges:
+    """Note which documents of a root scope, or of some in it, are stale.
 
     A row that another transaction has locked stays as it is: waiting for it here could end in a deadlock.
     """
-    wrong = Document.objects.filter(root_id=root_id).filter(Q(stale=True) ^ Q(id__in=list(stale)))
-    locked = wrong.order_by("id").select_for_update(no_key=True, skip_locked=True)
+    rows = Document.objects.filter(root_id=root_id)
+    rows = rows if among is None else rows.filter(id__in=list(among))
+    wrong = set(rows.filter(Q(stale=True) ^ Q(id__in=list(stale))).values_list("id", flat=True))
+    if not wrong:
+        return StaleChanges(0, 0)
+    found = rows.filter(id__in=wrong).filter(Q(stale=True) ^ Q(id__in=list(stale)))
+    locked = found.order_by("id").select_for_update(no_key=True, skip_locked=True)
     ids = list(locked.values_list("id", flat=True))
-    return Document.objects.filter(id__in=ids).update(stale=~F("stale")) if ids else 0
+    return StaleChanges(len(wrong), Document.objects.filter(id__in=ids).update(stale=~F("stale")) if ids else 0)
 
 
 def last_version(document_id: UUID) -> int:

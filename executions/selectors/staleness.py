@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from uuid import UUID
 
-from django.db.models import Q
+from django.db.models import Count, Q, Sum
 
 from documents import dependencies
 from documents.dependencies import Dependencies, Producer
@@ -18,12 +18,30 @@ from executions.engine.domain.states import ExecutionStatus, StepStatus
 
 def reasons_of(document_id: UUID) -> tuple[Reason, ...]:
     """Return why a document is stale; () if it is current. Permissions are not checked."""
-    return _stale(dependencies.above(document_id)).get(document_id, ())
+    return _stale(dependencies.above([document_id])).get(document_id, ())
 
 
 def stale_in(root_id: UUID) -> set[UUID]:
     """Return the stale documents of a root scope and the scopes below it."""
     return set(_stale(dependencies.within(root_id)))
+
+
+def stale_among(document_ids: Collection[UUID]) -> set[UUID]:
+    """Return the stale documents among these."""
+    return _stale(dependencies.above(document_ids)).keys() & set(document_ids)
+
+
+def root_states(root_ids: Collection[UUID], *, since: datetime) -> dict[UUID, tuple[int, ...]]:
+    """Return numbers for each root scope that differ if anything changed on which staleness depends.
+
+    Executions count that have changed since then.
+    """
+    changed = models.Execution.objects.filter(_changed(since), scope_id__in=root_ids).order_by("scope_id")
+    counted = changed.values("scope_id").annotate(number=Count("id"), versions=Sum("version"))
+    executions = {
+        key: (number, versions) for key, number, versions in counted.values_list("scope_id", "number", "versions")
+    }
+    return {key: (*state, *executions.get(key, ())) for key, state in dependencies.root_states(root_ids).items()}
 
 
 def roots_to_refresh(*, since: datetime) -> set[UUID]:

@@ -109,7 +109,7 @@ def decide_acceptance(
     stored = store_decision(execution_id, decide, now)
     if target.final.version != target.read.version and target.final.author_name:
         tell_of_edit(target.final, others, repeated=True, now=now)
-    staleness.refresh(stored.scope.id)
+    staleness.refresh(stored.scope.id, [target.read.id])
     if not stored.ended:
         enqueue_advance(execution_id)
     return stored

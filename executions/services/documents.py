@@ -243,7 +243,7 @@ def _store(document: Document, *, root_id: UUID, followers: Collection[UUID], no
     if not tell_of_edit(stored, followers, now=now):
         event = acceptance.document_edited(stored, step_id=None)
         event_log.append_to_feed(root_id, event, now=now)
-    staleness.refresh(root_id)
+    staleness.refresh(root_id, [stored.id])
     return stored
 
 
