@@ -57,8 +57,12 @@ class PersonsDecision:
         return self.decision is AcceptanceAction.ACCEPT and not (self.edit is None and self.head_version is None)
 
     def at(self, now: datetime, *, user: User) -> AcceptanceDecision:
-        """Return the decision as a person has made it."""
-        return AcceptanceDecision(
+        """Return the decision as a person has made it.
+
+        Raises:
+            Invalid: a request for changes has no comment.
+        """
+        made = AcceptanceDecision(
             decision=self.decision,
             document_version=self.document_version,
             comment=self.comment,
@@ -69,6 +73,9 @@ class PersonsDecision:
             decided_by=user.get_username(),
             decided_at=now,
         )
+        if made.decision is AcceptanceAction.REQUEST_CHANGES and not made.request:
+            raise _required("/comment", "Describe the changes.", "A request for changes needs a comment.")
+        return made
 
 
 @transaction.atomic
@@ -97,8 +104,6 @@ def decide_acceptance(
     others = _lock_others(execution_id, step_id) if said.may_make_version else []
     current = lock_for_update(user, execution_id, Role.REVIEWER, expected_versions=expected_versions)
     made = said.at(now, user=user)
-    if made.decision is AcceptanceAction.REQUEST_CHANGES and not made.request:
-        raise _required("/comment", "Describe the changes.", "A request for changes needs a comment.")
     if _is_same_decision(current, step_id, made):
         return current
     target = _target(current, step_id, said, user=user, now=now)

@@ -86,10 +86,7 @@ def add_document(
         author_name=user.get_username(),
         note=note,
     )
-    try:
-        return _store(document, root_id=scope.id, followers=(), now=now)
-    except PreconditionFailed as error:  # a worker has stored one without a lock
-        raise _exists(type, documents.newest_version(scope.id, type)) from error
+    return _store_new(document, now=now)
 
 
 @transaction.atomic
@@ -319,6 +316,13 @@ def _check_is_new(scope_id: UUID, kind: str) -> None:
     documents.lock_heads({(scope_id, kind)}).value  # noqa: B018 - waits for the lock
     if (head := documents.newest_version(scope_id, kind)) is not None:
         raise _exists(kind, head)
+
+
+def _store_new(document: Document, *, now: datetime) -> Document:
+    try:
+        return _store(document, root_id=document.scope_id, followers=(), now=now)
+    except PreconditionFailed as error:  # a worker has stored one without a lock
+        raise _exists(document.type, documents.newest_version(document.scope_id, document.type)) from error
 
 
 def _exists(kind: str, head: documents.StoredDocument | None) -> DocumentExists:

@@ -72,7 +72,7 @@ class Step:
     rounds: tuple[ClarificationRound, ...] = ()
     decisions: tuple[AcceptanceDecision, ...] = ()  # about versions of its document, oldest first
     violations: tuple[FieldError, ...] = ()  # of the newest output, if it was invalid
-    base_version: int | None = None  # of its document's head when it first started; 0: no document; None: not started
+    base_version: int | None = None  # its document had when it first started; 0: no document; None: not started
     document_id: UUID | None = None
     document_version: int | None = None
     failure: Failure | None = None
