@@ -10,10 +10,9 @@ from decimal import Decimal
 from typing import Protocol
 from uuid import UUID
 
-from executions.engine.domain.acceptance import StepOutcome
 from executions.engine.domain.brief import BriefFile
 from executions.engine.domain.calls import Call, CallKey, ModelReply, ModelRequest
-from executions.engine.domain.execution import Document, Execution
+from executions.engine.domain.execution import Document, Execution, StepOutcome
 from executions.engine.domain.retries import RandomSource
 from executions.engine.transitions.core import Decide
 from workflows.definitions.definition import WorkflowDefinition

@@ -17,9 +17,9 @@ from documents import repository as documents
 from documents.files.storage import FileText, file_texts
 from executions import models
 from executions.db_threads import in_thread, retry_while_unavailable
-from executions.engine.domain.acceptance import AcceptanceDecision, StepOutcome
+from executions.engine.domain.acceptance import AcceptanceDecision
 from executions.engine.domain.brief import BriefFile, Passage
-from executions.engine.domain.execution import Document, Execution, Step
+from executions.engine.domain.execution import Document, Execution, Step, StepOutcome
 from executions.engine.domain.states import ACTIVE, StepStatus
 from executions.engine.ports import MadeVersion, Repositories
 from executions.engine.testing.in_memory import (

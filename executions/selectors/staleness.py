@@ -12,7 +12,8 @@ from documents import dependencies
 from documents.dependencies import Dependencies, Producer
 from documents.staleness import Reason, find_stale
 from executions import models
-from executions.engine.domain.acceptance import AcceptanceDecision, StepOutcome, is_accepted
+from executions.engine.domain.acceptance import AcceptanceDecision
+from executions.engine.domain.execution import StepOutcome, is_accepted
 from executions.engine.domain.states import ExecutionStatus, StepStatus
 
 

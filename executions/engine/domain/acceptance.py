@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict
-
-from executions.engine.domain.states import StepStatus
 
 CHANGES_REQUESTED = "changes_requested"  # violation code that carries a person's comment
 
@@ -66,34 +62,6 @@ class AcceptanceDecision(BaseModel):
     def request(self) -> str:
         """The requested changes as one text, for the model."""
         return "\n".join(each for each in (self.comment, *map(_remark, self.comments)) if each)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StepOutcome:
-    """What became of the document of a step."""
-
-    status: StepStatus
-    document_version: int | None
-    decisions: tuple[AcceptanceDecision, ...] = ()
-
-
-def is_accepted(maker: StepOutcome | None, versions: Container[int]) -> bool | None:
-    """Return whether the head of a document is accepted, if that is known.
-
-    A head counts as accepted that people have edited since. Staleness asks for False, and reuse for True.
-
-    Args:
-        maker: The step that made the head, or what people have edited since; None: its execution is gone.
-        versions: The version that the step made, and all later ones up to the head.
-
-    Returns:
-        False: it waits for a decision, or the step has ended without it. None: the step is run again, or gone.
-    """
-    if maker is None:
-        return None
-    if any(each.accepted in versions for each in maker.decisions):
-        return True
-    return maker.status is StepStatus.COMPLETED if maker.document_version in versions else None
 
 
 def _remark(comment: PassageComment) -> str:

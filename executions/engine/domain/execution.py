@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -133,6 +133,34 @@ def is_proposal(step: Step, *, head_version: int, by_person: bool) -> bool:
     if not by_person or head_version == step.base_version:
         return False
     return not any(each.document_version == head_version for each in step.decisions)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepOutcome:
+    """What became of the document of a step."""
+
+    status: StepStatus
+    document_version: int | None
+    decisions: tuple[AcceptanceDecision, ...] = ()
+
+
+def is_accepted(maker: StepOutcome | None, versions: Container[int]) -> bool | None:
+    """Return whether the head of a document is accepted, if that is known.
+
+    A head counts as accepted that people have edited since. Staleness asks for False, and reuse for True.
+
+    Args:
+        maker: The step that made the head, or what people have edited since; None: its execution is gone.
+        versions: The version that the step made, and all later ones up to the head.
+
+    Returns:
+        False: it waits for a decision, or the step has ended without it. None: the step is run again, or gone.
+    """
+    if maker is None:
+        return None
+    if any(each.accepted in versions for each in maker.decisions):
+        return True
+    return maker.status is StepStatus.COMPLETED if maker.document_version in versions else None
 
 
 def slug_of(step_id: str) -> str:

@@ -65,7 +65,7 @@ class Attempts:
     def __init__(self, ports: Ports, *, definition: WorkflowDefinition, step_id: str, documents: DocumentCache) -> None:
         self._ports = ports
         self._definition = definition
-        self._documents = documents
+        self.documents = documents
         self.step_id = step_id
         self._resolved = resolve_step(definition, step_id, models=ports.models)
         self.step = self._resolved.step
@@ -78,11 +78,11 @@ class Attempts:
 
         `new_document` is about to be stored. It is used as the newest of its type.
         """
-        await self._documents.read_files(execution)
+        await self.documents.read_files(execution)
         return [
             new_document
             if new_document is not None and kind == new_document.type
-            else await self._documents.newest(execution, *self._maker(kind))
+            else await self.documents.newest(execution, *self._maker(kind))
             for kind in self.reads
         ]
 
@@ -155,8 +155,8 @@ class Attempts:
     async def present(self, execution: Execution, known: Sequence[Call]) -> Attempt:
         """Rebuild the current attempt with the next try of its call; `known` are the step's calls so far."""
         step = execution.steps[self.step_id]
-        await self._documents.read_files(execution)
-        inputs = tuple([await self._documents.pinned(pin) for pin in step.input_versions])
+        await self.documents.read_files(execution)
+        inputs = tuple([await self.documents.pinned(pin) for pin in step.input_versions])
         rejected = await self._rejected(step, known)
         makers = [call for call in known if call.key.kind is not CallKind.REVIEW]
         kind = CallKind.CLARIFY if step.was_answered else CallKind.GENERATE
@@ -175,7 +175,7 @@ class Attempts:
         if rejected is None or step.document_id is None or rejected.violations[0].code != CHANGES_REQUESTED:
             return rejected
         read = Pin(type=step.produces, document_id=step.document_id, version=step.decisions[-1].document_version)
-        content = (await self._documents.pinned(read)).content
+        content = (await self.documents.pinned(read)).content
         return replace(rejected, output=pretty(content))
 
     async def changes_elsewhere(self, execution: Execution, content: JsonValue) -> tuple[FieldError, ...]:
@@ -185,7 +185,7 @@ class Attempts:
         if decision is None or not decision.only_commented or step.document_id is None:
             return ()
         read = Pin(type=step.produces, document_id=step.document_id, version=decision.document_version)
-        before = (await self._documents.pinned(read)).content
+        before = (await self.documents.pinned(read)).content
         passages = [Anchor(each.pointer, each.quote) for each in decision.comments]
         return tuple(
             FieldError(pointer=place, code="changed_elsewhere", detail=_MUST_STAY)
@@ -194,7 +194,7 @@ class Attempts:
 
     def bad_citations(self, execution: Execution, content: JsonValue) -> tuple[FieldError, ...]:
         """Return the places of a new document that cite places of the brief's files that do not exist."""
-        return tuple(islice(bad_citations(content, self._documents.files_of(execution)), MAX_VIOLATIONS))
+        return tuple(islice(bad_citations(content, self.documents.files_of(execution)), MAX_VIOLATIONS))
 
     def _going_on(self, execution: Execution, plan: Plan, tries: Sequence[Call]) -> Attempt:
         """Return the next try of a call: the same prompt to the same model as in the last try."""
@@ -249,7 +249,7 @@ class Attempts:
         step = execution.steps[self.step_id]
         given = PromptInputs(
             brief=without_files(execution.input),
-            files=self._documents.files_of(execution),
+            files=self.documents.files_of(execution),
             documents=sorted(
                 (each for each in plan.inputs if each.type in self.step.inputs),
                 key=lambda document: self._definition.document_order.index(document.type),

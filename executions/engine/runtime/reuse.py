@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from common.canonical_json import digest
-from executions.engine.domain.acceptance import is_accepted
-from executions.engine.domain.copying import IdentityKey
-from executions.engine.domain.execution import Document, Execution, Pin
+from executions.engine.domain.copying import IdentityKey, replace
+from executions.engine.domain.execution import Document, Execution, Pin, is_accepted
 from executions.engine.domain.states import Reuse
 from executions.engine.ports import Ports, Repositories
 from executions.engine.prompting.origin import brief_hash
 from executions.engine.prompting.schema_errors import validator_for
 from executions.engine.runtime.attempts import Attempts
-from executions.engine.runtime.document_cache import DocumentCache
+from executions.engine.runtime.document_cache import DocumentCache, pin_of
+from executions.engine.transitions import core
+from executions.engine.transitions.for_each import Collections
 
 
 async def current_document(
@@ -21,8 +22,8 @@ async def current_document(
     ports: Ports,
     *,
     attempts: Attempts,
-    documents: DocumentCache,
     inputs: Sequence[Document],
+    collections: Collections,
 ) -> Document | None:
     """Return the scope's document for a step if it is current; None: the step has to make it.
 
@@ -39,7 +40,29 @@ async def current_document(
         return None
     if attempts.step.decision is not None and not await _is_accepted(head, ports.repositories):
         return None
-    return head if await _has_inputs(head, inputs, documents) else None
+    if not await _has_inputs(head, inputs, attempts.documents) or collections.faults(execution, head.content):
+        return None
+    return head
+
+
+def complete_with(
+    document: Document,
+    execution: Execution,
+    step_id: str,
+    *,
+    inputs: Sequence[Document],
+    collections: Collections,
+    context: core.Context,
+) -> core.Change:
+    """Complete a ready step with a document of its scope that is current for these inputs.
+
+    Raises:
+        IllegalTransition: the step is not pending, or the execution has ended.
+    """
+    pins = tuple(pin_of(each) for each in inputs)
+    grown = collections.expand(execution, document.content, now=context.now)
+    change = core.reuse_document(grown.execution, step_id, document, input_versions=pins, context=context)
+    return replace(change, events=(*grown.events, *change.events))
 
 
 def _has_origin(head: Document, execution: Execution, step_hash: str) -> bool:

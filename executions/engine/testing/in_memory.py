@@ -9,14 +9,13 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from common.errors import NotFound, VersionConflict
-from executions.engine.domain.acceptance import StepOutcome
 from executions.engine.domain.brief import BriefFile
 from executions.engine.domain.budget_usage import usage_of
 from executions.engine.domain.calls import Call, CallKey, Totals, merge_call, sum_calls
 from executions.engine.domain.copying import replace
 from executions.engine.domain.errors import StaleFencingToken
 from executions.engine.domain.events import ProgressEvent
-from executions.engine.domain.execution import Document, Execution, is_proposal
+from executions.engine.domain.execution import Document, Execution, StepOutcome, is_proposal
 from executions.engine.domain.states import CallStatus
 from executions.engine.ports import MadeVersion, Ports, Repositories, Transition, is_superseded
 from executions.engine.testing.in_memory_models import InMemoryDrafts, ReplyFunction, ScriptedModelClient

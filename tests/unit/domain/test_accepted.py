@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from executions.engine.domain.acceptance import AcceptanceAction, AcceptanceDecision, StepOutcome, is_accepted
+from executions.engine.domain.acceptance import AcceptanceAction, AcceptanceDecision
+from executions.engine.domain.execution import StepOutcome, is_accepted
 from executions.engine.domain.states import StepStatus
 
 DONE, OPEN, FAILED = StepStatus.COMPLETED, StepStatus.WAITING, StepStatus.FAILED
