@@ -24,6 +24,7 @@ from documents.comparison.diff import compare
 from documents.comparison.html import render_html
 from documents.search.lists import DocumentQuery
 from documents.search.pages import BY_RANK, BY_TIME, DocumentPage, best_page, newest_page
+from executions.selectors import executions
 
 PAGE_SIZE = 25
 MAX_VERSIONS = 30
@@ -75,6 +76,9 @@ def _results(request: HttpRequest, form: DocumentFilterForm) -> dict[str, Any]:
         after = page_start(request.GET, BY_TIME if q is None else BY_RANK)
         select = newest_page if q is None else partial(best_page, q=q)
         page = select(user=request.user, query=DocumentQuery(**filters), limit=PAGE_SIZE, after=after)
+        proposed = executions.proposed_versions([each.document.id for each in page.documents])
+        for each in page.documents:
+            each.document.proposed_version = proposed.get(each.document.id)  # type: ignore[attr-defined]
     first = _query(request.GET, without="cursor")
     return {
         "page": page,

@@ -120,11 +120,11 @@ def _text(answer: Any) -> str:
 
 
 def _decisions(row: Any) -> tuple[Decided, ...]:
-    if row.execution_id is None or row.step_id is None:
-        return ()
-    found = executions.decisions_of_step(execution_id=row.execution_id, step_id=row.step_id)
-    return tuple(_decided(each) for each in found if each.document_version <= row.version)
+    found = executions.decisions_about(row.document_id)
+    return tuple(_decided(each) for each in found if (each.accepted or each.document_version) <= row.version)
 
 
 def _decided(made: AcceptanceDecision) -> Decided:
-    return Decided(made.decided_by, made.decided_at, _DONE[made.decision], made.comment, made.document_version)
+    return Decided(
+        made.decided_by, made.decided_at, _DONE[made.decision], made.comment, made.accepted or made.document_version
+    )

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
-from django.db.models import F, QuerySet
+from django.db import connection
+from django.db.models import Count, F, Q, QuerySet, Sum
 from django.db.models.fields.json import KT
 
 from documents.models import Document, DocumentVersion
@@ -23,10 +24,6 @@ class Producer:
     step_id: str
     versions: range
 
-    def has_made(self, execution_id: UUID, step_id: str, version: int | None) -> bool:
-        """Return whether this is the step, with one of these versions."""
-        return (self.execution_id, self.step_id) == (execution_id, step_id) and version in self.versions
-
 
 @dataclass(slots=True)
 class Dependencies:
@@ -37,9 +34,34 @@ class Dependencies:
     producers: dict[UUID, Producer] = field(default_factory=dict)  # without documents that no model has made
 
 
-def above(document_id: UUID) -> Dependencies:
-    """Return a document and all that it was made from, directly and indirectly."""
-    found, wanted = Dependencies(), {document_id}
+#: Documents of a root scope whose provenance names some documents. To parse it would take several times as long.
+#: OFFSET 0 keeps the planner from searching the provenance of all versions first.
+_READERS = """
+SELECT id FROM (
+  SELECT head.id, newest.provenance::text AS origin FROM documents_document AS head
+  JOIN documents_documentversion AS newest ON newest.document_id = head.id AND newest.version = head.version
+  WHERE head.root_id = %s OFFSET 0
+) AS near
+WHERE EXISTS (SELECT FROM unnest(%s::text[]) AS wanted (name) WHERE strpos(origin, name) > 0)"""
+
+
+def readers(document_ids: Collection[UUID], *, root_id: UUID, limit: int) -> set[UUID] | None:
+    """Return these documents and all of their root scope that were made from them; None if there are more than `limit`.
+
+    Others may be among them that name one for another reason.
+    """
+    reached = new = set(document_ids)
+    while new and len(reached) <= limit:
+        with connection.cursor() as cursor:
+            cursor.execute(_READERS, [root_id, list(map(str, new))])
+            new = {key for (key,) in cursor.fetchall()} - reached
+        reached = reached | new
+    return reached if len(reached) <= limit else None
+
+
+def above(document_ids: Collection[UUID]) -> Dependencies:
+    """Return documents and all that they were made from, directly and indirectly."""
+    found, wanted = Dependencies(), set(document_ids)
     while wanted:
         _add(found, DocumentVersion.objects.filter(document_id__in=wanted))
         sources = {each.document_id for key in wanted & found.heads.keys() for each in found.heads[key].inputs}
@@ -94,6 +116,14 @@ def _add_earlier(found: Dependencies) -> None:
         versions = range(version, found.heads[key].version + 1)
         if execution_id is not None and step_id is not None:
             found.producers[key] = Producer(execution_id=execution_id, step_id=step_id, versions=versions)
+
+
+def root_states(root_ids: Collection[UUID]) -> dict[UUID, tuple[int, ...]]:
+    """Return numbers for each root scope that differ after a change of a head, of a version or of `stale`."""
+    heads, versions = Count("id"), Sum("version") + Sum("last_version")
+    rows = Document.objects.filter(root_id__in=root_ids).values("root_id").order_by("root_id")
+    rows = rows.annotate(heads=heads, versions=versions, noted=Count("id", filter=Q(stale=True)))
+    return {key: state for key, *state in rows.values_list("root_id", "heads", "versions", "noted")}
 
 
 def newest_update(*, by_model: bool) -> datetime | None:

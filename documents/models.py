@@ -46,7 +46,6 @@ class Document(models.Model):
     status = models.CharField(max_length=20, choices=DocumentStatus.choices, default=DocumentStatus.CURRENT)
     version = models.PositiveIntegerField()
     last_version = models.PositiveIntegerField()  # highest number; above `version` if that version is only proposed
-    proposed_version = models.PositiveIntegerField(null=True)  # waits for a decision; NULL: no version waits
     execution_id = models.UUIDField(null=True)  # producer of `version`; NULL: a person
     workflow_id = models.CharField(max_length=63, blank=True, db_default="")  # that produced `version`; empty: a person
     author_name = models.CharField(max_length=150, blank=True, db_default="")  # of `version`; empty: a model
@@ -110,6 +109,7 @@ class DocumentVersion(models.Model):
         indexes = [
             models.Index(fields=["execution_id"], name="document_version_execution"),
             models.Index(fields=["author"], name="document_version_author", condition=Q(author__isnull=False)),
+            models.Index(fields=["document"], name="document_version_proposed", condition=Q(proposed=True)),
         ]
 
     def __str__(self) -> str:

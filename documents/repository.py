@@ -20,14 +20,18 @@ from common.errors import StaleWrite
 from documents.models import Document, DocumentStatus, DocumentVersion, Schema
 
 Key = tuple[UUID, str]  # scope id and type
-HeadRow = tuple[UUID, UUID, str, int, int, datetime | None]
+HeadRow = tuple[UUID, UUID, str, int, int, bool]
 
 KNOWN_SCHEMAS: set[str] = set()  # hashes of stored schemas, which are never changed or removed
 _MAX_HASHES = 1024
 #: Query for the heads of all documents of scopes (parameter: their ids); pass its rows to `heads`.
 SELECT_HEADS = """
-SELECT id, scope_id, type, version, last_version, CASE WHEN execution_id IS NULL THEN updated_at END
+SELECT id, scope_id, type, version, last_version, execution_id IS NULL
 FROM documents_document WHERE scope_id = ANY(%s) ORDER BY id"""
+_SAME_HEADS = """
+SELECT 1 FROM json_to_recordset(%s::json) AS v(scope_id uuid, type text, expected integer)
+LEFT JOIN documents_document AS head ON head.scope_id = v.scope_id AND head.type = v.type
+WHERE coalesce(head.version, 0) = v.expected"""
 _ROOT = (("root_id", ROOT_OF_SCOPE.format('v."scope_id"')),)
 _LOCK_HEADS = f"{SELECT_HEADS} FOR NO KEY UPDATE"
 
@@ -110,7 +114,7 @@ class Head:
     id: UUID | None = None
     version: int = 0
     last_version: int = 0  # the highest version; above `version` if the versions after it are proposed
-    edited_at: datetime | None = None  # when a person made `version`; None: a model made it
+    by_person: bool = False  # whether a person made `version`
 
     def after(self, document_id: UUID, version: int, *, proposed: bool) -> Head:
         """Return the head after a model's version was stored."""
@@ -118,7 +122,7 @@ class Head:
 
 
 def lock_heads(keys: Collection[Key]) -> bulk.LazyResult[dict[Key, Head]]:
-    """Lock the head of each (scope id, type) until the transaction ends, and return the heads."""
+    """Lock all heads of the scopes of these keys until the transaction ends; return them, and the missing ones."""
     if not keys:
         return bulk.LazyResult(None, lambda _: {})
     # A missing head cannot be locked, so the scope is locked too. Writers without locks conflict on the version of the
@@ -130,12 +134,26 @@ def lock_heads(keys: Collection[Key]) -> bulk.LazyResult[dict[Key, Head]]:
 
 def _by_key(keys: Collection[Key], rows: Iterable[HeadRow]) -> dict[Key, Head]:
     found = {(scope_id, kind): head for scope_id, kind, head in heads(rows)}
-    return {key: found.get(key, Head()) for key in keys}
+    return {**dict.fromkeys(keys, Head()), **found}
 
 
 def heads(rows: Iterable[HeadRow]) -> Iterator[tuple[UUID, str, Head]]:
     """Convert rows of `SELECT_HEADS` to (scope id, type, head)."""
-    return ((scope, kind, Head(head_id, version, last, at)) for head_id, scope, kind, version, last, at in rows)
+    return ((scope, kind, Head(head_id, version, last, by)) for head_id, scope, kind, version, last, by in rows)
+
+
+def read_heads(scope_ids: Collection[UUID]) -> bulk.LazyResult[list[tuple[UUID, str, Head]]]:
+    """Query the heads of all documents of scopes, without locks."""
+    cursor = bulk.execute(SELECT_HEADS, [sorted(scope_ids)]) if scope_ids else None
+    return bulk.LazyResult(cursor, lambda rows: list(heads(rows)))
+
+
+def head_checks(expected: Mapping[Key, int]) -> Iterator[bulk.Write]:
+    """Yield the check that heads have these versions; 0: there is no document."""
+    if expected:
+        rows = [{"scope_id": key, "type": kind, "expected": version} for (key, kind), version in expected.items()]
+        stale = StaleVersion("a head has another version")
+        yield bulk.Write(_SAME_HEADS, bulk.to_json_text(rows), count=len(rows), error=stale, reads=True)
 
 
 def store_versions(documents: Sequence[StoredDocument]) -> None:
@@ -185,12 +203,9 @@ def store_schemas(documents: Iterable[StoredDocument]) -> None:
 def _changed_head(versions: Sequence[StoredDocument]) -> bulk.Row:
     """Return the changed columns of a head after new versions of it."""
     normal = [each for each in versions if not each.proposed]
-    proposed = [each for each in versions if each.proposed]
     row: dict[str, object] = {"id": versions[0].id}
     if normal:
         row |= _head(normal[-1])
-    if proposed:
-        row |= {"proposed_version": proposed[-1].version}
     return row | {"last_version": versions[-1].version}
 
 
@@ -248,21 +263,37 @@ def newest_version(scope_id: UUID, document_type: str) -> StoredDocument | None:
     return None if row is None else _stored(row)
 
 
-def clear_proposal(document_id: UUID) -> None:
-    """Note in a locked head that no proposed version waits for a decision."""
-    Document.objects.filter(id=document_id).update(proposed_version=None)
+def last_made(document_id: UUID, version: int) -> tuple[int, UUID, str] | None:
+    """Return the newest version up to this one that a step made and that was not only proposed, with the step."""
+    rows = DocumentVersion.objects.filter(document_id=document_id, version__lte=version, proposed=False)
+    made = rows.filter(execution_id__isnull=False, step_id__isnull=False).order_by("-version")
+    found = made.values_list("version", "execution_id", "step_id").first()
+    return None if found is None or found[1] is None or found[2] is None else (found[0], found[1], found[2])
+
+
+@dataclass(frozen=True, slots=True)
+class StaleChanges:
+    """What `set_stale` has found."""
+
+    wrong: int  # rows that were wrong
+    changed: int  # of these; another transaction has locked the others
 
 
 @transaction.atomic
-def set_stale(root_id: UUID, stale: Collection[UUID]) -> int:
-    """Note which documents of a root scope are stale, and return the number of changes.
+def set_stale(root_id: UUID, stale: Collection[UUID], *, among: Collection[UUID] | None = None) -> StaleChanges:
+    """Note which documents of a root scope, or of some in it, are stale.
 
     A row that another transaction has locked stays as it is: waiting for it here could end in a deadlock.
     """
-    wrong = Document.objects.filter(root_id=root_id).filter(Q(stale=True) ^ Q(id__in=list(stale)))
-    locked = wrong.order_by("id").select_for_update(no_key=True, skip_locked=True)
+    rows = Document.objects.filter(root_id=root_id)
+    rows = rows if among is None else rows.filter(id__in=list(among))
+    wrong = set(rows.filter(Q(stale=True) ^ Q(id__in=list(stale))).values_list("id", flat=True))
+    if not wrong:
+        return StaleChanges(0, 0)
+    found = rows.filter(id__in=wrong).filter(Q(stale=True) ^ Q(id__in=list(stale)))
+    locked = found.order_by("id").select_for_update(no_key=True, skip_locked=True)
     ids = list(locked.values_list("id", flat=True))
-    return Document.objects.filter(id__in=ids).update(stale=~F("stale")) if ids else 0
+    return StaleChanges(len(wrong), Document.objects.filter(id__in=ids).update(stale=~F("stale")) if ids else 0)
 
 
 def last_version(document_id: UUID) -> int:

@@ -127,11 +127,25 @@ def version_facts(
     return {(each.document_id, each.version): each for each in found if (each.document_id, each.version) in wanted}
 
 
-def producers(document_id: UUID) -> list[UUID]:
-    """Return the ids of the executions that have produced versions of a document."""
-    rows = DocumentVersion.objects.filter(document_id=document_id, execution_id__isnull=False)
-    ids = rows.order_by("execution_id").values_list("execution_id", flat=True).distinct()
-    return [each for each in ids if each is not None]
+def makers(document_id: UUID) -> list[tuple[UUID, str]]:
+    """Return the execution and step that have made versions of a document, each pair once."""
+    rows = DocumentVersion.objects.filter(document_id=document_id, execution_id__isnull=False, step_id__isnull=False)
+    pairs = rows.order_by("execution_id", "step_id").values_list("execution_id", "step_id").distinct()
+    return [(execution_id, step_id) for execution_id, step_id in pairs if execution_id and step_id]
+
+
+class Proposal(NamedTuple):
+    """A version that was only proposed, and the execution that made it."""
+
+    document_id: UUID
+    version: int
+    execution_id: UUID | None
+
+
+def proposals(document_ids: Iterable[UUID]) -> list[Proposal]:
+    """Return all versions of documents that were only proposed. Permissions are not checked."""
+    rows = DocumentVersion.objects.filter(document_id__in=list(document_ids), proposed=True)
+    return [Proposal(*row) for row in rows.order_by().values_list("document_id", "version", "execution_id")]
 
 
 def head_versions(document_ids: Iterable[UUID]) -> dict[UUID, int]:
@@ -231,8 +245,9 @@ __all__ = [
     "headings",
     "heads",
     "made_by",
+    "makers",
     "newest_versions",
-    "producers",
+    "proposals",
     "root_of",
     "schema_of_type",
     "sizes",

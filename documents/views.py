@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -24,7 +24,7 @@ from documents import downloads, selectors
 from documents.comparison.diff import compare
 from documents.comparison.html import render_page
 from documents.comparison.values import ABSENT
-from documents.models import DocumentVersion
+from documents.models import Document, DocumentVersion
 from documents.rendering.formats import FORMATS
 from documents.search.lists import DocumentQuery
 from documents.search.pages import BY_RANK, BY_TIME, best_page, newest_page
@@ -90,6 +90,7 @@ class DocumentViewSet(PagedViewSet):
             after = page_start(request.query_params, BY_TIME if q is None else BY_RANK)
             select = newest_page if q is None else partial(best_page, q=q)
             page = select(user=request.user, query=DocumentQuery(**values), limit=limit, after=after)
+            self._add_proposals([each.document for each in page.documents])
             data = DocumentSummary(page.documents, many=True).data
             body = {"data": data, "next_cursor": None if page.next is None else encode_cursor(page.next)}
             return Response(body if page.truncated is None else {**body, "truncated": page.truncated})
@@ -174,8 +175,18 @@ class DocumentViewSet(PagedViewSet):
         row = selectors.version(user=request.user, document_id=document_id, number=number)
         reasons = self.stale_because(document_id)
         row.document.stale, row.stale_because = bool(reasons), reasons  # type: ignore[attr-defined]
+        self._add_proposals([row.document])
         return Response(DocumentDetails(row).data, headers={"ETag": f'"{row.version}"'})
 
     def stale_because(self, document_id: UUID) -> Sequence[Reason]:
         """Return why a document is stale. The subclass knows what people have decided about it."""
+        raise NotImplementedError
+
+    def _add_proposals(self, rows: Sequence[Document]) -> None:
+        found = self.proposed_versions([row.id for row in rows])
+        for row in rows:
+            row.proposed_version = found.get(row.id)  # type: ignore[attr-defined]
+
+    def proposed_versions(self, document_ids: Collection[UUID]) -> Mapping[UUID, int]:
+        """Return the newest proposed versions that wait for a decision. The subclass knows which these are."""
         raise NotImplementedError

@@ -115,6 +115,7 @@ class ExecutionStep(models.Model):
     asked_at = models.DateTimeField(null=True)  # when its open questions were asked; NULL: no open questions
     decisions = models.JSONField(default=list)  # decisions about versions of its document
     violations = models.JSONField(default=list)  # of the newest output, if it was invalid
+    base_version = models.PositiveIntegerField(null=True)  # of its document's head when it started; NULL: not started
     document_id = models.UUIDField(null=True)  # NULL until its document is stored
     document_version = models.PositiveIntegerField(null=True)
     failure_code = models.CharField(max_length=40, blank=True)

@@ -27,7 +27,6 @@ class Migration(migrations.Migration):
             ),
         ),
         migrations.AddField("document", "last_version", models.PositiveIntegerField(null=True)),
-        migrations.AddField("document", "proposed_version", models.PositiveIntegerField(null=True)),
         migrations.AddField("document", "workflow_id", models.CharField(blank=True, db_default="", max_length=63)),
         migrations.AddField("document", "author_name", models.CharField(blank=True, db_default="", max_length=150)),
         migrations.AddField("document", "stale", models.BooleanField(db_default=False)),

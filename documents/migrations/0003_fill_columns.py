@@ -21,7 +21,7 @@ WITH batch AS (
 SELECT id FROM batch ORDER BY id DESC LIMIT 1
 """
 NEXT_VERSIONS = """
-SELECT id, content FROM documents_documentversion WHERE id > %s ORDER BY id LIMIT %s
+SELECT id, content FROM documents_documentversion WHERE id > %s AND content_hash = '' ORDER BY id LIMIT %s
 """
 FILL_VERSIONS = """
 UPDATE documents_documentversion AS version SET content_hash = filled.hash

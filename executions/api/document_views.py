@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -42,7 +42,7 @@ from executions.api.openapi import IDEMPOTENCY_KEY, IDEMPOTENCY_REPLAYED, proble
 from executions.api.views import authenticated_user, expected_versions
 from executions.selectors import staleness
 from executions.selectors.document_files import accepted, look_of
-from executions.selectors.executions import decisions_of_step
+from executions.selectors.executions import decisions_about, proposed_versions
 from executions.services import documents as services
 
 _JSON = StrictJSONParser.media_type
@@ -216,9 +216,7 @@ class DocumentViewSet(views.DocumentViewSet):
 
     def decided(self, row: Any) -> Sequence[str]:
         """Return what people have decided about a version, for its footer."""
-        if row.step_id is None or row.execution_id is None:
-            return ()
-        return accepted(decisions_of_step(execution_id=row.execution_id, step_id=row.step_id), row.version)
+        return accepted(decisions_about(row.document_id), row.version)
 
     def look_of(self, row: Any, name: str) -> Look:
         """Return the look that the workflow of a version gives it."""
@@ -227,6 +225,10 @@ class DocumentViewSet(views.DocumentViewSet):
     def stale_because(self, document_id: UUID) -> Sequence[Reason]:
         """Return why a document is stale."""
         return staleness.reasons_of(document_id)
+
+    def proposed_versions(self, document_ids: Collection[UUID]) -> Mapping[UUID, int]:
+        """Return the newest proposed versions that wait for a decision."""
+        return proposed_versions(document_ids)
 
     async def _edit(
         self, request: Request, pk: str, *, command: Callable[..., object], values: Callable[[], Mapping[str, Any]]

@@ -11,14 +11,15 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from common.api.fields import MoneyField
+from common.api.fields import ListedChoiceField, MoneyField
 from common.api.serializers import StrictSerializer, checked
 from common.api.views import ApiView
 from common.database.server import database_now
 from common.names import NameField
 from executions.api.fields import BriefField
 from executions.api.openapi import problems
-from executions.api.serializers import MAX_INTEGER, SLUG
+from executions.api.serializers import MAX_INTEGER, SLUG, values
+from executions.engine.domain.states import Reuse
 from executions.services import estimates
 
 
@@ -38,6 +39,27 @@ class EstimateRequest(StrictSerializer):
         SLUG, max_length=63, required=False, help_text="With scope_id: the scope's documents are included."
     )
     scope_id = NameField(max_length=200, required=False)
+    reuse = ListedChoiceField(
+        choices=values(Reuse),
+        default=Reuse.NONE.value,
+        help_text="current: as for a start. What is reused now costs nothing; all that follows a step that runs is "
+        "counted. You need the right to start executions in the scope.",
+    )
+
+    def validate_reuse(self, value: str) -> Reuse:
+        """Return the choice as an engine value."""
+        return Reuse(value)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """Return the values.
+
+        Raises:
+            ValidationError: the scope is not named, or by a half.
+        """
+        named = {"scope_type", "scope_id"}
+        if missing := (named - attrs.keys() if attrs["reuse"] is Reuse.CURRENT or attrs.keys() & named else set()):
+            raise serializers.ValidationError(dict.fromkeys(missing, "Name the scope by its type and its key."))
+        return attrs
 
 
 class CountSpan(serializers.Serializer[Any]):
@@ -72,6 +94,7 @@ class StepEstimate(serializers.Serializer[Any]):
     """The estimate of a step, over all its items and calls."""
 
     step_id = serializers.CharField()
+    reused = serializers.IntegerField(help_text="Number of its documents that are reused, without a call.")
     models = serializers.ListField(
         child=serializers.CharField(),
         help_text="Models that the step may use (provider:model), including fallbacks and reviewers.",
@@ -112,14 +135,16 @@ class EstimateView(ApiView):
         operation_id="workflow_estimate",
         parameters=[OpenApiParameter("workflow_id", OpenApiTypes.STR, OpenApiParameter.PATH)],
         request=EstimateRequest,
-        responses={200: EstimateResponse, **problems(400, 401, 404, 413, 415, 422)},
+        responses={200: EstimateResponse, **problems(400, 401, 403, 404, 413, 415, 422)},
     )
     async def post(self, request: Request, workflow_id: str) -> Response:
         """Estimate the calls, tokens and cost of an execution: minimum, expected value and maximum."""
+        asked = {"user": request.user, "workflow_id": workflow_id, "now": database_now()}
+        given = await sync_to_async(lambda: checked(EstimateRequest, request.data))()
+        if given.pop("reuse") is Reuse.CURRENT:
+            given["reuse"] = await estimates.find_reusable(**asked, **given)
 
         def read() -> Response:
-            values = checked(EstimateRequest, request.data)
-            estimate = estimates.estimate(user=request.user, workflow_id=workflow_id, now=database_now(), **values)
-            return Response(EstimateResponse(estimate).data)
+            return Response(EstimateResponse(estimates.estimate(**asked, **given)).data)
 
         return await sync_to_async(read)()

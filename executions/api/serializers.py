@@ -11,6 +11,7 @@ from rest_framework import serializers
 
 from common.api.fields import CommaSeparatedChoiceField, ListedChoiceField, MoneyField, TimestampField
 from common.api.serializers import StrictSerializer
+from common.canonical_json import digest
 from common.names import NameField
 from executions.api.budget_serializers import BudgetRequest, BudgetResponse
 from executions.api.fields import AnswersField, BriefField, ScriptField, TagsField, TextOrObjectField
@@ -168,7 +169,8 @@ class AcceptanceRequest(StrictSerializer):
         required=False,
         min_value=1,
         max_value=MAX_INTEGER,
-        help_text="To accept a proposed version: the document's version with which you compared it.",
+        help_text="The document's version with which you compared. It is required to accept a proposed version, and to "
+        "edit a version that is not the newest. If another one is the newest, the answer is 412.",
     )
 
     def validate_decision(self, value: str) -> AcceptanceAction:
@@ -189,16 +191,19 @@ class AcceptanceRequest(StrictSerializer):
         asks = attrs["decision"] is AcceptanceAction.REQUEST_CHANGES
         allowed = {"content": accepts, "patch": accepts, "note": accepts, "head_version": accepts, "comments": asks}
         refused = {name: "This does not belong to the decision." for name in attrs if not allowed.get(name, True)}
-        if "content" in attrs and "patch" in attrs:
+        edits = attrs.keys() & {"content", "patch"}
+        if len(edits) > 1:
             refused["patch"] = "Send either `content` or `patch`."
+        if attrs.get("note") and not edits:
+            refused.setdefault("note", "This needs `content` or `patch`.")
         if attrs.get("only_commented") and not attrs.get("comments"):
             refused["only_commented"] = "This needs `comments`."
         if refused:
             raise serializers.ValidationError(refused)
-        content, patch, note = (attrs.pop(name, None) for name in ("content", "patch", "note"))
-        if content is not None or patch is not None:
-            edit = replace_with(content) if patch is None else patch_with(patch, at="/patch")
-            attrs["edit"] = AcceptedEdit(edit=edit, note=note or "")
+        sent = {name: attrs.pop(name) for name in ("content", "patch", "note") if name in attrs}
+        if edits:
+            edit = replace_with(sent["content"]) if "content" in edits else patch_with(sent["patch"], at="/patch")
+            attrs["edit"] = AcceptedEdit(edit=edit, note=sent.get("note", ""), hash=digest(sent))
         return {"said": PersonsDecision(**attrs)}
 
 

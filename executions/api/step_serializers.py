@@ -49,6 +49,11 @@ class DecisionResponse(serializers.Serializer[Any]):
 
     decision = serializers.ChoiceField(choices=values(AcceptanceAction))
     document_version = serializers.IntegerField()
+    accepted_version = serializers.IntegerField(
+        source="accepted",
+        allow_null=True,
+        help_text="The accepted version: the one that was read, or one that the decision made of it. null: none.",
+    )
     comment = serializers.CharField(allow_blank=True)
     comments = PassageCommentResponse(many=True, help_text="Requested changes at passages.")
     only_commented = serializers.BooleanField(help_text="Everything outside of these passages has to stay as it is.")

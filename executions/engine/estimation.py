@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
 from pydantic import JsonValue
@@ -79,6 +79,7 @@ class StepForecast:
     """The estimate of a step, over all its items and calls. Cost is None if a model has no known price."""
 
     step_id: str
+    reused: int = 0  # documents that are reused, without a call
     models: tuple[str, ...]  # models that it may use, as `provider:model`
     calls: Span
     input_tokens: Span
@@ -101,7 +102,9 @@ class Basis:
     reading: Callable[[str], Reading]  # which files a `provider:model` reads as they are
     models: Mapping[str, tuple[str, ...]]  # `provider:model` and fallbacks, by the model name in the definition
     past: Mapping[str, StepHistory]  # by step id
-    scope_documents: Mapping[str, int]  # bytes of existing documents, by type
+    scope_documents: Mapping[str, int]  # bytes of documents that are read as they are, by type
+    reused: Mapping[str, int] = field(default_factory=dict)  # documents in place of which no call is made, by step id
+    runs: Mapping[str, int] = field(default_factory=dict)  # instances that run, by step id; missing: not known
     price: Pricing
 
 
@@ -132,10 +135,15 @@ class _Calls:
 
 
 def _of(basis: Basis, step: StepDefinition) -> StepForecast:
+    reused = basis.reused.get(step.id, 0)
+    if basis.runs.get(step.id) == 0:
+        spans = {"calls": ZERO, "input_tokens": ZERO, "output_tokens": ZERO, "cost_usd": ZERO}
+        return StepForecast(step_id=step.id, reused=reused, models=(), **spans)
     made = _writing(basis, step)
     parts = [made] if step.review is None else [made, _reviewing(basis, step, step.review, made=made)]
     return StepForecast(
         step_id=step.id,
+        reused=reused,
         models=tuple(dict.fromkeys(model for part in parts for model in part.models)),
         calls=sum_of(part.number for part in parts),
         input_tokens=sum_of(part.sent.times(part.number) for part in parts),
@@ -198,6 +206,8 @@ def _calls(basis: Basis, step: StepDefinition) -> Span:
 
 def _items(basis: Basis, step: StepDefinition) -> Span:
     """Return the number of items that a step runs for; 1 without a collection."""
+    if (number := basis.runs.get(step.id)) is not None:
+        return span(number, number, number)
     most, likely = 1, 1
     for loop in basis.definition.loops[step.id]:
         limit = _most_items(basis, loop)
@@ -239,10 +249,9 @@ def _known(request: ModelRequest) -> Span:
 
 
 def _document(basis: Basis, kind: str, step: StepDefinition, *, readings: Sequence[Reading]) -> Span:
-    producer = basis.definition.producers.get(kind)
-    if producer is not None:
+    producer, size = basis.definition.producers.get(kind), basis.scope_documents.get(kind)
+    if size is None and producer is not None:
         return _output(basis, producer)
-    size = basis.scope_documents.get(kind)
     if size is None:
         return span(0, _LIKELY_TOKENS, step.input_token_budget * CHARACTERS_PER_TOKEN * _BYTES_PER_CHARACTER)
     file = basis.document_files.get(kind)

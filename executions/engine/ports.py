@@ -12,7 +12,7 @@ from uuid import UUID
 
 from executions.engine.domain.brief import BriefFile
 from executions.engine.domain.calls import Call, CallKey, ModelReply, ModelRequest, Reading
-from executions.engine.domain.execution import Document, Execution
+from executions.engine.domain.execution import Document, Execution, StepOutcome
 from executions.engine.domain.retries import RandomSource
 from executions.engine.transitions.core import Decide
 from workflows.definitions.definition import WorkflowDefinition
@@ -114,11 +114,23 @@ class ExecutionRepository(Protocol):
             NotFound: there is no such execution.
         """
 
+    async def step_outcome(self, execution_id: UUID, step_id: str) -> StepOutcome | None:
+        """Return what became of the document of a step, None if there is no such step."""
+
     async def list_by_scope(self, scope_id: UUID) -> list[Execution]:
         """Return the scope's executions, newest first."""
 
     async def list_active(self) -> list[Execution]:
         """Return the executions that are pending, running or waiting, oldest first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MadeVersion:
+    """A document version that a step has made."""
+
+    version: int
+    execution_id: UUID
+    step_id: str
 
 
 class DocumentRepository(Protocol):
@@ -142,6 +154,9 @@ class DocumentRepository(Protocol):
 
     async def get_by_scope_type(self, scope_id: UUID, document_type: str) -> Document | None:
         """Return the head's version of the scope's document of this type, None if there is none."""
+
+    async def last_made(self, document_id: UUID, version: int) -> MadeVersion | None:
+        """Return the newest version up to this one that a step has made and that was not only proposed, else None."""
 
     async def list_by_scope(self, scope_id: UUID) -> list[Document]:
         """Return the head's version of each document of the scope, by type."""

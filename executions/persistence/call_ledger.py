@@ -44,10 +44,10 @@ class LoadedCalls:
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """Data about calls that a decision needs."""
+    """Data about calls, or heads of documents, that a decision needs."""
 
-    kind: Literal["calls", "totals", "usage", "spending"]
-    id: UUID  # of an execution; "spending" is that of a scope in this month
+    kind: Literal["calls", "totals", "usage", "spending", "heads"]
+    id: UUID  # of an execution; "spending" is that of a scope in this month, "heads" are those of its documents
     step_id: str = ""  # of the "calls"
 
 

@@ -52,8 +52,8 @@ _EXECUTION_CONVERTED: Mapping[str, Convert] = {
 }
 _STEP_UNCHANGED = (
     *("step_id", "label", "item_order", "optional", "position", "level", "name", "role", "produces", "version"),
-    *("attempt", "invalid_outputs", "document_id", "document_version", "resume_at", "required_usd", "started_at"),
-    "finished_at",
+    *("attempt", "invalid_outputs", "base_version", "document_id", "document_version", "resume_at", "required_usd"),
+    *("started_at", "finished_at"),
 )
 _STEP_CONVERTED: Mapping[str, Convert] = {
     "depends_on": _tuple_of(),

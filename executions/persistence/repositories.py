@@ -18,10 +18,11 @@ from documents import repository as documents
 from documents.files.storage import FileText, file_texts
 from executions import models
 from executions.db_threads import in_thread, retry_while_unavailable
+from executions.engine.domain.acceptance import AcceptanceDecision
 from executions.engine.domain.brief import BriefFile, Passage
-from executions.engine.domain.execution import Document, Execution, Step
-from executions.engine.domain.states import ACTIVE
-from executions.engine.ports import Repositories
+from executions.engine.domain.execution import Document, Execution, Step, StepOutcome
+from executions.engine.domain.states import ACTIVE, StepStatus
+from executions.engine.ports import MadeVersion, Repositories
 from executions.engine.testing.in_memory import (
     InMemoryDocumentRepository,
     InMemoryExecutionRepository,
@@ -62,6 +63,10 @@ class PostgresExecutionRepository:
         """Return the execution."""
         return await retry_while_unavailable(get, execution_id)
 
+    async def step_outcome(self, execution_id: UUID, step_id: str) -> StepOutcome | None:
+        """Return what became of the document of a step."""
+        return await retry_while_unavailable(step_outcome, execution_id, step_id)
+
     async def list_by_scope(self, scope_id: UUID) -> list[Execution]:
         """Return the scope's executions, newest first."""
         return await retry_while_unavailable(list_by_scope, scope_id)
@@ -86,6 +91,10 @@ class PostgresDocumentRepository:
         """Return the newest version, None if there is none."""
         stored = await retry_while_unavailable(documents.newest_version, scope_id, document_type)
         return None if stored is None else _document(stored)
+
+    async def last_made(self, document_id: UUID, version: int) -> MadeVersion | None:
+        """Return the newest version up to this one that a step has made."""
+        return await retry_while_unavailable(last_made, document_id, version)
 
     async def list_by_scope(self, scope_id: UUID) -> list[Document]:
         """Return the newest version of each type, by type."""
@@ -125,6 +134,26 @@ def get_document(document_id: UUID, version: int | None = None) -> Document:
     if stored is None:
         raise NotFound("There is no such document.")
     return _document(stored)
+
+
+def step_outcome(execution_id: UUID, step_id: str) -> StepOutcome | None:
+    """Return what became of the document of a step, None if there is no such step."""
+    rows = models.ExecutionStep.objects.filter(execution_id=execution_id, step_id=step_id)
+    found = rows.values_list("status", "document_version", "decisions").first()
+    if found is None:
+        return None
+    status, version, decisions = found
+    made = tuple(map(AcceptanceDecision.model_validate, decisions))
+    return StepOutcome(status=StepStatus(status), document_version=version, decisions=made)
+
+
+def last_made(document_id: UUID, version: int) -> MadeVersion | None:
+    """Return the newest version up to this one that a step has made and that was not only proposed, else None."""
+    found = documents.last_made(document_id, version)
+    if found is None:
+        return None
+    number, execution_id, step_id = found
+    return MadeVersion(version=number, execution_id=execution_id, step_id=step_id)
 
 
 def get_files(file_ids: Sequence[UUID], scope_id: UUID | None = None) -> list[BriefFile]:

@@ -63,6 +63,7 @@ def step_columns(step: Step) -> dict[str, object]:
         "asked_at": asked.asked_at if asked is not None and step.waits_for is WaitingOn.CLARIFICATION else None,
         "decisions": [each.model_dump(mode="json") for each in step.decisions],
         "violations": [each.model_dump(mode="json") for each in step.violations],
+        "base_version": step.base_version,
         "document_id": step.document_id,
         "document_version": step.document_version,
         **_failure_columns(step.failure),

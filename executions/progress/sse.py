@@ -32,8 +32,14 @@ def encode(event: ProgressEvent) -> Message:
 
 
 def encode_in_feed(event: ProgressEvent, *, scope_id: UUID, number: int) -> Message:
-    """Encode an event of a scope's feed; its SSE id is its number in the feed."""
-    return _message(scope_id, number, kind=str(event.event_type), payload=event_json(event))
+    """Encode an event of a scope's feed; its SSE id is its number in the feed.
+
+    Of an event that is in the feed already, by the log of another execution, only the number is sent.
+    """
+    kind = str(event.event_type)
+    if event.data.get("repeated") is True:
+        return Message(scope_id, number, kind, f"id: {number}\n\n".encode())
+    return _message(scope_id, number, kind=kind, payload=event_json(event))
 
 
 def encode_reset(channel: UUID, *, last_known: int, oldest: int, execution_id: UUID | None) -> Message:

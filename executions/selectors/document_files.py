@@ -8,7 +8,7 @@ from typing import Any
 from common.time import format_rfc3339
 from documents import selectors as documents
 from documents.downloads import Look
-from executions.engine.domain.acceptance import AcceptanceAction, AcceptanceDecision
+from executions.engine.domain.acceptance import AcceptanceDecision
 from workflows import repository as workflows
 from workflows.definitions.definition import WorkflowDefinition
 
@@ -18,7 +18,7 @@ def accepted(decisions: Iterable[AcceptanceDecision], version: int) -> list[str]
     return [
         f"Accepted by {each.decided_by}, {format_rfc3339(each.decided_at)}"
         for each in decisions
-        if each.decision is AcceptanceAction.ACCEPT and each.document_version == version
+        if each.accepted == version
     ]
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from django.db.models import Max, QuerySet
+from django.db.models import Max, Q, QuerySet
 
 from access.selectors import Person, root_scope, visible_scopes
 from common.database.joint_queries import run_together
@@ -18,7 +18,7 @@ from executions.engine.domain.acceptance import AcceptanceDecision
 from executions.engine.domain.clarification import ClarificationRound
 from executions.engine.domain.events import ProgressEvent
 from executions.engine.domain.execution import Execution, ScopeRef, slug_of
-from executions.engine.domain.states import ENDED, StepStatus
+from executions.engine.domain.states import ACTIVE, ENDED, Reuse, StepStatus
 from executions.selectors.details import DetailQueries, ExecutionDetails
 from telemetry import selectors as telemetry
 from workflows import repository as workflows
@@ -158,11 +158,6 @@ def steps(*, user: Person, execution_id: UUID) -> QuerySet[models.ExecutionStep]
     return rows.defer("execution__workflow_version__definition").order_by("position", "item_order", "id")
 
 
-def decisions_of_step(*, execution_id: UUID, step_id: str) -> list[AcceptanceDecision]:
-    """Return the decisions about the documents of a step, oldest first. Permissions are not checked."""
-    return decisions_of_steps([(execution_id, step_id)]).get((execution_id, step_id), [])
-
-
 def decisions_of_steps(steps: Collection[tuple[UUID, str]]) -> dict[tuple[UUID, str], list[AcceptanceDecision]]:
     """Return the decisions about the documents of steps, oldest first. Permissions are not checked."""
     rows = models.ExecutionStep.objects.filter(
@@ -173,6 +168,52 @@ def decisions_of_steps(steps: Collection[tuple[UUID, str]]) -> dict[tuple[UUID, 
         for execution_id, step_id, made in rows.values_list("execution_id", "step_id", "decisions")
         if (execution_id, step_id) in steps
     }
+
+
+def decisions_about(document_id: UUID) -> list[AcceptanceDecision]:
+    """Return the decisions about all versions of a document, oldest first. Permissions are not checked.
+
+    They are in the steps that have made its versions. People edit and accept versions of these.
+    """
+    makers = set(documents.makers(document_id))
+    rows = models.ExecutionStep.objects.filter(execution_id__in={each for each, _ in makers}).exclude(decisions=[])
+    found = rows.values_list("execution_id", "step_id", "decisions")
+    made = (each for execution_id, step_id, decided in found if (execution_id, step_id) in makers for each in decided)
+    return sorted(map(AcceptanceDecision.model_validate, made), key=lambda each: each.decided_at)
+
+
+def proposed_versions(document_ids: Collection[UUID]) -> dict[UUID, int]:
+    """Return the newest proposed version of each document for which a step waits; others are left out."""
+    proposed = documents.proposals(document_ids)
+    if not proposed:
+        return {}
+    waiting = models.ExecutionStep.objects.filter(
+        execution_id__in={each.execution_id for each in proposed if each.execution_id},
+        document_id__in={each.document_id for each in proposed},
+        status=StepStatus.WAITING.value,
+        asked_at=None,
+        resume_at=None,
+        blocked_by_limit="",
+    )
+    pairs = set(waiting.values_list("document_id", "document_version"))
+    wanted = sorted((each.document_id, each.version) for each in proposed)
+    return {key: version for key, version in wanted if (key, version) in pairs}
+
+
+def document_of_step(*, execution_id: UUID, step_id: str) -> UUID | None:
+    """Return the id of a step's document; None if it has none. Permissions are not checked."""
+    rows = models.ExecutionStep.objects.filter(execution_id=execution_id, step_id=step_id)
+    return rows.values_list("document_id", flat=True).first()
+
+
+def open_executions_of(document_id: UUID) -> list[UUID]:
+    """Return the ids of the open executions that have made or reused a document, in order."""
+    makers = {execution_id for execution_id, _ in documents.makers(document_id)}
+    reusing = Q(scope_id=documents.root_of(document_id), reuse=Reuse.CURRENT.value)
+    rows = models.Execution.objects.filter(Q(id__in=makers) | reusing, status__in=[each.value for each in ACTIVE])
+    among = list(rows.order_by("id").values_list("id", flat=True))
+    steps = models.ExecutionStep.objects.filter(execution_id__in=among, document_id=document_id)
+    return list(steps.order_by("execution_id").values_list("execution_id", flat=True).distinct())
 
 
 def step_details(rows: Iterable[models.ExecutionStep]) -> list[StepDetails]:

@@ -2,27 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from uuid import UUID
 
-from django.db.models import Q
+from django.db.models import Count, Q, Sum
 
 from documents import dependencies
 from documents.dependencies import Dependencies, Producer
 from documents.staleness import Reason, find_stale
 from executions import models
+from executions.engine.domain.acceptance import AcceptanceDecision
+from executions.engine.domain.execution import StepOutcome, is_accepted
 from executions.engine.domain.states import ExecutionStatus, StepStatus
 
 
 def reasons_of(document_id: UUID) -> tuple[Reason, ...]:
     """Return why a document is stale; () if it is current. Permissions are not checked."""
-    return _stale(dependencies.above(document_id)).get(document_id, ())
+    return _stale(dependencies.above([document_id])).get(document_id, ())
 
 
 def stale_in(root_id: UUID) -> set[UUID]:
     """Return the stale documents of a root scope and the scopes below it."""
     return set(_stale(dependencies.within(root_id)))
+
+
+def stale_among(document_ids: Collection[UUID]) -> set[UUID]:
+    """Return the stale documents among these."""
+    return _stale(dependencies.above(document_ids)).keys() & set(document_ids)
+
+
+def root_states(root_ids: Collection[UUID], *, since: datetime) -> dict[UUID, tuple[int, ...]]:
+    """Return numbers for each root scope that differ if anything changed on which staleness depends.
+
+    Executions count that have changed since then.
+    """
+    changed = models.Execution.objects.filter(_changed(since), scope_id__in=root_ids).order_by("scope_id")
+    counted = changed.values("scope_id").annotate(number=Count("id"), versions=Sum("version"))
+    executions = {
+        key: (number, versions) for key, number, versions in counted.values_list("scope_id", "number", "versions")
+    }
+    return {key: (*state, *executions.get(key, ())) for key, state in dependencies.root_states(root_ids).items()}
 
 
 def roots_to_refresh(*, since: datetime) -> set[UUID]:
@@ -52,11 +72,14 @@ def _unaccepted(producers: Mapping[UUID, Producer]) -> set[UUID]:
     """Return the documents whose step has ended without it, or has not ended."""
     executions = {each.execution_id for each in producers.values()}
     steps = models.ExecutionStep.objects.filter(execution_id__in=executions, document_id__in=producers.keys())
-    rows = steps.exclude(status=StepStatus.COMPLETED.value).values_list(
-        "execution_id", "step_id", "document_id", "document_version"
-    )
-    return {
-        document_id
-        for execution_id, step_id, document_id, version in rows
-        if document_id is not None and producers[document_id].has_made(execution_id, step_id, version)
-    }
+    left = steps.exclude(status=StepStatus.COMPLETED.value)  # a document of a completed step is never unaccepted
+    found: set[UUID] = set()
+    for row in left.only("execution_id", "step_id", "document_id", "document_version", "status", "decisions"):
+        producer = None if row.document_id is None else producers[row.document_id]
+        if producer is None or (row.execution_id, row.step_id) != (producer.execution_id, producer.step_id):
+            continue
+        decisions = tuple(map(AcceptanceDecision.model_validate, row.decisions))
+        maker = StepOutcome(status=StepStatus(row.status), document_version=row.document_version, decisions=decisions)
+        if row.document_id is not None and is_accepted(maker, producer.versions) is False:
+            found.add(row.document_id)
+    return found

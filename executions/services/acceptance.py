@@ -18,11 +18,13 @@ from documents import repository as documents
 from executions.engine.domain.acceptance import AcceptanceAction, AcceptanceDecision, PassageComment
 from executions.engine.domain.copying import replace
 from executions.engine.domain.execution import Document, Execution
+from executions.engine.domain.states import StepStatus
 from executions.engine.transitions import acceptance, core
 from executions.persistence import repositories
 from executions.queue.jobs import enqueue_advance
+from executions.selectors import executions
 from executions.services import staleness
-from executions.services.documents import Edit, edited_version, lock_head, save_edit, validated
+from executions.services.documents import Edit, edited_version, lock_head, save_edit, tell_of_edit, validated
 from executions.services.locking import lock_for_update, store_decision
 from workflows import repository as workflows
 
@@ -32,6 +34,7 @@ class AcceptedEdit:
     """What a person accepts in place of the version that was read."""
 
     edit: Edit
+    hash: str  # of what was sent
     title: str | None = None
     note: str = ""
 
@@ -46,20 +49,33 @@ class PersonsDecision:
     comments: tuple[PassageComment, ...] = ()
     only_commented: bool = False
     edit: AcceptedEdit | None = None  # stored as a version, and accepted
-    head_version: int | None = None  # with which a proposed version was compared
+    head_version: int | None = None  # with which the version was compared
 
-    def at(self, now: datetime, *, user: User, about_proposal: bool = False) -> AcceptanceDecision:
-        """Return the decision as it is recorded."""
-        return AcceptanceDecision(
+    @property
+    def may_make_version(self) -> bool:
+        """Whether the decision may store a version."""
+        return self.decision is AcceptanceAction.ACCEPT and not (self.edit is None and self.head_version is None)
+
+    def at(self, now: datetime, *, user: User) -> AcceptanceDecision:
+        """Return the decision as a person has made it.
+
+        Raises:
+            Invalid: a request for changes has no comment.
+        """
+        made = AcceptanceDecision(
             decision=self.decision,
             document_version=self.document_version,
             comment=self.comment,
             comments=self.comments,
             only_commented=self.only_commented,
-            about_proposal=about_proposal,
+            head_version=self.head_version,
+            edit_hash="" if self.edit is None else self.edit.hash,
             decided_by=user.get_username(),
             decided_at=now,
         )
+        if made.decision is AcceptanceAction.REQUEST_CHANGES and not made.request:
+            raise _required("/comment", "Describe the changes.", "A request for changes needs a comment.")
+        return made
 
 
 @transaction.atomic
@@ -85,23 +101,34 @@ def decide_acceptance(
         VersionConflict: another version of the document waits, or the execution has another version.
         PreconditionFailed: the head is no longer `head_version`.
     """
+    others = _lock_others(execution_id, step_id) if said.may_make_version else []
     current = lock_for_update(user, execution_id, Role.REVIEWER, expected_versions=expected_versions)
     made = said.at(now, user=user)
-    if made.decision is AcceptanceAction.REQUEST_CHANGES and not made.request:
-        raise _required("/comment", "Describe the changes.", "A request for changes needs a comment.")
-    if said.edit is None and _is_same_decision(current, step_id, made):
+    if _is_same_decision(current, step_id, made):
         return current
     target = _target(current, step_id, said, user=user, now=now)
-    made = said.at(now, user=user, about_proposal=target.read.proposed)
 
     def decide(execution: Execution, context: core.Context) -> core.Change:
         return acceptance.decide(execution, step_id, made, target=target, context=context)
 
     stored = store_decision(execution_id, decide, now)
-    staleness.refresh(stored.scope.id)
+    if target.final.version != target.read.version and target.final.author_name:
+        tell_of_edit(target.final, others, repeated=True, now=now)
+    staleness.refresh(stored.scope.id, [target.read.id])
     if not stored.ended:
         enqueue_advance(execution_id)
     return stored
+
+
+def _lock_others(execution_id: UUID, step_id: str) -> list[UUID]:
+    """Lock the open executions that have made or reused the step's document, and return the ids of the others.
+
+    All executions are locked in the order of their ids, as in all transactions.
+    """
+    document_id = executions.document_of_step(execution_id=execution_id, step_id=step_id)
+    others = [] if document_id is None else executions.open_executions_of(document_id)
+    repositories.lock_rows({execution_id, *others}).value  # noqa: B018 - waits for the locks
+    return [each for each in others if each != execution_id]
 
 
 def _target(
@@ -120,15 +147,16 @@ def _final_version(read: Document, said: PersonsDecision, *, user: User, now: da
     """Return the version with which the step completes, and store it if the decision makes one."""
     if read.proposed:
         head = lock_head(read)
-        documents.clear_proposal(read.id)
         if said.decision is AcceptanceAction.REJECT:
             validated(cast(JsonValue, head.content), read.schema)  # the steps after this one read it
             return head
         if said.decision is AcceptanceAction.REQUEST_CHANGES:
             return read
         _check_head(head, said.head_version)
-    elif said.edit is not None and (head := lock_head(read)).version != read.version:
-        _check_head(head, said.head_version)  # the edit would replace a version that the person has not read
+    elif said.may_make_version:
+        head = lock_head(read)
+        if said.head_version is not None or head.version != read.version:
+            _check_head(head, said.head_version)  # an edit would replace a version that the person has not read
     return _accepted(read, said.edit, user=user, now=now)
 
 
@@ -156,12 +184,12 @@ def _required(pointer: str, detail: str, sentence: str) -> Invalid:
     return Invalid(sentence, [FieldError(pointer=pointer, code="required", detail=detail)])
 
 
-def _is_same_decision(execution: Execution, step_id: str, new_decision: AcceptanceDecision) -> bool:
+def _is_same_decision(execution: Execution, step_id: str, made: AcceptanceDecision) -> bool:
+    """Return whether the decision was the last one about the step, and the step has not gone on since."""
     step = execution.steps.get(step_id)
     last = step.decisions[-1] if step is not None and step.decisions else None
-    compared_fields = {"decision", "document_version", "comment", "comments", "only_commented"}
-    if step is None or last is None or last.document_version != new_decision.document_version:
+    if step is None or last is None or not last.is_repeated_by(made):
         return False
-    if step.document_version != new_decision.document_version and not last.about_proposal:
-        return False
-    return last.model_dump(include=compared_fields) == new_decision.model_dump(include=compared_fields)
+    kept_head = last.about_proposal and last.decision is AcceptanceAction.REJECT
+    ended = kept_head and step.status is StepStatus.COMPLETED
+    return ended or step.document_version in {last.document_version, last.accepted}

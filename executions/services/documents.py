@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import datetime
 from itertools import islice
 from typing import Any, cast
@@ -16,7 +16,6 @@ from access import selectors as access
 from access.selectors import Role
 from access.services import claim_root_scope
 from access.user import User
-from common.database.server import database_now
 from common.errors import Conflict, FieldError, Invalid, NotFound, PreconditionFailed, VersionConflict
 from common.limits import MAX_ERRORS, limits
 from documents import repository as documents
@@ -27,8 +26,10 @@ from executions.engine.domain.copying import replace
 from executions.engine.domain.execution import Document, Execution
 from executions.engine.prompting.documents import MAX_TITLE
 from executions.engine.prompting.schema_errors import DocumentValidator
-from executions.engine.transitions import acceptance, core
+from executions.engine.transitions import acceptance
+from executions.engine.transitions.core import Change, Context, Decide
 from executions.persistence import event_log, repositories
+from executions.selectors import executions
 from executions.services import staleness
 from executions.services.files import NO_FILE, use_document_file
 from executions.services.locking import store_decision
@@ -87,7 +88,7 @@ def add_document(
         provenance=used.provenance,
         **_authorship(user, note=note, now=now),
     )
-    return _store(document, root_id=scope.id, followers=(), now=now)
+    return _store_new(document, now=now)
 
 
 @transaction.atomic
@@ -110,7 +111,6 @@ def edit_document(
         Invalid: the edit cannot be applied, or its result is not valid.
     """
     followers, base = lock_document(user, document_id)
-    now = max(now, database_now())  # after the locks: steps that have started meanwhile do not know this edit
     if expected_versions is not None and base.version not in expected_versions:
         raise PreconditionFailed
     edited = edited_version(base, user=user, edit=edit, title=title, note=note, now=now)
@@ -166,8 +166,8 @@ def patch_with(operations: JsonValue, *, at: str = "") -> Edit:
     return apply
 
 
-def lock_document(user: User, document_id: UUID) -> tuple[list[Execution], Document]:
-    """Lock a document and the open executions that have produced versions of it; return them and the head's version.
+def lock_document(user: User, document_id: UUID) -> tuple[list[UUID], Document]:
+    """Lock a document and the open executions that have made or reused it; return their ids, and the head's version.
 
     Executions are locked before documents, as in all transactions.
 
@@ -182,15 +182,9 @@ def lock_document(user: User, document_id: UUID) -> tuple[list[Execution], Docum
         access.require_in(user, known.scope_id, Role.REVIEWER)
     except NotFound as error:
         raise NotFound("There is no such document.") from error
-    producers = document_selectors.producers(document_id)
-    locked = repositories.lock_all(producers, known={})
-    head = lock_head(known)
-    open_ones = [
-        each
-        for each in locked.values()
-        if not each.ended and any(step.document_id == document_id for step in each.steps.values())
-    ]
-    return open_ones, head
+    followers = executions.open_executions_of(document_id)
+    repositories.lock_rows(followers).value  # noqa: B018 - waits for the locks
+    return followers, lock_head(known)
 
 
 def lock_head(document: Document | documents.StoredDocument) -> Document:
@@ -249,20 +243,34 @@ def save_edit(document: Document) -> Document:
         raise PreconditionFailed from error
 
 
-def _store(document: Document, *, root_id: UUID, followers: Collection[Execution], now: datetime) -> Document:
+def _store(document: Document, *, root_id: UUID, followers: Collection[UUID], now: datetime) -> Document:
     """Store a version, and tell of it: in the logs of open executions, else in the scope's feed alone."""
     stored = save_edit(document)
-
-    def follow(execution: Execution, context: core.Context) -> core.Change:
-        return acceptance.follow_edit(execution, stored, context=context)
-
-    for each in followers:
-        store_decision(each.id, follow, now)
-    if not followers:
+    if not tell_of_edit(stored, followers, now=now):
         event = acceptance.document_edited(stored, step_id=None)
         event_log.append_to_feed(root_id, event, now=now)
-    staleness.refresh(root_id)
+    staleness.refresh(root_id, [stored.id])
     return stored
+
+
+def tell_of_edit(document: Document, followers: Iterable[UUID], *, repeated: bool = False, now: datetime) -> int:
+    """Tell locked executions of a person's version, as far as they are open; return how many were told.
+
+    Only one of the events is not `repeated`, and none if another event tells of the version.
+    """
+    told = 0
+    for execution_id, current in sorted(repositories.lock_all([*followers], known={}).items()):
+        if any(step.document_id == document.id for step in current.steps.values()) and not current.ended:
+            store_decision(execution_id, _follow(document, repeated=repeated or told > 0), now)
+            told += 1
+    return told
+
+
+def _follow(document: Document, *, repeated: bool) -> Decide:
+    def follow(execution: Execution, context: Context) -> Change:
+        return acceptance.follow_edit(execution, document, repeated=repeated, context=context)
+
+    return follow
 
 
 def _provenance(base: Document) -> dict[str, JsonValue]:
@@ -314,10 +322,21 @@ def _check_is_new(scope_id: UUID, kind: str) -> None:
     Raises:
         DocumentExists: there is one.
     """
-    head = documents.lock_heads({(scope_id, kind)}).value[scope_id, kind]
-    if head.id is not None:
-        detail = f"The scope has a document of type {kind!r} already; edit that one."
-        raise DocumentExists(detail, document_id=str(head.id))
+    documents.lock_heads({(scope_id, kind)}).value  # noqa: B018 - waits for the lock
+    if (head := documents.newest_version(scope_id, kind)) is not None:
+        raise _exists(kind, head)
+
+
+def _store_new(document: Document, *, now: datetime) -> Document:
+    try:
+        return _store(document, root_id=document.scope_id, followers=(), now=now)
+    except PreconditionFailed as error:  # a worker has stored one without a lock
+        raise _exists(document.type, documents.newest_version(document.scope_id, document.type)) from error
+
+
+def _exists(kind: str, head: documents.StoredDocument | None) -> DocumentExists:
+    detail = f"The scope has a document of type {kind!r} already; edit that one."
+    return DocumentExists(detail, **({} if head is None else {"document_id": str(head.id)}))
 
 
 def _schema_for(root_id: UUID, kind: str, schema_hash: str | None) -> Mapping[str, JsonValue]:

@@ -8,15 +8,23 @@ from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
+from uuid_utils.compat import uuid7
+
 from access import selectors as access
-from access.selectors import Person
+from access.errors import ScopeForbidden
+from access.selectors import Person, Role, Scope
 from documents import repository as documents
 from documents.repository import StoredDocument
 from executions.composition import build_ports
+from executions.db_threads import in_thread
 from executions.engine.domain.brief import BriefFile, file_of
-from executions.engine.domain.execution import Brief
+from executions.engine.domain.copying import replace
+from executions.engine.domain.execution import Brief, ScopeRef
+from executions.engine.domain.states import Reuse
 from executions.engine.estimation import Basis, Span, StepForecast, StepHistory, forecast, sum_of, total
 from executions.engine.prompting.json_text import shown
+from executions.engine.runtime.reuse_plan import ReusePlan, plan_reuse
+from executions.engine.transitions.planner import new_execution
 from executions.persistence.repositories import get_files
 from executions.services.files import read_files
 from executions.services.preflight import require_brief, resolve_workflow
@@ -24,6 +32,8 @@ from telemetry import usage_history
 from telemetry.price_list import FREE_PROVIDERS
 from telemetry.pricing import prices
 from workflows.definitions.definition import WorkflowDefinition
+
+NOTHING_REUSED = ReusePlan()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,9 +60,10 @@ def estimate(
     scope_type: str | None = None,
     scope_id: str | None = None,
     workflow_version: int | None = None,
+    reuse: ReusePlan = NOTHING_REUSED,
     now: datetime,
 ) -> Estimate:
-    """Return the estimate of a workflow for a brief. Writes nothing.
+    """Return the estimate of a workflow for a brief. Writes nothing. `reuse` is the result of `find_reusable`.
 
     Raises:
         NotFound: there is no such workflow or version.
@@ -67,6 +78,7 @@ def estimate(
     past = usage_history.step_histories(user=user, workflow_id=workflow_id, excluded_providers=FREE_PROVIDERS)
     root = access.root_scope(user, scope_type=scope_type, scope_key=scope_id) if scope_type and scope_id else None
     heads = {} if root is None else _scope_documents(definition, root.id)
+    sizes = {kind: len(shown(head.content).encode()) for kind, head in heads.items()}
     steps = forecast(
         Basis(
             definition=definition,
@@ -74,13 +86,55 @@ def estimate(
             files=read_files(user=user, brief=input, root_id=None if root is None else root.id),
             models=models,
             past={step: StepHistory(**values) for step, values in past.items()},
-            scope_documents={kind: len(shown(head.content).encode()) for kind, head in heads.items()},
+            scope_documents=sizes | dict(reuse.sizes),
             document_files={} if root is None else _files_of(heads, root.id),
             reading=build_ports().models.reading,
+            reused=reuse.reused,
+            runs=reuse.runs,
             price=lambda model, sent, written, dearest: _price(model, sent, written, dearest=dearest, now=now),
         )
     )
     return _whole(workflow_id, version, steps, now=now, executions=_executions(past))
+
+
+async def find_reusable(
+    *,
+    user: Person,
+    workflow_id: str,
+    input: Brief | None = None,
+    scope_type: str,
+    scope_id: str,
+    workflow_version: int | None = None,
+    now: datetime,
+) -> ReusePlan:
+    """Return what an execution with `reuse: current` would reuse now; nothing in a scope that the user may not see.
+
+    Raises:
+        NotFound: there is no such workflow or version.
+        ScopeForbidden: the user may see the scope, but not start executions in it.
+        Invalid: a file of the brief cannot be used.
+    """
+    found = await in_thread(resolve_workflow, workflow_id, workflow_version)
+    root = await in_thread(_scope_to_start_in, user, scope_type, scope_id)
+    if root is None:
+        return NOTHING_REUSED
+    await in_thread(read_files, user=user, brief=input, root_id=root.id)
+    execution = new_execution(
+        found.definition,
+        execution_id=uuid7(),
+        workflow_version=found.version,
+        scope=ScopeRef(id=root.id, type=root.type, key=root.key),
+        brief=input,
+        now=now,
+    )
+    return await plan_reuse(replace(execution, reuse=Reuse.CURRENT), build_ports(), definition=found.definition)
+
+
+def _scope_to_start_in(user: Person, scope_type: str, scope_id: str) -> Scope | None:
+    root = access.root_scope(user, scope_type=scope_type, scope_key=scope_id)
+    if root is not None and not access.allows(access.role_of(user, root), Role.OPERATOR):
+        raise ScopeForbidden
+    return root
 
 
 def _whole(workflow_id: str, version: int, steps: list[StepForecast], *, now: datetime, executions: int) -> Estimate:

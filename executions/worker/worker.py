@@ -9,7 +9,6 @@ import math
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from datetime import datetime
 
 import psycopg
 from django.conf import settings
@@ -51,7 +50,7 @@ class Worker:
         self.name = name
         self._ending = False
         self._missed_at = -math.inf  # monotonic time of the last outage that was seen
-        self._followed_until: datetime | None = None  # newest version whose readers were looked at
+        self._followed = staleness.Followed(until=None, changed=0)  # the last run
         self._beat_at = database_now()  # time of the last heartbeat that was stored
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -167,7 +166,7 @@ class Worker:
         await in_thread(store.LIMITS.get, max_age=PRICES_SECONDS / 2)
 
     async def _follow_versions(self) -> None:
-        self._followed_until = (await in_thread(staleness.follow, since=self._followed_until)).until
+        self._followed = await in_thread(staleness.follow, since=self._followed.until, seen=self._followed.seen)
 
     async def _prune(self) -> None:
         await in_thread(remove_old_answers, now=database_now())

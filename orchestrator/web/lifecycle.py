@@ -38,6 +38,7 @@ Handler = Callable[[int, FrameType | None], object]  # of a signal
 OUTAGE_SECONDS = 30.0  # max outage of the embedded server during its preparation
 FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS = 0.2, 2.0  # between attempts to reach an external database
 REMIND_SECONDS = 30.0  # until the same warning about the database is logged again
+MIGRATION_POLL_SECONDS = 0.2  # while another process migrates
 _MIGRATION_LOCK = 7_316_204_551  # key of the advisory lock: one process at a time migrates
 
 
@@ -132,7 +133,9 @@ def _check_search_language(known: Iterable[tuple[str]]) -> None:
 
 def _prepare() -> None:
     with psycopg.connect(**connection_parameters(), autocommit=True) as connection:
-        connection.execute("SELECT pg_advisory_lock(%s)", (_MIGRATION_LOCK,))
+        # A statement that waits for the lock would keep its snapshot, for which the creation of an index waits.
+        while connection.execute("SELECT pg_try_advisory_lock(%s)", (_MIGRATION_LOCK,)).fetchone() != (True,):
+            time.sleep(MIGRATION_POLL_SECONDS)
         with without_time_limit():
             call_command("migrate", interactive=False, verbosity=0)
         _check_search_language(connection.execute(SELECT_LANGUAGES))

@@ -247,9 +247,9 @@ def test_a_page_takes_as_many_queries_for_many_documents_as_for_one(
 ) -> None:
     client, scope = api(alice), scope_of(alice)
     store(scope, schema=SCHEMA)
-    with django_assert_num_queries(4):  # token, root scopes, walk, rows
+    with django_assert_num_queries(5):  # token, root scopes, walk, rows, proposals
         get(client)
     for number in range(10):
         store(scope, type=f"paper-{number}")
-    with django_assert_num_queries(4):
+    with django_assert_num_queries(5):
         get(client)

@@ -2,39 +2,65 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
 
 import pytest
 from uuid_utils.compat import uuid7
 
 from executions.engine.domain.acceptance import AcceptanceAction, AcceptanceDecision
-from executions.engine.domain.calls import ModelReply, ModelRequest
+from executions.engine.domain.calls import ModelReply, ModelRequest, ToolCall
 from executions.engine.domain.execution import Document, Execution
-from executions.engine.domain.states import ExecutionStatus, StepStatus, WaitingOn
+from executions.engine.domain.states import ExecutionStatus, Reuse, StepStatus, WaitingOn
 from executions.engine.transitions import acceptance
 from tests.contract.backends import AnyWorld, MemoryWorld, PostgresWorld
-from tests.factories.engine import document
+from tests.factories.engine import Gate, definition, document, reply
+from workflows.definitions.definition import WorkflowDefinition
 
+WorldType = type[MemoryWorld] | type[PostgresWorld]
 STEP = "one"
+PARTS = ("part@x", "part@y")
 
 
-async def edit(world: AnyWorld, content: str) -> Document:
-    """Store a person's version of the step's document, some time after the step began."""
-    await world.ports.clock.sleep(0.01)
-    execution, documents = await world.now(), world.ports.repositories.documents
-    head = await documents.get_by_scope_type(execution.scope.id, STEP)
+def items() -> WorkflowDefinition:
+    """Return a workflow with a plan, and a step over each of its parts."""
+    part = {"type": "object", "required": ["slug"], "properties": {"slug": {"type": "string"}}}
+    parts = {
+        "type": "object",
+        "required": ["title", "parts"],
+        "properties": {"title": {"type": "string", "minLength": 1}, "parts": {"type": "array", "items": part}},
+    }
+    over = {"document": "plan", "items": "/parts", "key": "slug", "scope_type": "part"}
+    return definition({"id": "plan", "output_schema": parts}, {"id": "part", "for_each": over})
+
+
+def plan(*slugs: str) -> ModelReply:
+    """Return a reply with a plan of these parts."""
+    content: dict[str, Any] = {"title": "Plan", "parts": [{"slug": each} for each in slugs]}
+    return reply(ToolCall(name="submit_document", arguments=content))
+
+
+async def edit(
+    world: AnyWorld, content: str, *, ago: float = 0.0, scope_id: UUID | None = None, kind: str = STEP
+) -> Document:
+    """Store a person's version of the step's document; it bears a time `ago` seconds before."""
+    scope_id, documents = scope_id or (await world.now()).scope.id, world.ports.repositories.documents
+    head = await documents.get_by_scope_type(scope_id, kind)
     return await documents.save(
         Document(
             id=uuid7(),
-            scope_id=execution.scope.id,
-            type=STEP,
+            scope_id=scope_id,
+            type=kind,
             version=1 if head is None else head.version + 1,
             title=content,
             content={"title": content, "points": ["by hand"]},
-            schema=world.definition.step(STEP).output_schema,
+            schema=world.definition.step(kind).output_schema,
             execution_id=None,
             step_id=None,
-            created_at=world.ports.clock.now(),
+            created_at=world.ports.clock.now() - timedelta(seconds=ago),
             author_name="ann",
         )
     )
@@ -57,7 +83,7 @@ async def decide(world: AnyWorld, action: AcceptanceAction, *, version: int, fin
 
 
 @pytest.fixture
-def world(world_of: type[MemoryWorld] | type[PostgresWorld]) -> AnyWorld:
+def world(world_of: WorldType) -> AnyWorld:
     """An execution of two steps, before it starts."""
     return world_of()
 
@@ -114,6 +140,46 @@ async def test_an_accepted_proposal_becomes_the_head(proposed: AnyWorld) -> None
 async def test_what_was_edited_before_the_step_began_is_its_base(world: AnyWorld) -> None:
     await world.start()
     await edit(world, "By Ann")
-    await world.ports.clock.sleep(0.01)
     ended = await world.runner("a").run()
     assert (ended.status, ended.steps[STEP].document_version) == (ExecutionStatus.COMPLETED, 2)
+
+
+async def test_an_edit_that_became_visible_after_the_step_began_is_kept(world: AnyWorld) -> None:
+    async def meanwhile(_: ModelRequest) -> ModelReply:
+        await edit(world, "By Ann", ago=3600.0)  # as if its transaction had begun before the step
+        return document("By the model")
+
+    world.script = {STEP: [meanwhile]}
+    await world.start()
+    waiting = await world.runner("a").run()
+    assert (waiting.steps[STEP].status, waiting.steps[STEP].document_version) == (StepStatus.WAITING, 2)
+
+
+async def test_a_step_that_is_run_again_begins_with_the_edit(world: AnyWorld) -> None:
+    world.script = {"two": [reply(text="")] * 9}
+    await world.start()
+    assert (await world.runner("a").run()).status is ExecutionStatus.FAILED
+    await edit(world, "By Ann")
+    world.script = {}
+    await world.retry(STEP)
+    ended = await world.runner("b").run()
+    assert (ended.status, ended.steps[STEP].document_version) == (ExecutionStatus.COMPLETED, 3)
+
+
+async def test_steps_over_items_begin_with_the_versions_of_their_scopes(world_of: WorldType) -> None:
+    world = world_of(items())
+    world.script = {"plan": [plan("x", "y")]}
+    await world.start()
+    await world.runner("a").run()
+    scope = (await world.now()).steps["part@x"].scope
+    await edit(world, "By Ann", scope_id=scope.id, kind="part")
+    await world.start_again(reuse=Reuse.NONE)
+    gate = Gate(document("By the model"))
+    world.script = {"plan": [plan("x", "y")], "part@x": [document("Anew")], "part@y": [gate]}
+    running = asyncio.create_task(world.runner("b").run())
+    await gate.under_way()
+    await edit(world, "By Ann", scope_id=(await world.now()).steps["part@y"].scope.id, kind="part")
+    gate.opened.set()
+    execution = await running
+    parts = {each: (execution.steps[each].status, execution.steps[each].document_version) for each in PARTS}
+    assert parts == {"part@x": (StepStatus.COMPLETED, 3), "part@y": (StepStatus.WAITING, 3)}

@@ -12,14 +12,15 @@ import pytest
 from uuid_utils.compat import uuid7
 
 from common.errors import NotFound, VersionConflict
+from executions.engine.domain.acceptance import AcceptanceAction
 from executions.engine.domain.calls import Call, CallKey
 from executions.engine.domain.errors import IllegalTransition, StaleFencingToken
 from executions.engine.domain.execution import Document, Execution, Pin
-from executions.engine.domain.states import CallKind, CallStatus, ExecutionStatus
-from executions.engine.ports import Transition
+from executions.engine.domain.states import CallKind, CallStatus, ExecutionStatus, StepStatus
+from executions.engine.ports import MadeVersion, Transition
 from executions.engine.transitions import claims, core
 from tests.contract.backends import UNKNOWN_ID, AnyWorld, MemoryWorld, PostgresWorld, without_ids
-from tests.factories.engine import ASKING, FORK, LINE, SCHEMA, Gate, document, invalid, question
+from tests.factories.engine import ASKING, FORK, LINE, SCHEMA, Gate, definition, document, invalid, question
 
 WorldOf = type[MemoryWorld] | type[PostgresWorld]
 
@@ -272,3 +273,25 @@ async def test_parallel_steps_number_their_events_without_gaps(world_of: WorldOf
     completed = await world.runner().run()
     assert completed.status is ExecutionStatus.COMPLETED
     assert [sequence for sequence, _, _ in await world.log()] == list(range(1, completed.last_sequence + 1))
+
+
+async def test_the_last_version_that_a_step_made_is_known_with_what_became_of_it(world_of: WorldOf) -> None:
+    world = world_of(definition({"id": "one", "acceptance": {}}))
+    await world.start()
+    step = (await world.runner().run()).steps["one"]
+    assert step.document_id is not None
+    documents, executions = world.ports.repositories.documents, world.ports.repositories.executions
+    first = await documents.get(step.document_id)
+    await documents.save(replace(first, version=2, execution_id=None, author_name="ann"))
+    await documents.save(replace(first, version=3, proposed=True))
+    made = MadeVersion(version=1, execution_id=world.execution_id, step_id="one")
+    assert [await documents.last_made(first.id, each) for each in (0, 1, 2, 3)] == [None, made, made, made]
+    assert await documents.last_made(UNKNOWN_ID, 1) is None
+    await world.review(AcceptanceAction.ACCEPT)
+    outcome = await executions.step_outcome(made.execution_id, made.step_id)
+    assert outcome is not None
+    assert (outcome.status, outcome.document_version) == (StepStatus.COMPLETED, 1)
+    assert [each.accepted for each in outcome.decisions] == [1]
+    assert [await executions.step_outcome(*key) for key in ((UNKNOWN_ID, "one"), (made.execution_id, "no"))] == [
+        None
+    ] * 2

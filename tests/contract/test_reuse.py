@@ -12,7 +12,9 @@ from executions.engine.domain.calls import ToolCall
 from executions.engine.domain.copying import replace
 from executions.engine.domain.execution import Brief, Document, Execution
 from executions.engine.domain.states import ExecutionStatus, Reuse, StepStatus
-from tests.contract.backends import AnyWorld, MemoryWorld, PostgresWorld
+from executions.engine.runtime.reuse_plan import plan_reuse
+from executions.engine.transitions.planner import new_execution
+from tests.contract.backends import UNKNOWN_ID, AnyWorld, MemoryWorld, PostgresWorld
 from tests.factories.engine import definition, document, reply
 from workflows.definitions.definition import WorkflowDefinition
 
@@ -142,22 +144,64 @@ async def test_a_document_without_acceptance_is_made_again(world_of: WorldType) 
     assert (await world.now()).steps["one"].document_version == 3
 
 
-async def test_items_are_reused_in_their_own_scopes(world_of: WorldType) -> None:
+@pytest.fixture
+async def items(world_of: WorldType) -> AnyWorld:
+    """A scope in which a plan and its two parts have been made."""
     part = {"type": "object", "required": ["slug"], "properties": {"slug": {"type": "string"}}}
-    items = {
+    schema = {
         "type": "object",
         "required": ["title", "parts"],
         "properties": {"title": {"type": "string", "minLength": 1}, "parts": {"type": "array", "items": part}},
     }
     over = {"document": "plan", "items": "/parts", "key": "slug", "scope_type": "part"}
-    world = world_of(definition({"id": "plan", "output_schema": items}, {"id": "part", "for_each": over}))
+    made = world_of(definition({"id": "plan", "output_schema": schema}, {"id": "part", "for_each": over}))
     content: dict[str, Any] = {"title": "Plan", "parts": [{"slug": "x"}, {"slug": "y"}]}
-    world.script = {"plan": [reply(ToolCall(name="submit_document", arguments=content))]}
-    await world.start()
-    first = await world.runner("a").run()
-    assert [*first.steps] == ["plan", "part@x", "part@y"]
-    assert await made_again(world) == []
-    assert [*(await world.now()).steps] == ["plan", "part@x", "part@y"]
+    made.script = {"plan": [reply(ToolCall(name="submit_document", arguments=content))]}
+    await made.start()
+    assert [*(await made.runner("a").run()).steps] == ["plan", "part@x", "part@y"]
+    return made
+
+
+async def test_items_are_reused_in_their_own_scopes(items: AnyWorld) -> None:
+    assert await made_again(items) == []
+    assert [*(await items.now()).steps] == ["plan", "part@x", "part@y"]
+
+
+async def plan_of(world: AnyWorld, brief: Brief = "The brief.") -> tuple[Mapping[str, int], Mapping[str, int]]:
+    """Return how many documents of each step a new execution would reuse, and how many it would make."""
+    execution = replace(
+        new_execution(
+            world.definition,
+            execution_id=UNKNOWN_ID,
+            workflow_version=1,
+            scope=(await world.now()).scope,
+            brief=brief,
+            now=world.ports.clock.now(),
+        ),
+        reuse=Reuse.CURRENT,
+    )
+    found = await plan_reuse(execution, world.ports, definition=world.definition)
+    return dict(found.reused), dict(found.runs)
+
+
+async def test_a_plan_counts_what_is_reused_and_what_runs(items: AnyWorld) -> None:
+    assert await plan_of(items) == ({"plan": 1, "part": 2}, {"plan": 0, "part": 0})
+    assert await plan_of(items, "Another brief.") == ({}, {"plan": 1})  # it is not known how many parts there will be
+    documents = items.ports.repositories.documents
+    head = await documents.get_by_scope_type((await items.now()).scope.id, "plan")
+    assert head is not None
+    parts = [{"slug": "y"}, {"slug": "z"}, {"slug": "new"}]
+    await documents.save(
+        replace(head, version=2, content={**head.content, "parts": parts}, execution_id=None, author_name="ann")
+    )
+    assert await plan_of(items) == ({"plan": 1}, {"plan": 0, "part": 3})  # each part was made from the plan as it was
+
+
+async def test_a_plan_and_an_execution_agree(world: AnyWorld) -> None:
+    await edit(world, "two", "By Ann")
+    assert await plan_of(world) == ({"one": 1, "two": 1}, {"one": 0, "two": 0, "three": 1, "four": 1})
+    world.script = {step: [document(f"{step} anew")] for step in STEPS}
+    assert await made_again(world) == ["three", "four"]
 
 
 async def test_a_retry_from_a_reused_step_makes_it(world: AnyWorld) -> None:

@@ -11,7 +11,14 @@ from uuid_utils.compat import uuid7
 from access.services import claim_root_scope, ensure_user, issue_token
 from access.user import User
 from executions.db_threads import in_thread
-from executions.engine.domain.events import ClarificationNeeded, Complete, Event, ExecutionStarted, StepSkipped
+from executions.engine.domain.events import (
+    ClarificationNeeded,
+    Complete,
+    DocumentEdited,
+    Event,
+    ExecutionStarted,
+    StepSkipped,
+)
 from executions.engine.domain.execution import Execution, ScopeRef
 from executions.engine.domain.states import ExecutionStatus
 from executions.engine.ports import Transition
@@ -40,6 +47,17 @@ LETTERS = {
 STARTED = ExecutionStarted()
 ASKED = ClarificationNeeded(step_id="draft", questions=())
 SKIPPED = StepSkipped(step_id="draft", reason="two\nlines")
+EDITED = DocumentEdited(
+    step_id=None,
+    document_id=UUID(int=1),
+    document_version=2,
+    document_type="letter",
+    title="A letter",
+    base_version=1,
+    note="",
+    edited_by="ann",
+    repeated=False,
+)
 COMPLETE = Complete(status=ExecutionStatus.COMPLETED, failure_code=None, totals={})
 
 

@@ -40,8 +40,23 @@ class AcceptanceDecision(BaseModel):
     comments: tuple[PassageComment, ...] = ()  # requested changes at passages
     only_commented: bool = False  # everything but these passages has to stay as it is
     about_proposal: bool = False  # the version was only proposed, beside a head that a person had edited
+    head_version: int | None = None  # with which the person compared it
+    edit_hash: str = ""  # of what the person accepted in its place; empty: the version as it is
+    accepted_version: int | None = None  # with which the step completed; see `accepted`
     decided_by: str  # user name
     decided_at: datetime
+
+    @property
+    def accepted(self) -> int | None:
+        """The version that it accepted: the one that was read, or one that it made. None: it accepted none."""
+        if self.decision is not AcceptanceAction.ACCEPT:
+            return None
+        return self.accepted_version or self.document_version  # decisions without it made no versions
+
+    def is_repeated_by(self, later: AcceptanceDecision) -> bool:
+        """Return whether a person has sent the same again."""
+        sent = {"decision", "document_version", "comment", "comments", "only_commented", "head_version", "edit_hash"}
+        return self.model_dump(include=sent) == later.model_dump(include=sent)
 
     @property
     def request(self) -> str:

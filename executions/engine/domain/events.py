@@ -188,6 +188,7 @@ class DocumentEdited(Event):
     base_version: int | None  # None: the first version
     note: str
     edited_by: str
+    repeated: bool  # another execution's log tells of the same edit before; feeds leave this event out
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -72,6 +72,7 @@ class Step:
     rounds: tuple[ClarificationRound, ...] = ()
     decisions: tuple[AcceptanceDecision, ...] = ()  # about versions of its document, oldest first
     violations: tuple[FieldError, ...] = ()  # of the newest output, if it was invalid
+    base_version: int | None = None  # its document had when it first started; 0: no document; None: not started
     document_id: UUID | None = None
     document_version: int | None = None
     failure: Failure | None = None
@@ -119,20 +120,47 @@ class Step:
         return last if last is not None and last.answered_at is None else None
 
 
-def is_proposal(step: Step, *, head_version: int, edited_at: datetime | None) -> bool:
-    """Return whether a new document of the step may only be proposed: a person has edited the head meanwhile.
+def is_proposal(step: Step, *, head_version: int, by_person: bool) -> bool:
+    """Return whether a new document of the step may only be proposed: a person has made another head meanwhile.
 
-    The step began when it started. A person who then decided about the head's version has seen the edit.
+    A person who decided about the head's version after the step started has seen it.
 
     Args:
         step: The step that has produced the document.
         head_version: The version of the head.
-        edited_at: The time at which a person made the head; None: a model made it, or there is none.
+        by_person: Whether a person has made that version.
     """
-    if edited_at is None or step.started_at is None:
+    if not by_person or head_version == step.base_version:
         return False
-    has_seen = any(each.document_version == head_version for each in step.decisions)
-    return edited_at > step.started_at and not has_seen
+    return not any(each.document_version == head_version for each in step.decisions)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepOutcome:
+    """What became of the document of a step."""
+
+    status: StepStatus
+    document_version: int | None
+    decisions: tuple[AcceptanceDecision, ...] = ()
+
+
+def is_accepted(maker: StepOutcome | None, versions: Container[int]) -> bool | None:
+    """Return whether the head of a document is accepted, if that is known.
+
+    A head counts as accepted that people have edited since. Staleness asks for False, and reuse for True.
+
+    Args:
+        maker: The step that made the head, or what people have edited since; None: its execution is gone.
+        versions: The version that the step made, and all later ones up to the head.
+
+    Returns:
+        False: it waits for a decision, or the step has ended without it. None: the step is run again, or gone.
+    """
+    if maker is None:
+        return None
+    if any(each.accepted in versions for each in maker.decisions):
+        return True
+    return maker.status is StepStatus.COMPLETED if maker.document_version in versions else None
 
 
 def slug_of(step_id: str) -> str:

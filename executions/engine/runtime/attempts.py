@@ -73,7 +73,7 @@ class Attempts:
     def __init__(self, ports: Ports, *, definition: WorkflowDefinition, step_id: str, documents: DocumentCache) -> None:
         self._ports = ports
         self._definition = definition
-        self._documents = documents
+        self.documents = documents
         self.step_id = step_id
         self._resolved = resolve_step(definition, step_id, models=ports.models)
         self.step = self._resolved.step
@@ -89,14 +89,14 @@ class Attempts:
         found = [
             new_document
             if new_document is not None and kind == new_document.type
-            else await self._documents.newest(execution, *self._maker(kind))
+            else await self.documents.newest(execution, *self._maker(kind))
             for kind in self.reads
         ]
         await self._read_files(execution, [each for each in found if each is not None])
         return found
 
     async def _read_files(self, execution: Execution, inputs: Sequence[Document]) -> None:
-        await self._documents.read_files(execution, self._file_ids(execution, inputs))
+        await self.documents.read_files(execution, self._file_ids(execution, inputs))
 
     def _file_ids(self, execution: Execution, inputs: Sequence[Document]) -> list[UUID]:
         """Return the ids of the brief's files, then those of the inputs, then those of answers."""
@@ -105,7 +105,7 @@ class Attempts:
 
     def _files(self, execution: Execution, inputs: Sequence[Document]) -> dict[UUID, BriefFile]:
         """Return the files that the step's prompts show, by id, with distinct names."""
-        found = self._documents.files_of(self._file_ids(execution, inputs))
+        found = self.documents.files_of(self._file_ids(execution, inputs))
         return {each.id: each for each in with_distinct_names(found)}
 
     def _shown(self, inputs: Sequence[Document]) -> list[Document]:
@@ -182,7 +182,7 @@ class Attempts:
     async def present(self, execution: Execution, known: Sequence[Call]) -> Attempt:
         """Rebuild the current attempt with the next try of its call; `known` are the step's calls so far."""
         step = execution.steps[self.step_id]
-        inputs = tuple([await self._documents.pinned(pin) for pin in step.input_versions])
+        inputs = tuple([await self.documents.pinned(pin) for pin in step.input_versions])
         await self._read_files(execution, inputs)
         rejected = await self._rejected(step, known)
         makers = [call for call in known if call.key.kind is not CallKind.REVIEW]
@@ -202,7 +202,7 @@ class Attempts:
         if rejected is None or step.document_id is None or rejected.violations[0].code != CHANGES_REQUESTED:
             return rejected
         read = Pin(type=step.produces, document_id=step.document_id, version=step.decisions[-1].document_version)
-        content = (await self._documents.pinned(read)).content
+        content = (await self.documents.pinned(read)).content
         return replace(rejected, output=pretty(content))
 
     async def changes_elsewhere(self, execution: Execution, content: JsonValue) -> tuple[FieldError, ...]:
@@ -212,7 +212,7 @@ class Attempts:
         if decision is None or not decision.only_commented or step.document_id is None:
             return ()
         read = Pin(type=step.produces, document_id=step.document_id, version=decision.document_version)
-        before = (await self._documents.pinned(read)).content
+        before = (await self.documents.pinned(read)).content
         passages = [Anchor(each.pointer, each.quote) for each in decision.comments]
         return tuple(
             FieldError(pointer=place, code="changed_elsewhere", detail=_MUST_STAY)
@@ -285,7 +285,7 @@ class Attempts:
             brief=without_files(execution.input, files.keys()),
             files=[files[each] for each in file_ids(execution.input) if each in files],
             documents=documents,
-            document_files=_as_files(documents, self._documents, files),
+            document_files=_as_files(documents, self.documents, files),
             answer_files={each: files[each] for each in answered_files(step.rounds) if each in files},
             reading=self._ports.models.reading(plan.model),
             items=self._items(plan.inputs),

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from uuid import UUID
 
 from common.canonical_json import digest
-from common.errors import NotFound
-from executions.engine.domain.copying import IdentityKey
-from executions.engine.domain.execution import Document, Execution, Pin
-from executions.engine.domain.states import Reuse, StepStatus
-from executions.engine.ports import Ports
+from executions.engine.domain.copying import IdentityKey, replace
+from executions.engine.domain.execution import Document, Execution, Pin, is_accepted
+from executions.engine.domain.states import Reuse
+from executions.engine.ports import Ports, Repositories
 from executions.engine.prompting.origin import brief_hash
 from executions.engine.prompting.schema_errors import validator_for
 from executions.engine.runtime.attempts import Attempts
-from executions.engine.runtime.document_cache import DocumentCache
+from executions.engine.runtime.document_cache import DocumentCache, pin_of
+from executions.engine.transitions import core
+from executions.engine.transitions.for_each import Collections
 
 
 async def current_document(
@@ -22,8 +22,8 @@ async def current_document(
     ports: Ports,
     *,
     attempts: Attempts,
-    documents: DocumentCache,
     inputs: Sequence[Document],
+    collections: Collections,
 ) -> Document | None:
     """Return the scope's document for a step if it is current; None: the step has to make it.
 
@@ -38,9 +38,31 @@ async def current_document(
         return None
     if validator_for(IdentityKey(attempts.step.output_schema)).faults(dict(head.content), 1):
         return None
-    if attempts.step.decision is not None and not await _is_accepted(head, ports, documents):
+    if attempts.step.decision is not None and not await _is_accepted(head, ports.repositories):
         return None
-    return head if await _has_inputs(head, inputs, documents) else None
+    if not await _has_inputs(head, inputs, attempts.documents) or collections.faults(execution, head.content):
+        return None
+    return head
+
+
+def complete_with(
+    document: Document,
+    execution: Execution,
+    step_id: str,
+    *,
+    inputs: Sequence[Document],
+    collections: Collections,
+    context: core.Context,
+) -> core.Change:
+    """Complete a ready step with a document of its scope that is current for these inputs.
+
+    Raises:
+        IllegalTransition: the step is not pending, or the execution has ended.
+    """
+    pins = tuple(pin_of(each) for each in inputs)
+    grown = collections.expand(execution, document.content, now=context.now)
+    change = core.reuse_document(grown.execution, step_id, document, input_versions=pins, context=context)
+    return replace(change, events=(*grown.events, *change.events))
 
 
 def _has_origin(head: Document, execution: Execution, step_hash: str) -> bool:
@@ -69,20 +91,10 @@ def _pins(head: Document) -> list[Pin]:
     return [Pin.model_validate(each) for each in pins] if isinstance(pins, list) else []
 
 
-async def _is_accepted(head: Document, ports: Ports, documents: DocumentCache) -> bool:
+async def _is_accepted(head: Document, repositories: Repositories) -> bool:
     """Return whether a person has accepted this version, or the one that people have edited since."""
-    version, seen = head, {head.version}
-    while version.execution_id is None and version.base_version is not None:
-        pin = Pin(type=head.type, document_id=head.id, version=version.base_version)
-        version = await documents.pinned(pin)
-        seen.add(version.version)
-    producer = None if version.execution_id is None else await _execution(version.execution_id, ports)
-    step = None if producer is None else producer.steps.get(version.step_id or "")
-    return step is not None and step.status is StepStatus.COMPLETED and step.document_version in seen
-
-
-async def _execution(execution_id: UUID, ports: Ports) -> Execution | None:
-    try:
-        return await ports.repositories.executions.get(execution_id)
-    except NotFound:
-        return None
+    made = await repositories.documents.last_made(head.id, head.version)
+    if made is None:
+        return False
+    maker = await repositories.executions.step_outcome(made.execution_id, made.step_id)
+    return is_accepted(maker, range(made.version, head.version + 1)) is True

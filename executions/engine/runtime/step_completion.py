@@ -15,8 +15,8 @@ from executions.engine.prompting.documents import new_document
 from executions.engine.runtime.attempts import Attempts
 from executions.engine.runtime.call_loop import CallLoop
 from executions.engine.runtime.chaining import PreparedStep, prepare_dependents, start_all
-from executions.engine.runtime.document_cache import DocumentCache, pin_of
-from executions.engine.runtime.reuse import current_document
+from executions.engine.runtime.document_cache import DocumentCache
+from executions.engine.runtime.reuse import complete_with, current_document
 from executions.engine.runtime.step_journal import StepJournal
 from executions.engine.transitions import acceptance, core
 from executions.engine.transitions.for_each import Collections
@@ -93,21 +93,20 @@ class StepCompletion:
 
     async def reuse(self, inputs: tuple[Document, ...]) -> bool:
         """Complete the step with the scope's document if that is current for these inputs; return whether it is."""
-        journal, documents = self._journal, self._dependents.documents
+        journal, collections = self._journal, self._collections
         found = await current_document(
-            journal.execution, journal.ports, attempts=self._attempts, documents=documents, inputs=inputs
+            journal.execution, journal.ports, attempts=self._attempts, inputs=inputs, collections=collections
         )
-        if found is None or self._collections.faults(journal.execution, found.content):
+        if found is None:
             return False
-        pins = tuple(pin_of(each) for each in inputs)
 
         def complete(execution: Execution, context: core.Context) -> core.Change:
-            grown = self._grown(execution, found, context.now)
-            change = core.reuse_document(grown.execution, journal.step_id, found, input_versions=pins, context=context)
-            return replace(change, events=(*grown.events, *change.events))
+            return complete_with(
+                found, execution, journal.step_id, inputs=inputs, collections=collections, context=context
+            )
 
         await journal.commit(complete)
-        documents.keep(journal.execution, journal.step_id, found)
+        self._dependents.documents.keep(journal.execution, journal.step_id, found)
         return True
 
     async def _store_document(self, settled: Call, document: Document, judged: Judgement | None) -> None:

@@ -15,9 +15,9 @@ from executions.engine.domain.calls import Call, CallKey, Totals, merge_call, su
 from executions.engine.domain.copying import replace
 from executions.engine.domain.errors import StaleFencingToken
 from executions.engine.domain.events import ProgressEvent
-from executions.engine.domain.execution import Document, Execution, is_proposal
+from executions.engine.domain.execution import Document, Execution, StepOutcome, is_proposal
 from executions.engine.domain.states import CallStatus
-from executions.engine.ports import Ports, Repositories, Transition, is_superseded
+from executions.engine.ports import MadeVersion, Ports, Repositories, Transition, is_superseded
 from executions.engine.testing.in_memory_models import InMemoryDrafts, ReplyFunction, ScriptedModelClient
 from executions.engine.transitions.core import Change, Context, number_events
 from workflows.definitions.definition import WorkflowDefinition
@@ -77,6 +77,14 @@ class InMemoryExecutionRepository:
             raise NotFound("There is no such execution.")
         return self.rows[execution_id]
 
+    async def step_outcome(self, execution_id: UUID, step_id: str) -> StepOutcome | None:
+        """Return what became of the document of a step, None if there is no such step."""
+        execution = self.rows.get(execution_id)
+        step = None if execution is None else execution.steps.get(step_id)
+        if step is None:
+            return None
+        return StepOutcome(status=step.status, document_version=step.document_version, decisions=step.decisions)
+
     async def list_by_scope(self, scope_id: UUID) -> list[Execution]:
         """Return the scope's executions, newest first."""
         matching = [row for row in self.rows.values() if row.scope.id == scope_id]
@@ -130,6 +138,14 @@ class InMemoryDocumentRepository:
     async def get_by_scope_type(self, scope_id: UUID, document_type: str) -> Document | None:
         """Return the newest version, None if there is none."""
         return self.head(scope_id, document_type)
+
+    async def last_made(self, document_id: UUID, version: int) -> MadeVersion | None:
+        """Return the newest version up to this one that a step has made, None if there is none."""
+        all_versions = (each for versions in self.versions.values() for each in reversed(versions))
+        for each in all_versions:
+            if each.id == document_id and each.version <= version and each.execution_id and not each.proposed:
+                return MadeVersion(version=each.version, execution_id=each.execution_id, step_id=each.step_id or "")
+        return None
 
     async def list_by_scope(self, scope_id: UUID) -> list[Document]:
         """Return the newest version of each type, by type."""
@@ -209,6 +225,7 @@ class InMemoryJournal:
                 totals=lambda: self._totals(current.id, None),
                 replied=lambda key: self.ledger.rows[key].reply is not None,
                 bought=self.ledger.bought,
+                head_version=self._head_version,
                 spent=lambda: usage_of(self.ledger.of(current.id)),
             )
             change = transition.decide(current, context)
@@ -229,7 +246,7 @@ class InMemoryJournal:
     def _assign_identity(self, document: Document, current: Execution) -> Document:
         versions = self.documents.versions.get((document.scope_id, document.type), [])
         head = self.documents.head(document.scope_id, document.type)
-        edited_at = None if head is None or head.execution_id is not None else head.created_at
+        by_person = head is not None and head.execution_id is None
         step = current.steps.get(document.step_id or "")
         return replace(
             document,
@@ -237,8 +254,12 @@ class InMemoryJournal:
             version=len(versions) + 1,
             base_version=None if head is None else head.version,
             proposed=step is not None
-            and is_proposal(step, head_version=0 if head is None else head.version, edited_at=edited_at),
+            and is_proposal(step, head_version=0 if head is None else head.version, by_person=by_person),
         )
+
+    def _head_version(self, scope_id: UUID, document_type: str) -> int:
+        head = self.documents.head(scope_id, document_type)
+        return 0 if head is None else head.version
 
     def _totals(self, execution_id: UUID, step_id: str | None) -> Totals:
         rows = self.ledger.of(execution_id)

@@ -99,6 +99,9 @@ def decide(
     """
     waiting_document(execution, step_id, version=decision.document_version)
     step = execution.steps[step_id]
+    accepts = decision.decision is AcceptanceAction.ACCEPT
+    facts = {"about_proposal": target.read.proposed, "accepted_version": target.final.version if accepts else None}
+    decision = decision.model_copy(update=facts)
     execution = execution.with_step(replace(step, decisions=(*step.decisions, decision)))
     decided = core.resume(Change(execution=execution, events=_events_of(step, decision, target.final)), context)
     execution = decided.execution
@@ -141,8 +144,8 @@ def _requested_change(comment: PassageComment) -> FieldError:
     return FieldError(pointer=comment.pointer, code=CHANGES_REQUESTED, detail=detail)
 
 
-def document_edited(document: Document, *, step_id: str | None) -> DocumentEdited:
-    """Return the event about a version that a person has made."""
+def document_edited(document: Document, *, step_id: str | None, repeated: bool = False) -> DocumentEdited:
+    """Return the event about a version that a person has made; `repeated` if another log tells of it, too."""
     return DocumentEdited(
         step_id=step_id,
         document_id=document.id,
@@ -152,11 +155,12 @@ def document_edited(document: Document, *, step_id: str | None) -> DocumentEdite
         base_version=document.base_version,
         note=document.note,
         edited_by=document.author_name,
+        repeated=repeated,
     )
 
 
-def follow_edit(execution: Execution, edited: Document, *, context: Context) -> Change:
-    """Record a person's edit in the log of an execution that has produced the document.
+def follow_edit(execution: Execution, edited: Document, *, repeated: bool = False, context: Context) -> Change:
+    """Record a person's edit in the log of an execution that has made or reused the document.
 
     A step that waits for a decision about the edited version waits for one about the new version.
 
@@ -170,7 +174,7 @@ def follow_edit(execution: Execution, edited: Document, *, context: Context) -> 
         execution = execution.with_progress(
             replace(step, document_version=edited.version, version=step.version + 1), now=context.now
         )
-    return Change(execution=execution, events=(document_edited(edited, step_id=step.step_id),))
+    return Change(execution=execution, events=(document_edited(edited, step_id=step.step_id, repeated=repeated),))
 
 
 def _accept(execution: Execution, step_id: str, *, target: AcceptanceContext, context: Context) -> Change:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
+from uuid import UUID
 
 from common.errors import FieldError
 from executions.engine.domain.budget_usage import NO_USAGE, BudgetUsage
@@ -55,6 +56,8 @@ class Context:
     #: The request hash of a call that is to be recorded but already has a reply; None: it has no reply.
     bought: Callable[[CallKey], str | None] = field(default=lambda _: None)
     spent: Callable[[], BudgetUsage] = field(default=lambda: NO_USAGE)  # the budget usage, reservations included
+    #: Version of the head of a scope's document of a type; 0: there is none.
+    head_version: Callable[[UUID, str], int] = field(default=lambda _scope_id, _type: 0)
     #: Remaining US dollars of the scope's monthly budget; None: no limit.
     scope_room: Callable[[], Decimal | None] = field(default=lambda: None)
 
@@ -97,7 +100,15 @@ def start_step(
         IllegalTransition: the step is not pending, or the execution has ended.
     """
     step = move_step(execution, execution.steps[step_id], StepStatus.RUNNING, now=context.now)
-    step = replace(step, attempt=step.attempt + 1, invalid_outputs=0, violations=(), input_versions=input_versions)
+    base = context.head_version(step.scope.id, step.produces) if step.base_version is None else step.base_version
+    step = replace(
+        step,
+        attempt=step.attempt + 1,
+        invalid_outputs=0,
+        violations=(),
+        input_versions=input_versions,
+        base_version=base,
+    )
     event = StepStarted(step_id=step_id, attempt=step.attempt, role=step.role, model=model, inputs=input_versions)
     return Change(execution=execution.with_progress(step, now=context.now), events=(event,))
 

@@ -82,6 +82,7 @@ def _reopen(execution: Execution, step: Step, context: Context, *, anew: bool) -
         invalid_outputs=0,
         violations=(),
         failure=None,
+        base_version=None if anew else step.base_version,
         document_id=step.document_id if awaits_decision else None,
         document_version=step.document_version if awaits_decision else None,
     )

@@ -20,6 +20,7 @@ from executions.persistence.journal.decisions import (
     execution_of,
     scope_of,
     scopes_of,
+    starting_scopes,
 )
 
 MAX_EXECUTIONS = 4096  # cached at most, and as many scopes
@@ -51,7 +52,8 @@ class SnapshotCache:
             execution, of_execution = self._executions.get(execution_id, _MISS)
             if execution is not None and of_execution is not None and not self.needs_locks(execution):
                 executions[execution_id], calls[execution_id] = execution, of_execution
-        scopes = scopes_of(commands) & self._heads.keys()
+        own = {execution.scope.id for execution in executions.values()}
+        scopes = (own | scopes_of(commands) | starting_scopes(commands, executions)) & self._heads.keys()
         heads = {each: self._heads[each] for each in scopes if not self._is_contended(each)}
         return Snapshot(executions=executions, calls=calls, heads=heads)
 
@@ -68,13 +70,15 @@ class SnapshotCache:
         execution, calls = self._executions.get(execution_of(command), _MISS)
         if execution is None or self.needs_locks(execution):
             return execution is not None
-        return calls is not None and (scope_id is None or scope_id in self._heads)
+        scopes = starting_scopes([command], {execution.id: execution}) | ({scope_id} - {None})
+        return calls is not None and scopes <= self._heads.keys()
 
     def misses(self, commands: Sequence[Command]) -> tuple[set[UUID], set[UUID]]:
         """Return the executions, and the scopes with heads of documents, that are not cached for commands."""
         executions = {execution_of(each) for each in commands}
         cached = {each for each in executions if self._executions.get(each, _MISS)[1] is not None}
-        return executions - cached, scopes_of(commands) - self._heads.keys()
+        scopes = scopes_of(commands) | starting_scopes(commands, self.executions(commands))
+        return executions - cached, scopes - self._heads.keys()
 
     def needs_locks(self, execution: Execution) -> bool:
         """Return whether an execution is always decided under row locks."""

@@ -52,6 +52,7 @@ class WriteSet:
     calls: CallUnitOfWork
     documents: list[Document] = field(default_factory=list)
     events: list[ProgressEvent] = field(default_factory=list)
+    read_heads: dict[documents.Key, int] = field(default_factory=dict)  # versions of heads that decisions rest on
     discarding: list[UUID] = field(default_factory=list)  # executions whose pending calls are discarded
     outcomes: list[Outcome] = field(default_factory=list)  # per command: its execution, or why nothing of it is stored
     changes_calls: list[bool] = field(default_factory=list)  # per command: once it is stored, its calls tell so
@@ -64,7 +65,7 @@ class WriteSet:
 
     @property
     def needs(self) -> set[Need]:
-        """Return what the snapshot lacks of calls."""
+        """Return what the snapshot lacks of calls and heads."""
         return {each.need for each in self.outcomes if isinstance(each, NeedsMore) and each.need is not None}
 
     def statement(self) -> tuple[str, list[str]] | None:
@@ -74,6 +75,7 @@ class WriteSet:
         """
         writes = [
             *repositories.replacement_writes(self.changed),
+            *([] if self.snapshot.is_locked else documents.head_checks(self.read_heads)),
             *documents.version_writes([repositories.stored_document(each) for each in self.documents]),
             *event_log.insert_writes(self.events),
             *self.calls.writes(self.executions),
@@ -174,7 +176,7 @@ class DecisionBatch:
             id=head.id or document.id,
             version=head.last_version + 1,
             base_version=head.version or None,
-            proposed=step is not None and is_proposal(step, head_version=head.version, edited_at=head.edited_at),
+            proposed=step is not None and is_proposal(step, head_version=head.version, by_person=head.by_person),
         )
 
     def _head_of(self, document: Document) -> documents.Head:
@@ -192,8 +194,20 @@ class DecisionBatch:
             replied=self._calls.replied,
             bought=self._calls.bought,
             spent=lambda: self._calls.usage(current.id),
+            head_version=self._head_version,
             scope_room=lambda: self._scope_room(current.scope.id),
         )
+
+    def _head_version(self, scope_id: UUID, document_type: str) -> int:
+        """Return the version of a head that may change until the decision is stored; a check tells if it did before."""
+        key = (scope_id, document_type)
+        if key in self._heads:
+            return self._heads[key].version
+        if scope_id not in self._snapshot.heads:
+            raise NeedsMore(Need("heads", scope_id))
+        version = self._snapshot.heads[scope_id].get(document_type, documents.Head()).version
+        self.result.read_heads[key] = version
+        return version
 
     def _scope_room(self, scope_id: UUID) -> Decimal | None:
         budget = self._snapshot.scope_budgets.get(scope_id)
@@ -236,6 +250,14 @@ def documents_of(commands: Iterable[Command]) -> list[Document]:
 def scopes_of(commands: Iterable[Command]) -> set[UUID]:
     """Return the scopes in which commands store documents."""
     return {each.scope_id for each in documents_of(commands)}
+
+
+def starting_scopes(commands: Iterable[Command], executions: Mapping[UUID, Execution]) -> set[UUID]:
+    """Return the scopes of the documents that known steps will make, which commands start with their first calls."""
+    calls = (call for each in commands if isinstance(each, Transition) for call in each.calls)
+    pending = (call.key for call in calls if call.status is CallStatus.PENDING)
+    known = (executions[key.execution_id].steps.get(key.step_id) for key in pending if key.execution_id in executions)
+    return {step.scope.id for step in known if step is not None and step.base_version is None}
 
 
 def scope_of(command: Command) -> UUID | None:

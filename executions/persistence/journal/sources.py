@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from itertools import chain
 from uuid import UUID
 
 from common.database import bulk
@@ -19,7 +20,14 @@ from executions.persistence import call_ledger, repositories
 from executions.persistence.call_ledger import LoadedCalls, Need
 from executions.persistence.from_rows import QUERIES, from_rows
 from executions.persistence.journal.connection import PipelineConnection
-from executions.persistence.journal.decisions import Command, Heads, Snapshot, documents_of, execution_of
+from executions.persistence.journal.decisions import (
+    Command,
+    Heads,
+    Snapshot,
+    documents_of,
+    execution_of,
+    starting_scopes,
+)
 from telemetry import ledger, selectors, spending
 
 
@@ -100,7 +108,7 @@ class _LockQueries:
         budgets_of: Collection[UUID] = (),
         heads: Collection[documents.Key] = (),
     ) -> None:
-        """Lock budgets of scopes and heads of documents, and read calls between them."""
+        """Lock budgets of scopes and heads of documents, and read calls between them and other heads after them."""
         self._needs = needs
         self._budgets = spending.lock_budgets(budgets_of)
         self._calls = ledger.known_calls_of_steps({(each.id, each.step_id) for each in needs if each.kind == "calls"})
@@ -108,14 +116,19 @@ class _LockQueries:
             each.id: spending.monthly_spending(each.id, now=now) for each in needs if each.kind == "spending"
         }
         self._heads = documents.lock_heads(heads)
+        locked = {scope_id for scope_id, _ in heads}
+        self._read_heads = documents.read_heads({each.id for each in needs if each.kind == "heads"} - locked)
 
     def add_to(self, snapshot: Snapshot) -> Snapshot:
         """Return the snapshot with what was found."""
         sums = {each: found.value for each, found in self._spending.items()}
+        calls = self._add_calls(dict(snapshot.calls))
+        locked = ((*key, head) for key, head in self._heads.value.items())
+        read = {each.id for each in self._needs if each.kind == "heads"}
         return replace(
             snapshot,
-            calls=self._add_calls(dict(snapshot.calls)),
-            heads={**snapshot.heads, **_heads_of((*key, head) for key, head in self._heads.value.items())},
+            calls=calls,
+            heads={**snapshot.heads, **_heads_of(chain(locked, self._read_heads.value), read)},
             scope_budgets={**snapshot.scope_budgets, **self._budgets.value},
             scope_spending={**snapshot.scope_spending, **sums},
         )
@@ -168,7 +181,8 @@ def _needs_of(commands: Sequence[Command], executions: Mapping[UUID, Execution])
     calls = (call for each in commands if isinstance(each, Transition) for call in each.calls)
     starting = {call.key.execution_id for call in calls if call.status is CallStatus.PENDING}
     scopes = {executions[each].scope.id for each in starting & executions.keys()}
-    return steps | {Need("spending", each) for each in spending.budgeted_among(scopes)}
+    budgeted = {Need("spending", each) for each in spending.budgeted_among(scopes)}
+    return steps | budgeted | {Need("heads", each) for each in starting_scopes(commands, executions)}
 
 
 def _steps_of(command: Command, executions: Mapping[UUID, Execution]) -> Iterator[tuple[UUID, str]]:

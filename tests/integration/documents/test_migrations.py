@@ -18,6 +18,12 @@ from tests.factories.documents import scope_of, store
 pytestmark = pytest.mark.django_db(transaction=True)
 
 OLD = [("documents", "0001_initial")]
+FILLED = [("documents", "0003_fill_columns")]
+#: What a process of version 0.9.0 stores: it does not know the new columns.
+STORE_AS_BEFORE = """
+UPDATE documents_document SET root_id = NULL, last_version = NULL;
+UPDATE documents_documentversion SET content_hash = '';
+CREATE INDEX document_of_root ON documents_document (root_id)"""
 
 
 def migrate(target: list[tuple[str, str]] | None = None) -> None:
@@ -55,3 +61,18 @@ def test_the_migrations_fill_the_columns_of_documents_that_exist(
         assert version.content_hash == content_hash(version.content)
     assert index.index_documents() == 2
     assert Document.objects.filter(id=made, search="second").exists()
+
+
+def test_a_stopped_migration_goes_on_with_what_was_stored_meanwhile(alice: User, old_tables: None) -> None:
+    root = scope_of(alice)
+    store(root, type="plan")
+    migrate(FILLED)
+    with connection.cursor() as cursor:
+        cursor.execute(STORE_AS_BEFORE)  # and as if the creation of the index had been stopped
+    migrate()
+    assert Document.objects.values_list("root_id", "last_version").get() == (root.id, 1)
+    version = DocumentVersion.objects.get()
+    assert version.content_hash == content_hash(version.content)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT indexdef FROM pg_indexes WHERE indexname = 'document_of_root'")
+        assert "(root_id, updated_at DESC, id DESC)" in cursor.fetchone()[0]

@@ -125,6 +125,19 @@ async def test_what_a_process_has_written_itself_it_writes_on_without_locks(
     assert LEFT not in told.text
 
 
+async def test_a_step_begins_with_the_version_that_its_document_has(
+    journal: PostgresJournal, ann: User, told: pytest.LogCaptureFixture
+) -> None:
+    execution = await claimed(journal, await in_thread(start, ann))
+    begun = await begin(journal, execution)
+    assert (begun.steps["one"].base_version, LOCKS in told.text) == (0, False)
+    other = await claimed(journal, await in_thread(start, ann))
+    edited = replace(paper(other), version=1, execution_id=None, author_name="ann")
+    await in_thread(repositories.save_document, edited)  # elsewhere: what is cached is old
+    assert (await begin(journal, other)).steps["one"].base_version == 1
+    assert LOCKS in told.text
+
+
 async def test_a_concurrent_change_is_decided_again(
     journal: PostgresJournal, ann: User, told: pytest.LogCaptureFixture
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from uuid import UUID
 
 import pytest
@@ -12,7 +13,7 @@ from access.services import claim_root_scope
 from access.user import User
 from executions.db_threads import in_thread
 from executions.progress.hub import StreamHub
-from tests.factories.streams import ASKED, COMPLETE, SKIPPED, STARTED, append, make_execution, make_user
+from tests.factories.streams import ASKED, COMPLETE, EDITED, SKIPPED, STARTED, append, make_execution, make_user
 from tests.integration.streams.client import Browser, parsed
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -110,6 +111,16 @@ async def test_only_these_types_are_told(browser: Browser, ann: tuple[User, str]
     query = "last_event_id=0&types=step_skipped"
     async with browser.get("project/p", token=token, query=query) as answer:
         assert _told(await answer.until("id: 3\n")) == [("3", str(first), "step_skipped")]
+
+
+async def test_an_edit_that_two_logs_tell_of_is_told_once(browser: Browser, ann: tuple[User, str]) -> None:
+    user, token = ann
+    first, second = await in_thread(_two, user)
+    await in_thread(append, first, EDITED)
+    await in_thread(append, second, replace(EDITED, repeated=True))
+    async with browser.get("project/p", token=token, query="last_event_id=0") as answer:
+        text = await answer.until("id: 2\n")
+    assert _told(text) == [("1", str(first), "document_edited")]
 
 
 @pytest.mark.parametrize("scope", ["project/p", "project/none", "team/p"])

@@ -36,12 +36,17 @@ def proposed(ada: Caller) -> Execution:
     decide(ada, waiting, {**ASK, "comment": "Shorter."})
     response = ada.put(f"/documents/{document_id}", {"content": {"title": "By Ada"}}, If_Match='"1"')
     assert response.status_code == 200, response.content
-    call = reports.begun_again(waiting)
+    return hand_in_again(waiting)
+
+
+def hand_in_again(execution: Execution) -> Execution:
+    """Let the model hand in the version that a request for changes has asked for."""
+    call = reports.begun_again(execution)
     return reports.move(
-        reports.claim(reports.read(waiting)),
+        reports.claim(reports.read(execution)),
         lambda now, context: acceptance.request_acceptance(now, "research", context=context),
         calls=(call,),
-        document=reports.paper(waiting, "research"),
+        document=reports.paper(execution, "research"),
     )
 
 
@@ -53,6 +58,12 @@ def versions() -> list[tuple[int, str, str, bool]]:
     """Return number, title, author and proposal of each version of the document."""
     rows = DocumentVersion.objects.order_by("version")
     return list(rows.values_list("version", "title", "author_name", "proposed"))
+
+
+def proposals(caller: Caller) -> tuple[int | None, int | None]:
+    """Return the proposed version that the list and the document tell of."""
+    [listed] = caller.get("/documents/").json()["data"]
+    return listed["proposed_version"], caller.get(f"/documents/{listed['id']}").json()["proposed_version"]
 
 
 def types(execution: Execution) -> list[str]:
@@ -88,6 +99,7 @@ def test_an_invalid_edit_leaves_the_decision_open(ada: Caller, waiting: Executio
         ({**ACCEPT, "comments": [{"pointer": "", "text": "x"}]}, "/comments"),
         ({**ASK, "comment": "x", "only_commented": True}, "/only_commented"),
         ({**ASK, "comments": [{"pointer": "no slash", "text": "x"}]}, "/comments/0/pointer"),
+        ({**ACCEPT, "note": "Why?"}, "/note"),
         (ASK, "/comment"),
     ],
 )
@@ -113,7 +125,8 @@ def test_changes_at_passages_reach_the_model_as_violations(ada: Caller, waiting:
 def test_a_proposed_version_waits_beside_the_persons(ada: Caller, proposed: Execution) -> None:
     assert versions() == [(1, "The findings", "", False), (2, "By Ada", "ada", False), (3, "The findings", "", True)]
     head = Document.objects.get()
-    assert (head.version, head.last_version, head.proposed_version, head.title) == (2, 3, 3, "By Ada")
+    assert (head.version, head.last_version, head.title) == (2, 3, "By Ada")
+    assert proposals(ada) == (3, 3)
     shown = ada.get(f"/documents/{head.id}").json()
     assert (shown["version"], shown["proposed_version"], shown["content"]) == (2, 3, {"title": "By Ada"})
     step = ada.get(f"/executions/{proposed.id}/steps").json()["data"][0]
@@ -126,8 +139,7 @@ def test_a_proposal_is_accepted_in_place_of_a_named_version(ada: Caller, propose
     assert decide(ada, proposed, {**accept, "head_version": 1}).status_code == 412
     assert decide(ada, proposed, {**accept, "head_version": 2}).status_code == 200
     assert versions()[-1] == (4, "The findings", "", False)
-    head = Document.objects.get()
-    assert (head.version, head.proposed_version) == (4, None)
+    assert (Document.objects.get().version, proposals(ada)) == (4, (None, None))
 
 
 def test_a_proposal_is_merged(ada: Caller, proposed: Execution) -> None:
@@ -141,7 +153,7 @@ def test_a_rejected_proposal_keeps_the_persons_version(ada: Caller, proposed: Ex
     assert (response.status_code, response.json()["status"]) == (200, "running")
     step = ada.get(f"/executions/{proposed.id}/steps").json()["data"][0]
     assert (step["status"], step["document"]["version"]) == ("completed", 2)
-    assert Document.objects.get().proposed_version is None
+    assert proposals(ada) == (None, None)
 
 
 @pytest.fixture
@@ -167,13 +179,7 @@ def test_an_edit_replaces_no_version_that_was_not_read(ada: Caller, edited_after
 
 def test_a_decision_about_an_older_version_has_not_seen_the_edit(ada: Caller, edited_after_the_end: Execution) -> None:
     assert decide(ada, edited_after_the_end, {**ASK, "comment": "Shorter."}).status_code == 200
-    call = reports.begun_again(edited_after_the_end)
-    reports.move(
-        reports.claim(reports.read(edited_after_the_end)),
-        lambda now, context: acceptance.request_acceptance(now, "research", context=context),
-        calls=(call,),
-        document=reports.paper(edited_after_the_end, "research"),
-    )
+    hand_in_again(edited_after_the_end)
     assert versions()[-1] == (3, "The findings", "", True)
     assert Document.objects.get().title == "By Ada"
 
@@ -181,3 +187,94 @@ def test_a_decision_about_an_older_version_has_not_seen_the_edit(ada: Caller, ed
 def test_errors_of_a_patch_lead_into_the_request(ada: Caller, waiting: Execution) -> None:
     response = decide(ada, waiting, {**ACCEPT, "patch": [{"op": "remove", "path": "/none"}]})
     assert (response.status_code, pointers(response)) == (422, {"/patch/0/path"})
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"content": {"title": "By Ada"}}, {"patch": [{"op": "replace", "path": "/title", "value": "By Ada"}]}],
+)
+def test_the_same_edit_again_changes_nothing_and_another_is_a_conflict(
+    ada: Caller, waiting: Execution, change: dict[str, Any]
+) -> None:
+    body = {**ACCEPT, **change, "note": "A better title."}
+    first = decide(ada, waiting, body)
+    again = decide(ada, waiting, body)
+    assert (again.status_code, again.json()) == (200, first.json())
+    others = [ACCEPT, {**body, "note": "Another reason."}, {**ACCEPT, "content": {"title": "By Eve"}}]
+    assert [decide(ada, waiting, each).status_code for each in others] == [409, 409, 409]
+    assert len(versions()) == 2
+
+
+def test_a_plain_accept_is_not_the_same_as_a_merge(ada: Caller, proposed: Execution) -> None:
+    accept = {"decision": "accept", "document_version": 3, "head_version": 2}
+    merge = {**accept, "content": {"title": "Both"}}
+    assert [decide(ada, proposed, each).status_code for each in (merge, merge, accept)] == [200, 200, 409]
+
+
+def test_a_version_that_was_compared_has_to_be_the_head(ada: Caller, waiting: Execution) -> None:
+    assert decide(ada, waiting, {**ACCEPT, "head_version": 2}).status_code == 412
+    assert decide(ada, waiting, {**ACCEPT, "head_version": 1}).status_code == 200
+
+
+def accepted(caller: Caller, number: int) -> bool:
+    """Return whether the file of a version says that it was accepted."""
+    document_id = Document.objects.get().id
+    return b"Accepted by ada" in caller.get(f"/documents/{document_id}/versions/{number}?format=markdown").content
+
+
+def test_the_accepted_version_is_the_one_that_was_stored(ada: Caller, waiting: Execution) -> None:
+    decide(ada, waiting, {**ACCEPT, "content": {"title": "By Ada"}})
+    assert [accepted(ada, 1), accepted(ada, 2)] == [False, True]
+    step = ada.get(f"/executions/{waiting.id}/steps").json()["data"][0]
+    [decision] = step["acceptance"]["decisions"]
+    assert (decision["document_version"], decision["accepted_version"]) == (1, 2)
+
+
+def test_a_version_that_was_edited_before_is_accepted(ada: Caller, waiting: Execution) -> None:
+    document_id = waiting.steps["research"].document_id
+    assert ada.put(f"/documents/{document_id}", {"content": {"title": "By Ada"}}, If_Match='"1"').status_code == 200
+    decide(ada, waiting, {**ACCEPT, "document_version": 2})
+    assert [accepted(ada, 1), accepted(ada, 2)] == [False, True]
+
+
+def test_an_accepted_proposal_is_accepted_as_the_head(ada: Caller, proposed: Execution) -> None:
+    decide(ada, proposed, {"decision": "accept", "document_version": 3, "head_version": 2})
+    assert [accepted(ada, each) for each in (1, 2, 3, 4)] == [False, False, False, True]
+
+
+def test_an_edit_keeps_what_its_base_was_made_with(ada: Caller, waiting: Execution) -> None:
+    DocumentVersion.objects.update(provenance={"model": "p:m", "role": "Analyst", "rehearsal": True, "attempt": 2})
+    decide(ada, waiting, {**ACCEPT, "content": {"title": "By Ada"}})
+    made = DocumentVersion.objects.get(version=2).provenance
+    assert made == {"model": "p:m", "role": "Analyst", "rehearsal": True, "inputs": []}
+
+
+def test_other_open_executions_of_the_document_hear_of_an_accepted_edit(ada: Caller, waiting: Execution) -> None:
+    other = reports.hand_in(reports.start(ada.user))  # version 2 is the head, and waits as well
+    body = {**ACCEPT, "content": {"title": "By Ada"}, "head_version": 2}
+    assert decide(ada, waiting, body).status_code == 200
+    assert types(other) == ["document_edited"]
+    assert reports.read(other).steps["research"].document_version == 3
+    told = ExecutionEvent.objects.filter(event_type="document_edited").order_by("scope_sequence")
+    assert [(each.execution_id, each.data["repeated"]) for each in told] == [(waiting.id, False), (other.id, True)]
+
+
+def test_a_proposal_is_told_of_as_long_as_it_waits(ada: Caller) -> None:
+    reports.publish(gated=True)
+    first, second = (reports.hand_in(reports.start(ada.user)) for _ in range(2))
+    document_id = first.steps["research"].document_id
+    decide(ada, first, {**ASK, "comment": "Shorter."})
+    decide(ada, second, {**ASK, "document_version": 2, "comment": "Longer."})
+    ada.put(f"/documents/{document_id}", {"content": {"title": "By Ada"}}, If_Match='"2"')
+    hand_in_again(first)
+    hand_in_again(second)
+    assert proposals(ada) == (5, 5)
+    decide(ada, second, {"decision": "reject", "document_version": 5})
+    assert proposals(ada) == (4, 4)
+    ada.post(f"/executions/{first.id}/cancel")
+    assert proposals(ada) == (None, None)
+    ada.post(f"/executions/{first.id}/retry")
+    assert proposals(ada) == (4, 4)
+    ada.post(f"/executions/{first.id}/cancel")
+    ada.post(f"/executions/{first.id}/retry", {"from_step": "research"})
+    assert proposals(ada) == (None, None)

@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import json
+from contextlib import ExitStack
 from typing import Any
+from uuid import UUID
 
 import pytest
+from django.db import transaction
 
-from access.models import Role
+from access.models import Role, Scope
+from documents import repository
 from documents.models import DocumentVersion
 from executions.engine.domain.execution import Execution
+from executions.engine.domain.states import Reuse
+from executions.engine.transitions import core
 from executions.models import ExecutionEvent
+from executions.persistence import repositories
 from tests.factories import reports
 from tests.factories.callers import Caller
+from tests.factories.documents import paper
 from tests.integration.api.checks import grant, pointers
+from tests.support.two_connections import DEADLINE_SECONDS, blocked
 
 pytestmark = pytest.mark.django_db
 
@@ -125,6 +134,7 @@ def test_an_edit_is_one_more_version(ada: Caller, finished: Execution) -> None:
         "base_version": 1,
         "note": "Clearer.",
         "edited_by": "ada",
+        "repeated": False,
     }
 
 
@@ -216,3 +226,28 @@ def test_a_patch_makes_what_an_edit_may_be(ada: Caller, operation: dict[str, Any
     response = patch(ada, made["id"], operation)
     assert (response.status_code, pointers(response)) == (422, {pointer})
     assert DocumentVersion.objects.count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_document_that_a_worker_stores_meanwhile_exists(ada: Caller) -> None:
+    add(ada, type="other")
+    scope = Scope.objects.get()
+    with ExitStack() as stack:
+        with transaction.atomic():
+            repository.store_versions([paper(scope, type="note")])  # without a lock, as workers do
+            answer = stack.enter_context(blocked(lambda: ada.post("/documents/", NOTE)))
+        body = answer.result(DEADLINE_SECONDS).json()
+    assert (body["status"], body["code"]) == (409, "document-exists")
+    assert body["document_id"] == str(DocumentVersion.objects.get(title="The plan").document_id)
+
+
+def test_an_open_execution_tells_of_an_edit_of_what_it_reused(ada: Caller, finished: Execution) -> None:
+    again = reports.claim(reports.start(ada.user, reuse=Reuse.CURRENT))
+    found = repositories.get_document(UUID(str(finished.steps["research"].document_id)))
+    reused = reports.move(
+        again,
+        lambda now, context: core.reuse_document(now, "research", found, input_versions=(), context=context),
+    )
+    put(ada, str(found.id), {"title": "Better"})
+    [told] = feed()
+    assert (told["execution_id"], told["step_id"]) == (reused.id, "research")

@@ -8,8 +8,10 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from django.db import transaction
 from django.utils import timezone
 
+from access.models import Scope
 from documents.models import Document
 from executions import models
 from executions.composition import build_ports
@@ -21,8 +23,10 @@ from executions.models import ExecutionEvent
 from executions.services import staleness
 from tests.factories import reports
 from tests.factories.callers import Caller
+from tests.factories.documents import store
 from tests.factories.engine import LINE
 from tests.integration.api.checks import pointers
+from tests.support.two_connections import elsewhere
 from workflows import repository as workflows
 
 pytestmark = pytest.mark.django_db
@@ -69,6 +73,25 @@ def test_an_edit_makes_what_was_made_from_it_stale(ada: Caller, finished: Execut
     ]
     assert ada.get(f"/documents/{ids['findings']}").json()["stale"] is False
     assert stale_ids(ada) == [ids["summary"]]
+
+
+@pytest.mark.parametrize("most", [staleness.MAX_READERS, 0])
+def test_an_edit_reaches_what_was_made_from_what_was_made_from_it(
+    ada: Caller, finished: Execution, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(staleness, "MAX_READERS", most)  # 0: the whole root scope is looked at
+    ids = pinned(finished)
+    scope = Scope.objects.get(id=finished.scope.id)
+    pins = [{"type": "summary", "document_id": ids["summary"], "version": 1}]
+    letter = str(store(scope, type="letter", provenance={"inputs": pins}))
+    other = str(store(scope, type="other"))
+    Document.objects.filter(id=other).update(stale=True)
+    put(ada, ids["findings"], "By Ada", 1)
+    assert set(stale_ids(ada)) == {ids["summary"], letter} | ({other} if most else set())
+    put(ada, letter, "By Ada", 1)  # from a stale document all the same
+    assert letter in stale_ids(ada)
+    put(ada, ids["summary"], "By Ada", 1)
+    assert set(stale_ids(ada)) == {letter} | ({other} if most else set())
 
 
 def test_a_restored_version_makes_it_current_again(ada: Caller, finished: Execution) -> None:
@@ -135,9 +158,25 @@ def test_a_worker_follows_the_versions_of_models(ada: Caller, finished: Executio
         document=replace(other, content={"title": "Other findings"}, created_at=timezone.now()),
     )
     assert made.steps["research"].document_version == 2
-    assert staleness.follow(since=first.until).changed == 1
-    assert stale_ids(ada) == [ids["summary"]]
-    assert staleness.follow(since=first.until).changed == 0
+    second = staleness.follow(since=first.until, seen=first.seen)
+    assert (second.changed, stale_ids(ada)) == (1, [ids["summary"]])
+    third = staleness.follow(since=second.until, seen=second.seen)
+    assert (third.refreshed, third.changed) == (1, 0)
+    fourth = staleness.follow(since=third.until, seen=third.seen)
+    assert (fourth.refreshed, fourth.seen) == (0, third.seen)  # nothing has changed since
+    Document.objects.filter(id=ids["summary"]).update(stale=False)
+    assert staleness.follow(since=fourth.until, seen=fourth.seen).changed == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_locked_row_is_looked_at_again(ada: Caller) -> None:
+    reports.publish(gated=True)
+    reports.hand_in(reports.start(ada.user))
+    with transaction.atomic():
+        Document.objects.select_for_update().get()
+        first = elsewhere(lambda: staleness.follow(since=None))
+    assert (first.changed, first.seen) == (0, {})
+    assert staleness.follow(since=first.until, seen=first.seen).changed == 1
 
 
 def start(caller: Caller, **changes: Any) -> UUID:
