@@ -16,6 +16,7 @@ from rest_framework.exceptions import ValidationError
 from access.selectors import root_scope
 from common.api.pagination import encode_cursor, page_start
 from common.errors import NotFound
+from console.comment_pages import comments_of, passage_path
 from console.forms import DocumentFilterForm
 from console.provenance import describe
 from console.shell import page_view, part_view, show_page
@@ -48,6 +49,7 @@ def library(request: HttpRequest) -> HttpResponse:
         section="documents",
         form=form,
         stream=_stream_of_filters(request, form),
+        add_query=_query(request.GET, without="cursor"),
         **found,
     )
 
@@ -140,6 +142,8 @@ def reader(request: HttpRequest, document_id: UUID) -> HttpResponse:
         users=selectors.used_by(row, limit=MAX_USERS),
         downloads=_DOWNLOADS,
         stream=_stream(scope.root or scope),
+        passage_path=passage_path(row),
+        **comments_of(request, row),
         **_versions(row),
     )
 

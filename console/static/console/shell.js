@@ -58,8 +58,9 @@ htmx.registerExtension("kept-input", {
 });
 document.addEventListener("input", ({ target }) => { target.dataset.changed = "true"; });
 
-// The first field with a fault gets the focus.
-const focusFault = (container) => container.querySelector('[aria-invalid="true"]')?.focus();
+// The first field with a fault gets the focus, else what tells of the fault.
+const focusFault = (container) =>
+  (container.querySelector('[aria-invalid="true"]') ?? container.querySelector("[data-fault]"))?.focus();
 document.addEventListener("htmx:after:swap", ({ detail: { ctx } }) => { if (ctx.response?.status === 422) focusFault(at("main")); });
 
 // Fields without a value are left out of addresses.
