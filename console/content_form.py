@@ -62,7 +62,7 @@ class ContentField:
     def rows(self) -> int:
         """The height of a text, in lines."""
         lines = self.value.count("\n") + len(self.value) // 70 + 1
-        return min(max(lines, 4 if self.kind is Kind.JSON else 2), 30)
+        return min(max(lines, 4 if self.kind is Kind.JSON else 1), 30)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -164,7 +164,7 @@ def _adding(request: HttpRequest, editing: Editing, **shown: Any) -> HttpRespons
         editing=editing,
         action=reverse("console:add-document"),
         suggestions=known,
-        draft="add",
+        draft="add/new",
         **shown,
     )
 

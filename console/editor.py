@@ -41,7 +41,7 @@ class Editing:
         Raises:
             Malformed: no page has made this form.
         """
-        content, show = read_content(sent.items()), sent.get("show", "")
+        content, show = read_content((name, str(value)) for name, value in sent.items()), sent.get("show", "")
         is_json = _WHOLE in sent
         if show in {"form", "json"} and not content.errors:
             is_json = show == "json"

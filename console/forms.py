@@ -103,6 +103,7 @@ class NewDocumentForm(NoteForm):
     def __init__(self, *arguments: Any, **options: Any) -> None:
         """Name the lists of suggestions."""
         super().__init__(*arguments, **options)
+        self.fields["note"].label = "Note (optional)"
         for name in ("scope_type", "scope_id", "type"):
             self.fields[name].widget.attrs |= {"list": f"known-{name}", "autocomplete": "off"}
 

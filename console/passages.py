@@ -110,7 +110,8 @@ def _found(text: str, wanted: str) -> tuple[int, int] | None:
 
 def _plain(text: str) -> tuple[str, list[int]]:
     """Return a text without marks and with single spaces, and the index of each of its characters in the text."""
-    characters, indices = [], []
+    characters: list[str] = []
+    indices: list[int] = []
     for index, character in enumerate(text):
         if character in _MARKS:
             continue

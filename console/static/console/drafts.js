@@ -7,7 +7,7 @@ import { setLost } from "./shell.js";
 import { forget, newest, store, unsent } from "./unsent.js";
 
 const token = () => document.cookie.match(/(?:^|; )csrftoken=([^;]+)/)?.[1] ?? "";
-const placeOf = (element) => element.closest("[data-draft]");
+const placeOf = (element) => element.closest?.("[data-draft]"); // htmx tells the document of a form that is gone
 
 function pairsOf(form) {
   return [...new FormData(form)].filter(([name, value]) => typeof value === "string" && name !== "csrfmiddlewaretoken");
@@ -15,13 +15,19 @@ function pairsOf(form) {
 
 export function save(place) {
   const form = place.querySelector("form");
-  if (form) store(place.dataset.draft, { pairs: pairsOf(form) });
+  if (!form) return;
+  forgetAll(place);
+  store(place.dataset.draft, { pairs: pairsOf(form) });
 }
 
+// What names of kept input begin with, for all versions of what the place shows.
+const beginning = (place) => place.dataset.draft.replace(/[^/]*$/, "");
+
 // The name of the kept input: of this version, else of an earlier one.
-function keptName(place) {
-  const name = place.dataset.draft;
-  return unsent(name) ? name : newest(name.replace(/[^/]*$/, ""));
+const keptName = (place) => (unsent(place.dataset.draft) ? place.dataset.draft : newest(beginning(place)));
+
+function forgetAll(place) {
+  for (let name = newest(beginning(place)); name !== null; name = newest(beginning(place))) forget(name);
 }
 
 async function restore(place) {
@@ -36,7 +42,6 @@ async function restore(place) {
     const fresh = page.getElementById(place.id);
     place.replaceWith(fresh);
     htmx.process(fresh);
-    if (name !== fresh.dataset.draft) forget(name);
     save(fresh);
   } catch (error) {
     if (!(error instanceof TypeError)) throw error; // the server is not reachable; the input stays kept
@@ -63,7 +68,7 @@ document.addEventListener("htmx:before:request", ({ target }) => {
 });
 document.addEventListener("htmx:after:request", ({ target, detail: { ctx } }) => {
   const place = placeOf(target);
-  if (place && ctx.hx?.trigger === "stored") forget(place.dataset.draft);
+  if (place && ctx.hx?.trigger === "stored") forgetAll(place);
 });
 document.addEventListener("htmx:finally:request", ({ target }) => {
   const place = placeOf(target);
@@ -75,7 +80,7 @@ document.addEventListener("htmx:after:swap", () => {
 
 document.addEventListener("click", ({ target }) => {
   if (!target.closest("[data-discard]")) return;
-  forget(placeOf(target).dataset.draft);
+  forgetAll(placeOf(target));
   location.reload();
 });
 

@@ -177,5 +177,5 @@ def test_a_schema_that_refers_to_itself_ends() -> None:
 def test_two_edits_of_one_version_are_merged(mine: Any, theirs: Any, merged: Any, conflicts: list[str]) -> None:
     found = merge({"a": 1, "b": [1, 2]}, mine, theirs)
     assert (found.content, found.conflicts) == (merged, conflicts)
-    base = {"a": 1, "b": [1, 2]}
+    base: Any = {"a": 1, "b": [1, 2]}
     assert apply_patch(base, make_patch(base, merged), max_bytes=10_000) == merged
