@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 from uuid import UUID
 
@@ -14,9 +15,9 @@ from access.selectors import Role, allows, role_of
 from common.database.server import database_now
 from common.errors import Conflict, Invalid, Malformed, NotFound
 from console.edit_pages import person
-from console.forms import CommentForm, PassageForm
+from console.forms import POINTER, CommentForm, PassageForm
 from console.passages import find_passage, label_of, places
-from console.shell import STORED, form_view, part_view
+from console.shell import STORED, form_view, is_htmx, part_view, stored
 from documents import comments as remarks
 from documents import selectors
 from documents.rendering.content.tree import anchor_of
@@ -80,7 +81,7 @@ def passage(request: HttpRequest, document_id: UUID) -> HttpResponse:
 def passage_of(form: PassageForm, row: Any, *, choices: list[tuple[str, str]]) -> dict[str, Any]:
     """Return the form of a passage with what it is about, for a template."""
     place, quote = form["pointer"].value() or "", form["quote"].value() or ""
-    label = label_of(row.content, row.schema.content, place) if not choices else ""
+    label = "" if choices or not re.fullmatch(POINTER, place) else label_of(row.content, row.schema.content, place)
     return {"form": form, "label": label, "quote": quote, "places": choices}
 
 
@@ -126,6 +127,8 @@ def resolve(request: HttpRequest, document_id: UUID, number: int) -> HttpRespons
 
 
 def _list_again(request: HttpRequest, row: Any) -> HttpResponse:
+    if not is_htmx(request):
+        return stored(request, reverse("console:document", args=[row.document_id]))
     response = render(request, "console/documents/remarks.html", comments_of(request, row))
     response["HX-Trigger"] = STORED
     return response

@@ -53,15 +53,13 @@ class Waiting:
         """
         rows = executions.steps(user=request.user, execution_id=execution_id).filter(step_id=step_id)
         found = executions.step_details(rows)
-        if not found or found[0].step.document_id is None:
+        document_id = found[0].step.document_id if found else None
+        if document_id is None:
             raise NotFound
-        step = found[0].step
-        row = documents.version(user=request.user, document_id=step.document_id, number=step.document_version)
-        head = (
-            row
-            if row.version == row.document.version
-            else documents.version(user=request.user, document_id=step.document_id)
-        )
+        number = found[0].step.document_version
+        head = row = documents.version(user=request.user, document_id=document_id, number=number)
+        if row.version != row.document.version:
+            head = documents.version(user=request.user, document_id=document_id)
         return cls(found[0], row, head, request.user)
 
     @property
@@ -248,8 +246,8 @@ def edit_and_accept(request: HttpRequest, execution_id: UUID, step_id: str) -> H
     require(request.user, row.document.scope, Role.REVIEWER)
     if request.method != "POST":
         content, conflicts = _merged(waiting) if waiting.is_proposed else (row.content, [])
-        form = NoteForm(has_title=False)
-        return _editor(request, waiting, Editing.begin(form, content, row.schema.content), conflicts=conflicts)
+        begun = Editing.begin(NoteForm(has_title=False), content, row.schema.content)
+        return _editor(request, waiting, begun, conflicts=conflicts)
     editing = Editing.receive(NoteForm(request.POST, has_title=False), request.POST, row.schema.content)
     form = DecisionForm({**request.POST.dict(), "decision": "accept"})
     if not editing.show and editing.is_valid and form.is_valid():

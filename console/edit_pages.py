@@ -18,7 +18,7 @@ from common.errors import Invalid, Malformed, NotFound, PreconditionFailed
 from console.content_form import MISSING
 from console.editor import Editing
 from console.forms import NewDocumentForm, NoteForm, RestoreForm
-from console.shell import form_view, part_view, show_page, stored
+from console.shell import form_view, part_view, show_page, stored, stream_of
 from documents import selectors
 from documents.comparison.diff import compare
 from documents.comparison.html import render_html
@@ -84,6 +84,7 @@ def _editor(request: HttpRequest, head: Any, editing: Editing, *, base: Any, **s
         action=path,
         part=f"{reverse('console:part-newer-version', args=[head.document_id])}?base={head.version}",
         draft=f"edit/{head.document_id}/{base.version}",
+        stream=stream_of(head.document.scope),
         **shown,
     )
 

@@ -11,6 +11,7 @@ from django.utils import timezone
 from common.names import has_hidden_characters, normalize_name
 
 SLUG = r"^[a-z0-9]+(-[a-z0-9]+)*$"
+POINTER = r"^(/([^~/]|~[01])*)*$"
 _SLUG_ONLY = {"invalid": "Use lower case letters, digits and hyphens."}
 STALE = (("", "Any"), ("true", "Stale"), ("false", "Not stale"))
 
@@ -128,7 +129,7 @@ class RestoreForm(forms.Form):
 class PassageForm(forms.Form):
     """A remark about a passage."""
 
-    pointer = forms.CharField(required=False, max_length=1_000, strip=False, widget=forms.HiddenInput)
+    pointer = forms.RegexField(POINTER, required=False, max_length=1_000, strip=False, widget=forms.HiddenInput)
     quote = forms.CharField(required=False, max_length=10_000, strip=False, widget=forms.HiddenInput)
     text = forms.CharField(label="Comment", max_length=10_000, widget=forms.Textarea(attrs={"rows": 3}))
 

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec
+from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
 from django.contrib.auth.decorators import login_required
@@ -99,7 +100,7 @@ def part_view(view: View[Given]) -> View[Given]:
         with timezone.override(zone_of(request.user)):
             try:
                 response = view(request, *arguments, **options)
-            except NotFound:
+            except (NotFound, Malformed):
                 return HttpResponse("This is not here any more.", status=404, content_type="text/plain")
         return _with_tag(request, response)
 
@@ -134,6 +135,12 @@ def count_text(count: int) -> str:
     """Format a count of the inbox; empty for zero."""
     most = clarifications.MAX_COUNT - 1
     return f"{most}+" if count > most else str(count or "")
+
+
+def stream_of(scope: Any) -> str:
+    """Return the path of the event stream of a scope's root."""
+    root = scope.root or scope
+    return f"/api/v1/scopes/{quote(root.type, safe='')}/{quote(root.key, safe='')}/stream"
 
 
 @part_view

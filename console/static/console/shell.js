@@ -40,6 +40,8 @@ export function tellStatus(status) {
   if (status === 401) tell("Your session has ended. This page is no longer updated.", logInLink());
   else if (status === 403 || status === 404) tell("A part of this page is no longer available to you.");
   else if (status >= 500) setLost("part", true);
+  else if (status === 413) tell("This is larger than the server accepts. Nothing was stored.");
+  else if (status >= 400) tell("The server has refused this. Nothing was stored.");
 }
 
 document.addEventListener("htmx:error", () => setLost("part", true));

@@ -102,8 +102,14 @@ def edit_by(name: str, document_id: UUID, content: Any) -> None:
     ScopeRole.objects.get_or_create(
         scope_id=Document.objects.get(id=document_id).scope_id, user=user, role=Role.REVIEWER
     )
-    given = {"document_id": document_id, "edit": replace_with(content), "expected_versions": None}
-    edit_document(user=user, now=database_now(), note="By hand.", **given)
+    edit_document(
+        user=user,
+        document_id=document_id,
+        edit=replace_with(content),
+        note="By hand.",
+        expected_versions=None,
+        now=database_now(),
+    )
 
 
 def test_a_sentence_is_edited_and_nothing_else(browser: Client, plan: UUID) -> None:
@@ -245,10 +251,12 @@ def test_a_selected_passage_is_commented_on_resolved_and_lost(browser: Client, p
     assert told["HX-Trigger"] == "stored"
     assert "Why &lt;b&gt;nine&lt;/b&gt;?" in told.content.decode()
     assert 'data-anchor="text" data-quote="at nine.\nClose"' in browser.get(f"/documents/{plan}/").content.decode()
-    assert browser.post(path, sent | {"text": "x", "quote": "nowhere"}, headers=HTMX).status_code == 422
+    for wrong in ({"quote": "nowhere"}, {"pointer": "/no"}, {"pointer": "no~pointer"}):
+        assert browser.post(path, sent | {"text": "x", **wrong}, headers=HTMX).status_code == 422
+    assert browser.post(path, sent | {"pointer": "~", "show": "draft"}, headers=HTMX).status_code == 200
     edit_by("bob", plan, {**CONTENT, "text": "Something else."})
     assert "Its passage is gone" in browser.get(f"/documents/{plan}/parts/comments/").content.decode()
-    assert browser.post(f"{path}1/", {"resolved": "true"}).status_code == 200
+    assert browser.post(f"{path}1/", {"resolved": "true"})["Location"] == f"/documents/{plan}/"  # without scripts
     assert DocumentComment.objects.get().resolved_by_name == "ada"
     assert "1 resolved" in browser.get(f"/documents/{plan}/parts/comments/").content.decode()
     browser.post(f"{path}1/", {"resolved": "false"})
