@@ -16,9 +16,10 @@ from rest_framework.exceptions import ValidationError
 from access.selectors import root_scope
 from common.api.pagination import encode_cursor, page_start
 from common.errors import NotFound
+from console.comment_pages import comments_of, passage_path
 from console.forms import DocumentFilterForm
 from console.provenance import describe
-from console.shell import page_view, part_view, show_page
+from console.shell import page_view, part_view, show_page, stream_of
 from documents import selectors
 from documents.comparison.diff import compare
 from documents.comparison.html import render_html
@@ -49,6 +50,7 @@ def library(request: HttpRequest) -> HttpResponse:
         section="documents",
         form=form,
         stream=_stream_of_filters(request, form),
+        add_query=_query(request.GET, without="cursor"),
         **found,
     )
 
@@ -121,12 +123,7 @@ def _stream_of_filters(request: HttpRequest, form: DocumentFilterForm) -> str:
     if not all(named.values()):
         return ""
     root = root_scope(request.user, scope_type=str(named["scope_type"]), scope_key=str(named["scope_id"]))
-    return "" if root is None else _stream(root)
-
-
-def _stream(root: Any) -> str:
-    """Return the path of a root scope's event stream."""
-    return f"/api/v1/scopes/{quote(root.type, safe='')}/{quote(root.key, safe='')}/stream"
+    return "" if root is None else stream_of(root)
 
 
 @page_view
@@ -143,7 +140,9 @@ def reader(request: HttpRequest, document_id: UUID) -> HttpResponse:
         provenance=describe(row),
         users=selectors.used_by(row, limit=MAX_USERS),
         downloads=_DOWNLOADS,
-        stream=_stream(scope.root or scope),
+        stream=stream_of(scope),
+        passage_path=passage_path(row),
+        **comments_of(request, row),
         **_versions(row),
     )
 

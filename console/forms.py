@@ -8,6 +8,11 @@ from typing import Any
 from django import forms
 from django.utils import timezone
 
+from common.names import has_hidden_characters, normalize_name
+
+SLUG = r"^[a-z0-9]+(-[a-z0-9]+)*$"
+POINTER = r"^(/([^~/]|~[01])*)*$"
+_SLUG_ONLY = {"invalid": "Use lower case letters, digits and hyphens."}
 STALE = (("", "Any"), ("true", "Stale"), ("false", "Not stale"))
 
 
@@ -64,3 +69,91 @@ class DocumentFilterForm(forms.Form):
     def narrowing(self) -> list[forms.BoundField]:
         """The fields beside the search text."""
         return [self[name] for name in self.fields if name != "q"]
+
+
+class NoteForm(forms.Form):
+    """What an edit has beside the content. A content with a title of its own needs no title here."""
+
+    title = forms.CharField(label="Title", required=False, max_length=500)
+    note = forms.CharField(label="Why you changed it (optional)", required=False, max_length=2_000)
+
+    def __init__(self, *arguments: Any, has_title: bool = True, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        if not has_title:
+            del self.fields["title"]
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """The valid values; no title if the field is empty."""
+        return {name: value for name, value in self.cleaned_data.items() if name != "title" or value}
+
+
+class NewDocumentForm(NoteForm):
+    """A new document of a scope."""
+
+    scope_type = forms.RegexField(
+        SLUG,
+        label="Scope type",
+        max_length=63,
+        error_messages=_SLUG_ONLY,
+    )
+    scope_id = forms.CharField(label="Scope key", max_length=200)
+    type = forms.RegexField(SLUG, label="Type", max_length=63, error_messages=_SLUG_ONLY)
+    field_order = ("scope_type", "scope_id", "type", "title", "note")
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        """Name the lists of suggestions."""
+        super().__init__(*arguments, **options)
+        self.fields["note"].label = "Note (optional)"
+        for name in ("scope_type", "scope_id", "type"):
+            self.fields[name].widget.attrs |= {"list": f"known-{name}", "autocomplete": "off"}
+
+    def clean_scope_id(self) -> str:
+        """Return the normalized key.
+
+        Raises:
+            ValidationError: it has invisible characters.
+        """
+        name = normalize_name(self.cleaned_data["scope_id"])
+        if has_hidden_characters(name):
+            raise forms.ValidationError("Control, zero-width and text-direction characters are not allowed.")
+        return name
+
+
+class RestoreForm(forms.Form):
+    """An earlier version that becomes the newest one."""
+
+    version = forms.IntegerField(min_value=1, widget=forms.HiddenInput)
+
+
+class PassageForm(forms.Form):
+    """A remark about a passage."""
+
+    pointer = forms.RegexField(POINTER, required=False, max_length=1_000, strip=False, widget=forms.HiddenInput)
+    quote = forms.CharField(required=False, max_length=10_000, strip=False, widget=forms.HiddenInput)
+    text = forms.CharField(label="Comment", max_length=10_000, widget=forms.Textarea(attrs={"rows": 3}))
+
+    def add_prefix(self, field_name: str) -> str:
+        """Return the name of a field as the place in the request that the API has: `comments.0.text`."""
+        return f"{self.prefix}.{field_name}" if self.prefix else field_name
+
+
+class CommentForm(PassageForm):
+    """A remark about a passage of a version."""
+
+    start = forms.IntegerField(required=False, min_value=0, widget=forms.HiddenInput)
+    document_version = forms.IntegerField(min_value=1, widget=forms.HiddenInput)
+
+
+class DecisionForm(forms.Form):
+    """A decision about a waiting document."""
+
+    decision = forms.ChoiceField(choices=[("accept", ""), ("request_changes", ""), ("reject", "")])
+    document_version = forms.IntegerField(min_value=1, widget=forms.HiddenInput)
+    head_version = forms.IntegerField(required=False, min_value=1, widget=forms.HiddenInput)
+    comment = forms.CharField(
+        label="Comment", required=False, max_length=10_000, widget=forms.Textarea(attrs={"rows": 4})
+    )
+    only_commented = forms.BooleanField(
+        label="Only these passages: everything else has to stay as it is, to the letter", required=False
+    )

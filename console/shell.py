@@ -6,10 +6,11 @@ import hashlib
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec
+from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
 from django.contrib.auth.decorators import login_required
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.utils import timezone
 from django.utils.cache import get_conditional_response
@@ -17,7 +18,7 @@ from django.views.decorators.csrf import ensure_csrf_cookie
 from django.views.decorators.http import require_safe
 
 from access.selectors import Person
-from common.errors import NotFound
+from common.errors import Forbidden, Malformed, NotFound
 from common.time import time_zones
 from executions.selectors import clarifications
 
@@ -27,6 +28,8 @@ SECTIONS = (
     ("executions", "Executions", "console:executions"),
     ("documents", "Documents", "console:documents"),
 )
+#: Tells scripts of the page that the server has stored what the form has sent.
+STORED = "stored"
 _DIGEST_BYTES = 12
 
 Given = ParamSpec("Given")
@@ -40,7 +43,7 @@ def zone_of(user: Person) -> ZoneInfo:
 
 
 def page_view(view: View[Given]) -> View[Given]:
-    """Serve a page to users who are logged in, in their time zone. A `NotFound` becomes a page with status 404."""
+    """Serve a page to users who are logged in, in their time zone. Some errors become a page."""
 
     @login_required
     @ensure_csrf_cookie
@@ -51,8 +54,36 @@ def page_view(view: View[Given]) -> View[Given]:
                 return view(request, *arguments, **options)
             except NotFound:
                 return show_page(request, "console/not_found.html", status=404)
+            except (Forbidden, Malformed) as error:
+                status = 403 if isinstance(error, Forbidden) else 400
+                return show_page(request, "console/unable.html", status=status, detail=str(error))
 
     return served  # type: ignore[return-value]  # `wraps` names the first parameter
+
+
+def form_view(view: View[Given]) -> View[Given]:
+    """Serve a page with a form that htmx sends. Without a login it gets 401, because the answer replaces the form."""
+    page = page_view(view)
+
+    @wraps(view)
+    def served(request: HttpRequest, *arguments: Given.args, **options: Given.kwargs) -> HttpResponse:
+        if is_htmx(request) and not request.user.is_authenticated:
+            return HttpResponse("Your session has ended.", status=401, content_type="text/plain")
+        return page(request, *arguments, **options)
+
+    return served  # type: ignore[return-value]  # `wraps` names the first parameter
+
+
+def is_htmx(request: HttpRequest) -> bool:
+    """Whether htmx has sent the request."""
+    return "HX-Request" in request.headers
+
+
+def stored(request: HttpRequest, path: str) -> HttpResponse:
+    """Lead to a page after a form was stored. The browser forgets the kept input of the form."""
+    if is_htmx(request):
+        return HttpResponse(status=204, headers={"HX-Redirect": path, "HX-Trigger": STORED})
+    return HttpResponseRedirect(path)
 
 
 def part_view(view: View[Given]) -> View[Given]:
@@ -69,7 +100,7 @@ def part_view(view: View[Given]) -> View[Given]:
         with timezone.override(zone_of(request.user)):
             try:
                 response = view(request, *arguments, **options)
-            except NotFound:
+            except (NotFound, Malformed):
                 return HttpResponse("This is not here any more.", status=404, content_type="text/plain")
         return _with_tag(request, response)
 
@@ -104,6 +135,12 @@ def count_text(count: int) -> str:
     """Format a count of the inbox; empty for zero."""
     most = clarifications.MAX_COUNT - 1
     return f"{most}+" if count > most else str(count or "")
+
+
+def stream_of(scope: Any) -> str:
+    """Return the path of the event stream of a scope's root."""
+    root = scope.root or scope
+    return f"/api/v1/scopes/{quote(root.type, safe='')}/{quote(root.key, safe='')}/stream"
 
 
 @part_view

@@ -6,7 +6,7 @@ from django.contrib.auth import views as auth
 from django.urls import path
 from django.views.generic import RedirectView
 
-from console import document_pages, shell, views
+from console import comment_pages, decision_pages, document_pages, edit_pages, shell, views
 
 app_name = "console"
 urlpatterns = [
@@ -20,8 +20,27 @@ urlpatterns = [
     path("documents/", document_pages.library, name="documents"),
     path("documents/parts/suggestions/", document_pages.suggestions, name="part-document-suggestions"),
     path("documents/parts/results/", document_pages.results, name="part-documents"),
+    path("documents/new/", edit_pages.add, name="add-document"),
     path("documents/<uuid:document_id>/", document_pages.reader, name="document"),
     path("documents/<uuid:document_id>/compare/", document_pages.compare_versions, name="compare-versions"),
     path("documents/<uuid:document_id>/parts/versions/", document_pages.versions, name="part-document-versions"),
+    path("documents/<uuid:document_id>/edit/", edit_pages.edit, name="edit-document"),
+    path("documents/<uuid:document_id>/restore/", edit_pages.restore, name="restore-document"),
+    path("documents/<uuid:document_id>/parts/newer/", edit_pages.newer_version, name="part-newer-version"),
+    path("documents/<uuid:document_id>/comments/", comment_pages.add, name="add-comment"),
+    path("documents/<uuid:document_id>/comments/<int:number>/", comment_pages.resolve, name="resolve-comment"),
+    path("documents/<uuid:document_id>/parts/comments/", comment_pages.comments, name="part-comments"),
+    path("documents/<uuid:document_id>/parts/passage/", comment_pages.passage, name="part-passage"),
+    path("executions/<uuid:execution_id>/steps/<str:step_id>/decision/", decision_pages.decide, name="decision"),
+    path(
+        "executions/<uuid:execution_id>/steps/<str:step_id>/decision/edit/",
+        decision_pages.edit_and_accept,
+        name="decision-edit",
+    ),
+    path(
+        "executions/<uuid:execution_id>/steps/<str:step_id>/decision/parts/state/",
+        decision_pages.state,
+        name="part-decision-state",
+    ),
     path("executions/<uuid:execution_id>/", views.execution, name="execution"),
 ]

@@ -21,6 +21,8 @@ export function acceptanceForm(executionId, step, decided) {
   const form = make("form", { class: "card questions acceptance", "data-step": step.step_id, "data-version": doc.version, novalidate: true },
     make("h2", {}, `${step.name}${step.item ? ` · ${step.item.label}` : ""} waits for a decision`),
     make("p", {}, make("a", { href: `#document-${doc.id}` }, `${doc.title} (${words(doc.type)} v${doc.version})`)),
+    make("p", {}, make("a", { href: `/executions/${executionId}/steps/${encodeURIComponent(step.step_id)}/decision/` },
+      "Read it beside its changes, comment on passages, or edit it")),
     acceptance.instructions ? make("p", { class: "why" }, acceptance.instructions) : null,
     ...acceptance.decisions.map((each) => make("p", { class: "hint" },
       `Version ${each.document_version} ${DECISIONS[each.decision]} by ${each.decided_by}, ${moment(each.decided_at)}`,

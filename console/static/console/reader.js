@@ -1,5 +1,7 @@
 // The reader of a document: a link beside each heading that leads to its section.
 
+import "./passages.js";
+
 for (const heading of document.querySelectorAll(".doc-content :is(h2, h3, h4, h5, h6)[id]")) {
   const link = document.createElement("a");
   link.className = "permalink";

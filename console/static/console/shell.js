@@ -40,6 +40,8 @@ export function tellStatus(status) {
   if (status === 401) tell("Your session has ended. This page is no longer updated.", logInLink());
   else if (status === 403 || status === 404) tell("A part of this page is no longer available to you.");
   else if (status >= 500) setLost("part", true);
+  else if (status === 413) tell("This is larger than the server accepts. Nothing was stored.");
+  else if (status >= 400) tell("The server has refused this. Nothing was stored.");
 }
 
 document.addEventListener("htmx:error", () => setLost("part", true));
@@ -58,8 +60,9 @@ htmx.registerExtension("kept-input", {
 });
 document.addEventListener("input", ({ target }) => { target.dataset.changed = "true"; });
 
-// The first field with a fault gets the focus.
-const focusFault = (container) => container.querySelector('[aria-invalid="true"]')?.focus();
+// The first field with a fault gets the focus, else what tells of the fault.
+const focusFault = (container) =>
+  (container.querySelector('[aria-invalid="true"]') ?? container.querySelector("[data-fault]"))?.focus();
 document.addEventListener("htmx:after:swap", ({ detail: { ctx } }) => { if (ctx.response?.status === 422) focusFault(at("main")); });
 
 // Fields without a value are left out of addresses.

@@ -1,21 +1,23 @@
 // The form that starts an execution, exactly once even if it is sent repeatedly.
 
-import { get, post } from "./api.js";
+import { Problem, get, post } from "./api.js";
 import { make } from "./dom.js";
 import { attempt } from "./faults.js";
 import { sends, unlock } from "./forms.js";
 import { forget, keep, unsent } from "./unsent.js";
+import { uploads } from "./uploads.js";
 
 const NAME = "start";
 const BUSY_MS = 1000; // between retries while the first request is in progress
 const BUSY_TRIES = 60;
-const FIELDS = ["workflow_id", "scope_type", "scope_id", "input"];
+const FIELDS = ["workflow_id", "scope_type", "scope_id"];
 const dialog = document.getElementById("start");
 const form = document.getElementById("start-form");
 const errorText = document.getElementById("start-error");
 let workflows = [];
 let key = null; // idempotency key of the form's start, saved with its input
 let save = null; // set once the input is saved
+const files = uploads({ list: document.getElementById("attached"), input: document.getElementById("files"), area: form, changed: () => save?.() });
 
 const newKey = () => [...crypto.getRandomValues(new Uint8Array(16))].map((each) => each.toString(16).padStart(2, "0")).join("");
 
@@ -29,7 +31,8 @@ async function open() {
   const chosen = form.workflow_id.value;
   form.workflow_id.replaceChildren(...workflows.map((each) => make("option", { value: each.id, selected: each.id === chosen }, each.name)));
   key ??= unsent(NAME)?.key ?? newKey();
-  save ??= keep(form, NAME, () => ({ key, open: dialog.open }));
+  if (!save) files.restore(unsent(NAME)?.files ?? []);
+  save ??= keep(form, NAME, () => ({ key, open: dialog.open, files: files.kept }));
   describe();
   if (!dialog.open) dialog.showModal();
 }
@@ -44,6 +47,12 @@ async function start(body) {
       await new Promise((done) => { setTimeout(done, BUSY_MS); });
     }
   }
+}
+
+// The brief: a text, a text with files, or files alone.
+function brief() {
+  const text = form.input.value.trim() ? form.input.value : null;
+  return files.ids.length ? { ...(text === null ? {} : { text }), files: files.ids } : text;
 }
 
 function refuse(error) {
@@ -70,7 +79,9 @@ document.getElementById("file").addEventListener("change", (event) => attempt("L
 sends(form, {
   async act() {
     errorText.hidden = true;
-    const started = await start(Object.fromEntries([...FIELDS.map((name) => [name, form[name].value.trim() ? form[name].value : null]), ["dry_run", form.dry_run.checked]]));
+    if (files.isBusy) throw new Problem({ status: 0, detail: "A file is still being uploaded." });
+    const named = FIELDS.map((name) => [name, form[name].value.trim() ? form[name].value : null]);
+    const started = await start({ ...Object.fromEntries(named), input: brief(), dry_run: form.dry_run.checked });
     forget(NAME);
     location.assign(`/executions/${started.execution_id}/`);
   },
@@ -80,6 +91,7 @@ sends(form, {
 window.addEventListener("pageshow", (event) => {
   if (!event.persisted || form.dataset.state !== "sent") return;
   form.reset();
+  files.clear();
   key = newKey();
   unlock(form);
   dialog.close();

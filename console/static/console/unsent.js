@@ -13,7 +13,7 @@ export function unsent(name) {
   return found === null ? null : JSON.parse(found);
 }
 
-function store(name, record) {
+export function store(name, record) {
   try {
     localStorage.setItem(mine() + name, JSON.stringify({ ...record, at: Date.now() }));
   } catch (error) {
@@ -34,6 +34,14 @@ export function forgetOld() {
   for (const key of Object.keys(localStorage).filter((each) => each.startsWith(PREFIX))) {
     if (Date.now() - JSON.parse(localStorage.getItem(key)).at > RETENTION_MS) localStorage.removeItem(key);
   }
+}
+
+// Returns the name of the newest input that was saved under a name with this beginning; null if there is none.
+export function newest(beginning) {
+  const names = Object.keys(localStorage).filter((key) => key.startsWith(mine() + beginning));
+  const at = (key) => JSON.parse(localStorage.getItem(key)).at;
+  const [found] = names.sort((a, b) => at(b) - at(a));
+  return found === undefined ? null : found.slice(mine().length);
 }
 
 const fields = (form) => [...form.elements].filter((each) => each.name && each.type !== "file");

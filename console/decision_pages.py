@@ -1,0 +1,319 @@
+"""The page on which a person decides about a document that waits. It calls the same service as the API."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from django.db.models import Q
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+
+from access.selectors import Role, allows, require, role_of
+from common.canonical_json import digest
+from common.database.server import database_now
+from common.errors import Conflict, DomainError, Invalid, NotFound, PreconditionFailed
+from console.comment_pages import comments_of, passage_of, passage_path
+from console.edit_pages import difference_of, person
+from console.editor import Editing
+from console.forms import DecisionForm, NoteForm, PassageForm
+from console.shell import form_view, part_view, show_page, stored
+from documents import selectors as documents
+from documents.comparison.merge import merge
+from executions.engine.domain.acceptance import AcceptanceAction, PassageComment
+from executions.selectors import executions
+from executions.services.acceptance import AcceptedEdit, PersonsDecision, decide_acceptance
+from executions.services.documents import replace_with
+
+_MAX_PASSAGES = 100
+_DONE = {
+    AcceptanceAction.ACCEPT: "accepted version {}",
+    AcceptanceAction.REJECT: "rejected version {}",
+    AcceptanceAction.REQUEST_CHANGES: "asked for changes of version {}",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A step with its document, as the page shows it."""
+
+    details: Any
+    row: Any  # the document version of the step
+    head: Any  # the version that counts
+    user: Any
+
+    @classmethod
+    def of(cls, request: HttpRequest, execution_id: UUID, step_id: str) -> Waiting:
+        """Return a step.
+
+        Raises:
+            NotFound: there is no such step, it has no document yet, or the user may not see it.
+        """
+        rows = executions.steps(user=request.user, execution_id=execution_id).filter(step_id=step_id)
+        found = executions.step_details(rows)
+        document_id = found[0].step.document_id if found else None
+        if document_id is None:
+            raise NotFound
+        number = found[0].step.document_version
+        head = row = documents.version(user=request.user, document_id=document_id, number=number)
+        if row.version != row.document.version:
+            head = documents.version(user=request.user, document_id=document_id)
+        return cls(found[0], row, head, request.user)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the document waits for a decision."""
+        return bool(self.details.needs_decision)
+
+    @property
+    def may_decide(self) -> bool:
+        """Whether the user's role permits a decision."""
+        return allows(role_of(self.user, self.row.document.scope), Role.REVIEWER)
+
+    @property
+    def is_proposed(self) -> bool:
+        """Whether the version stands beside one that a person has edited."""
+        return bool(self.row.proposed) and self.is_open
+
+    @property
+    def key(self) -> str:
+        """The name of kept input, without the version."""
+        return f"decision/{self.details.step.execution_id}/{self.details.step.step_id}"
+
+    def path(self, name: str = "decision") -> str:
+        """Return the address of a page of this step."""
+        return reverse(f"console:{name}", args=[self.details.step.execution_id, self.details.step.step_id])
+
+    @property
+    def decided(self) -> list[dict[str, Any]]:
+        """The decisions so far, newest first."""
+        return [
+            {"made": each, "did": _DONE[each.decision].format(each.document_version)}
+            for each in reversed(self.details.decisions)
+        ]
+
+    def base(self) -> Any | None:
+        """Return the newest version that the step of a proposed version knew; None if there is none.
+
+        It is from before the step, or a person has decided about it.
+        """
+        seen = [each.document_version for each in self.details.decisions]
+        known = Q(created_at__lte=self.details.step.started_at) | Q(version__in=seen)
+        rows = documents.versions(user=self.user, document_id=self.row.document_id).select_related("schema")
+        rows = rows.filter(known, version__lt=self.row.version, proposed=False)
+        return rows.order_by("-version").first()
+
+    def differences(self) -> list[tuple[str, Any]]:
+        """Return what the person compares: titles, and differences as HTML."""
+        if self.is_proposed:
+            found = [(f"Changes to version {self.head.version}, which counts now", difference_of(self.head, self.row))]
+            base = self.base()
+            if base is not None:
+                found.append((f"Changes to version {base.version}, which the step knew", difference_of(base, self.row)))
+                found.append((f"What people have changed since version {base.version}", difference_of(base, self.head)))
+            return found
+        sent_back = [each for each in self.details.decisions if each.decision is AcceptanceAction.REQUEST_CHANGES]
+        earlier = sent_back[-1].document_version if sent_back else self.row.version - 1
+        if not 0 < earlier < self.row.version:
+            return []
+        before = documents.version(user=self.user, document_id=self.row.document_id, number=earlier)
+        title = f"Changes since version {earlier}" + (", which was sent back" if sent_back else "")
+        return [(title, difference_of(before, self.row))]
+
+
+@form_view
+def decide(request: HttpRequest, execution_id: UUID, step_id: str) -> HttpResponse:
+    """Render a document that waits for a decision, and store the decision that the form sends."""
+    waiting = Waiting.of(request, execution_id, step_id)
+    if request.method != "POST":
+        initial = {"document_version": waiting.row.version, "head_version": waiting.head.version}
+        return _page(request, waiting, DecisionForm(initial=initial), passages=[])
+    require(request.user, waiting.row.document.scope, Role.REVIEWER)
+    form, passages = DecisionForm(request.POST), _passages(request.POST)
+    if request.POST.get("show"):
+        form = DecisionForm(initial=request.POST.dict())
+        return _page(request, waiting, form, passages=passages, is_sent=True)
+    if form.is_valid() and all(each.is_valid() for each in passages):
+        said = _said(form, passages)
+        refusal = None if said is None else _refusal(request, waiting, said)
+        if refusal is None and said is not None:
+            return stored(request, _after(request, waiting))
+        if refusal is not None:
+            form.add_error(None, " ".join(each.detail for each in refusal.errors) or str(refusal))
+    return _page(request, Waiting.of(request, execution_id, step_id), form, passages=passages, is_sent=True, status=422)
+
+
+def _said(form: DecisionForm, passages: list[PassageForm]) -> PersonsDecision | None:
+    """Return the decision; None if the form's values do not belong together."""
+    values = form.cleaned_data
+    action = AcceptanceAction(values["decision"])
+    asks = action is AcceptanceAction.REQUEST_CHANGES
+    if passages and not asks:
+        form.add_error(None, "Remarks at passages are for requesting changes. Remove them, or request changes.")
+    if asks and not passages and values["only_commented"]:
+        form.add_error("only_commented", "Comment on the passages that may change.")
+    if asks and not passages and not values["comment"].strip():
+        form.add_error("comment", "Describe the changes, here or at passages.")
+    if form.errors:
+        return None
+    return PersonsDecision(
+        decision=action,
+        document_version=values["document_version"],
+        comment=values["comment"],
+        comments=tuple(PassageComment(**each.cleaned_data) for each in passages),
+        only_commented=asks and values["only_commented"],
+        head_version=values["head_version"] if action is AcceptanceAction.ACCEPT else None,
+    )
+
+
+def _refusal(request: HttpRequest, waiting: Waiting, said: PersonsDecision) -> DomainError | None:
+    """Store a decision; return why it was refused, else None."""
+    step = waiting.details.step
+    try:
+        decide_acceptance(
+            user=person(request), execution_id=step.execution_id, step_id=step.step_id, said=said, now=database_now()
+        )
+    except Invalid as error:
+        return error
+    except PreconditionFailed:
+        return Conflict("A person has edited the document meanwhile. Compare again, then decide.")
+    except Conflict as error:
+        return Conflict(f"This was not sent. {error}")
+    return None
+
+
+def _passages(sent: Mapping[str, Any]) -> list[PassageForm]:
+    """Return the forms of the passages that were sent, in the order of the page."""
+    names = dict.fromkeys(name.split(".")[1] for name in sent if name.startswith("comments.") and name.count(".") == 2)
+    return [PassageForm(sent, prefix=f"comments.{number}") for number in [*names][:_MAX_PASSAGES]]
+
+
+def _page(
+    request: HttpRequest, waiting: Waiting, form: DecisionForm, *, passages: list[PassageForm], **shown: Any
+) -> HttpResponse:
+    row, version = waiting.row, str(form["document_version"].value() or "")
+    is_overtaken = shown.get("is_sent", False) and (version != str(row.version) or not waiting.is_open)
+    return show_page(
+        request,
+        "console/decision.html",
+        section="inbox",
+        waiting=waiting,
+        document=row,
+        scope=row.document.scope,
+        execution=waiting.details.step.execution,
+        differences=waiting.differences(),
+        form=form,
+        passages=[passage_of(each, row, choices=[]) for each in passages],
+        written_about=version,
+        is_overtaken=is_overtaken,
+        draft=f"{waiting.key}/{row.version}",
+        passage_path=passage_path(row),
+        stream=_stream(waiting),
+        query=request.META.get("QUERY_STRING", ""),
+        **_state(waiting, row.version),
+        **comments_of(request, row),
+        **shown,
+    )
+
+
+@part_view
+def state(request: HttpRequest, execution_id: UUID, step_id: str) -> HttpResponse:
+    """Render whether the shown version still waits, and who has decided."""
+    waiting = Waiting.of(request, execution_id, step_id)
+    given = request.GET.get("v", "")
+    if not (given.isascii() and given.isdigit() and len(given) < 10):
+        raise NotFound
+    return render(request, "console/decision_state.html", {"waiting": waiting, **_state(waiting, int(given))})
+
+
+def _state(waiting: Waiting, version: int) -> dict[str, Any]:
+    about = [each for each in waiting.decided if each["made"].document_version == version]
+    return {
+        "shown_version": version,
+        "state_path": f"{waiting.path('part-decision-state')}?v={version}",
+        "is_waiting": waiting.is_open and waiting.row.version == version,
+        "last": about[0] if about else None,
+    }
+
+
+@form_view
+def edit_and_accept(request: HttpRequest, execution_id: UUID, step_id: str) -> HttpResponse:
+    """Render the editor of a document that waits, and accept what it sends."""
+    waiting = Waiting.of(request, execution_id, step_id)
+    row = waiting.row
+    require(request.user, row.document.scope, Role.REVIEWER)
+    if request.method != "POST":
+        content, conflicts = _merged(waiting) if waiting.is_proposed else (row.content, [])
+        begun = Editing.begin(NoteForm(has_title=False), content, row.schema.content)
+        return _editor(request, waiting, begun, conflicts=conflicts)
+    editing = Editing.receive(NoteForm(request.POST, has_title=False), request.POST, row.schema.content)
+    form = DecisionForm({**request.POST.dict(), "decision": "accept"})
+    if not editing.show and editing.is_valid and form.is_valid():
+        sent = {"content": editing.content, **editing.form.given}
+        said = PersonsDecision(
+            decision=AcceptanceAction.ACCEPT,
+            document_version=form.cleaned_data["document_version"],
+            head_version=form.cleaned_data["head_version"],
+            edit=AcceptedEdit(edit=replace_with(editing.content), note=sent.get("note", ""), hash=digest(sent)),
+        )
+        refusal = _refusal(request, waiting, said)
+        if refusal is None:
+            return stored(request, _after(request, waiting))
+        editing.refuse(refusal)
+    return _editor(request, Waiting.of(request, execution_id, step_id), editing, status=200 if editing.show else 422)
+
+
+def _merged(waiting: Waiting) -> tuple[Any, list[str]]:
+    """Return the proposed content together with what people have changed meanwhile, and where both did."""
+    base = waiting.base()
+    if base is None:
+        return waiting.row.content, []
+    found = merge(base.content, waiting.head.content, waiting.row.content)
+    return found.content, found.conflicts
+
+
+def _editor(request: HttpRequest, waiting: Waiting, editing: Editing, **shown: Any) -> HttpResponse:
+    row = waiting.row
+    query = request.META.get("QUERY_STRING", "")
+    edited = _edited_version(request, waiting)
+    return show_page(
+        request,
+        "console/decision_edit.html",
+        section="inbox",
+        waiting=waiting,
+        document=row,
+        editing=editing,
+        differences=waiting.differences(),
+        edited=edited,
+        newer=difference_of(edited, row) if edited.version != row.version else "",
+        action=waiting.path("decision-edit") + (f"?{query}" if query else ""),
+        draft=f"edit-{waiting.key}/{row.version}",
+        stream=_stream(waiting),
+        query=query,
+        **_state(waiting, row.version),
+        **shown,
+    )
+
+
+def _edited_version(request: HttpRequest, waiting: Waiting) -> Any:
+    """Return the version that the person has edited: another one may wait by now."""
+    given = request.POST.get("document_version", "")
+    number = int(given) if given.isascii() and given.isdigit() and len(given) < 10 else waiting.row.version
+    if number == waiting.row.version:
+        return waiting.row
+    return documents.version(user=waiting.user, document_id=waiting.row.document_id, number=number)
+
+
+def _after(request: HttpRequest, waiting: Waiting) -> str:
+    """Return where the person goes on: to the inbox, if the page was opened from there."""
+    if request.GET.get("from") == "inbox":
+        return reverse("console:questions")
+    return reverse("console:execution", args=[waiting.details.step.execution_id])
+
+
+def _stream(waiting: Waiting) -> str:
+    """Return the event stream of the execution."""
+    return f"/api/v1/executions/{waiting.details.step.execution_id}/stream"

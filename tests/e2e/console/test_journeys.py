@@ -1,0 +1,350 @@
+"""What people do with documents in Chromium: find, compare, edit, decide, comment, and keep what they have typed."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Iterator
+from typing import Any, Literal
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
+
+from tests.e2e.console.accessibility import Watch, faults_of
+from tests.e2e.console.browser import browsing
+from tests.e2e.processes import CLOSED_BRIEF, Machine, start_execution, wait_for_status
+from tests.factories.files import pdfs
+
+pytestmark = [pytest.mark.e2e, pytest.mark.browser]
+
+WRITER = "quinn"
+CHANGED = "document.dispatchEvent(new CustomEvent('scriptorium:changed', { detail: { kind: 'tick', step: null } }))"
+LETTER = {
+    "title": "Letter to the council",
+    "greeting": "Dear members",
+    "parts": [{"name": "Counter", "text": "The counter opens at nine."}, {"name": "Doors", "text": "Both doors open."}],
+}
+
+
+@pytest.fixture
+def watch() -> Watch:
+    return Watch()
+
+
+@pytest.fixture
+def context(browser: Browser, shared: Machine, watch: Watch) -> Iterator[BrowserContext]:
+    """A browser of a person who is logged in; its pages block nothing by their policy."""
+    with browsing(browser) as made:
+        made.add_cookies([{"name": "sessionid", "value": shared.session(WRITER), "url": shared.url}])
+        made.on("console", watch.hear)
+        yield made
+    assert watch.blocked == []
+
+
+@pytest.fixture
+def page(context: BrowserContext) -> Page:
+    return context.new_page()
+
+
+def add(machine: Machine, key: str, **changes: Any) -> str:
+    """Add a document over the API."""
+    body = {"scope_type": "project", "scope_id": key, "type": "letter", "content": LETTER, **changes}
+    with machine.client(WRITER) as client:
+        response = client.post("/documents/", json=body)
+        assert response.status_code == 201, response.text
+        return str(response.json()["id"])
+
+
+def edit(machine: Machine, document_id: str, content: Any) -> None:
+    """Make another version over the API."""
+    with machine.client(WRITER) as client:
+        response = client.put(f"/documents/{document_id}", json={"content": content}, headers={"If-Match": "*"})
+        assert response.status_code == 200, response.text
+
+
+def read(machine: Machine, document_id: str) -> Any:
+    """Return the newest version."""
+    with machine.client(WRITER) as client:
+        return client.get(f"/documents/{document_id}").json()
+
+
+def wait_for_epics(machine: Machine, key: str) -> tuple[str, str]:
+    """Return an execution whose epics wait for a decision, and the id of their document."""
+    with machine.client(WRITER) as client:
+        execution_id = start_execution(client, CLOSED_BRIEF, workflow_id="software-delivery", key=key)
+        wait_for_status(client, execution_id, "waiting")
+        steps = client.get(f"/executions/{execution_id}/steps").json()["data"]
+        return execution_id, next(each["document"]["id"] for each in steps if each["step_id"] == "epics")
+
+
+class Clicks:
+    """A person's clicks."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def on(self, target: Locator) -> None:
+        target.click()
+        self.count += 1
+
+
+def select(page: Page, selector: str, words: str) -> None:
+    """Select words of a text."""
+    page.locator(selector).filter(has_text=words).first.evaluate(
+        """(element, words) => {
+            const walker = document.createTreeWalker(element, NodeFilter.SHOW_TEXT);
+            for (let node = walker.nextNode(); node; node = walker.nextNode()) {
+                const start = node.data.indexOf(words);
+                if (start < 0) continue;
+                getSelection().setBaseAndExtent(node, start, node, start + words.length);
+                return;
+            }
+        }""",
+        words,
+    )
+
+
+def test_a_document_is_found_compared_edited_and_downloaded(shared: Machine, page: Page) -> None:
+    document_id = add(shared, "council")
+    edit(shared, document_id, {**LETTER, "greeting": "Dear all"})
+    page.goto(f"{shared.url}/executions/")
+    clicks = Clicks()
+    clicks.on(page.get_by_role("link", name="Documents"))
+    clicks.on(page.get_by_role("link", name="Letter to the council").first)
+    clicks.on(page.get_by_role("link", name="Changes of version 2"))
+    expect(page.locator("ins").first).to_contain_text("all")
+    assert clicks.count <= 4
+
+    page.get_by_role("link", name="Letter to the council").click()
+    page.get_by_role("link", name="Edit").click()
+    page.get_by_label("Greeting").fill("Dear council")
+    page.get_by_role("button", name="Add to Parts").click()
+    expect(page.get_by_label("Name").last).to_be_focused()
+    page.keyboard.type("Roof")
+    page.get_by_role("button", name="Move up: Doors").click()
+    page.get_by_role("button", name="Remove: Counter").click()
+    page.get_by_label("Why you changed it").fill("Shorter.")
+    page.get_by_role("button", name="Save as version 3").click()
+    page.wait_for_url(f"**/documents/{document_id}/")
+    expect(page.locator(".doc-content")).to_contain_text("Dear council")
+    parts = read(shared, document_id)["content"]["parts"]
+    assert parts == [LETTER["parts"][1], {"name": "Roof", "text": ""}]
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Word").click()
+    assert download.value.suggested_filename.endswith(".docx")
+
+
+def test_a_typed_text_survives_an_event_a_reload_and_anothers_edit(shared: Machine, page: Page) -> None:
+    document_id = add(shared, "drafts")
+    page.goto(f"{shared.url}/documents/{document_id}/edit/")
+    greeting = page.get_by_label("Greeting")
+    greeting.fill("Half a sen")
+    page.get_by_role("button", name="Remove: Counter").click()
+    edit(shared, document_id, {**LETTER, "title": "Letter to all"})
+    page.evaluate(CHANGED)
+    expect(page.locator("#newer")).to_contain_text(f"{WRITER} has made version 2")
+    expect(greeting).to_have_value("Half a sen")
+
+    page.reload()
+    expect(page.get_by_text("Your unsaved text is here again.")).to_be_visible()
+    expect(greeting).to_have_value("Half a sen")
+    expect(page.get_by_label("Name")).to_have_count(1)
+    expect(page.locator(".moved ins").first).to_contain_text("all")
+    page.get_by_role("button", name="Take over these changes").click()
+    expect(page.get_by_label("Title")).to_have_value("Letter to all")
+    page.get_by_role("button", name="Save as version 3").click()
+    page.wait_for_url(f"**/documents/{document_id}/")
+    assert read(shared, document_id)["content"] == {
+        **LETTER,
+        "title": "Letter to all",
+        "greeting": "Half a sen",
+        "parts": LETTER["parts"][1:],
+    }
+    kept = "Object.keys(localStorage).filter(name => name.includes('/edit/'))"
+    assert page.evaluate(kept) == []  # it was stored
+
+
+def test_a_refused_edit_has_the_focus_at_its_fault_and_a_lost_server_keeps_the_text(
+    shared: Machine, context: BrowserContext, page: Page
+) -> None:
+    _, document_id = wait_for_epics(shared, "faults")
+    page.goto(f"{shared.url}/documents/{document_id}/edit/")
+    goal = page.get_by_label("Goal").nth(1)
+    goal.fill("Short")
+    context.set_offline(True)
+    page.get_by_role("button", name="Save as version").click()
+    expect(page.locator("#connection")).to_be_visible()
+    expect(goal).to_have_value("Short")
+    context.set_offline(False)
+    page.get_by_role("button", name="Save as version").click()
+    expect(goal).to_be_focused()
+    expect(goal).to_have_accessible_description('What users can do afterwards. "Short" is shorter than 20 characters')
+    context.clear_cookies(name="sessionid")
+    page.get_by_role("button", name="Save as version").click()
+    expect(page.get_by_role("alert").first).to_contain_text("Your session has ended.")
+    expect(goal).to_have_value("Short")
+
+
+def test_a_document_is_accepted_with_one_edited_sentence_in_four_clicks(shared: Machine, page: Page) -> None:
+    execution_id, document_id = wait_for_epics(shared, "four-clicks")
+    page.goto(f"{shared.url}/questions/")
+    clicks = Clicks()
+    clicks.on(page.locator("#waiting article", has_text="four-clicks").get_by_role("link"))
+    clicks.on(page.get_by_role("link", name="Edit, then accept"))
+    clicks.on(page.get_by_label("Goal").first)
+    page.keyboard.press("Control+A")
+    page.keyboard.type("A member finds a free tool at once.")
+    clicks.on(page.get_by_role("button", name="Save and accept"))
+    page.wait_for_url("**/questions/")
+    assert clicks.count <= 4
+    found = read(shared, document_id)
+    assert found["content"]["epics"][0]["goal"] == "A member finds a free tool at once."
+    with shared.client(WRITER) as client:
+        client.post(f"/executions/{execution_id}/cancel")
+
+
+def test_two_passages_are_sent_back_and_the_request_survives(shared: Machine, page: Page) -> None:
+    execution_id, document_id = wait_for_epics(shared, "two-passages")
+    quotes = [each["goal"][:30].strip() for each in read(shared, document_id)["content"]["epics"][:2]]
+    path = f"{shared.url}/executions/{execution_id}/steps/epics/decision/"
+    page.goto(path)
+    for number in (0, 1):
+        select(page, f'[id="epics.{number}.goal"] + :is(p, dd)', quotes[number])
+        page.get_by_role("button", name="Comment", exact=True).click()
+        text = page.get_by_label("What to change").nth(number)
+        expect(text).to_be_focused()
+        page.keyboard.type(f"Shorter, please ({number})")
+    page.get_by_label("Only these passages").check()
+    page.evaluate(CHANGED)
+    page.reload()
+    expect(page.get_by_label("What to change")).to_have_count(2)
+    expect(page.get_by_label("Only these passages")).to_be_checked()
+    with shared.client(WRITER) as client:  # another person is faster
+        body = {"decision": "request_changes", "document_version": 1, "comment": "Less."}
+        assert client.post(f"/executions/{execution_id}/steps/epics/acceptance", json=body).status_code == 200
+    expect(page.locator("#state")).to_contain_text(f"{WRITER} asked for changes of version 1")
+    expect(page.get_by_label("What to change").first).to_have_value("Shorter, please (0)")
+    with shared.client(WRITER) as client:
+        wait_for_status(client, execution_id, "waiting")
+    page.goto(path)
+    expect(page.get_by_text("You wrote this about version 1; version 2 waits now.")).to_be_visible()
+    page.get_by_role("button", name="Request changes").click()
+    page.wait_for_url(f"**/executions/{execution_id}/")
+    with shared.client(WRITER) as client:
+        steps = client.get(f"/executions/{execution_id}/steps").json()["data"]
+        last = next(each for each in steps if each["step_id"] == "epics")["acceptance"]["decisions"][-1]
+        client.post(f"/executions/{execution_id}/cancel")
+    assert last["only_commented"]
+    assert [(each["pointer"], each["quote"]) for each in last["comments"]] == [
+        ("/epics/0/goal", quotes[0]),
+        ("/epics/1/goal", quotes[1]),
+    ]
+
+
+def test_a_comment_stands_at_its_passage_and_is_resolved(shared: Machine, page: Page) -> None:
+    document_id = add(shared, "remarks")
+    page.goto(f"{shared.url}/documents/{document_id}/")
+    select(page, ".doc-content td, .doc-content p, .doc-content dd", "opens at nine")
+    page.get_by_role("button", name="Comment", exact=True).click()
+    page.get_by_label("Comment", exact=True).fill("Why so late?")
+    page.locator("form.comment").get_by_role("button", name="Comment").click()
+    comment = page.locator("#comment-1")
+    expect(comment).to_contain_text("opens at nine")
+    expect(comment).to_contain_text("Why so late?")
+    assert page.evaluate("[...CSS.highlights.get('comments')].map(String)") == ["opens at nine"]
+    expect(page.locator("#passage form")).to_have_count(0)
+    edit(shared, document_id, {**LETTER, "parts": []})
+    page.evaluate(CHANGED)
+    expect(comment).to_contain_text("Its passage is gone")
+    page.get_by_role("button", name="Resolve comment 1").click()
+    expect(page.get_by_text("1 resolved")).to_be_visible()
+
+
+def test_a_pdf_is_dropped_as_a_brief(shared: Machine, page: Page) -> None:
+    page.goto(f"{shared.url}/executions/")
+    page.get_by_role("button", name="Start an execution").click()
+    page.get_by_label("Workflow").select_option("meeting-minutes")
+    page.get_by_label("Scope key").fill("dropped")
+    drop = """(form, files) => {
+        const data = new DataTransfer();
+        const of = (bytes) => Uint8Array.from(atob(bytes), (character) => character.charCodeAt(0));
+        for (const [name, bytes] of files) data.items.add(new File([of(bytes)], name));
+        form.dispatchEvent(new DragEvent("drop", { dataTransfer: data, bubbles: true, cancelable: true }));
+    }"""
+    files = [("plan.pdf", pdfs.simple("We met. We agreed to meet again.")), ("no.pdf", b"MZ\0\0")]
+    page.locator("#start-form").evaluate(drop, [[name, b64encode(data).decode()] for name, data in files])
+    attached = page.locator("#attached li")
+    expect(attached.filter(has_text="plan.pdf")).to_contain_text("1 page")
+    expect(attached.filter(has_text="no.pdf")).to_contain_text("Not added.")
+    page.get_by_role("button", name="Remove no.pdf").click()
+    page.reload()
+    expect(attached).to_have_count(1)  # it is kept as what is typed
+    page.get_by_role("button", name="Start", exact=True).click()
+    page.wait_for_url("**/executions/*/")
+    with shared.client(WRITER) as client:
+        found = client.get(f"/executions/{page.url.split('/')[-2]}").json()
+        assert len(found["input"]["files"]) == 1
+
+
+@pytest.fixture(scope="module")
+def paths(shared: Machine) -> dict[str, str]:
+    """The pages of the console, by name."""
+    document_id = add(shared, "pages")
+    edit(shared, document_id, {**LETTER, "greeting": "Dear all"})
+    execution_id, epics = wait_for_epics(shared, "pages")
+    with shared.client(WRITER) as client:
+        for pointer in ("/greeting", "/parts/0/text"):
+            body = {"pointer": pointer, "text": "Why?", "document_version": 1}
+            assert client.post(f"/documents/{document_id}/comments", json=body).status_code == 201
+        client.patch(f"/documents/{document_id}/comments/2", json={"resolved": True})
+    document, decision = f"/documents/{document_id}/", f"/executions/{execution_id}/steps/epics/decision/"
+    return {
+        "library": "/documents/?q=letter",
+        "new document": "/documents/new/?scope_type=project&scope_id=pages&type=letter",
+        "reader": document,
+        "reader of an old version": f"{document}?v=1",
+        "comparison": f"{document}compare/",
+        "editor": f"/documents/{epics}/edit/",
+        "decision": decision,
+        "editor of a decision": f"{decision}edit/",
+        "inbox": "/questions/",
+        "executions": "/executions/",
+        "execution": f"/executions/{execution_id}/",
+        "not found": "/documents/00000000-0000-7000-8000-000000000000/",
+    }
+
+
+@pytest.mark.parametrize(
+    ("width", "scheme"),
+    [
+        (1280, "light"),
+        (360, "dark"),
+        pytest.param(1280, "dark", marks=pytest.mark.torture),
+        pytest.param(360, "light", marks=pytest.mark.torture),
+    ],
+)
+def test_every_page_is_accessible_and_fits(
+    shared: Machine, page: Page, paths: dict[str, str], width: int, scheme: Literal["light", "dark"]
+) -> None:
+    page.set_viewport_size({"width": width, "height": 900})
+    page.emulate_media(color_scheme=scheme)
+    found: dict[str, list[str]] = {}
+    for name, path in paths.items():
+        page.goto(f"{shared.url}{path}")
+        if path.startswith("/executions/") and "decision" not in path:
+            expect(page.locator(".badge").first).to_be_visible()  # scripts make these pages
+        found[name] = faults_of(page)
+    page.goto(f"{shared.url}{paths['decision']}")
+    page.get_by_role("button", name="Name a passage").click()
+    expect(page.get_by_label("Place")).to_be_focused()
+    page.get_by_role("button", name="Request changes").click()
+    expect(page.get_by_label("What to change")).to_be_focused()
+    found["refused decision"] = faults_of(page)
+    page.goto(f"{shared.url}{paths['editor']}")
+    page.get_by_label("Goal").first.fill("Short")
+    page.get_by_role("button", name="Save as version").click()
+    expect(page.get_by_label("Goal").first).to_be_focused()
+    found["refused edit"] = faults_of(page)
+    page.goto(f"{shared.url}/executions/")
+    page.get_by_role("button", name="Start an execution").click()
+    found["start"] = faults_of(page)
+    assert {name: faults for name, faults in found.items() if faults} == {}
