@@ -9,10 +9,10 @@ from common.api.views import UUID_PATTERN
 from executions.api.bulk_views import BulkView
 from executions.api.clarification_views import ClarificationViewSet
 from executions.api.cost_views import ExecutionComparisonView, ExecutionCostsView, WorkflowStatsView
-from executions.api.document_views import DocumentViewSet
+from executions.api.documents.exports import ExecutionExportView
+from executions.api.documents.files import FileContentView, FilesView, FileView
+from executions.api.documents.views import DocumentViewSet
 from executions.api.estimate_views import EstimateView
-from executions.api.export_views import ExecutionExportView
-from executions.api.file_views import FileContentView, FilesView, FileView
 from executions.api.views import ExecutionViewSet, ScopeTicketView
 
 router = DefaultRouter()

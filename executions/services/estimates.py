@@ -73,27 +73,24 @@ def estimate(
     definition, version = found.definition, found.version
     require_brief(definition, input)
     prices.CONFIGURED.get()
-    resolve = build_ports().models.resolve
-    models = {name: resolve(name) for step in definition.steps for name in step.model_names}
     past = usage_history.step_histories(user=user, workflow_id=workflow_id, excluded_providers=FREE_PROVIDERS)
     root = access.root_scope(user, scope_type=scope_type, scope_key=scope_id) if scope_type and scope_id else None
     heads = {} if root is None else _scope_documents(definition, root.id)
     sizes = {kind: len(shown(head.content).encode()) for kind, head in heads.items()}
-    steps = forecast(
-        Basis(
-            definition=definition,
-            brief=input,
-            files=read_files(user=user, brief=input, root_id=None if root is None else root.id),
-            models=models,
-            past={step: StepHistory(**values) for step, values in past.items()},
-            scope_documents=sizes | dict(reuse.sizes),
-            document_files={} if root is None else _files_of(heads, root.id),
-            reading=build_ports().models.reading,
-            reused=reuse.reused,
-            runs=reuse.runs,
-            price=lambda model, sent, written, dearest: _price(model, sent, written, dearest=dearest, now=now),
-        )
+    basis = Basis(
+        definition=definition,
+        brief=input,
+        files=read_files(user=user, brief=input, root_id=None if root is None else root.id),
+        models=_models(definition),
+        past={step: StepHistory(**values) for step, values in past.items()},
+        scope_documents=sizes | dict(reuse.sizes),
+        document_files={} if root is None else _files_of(heads, root.id),
+        reading=build_ports().models.reading,
+        reused=reuse.reused,
+        runs=reuse.runs,
+        price=lambda model, sent, written, dearest: _price(model, sent, written, dearest=dearest, now=now),
     )
+    steps = forecast(basis)
     return _whole(workflow_id, version, steps, now=now, executions=_executions(past))
 
 
@@ -151,6 +148,12 @@ def _whole(workflow_id: str, version: int, steps: list[StepForecast], *, now: da
         based_on_executions=executions,
         steps=steps,
     )
+
+
+def _models(definition: WorkflowDefinition) -> dict[str, tuple[str, ...]]:
+    """Return `provider:model` and its fallbacks for each model name in the definition."""
+    resolve = build_ports().models.resolve
+    return {name: resolve(name) for step in definition.steps for name in step.model_names}
 
 
 def _executions(past: Mapping[str, usage_history.StepHistory]) -> int:

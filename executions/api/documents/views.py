@@ -28,7 +28,7 @@ from documents import views
 from documents.downloads import Look
 from documents.serializers import CommentResponse, DocumentDetails
 from documents.staleness import Reason
-from executions.api.document_serializers import (
+from executions.api.documents.serializers import (
     AddDocumentRequest,
     CommentFilters,
     CommentRequest,
