@@ -25,11 +25,16 @@ class Watch:
 
 
 def faults_of(page: Page) -> list[str]:
-    """Return what axe finds on a page, and whether it is wider than the screen."""
+    """Return what axe finds on a page, and whether the page is too wide for its window."""
     page.evaluate(AXE)
     found: list[dict[str, Any]] = page.evaluate(
         "tags => axe.run(document, { runOnly: tags, resultTypes: ['violations'] }).then(all => all.violations)", _RULES
     )
     told = [f"{each['id']}: {node['target']} {node['failureSummary']}" for each in found for node in each["nodes"]]
+    return told + too_wide(page)
+
+
+def too_wide(page: Page) -> list[str]:
+    """Return whether the page is wider than its window."""
     wide = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
-    return told + ([f"{wide} pixels too wide"] if wide > 0 else [])
+    return [f"{wide} pixels too wide"] if wide > 0 else []

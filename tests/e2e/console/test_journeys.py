@@ -9,7 +9,7 @@ from typing import Any, Literal
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 
-from tests.e2e.console.accessibility import Watch, faults_of
+from tests.e2e.console.accessibility import Watch, faults_of, too_wide
 from tests.e2e.console.browser import browsing
 from tests.e2e.processes import CLOSED_BRIEF, Machine, start_execution, wait_for_status
 from tests.factories.files import pdfs
@@ -317,22 +317,25 @@ def paths(shared: Machine) -> dict[str, str]:
     ("width", "scheme"),
     [
         (1280, "light"),
-        (360, "dark"),
-        pytest.param(1280, "dark", marks=pytest.mark.torture),
         pytest.param(360, "light", marks=pytest.mark.torture),
+        pytest.param(1280, "dark", marks=pytest.mark.torture),
+        pytest.param(360, "dark", marks=pytest.mark.torture),
     ],
 )
 def test_every_page_is_accessible_and_fits(
     shared: Machine, page: Page, paths: dict[str, str], width: int, scheme: Literal["light", "dark"]
 ) -> None:
-    page.set_viewport_size({"width": width, "height": 900})
     page.emulate_media(color_scheme=scheme)
     found: dict[str, list[str]] = {}
     for name, path in paths.items():
+        page.set_viewport_size({"width": width, "height": 900})
         page.goto(f"{shared.url}{path}")
         if path.startswith("/executions/") and "decision" not in path:
             expect(page.locator(".badge").first).to_be_visible()  # scripts make these pages
         found[name] = faults_of(page)
+        page.set_viewport_size({"width": 360, "height": 900})
+        found[name] += too_wide(page)
+    page.set_viewport_size({"width": width, "height": 900})
     page.goto(f"{shared.url}{paths['decision']}")
     page.get_by_role("button", name="Name a passage").click()
     expect(page.get_by_label("Place")).to_be_focused()

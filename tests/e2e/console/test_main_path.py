@@ -115,7 +115,7 @@ def test_a_person_has_epics_worked_over_accepts_them_and_retries_what_was_stoppe
     decision.get_by_label("Comment").fill("The warehouse of <i>Oberdorf</i> comes first.")
     decision.get_by_role("button", name="Request changes").click()
     expect(decision.get_by_text("sent back by grace")).to_be_visible()
-    decision.get_by_role("link").click()
+    decision.get_by_role("link").first.click()
     expect(page.locator("details.document[open]", has_text="Oberdorf").last).to_be_visible()
     decision.get_by_role("button", name="Accept").click()
 
