@@ -164,10 +164,9 @@ def test_a_typed_text_survives_an_event_a_reload_and_anothers_edit(shared: Machi
 
 
 def test_a_refused_edit_has_the_focus_at_its_fault_and_a_lost_server_keeps_the_text(
-    shared: Machine, context: BrowserContext, page: Page
+    shared: Machine, context: BrowserContext, page: Page, paths: dict[str, str]
 ) -> None:
-    _, document_id = wait_for_epics(shared, "faults")
-    page.goto(f"{shared.url}/documents/{document_id}/edit/")
+    page.goto(f"{shared.url}{paths['editor']}")
     goal = page.get_by_label("Goal").nth(1)
     goal.fill("Short")
     context.set_offline(True)
